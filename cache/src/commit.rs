@@ -1,0 +1,261 @@
+//! The commit protocol: outputs first, durable; then the records, one sync for a batch.
+
+use std::collections::{BTreeSet, HashMap};
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use crate::digest::{ActionKey, Digest};
+use crate::disk;
+use crate::error::StoreError;
+use crate::fault;
+use crate::index::Index;
+use crate::layout::now_nanos;
+use crate::lock;
+use crate::record::Record;
+use crate::segment::{FILE_MAGIC, put_row};
+use crate::store::{Health, Store, guard};
+use crate::writer::Staged;
+
+/// What became of a record that was committed.
+#[derive(Clone, Debug)]
+pub enum Committed {
+    /// It is the action's record now.
+    New(Arc<Record>),
+    /// The action had a record of the same outputs, which stays.
+    Existing(Arc<Record>),
+    /// The action had a record of other outputs, which stays: the action is not deterministic.
+    /// The bytes of both are in the store; [`Store::supersede`] makes the new ones count.
+    Nondeterministic {
+        /// The record that stays.
+        kept: Arc<Record>,
+        /// The names of the outputs that differ.
+        differing: Vec<String>,
+    },
+}
+
+/// This process's segment.
+pub(crate) struct SegmentWriter {
+    path: PathBuf,
+    file: File,
+    length: u64,
+}
+
+impl SegmentWriter {
+    fn create(path: PathBuf, records: &Path) -> Result<Self, StoreError> {
+        let mut file = disk::create("commit.create-segment", &path)?;
+        disk::append("commit.create-segment", &path, &mut file, FILE_MAGIC)?;
+        disk::sync_dir("commit.sync-records-dir", records)?;
+        Ok(Self {
+            path,
+            file,
+            length: FILE_MAGIC.len() as u64,
+        })
+    }
+
+    fn append(&mut self, rows: &[u8]) -> Result<(), StoreError> {
+        let mut rest = rows;
+        if fault::any_armed() {
+            // In two writes, so that a test can die between them.
+            let (first, second) = rows.split_at(rows.len() / 2);
+            disk::append("commit.append", &self.path, &mut self.file, first)?;
+            fault::point("commit.append-half", &self.path)
+                .map_err(|e| StoreError::env("commit.append-half", &self.path, e))?;
+            rest = second;
+        }
+        disk::append("commit.append", &self.path, &mut self.file, rest)?;
+        disk::sync_open("commit.sync-records", &self.path, &self.file)?;
+        self.length += rows.len() as u64;
+        Ok(())
+    }
+}
+
+/// How a batch treats records of actions that have one.
+#[derive(Clone, Copy, PartialEq)]
+enum Policy {
+    FirstWins,
+    Supersede,
+}
+
+impl Store {
+    /// Publishes finished actions: all of a batch's outputs become durable, then its records, in
+    /// one append and one sync. The result has one entry a record, in order.
+    ///
+    /// On an error none of the records is committed by this call (a power loss at that moment may
+    /// still keep some, whole with their outputs); the call may be repeated with new artifacts.
+    pub fn commit(&self, batch: Vec<(Record, Vec<Staged>)>) -> Result<Vec<Committed>, StoreError> {
+        self.commit_with(batch, Policy::FirstWins)
+    }
+
+    /// Makes a record count in place of the one its action has: for a recompute of evicted bytes
+    /// that came out differently.
+    pub fn supersede(
+        &self,
+        record: Record,
+        staged: Vec<Staged>,
+    ) -> Result<Arc<Record>, StoreError> {
+        let shared = Arc::new(record.clone());
+        self.commit_with(vec![(record, staged)], Policy::Supersede)?;
+        Ok(shared)
+    }
+
+    fn commit_with(
+        &self,
+        batch: Vec<(Record, Vec<Staged>)>,
+        policy: Policy,
+    ) -> Result<Vec<Committed>, StoreError> {
+        self.require_writable("commit.append")?;
+        if batch.is_empty() {
+            return Ok(Vec::new());
+        }
+        let (records, staged): (Vec<Record>, Vec<Vec<Staged>>) = batch.into_iter().unzip();
+        let staged: Vec<Staged> = staged.into_iter().flatten().collect();
+        self.publish(&staged)?;
+        self.require_outputs(&records, &staged)?;
+        for file in &staged {
+            disk::remove("commit.unstage", file.path())?;
+        }
+        self.append(records, policy)
+    }
+
+    /// Makes the bytes of all artifacts durable under their names.
+    fn publish(&self, staged: &[Staged]) -> Result<(), StoreError> {
+        if staged.len() > 1 {
+            staged
+                .iter()
+                .for_each(|file| disk::start_writeback(file.path()));
+        }
+        for file in staged {
+            disk::sync_file("commit.sync-output", file.path())?;
+        }
+        let mut dirs = BTreeSet::new();
+        for file in staged {
+            self.link(file)?;
+            // Also where the name was there: who linked it may not have synced the directory yet.
+            dirs.extend(self.path(&file.digest).parent().map(Path::to_path_buf));
+        }
+        for dir in &dirs {
+            disk::sync_dir("commit.sync-dir", dir)?;
+        }
+        Ok(())
+    }
+
+    fn link(&self, staged: &Staged) -> Result<(), StoreError> {
+        let path = self.path(&staged.digest);
+        // A second round follows a quarantine, or an artifact that went in between.
+        for _ in 0..3 {
+            if let Some(dir) = path.parent()
+                && !dir.is_dir()
+            {
+                disk::mkdir("commit.link", dir)?;
+                disk::sync_dir("commit.sync-dir", &self.layout.artifacts)?;
+            }
+            if disk::link("commit.link", staged.path(), &path)? {
+                return self.assume_healthy(&staged.digest);
+            }
+            match self.check(&staged.digest)? {
+                Health::Ok => return Ok(()),
+                Health::Corrupt => drop(self.quarantine(&staged.digest)?),
+                Health::Missing => {}
+            }
+        }
+        Err(StoreError::Corrupt {
+            path,
+            detail: "the artifact is damaged again and again; the disk may be failing".to_owned(),
+        })
+    }
+
+    fn require_outputs(&self, records: &[Record], staged: &[Staged]) -> Result<(), StoreError> {
+        let fresh: BTreeSet<Digest> = staged.iter().map(|file| file.digest).collect();
+        for record in records {
+            for output in &record.outputs {
+                if !fresh.contains(&output.digest) && !self.has(&output.digest) {
+                    return Err(StoreError::MissingOutput {
+                        stage: record.stage.clone(),
+                        output: output.name.clone(),
+                        digest: output.digest,
+                    });
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Appends the records of those actions that have none.
+    ///
+    /// The lock is held over looking and appending, so that on one machine the first record wins.
+    /// Where locks do not work both are appended, and every reader settles on the same one.
+    fn append(&self, records: Vec<Record>, policy: Policy) -> Result<Vec<Committed>, StoreError> {
+        let session = self.session()?;
+        let mut writer = guard(&self.segment);
+        let _lock = lock::exclusive(&self.layout.commit_lock())?;
+        let mut index = guard(&self.index);
+        index.refresh(&self.layout.records)?;
+
+        let mut rows = Vec::new();
+        let mut fresh: HashMap<ActionKey, Arc<Record>> = HashMap::new();
+        let mut results = Vec::with_capacity(records.len());
+        for record in records {
+            let record = Arc::new(record);
+            let existing = match fresh.get(&record.key) {
+                Some(earlier) => Some(Arc::clone(earlier)),
+                None => index.lookup(&record.key)?.map(Arc::new),
+            };
+            match existing {
+                Some(kept) if policy == Policy::FirstWins => {
+                    let differing = kept.differing_outputs(&record);
+                    results.push(if differing.is_empty() {
+                        Committed::Existing(kept)
+                    } else {
+                        Committed::Nondeterministic { kept, differing }
+                    });
+                }
+                _ => {
+                    put_record(&mut rows, &record, &index, policy)?;
+                    fresh.insert(record.key, Arc::clone(&record));
+                    results.push(Committed::New(record));
+                }
+            }
+        }
+        if rows.is_empty() {
+            return Ok(results);
+        }
+
+        let segment = match &mut *writer {
+            Some(segment) => segment,
+            none => {
+                // A name of its own even after a failure has made this process give one up.
+                let name = format!("{}-{:016x}.seg", session.id, now_nanos());
+                let path = self.layout.records.join(name);
+                none.insert(SegmentWriter::create(path, &self.layout.records)?)
+            }
+        };
+        let (path, length) = (segment.path.clone(), segment.length);
+        if let Err(error) = segment.append(&rows) {
+            // What was written of the batch must not come to count later. If it cannot be taken
+            // back this segment is left as it is: its whole rows have their outputs.
+            let _ = segment.file.set_len(length);
+            *writer = None;
+            return Err(error);
+        }
+        index.refresh_segment(&path)?;
+        Ok(results)
+    }
+}
+
+fn put_record(
+    rows: &mut Vec<u8>,
+    record: &Record,
+    index: &Index,
+    policy: Policy,
+) -> Result<(), StoreError> {
+    let generation = match policy {
+        Policy::FirstWins => index.first_generation(&record.key),
+        Policy::Supersede => index.next_generation(&record.key),
+    };
+    let row = put_row(rows, record.key, generation, now_nanos(), &record.encode());
+    row.map(drop).ok_or_else(|| StoreError::Corrupt {
+        path: PathBuf::from(&record.stage),
+        detail: "the record is larger than 4 GiB".to_owned(),
+    })
+}

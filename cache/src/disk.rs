@@ -1,0 +1,211 @@
+//! The only place where the store changes the disk: each function is one step of a protocol.
+//!
+//! A step has a name, which is its fault point and what an error says. Steps can be recorded, so
+//! that a test can replay what a power loss may have left of them.
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, Write};
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, PoisonError};
+
+use crate::error::StoreError;
+use crate::fault;
+
+type Result<T> = std::result::Result<T, StoreError>;
+
+/// A step that changed the disk, as recorded for power-loss tests.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Op {
+    /// A new directory.
+    Mkdir(PathBuf),
+    /// A new empty file.
+    Create(PathBuf),
+    /// Bytes added to the end of a file.
+    Append(PathBuf, Vec<u8>),
+    /// A file's contents made durable.
+    Sync(PathBuf),
+    /// A directory's entries made durable.
+    SyncDir(PathBuf),
+    /// A second name for a file: from, to.
+    Link(PathBuf, PathBuf),
+    /// Another name for a file: from, to.
+    Rename(PathBuf, PathBuf),
+    /// A name gone.
+    Remove(PathBuf),
+}
+
+static RECORDING: AtomicBool = AtomicBool::new(false);
+static RECORDS: Mutex<Vec<(PathBuf, Vec<Op>)>> = Mutex::new(Vec::new());
+
+/// Starts recording the steps on paths below `under`.
+pub fn record(under: &Path) {
+    let mut records = RECORDS.lock().unwrap_or_else(PoisonError::into_inner);
+    records.push((under.to_path_buf(), Vec::new()));
+    RECORDING.store(true, Ordering::Release);
+}
+
+/// Ends the recording below `under` and returns its steps in order.
+pub fn recorded(under: &Path) -> Vec<Op> {
+    let mut records = RECORDS.lock().unwrap_or_else(PoisonError::into_inner);
+    match records.iter().position(|(root, _)| root == under) {
+        Some(index) => records.swap_remove(index).1,
+        None => Vec::new(),
+    }
+}
+
+fn note(path: &Path, op: impl FnOnce() -> Op) {
+    if !RECORDING.load(Ordering::Relaxed) {
+        return;
+    }
+    let mut records = RECORDS.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some((_, ops)) = records.iter_mut().find(|(root, _)| path.starts_with(root)) {
+        ops.push(op());
+    }
+}
+
+/// Runs one step: passes its fault point, acts, and names the step in the error.
+fn step<T>(name: &'static str, path: &Path, act: impl FnOnce() -> io::Result<T>) -> Result<T> {
+    fault::point(name, path)
+        .and_then(|()| act())
+        .map_err(|source| StoreError::env(name, path, source))
+}
+
+/// Creates a directory if it is not there.
+pub(crate) fn mkdir(name: &'static str, path: &Path) -> Result<()> {
+    match step(name, path, || std::fs::create_dir(path)) {
+        Ok(()) => {
+            note(path, || Op::Mkdir(path.to_path_buf()));
+            Ok(())
+        }
+        Err(StoreError::Environment { source, .. })
+            if source.kind() == io::ErrorKind::AlreadyExists && path.is_dir() =>
+        {
+            Ok(())
+        }
+        Err(e) => Err(e),
+    }
+}
+
+/// Creates a file that must not be there, for appending.
+pub(crate) fn create(name: &'static str, path: &Path) -> Result<File> {
+    let file = step(name, path, || {
+        OpenOptions::new().append(true).create_new(true).open(path)
+    })?;
+    note(path, || Op::Create(path.to_path_buf()));
+    Ok(file)
+}
+
+/// Appends to an open file.
+pub(crate) fn append(name: &'static str, path: &Path, file: &mut File, bytes: &[u8]) -> Result<()> {
+    step(name, path, || file.write_all(bytes))?;
+    note(path, || Op::Append(path.to_path_buf(), bytes.to_vec()));
+    Ok(())
+}
+
+/// Makes a file immutable for well-behaved programs.
+pub(crate) fn seal(name: &'static str, path: &Path, file: &File) -> Result<()> {
+    step(name, path, || {
+        file.set_permissions(std::fs::Permissions::from_mode(0o444))
+    })
+}
+
+/// Asks the kernel to start writing a file out, without waiting: the syncs that follow then share
+/// journal commits. Only a hint, so its failure is no error.
+pub(crate) fn start_writeback(path: &Path) {
+    #[cfg(target_os = "linux")]
+    if let Ok(file) = File::open(path) {
+        use std::os::fd::AsRawFd;
+        // SAFETY: the descriptor is open for the call, which has no memory effects.
+        unsafe { libc::sync_file_range(file.as_raw_fd(), 0, 0, libc::SYNC_FILE_RANGE_WRITE) };
+    }
+    #[cfg(not(target_os = "linux"))]
+    let _ = path;
+}
+
+/// Waits until a file's contents are durable.
+pub(crate) fn sync_file(name: &'static str, path: &Path) -> Result<()> {
+    step(name, path, || File::open(path)?.sync_all())?;
+    note(path, || Op::Sync(path.to_path_buf()));
+    Ok(())
+}
+
+/// Waits until an open file's contents are durable.
+pub(crate) fn sync_open(name: &'static str, path: &Path, file: &File) -> Result<()> {
+    step(name, path, || file.sync_data())?;
+    note(path, || Op::Sync(path.to_path_buf()));
+    Ok(())
+}
+
+/// Waits until the names in a directory are durable.
+pub(crate) fn sync_dir(name: &'static str, path: &Path) -> Result<()> {
+    step(name, path, || File::open(path)?.sync_all())?;
+    note(path, || Op::SyncDir(path.to_path_buf()));
+    Ok(())
+}
+
+/// Gives a file a second name unless that name is taken. Returns whether it was free.
+///
+/// File systems without hard links get a rename, which may replace an equal file.
+pub(crate) fn link(name: &'static str, from: &Path, to: &Path) -> Result<bool> {
+    use io::ErrorKind::{AlreadyExists, PermissionDenied, TooManyLinks, Unsupported};
+    let linked = step(name, to, || match std::fs::hard_link(from, to) {
+        Ok(()) => Ok(Some(true)),
+        Err(e) if e.kind() == AlreadyExists => Ok(Some(false)),
+        Err(e) if matches!(e.kind(), PermissionDenied | Unsupported | TooManyLinks) => {
+            std::fs::rename(from, to).map(|()| None)
+        }
+        Err(e) => Err(e),
+    })?;
+    match linked {
+        Some(true) => note(to, || Op::Link(from.to_path_buf(), to.to_path_buf())),
+        Some(false) => {}
+        None => note(to, || Op::Rename(from.to_path_buf(), to.to_path_buf())),
+    }
+    Ok(linked != Some(false))
+}
+
+/// Renames, replacing what is there.
+pub(crate) fn rename(name: &'static str, from: &Path, to: &Path) -> Result<()> {
+    step(name, to, || std::fs::rename(from, to))?;
+    note(to, || Op::Rename(from.to_path_buf(), to.to_path_buf()));
+    Ok(())
+}
+
+/// Removes a file; one that is gone already is fine.
+pub(crate) fn remove(name: &'static str, path: &Path) -> Result<()> {
+    step(name, path, || match std::fs::remove_file(path) {
+        Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(()),
+        result => result,
+    })?;
+    note(path, || Op::Remove(path.to_path_buf()));
+    Ok(())
+}
+
+/// Writes a whole file by way of a temporary one: readers see the old contents or the new ones.
+///
+/// The temporary name holds the process id and a counter, so concurrent writers never share it.
+pub(crate) fn replace(
+    write: &'static str,
+    publish: &'static str,
+    path: &Path,
+    bytes: &[u8],
+) -> Result<()> {
+    static COUNTER: std::sync::atomic::AtomicU64 = std::sync::atomic::AtomicU64::new(0);
+    let unique = COUNTER.fetch_add(1, Ordering::Relaxed);
+    let mut name = path.file_name().unwrap_or_default().to_os_string();
+    name.push(format!(".{}-{unique}.tmp", std::process::id()));
+    let temporary = path.with_file_name(name);
+    let written = create(write, &temporary)
+        .and_then(|mut file| {
+            append(write, &temporary, &mut file, bytes)?;
+            sync_open(write, &temporary, &file)
+        })
+        .and_then(|()| rename(publish, &temporary, path));
+    if written.is_err() {
+        // The failure that matters is the first one; what is left is only debris.
+        let _ = std::fs::remove_file(&temporary);
+    }
+    written
+}

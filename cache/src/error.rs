@@ -1,0 +1,126 @@
+//! What can go wrong in the store, told apart by who must act.
+
+use std::fmt;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use crate::digest::Digest;
+
+/// A failure of the store.
+#[derive(Debug)]
+pub enum StoreError {
+    /// The machine said no: disk full, permission, I/O error. The user's remedy is outside the store.
+    Environment {
+        /// The step of the protocol that failed; also the name of its fault point.
+        step: &'static str,
+        /// The file or directory it worked on.
+        path: PathBuf,
+        /// The system's error.
+        source: io::Error,
+    },
+    /// Bytes in the store that cannot be understood.
+    Corrupt {
+        /// The file that holds them.
+        path: PathBuf,
+        /// What is wrong with them.
+        detail: String,
+    },
+    /// The store was written by a later version of the program.
+    NewerFormat {
+        /// The store's directory.
+        path: PathBuf,
+        /// The version found there.
+        found: u32,
+        /// The latest version that this program understands.
+        supported: u32,
+    },
+    /// A record names an output whose bytes were neither staged with it nor are in the store.
+    MissingOutput {
+        /// The record's stage label.
+        stage: String,
+        /// The output's name.
+        output: String,
+        /// The digest it claims.
+        digest: Digest,
+    },
+    /// A run id or prefix that fits several runs.
+    AmbiguousRun {
+        /// What was asked for.
+        prefix: String,
+        /// The ids that fit, newest first.
+        matches: Vec<String>,
+    },
+}
+
+impl StoreError {
+    /// Wraps a system error with the step and path it belongs to.
+    pub(crate) fn env(step: &'static str, path: &Path, source: io::Error) -> Self {
+        Self::Environment {
+            step,
+            path: path.to_path_buf(),
+            source,
+        }
+    }
+
+    /// A write that was asked of a store opened for reading only.
+    pub(crate) fn read_only(step: &'static str, path: &Path) -> Self {
+        Self::env(step, path, io::ErrorKind::ReadOnlyFilesystem.into())
+    }
+
+    /// Whether the environment failed (exit code 4) rather than the store's contents.
+    pub fn is_environment(&self) -> bool {
+        matches!(self, Self::Environment { .. })
+    }
+
+    /// Whether the disk, a quota or a file-size limit was exhausted.
+    pub fn is_disk_full(&self) -> bool {
+        use io::ErrorKind::{FileTooLarge, QuotaExceeded, StorageFull};
+        match self {
+            Self::Environment { source, .. } => {
+                matches!(source.kind(), StorageFull | QuotaExceeded | FileTooLarge)
+            }
+            _ => false,
+        }
+    }
+}
+
+impl fmt::Display for StoreError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Environment { step, path, source } => {
+                write!(f, "{}: {source} (at step {step})", path.display())
+            }
+            Self::Corrupt { path, detail } => write!(f, "{}: {detail}", path.display()),
+            Self::NewerFormat {
+                path,
+                found,
+                supported,
+            } => write!(
+                f,
+                "{}: the store has format {found}, this program understands formats up to {supported}; \
+                 use a newer program or another store",
+                path.display()
+            ),
+            Self::MissingOutput {
+                stage,
+                output,
+                digest,
+            } => write!(
+                f,
+                "stage {stage}: output {output} ({digest}) was recorded, but its bytes are not in the store"
+            ),
+            Self::AmbiguousRun { prefix, matches } => {
+                write!(f, "run {prefix} could be any of {}", matches.join(", "))
+            }
+        }
+    }
+}
+
+impl std::error::Error for StoreError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Environment { source, .. } => Some(source),
+            _ => None,
+        }
+    }
+}

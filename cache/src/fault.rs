@@ -1,0 +1,120 @@
+//! Fault points: places where a test makes the program die or the disk fail.
+//!
+//! Every step that changes the disk (see `disk.rs`) passes [`point`] *before* it acts, so dying at
+//! each point in turn visits every state a crash can leave. Without an armed fault a point costs
+//! one relaxed load.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+/// What an armed point does.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Action {
+    /// Dies as by `kill -9`: no destructors, no flush.
+    Kill,
+    /// The step fails with this OS error number, once: `libc::ENOSPC` is a full disk.
+    Error(i32),
+}
+
+/// A fault to be armed.
+#[derive(Clone, Debug)]
+pub struct Fault {
+    /// The point's name, one of [`POINTS`].
+    pub point: String,
+    /// Only steps on paths below this directory count; empty for all.
+    pub under: PathBuf,
+    /// How often the point is passed unharmed before it strikes.
+    pub skip: u32,
+    /// What happens then.
+    pub action: Action,
+}
+
+/// Every fault point, in the order in which a first commit and then a gc pass them.
+pub const POINTS: &[&str] = &[
+    "open.layout",
+    "open.sync-layout",
+    "open.format",
+    "open.publish-format",
+    "writer.register",
+    "stage.create",
+    "stage.write",
+    "stage.seal",
+    "commit.sync-output",
+    "commit.link",
+    "commit.sync-dir",
+    "commit.create-segment",
+    "commit.append",
+    "commit.append-half",
+    "commit.sync-records",
+    "commit.sync-records-dir",
+    "commit.unstage",
+    "store.quarantine",
+    "gc.write-segment",
+    "gc.sync-segment",
+    "gc.publish-segment",
+    "gc.sync-records-dir",
+    "gc.remove-segment",
+    "gc.remove-artifact",
+];
+
+static ARMED: AtomicBool = AtomicBool::new(false);
+static FAULTS: Mutex<Vec<Fault>> = Mutex::new(Vec::new());
+
+fn faults() -> MutexGuard<'static, Vec<Fault>> {
+    FAULTS.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Arms a fault for the whole process.
+pub fn arm(fault: Fault) {
+    faults().push(fault);
+    ARMED.store(true, Ordering::Release);
+}
+
+/// Disarms all faults below a directory.
+pub fn disarm(under: &Path) {
+    faults().retain(|fault| fault.under != under);
+}
+
+/// Whether any fault was armed in this process.
+pub(crate) fn any_armed() -> bool {
+    ARMED.load(Ordering::Relaxed)
+}
+
+/// Passes the point `name` on the way to a step on `path`.
+#[inline]
+pub fn point(name: &str, path: &Path) -> io::Result<()> {
+    if any_armed() {
+        strike(name, path)
+    } else {
+        Ok(())
+    }
+}
+
+#[cold]
+fn strike(name: &str, path: &Path) -> io::Result<()> {
+    let mut faults = faults();
+    let mut fits = faults
+        .iter_mut()
+        .enumerate()
+        .filter(|(_, fault)| fault.point == name && path.starts_with(&fault.under));
+    let Some((index, fault)) = fits.next() else {
+        return Ok(());
+    };
+    if fault.skip > 0 {
+        fault.skip -= 1;
+        return Ok(());
+    }
+    match fault.action {
+        Action::Kill => {
+            // SAFETY: kill and getpid have no memory effects.
+            unsafe { libc::kill(libc::getpid(), libc::SIGKILL) };
+            std::process::abort()
+        }
+        Action::Error(code) => {
+            faults.remove(index);
+            Err(io::Error::from_raw_os_error(code))
+        }
+    }
+}

@@ -1,0 +1,231 @@
+//! Garbage collection: records that nobody reaches, bytes that are cheap to make again.
+//!
+//! gc works only while no other process has the store open: it takes the `in-use` lock exclusively
+//! and, if it cannot, does nothing and says so. That is the simplest rule under which it can never
+//! touch what a live run uses; processes that start meanwhile wait until it is done. It may die at
+//! any step: a removed artifact is an evicted one, and a segment that was rewritten but not yet
+//! removed repeats rows that are equal.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::path::{Path, PathBuf};
+
+use crate::digest::{ActionKey, Digest};
+use crate::disk;
+use crate::error::StoreError;
+use crate::index::{Index, Slot};
+use crate::layout::{list_dir, now_nanos, unique_name};
+use crate::lock;
+use crate::segment::{FILE_MAGIC, put_row};
+use crate::store::{Store, guard};
+
+/// What gc is to achieve.
+#[derive(Clone, Debug, Default)]
+pub struct GcPolicy {
+    /// Evict bytes until the artifacts take no more than this.
+    pub max_bytes: Option<u64>,
+    /// Drop records that are older than this many days and not in [`GcPolicy::keep_records`].
+    pub max_age_days: Option<f64>,
+    /// Only report what would be done.
+    pub dry_run: bool,
+    /// Records that pinned or recent runs reach: they stay whatever their age.
+    pub keep_records: HashSet<ActionKey>,
+    /// Artifacts that pinned runs want to have at hand: they stay whatever the size.
+    pub keep_bytes: HashSet<Digest>,
+}
+
+/// An artifact that gc removed because of its size.
+#[derive(Clone, Debug)]
+pub struct Evicted {
+    /// The artifact.
+    pub digest: Digest,
+    /// Its bytes.
+    pub size: u64,
+    /// The stage that makes it.
+    pub stage: String,
+    /// Seconds of CPU to make it again.
+    pub cpu_s: f64,
+}
+
+/// What gc did, or would do.
+#[derive(Clone, Debug, Default)]
+pub struct GcReport {
+    /// Another process has the store open, so nothing was removed.
+    pub in_use: bool,
+    /// Bytes of artifacts before.
+    pub bytes_before: u64,
+    /// Bytes of artifacts after.
+    pub bytes_after: u64,
+    /// Records removed.
+    pub records_removed: u64,
+    /// Artifacts removed because no record that stays names them, and their bytes.
+    pub orphans: (u64, u64),
+    /// Artifacts removed because of the size goal, cheapest first.
+    pub evicted: Vec<Evicted>,
+    /// Seconds of CPU to make all evicted artifacts again; an action counts once.
+    pub recompute_cpu_s: f64,
+    /// Quarantined files removed.
+    pub quarantined: u64,
+}
+
+/// The cheapest action that makes an artifact.
+struct Source {
+    key: ActionKey,
+    stage: String,
+    cpu_s: f64,
+    /// CPU seconds a byte of all outputs of the action.
+    rate: f64,
+    finished_unix: u64,
+}
+
+impl Store {
+    /// Collects garbage. Not to be called while this process runs actions on the store.
+    pub fn gc(&self, policy: &GcPolicy) -> Result<GcReport, StoreError> {
+        if policy.dry_run {
+            return self.collect(policy);
+        }
+        self.require_writable("gc.remove-artifact")?;
+        let path = self.layout.in_use_lock();
+        let Some(in_use) = &self.in_use else {
+            return self.collect(policy);
+        };
+        // Trying gives the shared lock up, so it is taken again whatever comes.
+        let exclusive = lock::try_exclusive(in_use, &path)?;
+        let report = if exclusive {
+            self.collect(policy)
+        } else {
+            Ok(GcReport {
+                in_use: true,
+                ..GcReport::default()
+            })
+        };
+        lock::shared(in_use, &path)?;
+        report
+    }
+
+    fn collect(&self, policy: &GcPolicy) -> Result<GcReport, StoreError> {
+        let mut writer = guard(&self.segment);
+        let mut index = guard(&self.index);
+        index.refresh(&self.layout.records)?;
+        let oldest = policy.max_age_days.map_or(0, |days| {
+            let seconds = (days.max(0.0) * 86_400.0) as u64;
+            (now_nanos() / 1_000_000_000).saturating_sub(seconds)
+        });
+
+        let mut kept: Vec<Slot> = Vec::new();
+        let mut sources: HashMap<Digest, Source> = HashMap::new();
+        let mut report = GcReport::default();
+        index.for_each(|slot, record| {
+            if record.finished_unix < oldest && !policy.keep_records.contains(&record.key) {
+                report.records_removed += 1;
+                return;
+            }
+            kept.push(slot);
+            let bytes: u64 = record.outputs.iter().map(|o| o.size).sum();
+            for output in &record.outputs {
+                let source = Source {
+                    key: record.key,
+                    stage: record.stage.clone(),
+                    cpu_s: record.cpu_s,
+                    rate: record.cpu_s / bytes.max(1) as f64,
+                    finished_unix: record.finished_unix,
+                };
+                match sources.get(&output.digest) {
+                    Some(known) if known.cpu_s <= source.cpu_s => {}
+                    _ => drop(sources.insert(output.digest, source)),
+                }
+            }
+        })?;
+
+        let doomed = self.choose(policy, &sources, &mut report)?;
+        // Segments that an interrupted gc left half-written.
+        let mut debris = list_dir(&self.layout.records)?;
+        debris.retain(|path| path.extension().is_none_or(|e| e != "seg"));
+        let quarantined = list_dir(&self.layout.quarantine)?;
+        report.quarantined = quarantined.len() as u64;
+        if policy.dry_run {
+            return Ok(report);
+        }
+        if report.records_removed > 0 || index.segment_paths().len() > 1 {
+            self.compact(&mut index, &kept)?;
+            *writer = None;
+        }
+        let paths = doomed.iter().map(|digest| self.path(digest));
+        for path in paths.chain(quarantined).chain(debris) {
+            disk::remove("gc.remove-artifact", &path)?;
+        }
+        Ok(report)
+    }
+
+    /// Chooses the artifacts to remove and accounts for them.
+    fn choose(
+        &self,
+        policy: &GcPolicy,
+        sources: &HashMap<Digest, Source>,
+        report: &mut GcReport,
+    ) -> Result<Vec<Digest>, StoreError> {
+        let (artifacts, _) = self.layout.list_artifacts()?;
+        let mut doomed = Vec::new();
+        let mut candidates: Vec<(Digest, u64, &Source)> = Vec::new();
+        for (digest, size) in artifacts {
+            report.bytes_before += size;
+            match sources.get(&digest) {
+                _ if policy.keep_bytes.contains(&digest) => {}
+                Some(source) => candidates.push((digest, size, source)),
+                None => {
+                    report.orphans.0 += 1;
+                    report.orphans.1 += size;
+                    doomed.push(digest);
+                }
+            }
+        }
+        report.bytes_after = report.bytes_before - report.orphans.1;
+        candidates.sort_by(|(a, _, x), (b, _, y)| {
+            x.rate
+                .total_cmp(&y.rate)
+                .then(x.finished_unix.cmp(&y.finished_unix))
+                .then(a.cmp(b))
+        });
+        let goal = policy.max_bytes.unwrap_or(u64::MAX);
+        let mut cost: BTreeMap<ActionKey, f64> = BTreeMap::new();
+        for (digest, size, source) in candidates {
+            if report.bytes_after <= goal {
+                break;
+            }
+            report.bytes_after -= size;
+            cost.insert(source.key, source.cpu_s);
+            doomed.push(digest);
+            report.evicted.push(Evicted {
+                digest,
+                size,
+                stage: source.stage.clone(),
+                cpu_s: source.cpu_s,
+            });
+        }
+        report.recompute_cpu_s = cost.values().sum();
+        Ok(doomed)
+    }
+
+    /// Rewrites the rows that stay into one segment, then removes the old ones.
+    fn compact(&self, index: &mut Index, kept: &[Slot]) -> Result<(), StoreError> {
+        let old = index.segment_paths();
+        let mut bytes = FILE_MAGIC.to_vec();
+        for slot in kept {
+            let row = slot.row;
+            if let Some(payload) = index.payload(slot)? {
+                // The same length as before, so it fits.
+                put_row(&mut bytes, row.key, row.generation, row.stamp, payload);
+            }
+        }
+        let records: &Path = &self.layout.records;
+        let path: PathBuf = records.join(format!("{}.seg", unique_name()));
+        disk::replace("gc.write-segment", "gc.publish-segment", &path, &bytes)?;
+        disk::sync_dir("gc.sync-records-dir", records)?;
+        for segment in old {
+            disk::remove("gc.remove-segment", &segment)?;
+        }
+        let warnings = index.take_warnings();
+        *index = Index::default();
+        index.restore_warnings(warnings);
+        index.refresh(records)
+    }
+}

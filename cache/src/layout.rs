@@ -1,0 +1,199 @@
+//! The directories of a store, its format version, and the names of what lies in it.
+
+use std::fs::File;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use crate::digest::Digest;
+use crate::disk;
+use crate::error::StoreError;
+
+/// The latest format that this program reads, and the one it writes.
+const FORMAT: u32 = 1;
+const FORMAT_PREFIX: &str = "flow-store ";
+
+/// The paths of a store.
+#[derive(Clone, Debug)]
+pub(crate) struct Layout {
+    pub(crate) root: PathBuf,
+    pub(crate) artifacts: PathBuf,
+    pub(crate) records: PathBuf,
+    pub(crate) tmp: PathBuf,
+    pub(crate) locks: PathBuf,
+    pub(crate) quarantine: PathBuf,
+}
+
+impl Layout {
+    pub(crate) fn new(root: &Path) -> Self {
+        Self {
+            root: root.to_path_buf(),
+            artifacts: root.join("artifacts"),
+            records: root.join("records"),
+            tmp: root.join("tmp"),
+            locks: root.join("locks"),
+            quarantine: root.join("quarantine"),
+        }
+    }
+
+    fn format_file(&self) -> PathBuf {
+        self.root.join("format")
+    }
+
+    /// Locked shared by every process that has the store open, exclusively by gc.
+    pub(crate) fn in_use_lock(&self) -> PathBuf {
+        self.locks.join("in-use")
+    }
+
+    /// Locked exclusively for the moment of appending records, registering and sweeping.
+    pub(crate) fn commit_lock(&self) -> PathBuf {
+        self.locks.join("commit")
+    }
+
+    /// One byte of it is locked for each running action.
+    pub(crate) fn actions_lock(&self) -> PathBuf {
+        self.locks.join("actions")
+    }
+
+    /// Creates what is missing. The format file comes last: a directory without one is a store
+    /// whose creation was interrupted, and is completed.
+    pub(crate) fn create(&self) -> Result<(), StoreError> {
+        let known = self.check_format()?;
+        let parts = [
+            &self.artifacts,
+            &self.records,
+            &self.tmp,
+            &self.locks,
+            &self.quarantine,
+        ];
+        if known && parts.iter().all(|part| part.is_dir()) {
+            return Ok(());
+        }
+        std::fs::create_dir_all(&self.root)
+            .map_err(|e| StoreError::env("open.layout", &self.root, e))?;
+        for part in parts {
+            disk::mkdir("open.layout", part)?;
+        }
+        // All at once, so that a commit never has to make a new directory durable.
+        for byte in 0..=255u8 {
+            disk::mkdir("open.layout", &self.artifacts.join(format!("{byte:02x}")))?;
+        }
+        disk::sync_dir("open.sync-layout", &self.artifacts)?;
+        disk::sync_dir("open.sync-layout", &self.root)?;
+        if !known {
+            let text = format!("{FORMAT_PREFIX}{FORMAT}\n");
+            let path = self.format_file();
+            disk::replace("open.format", "open.publish-format", &path, text.as_bytes())?;
+            disk::sync_dir("open.publish-format", &self.root)?;
+        }
+        Ok(())
+    }
+
+    /// Whether the store says that it has a format this program understands; an error if it has
+    /// another one, `false` if it has none.
+    pub(crate) fn check_format(&self) -> Result<bool, StoreError> {
+        let path = self.format_file();
+        let text = match std::fs::read(&path) {
+            Ok(bytes) => String::from_utf8_lossy(&bytes).into_owned(),
+            Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(false),
+            Err(e) => return Err(StoreError::env("open.format", &path, e)),
+        };
+        let number = text.trim_end().strip_prefix(FORMAT_PREFIX);
+        match number.and_then(|n| n.parse::<u32>().ok()) {
+            Some(FORMAT) => Ok(true),
+            Some(found) if found > FORMAT => Err(StoreError::NewerFormat {
+                path: self.root.clone(),
+                found,
+                supported: FORMAT,
+            }),
+            _ => Err(StoreError::Corrupt {
+                path,
+                detail: "this is not the format file of a store".to_owned(),
+            }),
+        }
+    }
+
+    /// Where an artifact lies.
+    pub(crate) fn artifact(&self, digest: &Digest) -> PathBuf {
+        let hex = digest.hex();
+        self.artifacts.join(&hex[..2]).join(&hex[2..])
+    }
+
+    /// Every artifact with its size in order of digest, and every file that is none.
+    pub(crate) fn list_artifacts(&self) -> Result<(Vec<(Digest, u64)>, Vec<PathBuf>), StoreError> {
+        let (mut artifacts, mut strays) = (Vec::new(), Vec::new());
+        for shard in list_dir(&self.artifacts)? {
+            if !shard.is_dir() {
+                strays.push(shard);
+                continue;
+            }
+            let prefix = file_name(&shard);
+            for path in list_dir(&shard)? {
+                let size = match std::fs::symlink_metadata(&path) {
+                    Ok(meta) if meta.is_file() => meta.len(),
+                    Ok(_) => {
+                        strays.push(path);
+                        continue;
+                    }
+                    Err(e) if e.kind() == io::ErrorKind::NotFound => continue,
+                    Err(e) => return Err(StoreError::env("store.list", &path, e)),
+                };
+                match Digest::from_hex(&format!("{prefix}{}", file_name(&path))) {
+                    Ok(digest) => artifacts.push((digest, size)),
+                    Err(_) => strays.push(path),
+                }
+            }
+        }
+        Ok((artifacts, strays))
+    }
+}
+
+/// The entries of a directory in order of name; none if it is gone.
+pub(crate) fn list_dir(dir: &Path) -> Result<Vec<PathBuf>, StoreError> {
+    let entries = match std::fs::read_dir(dir) {
+        Ok(entries) => entries,
+        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(e) => return Err(StoreError::env("store.list", dir, e)),
+    };
+    let mut paths = entries
+        .map(|entry| entry.map(|e| e.path()))
+        .collect::<io::Result<Vec<_>>>()
+        .map_err(|e| StoreError::env("store.list", dir, e))?;
+    paths.sort();
+    Ok(paths)
+}
+
+/// The last part of a path as text.
+pub(crate) fn file_name(path: &Path) -> String {
+    path.file_name()
+        .unwrap_or_default()
+        .to_string_lossy()
+        .into_owned()
+}
+
+/// Opens a lock file, creating it if need be.
+pub(crate) fn open_lock_file(path: &Path) -> Result<File, StoreError> {
+    File::options()
+        .create(true)
+        .truncate(false)
+        .read(true)
+        .write(true)
+        .open(path)
+        .map_err(|e| StoreError::env("open.lock", path, e))
+}
+
+/// Nanoseconds since 1970; 0 for a clock before that.
+pub(crate) fn now_nanos() -> u64 {
+    let elapsed = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default();
+    u64::try_from(elapsed.as_nanos()).unwrap_or(u64::MAX)
+}
+
+/// A name that no other process on a shared store will choose: time, process, randomness.
+pub(crate) fn unique_name() -> String {
+    use std::hash::{BuildHasher, RandomState};
+    let nanos = now_nanos();
+    let random = RandomState::new().hash_one((nanos, std::process::id()));
+    format!("{nanos:016x}-{:x}-{random:016x}", std::process::id())
+}

@@ -1,0 +1,80 @@
+//! Digests, recipes and the content-addressed store of `flow`: bytes and paths only.
+//!
+//! # Layout on disk
+//!
+//! ```text
+//! <store>/format                 "flow-store 1"; the last thing that creating a store writes
+//! <store>/artifacts/ab/cdef...   immutable bytes under their BLAKE3 digest, read-only
+//! <store>/records/<writer>.seg   append-only rows, one writer a file (see segment.rs)
+//! <store>/tmp/<writer>/          unfinished work; swept when the writer's lock is free
+//! <store>/locks/actions          one byte locked for each running action
+//! <store>/locks/commit           held while records are appended
+//! <store>/locks/in-use           shared by all who have the store open, exclusive for gc
+//! <store>/quarantine/            artifacts that were not what their digests say
+//! ```
+//!
+//! The stat cache and the records of runs lie outside the store; the caller says where.
+//!
+//! # The commit protocol
+//!
+//! For a batch of finished actions, in this order; each step is a function of `disk.rs` and a
+//! fault point:
+//!
+//! 1. every output, complete and hashed in `tmp/`, is synced;
+//! 2. each is linked to its name unless that is taken (then what is there is verified);
+//! 3. the directories of those names are synced;
+//! 4. the temporary names are removed;
+//! 5. under the `commit` lock: other writers' records are taken in, records of actions that have
+//!    none are appended to this process's segment in one write, and the segment is synced.
+//!
+//! # Why a crash cannot lie
+//!
+//! - *Before 2*: only `tmp/` changed, which nobody reads.
+//! - *Between 2 and 5*: artifacts without a record. They are whole (synced before they got their
+//!   name), so they are no error; gc removes them.
+//! - *During 5*: a row counts only if it is whole and its checks hold, so a torn append is no row.
+//!   A whole row implies that steps 1 to 3 were over when it was written, so its outputs are
+//!   durable, even if the row became durable by chance before its sync.
+//! - Losing a record costs a recompute. Rows are never changed, so a crash cannot damage older ones.
+//! - *Two processes at once*: the action lock lets one run and the other wait. Where locks do not
+//!   work both commit, and readers agree on one row: of the highest generation, the earliest.
+//!
+//! Reads are checked too ([`Store::check`]): what the disk damaged later is moved to `quarantine/`
+//! and recomputed. A damaged row is skipped, reported and outranked by its successor.
+
+mod codec;
+mod commit;
+mod digest;
+pub mod disk;
+mod error;
+pub mod fault;
+mod gc;
+mod index;
+mod layout;
+mod lock;
+mod nearest;
+mod recipe;
+mod record;
+mod runs;
+mod segment;
+mod stat_cache;
+mod store;
+mod value;
+mod verify;
+mod writer;
+
+pub use codec::DecodeError;
+pub use commit::Committed;
+pub use digest::{ActionKey, Digest, ParseDigestError};
+pub use error::StoreError;
+pub use gc::{Evicted, GcPolicy, GcReport};
+pub use index::Warning;
+pub use lock::ActionLock;
+pub use recipe::{Change, Recipe};
+pub use record::{Attrs, Output, Record};
+pub use runs::Runs;
+pub use stat_cache::StatCache;
+pub use store::{Health, Store};
+pub use value::Value;
+pub use verify::{Progress, StageStat, StoreStat, VerifyReport};
+pub use writer::{ArtifactWriter, Scratch, Staged};

@@ -1,0 +1,207 @@
+//! The record of a finished action: what it made, and by which recipe.
+
+use crate::codec::{Cursor, DecodeError, put_bytes, put_varint};
+use crate::digest::{ActionKey, Digest};
+use crate::recipe::Recipe;
+use crate::value::Value;
+
+/// Small facts about an output that planning needs without its bytes: rows, ids, slices, metrics.
+/// A [`Value::Map`], or [`Value::Null`] for none.
+pub type Attrs = Value;
+
+/// A finished action.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Record {
+    /// The key of the recipe.
+    pub key: ActionKey,
+    /// What decided the result.
+    pub recipe: Recipe,
+    /// The stage that ran it first: a label for people, part of no key.
+    pub stage: String,
+    /// The action within the stage, such as `fit 0.3`: a label too.
+    pub action: String,
+    /// What it made, in the order of the kind's ports.
+    pub outputs: Vec<Output>,
+    /// Elapsed seconds.
+    pub wall_s: f64,
+    /// Seconds of CPU, over all threads.
+    pub cpu_s: f64,
+    /// When it finished, in seconds since 1970 (UTC).
+    pub finished_unix: u64,
+    /// The pipeline that ran it first: a label.
+    pub pipeline: String,
+}
+
+/// An output of an action.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Output {
+    /// The port.
+    pub name: String,
+    /// The artifact.
+    pub digest: Digest,
+    /// Its size in bytes.
+    pub size: u64,
+    /// Facts about it.
+    pub attrs: Attrs,
+}
+
+/// The labels of a record, which lie first so that a scan need not decode the rest.
+#[derive(Debug)]
+pub(crate) struct Labels<'a> {
+    pub(crate) stage: &'a str,
+    pub(crate) action: &'a str,
+    /// The recipe's field `kind`, or nothing.
+    pub(crate) kind: &'a str,
+    pub(crate) finished_unix: u64,
+}
+
+const ENCODING: u8 = 1;
+
+impl Record {
+    /// The output of this name.
+    pub fn output(&self, name: &str) -> Option<&Output> {
+        self.outputs.iter().find(|output| output.name == name)
+    }
+
+    /// The names of the outputs whose bytes are not the same in `other`, or that only one has.
+    pub(crate) fn differing_outputs(&self, other: &Record) -> Vec<String> {
+        let mut names: Vec<String> = Vec::new();
+        for (a, b) in [(self, other), (other, self)] {
+            for output in &a.outputs {
+                let same = b
+                    .output(&output.name)
+                    .is_some_and(|o| o.digest == output.digest);
+                if !same && !names.contains(&output.name) {
+                    names.push(output.name.clone());
+                }
+            }
+        }
+        names
+    }
+
+    /// The payload of a segment row. The key is in the row's header.
+    pub(crate) fn encode(&self) -> Vec<u8> {
+        let mut out = Vec::with_capacity(1024);
+        out.push(ENCODING);
+        put_bytes(&mut out, self.stage.as_bytes());
+        put_bytes(&mut out, self.action.as_bytes());
+        let kind = self.recipe.get("kind").and_then(Value::as_str);
+        put_bytes(&mut out, kind.unwrap_or_default().as_bytes());
+        put_varint(&mut out, self.finished_unix);
+        put_bytes(&mut out, self.pipeline.as_bytes());
+        out.extend_from_slice(&self.wall_s.to_le_bytes());
+        out.extend_from_slice(&self.cpu_s.to_le_bytes());
+        put_varint(&mut out, self.outputs.len() as u64);
+        for output in &self.outputs {
+            put_bytes(&mut out, output.name.as_bytes());
+            out.extend_from_slice(output.digest.as_bytes());
+            put_varint(&mut out, output.size);
+            output.attrs.encode_to(&mut out);
+        }
+        self.recipe.encode_to(&mut out);
+        out
+    }
+
+    /// The record in a row's payload.
+    pub(crate) fn decode(key: ActionKey, payload: &[u8]) -> Result<Self, DecodeError> {
+        let mut cursor = Cursor::new(payload);
+        let labels = Labels::decode_from(&mut cursor)?;
+        let pipeline = cursor.text()?.to_owned();
+        let wall_s = f64::from_le_bytes(cursor.array()?);
+        let cpu_s = f64::from_le_bytes(cursor.array()?);
+        let mut outputs = Vec::new();
+        for _ in 0..cursor.count()? {
+            outputs.push(Output {
+                name: cursor.text()?.to_owned(),
+                digest: Digest::from_bytes(cursor.array()?),
+                size: cursor.varint()?,
+                attrs: Value::decode_from(&mut cursor, 0)?,
+            });
+        }
+        let recipe = Recipe::decode_from(&mut cursor)?;
+        cursor.end()?;
+        Ok(Self {
+            key,
+            recipe,
+            stage: labels.stage.to_owned(),
+            action: labels.action.to_owned(),
+            outputs,
+            wall_s,
+            cpu_s,
+            finished_unix: labels.finished_unix,
+            pipeline,
+        })
+    }
+}
+
+impl<'a> Labels<'a> {
+    pub(crate) fn decode(payload: &'a [u8]) -> Result<Self, DecodeError> {
+        Self::decode_from(&mut Cursor::new(payload))
+    }
+
+    fn decode_from(cursor: &mut Cursor<'a>) -> Result<Self, DecodeError> {
+        if cursor.byte()? != ENCODING {
+            return Err(DecodeError("unknown encoding of a record"));
+        }
+        Ok(Self {
+            stage: cursor.text()?,
+            action: cursor.text()?,
+            kind: cursor.text()?,
+            finished_unix: cursor.varint()?,
+        })
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+    use crate::recipe::tests::any_recipe;
+    use crate::value::tests::any_value;
+    use proptest::prelude::*;
+
+    fn any_record() -> impl Strategy<Value = Record> {
+        let output = (".{0,5}", any::<[u8; 32]>(), any::<u64>(), any_value());
+        (
+            any_recipe(),
+            prop::collection::vec(output, 0..3),
+            (".{0,8}", ".{0,8}", ".{0,8}"),
+            (0.0..1e9f64, 0.0..1e9f64, any::<u64>()),
+        )
+            .prop_map(|(recipe, outputs, labels, figures)| Record {
+                key: recipe.key(),
+                recipe,
+                stage: labels.0,
+                action: labels.1,
+                outputs: outputs
+                    .into_iter()
+                    .map(|(name, digest, size, attrs)| Output {
+                        name,
+                        digest: Digest::from_bytes(digest),
+                        size,
+                        attrs,
+                    })
+                    .collect(),
+                wall_s: figures.0,
+                cpu_s: figures.1,
+                finished_unix: figures.2,
+                pipeline: labels.2,
+            })
+    }
+
+    proptest! {
+        #[test]
+        fn encoding_round_trips(record in any_record()) {
+            let payload = record.encode();
+            prop_assert_eq!(Record::decode(record.key, &payload).unwrap(), record);
+        }
+
+        #[test]
+        fn damaged_payloads_never_panic(record in any_record(), at: prop::sample::Index, xor: u8) {
+            let mut payload = record.encode();
+            let at = at.index(payload.len());
+            payload[at] ^= xor;
+            let _ = Record::decode(record.key, &payload);
+            let _ = Record::decode(record.key, &payload[..at]);
+        }
+    }
+}

@@ -1,0 +1,179 @@
+//! Records of runs: one JSON file a run, named so that the order of names is the order of time.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use crate::disk;
+use crate::error::StoreError;
+use crate::layout::{list_dir, now_nanos};
+
+/// The records of runs in a directory.
+#[derive(Clone, Debug)]
+pub struct Runs {
+    dir: PathBuf,
+}
+
+impl Runs {
+    /// The runs in `dir`, which is created when the first one is saved.
+    pub fn new(dir: &Path) -> Self {
+        Self {
+            dir: dir.to_path_buf(),
+        }
+    }
+
+    /// A new id: UTC date and time, then the fraction of the second and some of the process id.
+    pub fn new_id(&self) -> String {
+        let mut nanos = now_nanos();
+        loop {
+            let id = id_at(nanos, std::process::id());
+            if !self.path(&id).exists() {
+                return id;
+            }
+            nanos += 1_000_000_000 / 65_536 + 1;
+        }
+    }
+
+    /// Where the record of a run lies.
+    pub fn path(&self, id: &str) -> PathBuf {
+        self.dir.join(format!("{id}.json"))
+    }
+
+    /// Saves the record of a run; readers see the old one or the new one.
+    pub fn save(&self, id: &str, record: &serde_json::Value) -> Result<(), StoreError> {
+        std::fs::create_dir_all(&self.dir)
+            .map_err(|e| StoreError::env("run.save", &self.dir, e))?;
+        let path = self.path(id);
+        let mut text = record.to_string();
+        text.push('\n');
+        disk::replace("run.save", "run.publish", &path, text.as_bytes())
+    }
+
+    /// The ids of all runs, newest first.
+    pub fn list(&self) -> Result<Vec<String>, StoreError> {
+        let mut ids: Vec<String> = list_dir(&self.dir)?
+            .iter()
+            .filter(|path| path.extension().is_some_and(|e| e == "json"))
+            .filter_map(|path| path.file_stem()?.to_str().map(str::to_owned))
+            .collect();
+        ids.reverse();
+        Ok(ids)
+    }
+
+    /// The record of the run with this id, or with the only id that starts like this.
+    /// `latest` is the newest one. `None` if there is no such run.
+    pub fn load(&self, id: &str) -> Result<Option<(String, serde_json::Value)>, StoreError> {
+        let ids = self.list()?;
+        let mut matches: Vec<String> = match id {
+            "latest" => ids.into_iter().take(1).collect(),
+            _ if ids.iter().any(|known| known == id) => vec![id.to_owned()],
+            _ => ids
+                .into_iter()
+                .filter(|known| known.starts_with(id))
+                .collect(),
+        };
+        if matches.len() > 1 {
+            return Err(StoreError::AmbiguousRun {
+                prefix: id.to_owned(),
+                matches,
+            });
+        }
+        let Some(id) = matches.pop() else {
+            return Ok(None);
+        };
+        let path = self.path(&id);
+        let text = match std::fs::read(&path) {
+            Ok(text) => text,
+            Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(e) => return Err(StoreError::env("run.load", &path, e)),
+        };
+        let record = serde_json::from_slice(&text).map_err(|e| StoreError::Corrupt {
+            path,
+            detail: format!("the record of the run cannot be read: {e}"),
+        })?;
+        Ok(Some((id, record)))
+    }
+}
+
+fn id_at(nanos: u64, process: u32) -> String {
+    let (seconds, fraction) = (nanos / 1_000_000_000, nanos % 1_000_000_000);
+    let (days, time) = (seconds / 86_400, seconds % 86_400);
+    let (year, month, day) = civil(days);
+    let ticks = fraction * 65_536 / 1_000_000_000;
+    format!(
+        "{year:04}{month:02}{day:02}T{:02}{:02}{:02}-{ticks:04x}{:02x}",
+        time / 3600,
+        time / 60 % 60,
+        time % 60,
+        process % 256
+    )
+}
+
+/// Year, month and day of a day count since 1970-01-01 in the Gregorian calendar, counted in
+/// 400-year eras from 0000-03-01, so that the leap day is the last of its year.
+fn civil(days: u64) -> (u64, u64, u64) {
+    let days = days + 719_468;
+    let (era, day) = (days / 146_097, days % 146_097);
+    let year = (day - day / 1_460 + day / 36_524 - day / 146_096) / 365;
+    let day_of_year = day - (365 * year + year / 4 - year / 100);
+    let march_month = (5 * day_of_year + 2) / 153;
+    let day_of_month = day_of_year - (153 * march_month + 2) / 5 + 1;
+    let month = if march_month < 10 {
+        march_month + 3
+    } else {
+        march_month - 9
+    };
+    let year = era * 400 + year + u64::from(month <= 2);
+    (year, month, day_of_month)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn ids_are_calendar_time() {
+        assert_eq!(id_at(0, 1), "19700101T000000-000001");
+        assert_eq!(
+            id_at(951_827_696_500_000_000, 255),
+            "20000229T123456-8000ff"
+        );
+        assert_eq!(
+            id_at(1_795_435_501_000_000_000, 0),
+            "20261123T120501-000000"
+        );
+        assert_eq!(civil(47_540), (2100, 2, 28));
+        assert_eq!(civil(47_541), (2100, 3, 1));
+    }
+
+    #[test]
+    fn runs_are_listed_newest_first_and_found_by_prefix() {
+        let dir = tempfile::tempdir().unwrap();
+        let runs = Runs::new(&dir.path().join("runs"));
+        assert_eq!(runs.list().unwrap(), Vec::<String>::new());
+        for id in [
+            "20260101T000000-0001",
+            "20260101T000000-0002",
+            "20270101T000000-0001",
+        ] {
+            runs.save(id, &json!({"id": id})).unwrap();
+        }
+        runs.save("20270101T000000-0001", &json!({"id": "again"}))
+            .unwrap();
+        assert_eq!(runs.list().unwrap()[0], "20270101T000000-0001");
+        assert_eq!(
+            runs.load("2027").unwrap().unwrap().1,
+            json!({"id": "again"})
+        );
+        assert_eq!(
+            runs.load("latest").unwrap().unwrap().0,
+            "20270101T000000-0001"
+        );
+        assert!(runs.load("2028").unwrap().is_none());
+        assert!(matches!(
+            runs.load("2026"),
+            Err(StoreError::AmbiguousRun { matches, .. }) if matches.len() == 2
+        ));
+        assert!(!runs.list().unwrap().contains(&runs.new_id()));
+    }
+}

@@ -1,0 +1,360 @@
+//! Remembers the digests of source files by their `stat`, so that an unchanged file is not read.
+//!
+//! A file is taken for unchanged while its size, modification time, change time and inode are what
+//! they were. That is safe only if a change after the hashing must show in the times. Git's index
+//! distrusts files as new as the index itself; here each entry carries the time at which its
+//! hashing began and is trusted only if the file's times were older than that by more than the
+//! granularity of file times. So a write in the same tick as the hashing is never overlooked, even
+//! if the cache is saved much later. (The clocks of a network file system must agree to a few ms.)
+//!
+//! ```text
+//! "flowstat" | count u64 | entry* | check [8]
+//! entry = path length u32 | path | size u64 | mtime i64 | ctime i64 | inode u64 | hashed at i64 | digest [32]
+//! ```
+//!
+//! Entries are in order of path and are searched where they lie: loading allocates one buffer.
+
+use std::collections::HashMap;
+use std::fs::File;
+use std::io;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
+
+use crate::codec::{Cursor, DecodeError};
+use crate::digest::Digest;
+use crate::disk;
+use crate::error::StoreError;
+use crate::layout::now_nanos;
+
+const MAGIC: &[u8; 8] = b"flowstat";
+/// Entries that this process did not use are dropped beyond this number.
+const KEEP: usize = 100_000;
+/// Kernels stamp files with the time of the last tick, which is up to 10 ms old.
+const TICK_NS: i64 = 20_000_000;
+/// File systems that keep whole or even seconds only.
+const COARSE_NS: i64 = 2_000_000_000;
+
+/// What is compared to tell whether a file changed. Times in nanoseconds since 1970.
+#[derive(Clone, Copy, Debug, PartialEq)]
+struct Stat {
+    size: u64,
+    mtime: i64,
+    ctime: i64,
+    inode: u64,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Entry {
+    stat: Stat,
+    hashed_at: i64,
+    digest: Digest,
+}
+
+impl Stat {
+    fn of(meta: &std::fs::Metadata) -> Self {
+        let nanos =
+            |seconds: i64, nanos: i64| seconds.saturating_mul(1_000_000_000).saturating_add(nanos);
+        Self {
+            size: meta.size(),
+            mtime: nanos(meta.mtime(), meta.mtime_nsec()),
+            ctime: nanos(meta.ctime(), meta.ctime_nsec()),
+            inode: meta.ino(),
+        }
+    }
+}
+
+impl Entry {
+    /// Whether any change of the file after the hashing would show in `stat`.
+    fn is_trusted(&self) -> bool {
+        let settled = |time: i64| {
+            let granule = if time % 1_000_000_000 == 0 {
+                COARSE_NS
+            } else {
+                TICK_NS
+            };
+            time.saturating_add(granule) < self.hashed_at
+        };
+        settled(self.stat.mtime) && settled(self.stat.ctime)
+    }
+}
+
+/// The cache. Shared by threads; processes may share the file, whose last save wins whole.
+#[derive(Debug)]
+pub struct StatCache {
+    path: PathBuf,
+    saved: Saved,
+    /// Entries looked up or made by this process; `true` if made.
+    used: Mutex<HashMap<PathBuf, (Entry, bool)>>,
+}
+
+impl StatCache {
+    /// Loads the cache file at `path`. One that is missing or damaged is an empty cache: it costs
+    /// hashing, never a wrong digest.
+    pub fn open(path: &Path) -> Self {
+        let saved = std::fs::read(path)
+            .ok()
+            .and_then(|bytes| Saved::parse(bytes).ok());
+        Self {
+            path: path.to_path_buf(),
+            saved: saved.unwrap_or_default(),
+            used: Mutex::default(),
+        }
+    }
+
+    /// The digest of a file's contents and its size: from the cache, or by hashing.
+    ///
+    /// The digest is of the bytes as they were read; a file that changes meanwhile is hashed again
+    /// the next time, as its entry is not kept.
+    pub fn digest(&self, path: &Path) -> io::Result<(Digest, u64)> {
+        let stat = Stat::of(&std::fs::metadata(path)?);
+        if let Some(entry) = self.find(path)
+            && entry.stat == stat
+            && entry.is_trusted()
+        {
+            return Ok((entry.digest, stat.size));
+        }
+        let hashed_at = i64::try_from(now_nanos()).unwrap_or(i64::MAX);
+        let file = File::open(path)?;
+        let before = Stat::of(&file.metadata()?);
+        let (digest, size) = Digest::of_open_file(&file)?;
+        let after = Stat::of(&file.metadata()?);
+        if before == after && size == after.size {
+            let entry = Entry {
+                stat: after,
+                hashed_at,
+                digest,
+            };
+            self.lock_used().insert(path.to_path_buf(), (entry, true));
+        }
+        Ok((digest, size))
+    }
+
+    fn find(&self, path: &Path) -> Option<Entry> {
+        let mut used = self.lock_used();
+        if let Some((entry, _)) = used.get(path) {
+            return Some(*entry);
+        }
+        let entry = self.saved.find(path)?;
+        used.insert(path.to_path_buf(), (entry, false));
+        Some(entry)
+    }
+
+    fn lock_used(&self) -> std::sync::MutexGuard<'_, HashMap<PathBuf, (Entry, bool)>> {
+        self.used.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Saves the cache if it changed, atomically.
+    pub fn save(&self) -> Result<(), StoreError> {
+        let used = self.lock_used();
+        if !used.values().any(|(_, made)| *made) {
+            return Ok(());
+        }
+        let mut entries: Vec<(&[u8], Entry)> = used
+            .iter()
+            .map(|(path, (entry, _))| (path.as_os_str().as_bytes(), *entry))
+            .collect();
+        if self.saved.starts.len() <= KEEP {
+            let others = self.saved.entries();
+            entries.extend(others.filter(|(path, _)| !used.contains_key(as_path(path))));
+        }
+        entries.sort_by_key(|(path, _)| *path);
+        let bytes = Saved::encode(&entries);
+        if let Some(dir) = self.path.parent() {
+            std::fs::create_dir_all(dir).map_err(|e| StoreError::env("stat-cache.save", dir, e))?;
+        }
+        disk::replace("stat-cache.save", "stat-cache.publish", &self.path, &bytes)
+    }
+}
+
+fn as_path(bytes: &[u8]) -> &Path {
+    Path::new(std::ffi::OsStr::from_bytes(bytes))
+}
+
+/// The entries of the file, as they lie in it.
+#[derive(Debug, Default)]
+struct Saved {
+    bytes: Vec<u8>,
+    starts: Vec<usize>,
+}
+
+impl Saved {
+    fn parse(bytes: Vec<u8>) -> Result<Self, DecodeError> {
+        let bad = DecodeError("not a stat cache");
+        let body = bytes.len().checked_sub(8).ok_or(bad.clone())?;
+        if blake3::hash(&bytes[..body]).as_bytes()[..8] != bytes[body..] {
+            return Err(bad);
+        }
+        let mut cursor = Cursor::new(&bytes[..body]);
+        if cursor.array::<8>()? != *MAGIC {
+            return Err(bad);
+        }
+        let count = u64::from_le_bytes(cursor.array()?);
+        let mut starts = Vec::new();
+        for _ in 0..count {
+            starts.push(body - cursor.remaining());
+            read_entry(&mut cursor)?;
+        }
+        cursor.end()?;
+        Ok(Self { bytes, starts })
+    }
+
+    fn encode(entries: &[(&[u8], Entry)]) -> Vec<u8> {
+        let mut bytes = MAGIC.to_vec();
+        bytes.extend_from_slice(&(entries.len() as u64).to_le_bytes());
+        for (path, entry) in entries {
+            // Paths are bounded by PATH_MAX.
+            bytes.extend_from_slice(&(path.len() as u32).to_le_bytes());
+            bytes.extend_from_slice(path);
+            bytes.extend_from_slice(&entry.stat.size.to_le_bytes());
+            bytes.extend_from_slice(&entry.stat.mtime.to_le_bytes());
+            bytes.extend_from_slice(&entry.stat.ctime.to_le_bytes());
+            bytes.extend_from_slice(&entry.stat.inode.to_le_bytes());
+            bytes.extend_from_slice(&entry.hashed_at.to_le_bytes());
+            bytes.extend_from_slice(entry.digest.as_bytes());
+        }
+        let check = blake3::hash(&bytes);
+        bytes.extend_from_slice(&check.as_bytes()[..8]);
+        bytes
+    }
+
+    fn at(&self, start: usize) -> Option<(&[u8], Entry)> {
+        read_entry(&mut Cursor::new(self.bytes.get(start..)?)).ok()
+    }
+
+    fn entries(&self) -> impl Iterator<Item = (&[u8], Entry)> {
+        self.starts.iter().filter_map(|&start| self.at(start))
+    }
+
+    fn find(&self, path: &Path) -> Option<Entry> {
+        let wanted = path.as_os_str().as_bytes();
+        let found = self.starts.binary_search_by(|&start| {
+            self.at(start)
+                .map_or(std::cmp::Ordering::Less, |(path, _)| path.cmp(wanted))
+        });
+        self.at(self.starts[found.ok()?]).map(|(_, entry)| entry)
+    }
+}
+
+fn read_entry<'a>(cursor: &mut Cursor<'a>) -> Result<(&'a [u8], Entry), DecodeError> {
+    let length = u32::from_le_bytes(cursor.array()?) as usize;
+    let path = cursor.take(length)?;
+    let stat = Stat {
+        size: u64::from_le_bytes(cursor.array()?),
+        mtime: i64::from_le_bytes(cursor.array()?),
+        ctime: i64::from_le_bytes(cursor.array()?),
+        inode: u64::from_le_bytes(cursor.array()?),
+    };
+    let entry = Entry {
+        stat,
+        hashed_at: i64::from_le_bytes(cursor.array()?),
+        digest: Digest::from_bytes(cursor.array()?),
+    };
+    Ok((path, entry))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+
+    fn settle() {
+        std::thread::sleep(Duration::from_millis(30));
+    }
+
+    /// Puts a wrong digest into the entry of `path`, so that a test sees whether it is believed.
+    fn poison(cache: &StatCache, path: &Path) -> Digest {
+        let wrong = Digest::of(b"wrong");
+        cache.lock_used().get_mut(path).unwrap().0.digest = wrong;
+        wrong
+    }
+
+    #[test]
+    fn a_settled_file_is_not_read_again_and_a_changed_one_is() {
+        let dir = tempfile::tempdir().unwrap();
+        let (path, cache_path) = (dir.path().join("f"), dir.path().join("sub/cache"));
+        std::fs::write(&path, "one").unwrap();
+        settle();
+        let cache = StatCache::open(&cache_path);
+        assert_eq!(cache.digest(&path).unwrap(), (Digest::of(b"one"), 3));
+        let wrong = poison(&cache, &path);
+        cache.save().unwrap();
+
+        let cache = StatCache::open(&cache_path);
+        assert_eq!(cache.digest(&path).unwrap(), (wrong, 3));
+        std::fs::write(&path, "two").unwrap();
+        assert_eq!(cache.digest(&path).unwrap(), (Digest::of(b"two"), 3));
+        assert!(cache.digest(&dir.path().join("none")).is_err());
+    }
+
+    #[test]
+    fn a_racily_clean_entry_is_not_trusted_even_if_saved_later() {
+        let dir = tempfile::tempdir().unwrap();
+        let (path, cache_path) = (dir.path().join("f"), dir.path().join("cache"));
+        std::fs::write(&path, "one").unwrap();
+        let cache = StatCache::open(&cache_path);
+        cache.digest(&path).unwrap();
+        poison(&cache, &path);
+        settle();
+        cache.save().unwrap();
+        let cache = StatCache::open(&cache_path);
+        assert_eq!(cache.digest(&path).unwrap().0, Digest::of(b"one"));
+    }
+
+    #[test]
+    fn times_in_the_future_or_in_whole_seconds_need_longer_to_settle() {
+        let entry = |time: i64, hashed_at: i64| Entry {
+            stat: Stat {
+                size: 0,
+                mtime: time,
+                ctime: time,
+                inode: 0,
+            },
+            hashed_at,
+            digest: Digest::of(b""),
+        };
+        let second = 1_000_000_000;
+        assert!(!entry(5 * second, 6 * second).is_trusted());
+        assert!(entry(5 * second, 8 * second).is_trusted());
+        assert!(entry(5 * second + 1, 6 * second).is_trusted());
+        assert!(!entry(7 * second + 1, 6 * second).is_trusted());
+    }
+
+    #[test]
+    fn damaged_files_are_empty_caches() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("cache");
+        let cache = StatCache::open(&path);
+        let file = dir.path().join("f");
+        std::fs::write(&file, "x").unwrap();
+        cache.digest(&file).unwrap();
+        cache.save().unwrap();
+        let good = std::fs::read(&path).unwrap();
+        for at in 0..good.len() {
+            let mut bad = good.clone();
+            bad[at] ^= 1;
+            std::fs::write(&path, &bad).unwrap();
+            assert_eq!(StatCache::open(&path).saved.starts.len(), 0);
+            std::fs::write(&path, &good[..at]).unwrap();
+            assert_eq!(StatCache::open(&path).saved.starts.len(), 0);
+        }
+    }
+
+    #[test]
+    fn saves_merge_what_was_there() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("cache");
+        let files: Vec<PathBuf> = (0..100).map(|i| dir.path().join(format!("f{i}"))).collect();
+        files.iter().for_each(|f| std::fs::write(f, "x").unwrap());
+        for half in files.chunks(50) {
+            let cache = StatCache::open(&path);
+            for file in half {
+                cache.digest(file).unwrap();
+            }
+            cache.save().unwrap();
+        }
+        let cache = StatCache::open(&path);
+        assert!(files.iter().all(|f| cache.saved.find(f).is_some()));
+    }
+}

@@ -1,0 +1,273 @@
+//! The local store: opening, looking up, and the health of artifacts.
+
+use std::collections::HashMap;
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+
+use crate::commit::SegmentWriter;
+use crate::digest::{ActionKey, Digest};
+use crate::disk;
+use crate::error::StoreError;
+use crate::index::{Index, Warning};
+use crate::layout::{Layout, now_nanos, open_lock_file};
+use crate::lock::{self, ActionLock, ActionLocks};
+use crate::nearest::Neighbours;
+use crate::record::Record;
+use crate::writer::{ArtifactWriter, Scratch, Session, Staged};
+
+/// A store in a local directory. Shared by threads as it is, and by processes that open the same
+/// directory. The crate's documentation has its layout and protocol.
+pub struct Store {
+    pub(crate) layout: Layout,
+    read_only: bool,
+    /// Locked shared while the store is open; gc takes it exclusively.
+    pub(crate) in_use: Option<File>,
+    locks: Arc<ActionLocks>,
+    pub(crate) index: Mutex<Index>,
+    session: Mutex<Option<Arc<Session>>>,
+    pub(crate) segment: Mutex<Option<SegmentWriter>>,
+    health: Mutex<HashMap<Digest, Stamp>>,
+    pub(crate) neighbours: OnceLock<Neighbours>,
+}
+
+/// The state of an artifact's bytes.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Health {
+    /// There, and their digest is right.
+    Ok,
+    /// Not there: evicted, or never made here.
+    Missing,
+    /// There, but not what the digest says.
+    Corrupt,
+}
+
+/// What tells that a verified file was not touched since: modification time, size, inode.
+type Stamp = (i64, i64, u64, u64);
+
+/// A poisoned lock means that another thread panicked between two steps; every step leaves the
+/// guarded data whole, so they are still good.
+pub(crate) fn guard<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Store {
+    /// Opens the store in `dir`, and creates it if there is none. A directory that cannot be
+    /// written but holds a store is opened for lookups.
+    pub fn open(dir: &Path) -> Result<Self, StoreError> {
+        let layout = Layout::new(dir);
+        let denied = |e: &StoreError| match e {
+            StoreError::Environment { source, .. } => matches!(
+                source.kind(),
+                io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem
+            ),
+            _ => false,
+        };
+        let writable = layout.create().and_then(|()| {
+            let in_use = open_lock_file(&layout.in_use_lock())?;
+            let actions = open_lock_file(&layout.actions_lock())?;
+            Ok((in_use, actions))
+        });
+        match writable {
+            Ok((in_use, actions)) => {
+                lock::shared(&in_use, &layout.in_use_lock())?;
+                Session::sweep(&layout)?;
+                Self::with(layout, false, Some(in_use), Some(actions))
+            }
+            Err(e) if denied(&e) && layout.check_format().unwrap_or(false) => {
+                Self::open_read_only(dir)
+            }
+            Err(e) => Err(e),
+        }
+    }
+
+    /// Opens the store in `dir` for lookups and reads; nothing there is created or changed.
+    pub fn open_read_only(dir: &Path) -> Result<Self, StoreError> {
+        let layout = Layout::new(dir);
+        if !layout.check_format()? {
+            let none = io::Error::new(io::ErrorKind::NotFound, "there is no store");
+            return Err(StoreError::env("open.format", dir, none));
+        }
+        // A lock needs no write permission; without the file there is no gc to keep out.
+        let in_use = File::open(layout.in_use_lock()).ok();
+        if let Some(file) = &in_use {
+            lock::shared(file, &layout.in_use_lock())?;
+        }
+        Self::with(layout, true, in_use, None)
+    }
+
+    fn with(
+        layout: Layout,
+        read_only: bool,
+        in_use: Option<File>,
+        actions: Option<File>,
+    ) -> Result<Self, StoreError> {
+        let mut index = Index::default();
+        index.refresh(&layout.records)?;
+        Ok(Self {
+            layout,
+            read_only,
+            in_use,
+            locks: ActionLocks::new(actions),
+            index: Mutex::new(index),
+            session: Mutex::default(),
+            segment: Mutex::default(),
+            health: Mutex::default(),
+            neighbours: OnceLock::new(),
+        })
+    }
+
+    /// The store's directory.
+    pub fn dir(&self) -> &Path {
+        &self.layout.root
+    }
+
+    /// Whether the store can only be read.
+    pub fn is_read_only(&self) -> bool {
+        self.read_only
+    }
+
+    /// The record of an action, if it has one that is readable. The store keeps no copy of it, so
+    /// memory stays flat over many actions.
+    pub fn lookup(&self, key: &ActionKey) -> Result<Option<Arc<Record>>, StoreError> {
+        Ok(guard(&self.index).lookup(key)?.map(Arc::new))
+    }
+
+    /// Takes in the records that other processes appended since.
+    pub fn refresh(&self) -> Result<(), StoreError> {
+        guard(&self.index).refresh(&self.layout.records)
+    }
+
+    /// How many actions have a record.
+    pub fn len(&self) -> usize {
+        guard(&self.index).len()
+    }
+
+    /// Whether no action has a record.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Calls `each` with every record that counts, in the order in which they lie on disk.
+    pub fn for_each_record(&self, mut each: impl FnMut(&Record)) -> Result<(), StoreError> {
+        guard(&self.index).for_each(|_, record| each(&record))
+    }
+
+    /// The damage that was met and passed over since the last call.
+    pub fn take_warnings(&self) -> Vec<Warning> {
+        guard(&self.index).take_warnings()
+    }
+
+    pub(crate) fn require_writable(&self, step: &'static str) -> Result<(), StoreError> {
+        if self.read_only {
+            return Err(StoreError::read_only(step, &self.layout.root));
+        }
+        Ok(())
+    }
+
+    /// This process as a writer, registered at the first need.
+    pub(crate) fn session(&self) -> Result<Arc<Session>, StoreError> {
+        self.require_writable("writer.register")?;
+        let mut session = guard(&self.session);
+        if let Some(session) = &*session {
+            return Ok(Arc::clone(session));
+        }
+        let registered = Session::register(&self.layout)?;
+        *session = Some(Arc::clone(&registered));
+        Ok(registered)
+    }
+
+    /// Starts an artifact.
+    pub fn create(&self) -> Result<ArtifactWriter, StoreError> {
+        ArtifactWriter::new(self.session()?)
+    }
+
+    /// Takes over a finished file, which is moved where possible, else copied.
+    pub fn adopt(&self, path: &Path) -> Result<Staged, StoreError> {
+        Staged::adopt(self.session()?, path)
+    }
+
+    /// A fresh directory for an attempt, on the store's file system so that what is written there
+    /// can be adopted without a copy.
+    pub fn scratch(&self) -> Result<Scratch, StoreError> {
+        Scratch::new(self.session()?)
+    }
+
+    /// Where an artifact lies, whether or not it is there.
+    pub fn path(&self, digest: &Digest) -> PathBuf {
+        self.layout.artifact(digest)
+    }
+
+    /// Whether an artifact's bytes are there; costs one `stat` and says nothing of their health.
+    pub fn has(&self, digest: &Digest) -> bool {
+        self.path(digest).is_file()
+    }
+
+    /// Checks an artifact against its digest. It is hashed once in the life of this process, and
+    /// again only when the file's size, inode or modification time changed.
+    pub fn check(&self, digest: &Digest) -> Result<Health, StoreError> {
+        let path = self.path(digest);
+        let Some((file, stamp)) = open_stamped(&path)? else {
+            return Ok(Health::Missing);
+        };
+        if guard(&self.health).get(digest) == Some(&stamp) {
+            return Ok(Health::Ok);
+        }
+        let (actual, _) =
+            Digest::of_open_file(&file).map_err(|e| StoreError::env("store.check", &path, e))?;
+        if actual != *digest {
+            return Ok(Health::Corrupt);
+        }
+        guard(&self.health).insert(*digest, stamp);
+        Ok(Health::Ok)
+    }
+
+    /// Notes that an artifact was hashed while this process wrote it.
+    pub(crate) fn assume_healthy(&self, digest: &Digest) -> Result<(), StoreError> {
+        if let Some((_, stamp)) = open_stamped(&self.path(digest))? {
+            guard(&self.health).insert(*digest, stamp);
+        }
+        Ok(())
+    }
+
+    /// Moves a corrupt artifact out of the way, so that it is recomputed and never used. Returns
+    /// where it went, or `None` if another process has already replaced or removed it.
+    pub fn quarantine(&self, digest: &Digest) -> Result<Option<PathBuf>, StoreError> {
+        self.require_writable("store.quarantine")?;
+        // Under the lock and on a fresh look, lest a good replacement be taken for the bad one.
+        let _guard = lock::exclusive(&self.layout.commit_lock())?;
+        guard(&self.health).remove(digest);
+        if self.check(digest)? != Health::Corrupt {
+            return Ok(None);
+        }
+        let name = format!("{}.{:016x}", digest.hex(), now_nanos());
+        let to = self.layout.quarantine.join(name);
+        disk::rename("store.quarantine", &self.path(digest), &to)?;
+        Ok(Some(to))
+    }
+
+    /// Takes the right to run an action, so that concurrent runs do it once. `None`: someone else
+    /// has it; wait, then [`refresh`](Self::refresh) and look the record up. Released when dropped
+    /// or when the process dies.
+    pub fn lock(&self, key: &ActionKey) -> Result<Option<ActionLock>, StoreError> {
+        self.locks.try_lock(key, &self.layout.actions_lock())
+    }
+}
+
+/// Opens a file and takes its stamp; `None` if it is not there.
+fn open_stamped(path: &Path) -> Result<Option<(File, Stamp)>, StoreError> {
+    let opened = File::open(path).and_then(|file| {
+        let meta = file.metadata()?;
+        Ok((
+            file,
+            (meta.mtime(), meta.mtime_nsec(), meta.size(), meta.ino()),
+        ))
+    });
+    match opened {
+        Ok(found) => Ok(Some(found)),
+        Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(e) => Err(StoreError::env("store.check", path, e)),
+    }
+}

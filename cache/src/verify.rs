@@ -1,0 +1,146 @@
+//! Verification of everything in a store, and its statistics.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use rayon::prelude::*;
+
+use crate::digest::{ActionKey, Digest};
+use crate::error::StoreError;
+use crate::index::Warning;
+use crate::store::{Store, guard};
+
+/// How far a verification is.
+#[derive(Clone, Copy, Debug)]
+pub struct Progress {
+    /// Bytes hashed.
+    pub bytes: u64,
+    /// Bytes to hash.
+    pub total_bytes: u64,
+    /// Artifacts hashed.
+    pub artifacts: u64,
+    /// Artifacts to hash.
+    pub total_artifacts: u64,
+}
+
+/// What a verification found.
+#[derive(Clone, Debug, Default)]
+pub struct VerifyReport {
+    /// Artifacts that were hashed.
+    pub artifacts: u64,
+    /// Their bytes.
+    pub bytes: u64,
+    /// Artifacts whose bytes are not what their digests say. They are left where they are.
+    pub corrupt: Vec<Digest>,
+    /// Files among the artifacts that are none.
+    pub strays: Vec<PathBuf>,
+    /// Records that could be read.
+    pub records: u64,
+    /// Records whose recipe does not give their key.
+    pub wrong_keys: Vec<ActionKey>,
+    /// Damage in the segments.
+    pub damaged: Vec<Warning>,
+    /// Outputs of records whose bytes are not there. That is no fault: gc evicts bytes, and they
+    /// are recomputed when needed.
+    pub evicted: u64,
+}
+
+impl VerifyReport {
+    /// Whether everything that is there is right.
+    pub fn is_clean(&self) -> bool {
+        self.corrupt.is_empty() && self.wrong_keys.is_empty() && self.damaged.is_empty()
+    }
+}
+
+/// The contents of a store in figures.
+#[derive(Clone, Debug, Default)]
+pub struct StoreStat {
+    /// Artifacts.
+    pub artifacts: u64,
+    /// Their bytes.
+    pub bytes: u64,
+    /// Records.
+    pub records: u64,
+    /// Figures by stage label.
+    pub stages: BTreeMap<String, StageStat>,
+}
+
+/// The part of one stage.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct StageStat {
+    /// Actions with a record.
+    pub records: u64,
+    /// Bytes of their outputs, evicted ones included, equal outputs counted each time.
+    pub output_bytes: u64,
+    /// Seconds of CPU they took.
+    pub cpu_s: f64,
+}
+
+impl Store {
+    /// Hashes every artifact on rayon's pool and reads every record. `progress` is called from
+    /// several threads, after each artifact.
+    pub fn verify(&self, progress: impl Fn(Progress) + Sync) -> Result<VerifyReport, StoreError> {
+        let (artifacts, strays) = self.layout.list_artifacts()?;
+        let total_bytes = artifacts.iter().map(|(_, size)| size).sum();
+        let (bytes, done) = (AtomicU64::new(0), AtomicU64::new(0));
+        let verdicts: Vec<Option<Digest>> = artifacts
+            .par_iter()
+            .map(|(digest, _)| {
+                let path = self.path(digest);
+                let (actual, size) = match Digest::of_file(&path) {
+                    Ok(found) => found,
+                    // Quarantined by another process since the listing.
+                    Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+                    Err(e) => return Err(StoreError::env("store.verify", &path, e)),
+                };
+                progress(Progress {
+                    bytes: bytes.fetch_add(size, Ordering::Relaxed) + size,
+                    total_bytes,
+                    artifacts: done.fetch_add(1, Ordering::Relaxed) + 1,
+                    total_artifacts: artifacts.len() as u64,
+                });
+                Ok((actual != *digest).then_some(*digest))
+            })
+            .collect::<Result<_, StoreError>>()?;
+
+        let mut report = VerifyReport {
+            artifacts: done.into_inner(),
+            bytes: bytes.into_inner(),
+            corrupt: verdicts.into_iter().flatten().collect(),
+            strays,
+            ..VerifyReport::default()
+        };
+        self.refresh()?;
+        let mut index = guard(&self.index);
+        index.for_each(|_, record| {
+            report.records += 1;
+            if record.recipe.key() != record.key {
+                report.wrong_keys.push(record.key);
+            }
+            let gone = record.outputs.iter().filter(|o| !self.has(&o.digest));
+            report.evicted += gone.count() as u64;
+        })?;
+        report.damaged = index.take_warnings();
+        Ok(report)
+    }
+
+    /// Counts what is in the store.
+    pub fn stat(&self) -> Result<StoreStat, StoreError> {
+        let (artifacts, _) = self.layout.list_artifacts()?;
+        let mut stat = StoreStat {
+            artifacts: artifacts.len() as u64,
+            bytes: artifacts.iter().map(|(_, size)| size).sum(),
+            ..StoreStat::default()
+        };
+        self.refresh()?;
+        self.for_each_record(|record| {
+            stat.records += 1;
+            let stage = stat.stages.entry(record.stage.clone()).or_default();
+            stage.records += 1;
+            stage.output_bytes += record.outputs.iter().map(|o| o.size).sum::<u64>();
+            stage.cpu_s += record.cpu_s;
+        })?;
+        Ok(stat)
+    }
+}

@@ -1,0 +1,268 @@
+//! Dying, failing and racing at every step of every protocol.
+
+mod common;
+
+use std::os::unix::process::ExitStatusExt;
+use std::path::Path;
+
+use common::{action, assert_success, child_args, commit, contents, key, spawn};
+use flow_cache::fault::{self, Action, Fault, POINTS};
+use flow_cache::{Committed, Digest, GcPolicy, Health, Store, StoreError};
+
+/// Passes every fault point: creates the store, commits from two writers, finds damage, collects.
+fn scenario(root: &Path) -> Result<(), StoreError> {
+    let store = Store::open(root)?;
+    commit(&store, &[1])?;
+    drop(store);
+    let store = Store::open(root)?;
+    commit(&store, &[2, 3])?;
+    commit(&store, &[4])?;
+    let digest = Digest::of(&contents(4));
+    let path = store.path(&digest);
+    std::fs::remove_file(&path).unwrap();
+    std::fs::write(&path, "damage").unwrap();
+    assert_eq!(store.check(&digest)?, Health::Corrupt);
+    store.quarantine(&digest)?;
+    commit(&store, &[4])?;
+    store.commit(vec![action(&store, 1, b"orphan")?])?;
+    store.gc(&GcPolicy::default())?;
+    Ok(())
+}
+
+/// Whatever happened, a later process finds a consistent store and can finish the work.
+fn assert_recovers(root: &Path, what: &str) {
+    let store = Store::open(root).unwrap();
+    let damaged = Digest::of(&contents(4));
+    let mut expected = 0;
+    for n in 1..=4 {
+        let Some(record) = store.lookup(&key(n)).unwrap() else {
+            continue;
+        };
+        expected += 1;
+        let digest = record.outputs[0].digest;
+        assert_eq!(digest, Digest::of(&contents(n)), "{what}");
+        let health = store.check(&digest).unwrap();
+        assert!(
+            health == Health::Ok || digest == damaged,
+            "{what}: {n} is {health:?}"
+        );
+    }
+    let report = store.verify(|_| {}).unwrap();
+    assert_eq!(report.records, expected, "{what}");
+    assert!(report.corrupt.iter().all(|d| *d == damaged), "{what}");
+    assert!(
+        report.wrong_keys.is_empty() && report.damaged.is_empty(),
+        "{what}"
+    );
+    drop(store);
+    // Debris is swept by the next process that opens the store.
+    assert_eq!(
+        std::fs::read_dir(root.join("tmp")).unwrap().count(),
+        0,
+        "{what}"
+    );
+    scenario(root).unwrap();
+    let store = Store::open(root).unwrap();
+    assert_eq!(store.len(), 4, "{what}");
+    assert!(store.verify(|_| {}).unwrap().is_clean(), "{what}");
+}
+
+#[test]
+fn child() {
+    let Some((args, dir)) = child_args() else {
+        return;
+    };
+    let words: Vec<&str> = args.split(' ').collect();
+    match words[..] {
+        ["scenario", point, skip] => {
+            fault::arm(Fault {
+                point: point.to_owned(),
+                under: dir.clone(),
+                skip: skip.parse().unwrap(),
+                action: Action::Kill,
+            });
+            scenario(&dir).unwrap();
+        }
+        ["race", seed] => race(&dir, seed.parse().unwrap()),
+        ["hold"] => {
+            let store = Store::open(&dir).unwrap();
+            let _lock = store.lock(&key(1)).unwrap().unwrap();
+            std::fs::write(dir.join("tmp/held"), "").unwrap();
+            std::thread::sleep(std::time::Duration::from_secs(60));
+        }
+        _ => panic!("unknown child {args}"),
+    }
+}
+
+/// How often a point is tried; `open.layout` alone is passed 261 times.
+const PASSES: u32 = 4;
+
+#[test]
+fn kill_at_every_point() {
+    for point in POINTS {
+        for skip in 0..PASSES {
+            let dir = tempfile::tempdir().unwrap();
+            let root = dir.path().join("store");
+            let status = spawn(&root, &format!("scenario {point} {skip}"))
+                .output()
+                .unwrap();
+            if status.status.success() {
+                assert!(skip > 0, "{point} was never passed");
+                break;
+            }
+            assert_eq!(
+                status.status.signal(),
+                Some(libc::SIGKILL),
+                "{point} {skip}"
+            );
+            assert_recovers(&root, &format!("killed at {point} {skip}"));
+        }
+    }
+}
+
+#[test]
+fn disk_full_at_every_point() {
+    for point in POINTS {
+        for skip in 0..PASSES {
+            let dir = tempfile::tempdir().unwrap();
+            let root = dir.path().join("store");
+            fault::arm(Fault {
+                point: (*point).to_owned(),
+                under: root.clone(),
+                skip,
+                action: Action::Error(libc::ENOSPC),
+            });
+            let result = scenario(&root);
+            fault::disarm(&root);
+            let Err(error) = result else {
+                assert!(skip > 0, "{point} was never passed");
+                break;
+            };
+            assert!(error.is_disk_full(), "{point}: {error}");
+            assert_recovers(&root, &format!("disk full at {point} {skip}"));
+        }
+    }
+}
+
+#[test]
+fn a_commit_that_failed_can_be_repeated_by_the_same_store() {
+    for point in ["commit.append", "commit.append-half", "commit.sync-records"] {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::open(dir.path()).unwrap();
+        commit(&store, &[1]).unwrap();
+        fault::arm(Fault {
+            point: point.to_owned(),
+            under: dir.path().to_path_buf(),
+            skip: 0,
+            action: Action::Error(libc::ENOSPC),
+        });
+        assert!(commit(&store, &[2]).unwrap_err().is_disk_full());
+        assert!(store.lookup(&key(2)).unwrap().is_none());
+        assert!(
+            matches!(commit(&store, &[2]).unwrap()[..], [Committed::New(_)]),
+            "{point}"
+        );
+        assert_eq!(Store::open(dir.path()).unwrap().len(), 2);
+    }
+}
+
+const ACTIONS: u32 = 40;
+
+/// Commits all actions in an order of its own, each only if it gets its lock, as an engine does.
+fn race(root: &Path, seed: u32) {
+    let store = Store::open(root).unwrap();
+    let mut ran = 0;
+    for i in 0..ACTIONS {
+        // 7, 11, 13 and 17 are coprime to 40.
+        let n = (i * [7, 11, 13, 17][seed as usize % 4] + seed) % ACTIONS;
+        loop {
+            store.refresh().unwrap();
+            if store.lookup(&key(n)).unwrap().is_some() {
+                break;
+            }
+            let Some(_lock) = store.lock(&key(n)).unwrap() else {
+                std::thread::sleep(std::time::Duration::from_millis(1));
+                continue;
+            };
+            store.refresh().unwrap();
+            if store.lookup(&key(n)).unwrap().is_none() {
+                let results = commit(&store, &[n]).unwrap();
+                assert!(matches!(results[..], [Committed::New(_)]));
+                ran += 1;
+            }
+        }
+    }
+    std::fs::write(root.join(format!("ran-{seed}")), ran.to_string()).unwrap();
+}
+
+#[test]
+fn concurrent_processes_run_each_action_once() {
+    let dir = tempfile::tempdir().unwrap();
+    let root = dir.path().join("store");
+    let children: Vec<_> = (0..4)
+        .map(|seed| {
+            let mut command = spawn(&root, &format!("race {seed}"));
+            command.stdout(std::process::Stdio::null()).spawn().unwrap()
+        })
+        .collect();
+    for child in children {
+        assert_success(&child.wait_with_output().unwrap());
+    }
+    let ran = (0..4).map(|seed| {
+        let text = std::fs::read_to_string(root.join(format!("ran-{seed}"))).unwrap();
+        text.parse::<u32>().unwrap()
+    });
+    assert_eq!(ran.sum::<u32>(), ACTIONS);
+    assert!(
+        Store::open(&root)
+            .unwrap()
+            .verify(|_| {})
+            .unwrap()
+            .is_clean()
+    );
+}
+
+#[test]
+fn without_locks_the_first_record_wins_for_everyone() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = Store::open(dir.path()).unwrap();
+    let stores: Vec<Store> = (0..4).map(|_| Store::open(dir.path()).unwrap()).collect();
+    let new = std::thread::scope(|scope| {
+        let handles: Vec<_> = stores
+            .iter()
+            .map(|store| {
+                scope.spawn(|| {
+                    (0..10)
+                        .map(|n| commit(store, &[n]).unwrap())
+                        .collect::<Vec<_>>()
+                })
+            })
+            .collect();
+        let results = handles
+            .into_iter()
+            .flat_map(|h| h.join().unwrap())
+            .flatten();
+        results.filter(|r| matches!(r, Committed::New(_))).count()
+    });
+    assert_eq!(new, 10);
+    store.refresh().unwrap();
+    assert_eq!(store.len(), 10);
+}
+
+#[test]
+fn a_lock_ends_with_its_holder() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = Store::open(dir.path()).unwrap();
+    let mut holder = spawn(dir.path(), "hold")
+        .stdout(std::process::Stdio::null())
+        .spawn()
+        .unwrap();
+    while !dir.path().join("tmp/held").exists() {
+        std::thread::sleep(std::time::Duration::from_millis(5));
+    }
+    assert!(store.lock(&key(1)).unwrap().is_none());
+    assert!(store.gc(&GcPolicy::default()).unwrap().in_use);
+    holder.kill().unwrap();
+    holder.wait().unwrap();
+    assert!(store.lock(&key(1)).unwrap().is_some());
+}

@@ -1,0 +1,175 @@
+//! Diagnostics: what is wrong, where, why, and what to do about it.
+//!
+//! The engine only builds them; the command line renders them with miette. Several are collected
+//! and shown at once, so nothing here stops at the first mistake.
+
+use std::fmt;
+use std::ops::Range;
+use std::sync::Arc;
+
+use miette::{LabeledSpan, NamedSource, Severity, SourceCode, SourceSpan};
+
+/// Which text of a pipeline a span points into (the file, a file it extends, or a `--set`).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct SourceId(pub u32);
+
+/// A range of bytes in one of the pipeline's source texts.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Span {
+    /// The text.
+    pub source: SourceId,
+    /// First byte.
+    pub start: u32,
+    /// One past the last byte.
+    pub end: u32,
+}
+
+impl Span {
+    /// The span of `range` in `source`.
+    pub fn new(source: SourceId, range: Range<usize>) -> Self {
+        // Pipelines are far below 4 GiB; a longer text would only misplace a label.
+        Self {
+            source,
+            start: range.start as u32,
+            end: range.end as u32,
+        }
+    }
+}
+
+/// The texts that spans point into.
+#[derive(Clone, Debug, Default)]
+pub struct SourceMap {
+    texts: Vec<Arc<NamedSource<String>>>,
+}
+
+impl SourceMap {
+    /// Adds a text under the name that diagnostics show.
+    pub fn add(&mut self, name: impl AsRef<str>, text: String) -> SourceId {
+        self.texts
+            .push(Arc::new(NamedSource::new(name, text).with_language("toml")));
+        SourceId(self.texts.len() as u32 - 1)
+    }
+
+    /// Number of texts, which is the number of the next one.
+    pub fn len(&self) -> u32 {
+        self.texts.len() as u32
+    }
+
+    /// True without texts.
+    pub fn is_empty(&self) -> bool {
+        self.texts.is_empty()
+    }
+
+    /// The text of `id`, if it is known.
+    pub fn get(&self, id: SourceId) -> Option<&Arc<NamedSource<String>>> {
+        self.texts.get(id.0 as usize)
+    }
+}
+
+/// One diagnostic.
+#[derive(Clone, Debug)]
+pub struct Diag {
+    /// Stable code, `flow::area::what`, documented in `docs/errors.md`.
+    pub code: &'static str,
+    /// What is wrong, in one sentence without a final stop.
+    pub message: String,
+    /// Places in the pipeline, the first being the cause.
+    pub labels: Vec<(Span, String)>,
+    /// What can be done, as commands or lines of TOML where possible.
+    pub help: Vec<String>,
+    source: Option<Arc<NamedSource<String>>>,
+}
+
+impl Diag {
+    /// A diagnostic without a place.
+    pub fn new(code: &'static str, message: impl Into<String>) -> Self {
+        Self {
+            code,
+            message: message.into(),
+            labels: Vec::new(),
+            help: Vec::new(),
+            source: None,
+        }
+    }
+
+    /// Adds a place.
+    #[must_use]
+    pub fn label(mut self, span: Span, text: impl Into<String>) -> Self {
+        self.labels.push((span, text.into()));
+        self
+    }
+
+    /// Adds a hint.
+    #[must_use]
+    pub fn help(mut self, text: impl Into<String>) -> Self {
+        self.help.push(text.into());
+        self
+    }
+
+    /// Attaches the text of the first label, so that the diagnostic can be rendered on its own.
+    /// Labels in other texts cannot be drawn in the same frame and become hints.
+    #[must_use]
+    pub fn resolve(mut self, sources: &SourceMap) -> Self {
+        let Some(&(first, _)) = self.labels.first() else {
+            return self;
+        };
+        self.source = sources.get(first.source).cloned();
+        let (here, elsewhere): (Vec<_>, Vec<_>) = self
+            .labels
+            .into_iter()
+            .partition(|(span, _)| span.source == first.source);
+        self.labels = here;
+        for (span, text) in elsewhere {
+            if let Some(source) = sources.get(span.source) {
+                let line = line_of(source.inner(), span.start as usize);
+                self.help.push(format!("{}:{line}: {text}", source.name()));
+            }
+        }
+        self
+    }
+}
+
+fn line_of(text: &str, offset: usize) -> usize {
+    1 + text
+        .bytes()
+        .take(offset.min(text.len()))
+        .filter(|&b| b == b'\n')
+        .count()
+}
+
+impl fmt::Display for Diag {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl std::error::Error for Diag {}
+
+impl miette::Diagnostic for Diag {
+    fn code<'a>(&'a self) -> Option<Box<dyn fmt::Display + 'a>> {
+        Some(Box::new(self.code))
+    }
+
+    fn severity(&self) -> Option<Severity> {
+        Some(Severity::Error)
+    }
+
+    fn help<'a>(&'a self) -> Option<Box<dyn fmt::Display + 'a>> {
+        (!self.help.is_empty()).then(|| Box::new(self.help.join("\n")) as Box<dyn fmt::Display>)
+    }
+
+    fn source_code(&self) -> Option<&dyn SourceCode> {
+        self.source.as_deref().map(|s| s as &dyn SourceCode)
+    }
+
+    fn labels(&self) -> Option<Box<dyn Iterator<Item = LabeledSpan> + '_>> {
+        self.source.as_ref()?;
+        Some(Box::new(self.labels.iter().map(|(span, text)| {
+            let at = SourceSpan::from((span.start as usize, (span.end - span.start) as usize));
+            LabeledSpan::new_with_span(Some(text.clone()), at)
+        })))
+    }
+}
+
+/// Diagnostics collected on the way; empty means all is well.
+pub type Diags = Vec<Diag>;

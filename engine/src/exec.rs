@@ -1,0 +1,494 @@
+//! The local executor: one coordinator, a few worker threads, one committer.
+//!
+//! The index order of actions is an order of dependence, so one pass over it settles everything
+//! that the store already answers; a run in which nothing changed ends there. What is left is
+//! scheduled: an action becomes ready when all it reads is settled, is prepared (its recipe can
+//! only now be built), looked up once more, and run by a worker. Finished actions go to the
+//! committer, which makes outputs and records durable in batches.
+//!
+//! Two things can send an action round again: bytes that turn out to be lost or corrupt (the
+//! producer runs first), and a source file that changed while the action ran.
+
+use std::collections::{BTreeMap, BinaryHeap, HashMap, HashSet};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc;
+
+use flow_cache::{ActionKey, Record, StatCache, Store};
+
+use crate::event::{Event, Outcome};
+use crate::keys::{Prepared, Slot, SourceDigests, prepare};
+use crate::plan::{Plan, Reason, Verdict};
+use crate::stage::{Fault, StageError};
+use crate::worker::{self, Done, Job, Message};
+
+/// How to run.
+pub struct Options<'a> {
+    /// Actions at a time, and threads that their loops share.
+    pub jobs: usize,
+    /// Goes on with what does not depend on a failure.
+    pub keep_going: bool,
+    /// Set from outside to stop the run.
+    pub cancel: &'a AtomicBool,
+    /// A directory for what stages leave while they run; emptied afterwards.
+    pub scratch: PathBuf,
+}
+
+/// What a run left behind.
+pub struct Finished {
+    /// What is known of every action.
+    pub slots: Vec<Slot>,
+    /// Failed actions with their errors, in the order of the plan.
+    pub failures: Vec<(usize, StageError)>,
+    /// The run was stopped before its end.
+    pub interrupted: bool,
+}
+
+/// What a run would do, action by action; runs nothing.
+pub fn preview(
+    plan: &Plan<'_>,
+    store: &Store,
+    stat: &StatCache,
+) -> Result<Vec<(Verdict, Option<Prepared>)>, StageError> {
+    let mut sources = SourceDigests::new(stat);
+    let mut slots = vec![Slot::Waiting; plan.len()];
+    let mut verdicts = Vec::with_capacity(plan.len());
+    for action in 0..plan.len() {
+        let verdict = match first_unsettled(plan, &slots, action) {
+            Some(on) => (Verdict::Pending(on), None),
+            None => match prepare(plan, &slots, store, &mut sources, action)? {
+                None => {
+                    slots[action] = Slot::Vacant;
+                    (Verdict::Vacant, None)
+                }
+                Some(prepared) => match store.lookup(&prepared.recipe.key())? {
+                    Some(record) => {
+                        slots[action] = Slot::Done(record.clone());
+                        (Verdict::Hit(record), Some(prepared))
+                    }
+                    None => {
+                        let reason = reason(plan, store, action, &prepared);
+                        (Verdict::Run(reason), Some(prepared))
+                    }
+                },
+            },
+        };
+        verdicts.push(verdict);
+    }
+    Ok(verdicts)
+}
+
+fn first_unsettled(plan: &Plan<'_>, slots: &[Slot], action: usize) -> Option<usize> {
+    let mut first = None;
+    plan.dependencies(action, |on| {
+        if matches!(slots[on], Slot::Waiting) {
+            first = first.or(Some(on));
+        }
+    });
+    first
+}
+
+/// Why an action misses: what differs from the nearest earlier run.
+pub fn reason(plan: &Plan<'_>, store: &Store, action: usize, prepared: &Prepared) -> Reason {
+    let stage = &plan.pipeline.stages[plan.coords(action).stage].name;
+    match store.nearest(stage, &plan.label(action), &prepared.recipe) {
+        Some(earlier) => Reason::Changed(prepared.recipe.diff(&earlier.recipe)),
+        None => Reason::New,
+    }
+}
+
+/// Brings everything up to date. `forced` actions run even where their record is known, since
+/// their bytes are wanted and gone.
+pub fn run(
+    plan: &Plan<'_>,
+    store: &Store,
+    stat: &StatCache,
+    options: &Options<'_>,
+    forced: HashSet<usize>,
+    on_event: &mut dyn FnMut(Event),
+) -> Result<Finished, StageError> {
+    let pool = rayon::ThreadPoolBuilder::new()
+        .num_threads(options.jobs)
+        .build()
+        .map_err(|e| StageError::environment(format!("failed to start threads: {e}")))?;
+    std::thread::scope(|scope| {
+        let (to_workers, jobs) = mpsc::channel::<Job>();
+        let (to_coordinator, messages) = mpsc::channel::<Message>();
+        let (to_committer, finished) = mpsc::channel::<worker::Finished>();
+        let jobs = Arc::new(std::sync::Mutex::new(jobs));
+        let shared = worker::Shared {
+            plan,
+            store,
+            stat,
+            options,
+            pool: &pool,
+        };
+        for _ in 0..options.jobs {
+            let jobs = Arc::clone(&jobs);
+            let to_committer = to_committer.clone();
+            let to_coordinator = to_coordinator.clone();
+            let shared = shared.clone();
+            scope.spawn(move || worker::work(&shared, &jobs, &to_committer, &to_coordinator));
+        }
+        drop(to_committer);
+        scope.spawn(move || worker::commit(store, &finished, &to_coordinator));
+        let mut coordinator = Coordinator {
+            plan,
+            store,
+            options,
+            sources: SourceDigests::new(stat),
+            slots: Vec::new(),
+            remaining: Vec::new(),
+            dependents: HashMap::new(),
+            ready: BinaryHeap::new(),
+            in_flight: HashMap::new(),
+            running: 0,
+            attempts: HashMap::new(),
+            forced,
+            failures: BTreeMap::new(),
+            restart: false,
+            to_workers,
+            on_event,
+        };
+        coordinator.run(&messages)
+    })
+}
+
+struct Coordinator<'a, 'p> {
+    plan: &'a Plan<'p>,
+    store: &'a Store,
+    options: &'a Options<'a>,
+    sources: SourceDigests<'a>,
+    slots: Vec<Slot>,
+    /// How many unsettled things an action waits for.
+    remaining: Vec<u32>,
+    /// Who waits for an unsettled action.
+    dependents: HashMap<usize, Vec<usize>>,
+    /// Ready actions; those with the longest way to go come first, then those earlier in the plan.
+    ready: BinaryHeap<(usize, std::cmp::Reverse<usize>)>,
+    /// By key, the actions that the one in flight answers as well.
+    in_flight: HashMap<ActionKey, Vec<usize>>,
+    running: usize,
+    attempts: HashMap<usize, u32>,
+    forced: HashSet<usize>,
+    failures: BTreeMap<usize, StageError>,
+    restart: bool,
+    to_workers: mpsc::Sender<Job>,
+    on_event: &'a mut dyn FnMut(Event),
+}
+
+impl Coordinator<'_, '_> {
+    fn run(&mut self, messages: &mpsc::Receiver<Message>) -> Result<Finished, StageError> {
+        let actions = (0..self.plan.pipeline.stages.len())
+            .map(|stage| self.plan.of_stage(stage).len())
+            .collect();
+        (self.on_event)(Event::Started { actions });
+        loop {
+            self.restart = false;
+            self.settle_known()?;
+            self.schedule(messages)?;
+            if !self.restart || self.stopping() {
+                break;
+            }
+        }
+        let interrupted = self.options.cancel.load(Ordering::Relaxed);
+        for action in 0..self.plan.len() {
+            if matches!(self.slots[action], Slot::Waiting) {
+                self.slots[action] = Slot::Blocked;
+                self.finished(action, Outcome::Skipped, None);
+            }
+        }
+        Ok(Finished {
+            slots: std::mem::take(&mut self.slots),
+            failures: std::mem::take(&mut self.failures).into_iter().collect(),
+            interrupted,
+        })
+    }
+
+    fn stopping(&self) -> bool {
+        self.options.cancel.load(Ordering::Relaxed)
+            || (!self.options.keep_going && !self.failures.is_empty())
+    }
+
+    /// Settles what the store answers, in one pass, and notes who waits for whom.
+    fn settle_known(&mut self) -> Result<(), StageError> {
+        let total = self.plan.len();
+        self.slots = vec![Slot::Waiting; total];
+        self.remaining = vec![0; total];
+        self.dependents.clear();
+        self.ready.clear();
+        for action in 0..total {
+            let mut waits = HashSet::new();
+            self.plan.dependencies(action, |on| {
+                if matches!(self.slots[on], Slot::Waiting) {
+                    waits.insert(on);
+                }
+            });
+            self.remaining[action] = waits.len() as u32;
+            for on in waits {
+                self.dependents.entry(on).or_default().push(action);
+            }
+            if self.remaining[action] == 0 {
+                self.arrive(action)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn schedule(&mut self, messages: &mpsc::Receiver<Message>) -> Result<(), StageError> {
+        loop {
+            while self.running < self.options.jobs && !self.stopping() && !self.restart {
+                let Some((_, std::cmp::Reverse(action))) = self.ready.pop() else {
+                    break;
+                };
+                self.start(action)?;
+            }
+            if self.running == 0 {
+                return Ok(());
+            }
+            match messages.recv() {
+                Ok(message) => self.receive(message)?,
+                Err(_) => return Ok(()),
+            }
+        }
+    }
+
+    /// All that `action` reads is settled.
+    fn arrive(&mut self, action: usize) -> Result<(), StageError> {
+        let mut blocked = false;
+        self.plan.dependencies(action, |on| {
+            blocked |= matches!(self.slots[on], Slot::Blocked);
+        });
+        if blocked {
+            self.settle(action, Slot::Blocked, Outcome::Skipped);
+            return Ok(());
+        }
+        let prepared = prepare(self.plan, &self.slots, self.store, &mut self.sources, action);
+        match prepared {
+            Ok(None) => self.settle(action, Slot::Vacant, Outcome::Vacant),
+            Ok(Some(prepared)) => match self.store.lookup(&prepared.recipe.key())? {
+                Some(record) if !self.forced.contains(&action) => {
+                    self.settle(action, Slot::Done(record), Outcome::Hit);
+                }
+                _ => self.ready.push((self.height(action), std::cmp::Reverse(action))),
+            },
+            Err(error) => self.fail(action, error),
+        }
+        Ok(())
+    }
+
+    /// How many stages still follow: the longest way goes first.
+    fn height(&self, action: usize) -> usize {
+        self.plan.height(self.plan.coords(action).stage)
+    }
+
+    fn start(&mut self, action: usize) -> Result<(), StageError> {
+        // Prepared anew rather than kept: a million waiting recipes would be a lot of memory.
+        let prepared = match prepare(self.plan, &self.slots, self.store, &mut self.sources, action) {
+            Ok(Some(prepared)) => prepared,
+            Ok(None) => {
+                self.settle(action, Slot::Vacant, Outcome::Vacant);
+                return Ok(());
+            }
+            Err(error) => {
+                self.fail(action, error);
+                return Ok(());
+            }
+        };
+        let key = prepared.recipe.key();
+        if let Some(same) = self.in_flight.get_mut(&key) {
+            same.push(action);
+            return Ok(());
+        }
+        let forced = self.forced.contains(&action);
+        if !forced && let Some(record) = self.store.lookup(&key)? {
+            self.settle(action, Slot::Done(record), Outcome::Hit);
+            return Ok(());
+        }
+        let reason = match (forced, self.attempts.get(&action)) {
+            (true, _) => Reason::Lost,
+            (_, Some(_)) => Reason::Tainted,
+            _ => reason(self.plan, self.store, action, &prepared),
+        };
+        (self.on_event)(Event::ActionStarted {
+            action,
+            stage: self.plan.coords(action).stage,
+            label: self.plan.label(action),
+            reason,
+        });
+        self.in_flight.insert(key, Vec::new());
+        self.running += 1;
+        let job = Job {
+            action,
+            prepared,
+            key,
+            forced,
+        };
+        self.to_workers
+            .send(job)
+            .map_err(|_| StageError::new(Fault::Bug, "flow::bug::workers", "all workers are gone"))
+    }
+
+    fn receive(&mut self, message: Message) -> Result<(), StageError> {
+        let (action, key, done) = match message {
+            Message::Progress {
+                action,
+                done,
+                total,
+            } => {
+                let stage = self.plan.coords(action).stage;
+                (self.on_event)(Event::Progress {
+                    action,
+                    stage,
+                    done,
+                    total,
+                });
+                return Ok(());
+            }
+            Message::Done { action, key, done } => (action, key, done),
+        };
+        self.running -= 1;
+        let same = self.in_flight.remove(&key).unwrap_or_default();
+        match done {
+            Done::Hit(record) => {
+                self.settle(action, Slot::Done(record.clone()), Outcome::Hit);
+                self.settle_same(same, &record);
+            }
+            Done::Ran(record) => {
+                self.forced.remove(&action);
+                self.settle(action, Slot::Done(record.clone()), Outcome::Ran);
+                self.settle_same(same, &record);
+            }
+            Done::Different { record, outputs } => {
+                self.forced.remove(&action);
+                let message = format!(
+                    "stage `{}` is not deterministic: a second run of `{}` gave other bytes for {}; what depends on them is decided anew",
+                    self.stage_name(action),
+                    self.plan.label(action),
+                    outputs.join(", "),
+                );
+                (self.on_event)(Event::Warning { message });
+                self.settle(action, Slot::Done(record.clone()), Outcome::Ran);
+                self.settle_same(same, &record);
+                self.restart = true;
+            }
+            Done::Lost(lost) => {
+                for (digest, producer, corrupt) in lost {
+                    if corrupt {
+                        let message = format!(
+                            "artifact {} of stage `{}` is corrupt: set aside, made again",
+                            digest.short(),
+                            self.stage_name(producer)
+                        );
+                        (self.on_event)(Event::Warning { message });
+                    }
+                    self.demand(producer, action);
+                }
+                for action in same {
+                    self.requeue(action);
+                }
+            }
+            Done::Tainted(paths) => {
+                paths.iter().for_each(|path| self.sources.forget(path));
+                let attempts = self.attempts.entry(action).or_insert(0);
+                *attempts += 1;
+                if *attempts < 2 {
+                    self.requeue(action);
+                } else {
+                    let names: Vec<String> = paths.iter().map(|p| p.display().to_string()).collect();
+                    let message = format!(
+                        "{} changed twice while stage `{}` read it",
+                        names.join(", "),
+                        self.stage_name(action)
+                    );
+                    let error = StageError::failed("flow::run::source_changing", message)
+                        .help("wait until whatever writes the file is done, then run again");
+                    self.fail(action, error);
+                }
+                for action in same {
+                    self.requeue(action);
+                }
+            }
+            Done::Failed(error) => {
+                for action in std::iter::once(action).chain(same) {
+                    self.fail(action, error.clone());
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn stage_name(&self, action: usize) -> &str {
+        &self.plan.pipeline.stages[self.plan.coords(action).stage].name
+    }
+
+    fn settle_same(&mut self, actions: Vec<usize>, record: &Arc<Record>) {
+        for action in actions {
+            self.settle(action, Slot::Done(record.clone()), Outcome::Hit);
+        }
+    }
+
+    fn requeue(&mut self, action: usize) {
+        self.ready
+            .push((self.height(action), std::cmp::Reverse(action)));
+    }
+
+    /// `consumer` needs bytes of `producer` that are gone.
+    fn demand(&mut self, producer: usize, consumer: usize) {
+        if self.forced.insert(producer) {
+            self.requeue(producer);
+        }
+        let waiting = self.dependents.entry(producer).or_default();
+        if !waiting.contains(&consumer) {
+            waiting.push(consumer);
+            self.remaining[consumer] += 1;
+        }
+    }
+
+    fn fail(&mut self, action: usize, error: StageError) {
+        if error.fault == Fault::Interrupted {
+            self.settle(action, Slot::Blocked, Outcome::Skipped);
+            return;
+        }
+        self.failures.insert(action, error.clone());
+        self.settle(action, Slot::Blocked, Outcome::Failed(error));
+    }
+
+    fn settle(&mut self, action: usize, slot: Slot, outcome: Outcome) {
+        let mut settled = vec![(action, slot, outcome)];
+        while let Some((action, slot, outcome)) = settled.pop() {
+            let record = match &slot {
+                Slot::Done(record) => Some(record.clone()),
+                _ => None,
+            };
+            self.slots[action] = slot;
+            self.finished(action, outcome, record);
+            for waiting in self.dependents.remove(&action).unwrap_or_default() {
+                self.remaining[waiting] -= 1;
+                if self.remaining[waiting] > 0 {
+                    continue;
+                }
+                let mut blocked = false;
+                self.plan.dependencies(waiting, |on| {
+                    blocked |= matches!(self.slots[on], Slot::Blocked);
+                });
+                if blocked {
+                    settled.push((waiting, Slot::Blocked, Outcome::Skipped));
+                } else {
+                    self.requeue(waiting);
+                }
+            }
+        }
+    }
+
+    fn finished(&mut self, action: usize, outcome: Outcome, record: Option<Arc<Record>>) {
+        (self.on_event)(Event::ActionFinished {
+            action,
+            stage: self.plan.coords(action).stage,
+            label: self.plan.label(action),
+            outcome,
+            record,
+        });
+    }
+}

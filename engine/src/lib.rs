@@ -1,0 +1,41 @@
+//! The engine of `flow`: it reads a pipeline, resolves it to a graph of stages, lowers the graph
+//! to actions, decides which of them a store already answers, and runs the rest.
+//!
+//! Data flows one way:
+//!
+//! ```text
+//! TOML text -> Document -> Pipeline -> Plan -> Executor -> Events
+//! ```
+//!
+//! The engine knows nothing of tables, of terminals, or of any stage kind but [`command`]: a kind
+//! is a Rust type that implements [`Stage`] and describes its ports, parameters and steps as data.
+
+mod check;
+pub mod command;
+pub mod deliver;
+pub mod diag;
+pub mod document;
+pub mod event;
+pub mod exec;
+pub mod graph;
+pub mod keys;
+pub mod load;
+mod node;
+pub mod params;
+pub mod pipeline;
+pub mod plan;
+pub mod reference;
+pub mod render;
+mod resolve;
+pub mod schema;
+mod sections;
+pub mod stage;
+mod suggest;
+pub mod summary;
+pub mod worker;
+
+pub use diag::{Diag, Diags, SourceId, Span};
+pub use event::Event;
+pub use params::{Default, ParamSpec, ParamType, Params};
+pub use pipeline::{Pipeline, StageDecl};
+pub use stage::{Action, KindSpec, Registry, Stage, StageError};

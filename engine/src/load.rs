@@ -1,0 +1,432 @@
+//! From a file to a [`Pipeline`], with everything that is wrong with it collected on the way.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use crate::check::{self, Context};
+use crate::diag::{Diag, Diags, SourceId, Span};
+use crate::document::{self, Document};
+use crate::graph;
+use crate::node::{Entry, Item, Table};
+use crate::params::Params;
+use crate::pipeline::{Binding, Pipeline, StageDecl};
+use crate::resolve::{self, Targets, Wanted};
+use crate::sections;
+use crate::stage::{KindSpec, Layout, Ports, Registry, Stage, Step};
+use crate::suggest::did_you_mean;
+
+/// The seed of a pipeline that names none.
+pub const DEFAULT_SEED: u64 = 42;
+
+/// Keys of a stage that are not parameters.
+pub const STAGE_KEYS: [&str; 3] = ["use", "inputs", "seed"];
+
+/// How to load a pipeline.
+#[derive(Clone, Debug, Default)]
+pub struct LoadOptions {
+    /// `STAGE.PARAM=VALUE` overlays, applied in order.
+    pub sets: Vec<String>,
+    /// The working directory, absolute: paths on the command line are relative to it.
+    pub cwd: PathBuf,
+}
+
+/// Loads and checks the pipeline at `path` (relative to `options.cwd`).
+///
+/// # Errors
+///
+/// All that is wrong with it, in the order of its text, ready to be rendered.
+pub fn load(path: &Path, options: &LoadOptions, registry: &Registry) -> Result<Pipeline, Diags> {
+    let mut diags = Vec::new();
+    let document = document::read(path, &options.sets, &options.cwd, &mut diags);
+    let pipeline = if diags.is_empty() {
+        build(path, options, registry, &document, &mut diags)
+    } else {
+        None
+    };
+    match pipeline {
+        Some(pipeline) if diags.is_empty() => Ok(Pipeline {
+            sources: document.sources,
+            ..pipeline
+        }),
+        _ => {
+            // In the order of the text; the sort is stable, so causes stay before consequences.
+            diags.sort_by_key(|diag| {
+                diag.labels
+                    .first()
+                    .map(|(span, _)| (span.source.0, span.start))
+            });
+            Err(diags
+                .into_iter()
+                .map(|diag| diag.resolve(&document.sources))
+                .collect())
+        }
+    }
+}
+
+/// The project root of a pipeline file: the nearest ancestor that holds `flow.toml`, `.flow` or
+/// `.git`, else the file's own directory.
+pub fn project_root(file: &Path) -> PathBuf {
+    let own = file.parent().unwrap_or(Path::new("/"));
+    let marked = |dir: &&Path| {
+        ["flow.toml", ".flow", ".git"]
+            .iter()
+            .any(|mark| dir.join(mark).exists())
+    };
+    own.ancestors().find(marked).unwrap_or(own).to_path_buf()
+}
+
+/// A stage on the way to a [`StageDecl`].
+struct Draft {
+    name: String,
+    span: Span,
+    wanted: Vec<Wanted>,
+    /// None where the kind is not known.
+    body: Option<Body>,
+}
+
+struct Body {
+    kind: Arc<dyn Stage>,
+    spec: KindSpec,
+    params: Params,
+    seed: Option<u64>,
+    clean: bool,
+    /// None where a mistake in the parameters hides it.
+    shape: Option<(Ports, Vec<Step>)>,
+}
+
+fn build(
+    path: &Path,
+    options: &LoadOptions,
+    registry: &Registry,
+    document: &Document,
+    diags: &mut Diags,
+) -> Option<Pipeline> {
+    let file = options.cwd.join(path);
+    let file = file.canonicalize().unwrap_or(file);
+    let root = project_root(&file);
+    let sections = [
+        "pipeline", "stages", "outputs", "metrics", "variants", "tune",
+    ];
+    for entry in document.root.iter() {
+        if !sections.contains(&entry.key.as_str()) {
+            diags.push(sections::unknown_key(entry, "a pipeline", &sections));
+        }
+    }
+    let (name, seed) = header(document, &file, diags);
+    let is_set = |span| document.is_set(span);
+    let env = |name: &str| std::env::var(name).ok();
+    let context = Context {
+        root: &root,
+        cwd: &options.cwd,
+        is_set: &is_set,
+        env: &env,
+    };
+    let drafts = drafts(document, registry, context, diags);
+    let targets = Targets::new(drafts.iter().map(|draft| {
+        let shape = draft.body.as_ref().and_then(|body| body.shape.as_ref());
+        (
+            draft.name.as_str(),
+            shape.map(|(ports, _)| ports.outputs.as_slice()),
+        )
+    }));
+    let mut reads = Vec::with_capacity(drafts.len());
+    let mut inputs = Vec::with_capacity(drafts.len());
+    for draft in &drafts {
+        let mut from = Vec::new();
+        inputs.push(bind(draft, &targets, &mut from, diags));
+        reads.push(from);
+    }
+    let names: Vec<&str> = drafts.iter().map(|draft| draft.name.as_str()).collect();
+    let order = graph::order(&reads, &names);
+    let outputs = sections::outputs(&document.root, &targets, &root, diags);
+    let headline = sections::headline(&document.root, &targets, diags);
+    let known = |stage: usize| drafts[stage].body.as_ref().map(|body| &body.spec);
+    sections::overlays(&document.root, &targets, &known, diags);
+    let layouts: Vec<Option<Layout>> = drafts
+        .iter()
+        .map(|draft| layout(draft, &root, diags))
+        .collect();
+    let order = order.map_err(|cycles| diags.extend(cycles)).ok()?;
+    if !diags.is_empty() {
+        return None;
+    }
+
+    let mut place = vec![0; order.len()];
+    for (position, &stage) in order.iter().enumerate() {
+        place[stage] = position;
+    }
+    let mut decls: Vec<Option<StageDecl>> = Vec::with_capacity(drafts.len());
+    for ((draft, mut inputs), layout) in drafts.into_iter().zip(inputs).zip(layouts) {
+        for reference in inputs.iter_mut().flat_map(|binding| &mut binding.from) {
+            reference.stage = place[reference.stage];
+        }
+        decls.push(declare(draft, inputs, layout));
+    }
+    let stages: Option<Vec<StageDecl>> = order.iter().map(|&stage| decls[stage].take()).collect();
+    let mut pipeline = Pipeline {
+        name,
+        seed,
+        root,
+        file,
+        stages: stages?,
+        outputs,
+        headline: headline.map(|(stage, metric)| (place[stage], metric)),
+        sources: Default::default(),
+    };
+    for output in &mut pipeline.outputs {
+        output.from.stage = place[output.from.stage];
+    }
+    diags.extend(graph::scopes(&mut pipeline));
+    Some(pipeline)
+}
+
+/// Reads `[pipeline]`.
+fn header(document: &Document, file: &Path, diags: &mut Diags) -> (String, u64) {
+    let stem = file
+        .file_stem()
+        .map(|stem| stem.to_string_lossy().into_owned());
+    let (mut name, mut seed) = (stem.unwrap_or_default(), DEFAULT_SEED);
+    let Some(table) = sections::table(&document.root, "pipeline", diags) else {
+        return (name, seed);
+    };
+    for entry in table.iter() {
+        match (entry.key.as_str(), &entry.node.item) {
+            ("name", Item::Str(v)) if !v.is_empty() => name.clone_from(v),
+            ("name", _) => diags.push(sections::wrong(entry, "a text")),
+            ("seed", _) => seed = read_seed(entry, diags).unwrap_or(seed),
+            _ => diags.push(sections::unknown_key(
+                entry,
+                "`[pipeline]`",
+                &["name", "seed", "extends"],
+            )),
+        }
+    }
+    (name, seed)
+}
+
+fn read_seed(entry: &Entry, diags: &mut Diags) -> Option<u64> {
+    let seed = match entry.node.item {
+        Item::Int(v) => u64::try_from(v).ok(),
+        _ => None,
+    };
+    if seed.is_none() {
+        diags.push(sections::wrong(entry, "a whole number, at least 0"));
+    }
+    seed
+}
+
+fn drafts(
+    document: &Document,
+    registry: &Registry,
+    context: Context<'_>,
+    diags: &mut Diags,
+) -> Vec<Draft> {
+    let Some(stages) = sections::table(&document.root, "stages", diags) else {
+        if diags.is_empty() {
+            let top = Span::new(SourceId(0), 0..0);
+            diags.push(
+                Diag::new("flow::pipeline::empty", "the pipeline has no stages")
+                    .label(top, "add a [stages.NAME] table")
+                    .help("[stages.ingest]\nuse = \"ingest\""),
+            );
+        }
+        return Vec::new();
+    };
+    let stages = stages.iter();
+    stages
+        .map(|entry| draft(entry, registry, context, diags))
+        .collect()
+}
+
+fn draft(entry: &Entry, registry: &Registry, context: Context<'_>, diags: &mut Diags) -> Draft {
+    let mut draft = Draft {
+        name: entry.key.clone(),
+        span: entry.key_span,
+        wanted: Vec::new(),
+        body: None,
+    };
+    check_name(entry, diags);
+    let Item::Table(table) = &entry.node.item else {
+        diags.push(sections::wrong(
+            entry,
+            "a table with `use`, `inputs` and parameters",
+        ));
+        return draft;
+    };
+    if let Some(inputs) = table.get("inputs") {
+        match &inputs.node.item {
+            Item::Table(inputs) => draft.wanted = resolve::read_inputs(inputs, diags),
+            _ => diags.push(
+                sections::wrong(inputs, "a table from ports to stages")
+                    .help("inputs = { PORT = \"STAGE\" }"),
+            ),
+        }
+    }
+    let Some(kind) = kind(entry, table, registry, diags) else {
+        return draft;
+    };
+    let spec = kind.spec();
+    // A kind may have a parameter of that name; then it is that.
+    let own_seed = spec.params.iter().any(|param| param.name == "seed");
+    let seed_entry = table.get("seed").filter(|_| !own_seed);
+    let seed = seed_entry.and_then(|entry| read_seed(entry, diags));
+    let given: Vec<&Entry> = table
+        .iter()
+        .filter(|e| !STAGE_KEYS.contains(&e.key.as_str()) || (own_seed && e.key == "seed"))
+        .collect();
+    let checked = check::check(spec.name, &spec.params, &given, draft.span, context, diags);
+    let shape = checked
+        .usable
+        .then(|| kind.shape(&checked.params, &ports(&draft.wanted)));
+    // Whether a stage draws random numbers can depend on its parameters, hence on its shape.
+    let seeded = shape
+        .as_ref()
+        .is_none_or(|(_, steps)| steps.iter().any(|step| step.seeded));
+    if let (Some(seed), false) = (seed_entry, seeded) {
+        diags.push(
+            Diag::new(
+                "flow::pipeline::unknown_key",
+                format!("`{}` draws no random numbers here", spec.name),
+            )
+            .label(seed.key_span, "has no effect")
+            .help("remove `seed`"),
+        );
+    }
+    draft.body = Some(Body {
+        kind: Arc::clone(kind),
+        spec,
+        params: checked.params,
+        seed,
+        clean: checked.clean,
+        shape,
+    });
+    draft
+}
+
+fn check_name(entry: &Entry, diags: &mut Diags) {
+    let sound = !entry.key.is_empty()
+        && entry.key != "pipeline"
+        && entry
+            .key
+            .chars()
+            .all(|c| c.is_ascii_alphanumeric() || c == '_' || c == '-');
+    if !sound {
+        diags.push(
+            Diag::new(
+                "flow::pipeline::name",
+                format!("a stage cannot be called {:?}", entry.key),
+            )
+            .label(entry.key_span, "this name")
+            .help("a name has letters, digits, `_` and `-`; `pipeline` is taken"),
+        );
+    }
+}
+
+fn kind<'r>(
+    entry: &Entry,
+    table: &Table,
+    registry: &'r Registry,
+    diags: &mut Diags,
+) -> Option<&'r Arc<dyn Stage>> {
+    let Some(name) = table.get("use") else {
+        diags.push(
+            Diag::new(
+                "flow::pipeline::missing_key",
+                format!("the stage `{}` does not say what it runs", entry.key),
+            )
+            .label(entry.key_span, "`use` is missing")
+            .help("use = \"KIND\"; `flow stages` lists the kinds"),
+        );
+        return None;
+    };
+    let Item::Str(word) = &name.node.item else {
+        diags.push(sections::wrong(name, "the name of a kind"));
+        return None;
+    };
+    let kind = registry.get(word);
+    if kind.is_none() {
+        let diag = Diag::new(
+            "flow::pipeline::unknown_kind",
+            format!("there is no kind `{word}`"),
+        )
+        .label(name.node.span, "unknown kind");
+        let known = registry.iter().map(|(name, _)| name);
+        let diag = did_you_mean(diag, word, known, "kinds");
+        diags.push(diag.help("`flow stages` describes the kinds"));
+    }
+    kind
+}
+
+fn bind(
+    draft: &Draft,
+    targets: &Targets<'_>,
+    reads: &mut Vec<(usize, Span)>,
+    diags: &mut Diags,
+) -> Vec<Binding> {
+    let body = draft.body.as_ref();
+    let ports = body
+        .and_then(|body| body.shape.as_ref())
+        .map(|(ports, _)| ports.inputs.as_slice());
+    let kind = body.map_or("", |body| body.spec.name);
+    resolve::bind(
+        kind,
+        draft.span,
+        &draft.wanted,
+        ports,
+        targets,
+        reads,
+        diags,
+    )
+}
+
+/// Asks the kind of a stage without mistakes for its own checks, then for its files.
+fn layout(draft: &Draft, root: &Path, diags: &mut Diags) -> Option<Layout> {
+    let body = draft.body.as_ref().filter(|body| body.clean)?;
+    let mut found = body.kind.check(&body.params, &ports(&draft.wanted));
+    let layout = if found.is_empty() {
+        body.kind
+            .layout(&body.params, root)
+            .map_err(|errors| found.extend(errors))
+            .ok()
+    } else {
+        None
+    };
+    diags.extend(found.into_iter().map(|diag| {
+        if diag.labels.is_empty() {
+            diag.label(draft.span, "in this stage")
+        } else {
+            diag
+        }
+    }));
+    layout
+}
+
+/// The names of the input ports that a stage gives.
+fn ports(wanted: &[Wanted]) -> Vec<String> {
+    wanted.iter().map(|want| want.port.clone()).collect()
+}
+
+fn declare(draft: Draft, inputs: Vec<Binding>, layout: Option<Layout>) -> Option<StageDecl> {
+    let body = draft.body?;
+    let (ports, steps) = body.shape?;
+    Some(StageDecl {
+        name: draft.name,
+        kind: body.kind,
+        spec: body.spec,
+        ports,
+        steps,
+        params: body.params,
+        seed: body.seed,
+        inputs,
+        layout: layout?,
+        fold_root: None,
+        shard_root: None,
+        step_dims: Vec::new(),
+        dims: Vec::new(),
+        span: draft.span,
+    })
+}
+
+#[cfg(test)]
+#[path = "load_tests.rs"]
+mod tests;

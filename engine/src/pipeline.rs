@@ -1,0 +1,98 @@
+//! A pipeline, typed and checked: what the rest of the engine works on.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use crate::diag::{SourceMap, Span};
+use crate::params::Params;
+use crate::stage::{KindSpec, Layout, Ports, Stage, Step};
+
+/// One pipeline.
+pub struct Pipeline {
+    /// Its name.
+    pub name: String,
+    /// The seed from which all others derive.
+    pub seed: u64,
+    /// The project root, absolute.
+    pub root: PathBuf,
+    /// The file, absolute.
+    pub file: PathBuf,
+    /// The stages, in an order in which each comes after what it reads.
+    pub stages: Vec<StageDecl>,
+    /// Files that a run leaves for the user.
+    pub outputs: Vec<OutputDecl>,
+    /// The metric to quote: stage index and metric name.
+    pub headline: Option<(usize, String)>,
+    /// The texts that spans point into.
+    pub sources: SourceMap,
+}
+
+/// One stage of a pipeline.
+pub struct StageDecl {
+    /// Its name, a label only: in no recipe.
+    pub name: String,
+    /// Its kind.
+    pub kind: Arc<dyn Stage>,
+    /// The kind's description.
+    pub spec: KindSpec,
+    /// Its ports (those of the kind, or what [`Stage::shape`] makes of them).
+    pub ports: Ports,
+    /// Its steps (likewise).
+    pub steps: Vec<Step>,
+    /// Its parameters.
+    pub params: Params,
+    /// The stage's own seed, which tells otherwise equal stages apart.
+    pub seed: Option<u64>,
+    /// What it reads.
+    pub inputs: Vec<Binding>,
+    /// Its source files, shards and folds.
+    pub layout: Layout,
+    /// The stage whose folds its steps multiply over (itself, for the kind that makes them).
+    pub fold_root: Option<usize>,
+    /// The stage whose shards its steps multiply over (itself, for a source).
+    pub shard_root: Option<usize>,
+    /// Dimensions of each step.
+    pub step_dims: Vec<Dims>,
+    /// Dimensions of each output port.
+    pub dims: Vec<Dims>,
+    /// Where it is declared.
+    pub span: Span,
+}
+
+/// Over what something multiplies.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Dims {
+    /// Over the folds of the stage's fold root.
+    pub fold: bool,
+    /// Over the shards of the stage's shard root.
+    pub shard: bool,
+}
+
+/// What feeds one input port.
+#[derive(Clone, Debug)]
+pub struct Binding {
+    /// The port.
+    pub port: String,
+    /// The outputs, in the order of the list.
+    pub from: Vec<PortRef>,
+}
+
+/// An output of a stage.
+#[derive(Clone, Copy, Debug)]
+pub struct PortRef {
+    /// Index of the stage in [`Pipeline::stages`].
+    pub stage: usize,
+    /// Index of the port in its [`Ports::outputs`].
+    pub port: usize,
+    /// Where the pipeline says so.
+    pub span: Span,
+}
+
+/// One line of `[outputs]`.
+#[derive(Clone, Debug)]
+pub struct OutputDecl {
+    /// Absolute path.
+    pub path: PathBuf,
+    /// What goes there.
+    pub from: PortRef,
+}

@@ -1,0 +1,145 @@
+//! The graph as text, as a Mermaid flowchart, and as a Graphviz digraph.
+
+use std::fmt::Write;
+
+use crate::pipeline::{Dims, Pipeline, PortRef, StageDecl};
+
+/// A way to draw a graph.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum GraphFormat {
+    /// One line a stage.
+    Text,
+    /// <https://mermaid.js.org>
+    Mermaid,
+    /// <https://graphviz.org>
+    Dot,
+}
+
+/// Draws a pipeline: its stages in the order they run, what each reads, and its outputs.
+pub fn render_graph(pipeline: &Pipeline, format: GraphFormat) -> String {
+    let mut out = String::new();
+    // Writing to a string cannot fail.
+    let _ = match format {
+        GraphFormat::Text => text(pipeline, &mut out),
+        GraphFormat::Mermaid => mermaid(pipeline, &mut out),
+        GraphFormat::Dot => dot(pipeline, &mut out),
+    };
+    out
+}
+
+fn reference(pipeline: &Pipeline, reference: PortRef) -> (&str, &str) {
+    let stage = &pipeline.stages[reference.stage];
+    (&stage.name, &stage.ports.outputs[reference.port].name)
+}
+
+/// The path of an output as a user knows it: relative to the project root where it is below it.
+fn shown(pipeline: &Pipeline, path: &std::path::Path) -> String {
+    path.strip_prefix(&pipeline.root)
+        .unwrap_or(path)
+        .display()
+        .to_string()
+}
+
+/// What the stage's steps multiply over, such as `folds x shards`.
+fn multiplicity(stage: &StageDecl) -> Option<&'static str> {
+    let all = stage
+        .step_dims
+        .iter()
+        .fold(Dims::default(), |all, dims| Dims {
+            fold: all.fold || dims.fold,
+            shard: all.shard || dims.shard,
+        });
+    match (all.fold, all.shard) {
+        (true, true) => Some("folds x shards"),
+        (true, false) => Some("folds"),
+        (false, true) => Some("shards"),
+        (false, false) => None,
+    }
+}
+
+fn text(pipeline: &Pipeline, out: &mut String) -> std::fmt::Result {
+    let width = pipeline
+        .stages
+        .iter()
+        .map(|stage| stage.name.chars().count())
+        .max()
+        .unwrap_or(0);
+    for stage in &pipeline.stages {
+        write!(out, "{:width$}  {}", stage.name, stage.spec.name)?;
+        if let Some(over) = multiplicity(stage) {
+            write!(out, " ({over})")?;
+        }
+        for (i, from) in stage
+            .inputs
+            .iter()
+            .flat_map(|binding| &binding.from)
+            .enumerate()
+        {
+            let (name, port) = reference(pipeline, *from);
+            write!(out, "{} {name}.{port}", if i == 0 { "  <-" } else { "," })?;
+        }
+        writeln!(out)?;
+    }
+    for output in &pipeline.outputs {
+        let (name, port) = reference(pipeline, output.from);
+        writeln!(out, "{}  <- {name}.{port}", shown(pipeline, &output.path))?;
+    }
+    Ok(())
+}
+
+fn mermaid(pipeline: &Pipeline, out: &mut String) -> std::fmt::Result {
+    let escape = |text: &str| {
+        text.replace('&', "&amp;")
+            .replace('"', "&quot;")
+            .replace('<', "&lt;")
+    };
+    writeln!(out, "flowchart LR")?;
+    for (i, stage) in pipeline.stages.iter().enumerate() {
+        writeln!(
+            out,
+            "  s{i}[\"{}<br/>{}\"]",
+            escape(&stage.name),
+            escape(stage.spec.name)
+        )?;
+    }
+    for (i, stage) in pipeline.stages.iter().enumerate() {
+        for from in stage.inputs.iter().flat_map(|binding| &binding.from) {
+            let port = escape(reference(pipeline, *from).1);
+            writeln!(out, "  s{} -->|{port}| s{i}", from.stage)?;
+        }
+    }
+    for (i, output) in pipeline.outputs.iter().enumerate() {
+        let path = escape(&shown(pipeline, &output.path));
+        writeln!(out, "  o{i}([\"{path}\"])")?;
+        let port = escape(reference(pipeline, output.from).1);
+        writeln!(out, "  s{} -->|{port}| o{i}", output.from.stage)?;
+    }
+    Ok(())
+}
+
+fn dot(pipeline: &Pipeline, out: &mut String) -> std::fmt::Result {
+    let quote = |text: &str| text.replace('\\', "\\\\").replace('"', "\\\"");
+    writeln!(out, "digraph \"{}\" {{", quote(&pipeline.name))?;
+    writeln!(out, "  rankdir=LR;\n  node [shape=box];")?;
+    for (i, stage) in pipeline.stages.iter().enumerate() {
+        writeln!(
+            out,
+            "  s{i} [label=\"{}\\n{}\"];",
+            quote(&stage.name),
+            quote(stage.spec.name)
+        )?;
+    }
+    for (i, stage) in pipeline.stages.iter().enumerate() {
+        for from in stage.inputs.iter().flat_map(|binding| &binding.from) {
+            let port = quote(reference(pipeline, *from).1);
+            writeln!(out, "  s{} -> s{i} [label=\"{port}\"];", from.stage)?;
+        }
+    }
+    for (i, output) in pipeline.outputs.iter().enumerate() {
+        let path = quote(&shown(pipeline, &output.path));
+        writeln!(out, "  o{i} [shape=note, label=\"{path}\"];")?;
+        let port = quote(reference(pipeline, output.from).1);
+        writeln!(out, "  s{} -> o{i} [label=\"{port}\"];", output.from.stage)?;
+    }
+    writeln!(out, "}}")
+}

@@ -1,0 +1,162 @@
+//! A JSON Schema (draft 2020-12) of the pipeline TOML, for editors that check and complete.
+
+use serde_json::{Map, Value as Json, json};
+
+use crate::check::describe;
+use crate::params::{Default, ParamSpec, ParamType};
+use crate::reference::toml;
+use crate::stage::{KindSpec, Registry};
+
+/// The schema of pipelines over the kinds of `registry`.
+///
+/// What depends on more than one value (conditions between parameters, ports that exist only with
+/// some of them) is left to [`crate::load`]: the schema accepts every pipeline that it accepts.
+pub fn schema(registry: &Registry) -> Json {
+    let specs: Vec<KindSpec> = registry.iter().map(|(_, kind)| kind.spec()).collect();
+    let names: Vec<&str> = specs.iter().map(|spec| spec.name).collect();
+    let mut definitions = Map::new();
+    let mut choices = Vec::new();
+    for spec in &specs {
+        choices.push(json!({
+            "if": {"properties": {"use": {"const": spec.name}}, "required": ["use"]},
+            "then": {"$ref": format!("#/$defs/kind.{}", spec.name)},
+        }));
+        definitions.insert(format!("kind.{}", spec.name), kind(spec));
+    }
+    let reference = json!({"type": "string", "minLength": 1});
+    definitions.insert(
+        "references".into(),
+        json!({
+            "anyOf": [reference, {"type": "array", "items": reference}],
+            "description": "\"STAGE\" or \"STAGE.PORT\", or a list of them",
+        }),
+    );
+    definitions.insert(
+        "stage".into(),
+        json!({
+            "type": "object",
+            "properties": {"use": {"enum": names, "description": "the kind of the stage"}},
+            "allOf": choices,
+        }),
+    );
+    json!({
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "flow pipeline",
+        "type": "object",
+        "additionalProperties": false,
+        "properties": {
+            "pipeline": {
+                "type": "object",
+                "additionalProperties": false,
+                "properties": {
+                    "name": {"type": "string", "description": "default: the file's name without extension"},
+                    "seed": {"type": "integer", "minimum": 0, "default": crate::load::DEFAULT_SEED},
+                    "extends": {"type": "string", "description": "another pipeline, relative to this file"},
+                },
+            },
+            "stages": {"type": "object", "additionalProperties": {"$ref": "#/$defs/stage"}},
+            "outputs": {
+                "type": "object",
+                "description": "files that a run leaves for the user: \"PATH\" = \"STAGE.PORT\"",
+            },
+            "metrics": {
+                "type": "object",
+                "additionalProperties": false,
+                "properties": {"headline": {"type": "string", "pattern": "^[^.]+\\..+$"}},
+            },
+            "variants": {"type": "object", "additionalProperties": {"type": "object"}},
+            "tune": {
+                "type": "object",
+                "additionalProperties": false,
+                "properties": {
+                    "trials": {"type": "integer", "minimum": 1},
+                    "space": {"type": "object"},
+                },
+            },
+        },
+        "$defs": definitions,
+    })
+}
+
+fn kind(spec: &KindSpec) -> Json {
+    let mut properties = Map::new();
+    properties.insert("use".into(), json!({"const": spec.name}));
+    properties.insert(
+        "inputs".into(),
+        json!({
+            "type": "object",
+            "additionalProperties": {"$ref": "#/$defs/references"},
+            "properties": spec.ports.inputs.iter().map(|port| {
+                (port.name.clone(), json!({"$ref": "#/$defs/references", "description": port.ty}))
+            }).collect::<Map<_, _>>(),
+        }),
+    );
+    properties.insert(
+        "seed".into(),
+        json!({
+            "type": "integer", "minimum": 0, "description": "tells otherwise equal stages apart",
+        }),
+    );
+    for param in &spec.params {
+        properties.insert(param.name.into(), parameter(param));
+    }
+    json!({
+        "type": "object",
+        "description": spec.about,
+        "additionalProperties": false,
+        "properties": properties,
+    })
+}
+
+fn parameter(param: &ParamSpec) -> Json {
+    let mut schema = of_type(&param.ty);
+    if let Json::Object(fields) = &mut schema {
+        let mut about = format!("{} Takes {}.", param.about, describe(&param.ty));
+        if let Some((on, words)) = param.only {
+            about.push_str(&format!(" Only with {on} = {}.", words.join(" or ")));
+        }
+        if let Default::Is(value) = &param.default {
+            about.push_str(&format!(" Default: {}.", toml(value)));
+        }
+        fields.insert("description".into(), about.into());
+    }
+    schema
+}
+
+fn of_type(ty: &ParamType) -> Json {
+    match ty {
+        ParamType::Bool => json!({"type": "boolean"}),
+        ParamType::Int { min, max } => json!({"type": "integer", "minimum": min, "maximum": max}),
+        ParamType::Float { min, max } => {
+            let mut schema = Map::from_iter([("type".to_owned(), json!("number"))]);
+            // An infinite bound is none, and JSON has no word for it.
+            for (key, bound) in [("minimum", *min), ("maximum", *max)] {
+                if bound.is_finite() {
+                    schema.insert(key.into(), json!(bound));
+                }
+            }
+            Json::Object(schema)
+        }
+        ParamType::Str | ParamType::Path => json!({"type": "string"}),
+        ParamType::Choice(words) => json!({"enum": words}),
+        ParamType::List(inner) => json!({"type": "array", "items": of_type(inner)}),
+        ParamType::Map(inner) | ParamType::Ordered(inner) => {
+            json!({"type": "object", "additionalProperties": of_type(inner)})
+        }
+        ParamType::OneOf(types) => json!({"anyOf": types.iter().map(of_type).collect::<Vec<_>>()}),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bounds_are_written_where_they_are_finite() {
+        let ty = ParamType::Float {
+            min: 0.0,
+            max: f64::INFINITY,
+        };
+        assert_eq!(of_type(&ty), json!({"type": "number", "minimum": 0.0}));
+    }
+}

@@ -1,0 +1,596 @@
+//! What a stage kind is: ports, parameters and steps as data, and one function that runs a step.
+//!
+//! A kind never sees the graph. It says which **steps** it consists of and over what each step
+//! multiplies; the engine derives from that the actions, their keys and their order:
+//!
+//! - a dimension (shard, fold) that a step has and its input has: the action reads its own part;
+//! - one that only the input has: the action reads all parts (it gathers);
+//! - one that only the step has: every action reads the same part.
+//!
+//! `ingest` is a `read` step over shards and a `collect` step over the whole; a learner is `fit`
+//! over folds, `apply` over folds and shards, `gather` over the whole.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use flow_cache::{ArtifactWriter, Digest, Value};
+
+use crate::diag::Diag;
+use crate::params::{ParamSpec, Params};
+
+/// A kind of stage. One implementation, one file, one line in the registry.
+pub trait Stage: Send + Sync {
+    /// Name, version, ports, parameters and steps.
+    fn spec(&self) -> KindSpec;
+
+    /// Ports and steps of one stage, where they depend on its parameters and on the names of the
+    /// input ports that the pipeline gives (the default: those of the spec).
+    fn shape(&self, _params: &Params, _inputs: &[String]) -> (Ports, Vec<Step>) {
+        let spec = self.spec();
+        (spec.ports, spec.steps)
+    }
+
+    /// What the parameter list cannot say: combinations that make no sense.
+    fn check(&self, _params: &Params, _inputs: &[String]) -> Vec<Diag> {
+        Vec::new()
+    }
+
+    /// Source files, shards and folds of one stage in the project at `root`. Reads directory
+    /// listings, never contents.
+    fn layout(&self, _params: &Params, _root: &Path) -> Result<Layout, Vec<Diag>> {
+        Ok(Layout::default())
+    }
+
+    /// What decides a result besides parameters, inputs and sources, such as the program that a
+    /// stage starts: goes into the recipe. Built-in kinds have nothing of the sort.
+    fn host(&self, _params: &Params) -> Option<Result<Value, StageError>> {
+        None
+    }
+
+    /// Runs one action.
+    fn run(&self, action: &mut Action<'_>) -> Result<(), StageError>;
+}
+
+/// A kind, described.
+#[derive(Clone, Debug)]
+pub struct KindSpec {
+    /// The name in `use = "..."`.
+    pub name: &'static str,
+    /// Changes whenever the bytes of an output do; pinned to golden digests by a test.
+    pub version: u32,
+    /// What it does, in one line.
+    pub about: &'static str,
+    /// Its ports.
+    pub ports: Ports,
+    /// Its parameters.
+    pub params: Vec<ParamSpec>,
+    /// Its steps, each reading only earlier ones.
+    pub steps: Vec<Step>,
+}
+
+/// Inputs and outputs.
+#[derive(Clone, Debug, Default)]
+pub struct Ports {
+    /// What it reads.
+    pub inputs: Vec<InputPort>,
+    /// What it gives.
+    pub outputs: Vec<OutputPort>,
+}
+
+/// The type of what flows through a port, such as `curves`. [`ANY`] fits every port.
+pub type PortType = &'static str;
+
+/// Fits every port: the output of a command, whose schema is checked when it is read.
+pub const ANY: PortType = "file";
+
+/// An input port.
+#[derive(Clone, Debug)]
+pub struct InputPort {
+    /// Its name.
+    pub name: String,
+    /// What it accepts.
+    pub ty: PortType,
+    /// Takes a list of references.
+    pub many: bool,
+    /// May be left out.
+    pub optional: bool,
+}
+
+/// An output port.
+#[derive(Clone, Debug)]
+pub struct OutputPort {
+    /// Its name.
+    pub name: String,
+    /// What it gives.
+    pub ty: PortType,
+    /// What is in it, for the reference page.
+    pub about: &'static str,
+    /// Where it comes from.
+    pub of: Of,
+}
+
+/// Where an output port comes from.
+#[derive(Clone, Debug)]
+pub enum Of {
+    /// Output `output` of step `step`.
+    Step {
+        /// Index of the step.
+        step: usize,
+        /// Name of the step's output.
+        output: String,
+    },
+    /// What came in through `port`, seen through output `output` of step `step` (such as a choice
+    /// of columns): nothing is copied.
+    View {
+        /// The input port that is passed on.
+        port: &'static str,
+        /// Index of the step that made the view.
+        step: usize,
+        /// Name of the step's output.
+        output: &'static str,
+    },
+}
+
+/// Over what a step multiplies.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Scope {
+    /// One action.
+    Whole,
+    /// One action a shard (a stretch of rows), and a fold where an input has folds.
+    Shard,
+    /// One action a fold, the final fit among them.
+    Fold,
+    /// One action a fold and shard.
+    FoldShard,
+}
+
+/// One step of a kind.
+#[derive(Clone, Debug)]
+pub struct Step {
+    /// Its name, part of the recipe.
+    pub name: &'static str,
+    /// Over what it multiplies.
+    pub scope: Scope,
+    /// What it reads.
+    pub reads: Vec<Read>,
+    /// Names of the artifacts it writes, all of them on every run.
+    pub writes: Vec<String>,
+    /// Draws random numbers: the seeds go into its recipe.
+    pub seeded: bool,
+    /// Which source files it reads.
+    pub sources: Sources,
+}
+
+/// Source files of a step.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sources {
+    /// None.
+    None,
+    /// [`Layout::common`].
+    Common,
+    /// [`Layout::common`] and the action's own [`Shard`].
+    Shard,
+}
+
+/// One thing that a step reads.
+#[derive(Clone, Debug)]
+pub struct Read {
+    /// Whence.
+    pub from: From,
+    /// Only these rows count: their digest goes into the recipe, and shards without any are left out.
+    pub rows: Option<Rows>,
+}
+
+/// Whence a step reads.
+#[derive(Clone, Debug)]
+pub enum From {
+    /// An input port.
+    Port(String),
+    /// An output of an earlier step of the same stage.
+    Step(usize, &'static str),
+}
+
+/// Rows by their role in a fold.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Rows {
+    /// Those a fold fits on.
+    Train,
+    /// Those a fold's model is applied to: its validation rows; for the final fit, unlabelled rows.
+    Apply,
+}
+
+impl Rows {
+    /// The name used in the `slices` attribute of a folds artifact.
+    pub fn name(self) -> &'static str {
+        match self {
+            Rows::Train => "train",
+            Rows::Apply => "apply",
+        }
+    }
+}
+
+impl Step {
+    /// A step over `scope` that reads and writes nothing yet.
+    pub fn new(name: &'static str, scope: Scope) -> Self {
+        Self {
+            name,
+            scope,
+            reads: Vec::new(),
+            writes: Vec::new(),
+            seeded: false,
+            sources: Sources::None,
+        }
+    }
+
+    /// Reads an input port.
+    #[must_use]
+    pub fn port(mut self, port: impl Into<String>) -> Self {
+        self.reads.push(Read {
+            from: From::Port(port.into()),
+            rows: None,
+        });
+        self
+    }
+
+    /// Reads those rows of an input port.
+    #[must_use]
+    pub fn rows(mut self, port: impl Into<String>, rows: Rows) -> Self {
+        self.reads.push(Read {
+            from: From::Port(port.into()),
+            rows: Some(rows),
+        });
+        self
+    }
+
+    /// Reads an output of an earlier step.
+    #[must_use]
+    pub fn after(mut self, step: usize, output: &'static str) -> Self {
+        self.reads.push(Read {
+            from: From::Step(step, output),
+            rows: None,
+        });
+        self
+    }
+
+    /// Writes an artifact.
+    #[must_use]
+    pub fn writes(mut self, output: impl Into<String>) -> Self {
+        self.writes.push(output.into());
+        self
+    }
+
+    /// Draws random numbers.
+    #[must_use]
+    pub fn seeded(mut self) -> Self {
+        self.seeded = true;
+        self
+    }
+
+    /// Reads source files.
+    #[must_use]
+    pub fn sources(mut self, sources: Sources) -> Self {
+        self.sources = sources;
+        self
+    }
+}
+
+impl InputPort {
+    /// A port that takes one reference.
+    pub fn one(name: &str, ty: PortType) -> Self {
+        Self {
+            name: name.into(),
+            ty,
+            many: false,
+            optional: false,
+        }
+    }
+
+    /// A port that takes a list.
+    pub fn many(name: &str, ty: PortType) -> Self {
+        Self {
+            many: true,
+            ..Self::one(name, ty)
+        }
+    }
+}
+
+impl OutputPort {
+    /// Output `name` of step `step`, under the same name.
+    pub fn of(name: &str, ty: PortType, step: usize, about: &'static str) -> Self {
+        Self {
+            name: name.into(),
+            ty,
+            about,
+            of: Of::Step {
+                step,
+                output: name.into(),
+            },
+        }
+    }
+}
+
+/// Source files, shards and folds of one stage.
+#[derive(Clone, Debug, Default)]
+pub struct Layout {
+    /// Files that every action with sources reads.
+    pub common: Vec<SourceFile>,
+    /// The shards, for a kind that starts a shard dimension.
+    pub shards: Vec<Shard>,
+    /// Names of the folds, for a kind that starts a fold dimension; they are labels, in no recipe.
+    pub folds: Vec<String>,
+}
+
+/// A file from outside the store. Role and digest go into the recipe, the path does not.
+#[derive(Clone, Debug)]
+pub struct SourceFile {
+    /// What the file is to the stage.
+    pub role: String,
+    /// Absolute path.
+    pub path: PathBuf,
+}
+
+/// One shard of a source stage.
+#[derive(Clone, Debug)]
+pub struct Shard {
+    /// For messages.
+    pub label: String,
+    /// What tells it from others besides file contents; part of the recipe.
+    pub item: Value,
+    /// Its files.
+    pub files: Vec<SourceFile>,
+}
+
+/// Why an action failed.
+#[derive(Clone, Debug)]
+pub struct StageError {
+    /// Whose fault: decides the exit code.
+    pub fault: Fault,
+    /// Stable code, `flow::area::what`.
+    pub code: &'static str,
+    /// What happened, in one sentence.
+    pub message: String,
+    /// What can be done.
+    pub help: Vec<String>,
+}
+
+/// Whose fault a failure is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fault {
+    /// The input data or a parameter is wrong: exit code 2.
+    Data,
+    /// The stage failed: exit code 1.
+    Stage,
+    /// The disk, the store or the machine failed: exit code 4.
+    Environment,
+    /// Stopped on request: exit code 130.
+    Interrupted,
+    /// A panic: exit code 101.
+    Bug,
+}
+
+impl StageError {
+    /// The input data is wrong.
+    pub fn data(code: &'static str, message: impl Into<String>) -> Self {
+        Self::new(Fault::Data, code, message)
+    }
+
+    /// The stage failed.
+    pub fn failed(code: &'static str, message: impl Into<String>) -> Self {
+        Self::new(Fault::Stage, code, message)
+    }
+
+    /// The environment failed.
+    pub fn environment(message: impl Into<String>) -> Self {
+        Self::new(Fault::Environment, "flow::environment::io", message)
+    }
+
+    /// Stopped on request.
+    pub fn interrupted() -> Self {
+        Self::new(Fault::Interrupted, "flow::run::interrupted", "interrupted")
+    }
+
+    /// An error of the given fault.
+    pub fn new(fault: Fault, code: &'static str, message: impl Into<String>) -> Self {
+        Self {
+            fault,
+            code,
+            message: message.into(),
+            help: Vec::new(),
+        }
+    }
+
+    /// Adds a hint.
+    #[must_use]
+    pub fn help(mut self, text: impl Into<String>) -> Self {
+        self.help.push(text.into());
+        self
+    }
+}
+
+impl fmt::Display for StageError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl std::error::Error for StageError {}
+
+impl std::convert::From<std::io::Error> for StageError {
+    fn from(error: std::io::Error) -> Self {
+        Self::environment(error.to_string())
+    }
+}
+
+impl std::convert::From<flow_cache::StoreError> for StageError {
+    fn from(error: flow_cache::StoreError) -> Self {
+        Self::environment(error.to_string())
+    }
+}
+
+/// A part of an input: one artifact, with the coordinates it was made at.
+#[derive(Clone, Debug)]
+pub struct Part {
+    /// Verified bytes, read-only.
+    pub path: PathBuf,
+    /// Their digest.
+    pub digest: Digest,
+    /// Facts that the producer noted, such as `rows` and `ids`.
+    pub attrs: Value,
+    /// Index of the reference in the port's list.
+    pub reference: usize,
+    /// The fold it was made in.
+    pub fold: Option<String>,
+    /// Views it is seen through, innermost first.
+    pub views: Vec<PathBuf>,
+}
+
+/// One action as its stage sees it: the only window to the world.
+pub struct Action<'a> {
+    /// Index of the step in [`KindSpec::steps`].
+    pub step: usize,
+    /// The stage's parameters.
+    pub params: &'a Params,
+    /// Name of the fold, for a step over folds.
+    pub fold: Option<&'a str>,
+    /// The shard, for a step with [`Sources::Shard`].
+    pub shard: Option<&'a Shard>,
+    /// The table that says which row has which role in which fold, for a step over folds.
+    pub folds: Option<Part>,
+    /// Seed for random numbers: a function of the recipe's seeds, kind and content, for a seeded step.
+    pub seed: u64,
+    /// Threads it may use; never a reason for other bytes.
+    pub threads: usize,
+    /// A fresh directory of its own, for programs that need one.
+    pub scratch: &'a Path,
+    pub(crate) inputs: BTreeMap<String, Vec<Part>>,
+    pub(crate) sources: Vec<(SourceFile, Digest)>,
+    pub(crate) host: &'a dyn Host,
+    pub(crate) outputs: Vec<(String, flow_cache::Staged, Value)>,
+}
+
+/// What the executor does for an action.
+pub trait Host: Sync {
+    /// A writer for a new artifact.
+    fn create(&self) -> Result<ArtifactWriter, StageError>;
+    /// A finished file that becomes an artifact.
+    fn adopt(&self, path: &Path) -> Result<flow_cache::Staged, StageError>;
+    /// True once the run is to stop.
+    fn cancelled(&self) -> bool;
+    /// Reports progress.
+    fn progress(&self, done: u64, total: u64);
+}
+
+impl Action<'_> {
+    /// The parts of what comes in through `port` (or, for an earlier step, under its output's name).
+    pub fn input(&self, port: &str) -> &[Part] {
+        self.inputs.get(port).map_or(&[], Vec::as_slice)
+    }
+
+    /// The only part of an input that is one artifact.
+    pub fn one(&self, port: &str) -> Result<&Part, StageError> {
+        match self.input(port) {
+            [part] => Ok(part),
+            parts => Err(StageError::new(
+                Fault::Bug,
+                "flow::bug::parts",
+                format!("input `{port}` has {} parts where one is expected", parts.len()),
+            )),
+        }
+    }
+
+    /// The source files with this role, in the layout's order.
+    pub fn sources(&self, role: &str) -> impl Iterator<Item = &Path> {
+        self.sources
+            .iter()
+            .filter(move |(file, _)| file.role == role)
+            .map(|(file, _)| file.path.as_path())
+    }
+
+    /// Every source file with its digest.
+    pub fn all_sources(&self) -> &[(SourceFile, Digest)] {
+        &self.sources
+    }
+
+    /// A writer for one of the step's outputs; give it back to [`Action::finish`].
+    pub fn create(&self) -> Result<ArtifactWriter, StageError> {
+        self.host.create()
+    }
+
+    /// Completes an output. `attrs` are small facts about it (a [`Value::Map`]); they must follow
+    /// from the recipe alone.
+    pub fn finish(
+        &mut self,
+        output: &str,
+        writer: ArtifactWriter,
+        attrs: Vec<(String, Value)>,
+    ) -> Result<(), StageError> {
+        let staged = writer.finish()?;
+        self.put(output, staged, attrs);
+        Ok(())
+    }
+
+    /// Completes an output from a finished file, which is taken away.
+    pub fn adopt(&mut self, output: &str, path: &Path, attrs: Vec<(String, Value)>) -> Result<(), StageError> {
+        let staged = self.host.adopt(path)?;
+        self.put(output, staged, attrs);
+        Ok(())
+    }
+
+    /// Completes an output from bytes.
+    pub fn write(
+        &mut self,
+        output: &str,
+        bytes: &[u8],
+        attrs: Vec<(String, Value)>,
+    ) -> Result<(), StageError> {
+        let mut writer = self.create()?;
+        std::io::Write::write_all(&mut writer, bytes)?;
+        self.finish(output, writer, attrs)
+    }
+
+    fn put(&mut self, output: &str, staged: flow_cache::Staged, mut attrs: Vec<(String, Value)>) {
+        attrs.sort_by(|a, b| a.0.cmp(&b.0));
+        self.outputs.push((output.into(), staged, Value::Map(attrs)));
+    }
+
+    /// Reports progress to whoever watches.
+    pub fn progress(&self, done: u64, total: u64) {
+        self.host.progress(done, total);
+    }
+
+    /// An error once the run is to stop; long loops ask now and then.
+    pub fn checkpoint(&self) -> Result<(), StageError> {
+        if self.host.cancelled() {
+            Err(StageError::interrupted())
+        } else {
+            Ok(())
+        }
+    }
+}
+
+/// All kinds by name.
+#[derive(Clone, Default)]
+pub struct Registry {
+    kinds: BTreeMap<&'static str, Arc<dyn Stage>>,
+}
+
+impl Registry {
+    /// Adds a kind. Two of one name are a bug.
+    pub fn add(&mut self, kind: impl Stage + 'static) {
+        let name = kind.spec().name;
+        let before = self.kinds.insert(name, Arc::new(kind));
+        assert!(before.is_none(), "two kinds are called `{name}`");
+    }
+
+    /// The kind called `name`.
+    pub fn get(&self, name: &str) -> Option<&Arc<dyn Stage>> {
+        self.kinds.get(name)
+    }
+
+    /// All of them, by name.
+    pub fn iter(&self) -> impl Iterator<Item = (&'static str, &Arc<dyn Stage>)> {
+        self.kinds.iter().map(|(name, kind)| (*name, kind))
+    }
+}

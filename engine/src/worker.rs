@@ -1,0 +1,371 @@
+//! What happens to one action: lock, check of what it reads, the stage's own code, check of the
+//! sources afterwards, commit.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::Ordering;
+use std::sync::mpsc;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use flow_cache::{
+    ActionKey, ActionLock, ArtifactWriter, Committed, Digest, Health, Output, Record, Staged,
+    StatCache, Store, Value,
+};
+
+use crate::exec::Options;
+use crate::keys::{Prepared, digest_source};
+use crate::plan::Plan;
+use crate::stage::{Action, Fault, Host, StageError};
+
+/// What every worker shares.
+#[derive(Clone)]
+pub struct Shared<'a> {
+    /// The plan.
+    pub plan: &'a Plan<'a>,
+    /// The store.
+    pub store: &'a Store,
+    /// Digests of source files.
+    pub stat: &'a StatCache,
+    /// How to run.
+    pub options: &'a Options<'a>,
+    /// Threads for the loops inside stages.
+    pub pool: &'a rayon::ThreadPool,
+}
+
+/// An action to run.
+pub struct Job {
+    /// Its index.
+    pub action: usize,
+    /// What it reads.
+    pub prepared: Prepared,
+    /// Its key.
+    pub key: ActionKey,
+    /// It runs even if a record is there: its bytes are wanted.
+    pub forced: bool,
+}
+
+/// What comes back.
+pub enum Message {
+    /// It got on.
+    Progress {
+        /// Index of the action.
+        action: usize,
+        /// Units done.
+        done: u64,
+        /// Units in all.
+        total: u64,
+    },
+    /// It is over.
+    Done {
+        /// Index of the action.
+        action: usize,
+        /// Its key.
+        key: ActionKey,
+        /// How.
+        done: Done,
+    },
+}
+
+/// How an attempt ended.
+pub enum Done {
+    /// Another run made it meanwhile.
+    Hit(Arc<Record>),
+    /// It ran, with these outputs.
+    Ran(Arc<Record>),
+    /// It ran, and gave other bytes than its record says: the record now holds the new ones.
+    Different {
+        /// The record from now on.
+        record: Arc<Record>,
+        /// Names of the outputs that differ.
+        outputs: Vec<String>,
+    },
+    /// Bytes that it reads are gone (or corrupt: true), with the action that makes them.
+    Lost(Vec<(Digest, usize, bool)>),
+    /// These source files changed while it ran.
+    Tainted(Vec<PathBuf>),
+    /// It failed.
+    Failed(StageError),
+}
+
+/// An action that ran and is to be committed.
+pub struct Finished {
+    action: usize,
+    forced: bool,
+    record: Record,
+    staged: Vec<Staged>,
+    lock: ActionLock,
+}
+
+/// Takes jobs until there are no more.
+pub fn work(
+    shared: &Shared<'_>,
+    jobs: &Mutex<mpsc::Receiver<Job>>,
+    to_committer: &mpsc::Sender<Finished>,
+    to_coordinator: &mpsc::Sender<Message>,
+) {
+    loop {
+        let job = match jobs.lock() {
+            Ok(jobs) => jobs.recv(),
+            Err(_) => return,
+        };
+        let Ok(job) = job else { return };
+        let (action, key) = (job.action, job.key);
+        let done = match attempt(shared, job, to_coordinator) {
+            Ok(Attempt::Finished(finished)) => {
+                if to_committer.send(*finished).is_ok() {
+                    continue;
+                }
+                Done::Failed(StageError::new(
+                    Fault::Bug,
+                    "flow::bug::committer",
+                    "the committer is gone",
+                ))
+            }
+            Ok(Attempt::Over(done)) => done,
+            Err(error) => Done::Failed(error),
+        };
+        if to_coordinator.send(Message::Done { action, key, done }).is_err() {
+            return;
+        }
+    }
+}
+
+enum Attempt {
+    Finished(Box<Finished>),
+    Over(Done),
+}
+
+fn attempt(
+    shared: &Shared<'_>,
+    job: Job,
+    to_coordinator: &mpsc::Sender<Message>,
+) -> Result<Attempt, StageError> {
+    let store = shared.store;
+    let lock = loop {
+        if let Some(lock) = store.lock(&job.key)? {
+            break lock;
+        }
+        // Another run has it: wait for its record, or for its end.
+        std::thread::sleep(Duration::from_millis(20));
+        if shared.options.cancel.load(Ordering::Relaxed) {
+            return Err(StageError::interrupted());
+        }
+    };
+    if !job.forced {
+        store.refresh()?;
+        if let Some(record) = store.lookup(&job.key)? {
+            return Ok(Attempt::Over(Done::Hit(record)));
+        }
+    }
+    let mut lost = Vec::new();
+    for &(digest, producer) in &job.prepared.needs {
+        match store.check(&digest)? {
+            Health::Ok => {}
+            Health::Missing => lost.push((digest, producer, false)),
+            Health::Corrupt => {
+                store.quarantine(&digest)?;
+                lost.push((digest, producer, true));
+            }
+        }
+    }
+    if !lost.is_empty() {
+        return Ok(Attempt::Over(Done::Lost(lost)));
+    }
+    let started = Instant::now();
+    let (outputs, cpu_s) = run_stage(shared, &job, to_coordinator)?;
+    let wall_s = started.elapsed().as_secs_f64();
+    let mut tainted = Vec::new();
+    for (file, before) in &job.prepared.sources {
+        if digest_source(shared.stat, &file.path)? != *before {
+            tainted.push(file.path.clone());
+        }
+    }
+    if !tainted.is_empty() {
+        return Ok(Attempt::Over(Done::Tainted(tainted)));
+    }
+    let at = shared.plan.coords(job.action);
+    let stage = &shared.plan.pipeline.stages[at.stage];
+    let mut staged = Vec::with_capacity(outputs.len());
+    let mut described = Vec::with_capacity(outputs.len());
+    for name in &stage.steps[at.step].writes {
+        let Some((_, file, attrs)) = outputs.iter().find(|(n, ..)| n == name) else {
+            return Err(StageError::new(
+                Fault::Bug,
+                "flow::bug::output",
+                format!("stage `{}` did not write `{name}`", stage.name),
+            ));
+        };
+        described.push(Output {
+            name: name.clone(),
+            digest: file.digest,
+            size: file.size,
+            attrs: attrs.clone(),
+        });
+    }
+    staged.extend(outputs.into_iter().map(|(_, file, _)| file));
+    let record = Record {
+        key: job.key,
+        recipe: job.prepared.recipe,
+        stage: stage.name.clone(),
+        action: shared.plan.label(job.action),
+        pipeline: shared.plan.pipeline.name.clone(),
+        outputs: described,
+        wall_s,
+        cpu_s,
+        finished_unix: SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .map_or(0, |d| d.as_secs()),
+    };
+    Ok(Attempt::Finished(Box::new(Finished {
+        action: job.action,
+        forced: job.forced,
+        record,
+        staged,
+        lock,
+    })))
+}
+
+type Outputs = Vec<(String, Staged, Value)>;
+
+fn run_stage(
+    shared: &Shared<'_>,
+    job: &Job,
+    to_coordinator: &mpsc::Sender<Message>,
+) -> Result<(Outputs, f64), StageError> {
+    let plan = shared.plan;
+    let at = plan.coords(job.action);
+    let stage = &plan.pipeline.stages[at.stage];
+    let scratch = shared.options.scratch.join(job.action.to_string());
+    std::fs::create_dir_all(&scratch)?;
+    let host = WorkerHost {
+        shared,
+        action: job.action,
+        to_coordinator: to_coordinator.clone(),
+    };
+    let mut action = Action {
+        step: at.step,
+        params: &stage.params,
+        fold: plan.fold_name(at),
+        shard: at.shard.and_then(|i| stage.layout.shards.get(i)),
+        folds: job.prepared.folds.clone(),
+        seed: job.prepared.seed,
+        threads: shared.options.jobs,
+        scratch: &scratch,
+        inputs: job.prepared.inputs.clone(),
+        sources: job.prepared.sources.clone(),
+        host: &host,
+        outputs: Vec::new(),
+    };
+    let ran = shared.pool.install(|| {
+        let before = thread_cpu();
+        let ran = catch_unwind(AssertUnwindSafe(|| stage.kind.run(&mut action)));
+        ran.map(|result| (result, thread_cpu() - before))
+    });
+    let outputs = std::mem::take(&mut action.outputs);
+    drop(action);
+    // Debris of a failed attempt is of no use; a failure to remove it is not the stage's.
+    let _ = std::fs::remove_dir_all(&scratch);
+    match ran {
+        Ok((Ok(()), cpu_s)) => Ok((outputs, cpu_s)),
+        Ok((Err(error), _)) => Err(error),
+        Err(panic) => Err(StageError::new(
+            Fault::Bug,
+            "flow::bug::panic",
+            format!("stage `{}` panicked: {}", stage.name, panic_text(&*panic)),
+        )
+        .help("this is a bug in flow: please report it with the pipeline that shows it")),
+    }
+}
+
+fn panic_text(panic: &(dyn std::any::Any + Send)) -> &str {
+    panic
+        .downcast_ref::<String>()
+        .map(String::as_str)
+        .or_else(|| panic.downcast_ref::<&str>().copied())
+        .unwrap_or("no message")
+}
+
+/// CPU seconds of this thread so far.
+fn thread_cpu() -> f64 {
+    let mut time = libc::timespec {
+        tv_sec: 0,
+        tv_nsec: 0,
+    };
+    // SAFETY: `time` is a valid timespec to write to; on failure it stays zero.
+    unsafe { libc::clock_gettime(libc::CLOCK_THREAD_CPUTIME_ID, &raw mut time) };
+    time.tv_sec as f64 + time.tv_nsec as f64 * 1e-9
+}
+
+struct WorkerHost<'a> {
+    shared: &'a Shared<'a>,
+    action: usize,
+    to_coordinator: mpsc::Sender<Message>,
+}
+
+impl Host for WorkerHost<'_> {
+    fn create(&self) -> Result<ArtifactWriter, StageError> {
+        Ok(self.shared.store.create()?)
+    }
+
+    fn adopt(&self, path: &Path) -> Result<Staged, StageError> {
+        Ok(self.shared.store.adopt(path)?)
+    }
+
+    fn cancelled(&self) -> bool {
+        self.shared.options.cancel.load(Ordering::Relaxed)
+    }
+
+    fn progress(&self, done: u64, total: u64) {
+        // Nobody left to tell is no reason to stop.
+        let _ = self.to_coordinator.send(Message::Progress {
+            action: self.action,
+            done,
+            total,
+        });
+    }
+}
+
+/// Commits what workers finish, as many at a time as have gathered.
+pub fn commit(
+    store: &Store,
+    finished: &mpsc::Receiver<Finished>,
+    to_coordinator: &mpsc::Sender<Message>,
+) {
+    while let Ok(first) = finished.recv() {
+        let mut batch = vec![first];
+        batch.extend(finished.try_iter());
+        let mut rows = Vec::with_capacity(batch.len());
+        let mut waiting = Vec::with_capacity(batch.len());
+        for done in batch {
+            waiting.push((done.action, done.record.key, done.forced, done.lock));
+            rows.push((done.record, done.staged));
+        }
+        let results = match store.commit(rows) {
+            Ok(committed) => committed.into_iter().map(Ok).collect::<Vec<_>>(),
+            Err(error) => {
+                let error = StageError::from(error);
+                waiting.iter().map(|_| Err(error.clone())).collect()
+            }
+        };
+        for ((action, key, forced, lock), result) in waiting.into_iter().zip(results) {
+            drop(lock);
+            let done = match result {
+                Ok(Committed::New(record)) => Done::Ran(record),
+                Ok(Committed::Existing(record)) if forced => Done::Ran(record),
+                Ok(Committed::Existing(record)) => Done::Hit(record),
+                Ok(Committed::Nondeterministic { kept, differing }) => Done::Different {
+                    record: kept,
+                    outputs: differing,
+                },
+                Err(error) => Done::Failed(error),
+            };
+            if to_coordinator
+                .send(Message::Done { action, key, done })
+                .is_err()
+            {
+                return;
+            }
+        }
+    }
+}

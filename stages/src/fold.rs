@@ -1,0 +1,368 @@
+//! The rows of a fold: what a stage that fits sees, and what it does not.
+//!
+//! A stage never slices rows itself. [`TrainRows::read`] gives a fit its training rows with labels
+//! and nothing else; [`ApplyRows::read`] gives an apply the other rows without labels. Feature
+//! tables are mapped, not copied: a [`View`] says which row of which table each object is.
+
+use flow_engine::stage::{Action, Part, Rows};
+use flow_engine::{StageError, stage::Fault};
+
+use crate::learner::Matrix;
+use crate::table::{FeatureTable, Folds};
+
+/// Name of the fold that fits on all labelled rows and serves the unlabelled ones.
+pub const FINAL: &str = "final";
+
+/// The name of fold `fold` of repeat `repeat`.
+pub fn name(repeat: usize, fold: usize) -> String {
+    format!("{repeat}.{fold}")
+}
+
+/// Repeat and fold of a name; none for the final fit.
+///
+/// # Errors
+/// The name is of another form, which is a bug.
+pub fn parse(name: &str) -> Result<Option<(i32, i32)>, StageError> {
+    if name == FINAL {
+        return Ok(None);
+    }
+    name.split_once('.')
+        .and_then(|(r, f)| Some(Some((r.parse().ok()?, f.parse().ok()?))))
+        .ok_or_else(|| StageError::new(Fault::Bug, "flow::bug::fold", format!("fold `{name}`")))
+}
+
+/// Features of some objects, by reference to the tables that hold them.
+pub struct View {
+    tables: Vec<Vec<FeatureTable>>,
+    /// By column: its table group, its place there.
+    columns: Vec<(usize, usize)>,
+    names: Vec<String>,
+    /// By row and table group: the table in the group and its row.
+    places: Vec<Vec<(usize, usize)>>,
+}
+
+/// What a fit sees.
+pub struct TrainRows {
+    /// The objects, in the order of their bytes.
+    pub object_id: Vec<String>,
+    /// Index of each object's class in `classes`.
+    pub label: Vec<usize>,
+    /// Names of the classes.
+    pub classes: Vec<String>,
+    /// The class that binary metrics score.
+    pub positive: Option<String>,
+    /// Their features.
+    pub features: View,
+}
+
+/// What an apply sees.
+pub struct ApplyRows {
+    /// The objects, in the order of their bytes.
+    pub object_id: Vec<String>,
+    /// Their features.
+    pub features: View,
+}
+
+impl TrainRows {
+    /// The training rows of the action's fold.
+    ///
+    /// # Errors
+    /// A table is unreadable, or lacks an object.
+    pub fn read(action: &Action<'_>) -> Result<Self, StageError> {
+        let folds = folds(action)?;
+        let wanted = select(&folds, action, Rows::Train)?;
+        let mut label = Vec::with_capacity(wanted.len());
+        for &i in &wanted {
+            let class = folds.label[i].as_ref();
+            let index = class.and_then(|class| folds.classes.binary_search(class).ok());
+            label.push(index.ok_or_else(|| unknown_class(&folds.object_id[i]))?);
+        }
+        let object_id: Vec<String> = wanted.iter().map(|&i| folds.object_id[i].clone()).collect();
+        Ok(Self {
+            features: View::open(action.input("features"), &object_id)?,
+            object_id,
+            label,
+            classes: folds.classes,
+            positive: folds.positive,
+        })
+    }
+}
+
+impl ApplyRows {
+    /// The rows of the action's shard that the fold's model is applied to.
+    ///
+    /// # Errors
+    /// A table is unreadable, or lacks an object.
+    pub fn read(action: &Action<'_>) -> Result<Self, StageError> {
+        let folds = folds(action)?;
+        let wanted = select(&folds, action, Rows::Apply)?;
+        let parts = action.input("features");
+        let first = parts.iter().find(|part| part.reference == 0);
+        let here = match first {
+            Some(part) => FeatureTable::open(&part.path)?.object_ids().to_vec(),
+            None => Vec::new(),
+        };
+        let object_id: Vec<String> = wanted
+            .into_iter()
+            .map(|i| &folds.object_id[i])
+            .filter(|id| here.binary_search(id).is_ok())
+            .cloned()
+            .collect();
+        Ok(Self {
+            features: View::open(parts, &object_id)?,
+            object_id,
+        })
+    }
+}
+
+/// True for the rows whose label is the positive class, for a binary target.
+///
+/// # Errors
+/// The survey names no positive class.
+pub fn binary_labels(rows: &TrainRows) -> Result<Vec<usize>, StageError> {
+    let positive = rows
+        .positive
+        .as_ref()
+        .and_then(|positive| rows.classes.binary_search(positive).ok())
+        .ok_or_else(no_positive)?;
+    Ok(rows.label.iter().map(|&c| usize::from(c == positive)).collect())
+}
+
+/// The error where something binary is asked of a survey without a positive class.
+pub fn no_positive() -> StageError {
+    StageError::data(
+        "flow::data::no_positive",
+        "a binary target needs to know the positive class, and the survey names none that occurs",
+    )
+    .help("set `positive = \"CLASS\"` in the `ingest` stage, or `target = \"classes\"`")
+}
+
+fn unknown_class(object: &str) -> StageError {
+    StageError::data(
+        "flow::data::schema",
+        format!("object `{object}` has a label that is not in the list of classes"),
+    )
+}
+
+fn folds(action: &Action<'_>) -> Result<Folds, StageError> {
+    match &action.folds {
+        Some(part) => Folds::read(&part.path),
+        None => Err(StageError::new(
+            Fault::Bug,
+            "flow::bug::folds",
+            "an action over folds has no table of folds",
+        )),
+    }
+}
+
+/// Indices into the folds table of the rows with this role in the action's fold.
+fn select(folds: &Folds, action: &Action<'_>, role: Rows) -> Result<Vec<usize>, StageError> {
+    let fold = parse(action.fold.unwrap_or(FINAL))?;
+    Ok(rows_of(folds, fold, role))
+}
+
+/// Indices into a folds table of the rows with a role in a fold (none: the final fit).
+pub fn rows_of(folds: &Folds, fold: Option<(i32, i32)>, role: Rows) -> Vec<usize> {
+    let is = |i: usize| match fold {
+        None => (role == Rows::Train) == folds.label[i].is_some(),
+        Some((repeat, fold)) => folds.repeats[repeat as usize][i]
+            .is_some_and(|held_out| (held_out == fold) == (role == Rows::Apply)),
+    };
+    (0..folds.object_id.len()).filter(|&i| is(i)).collect()
+}
+
+impl View {
+    /// The features of `objects` (in the order of their bytes) in the tables behind `parts`.
+    ///
+    /// # Errors
+    /// Two tables have a column of one name, or a table group lacks an object.
+    pub fn open(parts: &[Part], objects: &[String]) -> Result<Self, StageError> {
+        let groups = parts.iter().map(|p| p.reference + 1).max().unwrap_or(0);
+        let mut view = Self {
+            tables: Vec::with_capacity(groups),
+            columns: Vec::new(),
+            names: Vec::new(),
+            places: vec![Vec::with_capacity(groups); objects.len()],
+        };
+        for group in 0..groups {
+            let mut tables = Vec::new();
+            let mut chosen: Option<Vec<String>> = None;
+            for part in parts.iter().filter(|p| p.reference == group) {
+                if chosen.is_none() && !part.views.is_empty() {
+                    chosen = Some(chosen_columns(part)?);
+                }
+                tables.push(FeatureTable::open(&part.path)?);
+            }
+            view.add_columns(group, &tables, chosen.as_deref())?;
+            view.place(group, &tables, objects)?;
+            view.tables.push(tables);
+        }
+        let mut sorted: Vec<&String> = view.names.iter().collect();
+        sorted.sort();
+        if let Some(pair) = sorted.windows(2).find(|pair| pair[0] == pair[1]) {
+            return Err(StageError::data(
+                "flow::data::column_twice",
+                format!("two feature tables have a column called `{}`", pair[0]),
+            )
+            .help("give one of their stages a `prefix`, or list each stage once"));
+        }
+        Ok(view)
+    }
+
+    fn add_columns(
+        &mut self,
+        group: usize,
+        tables: &[FeatureTable],
+        chosen: Option<&[String]>,
+    ) -> Result<(), StageError> {
+        let Some(first) = tables.first() else {
+            return Ok(());
+        };
+        if let Some(other) = tables.iter().find(|t| t.columns() != first.columns()) {
+            return Err(StageError::data(
+                "flow::data::schema",
+                format!(
+                    "parts of one feature table differ: {} and {} columns",
+                    first.columns().len(),
+                    other.columns().len()
+                ),
+            ));
+        }
+        for (index, name) in first.columns().iter().enumerate() {
+            if chosen.is_none_or(|chosen| chosen.binary_search(name).is_ok()) {
+                self.columns.push((group, index));
+                self.names.push(name.clone());
+            }
+        }
+        Ok(())
+    }
+
+    fn place(
+        &mut self,
+        group: usize,
+        tables: &[FeatureTable],
+        objects: &[String],
+    ) -> Result<(), StageError> {
+        for (table_index, table) in tables.iter().enumerate() {
+            let ids = table.object_ids();
+            let mut from = 0;
+            for (row, id) in ids.iter().enumerate() {
+                from += objects[from..].partition_point(|o| o < id);
+                if objects.get(from) == Some(id) {
+                    if self.places[from].len() > group {
+                        return Err(StageError::data(
+                            "flow::data::object_twice",
+                            format!("object `{id}` is in two parts of one feature table"),
+                        ));
+                    }
+                    self.places[from].push((table_index, row));
+                }
+            }
+        }
+        match self.places.iter().position(|p| p.len() <= group) {
+            None => Ok(()),
+            Some(missing) => Err(StageError::data(
+                "flow::data::objects_differ",
+                format!(
+                    "the feature tables that meet here do not cover the same objects: `{}` is missing from one",
+                    objects[missing]
+                ),
+            )),
+        }
+    }
+
+    /// Number of objects.
+    pub fn rows(&self) -> usize {
+        self.places.len()
+    }
+
+    /// Names of the columns.
+    pub fn names(&self) -> &[String] {
+        &self.names
+    }
+
+    /// The values of row `i` in the columns `columns` (indices into [`View::names`]).
+    pub fn gather(&self, i: usize, columns: &[usize], out: &mut Vec<f32>) {
+        let mut last = usize::MAX;
+        let mut row: &[f32] = &[];
+        for &column in columns {
+            let (group, index) = self.columns[column];
+            if group != last {
+                let (table, at) = self.places[i][group];
+                row = self.tables[group][table].row(at);
+                last = group;
+            }
+            out.push(row[index]);
+        }
+    }
+
+    /// The columns `columns`, one after the other, each with a value per row.
+    pub fn transposed(&self, columns: &[usize]) -> Vec<f32> {
+        let rows = self.rows();
+        let mut out = vec![0.0; rows * columns.len()];
+        let mut row = Vec::with_capacity(columns.len());
+        for i in 0..rows {
+            row.clear();
+            self.gather(i, columns, &mut row);
+            for (j, &value) in row.iter().enumerate() {
+                out[j * rows + i] = value;
+            }
+        }
+        out
+    }
+
+    /// A matrix of the columns `columns`, row after row.
+    ///
+    /// # Errors
+    /// There are no rows or columns, or a value is infinite.
+    pub fn matrix(&self, columns: &[usize]) -> Result<Matrix, StageError> {
+        let mut values = Vec::with_capacity(self.rows() * columns.len());
+        for i in 0..self.rows() {
+            self.gather(i, columns, &mut values);
+        }
+        Matrix::new(self.rows(), columns.len(), std::sync::Arc::new(values))
+            .map_err(|e| StageError::data("flow::data::features", e.to_string()))
+    }
+
+    /// Indices of the columns with these names.
+    ///
+    /// # Errors
+    /// A name is not there.
+    pub fn indices(&self, names: &[String]) -> Result<Vec<usize>, StageError> {
+        let mut order: Vec<usize> = (0..self.names.len()).collect();
+        order.sort_by(|&a, &b| self.names[a].cmp(&self.names[b]));
+        names
+            .iter()
+            .map(|name| {
+                order
+                    .binary_search_by(|&i| self.names[i].cmp(name))
+                    .map(|at| order[at])
+                    .map_err(|_| {
+                        StageError::data(
+                            "flow::data::features",
+                            format!("the feature tables have no column `{name}`, which the model was fitted on"),
+                        )
+                    })
+            })
+            .collect()
+    }
+}
+
+/// The names that all views of a part let through, sorted.
+fn chosen_columns(part: &Part) -> Result<Vec<String>, StageError> {
+    let mut chosen: Option<Vec<String>> = None;
+    for path in &part.views {
+        let text = std::fs::read_to_string(path)?;
+        let mut names: Vec<String> = serde_json::from_str(&text)
+            .map_err(|e| StageError::data("flow::data::schema", format!("a choice of columns is unreadable: {e}")))?;
+        names.sort();
+        chosen = Some(match chosen {
+            None => names,
+            Some(before) => before
+                .into_iter()
+                .filter(|name| names.binary_search(name).is_ok())
+                .collect(),
+        });
+    }
+    Ok(chosen.unwrap_or_default())
+}

@@ -1,0 +1,168 @@
+//! Kind `evaluate`: how good predictions are, and at which threshold.
+//!
+//! Only out-of-fold rows count. The threshold is reported three ways: **nested** (fold k is scored
+//! at the threshold that is best on the other folds: the headline), **fixed**, and **oracle** (best
+//! on the scored fold itself: optimistic, for comparison with published tables). Without a positive
+//! class, metrics are macro averages at the most probable class.
+
+use flow_cache::Value;
+use flow_engine::stage::{
+    Action, InputPort, KindSpec, OutputPort, Ports, Scope, Stage, StageError, Step,
+};
+use flow_engine::ParamSpec;
+
+use crate::math::metrics::best_f1_threshold;
+use crate::score::{Figures, Repeat, binary, macro_average};
+use crate::table::Predictions;
+
+/// The kind.
+pub struct Evaluate;
+
+impl Stage for Evaluate {
+    fn spec(&self) -> KindSpec {
+        KindSpec {
+            name: "evaluate",
+            version: 1,
+            about: "Scores out-of-fold predictions: F1, AUC, log-loss and more, per fold and pooled",
+            ports: Ports {
+                inputs: vec![InputPort::one("predictions", "predictions")],
+                outputs: vec![
+                    OutputPort::of("metrics", "metrics", 0, "JSON: by metric, pooled, mean, std and folds"),
+                    OutputPort::of("threshold", "threshold", 0, "JSON: the threshold of best F1 on all out-of-fold rows"),
+                    OutputPort::of("report", "report", 0, "the same for people, as Markdown"),
+                ],
+            },
+            params: vec![ParamSpec::float(
+                "threshold",
+                0.5,
+                0.0,
+                1.0,
+                "The fixed threshold, for the metrics named `_fixed`.",
+            )],
+            steps: vec![
+                Step::new("score", Scope::Whole)
+                    .port("predictions")
+                    .writes("metrics")
+                    .writes("threshold")
+                    .writes("report"),
+            ],
+        }
+    }
+
+    fn run(&self, action: &mut Action<'_>) -> Result<(), StageError> {
+        let predictions = Predictions::read(&action.one("predictions")?.path)?;
+        let repeats = out_of_fold(&predictions)?;
+        let figures = match &predictions.positive {
+            Some(positive) if predictions.classes.contains(positive) => {
+                binary(&predictions, positive, &repeats, action.params.float("threshold"))
+            }
+            _ => macro_average(&predictions, &repeats)?,
+        };
+        let threshold = final_threshold(&predictions, &repeats);
+        let metrics = figures.to_value();
+        let text = format!("{:#}\n", metrics.to_json());
+        let attrs = vec![("metrics".to_owned(), metrics)];
+        action.write("metrics", text.as_bytes(), attrs)?;
+        let text = format!("{}\n", serde_json::json!({ "threshold": threshold }));
+        let attr = threshold.map_or(Value::Null, Value::Float);
+        action.write("threshold", text.as_bytes(), vec![("threshold".to_owned(), attr)])?;
+        let report = report(&predictions, &figures, threshold);
+        action.write("report", report.as_bytes(), Vec::new())
+    }
+}
+
+/// The rows of each repeat that have a fold.
+///
+/// # Errors
+/// There are none, one has no label, or an object comes twice in a repeat.
+fn out_of_fold(predictions: &Predictions) -> Result<Vec<Repeat>, StageError> {
+    let mut repeats: Vec<Repeat> = Vec::new();
+    for i in 0..predictions.len() {
+        let Some(fold) = predictions.fold[i] else {
+            continue;
+        };
+        let repeat = predictions.repeat[i] as usize;
+        if predictions.label[i].is_none() {
+            return Err(StageError::data(
+                "flow::data::no_label",
+                format!("object `{}` has a fold but no label", predictions.object_id[i]),
+            ));
+        }
+        if repeats.len() <= repeat {
+            repeats.resize_with(repeat + 1, Repeat::default);
+        }
+        let rows = &mut repeats[repeat].rows;
+        if let Some((last, _)) = rows.last()
+            && predictions.object_id[*last] == predictions.object_id[i]
+        {
+            return Err(StageError::data(
+                "flow::data::object_twice",
+                format!("object `{}` is held out twice in repeat {repeat}", predictions.object_id[i]),
+            ));
+        }
+        rows.push((i, fold as u32));
+    }
+    repeats.retain(|r| !r.rows.is_empty());
+    if repeats.is_empty() {
+        return Err(StageError::data(
+            "flow::data::no_rows",
+            "no prediction has a fold: there is nothing to score",
+        ));
+    }
+    Ok(repeats)
+}
+
+/// The threshold for new objects: best on all out-of-fold rows, averaged over repeats.
+fn final_threshold(predictions: &Predictions, repeats: &[Repeat]) -> Option<f64> {
+    let positive = predictions.positive.as_ref()?;
+    let column = predictions.classes.iter().position(|c| c == positive)?;
+    let mut sum = 0.0;
+    for repeat in repeats {
+        let (scores, labels) = repeat.scores(predictions, column, positive);
+        sum += best_f1_threshold(&scores, &labels)?;
+    }
+    Some(sum / repeats.len() as f64)
+}
+
+fn report(predictions: &Predictions, figures: &Figures, threshold: Option<f64>) -> String {
+    let mut text = String::from("# Cross-validated metrics\n\n");
+    match &predictions.positive {
+        Some(positive) => text.push_str(&format!("Positive class: {positive}. ")),
+        None => text.push_str("Macro averages over classes at the most probable class. "),
+    }
+    text.push_str(
+        "`pooled` is over all out-of-fold rows of a repeat, averaged over repeats; `mean` and `std` are over folds.\n\
+         `f1`, `precision` and `recall` use, in each fold, the threshold that is best on the other folds \
+         (cross-fitted); `_fixed` the fixed one; `_oracle` the best on the scored fold itself, which is optimistic.\n\n",
+    );
+    if let Some(threshold) = threshold {
+        text.push_str(&format!("Threshold for new objects: {threshold:.4}.\n\n"));
+    }
+    text.push_str("| metric | pooled | mean | std | folds without a value |\n|---|---|---|---|---|\n");
+    for metric in &figures.metrics {
+        let show = |value: Option<f64>| value.map_or("-".to_owned(), |v| format!("{v:.4}"));
+        let undefined = metric.folds.iter().filter(|f| f.is_none()).count();
+        text.push_str(&format!(
+            "| {} | {} | {} | {} | {undefined} of {} |\n",
+            metric.name,
+            show(metric.pooled),
+            show(metric.mean()),
+            show(metric.std()),
+            metric.folds.len()
+        ));
+    }
+    text.push_str("\nConfusion (rows: true, columns: predicted):\n\n| |");
+    for class in &figures.confusion_classes {
+        text.push_str(&format!(" {class} |"));
+    }
+    text.push_str("\n|---|");
+    text.push_str(&"---|".repeat(figures.confusion_classes.len()));
+    for (class, row) in figures.confusion_classes.iter().zip(&figures.confusion) {
+        text.push_str(&format!("\n| {class} |"));
+        for count in row {
+            text.push_str(&format!(" {count} |"));
+        }
+    }
+    text.push('\n');
+    text
+}

@@ -1,0 +1,292 @@
+//! Kind `folds`: which object is held out when.
+//!
+//! Rows are taken in the order of `object_id`'s bytes, so neither file names nor the number of
+//! shards change a fold. Besides the table there are facts for the engine: for every fold and shard
+//! the digest of the rows that train there and of those the model is applied to. A fold's actions
+//! are keyed by these, so a new shard of unlabelled objects refits nothing.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use flow_cache::{Digest, Value};
+use flow_engine::diag::Diag;
+use flow_engine::stage::{
+    Action, InputPort, KindSpec, Layout, OutputPort, Ports, Rows, Scope, Stage, StageError, Step,
+};
+use flow_engine::{ParamSpec, ParamType, Params};
+
+use crate::fold;
+use crate::math::kfold;
+use crate::table::{Folds, Objects, Survey, ids_digest};
+
+/// The kind.
+pub struct FoldsKind;
+
+impl Stage for FoldsKind {
+    fn spec(&self) -> KindSpec {
+        KindSpec {
+            name: "folds",
+            version: 1,
+            about: "Assigns labelled objects to cross-validation folds",
+            ports: Ports {
+                inputs: vec![InputPort::one("objects", "objects")],
+                outputs: vec![OutputPort::of(
+                    "folds",
+                    "folds",
+                    0,
+                    "object_id, label, group and the fold that holds the object out, by repeat",
+                )],
+            },
+            params: vec![
+                ParamSpec::int("k", 5, 2, 1000, "Number of folds."),
+                ParamSpec::int("repeats", 1, 1, 1000, "How often the objects are dealt anew. Repeat r does not depend on how many there are."),
+                ParamSpec::new("group_by", ParamType::Choice(&["split", "group"]), "Objects that share this column stay in one fold.").optional(),
+                ParamSpec::bool("shuffle", true, "Deal at random; otherwise in the order of object_id, and there can be one repeat only."),
+            ],
+            steps: vec![
+                Step::new("assign", Scope::Whole)
+                    .port("objects")
+                    .writes("folds")
+                    .seeded(),
+            ],
+        }
+    }
+
+    fn check(&self, params: &Params, _inputs: &[String]) -> Vec<Diag> {
+        if params.bool("shuffle") || params.int("repeats") == 1 {
+            return Vec::new();
+        }
+        let diag = Diag::new(
+            "flow::params::combination",
+            "repeats without shuffling would all be the same folds",
+        )
+        .help("set `shuffle = true` or `repeats = 1`");
+        vec![match params.span("repeats") {
+            Some(span) => diag.label(span, "more than one"),
+            None => diag,
+        }]
+    }
+
+    fn layout(&self, params: &Params, _root: &Path) -> Result<Layout, Vec<Diag>> {
+        let (k, repeats) = (params.usize("k"), params.usize("repeats"));
+        let mut folds: Vec<String> = (0..repeats)
+            .flat_map(|r| (0..k).map(move |f| fold::name(r, f)))
+            .collect();
+        folds.push(fold::FINAL.into());
+        Ok(Layout {
+            folds,
+            ..Layout::default()
+        })
+    }
+
+    fn run(&self, action: &mut Action<'_>) -> Result<(), StageError> {
+        let mut shards = Vec::new();
+        for part in action.input("objects") {
+            shards.push(Objects::read(&part.path)?);
+        }
+        let (folds, notes) = assign(&shards, action)?;
+        let names: Vec<String> = self
+            .layout(action.params, Path::new(""))
+            .map(|layout| layout.folds)
+            .unwrap_or_default();
+        let attrs = vec![
+            ("notes".to_owned(), Value::List(notes)),
+            ("rows".to_owned(), Value::Int(folds.object_id.len() as i64)),
+            ("shards".to_owned(), shard_rows(&shards)),
+            ("slices".to_owned(), slices(&folds, &shards, &names)?),
+        ];
+        let mut writer = action.create()?;
+        folds.write(&mut writer)?;
+        action.finish("folds", writer, attrs)
+    }
+}
+
+fn assign(shards: &[Objects], action: &Action<'_>) -> Result<(Folds, Vec<Value>), StageError> {
+    let survey = Survey::join(shards.iter().map(|s| &s.survey))?;
+    let mut rows: Vec<(&Objects, usize)> = shards
+        .iter()
+        .flat_map(|s| (0..s.len()).map(move |i| (s, i)))
+        .collect();
+    rows.sort_by(|a, b| a.0.object_id[a.1].cmp(&b.0.object_id[b.1]));
+    if let Some(pair) = rows
+        .windows(2)
+        .find(|p| p[0].0.object_id[p[0].1] == p[1].0.object_id[p[1].1])
+    {
+        return Err(StageError::data(
+            "flow::data::object_twice",
+            format!("object `{}` is in two shards", pair[0].0.object_id[pair[0].1]),
+        )
+        .help("put all observations of an object into one file"));
+    }
+    let column = action.params.opt_str("group_by");
+    let group_of = |&(shard, i): &(&Objects, usize)| match column {
+        Some("split") => shard.split[i].clone(),
+        Some(_) => shard.group[i].clone(),
+        None => None,
+    };
+    let labelled: Vec<usize> = (0..rows.len())
+        .filter(|&i| rows[i].0.label[rows[i].1].is_some())
+        .collect();
+    let classes: Vec<usize> = labelled
+        .iter()
+        .filter_map(|&i| rows[i].0.label[rows[i].1].as_ref())
+        .map(|class| {
+            survey.classes.binary_search(class).map_err(|_| {
+                StageError::data("flow::data::schema", format!("class `{class}` is not in the survey's list"))
+            })
+        })
+        .collect::<Result<_, _>>()?;
+    let groups = match column {
+        None => None,
+        Some(column) => Some(group_numbers(&labelled, &rows, group_of, column)?),
+    };
+    let k = action.params.usize("k");
+    let mut repeats = Vec::new();
+    let mut notes = Vec::new();
+    for repeat in 0..action.params.usize("repeats") {
+        let shuffle = action
+            .params
+            .bool("shuffle")
+            .then_some((action.seed, repeat as u64));
+        let assignment = kfold::assign(&classes, groups.as_deref(), k, shuffle)
+            .map_err(|e| StageError::data("flow::data::folds", e.to_string()))?;
+        if repeat == 0 && assignment.smallest_class < k {
+            notes.push(Value::Str(format!(
+                "the rarest class has {} labelled objects for {k} folds: some folds have none",
+                assignment.smallest_class
+            )));
+        }
+        let mut of_row = vec![None; rows.len()];
+        for (&row, &fold) in labelled.iter().zip(&assignment.folds) {
+            of_row[row] = Some(fold as i32);
+        }
+        repeats.push(of_row);
+    }
+    let folds = Folds {
+        classes: survey.classes,
+        positive: survey.positive,
+        object_id: rows.iter().map(|(s, i)| s.object_id[*i].clone()).collect(),
+        label: rows.iter().map(|(s, i)| s.label[*i].clone()).collect(),
+        group: rows.iter().map(group_of).collect(),
+        repeats,
+    };
+    Ok((folds, notes))
+}
+
+fn group_numbers(
+    labelled: &[usize],
+    rows: &[(&Objects, usize)],
+    group_of: impl Fn(&(&Objects, usize)) -> Option<String>,
+    column: &str,
+) -> Result<Vec<usize>, StageError> {
+    let mut numbers = BTreeMap::new();
+    let mut names = Vec::with_capacity(labelled.len());
+    for &i in labelled {
+        let name = group_of(&rows[i]).ok_or_else(|| {
+            StageError::data(
+                "flow::data::no_group",
+                format!("object `{}` has no `{column}` to group by", rows[i].0.object_id[rows[i].1]),
+            )
+            .help("leave `group_by` out, or map the column in the `ingest` stage")
+        })?;
+        numbers.insert(name.clone(), 0);
+        names.push(name);
+    }
+    for (number, value) in numbers.values_mut().enumerate() {
+        *value = number;
+    }
+    Ok(names.iter().map(|name| numbers[name]).collect())
+}
+
+fn ids_of(shard: &Objects) -> String {
+    match ids_digest(&shard.object_id) {
+        Value::Str(ids) => ids,
+        other => format!("{other:?}"),
+    }
+}
+
+fn shard_rows(shards: &[Objects]) -> Value {
+    let rows: BTreeMap<String, Value> = shards
+        .iter()
+        .map(|s| (ids_of(s), Value::Int(s.len() as i64)))
+        .collect();
+    Value::Map(rows.into_iter().collect())
+}
+
+/// For every role, fold and shard: the digest of the rows that count, with their labels where a fit
+/// sees them. Shards without such rows are left out.
+fn slices(folds: &Folds, shards: &[Objects], names: &[String]) -> Result<Value, StageError> {
+    let mut slices = BTreeMap::new();
+    let shard_ids: Vec<String> = shards.iter().map(ids_of).collect();
+    let mut shard_of = vec![0; folds.object_id.len()];
+    for (index, shard) in shards.iter().enumerate() {
+        for id in &shard.object_id {
+            if let Ok(row) = folds.object_id.binary_search(id) {
+                shard_of[row] = index;
+            }
+        }
+    }
+    for name in names {
+        for role in [Rows::Train, Rows::Apply] {
+            let rows = fold::rows_of(folds, fold::parse(name)?, role);
+            if rows.is_empty() {
+                continue;
+            }
+            let mut all = Slice::new(folds, role);
+            let mut by_shard: BTreeMap<usize, Slice> = BTreeMap::new();
+            for row in rows {
+                all.push(folds, row);
+                by_shard
+                    .entry(shard_of[row])
+                    .or_insert_with(|| Slice::new(folds, role))
+                    .push(folds, row);
+            }
+            let mut entries: BTreeMap<String, Value> = by_shard
+                .into_iter()
+                .map(|(shard, slice)| (shard_ids[shard].clone(), slice.digest()))
+                .collect();
+            entries.insert("*".into(), all.digest());
+            let entries = Value::Map(entries.into_iter().collect());
+            slices.insert(format!("{}/{name}", role.name()), entries);
+        }
+    }
+    Ok(Value::Map(slices.into_iter().collect()))
+}
+
+/// The canonical bytes of a set of rows.
+struct Slice {
+    bytes: Vec<u8>,
+    labels: bool,
+}
+
+impl Slice {
+    fn new(folds: &Folds, role: Rows) -> Self {
+        let mut slice = Self {
+            bytes: Vec::new(),
+            labels: role == Rows::Train,
+        };
+        if slice.labels {
+            slice.text(folds.positive.as_deref().unwrap_or_default());
+            for class in &folds.classes {
+                slice.text(class);
+            }
+        }
+        slice
+    }
+
+    fn text(&mut self, text: &str) {
+        self.bytes.extend_from_slice(&(text.len() as u64).to_le_bytes());
+        self.bytes.extend_from_slice(text.as_bytes());
+    }
+
+    fn push(&mut self, folds: &Folds, row: usize) {
+        self.text(&folds.object_id[row]);
+        if self.labels {
+            self.text(folds.label[row].as_deref().unwrap_or_default());
+        }
+    }
+
+    fn digest(&self) -> Value {
+        Value::Digest(Digest::of(&self.bytes))
+    }
+}

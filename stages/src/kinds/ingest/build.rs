@@ -1,0 +1,170 @@
+//! From rows in any order to one shard of light curves.
+
+use std::collections::HashMap;
+
+use crate::table::{Curves, Survey};
+
+use super::catalogue::Catalogue;
+use super::reject::{Cell, Tally};
+
+/// One row of a light-curve file.
+pub(super) struct Row<'a> {
+    /// Line of a text file, row of a Parquet file, from 1.
+    pub line: u64,
+    /// Object.
+    pub object_id: Cell<'a>,
+    /// Time in days.
+    pub time: Cell<'a>,
+    /// Band.
+    pub band: Cell<'a>,
+    /// Flux.
+    pub flux: Cell<'a>,
+    /// Its standard error.
+    pub flux_err: Cell<'a>,
+}
+
+#[derive(Clone, Copy)]
+struct Observation {
+    object: u32,
+    band: u16,
+    line: u64,
+    time: f64,
+    flux: f64,
+    flux_err: f64,
+}
+
+/// Collects the observations of one file.
+pub(super) struct Builder<'a> {
+    /// What messages call the file.
+    pub file: &'a str,
+    /// What was read, kept and dropped.
+    pub tally: Tally,
+    catalogue: &'a Catalogue,
+    bands: &'a [String],
+    numbers: HashMap<String, u32>,
+    /// Row of the catalogue of each object.
+    rows: Vec<usize>,
+    /// The object of the row before: rows of one object tend to come together.
+    last: (String, u32),
+    observations: Vec<Observation>,
+}
+
+impl<'a> Builder<'a> {
+    /// Nothing yet.
+    pub fn new(file: &'a str, catalogue: &'a Catalogue, bands: &'a [String]) -> Self {
+        Self {
+            file,
+            tally: Tally::default(),
+            catalogue,
+            bands,
+            numbers: HashMap::new(),
+            rows: Vec::new(),
+            last: (String::new(), 0),
+            observations: Vec::new(),
+        }
+    }
+
+    /// Drops a row.
+    pub fn reject(&mut self, line: u64, reason: &str, value: &str) {
+        self.tally.read += 1;
+        self.tally.drop(reason, self.file, line, value);
+    }
+
+    /// Takes a row, or counts why not: the first reason found.
+    pub fn push(&mut self, row: &Row<'_>) {
+        match self.observation(row) {
+            Ok(observation) => {
+                self.tally.read += 1;
+                self.observations.push(observation);
+            }
+            Err((reason, value)) => self.reject(row.line, &reason, &value),
+        }
+    }
+
+    fn observation(&mut self, row: &Row<'_>) -> Result<Observation, (String, String)> {
+        let id = row.object_id.text().map_err(|bad| (bad.reason("object id"), row.object_id.show()))?;
+        let object = self.object(id)?;
+        let name = row.band.text().map_err(|bad| (bad.reason("band"), row.band.show()))?;
+        let band = self.bands.iter().position(|band| band == name);
+        let band = band.ok_or_else(|| ("unknown band".to_string(), name.to_string()))?;
+        let number = |cell: &Cell<'_>, what: &str| cell.number().map_err(|bad| (bad.reason(what), cell.show()));
+        let time = number(&row.time, "time")?;
+        let flux = number(&row.flux, "flux")?;
+        let flux_err = number(&row.flux_err, "flux error")?;
+        if flux_err <= 0.0 {
+            return Err(("flux error that is not positive".into(), row.flux_err.show()));
+        }
+        Ok(Observation { object, band: band as u16, line: row.line, time, flux, flux_err })
+    }
+
+    fn object(&mut self, id: &str) -> Result<u32, (String, String)> {
+        if !self.rows.is_empty() && self.last.0 == id {
+            return Ok(self.last.1);
+        }
+        let number = match self.numbers.get(id) {
+            Some(number) => *number,
+            None => {
+                let row = self.catalogue.row(id).map_err(|reason| (reason.to_string(), id.to_string()))?;
+                let number = self.rows.len() as u32;
+                self.rows.push(row);
+                self.numbers.insert(id.into(), number);
+                number
+            }
+        };
+        self.last = (id.into(), number);
+        Ok(number)
+    }
+
+    /// The shard: objects by the bytes of their ids, observations by time, band, flux and error,
+    /// equal ones once. An object that no observation is left of is in the second value instead.
+    pub fn finish(mut self, survey: Survey) -> (Curves, Vec<String>, Tally) {
+        let mut curves = Curves::new(survey);
+        let objects = &self.catalogue.objects;
+        let mut order: Vec<u32> = (0..self.rows.len() as u32).collect();
+        order.sort_by(|&a, &b| {
+            objects.object_id[self.rows[a as usize]].cmp(&objects.object_id[self.rows[b as usize]])
+        });
+        let mut rank = vec![0; order.len()];
+        for (r, &object) in order.iter().enumerate() {
+            rank[object as usize] = r;
+        }
+        self.observations.sort_by(|a, b| {
+            (rank[a.object as usize].cmp(&rank[b.object as usize]))
+                .then(a.time.total_cmp(&b.time))
+                .then(a.band.cmp(&b.band))
+                .then(a.flux.total_cmp(&b.flux))
+                .then(a.flux_err.total_cmp(&b.flux_err))
+                .then(a.line.cmp(&b.line))
+        });
+        let mut seen: Option<Observation> = None;
+        let mut present = vec![false; order.len()];
+        for o in &self.observations {
+            let same = |p: Observation| {
+                (p.object, p.band, p.time, p.flux, p.flux_err) == (o.object, o.band, o.time, o.flux, o.flux_err)
+            };
+            if seen.is_some_and(same) {
+                self.tally.drop("repeated observation", self.file, o.line, &o.time.to_string());
+                continue;
+            }
+            if !present[o.object as usize] {
+                present[o.object as usize] = true;
+                if !curves.is_empty() {
+                    curves.offsets.push(curves.time.len());
+                }
+                curves.objects.push_from(objects, self.rows[o.object as usize]);
+            }
+            curves.time.push(o.time);
+            curves.band.push(o.band);
+            curves.flux.push(o.flux);
+            curves.flux_err.push(o.flux_err);
+            seen = Some(*o);
+        }
+        if !curves.is_empty() {
+            curves.offsets.push(curves.time.len());
+        }
+        self.tally.kept = curves.time.len() as u64;
+        let unusable = order.iter().filter(|&&object| !present[object as usize]);
+        let unusable = unusable.map(|&object| objects.object_id[self.rows[object as usize]].clone());
+        (curves, unusable.collect(), self.tally)
+    }
+}

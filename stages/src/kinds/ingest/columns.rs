@@ -1,0 +1,168 @@
+//! Which column of a file is what, and which class a label belongs to.
+
+use flow_cache::Value;
+use flow_engine::{Params, StageError};
+
+/// What a file can hold: our name of it, and its column's name unless the pipeline says otherwise.
+const DEFAULTS: [(&str, &str); 11] = [
+    ("object_id", "object_id"),
+    ("time", "mjd"),
+    ("band", "band"),
+    ("flux", "flux"),
+    ("flux_err", "flux_err"),
+    ("label", "label"),
+    ("redshift", "redshift"),
+    ("redshift_err", "redshift_err"),
+    ("ebv", "ebv"),
+    ("split", "split"),
+    ("group", "group"),
+];
+
+/// What each column of an objects table is called, besides `object_id`.
+pub(super) const OBJECT_COLUMNS: [&str; 6] = ["label", "redshift", "redshift_err", "ebv", "split", "group"];
+
+/// The names that `columns` may give.
+pub(super) fn known() -> impl Iterator<Item = &'static str> {
+    DEFAULTS.iter().map(|(key, _)| *key)
+}
+
+/// The column names of one survey.
+#[derive(Clone, Debug)]
+pub(super) struct Mapping {
+    names: Vec<(String, String)>,
+}
+
+impl Mapping {
+    /// As given by the parameter `columns`.
+    pub fn of(params: &Params) -> Self {
+        let given = params.map("columns").iter();
+        Self {
+            names: given
+                .filter_map(|(key, value)| Some((key.clone(), value.as_str()?.to_string())))
+                .collect(),
+        }
+    }
+
+    /// A fixed one.
+    pub fn fixed(names: &[(&str, &str)]) -> Self {
+        Self { names: names.iter().map(|(k, v)| (k.to_string(), v.to_string())).collect() }
+    }
+
+    /// The column that holds `key`.
+    pub fn name<'a>(&'a self, key: &'a str) -> &'a str {
+        let given = self.names.iter().find(|(k, _)| k == key).map(|(_, v)| v.as_str());
+        let default = || DEFAULTS.iter().find(|(k, _)| *k == key).map(|(_, v)| *v);
+        given.or_else(default).unwrap_or(key)
+    }
+
+    /// True if the pipeline names the column, which must then be there.
+    pub fn given(&self, key: &str) -> bool {
+        self.names.iter().any(|(k, _)| k == key)
+    }
+
+    /// The place among `header` of the column that holds `key`.
+    ///
+    /// # Errors
+    /// The file lacks it: with the closest name, and all there are.
+    pub fn place(&self, key: &str, header: &[String], file: &str) -> Result<usize, StageError> {
+        let name = self.name(key);
+        header.iter().position(|column| column == name).ok_or_else(|| missing(key, name, header, file))
+    }
+
+    /// The same for a column that may be lacking, unless the pipeline names it.
+    pub fn place_if_any(&self, key: &str, header: &[String], file: &str) -> Result<Option<usize>, StageError> {
+        match self.place(key, header, file) {
+            Ok(place) => Ok(Some(place)),
+            Err(error) if self.given(key) => Err(error),
+            Err(_) => Ok(None),
+        }
+    }
+}
+
+fn missing(key: &str, name: &str, header: &[String], file: &str) -> StageError {
+    let error = StageError::data("flow::data::column", format!("{file} has no column `{name}` ({key})"));
+    let lower = name.to_lowercase();
+    let near = header
+        .iter()
+        .map(|column| (strsim::osa_distance(&lower, &column.to_lowercase()), column))
+        .min_by_key(|(distance, _)| *distance)
+        .filter(|(distance, _)| *distance <= (name.chars().count() / 3).max(1));
+    let error = match near {
+        Some((_, column)) => error.help(format!("did you mean `{column}`? [stages.NAME.columns] {key} = \"{column}\"")),
+        None => error.help(format!("name it: [stages.NAME.columns] {key} = \"...\"")),
+    };
+    error.help(format!("its columns are: {}", header.join(", ")))
+}
+
+/// Regrouping of labels.
+///
+/// A TOML table has no order, so "first match" means: a pattern without wildcards before one with,
+/// then the one with more literal characters, then the class whose name comes first. A label that
+/// matches nothing stays its own class.
+#[derive(Clone, Debug)]
+pub(super) struct Regroup {
+    rules: Vec<(glob::Pattern, String)>,
+}
+
+impl Regroup {
+    /// As given by the parameter `classes`.
+    ///
+    /// # Errors
+    /// A text is no pattern.
+    pub fn of(params: &Params) -> Result<Self, String> {
+        let mut rules = Vec::new();
+        for (class, value) in params.map("classes") {
+            let patterns: Vec<&str> = match value {
+                Value::List(items) => items.iter().filter_map(Value::as_str).collect(),
+                other => other.as_str().into_iter().collect(),
+            };
+            for text in patterns {
+                let pattern = glob::Pattern::new(text).map_err(|error| format!("`{text}` of class `{class}`: {error}"))?;
+                let literal = text.chars().filter(|c| !"*?[]".contains(*c)).count();
+                let wild = literal != text.chars().count();
+                rules.push(((wild, std::cmp::Reverse(literal), class.clone()), pattern));
+            }
+        }
+        rules.sort_by(|a, b| a.0.cmp(&b.0));
+        Ok(Self { rules: rules.into_iter().map(|((_, _, class), pattern)| (pattern, class)).collect() })
+    }
+
+    /// The class of `label`.
+    pub fn class<'a>(&'a self, label: &'a str) -> &'a str {
+        self.rules.iter().find(|(pattern, _)| pattern.matches(label)).map_or(label, |(_, class)| class)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kinds::ingest::tests::params;
+
+    #[test]
+    fn the_closest_rule_wins_whatever_its_place() {
+        let classes = Value::map([
+            ("A other", Value::List(vec![Value::Str("*".into())])),
+            ("Ia", Value::List(vec![Value::Str("Ia".into()), Value::Str("Ia-*".into())])),
+            ("odd", Value::Str("Ia-91bg".into())),
+        ]);
+        let regroup = Regroup::of(&params("csv", &[("classes", classes)])).unwrap();
+        for (label, class) in [("Ia", "Ia"), ("Ia-02cx", "Ia"), ("Ia-91bg", "odd"), ("II", "A other")] {
+            assert_eq!(regroup.class(label), class);
+        }
+        let none = Regroup::of(&params("csv", &[])).unwrap();
+        assert_eq!(none.class("SN II"), "SN II");
+    }
+
+    #[test]
+    fn a_missing_column_is_guessed() {
+        let header = ["object_id", "Time", "fluxcal"].map(String::from);
+        let mapping = Mapping::fixed(&[("flux", "fluxcall"), ("time", "days")]);
+        let error = mapping.place("flux", &header, "lc.csv").unwrap_err();
+        assert_eq!(error.message, "lc.csv has no column `fluxcall` (flux)");
+        assert!(error.help[0].contains("did you mean `fluxcal`?"));
+        assert!(error.help[1].ends_with("object_id, Time, fluxcal"));
+        let error = mapping.place("time", &header, "lc.csv").unwrap_err();
+        assert!(error.help[0].starts_with("name it"));
+        assert_eq!(mapping.place_if_any("ebv", &header, "lc.csv").unwrap(), None);
+    }
+}

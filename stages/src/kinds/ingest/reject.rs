@@ -1,0 +1,248 @@
+//! What is wrong with a row: reasons, counts, a few examples.
+
+use std::collections::BTreeMap;
+
+use flow_engine::StageError;
+use serde::{Deserialize, Serialize};
+
+/// Examples kept of each reason.
+const EXAMPLES: usize = 3;
+/// Longest text of an example, in characters.
+const EXAMPLE_CHARS: usize = 40;
+
+/// Rows read, kept and dropped.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Tally {
+    /// Rows in the file, the header not among them.
+    pub read: u64,
+    /// Rows that are in the output.
+    pub kept: u64,
+    /// Why the others are not.
+    pub dropped: BTreeMap<String, Count>,
+    /// Rows that were kept although they look odd.
+    pub odd: BTreeMap<String, Count>,
+}
+
+/// How often, and where for instance.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Count {
+    /// How often.
+    pub count: u64,
+    /// The first few.
+    pub examples: Vec<Example>,
+}
+
+/// One row.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Example {
+    /// The file.
+    pub file: String,
+    /// Its line, or in Parquet its row, from 1.
+    pub line: u64,
+    /// What stands there.
+    pub value: String,
+}
+
+impl Tally {
+    /// Counts a dropped row.
+    pub fn drop(&mut self, reason: &str, file: &str, line: u64, value: &str) {
+        count(&mut self.dropped, reason, file, line, value);
+    }
+
+    /// Counts an odd row that is kept.
+    pub fn odd(&mut self, reason: &str, file: &str, line: u64, value: &str) {
+        count(&mut self.odd, reason, file, line, value);
+    }
+
+    /// Rows dropped for any reason.
+    pub fn lost(&self) -> u64 {
+        self.dropped.values().map(|c| c.count).sum()
+    }
+
+    /// Adds another file's.
+    pub fn add(&mut self, other: &Tally) {
+        self.read += other.read;
+        self.kept += other.kept;
+        for (mine, theirs) in [(&mut self.dropped, &other.dropped), (&mut self.odd, &other.odd)] {
+            for (reason, more) in theirs {
+                let all = mine.entry(reason.clone()).or_default();
+                all.count += more.count;
+                let room = EXAMPLES.saturating_sub(all.examples.len());
+                all.examples.extend(more.examples.iter().take(room).cloned());
+            }
+        }
+    }
+
+    /// One line such as `dropped 891 of 479,384 observations: 891 empty flux`; none without losses.
+    pub fn note(&self, what: &str) -> Option<String> {
+        if self.dropped.is_empty() {
+            return None;
+        }
+        Some(format!("dropped {} of {} {what}: {}", grouped(self.lost()), grouped(self.read), list(&self.dropped)))
+    }
+
+    /// One line on odd rows that were kept.
+    pub fn odd_note(&self, what: &str) -> Option<String> {
+        (!self.odd.is_empty()).then(|| format!("kept {what} with {}", list(&self.odd)))
+    }
+
+    /// An error if more than the share `limit` was dropped.
+    pub fn check(&self, what: &str, file: &str, limit: f64) -> Result<(), StageError> {
+        if self.lost() as f64 <= limit * self.read as f64 {
+            return Ok(());
+        }
+        let mut error = StageError::data(
+            "flow::data::rejected",
+            format!(
+                "{file}: {} of {} {what} are unusable, more than `max_rejected = {limit}` allows: {}",
+                grouped(self.lost()),
+                grouped(self.read),
+                list(&self.dropped)
+            ),
+        );
+        for (reason, count) in &self.dropped {
+            if let Some(e) = count.examples.first() {
+                error = error.help(format!("{reason}: {}:{}: `{}`", e.file, e.line, e.value));
+            }
+        }
+        Err(error)
+    }
+}
+
+fn count(counts: &mut BTreeMap<String, Count>, reason: &str, file: &str, line: u64, value: &str) {
+    if !counts.contains_key(reason) {
+        counts.insert(reason.into(), Count::default());
+    }
+    let Some(entry) = counts.get_mut(reason) else { return };
+    entry.count += 1;
+    if entry.examples.len() < EXAMPLES {
+        let value = value.chars().take(EXAMPLE_CHARS).collect();
+        entry.examples.push(Example { file: file.into(), line, value });
+    }
+}
+
+fn list(counts: &BTreeMap<String, Count>) -> String {
+    let items: Vec<String> = counts.iter().map(|(reason, c)| format!("{} {reason}", grouped(c.count))).collect();
+    items.join(", ")
+}
+
+/// A count with commas: `479,384`.
+pub(super) fn grouped(n: u64) -> String {
+    let digits = n.to_string();
+    let mut text = String::new();
+    for (i, digit) in digits.chars().enumerate() {
+        if i > 0 && (digits.len() - i) % 3 == 0 {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+/// A value of a row, as its file holds it.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Cell<'a> {
+    /// Nothing.
+    Missing,
+    /// Bytes of a text file.
+    Text(&'a [u8]),
+    /// A number.
+    Number(f64),
+}
+
+/// Why a cell gives no value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Bad {
+    /// Nothing is there.
+    Empty,
+    /// The bytes are not UTF-8.
+    NotUtf8,
+    /// The text is no number.
+    NotNumber,
+    /// Infinite or NaN.
+    NotFinite,
+}
+
+impl Bad {
+    /// The reason for a column called `name`.
+    pub fn reason(self, name: &str) -> String {
+        match self {
+            Bad::Empty => format!("empty {name}"),
+            Bad::NotUtf8 => "not UTF-8".into(),
+            Bad::NotNumber => format!("{name} that is no number"),
+            Bad::NotFinite => format!("{name} that is not finite"),
+        }
+    }
+}
+
+impl Cell<'_> {
+    /// The text, for messages.
+    pub fn show(&self) -> String {
+        match self {
+            Cell::Missing => String::new(),
+            Cell::Text(bytes) => String::from_utf8_lossy(bytes).trim().into(),
+            Cell::Number(value) => value.to_string(),
+        }
+    }
+
+    /// A finite number.
+    pub fn number(&self) -> Result<f64, Bad> {
+        let value = match self {
+            Cell::Missing => return Err(Bad::Empty),
+            Cell::Number(value) => *value,
+            Cell::Text(_) => {
+                let text = self.text()?;
+                if ["null", "none", "na", "n/a"].iter().any(|word| text.eq_ignore_ascii_case(word)) {
+                    return Err(Bad::Empty);
+                }
+                text.parse().map_err(|_| Bad::NotNumber)?
+            }
+        };
+        if value.is_finite() { Ok(value) } else { Err(Bad::NotFinite) }
+    }
+
+    /// A text that is not empty, without surrounding blanks.
+    pub fn text(&self) -> Result<&str, Bad> {
+        let text = match self {
+            Cell::Text(bytes) => std::str::from_utf8(bytes).map_err(|_| Bad::NotUtf8)?.trim(),
+            Cell::Missing | Cell::Number(_) => "",
+        };
+        if text.is_empty() { Err(Bad::Empty) } else { Ok(text) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn cells_are_numbers_or_say_why_not() {
+        let number = |text: &str| Cell::Text(text.as_bytes()).number();
+        assert_eq!(number(" -1.5e3 "), Ok(-1500.0));
+        assert_eq!(number("  "), Err(Bad::Empty));
+        assert_eq!(number("NULL"), Err(Bad::Empty));
+        assert_eq!(number("1,5"), Err(Bad::NotNumber));
+        assert_eq!(number("NaN"), Err(Bad::NotFinite));
+        assert_eq!(number("-inf"), Err(Bad::NotFinite));
+        assert_eq!(Cell::Text(b"\xff1").number(), Err(Bad::NotUtf8));
+        assert_eq!(Cell::Number(f64::INFINITY).number(), Err(Bad::NotFinite));
+    }
+
+    #[test]
+    fn notes_count_and_limits_hold() {
+        let mut tally = Tally { read: 479_384, kept: 478_493, ..Tally::default() };
+        assert_eq!(tally.note("observations"), None);
+        for line in 0..891 {
+            tally.drop("empty flux", "a.csv", line + 2, "");
+        }
+        assert_eq!(
+            tally.note("observations").unwrap(),
+            "dropped 891 of 479,384 observations: 891 empty flux"
+        );
+        assert_eq!(tally.dropped["empty flux"].examples.len(), 3);
+        assert!(tally.check("observations", "a.csv", 0.1).is_ok());
+        let error = tally.check("observations", "a.csv", 0.001).unwrap_err();
+        assert!(error.message.contains("max_rejected = 0.001"), "{error}");
+        assert_eq!(error.help, ["empty flux: a.csv:2: ``"]);
+    }
+}

@@ -1,0 +1,72 @@
+//! Kind `interpolate`: light curves on a regular grid of times, one row of points a band.
+//!
+//! The grid spans an object's first to last observation in any band. On sparse surveys most points
+//! of a fine grid are invented between observations: features that see the raw light curves
+//! (`domain`) do not share that.
+
+use flow_engine::stage::{Action, InputPort, KindSpec, OutputPort, Ports, Scope, Stage, StageError, Step};
+use flow_engine::ParamSpec;
+
+use crate::math::interpolate::{Normalise, Outside, grid};
+use crate::table::{Curves, LightCurve, TensorWriter, row_attrs};
+
+/// The kind.
+pub struct Interpolate;
+
+impl Stage for Interpolate {
+    fn spec(&self) -> KindSpec {
+        KindSpec {
+            name: "interpolate",
+            version: 1,
+            about: "Interpolates each band linearly on a regular grid of times",
+            ports: Ports {
+                inputs: vec![InputPort::one("curves", "curves")],
+                outputs: vec![OutputPort::of("grid", "grid", 0, "a tensor [bands, points] an object")],
+            },
+            params: vec![
+                ParamSpec::int("points", 100, 2, 100_000, "Points of the grid, from the object's first observation to its last."),
+                ParamSpec::choice("normalise", "max_abs", &["none", "max_abs", "z_score"], "Scale of an object's fluxes, over all bands together: as they are, divided by the largest absolute value, or to mean 0 and standard deviation 1."),
+                ParamSpec::choice("outside", "hold", &["hold", "zero", "nan"], "What a band has before its first and after its last observation: the nearest value, zero, or NaN (which `rocket` refuses). A band with fewer than two observations is zero throughout."),
+            ],
+            steps: vec![Step::new("resample", Scope::Shard).port("curves").writes("grid")],
+        }
+    }
+
+    fn run(&self, action: &mut Action<'_>) -> Result<(), StageError> {
+        let curves = Curves::read(&action.one("curves")?.path)?;
+        let points = action.params.usize("points");
+        let outside = match action.params.str("outside") {
+            "zero" => Outside::Zero,
+            "nan" => Outside::Nan,
+            _ => Outside::Hold,
+        };
+        let normalise = match action.params.str("normalise") {
+            "none" => Normalise::None,
+            "z_score" => Normalise::ZScore,
+            _ => Normalise::MaxAbs,
+        };
+        let bands = curves.bands().to_vec();
+        let names = serde_json::to_string(&bands).map_err(|e| StageError::environment(e.to_string()))?;
+        let metadata = vec![("flow.bands".to_owned(), names)];
+        let mut writer = TensorWriter::new(action.create()?, "grid", &[bands.len(), points], metadata)?;
+        for i in 0..curves.len() {
+            let series = by_band(&curves.get(i), bands.len());
+            let series: Vec<(&[f64], &[f64])> = series.iter().map(|(t, f)| (&t[..], &f[..])).collect();
+            let values = grid(&series, points, outside, normalise);
+            writer.push(&curves.objects.object_id[i..=i], &values)?;
+        }
+        let attrs = row_attrs(&curves.objects.object_id);
+        action.finish("grid", writer.finish()?, attrs)
+    }
+}
+
+/// Times and fluxes of each band.
+fn by_band(curve: &LightCurve<'_>, bands: usize) -> Vec<(Vec<f64>, Vec<f64>)> {
+    let mut series = vec![(Vec::new(), Vec::new()); bands];
+    for ((&time, &band), &flux) in curve.time.iter().zip(curve.band).zip(curve.flux) {
+        let (times, fluxes) = &mut series[usize::from(band)];
+        times.push(time);
+        fluxes.push(flux);
+    }
+    series
+}

@@ -1,0 +1,32 @@
+//! The stage kinds, one file each.
+
+use flow_engine::Registry;
+use flow_engine::command::CommandKind;
+
+mod domain;
+mod evaluate;
+mod extinction;
+mod folds;
+mod interpolate;
+mod model;
+mod rocket;
+mod select;
+mod stack;
+mod submission;
+
+/// All kinds.
+pub fn registry() -> Registry {
+    let mut registry = Registry::default();
+    registry.add(CommandKind);
+    registry.add(domain::Domain);
+    registry.add(evaluate::Evaluate);
+    registry.add(extinction::Extinction);
+    registry.add(folds::FoldsKind);
+    registry.add(interpolate::Interpolate);
+    registry.add(model::Model);
+    registry.add(rocket::Rocket);
+    registry.add(select::Select);
+    registry.add(stack::Stack);
+    registry.add(submission::Submission);
+    registry
+}

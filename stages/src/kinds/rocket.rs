@@ -1,0 +1,98 @@
+//! Kind `rocket`: random convolutional kernels (Dempster, Petitjean and Webb 2020), band by band.
+//!
+//! Two features a kernel: the proportion of positive outputs and the largest output. Kernel j of a
+//! band is a function of the seed, the band's place and j alone, so fewer kernels are a prefix of
+//! more. The arithmetic is the same, bit for bit, at every SIMD level.
+
+use flow_engine::stage::{Action, InputPort, KindSpec, OutputPort, Ports, Scope, Stage, StageError, Step};
+use flow_engine::{ParamSpec, ParamType};
+
+use crate::math::rocket::{KernelSet, Variant, z_normalise};
+use crate::table::{FeatureWriter, TensorTable, parse_list, row_attrs};
+
+/// The kind.
+pub struct Rocket;
+
+/// Rows transformed and written at a time.
+const ROWS: usize = 256;
+
+impl Stage for Rocket {
+    fn spec(&self) -> KindSpec {
+        KindSpec {
+            name: "rocket",
+            version: 1,
+            about: "ROCKET: features from thousands of random convolutional kernels",
+            ports: Ports {
+                inputs: vec![InputPort::one("grid", "grid")],
+                outputs: vec![OutputPort::of("features", "features", 0, "`rocket_<band>_<kernel>_ppv` and `_max`")],
+            },
+            params: vec![
+                ParamSpec::int("kernels", 5000, 1, 1_000_000, "Kernels a band; each gives two features."),
+                ParamSpec::choice("variant", "ternary", &["rocket", "ternary"], "Weights: `rocket` is normal, lengths 7, 9 and 11 (Dempster et al. 2020); `ternary` is -1, 0 or 1 less their mean, lengths 7 and 9."),
+                ParamSpec::bool("normalise", false, "Scale each band's series to mean 0 and standard deviation 1 first, which removes what the bands' relative brightness tells."),
+                ParamSpec::new("prefix", ParamType::Str, "Put before every column name.").or(flow_cache::Value::Str(String::new())),
+            ],
+            steps: vec![Step::new("transform", Scope::Shard).port("grid").writes("features").seeded()],
+        }
+    }
+
+    fn run(&self, action: &mut Action<'_>) -> Result<(), StageError> {
+        let grid = TensorTable::open(&action.one("grid")?.path, "grid")?;
+        let &[bands, points] = grid.shape() else {
+            return Err(StageError::data(
+                "flow::data::schema",
+                format!("a grid has tensors [bands, points], not {:?}", grid.shape()),
+            ));
+        };
+        let names = grid
+            .metadata("flow.bands")
+            .and_then(parse_list)
+            .unwrap_or_else(|| (0..bands).map(|b| b.to_string()).collect());
+        let kernels = action.params.usize("kernels");
+        let variant = match action.params.str("variant") {
+            "rocket" => Variant::Rocket,
+            _ => Variant::Ternary,
+        };
+        let prefix = action.params.str("prefix");
+        let mut columns = Vec::with_capacity(bands * kernels * 2);
+        let mut sets = Vec::with_capacity(bands);
+        for (index, band) in names.iter().enumerate() {
+            for j in 0..kernels {
+                columns.push(format!("{prefix}rocket_{band}_{j}_ppv"));
+                columns.push(format!("{prefix}rocket_{band}_{j}_max"));
+            }
+            sets.push(KernelSet::generate(variant, kernels, points, action.seed, index as u64));
+        }
+        let width = columns.len();
+        let mut writer = FeatureWriter::new(action.create()?, &columns)?;
+        let ids = grid.object_ids().to_vec();
+        let mut out = Vec::new();
+        for start in (0..ids.len()).step_by(ROWS) {
+            action.checkpoint()?;
+            action.progress(start as u64, ids.len() as u64);
+            let rows = start..(start + ROWS).min(ids.len());
+            out.clear();
+            out.resize(rows.len() * width, 0.0);
+            for (band, set) in sets.iter().enumerate() {
+                let mut series = Vec::with_capacity(rows.len() * points);
+                for i in rows.clone() {
+                    series.extend_from_slice(&grid.row(i)[band * points..(band + 1) * points]);
+                }
+                if let Some(at) = series.iter().position(|v| !v.is_finite()) {
+                    return Err(StageError::data(
+                        "flow::data::not_finite",
+                        format!("the grid of object `{}` holds a value that is not finite", ids[rows.start + at / points]),
+                    )
+                    .help("`rocket` needs numbers throughout: set `outside` of the `interpolate` stage to \"hold\" or \"zero\""));
+                }
+                if action.params.bool("normalise") {
+                    z_normalise(&mut series, points);
+                }
+                set.transform(&series, &mut out, width, band * kernels * 2);
+            }
+            writer.push(&ids[rows], &out)?;
+        }
+        let attrs = row_attrs(&ids);
+        action.finish("features", writer.finish()?, attrs)
+    }
+}

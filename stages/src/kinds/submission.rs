@@ -1,0 +1,116 @@
+//! Kind `submission`: what the final fit says of unlabelled objects, as CSV.
+
+use flow_cache::Value;
+use flow_engine::stage::{
+    Action, InputPort, KindSpec, OutputPort, Ports, Scope, Stage, StageError, Step,
+};
+use flow_engine::{ParamSpec, ParamType};
+
+use crate::table::Predictions;
+
+/// The kind.
+pub struct Submission;
+
+impl Stage for Submission {
+    fn spec(&self) -> KindSpec {
+        let column = |name, default: &str, about| {
+            ParamSpec::new(name, ParamType::Str, about).or(Value::Str(default.into()))
+        };
+        KindSpec {
+            name: "submission",
+            version: 1,
+            about: "Writes the predicted class of every unlabelled object as CSV",
+            ports: Ports {
+                inputs: vec![
+                    InputPort::one("predictions", "predictions"),
+                    InputPort::one("threshold", "threshold"),
+                ],
+                outputs: vec![OutputPort::of("submission", "submission", 0, "one line an object")],
+            },
+            params: vec![
+                column("id_column", "object_id", "Header of the first column."),
+                column("prediction_column", "prediction", "Header of the second column: 1 or 0 for the positive class at the threshold; the most probable class where there is no positive one."),
+                ParamSpec::bool("probability", false, "Add P(positive) as a third column, `probability`."),
+            ],
+            steps: vec![
+                Step::new("write", Scope::Whole)
+                    .port("predictions")
+                    .port("threshold")
+                    .writes("submission"),
+            ],
+        }
+    }
+
+    fn run(&self, action: &mut Action<'_>) -> Result<(), StageError> {
+        let predictions = Predictions::read(&action.one("predictions")?.path)?;
+        let threshold = read_threshold(action)?;
+        let rows: Vec<usize> = (0..predictions.len())
+            .filter(|&i| predictions.fold[i].is_none())
+            .collect();
+        let positive = predictions
+            .positive
+            .as_ref()
+            .and_then(|p| predictions.classes.iter().position(|c| c == p));
+        let with_probability = action.params.bool("probability");
+        let mut header = vec![action.params.str("id_column"), action.params.str("prediction_column")];
+        if with_probability {
+            header.push("probability");
+        }
+        let mut csv = csv::Writer::from_writer(Vec::new());
+        let broken = |e: csv::Error| StageError::environment(e.to_string());
+        csv.write_record(&header).map_err(broken)?;
+        let mut positives = 0;
+        for &i in &rows {
+            let (prediction, probability) = match (positive, threshold) {
+                (Some(column), Some(threshold)) => {
+                    let p = predictions.probability[column][i];
+                    positives += usize::from(p >= threshold);
+                    (u8::from(p >= threshold).to_string(), p)
+                }
+                (Some(_), None) => {
+                    return Err(StageError::data(
+                        "flow::data::no_threshold",
+                        "there is a positive class but no threshold: no labelled object is positive",
+                    ));
+                }
+                (None, _) => most_probable(&predictions, i),
+            };
+            let mut record = vec![predictions.object_id[i].clone(), prediction];
+            if with_probability {
+                record.push(probability.to_string());
+            }
+            csv.write_record(&record).map_err(broken)?;
+        }
+        let bytes = csv
+            .into_inner()
+            .map_err(|e| StageError::environment(e.to_string()))?;
+        let mut notes = Vec::new();
+        if positive.is_some() {
+            let share = 100.0 * positives as f64 / rows.len().max(1) as f64;
+            let note = format!("{positives} of {} unlabelled objects predicted positive ({share:.1} %)", rows.len());
+            notes.push(Value::Str(note));
+        }
+        let attrs = vec![
+            ("notes".to_owned(), Value::List(notes)),
+            ("rows".to_owned(), Value::Int(rows.len() as i64)),
+        ];
+        action.write("submission", &bytes, attrs)
+    }
+}
+
+fn read_threshold(action: &Action<'_>) -> Result<Option<f64>, StageError> {
+    let bytes = std::fs::read(&action.one("threshold")?.path)?;
+    let json: serde_json::Value = serde_json::from_slice(&bytes)
+        .map_err(|e| StageError::data("flow::data::schema", format!("the threshold is unreadable: {e}")))?;
+    Ok(json.get("threshold").and_then(serde_json::Value::as_f64))
+}
+
+fn most_probable(predictions: &Predictions, row: usize) -> (String, f64) {
+    let mut best = (String::new(), f64::NEG_INFINITY);
+    for (class, column) in predictions.classes.iter().zip(&predictions.probability) {
+        if column[row] > best.1 {
+            best = (class.clone(), column[row]);
+        }
+    }
+    best
+}

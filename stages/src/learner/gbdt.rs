@@ -1,0 +1,391 @@
+//! The learner `gbdt`: exact-split boosted trees grown by the crate of that name, made safe.
+//!
+//! The crate grows single trees; the boosting loop is ours, because the crate's own loop draws rows
+//! from a generator that cannot be seeded, takes its exponentials from the platform and cannot stop
+//! early. The trees it grew are then read from their serde form into [`Tree`], so prediction runs none
+//! of its code. What differs from using it bare:
+//!
+//! - Missing values are imputed by the median of the column's training rows (0 when all are missing).
+//! - It takes values nearer than 1e-5 for equal, whatever their unit. It is therefore given the rank of
+//!   each value among the column's distinct ones, and thresholds are put back half way between two.
+//! - It takes a node of total weight 1 or less for pure, so weights are scaled to be at least 1.
+//! - A panic inside it becomes an error.
+//!
+//! The loss is Friedman's (2001, Annals of Statistics 29, 1189, section 4.5): y = +-1, F is half the
+//! log-odds, residual r = 2y / (1 + exp(2yF)), leaf value sum(w r) / sum(w |r| (2 - |r|)). With more
+//! than two classes one such problem is fitted for each class against the rest and the probabilities
+//! are divided by their sum.
+
+use super::objective::{Objective, sigmoid};
+use super::tree::{Grown, Node, Tree};
+use super::{LearnError, Learner, LearnerParams, Matrix, Model};
+use super::{check_width, class_counts, shares, split};
+use ::gbdt::config::Loss;
+use ::gbdt::decision_tree::{Data, DecisionTree, TrainingCache};
+use serde::{Deserialize, Serialize};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+/// Wider matrices are refused: exact splits would take minutes, and the sorted copies gigabytes.
+pub const MAX_COLUMNS: usize = 2_000;
+/// A class share is kept this far from 0 and 1 where a fit starts from its log-odds.
+const MIN_SHARE: f64 = 1e-6;
+
+/// See the module's documentation.
+pub struct Gbdt;
+
+impl Learner for Gbdt {
+    fn name(&self) -> &'static str {
+        "gbdt"
+    }
+
+    /// `min_samples` 1: nodes are split while they hold more than one row.
+    fn defaults(&self) -> LearnerParams {
+        LearnerParams {
+            min_samples: Some(1),
+            ..LearnerParams::default()
+        }
+    }
+
+    /// As [`Learner::fit`]; one thread, whatever `threads` says.
+    fn fit(
+        &self,
+        x: &Matrix,
+        y: &[usize],
+        n_classes: usize,
+        params: &LearnerParams,
+        _threads: usize,
+    ) -> Result<Box<dyn Model>, LearnError> {
+        let params = params.resolve(self)?;
+        let counts = class_counts(x, y, n_classes)?;
+        if x.cols() > MAX_COLUMNS {
+            return Err(LearnError::Data(format!(
+                "learner `gbdt` takes at most {MAX_COLUMNS} columns and got {}; select fewer \
+                 features, or use learner `hessboost`",
+                x.cols()
+            )));
+        }
+        let weights = params.class_weight.resolve(&counts)?;
+        let mut training = Training::new(x, y, weights, &params);
+        let all: Vec<usize> = (0..x.rows()).collect();
+        let rounds = match params.early_stopping {
+            None => params.rounds,
+            Some(stop) => {
+                let (kept, held) = split::holdout(y, n_classes, stop.fraction, params.seed)?;
+                let watch = Some((&held[..], stop.patience));
+                training.boost(&kept, params.rounds, watch)?.rounds()
+            }
+        };
+        Ok(Box::new(training.boost(&all, rounds, None)?))
+    }
+
+    fn load(&self, bytes: &[u8]) -> Result<Box<dyn Model>, LearnError> {
+        let model: Fitted =
+            serde_json::from_slice(bytes).map_err(|e| LearnError::Model(e.to_string()))?;
+        model.check()?;
+        Ok(Box::new(model))
+    }
+}
+
+/// One training set, ranked and imputed, and what every fit on it shares.
+struct Training<'a> {
+    y: &'a [usize],
+    objective: Objective,
+    params: &'a LearnerParams,
+    medians: Vec<f32>,
+    /// Distinct training values of each column, ascending.
+    distinct: Vec<Vec<f32>>,
+    /// One item a row, whose features are ranks in `distinct`.
+    rows: Vec<Data>,
+    cache: TrainingCache,
+}
+
+impl<'a> Training<'a> {
+    fn new(x: &Matrix, y: &'a [usize], weights: Vec<f64>, params: &'a LearnerParams) -> Self {
+        let (mut medians, mut distinct) = (Vec::new(), Vec::new());
+        for column in 0..x.cols() {
+            let (median, values) = column_values(x, column);
+            medians.push(median);
+            distinct.push(values);
+        }
+        let least = weights.iter().copied().fold(f64::INFINITY, f64::min);
+        let rows: Vec<Data> = (0..x.rows())
+            .map(|row| {
+                let ranks = x.row(row).iter().zip(&medians).zip(&distinct);
+                let ranks = ranks.map(|((&value, &median), distinct)| {
+                    let value = imputed(value, median);
+                    distinct.partition_point(|&d| d < value) as f32
+                });
+                let weight = (weights[y[row]] / least) as f32;
+                Data::new_training_data(ranks.collect(), weight, 0.0, None)
+            })
+            .collect();
+        // Level 2, the crate's default: sort every column once.
+        let cache = TrainingCache::get_cache(x.cols(), &rows, 2);
+        Training {
+            y,
+            objective: Objective::new(weights),
+            params,
+            medians,
+            distinct,
+            rows,
+            cache,
+        }
+    }
+
+    /// Boosts on `fit_rows` for `rounds` rounds. With `watch` = (held-out rows, patience) it stops
+    /// early, and the model ends with the round that has the lowest log-loss on these rows.
+    fn boost(
+        &mut self,
+        fit_rows: &[usize],
+        rounds: usize,
+        watch: Option<(&[usize], usize)>,
+    ) -> Result<Fitted, LearnError> {
+        let n_classes = self.objective.n_classes();
+        let positives = positives(n_classes);
+        let mut model = Fitted {
+            n_classes,
+            medians: self.medians.clone(),
+            learning_rate: self.params.learning_rate,
+            start: positives.clone().map(|c| self.start(fit_rows, c)).collect(),
+            trees: Vec::with_capacity(rounds),
+            gain: vec![0.0; self.medians.len()],
+        };
+        // margins[problem][row] of all rows, also those that this fit does not see.
+        let mut margins: Vec<Vec<f64>> = model
+            .start
+            .iter()
+            .map(|&start| vec![start; self.rows.len()])
+            .collect();
+        let (mut best, mut best_loss) = (1, f64::INFINITY);
+        for round in 0..rounds {
+            let sample = split::subsample(fit_rows, self.params.subsample, self.params.seed, round);
+            let mut trees = Vec::with_capacity(margins.len());
+            for (class, margins) in positives.clone().zip(&mut margins) {
+                let mut tree = self.grow(class, margins, &sample)?;
+                self.add_gain(&tree, &sample, &mut model.gain);
+                for (margin, row) in margins.iter_mut().zip(&self.rows) {
+                    *margin += self.params.learning_rate * tree.value(|c| row.feature[c]);
+                }
+                tree.restore_thresholds(&self.distinct);
+                trees.push(tree);
+            }
+            model.trees.push(trees);
+            if let Some((held, patience)) = watch {
+                let mut p = Vec::with_capacity(held.len() * n_classes);
+                for &row in held {
+                    push_probabilities(margins.iter().map(|m| m[row]), &mut p);
+                }
+                let loss = self
+                    .objective
+                    .log_loss(&p, held.iter().map(|&row| self.y[row]));
+                if loss < best_loss {
+                    (best, best_loss) = (round + 1, loss);
+                } else if round + 1 - best >= patience {
+                    break;
+                }
+            }
+        }
+        if watch.is_some() {
+            model.trees.truncate(best);
+        }
+        Ok(model)
+    }
+
+    /// Half the log-odds of the weighted share of `class` among `rows`.
+    fn start(&self, rows: &[usize], class: usize) -> f64 {
+        let (mut positive, mut total) = (0.0, 0.0);
+        for &row in rows {
+            let weight = f64::from(self.rows[row].weight);
+            total += weight;
+            if self.y[row] == class {
+                positive += weight;
+            }
+        }
+        let share: f64 = positive / total;
+        let share = share.clamp(MIN_SHARE, 1.0 - MIN_SHARE);
+        0.5 * libm::log(share / (1.0 - share))
+    }
+
+    /// One tree for `class` against the rest at `margins`, grown on `sample`, thresholds in ranks.
+    fn grow(
+        &mut self,
+        class: usize,
+        margins: &[f64],
+        sample: &[usize],
+    ) -> Result<Tree, LearnError> {
+        for ((row, &margin), &label) in self.rows.iter_mut().zip(margins).zip(self.y) {
+            let y = if label == class { 1.0 } else { -1.0 };
+            row.target = (2.0 * y * sigmoid(-2.0 * y * margin)) as f32;
+        }
+        let mut tree = DecisionTree::new();
+        tree.set_feature_size(self.medians.len());
+        tree.set_max_depth(self.params.max_depth as u32);
+        tree.set_min_leaf_size(self.params.min_samples.unwrap_or(1));
+        tree.set_loss(Loss::LogLikelyhood);
+        // The cache is rebuilt from the targets at the start of each tree, so a panic leaves nothing
+        // behind that a later fit could read; and none follows, the error ends this one.
+        let (rows, cache) = (&self.rows, &mut self.cache);
+        catch_unwind(AssertUnwindSafe(|| tree.fit_n(rows, sample, cache))).map_err(|_| {
+            LearnError::Library("the gbdt crate panicked while growing a tree".into())
+        })?;
+        let grown = serde_json::to_value(&tree).and_then(serde_json::from_value::<Grown>);
+        let grown = grown.map_err(|e| LearnError::Library(format!("unreadable gbdt tree: {e}")))?;
+        let tree = Tree::from(grown);
+        tree.check(self.medians.len())
+            .map_err(LearnError::Library)?;
+        Ok(tree)
+    }
+
+    /// Adds to each column the drop of the weighted sum of squares of the targets by its splits.
+    fn add_gain(&self, tree: &Tree, sample: &[usize], gain: &mut [f64]) {
+        let mut sums = vec![(0.0, 0.0); tree.0.len()];
+        for &row in sample {
+            let data = &self.rows[row];
+            let weight = f64::from(data.weight);
+            tree.walk(
+                |column| data.feature[column],
+                |node| {
+                    sums[node].0 += weight * f64::from(data.target);
+                    sums[node].1 += weight;
+                },
+            );
+        }
+        let score = |(sum, weight): (f64, f64)| {
+            if weight > 0.0 {
+                sum * sum / weight
+            } else {
+                0.0
+            }
+        };
+        for (node, &at) in tree.0.iter().zip(&sums) {
+            if let Node::Split {
+                column,
+                left,
+                right,
+                ..
+            } = *node
+            {
+                let drop = score(sums[left]) + score(sums[right]) - score(at);
+                gain[column] += drop.max(0.0);
+            }
+        }
+    }
+}
+
+/// The classes that have a problem of their own: class 1 of two, else each.
+fn positives(n_classes: usize) -> std::ops::Range<usize> {
+    if n_classes == 2 { 1..2 } else { 0..n_classes }
+}
+
+/// Appends a row's class probabilities, given the margin of each problem.
+fn push_probabilities(margins: impl Iterator<Item = f64>, out: &mut Vec<f64>) {
+    let from = out.len();
+    out.extend(margins.map(|margin| sigmoid(2.0 * margin)));
+    match out[from..] {
+        [p] => {
+            out[from] = 1.0 - p;
+            out.push(p);
+        }
+        _ => {
+            let sum: f64 = out[from..].iter().sum();
+            let equal = 1.0 / (out.len() - from) as f64;
+            for p in &mut out[from..] {
+                *p = if sum > 0.0 { *p / sum } else { equal };
+            }
+        }
+    }
+}
+
+/// The value, or the column's median for a missing one.
+fn imputed(value: f32, median: f32) -> f32 {
+    if value.is_nan() { median } else { value }
+}
+
+/// Median of the values of a column that are not missing (0 when there are none), and the distinct
+/// values after imputation, ascending.
+fn column_values(x: &Matrix, column: usize) -> (f32, Vec<f32>) {
+    let values = (0..x.rows()).map(|row| x.row(row)[column]);
+    // Adding 0 turns -0 into 0, which compare equal but sort apart.
+    let mut present: Vec<f32> = values.filter(|v| !v.is_nan()).map(|v| v + 0.0).collect();
+    present.sort_unstable_by(f32::total_cmp);
+    let missing = present.len() < x.rows();
+    let median = match present.len() {
+        0 => 0.0,
+        n if n % 2 == 1 => present[n / 2],
+        n => present[n / 2 - 1] / 2.0 + present[n / 2] / 2.0,
+    };
+    present.dedup();
+    let at = present.partition_point(|&v| v < median);
+    if missing && present.get(at) != Some(&median) {
+        present.insert(at, median);
+    }
+    (median, present)
+}
+
+/// A fitted model: `trees[round][problem]`, where the problems are those of [`positives`].
+#[derive(Debug, Serialize, Deserialize)]
+struct Fitted {
+    n_classes: usize,
+    learning_rate: f64,
+    /// What stands in for a missing value of each column.
+    medians: Vec<f32>,
+    /// The margin that each problem starts from, half a log-odds.
+    start: Vec<f64>,
+    trees: Vec<Vec<Tree>>,
+    /// Total gain of each column.
+    gain: Vec<f64>,
+}
+
+impl Fitted {
+    /// Refuses a model that was read and cannot be used.
+    fn check(&self) -> Result<(), LearnError> {
+        let columns = self.medians.len();
+        let problems = positives(self.n_classes).len();
+        let refuse = |reason: String| Err(LearnError::Model(reason));
+        if self.n_classes < 2 || self.start.len() != problems || self.gain.len() != columns {
+            return refuse("its parts do not fit together".into());
+        }
+        for trees in &self.trees {
+            if trees.len() != problems {
+                return refuse(format!("a round of {} trees, not {problems}", trees.len()));
+            }
+            for tree in trees {
+                tree.check(columns).map_err(LearnError::Model)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Model for Fitted {
+    fn predict(&self, x: &Matrix) -> Result<Vec<f64>, LearnError> {
+        check_width(x, self.medians.len())?;
+        let mut p = Vec::with_capacity(x.rows() * self.n_classes);
+        for row in (0..x.rows()).map(|row| x.row(row)) {
+            let margins = self.start.iter().enumerate().map(|(problem, &start)| {
+                self.trees.iter().fold(start, |margin, trees| {
+                    let value = trees[problem].value(|c| imputed(row[c], self.medians[c]));
+                    margin + self.learning_rate * value
+                })
+            });
+            push_probabilities(margins, &mut p);
+        }
+        Ok(p)
+    }
+
+    fn to_bytes(&self) -> Result<Vec<u8>, LearnError> {
+        serde_json::to_vec(self).map_err(|e| LearnError::Library(e.to_string()))
+    }
+
+    fn importance(&self) -> Vec<f64> {
+        shares(self.gain.clone())
+    }
+
+    fn rounds(&self) -> usize {
+        self.trees.len()
+    }
+
+    fn n_classes(&self) -> usize {
+        self.n_classes
+    }
+}

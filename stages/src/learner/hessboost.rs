@@ -1,0 +1,198 @@
+//! The learner `hessboost`: histogram gradient boosting by the crate of that name, the default.
+//!
+//! The crate grows the trees; the loss is ours ([`super::objective`]) and the model gives margins that
+//! our sigmoid and softmax turn into probabilities. The crate's own objectives are not used because
+//! their AVX2 exponential differs in the last bits from the scalar one. What then remains in it is
+//! comparisons, integer counts and sums in an order that depends on the row count alone.
+//!
+//! Missing values need no imputation: every split learns the side that they go to.
+
+use super::objective::{self, Objective};
+use super::{EarlyStopping, LearnError, Learner, LearnerParams, Matrix, Model};
+use super::{check_width, class_counts, shares, split};
+use ::hessboost::config::TrainingParams;
+use ::hessboost::data::DMatrix;
+use ::hessboost::error::HessboostError;
+use ::hessboost::metric::{CustomMetric, EvalMetric};
+use ::hessboost::model::{BoostedModel, ImportanceType, Iterations, ModelFormat};
+use ::hessboost::objective::{CustomLoss, GradPair, Objective as Loss};
+use ::hessboost::training::{self, Trainer};
+use std::num::NonZeroUsize;
+
+/// The name of our loss in the model's bytes.
+const LOSS: &str = "flow:logistic";
+
+/// See the module's documentation.
+pub struct HessBoost;
+
+impl Learner for HessBoost {
+    fn name(&self) -> &'static str {
+        "hessboost"
+    }
+
+    /// `min_child_weight` 1, `lambda` 1, `colsample` 1, `max_bin` 64 (beyond it, bins cost more than
+    /// they give at a few thousand rows).
+    fn defaults(&self) -> LearnerParams {
+        LearnerParams {
+            min_child_weight: Some(1.0),
+            lambda: Some(1.0),
+            colsample: Some(1.0),
+            max_bin: Some(64),
+            ..LearnerParams::default()
+        }
+    }
+
+    fn fit(
+        &self,
+        x: &Matrix,
+        y: &[usize],
+        n_classes: usize,
+        params: &LearnerParams,
+        threads: usize,
+    ) -> Result<Box<dyn Model>, LearnError> {
+        let params = params.resolve(self)?;
+        let counts = class_counts(x, y, n_classes)?;
+        let objective = Objective::new(params.class_weight.resolve(&counts)?);
+        let base = objective.base_margin(&counts);
+        let labels: Vec<f32> = y.iter().map(|&class| class as f32).collect();
+        let data = DMatrix::from_dense_shared(x.shared(), x.rows(), x.cols(), f32::NAN)
+            .and_then(|data| data.with_labels(&labels))
+            .map_err(failed)?;
+        let settings = settings(&params, &objective, base, threads)?;
+        let rounds = match params.early_stopping {
+            None => params.rounds,
+            Some(stop) => best_rounds(&data, y, &settings, &params, stop, &objective)?,
+        };
+        let model = training::train(&settings, &data, rounds).map_err(failed)?;
+        Ok(Box::new(Fitted { model, n_classes }))
+    }
+
+    fn load(&self, bytes: &[u8]) -> Result<Box<dyn Model>, LearnError> {
+        let refuse = |reason: String| Err(LearnError::Model(reason));
+        let model = match BoostedModel::decode(bytes, ModelFormat::Binary) {
+            Ok(model) => model,
+            Err(error) => return refuse(error.to_string()),
+        };
+        if model.objective().name() != LOSS {
+            return refuse(format!("its loss is `{}`", model.objective().name()));
+        }
+        let n_classes = model.n_outputs().max(2);
+        Ok(Box::new(Fitted { model, n_classes }))
+    }
+}
+
+/// The crate's parameters for ours (resolved).
+fn settings(
+    params: &LearnerParams,
+    objective: &Objective,
+    base: f64,
+    threads: usize,
+) -> Result<TrainingParams, LearnError> {
+    let gradients = objective.clone();
+    let loss = CustomLoss::new(LOSS, objective.outputs(), move |margins, y, _, out| {
+        gradients.derivatives(margins, y, |at, g, h| {
+            out[at] = GradPair::new(g as f32, h as f32);
+        });
+    })
+    .with_base_margin(base as f32)
+    // Never looked at, but it must accept this many margins a row: the root mean square does not.
+    .with_default_metric(match objective.outputs() {
+        1 => EvalMetric::Rmse,
+        _ => EvalMetric::MError,
+    });
+    let mut builder = TrainingParams::builder()
+        .objective(Loss::custom(loss))
+        .nthread(threads.max(1))
+        .seed(params.seed)
+        .eta(params.learning_rate)
+        .max_depth(params.max_depth)
+        .subsample(params.subsample);
+    if let Some(weight) = params.min_child_weight {
+        builder = builder.min_child_weight(weight);
+    }
+    if let Some(lambda) = params.lambda {
+        builder = builder.lambda(lambda);
+    }
+    if let Some(share) = params.colsample {
+        builder = builder.colsample_bytree(share);
+    }
+    if let Some(bins) = params.max_bin {
+        builder = builder.max_bin(bins);
+    }
+    builder.build().map_err(failed)
+}
+
+/// The round count with the lowest log-loss on held-out rows of `data` (see [`EarlyStopping`]).
+fn best_rounds(
+    data: &DMatrix,
+    y: &[usize],
+    settings: &TrainingParams,
+    params: &LearnerParams,
+    stop: EarlyStopping,
+    objective: &Objective,
+) -> Result<usize, LearnError> {
+    let n_classes = objective.n_classes();
+    let (kept, held) = split::holdout(y, n_classes, stop.fraction, params.seed)?;
+    let kept = data.select_rows(&kept).map_err(failed)?;
+    let held = data.select_rows(&held).map_err(failed)?;
+    let loss = objective.clone();
+    let metric = CustomMetric::new("flow:log_loss", false, move |margins, y, _| {
+        let p = objective::probabilities(margins, n_classes);
+        loss.log_loss(&p, y.iter().map(|&label| label as usize))
+    });
+    let patience = NonZeroUsize::new(stop.patience).unwrap_or(NonZeroUsize::MIN);
+    let result = Trainer::new(settings, &kept, params.rounds)
+        .eval(&held, "held out")
+        .early_stopping_rounds(patience)
+        .custom_metric(Box::new(metric))
+        .train()
+        .map_err(failed)?;
+    Ok(result.model.best_iteration().map_or(1, |best| best + 1))
+}
+
+/// A fitted model of the crate.
+struct Fitted {
+    model: BoostedModel,
+    n_classes: usize,
+}
+
+impl Model for Fitted {
+    fn predict(&self, x: &Matrix) -> Result<Vec<f64>, LearnError> {
+        check_width(x, self.model.n_features())?;
+        // A pool of one thread: outside any pool the crate would start the process-wide one, whose
+        // size comes from the environment.
+        let pool = rayon::ThreadPoolBuilder::new()
+            .num_threads(1)
+            .build()
+            .map_err(|error| LearnError::Library(error.to_string()))?;
+        let margins = pool
+            .install(|| self.model.predict_margin_rows(x.values(), Iterations::Best))
+            .map_err(failed)?;
+        Ok(objective::probabilities(margins.as_slice(), self.n_classes))
+    }
+
+    fn to_bytes(&self) -> Result<Vec<u8>, LearnError> {
+        self.model.encode(ModelFormat::Binary).map_err(failed)
+    }
+
+    fn importance(&self) -> Vec<f64> {
+        let mut gain = vec![0.0; self.model.n_features()];
+        for (column, total) in self.model.feature_importance(ImportanceType::TotalGain) {
+            gain[column] = total;
+        }
+        shares(gain)
+    }
+
+    fn rounds(&self) -> usize {
+        self.model.num_boost_rounds()
+    }
+
+    fn n_classes(&self) -> usize {
+        self.n_classes
+    }
+}
+
+/// An error of the crate as ours: our own checks come first, so what is left is unexpected.
+fn failed(error: HessboostError) -> LearnError {
+    LearnError::Library(error.to_string())
+}

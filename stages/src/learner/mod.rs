@@ -1,0 +1,251 @@
+//! Learners: what turns a feature matrix and class labels into a model that gives probabilities.
+//!
+//! A [`Learner`] fits a [`Model`] on the rows it is given, all of which are training rows: the caller
+//! slices folds, so nothing here can see a validation row. Two are built in, see [`learner`]:
+//!
+//! | name | crate | notes |
+//! |---|---|---|
+//! | `hessboost` | hessboost | histogram trees, missing values learned per split, the default |
+//! | `gbdt` | gbdt | exact splits, one thread, at most 2,000 columns, missing values imputed |
+//!
+//! Equal arguments give equal bytes for any number of threads and on any processor: gradients, losses
+//! and probabilities are computed here with `libm` ([`objective`]), random draws come from a
+//! counter-based generator, and both crates sum in an order fixed by the data.
+
+pub mod gbdt;
+pub mod hessboost;
+pub mod objective;
+pub mod params;
+pub mod split;
+#[cfg(test)]
+mod tests;
+mod tree;
+
+pub use params::{ClassWeight, EarlyStopping, LearnerParams};
+
+use std::fmt;
+use std::sync::Arc;
+
+/// A dense row-major matrix of `rows` x `cols` features; NaN marks a missing value.
+///
+/// The values are shared, not copied: cloning is free, and training and prediction read them in place.
+#[derive(Clone, Debug)]
+pub struct Matrix {
+    rows: usize,
+    cols: usize,
+    values: Arc<Vec<f32>>,
+}
+
+impl Matrix {
+    /// A matrix over `values`, where row `r`, column `c` is `values[r * cols + c]`.
+    ///
+    /// # Errors
+    /// [`LearnError::Data`] when a dimension is zero, the length is not `rows * cols`, or a value is
+    /// infinite (it names the first one).
+    pub fn new(rows: usize, cols: usize, values: Arc<Vec<f32>>) -> Result<Matrix, LearnError> {
+        if rows == 0 || cols == 0 {
+            return Err(LearnError::Data(format!(
+                "the feature matrix is empty: {rows} rows, {cols} columns"
+            )));
+        }
+        if rows.checked_mul(cols) != Some(values.len()) {
+            return Err(LearnError::Data(format!(
+                "a feature matrix of {rows} rows and {cols} columns cannot hold {} values",
+                values.len()
+            )));
+        }
+        if let Some(at) = values.iter().position(|v| v.is_infinite()) {
+            return Err(LearnError::Data(format!(
+                "the feature matrix holds an infinite value in row {}, column {}; \
+                 a missing value is NaN",
+                at / cols,
+                at % cols
+            )));
+        }
+        Ok(Matrix { rows, cols, values })
+    }
+
+    /// Number of rows, at least 1.
+    pub fn rows(&self) -> usize {
+        self.rows
+    }
+
+    /// Number of columns, at least 1.
+    pub fn cols(&self) -> usize {
+        self.cols
+    }
+
+    /// All values, row after row.
+    pub fn values(&self) -> &[f32] {
+        &self.values
+    }
+
+    /// The values of one row, which must be below [`Matrix::rows`].
+    pub fn row(&self, row: usize) -> &[f32] {
+        &self.values[row * self.cols..][..self.cols]
+    }
+
+    /// The shared buffer itself.
+    pub(crate) fn shared(&self) -> Arc<Vec<f32>> {
+        Arc::clone(&self.values)
+    }
+}
+
+/// A way to fit a model.
+pub trait Learner: Sync {
+    /// The name by which a pipeline chooses it.
+    fn name(&self) -> &'static str;
+
+    /// What each optional parameter is when it is not given; a field that stays `None` is one that this
+    /// learner has no use for, and setting it is an error.
+    fn defaults(&self) -> LearnerParams;
+
+    /// Fits on all rows of `x` with classes `y` (`x.rows()` indices below `n_classes`).
+    ///
+    /// At most `threads` threads run (0 counts as 1), in a pool of their own, and their number never
+    /// changes the model.
+    ///
+    /// # Errors
+    /// [`LearnError::Unsupported`] and [`LearnError::Parameter`] for parameters, [`LearnError::Data`]
+    /// when `x` and `y` do not fit together, fewer than two classes occur in `y`, or the matrix is
+    /// beyond the learner; [`LearnError::Library`] when the crate behind it fails.
+    fn fit(
+        &self,
+        x: &Matrix,
+        y: &[usize],
+        n_classes: usize,
+        params: &LearnerParams,
+        threads: usize,
+    ) -> Result<Box<dyn Model>, LearnError>;
+
+    /// The model that [`Model::to_bytes`] wrote.
+    ///
+    /// # Errors
+    /// [`LearnError::Model`] when the bytes are not a model of this learner.
+    fn load(&self, bytes: &[u8]) -> Result<Box<dyn Model>, LearnError>;
+}
+
+/// A fitted model.
+pub trait Model: Send + Sync {
+    /// Class probabilities, row-major `x.rows()` x `n_classes`; each row sums to 1. With two classes
+    /// the second column is the probability of class 1.
+    ///
+    /// # Errors
+    /// [`LearnError::Data`] when `x` has another number of columns than the training matrix.
+    fn predict(&self, x: &Matrix) -> Result<Vec<f64>, LearnError>;
+
+    /// The model as bytes: equal models give equal bytes.
+    ///
+    /// # Errors
+    /// [`LearnError::Library`] when the crate behind it cannot write the model.
+    fn to_bytes(&self) -> Result<Vec<u8>, LearnError>;
+
+    /// Gain importance of each column: its share of the total gain of all splits, so the values sum
+    /// to 1; all zero when no tree has a split.
+    fn importance(&self) -> Vec<f64>;
+
+    /// Boosting rounds in the model (with early stopping, the number it chose).
+    fn rounds(&self) -> usize;
+
+    /// Number of classes.
+    fn n_classes(&self) -> usize;
+}
+
+/// The names [`learner`] knows, the default first.
+pub const LEARNERS: [&str; 2] = ["hessboost", "gbdt"];
+
+/// The learner called `name`.
+pub fn learner(name: &str) -> Option<&'static dyn Learner> {
+    match name {
+        "hessboost" => Some(&hessboost::HessBoost),
+        "gbdt" => Some(&gbdt::Gbdt),
+        _ => None,
+    }
+}
+
+/// Why fitting, predicting or loading failed.
+#[derive(Clone, Debug, PartialEq)]
+pub enum LearnError {
+    /// A parameter is out of range.
+    Parameter { name: &'static str, reason: String },
+    /// A parameter was set that this learner has no use for.
+    Unsupported {
+        learner: &'static str,
+        name: &'static str,
+        supported: Vec<&'static str>,
+    },
+    /// The matrix or the labels cannot be learned from.
+    Data(String),
+    /// Bytes that are not a model of this learner.
+    Model(String),
+    /// The crate behind the learner failed.
+    Library(String),
+}
+
+impl fmt::Display for LearnError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            LearnError::Parameter { name, reason } => write!(f, "`{name}` {reason}"),
+            LearnError::Unsupported {
+                learner,
+                name,
+                supported,
+            } => write!(
+                f,
+                "learner `{learner}` has no parameter `{name}`; it supports {}",
+                supported.join(", ")
+            ),
+            LearnError::Data(reason) => f.write_str(reason),
+            LearnError::Model(reason) => write!(f, "not a model of this learner: {reason}"),
+            LearnError::Library(reason) => write!(f, "the learner failed: {reason}"),
+        }
+    }
+}
+
+impl std::error::Error for LearnError {}
+
+/// Rows of each class in `y`, after checking that `y` fits `x` and can be learned from.
+fn class_counts(x: &Matrix, y: &[usize], n_classes: usize) -> Result<Vec<usize>, LearnError> {
+    if y.len() != x.rows() {
+        return Err(LearnError::Data(format!(
+            "{} labels for {} rows",
+            y.len(),
+            x.rows()
+        )));
+    }
+    let mut counts = vec![0usize; n_classes];
+    for (row, &class) in y.iter().enumerate() {
+        *counts.get_mut(class).ok_or_else(|| {
+            LearnError::Data(format!("row {row} has class {class} of {n_classes}"))
+        })? += 1;
+    }
+    let present: Vec<usize> = (0..n_classes).filter(|&c| counts[c] > 0).collect();
+    match present[..] {
+        [] => Err(LearnError::Data("there are no classes to learn".into())),
+        [only] => Err(LearnError::Data(format!(
+            "all {} training rows are of class {only}; a classifier needs rows of two classes",
+            y.len()
+        ))),
+        _ => Ok(counts),
+    }
+}
+
+/// Refuses a matrix whose width is not the model's.
+fn check_width(x: &Matrix, cols: usize) -> Result<(), LearnError> {
+    if x.cols() == cols {
+        return Ok(());
+    }
+    Err(LearnError::Data(format!(
+        "the model was fitted on {cols} columns and the matrix has {}",
+        x.cols()
+    )))
+}
+
+/// `gain` scaled to sum to 1, or all zero when there is none.
+fn shares(mut gain: Vec<f64>) -> Vec<f64> {
+    let total: f64 = gain.iter().sum();
+    if total > 0.0 {
+        gain.iter_mut().for_each(|g| *g /= total);
+    }
+    gain
+}

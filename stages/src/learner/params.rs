@@ -1,0 +1,247 @@
+//! Parameters of the learners, with one set of defaults.
+
+use super::{LearnError, Learner};
+
+/// What a boosted learner is told. The parameters that only some learners have are optional: `None`
+/// is the learner's own default ([`Learner::defaults`]).
+#[derive(Clone, Debug, PartialEq)]
+pub struct LearnerParams {
+    /// Boosting rounds, at least 1; with early stopping, the most there may be.
+    pub rounds: usize,
+    /// Shrinkage of each tree, in (0, 1].
+    pub learning_rate: f64,
+    /// Levels of splits in a tree, 1 to 16.
+    pub max_depth: usize,
+    /// Share of the rows that each round draws without replacement, in (0, 1].
+    pub subsample: f64,
+    /// Weights of the classes in the loss.
+    pub class_weight: ClassWeight,
+    /// Stops at the round that is best on held-out training rows.
+    pub early_stopping: Option<EarlyStopping>,
+    /// Seed of every random draw.
+    pub seed: u64,
+    /// Least sum of second derivatives in a leaf, not negative.
+    pub min_child_weight: Option<f64>,
+    /// A node of this many rows or fewer is not split, at least 1.
+    pub min_samples: Option<usize>,
+    /// L2 penalty on leaf values, not negative.
+    pub lambda: Option<f64>,
+    /// Share of the columns that each tree may split on, in (0, 1].
+    pub colsample: Option<f64>,
+    /// Most histogram bins per column, 2 to 65,535.
+    pub max_bin: Option<usize>,
+}
+
+impl Default for LearnerParams {
+    /// 150 rounds of depth 4 with learning rate .05 on all rows, unweighted, no early stopping, seed 0;
+    /// the rest is the learner's own default.
+    fn default() -> Self {
+        LearnerParams {
+            rounds: 150,
+            learning_rate: 0.05,
+            max_depth: 4,
+            subsample: 1.0,
+            class_weight: ClassWeight::None,
+            early_stopping: None,
+            seed: 0,
+            min_child_weight: None,
+            min_samples: None,
+            lambda: None,
+            colsample: None,
+            max_bin: None,
+        }
+    }
+}
+
+/// Weights of the classes in the loss. They change what is learned, and so the probabilities.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum ClassWeight {
+    /// Every row counts as one.
+    None,
+    /// With two classes, the positives count `n_negative / n_positive` (XGBoost's `scale_pos_weight`);
+    /// with more, class `c` counts `n / (k n_c)`, over the `k` classes that occur.
+    Auto,
+    /// Positives count this much, above 0. Two classes only.
+    Value(f64),
+}
+
+impl ClassWeight {
+    /// The weight of each class, given the rows of each; a class without rows has weight 1.
+    ///
+    /// # Errors
+    /// [`LearnError::Parameter`] for a value that is not positive, or with more than two classes.
+    pub fn resolve(self, counts: &[usize]) -> Result<Vec<f64>, LearnError> {
+        let refuse = |reason: String| {
+            Err(LearnError::Parameter {
+                name: "class_weight",
+                reason,
+            })
+        };
+        match (self, counts) {
+            (ClassWeight::None, _) => Ok(vec![1.0; counts.len()]),
+            (ClassWeight::Value(w), _) if !(w.is_finite() && w > 0.0) => {
+                refuse(format!("is {w}; it must be above 0"))
+            }
+            (ClassWeight::Value(w), [_, _]) => Ok(vec![1.0, w]),
+            (ClassWeight::Value(_), _) => refuse(format!(
+                "is a number, which needs two classes; there are {}: use auto or none",
+                counts.len()
+            )),
+            (ClassWeight::Auto, &[negative, positive]) => {
+                Ok(vec![1.0, negative as f64 / positive as f64])
+            }
+            (ClassWeight::Auto, _) => {
+                let rows: usize = counts.iter().sum();
+                let present = counts.iter().filter(|&&n| n > 0).count();
+                let weight = |&n: &usize| match n {
+                    0 => 1.0,
+                    n => rows as f64 / (present * n) as f64,
+                };
+                Ok(counts.iter().map(weight).collect())
+            }
+        }
+    }
+}
+
+/// Early stopping on a stratified part of the training rows.
+///
+/// The rounds are counted twice: a first fit on the rows outside the held-out part finds the round of
+/// the lowest weighted log-loss on that part; the model is then fitted anew on *all* training rows for
+/// that many rounds, so no labelled row is wasted. It costs up to two fits.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct EarlyStopping {
+    /// Share of each class that is held out, in (0, 1).
+    pub fraction: f64,
+    /// Rounds without improvement after which the first fit ends, at least 1.
+    pub patience: usize,
+}
+
+impl LearnerParams {
+    /// These parameters with the defaults of `learner` filled in: what a fit uses, and what a recipe
+    /// should name.
+    ///
+    /// # Errors
+    /// [`LearnError::Unsupported`] for a parameter that the learner has no use for,
+    /// [`LearnError::Parameter`] for one that is out of range.
+    pub fn resolve(&self, learner: &dyn Learner) -> Result<LearnerParams, LearnError> {
+        let defaults = learner.defaults();
+        let refuse = |name| LearnError::Unsupported {
+            learner: learner.name(),
+            name,
+            supported: defaults.names(),
+        };
+        fn pick<T: Copy>(given: Option<T>, default: Option<T>) -> Result<Option<T>, ()> {
+            match (given, default) {
+                (Some(_), None) => Err(()),
+                (given, default) => Ok(given.or(default)),
+            }
+        }
+        let resolved = LearnerParams {
+            min_child_weight: pick(self.min_child_weight, defaults.min_child_weight)
+                .map_err(|()| refuse("min_child_weight"))?,
+            min_samples: pick(self.min_samples, defaults.min_samples)
+                .map_err(|()| refuse("min_samples"))?,
+            lambda: pick(self.lambda, defaults.lambda).map_err(|()| refuse("lambda"))?,
+            colsample: pick(self.colsample, defaults.colsample)
+                .map_err(|()| refuse("colsample"))?,
+            max_bin: pick(self.max_bin, defaults.max_bin).map_err(|()| refuse("max_bin"))?,
+            ..self.clone()
+        };
+        resolved.check()?;
+        Ok(resolved)
+    }
+
+    /// The names of the parameters that are set, the common ones first.
+    fn names(&self) -> Vec<&'static str> {
+        let mut names = vec![
+            "rounds",
+            "learning_rate",
+            "max_depth",
+            "subsample",
+            "class_weight",
+            "early_stopping",
+            "seed",
+        ];
+        let optional = [
+            ("min_child_weight", self.min_child_weight.is_some()),
+            ("min_samples", self.min_samples.is_some()),
+            ("lambda", self.lambda.is_some()),
+            ("colsample", self.colsample.is_some()),
+            ("max_bin", self.max_bin.is_some()),
+        ];
+        names.extend(
+            optional
+                .iter()
+                .filter(|(_, set)| *set)
+                .map(|(name, _)| *name),
+        );
+        names
+    }
+
+    /// Refuses values out of range.
+    fn check(&self) -> Result<(), LearnError> {
+        let share = |v: f64| v > 0.0 && v <= 1.0;
+        let penalty = |v: f64| v.is_finite() && v >= 0.0;
+        let stop = self.early_stopping;
+        let checks: [(&'static str, bool, &str); 11] = [
+            ("rounds", self.rounds >= 1, "must be at least 1"),
+            (
+                "learning_rate",
+                share(self.learning_rate),
+                "must be above 0 and at most 1",
+            ),
+            (
+                "max_depth",
+                (1..=16).contains(&self.max_depth),
+                "must be 1 to 16",
+            ),
+            (
+                "subsample",
+                share(self.subsample),
+                "must be above 0 and at most 1",
+            ),
+            (
+                "early_stopping.fraction",
+                stop.is_none_or(|s| s.fraction > 0.0 && s.fraction < 1.0),
+                "must be above 0 and below 1",
+            ),
+            (
+                "early_stopping.patience",
+                stop.is_none_or(|s| s.patience >= 1),
+                "must be at least 1",
+            ),
+            (
+                "min_child_weight",
+                self.min_child_weight.is_none_or(penalty),
+                "must not be negative",
+            ),
+            (
+                "min_samples",
+                self.min_samples.is_none_or(|n| n >= 1),
+                "must be at least 1",
+            ),
+            (
+                "lambda",
+                self.lambda.is_none_or(penalty),
+                "must not be negative",
+            ),
+            (
+                "colsample",
+                self.colsample.is_none_or(share),
+                "must be above 0 and at most 1",
+            ),
+            (
+                "max_bin",
+                self.max_bin.is_none_or(|n| (2..=65_535).contains(&n)),
+                "must be 2 to 65535",
+            ),
+        ];
+        match checks.iter().find(|(_, good, _)| !good) {
+            None => Ok(()),
+            Some((name, _, reason)) => Err(LearnError::Parameter {
+                name,
+                reason: (*reason).to_string(),
+            }),
+        }
+    }
+}

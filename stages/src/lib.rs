@@ -1,0 +1,16 @@
+//! The stages of `flow`: what turns multi-band light curves into classified objects.
+//!
+//! - [`table`]: the files that flow between stages;
+//! - [`math`]: numerics without tables;
+//! - [`learner`]: boosted trees behind one trait;
+//! - [`fold`]: the rows that a fit sees, and those it does not;
+//! - [`kinds`]: one file a kind, and their registry;
+//! - [`export`]: artifacts as files for the user.
+
+pub mod export;
+pub mod fold;
+pub mod kinds;
+pub mod learner;
+pub mod math;
+pub mod score;
+pub mod table;

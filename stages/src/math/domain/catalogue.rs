@@ -1,0 +1,176 @@
+//! The one table of features: names, units, definitions and what each needs.
+
+use std::fmt::Write as _;
+
+/// What a feature is computed from, and so how often it occurs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Scope {
+    /// Once a band: `g_peak_flux`.
+    Band,
+    /// Once for each of the first four pairs of adjacent bands: `color_g_r`.
+    Pair,
+    /// Once for each of the first two pairs of adjacent bands: `color_g_r_peak`.
+    Evolution,
+    /// Once an object: `total_flux`.
+    Object,
+}
+
+/// One row of the catalogue. In `name`, `{}` stands for the band or the pair.
+pub(super) struct Entry {
+    pub scope: Scope,
+    pub name: &'static str,
+    pub unit: &'static str,
+    pub definition: &'static str,
+    pub needs: &'static str,
+}
+
+const fn entry(
+    scope: Scope,
+    name: &'static str,
+    unit: &'static str,
+    definition: &'static str,
+    needs: &'static str,
+) -> Entry {
+    Entry {
+        scope,
+        name,
+        unit,
+        definition,
+        needs,
+    }
+}
+
+use Scope::{Band, Evolution, Object, Pair};
+
+/// Every feature; the computing code fills values in this order.
+#[rustfmt::skip]
+pub(super) const CATALOGUE: &[Entry] = &[
+    entry(Band, "{}_peak_flux", "uJy", "flux at the band's peak: the point with the largest flux minus error", "1 point"),
+    entry(Band, "{}_peak_time", "d", "phase of the band's peak: time since the object's reference time", "peak S/N"),
+    entry(Band, "{}_mean_flux", "uJy", "plain mean of all fluxes", "1 point"),
+    entry(Band, "{}_std_flux", "uJy", "sample standard deviation of all fluxes", "2 points"),
+    entry(Band, "{}_median_flux", "uJy", "median of all fluxes", "1 point"),
+    entry(Band, "{}_skewness", "", "third standardised moment of all fluxes", "3 points that differ"),
+    entry(Band, "{}_kurtosis", "", "fourth standardised moment of all fluxes, minus 3", "4 points that differ"),
+    entry(Band, "{}_rise_time", "d", "time from half the peak flux up to the peak, on straight lines between points", "peak S/N; a point below half before the peak, no gap above `max_gap`"),
+    entry(Band, "{}_decay_rate", "mag/d", "slope of the weighted line through the magnitudes from the peak on, within `decay_days`", "peak S/N; 3 points above `min_snr`"),
+    entry(Band, "{}_amplitude_ratio", "", "peak flux over the root mean square flux outside the event", "3 points outside the event; a reference time"),
+    entry(Band, "{}_duration", "d", "time from the first to the last point above 5 errors", "2 such points; a reference time"),
+    entry(Band, "{}_above_baseline_frac", "", "fraction of all points more than 3 errors above zero", "1 point"),
+    entry(Band, "{}_snr_mean", "", "mean of flux over error", "1 point"),
+    entry(Band, "{}_snr_max", "", "largest flux over error", "1 point"),
+    entry(Band, "{}_decay_chi2", "", "chi-squared per degree of freedom of the best `A (1 + x / t0)^(-5/3)` from the peak on, within `decay_days`; weak prior on `t0`", "peak S/N; 3 points"),
+    entry(Band, "{}_decay_alpha_dev", "", "exponent of the best `A (1 + x / t0)^(-alpha)` from the peak on, within `decay_days`, minus 5/3; weak priors on `t0` and `alpha`, so that points without information give 0", "peak S/N; 3 points"),
+    entry(Band, "{}_n_inflection_points", "", "sign changes of the second divided difference, where it exceeds its error", "4 points; a reference time"),
+    entry(Band, "{}_max_acceleration", "1/d^2", "largest absolute second derivative over the peak flux, of neighbouring points within `max_gap`", "peak S/N; 3 such points"),
+    entry(Band, "{}_monotonic_ratio", "", "share of decline in the summed absolute flux changes from the peak on, within `decay_days`", "peak S/N; 3 points"),
+    entry(Band, "{}_roughness", "", "mean squared difference of successive fluxes over the variance (von Neumann 1941)", "3 points that differ"),
+    entry(Pair, "color_{}", "mag", "colour at phases from -20 to 100 days, from fluxes matched in time", "S/N of both summed fluxes at least `min_snr`"),
+    entry(Pair, "peak_time_diff_{}", "d", "peak time of the first band minus that of the second", "peak S/N in both bands"),
+    entry(Object, "total_flux", "uJy", "sum over bands of the peak fluxes", "peak S/N in one band"),
+    entry(Object, "total_flux_abs_mag", "mag", "the same sum as an absolute AB magnitude (no K-correction)", "peak S/N in one band; redshift"),
+    entry(Object, "total_flux_late_ratio", "", "mean flux at phases from 80 to 300 days over that from -10 to 40, summed over the bands seen in both", "near flux above `min_snr`"),
+    entry(Object, "total_flux_outside_chi2", "", "mean of (flux / error)^2 outside the event, all bands together", "5 points outside the event; a reference time"),
+    entry(Evolution, "color_{}_peak", "mag", "colour within 20 days of the reference time, from fluxes matched in time", "S/N of both summed fluxes at least `min_snr`"),
+    entry(Evolution, "color_{}_30d", "mag", "colour within 20 days of phase 30 days, from fluxes matched in time", "S/N of both summed fluxes at least `min_snr`"),
+    entry(Evolution, "color_{}_rate", "mag/d", "slope of the weighted line through the colours of matched points at phases from -5 to 100 days", "3 matched points above `min_snr`"),
+];
+
+/// Rows of one scope, in order.
+pub(super) fn rows(scope: Scope) -> impl Iterator<Item = &'static Entry> {
+    CATALOGUE.iter().filter(move |e| e.scope == scope)
+}
+
+/// Pairs of adjacent bands (as indices of the first) that have colours and peak-time differences.
+pub(super) fn pairs(bands: usize) -> std::ops::Range<usize> {
+    0..bands.saturating_sub(1).min(4)
+}
+
+/// Pairs whose colours are followed in time.
+pub(super) fn evolving(bands: usize) -> std::ops::Range<usize> {
+    0..bands.saturating_sub(1).min(2)
+}
+
+/// Names of the features of a survey with these bands, in the order in which
+/// [`features`](super::features) fills values: 20 a band, then the colours and peak-time differences
+/// pair by pair, the object's totals, and the colour evolution pair by pair.
+///
+/// Pairs are of bands adjacent in `bands`: at most four, the first two of them with evolution. For
+/// `u g r i z y` that makes 138 names.
+pub fn names(bands: &[&str]) -> Vec<String> {
+    let mut names = Vec::new();
+    let mut push = |scope: Scope, key: &str| {
+        names.extend(rows(scope).map(|e| e.name.replace("{}", key)));
+    };
+    let pair = |i: usize| format!("{}_{}", bands[i], bands[i + 1]);
+    for band in bands {
+        push(Band, band);
+    }
+    for i in pairs(bands.len()) {
+        push(Pair, &pair(i));
+    }
+    push(Object, "");
+    for i in evolving(bands.len()) {
+        push(Evolution, &pair(i));
+    }
+    names
+}
+
+/// The catalogue as a Markdown page, with the names that these bands give.
+pub fn catalogue_markdown(bands: &[&str]) -> String {
+    let mut page = String::from(INTRODUCTION);
+    let sections = [
+        (Band, "Per band", "the band"),
+        (Pair, "Per pair of adjacent bands", "the pair"),
+        (Object, "Per object", ""),
+        (Evolution, "Colour evolution", "the pair"),
+    ];
+    let pair_list = |range: std::ops::Range<usize>| -> Vec<String> {
+        range
+            .map(|i| format!("`{}_{}`", bands[i], bands[i + 1]))
+            .collect()
+    };
+    for (scope, title, key) in sections {
+        let keys = match scope {
+            Band => bands.iter().map(|b| format!("`{b}`")).collect(),
+            Pair => pair_list(pairs(bands.len())),
+            Evolution => pair_list(evolving(bands.len())),
+            Object => Vec::new(),
+        };
+        let _ = write!(page, "\n## {title}\n\n");
+        if !key.is_empty() {
+            let _ = write!(page, "`{{}}` is {key}: {}.\n\n", keys.join(", "));
+        }
+        page.push_str("| name | unit | definition | needs |\n|---|---|---|---|\n");
+        for e in rows(scope) {
+            let unit = if e.unit.is_empty() { "-" } else { e.unit };
+            let _ = writeln!(
+                page,
+                "| `{}` | {unit} | {} | {} |",
+                e.name, e.definition, e.needs
+            );
+        }
+    }
+    let _ = write!(
+        page,
+        "\n{} features in all for bands {}.\n",
+        names(bands).len(),
+        bands.join(" ")
+    );
+    page
+}
+
+const INTRODUCTION: &str = "\
+# Domain features
+
+Figures that an astronomer would read off a light curve. Points that are not finite or have no positive
+error are dropped, and the visits of one night are merged. A value that its points do not support is NaN,
+never a made-up figure.
+
+The *reference time* of an object is the median of its bands' peak times, weighted by peak signal to noise
+(S/N), over the bands whose peak S/N reaches `min_snr`; *peak S/N* in the tables is that condition. Phases
+and durations are rest-frame days where the redshift is known (`rest_frame`), else observer days. The
+*event* reaches from `event_before` days before the reference time to `event_after` days after it. Fluxes are
+*matched in time* where two bands have points within 5 days, or one has a point between two of the other that
+are at most `max_gap` apart (straight line).
+";

@@ -1,0 +1,219 @@
+//! Vectors of [`LANES`] series, one implementation for each SIMD level.
+
+/// Series handled side by side: one AVX-512 register, or a pair of AVX2 registers.
+pub const LANES: usize = 16;
+
+/// The values of [`LANES`] series at one time, aligned to a cache line.
+#[derive(Clone, Copy)]
+#[repr(C, align(64))]
+pub(super) struct Row(pub(super) [f32; LANES]);
+
+impl Row {
+    pub(super) const ZERO: Row = Row([0.0; LANES]);
+}
+
+/// Arithmetic on [`LANES`] values at once, lane by lane, with the same result in every implementation.
+///
+/// # Safety
+///
+/// The processor must have the instructions of the implementation. All methods must be inlined into a
+/// function that enables them, or calls instead of instructions result.
+pub(super) trait Lanes: Copy {
+    /// The same value in every lane.
+    unsafe fn splat(value: f32) -> Self;
+    /// The values of a row.
+    unsafe fn load(row: &Row) -> Self;
+    /// Puts the values into a row.
+    unsafe fn store(self, row: &mut Row);
+    /// `weight * x + self`, rounded once.
+    unsafe fn add_product(self, weight: Self, x: Self) -> Self;
+    /// `candidate` where it is greater, else `self`: a candidate that is not a number is ignored.
+    unsafe fn max(self, candidate: Self) -> Self;
+    /// `self + 1` where `value` is greater than zero, else `self`.
+    unsafe fn count_positive(self, value: Self) -> Self;
+    /// `self / divisor`.
+    unsafe fn divide(self, divisor: Self) -> Self;
+}
+
+/// Portable lanes.
+#[derive(Clone, Copy)]
+pub(super) struct Portable([f32; LANES]);
+
+impl Lanes for Portable {
+    #[inline(always)]
+    unsafe fn splat(value: f32) -> Self {
+        Portable([value; LANES])
+    }
+
+    #[inline(always)]
+    unsafe fn load(row: &Row) -> Self {
+        Portable(row.0)
+    }
+
+    #[inline(always)]
+    unsafe fn store(self, row: &mut Row) {
+        row.0 = self.0;
+    }
+
+    #[inline(always)]
+    unsafe fn add_product(mut self, weight: Self, x: Self) -> Self {
+        for (sum, (w, x)) in self.0.iter_mut().zip(weight.0.iter().zip(&x.0)) {
+            *sum = w.mul_add(*x, *sum);
+        }
+        self
+    }
+
+    #[inline(always)]
+    unsafe fn max(mut self, candidate: Self) -> Self {
+        for (best, &value) in self.0.iter_mut().zip(&candidate.0) {
+            *best = if value > *best { value } else { *best };
+        }
+        self
+    }
+
+    #[inline(always)]
+    unsafe fn count_positive(mut self, value: Self) -> Self {
+        for (count, &value) in self.0.iter_mut().zip(&value.0) {
+            *count += if value > 0.0 { 1.0 } else { 0.0 };
+        }
+        self
+    }
+
+    #[inline(always)]
+    unsafe fn divide(mut self, divisor: Self) -> Self {
+        for (value, d) in self.0.iter_mut().zip(&divisor.0) {
+            *value /= d;
+        }
+        self
+    }
+}
+
+#[cfg(target_arch = "x86_64")]
+pub(super) use x86::{Avx2, Avx512};
+
+#[cfg(target_arch = "x86_64")]
+mod x86 {
+    use super::{Lanes, Row};
+    use std::arch::x86_64::*;
+
+    /// A pair of AVX2 registers.
+    #[derive(Clone, Copy)]
+    pub(in super::super) struct Avx2(__m256, __m256);
+
+    // SAFETY of every block below: `Lanes` requires the instructions, and a `Row` is 64 aligned bytes.
+    impl Lanes for Avx2 {
+        #[inline(always)]
+        unsafe fn splat(value: f32) -> Self {
+            unsafe { Avx2(_mm256_set1_ps(value), _mm256_set1_ps(value)) }
+        }
+
+        #[inline(always)]
+        unsafe fn load(row: &Row) -> Self {
+            let at = row.0.as_ptr();
+            unsafe { Avx2(_mm256_load_ps(at), _mm256_load_ps(at.add(8))) }
+        }
+
+        #[inline(always)]
+        unsafe fn store(self, row: &mut Row) {
+            let at = row.0.as_mut_ptr();
+            unsafe {
+                _mm256_store_ps(at, self.0);
+                _mm256_store_ps(at.add(8), self.1);
+            }
+        }
+
+        #[inline(always)]
+        unsafe fn add_product(self, weight: Self, x: Self) -> Self {
+            unsafe {
+                Avx2(
+                    _mm256_fmadd_ps(weight.0, x.0, self.0),
+                    _mm256_fmadd_ps(weight.1, x.1, self.1),
+                )
+            }
+        }
+
+        #[inline(always)]
+        unsafe fn max(self, candidate: Self) -> Self {
+            // The instruction returns its second operand unless the first is greater.
+            unsafe {
+                Avx2(
+                    _mm256_max_ps(candidate.0, self.0),
+                    _mm256_max_ps(candidate.1, self.1),
+                )
+            }
+        }
+
+        #[inline(always)]
+        unsafe fn count_positive(self, value: Self) -> Self {
+            unsafe {
+                let (zero, one) = (_mm256_setzero_ps(), _mm256_set1_ps(1.0));
+                let first = _mm256_cmp_ps::<_CMP_GT_OQ>(value.0, zero);
+                let second = _mm256_cmp_ps::<_CMP_GT_OQ>(value.1, zero);
+                Avx2(
+                    _mm256_add_ps(self.0, _mm256_and_ps(first, one)),
+                    _mm256_add_ps(self.1, _mm256_and_ps(second, one)),
+                )
+            }
+        }
+
+        #[inline(always)]
+        unsafe fn divide(self, divisor: Self) -> Self {
+            unsafe {
+                Avx2(
+                    _mm256_div_ps(self.0, divisor.0),
+                    _mm256_div_ps(self.1, divisor.1),
+                )
+            }
+        }
+    }
+
+    /// One AVX-512 register.
+    #[derive(Clone, Copy)]
+    pub(in super::super) struct Avx512(__m512);
+
+    impl Lanes for Avx512 {
+        #[inline(always)]
+        unsafe fn splat(value: f32) -> Self {
+            unsafe { Avx512(_mm512_set1_ps(value)) }
+        }
+
+        #[inline(always)]
+        unsafe fn load(row: &Row) -> Self {
+            unsafe { Avx512(_mm512_load_ps(row.0.as_ptr())) }
+        }
+
+        #[inline(always)]
+        unsafe fn store(self, row: &mut Row) {
+            unsafe { _mm512_store_ps(row.0.as_mut_ptr(), self.0) }
+        }
+
+        #[inline(always)]
+        unsafe fn add_product(self, weight: Self, x: Self) -> Self {
+            unsafe { Avx512(_mm512_fmadd_ps(weight.0, x.0, self.0)) }
+        }
+
+        #[inline(always)]
+        unsafe fn max(self, candidate: Self) -> Self {
+            // The instruction returns its second operand unless the first is greater.
+            unsafe { Avx512(_mm512_max_ps(candidate.0, self.0)) }
+        }
+
+        #[inline(always)]
+        unsafe fn count_positive(self, value: Self) -> Self {
+            unsafe {
+                let positive = _mm512_cmp_ps_mask::<_CMP_GT_OQ>(value.0, _mm512_setzero_ps());
+                Avx512(_mm512_mask_add_ps(
+                    self.0,
+                    positive,
+                    self.0,
+                    _mm512_set1_ps(1.0),
+                ))
+            }
+        }
+
+        #[inline(always)]
+        unsafe fn divide(self, divisor: Self) -> Self {
+            unsafe { Avx512(_mm512_div_ps(self.0, divisor.0)) }
+        }
+    }
+}

@@ -1,0 +1,314 @@
+//! Light curves with their objects: one shard.
+
+use std::io::Write;
+use std::path::Path;
+use std::sync::Arc;
+
+use arrow::array::{Array, ArrayRef, AsArray, Float64Array, ListArray, StringArray, StructArray};
+use arrow::buffer::{OffsetBuffer, ScalarBuffer};
+use arrow::datatypes::{DataType, Field, Fields, Float64Type, Schema};
+use flow_engine::StageError;
+
+use super::objects::{Objects, Survey};
+use super::parquet_io::{self, Batch, Source, properties};
+use super::schema_error;
+
+/// One shard of light curves. Object `i` has the observations `offsets[i]..offsets[i + 1]` of the
+/// flat columns, in time order.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Curves {
+    /// The objects.
+    pub objects: Objects,
+    /// Bounds of the objects' observations: one more than objects, the first 0.
+    pub offsets: Vec<usize>,
+    /// Time in days (MJD).
+    pub time: Vec<f64>,
+    /// Index into [`Survey::bands`].
+    pub band: Vec<u16>,
+    /// Flux in the survey's unit; MALLORN and the demo use microjansky.
+    pub flux: Vec<f64>,
+    /// Standard error of the flux.
+    pub flux_err: Vec<f64>,
+}
+
+/// The light curve of one object; slices of equal length, in time order.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct LightCurve<'a> {
+    /// Time in days (MJD).
+    pub time: &'a [f64],
+    /// Index into [`Survey::bands`].
+    pub band: &'a [u16],
+    /// Flux.
+    pub flux: &'a [f64],
+    /// Standard error of the flux.
+    pub flux_err: &'a [f64],
+}
+
+impl Default for Curves {
+    fn default() -> Self {
+        Self::new(Survey::default())
+    }
+}
+
+impl Curves {
+    /// No objects yet.
+    pub fn new(survey: Survey) -> Self {
+        Self {
+            objects: Objects { survey, ..Objects::default() },
+            offsets: vec![0],
+            time: Vec::new(),
+            band: Vec::new(),
+            flux: Vec::new(),
+            flux_err: Vec::new(),
+        }
+    }
+
+    /// Number of objects.
+    pub fn len(&self) -> usize {
+        self.objects.len()
+    }
+
+    /// True without any object.
+    pub fn is_empty(&self) -> bool {
+        self.objects.is_empty()
+    }
+
+    /// Names of the bands.
+    pub fn bands(&self) -> &[String] {
+        &self.objects.survey.bands
+    }
+
+    /// The light curve of object `i`.
+    pub fn get(&self, i: usize) -> LightCurve<'_> {
+        let range = self.offsets[i]..self.offsets[i + 1];
+        LightCurve {
+            time: &self.time[range.clone()],
+            band: &self.band[range.clone()],
+            flux: &self.flux[range.clone()],
+            flux_err: &self.flux_err[range],
+        }
+    }
+
+    /// Writes them as Parquet: the object's columns and
+    /// `lightcurve: struct<mjd: list<f64>, band: list<utf8>, flux: list<f64>, flux_err: list<f64>>`.
+    ///
+    /// # Errors
+    /// The writer fails, or a shard holds more than 2^31 observations.
+    pub fn write(&self, writer: impl Write + Send) -> Result<(), StageError> {
+        let bounds: Result<Vec<i32>, _> = self.offsets.iter().map(|&o| i32::try_from(o)).collect();
+        let bounds = bounds.map_err(|_| {
+            schema_error("a shard holds more than 2^31 observations").help("split the file into several")
+        })?;
+        let bounds = OffsetBuffer::new(ScalarBuffer::from(bounds));
+        let bands = self.bands();
+        let list = |item: DataType, values: ArrayRef| -> Result<ArrayRef, StageError> {
+            let field = Arc::new(Field::new("element", item, false));
+            let array = ListArray::try_new(field, bounds.clone(), values, None);
+            Ok(Arc::new(array.map_err(|error| schema_error(format!("a light curve: {error}")))?))
+        };
+        let floats = |values: &[f64]| -> Result<ArrayRef, StageError> {
+            list(DataType::Float64, Arc::new(Float64Array::from(values.to_vec())))
+        };
+        let names = StringArray::from_iter_values(self.band.iter().map(|&b| bands[usize::from(b)].as_str()));
+        let parts = [
+            ("mjd", floats(&self.time)?),
+            ("band", list(DataType::Utf8, Arc::new(names))?),
+            ("flux", floats(&self.flux)?),
+            ("flux_err", floats(&self.flux_err)?),
+        ];
+        let inner: Fields = parts
+            .iter()
+            .map(|(name, array)| Field::new(*name, array.data_type().clone(), false))
+            .collect();
+        let arrays = parts.into_iter().map(|(_, array)| array).collect();
+        let light = StructArray::try_new(inner, arrays, None)
+            .map_err(|error| schema_error(format!("a light curve: {error}")))?;
+
+        let (mut fields, mut columns) = self.objects.columns();
+        fields.push(Field::new("lightcurve", light.data_type().clone(), false));
+        columns.push(Arc::new(light));
+        let few = ["label", "split", "group", "lightcurve.band.list.element"];
+        parquet_io::write(
+            writer,
+            Arc::new(Schema::new(fields)),
+            columns,
+            properties(&self.objects.survey.metadata(), &few),
+        )
+    }
+
+    /// Reads [`Curves::write`]'s file, or one like it: `object_id` and `lightcurve` are required.
+    /// Without the metadata `flow.bands`, the bands are those that occur, in the order of their bytes.
+    ///
+    /// # Errors
+    /// The file is unreadable or does not fit: a missing column, a null, a light curve out of time
+    /// order, a value that is not finite, an unknown band.
+    pub fn read(path: &Path) -> Result<Self, StageError> {
+        let mut source = Source::open(path, "the curves table")?;
+        let survey = match Survey::of(&source)? {
+            Some(survey) => survey,
+            None => Survey { bands: bands_that_occur(path)?, ..Survey::default() },
+        };
+        let mut curves = Curves::new(survey);
+        while let Some(batch) = source.next_batch()? {
+            curves.extend(&batch)?;
+        }
+        super::check_order(&curves.objects.object_id, "the curves table")?;
+        Ok(curves)
+    }
+
+    fn extend(&mut self, batch: &Batch) -> Result<(), StageError> {
+        let first = self.len();
+        self.objects.extend(batch)?;
+        let light = batch.fields("lightcurve")?;
+        let (bounds, time) = light.lists("mjd", &DataType::Float64)?;
+        let mut columns = vec![(&mut self.time, time)];
+        for (name, column) in [("flux", &mut self.flux), ("flux_err", &mut self.flux_err)] {
+            let (other, values) = light.lists(name, &DataType::Float64)?;
+            same_lengths(&bounds, &other, name)?;
+            columns.push((column, values));
+        }
+        let (other, bands) = light.lists("band", &DataType::Utf8)?;
+        same_lengths(&bounds, &other, "band")?;
+        let range = bounds[0]..bounds[bounds.len() - 1];
+        for (column, values) in columns {
+            let values = values.as_primitive::<Float64Type>();
+            let part = &values.values()[range.clone()];
+            if values.null_count() > 0 || part.iter().any(|v| !v.is_finite()) {
+                return Err(schema_error("a light curve holds a null or a value that is not finite"));
+            }
+            column.extend_from_slice(part);
+        }
+        let names = &self.objects.survey.bands;
+        let values = bands.as_string::<i32>();
+        for i in range.clone() {
+            let name = if values.is_null(i) { "" } else { values.value(i) };
+            let index = names.iter().position(|band| band == name).ok_or_else(|| {
+                schema_error(format!("a light curve has the unknown band `{name}`"))
+                    .help(format!("the bands of this table are: {}", names.join(", ")))
+            })?;
+            self.band.push(index as u16);
+        }
+        let base = self.offsets[first];
+        self.offsets.extend(bounds[1..].iter().map(|b| base + b - bounds[0]));
+        for i in first..self.len() {
+            if self.get(i).time.windows(2).any(|pair| pair[0] > pair[1]) {
+                return Err(schema_error(format!(
+                    "the light curve of `{}` is not in time order",
+                    self.objects.object_id[i]
+                )));
+            }
+        }
+        Ok(())
+    }
+}
+
+fn same_lengths(mjd: &[usize], other: &[usize], name: &str) -> Result<(), StageError> {
+    let lengths = |bounds: &[usize]| bounds.windows(2).map(|w| w[1] - w[0]).collect::<Vec<_>>();
+    if mjd[0] == other[0] && lengths(mjd) == lengths(other) {
+        return Ok(());
+    }
+    Err(schema_error(format!("the lists `mjd` and `{name}` of a light curve differ in length")))
+}
+
+fn bands_that_occur(path: &Path) -> Result<Vec<String>, StageError> {
+    let mut source = Source::open(path, "the curves table")?;
+    let mut bands = std::collections::BTreeSet::new();
+    while let Some(batch) = source.next_batch()? {
+        let (_, values) = batch.fields("lightcurve")?.lists("band", &DataType::Utf8)?;
+        let values = values.as_string::<i32>();
+        for name in values.iter().flatten() {
+            if !bands.contains(name) {
+                bands.insert(name.to_string());
+            }
+        }
+    }
+    Ok(bands.into_iter().collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use flow_engine::stage::Fault;
+
+    fn sample() -> Curves {
+        let mut curves = Curves::new(Survey {
+            bands: vec!["g".into(), "r".into()],
+            classes: vec!["AGN".into(), "TDE".into()],
+            positive: Some("TDE".into()),
+        });
+        curves.objects.object_id = vec!["a".into(), "b".into(), "ü".into()];
+        curves.objects.label = vec![Some("TDE".into()), None, Some("AGN".into())];
+        curves.objects.redshift = vec![Some(0.1), None, Some(-0.01)];
+        curves.objects.redshift_err = vec![None; 3];
+        curves.objects.ebv = vec![Some(0.02); 3];
+        curves.objects.split = vec![Some("split_01".into()); 3];
+        curves.objects.group = vec![None; 3];
+        curves.offsets = vec![0, 2, 2, 3];
+        curves.time = vec![1.0, 2.5, 7.0];
+        curves.band = vec![1, 0, 1];
+        curves.flux = vec![-1.5, 3.25, 0.1];
+        curves.flux_err = vec![0.5, 0.25, 0.1];
+        curves
+    }
+
+    fn bytes(curves: &Curves) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        curves.write(&mut bytes).unwrap();
+        bytes
+    }
+
+    fn file(bytes: &[u8]) -> tempfile::NamedTempFile {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), bytes).unwrap();
+        file
+    }
+
+    #[test]
+    fn a_file_gives_back_what_was_written_and_is_the_same_each_time() {
+        let curves = sample();
+        let first = bytes(&curves);
+        assert_eq!(first, bytes(&curves));
+        let file = file(&first);
+        assert_eq!(Curves::read(file.path()).unwrap(), curves);
+        // The objects' columns are those of an objects table.
+        assert_eq!(Objects::read(file.path()).unwrap(), curves.objects);
+        let mut objects = Vec::new();
+        curves.objects.write(&mut objects).unwrap();
+        let file = self::file(&objects);
+        assert_eq!(Objects::read(file.path()).unwrap(), curves.objects);
+    }
+
+    #[test]
+    fn a_file_of_another_kind_names_what_it_lacks() {
+        let mut objects = Vec::new();
+        sample().objects.write(&mut objects).unwrap();
+        let error = Curves::read(file(&objects).path()).unwrap_err();
+        assert_eq!(error.fault, Fault::Data);
+        assert!(error.message.contains("no column `lightcurve`"), "{error}");
+        assert!(error.help[0].contains("object_id, label"), "{:?}", error.help);
+        let error = Curves::read(file(b"object_id,flux\n").path()).unwrap_err();
+        assert!(error.message.contains("not a readable Parquet file"), "{error}");
+    }
+
+    #[test]
+    fn a_light_curve_out_of_order_or_not_finite_is_refused() {
+        let mut curves = sample();
+        curves.time.swap(0, 1);
+        let error = Curves::read(file(&bytes(&curves)).path()).unwrap_err();
+        assert!(error.message.contains("`a` is not in time order"), "{error}");
+        let mut curves = sample();
+        curves.flux[1] = f64::NAN;
+        let error = Curves::read(file(&bytes(&curves)).path()).unwrap_err();
+        assert!(error.message.contains("not finite"), "{error}");
+        let mut curves = sample();
+        curves.objects.object_id.swap(0, 1);
+        let error = Curves::read(file(&bytes(&curves)).path()).unwrap_err();
+        assert!(error.message.contains("order of object_id"), "{error}");
+    }
+
+    #[test]
+    fn no_objects_are_a_table_too() {
+        let empty = Curves::new(sample().objects.survey);
+        assert_eq!(Curves::read(file(&bytes(&empty)).path()).unwrap(), empty);
+    }
+}

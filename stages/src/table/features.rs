@@ -1,0 +1,224 @@
+//! Feature matrices: named columns of 32-bit floats, one row an object.
+
+use std::io::{Read, Write};
+use std::path::Path;
+
+use arrow::datatypes::DataType;
+use flow_engine::StageError;
+
+use super::parquet_io::{Source, json_list, parse_list};
+use super::schema_error;
+use super::tensor::{TensorTable, TensorWriter};
+
+/// Name of the tensor column.
+const COLUMN: &str = "features";
+/// Schema metadata with the column names.
+const NAMES: &str = "flow.columns";
+
+/// Writes a feature matrix: a tensor table whose tensors have shape `[columns]`.
+pub struct FeatureWriter<W: Write>(TensorWriter<W>);
+
+impl<W: Write> FeatureWriter<W> {
+    /// A writer of these columns.
+    ///
+    /// # Errors
+    /// Two columns share a name, or the writer fails.
+    pub fn new(writer: W, columns: &[String]) -> Result<Self, StageError> {
+        let mut names: Vec<&String> = columns.iter().collect();
+        names.sort();
+        if let Some(pair) = names.windows(2).find(|pair| pair[0] == pair[1]) {
+            return Err(StageError::data(
+                "flow::data::column_twice",
+                format!("two feature columns are called `{}`", pair[0]),
+            )
+            .help("give one of the stages a `prefix`"));
+        }
+        let metadata = vec![(NAMES.to_string(), json_list(columns))];
+        Ok(Self(TensorWriter::new(writer, COLUMN, &[columns.len()], metadata)?))
+    }
+
+    /// Appends rows in the order of `object_id`'s bytes; `rows` is row-major.
+    ///
+    /// # Errors
+    /// Lengths differ, ids do not ascend, or the writer fails.
+    pub fn push<S: AsRef<str>>(&mut self, ids: &[S], rows: &[f32]) -> Result<(), StageError> {
+        self.0.push(ids, rows)
+    }
+
+    /// Completes the file and gives back the writer.
+    ///
+    /// # Errors
+    /// The writer fails.
+    pub fn finish(self) -> Result<W, StageError> {
+        self.0.finish()
+    }
+}
+
+/// A feature matrix: mapped into memory, or read from a wide Parquet table (a user's command).
+#[derive(Clone, Debug)]
+pub struct FeatureTable {
+    tensor: TensorTable,
+    columns: Vec<String>,
+}
+
+impl FeatureTable {
+    /// Opens an Arrow IPC file of [`FeatureWriter`], or a Parquet file with `object_id` and columns
+    /// of numbers, in which a null is a missing value (NaN).
+    ///
+    /// # Errors
+    /// The file cannot be opened (environment), or does not fit (data).
+    pub fn open(path: &Path) -> Result<Self, StageError> {
+        let mut magic = [0; 4];
+        let mut file = std::fs::File::open(path)
+            .map_err(|error| StageError::environment(format!("cannot open {}: {error}", path.display())))?;
+        if file.read_exact(&mut magic).is_ok() && &magic == b"PAR1" {
+            return Self::from_parquet(path, "the features table", |_| true);
+        }
+        let tensor = TensorTable::open(path, COLUMN)?;
+        let columns = tensor
+            .metadata(NAMES)
+            .and_then(parse_list)
+            .ok_or_else(|| schema_error(format!("a features table lacks its column names (metadata `{NAMES}`)")))?;
+        if tensor.shape() != [columns.len()] {
+            return Err(schema_error(format!(
+                "a features table has {} column names for rows of shape {:?}",
+                columns.len(),
+                tensor.shape()
+            )));
+        }
+        Ok(Self { tensor, columns })
+    }
+
+    /// Reads the columns of a Parquet table that `wanted` picks, by `object_id`, and sorts the rows.
+    ///
+    /// # Errors
+    /// The file does not fit: no `object_id`, a column that is not numeric, an object twice.
+    pub fn from_parquet(path: &Path, name: &str, wanted: impl Fn(&str) -> bool) -> Result<Self, StageError> {
+        let mut source = Source::open(path, name)?;
+        let columns: Vec<String> = source
+            .fields()
+            .iter()
+            .filter(|field| field.name() != "object_id" && wanted(field.name()))
+            .map(|field| match field.data_type() {
+                kind if kind.is_numeric() || *kind == DataType::Boolean => Ok(field.name().clone()),
+                kind => Err(schema_error(format!(
+                    "column `{}` of {name} is {kind}, where a number is expected",
+                    field.name()
+                ))),
+            })
+            .collect::<Result<_, _>>()?;
+        let (mut ids, mut rows) = (Vec::new(), Vec::new());
+        while let Some(batch) = source.next_batch()? {
+            for id in &batch.texts("object_id")? {
+                let id = id.ok_or_else(|| schema_error(format!("column `object_id` of {name} holds a null")))?;
+                ids.push(id.to_string());
+            }
+            let first = rows.len();
+            rows.resize(first + batch.len() * columns.len(), f32::NAN);
+            for (j, column) in columns.iter().enumerate() {
+                for (i, value) in batch.floats(column)?.iter().enumerate() {
+                    rows[first + i * columns.len() + j] = value.map_or(f32::NAN, |v| v as f32);
+                }
+            }
+        }
+        Self::from_rows(ids, columns, rows, name)
+    }
+
+    /// A table of rows in any order.
+    ///
+    /// # Errors
+    /// An object comes twice, or lengths differ.
+    pub fn from_rows(
+        ids: Vec<String>,
+        columns: Vec<String>,
+        rows: Vec<f32>,
+        name: &str,
+    ) -> Result<Self, StageError> {
+        let width = columns.len();
+        if rows.len() != ids.len() * width {
+            return Err(schema_error(format!(
+                "{name} has {} values for {} rows of {width}",
+                rows.len(),
+                ids.len()
+            )));
+        }
+        let mut order: Vec<usize> = (0..ids.len()).collect();
+        order.sort_by(|&a, &b| ids[a].cmp(&ids[b]));
+        let values = order.iter().flat_map(|&i| &rows[i * width..(i + 1) * width]).copied().collect();
+        let ids: Vec<String> = order.iter().map(|&i| ids[i].clone()).collect();
+        super::check_order(&ids, name)?;
+        Ok(Self { tensor: TensorTable::from_memory(ids, values, Vec::new()), columns })
+    }
+
+    /// The objects, in row order.
+    pub fn object_ids(&self) -> &[String] {
+        self.tensor.object_ids()
+    }
+
+    /// The names of the columns.
+    pub fn columns(&self) -> &[String] {
+        &self.columns
+    }
+
+    /// Number of rows.
+    pub fn rows(&self) -> usize {
+        self.tensor.rows()
+    }
+
+    /// Row `i`. Panics if there is no such row.
+    pub fn row(&self, i: usize) -> &[f32] {
+        self.tensor.row(i)
+    }
+
+    /// The whole matrix in pieces: each the first row and the values of consecutive rows.
+    pub fn blocks(&self) -> impl Iterator<Item = (usize, &[f32])> {
+        self.tensor.blocks()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn columns_keep_their_names() {
+        let columns = vec!["a".to_string(), "b \"x\"".to_string()];
+        let mut writer = FeatureWriter::new(Vec::new(), &columns).unwrap();
+        writer.push(&["o1", "o2"], &[1.0, f32::NAN, 3.0, 4.0]).unwrap();
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), writer.finish().unwrap()).unwrap();
+        let table = FeatureTable::open(file.path()).unwrap();
+        assert_eq!(table.columns(), columns);
+        assert_eq!(table.object_ids(), ["o1", "o2"]);
+        assert_eq!(table.row(1), [3.0, 4.0]);
+        assert!(table.row(0)[1].is_nan());
+    }
+
+    #[test]
+    fn two_columns_of_one_name_are_refused() {
+        let columns = vec!["a".to_string(), "b".into(), "a".into()];
+        let error = FeatureWriter::new(Vec::new(), &columns).err().unwrap();
+        assert!(error.message.contains("`a`") && error.help[0].contains("prefix"));
+    }
+
+    #[test]
+    fn a_table_without_rows_or_columns_is_one() {
+        for columns in [vec![], vec!["a".to_string()]] {
+            let writer = FeatureWriter::new(Vec::new(), &columns).unwrap();
+            let file = tempfile::NamedTempFile::new().unwrap();
+            std::fs::write(file.path(), writer.finish().unwrap()).unwrap();
+            let table = FeatureTable::open(file.path()).unwrap();
+            assert_eq!((table.rows(), table.columns().len()), (0, columns.len()));
+        }
+    }
+
+    #[test]
+    fn rows_are_sorted_by_object() {
+        let ids = vec!["b".to_string(), "a".into()];
+        let table = FeatureTable::from_rows(ids, vec!["x".into()], vec![2.0, 1.0], "t").unwrap();
+        assert_eq!(table.object_ids(), ["a", "b"]);
+        assert_eq!(table.row(0), [1.0]);
+        let twice = vec!["a".to_string(), "a".into()];
+        assert!(FeatureTable::from_rows(twice, vec!["x".into()], vec![2.0, 1.0], "t").is_err());
+    }
+}

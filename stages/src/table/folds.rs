@@ -1,0 +1,132 @@
+//! Which object is held out in which fold of which repeat.
+
+use std::io::Write;
+use std::path::Path;
+use std::sync::Arc;
+
+use arrow::array::{ArrayRef, Int32Array, StringArray};
+use arrow::datatypes::{DataType, Field, Schema};
+use flow_engine::StageError;
+
+use super::parquet_io::{self, Source, json_list, properties};
+use super::{check_order, schema_error};
+
+/// Folds by repeat: one row an object, unlabelled ones included.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Folds {
+    /// Names of the classes, in the order of their bytes. Metadata `flow.classes`.
+    pub classes: Vec<String>,
+    /// The class that binary metrics score. Metadata `flow.positive`.
+    pub positive: Option<String>,
+    /// The objects, in the order of their bytes.
+    pub object_id: Vec<String>,
+    /// Class; none for an unlabelled object.
+    pub label: Vec<Option<String>>,
+    /// What was kept together, if anything was.
+    pub group: Vec<Option<String>>,
+    /// By repeat and row: the fold that holds the object out; none for an unlabelled object.
+    pub repeats: Vec<Vec<Option<i32>>>,
+}
+
+impl Folds {
+    /// Writes Parquet: `object_id, label, group, repeat_0, repeat_1, ...`.
+    ///
+    /// # Errors
+    /// The writer fails.
+    pub fn write(&self, writer: impl Write + Send) -> Result<(), StageError> {
+        let text = |values: &[Option<String>]| -> ArrayRef {
+            Arc::new(StringArray::from_iter(values.iter().map(Option::as_deref)))
+        };
+        let mut fields = vec![
+            Field::new("object_id", DataType::Utf8, false),
+            Field::new("label", DataType::Utf8, true),
+            Field::new("group", DataType::Utf8, true),
+        ];
+        let ids: ArrayRef = Arc::new(StringArray::from_iter_values(&self.object_id));
+        let mut columns = vec![ids, text(&self.label), text(&self.group)];
+        for (r, folds) in self.repeats.iter().enumerate() {
+            fields.push(Field::new(format!("repeat_{r}"), DataType::Int32, true));
+            columns.push(Arc::new(Int32Array::from(folds.clone())));
+        }
+        let positive: Vec<String> = self.positive.iter().cloned().collect();
+        let metadata = [
+            ("flow.classes", json_list(&self.classes)),
+            ("flow.positive", json_list(&positive)),
+        ];
+        let schema = Arc::new(Schema::new(fields));
+        parquet_io::write(writer, schema, columns, properties(&metadata, &["label"]))
+    }
+
+    /// Reads them.
+    ///
+    /// # Errors
+    /// The file is unreadable or does not fit.
+    pub fn read(path: &Path) -> Result<Self, StageError> {
+        let mut source = Source::open(path, "the folds table")?;
+        let mut folds = Folds {
+            classes: source.metadata_list("flow.classes")?.unwrap_or_default(),
+            positive: source.metadata_list("flow.positive")?.unwrap_or_default().pop(),
+            ..Folds::default()
+        };
+        while source.has(&format!("repeat_{}", folds.repeats.len())) {
+            folds.repeats.push(Vec::new());
+        }
+        if folds.repeats.is_empty() {
+            return Err(schema_error("the folds table has no column `repeat_0`"));
+        }
+        while let Some(batch) = source.next_batch()? {
+            for id in &batch.texts("object_id")? {
+                let id = id.ok_or_else(|| schema_error("column `object_id` of the folds table holds a null"))?;
+                folds.object_id.push(id.into());
+            }
+            folds.label.extend(parquet_io::options(&batch.texts("label")?));
+            match batch.column("group") {
+                Some(_) => folds.group.extend(parquet_io::options(&batch.texts("group")?)),
+                None => folds.group.resize(folds.object_id.len(), None),
+            }
+            for (r, column) in folds.repeats.iter_mut().enumerate() {
+                for fold in &batch.ints(&format!("repeat_{r}"))? {
+                    column.push(fold.map(to_i32).transpose()?);
+                }
+            }
+        }
+        check_order(&folds.object_id, "the folds table")?;
+        Ok(folds)
+    }
+
+    /// Number of folds of repeat `r`: one more than the highest.
+    pub fn k(&self, r: usize) -> usize {
+        self.repeats[r].iter().flatten().max().map_or(0, |&k| k.max(-1) as usize + 1)
+    }
+}
+
+/// A fold or repeat: a small number, not negative.
+pub(super) fn to_i32(value: i64) -> Result<i32, StageError> {
+    i32::try_from(value)
+        .ok()
+        .filter(|v| *v >= 0)
+        .ok_or_else(|| schema_error(format!("{value} is no number of a fold or repeat")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn folds_come_back() {
+        let folds = Folds {
+            classes: vec!["AGN".into(), "TDE".into()],
+            positive: Some("TDE".into()),
+            object_id: vec!["a".into(), "b".into(), "c".into()],
+            label: vec![Some("TDE".into()), None, Some("AGN".into())],
+            group: vec![None, None, Some("g".into())],
+            repeats: vec![vec![Some(0), None, Some(1)], vec![Some(2), None, Some(0)]],
+        };
+        let mut bytes = Vec::new();
+        folds.write(&mut bytes).unwrap();
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), &bytes).unwrap();
+        assert_eq!(Folds::read(file.path()).unwrap(), folds);
+        assert_eq!((folds.k(0), folds.k(1)), (2, 3));
+    }
+}

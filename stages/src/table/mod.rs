@@ -1,0 +1,106 @@
+//! Tables as files: what flows between stages.
+//!
+//! | table | file | rows |
+//! |---|---|---|
+//! | [`Curves`] | Parquet, light curves nested | one an object |
+//! | [`Objects`] | Parquet | one an object |
+//! | [`FeatureTable`], [`TensorTable`] | Arrow IPC, mapped into memory | one an object |
+//! | [`Folds`] | Parquet | one an object |
+//! | [`Predictions`] | Parquet | one an object and repeat |
+//!
+//! Rows are in the order of the bytes of `object_id`. Every writer pins what reaches the bytes, so
+//! equal tables are equal files. A file that does not fit (it may come from a user's command) is a
+//! data error that names the columns.
+
+mod curves;
+mod features;
+mod folds;
+mod importance;
+mod importance;
+mod objects;
+mod parquet_io;
+mod predictions;
+mod tensor;
+
+pub use curves::{Curves, LightCurve};
+pub use features::{FeatureTable, FeatureWriter};
+pub use folds::Folds;
+pub use importance::write_importance;
+pub use importance::write_importance;
+pub use objects::{Objects, Survey};
+pub(crate) use parquet_io::properties;
+pub use parquet_io::{Source, parse_list};
+pub use predictions::Predictions;
+pub use tensor::{TensorTable, TensorWriter};
+
+use flow_cache::{Digest, Value};
+use flow_engine::StageError;
+
+/// Code of the error for a table whose schema or content does not fit its port.
+pub const SCHEMA: &str = "flow::data::schema";
+
+/// The `ids` attribute of a row table: the digest of its object ids in row order, each preceded by
+/// its length in bytes (little-endian, 8 bytes), so that no two lists run together.
+pub fn ids_digest<I, S>(ids: I) -> Value
+where
+    I: IntoIterator<Item = S>,
+    S: AsRef<str>,
+{
+    let mut bytes = Vec::new();
+    for id in ids {
+        let id = id.as_ref().as_bytes();
+        bytes.extend_from_slice(&(id.len() as u64).to_le_bytes());
+        bytes.extend_from_slice(id);
+    }
+    Value::Str(Digest::of(&bytes).to_string())
+}
+
+/// The attributes that every row table's output carries: `rows` and `ids`.
+pub fn row_attrs<S: AsRef<str>>(ids: &[S]) -> Vec<(String, Value)> {
+    vec![
+        ("rows".into(), Value::Int(ids.len() as i64)),
+        ("ids".into(), ids_digest(ids)),
+    ]
+}
+
+/// An error about the schema or content of a table.
+pub(crate) fn schema_error(message: impl Into<String>) -> StageError {
+    StageError::data(SCHEMA, message)
+}
+
+/// `ids` must ascend by bytes without repeats.
+pub(crate) fn check_order(ids: &[String], what: &str) -> Result<(), StageError> {
+    match ids.windows(2).find(|pair| pair[0] >= pair[1]) {
+        None => Ok(()),
+        Some(pair) if pair[0] == pair[1] => Err(schema_error(format!(
+            "{what} holds object `{}` twice",
+            pair[0]
+        ))),
+        Some(pair) => Err(schema_error(format!(
+            "the rows of {what} are not in the order of object_id: `{}` comes before `{}`",
+            pair[0], pair[1]
+        ))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_digest_of_ids_keeps_their_bounds_and_order() {
+        assert_ne!(ids_digest(["ab", "c"]), ids_digest(["a", "bc"]));
+        assert_ne!(ids_digest(["a", "b"]), ids_digest(["b", "a"]));
+        assert_eq!(ids_digest(["a", "b"]), ids_digest([String::from("a"), "b".into()]));
+    }
+
+    #[test]
+    fn rows_out_of_order_are_named() {
+        let ids = |list: &[&str]| list.iter().map(|s| s.to_string()).collect::<Vec<_>>();
+        assert!(check_order(&ids(&["a", "b"]), "x").is_ok());
+        let twice = check_order(&ids(&["a", "a"]), "x").unwrap_err();
+        assert!(twice.message.contains("`a` twice"));
+        let order = check_order(&ids(&["b", "a"]), "x").unwrap_err();
+        assert!(order.message.contains("`b` comes before `a`"));
+    }
+}

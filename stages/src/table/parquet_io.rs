@@ -1,0 +1,246 @@
+//! Reading and writing Parquet the same way everywhere.
+
+use std::fs::File;
+use std::io::Write;
+use std::path::Path;
+use std::sync::Arc;
+
+use arrow::array::{Array, ArrayRef, AsArray, Float64Array, StringArray, StructArray};
+use arrow::compute::{CastOptions, cast_with_options};
+use arrow::datatypes::{DataType, Fields, Float64Type, Int64Type, SchemaRef};
+use arrow::record_batch::RecordBatch;
+use flow_engine::StageError;
+use parquet::arrow::ArrowWriter;
+use parquet::arrow::arrow_reader::{ArrowReaderOptions, ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder};
+use parquet::arrow::arrow_writer::ArrowWriterOptions;
+use parquet::basic::{Compression, ZstdLevel};
+use parquet::file::metadata::KeyValue;
+use parquet::file::properties::{WriterProperties, WriterPropertiesBuilder, WriterVersion};
+use parquet::schema::types::ColumnPath;
+
+use super::schema_error;
+
+/// Rows that a reader decodes at a time: bounds memory, not results.
+const BATCH: usize = 4096;
+
+/// The pinned properties of every Parquet file: nothing in it depends on a clock, a library
+/// version or the order of a map. `dictionary` names the columns (dotted paths) with few values.
+pub(crate) fn properties(metadata: &[(&str, String)], dictionary: &[&str]) -> WriterProperties {
+    let level = ZstdLevel::try_new(1).unwrap_or_default();
+    let mut builder: WriterPropertiesBuilder = WriterProperties::builder()
+        .set_created_by("flow".into())
+        .set_writer_version(WriterVersion::PARQUET_1_0)
+        .set_compression(Compression::ZSTD(level))
+        .set_dictionary_enabled(false)
+        .set_key_value_metadata(Some(
+            metadata
+                .iter()
+                .map(|(key, value)| KeyValue::new(key.to_string(), value.clone()))
+                .collect(),
+        ));
+    for column in dictionary {
+        let path = ColumnPath::new(column.split('.').map(String::from).collect());
+        builder = builder.set_column_dictionary_enabled(path, true);
+    }
+    builder.build()
+}
+
+/// Writes one table of columns.
+pub(super) fn write(
+    writer: impl Write + Send,
+    schema: SchemaRef,
+    columns: Vec<ArrayRef>,
+    properties: WriterProperties,
+) -> Result<(), StageError> {
+    // The types of our tables are Parquet's own: without Arrow's copy of the schema, files are
+    // smaller and any reader sees the same.
+    let options = ArrowWriterOptions::new()
+        .with_properties(properties)
+        .with_skip_arrow_metadata(true);
+    let batch = RecordBatch::try_new(schema.clone(), columns).map_err(internal)?;
+    let mut writer = ArrowWriter::try_new_with_options(writer, schema, options).map_err(internal)?;
+    writer.write(&batch).map_err(internal)?;
+    writer.close().map_err(internal)?;
+    Ok(())
+}
+
+/// Writing fails for want of space or by a bug of ours, never through the data.
+fn internal(error: impl std::fmt::Display) -> StageError {
+    StageError::environment(format!("cannot write a table: {error}"))
+}
+
+/// A JSON list of texts, as kept in file metadata.
+pub(super) fn json_list(items: &[String]) -> String {
+    serde_json::Value::from(items.to_vec()).to_string()
+}
+
+/// Reads a JSON list of texts.
+pub fn parse_list(text: &str) -> Option<Vec<String>> {
+    serde_json::from_str(text).ok()
+}
+
+/// A Parquet file being read, batch by batch, by column name.
+pub struct Source {
+    name: String,
+    schema: SchemaRef,
+    metadata: Vec<(String, String)>,
+    rows: u64,
+    reader: ParquetRecordBatchReader,
+}
+
+impl Source {
+    /// Opens `path`; `name` is what messages call it.
+    ///
+    /// # Errors
+    /// The file cannot be opened (environment) or is not Parquet (data).
+    pub fn open(path: &Path, name: &str) -> Result<Self, StageError> {
+        let file = File::open(path).map_err(|error| {
+            StageError::environment(format!("cannot open {}: {error}", path.display()))
+        })?;
+        // Arrow's copy of a schema may hold types that only its writer has; Parquet's own are enough.
+        let options = ArrowReaderOptions::new().with_skip_arrow_metadata(true);
+        let builder = ParquetRecordBatchReaderBuilder::try_new_with_options(file, options)
+            .map_err(|error| schema_error(format!("{name} is not a readable Parquet file: {error}")))?;
+        let metadata = builder
+            .metadata()
+            .file_metadata()
+            .key_value_metadata()
+            .into_iter()
+            .flatten()
+            .filter_map(|kv| Some((kv.key.clone(), kv.value.clone()?)))
+            .collect();
+        let rows = builder.metadata().file_metadata().num_rows().max(0) as u64;
+        let schema = builder.schema().clone();
+        let reader = builder
+            .with_batch_size(BATCH)
+            .build()
+            .map_err(|error| schema_error(format!("{name} is not a readable Parquet file: {error}")))?;
+        Ok(Self { name: name.into(), schema, metadata, rows, reader })
+    }
+
+    /// Number of rows in the file.
+    pub fn rows(&self) -> u64 {
+        self.rows
+    }
+
+    /// The file's columns.
+    pub fn fields(&self) -> &Fields {
+        self.schema.fields()
+    }
+
+    /// True if there is a column of that name.
+    pub fn has(&self, column: &str) -> bool {
+        self.schema.column_with_name(column).is_some()
+    }
+
+    /// A value of the file's metadata.
+    pub fn metadata(&self, key: &str) -> Option<&str> {
+        self.metadata.iter().find(|(k, _)| k == key).map(|(_, value)| value.as_str())
+    }
+
+    /// A JSON list in the file's metadata.
+    ///
+    /// # Errors
+    /// It is there and is no list of texts.
+    pub fn metadata_list(&self, key: &str) -> Result<Option<Vec<String>>, StageError> {
+        let Some(text) = self.metadata(key) else { return Ok(None) };
+        match parse_list(text) {
+            Some(list) => Ok(Some(list)),
+            None => Err(schema_error(format!(
+                "the metadata `{key}` of {} is not a JSON list of texts",
+                self.name
+            ))),
+        }
+    }
+
+    /// The next rows.
+    pub fn next_batch(&mut self) -> Result<Option<Batch>, StageError> {
+        let batch = self.reader.next().transpose().map_err(|error| {
+            schema_error(format!("{} cannot be decoded: {error}", self.name))
+        })?;
+        Ok(batch.map(|batch| Batch { name: self.name.clone(), columns: batch.into() }))
+    }
+}
+
+/// Some rows of a [`Source`], or the fields of a struct column.
+pub struct Batch {
+    name: String,
+    columns: StructArray,
+}
+
+impl Batch {
+    /// Number of rows.
+    pub fn len(&self) -> usize {
+        self.columns.len()
+    }
+
+    /// Columns by name, as they are in the file.
+    pub fn column(&self, name: &str) -> Option<&ArrayRef> {
+        self.columns.column_by_name(name)
+    }
+
+    fn want(&self, name: &str) -> Result<&ArrayRef, StageError> {
+        self.column(name).ok_or_else(|| {
+            schema_error(format!("{} has no column `{name}`", self.name))
+                .help(format!("its columns are: {}", self.columns.column_names().join(", ")))
+        })
+    }
+
+    fn cast(&self, name: &str, array: &ArrayRef, to: &DataType) -> Result<ArrayRef, StageError> {
+        // Not "safe": a text that is no number must not become a null.
+        let strict = CastOptions { safe: false, ..CastOptions::default() };
+        cast_with_options(array, to, &strict).map_err(|error| {
+            schema_error(format!(
+                "column `{name}` of {} is {}, where {to} is expected: {error}",
+                self.name,
+                array.data_type()
+            ))
+        })
+    }
+
+    /// A column of texts; numbers and dictionaries are converted.
+    pub fn texts(&self, name: &str) -> Result<StringArray, StageError> {
+        let array = self.cast(name, self.want(name)?, &DataType::Utf8)?;
+        Ok(array.as_string::<i32>().clone())
+    }
+
+    /// A column of numbers, as 64-bit floats.
+    pub fn floats(&self, name: &str) -> Result<Float64Array, StageError> {
+        let array = self.cast(name, self.want(name)?, &DataType::Float64)?;
+        Ok(array.as_primitive::<Float64Type>().clone())
+    }
+
+    /// A column of whole numbers.
+    pub fn ints(&self, name: &str) -> Result<arrow::array::Int64Array, StageError> {
+        let array = self.cast(name, self.want(name)?, &DataType::Int64)?;
+        Ok(array.as_primitive::<Int64Type>().clone())
+    }
+
+    /// The fields of a struct column.
+    pub fn fields(&self, name: &str) -> Result<Batch, StageError> {
+        let array = self.want(name)?;
+        let columns = array.as_struct_opt().cloned().ok_or_else(|| {
+            schema_error(format!(
+                "column `{name}` of {} is {}, where a struct of lists is expected",
+                self.name,
+                array.data_type()
+            ))
+        })?;
+        Ok(Batch { name: format!("`{name}` of {}", self.name), columns })
+    }
+
+    /// A column of lists: the row bounds (one more than rows) and the values, cast to `item`.
+    pub fn lists(&self, name: &str, item: &DataType) -> Result<(Vec<usize>, ArrayRef), StageError> {
+        let array = self.want(name)?;
+        let field = Arc::new(arrow::datatypes::Field::new("element", item.clone(), true));
+        let array = self.cast(name, array, &DataType::List(field))?;
+        let list = array.as_list::<i32>();
+        let bounds = list.offsets().iter().map(|&o| o as usize).collect();
+        Ok((bounds, list.values().clone()))
+    }
+}
+
+/// The columns of a nullable text as options.
+pub(super) fn options(array: &StringArray) -> impl Iterator<Item = Option<String>> {
+    array.iter().map(|v| v.map(String::from))
+}

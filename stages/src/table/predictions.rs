@@ -1,0 +1,223 @@
+//! What models say of objects.
+
+use std::io::Write;
+use std::path::Path;
+use std::sync::Arc;
+
+use arrow::array::{ArrayRef, Float64Array, Int32Array, StringArray};
+use arrow::datatypes::{DataType, Field, Schema};
+use flow_engine::StageError;
+
+use super::folds::to_i32;
+use super::parquet_io::{self, Source, json_list, properties};
+use super::schema_error;
+
+/// One row a prediction, in the order of (repeat, `object_id`); all columns have the same length.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Predictions {
+    /// The classes that have a column of probabilities, in its order. Metadata `flow.classes`.
+    pub classes: Vec<String>,
+    /// The class that binary metrics score. Metadata `flow.positive`.
+    pub positive: Option<String>,
+    /// The object.
+    pub object_id: Vec<String>,
+    /// The repeat of the cross-validation; 0 for the final fit.
+    pub repeat: Vec<i32>,
+    /// The fold that held the object out; none for the final fit.
+    pub fold: Vec<Option<i32>>,
+    /// The true class, where it is known.
+    pub label: Vec<Option<String>>,
+    /// By class and row: its probability. Columns `p_<class>`.
+    pub probability: Vec<Vec<f64>>,
+}
+
+impl Predictions {
+    /// Number of rows.
+    pub fn len(&self) -> usize {
+        self.object_id.len()
+    }
+
+    /// True without any row.
+    pub fn is_empty(&self) -> bool {
+        self.object_id.is_empty()
+    }
+
+    /// Puts the rows in the order of (repeat, `object_id`, fold).
+    pub fn sort(&mut self) {
+        let mut order: Vec<usize> = (0..self.len()).collect();
+        order.sort_by(|&a, &b| {
+            (self.repeat[a], &self.object_id[a], self.fold[a])
+                .cmp(&(self.repeat[b], &self.object_id[b], self.fold[b]))
+        });
+        fn pick<T: Clone>(order: &[usize], values: &[T]) -> Vec<T> {
+            order.iter().map(|&i| values[i].clone()).collect()
+        }
+        self.object_id = pick(&order, &self.object_id);
+        self.repeat = pick(&order, &self.repeat);
+        self.fold = pick(&order, &self.fold);
+        self.label = pick(&order, &self.label);
+        for column in &mut self.probability {
+            *column = pick(&order, column);
+        }
+    }
+
+    /// Appends the rows of `other`.
+    ///
+    /// # Errors
+    /// Its classes differ.
+    pub fn append(&mut self, other: &Predictions) -> Result<(), StageError> {
+        if self.classes != other.classes || self.positive != other.positive {
+            return Err(schema_error(format!(
+                "predictions of the classes {:?} and {:?} meet in one table",
+                self.classes, other.classes
+            )));
+        }
+        self.object_id.extend_from_slice(&other.object_id);
+        self.repeat.extend_from_slice(&other.repeat);
+        self.fold.extend_from_slice(&other.fold);
+        self.label.extend_from_slice(&other.label);
+        for (column, more) in self.probability.iter_mut().zip(&other.probability) {
+            column.extend_from_slice(more);
+        }
+        Ok(())
+    }
+
+    /// Writes Parquet: `object_id, repeat, fold, label, p_<class>...`.
+    ///
+    /// # Errors
+    /// The writer fails.
+    pub fn write(&self, writer: impl Write + Send) -> Result<(), StageError> {
+        let mut fields = vec![
+            Field::new("object_id", DataType::Utf8, false),
+            Field::new("repeat", DataType::Int32, false),
+            Field::new("fold", DataType::Int32, true),
+            Field::new("label", DataType::Utf8, true),
+        ];
+        let mut columns: Vec<ArrayRef> = vec![
+            Arc::new(StringArray::from_iter_values(&self.object_id)),
+            Arc::new(Int32Array::from(self.repeat.clone())),
+            Arc::new(Int32Array::from(self.fold.clone())),
+            Arc::new(StringArray::from_iter(self.label.iter().map(Option::as_deref))),
+        ];
+        for (class, values) in self.classes.iter().zip(&self.probability) {
+            fields.push(Field::new(format!("p_{class}"), DataType::Float64, false));
+            columns.push(Arc::new(Float64Array::from(values.clone())));
+        }
+        let positive: Vec<String> = self.positive.iter().cloned().collect();
+        let metadata = [
+            ("flow.classes", json_list(&self.classes)),
+            ("flow.positive", json_list(&positive)),
+        ];
+        let schema = Arc::new(Schema::new(fields));
+        parquet_io::write(writer, schema, columns, properties(&metadata, &["repeat", "fold", "label"]))
+    }
+
+    /// Reads them. A table of a user's command may lack the metadata (the classes are then those of
+    /// the `p_` columns), `repeat` (then 0), `fold` and `label` (then none).
+    ///
+    /// # Errors
+    /// The file is unreadable or does not fit: no `object_id`, no `p_<class>`, a probability that is
+    /// missing or not within 0 and 1.
+    pub fn read(path: &Path) -> Result<Self, StageError> {
+        let name = "the predictions table";
+        let mut source = Source::open(path, name)?;
+        let columns = source.fields().iter().filter_map(|f| f.name().strip_prefix("p_"));
+        let classes = match source.metadata_list("flow.classes")? {
+            Some(classes) => classes,
+            None => columns.map(String::from).collect(),
+        };
+        if classes.is_empty() {
+            let names: Vec<_> = source.fields().iter().map(|f| f.name().as_str()).collect();
+            return Err(schema_error(format!("{name} has no column `p_<class>`"))
+                .help(format!("its columns are: {}", names.join(", "))));
+        }
+        let mut all = Predictions {
+            positive: source.metadata_list("flow.positive")?.unwrap_or_default().pop(),
+            probability: vec![Vec::new(); classes.len()],
+            classes,
+            ..Predictions::default()
+        };
+        while let Some(batch) = source.next_batch()? {
+            for id in &batch.texts("object_id")? {
+                let id = id.ok_or_else(|| schema_error(format!("column `object_id` of {name} holds a null")))?;
+                all.object_id.push(id.into());
+            }
+            let rows = all.object_id.len();
+            match batch.column("repeat") {
+                Some(_) => {
+                    for repeat in &batch.ints("repeat")? {
+                        all.repeat.push(to_i32(repeat.unwrap_or(0))?);
+                    }
+                }
+                None => all.repeat.resize(rows, 0),
+            }
+            match batch.column("fold") {
+                Some(_) => {
+                    for fold in &batch.ints("fold")? {
+                        all.fold.push(fold.map(to_i32).transpose()?);
+                    }
+                }
+                None => all.fold.resize(rows, None),
+            }
+            match batch.column("label") {
+                Some(_) => all.label.extend(parquet_io::options(&batch.texts("label")?)),
+                None => all.label.resize(rows, None),
+            }
+            for (class, column) in all.classes.iter().zip(&mut all.probability) {
+                for value in &batch.floats(&format!("p_{class}"))? {
+                    match value {
+                        Some(p) if (0.0..=1.0).contains(&p) => column.push(p),
+                        other => {
+                            return Err(schema_error(format!(
+                                "column `p_{class}` of {name} holds {}, which is no probability",
+                                other.map_or("a null".into(), |p| p.to_string())
+                            )));
+                        }
+                    }
+                }
+            }
+        }
+        Ok(all)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sample() -> Predictions {
+        Predictions {
+            classes: vec!["AGN".into(), "TDE".into()],
+            positive: Some("TDE".into()),
+            object_id: vec!["b".into(), "a".into()],
+            repeat: vec![0, 0],
+            fold: vec![Some(3), None],
+            label: vec![Some("TDE".into()), None],
+            probability: vec![vec![0.25, 0.5], vec![0.75, 0.5]],
+        }
+    }
+
+    fn file(predictions: &Predictions) -> tempfile::NamedTempFile {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        predictions.write(file.as_file()).unwrap();
+        file
+    }
+
+    #[test]
+    fn predictions_come_back_and_sort() {
+        let mut all = sample();
+        assert_eq!(Predictions::read(file(&all).path()).unwrap(), all);
+        all.sort();
+        assert_eq!(all.object_id, ["a", "b"]);
+        assert_eq!(all.probability[1], [0.5, 0.75]);
+        assert_eq!(all.fold, [None, Some(3)]);
+    }
+
+    #[test]
+    fn what_is_no_probability_is_named() {
+        let mut all = sample();
+        all.probability[1][0] = f64::NAN;
+        let error = Predictions::read(file(&all).path()).unwrap_err();
+        assert!(error.message.contains("`p_TDE`"), "{error}");
+    }
+}
