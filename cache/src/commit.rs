@@ -120,24 +120,16 @@ impl Store {
 
     /// Makes the bytes of all artifacts durable under their names.
     fn publish(&self, staged: &[Staged]) -> Result<(), StoreError> {
-        if staged.len() > 1 {
-            staged
-                .iter()
-                .for_each(|file| disk::start_writeback(file.path()));
-        }
-        for file in staged {
-            disk::sync_file("commit.sync-output", file.path())?;
-        }
-        let mut dirs = BTreeSet::new();
+        let files: Vec<&Path> = staged.iter().map(Staged::path).collect();
+        disk::sync_files("commit.sync-output", &files)?;
+        let mut names = Vec::new();
         for file in staged {
             self.link(file)?;
-            // Also where the name was there: who linked it may not have synced the directory yet.
-            dirs.extend(self.path(&file.digest).parent().map(Path::to_path_buf));
+            names.push(self.path(&file.digest));
         }
-        for dir in &dirs {
-            disk::sync_dir("commit.sync-dir", dir)?;
-        }
-        Ok(())
+        // Also where the name was there: who linked it may not have synced the directory yet.
+        let dirs: BTreeSet<&Path> = names.iter().filter_map(|name| name.parent()).collect();
+        disk::sync_dirs("commit.sync-dir", &Vec::from_iter(dirs))
     }
 
     fn link(&self, staged: &Staged) -> Result<(), StoreError> {

@@ -111,24 +111,55 @@ pub(crate) fn seal(name: &'static str, path: &Path, file: &File) -> Result<()> {
     })
 }
 
-/// Asks the kernel to start writing a file out, without waiting: the syncs that follow then share
-/// journal commits. Only a hint, so its failure is no error.
-pub(crate) fn start_writeback(path: &Path) {
-    #[cfg(target_os = "linux")]
-    if let Ok(file) = File::open(path) {
-        use std::os::fd::AsRawFd;
-        // SAFETY: the descriptor is open for the call, which has no memory effects.
-        unsafe { libc::sync_file_range(file.as_raw_fd(), 0, 0, libc::SYNC_FILE_RANGE_WRITE) };
-    }
-    #[cfg(not(target_os = "linux"))]
-    let _ = path;
+/// From this many files or directories on, one sync of the file system is cheaper than one each.
+const SYNC_ALL_FROM: usize = 4;
+
+/// Waits until the contents of files are durable.
+pub(crate) fn sync_files(name: &'static str, paths: &[&Path]) -> Result<()> {
+    sync_each(name, paths)?;
+    paths
+        .iter()
+        .for_each(|p| note(p, || Op::Sync(p.to_path_buf())));
+    Ok(())
 }
 
-/// Waits until a file's contents are durable.
-pub(crate) fn sync_file(name: &'static str, path: &Path) -> Result<()> {
-    step(name, path, || File::open(path)?.sync_all())?;
-    note(path, || Op::Sync(path.to_path_buf()));
+/// Waits until the names in directories are durable.
+pub(crate) fn sync_dirs(name: &'static str, dirs: &[&Path]) -> Result<()> {
+    sync_each(name, dirs)?;
+    dirs.iter()
+        .for_each(|d| note(d, || Op::SyncDir(d.to_path_buf())));
     Ok(())
+}
+
+/// Syncs files or directories that lie on one file system.
+fn sync_each(name: &'static str, paths: &[&Path]) -> Result<()> {
+    if paths.len() >= SYNC_ALL_FROM && step(name, paths[0], || sync_file_system(paths[0]))? {
+        return Ok(());
+    }
+    for path in paths {
+        step(name, path, || File::open(path)?.sync_all())?;
+    }
+    Ok(())
+}
+
+/// Waits until all that was written to the file system of `path` is durable. `false` if this
+/// platform has no such call. (Linux reports write errors here since 5.8.)
+fn sync_file_system(path: &Path) -> io::Result<bool> {
+    #[cfg(target_os = "linux")]
+    {
+        use std::os::fd::AsRawFd;
+        let file = File::open(path)?;
+        // SAFETY: the descriptor is open for the call, which has no memory effects.
+        match unsafe { libc::syncfs(file.as_raw_fd()) } {
+            0 => Ok(true),
+            _ => Err(io::Error::last_os_error()),
+        }
+    }
+    #[cfg(not(target_os = "linux"))]
+    {
+        let _ = path;
+        Ok(false)
+    }
 }
 
 /// Waits until an open file's contents are durable.
@@ -140,9 +171,7 @@ pub(crate) fn sync_open(name: &'static str, path: &Path, file: &File) -> Result<
 
 /// Waits until the names in a directory are durable.
 pub(crate) fn sync_dir(name: &'static str, path: &Path) -> Result<()> {
-    step(name, path, || File::open(path)?.sync_all())?;
-    note(path, || Op::SyncDir(path.to_path_buf()));
-    Ok(())
+    sync_dirs(name, &[path])
 }
 
 /// Gives a file a second name unless that name is taken. Returns whether it was free.

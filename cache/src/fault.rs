@@ -31,7 +31,7 @@ pub struct Fault {
     pub action: Action,
 }
 
-/// Every fault point, in the order in which a first commit and then a gc pass them.
+/// Every fault point of the store, in the order in which a first commit and then a gc pass them.
 pub const POINTS: &[&str] = &[
     "open.layout",
     "open.sync-layout",
@@ -52,7 +52,6 @@ pub const POINTS: &[&str] = &[
     "commit.unstage",
     "store.quarantine",
     "gc.write-segment",
-    "gc.sync-segment",
     "gc.publish-segment",
     "gc.sync-records-dir",
     "gc.remove-segment",

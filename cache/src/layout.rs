@@ -24,6 +24,9 @@ pub(crate) struct Layout {
     pub(crate) quarantine: PathBuf,
 }
 
+/// Artifacts with their sizes in order of digest, and files that are none.
+type Listing = (Vec<(Digest, u64)>, Vec<PathBuf>);
+
 impl Layout {
     pub(crate) fn new(root: &Path) -> Self {
         Self {
@@ -120,7 +123,7 @@ impl Layout {
     }
 
     /// Every artifact with its size in order of digest, and every file that is none.
-    pub(crate) fn list_artifacts(&self) -> Result<(Vec<(Digest, u64)>, Vec<PathBuf>), StoreError> {
+    pub(crate) fn list_artifacts(&self) -> Result<Listing, StoreError> {
         let (mut artifacts, mut strays) = (Vec::new(), Vec::new());
         for shard in list_dir(&self.artifacts)? {
             if !shard.is_dir() {

@@ -5,7 +5,7 @@ mod common;
 use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
 
-use common::{action, assert_success, child_args, commit, contents, key, spawn};
+use common::{action, assert_success, child_args, commit, contents, key, spawn, tempdir};
 use flow_cache::fault::{self, Action, Fault, POINTS};
 use flow_cache::{Committed, Digest, GcPolicy, Health, Store, StoreError};
 
@@ -101,7 +101,7 @@ const PASSES: u32 = 4;
 fn kill_at_every_point() {
     for point in POINTS {
         for skip in 0..PASSES {
-            let dir = tempfile::tempdir().unwrap();
+            let dir = tempdir();
             let root = dir.path().join("store");
             let status = spawn(&root, &format!("scenario {point} {skip}"))
                 .output()
@@ -124,7 +124,7 @@ fn kill_at_every_point() {
 fn disk_full_at_every_point() {
     for point in POINTS {
         for skip in 0..PASSES {
-            let dir = tempfile::tempdir().unwrap();
+            let dir = tempdir();
             let root = dir.path().join("store");
             fault::arm(Fault {
                 point: (*point).to_owned(),
@@ -147,7 +147,7 @@ fn disk_full_at_every_point() {
 #[test]
 fn a_commit_that_failed_can_be_repeated_by_the_same_store() {
     for point in ["commit.append", "commit.append-half", "commit.sync-records"] {
-        let dir = tempfile::tempdir().unwrap();
+        let dir = tempdir();
         let store = Store::open(dir.path()).unwrap();
         commit(&store, &[1]).unwrap();
         fault::arm(Fault {
@@ -197,7 +197,7 @@ fn race(root: &Path, seed: u32) {
 
 #[test]
 fn concurrent_processes_run_each_action_once() {
-    let dir = tempfile::tempdir().unwrap();
+    let dir = tempdir();
     let root = dir.path().join("store");
     let children: Vec<_> = (0..4)
         .map(|seed| {
@@ -224,7 +224,7 @@ fn concurrent_processes_run_each_action_once() {
 
 #[test]
 fn without_locks_the_first_record_wins_for_everyone() {
-    let dir = tempfile::tempdir().unwrap();
+    let dir = tempdir();
     let store = Store::open(dir.path()).unwrap();
     let stores: Vec<Store> = (0..4).map(|_| Store::open(dir.path()).unwrap()).collect();
     let new = std::thread::scope(|scope| {
@@ -251,7 +251,7 @@ fn without_locks_the_first_record_wins_for_everyone() {
 
 #[test]
 fn a_lock_ends_with_its_holder() {
-    let dir = tempfile::tempdir().unwrap();
+    let dir = tempdir();
     let store = Store::open(dir.path()).unwrap();
     let mut holder = spawn(dir.path(), "hold")
         .stdout(std::process::Stdio::null())

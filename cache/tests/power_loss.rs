@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use common::{action, commit, contents, key};
+use common::{action, commit, contents, key, tempdir};
 use flow_cache::disk::{self, Op};
 use flow_cache::{Digest, GcPolicy, Health, Store};
 
@@ -157,16 +157,16 @@ fn record(root: &Path) -> (Vec<Op>, Vec<(usize, u32)>) {
 
 #[test]
 fn every_prefix_and_random_losses_leave_a_consistent_store() {
-    let dir = tempfile::tempdir().unwrap();
+    let dir = tempdir();
     let root = dir.path().join("store");
     let (ops, durable) = record(&root);
     let prefixes = 0..=ops.len();
-    let random_cuts = (0..300).map(|seed| Random(seed).below(ops.len() + 1));
+    let random_cuts = (0..1_000).map(|seed| Random(seed).below(ops.len() + 1));
     for (seed, cut) in prefixes.chain(random_cuts).enumerate() {
         let mut random = Random(1_000 + seed as u64);
         let mut disk = Disk::default();
         ops[..cut].iter().for_each(|op| disk.apply(op));
-        let survivor = tempfile::tempdir().unwrap();
+        let survivor = tempdir();
         for part in ["artifacts", "records", "tmp", "locks", "quarantine"] {
             fs::create_dir(survivor.path().join(part)).unwrap();
         }

@@ -6,11 +6,11 @@ use std::collections::HashSet;
 use std::fs;
 use std::path::PathBuf;
 
-use common::{action, commit, contents, key, recipe};
+use common::{action, commit, contents, key, recipe, tempdir};
 use flow_cache::{Committed, Digest, GcPolicy, Health, Store, StoreError};
 
 fn open() -> (tempfile::TempDir, Store) {
-    let dir = tempfile::tempdir().unwrap();
+    let dir = tempdir();
     let store = Store::open(&dir.path().join("store")).unwrap();
     (dir, store)
 }
@@ -151,7 +151,7 @@ fn damaged_records_cost_one_recompute_and_are_reported() {
     let good = fs::read(&path).unwrap();
     drop(store);
     for at in (8..good.len()).step_by(7) {
-        let dir = tempfile::tempdir().unwrap();
+        let dir = tempdir();
         let root = dir.path().join("store");
         drop(Store::open(&root).unwrap());
         let mut bad = good.clone();

@@ -18,6 +18,8 @@ pub struct Context<'a> {
     pub cwd: &'a Path,
     /// True for the place of a `--set`.
     pub is_set: &'a dyn Fn(Span) -> bool,
+    /// Keys that every stage of the kind has besides its parameters, for hints.
+    pub keys: &'a [&'a str],
     /// Environment variables.
     pub env: &'a dyn Fn(&str) -> Option<String>,
 }
@@ -72,6 +74,15 @@ enum Slot {
     Misspelt,
 }
 
+/// Whether the condition of a parameter holds.
+#[derive(Clone, Copy, PartialEq)]
+enum Applies {
+    Yes,
+    No,
+    /// The parameter that it hangs on is wrong.
+    Unknown,
+}
+
 struct Checker<'a, 'd> {
     kind: &'a str,
     specs: &'a [ParamSpec],
@@ -106,7 +117,10 @@ impl Checker<'_, '_> {
         {
             self.values[i] = Slot::Misspelt;
         }
-        let known = names.iter().copied().chain(["inputs", "seed"]);
+        let known = names
+            .iter()
+            .copied()
+            .chain(self.context.keys.iter().copied());
         let diag = did_you_mean(diag, &entry.key, known, "parameters");
         self.diags
             .push(diag.help(format!("`flow stages {}` lists the parameters", self.kind)));
@@ -118,60 +132,59 @@ impl Checker<'_, '_> {
         let mut usable = true;
         for (i, spec) in self.specs.iter().enumerate() {
             let applies = self.applies(spec);
-            let slot = std::mem::replace(&mut self.values[i], Slot::Left);
-            self.values[i] = slot.clone();
-            match slot {
-                Slot::Given(_, span) if !applies => self.not_applicable(spec, span),
-                _ if !applies => {}
-                Slot::Given(Some(value), span) => params.insert(spec, value, Some(span)),
-                slot => match &spec.default {
-                    Default::Is(value) => params.insert(spec, self.default_of(spec, value), None),
-                    Default::Absent => usable &= matches!(slot, Slot::Left),
-                    Default::Required => {
-                        usable = false;
-                        if matches!(slot, Slot::Left) {
-                            self.missing(spec, at);
-                        }
+            match (self.values[i].clone(), &spec.default) {
+                (Slot::Given(_, span), _) if applies == Applies::No => {
+                    self.not_applicable(spec, span)
+                }
+                _ if applies == Applies::No => {}
+                (Slot::Given(Some(value), span), _) => params.insert(spec, value, Some(span)),
+                (_, Default::Is(value)) => params.insert(spec, self.default_of(spec, value), None),
+                (Slot::Left, Default::Absent) => {}
+                (slot, _) => {
+                    usable = false;
+                    if matches!(slot, Slot::Left) && applies == Applies::Yes {
+                        self.missing(spec, at);
                     }
-                },
+                }
             }
         }
         (params, usable)
     }
 
-    /// True where the condition of `spec` holds, or cannot be judged since what it hangs on is wrong.
-    fn applies(&self, spec: &ParamSpec) -> bool {
+    fn applies(&self, spec: &ParamSpec) -> Applies {
         let mut spec = spec;
         // Conditions may hang on conditional parameters; a chain is no longer than the list.
         for _ in 0..=self.specs.len() {
             let Some((on, words)) = spec.only else {
-                return true;
+                return Applies::Yes;
             };
             let Some(i) = self.specs.iter().position(|s| s.name == on) else {
-                return true;
+                return Applies::Yes;
             };
             let value = match (&self.values[i], &self.specs[i].default) {
-                (Slot::Given(None, _) | Slot::Misspelt, _) => return true,
+                (Slot::Given(None, _) | Slot::Misspelt, _) => return Applies::Unknown,
                 (Slot::Given(Some(value), _), _) | (Slot::Left, Default::Is(value)) => value,
-                (Slot::Left, _) => return false,
+                (Slot::Left, _) => return Applies::No,
             };
             if !words.contains(&word_of(value).as_str()) {
-                return false;
+                return Applies::No;
             }
             spec = &self.specs[i];
         }
-        true
+        Applies::Yes
     }
 
     fn not_applicable(&mut self, spec: &ParamSpec, span: Span) {
-        let Some((on, words)) = spec.only else { return };
-        let words: Vec<String> = words
-            .iter()
-            .map(|w| format!("{on} = {}", toml_word(w)))
-            .collect();
+        let Some((on, words)) = spec.only else {
+            return;
+        };
         let mut diag = Diag::new(
             "flow::params::not_applicable",
-            format!("`{}` applies only with {}", spec.name, words.join(" or ")),
+            format!(
+                "`{}` applies only with {}",
+                spec.name,
+                condition((on, words))
+            ),
         )
         .label(span, "has no effect here");
         let other = self
@@ -190,10 +203,16 @@ impl Checker<'_, '_> {
     }
 
     fn missing(&mut self, spec: &ParamSpec, at: Span) {
+        let condition = spec
+            .only
+            .map_or(String::new(), |only| format!(" with {}", condition(only)));
         self.diags.push(
             Diag::new(
                 "flow::params::missing",
-                format!("`{}` needs the parameter `{}`", self.kind, spec.name),
+                format!(
+                    "`{}` needs the parameter `{}`{condition}",
+                    self.kind, spec.name
+                ),
             )
             .label(at, "missing here")
             .help(format!(
@@ -434,6 +453,15 @@ fn toml_word(word: &str) -> String {
     } else {
         format!("{word:?}")
     }
+}
+
+/// `format = "csv" or format = "parquet"`
+fn condition((on, words): (&str, &[&str])) -> String {
+    let words: Vec<String> = words
+        .iter()
+        .map(|w| format!("{on} = {}", toml_word(w)))
+        .collect();
+    words.join(" or ")
 }
 
 /// What a type accepts, for messages and the reference: `a whole number from 1 to 100`.

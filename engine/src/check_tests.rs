@@ -46,6 +46,7 @@ fn run(text: &str, specs: &[ParamSpec]) -> (Checked, Diags) {
         root: Path::new("/project"),
         cwd: Path::new("/elsewhere"),
         is_set: &is_set,
+        keys: &["inputs"],
         env: &env,
     };
     let checked = check("kind", specs, &given, Span::default(), context, &mut diags);

@@ -273,7 +273,9 @@ fn split_keys(table: Table, diags: &mut Diags) -> Table {
 
 /// Adds an entry of the same text: tables unite, anything else given twice is an error.
 fn unite(table: &mut Table, entry: Entry, diags: &mut Diags) {
-    let Err(entry) = table.add(entry) else { return };
+    let Some(entry) = table.add(entry) else {
+        return;
+    };
     let Some(old) = table.get_mut(&entry.key) else {
         return;
     };

@@ -79,9 +79,18 @@ pub fn project_root(file: &Path) -> PathBuf {
 struct Draft {
     name: String,
     span: Span,
-    wanted: Vec<Wanted>,
+    /// None where `inputs` is not a table.
+    wanted: Option<Vec<Wanted>>,
     /// None where the kind is not known.
     body: Option<Body>,
+}
+
+impl Draft {
+    /// The names of the input ports that the pipeline gives.
+    fn ports(&self) -> Vec<String> {
+        let wanted = self.wanted.iter().flatten();
+        wanted.map(|want| want.port.clone()).collect()
+    }
 }
 
 struct Body {
@@ -119,6 +128,7 @@ fn build(
         root: &root,
         cwd: &options.cwd,
         is_set: &is_set,
+        keys: &STAGE_KEYS,
         env: &env,
     };
     let drafts = drafts(document, registry, context, diags);
@@ -242,7 +252,7 @@ fn draft(entry: &Entry, registry: &Registry, context: Context<'_>, diags: &mut D
     let mut draft = Draft {
         name: entry.key.clone(),
         span: entry.key_span,
-        wanted: Vec::new(),
+        wanted: Some(Vec::new()),
         body: None,
     };
     check_name(entry, diags);
@@ -255,11 +265,12 @@ fn draft(entry: &Entry, registry: &Registry, context: Context<'_>, diags: &mut D
     };
     if let Some(inputs) = table.get("inputs") {
         match &inputs.node.item {
-            Item::Table(inputs) => draft.wanted = resolve::read_inputs(inputs, diags),
-            _ => diags.push(
-                sections::wrong(inputs, "a table from ports to stages")
-                    .help("inputs = { PORT = \"STAGE\" }"),
-            ),
+            Item::Table(inputs) => draft.wanted = Some(resolve::read_inputs(inputs, diags)),
+            _ => {
+                draft.wanted = None;
+                let wrong = sections::wrong(inputs, "a table from ports to stages");
+                diags.push(wrong.help("inputs = { PORT = \"STAGE\" }"));
+            }
         }
     }
     let Some(kind) = kind(entry, table, registry, diags) else {
@@ -274,10 +285,18 @@ fn draft(entry: &Entry, registry: &Registry, context: Context<'_>, diags: &mut D
         .iter()
         .filter(|e| !STAGE_KEYS.contains(&e.key.as_str()) || (own_seed && e.key == "seed"))
         .collect();
+    let context = Context {
+        keys: if spec.steps.iter().any(|step| step.seeded) {
+            &STAGE_KEYS
+        } else {
+            &STAGE_KEYS[..2]
+        },
+        ..context
+    };
     let checked = check::check(spec.name, &spec.params, &given, draft.span, context, diags);
     let shape = checked
         .usable
-        .then(|| kind.shape(&checked.params, &ports(&draft.wanted)));
+        .then(|| kind.shape(&checked.params, &draft.ports()));
     // Whether a stage draws random numbers can depend on its parameters, hence on its shape.
     let seeded = shape
         .as_ref()
@@ -297,7 +316,7 @@ fn draft(entry: &Entry, registry: &Registry, context: Context<'_>, diags: &mut D
         spec,
         params: checked.params,
         seed,
-        clean: checked.clean,
+        clean: checked.clean && draft.wanted.is_some(),
         shape,
     });
     draft
@@ -363,26 +382,21 @@ fn bind(
     reads: &mut Vec<(usize, Span)>,
     diags: &mut Diags,
 ) -> Vec<Binding> {
+    let Some(wanted) = &draft.wanted else {
+        return Vec::new();
+    };
     let body = draft.body.as_ref();
     let ports = body
         .and_then(|body| body.shape.as_ref())
         .map(|(ports, _)| ports.inputs.as_slice());
     let kind = body.map_or("", |body| body.spec.name);
-    resolve::bind(
-        kind,
-        draft.span,
-        &draft.wanted,
-        ports,
-        targets,
-        reads,
-        diags,
-    )
+    resolve::bind(kind, draft.span, wanted, ports, targets, reads, diags)
 }
 
 /// Asks the kind of a stage without mistakes for its own checks, then for its files.
 fn layout(draft: &Draft, root: &Path, diags: &mut Diags) -> Option<Layout> {
     let body = draft.body.as_ref().filter(|body| body.clean)?;
-    let mut found = body.kind.check(&body.params, &ports(&draft.wanted));
+    let mut found = body.kind.check(&body.params, &draft.ports());
     let layout = if found.is_empty() {
         body.kind
             .layout(&body.params, root)
@@ -399,11 +413,6 @@ fn layout(draft: &Draft, root: &Path, diags: &mut Diags) -> Option<Layout> {
         }
     }));
     layout
-}
-
-/// The names of the input ports that a stage gives.
-fn ports(wanted: &[Wanted]) -> Vec<String> {
-    wanted.iter().map(|want| want.port.clone()).collect()
 }
 
 fn declare(draft: Draft, inputs: Vec<Binding>, layout: Option<Layout>) -> Option<StageDecl> {

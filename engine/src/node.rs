@@ -112,13 +112,13 @@ impl Table {
     }
 
     /// Adds an entry; gives it back where the key is taken.
-    pub fn add(&mut self, entry: Entry) -> Result<(), Entry> {
+    pub fn add(&mut self, entry: Entry) -> Option<Entry> {
         if self.index.contains_key(&entry.key) {
-            return Err(entry);
+            return Some(entry);
         }
         self.index.insert(entry.key.clone(), self.entries.len());
         self.entries.push(entry);
-        Ok(())
+        None
     }
 
     /// Takes out the entry of `key`.
@@ -132,29 +132,31 @@ impl Table {
     }
 }
 
-/// Parses one text; every syntax error becomes a diagnostic.
+/// Parses one text; its syntax errors become diagnostics.
+///
+/// Of the errors of one line only the first is kept: the parser recovers within the line, and what
+/// it then trips over is the same mistake again.
 pub fn parse(source: SourceId, text: &str, diags: &mut Diags) -> Table {
-    let (root, errors) = DeTable::parse_recoverable(text);
+    let (root, mut errors) = DeTable::parse_recoverable(text);
+    errors.sort_by_key(|error| error.span().map_or(0, |span| span.start));
+    let mut last_line = None;
     for error in errors {
         let span = error.span().unwrap_or(0..0);
-        let mut message = error.message().trim().to_owned();
-        if message.is_empty() {
-            message = "this is not TOML".into();
+        let start = span.start.min(text.len());
+        let line = text.as_bytes()[..start]
+            .iter()
+            .filter(|b| **b == b'\n')
+            .count();
+        if last_line.replace(line) == Some(line) {
+            continue;
         }
+        let message: Vec<&str> = error.message().lines().map(str::trim).collect();
         diags.push(
-            Diag::new("flow::toml::syntax", first_line(&message))
+            Diag::new("flow::toml::syntax", message.join(", "))
                 .label(Span::new(source, span), "here"),
         );
     }
     Converter { source, diags }.table(root.into_inner())
-}
-
-fn first_line(text: &str) -> String {
-    text.lines()
-        .map(str::trim)
-        .filter(|l| !l.is_empty())
-        .collect::<Vec<_>>()
-        .join(", ")
 }
 
 /// Turns the parser's borrowed tree into ours. Its depth is bounded by the parser.

@@ -57,11 +57,12 @@ pub fn outputs(
         .flat_map(Table::iter)
     {
         let path = normal(&project.join(&entry.key));
+        let shown = path.strip_prefix(normal(project)).unwrap_or(&path);
         if let Some(first) = taken.insert(path.clone(), entry.key_span) {
             diags.push(
                 Diag::new(
                     "flow::pipeline::duplicate_output",
-                    format!("two outputs go to `{}`", path.display()),
+                    format!("two outputs go to `{}`", shown.display()),
                 )
                 .label(entry.key_span, "again here")
                 .label(first, "first here")

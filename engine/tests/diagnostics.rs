@@ -242,9 +242,9 @@ use = "source"
 [variants.a]
 "raed.size" = 3
 "read.sise" = 3
-read = 3
 [variants]
 b = 3
+c.read = 3
 [tune]
 trials = 0
 spaces = 1

@@ -7,6 +7,12 @@ use std::process::{Command, Output};
 
 use flow_cache::{ActionKey, Committed, Recipe, Record, Staged, Store, StoreError, Value};
 
+/// A directory for a test; in memory where that is possible, since what these tests show does not
+/// depend on a disk and they sync thousands of times.
+pub fn tempdir() -> tempfile::TempDir {
+    tempfile::tempdir_in("/dev/shm").unwrap_or_else(|_| tempfile::tempdir().unwrap())
+}
+
 pub fn recipe(n: u32) -> Recipe {
     let mut recipe = Recipe::new();
     recipe.push("kind", "test");

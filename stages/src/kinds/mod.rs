@@ -7,12 +7,14 @@ mod domain;
 mod evaluate;
 mod extinction;
 mod folds;
+pub(crate) mod ingest;
 mod interpolate;
 mod model;
 mod rocket;
 mod select;
 mod stack;
 mod submission;
+mod table;
 
 /// All kinds.
 pub fn registry() -> Registry {
@@ -22,11 +24,13 @@ pub fn registry() -> Registry {
     registry.add(evaluate::Evaluate);
     registry.add(extinction::Extinction);
     registry.add(folds::FoldsKind);
+    registry.add(ingest::Ingest);
     registry.add(interpolate::Interpolate);
     registry.add(model::Model);
     registry.add(rocket::Rocket);
     registry.add(select::Select);
     registry.add(stack::Stack);
     registry.add(submission::Submission);
+    registry.add(table::TableKind);
     registry
 }

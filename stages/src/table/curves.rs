@@ -54,7 +54,10 @@ impl Curves {
     /// No objects yet.
     pub fn new(survey: Survey) -> Self {
         Self {
-            objects: Objects { survey, ..Objects::default() },
+            objects: Objects {
+                survey,
+                ..Objects::default()
+            },
             offsets: vec![0],
             time: Vec::new(),
             band: Vec::new(),
@@ -97,19 +100,27 @@ impl Curves {
     pub fn write(&self, writer: impl Write + Send) -> Result<(), StageError> {
         let bounds: Result<Vec<i32>, _> = self.offsets.iter().map(|&o| i32::try_from(o)).collect();
         let bounds = bounds.map_err(|_| {
-            schema_error("a shard holds more than 2^31 observations").help("split the file into several")
+            schema_error("a shard holds more than 2^31 observations")
+                .help("split the file into several")
         })?;
         let bounds = OffsetBuffer::new(ScalarBuffer::from(bounds));
         let bands = self.bands();
         let list = |item: DataType, values: ArrayRef| -> Result<ArrayRef, StageError> {
             let field = Arc::new(Field::new("element", item, false));
             let array = ListArray::try_new(field, bounds.clone(), values, None);
-            Ok(Arc::new(array.map_err(|error| schema_error(format!("a light curve: {error}")))?))
+            Ok(Arc::new(array.map_err(|error| {
+                schema_error(format!("a light curve: {error}"))
+            })?))
         };
         let floats = |values: &[f64]| -> Result<ArrayRef, StageError> {
-            list(DataType::Float64, Arc::new(Float64Array::from(values.to_vec())))
+            list(
+                DataType::Float64,
+                Arc::new(Float64Array::from(values.to_vec())),
+            )
         };
-        let names = StringArray::from_iter_values(self.band.iter().map(|&b| bands[usize::from(b)].as_str()));
+        let names = StringArray::from_iter_values(
+            self.band.iter().map(|&b| bands[usize::from(b)].as_str()),
+        );
         let parts = [
             ("mjd", floats(&self.time)?),
             ("band", list(DataType::Utf8, Arc::new(names))?),
@@ -146,7 +157,10 @@ impl Curves {
         let mut source = Source::open(path, "the curves table")?;
         let survey = match Survey::of(&source)? {
             Some(survey) => survey,
-            None => Survey { bands: bands_that_occur(path)?, ..Survey::default() },
+            None => Survey {
+                bands: bands_that_occur(path)?,
+                ..Survey::default()
+            },
         };
         let mut curves = Curves::new(survey);
         while let Some(batch) = source.next_batch()? {
@@ -174,14 +188,20 @@ impl Curves {
             let values = values.as_primitive::<Float64Type>();
             let part = &values.values()[range.clone()];
             if values.null_count() > 0 || part.iter().any(|v| !v.is_finite()) {
-                return Err(schema_error("a light curve holds a null or a value that is not finite"));
+                return Err(schema_error(
+                    "a light curve holds a null or a value that is not finite",
+                ));
             }
             column.extend_from_slice(part);
         }
         let names = &self.objects.survey.bands;
         let values = bands.as_string::<i32>();
         for i in range.clone() {
-            let name = if values.is_null(i) { "" } else { values.value(i) };
+            let name = if values.is_null(i) {
+                ""
+            } else {
+                values.value(i)
+            };
             let index = names.iter().position(|band| band == name).ok_or_else(|| {
                 schema_error(format!("a light curve has the unknown band `{name}`"))
                     .help(format!("the bands of this table are: {}", names.join(", ")))
@@ -189,7 +209,8 @@ impl Curves {
             self.band.push(index as u16);
         }
         let base = self.offsets[first];
-        self.offsets.extend(bounds[1..].iter().map(|b| base + b - bounds[0]));
+        self.offsets
+            .extend(bounds[1..].iter().map(|b| base + b - bounds[0]));
         for i in first..self.len() {
             if self.get(i).time.windows(2).any(|pair| pair[0] > pair[1]) {
                 return Err(schema_error(format!(
@@ -207,7 +228,9 @@ fn same_lengths(mjd: &[usize], other: &[usize], name: &str) -> Result<(), StageE
     if mjd[0] == other[0] && lengths(mjd) == lengths(other) {
         return Ok(());
     }
-    Err(schema_error(format!("the lists `mjd` and `{name}` of a light curve differ in length")))
+    Err(schema_error(format!(
+        "the lists `mjd` and `{name}` of a light curve differ in length"
+    )))
 }
 
 fn bands_that_occur(path: &Path) -> Result<Vec<String>, StageError> {
@@ -285,9 +308,16 @@ mod tests {
         let error = Curves::read(file(&objects).path()).unwrap_err();
         assert_eq!(error.fault, Fault::Data);
         assert!(error.message.contains("no column `lightcurve`"), "{error}");
-        assert!(error.help[0].contains("object_id, label"), "{:?}", error.help);
+        assert!(
+            error.help[0].contains("object_id, label"),
+            "{:?}",
+            error.help
+        );
         let error = Curves::read(file(b"object_id,flux\n").path()).unwrap_err();
-        assert!(error.message.contains("not a readable Parquet file"), "{error}");
+        assert!(
+            error.message.contains("not a readable Parquet file"),
+            "{error}"
+        );
     }
 
     #[test]
@@ -295,7 +325,10 @@ mod tests {
         let mut curves = sample();
         curves.time.swap(0, 1);
         let error = Curves::read(file(&bytes(&curves)).path()).unwrap_err();
-        assert!(error.message.contains("`a` is not in time order"), "{error}");
+        assert!(
+            error.message.contains("`a` is not in time order"),
+            "{error}"
+        );
         let mut curves = sample();
         curves.flux[1] = f64::NAN;
         let error = Curves::read(file(&bytes(&curves)).path()).unwrap_err();

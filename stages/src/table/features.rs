@@ -34,7 +34,12 @@ impl<W: Write> FeatureWriter<W> {
             .help("give one of the stages a `prefix`"));
         }
         let metadata = vec![(NAMES.to_string(), json_list(columns))];
-        Ok(Self(TensorWriter::new(writer, COLUMN, &[columns.len()], metadata)?))
+        Ok(Self(TensorWriter::new(
+            writer,
+            COLUMN,
+            &[columns.len()],
+            metadata,
+        )?))
     }
 
     /// Appends rows in the order of `object_id`'s bytes; `rows` is row-major.
@@ -69,16 +74,18 @@ impl FeatureTable {
     /// The file cannot be opened (environment), or does not fit (data).
     pub fn open(path: &Path) -> Result<Self, StageError> {
         let mut magic = [0; 4];
-        let mut file = std::fs::File::open(path)
-            .map_err(|error| StageError::environment(format!("cannot open {}: {error}", path.display())))?;
+        let mut file = std::fs::File::open(path).map_err(|error| {
+            StageError::environment(format!("cannot open {}: {error}", path.display()))
+        })?;
         if file.read_exact(&mut magic).is_ok() && &magic == b"PAR1" {
             return Self::from_parquet(path, "the features table", |_| true);
         }
         let tensor = TensorTable::open(path, COLUMN)?;
-        let columns = tensor
-            .metadata(NAMES)
-            .and_then(parse_list)
-            .ok_or_else(|| schema_error(format!("a features table lacks its column names (metadata `{NAMES}`)")))?;
+        let columns = tensor.metadata(NAMES).and_then(parse_list).ok_or_else(|| {
+            schema_error(format!(
+                "a features table lacks its column names (metadata `{NAMES}`)"
+            ))
+        })?;
         if tensor.shape() != [columns.len()] {
             return Err(schema_error(format!(
                 "a features table has {} column names for rows of shape {:?}",
@@ -93,7 +100,11 @@ impl FeatureTable {
     ///
     /// # Errors
     /// The file does not fit: no `object_id`, a column that is not numeric, an object twice.
-    pub fn from_parquet(path: &Path, name: &str, wanted: impl Fn(&str) -> bool) -> Result<Self, StageError> {
+    pub fn from_parquet(
+        path: &Path,
+        name: &str,
+        wanted: impl Fn(&str) -> bool,
+    ) -> Result<Self, StageError> {
         let mut source = Source::open(path, name)?;
         let columns: Vec<String> = source
             .fields()
@@ -110,7 +121,9 @@ impl FeatureTable {
         let (mut ids, mut rows) = (Vec::new(), Vec::new());
         while let Some(batch) = source.next_batch()? {
             for id in &batch.texts("object_id")? {
-                let id = id.ok_or_else(|| schema_error(format!("column `object_id` of {name} holds a null")))?;
+                let id = id.ok_or_else(|| {
+                    schema_error(format!("column `object_id` of {name} holds a null"))
+                })?;
                 ids.push(id.to_string());
             }
             let first = rows.len();
@@ -144,10 +157,17 @@ impl FeatureTable {
         }
         let mut order: Vec<usize> = (0..ids.len()).collect();
         order.sort_by(|&a, &b| ids[a].cmp(&ids[b]));
-        let values = order.iter().flat_map(|&i| &rows[i * width..(i + 1) * width]).copied().collect();
+        let values = order
+            .iter()
+            .flat_map(|&i| &rows[i * width..(i + 1) * width])
+            .copied()
+            .collect();
         let ids: Vec<String> = order.iter().map(|&i| ids[i].clone()).collect();
         super::check_order(&ids, name)?;
-        Ok(Self { tensor: TensorTable::from_memory(ids, values, Vec::new()), columns })
+        Ok(Self {
+            tensor: TensorTable::from_memory(ids, values, Vec::new()),
+            columns,
+        })
     }
 
     /// The objects, in row order.
@@ -184,7 +204,9 @@ mod tests {
     fn columns_keep_their_names() {
         let columns = vec!["a".to_string(), "b \"x\"".to_string()];
         let mut writer = FeatureWriter::new(Vec::new(), &columns).unwrap();
-        writer.push(&["o1", "o2"], &[1.0, f32::NAN, 3.0, 4.0]).unwrap();
+        writer
+            .push(&["o1", "o2"], &[1.0, f32::NAN, 3.0, 4.0])
+            .unwrap();
         let file = tempfile::NamedTempFile::new().unwrap();
         std::fs::write(file.path(), writer.finish().unwrap()).unwrap();
         let table = FeatureTable::open(file.path()).unwrap();

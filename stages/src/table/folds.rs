@@ -65,7 +65,10 @@ impl Folds {
         let mut source = Source::open(path, "the folds table")?;
         let mut folds = Folds {
             classes: source.metadata_list("flow.classes")?.unwrap_or_default(),
-            positive: source.metadata_list("flow.positive")?.unwrap_or_default().pop(),
+            positive: source
+                .metadata_list("flow.positive")?
+                .unwrap_or_default()
+                .pop(),
             ..Folds::default()
         };
         while source.has(&format!("repeat_{}", folds.repeats.len())) {
@@ -76,12 +79,18 @@ impl Folds {
         }
         while let Some(batch) = source.next_batch()? {
             for id in &batch.texts("object_id")? {
-                let id = id.ok_or_else(|| schema_error("column `object_id` of the folds table holds a null"))?;
+                let id = id.ok_or_else(|| {
+                    schema_error("column `object_id` of the folds table holds a null")
+                })?;
                 folds.object_id.push(id.into());
             }
-            folds.label.extend(parquet_io::options(&batch.texts("label")?));
+            folds
+                .label
+                .extend(parquet_io::options(&batch.texts("label")?));
             match batch.column("group") {
-                Some(_) => folds.group.extend(parquet_io::options(&batch.texts("group")?)),
+                Some(_) => folds
+                    .group
+                    .extend(parquet_io::options(&batch.texts("group")?)),
                 None => folds.group.resize(folds.object_id.len(), None),
             }
             for (r, column) in folds.repeats.iter_mut().enumerate() {
@@ -96,7 +105,11 @@ impl Folds {
 
     /// Number of folds of repeat `r`: one more than the highest.
     pub fn k(&self, r: usize) -> usize {
-        self.repeats[r].iter().flatten().max().map_or(0, |&k| k.max(-1) as usize + 1)
+        self.repeats[r]
+            .iter()
+            .flatten()
+            .max()
+            .map_or(0, |&k| k.max(-1) as usize + 1)
     }
 }
 

@@ -13,14 +13,21 @@ use super::parquet_io::{self, properties};
 ///
 /// # Errors
 /// The writer fails.
-pub fn write_importance(writer: impl Write + Send, rows: &[(String, f64)]) -> Result<(), StageError> {
+pub fn write_importance(
+    writer: impl Write + Send,
+    rows: &[(String, f64)],
+) -> Result<(), StageError> {
     let schema = Schema::new(vec![
         Field::new("feature", DataType::Utf8, false),
         Field::new("importance", DataType::Float64, false),
     ]);
     let columns: Vec<ArrayRef> = vec![
-        Arc::new(StringArray::from_iter_values(rows.iter().map(|(name, _)| name))),
-        Arc::new(Float64Array::from_iter_values(rows.iter().map(|(_, value)| *value))),
+        Arc::new(StringArray::from_iter_values(
+            rows.iter().map(|(name, _)| name),
+        )),
+        Arc::new(Float64Array::from_iter_values(
+            rows.iter().map(|(_, value)| *value),
+        )),
     ];
     parquet_io::write(writer, Arc::new(schema), columns, properties(&[], &[]))
 }

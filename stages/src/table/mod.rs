@@ -16,7 +16,7 @@ mod curves;
 mod features;
 mod folds;
 mod importance;
-mod importance;
+mod npz;
 mod objects;
 mod parquet_io;
 mod predictions;
@@ -26,10 +26,11 @@ pub use curves::{Curves, LightCurve};
 pub use features::{FeatureTable, FeatureWriter};
 pub use folds::Folds;
 pub use importance::write_importance;
-pub use importance::write_importance;
+pub use npz::{NpyArray, NpyValues, read_npz};
 pub use objects::{Objects, Survey};
+pub use parquet_io::parse_list;
 pub(crate) use parquet_io::properties;
-pub use parquet_io::{Source, parse_list};
+pub(crate) use parquet_io::{Batch, Source};
 pub use predictions::Predictions;
 pub use tensor::{TensorTable, TensorWriter};
 
@@ -91,7 +92,10 @@ mod tests {
     fn the_digest_of_ids_keeps_their_bounds_and_order() {
         assert_ne!(ids_digest(["ab", "c"]), ids_digest(["a", "bc"]));
         assert_ne!(ids_digest(["a", "b"]), ids_digest(["b", "a"]));
-        assert_eq!(ids_digest(["a", "b"]), ids_digest([String::from("a"), "b".into()]));
+        assert_eq!(
+            ids_digest(["a", "b"]),
+            ids_digest([String::from("a"), "b".into()])
+        );
     }
 
     #[test]

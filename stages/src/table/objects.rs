@@ -53,11 +53,16 @@ impl Survey {
     }
 
     pub(super) fn of(source: &Source) -> Result<Option<Self>, StageError> {
-        let Some(bands) = source.metadata_list("flow.bands")? else { return Ok(None) };
+        let Some(bands) = source.metadata_list("flow.bands")? else {
+            return Ok(None);
+        };
         Ok(Some(Self {
             bands,
             classes: source.metadata_list("flow.classes")?.unwrap_or_default(),
-            positive: source.metadata_list("flow.positive")?.unwrap_or_default().pop(),
+            positive: source
+                .metadata_list("flow.positive")?
+                .unwrap_or_default()
+                .pop(),
         }))
     }
 
@@ -115,7 +120,12 @@ impl Objects {
     pub fn write(&self, writer: impl Write + Send) -> Result<(), StageError> {
         let (fields, columns) = self.columns();
         let schema = Arc::new(Schema::new(fields));
-        parquet_io::write(writer, schema, columns, properties(&self.survey.metadata(), &TEXTS))
+        parquet_io::write(
+            writer,
+            schema,
+            columns,
+            properties(&self.survey.metadata(), &TEXTS),
+        )
     }
 
     /// Reads [`Objects::write`]'s file, or one like it: only `object_id` is required.
@@ -124,7 +134,10 @@ impl Objects {
     /// The file is unreadable or does not fit.
     pub fn read(path: &Path) -> Result<Self, StageError> {
         let mut source = Source::open(path, "the objects table")?;
-        let mut objects = Objects { survey: Survey::of(&source)?.unwrap_or_default(), ..Objects::default() };
+        let mut objects = Objects {
+            survey: Survey::of(&source)?.unwrap_or_default(),
+            ..Objects::default()
+        };
         while let Some(batch) = source.next_batch()? {
             objects.extend(&batch)?;
         }
@@ -196,7 +209,10 @@ mod tests {
         };
         let all = Survey::join([&part(&["b"]), &part(&["a", "b"])]).unwrap();
         assert_eq!(all.classes, ["a", "b"]);
-        let other = Survey { bands: vec!["r".into()], ..part(&[]) };
+        let other = Survey {
+            bands: vec!["r".into()],
+            ..part(&[])
+        };
         assert!(Survey::join([&part(&[]), &other]).is_err());
     }
 }

@@ -11,7 +11,9 @@ use arrow::datatypes::{DataType, Fields, Float64Type, Int64Type, SchemaRef};
 use arrow::record_batch::RecordBatch;
 use flow_engine::StageError;
 use parquet::arrow::ArrowWriter;
-use parquet::arrow::arrow_reader::{ArrowReaderOptions, ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder};
+use parquet::arrow::arrow_reader::{
+    ArrowReaderOptions, ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder,
+};
 use parquet::arrow::arrow_writer::ArrowWriterOptions;
 use parquet::basic::{Compression, ZstdLevel};
 use parquet::file::metadata::KeyValue;
@@ -58,7 +60,8 @@ pub(super) fn write(
         .with_properties(properties)
         .with_skip_arrow_metadata(true);
     let batch = RecordBatch::try_new(schema.clone(), columns).map_err(internal)?;
-    let mut writer = ArrowWriter::try_new_with_options(writer, schema, options).map_err(internal)?;
+    let mut writer =
+        ArrowWriter::try_new_with_options(writer, schema, options).map_err(internal)?;
     writer.write(&batch).map_err(internal)?;
     writer.close().map_err(internal)?;
     Ok(())
@@ -100,7 +103,9 @@ impl Source {
         // Arrow's copy of a schema may hold types that only its writer has; Parquet's own are enough.
         let options = ArrowReaderOptions::new().with_skip_arrow_metadata(true);
         let builder = ParquetRecordBatchReaderBuilder::try_new_with_options(file, options)
-            .map_err(|error| schema_error(format!("{name} is not a readable Parquet file: {error}")))?;
+            .map_err(|error| {
+                schema_error(format!("{name} is not a readable Parquet file: {error}"))
+            })?;
         let metadata = builder
             .metadata()
             .file_metadata()
@@ -111,11 +116,16 @@ impl Source {
             .collect();
         let rows = builder.metadata().file_metadata().num_rows().max(0) as u64;
         let schema = builder.schema().clone();
-        let reader = builder
-            .with_batch_size(BATCH)
-            .build()
-            .map_err(|error| schema_error(format!("{name} is not a readable Parquet file: {error}")))?;
-        Ok(Self { name: name.into(), schema, metadata, rows, reader })
+        let reader = builder.with_batch_size(BATCH).build().map_err(|error| {
+            schema_error(format!("{name} is not a readable Parquet file: {error}"))
+        })?;
+        Ok(Self {
+            name: name.into(),
+            schema,
+            metadata,
+            rows,
+            reader,
+        })
     }
 
     /// Number of rows in the file.
@@ -135,7 +145,10 @@ impl Source {
 
     /// A value of the file's metadata.
     pub fn metadata(&self, key: &str) -> Option<&str> {
-        self.metadata.iter().find(|(k, _)| k == key).map(|(_, value)| value.as_str())
+        self.metadata
+            .iter()
+            .find(|(k, _)| k == key)
+            .map(|(_, value)| value.as_str())
     }
 
     /// A JSON list in the file's metadata.
@@ -143,7 +156,9 @@ impl Source {
     /// # Errors
     /// It is there and is no list of texts.
     pub fn metadata_list(&self, key: &str) -> Result<Option<Vec<String>>, StageError> {
-        let Some(text) = self.metadata(key) else { return Ok(None) };
+        let Some(text) = self.metadata(key) else {
+            return Ok(None);
+        };
         match parse_list(text) {
             Some(list) => Ok(Some(list)),
             None => Err(schema_error(format!(
@@ -155,10 +170,14 @@ impl Source {
 
     /// The next rows.
     pub fn next_batch(&mut self) -> Result<Option<Batch>, StageError> {
-        let batch = self.reader.next().transpose().map_err(|error| {
-            schema_error(format!("{} cannot be decoded: {error}", self.name))
-        })?;
-        Ok(batch.map(|batch| Batch { name: self.name.clone(), columns: batch.into() }))
+        let batch =
+            self.reader.next().transpose().map_err(|error| {
+                schema_error(format!("{} cannot be decoded: {error}", self.name))
+            })?;
+        Ok(batch.map(|batch| Batch {
+            name: self.name.clone(),
+            columns: batch.into(),
+        }))
     }
 }
 
@@ -181,14 +200,19 @@ impl Batch {
 
     fn want(&self, name: &str) -> Result<&ArrayRef, StageError> {
         self.column(name).ok_or_else(|| {
-            schema_error(format!("{} has no column `{name}`", self.name))
-                .help(format!("its columns are: {}", self.columns.column_names().join(", ")))
+            schema_error(format!("{} has no column `{name}`", self.name)).help(format!(
+                "its columns are: {}",
+                self.columns.column_names().join(", ")
+            ))
         })
     }
 
     fn cast(&self, name: &str, array: &ArrayRef, to: &DataType) -> Result<ArrayRef, StageError> {
         // Not "safe": a text that is no number must not become a null.
-        let strict = CastOptions { safe: false, ..CastOptions::default() };
+        let strict = CastOptions {
+            safe: false,
+            ..CastOptions::default()
+        };
         cast_with_options(array, to, &strict).map_err(|error| {
             schema_error(format!(
                 "column `{name}` of {} is {}, where {to} is expected: {error}",
@@ -226,7 +250,10 @@ impl Batch {
                 array.data_type()
             ))
         })?;
-        Ok(Batch { name: format!("`{name}` of {}", self.name), columns })
+        Ok(Batch {
+            name: format!("`{name}` of {}", self.name),
+            columns,
+        })
     }
 
     /// A column of lists: the row bounds (one more than rows) and the values, cast to `item`.
@@ -243,4 +270,65 @@ impl Batch {
 /// The columns of a nullable text as options.
 pub(super) fn options(array: &StringArray) -> impl Iterator<Item = Option<String>> {
     array.iter().map(|v| v.map(String::from))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use arrow::array::Float32Array;
+    use arrow::datatypes::{Field, Schema};
+
+    /// Snappy and 32-bit floats: what pandas and pyarrow write by default.
+    fn foreign() -> tempfile::NamedTempFile {
+        let schema = Schema::new(vec![
+            Field::new("object_id", DataType::LargeUtf8, true),
+            Field::new("x", DataType::Float32, true),
+            Field::new("note", DataType::Utf8, true),
+        ]);
+        let columns: Vec<ArrayRef> = vec![
+            Arc::new(arrow::array::LargeStringArray::from(vec!["b", "a"])),
+            Arc::new(Float32Array::from(vec![Some(0.5), None])),
+            Arc::new(StringArray::from(vec!["1.5", "far"])),
+        ];
+        let batch = RecordBatch::try_new(Arc::new(schema), columns).unwrap();
+        let properties = WriterProperties::builder()
+            .set_compression(Compression::SNAPPY)
+            .build();
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let mut writer =
+            ArrowWriter::try_new(file.as_file(), batch.schema(), Some(properties)).unwrap();
+        writer.write(&batch).unwrap();
+        writer.close().unwrap();
+        file
+    }
+
+    #[test]
+    fn files_of_other_writers_are_read() {
+        let file = foreign();
+        let mut source = Source::open(file.path(), "t.parquet").unwrap();
+        assert_eq!(source.rows(), 2);
+        let batch = source.next_batch().unwrap().unwrap();
+        assert_eq!(batch.texts("object_id").unwrap().value(0), "b");
+        assert_eq!(
+            batch.floats("x").unwrap().iter().collect::<Vec<_>>(),
+            [Some(0.5), None]
+        );
+    }
+
+    #[test]
+    fn a_text_that_is_no_number_does_not_become_a_null() {
+        let file = foreign();
+        let batch = Source::open(file.path(), "t.parquet")
+            .unwrap()
+            .next_batch()
+            .unwrap()
+            .unwrap();
+        let error = batch.floats("note").unwrap_err();
+        assert!(
+            error.message.contains("column `note` of t.parquet is Utf8"),
+            "{error}"
+        );
+        let error = batch.floats("y").unwrap_err();
+        assert_eq!(error.help, ["its columns are: object_id, x, note"]);
+    }
 }

@@ -46,8 +46,11 @@ impl Predictions {
     pub fn sort(&mut self) {
         let mut order: Vec<usize> = (0..self.len()).collect();
         order.sort_by(|&a, &b| {
-            (self.repeat[a], &self.object_id[a], self.fold[a])
-                .cmp(&(self.repeat[b], &self.object_id[b], self.fold[b]))
+            (self.repeat[a], &self.object_id[a], self.fold[a]).cmp(&(
+                self.repeat[b],
+                &self.object_id[b],
+                self.fold[b],
+            ))
         });
         fn pick<T: Clone>(order: &[usize], values: &[T]) -> Vec<T> {
             order.iter().map(|&i| values[i].clone()).collect()
@@ -97,7 +100,9 @@ impl Predictions {
             Arc::new(StringArray::from_iter_values(&self.object_id)),
             Arc::new(Int32Array::from(self.repeat.clone())),
             Arc::new(Int32Array::from(self.fold.clone())),
-            Arc::new(StringArray::from_iter(self.label.iter().map(Option::as_deref))),
+            Arc::new(StringArray::from_iter(
+                self.label.iter().map(Option::as_deref),
+            )),
         ];
         for (class, values) in self.classes.iter().zip(&self.probability) {
             fields.push(Field::new(format!("p_{class}"), DataType::Float64, false));
@@ -109,7 +114,12 @@ impl Predictions {
             ("flow.positive", json_list(&positive)),
         ];
         let schema = Arc::new(Schema::new(fields));
-        parquet_io::write(writer, schema, columns, properties(&metadata, &["repeat", "fold", "label"]))
+        parquet_io::write(
+            writer,
+            schema,
+            columns,
+            properties(&metadata, &["repeat", "fold", "label"]),
+        )
     }
 
     /// Reads them. A table of a user's command may lack the metadata (the classes are then those of
@@ -121,7 +131,10 @@ impl Predictions {
     pub fn read(path: &Path) -> Result<Self, StageError> {
         let name = "the predictions table";
         let mut source = Source::open(path, name)?;
-        let columns = source.fields().iter().filter_map(|f| f.name().strip_prefix("p_"));
+        let columns = source
+            .fields()
+            .iter()
+            .filter_map(|f| f.name().strip_prefix("p_"));
         let classes = match source.metadata_list("flow.classes")? {
             Some(classes) => classes,
             None => columns.map(String::from).collect(),
@@ -132,14 +145,19 @@ impl Predictions {
                 .help(format!("its columns are: {}", names.join(", "))));
         }
         let mut all = Predictions {
-            positive: source.metadata_list("flow.positive")?.unwrap_or_default().pop(),
+            positive: source
+                .metadata_list("flow.positive")?
+                .unwrap_or_default()
+                .pop(),
             probability: vec![Vec::new(); classes.len()],
             classes,
             ..Predictions::default()
         };
         while let Some(batch) = source.next_batch()? {
             for id in &batch.texts("object_id")? {
-                let id = id.ok_or_else(|| schema_error(format!("column `object_id` of {name} holds a null")))?;
+                let id = id.ok_or_else(|| {
+                    schema_error(format!("column `object_id` of {name} holds a null"))
+                })?;
                 all.object_id.push(id.into());
             }
             let rows = all.object_id.len();
@@ -160,7 +178,9 @@ impl Predictions {
                 None => all.fold.resize(rows, None),
             }
             match batch.column("label") {
-                Some(_) => all.label.extend(parquet_io::options(&batch.texts("label")?)),
+                Some(_) => all
+                    .label
+                    .extend(parquet_io::options(&batch.texts("label")?)),
                 None => all.label.resize(rows, None),
             }
             for (class, column) in all.classes.iter().zip(&mut all.probability) {

@@ -55,8 +55,14 @@ impl<W: Write> TensorWriter<W> {
             .map_err(|_| schema_error(format!("a tensor of shape {shape:?} is too large")))?;
         let item = Arc::new(Field::new("item", DataType::Float32, false));
         let extension = [
-            ("ARROW:extension:name".to_string(), "arrow.fixed_shape_tensor".to_string()),
-            ("ARROW:extension:metadata".to_string(), format!("{{\"shape\":{}}}", serde_json::Value::from(shape))),
+            (
+                "ARROW:extension:name".to_string(),
+                "arrow.fixed_shape_tensor".to_string(),
+            ),
+            (
+                "ARROW:extension:metadata".to_string(),
+                format!("{{\"shape\":{}}}", serde_json::Value::from(shape)),
+            ),
         ];
         let tensor = Field::new(name, DataType::FixedSizeList(item, size), false)
             .with_metadata(std::collections::HashMap::from(extension));
@@ -91,11 +97,14 @@ impl<W: Write> TensorWriter<W> {
         for (i, id) in ids.iter().enumerate() {
             let id = id.as_ref();
             if self.last.as_deref().is_some_and(|last| last >= id) {
-                return Err(schema_error(format!("row `{id}` is not in the order of object_id")));
+                return Err(schema_error(format!(
+                    "row `{id}` is not in the order of object_id"
+                )));
             }
             self.last = Some(id.into());
             self.ids.push(id.into());
-            self.values.extend_from_slice(&rows[i * self.width..(i + 1) * self.width]);
+            self.values
+                .extend_from_slice(&rows[i * self.width..(i + 1) * self.width]);
             if self.ids.len() == self.batch_rows {
                 self.flush()?;
             }
@@ -109,9 +118,13 @@ impl<W: Write> TensorWriter<W> {
         let DataType::FixedSizeList(item, size) = self.schema.field(1).data_type() else {
             return Err(internal("the tensor column has another type"));
         };
-        let rows = FixedSizeListArray::try_new_with_length(item.clone(), *size, values, None, ids.len())
-            .map_err(internal)?;
-        let columns: Vec<ArrayRef> = vec![Arc::new(StringArray::from_iter_values(&ids)), Arc::new(rows)];
+        let rows =
+            FixedSizeListArray::try_new_with_length(item.clone(), *size, values, None, ids.len())
+                .map_err(internal)?;
+        let columns: Vec<ArrayRef> = vec![
+            Arc::new(StringArray::from_iter_values(&ids)),
+            Arc::new(rows),
+        ];
         let batch = RecordBatch::try_new(self.schema.clone(), columns).map_err(internal)?;
         self.writer.write(&batch).map_err(internal)
     }
@@ -150,23 +163,42 @@ impl TensorTable {
     /// The file cannot be opened (environment), or does not fit (data).
     pub fn open(path: &Path, name: &str) -> Result<Self, StageError> {
         let unreadable = |error: &dyn std::fmt::Display| {
-            schema_error(format!("the `{name}` table is not a readable Arrow IPC file: {error}"))
+            schema_error(format!(
+                "the `{name}` table is not a readable Arrow IPC file: {error}"
+            ))
         };
         let buffer = map(path)?;
-        let trailer = buffer.len().checked_sub(10).ok_or_else(|| unreadable(&"it is too short"))?;
+        let trailer = buffer
+            .len()
+            .checked_sub(10)
+            .ok_or_else(|| unreadable(&"it is too short"))?;
         let mut tail = [0; 10];
         tail.copy_from_slice(&buffer[trailer..]);
         let length = read_footer_length(tail).map_err(|error| unreadable(&error))?;
-        let start = trailer.checked_sub(length).ok_or_else(|| unreadable(&"its footer is cut off"))?;
+        let start = trailer
+            .checked_sub(length)
+            .ok_or_else(|| unreadable(&"its footer is cut off"))?;
         let footer = root_as_footer(&buffer[start..trailer]).map_err(|error| unreadable(&error))?;
-        let schema = footer.schema().ok_or_else(|| unreadable(&"it has no schema"))?;
+        let schema = footer
+            .schema()
+            .ok_or_else(|| unreadable(&"it has no schema"))?;
         let schema = Arc::new(try_fb_to_schema(schema).map_err(|error| unreadable(&error))?);
         let shape = shape_of(&schema, name)?;
-        let metadata = schema.metadata().iter().map(|(k, v)| (k.to_string(), v.to_string())).collect();
+        let metadata = schema
+            .metadata()
+            .iter()
+            .map(|(k, v)| (k.to_string(), v.to_string()))
+            .collect();
         let decoder = FileDecoder::new(schema, footer.version()).with_require_alignment(true);
 
         let width = shape.iter().product();
-        let mut table = Self { ids: Vec::new(), shape, width, metadata, batches: Vec::new() };
+        let mut table = Self {
+            ids: Vec::new(),
+            shape,
+            width,
+            metadata,
+            batches: Vec::new(),
+        };
         for block in footer.recordBatches().into_iter().flatten() {
             let offset = usize::try_from(block.offset()).unwrap_or(usize::MAX);
             let body = usize::try_from(block.bodyLength()).unwrap_or(usize::MAX);
@@ -176,7 +208,9 @@ impl TensorTable {
                 return Err(unreadable(&"a record batch is cut off"));
             }
             let data = buffer.slice_with_length(offset, length);
-            let batch = decoder.read_record_batch(block, &data).map_err(|error| unreadable(&error))?;
+            let batch = decoder
+                .read_record_batch(block, &data)
+                .map_err(|error| unreadable(&error))?;
             if let Some(batch) = batch {
                 table.extend(&batch, name)?;
             }
@@ -193,15 +227,29 @@ impl TensorTable {
     ) -> Self {
         let width = values.len().checked_div(ids.len()).unwrap_or(0);
         let batches = vec![(0, Float32Array::from(values))];
-        Self { ids, shape: vec![width], width, metadata, batches }
+        Self {
+            ids,
+            shape: vec![width],
+            width,
+            metadata,
+            batches,
+        }
     }
 
     fn extend(&mut self, batch: &RecordBatch, name: &str) -> Result<(), StageError> {
         let missing = || schema_error(format!("the `{name}` table holds a null"));
-        let ids = batch.column_by_name("object_id").and_then(|a| a.as_string_opt::<i32>());
-        let rows = batch.column_by_name(name).and_then(|a| a.as_fixed_size_list_opt());
-        let (Some(ids), Some(rows)) = (ids, rows) else { return Err(missing()) };
-        let Some(values) = rows.values().as_primitive_opt::<Float32Type>() else { return Err(missing()) };
+        let ids = batch
+            .column_by_name("object_id")
+            .and_then(|a| a.as_string_opt::<i32>());
+        let rows = batch
+            .column_by_name(name)
+            .and_then(|a| a.as_fixed_size_list_opt());
+        let (Some(ids), Some(rows)) = (ids, rows) else {
+            return Err(missing());
+        };
+        let Some(values) = rows.values().as_primitive_opt::<Float32Type>() else {
+            return Err(missing());
+        };
         if ids.null_count() > 0 || rows.null_count() > 0 || values.null_count() > 0 {
             return Err(missing());
         }
@@ -227,7 +275,10 @@ impl TensorTable {
 
     /// A value of the schema's metadata.
     pub fn metadata(&self, key: &str) -> Option<&str> {
-        self.metadata.iter().find(|(k, _)| k == key).map(|(_, value)| value.as_str())
+        self.metadata
+            .iter()
+            .find(|(k, _)| k == key)
+            .map(|(_, value)| value.as_str())
     }
 
     /// The tensor of row `i`. Panics if there is no such row.
@@ -239,26 +290,48 @@ impl TensorTable {
 
     /// The whole table in pieces: each the first row and the values of consecutive rows.
     pub fn blocks(&self) -> impl Iterator<Item = (usize, &[f32])> {
-        self.batches.iter().map(|(first, values)| (*first, &values.values()[..]))
+        self.batches
+            .iter()
+            .map(|(first, values)| (*first, &values.values()[..]))
     }
 }
 
 /// The shape of the tensor column `name`: from its extension type, else its list's length.
 fn shape_of(schema: &Schema, name: &str) -> Result<Vec<usize>, StageError> {
-    let names = || schema.fields().iter().map(|f| f.name().as_str()).collect::<Vec<_>>().join(", ");
+    let names = || {
+        schema
+            .fields()
+            .iter()
+            .map(|f| f.name().as_str())
+            .collect::<Vec<_>>()
+            .join(", ")
+    };
     let wrong = |what: &str| schema_error(what).help(format!("its columns are: {}", names()));
-    match schema.field_with_name("object_id").map(|f| f.data_type().clone()) {
+    match schema
+        .field_with_name("object_id")
+        .map(|f| f.data_type().clone())
+    {
         Ok(DataType::Utf8) => {}
-        _ => return Err(wrong(&format!("the `{name}` table has no column `object_id: utf8`"))),
+        _ => {
+            return Err(wrong(&format!(
+                "the `{name}` table has no column `object_id: utf8`"
+            )));
+        }
     }
     let field = schema
         .field_with_name(name)
         .map_err(|_| wrong(&format!("the `{name}` table has no column `{name}`")))?;
     let DataType::FixedSizeList(item, size) = field.data_type() else {
-        return Err(wrong(&format!("column `{name}` is {}, where a tensor is expected", field.data_type())));
+        return Err(wrong(&format!(
+            "column `{name}` is {}, where a tensor is expected",
+            field.data_type()
+        )));
     };
     if item.data_type() != &DataType::Float32 {
-        return Err(wrong(&format!("column `{name}` holds {}, where Float32 is expected", item.data_type())));
+        return Err(wrong(&format!(
+            "column `{name}` holds {}, where Float32 is expected",
+            item.data_type()
+        )));
     }
     let size = usize::try_from(*size).unwrap_or(0);
     let Some(extension) = field.metadata().get("ARROW:extension:metadata") else {
@@ -267,10 +340,16 @@ fn shape_of(schema: &Schema, name: &str) -> Result<Vec<usize>, StageError> {
     let shape: Option<Vec<usize>> = serde_json::from_str::<serde_json::Value>(extension)
         .ok()
         .and_then(|json| json.get("shape")?.as_array().cloned())
-        .and_then(|dims| dims.iter().map(|d| usize::try_from(d.as_u64()?).ok()).collect());
+        .and_then(|dims| {
+            dims.iter()
+                .map(|d| usize::try_from(d.as_u64()?).ok())
+                .collect()
+        });
     match shape {
         Some(shape) if shape.iter().product::<usize>() == size => Ok(shape),
-        _ => Err(wrong(&format!("column `{name}` has {size} values a row, but the shape {extension}"))),
+        _ => Err(wrong(&format!(
+            "column `{name}` has {size} values a row, but the shape {extension}"
+        ))),
     }
 }
 

@@ -82,19 +82,37 @@ impl<'a> Builder<'a> {
     }
 
     fn observation(&mut self, row: &Row<'_>) -> Result<Observation, (String, String)> {
-        let id = row.object_id.text().map_err(|bad| (bad.reason("object id"), row.object_id.show()))?;
+        let id = row
+            .object_id
+            .text()
+            .map_err(|bad| (bad.reason("object id"), row.object_id.show()))?;
         let object = self.object(id)?;
-        let name = row.band.text().map_err(|bad| (bad.reason("band"), row.band.show()))?;
+        let name = row
+            .band
+            .text()
+            .map_err(|bad| (bad.reason("band"), row.band.show()))?;
         let band = self.bands.iter().position(|band| band == name);
         let band = band.ok_or_else(|| ("unknown band".to_string(), name.to_string()))?;
-        let number = |cell: &Cell<'_>, what: &str| cell.number().map_err(|bad| (bad.reason(what), cell.show()));
+        let number = |cell: &Cell<'_>, what: &str| {
+            cell.number().map_err(|bad| (bad.reason(what), cell.show()))
+        };
         let time = number(&row.time, "time")?;
         let flux = number(&row.flux, "flux")?;
         let flux_err = number(&row.flux_err, "flux error")?;
         if flux_err <= 0.0 {
-            return Err(("flux error that is not positive".into(), row.flux_err.show()));
+            return Err((
+                "flux error that is not positive".into(),
+                row.flux_err.show(),
+            ));
         }
-        Ok(Observation { object, band: band as u16, line: row.line, time, flux, flux_err })
+        Ok(Observation {
+            object,
+            band: band as u16,
+            line: row.line,
+            time,
+            flux,
+            flux_err,
+        })
     }
 
     fn object(&mut self, id: &str) -> Result<u32, (String, String)> {
@@ -104,7 +122,10 @@ impl<'a> Builder<'a> {
         let number = match self.numbers.get(id) {
             Some(number) => *number,
             None => {
-                let row = self.catalogue.row(id).map_err(|reason| (reason.to_string(), id.to_string()))?;
+                let row = self
+                    .catalogue
+                    .row(id)
+                    .map_err(|reason| (reason.to_string(), id.to_string()))?;
                 let number = self.rows.len() as u32;
                 self.rows.push(row);
                 self.numbers.insert(id.into(), number);
@@ -140,10 +161,16 @@ impl<'a> Builder<'a> {
         let mut present = vec![false; order.len()];
         for o in &self.observations {
             let same = |p: Observation| {
-                (p.object, p.band, p.time, p.flux, p.flux_err) == (o.object, o.band, o.time, o.flux, o.flux_err)
+                (p.object, p.band, p.time, p.flux, p.flux_err)
+                    == (o.object, o.band, o.time, o.flux, o.flux_err)
             };
             if seen.is_some_and(same) {
-                self.tally.drop("repeated observation", self.file, o.line, &o.time.to_string());
+                self.tally.drop(
+                    "repeated observation",
+                    self.file,
+                    o.line,
+                    &o.time.to_string(),
+                );
                 continue;
             }
             if !present[o.object as usize] {
@@ -151,7 +178,9 @@ impl<'a> Builder<'a> {
                 if !curves.is_empty() {
                     curves.offsets.push(curves.time.len());
                 }
-                curves.objects.push_from(objects, self.rows[o.object as usize]);
+                curves
+                    .objects
+                    .push_from(objects, self.rows[o.object as usize]);
             }
             curves.time.push(o.time);
             curves.band.push(o.band);
@@ -164,7 +193,8 @@ impl<'a> Builder<'a> {
         }
         self.tally.kept = curves.time.len() as u64;
         let unusable = order.iter().filter(|&&object| !present[object as usize]);
-        let unusable = unusable.map(|&object| objects.object_id[self.rows[object as usize]].clone());
+        let unusable =
+            unusable.map(|&object| objects.object_id[self.rows[object as usize]].clone());
         (curves, unusable.collect(), self.tally)
     }
 }

@@ -10,7 +10,7 @@ use super::columns::Regroup;
 use super::reject::{Bad, Cell, Tally};
 
 /// The columns that may be empty, with what happens then.
-const NULLABLE: [&str; 4] = ["label", "redshift", "redshift_err", "ebv"];
+pub(super) const NULLABLE: [&str; 4] = ["label", "redshift", "redshift_err", "ebv"];
 
 /// What happens to an object that lacks a value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,7 +47,8 @@ impl Catalogue {
     /// # Errors
     /// A class pattern is none.
     pub fn new(params: &Params) -> Result<Self, StageError> {
-        let regroup = Regroup::of(params).map_err(|text| StageError::data("flow::params::classes", text))?;
+        let regroup =
+            Regroup::of(params).map_err(|text| StageError::data("flow::params::classes", text))?;
         let policy = |column: &str| {
             let given = params.map("nulls").iter().find(|(key, _)| key == column);
             match given.and_then(|(_, word)| word.as_str()) {
@@ -94,7 +95,12 @@ impl Catalogue {
         let id = match row.object_id.text() {
             Ok(id) => id.to_string(),
             Err(bad) => {
-                self.reject(file, row.line, &bad.reason("object id"), &row.object_id.show());
+                self.reject(
+                    file,
+                    row.line,
+                    &bad.reason("object id"),
+                    &row.object_id.show(),
+                );
                 return Ok(());
             }
         };
@@ -109,14 +115,23 @@ impl Catalogue {
         let read = |tally: &mut Tally, nulls: &[OnNull; 4]| -> Result<Option<Values>, StageError> {
             let mut reader = Reader { tally, nulls, at };
             let [label, redshift, redshift_err, ebv, split, group] = row.values;
-            let Some(label) = reader.text(0, label)? else { return Ok(None) };
+            let Some(label) = reader.text(0, label)? else {
+                return Ok(None);
+            };
             let mut numbers = [None; 3];
             for (i, cell) in [redshift, redshift_err, ebv].into_iter().enumerate() {
-                let Some(value) = reader.number(i + 1, cell)? else { return Ok(None) };
+                let Some(value) = reader.number(i + 1, cell)? else {
+                    return Ok(None);
+                };
                 numbers[i] = value;
             }
             let free = |cell: Option<Cell<'_>>| cell.and_then(|c| c.text().ok().map(String::from));
-            Ok(Some(Values { label, numbers, split: free(split), group: free(group) }))
+            Ok(Some(Values {
+                label,
+                numbers,
+                split: free(split),
+                group: free(group),
+            }))
         };
         self.tally.read += 1;
         let Some(values) = read(&mut self.tally, &self.nulls)? else {
@@ -126,13 +141,18 @@ impl Catalogue {
         let [redshift, redshift_err, ebv] = values.numbers;
         for (name, value) in [("negative redshift", redshift), ("negative E(B-V)", ebv)] {
             if let Some(value) = value.filter(|v| *v < 0.0) {
-                self.tally.odd(name, file, row.line, &format!("{id}: {value}"));
+                self.tally
+                    .odd(name, file, row.line, &format!("{id}: {value}"));
             }
         }
         self.tally.kept += 1;
         self.rows.insert(id.clone(), Some(self.objects.len()));
         self.objects.object_id.push(id);
-        self.objects.label.push(values.label.map(|label| self.regroup.class(&label).to_string()));
+        self.objects.label.push(
+            values
+                .label
+                .map(|label| self.regroup.class(&label).to_string()),
+        );
         self.objects.redshift.push(redshift);
         self.objects.redshift_err.push(redshift_err);
         self.objects.ebv.push(ebv);
@@ -157,25 +177,40 @@ struct Reader<'a> {
 }
 
 impl Reader<'_> {
-    fn text(&mut self, column: usize, cell: Option<Cell<'_>>) -> Result<Option<Option<String>>, StageError> {
+    fn text(
+        &mut self,
+        column: usize,
+        cell: Option<Cell<'_>>,
+    ) -> Result<Option<Option<String>>, StageError> {
         match cell.unwrap_or(Cell::Missing).text() {
             Ok(text) => Ok(Some(Some(text.into()))),
             Err(bad) => Ok(self.null(column, bad, cell)?.then_some(None)),
         }
     }
 
-    fn number(&mut self, column: usize, cell: Option<Cell<'_>>) -> Result<Option<Option<f64>>, StageError> {
+    fn number(
+        &mut self,
+        column: usize,
+        cell: Option<Cell<'_>>,
+    ) -> Result<Option<Option<f64>>, StageError> {
         let bad = match cell.unwrap_or(Cell::Missing).number() {
             Ok(value) => return Ok(Some(Some(value))),
             // NaN is how many a tool writes "no value".
-            Err(Bad::NotFinite) if cell.is_some_and(|c| c.show().eq_ignore_ascii_case("nan")) => Bad::Empty,
+            Err(Bad::NotFinite) if cell.is_some_and(|c| c.show().eq_ignore_ascii_case("nan")) => {
+                Bad::Empty
+            }
             Err(bad) => bad,
         };
         Ok(self.null(column, bad, cell)?.then_some(None))
     }
 
     /// True if the object stays without the value.
-    fn null(&mut self, column: usize, bad: Bad, cell: Option<Cell<'_>>) -> Result<bool, StageError> {
+    fn null(
+        &mut self,
+        column: usize,
+        bad: Bad,
+        cell: Option<Cell<'_>>,
+    ) -> Result<bool, StageError> {
         let (id, file, line) = self.at;
         let reason = bad.reason(NULLABLE[column]);
         match self.nulls[column] {
@@ -185,7 +220,10 @@ impl Reader<'_> {
                     "flow::data::null",
                     format!("{file}:{line}: object `{id}` has {reason}"),
                 )
-                .help(format!("keep or drop such objects: [stages.NAME.nulls] {} = \"keep\"", NULLABLE[column])));
+                .help(format!(
+                    "keep or drop such objects: [stages.NAME.nulls] {} = \"keep\"",
+                    NULLABLE[column]
+                )));
             }
             OnNull::Keep | OnNull::Reject => {}
         }

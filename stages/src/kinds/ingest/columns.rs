@@ -19,7 +19,8 @@ const DEFAULTS: [(&str, &str); 11] = [
 ];
 
 /// What each column of an objects table is called, besides `object_id`.
-pub(super) const OBJECT_COLUMNS: [&str; 6] = ["label", "redshift", "redshift_err", "ebv", "split", "group"];
+pub(super) const OBJECT_COLUMNS: [&str; 6] =
+    ["label", "redshift", "redshift_err", "ebv", "split", "group"];
 
 /// The names that `columns` may give.
 pub(super) fn known() -> impl Iterator<Item = &'static str> {
@@ -45,12 +46,21 @@ impl Mapping {
 
     /// A fixed one.
     pub fn fixed(names: &[(&str, &str)]) -> Self {
-        Self { names: names.iter().map(|(k, v)| (k.to_string(), v.to_string())).collect() }
+        Self {
+            names: names
+                .iter()
+                .map(|(k, v)| (k.to_string(), v.to_string()))
+                .collect(),
+        }
     }
 
     /// The column that holds `key`.
     pub fn name<'a>(&'a self, key: &'a str) -> &'a str {
-        let given = self.names.iter().find(|(k, _)| k == key).map(|(_, v)| v.as_str());
+        let given = self
+            .names
+            .iter()
+            .find(|(k, _)| k == key)
+            .map(|(_, v)| v.as_str());
         let default = || DEFAULTS.iter().find(|(k, _)| *k == key).map(|(_, v)| *v);
         given.or_else(default).unwrap_or(key)
     }
@@ -66,11 +76,19 @@ impl Mapping {
     /// The file lacks it: with the closest name, and all there are.
     pub fn place(&self, key: &str, header: &[String], file: &str) -> Result<usize, StageError> {
         let name = self.name(key);
-        header.iter().position(|column| column == name).ok_or_else(|| missing(key, name, header, file))
+        header
+            .iter()
+            .position(|column| column == name)
+            .ok_or_else(|| missing(key, name, header, file))
     }
 
     /// The same for a column that may be lacking, unless the pipeline names it.
-    pub fn place_if_any(&self, key: &str, header: &[String], file: &str) -> Result<Option<usize>, StageError> {
+    pub fn place_if_any(
+        &self,
+        key: &str,
+        header: &[String],
+        file: &str,
+    ) -> Result<Option<usize>, StageError> {
         match self.place(key, header, file) {
             Ok(place) => Ok(Some(place)),
             Err(error) if self.given(key) => Err(error),
@@ -80,7 +98,10 @@ impl Mapping {
 }
 
 fn missing(key: &str, name: &str, header: &[String], file: &str) -> StageError {
-    let error = StageError::data("flow::data::column", format!("{file} has no column `{name}` ({key})"));
+    let error = StageError::data(
+        "flow::data::column",
+        format!("{file} has no column `{name}` ({key})"),
+    );
     let lower = name.to_lowercase();
     let near = header
         .iter()
@@ -88,7 +109,9 @@ fn missing(key: &str, name: &str, header: &[String], file: &str) -> StageError {
         .min_by_key(|(distance, _)| *distance)
         .filter(|(distance, _)| *distance <= (name.chars().count() / 3).max(1));
     let error = match near {
-        Some((_, column)) => error.help(format!("did you mean `{column}`? [stages.NAME.columns] {key} = \"{column}\"")),
+        Some((_, column)) => error.help(format!(
+            "did you mean `{column}`? [stages.NAME.columns] {key} = \"{column}\""
+        )),
         None => error.help(format!("name it: [stages.NAME.columns] {key} = \"...\"")),
     };
     error.help(format!("its columns are: {}", header.join(", ")))
@@ -117,19 +140,28 @@ impl Regroup {
                 other => other.as_str().into_iter().collect(),
             };
             for text in patterns {
-                let pattern = glob::Pattern::new(text).map_err(|error| format!("`{text}` of class `{class}`: {error}"))?;
+                let pattern = glob::Pattern::new(text)
+                    .map_err(|error| format!("`{text}` of class `{class}`: {error}"))?;
                 let literal = text.chars().filter(|c| !"*?[]".contains(*c)).count();
                 let wild = literal != text.chars().count();
                 rules.push(((wild, std::cmp::Reverse(literal), class.clone()), pattern));
             }
         }
         rules.sort_by(|a, b| a.0.cmp(&b.0));
-        Ok(Self { rules: rules.into_iter().map(|((_, _, class), pattern)| (pattern, class)).collect() })
+        Ok(Self {
+            rules: rules
+                .into_iter()
+                .map(|((_, _, class), pattern)| (pattern, class))
+                .collect(),
+        })
     }
 
     /// The class of `label`.
     pub fn class<'a>(&'a self, label: &'a str) -> &'a str {
-        self.rules.iter().find(|(pattern, _)| pattern.matches(label)).map_or(label, |(_, class)| class)
+        self.rules
+            .iter()
+            .find(|(pattern, _)| pattern.matches(label))
+            .map_or(label, |(_, class)| class)
     }
 }
 
@@ -142,11 +174,19 @@ mod tests {
     fn the_closest_rule_wins_whatever_its_place() {
         let classes = Value::map([
             ("A other", Value::List(vec![Value::Str("*".into())])),
-            ("Ia", Value::List(vec![Value::Str("Ia".into()), Value::Str("Ia-*".into())])),
+            (
+                "Ia",
+                Value::List(vec![Value::Str("Ia".into()), Value::Str("Ia-*".into())]),
+            ),
             ("odd", Value::Str("Ia-91bg".into())),
         ]);
         let regroup = Regroup::of(&params("csv", &[("classes", classes)])).unwrap();
-        for (label, class) in [("Ia", "Ia"), ("Ia-02cx", "Ia"), ("Ia-91bg", "odd"), ("II", "A other")] {
+        for (label, class) in [
+            ("Ia", "Ia"),
+            ("Ia-02cx", "Ia"),
+            ("Ia-91bg", "odd"),
+            ("II", "A other"),
+        ] {
             assert_eq!(regroup.class(label), class);
         }
         let none = Regroup::of(&params("csv", &[])).unwrap();
@@ -163,6 +203,9 @@ mod tests {
         assert!(error.help[1].ends_with("object_id, Time, fluxcal"));
         let error = mapping.place("time", &header, "lc.csv").unwrap_err();
         assert!(error.help[0].starts_with("name it"));
-        assert_eq!(mapping.place_if_any("ebv", &header, "lc.csv").unwrap(), None);
+        assert_eq!(
+            mapping.place_if_any("ebv", &header, "lc.csv").unwrap(),
+            None
+        );
     }
 }

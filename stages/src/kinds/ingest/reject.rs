@@ -63,12 +63,16 @@ impl Tally {
     pub fn add(&mut self, other: &Tally) {
         self.read += other.read;
         self.kept += other.kept;
-        for (mine, theirs) in [(&mut self.dropped, &other.dropped), (&mut self.odd, &other.odd)] {
+        for (mine, theirs) in [
+            (&mut self.dropped, &other.dropped),
+            (&mut self.odd, &other.odd),
+        ] {
             for (reason, more) in theirs {
                 let all = mine.entry(reason.clone()).or_default();
                 all.count += more.count;
                 let room = EXAMPLES.saturating_sub(all.examples.len());
-                all.examples.extend(more.examples.iter().take(room).cloned());
+                all.examples
+                    .extend(more.examples.iter().take(room).cloned());
             }
         }
     }
@@ -78,7 +82,12 @@ impl Tally {
         if self.dropped.is_empty() {
             return None;
         }
-        Some(format!("dropped {} of {} {what}: {}", grouped(self.lost()), grouped(self.read), list(&self.dropped)))
+        Some(format!(
+            "dropped {} of {} {what}: {}",
+            grouped(self.lost()),
+            grouped(self.read),
+            list(&self.dropped)
+        ))
     }
 
     /// One line on odd rows that were kept.
@@ -113,16 +122,25 @@ fn count(counts: &mut BTreeMap<String, Count>, reason: &str, file: &str, line: u
     if !counts.contains_key(reason) {
         counts.insert(reason.into(), Count::default());
     }
-    let Some(entry) = counts.get_mut(reason) else { return };
+    let Some(entry) = counts.get_mut(reason) else {
+        return;
+    };
     entry.count += 1;
     if entry.examples.len() < EXAMPLES {
         let value = value.chars().take(EXAMPLE_CHARS).collect();
-        entry.examples.push(Example { file: file.into(), line, value });
+        entry.examples.push(Example {
+            file: file.into(),
+            line,
+            value,
+        });
     }
 }
 
 fn list(counts: &BTreeMap<String, Count>) -> String {
-    let items: Vec<String> = counts.iter().map(|(reason, c)| format!("{} {reason}", grouped(c.count))).collect();
+    let items: Vec<String> = counts
+        .iter()
+        .map(|(reason, c)| format!("{} {reason}", grouped(c.count)))
+        .collect();
     items.join(", ")
 }
 
@@ -131,7 +149,7 @@ pub(super) fn grouped(n: u64) -> String {
     let digits = n.to_string();
     let mut text = String::new();
     for (i, digit) in digits.chars().enumerate() {
-        if i > 0 && (digits.len() - i) % 3 == 0 {
+        if i > 0 && (digits.len() - i).is_multiple_of(3) {
             text.push(',');
         }
         text.push(digit);
@@ -192,13 +210,20 @@ impl Cell<'_> {
             Cell::Number(value) => *value,
             Cell::Text(_) => {
                 let text = self.text()?;
-                if ["null", "none", "na", "n/a"].iter().any(|word| text.eq_ignore_ascii_case(word)) {
+                if ["null", "none", "na", "n/a"]
+                    .iter()
+                    .any(|word| text.eq_ignore_ascii_case(word))
+                {
                     return Err(Bad::Empty);
                 }
                 text.parse().map_err(|_| Bad::NotNumber)?
             }
         };
-        if value.is_finite() { Ok(value) } else { Err(Bad::NotFinite) }
+        if value.is_finite() {
+            Ok(value)
+        } else {
+            Err(Bad::NotFinite)
+        }
     }
 
     /// A text that is not empty, without surrounding blanks.
@@ -207,7 +232,11 @@ impl Cell<'_> {
             Cell::Text(bytes) => std::str::from_utf8(bytes).map_err(|_| Bad::NotUtf8)?.trim(),
             Cell::Missing | Cell::Number(_) => "",
         };
-        if text.is_empty() { Err(Bad::Empty) } else { Ok(text) }
+        if text.is_empty() {
+            Err(Bad::Empty)
+        } else {
+            Ok(text)
+        }
     }
 }
 
@@ -230,7 +259,11 @@ mod tests {
 
     #[test]
     fn notes_count_and_limits_hold() {
-        let mut tally = Tally { read: 479_384, kept: 478_493, ..Tally::default() };
+        let mut tally = Tally {
+            read: 479_384,
+            kept: 478_493,
+            ..Tally::default()
+        };
         assert_eq!(tally.note("observations"), None);
         for line in 0..891 {
             tally.drop("empty flux", "a.csv", line + 2, "");

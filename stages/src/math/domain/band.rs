@@ -338,7 +338,7 @@ mod tests {
     fn outside_the_event_gives_the_contrast() {
         let s = series(
             &[-400.0, -300.0, -200.0, 0.0, 10.0],
-            &[3.0, -3.0, 3.0, 30.0, 5.0],
+            &[3.0, -3.0, 3.0, 30.0, 6.0],
             1.0,
         );
         let f = features(&s, &Options::default());

@@ -71,8 +71,8 @@ pub(super) const CATALOGUE: &[Entry] = &[
     entry(Object, "total_flux_abs_mag", "mag", "the same sum as an absolute AB magnitude (no K-correction)", "peak S/N in one band; redshift"),
     entry(Object, "total_flux_late_ratio", "", "mean flux at phases from 80 to 300 days over that from -10 to 40, summed over the bands seen in both", "near flux above `min_snr`"),
     entry(Object, "total_flux_outside_chi2", "", "mean of (flux / error)^2 outside the event, all bands together", "5 points outside the event; a reference time"),
-    entry(Evolution, "color_{}_peak", "mag", "colour within 20 days of the reference time, from fluxes matched in time", "S/N of both summed fluxes at least `min_snr`"),
-    entry(Evolution, "color_{}_30d", "mag", "colour within 20 days of phase 30 days, from fluxes matched in time", "S/N of both summed fluxes at least `min_snr`"),
+    entry(Evolution, "color_{}_peak", "mag", "colour at the reference time: from fluxes matched in time within 20 days, the nearer the heavier", "S/N of both summed fluxes at least `min_snr`"),
+    entry(Evolution, "color_{}_30d", "mag", "colour 30 days after the reference time, likewise", "S/N of both summed fluxes at least `min_snr`"),
     entry(Evolution, "color_{}_rate", "mag/d", "slope of the weighted line through the colours of matched points at phases from -5 to 100 days", "3 matched points above `min_snr`"),
 ];
 

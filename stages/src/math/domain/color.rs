@@ -25,10 +25,8 @@ pub(super) fn features(series: &[Series], redshift: Option<f64>, options: &Optio
     let mut out = Vec::new();
     for i in pairs(series.len()) {
         let (a, b) = (&series[i], &series[i + 1]);
-        out.push(mean_color(
-            &matches(a, b, EVENT_COLOR, options),
-            options.min_snr,
-        ));
+        let found = matches(a, b, EVENT_COLOR, options);
+        out.push(mean_color(&found, |_| 1.0, options.min_snr));
         out.push(peak_phase(a, options) - peak_phase(b, options));
     }
     let total = total_peak(series, options);
@@ -40,12 +38,13 @@ pub(super) fn features(series: &[Series], redshift: Option<f64>, options: &Optio
         let (a, b) = (&series[i], &series[i + 1]);
         for phase in [0.0, 30.0] {
             let window = (phase - AT_PHASE, phase + AT_PHASE);
-            out.push(mean_color(&matches(a, b, window, options), options.min_snr));
+            // Triangular, so that points on one side pull the colour less.
+            let kernel = |t: f64| 1.0 - (t - phase).abs() / AT_PHASE;
+            let found = matches(a, b, window, options);
+            out.push(mean_color(&found, kernel, options.min_snr));
         }
-        out.push(color_rate(
-            &matches(a, b, (-SIMULTANEOUS, RATE_UNTIL), options),
-            options.min_snr,
-        ));
+        let found = matches(a, b, (-SIMULTANEOUS, RATE_UNTIL), options);
+        out.push(color_rate(&found, options.min_snr));
     }
     out
 }
@@ -57,7 +56,8 @@ struct Match {
     b: (f64, f64),
 }
 
-/// Each point of either band within `window`, with the other band's flux at that time.
+/// Each point of either band within `window`, with the other band's flux at that time; points that
+/// the two bands share in time count once.
 fn matches(a: &Series, b: &Series, window: (f64, f64), options: &Options) -> Vec<Match> {
     let mut found = Vec::new();
     for i in a.within(window.0, window.1) {
@@ -70,7 +70,10 @@ fn matches(a: &Series, b: &Series, window: (f64, f64), options: &Options) -> Vec
         }
     }
     for i in b.within(window.0, window.1) {
-        if let Some(other) = a.at(b.time[i], options.max_gap, SIMULTANEOUS) {
+        let shared = a.time.binary_search_by(|t| t.total_cmp(&b.time[i])).is_ok();
+        if let Some(other) = a.at(b.time[i], options.max_gap, SIMULTANEOUS)
+            && !shared
+        {
             found.push(Match {
                 phase: b.time[i],
                 a: other,
@@ -81,12 +84,12 @@ fn matches(a: &Series, b: &Series, window: (f64, f64), options: &Options) -> Vec
     found
 }
 
-/// Colour `-2.5 log10(sum a / sum b)` of matched fluxes, weighted by their common variance; NaN unless
-/// both sums reach `min_snr`.
-fn mean_color(matches: &[Match], min_snr: f64) -> f64 {
+/// Colour `-2.5 log10(sum a / sum b)` of matched fluxes, weighted by `kernel(phase)` over their
+/// common variance; NaN unless both sums reach `min_snr`.
+fn mean_color(matches: &[Match], kernel: impl Fn(f64) -> f64, min_snr: f64) -> f64 {
     let [mut a, mut b, mut var_a, mut var_b] = [0.0; 4];
     for m in matches {
-        let w = 1.0 / (m.a.1 * m.a.1 + m.b.1 * m.b.1);
+        let w = kernel(m.phase) / (m.a.1 * m.a.1 + m.b.1 * m.b.1);
         a += w * m.a.0;
         b += w * m.b.0;
         var_a += (w * m.a.1) * (w * m.a.1);
@@ -207,8 +210,9 @@ mod tests {
         // One pair: colour, peak difference; four totals; peak, +30 d, rate.
         assert_eq!(out.len(), 9);
         assert_eq!(out[1], 0.0);
-        close(out[6], 0.2 + 0.01 * 5.0, 0.01);
-        close(out[7], 0.2 + 0.01 * 30.0, 0.06);
+        // Phase 0 has points on one side only: days 0 and 10, with weights 1 and 1/2.
+        close(out[6], 0.2 + 0.01 * 10.0 / 3.0, 0.005);
+        close(out[7], 0.2 + 0.01 * 30.0, 0.003);
         close(out[8], 0.01, 1e-12);
         close(out[2], 100.0 + g[0], 1e-12);
         assert!(out[3].is_nan(), "no redshift, no absolute magnitude");
@@ -217,7 +221,7 @@ mod tests {
     #[test]
     fn a_constant_colour_survives_uneven_sampling() {
         let fall = |t: f64| 100.0 - t;
-        let (tg, tr) = ([0.0, 20.0, 50.0], [5.0, 28.0, 40.0]);
+        let (tg, tr) = ([0.0, 20.0, 50.0], [-6.0, 28.0, 40.0]);
         let out = features(
             &[
                 series(&tg, &tg.map(fall), 0.1),
@@ -227,7 +231,7 @@ mod tests {
             &Options::default(),
         );
         close(out[0], 2.5 * libm::log10(2.0), 1e-12);
-        assert_eq!(out[1], -5.0);
+        assert_eq!(out[1], 6.0);
     }
 
     #[test]

@@ -9,7 +9,7 @@ const NIGHT: f64 = 0.5;
 /// One band after cleaning: finite, positive errors, nights merged, strictly increasing time.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Series {
-    /// Days; absolute after [`Series::clean`], phases in frame days after [`Series::to_phase`].
+    /// Days; absolute after [`Series::clean`], phases in frame days after [`Series::set_phase`].
     pub time: Vec<f64>,
     /// Microjansky.
     pub flux: Vec<f64>,
@@ -60,7 +60,7 @@ impl Series {
     }
 
     /// Replaces times by `(time - reference) / stretch`.
-    pub fn to_phase(&mut self, reference: f64, stretch: f64) {
+    pub fn set_phase(&mut self, reference: f64, stretch: f64) {
         for t in &mut self.time {
             *t = (*t - reference) / stretch;
         }

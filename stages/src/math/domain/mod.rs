@@ -77,7 +77,7 @@ pub fn features(bands: &[Band], redshift: Option<f64>, options: &Options, out: &
     // Without a reference time, phases are NaN and whatever needs them is too.
     let reference = reference_time(&series, options.min_snr).unwrap_or(f64::NAN);
     for s in &mut series {
-        s.to_phase(reference, stretch);
+        s.set_phase(reference, stretch);
     }
     let (per_band, cross) = out.split_at_mut(series.len() * PER_BAND);
     for (s, out) in series.iter().zip(per_band.chunks_exact_mut(PER_BAND)) {

@@ -1,0 +1,85 @@
+//! The built-in demo survey, simulated: see [`crate::math::demo`].
+
+use flow_engine::{Params, StageError};
+
+use crate::math::demo::{DemoConfig, DemoError, ObjectPlan, catalogue, simulate};
+use crate::table::{Curves, Survey};
+
+use super::reject::Tally;
+
+fn config(params: &Params, seed: u64) -> DemoConfig {
+    DemoConfig {
+        objects: params.usize("labelled"),
+        positives: params.usize("positives"),
+        unlabelled: params.usize("unlabelled"),
+        copies: params.usize("copies"),
+        seed,
+        difficulty: params.float("difficulty"),
+    }
+}
+
+/// The splits that have objects, in order. The seed shuffles names and classes, not which splits
+/// there are.
+pub(super) fn splits(params: &Params) -> Result<Vec<String>, DemoError> {
+    let mut splits: Vec<String> = catalogue(&config(params, 0))?
+        .into_iter()
+        .map(|plan| plan.split)
+        .collect();
+    splits.sort();
+    splits.dedup();
+    Ok(splits)
+}
+
+/// Simulates the objects of one split.
+///
+/// # Errors
+/// The parameters do not fit together; `checkpoint` fails.
+pub(super) fn read(
+    params: &Params,
+    split: &str,
+    seed: u64,
+    survey: Survey,
+    checkpoint: &dyn Fn() -> Result<(), StageError>,
+) -> Result<(Curves, Tally), StageError> {
+    let wrong = |error: DemoError| StageError::data("flow::params::demo", error.to_string());
+    let config = config(params, seed);
+    let all = catalogue(&config).map_err(wrong)?;
+    let classes = all
+        .iter()
+        .filter(|plan| plan.labelled)
+        .map(|plan| plan.class.to_string());
+    let classes: std::collections::BTreeSet<String> = classes.collect();
+    let mut plans: Vec<&ObjectPlan> = all.iter().filter(|plan| plan.split == split).collect();
+    plans.sort_by(|a, b| a.object_id.cmp(&b.object_id));
+    let mut curves = Curves::new(Survey {
+        classes: classes.into_iter().collect(),
+        ..survey
+    });
+    for plan in plans {
+        checkpoint()?;
+        let object = simulate(&config, plan).map_err(wrong)?;
+        let all = &mut curves.objects;
+        all.object_id.push(object.object_id);
+        all.label
+            .push(object.labelled.then(|| object.class.to_string()));
+        all.redshift.push(Some(object.redshift));
+        all.redshift_err.push(object.redshift_err);
+        all.ebv.push(Some(object.ebv));
+        all.split.push(Some(object.split));
+        all.group.push(Some(format!("source_{:05}", object.group)));
+        curves.time.extend(object.time);
+        curves.band.extend(object.band.into_iter().map(u16::from));
+        curves.flux.extend(object.flux);
+        curves.flux_err.extend(object.flux_err);
+        curves.offsets.push(curves.time.len());
+    }
+    let kept = curves.time.len() as u64;
+    Ok((
+        curves,
+        Tally {
+            read: kept,
+            kept,
+            ..Tally::default()
+        },
+    ))
+}

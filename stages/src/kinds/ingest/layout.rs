@@ -1,0 +1,182 @@
+//! Which files a survey consists of: one shard a light-curve file.
+
+use std::path::{Path, PathBuf};
+
+use flow_cache::Value;
+use flow_engine::stage::{Layout, Shard, SourceFile};
+use flow_engine::{Diag, Params};
+
+use super::demo;
+
+/// Role of light-curve files.
+pub(super) const CURVES: &str = "curves";
+/// Role of objects files of a mapped survey.
+pub(super) const OBJECTS: &str = "objects";
+/// Roles of MALLORN's logs.
+pub(super) const LOGS: [&str; 2] = ["train_log", "test_log"];
+/// MALLORN's two sets.
+pub(super) const SETS: [&str; 2] = ["train", "test"];
+
+/// The layout of the survey that `params` describe.
+pub(super) fn layout(params: &Params) -> Result<Layout, Vec<Diag>> {
+    match params.str("format") {
+        "mallorn" => mallorn(params).map_err(|diag| vec![diag]),
+        "demo" => demo_layout(params).map_err(|diag| vec![diag]),
+        _ => mapped(params),
+    }
+}
+
+fn at(diag: Diag, params: &Params, name: &str) -> Diag {
+    match params.span(name) {
+        Some(span) => diag.label(span, "given here"),
+        None => diag,
+    }
+}
+
+fn file(role: &str, path: PathBuf) -> SourceFile {
+    SourceFile {
+        role: role.into(),
+        path,
+    }
+}
+
+/// `train_log.csv`, `test_log.csv` and `split_NN/{train,test}_full_lightcurves.csv`. A light-curve
+/// file may lack: the report then counts the objects of its split as without light curves.
+fn mallorn(params: &Params) -> Result<Layout, Diag> {
+    let root = Path::new(params.str("path"));
+    let missing = |what: String| {
+        at(Diag::new("flow::data::missing", what), params, "path").help(
+            "the folder of MALLORN holds train_log.csv, test_log.csv and split_01/train_full_lightcurves.csv etc.; \
+             it is on Kaggle as mallorn-astronomical-classification-challenge",
+        )
+    };
+    let entries = std::fs::read_dir(root)
+        .map_err(|error| missing(format!("cannot list {}: {error}", root.display())))?;
+    let mut splits: Vec<String> = entries
+        .filter_map(|entry| entry.ok()?.file_name().into_string().ok())
+        .filter(|name| name.starts_with("split_"))
+        .collect();
+    splits.sort();
+    let mut layout = Layout::default();
+    for split in &splits {
+        for set in SETS {
+            let path = root.join(split).join(format!("{set}_full_lightcurves.csv"));
+            if path.is_file() {
+                layout.shards.push(Shard {
+                    label: format!("{split}/{set}"),
+                    item: Value::map([
+                        ("set", Value::Str(set.into())),
+                        ("split", Value::Str(split.clone())),
+                    ]),
+                    files: vec![file(CURVES, path)],
+                });
+            }
+        }
+    }
+    if layout.shards.is_empty() {
+        return Err(missing(format!(
+            "{} has no light-curve file",
+            root.display()
+        )));
+    }
+    for log in LOGS {
+        let path = root.join(format!("{log}.csv"));
+        if !path.is_file() {
+            return Err(missing(format!("{} is missing", path.display())));
+        }
+        layout.common.push(file(log, path));
+    }
+    Ok(layout)
+}
+
+/// One shard a split of the demo survey.
+fn demo_layout(params: &Params) -> Result<Layout, Diag> {
+    let splits = demo::splits(params).map_err(|error| {
+        at(
+            Diag::new("flow::params::demo", error.to_string()),
+            params,
+            "format",
+        )
+    })?;
+    if splits.is_empty() {
+        return Err(at(
+            Diag::new("flow::params::demo", "a survey of no objects"),
+            params,
+            "labelled",
+        ));
+    }
+    let shards = splits.into_iter().map(|split| Shard {
+        label: split.clone(),
+        item: Value::map([("split", Value::Str(split))]),
+        files: Vec::new(),
+    });
+    Ok(Layout {
+        shards: shards.collect(),
+        ..Layout::default()
+    })
+}
+
+/// Files by path, glob or list.
+fn mapped(params: &Params) -> Result<Layout, Vec<Diag>> {
+    let mut diags = Vec::new();
+    let mut layout = Layout::default();
+    for path in expand(params, OBJECTS, &mut diags) {
+        layout.common.push(file(OBJECTS, path));
+    }
+    for path in expand(params, CURVES, &mut diags) {
+        let name = path
+            .file_name()
+            .map(|name| name.to_string_lossy().into_owned())
+            .unwrap_or_default();
+        layout.shards.push(Shard {
+            label: name.clone(),
+            // The name stands in the report; folders do not, so that a project can move.
+            item: Value::map([("file", Value::Str(name))]),
+            files: vec![file(CURVES, path)],
+        });
+    }
+    if diags.is_empty() {
+        Ok(layout)
+    } else {
+        Err(diags)
+    }
+}
+
+/// The files of a parameter, in the order of their paths.
+fn expand(params: &Params, name: &str, diags: &mut Vec<Diag>) -> Vec<PathBuf> {
+    let mut all = Vec::new();
+    for text in params.strs(name) {
+        if Path::new(text).is_file() {
+            all.push(PathBuf::from(text));
+            continue;
+        }
+        let found: Vec<PathBuf> = match glob::glob(text) {
+            Ok(paths) => paths
+                .filter_map(Result::ok)
+                .filter(|path| path.is_file())
+                .collect(),
+            Err(error) => {
+                diags.push(at(
+                    Diag::new(
+                        "flow::data::missing",
+                        format!("`{text}` is no path: {error}"),
+                    ),
+                    params,
+                    name,
+                ));
+                continue;
+            }
+        };
+        if found.is_empty() {
+            let diag = Diag::new("flow::data::missing", format!("no file `{text}`"));
+            diags.push(at(diag, params, name).help("paths are relative to the project root"));
+        }
+        all.extend(found);
+    }
+    all.sort();
+    if let Some(pair) = all.windows(2).find(|pair| pair[0] == pair[1]) {
+        let text = format!("`{name}` names {} twice", pair[0].display());
+        diags.push(at(Diag::new("flow::data::file_twice", text), params, name));
+    }
+    all
+}

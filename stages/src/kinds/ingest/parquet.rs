@@ -1,0 +1,199 @@
+//! Parquet files: objects, and light curves either flat (one row an observation) or nested.
+
+use std::path::Path;
+
+use arrow::array::{Array, AsArray, Float64Array, StringArray};
+use arrow::datatypes::{DataType, Float64Type};
+use flow_engine::StageError;
+
+use crate::table::{Batch, Source};
+
+use super::build::{Builder, Row};
+use super::catalogue::{Catalogue, ObjectRow};
+use super::columns::{Mapping, OBJECT_COLUMNS};
+use super::reject::Cell;
+
+/// The struct column of nested light curves.
+const NESTED: &str = "lightcurve";
+
+/// Reads the object columns of a file into `catalogue`; messages call it `file`.
+///
+/// # Errors
+/// The file cannot be read, lacks a column, or the catalogue refuses a row.
+pub(super) fn objects(
+    path: &Path,
+    file: &str,
+    mapping: &Mapping,
+    catalogue: &mut Catalogue,
+) -> Result<(), StageError> {
+    let mut source = Source::open(path, file)?;
+    let header = header(&source);
+    let id = mapping.place("object_id", &header, file)?;
+    let mut places = [None; 6];
+    for (place, key) in places.iter_mut().zip(OBJECT_COLUMNS) {
+        *place = mapping.place_if_any(key, &header, file)?;
+    }
+    let mut line = 0;
+    while let Some(batch) = source.next_batch()? {
+        let ids = batch.texts(&header[id])?;
+        let mut columns: [Option<Column>; 6] = Default::default();
+        for ((column, place), key) in columns.iter_mut().zip(places).zip(OBJECT_COLUMNS) {
+            let numeric = matches!(key, "redshift" | "redshift_err" | "ebv");
+            *column = place
+                .map(|i| Column::of(&batch, &header[i], numeric))
+                .transpose()?;
+        }
+        for i in 0..batch.len() {
+            line += 1;
+            let values = std::array::from_fn(|c| columns[c].as_ref().map(|column| column.cell(i)));
+            catalogue.push(
+                &ObjectRow {
+                    line,
+                    object_id: text(&ids, i),
+                    values,
+                },
+                file,
+            )?;
+        }
+    }
+    Ok(())
+}
+
+/// Reads a light-curve file into `builder`.
+///
+/// # Errors
+/// The file cannot be read, is empty or lacks a column; `checkpoint` fails.
+pub(super) fn observations(
+    path: &Path,
+    mapping: &Mapping,
+    builder: &mut Builder<'_>,
+    checkpoint: &dyn Fn() -> Result<(), StageError>,
+) -> Result<(), StageError> {
+    let file = builder.file;
+    let mut source = Source::open(path, file)?;
+    if source.rows() == 0 {
+        return Err(StageError::data(
+            "flow::data::empty",
+            format!("{file} has no rows"),
+        ));
+    }
+    let header = header(&source);
+    let id = mapping.place("object_id", &header, file)?;
+    let nested = source.has(NESTED);
+    if !nested {
+        for key in ["time", "band", "flux", "flux_err"] {
+            mapping.place(key, &header, file)?;
+        }
+    }
+    let mut line = 0;
+    while let Some(batch) = source.next_batch()? {
+        checkpoint()?;
+        let ids = batch.texts(&header[id])?;
+        if nested {
+            nested_rows(&batch, &ids, mapping, builder, line)?;
+        } else {
+            let columns =
+                ["time", "flux", "flux_err"].map(|key| Column::of(&batch, mapping.name(key), true));
+            let [time, flux, flux_err] = columns;
+            let (time, flux, flux_err) = (time?, flux?, flux_err?);
+            let bands = batch.texts(mapping.name("band"))?;
+            for i in 0..batch.len() {
+                builder.push(&Row {
+                    line: line + i as u64 + 1,
+                    object_id: text(&ids, i),
+                    time: time.cell(i),
+                    band: text(&bands, i),
+                    flux: flux.cell(i),
+                    flux_err: flux_err.cell(i),
+                });
+            }
+        }
+        line += batch.len() as u64;
+    }
+    Ok(())
+}
+
+fn nested_rows(
+    batch: &Batch,
+    ids: &StringArray,
+    mapping: &Mapping,
+    builder: &mut Builder<'_>,
+    line: u64,
+) -> Result<(), StageError> {
+    let light = batch.fields(NESTED)?;
+    let list = |key: &str| light.lists(mapping.name(key), &DataType::Float64);
+    let (bounds, time) = list("time")?;
+    let (flux_bounds, flux) = list("flux")?;
+    let (err_bounds, flux_err) = list("flux_err")?;
+    let (band_bounds, bands) = light.lists(mapping.name("band"), &DataType::Utf8)?;
+    let [time, flux, flux_err] =
+        [&time, &flux, &flux_err].map(|a| Column::Numbers(a.as_primitive::<Float64Type>().clone()));
+    let bands = bands.as_string::<i32>();
+    let others = [&flux_bounds, &err_bounds, &band_bounds];
+    for i in 0..batch.len() {
+        let length = bounds[i + 1] - bounds[i];
+        let object_id = text(ids, i);
+        if others.iter().any(|b| b[i + 1] - b[i] != length) {
+            builder.reject(
+                line + i as u64 + 1,
+                "light curve with lists of unequal length",
+                &object_id.show(),
+            );
+            continue;
+        }
+        for j in 0..length {
+            builder.push(&Row {
+                line: line + i as u64 + 1,
+                object_id,
+                time: time.cell(bounds[i] + j),
+                band: text(bands, band_bounds[i] + j),
+                flux: flux.cell(flux_bounds[i] + j),
+                flux_err: flux_err.cell(err_bounds[i] + j),
+            });
+        }
+    }
+    Ok(())
+}
+
+fn header(source: &Source) -> Vec<String> {
+    source
+        .fields()
+        .iter()
+        .map(|field| field.name().clone())
+        .collect()
+}
+
+/// A column as cells.
+enum Column {
+    Texts(StringArray),
+    Numbers(Float64Array),
+}
+
+impl Column {
+    /// Texts stay texts, so that one bad value costs a row and not the file.
+    fn of(batch: &Batch, name: &str, numeric: bool) -> Result<Self, StageError> {
+        let is_number = batch
+            .column(name)
+            .is_some_and(|array| array.data_type().is_numeric());
+        if numeric && is_number {
+            return Ok(Self::Numbers(batch.floats(name)?));
+        }
+        Ok(Self::Texts(batch.texts(name)?))
+    }
+
+    fn cell(&self, i: usize) -> Cell<'_> {
+        match self {
+            Self::Texts(array) => text(array, i),
+            Self::Numbers(array) if array.is_null(i) => Cell::Missing,
+            Self::Numbers(array) => Cell::Number(array.value(i)),
+        }
+    }
+}
+
+fn text(array: &StringArray, i: usize) -> Cell<'_> {
+    if array.is_null(i) {
+        Cell::Missing
+    } else {
+        Cell::Text(array.value(i).as_bytes())
+    }
+}

@@ -1,0 +1,222 @@
+//! What became of the rows: a part for each shard, and their sum.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use flow_engine::StageError;
+use serde::{Deserialize, Serialize};
+
+use crate::table::Objects;
+
+use super::catalogue::Catalogue;
+use super::reject::{Tally, grouped};
+
+/// Names that a list in the report shows.
+const EXAMPLES: usize = 3;
+
+/// The report of one shard.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub(super) struct Part {
+    /// What messages call its file.
+    pub file: String,
+    /// Objects in the output.
+    pub objects: u64,
+    /// Observations.
+    pub observations: Tally,
+    /// Observations in the output, by band.
+    pub bands: BTreeMap<String, u64>,
+    /// Objects of the file that no usable observation is left of.
+    pub unusable: Vec<String>,
+}
+
+/// The report of an ingest.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(super) struct Report {
+    /// The essence, one line each.
+    pub notes: Vec<String>,
+    /// Objects in the output.
+    pub objects: u64,
+    /// Labelled objects by class.
+    pub labels: BTreeMap<String, u64>,
+    /// Objects without a label.
+    pub unlabelled: u64,
+    /// Rows of the objects files.
+    pub catalogue: Tally,
+    /// Observations of all files.
+    pub observations: Tally,
+    /// Observations in the output, by band.
+    pub bands: BTreeMap<String, u64>,
+    /// Objects of the catalogue that no file has observations of.
+    pub without_light_curve: Missing,
+    /// Objects whose observations were all dropped.
+    pub unusable: Missing,
+    /// The files.
+    pub files: Vec<FileReport>,
+}
+
+/// Objects that are not in the output.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub(super) struct Missing {
+    /// How many.
+    pub count: u64,
+    /// By split, where splits are known.
+    pub by_split: BTreeMap<String, u64>,
+    /// The first few.
+    pub examples: Vec<String>,
+}
+
+/// One file.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(super) struct FileReport {
+    /// Its name.
+    pub file: String,
+    /// Objects in the output.
+    pub objects: u64,
+    /// Rows read.
+    pub read: u64,
+    /// Rows kept.
+    pub kept: u64,
+}
+
+/// Joins the parts; `shards` are their objects, in the same order, and `catalogue` all known
+/// objects, if there is a list of them.
+///
+/// # Errors
+/// An object is in two files; a class is unknown; too many objects were dropped; nothing is left.
+pub(super) fn collect(
+    parts: &[Part],
+    shards: &[Objects],
+    catalogue: Option<&Catalogue>,
+    max_rejected: f64,
+) -> Result<Report, StageError> {
+    let home = homes(parts, shards)?;
+    let mut report = Report {
+        notes: Vec::new(),
+        objects: home.len() as u64,
+        labels: BTreeMap::new(),
+        unlabelled: 0,
+        catalogue: catalogue.map(|c| c.tally.clone()).unwrap_or_default(),
+        observations: Tally::default(),
+        bands: BTreeMap::new(),
+        without_light_curve: Missing::default(),
+        unusable: Missing::default(),
+        files: Vec::new(),
+    };
+    report
+        .catalogue
+        .check("objects", "the objects table", max_rejected)?;
+    for label in shards.iter().flat_map(|objects| &objects.label) {
+        match label {
+            Some(label) => *report.labels.entry(label.clone()).or_default() += 1,
+            None => report.unlabelled += 1,
+        }
+    }
+    let mut unusable = BTreeSet::new();
+    for part in parts {
+        report.observations.add(&part.observations);
+        for (band, n) in &part.bands {
+            *report.bands.entry(band.clone()).or_default() += n;
+        }
+        unusable.extend(
+            part.unusable
+                .iter()
+                .map(String::as_str)
+                .filter(|id| !home.contains_key(id)),
+        );
+        report.files.push(FileReport {
+            file: part.file.clone(),
+            objects: part.objects,
+            read: part.observations.read,
+            kept: part.observations.kept,
+        });
+    }
+    if report.objects == 0 {
+        return Err(StageError::data(
+            "flow::data::empty",
+            "no object has a usable light curve",
+        ));
+    }
+    for id in &unusable {
+        report.unusable.push(id, None);
+    }
+    if let Some(catalogue) = catalogue {
+        let objects = &catalogue.objects;
+        let mut rows: Vec<usize> = (0..objects.len()).collect();
+        rows.sort_by(|&a, &b| objects.object_id[a].cmp(&objects.object_id[b]));
+        for row in rows {
+            let id = objects.object_id[row].as_str();
+            if !home.contains_key(id) && !unusable.contains(id) {
+                report
+                    .without_light_curve
+                    .push(id, objects.split[row].as_deref());
+            }
+        }
+    }
+    report.notes = notes(&report);
+    Ok(report)
+}
+
+/// The shard of each object.
+fn homes<'a>(parts: &[Part], shards: &'a [Objects]) -> Result<HashMap<&'a str, usize>, StageError> {
+    let mut home = HashMap::new();
+    for (i, objects) in shards.iter().enumerate() {
+        for id in &objects.object_id {
+            if let Some(other) = home.insert(id.as_str(), i) {
+                return Err(StageError::data(
+                    "flow::data::object_split",
+                    format!(
+                        "object `{id}` has observations in {} and in {}",
+                        parts[other].file, parts[i].file
+                    ),
+                )
+                .help("put all observations of an object into one file"));
+            }
+        }
+    }
+    Ok(home)
+}
+
+impl Missing {
+    fn push(&mut self, id: &str, split: Option<&str>) {
+        self.count += 1;
+        if let Some(split) = split {
+            *self.by_split.entry(split.into()).or_default() += 1;
+        }
+        if self.examples.len() < EXAMPLES {
+            self.examples.push(id.into());
+        }
+    }
+
+    fn note(&self, what: &str) -> Option<String> {
+        if self.count == 0 {
+            return None;
+        }
+        let splits: Vec<String> = self
+            .by_split
+            .iter()
+            .map(|(split, n)| format!("{split}: {n}"))
+            .collect();
+        let splits = if splits.is_empty() {
+            String::new()
+        } else {
+            format!(" ({})", splits.join(", "))
+        };
+        Some(format!(
+            "left out {} objects {what}{splits}, such as {}",
+            grouped(self.count),
+            self.examples.join(", ")
+        ))
+    }
+}
+
+fn notes(report: &Report) -> Vec<String> {
+    [
+        report.observations.note("observations"),
+        report.catalogue.note("objects"),
+        report.catalogue.odd_note("objects"),
+        report.without_light_curve.note("without light curves"),
+        report.unusable.note("without usable observations"),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
+}

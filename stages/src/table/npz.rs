@@ -1,0 +1,250 @@
+//! NumPy archives: a zip file of arrays, each in NumPy's format.
+//!
+//! Source: NumPy Enhancement Proposal 1, "A simple file format for NumPy arrays".
+
+use std::fs::File;
+use std::io::Read;
+use std::path::Path;
+
+use flow_engine::StageError;
+
+use super::schema_error;
+
+/// The largest array taken, in bytes.
+const MAX_BYTES: u64 = 16 << 30;
+
+/// One array.
+pub struct NpyArray {
+    /// Its name in the archive, without `.npy`.
+    pub name: String,
+    /// Its dimensions.
+    pub shape: Vec<usize>,
+    /// Its values, row-major.
+    pub values: NpyValues,
+}
+
+/// Values of an array.
+pub enum NpyValues {
+    /// Numbers or truth values.
+    Numbers(Vec<f64>),
+    /// Texts.
+    Texts(Vec<String>),
+}
+
+/// Reads all arrays of an archive, by name.
+///
+/// # Errors
+/// The file cannot be opened (environment), or is no archive of arrays of numbers and texts (data).
+pub fn read_npz(path: &Path) -> Result<Vec<NpyArray>, StageError> {
+    let file = File::open(path).map_err(|error| {
+        StageError::environment(format!("cannot open {}: {error}", path.display()))
+    })?;
+    let bad =
+        |error: &dyn std::fmt::Display| schema_error(format!("not a readable npz file: {error}"));
+    let mut archive = zip::ZipArchive::new(file).map_err(|error| bad(&error))?;
+    let mut arrays = Vec::new();
+    for i in 0..archive.len() {
+        let entry = archive.by_index(i).map_err(|error| bad(&error))?;
+        let Some(name) = entry.name().strip_suffix(".npy").map(String::from) else {
+            continue;
+        };
+        let mut bytes = Vec::new();
+        entry
+            .take(MAX_BYTES)
+            .read_to_end(&mut bytes)
+            .map_err(|error| bad(&error))?;
+        let (shape, values) = parse(&bytes)
+            .map_err(|what| schema_error(format!("array `{name}` of the npz file {what}")))?;
+        arrays.push(NpyArray {
+            name,
+            shape,
+            values,
+        });
+    }
+    arrays.sort_by(|a, b| a.name.cmp(&b.name));
+    Ok(arrays)
+}
+
+fn parse(bytes: &[u8]) -> Result<(Vec<usize>, NpyValues), String> {
+    let cut = || "is cut off".to_string();
+    if bytes.get(..6) != Some(b"\x93NUMPY") {
+        return Err("is not in NumPy's format".into());
+    }
+    let long = *bytes.get(6).ok_or_else(cut)? >= 2;
+    let start = if long { 12 } else { 10 };
+    let length = match long {
+        true => u32::from_le_bytes(
+            bytes
+                .get(8..12)
+                .ok_or_else(cut)?
+                .try_into()
+                .map_err(|_| cut())?,
+        ) as usize,
+        false => usize::from(u16::from_le_bytes(
+            bytes
+                .get(8..10)
+                .ok_or_else(cut)?
+                .try_into()
+                .map_err(|_| cut())?,
+        )),
+    };
+    let head = bytes.get(start..start + length).ok_or_else(cut)?;
+    let head = std::str::from_utf8(head).map_err(|_| "has an unreadable header".to_string())?;
+    let unreadable = || format!("has an unreadable header: {}", head.trim());
+    let kind = after(head, "'descr':")
+        .and_then(|t| t.split('\'').nth(1))
+        .ok_or_else(unreadable)?;
+    let fortran = after(head, "'fortran_order':")
+        .ok_or_else(unreadable)?
+        .starts_with("True");
+    let dims = after(head, "'shape':")
+        .and_then(|t| t.strip_prefix('(')?.split(')').next())
+        .ok_or_else(unreadable)?;
+    let shape: Vec<usize> = dims
+        .split(',')
+        .map(str::trim)
+        .filter(|d| !d.is_empty())
+        .map(|d| d.parse().map_err(|_| unreadable()))
+        .collect::<Result<_, _>>()?;
+    let count = shape
+        .iter()
+        .try_fold(1_usize, |n, &d| n.checked_mul(d))
+        .ok_or_else(unreadable)?;
+    let mut values = decode(&bytes[start + length..], kind, count)?;
+    if fortran && shape.len() > 1 {
+        let [rows, columns] = shape[..] else {
+            return Err("is in Fortran order and has more than two dimensions".into());
+        };
+        if let NpyValues::Numbers(v) = &mut values {
+            *v = (0..rows * columns)
+                .map(|i| v[(i % columns) * rows + i / columns])
+                .collect();
+        }
+    }
+    Ok((shape, values))
+}
+
+fn after<'a>(head: &'a str, key: &str) -> Option<&'a str> {
+    head.find(key).map(|at| head[at + key.len()..].trim_start())
+}
+
+fn decode(data: &[u8], kind: &str, count: usize) -> Result<NpyValues, String> {
+    let unknown = || {
+        format!(
+            "has the type `{kind}`; numbers and fixed-width texts in little-endian order are read"
+        )
+    };
+    let (order, rest) = kind.split_at_checked(1).ok_or_else(unknown)?;
+    let (letter, size) = rest.split_at_checked(1).ok_or_else(unknown)?;
+    let size: usize = size.parse().map_err(|_| unknown())?;
+    if order == ">" {
+        return Err(unknown());
+    }
+    let width = if letter == "U" { size * 4 } else { size };
+    let data = width
+        .checked_mul(count)
+        .and_then(|n| data.get(..n))
+        .ok_or("is cut off")?;
+    macro_rules! numbers {
+        ($t:ty) => {
+            NpyValues::Numbers(
+                data.chunks_exact(size_of::<$t>())
+                    .map(|b| {
+                        b.try_into()
+                            .map_or(f64::NAN, |b| <$t>::from_le_bytes(b) as f64)
+                    })
+                    .collect(),
+            )
+        };
+    }
+    let texts = |text: &dyn Fn(&[u8]) -> Option<String>| -> Result<NpyValues, String> {
+        let all: Option<Vec<String>> = (0..count)
+            .map(|i| text(&data[i * width..(i + 1) * width]))
+            .collect();
+        all.map(NpyValues::Texts)
+            .ok_or_else(|| "holds a text that is not Unicode".to_string())
+    };
+    Ok(match (letter, size) {
+        ("f", 4) => numbers!(f32),
+        ("f", 8) => numbers!(f64),
+        ("i", 1) => numbers!(i8),
+        ("i", 2) => numbers!(i16),
+        ("i", 4) => numbers!(i32),
+        ("i", 8) => numbers!(i64),
+        ("u" | "b", 1) => numbers!(u8),
+        ("u", 2) => numbers!(u16),
+        ("u", 4) => numbers!(u32),
+        ("u", 8) => numbers!(u64),
+        ("U", _) => texts(&|bytes| {
+            let points = bytes
+                .chunks_exact(4)
+                .map(|b| u32::from_le_bytes([b[0], b[1], b[2], b[3]]));
+            points
+                .take_while(|&point| point != 0)
+                .map(char::from_u32)
+                .collect()
+        })?,
+        ("S", _) => texts(&|bytes| {
+            let end = bytes.iter().rposition(|&b| b != 0).map_or(0, |at| at + 1);
+            String::from_utf8(bytes[..end].to_vec()).ok()
+        })?,
+        _ => return Err(unknown()),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn npy(descr: &str, shape: &str, fortran: bool, data: &[u8]) -> Vec<u8> {
+        let order = if fortran { "True" } else { "False" };
+        let head =
+            format!("{{'descr': '{descr}', 'fortran_order': {order}, 'shape': {shape}, }}\n");
+        let mut bytes = b"\x93NUMPY\x01\x00".to_vec();
+        bytes.extend((head.len() as u16).to_le_bytes());
+        bytes.extend(head.as_bytes());
+        bytes.extend(data);
+        bytes
+    }
+
+    fn numbers(bytes: &[u8]) -> Vec<f64> {
+        match parse(bytes).unwrap().1 {
+            NpyValues::Numbers(values) => values,
+            NpyValues::Texts(_) => panic!("texts"),
+        }
+    }
+
+    #[test]
+    fn numbers_and_texts_of_all_orders_are_read() {
+        let data: Vec<u8> = [1_f32, 2.0, 3.0, 4.0, 5.0, 6.0]
+            .iter()
+            .flat_map(|v| v.to_le_bytes())
+            .collect();
+        assert_eq!(
+            numbers(&npy("<f4", "(2, 3)", false, &data)),
+            [1.0, 2.0, 3.0, 4.0, 5.0, 6.0]
+        );
+        assert_eq!(
+            numbers(&npy("<f4", "(2, 3)", true, &data)),
+            [1.0, 3.0, 5.0, 2.0, 4.0, 6.0]
+        );
+        assert_eq!(numbers(&npy("|b1", "(2,)", false, &[1, 0])), [1.0, 0.0]);
+        let wide: Vec<u8> = "aü"
+            .chars()
+            .chain(['\0'])
+            .flat_map(|c| (c as u32).to_le_bytes())
+            .collect();
+        let (shape, values) = parse(&npy("<U3", "(1,)", false, &wide)).unwrap();
+        assert_eq!(shape, [1]);
+        assert!(matches!(values, NpyValues::Texts(t) if t == ["aü"]));
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_said() {
+        let error = parse(&npy("|O", "(1,)", false, &[0; 8])).err().unwrap();
+        assert!(error.contains("`|O`"), "{error}");
+        assert!(parse(&npy("<f8", "(2,)", false, &[0; 8])).is_err());
+        assert!(parse(b"PK").is_err());
+        assert!(parse(&npy("<f8", "(99999999999999999999,)", false, &[])).is_err());
+    }
+}
