@@ -1,1 +1,17 @@
-fn main() {}
+//! The command line of `flow`: arguments, rendering and diagnostics around the engine.
+
+mod cli;
+mod commands;
+mod error;
+mod project;
+mod render;
+mod report;
+mod ui;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+fn main() -> ExitCode {
+    commands::main(&cli::Cli::parse())
+}

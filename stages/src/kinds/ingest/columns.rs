@@ -119,9 +119,8 @@ fn missing(key: &str, name: &str, header: &[String], file: &str) -> StageError {
 
 /// Regrouping of labels.
 ///
-/// A TOML table has no order, so "first match" means: a pattern without wildcards before one with,
-/// then the one with more literal characters, then the class whose name comes first. A label that
-/// matches nothing stays its own class.
+/// The first pattern that matches wins, in the order of the pipeline. A label that matches nothing
+/// stays its own class.
 #[derive(Clone, Debug)]
 pub(super) struct Regroup {
     rules: Vec<(glob::Pattern, String)>,
@@ -134,7 +133,7 @@ impl Regroup {
     /// A text is no pattern.
     pub fn of(params: &Params) -> Result<Self, String> {
         let mut rules = Vec::new();
-        for (class, value) in params.map("classes") {
+        for (class, value) in params.pairs("classes") {
             let patterns: Vec<&str> = match value {
                 Value::List(items) => items.iter().filter_map(Value::as_str).collect(),
                 other => other.as_str().into_iter().collect(),
@@ -142,18 +141,10 @@ impl Regroup {
             for text in patterns {
                 let pattern = glob::Pattern::new(text)
                     .map_err(|error| format!("`{text}` of class `{class}`: {error}"))?;
-                let literal = text.chars().filter(|c| !"*?[]".contains(*c)).count();
-                let wild = literal != text.chars().count();
-                rules.push(((wild, std::cmp::Reverse(literal), class.clone()), pattern));
+                rules.push((pattern, class.to_owned()));
             }
         }
-        rules.sort_by(|a, b| a.0.cmp(&b.0));
-        Ok(Self {
-            rules: rules
-                .into_iter()
-                .map(|((_, _, class), pattern)| (pattern, class))
-                .collect(),
-        })
+        Ok(Self { rules })
     }
 
     /// The class of `label`.
@@ -168,23 +159,16 @@ impl Regroup {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::kinds::ingest::tests::params;
+    use crate::kinds::ingest::tests::{ordered, params};
 
     #[test]
-    fn the_closest_rule_wins_whatever_its_place() {
-        let classes = Value::map([
-            ("A other", Value::List(vec![Value::Str("*".into())])),
-            (
-                "Ia",
-                Value::List(vec![Value::Str("Ia".into()), Value::Str("Ia-*".into())]),
-            ),
-            ("odd", Value::Str("Ia-91bg".into())),
-        ]);
+    fn the_first_rule_wins() {
+        let classes = ordered(&[("Ia", &["Ia", "Ia-*"]), ("odd", &["Ia-91bg"]), ("A other", &["*"])]);
         let regroup = Regroup::of(&params("csv", &[("classes", classes)])).unwrap();
         for (label, class) in [
             ("Ia", "Ia"),
             ("Ia-02cx", "Ia"),
-            ("Ia-91bg", "odd"),
+            ("Ia-91bg", "Ia"),
             ("II", "A other"),
         ] {
             assert_eq!(regroup.class(label), class);

@@ -156,6 +156,15 @@ impl Stage for Ingest {
         diags
     }
 
+    fn shape(&self, params: &Params, _inputs: &[String]) -> (Ports, Vec<Step>) {
+        let KindSpec {
+            ports, mut steps, ..
+        } = self.spec();
+        // Only the generator draws random numbers: a new seed must not read a survey again.
+        steps[READ].seeded = params.str("format") == "demo";
+        (ports, steps)
+    }
+
     fn layout(&self, params: &Params, _root: &Path) -> Result<Layout, Vec<Diag>> {
         layout::layout(params)
     }
@@ -463,8 +472,8 @@ fn params() -> Vec<ParamSpec> {
         .only("format", MAPPED),
         ParamSpec::new(
             "classes",
-            map(ParamType::OneOf(vec![ParamType::Str, texts()])),
-            "Regroups labels: class = patterns. An exact pattern goes before one with wildcards, then the one with more literal characters; a label that matches none stays its own class.",
+            ParamType::Ordered(Box::new(ParamType::OneOf(vec![ParamType::Str, texts()]))),
+            "Regroups labels: class = patterns, the first match in the pipeline's order wins; a label that matches none stays its own class.",
         )
         .optional()
         .only("format", &["mallorn", "csv", "parquet"]),

@@ -38,6 +38,14 @@ fn strs(items: &[&str]) -> Value {
     Value::List(items.iter().map(|s| Value::Str(s.to_string())).collect())
 }
 
+/// A table of patterns whose order counts.
+pub(crate) fn ordered(entries: &[(&str, &[&str])]) -> Value {
+    let pair = |(key, patterns): &(&str, &[&str])| {
+        Value::List(vec![Value::Str((*key).into()), strs(patterns)])
+    };
+    Value::List(entries.iter().map(pair).collect())
+}
+
 const OBJECTS_CSV: &str = "object_id,redshift,ebv,label\nb,0.5,0.1,II\na,,0.2,Ia-x\nc,0.1,0,\n";
 const GOOD: &str = "a,2,g,1.5,0.1\na,1,r,-1,0.2\nb,5,g,3,0.3\na,1,g,0.5,0.2\nc,3,r,1,1\n";
 
@@ -338,7 +346,7 @@ fn classes_regroup_and_columns_map() {
         ("label", "type"),
     ];
     let columns = Value::map(columns.map(|(k, v)| (k, Value::Str(v.into()))));
-    let classes = Value::map([("Ia", strs(&["Ia", "Ia-*"])), ("other", strs(&["*"]))]);
+    let classes = ordered(&[("Ia", &["Ia", "Ia-*"]), ("other", &["*"])]);
     let (curves, _) = raw(curves.as_bytes(), objects.as_bytes())
         .with("columns", columns)
         .with("classes", classes)
@@ -452,7 +460,7 @@ fn mappings_of_unknown_names_are_diagnosed() {
         ("columns", columns),
         ("nulls", nulls),
         ("bands", bands),
-        ("classes", Value::map([("x", strs(&["[a"]))])),
+        ("classes", ordered(&[("x", &["[a"])])),
     ];
     let diags = Ingest.check(&params("csv", &given), &[]);
     let text: Vec<_> = diags.iter().map(|d| d.message.as_str()).collect();

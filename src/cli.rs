@@ -1,0 +1,386 @@
+//! The arguments.
+
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+/// Bring the outputs of a pipeline up to date with the least work.
+///
+/// A pipeline is a TOML file of stages. Results are kept in a store under the digest of all that
+/// decides them, so a second run does only what a change reaches.
+#[derive(Debug, Parser)]
+#[command(
+    name = "flow",
+    version,
+    after_help = "Start with `flow init demo && flow run demo/rocket_domain.toml`.",
+    after_long_help = EXIT_CODES,
+    arg_required_else_help = true,
+    disable_help_subcommand = true
+)]
+pub struct Cli {
+    /// Options of every command.
+    #[command(flatten)]
+    pub common: Common,
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+const EXIT_CODES: &str = "\
+Exit codes:
+  0    success
+  1    a stage failed
+  2    the pipeline, an argument or the input data is wrong
+  4    the environment failed (disk full, store unreachable)
+  101  a bug
+  130  interrupted
+
+Environment:
+  FLOW_STORE  the store, where --store is not given
+  FLOW_SIMD   highest instruction set to use: scalar, avx2 or avx512; results do not depend on it
+
+Start with `flow init demo && flow run demo/rocket_domain.toml`.";
+
+/// Options of every command.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Output")]
+pub struct Common {
+    /// Text for people, or one JSON object a line on stdout
+    #[arg(
+        long,
+        global = true,
+        value_enum,
+        default_value_t,
+        value_name = "FORMAT"
+    )]
+    pub message_format: MessageFormat,
+    /// When to use colours
+    #[arg(long, global = true, value_enum, default_value_t, value_name = "WHEN")]
+    pub color: ColorChoice,
+    /// Only warnings and errors
+    #[arg(short, long, global = true, conflicts_with = "verbose")]
+    pub quiet: bool,
+    /// Say more: hits, and why an action runs
+    #[arg(short, long, global = true)]
+    pub verbose: bool,
+}
+
+/// How messages look.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum MessageFormat {
+    /// Text.
+    #[default]
+    Human,
+    /// One JSON object a line.
+    Json,
+}
+
+/// When to use colours.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum ColorChoice {
+    /// On a terminal.
+    #[default]
+    Auto,
+    /// Always.
+    Always,
+    /// Never.
+    Never,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Bring the outputs of a pipeline up to date
+    Run(RunArgs),
+    /// Show what a run would do, and why; runs nothing
+    Plan(PlanArgs),
+    /// Show what decides the result of a stage, and what changed since it last ran
+    Explain(ExplainArgs),
+    /// Draw the graph of a pipeline
+    Graph(GraphArgs),
+    /// Describe the kinds of stages: ports and parameters
+    Stages(StagesArgs),
+    /// Print a JSON Schema of the pipeline TOML, for editors
+    Schema,
+    /// Write an artifact of a run as a file
+    Export(ExportArgs),
+    /// Look after the store
+    #[command(subcommand)]
+    Cache(CacheCommand),
+    /// Start a project with a pipeline that works on generated data
+    Init(InitArgs),
+    /// Print a completion script for a shell
+    Completions(CompletionsArgs),
+    /// Print the manual page, or write one for each command
+    Man(ManArgs),
+}
+
+/// Which pipeline.
+#[derive(Debug, Args)]
+pub struct PipelineArgs {
+    /// The TOML file
+    #[arg(value_hint = clap::ValueHint::FilePath)]
+    pub pipeline: PathBuf,
+    /// Replace a value; VALUE is TOML, and paths in it are relative to the working directory
+    #[arg(long = "set", value_name = "STAGE.PARAM=VALUE")]
+    pub sets: Vec<String>,
+}
+
+/// Which part of a pipeline.
+#[derive(Debug, Args)]
+pub struct TargetArgs {
+    /// The pipeline.
+    #[command(flatten)]
+    pub pipeline: PipelineArgs,
+    /// Only this stage and what it needs
+    #[arg(long, value_name = "STAGE")]
+    pub to: Option<String>,
+}
+
+/// Which store.
+#[derive(Debug, Args)]
+pub struct StoreArgs {
+    /// The store [default: .flow/store in the project root]
+    #[arg(long, env = "FLOW_STORE", hide_env = true, value_name = "DIR", value_hint = clap::ValueHint::DirPath)]
+    pub store: Option<PathBuf>,
+}
+
+/// `flow run`
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  flow run pipelines/rocket_domain.toml
+  flow run pipelines/rocket_domain.toml --set rocket.kernels=2000 --to select
+  flow run pipelines/mallorn/rocket_domain.toml --set 'ingest.path=\"../data/mallorn\"'
+  flow run pipelines/rocket_domain.toml --message-format json | tail -1")]
+pub struct RunArgs {
+    /// The pipeline.
+    #[command(flatten)]
+    pub target: TargetArgs,
+    /// The store.
+    #[command(flatten)]
+    pub store: StoreArgs,
+    /// Actions at a time [default: the processors there are]
+    #[arg(short, long, value_name = "N")]
+    pub jobs: Option<NonZeroUsize>,
+    /// After a failure, go on with what does not depend on it
+    #[arg(short, long)]
+    pub keep_going: bool,
+    /// Run N actions that the store already answers again, and compare the bytes
+    #[arg(long, value_name = "N", num_args = 0..=1, require_equals = true, default_missing_value = "10")]
+    pub audit: Option<NonZeroUsize>,
+}
+
+/// `flow plan`
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  flow plan pipelines/rocket_domain.toml
+  flow plan pipelines/rocket_domain.toml --set rocket.kernels=2000")]
+pub struct PlanArgs {
+    /// The pipeline.
+    #[command(flatten)]
+    pub target: TargetArgs,
+    /// The store.
+    #[command(flatten)]
+    pub store: StoreArgs,
+}
+
+/// `flow explain`
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  flow explain pipelines/rocket_domain.toml rocket
+  flow explain pipelines/rocket_domain.toml model --message-format json")]
+pub struct ExplainArgs {
+    /// The pipeline.
+    #[command(flatten)]
+    pub pipeline: PipelineArgs,
+    /// The stage
+    pub stage: String,
+    /// The store.
+    #[command(flatten)]
+    pub store: StoreArgs,
+}
+
+/// `flow graph`
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  flow graph pipelines/stack.toml
+  flow graph pipelines/stack.toml --format dot | dot -Tsvg -o stack.svg")]
+pub struct GraphArgs {
+    /// The pipeline.
+    #[command(flatten)]
+    pub target: TargetArgs,
+    /// How to draw it
+    #[arg(long, value_enum, default_value_t)]
+    pub format: GraphFormat,
+}
+
+/// How to draw a graph.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum GraphFormat {
+    /// One line a stage.
+    #[default]
+    Text,
+    /// For Markdown.
+    Mermaid,
+    /// For Graphviz.
+    Dot,
+}
+
+/// `flow stages`
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  flow stages
+  flow stages rocket")]
+pub struct StagesArgs {
+    /// One kind in full, as Markdown
+    pub kind: Option<String>,
+}
+
+/// `flow export`
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  flow export last model.predictions -o predictions.csv
+  flow export 20260131 domain -o features.parquet")]
+pub struct ExportArgs {
+    /// The run: its id, the start of it, or `last`
+    pub run: String,
+    /// The stage, and the port where it has several
+    #[arg(value_name = "STAGE[.PORT]")]
+    pub port: String,
+    /// Where to; the extension tells the format: parquet, csv, arrow or json
+    #[arg(short, long, value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
+    pub output: PathBuf,
+    /// The store.
+    #[command(flatten)]
+    pub store: StoreArgs,
+}
+
+/// `flow cache`
+#[derive(Debug, Subcommand)]
+pub enum CacheCommand {
+    /// Count what is in the store
+    Stat(StoreArgs),
+    /// Hash every artifact and read every record
+    Verify(StoreArgs),
+    /// Remove what nothing needs, and what is cheapest to make again
+    Gc(GcArgs),
+}
+
+/// `flow cache gc`
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Without a goal only what no record names is removed. Records of the last 10 runs always stay.
+
+Examples:
+  flow cache gc --max-size 10GiB
+  flow cache gc --max-age 30 --dry-run")]
+pub struct GcArgs {
+    /// The store.
+    #[command(flatten)]
+    pub store: StoreArgs,
+    /// Remove artifacts, cheapest to make again first, until the rest is no larger
+    #[arg(long, value_name = "SIZE", value_parser = parse_size)]
+    pub max_size: Option<u64>,
+    /// Remove records that are older
+    #[arg(long, value_name = "DAYS", value_parser = parse_days)]
+    pub max_age: Option<f64>,
+    /// Only say what would be removed
+    #[arg(long)]
+    pub dry_run: bool,
+}
+
+/// `flow init`
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Example:
+  flow init demo && flow run demo/rocket_domain.toml")]
+pub struct InitArgs {
+    /// The project's folder
+    #[arg(default_value = ".", value_hint = clap::ValueHint::DirPath)]
+    pub dir: PathBuf,
+}
+
+/// `flow completions`
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Example:
+  flow completions bash > ~/.local/share/bash-completion/completions/flow")]
+pub struct CompletionsArgs {
+    /// The shell
+    #[arg(value_enum)]
+    pub shell: clap_complete::Shell,
+}
+
+/// `flow man`
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  flow man | man -l -
+  flow man --dir ~/.local/share/man/man1")]
+pub struct ManArgs {
+    /// Write a page for each command into this folder
+    #[arg(long, value_hint = clap::ValueHint::DirPath)]
+    pub dir: Option<PathBuf>,
+}
+
+/// Reads a size such as `500MB` or `10GiB`.
+fn parse_size(text: &str) -> Result<u64, String> {
+    let split = text
+        .find(|c: char| !(c.is_ascii_digit() || c == '.'))
+        .unwrap_or(text.len());
+    let (number, unit) = text.split_at(split);
+    let factor: f64 = match unit.trim().to_ascii_lowercase().as_str() {
+        "" | "b" => 1.0,
+        "kb" => 1e3,
+        "mb" => 1e6,
+        "gb" => 1e9,
+        "tb" => 1e12,
+        "k" | "kib" => 1024.0,
+        "m" | "mib" => 1024.0 * 1024.0,
+        "g" | "gib" => 1024.0 * 1024.0 * 1024.0,
+        "t" | "tib" => 1024.0 * 1024.0 * 1024.0 * 1024.0,
+        _ => return Err(format!("`{unit}` is no unit of size; try 10GiB")),
+    };
+    match number.parse::<f64>() {
+        // Floats turn into whole numbers by saturation, so no size is too large.
+        Ok(number) => Ok((number * factor) as u64),
+        Err(_) => Err("give a number with a unit, such as 10GiB".into()),
+    }
+}
+
+/// Reads a number of days, not negative.
+fn parse_days(text: &str) -> Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(days) if days >= 0.0 && days.is_finite() => Ok(days),
+        _ => Err("give a number of days, such as 30".into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn arguments_are_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn sizes_have_units() {
+        assert_eq!(parse_size("10GiB"), Ok(10 << 30));
+        assert_eq!(parse_size("1.5 kB"), Ok(1500));
+        assert_eq!(parse_size("7"), Ok(7));
+        assert!(parse_size("GiB").is_err());
+        assert!(parse_size("1 parsec").is_err());
+        assert!(parse_size("-1").is_err());
+        assert!(parse_days("nan").is_err());
+    }
+}

@@ -1,0 +1,69 @@
+//! `flow init`: a project with a pipeline that works on generated data.
+
+use std::fs;
+use std::io::Write;
+use std::path::Path;
+
+use flow_engine::Diag;
+use serde_json::json;
+
+use crate::cli::InitArgs;
+use crate::error::CliError;
+use crate::ui::Ui;
+
+const PIPELINE: &str = include_str!("../../pipelines/rocket_domain.toml");
+const NAME: &str = "rocket_domain.toml";
+/// What a run leaves in the project.
+const IGNORED: [&str; 2] = ["/.flow", "/out"];
+
+/// Runs the command.
+pub fn run(args: &InitArgs, ui: &Ui) -> Result<(), CliError> {
+    let path = args.dir.join(NAME);
+    let failed = |path: &Path, e: std::io::Error| {
+        CliError::environment(format!("failed to write {}: {e}", path.display()))
+    };
+    fs::create_dir_all(&args.dir).map_err(|e| failed(&args.dir, e))?;
+    let created =
+        fs::File::create_new(&path).and_then(|mut file| file.write_all(PIPELINE.as_bytes()));
+    match created {
+        Ok(()) => {}
+        Err(e) if e.kind() == std::io::ErrorKind::AlreadyExists => {
+            let message = format!("{} is there already", path.display());
+            return Err(CliError::usage(Diag::new("flow::cli::init", message).help(
+                "nothing is overwritten; name another folder, or move the file away",
+            )));
+        }
+        Err(e) => return Err(failed(&path, e)),
+    }
+    let ignore = args.dir.join(".gitignore");
+    add_ignored(&ignore).map_err(|e| failed(&ignore, e))?;
+    ui.event(|| json!({"event": "project-created", "pipeline": path.display().to_string()}));
+    ui.answer(&format!("wrote {0}\nnext: flow run {0}\n", path.display()));
+    Ok(())
+}
+
+/// Adds the lines that a `.gitignore` lacks.
+fn add_ignored(path: &Path) -> std::io::Result<()> {
+    let mut text = match fs::read_to_string(path) {
+        Ok(text) => text,
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => String::new(),
+        Err(e) => return Err(e),
+    };
+    let before = text.len();
+    for line in IGNORED {
+        if !text
+            .lines()
+            .any(|known| known.trim_matches('/') == line.trim_matches('/'))
+        {
+            if !text.is_empty() && !text.ends_with('\n') {
+                text.push('\n');
+            }
+            text.push_str(line);
+            text.push('\n');
+        }
+    }
+    if text.len() == before {
+        return Ok(());
+    }
+    fs::write(path, text)
+}

@@ -1,0 +1,23 @@
+//! `flow man`: manual pages.
+
+use clap::CommandFactory;
+
+use crate::cli::{Cli, ManArgs};
+use crate::error::CliError;
+use crate::ui::Ui;
+
+/// Runs the command.
+pub fn run(args: &ManArgs, ui: &Ui) -> Result<(), CliError> {
+    let failed =
+        |e: std::io::Error| CliError::environment(format!("failed to write the manual: {e}"));
+    if let Some(dir) = &args.dir {
+        std::fs::create_dir_all(dir).map_err(failed)?;
+        return clap_mangen::generate_to(Cli::command(), dir).map_err(failed);
+    }
+    let mut page = Vec::new();
+    clap_mangen::Man::new(Cli::command())
+        .render(&mut page)
+        .map_err(failed)?;
+    ui.raw(&String::from_utf8_lossy(&page));
+    Ok(())
+}

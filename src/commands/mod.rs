@@ -1,0 +1,75 @@
+//! The commands, one file each.
+
+mod cache;
+mod completions;
+mod explain;
+mod export;
+mod graph;
+mod init;
+mod man;
+mod plan;
+mod run;
+mod schema;
+mod stages;
+
+use std::process::ExitCode;
+
+use flow_engine::Diag;
+use flow_stages::math::rocket::SimdLevel;
+
+use crate::cli::{Cli, Command};
+use crate::error::{CliError, Exit};
+use crate::ui::Ui;
+
+/// Runs the command that the arguments ask for.
+pub fn main(cli: &Cli) -> ExitCode {
+    let ui = Ui::new(&cli.common);
+    let ended = cap_simd().and_then(|()| dispatch(&cli.command, &ui));
+    let exit = settle(&ui, ended);
+    let exit = exit.worse(settle(&ui, ui.finish().map(|()| Exit::Ok)));
+    ExitCode::from(exit.code())
+}
+
+fn dispatch(command: &Command, ui: &Ui) -> Result<Exit, CliError> {
+    match command {
+        Command::Run(args) => return run::run(args, ui),
+        Command::Plan(args) => plan::run(args, ui)?,
+        Command::Explain(args) => explain::run(args, ui)?,
+        Command::Graph(args) => graph::run(args, ui)?,
+        Command::Stages(args) => stages::run(args, ui)?,
+        Command::Schema => schema::run(ui),
+        Command::Export(args) => export::run(args, ui)?,
+        Command::Cache(command) => return cache::run(command, ui),
+        Command::Init(args) => init::run(args, ui)?,
+        Command::Completions(args) => completions::run(args, ui),
+        Command::Man(args) => man::run(args, ui)?,
+    }
+    Ok(Exit::Ok)
+}
+
+fn settle(ui: &Ui, ended: Result<Exit, CliError>) -> Exit {
+    match ended {
+        Ok(exit) => exit,
+        Err(error) => {
+            error.diags.iter().for_each(|diag| ui.diag(diag));
+            error.exit
+        }
+    }
+}
+
+/// Obeys `FLOW_SIMD`, the highest instruction set to use.
+fn cap_simd() -> Result<(), CliError> {
+    let Some(level) = std::env::var_os("FLOW_SIMD").filter(|level| !level.is_empty()) else {
+        return Ok(());
+    };
+    match level.to_string_lossy().parse() {
+        Ok(level) => {
+            SimdLevel::set_cap(level);
+            Ok(())
+        }
+        Err(error) => Err(CliError::usage(
+            Diag::new("flow::cli::simd", format!("FLOW_SIMD: {error}"))
+                .help("unset FLOW_SIMD to use what the processor has; results do not depend on it"),
+        )),
+    }
+}

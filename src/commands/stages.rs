@@ -1,0 +1,41 @@
+//! `flow stages`: the reference of kinds, made from the code.
+
+use flow_engine::{Diag, reference};
+use serde_json::json;
+
+use crate::cli::StagesArgs;
+use crate::error::CliError;
+use crate::render::table;
+use crate::ui::Ui;
+
+/// Runs the command.
+pub fn run(args: &StagesArgs, ui: &Ui) -> Result<(), CliError> {
+    let registry = flow_stages::kinds::registry();
+    if let Some(name) = &args.kind {
+        let Some(kind) = registry.get(name) else {
+            let names: Vec<&str> = registry.iter().map(|(name, _)| name).collect();
+            let message = format!("there is no kind `{name}`");
+            return Err(CliError::usage(
+                Diag::new("flow::pipeline::unknown_kind", message)
+                    .help(format!("the kinds are {}", names.join(", "))),
+            ));
+        };
+        let text = reference::of(&kind.spec());
+        ui.event(|| json!({"event": "kind", "name": name, "reference": text}));
+        ui.answer(&text);
+        return Ok(());
+    }
+    let mut rows = Vec::new();
+    for (name, kind) in registry.iter() {
+        let spec = kind.spec();
+        ui.event(
+            || json!({"event": "kind", "name": name, "about": spec.about, "version": spec.version}),
+        );
+        rows.push(vec![name.to_owned(), spec.about.to_owned()]);
+    }
+    ui.answer(&format!(
+        "{}\n",
+        table::plain(&["kind", "what it does"], 2, rows)
+    ));
+    Ok(())
+}

@@ -1,0 +1,142 @@
+//! What ends a command early: an exit code and the diagnostics that say why.
+
+use flow_cache::StoreError;
+use flow_engine::pipeline::Pipeline;
+use flow_engine::stage::Fault;
+use flow_engine::{Diag, Diags, StageError};
+
+/// How the program ends. Part of the public interface.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Exit {
+    /// All is well.
+    Ok,
+    /// A stage failed.
+    Stage,
+    /// The pipeline, an argument or the input data is wrong.
+    Usage,
+    /// The machine failed: disk full, store unreachable.
+    Environment,
+    /// A bug in this program.
+    Bug,
+    /// Stopped from outside.
+    Interrupted,
+}
+
+impl Exit {
+    /// The exit code.
+    pub fn code(self) -> u8 {
+        match self {
+            Self::Ok => 0,
+            Self::Stage => 1,
+            Self::Usage => 2,
+            Self::Environment => 4,
+            Self::Bug => 101,
+            Self::Interrupted => 130,
+        }
+    }
+
+    /// The one of two that a user must hear of first: the one with the higher code.
+    pub fn worse(self, other: Self) -> Self {
+        if other.code() > self.code() {
+            other
+        } else {
+            self
+        }
+    }
+}
+
+impl From<Fault> for Exit {
+    fn from(fault: Fault) -> Self {
+        match fault {
+            Fault::Data => Self::Usage,
+            Fault::Stage => Self::Stage,
+            Fault::Environment => Self::Environment,
+            Fault::Interrupted => Self::Interrupted,
+            Fault::Bug => Self::Bug,
+        }
+    }
+}
+
+/// Why a command ended early.
+#[derive(Debug)]
+pub struct CliError {
+    /// The exit code.
+    pub exit: Exit,
+    /// What to tell the user.
+    pub diags: Diags,
+}
+
+impl CliError {
+    /// The pipeline or an argument is wrong.
+    pub fn usage(diag: Diag) -> Self {
+        Self {
+            exit: Exit::Usage,
+            diags: vec![diag],
+        }
+    }
+
+    /// The machine failed.
+    pub fn environment(message: impl Into<String>) -> Self {
+        StageError::environment(message).into()
+    }
+}
+
+impl From<Diags> for CliError {
+    fn from(diags: Diags) -> Self {
+        Self {
+            exit: Exit::Usage,
+            diags,
+        }
+    }
+}
+
+impl From<StageError> for CliError {
+    fn from(error: StageError) -> Self {
+        Self {
+            exit: error.fault.into(),
+            diags: vec![diag_of(&error, error.message.clone())],
+        }
+    }
+}
+
+impl From<StoreError> for CliError {
+    fn from(error: StoreError) -> Self {
+        let diag = Diag::new("flow::environment::store", error.to_string());
+        let (exit, diag) = match &error {
+            StoreError::AmbiguousRun { .. } => (
+                Exit::Usage,
+                Diag::new("flow::cli::run", error.to_string()).help("give more of its id"),
+            ),
+            _ if error.is_disk_full() => (
+                Exit::Environment,
+                diag.help("free some space; `flow cache gc --max-size 1GiB` shrinks the store"),
+            ),
+            _ => (
+                Exit::Environment,
+                diag.help("is the store writable? `--store DIR` takes another one"),
+            ),
+        };
+        Self {
+            exit,
+            diags: vec![diag],
+        }
+    }
+}
+
+/// The failure of an action as a diagnostic that shows its stage in the pipeline.
+pub fn of_action(pipeline: &Pipeline, stage: usize, action: &str, error: &StageError) -> Diag {
+    let stage = &pipeline.stages[stage];
+    let message = format!("stage `{}` failed in `{action}`: {}", stage.name, error);
+    diag_of(error, message)
+        .label(stage.span, "this stage")
+        .resolve(&pipeline.sources)
+}
+
+fn diag_of(error: &StageError, message: String) -> Diag {
+    let diag = Diag::new(error.code, message);
+    let diag = error.help.iter().fold(diag, Diag::help);
+    if error.fault == Fault::Bug {
+        return diag.help("this is a bug in flow: please report it with the pipeline");
+    }
+    diag
+}

@@ -1,0 +1,123 @@
+//! What a command needs around a pipeline: the pipeline itself, the store, and the local state
+//! under `.flow` in the project root.
+
+use std::path::{Path, PathBuf};
+
+use flow_cache::{Runs, StatCache, Store};
+use flow_engine::load::{LoadOptions, load, project_root};
+use flow_engine::{Diag, Pipeline};
+
+use crate::cli::{PipelineArgs, StoreArgs};
+use crate::error::CliError;
+
+/// The working directory.
+pub fn working_dir() -> Result<PathBuf, CliError> {
+    std::env::current_dir()
+        .map_err(|e| CliError::environment(format!("the working directory is gone: {e}")))
+}
+
+/// Loads a pipeline, or only a stage of it and what that needs.
+pub fn load_pipeline(args: &PipelineArgs, to: Option<&str>) -> Result<Pipeline, CliError> {
+    let options = LoadOptions {
+        sets: args.sets.clone(),
+        cwd: working_dir()?,
+    };
+    let registry = flow_stages::kinds::registry();
+    let mut pipeline = load(&args.pipeline, &options, &registry)?;
+    if let Some(stage) = to {
+        pipeline.restrict(stage).map_err(CliError::usage)?;
+    }
+    Ok(pipeline)
+}
+
+/// The local state of a project.
+pub struct State {
+    /// The store.
+    pub store: Store,
+    dir: PathBuf,
+}
+
+impl State {
+    /// The state of the project in `root`.
+    pub fn open(root: &Path, store: &StoreArgs) -> Result<Self, CliError> {
+        let dir = root.join(".flow");
+        let place = match &store.store {
+            Some(place) => working_dir()?.join(place),
+            None => dir.join("store"),
+        };
+        Ok(Self {
+            store: Store::open(&place)?,
+            dir,
+        })
+    }
+
+    /// The state of the project that the working directory is in. Creates nothing.
+    ///
+    /// # Errors
+    /// There is no store there.
+    pub fn of_working_dir(store: &StoreArgs) -> Result<Self, CliError> {
+        let cwd = working_dir()?;
+        let root = project_root(&cwd.join("pipeline.toml"));
+        let place = match &store.store {
+            Some(place) => cwd.join(place),
+            None => root.join(".flow").join("store"),
+        };
+        if !place.join("format").is_file() {
+            let message = format!("there is no store in {}", place.display());
+            return Err(CliError::usage(
+                Diag::new("flow::cli::store", message)
+                    .help("go to the project, or name the store with --store DIR"),
+            ));
+        }
+        Self::open(&root, store)
+    }
+
+    /// The digests of source files as last seen.
+    pub fn stat(&self) -> StatCache {
+        StatCache::open(&self.dir.join("stat"))
+    }
+
+    /// The records of runs.
+    pub fn runs(&self) -> Runs {
+        Runs::new(&self.dir.join("runs"))
+    }
+
+    /// What files under `[outputs]` were last written from.
+    pub fn manifest(&self) -> PathBuf {
+        self.dir.join("outputs")
+    }
+
+    /// A directory for what this process leaves while it runs. It is made by who first needs it.
+    pub fn scratch(&self) -> Scratch {
+        let all = self.dir.join("scratch");
+        sweep(&all);
+        Scratch(all.join(std::process::id().to_string()))
+    }
+}
+
+/// A directory that is removed when dropped.
+pub struct Scratch(pub PathBuf);
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        // What cannot be removed now is swept by the next run.
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+/// Removes what killed runs left. Without a `/proc` nobody knows who lives, and it stays.
+fn sweep(all: &Path) {
+    let proc = Path::new("/proc");
+    if !proc.join("self").exists() {
+        return;
+    }
+    let Ok(entries) = std::fs::read_dir(all) else {
+        return;
+    };
+    for entry in entries.flatten() {
+        if !proc.join(entry.file_name()).exists() {
+            // Another run may sweep at the same time; the directory is gone either way.
+            let _ = std::fs::remove_dir_all(entry.path());
+        }
+    }
+}

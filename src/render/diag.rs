@@ -1,0 +1,54 @@
+//! Diagnostics: framed text for people, an event for programs.
+
+use std::fmt;
+
+use flow_engine::Diag;
+use miette::{Diagnostic, MietteHandler, MietteHandlerOpts, ReportHandler};
+use serde_json::{Value as Json, json};
+
+struct Framed<'a>(&'a MietteHandler, &'a Diag);
+
+impl fmt::Display for Framed<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.debug(self.1, f)
+    }
+}
+
+/// A diagnostic for people.
+pub fn text(diag: &Diag, color: bool) -> String {
+    let handler = MietteHandlerOpts::new()
+        .color(color)
+        .unicode(true)
+        .force_graphical(true)
+        .terminal_links(false)
+        .break_words(false)
+        .build();
+    let text = Framed(&handler, diag).to_string();
+    format!("{}\n\n", text.trim_end())
+}
+
+/// A diagnostic as an event. Lines and columns count from 1.
+pub fn event(diag: &Diag) -> Json {
+    let source = diag.source_code();
+    let labels: Vec<Json> = diag
+        .labels()
+        .into_iter()
+        .flatten()
+        .filter_map(|label| {
+            let contents = source?.read_span(label.inner(), 0, 0).ok()?;
+            Some(json!({
+                "file": contents.name(),
+                "line": contents.line() + 1,
+                "column": contents.column() + 1,
+                "text": label.label(),
+            }))
+        })
+        .collect();
+    json!({
+        "event": "diagnostic",
+        "code": diag.code,
+        "message": diag.message,
+        "help": diag.help,
+        "labels": labels,
+    })
+}

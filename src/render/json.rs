@@ -1,0 +1,72 @@
+//! Engine events as JSON objects, one a line.
+
+use flow_engine::event::{Event, Outcome};
+use flow_engine::plan::Plan;
+use serde_json::{Map, Value as Json, json};
+
+use super::reason;
+
+/// The JSON of an event. None for those that are for people only.
+pub fn event(plan: &Plan<'_>, run: &str, event: &Event) -> Option<Json> {
+    let name = |stage: usize| plan.pipeline.stages[stage].name.as_str();
+    match event {
+        Event::Started { actions } => {
+            let stages: Map<String, Json> = actions
+                .iter()
+                .enumerate()
+                .map(|(stage, &n)| (name(stage).to_owned(), n.into()))
+                .collect();
+            Some(json!({
+                "event": "run-started",
+                "run": run,
+                "pipeline": plan.pipeline.name,
+                "stages": stages,
+            }))
+        }
+        Event::ActionStarted {
+            stage,
+            label,
+            reason,
+            ..
+        } => Some(json!({
+            "event": "action-started",
+            "stage": name(*stage),
+            "action": label,
+            "reason": reason::json(reason),
+        })),
+        Event::Progress { .. } => None,
+        Event::ActionFinished {
+            stage,
+            label,
+            outcome,
+            record,
+            ..
+        } => {
+            let outcome = match outcome {
+                Outcome::Hit => "hit",
+                Outcome::Ran => "ran",
+                Outcome::Failed(_) => "failed",
+                Outcome::Skipped => "skipped",
+                Outcome::Vacant => return None,
+            };
+            let mut json = json!({
+                "event": "action-finished",
+                "stage": name(*stage),
+                "action": label,
+                "outcome": outcome,
+            });
+            if let (Some(record), Json::Object(fields)) = (record, &mut json) {
+                let outputs: Map<String, Json> = record
+                    .outputs
+                    .iter()
+                    .map(|o| (o.name.clone(), o.digest.to_string().into()))
+                    .collect();
+                fields.insert("key".into(), record.key.to_string().into());
+                fields.insert("wall_s".into(), record.wall_s.into());
+                fields.insert("outputs".into(), outputs.into());
+            }
+            Some(json)
+        }
+        Event::Warning { message } => Some(json!({"event": "warning", "message": message})),
+    }
+}

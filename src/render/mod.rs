@@ -1,0 +1,72 @@
+//! Events, figures and diagnostics as text and as JSON.
+
+pub mod diag;
+pub mod json;
+pub mod progress;
+pub mod reason;
+pub mod table;
+
+/// Seconds as a person would say them: `0.03 s`, `12.4 s`, `3 min 20 s`.
+pub fn seconds(s: f64) -> String {
+    if s < 0.095 {
+        format!("{s:.2} s")
+    } else if s < 99.95 {
+        format!("{s:.1} s")
+    } else {
+        let whole = s.round() as u64;
+        format!("{} min {} s", whole / 60, whole % 60)
+    }
+}
+
+/// Bytes as a person would say them: `812 B`, `3.4 MB`.
+pub fn bytes(count: u64) -> String {
+    let mut value = count as f64;
+    for unit in ["B", "kB", "MB", "GB"] {
+        if value < 999.5 {
+            return if unit == "B" || value >= 99.95 {
+                format!("{value:.0} {unit}")
+            } else {
+                format!("{value:.1} {unit}")
+            };
+        }
+        value /= 1000.0;
+    }
+    format!("{value:.1} TB")
+}
+
+/// `1 action`, `2 actions`.
+pub fn count(n: usize, what: &str) -> String {
+    format!("{n} {what}{}", if n == 1 { "" } else { "s" })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn figures_are_short() {
+        let said: Vec<String> = [0.0, 0.031, 0.12, 12.44, 99.96, 200.0]
+            .iter()
+            .map(|&s| seconds(s))
+            .collect();
+        assert_eq!(
+            said,
+            [
+                "0.00 s",
+                "0.03 s",
+                "0.1 s",
+                "12.4 s",
+                "1 min 40 s",
+                "3 min 20 s"
+            ]
+        );
+        let said: Vec<String> = [0, 999, 1000, 99_949, 999_600, 5_000_000_000_000]
+            .iter()
+            .map(|&n| bytes(n))
+            .collect();
+        assert_eq!(
+            said,
+            ["0 B", "999 B", "1.0 kB", "99.9 kB", "1.0 MB", "5.0 TB"]
+        );
+    }
+}

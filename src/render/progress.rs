@@ -1,0 +1,193 @@
+//! How a run goes on: on a terminal one line with a bar for each running stage, else a plain line
+//! for each action that ran. A run in which nothing runs draws nothing and starts no thread.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use flow_engine::event::{Event, Outcome};
+use flow_engine::plan::Plan;
+use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
+
+use super::{count, reason, seconds};
+use crate::ui::Ui;
+
+/// Steps of a bar for each action.
+const STEPS: u64 = 1000;
+
+/// Follows the events of a run on stderr.
+pub struct Progress<'a> {
+    ui: &'a Ui,
+    plan: &'a Plan<'a>,
+    /// By action.
+    settled: Vec<bool>,
+    /// By stage.
+    stages: Vec<StageProgress>,
+    bars: Option<MultiProgress>,
+}
+
+#[derive(Default)]
+struct StageProgress {
+    settled: usize,
+    ran: usize,
+    wall_s: f64,
+    /// Running actions: label, and how much of it is done, 0 to 1.
+    running: BTreeMap<usize, (String, f64)>,
+    bar: Option<ProgressBar>,
+}
+
+impl<'a> Progress<'a> {
+    /// Nothing has happened yet.
+    pub fn new(ui: &'a Ui, plan: &'a Plan<'a>) -> Self {
+        Self {
+            ui,
+            plan,
+            settled: vec![false; plan.len()],
+            stages: plan
+                .pipeline
+                .stages
+                .iter()
+                .map(|_| StageProgress::default())
+                .collect(),
+            bars: None,
+        }
+    }
+
+    /// Takes in one event.
+    pub fn observe(&mut self, event: &Event) {
+        match event {
+            Event::Started { .. } => {}
+            Event::ActionStarted {
+                action,
+                stage,
+                label,
+                reason,
+            } => {
+                if self.ui.verbose {
+                    let why = reason::text(reason);
+                    self.line(&format!("{}: {label} starts ({why})", self.name(*stage)));
+                }
+                let running = &mut self.stages[*stage].running;
+                running.insert(*action, (label.clone(), 0.0));
+                self.draw(*stage);
+            }
+            Event::Progress {
+                action,
+                stage,
+                done,
+                total,
+            } => {
+                if let Some((_, part)) = self.stages[*stage].running.get_mut(action) {
+                    *part = (*done as f64 / (*total).max(1) as f64).min(1.0);
+                }
+                self.draw(*stage);
+            }
+            Event::ActionFinished {
+                action,
+                stage,
+                label,
+                outcome,
+                record,
+            } => {
+                let wall_s = record.as_ref().map_or(0.0, |record| record.wall_s);
+                self.settle(*action, *stage, outcome, wall_s);
+                self.say(*stage, label, outcome, wall_s);
+                self.draw(*stage);
+            }
+            Event::Warning { message } => match &self.bars {
+                Some(bars) => bars.suspend(|| self.ui.warning(message)),
+                None => self.ui.warning(message),
+            },
+        }
+    }
+
+    fn name(&self, stage: usize) -> &str {
+        &self.plan.pipeline.stages[stage].name
+    }
+
+    fn settle(&mut self, action: usize, stage: usize, outcome: &Outcome, wall_s: f64) {
+        let progress = &mut self.stages[stage];
+        progress.running.remove(&action);
+        // Actions settle again where a run goes through the plan a second time.
+        if !std::mem::replace(&mut self.settled[action], true) {
+            progress.settled += 1;
+        }
+        if matches!(outcome, Outcome::Ran) {
+            progress.ran += 1;
+            progress.wall_s += wall_s;
+        }
+    }
+
+    fn say(&self, stage: usize, label: &str, outcome: &Outcome, wall_s: f64) {
+        let name = self.name(stage);
+        match outcome {
+            Outcome::Ran if !self.ui.live || self.ui.verbose => {
+                self.line(&format!("{name}: {label} ran in {}", seconds(wall_s)));
+            }
+            Outcome::Failed(_) => self.line(&format!("{name}: {label} failed")),
+            Outcome::Hit if self.ui.verbose => self.line(&format!("{name}: {label} hit")),
+            _ => {}
+        }
+    }
+
+    fn line(&self, line: &str) {
+        match &self.bars {
+            Some(bars) => bars.suspend(|| self.ui.progress(line)),
+            None => self.ui.progress(line),
+        }
+    }
+
+    /// Draws the bar of a stage, or takes it away once nothing of the stage is left.
+    fn draw(&mut self, stage: usize) {
+        if !self.ui.live || self.ui.quiet {
+            return;
+        }
+        let total = self.plan.of_stage(stage).len();
+        let progress = &mut self.stages[stage];
+        if progress.running.is_empty() && progress.settled >= total {
+            if let Some(bar) = progress.bar.take() {
+                bar.finish_and_clear();
+                if progress.ran > 0 {
+                    let ran = count(progress.ran, "action");
+                    let took = seconds(progress.wall_s);
+                    self.line(&format!("{}: {ran} ran in {took}", self.name(stage)));
+                }
+            }
+            return;
+        }
+        if progress.bar.is_none() && !progress.running.is_empty() {
+            let bars = self.bars.get_or_insert_with(|| {
+                MultiProgress::with_draw_target(ProgressDrawTarget::stderr())
+            });
+            progress.bar = Some(bars.add(new_bar(&self.plan.pipeline.stages[stage].name, total)));
+        }
+        if let Some(bar) = &progress.bar {
+            let parts: f64 = progress.running.values().map(|(_, part)| part).sum();
+            bar.set_position(progress.settled as u64 * STEPS + (parts * STEPS as f64) as u64);
+            let label = progress.running.values().next_back();
+            let label = label.map_or("waiting", |(label, _)| label.as_str());
+            bar.set_message(format!("{}/{total} {label}", progress.settled));
+        }
+    }
+
+    /// Takes all bars away.
+    pub fn finish(&mut self) {
+        for stage in &mut self.stages {
+            if let Some(bar) = stage.bar.take() {
+                bar.finish_and_clear();
+            }
+        }
+        self.bars = None;
+    }
+}
+
+fn new_bar(name: &str, total: usize) -> ProgressBar {
+    // The template is a constant, so it parses; the fallback is indicatif's own style.
+    let style = ProgressStyle::with_template("{prefix:>16} [{bar:24}] {elapsed:>4} {wide_msg}")
+        .unwrap_or_else(|_| ProgressStyle::default_bar())
+        .progress_chars("=> ");
+    let bar = ProgressBar::new(total as u64 * STEPS)
+        .with_style(style)
+        .with_prefix(name.to_owned());
+    bar.enable_steady_tick(Duration::from_millis(200));
+    bar
+}

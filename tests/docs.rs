@@ -1,0 +1,298 @@
+//! The documentation says what the code does: pipelines in it load, generated pages are what the code
+//! generates, links lead somewhere, codes and pipelines are described.
+//!
+//! `UPDATE_DOCS=1 cargo test --test docs` writes the generated pages.
+
+use std::collections::{BTreeSet, HashSet};
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicBool;
+
+use flow_cache::{StatCache, Store};
+use flow_engine::Registry;
+use flow_engine::exec;
+use flow_engine::load::{LoadOptions, load};
+use flow_engine::plan::Plan;
+use flow_stages::kinds;
+use flow_stages::math::domain::catalogue_markdown;
+
+#[path = "../docs/examples/quality_cut.rs"]
+mod quality_cut;
+
+/// In `docs/reference.md`, what follows this line is generated.
+const GENERATED: &str = "<!-- generated: UPDATE_DOCS=1 cargo test --test docs -->\n";
+
+/// Files that pipelines in the documentation read. They only have to be there.
+const STAND_INS: [&str; 9] = [
+    "data/mallorn/train_log.csv",
+    "data/mallorn/test_log.csv",
+    "data/mallorn/split_01/train_full_lightcurves.csv",
+    "data/my_survey/objects.csv",
+    "data/my_survey/objects.parquet",
+    "data/my_survey/curves.parquet",
+    "data/my_survey/lightcurves_1.csv",
+    "data/my_survey/features.parquet",
+    "scripts/clean.py",
+];
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// Files below `folder` with an extension, by path.
+fn files(folder: &Path, extension: &str) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    let mut folders = vec![folder.to_path_buf()];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(&folder)
+            .expect("a folder of the repository")
+            .flatten()
+        {
+            let path = entry.path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.extension().is_some_and(|e| e == extension) {
+                found.push(path);
+            }
+        }
+    }
+    found.sort();
+    found
+}
+
+/// Every page: its path from the root, and its text.
+fn pages() -> Vec<(String, String)> {
+    let mut pages = files(&root().join("docs"), "md");
+    for name in [
+        "README.md",
+        "ARCHITECTURE.md",
+        "CONTRIBUTING.md",
+        "CHANGELOG.md",
+    ] {
+        pages.push(root().join(name));
+    }
+    let page = |path: PathBuf| {
+        let name = path.strip_prefix(root()).expect("below the root");
+        let text = fs::read_to_string(&path).expect("a page");
+        (name.to_string_lossy().into_owned(), text)
+    };
+    pages.into_iter().map(page).collect()
+}
+
+/// The fenced blocks of a language, each with the number of its first line.
+fn blocks(text: &str, language: &str) -> Vec<(usize, String)> {
+    let mut blocks = Vec::new();
+    let mut block: Option<(usize, String)> = None;
+    let mut other = false;
+    for (at, line) in text.lines().enumerate() {
+        match line.strip_prefix("```") {
+            Some("") if other => other = false,
+            Some("") => blocks.extend(block.take()),
+            Some(word) if word == language => block = Some((at + 2, String::new())),
+            Some(_) => other = true,
+            None => {
+                if let Some((_, text)) = &mut block {
+                    text.push_str(line);
+                    text.push('\n');
+                }
+            }
+        }
+    }
+    blocks
+}
+
+/// All kinds, and the one that `docs/writing-a-stage.md` adds.
+fn registry() -> Registry {
+    let mut registry = kinds::registry();
+    registry.add(quality_cut::QualityCut);
+    registry
+}
+
+fn write(path: &Path, text: &str) {
+    fs::create_dir_all(path.parent().expect("a folder")).expect("a folder can be made");
+    fs::write(path, text).expect("a file can be written");
+}
+
+#[test]
+fn pipelines_in_the_documentation_load() {
+    let project = tempfile::tempdir().expect("a temporary folder");
+    let project = project.path().canonicalize().expect("a path");
+    write(&project.join("flow.toml"), "");
+    for name in STAND_INS {
+        write(&project.join(name), "");
+    }
+    for pipeline in files(&root().join("pipelines"), "toml") {
+        let name = pipeline.strip_prefix(root()).expect("below the root");
+        write(
+            &project.join(name),
+            &fs::read_to_string(&pipeline).expect("a pipeline"),
+        );
+    }
+    let registry = registry();
+    let options = LoadOptions {
+        sets: Vec::new(),
+        cwd: project.clone(),
+    };
+    let mut tried = 0;
+    for (page, text) in pages() {
+        for (line, block) in blocks(&text, "toml") {
+            if !(block.contains("[pipeline]") && block.contains("[stages.")) {
+                continue;
+            }
+            tried += 1;
+            write(&project.join("pipelines/example.toml"), &block);
+            if let Err(diags) = load(Path::new("pipelines/example.toml"), &options, &registry) {
+                let diags: Vec<_> = diags
+                    .iter()
+                    .map(|d| format!("{}: {}", d.code, d.message))
+                    .collect();
+                panic!("{page}:{line}:\n{}", diags.join("\n"));
+            }
+        }
+    }
+    assert!(
+        tried >= 4,
+        "only {tried} pipelines in the documentation: are they found?"
+    );
+}
+
+#[test]
+fn every_pipeline_is_described() {
+    let pages = pages();
+    for pipeline in files(&root().join("pipelines"), "toml") {
+        let name = pipeline.strip_prefix(root()).expect("below the root");
+        let name = name.to_string_lossy();
+        let known = pages
+            .iter()
+            .any(|(page, text)| page != "CHANGELOG.md" && text.contains(&*name));
+        assert!(known, "neither README.md nor docs/ mention {name}");
+    }
+}
+
+#[test]
+fn generated_pages_are_what_the_code_generates() {
+    let reference = root().join("docs/reference.md");
+    let text = fs::read_to_string(&reference).expect("docs/reference.md");
+    let (by_hand, _) = text
+        .split_once(GENERATED)
+        .expect("docs/reference.md has the mark");
+    let kinds = flow_engine::reference::all(&kinds::registry());
+    let bands = ["u", "g", "r", "i", "z", "y"];
+    for (path, wanted) in [
+        (reference.clone(), format!("{by_hand}{GENERATED}\n{kinds}")),
+        (root().join("docs/features.md"), catalogue_markdown(&bands)),
+    ] {
+        if std::env::var_os("UPDATE_DOCS").is_some() {
+            write(&path, &wanted);
+        }
+        let text = fs::read_to_string(&path).expect("a page");
+        assert!(
+            text == wanted,
+            "{} is out of date: UPDATE_DOCS=1 cargo test --test docs",
+            path.display()
+        );
+    }
+}
+
+#[test]
+fn every_code_has_a_section() {
+    let page = fs::read_to_string(root().join("docs/errors.md")).expect("docs/errors.md");
+    let sections: HashSet<&str> = page
+        .lines()
+        .filter(|line| line.starts_with('#'))
+        .flat_map(|line| line.split('`').skip(1).step_by(2))
+        .collect();
+    let mut codes = BTreeSet::new();
+    for folder in ["src", "engine/src", "stages/src"] {
+        for path in files(&root().join(folder), "rs") {
+            let text = fs::read_to_string(&path).expect("a source file");
+            let code = |piece: &str| -> Option<String> {
+                let code = piece.split('"').next()?;
+                let plain = |c: char| c.is_ascii_lowercase() || c == '_' || c == ':';
+                let sound = code.chars().all(plain) && code.matches("::").count() == 1;
+                sound.then(|| format!("flow::{code}"))
+            };
+            codes.extend(text.split("\"flow::").skip(1).filter_map(code));
+        }
+    }
+    assert!(
+        codes.len() > 50,
+        "only {} codes: are they found?",
+        codes.len()
+    );
+    // All bugs are one section.
+    let missing: Vec<_> = codes
+        .iter()
+        .filter(|code| !code.starts_with("flow::bug::") && !sections.contains(code.as_str()))
+        .collect();
+    assert!(
+        missing.is_empty(),
+        "docs/errors.md has no section for {missing:#?}"
+    );
+}
+
+#[test]
+fn links_lead_somewhere() {
+    for (page, text) in pages() {
+        let folder = root().join(&page);
+        let folder = folder.parent().expect("a folder");
+        for link in text
+            .split("](")
+            .skip(1)
+            .filter_map(|rest| rest.split(')').next())
+        {
+            let path = link.split('#').next().unwrap_or_default();
+            let inside = !path.is_empty() && !path.contains("://");
+            assert!(
+                !inside || folder.join(path).exists(),
+                "{page} links to {link}"
+            );
+        }
+    }
+}
+
+#[test]
+fn the_example_of_a_kind_is_the_one_in_its_page_and_runs() {
+    let page = fs::read_to_string(root().join("docs/writing-a-stage.md")).expect("the page");
+    let code =
+        fs::read_to_string(root().join("docs/examples/quality_cut.rs")).expect("the example");
+    assert!(
+        blocks(&page, "rust")
+            .iter()
+            .any(|(_, block)| *block == code),
+        "docs/writing-a-stage.md does not show docs/examples/quality_cut.rs"
+    );
+
+    let project = tempfile::tempdir().expect("a temporary folder");
+    let dir = project.path();
+    write(
+        &dir.join("cut.toml"),
+        "[stages.ingest]\nuse = \"ingest\"\nformat = \"demo\"\nlabelled = 30\npositives = 3\nunlabelled = 0\n\
+         [stages.cut]\nuse = \"quality_cut\"\ninputs = { curves = \"ingest\" }\nmax_err = 2.0\n\
+         [stages.domain]\nuse = \"domain\"\ninputs = { curves = \"cut\" }\n",
+    );
+    let options = LoadOptions {
+        sets: Vec::new(),
+        cwd: dir.to_path_buf(),
+    };
+    let pipeline = load(Path::new("cut.toml"), &options, &registry()).expect("a sound pipeline");
+    let plan = Plan::new(&pipeline);
+    let store = Store::open(&dir.join("store")).expect("a store");
+    let stat = StatCache::open(&dir.join("stat"));
+    let options = exec::Options {
+        jobs: 2,
+        keep_going: false,
+        cancel: &AtomicBool::new(false),
+        scratch: dir.join("scratch"),
+    };
+    let finished = exec::run(
+        &plan,
+        &store,
+        &stat,
+        &options,
+        Default::default(),
+        &mut |_| {},
+    );
+    let finished = finished.expect("a run");
+    assert!(finished.failures.is_empty(), "{:?}", finished.failures);
+}

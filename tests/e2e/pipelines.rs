@@ -1,0 +1,111 @@
+//! Every pipeline in `pipelines/` runs, and runs nothing the second time.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use crate::harness::{Project, SMALL};
+
+const DEMO: [(&str, &[&str]); 5] = [
+    ("pipelines/rocket_domain.toml", &SMALL),
+    ("pipelines/rocket_2k.toml", &SMALL),
+    ("pipelines/domain_only.toml", &WITHOUT_ROCKET),
+    ("pipelines/domain_gbdt.toml", &WITHOUT_ROCKET),
+    ("pipelines/stack.toml", &SMALL),
+];
+
+const WITHOUT_ROCKET: [&str; 8] = [
+    "--set",
+    "ingest.labelled=240",
+    "--set",
+    "ingest.positives=40",
+    "--set",
+    "ingest.unlabelled=40",
+    "--set",
+    "model.rounds=20",
+];
+
+/// Run by `mallorn.rs`.
+const ELSEWHERE: [&str; 1] = ["pipelines/mallorn/rocket_domain.toml"];
+
+#[test]
+fn all_pipelines_are_tested() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut found = BTreeSet::new();
+    let mut folders = vec![root.join("pipelines")];
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(folder).expect("a listing") {
+            let path = entry.expect("an entry").path();
+            if path.is_dir() {
+                folders.push(path);
+            } else {
+                let name = path.strip_prefix(root).expect("inside");
+                found.insert(name.display().to_string());
+            }
+        }
+    }
+    let tested = DEMO.iter().map(|(name, _)| *name).chain(ELSEWHERE);
+    assert_eq!(found, tested.map(str::to_owned).collect());
+}
+
+#[test]
+fn every_demo_pipeline_runs_and_then_rests() {
+    for (pipeline, sets) in DEMO {
+        let project = Project::with_pipelines();
+        let mut args = vec![pipeline];
+        args.extend_from_slice(sets);
+        let first = project.run(&args);
+        let last = first.ok();
+        let f1 = &last["metrics"]["evaluate"]["f1"];
+        assert!(f1["pooled"].as_f64().is_some_and(|v| v > 0.0), "{pipeline}: {f1}");
+        assert_eq!(f1["folds"].as_array().map(Vec::len), Some(5));
+        assert_eq!(last["headline"]["metric"], "evaluate.f1");
+        assert_eq!(last["headline"]["value"], f1["pooled"]);
+        assert_eq!(last["status"], "ok");
+        for stage in last["stages"].as_object().expect("stages").values() {
+            let count = |name: &str| stage[name].as_u64().expect("a number");
+            assert_eq!(
+                count("actions"),
+                count("hit") + count("ran") + count("failed") + count("skipped")
+            );
+        }
+        let second = project.run(&args);
+        second.ok();
+        assert_eq!(second.ran(), [], "{pipeline} ran again");
+        assert_eq!(first.digests(), second.digests(), "{pipeline}");
+        assert_eq!(second.last()["metrics"], last["metrics"], "{pipeline}");
+    }
+}
+
+#[test]
+fn the_submission_has_every_unlabelled_object() {
+    let project = Project::with_pipelines();
+    let mut args = vec!["pipelines/rocket_domain.toml"];
+    args.extend_from_slice(&SMALL);
+    project.run(&args).ok();
+    let submission = project.read("out/submission.csv");
+    assert_eq!(submission.lines().next(), Some("object_id,prediction"));
+    assert_eq!(submission.lines().count(), 1 + 40);
+    assert!(project.read("out/metrics.md").contains("| f1 |"));
+    assert!(project.read("out/importance.csv").starts_with("feature,gain"));
+    assert!(project.path("out/predictions.parquet").is_file());
+}
+
+#[test]
+fn jobs_and_simd_levels_change_no_digest() {
+    let sets = |project: &Project, jobs: &str, simd: Option<&str>| {
+        let mut args = vec!["run", "--message-format", "json", "pipelines/stack.toml", "--jobs", jobs];
+        args.extend_from_slice(&SMALL);
+        let mut command = project.command(&args);
+        if let Some(simd) = simd {
+            command.env("FLOW_SIMD", simd);
+        }
+        let run = crate::harness::Run::of(command.output().expect("flow starts"));
+        run.ok();
+        run.digests()
+    };
+    let reference = sets(&Project::with_pipelines(), "2", None);
+    assert_eq!(reference, sets(&Project::with_pipelines(), "1", None), "--jobs 1");
+    for level in ["scalar", "avx2", "avx512"] {
+        assert_eq!(reference, sets(&Project::with_pipelines(), "2", Some(level)), "{level}");
+    }
+}
