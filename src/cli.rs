@@ -66,25 +66,27 @@ pub struct Common {
     pub verbose: bool,
 }
 
+// Comments on the values are no documentation, which clap would spread over eight lines of help.
+
 /// How messages look.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub enum MessageFormat {
-    /// Text.
+    // Text.
     #[default]
     Human,
-    /// One JSON object a line.
+    // One JSON object a line.
     Json,
 }
 
 /// When to use colours.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub enum ColorChoice {
-    /// On a terminal.
+    // On a terminal.
     #[default]
     Auto,
-    /// Always.
+    // Always.
     Always,
-    /// Never.
+    // Never.
     Never,
 }
 
@@ -222,12 +224,12 @@ pub struct GraphArgs {
 /// How to draw a graph.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub enum GraphFormat {
-    /// One line a stage.
+    // One line a stage.
     #[default]
     Text,
-    /// For Markdown.
+    // For Markdown.
     Mermaid,
-    /// For Graphviz.
+    // For Graphviz.
     Dot,
 }
 

@@ -140,3 +140,18 @@ fn diag_of(error: &StageError, message: String) -> Diag {
     }
     diag
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_worst_of_several_failures_decides() {
+        let worst = |all: &[Exit]| all.iter().fold(Exit::Ok, |a, &b| a.worse(b)).code();
+        assert_eq!(worst(&[]), 0);
+        assert_eq!(worst(&[Exit::Usage, Exit::Stage]), 2);
+        assert_eq!(worst(&[Exit::Environment, Exit::Usage]), 4);
+        assert_eq!(worst(&[Exit::Bug, Exit::Environment]), 101);
+        assert_eq!(worst(&[Exit::Interrupted, Exit::Bug]), 130);
+    }
+}

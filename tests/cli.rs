@@ -374,7 +374,7 @@ fn an_audit_finds_what_is_not_deterministic() {
     let ended = project.flow(&["run", "p.toml", "--audit=3"]);
     assert_eq!(ended.code, 1, "{}", ended.all());
     assert!(
-        ended.stderr.contains("not_deterministic"),
+        ended.stderr.contains("flow::run::audit"),
         "{}",
         ended.stderr
     );

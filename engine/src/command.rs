@@ -356,6 +356,8 @@ fn wait(action: &Action<'_>, child: &mut Child, shown: &str) -> Result<ExitStatu
     let mut pause = Duration::from_millis(1);
     loop {
         if let Some(status) = child.try_wait()? {
+            // What it left in the background must not go on writing.
+            signal_group(child, libc::SIGKILL);
             return Ok(status);
         }
         let stop = action.checkpoint();
@@ -372,19 +374,23 @@ fn wait(action: &Action<'_>, child: &mut Child, shown: &str) -> Result<ExitStatu
     }
 }
 
+/// Asks the group to end, and after two seconds at most ends it.
 fn end_group(child: &mut Child) -> io::Result<()> {
-    let group = -child.id().cast_signed();
-    // SAFETY: plain system calls on the child's own process group, made at its start.
-    unsafe { libc::kill(group, libc::SIGTERM) };
+    signal_group(child, libc::SIGTERM);
     for _ in 0..40 {
         if child.try_wait()?.is_some() {
-            return Ok(());
+            break;
         }
         std::thread::sleep(Duration::from_millis(50));
     }
-    // SAFETY: as above.
-    unsafe { libc::kill(group, libc::SIGKILL) };
+    // Also where the child is gone: others of its group may not have listened.
+    signal_group(child, libc::SIGKILL);
     child.wait().map(|_| ())
+}
+
+fn signal_group(child: &Child, signal: libc::c_int) {
+    // SAFETY: a plain system call on the child's own process group, made at its start.
+    unsafe { libc::kill(-child.id().cast_signed(), signal) };
 }
 
 fn failure(shown: &str, status: ExitStatus, logs: &[&Path]) -> StageError {

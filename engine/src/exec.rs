@@ -15,7 +15,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc;
 
-use flow_cache::{ActionKey, Record, StatCache, Store};
+use flow_cache::{ActionKey, Health, Record, StatCache, Store};
 
 use crate::event::{Event, Outcome};
 use crate::keys::{Prepared, Slot, SourceDigests, prepare};
@@ -139,6 +139,7 @@ pub fn run(
             options,
             sources: SourceDigests::new(stat),
             slots: Vec::new(),
+            told: vec![false; plan.len()],
             remaining: Vec::new(),
             dependents: HashMap::new(),
             ready: BinaryHeap::new(),
@@ -161,6 +162,8 @@ struct Coordinator<'a, 'p> {
     options: &'a Options<'a>,
     sources: SourceDigests<'a>,
     slots: Vec<Slot>,
+    /// Of which actions it was told that their outputs are known; a restart does not tell it again.
+    told: Vec<bool>,
     /// How many unsettled things an action waits for.
     remaining: Vec<u32>,
     /// Who waits for an unsettled action.
@@ -218,6 +221,8 @@ impl Coordinator<'_, '_> {
         self.remaining = vec![0; total];
         self.dependents.clear();
         self.ready.clear();
+        // After a restart, what failed is tried again.
+        self.failures.clear();
         for action in 0..total {
             let mut waits = HashSet::new();
             self.plan.dependencies(action, |on| {
@@ -356,12 +361,10 @@ impl Coordinator<'_, '_> {
                 self.settle_same(same, &record);
             }
             Done::Ran(record) => {
-                self.forced.remove(&action);
                 self.settle(action, Slot::Done(record.clone()), Outcome::Ran);
                 self.settle_same(same, &record);
             }
             Done::Different { record, outputs } => {
-                self.forced.remove(&action);
                 let message = format!(
                     "stage `{}` is not deterministic: a second run of `{}` gave other bytes for {}; what depends on them is decided anew",
                     self.stage_name(action),
@@ -383,7 +386,13 @@ impl Coordinator<'_, '_> {
                         );
                         (self.on_event)(Event::Warning { message });
                     }
-                    self.demand(producer, action);
+                    // They may have come back since the worker looked.
+                    if self.store.check(&digest)? != Health::Ok {
+                        self.demand(producer, action);
+                    }
+                }
+                if self.remaining[action] == 0 {
+                    self.requeue(action);
                 }
                 for action in same {
                     self.requeue(action);
@@ -440,7 +449,8 @@ impl Coordinator<'_, '_> {
             self.requeue(producer);
         }
         let waiting = self.dependents.entry(producer).or_default();
-        if !waiting.contains(&consumer) {
+        // Who waits is not asked again, so all demands of one consumer come in a row.
+        if waiting.last() != Some(&consumer) {
             waiting.push(consumer);
             self.remaining[consumer] += 1;
         }
@@ -462,6 +472,7 @@ impl Coordinator<'_, '_> {
                 Slot::Done(record) => Some(record.clone()),
                 _ => None,
             };
+            self.forced.remove(&action);
             self.slots[action] = slot;
             self.finished(action, outcome, record);
             for waiting in self.dependents.remove(&action).unwrap_or_default() {
@@ -483,6 +494,11 @@ impl Coordinator<'_, '_> {
     }
 
     fn finished(&mut self, action: usize, outcome: Outcome, record: Option<Arc<Record>>) {
+        let known = matches!(outcome, Outcome::Hit | Outcome::Vacant);
+        if known && self.told[action] {
+            return;
+        }
+        self.told[action] = known || matches!(outcome, Outcome::Ran);
         (self.on_event)(Event::ActionFinished {
             action,
             stage: self.plan.coords(action).stage,

@@ -163,9 +163,10 @@ fn attempt(
         match store.check(&digest)? {
             Health::Ok => {}
             Health::Missing => lost.push((digest, producer, false)),
+            // Only who sets it aside says that it was corrupt.
             Health::Corrupt => {
-                store.quarantine(&digest)?;
-                lost.push((digest, producer, true));
+                let moved = store.quarantine(&digest)?;
+                lost.push((digest, producer, moved.is_some()));
             }
         }
     }
@@ -173,8 +174,13 @@ fn attempt(
         return Ok(Attempt::Over(Done::Lost(lost)));
     }
     let started = Instant::now();
-    let (outputs, cpu_s) = run_stage(shared, &job, to_coordinator)?;
+    let ran = run_stage(shared, &job, to_coordinator);
     let wall_s = started.elapsed().as_secs_f64();
+    if let Err(error) = &ran
+        && matches!(error.fault, Fault::Interrupted | Fault::Bug)
+    {
+        return Err(error.clone());
+    }
     let mut tainted = Vec::new();
     for (file, before) in &job.prepared.sources {
         if digest_source(shared.stat, &file.path)? != *before {
@@ -182,8 +188,10 @@ fn attempt(
         }
     }
     if !tainted.is_empty() {
+        // Also where it failed, perhaps over a file that was half written.
         return Ok(Attempt::Over(Done::Tainted(tainted)));
     }
+    let (outputs, cpu_s) = ran?;
     let at = shared.plan.coords(job.action);
     let stage = &shared.plan.pipeline.stages[at.stage];
     let mut staged = Vec::with_capacity(outputs.len());
@@ -338,7 +346,9 @@ pub fn commit(
         let mut rows = Vec::with_capacity(batch.len());
         let mut waiting = Vec::with_capacity(batch.len());
         for done in batch {
-            waiting.push((done.action, done.record.key, done.forced, done.lock));
+            // A forced action's record is kept: if its bytes are new ones, they have to count.
+            let forced = done.forced.then(|| done.record.clone());
+            waiting.push((done.action, done.record.key, forced, done.lock));
             rows.push((done.record, done.staged));
         }
         let results = match store.commit(rows) {
@@ -349,17 +359,10 @@ pub fn commit(
             }
         };
         for ((action, key, forced, lock), result) in waiting.into_iter().zip(results) {
+            let done = result
+                .and_then(|committed| outcome(store, committed, forced))
+                .unwrap_or_else(Done::Failed);
             drop(lock);
-            let done = match result {
-                Ok(Committed::New(record)) => Done::Ran(record),
-                Ok(Committed::Existing(record)) if forced => Done::Ran(record),
-                Ok(Committed::Existing(record)) => Done::Hit(record),
-                Ok(Committed::Nondeterministic { kept, differing }) => Done::Different {
-                    record: kept,
-                    outputs: differing,
-                },
-                Err(error) => Done::Failed(error),
-            };
             if to_coordinator
                 .send(Message::Done { action, key, done })
                 .is_err()
@@ -368,4 +371,24 @@ pub fn commit(
             }
         }
     }
+}
+
+fn outcome(
+    store: &Store,
+    committed: Committed,
+    forced: Option<Record>,
+) -> Result<Done, StageError> {
+    Ok(match (committed, forced) {
+        (Committed::New(record), _) | (Committed::Existing(record), Some(_)) => Done::Ran(record),
+        (Committed::Existing(record), None) => Done::Hit(record),
+        // The old bytes are gone, the new ones are in the store by now.
+        (Committed::Nondeterministic { differing, .. }, Some(new)) => Done::Different {
+            record: store.supersede(new, Vec::new())?,
+            outputs: differing,
+        },
+        (Committed::Nondeterministic { kept, differing }, None) => Done::Different {
+            record: kept,
+            outputs: differing,
+        },
+    })
 }

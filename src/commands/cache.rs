@@ -105,7 +105,7 @@ fn verify(args: &StoreArgs, ui: &Ui) -> Result<Exit, CliError> {
             .map(|k| format!("record {k} has the recipe of another")),
     );
     let found: Vec<String> = found.chain(damaged).collect();
-    let message = format!("{} found in the store", count(found.len(), "damage"));
+    let message = format!("{} found in the store", count(found.len(), "fault"));
     let diag = found
         .into_iter()
         .fold(Diag::new("flow::cache::damaged", message), Diag::help);

@@ -18,7 +18,10 @@ const IGNORED: [&str; 2] = ["/.flow", "/out"];
 
 /// Runs the command.
 pub fn run(args: &InitArgs, ui: &Ui) -> Result<(), CliError> {
-    let path = args.dir.join(NAME);
+    let path = match args.dir.to_str() {
+        Some(".") => NAME.into(),
+        _ => args.dir.join(NAME),
+    };
     let failed = |path: &Path, e: std::io::Error| {
         CliError::environment(format!("failed to write {}: {e}", path.display()))
     };

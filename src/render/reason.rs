@@ -63,3 +63,26 @@ pub fn changes(changes: &[Change]) -> Vec<Json> {
         .map(|c| json!({"path": c.path, "old": side(&c.old), "new": side(&c.new)}))
         .collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn changes_are_said_in_one_line() {
+        let one = |old: Option<Value>, new: Option<Value>| Change {
+            path: "params.k".into(),
+            old,
+            new,
+        };
+        let number = || Some(Value::Int(5));
+        assert_eq!(change(&one(number(), None)), "params.k: gone, was 5");
+        assert_eq!(change(&one(None, number())), "params.k: new, 5");
+        let long = Value::Str("x".repeat(100));
+        assert_eq!(short(&long).chars().count(), LONG);
+        let two = vec![one(number(), Some(long)), one(number(), None)];
+        let text = text(&Reason::Changed(two));
+        assert!(text.starts_with("params.k: 5 -> \"xxx"), "{text}");
+        assert!(text.ends_with(" and 1 more"), "{text}");
+    }
+}

@@ -8,7 +8,7 @@ use crate::report::Report;
 
 /// What comes after a run for people: stages, metrics, notes.
 pub fn run(report: &Report) -> String {
-    let mut text = format!("\n{}\n", stages(report));
+    let mut text = format!("{}\n", stages(report));
     if let Some(metrics) = metrics(report) {
         text.push_str(&format!("\n{metrics}\n"));
     }
@@ -50,6 +50,9 @@ pub fn plain(header: &[&str], texts: usize, rows: Vec<Vec<String>>) -> String {
     table.set_header(cells(header.iter().map(|h| (*h).to_owned()).collect()));
     for row in rows {
         table.add_row(cells(row));
+    }
+    for column in table.column_iter_mut() {
+        column.set_padding((0, 2));
     }
     let lines: Vec<String> = table
         .lines()

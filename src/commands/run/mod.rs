@@ -52,6 +52,7 @@ pub fn run(args: &RunArgs, ui: &Ui) -> Result<Exit, CliError> {
         summary: Summary::default(),
         progress: Progress::new(ui, &plan),
         slots: vec![Slot::Waiting; plan.len()],
+        warnings: Vec::new(),
         exit: Exit::Ok,
     };
     run.bring_up_to_date();
@@ -96,6 +97,8 @@ struct Run<'a> {
     progress: Progress<'a>,
     /// What is known of every action.
     slots: Vec<Slot>,
+    /// What was warned of.
+    warnings: Vec<String>,
     exit: Exit,
 }
 
@@ -127,6 +130,7 @@ impl Run<'_> {
             id,
             summary,
             progress,
+            warnings,
             ..
         } = self;
         let mut on_event = |event: Event| {
@@ -143,6 +147,9 @@ impl Run<'_> {
             }
             summary.observe(&event);
             progress.observe(&event);
+            if let Event::Warning { message } = &event {
+                warnings.push(message.clone());
+            }
             if ui.json
                 && let Some(event) = json::event(plan, id, &event)
             {
@@ -228,6 +235,7 @@ impl Run<'_> {
         self.check(saved.map_err(CliError::from));
         report.status = self.status();
         if !self.ui.quiet {
+            self.ui.progress("");
             self.ui.result(&table::run(&report));
         }
         self.ui.event(|| report.event(pipeline));

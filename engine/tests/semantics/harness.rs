@@ -1,0 +1,319 @@
+//! A project in a temporary folder, and runs of it with all that they tell.
+
+use std::collections::{BTreeMap, HashSet};
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::{Arc, Mutex};
+
+use flow_cache::{Digest, StatCache, Store};
+use flow_engine::deliver::{self, Export, Manifest, Port};
+use flow_engine::event::{Event, Outcome};
+use flow_engine::exec::{self, Options};
+use flow_engine::keys::Slot;
+use flow_engine::load::{LoadOptions, load};
+use flow_engine::plan::{Plan, Reason};
+use flow_engine::stage::{Part, PortType};
+use flow_engine::summary::Summary;
+use flow_engine::{Pipeline, StageError};
+use tempfile::TempDir;
+
+use crate::kinds::{Control, registry};
+
+/// A project.
+pub struct Project {
+    _dir: TempDir,
+    /// Its root.
+    pub root: PathBuf,
+    /// The levers of the kinds.
+    pub control: Arc<Control>,
+    /// Actions at a time.
+    pub jobs: usize,
+    /// Goes on after a failure.
+    pub keep_going: bool,
+    /// Stops runs.
+    pub cancel: Arc<AtomicBool>,
+}
+
+/// What a run did.
+#[derive(Default)]
+pub struct Ran {
+    /// Actions that ran, well or not, as `STAGE: LABEL`, in order of name.
+    pub ran: Vec<String>,
+    /// Why each of them was started (last).
+    pub reasons: BTreeMap<String, Reason>,
+    /// Warnings.
+    pub warnings: Vec<String>,
+    /// Failed actions as `STAGE: LABEL`, with their errors.
+    pub failures: Vec<(String, StageError)>,
+    /// The run was stopped.
+    pub interrupted: bool,
+    /// Sums over all stages: hit, ran, failed, skipped.
+    pub counts: [usize; 4],
+    /// Output files that were written.
+    pub written: Vec<String>,
+    /// The digest of every output of every action that is known in the end.
+    pub digests: BTreeMap<String, Digest>,
+}
+
+impl Project {
+    /// A project with this pipeline.
+    pub fn new(toml: &str) -> Self {
+        let dir = folder();
+        let root = dir.path().canonicalize().unwrap().join("project");
+        std::fs::create_dir(&root).unwrap();
+        let project = Self {
+            _dir: dir,
+            root,
+            control: Control::new(),
+            jobs: 2,
+            keep_going: false,
+            cancel: Arc::default(),
+        };
+        project.write("flow.toml", "");
+        project.write("p.toml", toml);
+        project
+    }
+
+    /// Writes a file of the project.
+    pub fn write(&self, path: &str, text: &str) {
+        let path = self.root.join(path);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, text).unwrap();
+    }
+
+    /// Reads a file of the project.
+    pub fn read(&self, path: &str) -> String {
+        std::fs::read_to_string(self.root.join(path)).unwrap()
+    }
+
+    /// Replaces a text in the pipeline; it must be there.
+    pub fn edit(&self, from: &str, to: &str) {
+        let text = self.read("p.toml");
+        assert!(text.contains(from), "no {from} in {text}");
+        self.write("p.toml", &text.replace(from, to));
+    }
+
+    /// The folder of the store.
+    pub fn store(&self) -> PathBuf {
+        self.root.join(".flow/store")
+    }
+
+    /// Where an output of an action lies, by its `STAGE: LABEL OUTPUT`.
+    pub fn artifact(&self, ran: &Ran, name: &str) -> PathBuf {
+        Store::open(&self.store()).unwrap().path(&ran.digests[name])
+    }
+
+    /// Loads the pipeline.
+    pub fn load(&self) -> Pipeline {
+        let options = LoadOptions {
+            sets: Vec::new(),
+            cwd: self.root.clone(),
+        };
+        load(Path::new("p.toml"), &options, &registry(&self.control))
+            .unwrap_or_else(|diags| panic!("{diags:?}"))
+    }
+
+    /// Runs the pipeline the way `flow run` does: twice where an output file lacks bytes.
+    pub fn run(&self) -> Ran {
+        let pipeline = self.load();
+        let plan = Plan::new(&pipeline);
+        let store = Store::open(&self.store()).unwrap();
+        let stat = StatCache::open(&self.root.join(".flow/stat"));
+        let mut ran = Ran::default();
+        let mut summary = Summary::default();
+        let mut lost = self.pass(&plan, &store, &stat, HashSet::new(), &mut ran, &mut summary);
+        if !lost.is_empty() {
+            lost = self.pass(&plan, &store, &stat, lost, &mut ran, &mut summary);
+            assert!(lost.is_empty(), "lost twice");
+        }
+        for stage in 0..pipeline.stages.len() {
+            let sum = summary.stage(stage);
+            for (total, n) in ran
+                .counts
+                .iter_mut()
+                .zip([sum.hit, sum.ran, sum.failed, sum.skipped])
+            {
+                *total += n;
+            }
+        }
+        stat.save().unwrap();
+        ran.ran.sort();
+        ran
+    }
+
+    /// One pass over the plan; returns the producers of bytes that an output file lacks.
+    fn pass(
+        &self,
+        plan: &Plan<'_>,
+        store: &Store,
+        stat: &StatCache,
+        forced: HashSet<usize>,
+        ran: &mut Ran,
+        summary: &mut Summary,
+    ) -> HashSet<usize> {
+        static RUNS: AtomicU32 = AtomicU32::new(0);
+        let number = RUNS.fetch_add(1, Ordering::SeqCst);
+        let options = Options {
+            jobs: self.jobs,
+            keep_going: self.keep_going,
+            cancel: &self.cancel,
+            scratch: self.root.join(format!(".flow/scratch/{number}")),
+        };
+        let name = |action: usize| {
+            let stage = &plan.pipeline.stages[plan.coords(action).stage].name;
+            format!("{stage}: {}", plan.label(action))
+        };
+        let mut settled = HashSet::new();
+        let finished = exec::run(plan, store, stat, &options, forced, &mut |event| {
+            summary.observe(&event);
+            match event {
+                Event::ActionStarted { action, reason, .. } => {
+                    ran.reasons.insert(name(action), reason);
+                }
+                Event::ActionFinished {
+                    action, outcome, ..
+                } => {
+                    if matches!(outcome, Outcome::Ran | Outcome::Failed(_)) {
+                        ran.ran.push(name(action));
+                    }
+                    // Only what ran may be told of again.
+                    let new = settled.insert(action);
+                    assert!(
+                        new || !matches!(outcome, Outcome::Hit),
+                        "{} twice",
+                        name(action)
+                    );
+                }
+                Event::Warning { message } => ran.warnings.push(message),
+                Event::Started { .. } | Event::Progress { .. } => {}
+            }
+        })
+        .unwrap();
+        assert_eq!(settled.len(), plan.len(), "every action is told of");
+        ran.interrupted |= finished.interrupted;
+        let failures = finished.failures.into_iter();
+        ran.failures
+            .extend(failures.map(|(action, error)| (name(action), error)));
+        for (action, slot) in finished.slots.iter().enumerate() {
+            if let Slot::Done(record) = slot {
+                for output in &record.outputs {
+                    ran.digests
+                        .insert(format!("{} {}", name(action), output.name), output.digest);
+                }
+            }
+        }
+        if ran.interrupted {
+            return HashSet::new();
+        }
+        let mut manifest = Manifest::open(&self.root.join(".flow/outputs"));
+        let mut lost = HashSet::new();
+        for output in &plan.pipeline.outputs {
+            let Some(port) = deliver::port(plan, &finished.slots, store, output.from) else {
+                continue;
+            };
+            let exporter = Checked {
+                store,
+                port: &port,
+                lost: Mutex::default(),
+            };
+            let delivered = manifest.deliver(&port, &output.path, stat, &exporter);
+            let gone = exporter.lost.into_inner().unwrap();
+            if !gone.is_empty() {
+                lost.extend(gone);
+            } else if delivered.unwrap() {
+                let name = output.path.file_name().unwrap();
+                ran.written.push(name.to_string_lossy().into_owned());
+            }
+        }
+        manifest.save().unwrap();
+        lost
+    }
+
+    /// Runs the pipeline, which must go well, and checks which actions ran.
+    pub fn expect(&self, expected: &[&str]) -> Ran {
+        let ran = self.run();
+        assert!(ran.failures.is_empty(), "{:?}", ran.failures);
+        assert_eq!(ran.ran, expected, "{:?}", ran.warnings);
+        ran
+    }
+
+    /// What `[outputs]` hold when everything is made anew, in an empty store.
+    pub fn uncached(&self) -> BTreeMap<PathBuf, String> {
+        let pipeline = self.load();
+        let temp = folder();
+        let dir = temp.path();
+        let cancel = AtomicBool::new(false);
+        let plan = Plan::new(&pipeline);
+        let store = Store::open(&dir.join("store")).unwrap();
+        let stat = StatCache::open(&dir.join("stat"));
+        let options = Options {
+            jobs: 1,
+            keep_going: false,
+            cancel: &cancel,
+            scratch: dir.join("scratch"),
+        };
+        let finished =
+            exec::run(&plan, &store, &stat, &options, HashSet::new(), &mut |_| {}).unwrap();
+        assert!(finished.failures.is_empty(), "{:?}", finished.failures);
+        let mut files = BTreeMap::new();
+        for output in &pipeline.outputs {
+            let port = deliver::port(&plan, &finished.slots, &store, output.from).unwrap();
+            let to = dir.join("out");
+            deliver::write_file(&port, &to, &Concat).unwrap();
+            files.insert(output.path.clone(), std::fs::read_to_string(to).unwrap());
+        }
+        files
+    }
+}
+
+/// A temporary folder, in memory where there is one: syncs to a disk are no matter of these tests.
+fn folder() -> TempDir {
+    tempfile::tempdir_in("/dev/shm").unwrap_or_else(|_| tempfile::tempdir().unwrap())
+}
+
+/// Checks the bytes when they are read, as `flow run` does.
+struct Checked<'a> {
+    store: &'a Store,
+    port: &'a Port,
+    lost: Mutex<Vec<usize>>,
+}
+
+impl Export for Checked<'_> {
+    fn export(
+        &self,
+        ty: PortType,
+        parts: &[Part],
+        extension: &str,
+        to: &mut dyn Write,
+    ) -> Result<(), StageError> {
+        let lost = self.port.lost(self.store)?;
+        if lost.is_empty() {
+            return Concat.export(ty, parts, extension, to);
+        }
+        *self.lost.lock().unwrap() = lost;
+        Err(StageError::environment("lost"))
+    }
+}
+
+/// Writes the lines of all parts in order, whatever they are.
+struct Concat;
+
+impl Export for Concat {
+    fn export(
+        &self,
+        _ty: PortType,
+        parts: &[Part],
+        _extension: &str,
+        to: &mut dyn Write,
+    ) -> Result<(), StageError> {
+        let mut lines = Vec::new();
+        for part in parts {
+            let text = std::fs::read_to_string(&part.path)?;
+            lines.extend(text.lines().map(|line| format!("{line}\n")));
+        }
+        lines.sort();
+        to.write_all(lines.concat().as_bytes())?;
+        Ok(())
+    }
+}

@@ -1,0 +1,157 @@
+//! Failures, panics, interruptions, and two runs at once.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use flow_engine::stage::Fault;
+
+use crate::harness::Project;
+use crate::{ALL, fresh};
+
+/// A stage that does `how`, one above, one below, and an independent one that is scheduled later.
+fn troubled(how: &str) -> Project {
+    Project::new(&format!(
+        r#"
+        [stages.above]
+        use = "tweak"
+        tag = 1
+        [stages.trouble]
+        use = "tweak"
+        how = "{how}"
+        inputs = {{ rows = ["above"] }}
+        [stages.below]
+        use = "tweak"
+        inputs = {{ rows = ["trouble"] }}
+        [stages.bottom]
+        use = "tweak"
+        inputs = {{ rows = ["below", "above"] }}
+        [stages.aside]
+        use = "tweak"
+        tag = 2
+        inputs = {{ rows = ["above"] }}
+        "#
+    ))
+}
+
+#[test]
+fn a_failure_stops_what_was_not_begun() {
+    let mut project = troubled("fail");
+    project.jobs = 1;
+    let ran = project.run();
+    assert_eq!(ran.ran, ["above: tweak", "trouble: tweak"]);
+    assert_eq!(ran.counts, [0, 1, 1, 3]);
+    assert_eq!(ran.failures[0].1.fault, Fault::Stage);
+    assert!(!ran.interrupted);
+    // The failure is not remembered, what had finished is.
+    let ran = project.run();
+    assert_eq!(ran.ran, ["trouble: tweak"]);
+    project.edit("\"fail\"", "\"pass\"");
+    project.expect(&[
+        "aside: tweak",
+        "below: tweak",
+        "bottom: tweak",
+        "trouble: tweak",
+    ]);
+}
+
+#[test]
+fn keep_going_skips_only_what_depends_on_a_failure() {
+    let mut project = troubled("fail");
+    project.keep_going = true;
+    let ran = project.run();
+    assert_eq!(ran.ran, ["above: tweak", "aside: tweak", "trouble: tweak"]);
+    assert_eq!(ran.counts, [0, 2, 1, 2]);
+}
+
+#[test]
+fn a_panic_is_a_bug_and_no_crash() {
+    let mut project = troubled("panic");
+    project.keep_going = true;
+    let ran = project.run();
+    assert_eq!(ran.counts, [0, 2, 1, 2]);
+    assert_eq!(ran.failures[0].1.fault, Fault::Bug);
+    assert!(ran.failures[0].1.message.contains("told to panic"));
+}
+
+#[test]
+fn an_interrupted_run_goes_on_where_it_stopped() {
+    let mut project = troubled("sleep");
+    project.jobs = 1;
+    let cancel = Arc::clone(&project.cancel);
+    project.control.hook(move |calls| {
+        if calls == 2 {
+            cancel.store(true, Ordering::SeqCst);
+        }
+    });
+    let ran = project.run();
+    assert!(ran.interrupted);
+    assert!(ran.failures.is_empty());
+    assert_eq!(ran.counts, [0, 1, 0, 4]);
+    project.control.unhook();
+    project.cancel.store(false, Ordering::SeqCst);
+    project.expect(&[
+        "aside: tweak",
+        "below: tweak",
+        "bottom: tweak",
+        "trouble: tweak",
+    ]);
+}
+
+#[test]
+fn nothing_is_left_behind_by_failed_attempts() {
+    let mut project = troubled("panic");
+    project.keep_going = true;
+    project.run();
+    for run in std::fs::read_dir(project.root.join(".flow/scratch")).unwrap() {
+        let left = std::fs::read_dir(run.unwrap().path()).unwrap();
+        assert_eq!(left.count(), 0);
+    }
+}
+
+#[test]
+fn two_runs_at_once_run_each_action_once() {
+    let project = fresh();
+    project.edit(
+        "[outputs]\n\"out/p.txt\" = \"learn\"\n\"out/all.txt\" = \"all\"",
+        "",
+    );
+    project
+        .control
+        .hook(|_| std::thread::sleep(Duration::from_millis(15)));
+    let runs = std::thread::scope(|scope| {
+        let runs = [0, 1].map(|_| scope.spawn(|| project.run()));
+        runs.map(|run| run.join().unwrap())
+    });
+    assert_eq!(project.control.ran.load(Ordering::SeqCst), ALL.len() as u32);
+    assert_eq!(runs[0].digests, runs[1].digests);
+    for ran in &runs {
+        assert!(ran.failures.is_empty() && ran.warnings.is_empty());
+        assert_eq!(ran.counts[0] + ran.counts[1], ALL.len());
+    }
+    assert_eq!(runs[0].ran.len() + runs[1].ran.len(), ALL.len());
+}
+
+#[test]
+fn waiting_for_another_run_can_be_interrupted() {
+    let project = troubled("pass");
+    let started = Instant::now();
+    project
+        .control
+        .hook(|_| std::thread::sleep(Duration::from_millis(300)));
+    let mut other = troubled("pass");
+    std::fs::remove_dir_all(&other.root).unwrap();
+    std::os::unix::fs::symlink(&project.root, &other.root).unwrap();
+    other.jobs = 1;
+    std::thread::scope(|scope| {
+        let first = scope.spawn(|| project.run());
+        std::thread::sleep(Duration::from_millis(100));
+        let second = scope.spawn(|| other.run());
+        std::thread::sleep(Duration::from_millis(50));
+        other.cancel.store(true, Ordering::SeqCst);
+        let second = second.join().unwrap();
+        assert!(second.interrupted && second.ran.is_empty());
+        assert!(started.elapsed() < Duration::from_millis(290));
+        assert!(!first.join().unwrap().interrupted);
+    });
+}
