@@ -26,9 +26,11 @@ fn acceptable(expression: &str) -> bool {
     let expression = expression.replace('/', " OR ").replace(['(', ')'], " ");
     // Parentheses are dropped: every alternative of every AND group must then be met by some
     // allowed licence, which is stricter than the expression, never laxer.
-    expression
-        .split(" AND ")
-        .all(|group| group.split(" OR ").any(|name| ALLOWED.contains(&name.trim())))
+    expression.split(" AND ").all(|group| {
+        group
+            .split(" OR ")
+            .any(|name| ALLOWED.contains(&name.trim()))
+    })
 }
 
 #[test]
@@ -45,13 +47,21 @@ fn every_dependency_has_an_acceptable_licence() {
     );
     let metadata: serde_json::Value = serde_json::from_slice(&output.stdout).expect("JSON");
     let packages = metadata["packages"].as_array().expect("packages");
-    assert!(packages.len() > 50, "only {} packages: is this all?", packages.len());
+    assert!(
+        packages.len() > 50,
+        "only {} packages: is this all?",
+        packages.len()
+    );
     let refused: Vec<String> = packages
         .iter()
         .filter(|p| !p["license"].as_str().is_some_and(acceptable))
         .map(|p| format!("{} {}: {}", p["name"], p["version"], p["license"]))
         .collect();
-    assert!(refused.is_empty(), "licences to look at:\n{}", refused.join("\n"));
+    assert!(
+        refused.is_empty(),
+        "licences to look at:\n{}",
+        refused.join("\n")
+    );
 }
 
 #[test]

@@ -49,7 +49,10 @@ impl Stage for CommandKind {
 
     fn shape(&self, params: &Params, inputs: &[String]) -> (Ports, Vec<Step>) {
         let ports = Ports {
-            inputs: inputs.iter().map(|name| InputPort::one(name, ANY)).collect(),
+            inputs: inputs
+                .iter()
+                .map(|name| InputPort::one(name, ANY))
+                .collect(),
             outputs: params
                 .map("outputs")
                 .iter()
@@ -77,7 +80,10 @@ impl Stage for CommandKind {
         };
         let run = params.strs("run");
         if run.is_empty() {
-            diags.push(problem("flow::command::empty", "`run` names no program".into()));
+            diags.push(problem(
+                "flow::command::empty",
+                "`run` names no program".into(),
+            ));
         }
         let mut known = names(params, inputs);
         for pair in sorted(&known).windows(2) {
@@ -130,7 +136,12 @@ impl Stage for CommandKind {
         }
         for pattern in params.strs("files") {
             let mut paths: Vec<PathBuf> = glob::glob(pattern)
-                .map(|found| found.filter_map(Result::ok).filter(|p| p.is_file()).collect())
+                .map(|found| {
+                    found
+                        .filter_map(Result::ok)
+                        .filter(|p| p.is_file())
+                        .collect()
+                })
                 .unwrap_or_default();
             paths.sort();
             if paths.is_empty() {
@@ -158,7 +169,10 @@ impl Stage for CommandKind {
         ];
         let version = params.strs("version");
         if let Some((program, args)) = version.split_first() {
-            let output = Command::new(program).args(args).stdin(Stdio::null()).output();
+            let output = Command::new(program)
+                .args(args)
+                .stdin(Stdio::null())
+                .output();
             match output {
                 Ok(output) => {
                     let mut text = String::from_utf8_lossy(&output.stdout).into_owned();
@@ -185,7 +199,11 @@ impl Stage for CommandKind {
                 program.clone_from(&file.path);
                 continue;
             }
-            let to = home.join(Path::new(&file.role).strip_prefix("/").unwrap_or(Path::new(&file.role)));
+            let to = home.join(
+                Path::new(&file.role)
+                    .strip_prefix("/")
+                    .unwrap_or(Path::new(&file.role)),
+            );
             if let Some(folder) = to.parent() {
                 fs::create_dir_all(folder)?;
             }
@@ -216,7 +234,10 @@ impl Stage for CommandKind {
         }
         let shown = action.params.strs("run").join(" ");
         let mut child = command.spawn().map_err(|error| {
-            StageError::failed("flow::command::start", format!("failed to start `{shown}`: {error}"))
+            StageError::failed(
+                "flow::command::start",
+                format!("failed to start `{shown}`: {error}"),
+            )
         })?;
         let status = wait(action, &mut child, &shown)?;
         if !status.success() {
@@ -227,8 +248,11 @@ impl Stage for CommandKind {
             let path = out.join(&file);
             if !path.is_file() {
                 let message = format!("`{shown}` did not write its output `{name}`");
-                return Err(StageError::failed("flow::command::no_output", message)
-                    .help(format!("it must write the file at the path given by `{{{name}}}`")));
+                return Err(
+                    StageError::failed("flow::command::no_output", message).help(format!(
+                        "it must write the file at the path given by `{{{name}}}`"
+                    )),
+                );
             }
             action.adopt(&name, &path, Vec::new())?;
         }
@@ -299,7 +323,12 @@ fn arguments(action: &Action<'_>, out: &Path) -> Result<Vec<String>, StageError>
         if let [Piece::Text(""), Piece::Name(name), Piece::Text("")] = pieces.as_slice()
             && action.input(name).len() > 1
         {
-            arguments.extend(action.input(name).iter().map(|p| p.path.display().to_string()));
+            arguments.extend(
+                action
+                    .input(name)
+                    .iter()
+                    .map(|p| p.path.display().to_string()),
+            );
             continue;
         }
         let mut text = String::new();
@@ -321,7 +350,14 @@ fn arguments(action: &Action<'_>, out: &Path) -> Result<Vec<String>, StageError>
                         fs::write(&list, paths.concat())?;
                         text.push_str(&list.display().to_string());
                     } else {
-                        text.push_str(&action.one(name).map_err(|_| several(name))?.path.display().to_string());
+                        text.push_str(
+                            &action
+                                .one(name)
+                                .map_err(|_| several(name))?
+                                .path
+                                .display()
+                                .to_string(),
+                        );
                     }
                 }
             }
@@ -332,7 +368,8 @@ fn arguments(action: &Action<'_>, out: &Path) -> Result<Vec<String>, StageError>
 }
 
 fn several(name: &str) -> StageError {
-    let message = format!("input `{name}` has several files, and `{{{name}}}` is part of a longer argument");
+    let message =
+        format!("input `{name}` has several files, and `{{{name}}}` is part of a longer argument");
     StageError::data("flow::command::several", message).help(format!(
         "give `{{{name}}}` as an argument of its own, or `{{{name}.list}}` for a file of paths"
     ))
@@ -394,7 +431,10 @@ fn signal_group(child: &Child, signal: libc::c_int) {
 }
 
 fn failure(shown: &str, status: ExitStatus, logs: &[&Path]) -> StageError {
-    let mut error = StageError::failed("flow::command::failed", format!("`{shown}` failed: {status}"));
+    let mut error = StageError::failed(
+        "flow::command::failed",
+        format!("`{shown}` failed: {status}"),
+    );
     for log in logs {
         let text = fs::read(log).unwrap_or_default();
         let text = String::from_utf8_lossy(&text);
@@ -419,6 +459,9 @@ mod tests {
             pieces("x}{{y"),
             [Piece::Text("x}"), Piece::Text("{"), Piece::Text("y")]
         );
-        assert_eq!(pieces("{open"), [Piece::Text(""), Piece::Text("{open"), Piece::Text("")]);
+        assert_eq!(
+            pieces("{open"),
+            [Piece::Text(""), Piece::Text("{open"), Piece::Text("")]
+        );
     }
 }

@@ -169,7 +169,9 @@ impl Manifest {
         for (path, [source, file]) in &self.entries {
             text.push_str(&format!("{source} {file} {path}\n"));
         }
-        let beside = self.path.with_extension(format!("tmp{}", std::process::id()));
+        let beside = self
+            .path
+            .with_extension(format!("tmp{}", std::process::id()));
         fs::write(&beside, text)?;
         fs::rename(&beside, &self.path)?;
         Ok(())

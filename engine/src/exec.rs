@@ -269,14 +269,22 @@ impl Coordinator<'_, '_> {
             self.settle(action, Slot::Blocked, Outcome::Skipped);
             return Ok(());
         }
-        let prepared = prepare(self.plan, &self.slots, self.store, &mut self.sources, action);
+        let prepared = prepare(
+            self.plan,
+            &self.slots,
+            self.store,
+            &mut self.sources,
+            action,
+        );
         match prepared {
             Ok(None) => self.settle(action, Slot::Vacant, Outcome::Vacant),
             Ok(Some(prepared)) => match self.store.lookup(&prepared.recipe.key())? {
                 Some(record) if !self.forced.contains(&action) => {
                     self.settle(action, Slot::Done(record), Outcome::Hit);
                 }
-                _ => self.ready.push((self.height(action), std::cmp::Reverse(action))),
+                _ => self
+                    .ready
+                    .push((self.height(action), std::cmp::Reverse(action))),
             },
             Err(error) => self.fail(action, error),
         }
@@ -290,7 +298,13 @@ impl Coordinator<'_, '_> {
 
     fn start(&mut self, action: usize) -> Result<(), StageError> {
         // Prepared anew rather than kept: a million waiting recipes would be a lot of memory.
-        let prepared = match prepare(self.plan, &self.slots, self.store, &mut self.sources, action) {
+        let prepared = match prepare(
+            self.plan,
+            &self.slots,
+            self.store,
+            &mut self.sources,
+            action,
+        ) {
             Ok(Some(prepared)) => prepared,
             Ok(None) => {
                 self.settle(action, Slot::Vacant, Outcome::Vacant);
@@ -405,7 +419,8 @@ impl Coordinator<'_, '_> {
                 if *attempts < 2 {
                     self.requeue(action);
                 } else {
-                    let names: Vec<String> = paths.iter().map(|p| p.display().to_string()).collect();
+                    let names: Vec<String> =
+                        paths.iter().map(|p| p.display().to_string()).collect();
                     let message = format!(
                         "{} changed twice while stage `{}` read it",
                         names.join(", "),

@@ -144,10 +144,12 @@ pub fn prepare(
                 continue;
             };
             let rows = match (feed.rows, &slices) {
-                (Some(rows), Some(slices)) => match slices.find(rows, output, &stage.name, &feed)? {
-                    Some(digest) => Some(digest),
-                    None => continue,
-                },
+                (Some(rows), Some(slices)) => {
+                    match slices.find(rows, output, &stage.name, &feed)? {
+                        Some(digest) => Some(digest),
+                        None => continue,
+                    }
+                }
                 _ => None,
             };
             let label = feed
@@ -182,7 +184,10 @@ pub fn prepare(
         order.sort_by_key(|&i| (fold_position(plan, at.stage, keyed[i].0), keyed[i].1));
         let list = Value::List(order.iter().map(|&i| keyed[i].2.clone()).collect());
         let in_order = order.into_iter().map(|i| parts[i].clone());
-        inputs.entry(feed.port.to_owned()).or_default().extend(in_order);
+        inputs
+            .entry(feed.port.to_owned())
+            .or_default()
+            .extend(in_order);
         match keyed_inputs.iter_mut().find(|(port, _)| port == feed.port) {
             Some((_, references)) => references.push(list),
             None => keyed_inputs.push((feed.port.to_owned(), vec![list])),
@@ -201,7 +206,11 @@ pub fn prepare(
     recipe.push("params", Value::Map(params.collect()));
     let seed = if step.seeded {
         let mut seeds = vec![("pipeline".to_owned(), seed_value(plan.pipeline.seed))];
-        seeds.extend(stage.seed.map(|seed| ("stage".to_owned(), seed_value(seed))));
+        seeds.extend(
+            stage
+                .seed
+                .map(|seed| ("stage".to_owned(), seed_value(seed))),
+        );
         let seeds = Value::Map(seeds);
         let content = slices.as_ref().and_then(|s| s.content());
         let seed = derive_seed(stage.spec.name, &seeds, content);
@@ -376,7 +385,9 @@ impl Slices<'_> {
         };
         let shards = attr(self.attrs, "shards");
         let key = match attr(&output.attrs, "ids") {
-            Some(Value::Str(ids)) if feed.producers.len() > 1 || shards.is_some_and(|s| attr(s, ids).is_some()) => {
+            Some(Value::Str(ids))
+                if feed.producers.len() > 1 || shards.is_some_and(|s| attr(s, ids).is_some()) =>
+            {
                 if shards.is_none_or(|s| attr(s, ids).is_none()) {
                     return Err(StageError::data(
                         "flow::data::objects_differ",

@@ -175,7 +175,10 @@ impl<'p> Plan<'p> {
         let at = self.coords(action);
         let stage = &self.pipeline.stages[at.stage];
         let mut label = stage.steps[at.step].name.to_owned();
-        for part in [self.fold_name(at), self.shard_label(at)].into_iter().flatten() {
+        for part in [self.fold_name(at), self.shard_label(at)]
+            .into_iter()
+            .flatten()
+        {
             label.push(' ');
             label.push_str(part);
         }
@@ -191,7 +194,11 @@ impl<'p> Plan<'p> {
     /// Label of the shard at some coordinates.
     pub fn shard_label(&self, at: Coords) -> Option<&'p str> {
         let root = self.pipeline.stages[at.stage].shard_root?;
-        Some(self.pipeline.stages[root].layout.shards[at.shard?].label.as_str())
+        Some(
+            self.pipeline.stages[root].layout.shards[at.shard?]
+                .label
+                .as_str(),
+        )
     }
 
     /// The actions behind output `port` of `stage` as seen from some coordinates, with the name of
@@ -247,7 +254,11 @@ impl<'p> Plan<'p> {
             _ => 0..block.shards,
         };
         folds
-            .flat_map(|f| shards.clone().map(move |s| block.base + f * block.shards + s))
+            .flat_map(|f| {
+                shards
+                    .clone()
+                    .map(move |s| block.base + f * block.shards + s)
+            })
             .collect()
     }
 

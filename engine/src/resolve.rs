@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use crate::diag::{Diag, Diags, Span};
 use crate::node::{Item, Table};
 use crate::pipeline::{Binding, PortRef};
-use crate::stage::{ANY, InputPort, OutputPort, PortType};
+use crate::stage::{ANY, InputPort, Of, OutputPort, PortType};
 use crate::suggest::did_you_mean;
 
 /// A reference as written: `STAGE` or `STAGE.PORT`.
@@ -55,6 +55,12 @@ impl<'a> Targets<'a> {
             outputs,
             index,
         }
+    }
+
+    /// True for an output that shows other tables through a choice, and holds no bytes itself.
+    pub fn is_view(&self, reference: PortRef) -> bool {
+        self.outputs[reference.stage]
+            .is_some_and(|outputs| matches!(outputs[reference.port].of, Of::View { .. }))
     }
 
     /// The stage called `name`.

@@ -88,6 +88,20 @@ pub fn outputs(
             span: entry.node.span,
         };
         if let (_, Some(from)) = targets.find(&word, ANY, diags) {
+            if targets.is_view(from) {
+                diags.push(
+                    Diag::new(
+                        "flow::pipeline::output_view",
+                        format!(
+                            "`{}` is a choice of columns by fold, not a table",
+                            word.text
+                        ),
+                    )
+                    .label(word.span, "has no file of its own")
+                    .help("name the stage whose columns are chosen, or the stage that reads them"),
+                );
+                continue;
+            }
             outputs.push(OutputDecl { path, from });
         }
     }

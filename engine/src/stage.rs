@@ -495,7 +495,10 @@ impl Action<'_> {
             parts => Err(StageError::new(
                 Fault::Bug,
                 "flow::bug::parts",
-                format!("input `{port}` has {} parts where one is expected", parts.len()),
+                format!(
+                    "input `{port}` has {} parts where one is expected",
+                    parts.len()
+                ),
             )),
         }
     }
@@ -532,7 +535,12 @@ impl Action<'_> {
     }
 
     /// Completes an output from a finished file, which is taken away.
-    pub fn adopt(&mut self, output: &str, path: &Path, attrs: Vec<(String, Value)>) -> Result<(), StageError> {
+    pub fn adopt(
+        &mut self,
+        output: &str,
+        path: &Path,
+        attrs: Vec<(String, Value)>,
+    ) -> Result<(), StageError> {
         let staged = self.host.adopt(path)?;
         self.put(output, staged, attrs);
         Ok(())
@@ -552,7 +560,8 @@ impl Action<'_> {
 
     fn put(&mut self, output: &str, staged: flow_cache::Staged, mut attrs: Vec<(String, Value)>) {
         attrs.sort_by(|a, b| a.0.cmp(&b.0));
-        self.outputs.push((output.into(), staged, Value::Map(attrs)));
+        self.outputs
+            .push((output.into(), staged, Value::Map(attrs)));
     }
 
     /// Reports progress to whoever watches.

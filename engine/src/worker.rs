@@ -125,7 +125,10 @@ pub fn work(
             Ok(Attempt::Over(done)) => done,
             Err(error) => Done::Failed(error),
         };
-        if to_coordinator.send(Message::Done { action, key, done }).is_err() {
+        if to_coordinator
+            .send(Message::Done { action, key, done })
+            .is_err()
+        {
             return;
         }
     }

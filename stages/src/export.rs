@@ -33,7 +33,10 @@ impl Export for Exporter {
         to: &mut dyn Write,
     ) -> Result<(), StageError> {
         let Some(first) = parts.first() else {
-            return Err(StageError::data("flow::export::empty", "there is nothing to write"));
+            return Err(StageError::data(
+                "flow::export::empty",
+                "there is nothing to write",
+            ));
         };
         let native = native(&first.path)?;
         if parts.len() == 1 && (native == extension || native == TEXT) {
@@ -43,7 +46,11 @@ impl Export for Exporter {
             (PARQUET, _) => write_table(&read_parquet(parts)?, extension, to),
             (ARROW, "arrow") if ty == "features" => merge_features(&open_features(parts)?, to),
             (ARROW, _) if ty == "features" => write_wide(&open_features(parts)?, extension, to),
-            (ARROW, _) => Err(unsupported(extension, "a tensor table", "arrow, shard by shard")),
+            (ARROW, _) => Err(unsupported(
+                extension,
+                "a tensor table",
+                "arrow, shard by shard",
+            )),
             _ => Err(StageError::data(
                 "flow::export::parts",
                 format!("port has {} parts that do not form one table", parts.len()),
@@ -60,7 +67,10 @@ const TEXT: &str = "text";
 /// The format of an artifact, by its first bytes.
 fn native(path: &Path) -> Result<&'static str, StageError> {
     let mut magic = Vec::new();
-    std::io::Read::read_to_end(&mut std::io::Read::take(std::fs::File::open(path)?, 6), &mut magic)?;
+    std::io::Read::read_to_end(
+        &mut std::io::Read::take(std::fs::File::open(path)?, 6),
+        &mut magic,
+    )?;
     Ok(match magic.as_slice() {
         [b'P', b'A', b'R', b'1', ..] => PARQUET,
         b"ARROW1" => ARROW,
@@ -70,7 +80,11 @@ fn native(path: &Path) -> Result<&'static str, StageError> {
 
 fn copy(part: &Part, native: &str, extension: &str, to: &mut dyn Write) -> Result<(), StageError> {
     if native == TEXT && [PARQUET, ARROW].contains(&extension) {
-        return Err(unsupported(extension, "text", "csv, json, md or txt, as it is"));
+        return Err(unsupported(
+            extension,
+            "text",
+            "csv, json, md or txt, as it is",
+        ));
     }
     std::io::copy(&mut std::fs::File::open(&part.path)?, to)?;
     Ok(())
@@ -89,7 +103,10 @@ fn broken(error: impl std::fmt::Display) -> StageError {
 }
 
 fn unreadable(error: impl std::fmt::Display) -> StageError {
-    StageError::data("flow::data::schema", format!("a table is unreadable: {error}"))
+    StageError::data(
+        "flow::data::schema",
+        format!("a table is unreadable: {error}"),
+    )
 }
 
 /// All parts as one batch, in the order of object_id where there is one.
@@ -126,20 +143,31 @@ fn write_table(table: &RecordBatch, extension: &str, to: &mut dyn Write) -> Resu
     match extension {
         PARQUET => {
             let mut buffer = Vec::new();
-            let mut writer = ArrowWriter::try_new(&mut buffer, table.schema(), Some(properties(&[], &[])))
-                .map_err(broken)?;
+            let mut writer =
+                ArrowWriter::try_new(&mut buffer, table.schema(), Some(properties(&[], &[])))
+                    .map_err(broken)?;
             writer.write(table).map_err(broken)?;
             writer.close().map_err(broken)?;
             to.write_all(&buffer)?;
         }
         ARROW => {
-            let mut writer = arrow::ipc::writer::FileWriter::try_new(to, &table.schema()).map_err(broken)?;
+            let mut writer =
+                arrow::ipc::writer::FileWriter::try_new(to, &table.schema()).map_err(broken)?;
             writer.write(table).map_err(broken)?;
             writer.finish().map_err(broken)?;
         }
         "csv" => {
-            if table.schema().fields().iter().any(|f| f.data_type().is_nested()) {
-                return Err(unsupported("csv", "a table with nested columns", "parquet, arrow, json"));
+            if table
+                .schema()
+                .fields()
+                .iter()
+                .any(|f| f.data_type().is_nested())
+            {
+                return Err(unsupported(
+                    "csv",
+                    "a table with nested columns",
+                    "parquet, arrow, json",
+                ));
             }
             arrow::csv::Writer::new(to).write(table).map_err(broken)?;
         }
@@ -192,11 +220,17 @@ fn merge_features(features: &Features, to: &mut dyn Write) -> Result<(), StageEr
 fn write_wide(features: &Features, extension: &str, to: &mut dyn Write) -> Result<(), StageError> {
     let columns = features.tables[0].columns();
     let mut fields = vec![Field::new("object_id", DataType::Utf8, false)];
-    fields.extend(columns.iter().map(|name| Field::new(name, DataType::Float32, true)));
+    fields.extend(
+        columns
+            .iter()
+            .map(|name| Field::new(name, DataType::Float32, true)),
+    );
     let schema = Arc::new(Schema::new(fields));
     let mut batches = Vec::new();
     for rows in features.order.chunks(ROWS) {
-        let ids = rows.iter().map(|&(t, row)| &features.tables[t].object_ids()[row]);
+        let ids = rows
+            .iter()
+            .map(|&(t, row)| &features.tables[t].object_ids()[row]);
         let mut arrays: Vec<ArrayRef> = vec![Arc::new(StringArray::from_iter_values(ids))];
         for column in 0..columns.len() {
             let values = rows.iter().map(|&(t, row)| {
@@ -207,5 +241,9 @@ fn write_wide(features: &Features, extension: &str, to: &mut dyn Write) -> Resul
         }
         batches.push(RecordBatch::try_new(schema.clone(), arrays).map_err(broken)?);
     }
-    write_table(&concat_batches(&schema, &batches).map_err(broken)?, extension, to)
+    write_table(
+        &concat_batches(&schema, &batches).map_err(broken)?,
+        extension,
+        to,
+    )
 }

@@ -125,7 +125,11 @@ pub fn binary_labels(rows: &TrainRows) -> Result<Vec<usize>, StageError> {
         .as_ref()
         .and_then(|positive| rows.classes.binary_search(positive).ok())
         .ok_or_else(no_positive)?;
-    Ok(rows.label.iter().map(|&c| usize::from(c == positive)).collect())
+    Ok(rows
+        .label
+        .iter()
+        .map(|&c| usize::from(c == positive))
+        .collect())
 }
 
 /// The error where something binary is asked of a survey without a positive class.
@@ -353,8 +357,12 @@ fn chosen_columns(part: &Part) -> Result<Vec<String>, StageError> {
     let mut chosen: Option<Vec<String>> = None;
     for path in &part.views {
         let text = std::fs::read_to_string(path)?;
-        let mut names: Vec<String> = serde_json::from_str(&text)
-            .map_err(|e| StageError::data("flow::data::schema", format!("a choice of columns is unreadable: {e}")))?;
+        let mut names: Vec<String> = serde_json::from_str(&text).map_err(|e| {
+            StageError::data(
+                "flow::data::schema",
+                format!("a choice of columns is unreadable: {e}"),
+            )
+        })?;
         names.sort();
         chosen = Some(match chosen {
             None => names,

@@ -3,7 +3,9 @@
 use flow_cache::Value;
 use flow_engine::StageError;
 
-use crate::math::metrics::{self as m, Confusion, best_f1_threshold, cross_fitted_threshold, multiclass};
+use crate::math::metrics::{
+    self as m, Confusion, best_f1_threshold, cross_fitted_threshold, multiclass,
+};
 use crate::table::Predictions;
 
 /// The out-of-fold rows of one repeat: row of the predictions, fold.
@@ -35,7 +37,12 @@ pub struct Figures {
 
 impl Repeat {
     /// Scores and truth for one class.
-    pub fn scores(&self, predictions: &Predictions, column: usize, class: &str) -> (Vec<f64>, Vec<bool>) {
+    pub fn scores(
+        &self,
+        predictions: &Predictions,
+        column: usize,
+        class: &str,
+    ) -> (Vec<f64>, Vec<bool>) {
         self.rows
             .iter()
             .map(|&(i, _)| {
@@ -81,7 +88,10 @@ impl Metric {
         let number = |v: Option<f64>| v.map_or(Value::Null, Value::Float);
         let undefined = self.folds.iter().filter(|f| f.is_none()).count();
         Value::Map(vec![
-            ("folds".into(), Value::List(self.folds.iter().map(|&f| number(f)).collect())),
+            (
+                "folds".into(),
+                Value::List(self.folds.iter().map(|&f| number(f)).collect()),
+            ),
             ("mean".into(), number(self.mean())),
             ("pooled".into(), number(self.pooled)),
             ("std".into(), number(self.std())),
@@ -98,9 +108,10 @@ impl Figures {
             .iter()
             .map(|metric| (metric.name.to_owned(), metric.to_value()))
             .collect();
-        let counts = self.confusion.iter().map(|row| {
-            Value::List(row.iter().map(|&n| Value::Int(n as i64)).collect())
-        });
+        let counts = self
+            .confusion
+            .iter()
+            .map(|row| Value::List(row.iter().map(|&n| Value::Int(n as i64)).collect()));
         let classes = self.confusion_classes.iter().cloned().map(Value::Str);
         entries.push((
             "confusion".into(),
@@ -150,13 +161,34 @@ impl Collector {
 }
 
 const BINARY: [&str; 14] = [
-    "f1", "precision", "recall", "mcc", "f1_fixed", "precision_fixed", "recall_fixed", "f1_oracle",
-    "roc_auc", "pr_auc", "log_loss", "brier", "threshold", "threshold_oracle",
+    "f1",
+    "precision",
+    "recall",
+    "mcc",
+    "f1_fixed",
+    "precision_fixed",
+    "recall_fixed",
+    "f1_oracle",
+    "roc_auc",
+    "pr_auc",
+    "log_loss",
+    "brier",
+    "threshold",
+    "threshold_oracle",
 ];
 
 /// Metrics of one class against the rest. A fold without positives (or negatives) has no values.
-pub fn binary(predictions: &Predictions, positive: &str, repeats: &[Repeat], fixed: f64) -> Figures {
-    let column = predictions.classes.iter().position(|c| c == positive).unwrap_or(0);
+pub fn binary(
+    predictions: &Predictions,
+    positive: &str,
+    repeats: &[Repeat],
+    fixed: f64,
+) -> Figures {
+    let column = predictions
+        .classes
+        .iter()
+        .position(|c| c == positive)
+        .unwrap_or(0);
     let mut all = Collector::new(&BINARY, repeats.len());
     let mut confusion = vec![vec![0; 2]; 2];
     for (index, repeat) in repeats.iter().enumerate() {
@@ -181,7 +213,10 @@ pub fn binary(predictions: &Predictions, positive: &str, repeats: &[Repeat], fix
             ("f1_fixed", Some(at_fixed.f1())),
             ("precision_fixed", Some(at_fixed.precision())),
             ("recall_fixed", Some(at_fixed.recall())),
-            ("f1_oracle", oracle.map(|t| Confusion::at(&scores, &labels, t).f1())),
+            (
+                "f1_oracle",
+                oracle.map(|t| Confusion::at(&scores, &labels, t).f1()),
+            ),
             ("roc_auc", m::roc_auc(&scores, &labels, None)),
             ("pr_auc", m::average_precision(&scores, &labels, None)),
             ("log_loss", m::log_loss(&scores, &labels)),
@@ -193,7 +228,9 @@ pub fn binary(predictions: &Predictions, positive: &str, repeats: &[Repeat], fix
             all.pooled(name, first, value);
         }
         for (fold, threshold) in nested.thresholds.iter().enumerate() {
-            let here: Vec<usize> = (0..folds.len()).filter(|&i| folds[i] as usize == fold).collect();
+            let here: Vec<usize> = (0..folds.len())
+                .filter(|&i| folds[i] as usize == fold)
+                .collect();
             let scores: Vec<f64> = here.iter().map(|&i| scores[i]).collect();
             let truth: Vec<bool> = here.iter().map(|&i| labels[i]).collect();
             let predicted: Vec<bool> = here.iter().map(|&i| nested.predicted[i]).collect();
@@ -210,7 +247,10 @@ pub fn binary(predictions: &Predictions, positive: &str, repeats: &[Repeat], fix
                 ("f1_fixed", some(at_fixed.f1())),
                 ("precision_fixed", some(at_fixed.precision())),
                 ("recall_fixed", some(at_fixed.recall())),
-                ("f1_oracle", oracle.map(|t| Confusion::at(&scores, &truth, t).f1())),
+                (
+                    "f1_oracle",
+                    oracle.map(|t| Confusion::at(&scores, &truth, t).f1()),
+                ),
                 ("roc_auc", m::roc_auc(&scores, &truth, None)),
                 ("pr_auc", m::average_precision(&scores, &truth, None)),
                 ("log_loss", m::log_loss(&scores, &truth)),
@@ -230,7 +270,15 @@ pub fn binary(predictions: &Predictions, positive: &str, repeats: &[Repeat], fix
     }
 }
 
-const MACRO: [&str; 7] = ["f1", "precision", "recall", "accuracy", "roc_auc", "pr_auc", "log_loss"];
+const MACRO: [&str; 7] = [
+    "f1",
+    "precision",
+    "recall",
+    "accuracy",
+    "roc_auc",
+    "pr_auc",
+    "log_loss",
+];
 
 /// Macro averages over classes at the most probable class.
 ///
@@ -258,7 +306,11 @@ pub fn macro_average(predictions: &Predictions, repeats: &[Repeat]) -> Result<Fi
         for fold in std::iter::once(None).chain((0..n_folds).map(Some)) {
             let rows: Vec<usize> = match fold {
                 None => everyone.clone(),
-                Some(fold) => everyone.iter().copied().filter(|&i| folds[i] as usize == fold).collect(),
+                Some(fold) => everyone
+                    .iter()
+                    .copied()
+                    .filter(|&i| folds[i] as usize == fold)
+                    .collect(),
             };
             let truth: Vec<usize> = rows.iter().map(|&r| labels[r]).collect();
             let p = probabilities(&rows);
@@ -270,7 +322,10 @@ pub fn macro_average(predictions: &Predictions, repeats: &[Repeat]) -> Result<Fi
                 ("recall", Some(matrix.macro_recall())),
                 ("accuracy", Some(matrix.accuracy())),
                 ("roc_auc", multiclass::roc_auc_macro(&p, &truth, n_classes)),
-                ("pr_auc", multiclass::average_precision_macro(&p, &truth, n_classes)),
+                (
+                    "pr_auc",
+                    multiclass::average_precision_macro(&p, &truth, n_classes),
+                ),
                 ("log_loss", multiclass::log_loss(&p, &truth, n_classes)),
             ];
             for (name, value) in values {

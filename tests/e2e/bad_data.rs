@@ -23,7 +23,10 @@ fn edited(edit: impl Fn(&str) -> String) -> Project {
 #[test]
 fn a_missing_column_names_those_there_are() {
     let text = diagnose(&edited(|text| text.replacen("fluxcal,", "fluxcol,", 1)));
-    assert!(text.contains("fluxcal") && text.contains("did you mean `fluxcol`?"), "{text}");
+    assert!(
+        text.contains("fluxcal") && text.contains("did you mean `fluxcol`?"),
+        "{text}"
+    );
 }
 
 #[test]
@@ -51,7 +54,8 @@ fn an_object_in_two_files_is_an_error() {
 #[test]
 fn a_few_bad_rows_are_dropped_and_counted() {
     let project = edited(|text| {
-        text.replacen(",1.0\n", ",nan\n", 1).replacen(",g,", ",Q,", 1)
+        text.replacen(",1.0\n", ",nan\n", 1)
+            .replacen(",g,", ",Q,", 1)
             + "obj0000,59999,g,,1\nnobody,59000,g,1,1\n"
     });
     let output = project.flow(&["run", "survey.toml", "--color", "never"]);

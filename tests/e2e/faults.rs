@@ -45,13 +45,20 @@ fn twenty_kills_lose_nothing() {
         let text = String::from_utf8_lossy(&verify.stderr).into_owned();
         // Killed before the store was there, there is nothing to verify.
         let no_store = text.contains("there is no store");
-        assert!(verify.status.success() || no_store, "after kill {kill}: {text}");
+        assert!(
+            verify.status.success() || no_store,
+            "after kill {kill}: {text}"
+        );
     }
     let resumed = project.run(&args(&[]));
     resumed.ok();
     assert_eq!(resumed.digests(), whole.digests());
     assert_eq!(actions(&resumed), actions(&whole));
-    assert_eq!(project.run(&args(&[])).ran(), [], "{ended} of 20 runs ended before the kill");
+    assert_eq!(
+        project.run(&args(&[])).ran(),
+        [],
+        "{ended} of 20 runs ended before the kill"
+    );
 }
 
 #[test]
@@ -75,12 +82,19 @@ fn a_damaged_artifact_is_set_aside_and_made_again() {
         }
     }
     assert!(damaged > 50, "{damaged}");
-    assert!(!project.flow(&["cache", "verify"]).status.success(), "damage is found");
+    assert!(
+        !project.flow(&["cache", "verify"]).status.success(),
+        "damage is found"
+    );
     let again = project.run(&args(&["--set", "submission.probability=true"]));
     again.ok();
     assert!(again.stderr.contains("corrupt"), "{}", again.stderr);
     assert_eq!(first.last()["metrics"], again.last()["metrics"]);
-    assert!(project.read("out/submission.csv").starts_with("object_id,prediction,probability"));
+    assert!(
+        project
+            .read("out/submission.csv")
+            .starts_with("object_id,prediction,probability")
+    );
 }
 
 #[test]

@@ -56,7 +56,10 @@ fn every_demo_pipeline_runs_and_then_rests() {
         let first = project.run(&args);
         let last = first.ok();
         let f1 = &last["metrics"]["evaluate"]["f1"];
-        assert!(f1["pooled"].as_f64().is_some_and(|v| v > 0.0), "{pipeline}: {f1}");
+        assert!(
+            f1["pooled"].as_f64().is_some_and(|v| v > 0.0),
+            "{pipeline}: {f1}"
+        );
         assert_eq!(f1["folds"].as_array().map(Vec::len), Some(5));
         assert_eq!(last["headline"]["metric"], "evaluate.f1");
         assert_eq!(last["headline"]["value"], f1["pooled"]);
@@ -86,14 +89,25 @@ fn the_submission_has_every_unlabelled_object() {
     assert_eq!(submission.lines().next(), Some("object_id,prediction"));
     assert_eq!(submission.lines().count(), 1 + 40);
     assert!(project.read("out/metrics.md").contains("| f1 |"));
-    assert!(project.read("out/importance.csv").starts_with("feature,gain"));
+    assert!(
+        project
+            .read("out/importance.csv")
+            .starts_with("feature,gain")
+    );
     assert!(project.path("out/predictions.parquet").is_file());
 }
 
 #[test]
 fn jobs_and_simd_levels_change_no_digest() {
     let sets = |project: &Project, jobs: &str, simd: Option<&str>| {
-        let mut args = vec!["run", "--message-format", "json", "pipelines/stack.toml", "--jobs", jobs];
+        let mut args = vec![
+            "run",
+            "--message-format",
+            "json",
+            "pipelines/stack.toml",
+            "--jobs",
+            jobs,
+        ];
         args.extend_from_slice(&SMALL);
         let mut command = project.command(&args);
         if let Some(simd) = simd {
@@ -104,8 +118,16 @@ fn jobs_and_simd_levels_change_no_digest() {
         run.digests()
     };
     let reference = sets(&Project::with_pipelines(), "2", None);
-    assert_eq!(reference, sets(&Project::with_pipelines(), "1", None), "--jobs 1");
+    assert_eq!(
+        reference,
+        sets(&Project::with_pipelines(), "1", None),
+        "--jobs 1"
+    );
     for level in ["scalar", "avx2", "avx512"] {
-        assert_eq!(reference, sets(&Project::with_pipelines(), "2", Some(level)), "{level}");
+        assert_eq!(
+            reference,
+            sets(&Project::with_pipelines(), "2", Some(level)),
+            "{level}"
+        );
     }
 }

@@ -24,7 +24,10 @@ fn comments_order_names_and_jobs_run_nothing() {
 
     let (before, after) = text.split_once("[stages.domain]").expect("the stage");
     let (domain, rest) = after.split_once("[stages.folds]").expect("the stage");
-    project.write(path, format!("{before}[stages.folds]{rest}\n[stages.domain]{domain}"));
+    project.write(
+        path,
+        format!("{before}[stages.folds]{rest}\n[stages.domain]{domain}"),
+    );
     assert_eq!(run_main(&project, &[]).ran(), []);
 
     let renamed = text
@@ -42,7 +45,10 @@ fn more_kernels_rerun_rocket_and_below_only() {
     let run = run_main(&project, &["--set", "rocket.kernels=50"]);
     let mut stages = run.stages_that_ran();
     stages.sort();
-    assert_eq!(stages, ["evaluate", "model", "rocket", "select", "submission"]);
+    assert_eq!(
+        stages,
+        ["evaluate", "model", "rocket", "select", "submission"]
+    );
 }
 
 #[test]
@@ -67,7 +73,9 @@ fn an_edited_file_reruns_its_shard_and_what_it_reaches() {
     let project = Project::new();
     write_survey(&project, &Survey::default());
     let first = project.run(&["survey.toml"]);
-    let fits = first.ok()["stages"]["model"]["ran"].as_u64().expect("a number");
+    let fits = first.ok()["stages"]["model"]["ran"]
+        .as_u64()
+        .expect("a number");
     assert!(fits > 6, "{fits}");
     let path = "data/curves_0.csv";
     let text = project.read(path);
@@ -107,7 +115,10 @@ fn a_new_file_of_unlabelled_objects_refits_nothing() {
         .map(|e| format!("{} {}", e["stage"], e["action"]))
         .collect();
     assert!(!started.is_empty(), "{:?}", run.events.first());
-    let refits: Vec<&String> = started.iter().filter(|s| s.contains("\"model\" \"fit")).collect();
+    let refits: Vec<&String> = started
+        .iter()
+        .filter(|s| s.contains("\"model\" \"fit"))
+        .collect();
     assert!(refits.is_empty(), "{refits:?}");
     let measured = started.iter().filter(|s| s.contains("\"domain\"")).count();
     assert_eq!(measured, 1, "{started:?}");

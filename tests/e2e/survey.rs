@@ -28,7 +28,12 @@ impl Default for Survey {
     }
 }
 
-const CLASSES: [(&str, f64); 4] = [("Ia-norm", 15.0), ("II-P", 60.0), ("KN", 4.0), ("Ia-91T", 20.0)];
+const CLASSES: [(&str, f64); 4] = [
+    ("Ia-norm", 15.0),
+    ("II-P", 60.0),
+    ("KN", 4.0),
+    ("Ia-91T", 20.0),
+];
 
 /// Exponential declines whose time scale tells the class, in other words than MALLORN's.
 pub fn write_survey(project: &Project, survey: &Survey) {
@@ -39,13 +44,28 @@ pub fn write_survey(project: &Project, survey: &Survey) {
         for i in 0..labelled + unlabelled {
             let (class, scale) = CLASSES[(number * 7 + i) % 4];
             let label = if i < labelled { class } else { "" };
-            let _ = writeln!(objects, "obj{number:04},0.{}{},0.0{},{label}", 1 + number % 5, i % 10, number % 7);
+            let _ = writeln!(
+                objects,
+                "obj{number:04},0.{}{},0.0{},{label}",
+                1 + number % 5,
+                i % 10,
+                number % 7
+            );
             for visit in 0..30 {
                 let time = f64::from(visit) * 4.0;
                 let band = ["g", "r", "i", "z"][visit as usize % 4];
                 let wobble = ((number * 31 + visit as usize * 17) % 23) as f64 / 23.0 - 0.5;
-                let flux = if time < 20.0 { 0.0 } else { 50.0 * (-(time - 20.0) / scale).exp() };
-                let _ = writeln!(text, "obj{number:04},{},{band},{:.4},1.0", 59000.0 + time, flux + wobble);
+                let flux = if time < 20.0 {
+                    0.0
+                } else {
+                    50.0 * (-(time - 20.0) / scale).exp()
+                };
+                let _ = writeln!(
+                    text,
+                    "obj{number:04},{},{band},{:.4},1.0",
+                    59000.0 + time,
+                    flux + wobble
+                );
             }
             number += 1;
         }
@@ -129,8 +149,14 @@ fn another_survey_with_a_positive_class_gives_metrics() {
     write_survey(&project, &Survey::default());
     let run = project.run(&["survey.toml"]);
     let metrics = &run.ok()["metrics"]["evaluate"];
-    assert!(metrics["f1"]["pooled"].as_f64().is_some_and(|v| v > 0.8), "{metrics}");
-    assert_eq!(metrics["confusion"]["classes"], serde_json::json!(["rest", "Ia"]));
+    assert!(
+        metrics["f1"]["pooled"].as_f64().is_some_and(|v| v > 0.8),
+        "{metrics}"
+    );
+    assert_eq!(
+        metrics["confusion"]["classes"],
+        serde_json::json!(["rest", "Ia"])
+    );
 }
 
 #[test]
@@ -143,10 +169,20 @@ fn another_survey_without_one_gives_macro_metrics() {
     write_survey(&project, &survey);
     let run = project.run(&["survey.toml"]);
     let metrics = &run.ok()["metrics"]["evaluate"];
-    assert!(metrics["f1"]["pooled"].as_f64().is_some_and(|v| v > 0.8), "{metrics}");
-    assert_eq!(metrics["confusion"]["classes"], serde_json::json!(["Ia", "KN", "other"]));
+    assert!(
+        metrics["f1"]["pooled"].as_f64().is_some_and(|v| v > 0.8),
+        "{metrics}"
+    );
+    assert_eq!(
+        metrics["confusion"]["classes"],
+        serde_json::json!(["Ia", "KN", "other"])
+    );
     let submission = project.read("out/submission.csv");
-    let mut predicted: Vec<&str> = submission.lines().skip(1).filter_map(|l| l.split(',').nth(1)).collect();
+    let mut predicted: Vec<&str> = submission
+        .lines()
+        .skip(1)
+        .filter_map(|l| l.split(',').nth(1))
+        .collect();
     predicted.sort_unstable();
     predicted.dedup();
     assert_eq!(predicted, ["Ia", "KN", "other"]);

@@ -5,7 +5,6 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
-use std::path::PathBuf;
 
 use crate::harness::{Project, Ran};
 
@@ -97,7 +96,7 @@ impl Model {
         match random.below(5) {
             0 | 1 => Node::Map {
                 from: any(random),
-                op: random.pick(&OPS),
+                op: *random.pick(&OPS),
                 suffix: random.below(2),
             },
             2 => Node::Learner {
@@ -198,13 +197,13 @@ impl Model {
                 let at = random.below(self.files.len());
                 let rows = self.files.values_mut().nth(at).unwrap();
                 let row = random.below(rows.len());
-                rows[row].1 = random.pick(&LABELS);
+                rows[row].1 = *random.pick(&LABELS);
                 rows[row].2 = random.below(5);
             }
             _ => {
                 let at = random.below(self.nodes.len());
                 match &mut self.nodes[at] {
-                    Node::Map { op, .. } => *op = random.pick(&OPS),
+                    Node::Map { op, .. } => *op = *random.pick(&OPS),
                     Node::Learner { depth, .. } => *depth = 1 + random.below(2),
                     Node::Join { from } => from.reverse(),
                     Node::Tweak { tag, .. } => *tag = random.below(3),
@@ -262,7 +261,7 @@ fn check(project: &Project, context: &str) -> Ran {
     assert!(ran.failures.is_empty(), "{context}: {:?}", ran.failures);
     for (path, expected) in project.uncached() {
         let text = std::fs::read_to_string(&path).unwrap_or_default();
-        assert_eq!(text, expected, "{context}: {}", PathBuf::display(&path));
+        assert_eq!(text, expected, "{context}: {}", path.display());
     }
     let again = project.run();
     assert!(

@@ -3,7 +3,9 @@
 //! do not support one it is NaN, never a made-up value.
 
 use flow_engine::ParamSpec;
-use flow_engine::stage::{Action, InputPort, KindSpec, OutputPort, Ports, Scope, Stage, StageError, Step};
+use flow_engine::stage::{
+    Action, InputPort, KindSpec, OutputPort, Ports, Scope, Stage, StageError, Step,
+};
 use rayon::prelude::*;
 
 use crate::math::domain::{Band, Options, features, names};
@@ -21,17 +23,60 @@ impl Stage for Domain {
             about: "Physics features of light curves: peaks, moments, rise and decay, colours",
             ports: Ports {
                 inputs: vec![InputPort::one("curves", "curves")],
-                outputs: vec![OutputPort::of("features", "features", 0, "the features of `docs/features.md`, `redshift` and `ebv`")],
+                outputs: vec![OutputPort::of(
+                    "features",
+                    "features",
+                    0,
+                    "the features of `docs/features.md`, `redshift` and `ebv`",
+                )],
             },
             params: vec![
-                ParamSpec::float("min_snr", defaults.min_snr, 0.0, 1e6, "Signal to noise that a peak or a colour's flux must reach."),
-                ParamSpec::float("event_before", defaults.event_before, 0.0, 1e6, "Days before the reference time at which the event begins."),
-                ParamSpec::float("event_after", defaults.event_after, 0.0, 1e6, "Days after the reference time at which the event ends."),
-                ParamSpec::float("decay_days", defaults.decay_days, 0.0, 1e6, "Days after a band's peak over which its decline is measured."),
-                ParamSpec::float("max_gap", defaults.max_gap, 0.0, 1e6, "Longest gap, in days, that is bridged by a straight line."),
-                ParamSpec::bool("rest_frame", defaults.rest_frame, "Divide times by 1 + redshift where the redshift is known."),
+                ParamSpec::float(
+                    "min_snr",
+                    defaults.min_snr,
+                    0.0,
+                    1e6,
+                    "Signal to noise that a peak or a colour's flux must reach.",
+                ),
+                ParamSpec::float(
+                    "event_before",
+                    defaults.event_before,
+                    0.0,
+                    1e6,
+                    "Days before the reference time at which the event begins.",
+                ),
+                ParamSpec::float(
+                    "event_after",
+                    defaults.event_after,
+                    0.0,
+                    1e6,
+                    "Days after the reference time at which the event ends.",
+                ),
+                ParamSpec::float(
+                    "decay_days",
+                    defaults.decay_days,
+                    0.0,
+                    1e6,
+                    "Days after a band's peak over which its decline is measured.",
+                ),
+                ParamSpec::float(
+                    "max_gap",
+                    defaults.max_gap,
+                    0.0,
+                    1e6,
+                    "Longest gap, in days, that is bridged by a straight line.",
+                ),
+                ParamSpec::bool(
+                    "rest_frame",
+                    defaults.rest_frame,
+                    "Divide times by 1 + redshift where the redshift is known.",
+                ),
             ],
-            steps: vec![Step::new("measure", Scope::Shard).port("curves").writes("features")],
+            steps: vec![
+                Step::new("measure", Scope::Shard)
+                    .port("curves")
+                    .writes("features"),
+            ],
         }
     }
 

@@ -6,10 +6,10 @@
 //! class, metrics are macro averages at the most probable class.
 
 use flow_cache::Value;
+use flow_engine::ParamSpec;
 use flow_engine::stage::{
     Action, InputPort, KindSpec, OutputPort, Ports, Scope, Stage, StageError, Step,
 };
-use flow_engine::ParamSpec;
 
 use crate::math::metrics::best_f1_threshold;
 use crate::score::{Figures, Repeat, binary, macro_average};
@@ -27,8 +27,18 @@ impl Stage for Evaluate {
             ports: Ports {
                 inputs: vec![InputPort::one("predictions", "predictions")],
                 outputs: vec![
-                    OutputPort::of("metrics", "metrics", 0, "JSON: by metric, pooled, mean, std and folds"),
-                    OutputPort::of("threshold", "threshold", 0, "JSON: the threshold of best F1 on all out-of-fold rows"),
+                    OutputPort::of(
+                        "metrics",
+                        "metrics",
+                        0,
+                        "JSON: by metric, pooled, mean, std and folds",
+                    ),
+                    OutputPort::of(
+                        "threshold",
+                        "threshold",
+                        0,
+                        "JSON: the threshold of best F1 on all out-of-fold rows",
+                    ),
                     OutputPort::of("report", "report", 0, "the same for people, as Markdown"),
                 ],
             },
@@ -53,9 +63,12 @@ impl Stage for Evaluate {
         let predictions = Predictions::read(&action.one("predictions")?.path)?;
         let repeats = out_of_fold(&predictions)?;
         let figures = match &predictions.positive {
-            Some(positive) if predictions.classes.contains(positive) => {
-                binary(&predictions, positive, &repeats, action.params.float("threshold"))
-            }
+            Some(positive) if predictions.classes.contains(positive) => binary(
+                &predictions,
+                positive,
+                &repeats,
+                action.params.float("threshold"),
+            ),
             _ => macro_average(&predictions, &repeats)?,
         };
         let threshold = final_threshold(&predictions, &repeats);
@@ -65,7 +78,11 @@ impl Stage for Evaluate {
         action.write("metrics", text.as_bytes(), attrs)?;
         let text = format!("{}\n", serde_json::json!({ "threshold": threshold }));
         let attr = threshold.map_or(Value::Null, Value::Float);
-        action.write("threshold", text.as_bytes(), vec![("threshold".to_owned(), attr)])?;
+        action.write(
+            "threshold",
+            text.as_bytes(),
+            vec![("threshold".to_owned(), attr)],
+        )?;
         let report = report(&predictions, &figures, threshold);
         action.write("report", report.as_bytes(), Vec::new())
     }
@@ -85,7 +102,10 @@ fn out_of_fold(predictions: &Predictions) -> Result<Vec<Repeat>, StageError> {
         if predictions.label[i].is_none() {
             return Err(StageError::data(
                 "flow::data::no_label",
-                format!("object `{}` has a fold but no label", predictions.object_id[i]),
+                format!(
+                    "object `{}` has a fold but no label",
+                    predictions.object_id[i]
+                ),
             ));
         }
         if repeats.len() <= repeat {
@@ -97,7 +117,10 @@ fn out_of_fold(predictions: &Predictions) -> Result<Vec<Repeat>, StageError> {
         {
             return Err(StageError::data(
                 "flow::data::object_twice",
-                format!("object `{}` is held out twice in repeat {repeat}", predictions.object_id[i]),
+                format!(
+                    "object `{}` is held out twice in repeat {repeat}",
+                    predictions.object_id[i]
+                ),
             ));
         }
         rows.push((i, fold as u32));
@@ -138,7 +161,9 @@ fn report(predictions: &Predictions, figures: &Figures, threshold: Option<f64>) 
     if let Some(threshold) = threshold {
         text.push_str(&format!("Threshold for new objects: {threshold:.4}.\n\n"));
     }
-    text.push_str("| metric | pooled | mean | std | folds without a value |\n|---|---|---|---|---|\n");
+    text.push_str(
+        "| metric | pooled | mean | std | folds without a value |\n|---|---|---|---|---|\n",
+    );
     for metric in &figures.metrics {
         let show = |value: Option<f64>| value.map_or("-".to_owned(), |v| format!("{v:.4}"));
         let undefined = metric.folds.iter().filter(|f| f.is_none()).count();

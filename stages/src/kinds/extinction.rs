@@ -5,7 +5,9 @@
 //! approximation; it ignores the shape of the band and of the source's spectrum.
 
 use flow_cache::Value;
-use flow_engine::stage::{Action, InputPort, KindSpec, OutputPort, Ports, Scope, Stage, StageError, Step};
+use flow_engine::stage::{
+    Action, InputPort, KindSpec, OutputPort, Ports, Scope, Stage, StageError, Step,
+};
 use flow_engine::{ParamSpec, ParamType};
 
 use crate::math::dust;
@@ -95,7 +97,9 @@ fn unknown_band(band: &str) -> StageError {
         "flow::data::band",
         format!("the effective wavelength of band `{band}` is not known"),
     )
-    .help(format!("give it, in angstrom: wavelengths = {{ {band} = 6155.0 }}"))
+    .help(format!(
+        "give it, in angstrom: wavelengths = {{ {band} = 6155.0 }}"
+    ))
 }
 
 fn no_ebv(object: &str) -> StageError {

@@ -39,9 +39,24 @@ impl Stage for FoldsKind {
             },
             params: vec![
                 ParamSpec::int("k", 5, 2, 1000, "Number of folds."),
-                ParamSpec::int("repeats", 1, 1, 1000, "How often the objects are dealt anew. Repeat r does not depend on how many there are."),
-                ParamSpec::new("group_by", ParamType::Choice(&["split", "group"]), "Objects that share this column stay in one fold.").optional(),
-                ParamSpec::bool("shuffle", true, "Deal at random; otherwise in the order of object_id, and there can be one repeat only."),
+                ParamSpec::int(
+                    "repeats",
+                    1,
+                    1,
+                    1000,
+                    "How often the objects are dealt anew. Repeat r does not depend on how many there are.",
+                ),
+                ParamSpec::new(
+                    "group_by",
+                    ParamType::Choice(&["split", "group"]),
+                    "Objects that share this column stay in one fold.",
+                )
+                .optional(),
+                ParamSpec::bool(
+                    "shuffle",
+                    true,
+                    "Deal at random; otherwise in the order of object_id, and there can be one repeat only.",
+                ),
             ],
             steps: vec![
                 Step::new("assign", Scope::Whole)
@@ -114,7 +129,10 @@ fn assign(shards: &[Objects], action: &Action<'_>) -> Result<(Folds, Vec<Value>)
     {
         return Err(StageError::data(
             "flow::data::object_twice",
-            format!("object `{}` is in two shards", pair[0].0.object_id[pair[0].1]),
+            format!(
+                "object `{}` is in two shards",
+                pair[0].0.object_id[pair[0].1]
+            ),
         )
         .help("put all observations of an object into one file"));
     }
@@ -132,7 +150,10 @@ fn assign(shards: &[Objects], action: &Action<'_>) -> Result<(Folds, Vec<Value>)
         .filter_map(|&i| rows[i].0.label[rows[i].1].as_ref())
         .map(|class| {
             survey.classes.binary_search(class).map_err(|_| {
-                StageError::data("flow::data::schema", format!("class `{class}` is not in the survey's list"))
+                StageError::data(
+                    "flow::data::schema",
+                    format!("class `{class}` is not in the survey's list"),
+                )
             })
         })
         .collect::<Result<_, _>>()?;
@@ -185,7 +206,10 @@ fn group_numbers(
         let name = group_of(&rows[i]).ok_or_else(|| {
             StageError::data(
                 "flow::data::no_group",
-                format!("object `{}` has no `{column}` to group by", rows[i].0.object_id[rows[i].1]),
+                format!(
+                    "object `{}` has no `{column}` to group by",
+                    rows[i].0.object_id[rows[i].1]
+                ),
             )
             .help("leave `group_by` out, or map the column in the `ingest` stage")
         })?;
@@ -275,7 +299,8 @@ impl Slice {
     }
 
     fn text(&mut self, text: &str) {
-        self.bytes.extend_from_slice(&(text.len() as u64).to_le_bytes());
+        self.bytes
+            .extend_from_slice(&(text.len() as u64).to_le_bytes());
         self.bytes.extend_from_slice(text.as_bytes());
     }
 

@@ -4,8 +4,10 @@
 //! of a fine grid are invented between observations: features that see the raw light curves
 //! (`domain`) do not share that.
 
-use flow_engine::stage::{Action, InputPort, KindSpec, OutputPort, Ports, Scope, Stage, StageError, Step};
 use flow_engine::ParamSpec;
+use flow_engine::stage::{
+    Action, InputPort, KindSpec, OutputPort, Ports, Scope, Stage, StageError, Step,
+};
 
 use crate::math::interpolate::{Normalise, Outside, grid};
 use crate::table::{Curves, LightCurve, TensorWriter, row_attrs};
@@ -21,14 +23,39 @@ impl Stage for Interpolate {
             about: "Interpolates each band linearly on a regular grid of times",
             ports: Ports {
                 inputs: vec![InputPort::one("curves", "curves")],
-                outputs: vec![OutputPort::of("grid", "grid", 0, "a tensor [bands, points] an object")],
+                outputs: vec![OutputPort::of(
+                    "grid",
+                    "grid",
+                    0,
+                    "a tensor [bands, points] an object",
+                )],
             },
             params: vec![
-                ParamSpec::int("points", 100, 2, 100_000, "Points of the grid, from the object's first observation to its last."),
-                ParamSpec::choice("normalise", "max_abs", &["none", "max_abs", "z_score"], "Scale of an object's fluxes, over all bands together: as they are, divided by the largest absolute value, or to mean 0 and standard deviation 1."),
-                ParamSpec::choice("outside", "hold", &["hold", "zero", "nan"], "What a band has before its first and after its last observation: the nearest value, zero, or NaN (which `rocket` refuses). A band with fewer than two observations is zero throughout."),
+                ParamSpec::int(
+                    "points",
+                    100,
+                    2,
+                    100_000,
+                    "Points of the grid, from the object's first observation to its last.",
+                ),
+                ParamSpec::choice(
+                    "normalise",
+                    "max_abs",
+                    &["none", "max_abs", "z_score"],
+                    "Scale of an object's fluxes, over all bands together: as they are, divided by the largest absolute value, or to mean 0 and standard deviation 1.",
+                ),
+                ParamSpec::choice(
+                    "outside",
+                    "hold",
+                    &["hold", "zero", "nan"],
+                    "What a band has before its first and after its last observation: the nearest value, zero, or NaN (which `rocket` refuses). A band with fewer than two observations is zero throughout.",
+                ),
             ],
-            steps: vec![Step::new("resample", Scope::Shard).port("curves").writes("grid")],
+            steps: vec![
+                Step::new("resample", Scope::Shard)
+                    .port("curves")
+                    .writes("grid"),
+            ],
         }
     }
 
@@ -46,12 +73,15 @@ impl Stage for Interpolate {
             _ => Normalise::MaxAbs,
         };
         let bands = curves.bands().to_vec();
-        let names = serde_json::to_string(&bands).map_err(|e| StageError::environment(e.to_string()))?;
+        let names =
+            serde_json::to_string(&bands).map_err(|e| StageError::environment(e.to_string()))?;
         let metadata = vec![("flow.bands".to_owned(), names)];
-        let mut writer = TensorWriter::new(action.create()?, "grid", &[bands.len(), points], metadata)?;
+        let mut writer =
+            TensorWriter::new(action.create()?, "grid", &[bands.len(), points], metadata)?;
         for i in 0..curves.len() {
             let series = by_band(&curves.get(i), bands.len());
-            let series: Vec<(&[f64], &[f64])> = series.iter().map(|(t, f)| (&t[..], &f[..])).collect();
+            let series: Vec<(&[f64], &[f64])> =
+                series.iter().map(|(t, f)| (&t[..], &f[..])).collect();
             let values = grid(&series, points, outside, normalise);
             writer.push(&curves.objects.object_id[i..=i], &values)?;
         }

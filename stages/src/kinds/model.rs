@@ -33,13 +33,21 @@ impl Stage for Model {
                     InputPort::one("folds", "folds"),
                 ],
                 outputs: vec![
-                    OutputPort::of("predictions", "predictions", GATHER, "object_id, repeat, fold (null for the final fit), label, p_<class>..."),
+                    OutputPort::of(
+                        "predictions",
+                        "predictions",
+                        GATHER,
+                        "object_id, repeat, fold (null for the final fit), label, p_<class>...",
+                    ),
                     OutputPort::of("model", "model", FIT, "one model a fold"),
                     OutputPort {
                         name: "importance".into(),
                         ty: "importance",
                         about: "feature and its share of the gain, averaged over folds, the largest first",
-                        of: Of::Step { step: GATHER, output: "importance".into() },
+                        of: Of::Step {
+                            step: GATHER,
+                            output: "importance".into(),
+                        },
                     },
                 ],
             },
@@ -77,7 +85,10 @@ fn params() -> Vec<ParamSpec> {
     let hess: &[&str] = &["hessboost"];
     let weight = ParamType::OneOf(vec![
         ParamType::Choice(&["none", "auto"]),
-        ParamType::Float { min: 1e-9, max: 1e9 },
+        ParamType::Float {
+            min: 1e-9,
+            max: 1e9,
+        },
     ]);
     vec![
         ParamSpec::choice("learner", LEARNERS[0], &LEARNERS, "Gradient-boosted trees: `hessboost` (histograms, missing values learned) or `gbdt` (exact splits, one thread, at most 2,000 columns, missing values imputed by the median)."),
@@ -126,7 +137,8 @@ fn learner_params(action: &Action<'_>) -> LearnerParams {
 
 fn chosen_learner(action: &Action<'_>) -> Result<&'static dyn Learner, StageError> {
     let name = action.params.str("learner");
-    learner(name).ok_or_else(|| StageError::failed("flow::model::learner", format!("no learner `{name}`")))
+    learner(name)
+        .ok_or_else(|| StageError::failed("flow::model::learner", format!("no learner `{name}`")))
 }
 
 /// What stands before the learner's own bytes in a model, as one line of JSON.
@@ -144,7 +156,10 @@ fn fit(action: &mut Action<'_>) -> Result<(), StageError> {
     let rows = TrainRows::read(action)?;
     let binary = action.params.str("target") == "binary";
     let (labels, classes) = if binary {
-        (binary_labels(&rows)?, rows.positive.iter().cloned().collect())
+        (
+            binary_labels(&rows)?,
+            rows.positive.iter().cloned().collect(),
+        )
     } else {
         (rows.label.clone(), rows.classes.clone())
     };
@@ -153,7 +168,13 @@ fn fit(action: &mut Action<'_>) -> Result<(), StageError> {
     let matrix = rows.features.matrix(&columns)?;
     let learner = chosen_learner(action)?;
     let model = learner
-        .fit(&matrix, &labels, n_classes, &learner_params(action), action.threads)
+        .fit(
+            &matrix,
+            &labels,
+            n_classes,
+            &learner_params(action),
+            action.threads,
+        )
         .map_err(|e| fit_error(&e, action.fold.unwrap_or_default()))?;
     let header = Header {
         learner: learner.name().into(),
@@ -162,14 +183,18 @@ fn fit(action: &mut Action<'_>) -> Result<(), StageError> {
         columns: rows.features.names().to_vec(),
         rounds: model.rounds(),
     };
-    let mut bytes = serde_json::to_vec(&header).map_err(|e| StageError::environment(e.to_string()))?;
+    let mut bytes =
+        serde_json::to_vec(&header).map_err(|e| StageError::environment(e.to_string()))?;
     bytes.push(b'\n');
     let body = model
         .to_bytes()
         .map_err(|e| StageError::failed("flow::model::write", e.to_string()))?;
     bytes.extend_from_slice(&body);
     let facts = vec![
-        ("columns".to_owned(), Value::Int(header.columns.len() as i64)),
+        (
+            "columns".to_owned(),
+            Value::Int(header.columns.len() as i64),
+        ),
         ("rounds".to_owned(), Value::Int(header.rounds as i64)),
         ("rows".to_owned(), Value::Int(rows.object_id.len() as i64)),
     ];
@@ -195,13 +220,15 @@ fn fit_error(error: &LearnError, fold: &str) -> StageError {
 }
 
 fn apply(action: &mut Action<'_>) -> Result<(), StageError> {
-    let unreadable = |e: String| StageError::data("flow::data::schema", format!("a model is unreadable: {e}"));
+    let unreadable =
+        |e: String| StageError::data("flow::data::schema", format!("a model is unreadable: {e}"));
     let bytes = std::fs::read(&action.one("model")?.path)?;
     let split = bytes
         .iter()
         .position(|&b| b == b'\n')
         .ok_or_else(|| unreadable("it has no header".into()))?;
-    let header: Header = serde_json::from_slice(&bytes[..split]).map_err(|e| unreadable(e.to_string()))?;
+    let header: Header =
+        serde_json::from_slice(&bytes[..split]).map_err(|e| unreadable(e.to_string()))?;
     let model = learner(&header.learner)
         .ok_or_else(|| unreadable(format!("learner `{}` is not known", header.learner)))?
         .load(&bytes[split + 1..])
@@ -255,7 +282,8 @@ fn gather(action: &mut Action<'_>) -> Result<(), StageError> {
             None => all = Some(rows),
         }
     }
-    let mut all = all.ok_or_else(|| StageError::data("flow::data::no_rows", "there is nothing to predict"))?;
+    let mut all =
+        all.ok_or_else(|| StageError::data("flow::data::no_rows", "there is nothing to predict"))?;
     all.sort();
     let attrs = vec![("rows".to_owned(), Value::Int(all.len() as i64))];
     let mut writer = action.create()?;
@@ -281,8 +309,12 @@ fn mean_gain(action: &Action<'_>) -> Result<Vec<(String, f64)>, StageError> {
     let mut sums = std::collections::BTreeMap::new();
     for part in &used {
         let bytes = std::fs::read(&part.path)?;
-        let gain: Vec<(String, f64)> = serde_json::from_slice(&bytes)
-            .map_err(|e| StageError::data("flow::data::schema", format!("a list of gains is unreadable: {e}")))?;
+        let gain: Vec<(String, f64)> = serde_json::from_slice(&bytes).map_err(|e| {
+            StageError::data(
+                "flow::data::schema",
+                format!("a list of gains is unreadable: {e}"),
+            )
+        })?;
         for (name, gain) in gain {
             *sums.entry(name).or_insert(0.0) += gain / used.len() as f64;
         }

@@ -4,7 +4,9 @@
 //! band is a function of the seed, the band's place and j alone, so fewer kernels are a prefix of
 //! more. The arithmetic is the same, bit for bit, at every SIMD level.
 
-use flow_engine::stage::{Action, InputPort, KindSpec, OutputPort, Ports, Scope, Stage, StageError, Step};
+use flow_engine::stage::{
+    Action, InputPort, KindSpec, OutputPort, Ports, Scope, Stage, StageError, Step,
+};
 use flow_engine::{ParamSpec, ParamType};
 
 use crate::math::rocket::{KernelSet, Variant, z_normalise};
@@ -24,15 +26,41 @@ impl Stage for Rocket {
             about: "ROCKET: features from thousands of random convolutional kernels",
             ports: Ports {
                 inputs: vec![InputPort::one("grid", "grid")],
-                outputs: vec![OutputPort::of("features", "features", 0, "`rocket_<band>_<kernel>_ppv` and `_max`")],
+                outputs: vec![OutputPort::of(
+                    "features",
+                    "features",
+                    0,
+                    "`rocket_<band>_<kernel>_ppv` and `_max`",
+                )],
             },
             params: vec![
-                ParamSpec::int("kernels", 5000, 1, 1_000_000, "Kernels a band; each gives two features."),
-                ParamSpec::choice("variant", "ternary", &["rocket", "ternary"], "Weights: `rocket` is normal, lengths 7, 9 and 11 (Dempster et al. 2020); `ternary` is -1, 0 or 1 less their mean, lengths 7 and 9."),
-                ParamSpec::bool("normalise", false, "Scale each band's series to mean 0 and standard deviation 1 first, which removes what the bands' relative brightness tells."),
-                ParamSpec::new("prefix", ParamType::Str, "Put before every column name.").or(flow_cache::Value::Str(String::new())),
+                ParamSpec::int(
+                    "kernels",
+                    5000,
+                    1,
+                    1_000_000,
+                    "Kernels a band; each gives two features.",
+                ),
+                ParamSpec::choice(
+                    "variant",
+                    "ternary",
+                    &["rocket", "ternary"],
+                    "Weights: `rocket` is normal, lengths 7, 9 and 11 (Dempster et al. 2020); `ternary` is -1, 0 or 1 less their mean, lengths 7 and 9.",
+                ),
+                ParamSpec::bool(
+                    "normalise",
+                    false,
+                    "Scale each band's series to mean 0 and standard deviation 1 first, which removes what the bands' relative brightness tells.",
+                ),
+                ParamSpec::new("prefix", ParamType::Str, "Put before every column name.")
+                    .or(flow_cache::Value::Str(String::new())),
             ],
-            steps: vec![Step::new("transform", Scope::Shard).port("grid").writes("features").seeded()],
+            steps: vec![
+                Step::new("transform", Scope::Shard)
+                    .port("grid")
+                    .writes("features")
+                    .seeded(),
+            ],
         }
     }
 
@@ -61,7 +89,13 @@ impl Stage for Rocket {
                 columns.push(format!("{prefix}rocket_{band}_{j}_ppv"));
                 columns.push(format!("{prefix}rocket_{band}_{j}_max"));
             }
-            sets.push(KernelSet::generate(variant, kernels, points, action.seed, index as u64));
+            sets.push(KernelSet::generate(
+                variant,
+                kernels,
+                points,
+                action.seed,
+                index as u64,
+            ));
         }
         let width = columns.len();
         let mut writer = FeatureWriter::new(action.create()?, &columns)?;

@@ -70,7 +70,8 @@ impl Stage for Select {
         let keep = patterns(&action.params.strs("keep"))?;
         let judge = patterns(&action.params.strs("judge"))?;
         let matches = |set: &[glob::Pattern], name: &str| set.iter().any(|p| p.matches(name));
-        let kept = |name: &str| matches(&keep, name) || (!judge.is_empty() && !matches(&judge, name));
+        let kept =
+            |name: &str| matches(&keep, name) || (!judge.is_empty() && !matches(&judge, name));
         let (fixed, judged): (Vec<usize>, Vec<usize>) =
             (0..names.len()).partition(|&i| kept(&names[i]));
         let chosen = match action.params.str("method") {
@@ -83,12 +84,17 @@ impl Stage for Select {
         if all.is_empty() {
             return Err(StageError::failed(
                 "flow::select::none",
-                format!("none of {} columns was selected in fold {}", names.len(), action.fold.unwrap_or("")),
+                format!(
+                    "none of {} columns was selected in fold {}",
+                    names.len(),
+                    action.fold.unwrap_or("")
+                ),
             )
             .help("raise `fdr`, or name columns to keep: keep = [\"redshift\"]"));
         }
         let chosen: Vec<&String> = all.iter().map(|&i| &names[i]).collect();
-        let text = serde_json::to_string(&chosen).map_err(|e| StageError::environment(e.to_string()))?;
+        let text =
+            serde_json::to_string(&chosen).map_err(|e| StageError::environment(e.to_string()))?;
         let mut writer = action.create()?;
         writer.write_all(text.as_bytes())?;
         let attrs = vec![
@@ -108,7 +114,10 @@ pub fn patterns(texts: &[&str]) -> Result<Vec<glob::Pattern>, StageError> {
         .iter()
         .map(|text| {
             glob::Pattern::new(text).map_err(|e| {
-                StageError::data("flow::params::glob", format!("`{text}` is not a valid pattern: {e}"))
+                StageError::data(
+                    "flow::params::glob",
+                    format!("`{text}` is not a valid pattern: {e}"),
+                )
             })
         })
         .collect()
@@ -130,7 +139,11 @@ fn in_blocks(
     Ok(())
 }
 
-fn by_variance(action: &Action<'_>, rows: &TrainRows, columns: &[usize]) -> Result<Vec<usize>, StageError> {
+fn by_variance(
+    action: &Action<'_>,
+    rows: &TrainRows,
+    columns: &[usize],
+) -> Result<Vec<usize>, StageError> {
     let least = action.params.float("min_variance");
     let n = rows.object_id.len();
     let mut chosen = Vec::new();
@@ -149,7 +162,11 @@ fn target(action: &Action<'_>, rows: &TrainRows) -> Result<(Vec<usize>, usize), 
     }
 }
 
-fn by_test(action: &Action<'_>, rows: &TrainRows, columns: &[usize]) -> Result<Vec<usize>, StageError> {
+fn by_test(
+    action: &Action<'_>,
+    rows: &TrainRows,
+    columns: &[usize],
+) -> Result<Vec<usize>, StageError> {
     let (labels, classes) = target(action, rows)?;
     let test = match action.params.str("test") {
         "kolmogorov_smirnov" => Test::KolmogorovSmirnov,
@@ -171,18 +188,27 @@ fn by_test(action: &Action<'_>, rows: &TrainRows, columns: &[usize]) -> Result<V
     let relevant = select_by(&p, action.params.float("fdr"), correction);
     let mut chosen: Vec<usize> = (0..columns.len()).filter(|&i| relevant[i]).collect();
     chosen.sort_by(|&a, &b| p[a].total_cmp(&p[b]).then(a.cmp(&b)));
-    Ok(best(action, chosen.into_iter().map(|i| columns[i]).collect()))
+    Ok(best(
+        action,
+        chosen.into_iter().map(|i| columns[i]).collect(),
+    ))
 }
 
-fn by_importance(action: &Action<'_>, rows: &TrainRows, columns: &[usize]) -> Result<Vec<usize>, StageError> {
+fn by_importance(
+    action: &Action<'_>,
+    rows: &TrainRows,
+    columns: &[usize],
+) -> Result<Vec<usize>, StageError> {
     let (labels, classes) = target(action, rows)?;
     let params = LearnerParams {
         rounds: action.params.usize("rounds"),
         seed: action.seed,
         ..LearnerParams::default()
     };
-    let failed = |e: crate::learner::LearnError| StageError::failed("flow::model::fit", e.to_string());
-    let learner = learner("hessboost").ok_or_else(|| StageError::failed("flow::model::fit", "no learner"))?;
+    let failed =
+        |e: crate::learner::LearnError| StageError::failed("flow::model::fit", e.to_string());
+    let learner =
+        learner("hessboost").ok_or_else(|| StageError::failed("flow::model::fit", "no learner"))?;
     let matrix = rows.features.matrix(columns)?;
     let model = learner
         .fit(&matrix, &labels, classes, &params, action.threads)
@@ -190,7 +216,10 @@ fn by_importance(action: &Action<'_>, rows: &TrainRows, columns: &[usize]) -> Re
     let gain = model.importance();
     let mut chosen: Vec<usize> = (0..columns.len()).filter(|&i| gain[i] > 0.0).collect();
     chosen.sort_by(|&a, &b| gain[b].total_cmp(&gain[a]).then(a.cmp(&b)));
-    Ok(best(action, chosen.into_iter().map(|i| columns[i]).collect()))
+    Ok(best(
+        action,
+        chosen.into_iter().map(|i| columns[i]).collect(),
+    ))
 }
 
 /// The first `top_k` of columns in order of merit.

@@ -38,13 +38,35 @@ impl Stage for Stack {
             ports: Ports {
                 inputs: vec![InputPort::many("predictions", "predictions")],
                 outputs: vec![
-                    OutputPort::of("predictions", "predictions", 0, "a prediction like any model's"),
-                    OutputPort::of("model", "model", 0, "JSON: weights or coefficients by repeat and fold"),
+                    OutputPort::of(
+                        "predictions",
+                        "predictions",
+                        0,
+                        "a prediction like any model's",
+                    ),
+                    OutputPort::of(
+                        "model",
+                        "model",
+                        0,
+                        "JSON: weights or coefficients by repeat and fold",
+                    ),
                 ],
             },
             params: vec![
-                ParamSpec::choice("method", "weighted", &["weighted", "rank", "logistic"], "Weighted mean with fitted weights, mean of ranks, or logistic regression on log-odds."),
-                ParamSpec::float("c", 1.0, 1e-9, 1e9, "Weight of the data against the penalty.").only("method", &["logistic"]),
+                ParamSpec::choice(
+                    "method",
+                    "weighted",
+                    &["weighted", "rank", "logistic"],
+                    "Weighted mean with fitted weights, mean of ranks, or logistic regression on log-odds.",
+                ),
+                ParamSpec::float(
+                    "c",
+                    1.0,
+                    1e-9,
+                    1e9,
+                    "Weight of the data against the penalty.",
+                )
+                .only("method", &["logistic"]),
             ],
             steps: vec![
                 Step::new("combine", Scope::Whole)
@@ -70,7 +92,11 @@ impl Stage for Stack {
         let combined = match method {
             "weighted" => {
                 let models = same_classes(&models)?;
-                crossed(&models, |rows| Ok(em_weights(&models, rows)), |w, i| mix(&models, w, i))?
+                crossed(
+                    &models,
+                    |rows| Ok(em_weights(&models, rows)),
+                    |w, i| mix(&models, w, i),
+                )?
             }
             "rank" => {
                 let models = positive_only(&models)?;
@@ -80,10 +106,17 @@ impl Stage for Stack {
             _ => {
                 let models = positive_only(&models)?;
                 let c = action.params.float("c");
-                crossed(&models, |rows| logistic(&models, rows, c), |w, i| vec![meta(&models, w, i)])?
+                crossed(
+                    &models,
+                    |rows| logistic(&models, rows, c),
+                    |w, i| vec![meta(&models, w, i)],
+                )?
             }
         };
-        let attrs = vec![("rows".to_owned(), Value::Int(combined.predictions.len() as i64))];
+        let attrs = vec![(
+            "rows".to_owned(),
+            Value::Int(combined.predictions.len() as i64),
+        )];
         let mut writer = action.create()?;
         combined.predictions.write(&mut writer)?;
         action.finish("predictions", writer, attrs)?;
@@ -93,7 +126,8 @@ impl Stage for Stack {
 }
 
 fn same_rows(a: &Predictions, b: &Predictions) -> Result<(), StageError> {
-    if a.object_id == b.object_id && a.repeat == b.repeat && a.fold == b.fold && a.label == b.label {
+    if a.object_id == b.object_id && a.repeat == b.repeat && a.fold == b.fold && a.label == b.label
+    {
         return Ok(());
     }
     Err(StageError::data(
@@ -117,7 +151,11 @@ fn positive_only(models: &[Predictions]) -> Result<Vec<Predictions>, StageError>
         .iter()
         .map(|model| {
             let positive = model.positive.clone().ok_or_else(no_positive)?;
-            let column = model.classes.iter().position(|c| *c == positive).ok_or_else(no_positive)?;
+            let column = model
+                .classes
+                .iter()
+                .position(|c| *c == positive)
+                .ok_or_else(no_positive)?;
             Ok(Predictions {
                 classes: vec![positive],
                 probability: vec![model.probability[column].clone()],
@@ -139,15 +177,18 @@ fn crossed(
     combine: impl Fn(&[f64], usize) -> Vec<f64>,
 ) -> Result<Combined, StageError> {
     let first = &models[0];
-    let mut folds: Vec<(i32, Option<i32>)> =
-        (0..first.len()).map(|i| (first.repeat[i], first.fold[i])).collect();
+    let mut folds: Vec<(i32, Option<i32>)> = (0..first.len())
+        .map(|i| (first.repeat[i], first.fold[i]))
+        .collect();
     folds.sort_unstable();
     folds.dedup();
     let mut predictions = first.clone();
     let mut fits = Vec::new();
     for (repeat, fold) in folds {
         let others: Vec<usize> = (0..first.len())
-            .filter(|&i| first.repeat[i] == repeat && first.fold[i].is_some() && first.fold[i] != fold)
+            .filter(|&i| {
+                first.repeat[i] == repeat && first.fold[i].is_some() && first.fold[i] != fold
+            })
             .collect();
         let fitted = fit(&others)?;
         for i in 0..first.len() {
@@ -211,7 +252,10 @@ fn fold_ranks(models: &[Predictions]) -> Vec<f64> {
     let first = &models[0];
     let mut groups = std::collections::BTreeMap::<_, Vec<usize>>::new();
     for i in 0..first.len() {
-        groups.entry((first.repeat[i], first.fold[i])).or_default().push(i);
+        groups
+            .entry((first.repeat[i], first.fold[i]))
+            .or_default()
+            .push(i);
     }
     let mut mean = vec![0.0; first.len()];
     for rows in groups.values() {
@@ -240,7 +284,10 @@ fn logistic(models: &[Predictions], rows: &[usize], c: f64) -> Result<Vec<f64>, 
         .iter()
         .map(|&i| models[0].label[i].as_ref() == models[0].classes.first())
         .collect();
-    let options = Options { c, ..Options::default() };
+    let options = Options {
+        c,
+        ..Options::default()
+    };
     let fitted = Logistic::fit(&features, models.len(), &labels, options)
         .map_err(|e| StageError::data("flow::model::fit", e.to_string()))?;
     let mut values = fitted.coefficients;
@@ -249,7 +296,10 @@ fn logistic(models: &[Predictions], rows: &[usize], c: f64) -> Result<Vec<f64>, 
 }
 
 fn meta(models: &[Predictions], fitted: &[f64], row: usize) -> f64 {
-    let features: Vec<f64> = models.iter().map(|m| log_odds(m.probability[0][row])).collect();
+    let features: Vec<f64> = models
+        .iter()
+        .map(|m| log_odds(m.probability[0][row]))
+        .collect();
     let (coefficients, intercept) = fitted.split_at(models.len());
     Logistic {
         coefficients: coefficients.to_vec(),

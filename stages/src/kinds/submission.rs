@@ -25,12 +25,25 @@ impl Stage for Submission {
                     InputPort::one("predictions", "predictions"),
                     InputPort::one("threshold", "threshold"),
                 ],
-                outputs: vec![OutputPort::of("submission", "submission", 0, "one line an object")],
+                outputs: vec![OutputPort::of(
+                    "submission",
+                    "submission",
+                    0,
+                    "one line an object",
+                )],
             },
             params: vec![
                 column("id_column", "object_id", "Header of the first column."),
-                column("prediction_column", "prediction", "Header of the second column: 1 or 0 for the positive class at the threshold; the most probable class where there is no positive one."),
-                ParamSpec::bool("probability", false, "Add P(positive) as a third column, `probability`."),
+                column(
+                    "prediction_column",
+                    "prediction",
+                    "Header of the second column: 1 or 0 for the positive class at the threshold; the most probable class where there is no positive one.",
+                ),
+                ParamSpec::bool(
+                    "probability",
+                    false,
+                    "Add P(positive) as a third column, `probability`.",
+                ),
             ],
             steps: vec![
                 Step::new("write", Scope::Whole)
@@ -52,7 +65,10 @@ impl Stage for Submission {
             .as_ref()
             .and_then(|p| predictions.classes.iter().position(|c| c == p));
         let with_probability = action.params.bool("probability");
-        let mut header = vec![action.params.str("id_column"), action.params.str("prediction_column")];
+        let mut header = vec![
+            action.params.str("id_column"),
+            action.params.str("prediction_column"),
+        ];
         if with_probability {
             header.push("probability");
         }
@@ -87,7 +103,10 @@ impl Stage for Submission {
         let mut notes = Vec::new();
         if positive.is_some() {
             let share = 100.0 * positives as f64 / rows.len().max(1) as f64;
-            let note = format!("{positives} of {} unlabelled objects predicted positive ({share:.1} %)", rows.len());
+            let note = format!(
+                "{positives} of {} unlabelled objects predicted positive ({share:.1} %)",
+                rows.len()
+            );
             notes.push(Value::Str(note));
         }
         let attrs = vec![
@@ -100,8 +119,12 @@ impl Stage for Submission {
 
 fn read_threshold(action: &Action<'_>) -> Result<Option<f64>, StageError> {
     let bytes = std::fs::read(&action.one("threshold")?.path)?;
-    let json: serde_json::Value = serde_json::from_slice(&bytes)
-        .map_err(|e| StageError::data("flow::data::schema", format!("the threshold is unreadable: {e}")))?;
+    let json: serde_json::Value = serde_json::from_slice(&bytes).map_err(|e| {
+        StageError::data(
+            "flow::data::schema",
+            format!("the threshold is unreadable: {e}"),
+        )
+    })?;
     Ok(json.get("threshold").and_then(serde_json::Value::as_f64))
 }
 

@@ -167,11 +167,19 @@ pub fn learner(name: &str) -> Option<&'static dyn Learner> {
 #[derive(Clone, Debug, PartialEq)]
 pub enum LearnError {
     /// A parameter is out of range.
-    Parameter { name: &'static str, reason: String },
+    Parameter {
+        /// Its name.
+        name: &'static str,
+        /// What is wrong with it.
+        reason: String,
+    },
     /// A parameter was set that this learner has no use for.
     Unsupported {
+        /// The learner.
         learner: &'static str,
+        /// The parameter.
         name: &'static str,
+        /// What the learner does support.
         supported: Vec<&'static str>,
     },
     /// The matrix or the labels cannot be learned from.

@@ -92,7 +92,10 @@ fn versions_are_pinned_to_golden_digests() {
         std::fs::write(path, text).expect("writes the golden digests");
         return;
     }
-    let changed: Vec<&str> = text.lines().filter(|line| !GOLDEN.lines().any(|g| g == *line)).collect();
+    let changed: Vec<&str> = text
+        .lines()
+        .filter(|line| !GOLDEN.lines().any(|g| g == *line))
+        .collect();
     assert!(
         changed.is_empty() && text.lines().count() == GOLDEN.lines().count(),
         "outputs changed: raise the kind's `version`, then run this test with UPDATE_GOLDEN=1:\n{}",
@@ -104,8 +107,16 @@ fn versions_are_pinned_to_golden_digests() {
 fn threads_and_simd_levels_change_no_byte() {
     let project = Project::new();
     let reference = project.digests("two", 2, &[]);
-    assert_eq!(reference, project.digests("one", 1, &[]), "1 and 2 jobs differ");
-    assert_eq!(reference, project.digests("five", 5, &[]), "5 and 2 jobs differ");
+    assert_eq!(
+        reference,
+        project.digests("one", 1, &[]),
+        "1 and 2 jobs differ"
+    );
+    assert_eq!(
+        reference,
+        project.digests("five", 5, &[]),
+        "5 and 2 jobs differ"
+    );
     for level in SimdLevel::available() {
         SimdLevel::set_cap(level);
         let found = project.digests(&level.to_string(), 2, &[]);

@@ -163,7 +163,11 @@ mod tests {
 
     #[test]
     fn the_first_rule_wins() {
-        let classes = ordered(&[("Ia", &["Ia", "Ia-*"]), ("odd", &["Ia-91bg"]), ("A other", &["*"])]);
+        let classes = ordered(&[
+            ("Ia", &["Ia", "Ia-*"]),
+            ("odd", &["Ia-91bg"]),
+            ("A other", &["*"]),
+        ]);
         let regroup = Regroup::of(&params("csv", &[("classes", classes)])).unwrap();
         for (label, class) in [
             ("Ia", "Ia"),

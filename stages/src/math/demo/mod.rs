@@ -61,6 +61,7 @@ pub struct DemoConfig {
     pub unlabelled: usize,
     /// Observations of each physical source.
     pub copies: usize,
+    /// Seed of everything that is drawn.
     pub seed: u64,
     /// Mean of log10 of a TDE's peak luminosity in erg/s, within 42.6..=44.8. Fainter is harder.
     pub difficulty: f64,
@@ -84,13 +85,21 @@ impl Default for DemoConfig {
 #[derive(Clone, Debug, PartialEq)]
 pub enum DemoError {
     /// More positives than objects.
-    TooManyPositives { positives: usize, objects: usize },
+    TooManyPositives {
+        /// Positives asked for.
+        positives: usize,
+        /// Labelled objects asked for.
+        objects: usize,
+    },
     /// `copies` is zero.
     NoCopies,
     /// The difficulty is not a number within 42.6..=44.8.
     Difficulty(f64),
     /// No draw of this object's source could be detected.
-    Undetectable { object_id: String },
+    Undetectable {
+        /// The object.
+        object_id: String,
+    },
 }
 
 impl std::fmt::Display for DemoError {
@@ -127,6 +136,7 @@ pub struct ObjectPlan {
     pub copy: u64,
     /// `split_01` to `split_20`, equal for all copies of a source.
     pub split: String,
+    /// Whether its class is given away.
     pub labelled: bool,
     /// Index into `POPULATIONS`.
     population: usize,
@@ -135,11 +145,13 @@ pub struct ObjectPlan {
 /// A simulated object: its catalogue row and its light curve, in order of time.
 #[derive(Clone, Debug, PartialEq)]
 pub struct DemoObject {
+    /// Opaque and stable.
     pub object_id: String,
     /// The true class, of unlabelled objects too: hiding it is the caller's business.
     pub class: &'static str,
     /// The physical source.
     pub group: u64,
+    /// Equal for all copies of a source.
     pub split: String,
     /// Spectroscopic when labelled; else photometric, with scatter `0.02 (1 + z)`, and it may be negative.
     pub redshift: f64,
@@ -147,6 +159,7 @@ pub struct DemoObject {
     pub redshift_err: Option<f64>,
     /// E(B-V) of the Milky Way's dust, which the fluxes contain.
     pub ebv: f64,
+    /// Whether its class is given away.
     pub labelled: bool,
     /// Modified Julian Date of each observation.
     pub time: Vec<f64>,
