@@ -55,7 +55,7 @@ fn an_object_in_two_files_is_an_error() {
 fn a_few_bad_rows_are_dropped_and_counted() {
     let project = edited(|text| {
         text.replacen(",1.0\n", ",nan\n", 1)
-            .replacen(",g,", ",Q,", 1)
+            .replacen(",r,", ",Q,", 1)
             + "obj0000,59999,g,,1\nnobody,59000,g,1,1\n"
     });
     let output = project.flow(&["run", "survey.toml", "--color", "never"]);

@@ -24,6 +24,9 @@ const WITHOUT_ROCKET: [&str; 8] = [
     "model.rounds=20",
 ];
 
+/// What `SMALL` has to say of the second selection in `stack.toml`.
+const STACK: [&str; 2] = ["--set", "select_rocket.fdr=1.0"];
+
 /// Run by `mallorn.rs`.
 const ELSEWHERE: [&str; 1] = ["pipelines/mallorn/rocket_domain.toml"];
 
@@ -53,6 +56,9 @@ fn every_demo_pipeline_runs_and_then_rests() {
         let project = Project::with_pipelines();
         let mut args = vec![pipeline];
         args.extend_from_slice(sets);
+        if pipeline == "pipelines/stack.toml" {
+            args.extend_from_slice(&STACK);
+        }
         let first = project.run(&args);
         let last = first.ok();
         let f1 = &last["metrics"]["evaluate"]["f1"];
@@ -92,7 +98,7 @@ fn the_submission_has_every_unlabelled_object() {
     assert!(
         project
             .read("out/importance.csv")
-            .starts_with("feature,gain")
+            .starts_with("feature,importance")
     );
     assert!(project.path("out/predictions.parquet").is_file());
 }
@@ -109,6 +115,7 @@ fn jobs_and_simd_levels_change_no_digest() {
             jobs,
         ];
         args.extend_from_slice(&SMALL);
+        args.extend_from_slice(&STACK);
         let mut command = project.command(&args);
         if let Some(simd) = simd {
             command.env("FLOW_SIMD", simd);

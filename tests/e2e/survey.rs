@@ -42,7 +42,7 @@ pub fn write_survey(project: &Project, survey: &Survey) {
     let mut file = |index: usize, labelled: usize, unlabelled: usize| {
         let mut text = String::from("name,jd,filter,fluxcal,fluxcal_err\n");
         for i in 0..labelled + unlabelled {
-            let (class, scale) = CLASSES[(number * 7 + i) % 4];
+            let (class, scale) = CLASSES[number % 4];
             let label = if i < labelled { class } else { "" };
             let _ = writeln!(
                 objects,

@@ -96,7 +96,7 @@ impl Model {
         match random.below(5) {
             0 | 1 => Node::Map {
                 from: any(random),
-                op: *random.pick(&OPS),
+                op: OPS[random.below(OPS.len())],
                 suffix: random.below(2),
             },
             2 => Node::Learner {
@@ -116,7 +116,7 @@ impl Model {
         let rows = (0..1 + random.below(3)).map(|row| {
             (
                 format!("{file}{row}"),
-                *random.pick(&LABELS),
+                LABELS[random.below(LABELS.len())],
                 random.below(5),
             )
         });
@@ -197,13 +197,13 @@ impl Model {
                 let at = random.below(self.files.len());
                 let rows = self.files.values_mut().nth(at).unwrap();
                 let row = random.below(rows.len());
-                rows[row].1 = *random.pick(&LABELS);
+                rows[row].1 = LABELS[random.below(LABELS.len())];
                 rows[row].2 = random.below(5);
             }
             _ => {
                 let at = random.below(self.nodes.len());
                 match &mut self.nodes[at] {
-                    Node::Map { op, .. } => *op = *random.pick(&OPS),
+                    Node::Map { op, .. } => *op = OPS[random.below(OPS.len())],
                     Node::Learner { depth, .. } => *depth = 1 + random.below(2),
                     Node::Join { from } => from.reverse(),
                     Node::Tweak { tag, .. } => *tag = random.below(3),
