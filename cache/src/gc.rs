@@ -42,8 +42,8 @@ pub struct Evicted {
     pub size: u64,
     /// The stage that makes it.
     pub stage: String,
-    /// Seconds of CPU to make it again.
-    pub cpu_s: f64,
+    /// Seconds to make it again (`Record::cost_s`).
+    pub cost_s: f64,
 }
 
 /// What gc did, or would do.
@@ -61,8 +61,8 @@ pub struct GcReport {
     pub orphans: (u64, u64),
     /// Artifacts removed because of the size goal, cheapest first.
     pub evicted: Vec<Evicted>,
-    /// Seconds of CPU to make all evicted artifacts again; an action counts once.
-    pub recompute_cpu_s: f64,
+    /// Seconds to make all evicted artifacts again; an action counts once.
+    pub recompute_s: f64,
     /// Quarantined files removed.
     pub quarantined: u64,
 }
@@ -71,8 +71,8 @@ pub struct GcReport {
 struct Source {
     key: ActionKey,
     stage: String,
-    cpu_s: f64,
-    /// CPU seconds a byte of all outputs of the action.
+    cost_s: f64,
+    /// Seconds a byte of all outputs of the action.
     rate: f64,
     finished_unix: u64,
 }
@@ -125,12 +125,12 @@ impl Store {
                 let source = Source {
                     key: record.key,
                     stage: record.stage.clone(),
-                    cpu_s: record.cpu_s,
-                    rate: record.cpu_s / bytes.max(1) as f64,
+                    cost_s: record.cost_s(),
+                    rate: record.cost_s() / bytes.max(1) as f64,
                     finished_unix: record.finished_unix,
                 };
                 match sources.get(&output.digest) {
-                    Some(known) if known.cpu_s <= source.cpu_s => {}
+                    Some(known) if known.cost_s <= source.cost_s => {}
                     _ => drop(sources.insert(output.digest, source)),
                 }
             }
@@ -192,16 +192,16 @@ impl Store {
                 break;
             }
             report.bytes_after -= size;
-            cost.insert(source.key, source.cpu_s);
+            cost.insert(source.key, source.cost_s);
             doomed.push(digest);
             report.evicted.push(Evicted {
                 digest,
                 size,
                 stage: source.stage.clone(),
-                cpu_s: source.cpu_s,
+                cost_s: source.cost_s,
             });
         }
-        report.recompute_cpu_s = cost.values().sum();
+        report.recompute_s = cost.values().sum();
         Ok(doomed)
     }
 

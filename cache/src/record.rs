@@ -24,7 +24,7 @@ pub struct Record {
     pub outputs: Vec<Output>,
     /// Elapsed seconds.
     pub wall_s: f64,
-    /// Seconds of CPU, over all threads.
+    /// Seconds of CPU of the thread that led it; threads that helped are not counted.
     pub cpu_s: f64,
     /// When it finished, in seconds since 1970 (UTC).
     pub finished_unix: u64,
@@ -58,6 +58,11 @@ pub(crate) struct Labels<'a> {
 const ENCODING: u8 = 1;
 
 impl Record {
+    /// Seconds that making it again would take, at least: elapsed time where threads helped.
+    pub fn cost_s(&self) -> f64 {
+        self.wall_s.max(self.cpu_s)
+    }
+
     /// The output of this name.
     pub fn output(&self, name: &str) -> Option<&Output> {
         self.outputs.iter().find(|output| output.name == name)

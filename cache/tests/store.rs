@@ -245,8 +245,8 @@ fn gc_evicts_the_cheapest_bytes_and_keeps_records() {
     policy.dry_run = false;
     let report = store.gc(&policy).unwrap();
     for report in [plan, report] {
-        let costs: Vec<f64> = report.evicted.iter().map(|e| e.cpu_s).collect();
-        assert_eq!((costs, report.recompute_cpu_s), (vec![1.0, 2.0], 3.0));
+        let costs: Vec<f64> = report.evicted.iter().map(|e| e.cost_s).collect();
+        assert_eq!((costs, report.recompute_s), (vec![1.0, 2.0], 3.0));
         assert_eq!(report.orphans, (1, 6));
         assert_eq!(
             (report.bytes_before, report.bytes_after),

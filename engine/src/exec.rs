@@ -338,11 +338,14 @@ impl Coordinator<'_, '_> {
         });
         self.in_flight.insert(key, Vec::new());
         self.running += 1;
+        // What starts now shares the threads with what runs and what is about to.
+        let busy = (self.running + self.ready.len()).clamp(1, self.options.jobs.max(1));
         let job = Job {
             action,
             prepared,
             key,
             forced,
+            threads: (self.options.jobs / busy).max(1),
         };
         self.to_workers
             .send(job)

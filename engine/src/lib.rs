@@ -10,6 +10,7 @@
 //! The engine knows nothing of tables, of terminals, or of any stage kind but [`command`]: a kind
 //! is a Rust type that implements [`Stage`] and describes its ports, parameters and steps as data.
 
+mod action;
 mod check;
 pub mod command;
 pub mod deliver;

@@ -15,8 +15,9 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use flow_cache::{ArtifactWriter, Digest, Value};
+use flow_cache::Value;
 
+pub use crate::action::{Action, Host, Part};
 use crate::diag::Diag;
 use crate::params::{ParamSpec, Params};
 
@@ -426,156 +427,6 @@ impl std::convert::From<std::io::Error> for StageError {
 impl std::convert::From<flow_cache::StoreError> for StageError {
     fn from(error: flow_cache::StoreError) -> Self {
         Self::environment(error.to_string())
-    }
-}
-
-/// A part of an input: one artifact, with the coordinates it was made at.
-#[derive(Clone, Debug)]
-pub struct Part {
-    /// Verified bytes, read-only.
-    pub path: PathBuf,
-    /// Their digest.
-    pub digest: Digest,
-    /// Facts that the producer noted, such as `rows` and `ids`.
-    pub attrs: Value,
-    /// Index of the reference in the port's list.
-    pub reference: usize,
-    /// The fold it was made in.
-    pub fold: Option<String>,
-    /// Views it is seen through, innermost first.
-    pub views: Vec<PathBuf>,
-}
-
-/// One action as its stage sees it: the only window to the world.
-pub struct Action<'a> {
-    /// Index of the step in [`KindSpec::steps`].
-    pub step: usize,
-    /// The stage's parameters.
-    pub params: &'a Params,
-    /// Name of the fold, for a step over folds.
-    pub fold: Option<&'a str>,
-    /// The shard, for a step with [`Sources::Shard`].
-    pub shard: Option<&'a Shard>,
-    /// The table that says which row has which role in which fold, for a step over folds.
-    pub folds: Option<Part>,
-    /// Seed for random numbers: a function of the recipe's seeds, kind and content, for a seeded step.
-    pub seed: u64,
-    /// Threads it may use; never a reason for other bytes.
-    pub threads: usize,
-    /// A fresh directory of its own, for programs that need one.
-    pub scratch: &'a Path,
-    pub(crate) inputs: BTreeMap<String, Vec<Part>>,
-    pub(crate) sources: Vec<(SourceFile, Digest)>,
-    pub(crate) host: &'a dyn Host,
-    pub(crate) outputs: Vec<(String, flow_cache::Staged, Value)>,
-}
-
-/// What the executor does for an action.
-pub trait Host: Sync {
-    /// A writer for a new artifact.
-    fn create(&self) -> Result<ArtifactWriter, StageError>;
-    /// A finished file that becomes an artifact.
-    fn adopt(&self, path: &Path) -> Result<flow_cache::Staged, StageError>;
-    /// True once the run is to stop.
-    fn cancelled(&self) -> bool;
-    /// Reports progress.
-    fn progress(&self, done: u64, total: u64);
-}
-
-impl Action<'_> {
-    /// The parts of what comes in through `port` (or, for an earlier step, under its output's name).
-    pub fn input(&self, port: &str) -> &[Part] {
-        self.inputs.get(port).map_or(&[], Vec::as_slice)
-    }
-
-    /// The only part of an input that is one artifact.
-    pub fn one(&self, port: &str) -> Result<&Part, StageError> {
-        match self.input(port) {
-            [part] => Ok(part),
-            parts => Err(StageError::new(
-                Fault::Bug,
-                "flow::bug::parts",
-                format!(
-                    "input `{port}` has {} parts where one is expected",
-                    parts.len()
-                ),
-            )),
-        }
-    }
-
-    /// The source files with this role, in the layout's order.
-    pub fn sources(&self, role: &str) -> impl Iterator<Item = &Path> {
-        self.sources
-            .iter()
-            .filter(move |(file, _)| file.role == role)
-            .map(|(file, _)| file.path.as_path())
-    }
-
-    /// Every source file with its digest.
-    pub fn all_sources(&self) -> &[(SourceFile, Digest)] {
-        &self.sources
-    }
-
-    /// A writer for one of the step's outputs; give it back to [`Action::finish`].
-    pub fn create(&self) -> Result<ArtifactWriter, StageError> {
-        self.host.create()
-    }
-
-    /// Completes an output. `attrs` are small facts about it (a [`Value::Map`]); they must follow
-    /// from the recipe alone.
-    pub fn finish(
-        &mut self,
-        output: &str,
-        writer: ArtifactWriter,
-        attrs: Vec<(String, Value)>,
-    ) -> Result<(), StageError> {
-        let staged = writer.finish()?;
-        self.put(output, staged, attrs);
-        Ok(())
-    }
-
-    /// Completes an output from a finished file, which is taken away.
-    pub fn adopt(
-        &mut self,
-        output: &str,
-        path: &Path,
-        attrs: Vec<(String, Value)>,
-    ) -> Result<(), StageError> {
-        let staged = self.host.adopt(path)?;
-        self.put(output, staged, attrs);
-        Ok(())
-    }
-
-    /// Completes an output from bytes.
-    pub fn write(
-        &mut self,
-        output: &str,
-        bytes: &[u8],
-        attrs: Vec<(String, Value)>,
-    ) -> Result<(), StageError> {
-        let mut writer = self.create()?;
-        std::io::Write::write_all(&mut writer, bytes)?;
-        self.finish(output, writer, attrs)
-    }
-
-    fn put(&mut self, output: &str, staged: flow_cache::Staged, mut attrs: Vec<(String, Value)>) {
-        attrs.sort_by(|a, b| a.0.cmp(&b.0));
-        self.outputs
-            .push((output.into(), staged, Value::Map(attrs)));
-    }
-
-    /// Reports progress to whoever watches.
-    pub fn progress(&self, done: u64, total: u64) {
-        self.host.progress(done, total);
-    }
-
-    /// An error once the run is to stop; long loops ask now and then.
-    pub fn checkpoint(&self) -> Result<(), StageError> {
-        if self.host.cancelled() {
-            Err(StageError::interrupted())
-        } else {
-            Ok(())
-        }
     }
 }
 

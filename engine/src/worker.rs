@@ -43,6 +43,8 @@ pub struct Job {
     pub key: ActionKey,
     /// It runs even if a record is there: its bytes are wanted.
     pub forced: bool,
+    /// Threads it may start besides the shared ones.
+    pub threads: usize,
 }
 
 /// What comes back.
@@ -261,7 +263,7 @@ fn run_stage(
         shard: at.shard.and_then(|i| stage.layout.shards.get(i)),
         folds: job.prepared.folds.clone(),
         seed: job.prepared.seed,
-        threads: shared.options.jobs,
+        threads: job.threads,
         scratch: &scratch,
         inputs: job.prepared.inputs.clone(),
         sources: job.prepared.sources.clone(),

@@ -145,7 +145,7 @@ fn gc(args: &GcArgs, ui: &Ui) -> Result<Exit, CliError> {
             "records_removed": report.records_removed,
             "orphans": report.orphans.0,
             "evicted": report.evicted.len(),
-            "recompute_cpu_s": report.recompute_cpu_s,
+            "recompute_s": report.recompute_s,
             "quarantined": report.quarantined,
         })
     });
@@ -155,11 +155,11 @@ fn gc(args: &GcArgs, ui: &Ui) -> Result<Exit, CliError> {
         "removed"
     };
     ui.answer(&format!(
-        "{would} {}: {} without a record, {} evicted ({} of CPU to make again), {}, {}\n",
+        "{would} {}: {} without a record, {} evicted ({} to make again), {}, {}\n",
         bytes(report.bytes_before - report.bytes_after),
         count(report.orphans.0 as usize, "artifact"),
         count(report.evicted.len(), "artifact"),
-        seconds(report.recompute_cpu_s),
+        seconds(report.recompute_s),
         count(report.records_removed as usize, "record"),
         count(report.quarantined as usize, "quarantined file"),
     ));

@@ -15,10 +15,10 @@ fn transform(criterion: &mut Criterion) {
     let series: Vec<f32> = (0..SERIES * POINTS)
         .map(|_| stream.normal() as f32)
         .collect();
-    let Ok(pool) = rayon::ThreadPoolBuilder::new().num_threads(1).build() else {
-        eprintln!("no thread could be started");
-        return;
-    };
+    let pool = rayon::ThreadPoolBuilder::new()
+        .num_threads(1)
+        .build()
+        .expect("one thread");
     for (name, variant) in [("rocket", Variant::Rocket), ("ternary", Variant::Ternary)] {
         let set = KernelSet::generate(variant, KERNELS, POINTS, 42, 0);
         let mut out = vec![0.0; SERIES * set.n_features()];

@@ -9,6 +9,13 @@
 //! RAYON_NUM_THREADS=1 cargo run --release -p flow-stages --example rocket_cpu
 //! ```
 
+#![allow(
+    clippy::disallowed_methods,
+    clippy::print_stderr,
+    clippy::print_stdout,
+    reason = "a program that measures time and prints it, not a stage"
+)]
+
 use flow_stages::math::rng::Stream;
 use flow_stages::math::rocket::{KernelSet, SimdLevel, Variant};
 

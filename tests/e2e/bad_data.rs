@@ -5,7 +5,15 @@ use crate::harness::Project;
 use crate::survey::{Survey, write_survey};
 
 fn diagnose(project: &Project) -> String {
-    let output = project.flow(&["run", "survey.toml", "--color", "never"]);
+    let output = project.flow(&[
+        "run",
+        "-q",
+        "--jobs",
+        "1",
+        "survey.toml",
+        "--color",
+        "never",
+    ]);
     let text = String::from_utf8_lossy(&output.stderr).into_owned();
     assert_eq!(output.status.code(), Some(2), "{text}");
     assert!(!text.contains("panicked"), "{text}");
@@ -13,42 +21,76 @@ fn diagnose(project: &Project) -> String {
 }
 
 fn edited(edit: impl Fn(&str) -> String) -> Project {
+    changed("data/curves_0.csv", edit)
+}
+
+fn changed(file: &str, edit: impl Fn(&str) -> String) -> Project {
     let project = Project::new();
     write_survey(&project, &Survey::default());
-    let text = project.read("data/curves_0.csv");
-    project.write("data/curves_0.csv", edit(&text));
+    let text = project.read(file);
+    project.write(file, edit(&text));
     project
 }
 
+/// Every class of bad data that ends a run, with the words it ends with.
 #[test]
-fn a_missing_column_names_those_there_are() {
-    let text = diagnose(&edited(|text| text.replacen("fluxcal,", "fluxcol,", 1)));
-    assert!(
-        text.contains("fluxcal") && text.contains("did you mean `fluxcol`?"),
-        "{text}"
-    );
+fn every_class_of_bad_data_has_its_diagnostic() {
+    let objects = "data/objects.csv";
+    let cases = [
+        (
+            "missing_column",
+            edited(|text| text.replacen("fluxcal,", "fluxcol,", 1)),
+        ),
+        ("empty_file", edited(|_| String::new())),
+        (
+            "header_only",
+            edited(|text| text.lines().take(1).map(|l| format!("{l}\n")).collect()),
+        ),
+        (
+            "too_many_rejected",
+            edited(|text| text.replace(",1.0\n", ",-1.0\n")),
+        ),
+        ("unknown_bands", edited(|text| text.replace(",g,", ",V,"))),
+        (
+            "object_in_two_files",
+            edited(|text| format!("{text}obj0070,59000,g,1,1\n")),
+        ),
+        (
+            "object_twice",
+            changed(objects, |text| format!("{text}obj0003,0.1,0.1,KN\n")),
+        ),
+        (
+            "objects_without_label_column",
+            changed(objects, |text| text.replacen("sim_type", "kind", 1)),
+        ),
+        (
+            "one_class_only",
+            changed(objects, |text| {
+                ["Ia-norm", "KN", "Ia-91T"]
+                    .iter()
+                    .fold(text.to_owned(), |t, c| t.replace(c, "II-P"))
+            }),
+        ),
+    ];
+    for (name, project) in cases {
+        let text =
+            diagnose(&project).replace(&project.path("").display().to_string(), "[project]/");
+        insta::assert_snapshot!(name, text);
+    }
 }
 
 #[test]
-fn an_empty_file_is_an_error() {
-    let text = diagnose(&edited(|_| String::new()));
-    assert!(text.contains("curves_0.csv"), "{text}");
-}
-
-#[test]
-fn too_many_bad_rows_are_an_error() {
-    let text = diagnose(&edited(|text| text.replace(",1.0\n", ",-1.0\n")));
-    assert!(text.contains("max_rejected"), "{text}");
-}
-
-#[test]
-fn an_object_in_two_files_is_an_error() {
+fn bytes_that_are_no_text_are_counted_not_swallowed() {
     let project = Project::new();
     write_survey(&project, &Survey::default());
-    let line = "obj0000,59000,g,1,1\n";
-    let text = project.read("data/curves_1.csv") + line;
-    project.write("data/curves_1.csv", text);
-    assert!(diagnose(&project).contains("obj0000"));
+    let mut bytes = project.read("data/curves_0.csv").into_bytes();
+    bytes.extend_from_slice(b"obj\xff,59000,g,1,1\nobj0001,59000,g,1\n");
+    project.write("data/curves_0.csv", bytes);
+    let output = project.flow(&["run", "survey.toml", "--color", "never"]);
+    let text = String::from_utf8_lossy(&output.stderr).into_owned()
+        + &String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success(), "{text}");
+    assert!(text.contains("dropped 2 of"), "{text}");
 }
 
 #[test]

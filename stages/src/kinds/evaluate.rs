@@ -154,11 +154,13 @@ fn report(predictions: &Predictions, figures: &Figures, threshold: Option<f64>) 
         None => text.push_str("Macro averages over classes at the most probable class. "),
     }
     text.push_str(
-        "`pooled` is over all out-of-fold rows of a repeat, averaged over repeats; `mean` and `std` are over folds.\n\
-         `f1`, `precision` and `recall` use, in each fold, the threshold that is best on the other folds \
-         (cross-fitted); `_fixed` the fixed one; `_oracle` the best on the scored fold itself, which is optimistic.\n\n",
+        "`pooled` is over all out-of-fold rows of a repeat, averaged over repeats; `mean` and `std` are over folds.\n\n",
     );
     if let Some(threshold) = threshold {
+        text.push_str(
+            "`f1`, `precision` and `recall` use, in each fold, the threshold that is best on the other folds \
+             (cross-fitted); `_fixed` the fixed one; `_oracle` the best on the scored fold itself, which is optimistic.\n\n",
+        );
         text.push_str(&format!("Threshold for new objects: {threshold:.4}.\n\n"));
     }
     text.push_str(

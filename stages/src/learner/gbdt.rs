@@ -2,7 +2,7 @@
 //!
 //! The crate grows single trees; the boosting loop is ours, because the crate's own loop draws rows
 //! from a generator that cannot be seeded, takes its exponentials from the platform and cannot stop
-//! early. The trees it grew are then read from their serde form into [`Tree`], so prediction runs none
+//! early. The trees it grew are then read from their serde form into `Tree`, so prediction runs none
 //! of its code. What differs from using it bare:
 //!
 //! - Missing values are imputed by the median of the column's training rows (0 when all are missing).

@@ -80,6 +80,15 @@ impl Project {
     }
 }
 
+/// True when the test is to write the golden digests rather than compare them.
+#[allow(
+    clippy::disallowed_methods,
+    reason = "a switch of the test, not of a stage"
+)]
+fn update_golden() -> bool {
+    std::env::var_os("UPDATE_GOLDEN").is_some()
+}
+
 #[test]
 fn versions_are_pinned_to_golden_digests() {
     let found = Project::new().digests("golden", 2, &[]);
@@ -87,7 +96,7 @@ fn versions_are_pinned_to_golden_digests() {
         .iter()
         .map(|(key, digest)| format!("{key} {digest}\n"))
         .collect();
-    if std::env::var_os("UPDATE_GOLDEN").is_some() {
+    if update_golden() {
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/conformance/golden.txt");
         std::fs::write(path, text).expect("writes the golden digests");
         return;
