@@ -166,6 +166,12 @@ pub struct RunArgs {
     /// Actions at a time [default: the processors there are]
     #[arg(short, long, value_name = "N")]
     pub jobs: Option<NonZeroUsize>,
+    /// GPUs that stages may claim [default: the NVIDIA devices there are]
+    #[arg(long, value_name = "N")]
+    pub gpus: Option<usize>,
+    /// Memory that stages may claim together [default: the machine's]
+    #[arg(long, value_name = "SIZE", value_parser = parse_size)]
+    pub memory: Option<u64>,
     /// After a failure, go on with what does not depend on it
     #[arg(short, long)]
     pub keep_going: bool,

@@ -195,6 +195,11 @@ impl Store {
         Scratch::new(self.session()?)
     }
 
+    /// The folder under which artifacts lie.
+    pub fn artifacts_dir(&self) -> &Path {
+        &self.layout.artifacts
+    }
+
     /// Where an artifact lies, whether or not it is there.
     pub fn path(&self, digest: &Digest) -> PathBuf {
         self.layout.artifact(digest)

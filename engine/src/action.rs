@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use flow_cache::{ArtifactWriter, Digest, Value};
 
 use crate::params::Params;
-use crate::stage::{Fault, Shard, SourceFile, StageError};
+use crate::stage::{Fault, Shard, SourceFile, StageError, Usage};
 
 /// A part of an input: one artifact, with the coordinates it was made at.
 #[derive(Clone, Debug)]
@@ -41,12 +41,20 @@ pub struct Action<'a> {
     pub seed: u64,
     /// Threads it may use; never a reason for other bytes.
     pub threads: usize,
+    /// GPUs that are its own while it runs.
+    pub gpus: &'a [usize],
     /// A fresh directory of its own, for programs that need one.
     pub scratch: &'a Path,
+    /// The project root.
+    pub root: &'a Path,
+    /// The folder under which the artifacts of [`Part`]s lie.
+    pub artifacts: &'a Path,
     pub(crate) inputs: BTreeMap<String, Vec<Part>>,
     pub(crate) sources: Vec<(SourceFile, Digest)>,
     pub(crate) host: &'a dyn Host,
     pub(crate) outputs: Vec<(String, flow_cache::Staged, Value)>,
+    pub(crate) used: Usage,
+    pub(crate) log: Option<PathBuf>,
 }
 
 /// What the executor does for an action.
@@ -141,6 +149,18 @@ impl Action<'_> {
         attrs.sort_by(|a, b| a.0.cmp(&b.0));
         self.outputs
             .push((output.into(), staged, Value::Map(attrs)));
+    }
+
+    /// Adds what a child process used.
+    pub fn used(&mut self, usage: Usage) {
+        self.used.cpu_s += usage.cpu_s;
+        self.used.peak_rss = self.used.peak_rss.max(usage.peak_rss);
+    }
+
+    /// Names the text file that holds what a program printed. It is kept with the record; if the
+    /// action fails, beside the run's other files. It need not be the same on every run.
+    pub fn log(&mut self, path: &Path) {
+        self.log = Some(path.to_owned());
     }
 
     /// Reports progress to whoever watches.

@@ -16,8 +16,8 @@ use flow_cache::Value;
 use crate::diag::Diag;
 use crate::params::{ParamSpec, ParamType, Params};
 use crate::stage::{
-    ANY, Action, InputPort, KindSpec, Layout, OutputPort, Ports, Scope, SourceFile, Sources, Stage,
-    StageError, Step,
+    ANY, Action, InputPort, KindSpec, Layout, OutputPort, Ports, Scope, Shard, SourceFile, Sources,
+    Stage, StageError, Step,
 };
 use crate::suggest::did_you_mean;
 
@@ -113,7 +113,7 @@ impl Stage for CommandKind {
         diags
     }
 
-    fn layout(&self, params: &Params, root: &Path) -> Result<Layout, Vec<Diag>> {
+    fn layout(&self, params: &Params, root: &Path, _paired: &[Shard]) -> Result<Layout, Vec<Diag>> {
         let mut layout = Layout::default();
         let at = |diag: Diag, param: &str| match params.span(param) {
             Some(span) => diag.label(span, "here"),

@@ -20,6 +20,7 @@ use flow_cache::{ActionKey, Health, Record, StatCache, Store};
 use crate::event::{Event, Outcome};
 use crate::keys::{Prepared, Slot, SourceDigests, prepare};
 use crate::plan::{Plan, Reason, Verdict};
+use crate::resources::{Claim, Fit, Resources};
 use crate::stage::{Fault, StageError};
 use crate::worker::{self, Done, Job, Message};
 
@@ -27,6 +28,10 @@ use crate::worker::{self, Done, Job, Message};
 pub struct Options<'a> {
     /// Actions at a time, and threads that their loops share.
     pub jobs: usize,
+    /// GPUs that actions may claim.
+    pub gpus: usize,
+    /// Bytes of memory that actions may claim together.
+    pub memory: u64,
     /// Goes on with what does not depend on a failure.
     pub keep_going: bool,
     /// Set from outside to stop the run.
@@ -122,6 +127,7 @@ pub fn run(
             store,
             stat,
             options,
+            artifacts: store.artifacts_dir(),
             pool: &pool,
         };
         for _ in 0..options.jobs {
@@ -144,8 +150,10 @@ pub fn run(
             dependents: HashMap::new(),
             ready: BinaryHeap::new(),
             in_flight: HashMap::new(),
-            running: 0,
+            resources: Resources::new(plan, options),
+            claims: HashMap::new(),
             attempts: HashMap::new(),
+            retries: HashMap::new(),
             forced,
             failures: BTreeMap::new(),
             restart: false,
@@ -155,6 +163,9 @@ pub fn run(
         coordinator.run(&messages)
     })
 }
+
+/// So many actions that wait for a GPU are passed over in the search for one that need not.
+const MOST_PASSED: usize = 100;
 
 struct Coordinator<'a, 'p> {
     plan: &'a Plan<'p>,
@@ -172,8 +183,12 @@ struct Coordinator<'a, 'p> {
     ready: BinaryHeap<(usize, std::cmp::Reverse<usize>)>,
     /// By key, the actions that the one in flight answers as well.
     in_flight: HashMap<ActionKey, Vec<usize>>,
-    running: usize,
+    resources: Resources,
+    /// What running actions occupy.
+    claims: HashMap<usize, Claim>,
     attempts: HashMap<usize, u32>,
+    /// How often a failed action was tried again.
+    retries: HashMap<usize, u32>,
     forced: HashSet<usize>,
     failures: BTreeMap<usize, StageError>,
     restart: bool,
@@ -243,13 +258,8 @@ impl Coordinator<'_, '_> {
 
     fn schedule(&mut self, messages: &mpsc::Receiver<Message>) -> Result<(), StageError> {
         loop {
-            while self.running < self.options.jobs && !self.stopping() && !self.restart {
-                let Some((_, std::cmp::Reverse(action))) = self.ready.pop() else {
-                    break;
-                };
-                self.start(action)?;
-            }
-            if self.running == 0 {
+            self.start_ready()?;
+            if self.in_flight.is_empty() {
                 return Ok(());
             }
             match messages.recv() {
@@ -257,6 +267,30 @@ impl Coordinator<'_, '_> {
                 Err(_) => return Ok(()),
             }
         }
+    }
+
+    /// Starts what is ready, as far as resources go. Who waits for processors or memory keeps
+    /// those behind from taking them first; who waits for a GPU lets others pass.
+    fn start_ready(&mut self) -> Result<(), StageError> {
+        let mut passed = Vec::new();
+        while self.resources.jobs_free() && !self.stopping() && !self.restart {
+            let Some(next) = self.ready.pop() else { break };
+            let action = next.1.0;
+            match self.resources.fit(self.plan.coords(action).stage) {
+                Fit::Now => self.start(action)?,
+                Fit::Later => {
+                    passed.push(next);
+                    break;
+                }
+                Fit::NoGpu => passed.push(next),
+                Fit::Never(error) => self.fail(action, error),
+            }
+            if passed.len() > MOST_PASSED {
+                break;
+            }
+        }
+        self.ready.extend(passed);
+        Ok(())
     }
 
     /// All that `action` reads is settled.
@@ -337,16 +371,19 @@ impl Coordinator<'_, '_> {
             reason,
         });
         self.in_flight.insert(key, Vec::new());
-        self.running += 1;
+        let claim = self.resources.take(self.plan.coords(action).stage);
         // What starts now shares the threads with what runs and what is about to.
-        let busy = (self.running + self.ready.len()).clamp(1, self.options.jobs.max(1));
+        let busy = self.in_flight.len() + self.ready.len();
+        let busy = busy.clamp(1, self.options.jobs.max(1));
         let job = Job {
             action,
             prepared,
             key,
             forced,
-            threads: (self.options.jobs / busy).max(1),
+            threads: (self.options.jobs / busy).max(claim.cpus),
+            gpus: claim.gpus.clone(),
         };
+        self.claims.insert(action, claim);
         self.to_workers
             .send(job)
             .map_err(|_| StageError::new(Fault::Bug, "flow::bug::workers", "all workers are gone"))
@@ -370,7 +407,9 @@ impl Coordinator<'_, '_> {
             }
             Message::Done { action, key, done } => (action, key, done),
         };
-        self.running -= 1;
+        if let Some(claim) = self.claims.remove(&action) {
+            self.resources.give_back(claim);
+        }
         let same = self.in_flight.remove(&key).unwrap_or_default();
         match done {
             Done::Hit(record) => {
@@ -437,6 +476,11 @@ impl Coordinator<'_, '_> {
                     self.requeue(action);
                 }
             }
+            Done::Failed(error) if self.try_again(action, &error) => {
+                for action in std::iter::once(action).chain(same) {
+                    self.requeue(action);
+                }
+            }
             Done::Failed(error) => {
                 for action in std::iter::once(action).chain(same) {
                     self.fail(action, error.clone());
@@ -444,6 +488,26 @@ impl Coordinator<'_, '_> {
             }
         }
         Ok(())
+    }
+
+    /// True where a failed action has a try left.
+    fn try_again(&mut self, action: usize, error: &StageError) -> bool {
+        let stage = self.plan.coords(action).stage;
+        let allowed = self.resources.wanted(stage).retries;
+        let tried = self.retries.entry(action).or_insert(0);
+        let stop = self.options.cancel.load(Ordering::Relaxed);
+        if error.fault != Fault::Stage || *tried >= allowed || stop {
+            return false;
+        }
+        *tried += 1;
+        let message = format!(
+            "`{}` of stage `{}` failed and is tried again ({tried} of {allowed}): {}",
+            self.plan.label(action),
+            self.plan.pipeline.stages[stage].name,
+            error.message,
+        );
+        (self.on_event)(Event::Warning { message });
+        true
     }
 
     fn stage_name(&self, action: usize) -> &str {

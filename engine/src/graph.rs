@@ -256,7 +256,13 @@ impl Roots<'_> {
     fn shards(&self, stage: &mut StageDecl, diags: &mut Diags) {
         let mut roots: Vec<(usize, Span)> = Vec::new();
         if !stage.layout.shards.is_empty() {
-            roots.push((self.index, stage.span));
+            let paired = stage.paired.and_then(|with| self.before[with].shard_root);
+            roots.push((paired.unwrap_or(self.index), stage.span));
+        }
+        // Who has items of its own gathers what is cut up otherwise.
+        if stage.layout.items {
+            stage.shard_root = roots.first().map(|(root, _)| *root);
+            return;
         }
         let stepwise = stage
             .steps
@@ -409,6 +415,7 @@ impl Pipeline {
                 }
                 stage.fold_root = stage.fold_root.map(|root| renumbered[root]);
                 stage.shard_root = stage.shard_root.map(|root| renumbered[root]);
+                stage.paired = stage.paired.map(|with| renumbered[with]);
             }
             kept
         });

@@ -7,7 +7,7 @@
 //! | `kind`, `version`, `step` | what runs | |
 //! | `params` | parameters, defaults included, that can change a result | |
 //! | `seed` | seed of the pipeline and of the stage | the step draws no random numbers |
-//! | `item` | what tells the shard from others besides its files | not a source step |
+//! | `item` | what tells the shard from others besides its files | the stage makes no shards |
 //! | `sources` | role and digest of each source file | not a source step |
 //! | `inputs` | by port and reference: digests of parts, of the rows that count, of views | |
 //! | `host` | what a kind adds about its surroundings (programs, operating system) | built-in kinds |
@@ -179,9 +179,12 @@ pub fn prepare(
         if parts.is_empty() && !feed.producers.is_empty() {
             has_rows &= step.scope == Scope::Whole;
         }
-        // Within a fold, parts are keyed in the order of their bytes: shards have no other order.
         let mut order: Vec<usize> = (0..parts.len()).collect();
-        order.sort_by_key(|&i| (fold_position(plan, at.stage, keyed[i].0), keyed[i].1));
+        // Items have an order. Other shards have none, so that within a fold their parts are keyed in
+        // the order of their bytes.
+        if !plan.over_items(&feed) {
+            order.sort_by_key(|&i| (fold_position(plan, at.stage, keyed[i].0), keyed[i].1));
+        }
         let list = Value::List(order.iter().map(|&i| keyed[i].2.clone()).collect());
         let in_order = order.into_iter().map(|i| parts[i].clone());
         inputs
@@ -220,7 +223,7 @@ pub fn prepare(
         0
     };
     let source_files = source_files(plan, action, sources)?;
-    if step.sources == Sources::Shard
+    if (step.sources == Sources::Shard || stage.layout.items)
         && let Some(shard) = at.shard
     {
         recipe.push("item", stage.layout.shards[shard].item.clone());

@@ -28,6 +28,7 @@ pub mod plan;
 pub mod reference;
 pub mod render;
 mod resolve;
+mod resources;
 pub mod schema;
 mod sections;
 pub mod stage;

@@ -152,10 +152,16 @@ fn build(
     let headline = sections::headline(&document.root, &targets, diags);
     let known = |stage: usize| drafts[stage].body.as_ref().map(|body| &body.spec);
     sections::overlays(&document.root, &targets, &known, diags);
-    let layouts: Vec<Option<Layout>> = drafts
-        .iter()
-        .map(|draft| layout(draft, &root, diags))
-        .collect();
+    // In order, so that whoever pairs with the items of another stage finds them known.
+    let mut layouts: Vec<Option<Layout>> = vec![None; drafts.len()];
+    let mut pairs = vec![None; drafts.len()];
+    let file_order = || (0..drafts.len()).collect();
+    for stage in order.as_ref().map_or_else(|_| file_order(), Vec::clone) {
+        pairs[stage] = paired(&drafts[stage], &targets, &reads[stage], diags);
+        let with = pairs[stage].and_then(|with| layouts[with].as_ref());
+        let layout = layout(&drafts[stage], &root, with, diags);
+        layouts[stage] = layout;
+    }
     let order = order.map_err(|cycles| diags.extend(cycles)).ok()?;
     if !diags.is_empty() {
         return None;
@@ -166,11 +172,13 @@ fn build(
         place[stage] = position;
     }
     let mut decls: Vec<Option<StageDecl>> = Vec::with_capacity(drafts.len());
-    for ((draft, mut inputs), layout) in drafts.into_iter().zip(inputs).zip(layouts) {
+    let found = drafts.into_iter().zip(inputs).zip(layouts).zip(pairs);
+    for (((draft, mut inputs), layout), paired) in found {
         for reference in inputs.iter_mut().flat_map(|binding| &mut binding.from) {
             reference.stage = place[reference.stage];
         }
-        decls.push(declare(draft, inputs, layout));
+        let paired = paired.map(|with| place[with]);
+        decls.push(declare(draft, inputs, layout, paired));
     }
     let stages: Option<Vec<StageDecl>> = order.iter().map(|&stage| decls[stage].take()).collect();
     let mut pipeline = Pipeline {
@@ -393,13 +401,55 @@ fn bind(
     resolve::bind(kind, draft.span, wanted, ports, targets, reads, diags)
 }
 
+/// The stage whose items a stage pairs with: one that it reads.
+fn paired(
+    draft: &Draft,
+    targets: &Targets<'_>,
+    reads: &[(usize, Span)],
+    diags: &mut Diags,
+) -> Option<usize> {
+    let body = draft.body.as_ref().filter(|body| body.clean)?;
+    let name = body.kind.paired(&body.params)?;
+    let span = body.params.span("each").unwrap_or(draft.span);
+    let stage = targets.stage(&name, span, diags)?;
+    if reads.iter().any(|(read, _)| *read == stage) {
+        return Some(stage);
+    }
+    let message = format!("`{}` pairs with `{name}`, but does not read it", draft.name);
+    diags.push(
+        Diag::new("flow::pipeline::pair", message)
+            .label(span, "not among its inputs")
+            .help(format!("inputs = {{ {name} = \"{name}\" }}")),
+    );
+    None
+}
+
 /// Asks the kind of a stage without mistakes for its own checks, then for its files.
-fn layout(draft: &Draft, root: &Path, diags: &mut Diags) -> Option<Layout> {
+fn layout(
+    draft: &Draft,
+    root: &Path,
+    paired: Option<&Layout>,
+    diags: &mut Diags,
+) -> Option<Layout> {
     let body = draft.body.as_ref().filter(|body| body.clean)?;
     let mut found = body.kind.check(&body.params, &draft.ports());
+    if let (Some(name), Some(layout)) = (body.kind.paired(&body.params), paired)
+        && !layout.items
+    {
+        let diag = Diag::new(
+            "flow::pipeline::pair",
+            format!("stage `{name}` has no items to pair with"),
+        )
+        .help("give that stage items: each = { i = { range = [0, 10] } }");
+        found.push(match body.params.span("each") {
+            Some(span) => diag.label(span, "has no items"),
+            None => diag,
+        });
+    }
+    let paired = paired.map_or(&[][..], |layout| &layout.shards);
     let layout = if found.is_empty() {
         body.kind
-            .layout(&body.params, root)
+            .layout(&body.params, root, paired)
             .map_err(|errors| found.extend(errors))
             .ok()
     } else {
@@ -415,7 +465,12 @@ fn layout(draft: &Draft, root: &Path, diags: &mut Diags) -> Option<Layout> {
     layout
 }
 
-fn declare(draft: Draft, inputs: Vec<Binding>, layout: Option<Layout>) -> Option<StageDecl> {
+fn declare(
+    draft: Draft,
+    inputs: Vec<Binding>,
+    layout: Option<Layout>,
+    paired: Option<usize>,
+) -> Option<StageDecl> {
     let body = draft.body?;
     let (ports, steps) = body.shape?;
     Some(StageDecl {
@@ -428,6 +483,7 @@ fn declare(draft: Draft, inputs: Vec<Binding>, layout: Option<Layout>) -> Option
         seed: body.seed,
         inputs,
         layout: layout?,
+        paired,
         fold_root: None,
         shard_root: None,
         step_dims: Vec::new(),

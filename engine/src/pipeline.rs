@@ -47,6 +47,8 @@ pub struct StageDecl {
     pub inputs: Vec<Binding>,
     /// Its source files, shards and folds.
     pub layout: Layout,
+    /// The stage whose items its own shards are paired with.
+    pub paired: Option<usize>,
     /// The stage whose folds its steps multiply over (itself, for the kind that makes them).
     pub fold_root: Option<usize>,
     /// The stage whose shards its steps multiply over (itself, for a source).

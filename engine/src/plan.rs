@@ -245,6 +245,8 @@ impl<'p> Plan<'p> {
     fn block_part(&self, stage: usize, step: usize, at: Coords) -> Vec<usize> {
         let block = self.blocks[stage][step];
         let Dims { fold, shard } = self.pipeline.stages[stage].step_dims[step];
+        let stages = &self.pipeline.stages;
+        let shard = shard && stages[stage].shard_root == stages[at.stage].shard_root;
         let folds = match at.fold {
             Some(f) if fold => f..f + 1,
             _ => 0..block.folds,
@@ -260,6 +262,15 @@ impl<'p> Plan<'p> {
                     .map(move |s| block.base + f * block.shards + s)
             })
             .collect()
+    }
+
+    /// True where the producers of a feed stand for the items of a list, in its order.
+    pub fn over_items(&self, feed: &Feed<'_>) -> bool {
+        feed.producers.first().is_some_and(|&producer| {
+            let at = self.coords(producer);
+            let root = self.pipeline.stages[at.stage].shard_root;
+            at.shard.is_some() && root.is_some_and(|root| self.pipeline.stages[root].layout.items)
+        })
     }
 
     /// All that an action reads, in the order of its step's reads.

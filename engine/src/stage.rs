@@ -38,10 +38,26 @@ pub trait Stage: Send + Sync {
         Vec::new()
     }
 
+    /// The stage whose items this one pairs with, action by action.
+    fn paired(&self, _params: &Params) -> Option<String> {
+        None
+    }
+
     /// Source files, shards and folds of one stage in the project at `root`. Reads directory
-    /// listings, never contents.
-    fn layout(&self, _params: &Params, _root: &Path) -> Result<Layout, Vec<Diag>> {
+    /// listings, never contents. `paired` holds the shards of the stage that [`Stage::paired`]
+    /// names; the layout then has as many, with the same labels and items.
+    fn layout(
+        &self,
+        _params: &Params,
+        _root: &Path,
+        _paired: &[Shard],
+    ) -> Result<Layout, Vec<Diag>> {
         Ok(Layout::default())
+    }
+
+    /// What an action of the stage occupies while it runs, and how often it is tried.
+    fn resources(&self, _params: &Params) -> Resources {
+        Resources::default()
     }
 
     /// What decides a result besides parameters, inputs and sources, such as the program that a
@@ -319,6 +335,8 @@ pub struct Layout {
     pub common: Vec<SourceFile>,
     /// The shards, for a kind that starts a shard dimension.
     pub shards: Vec<Shard>,
+    /// The shards are the items of a list: their order counts, and who gathers them gets them in it.
+    pub items: bool,
     /// Names of the folds, for a kind that starts a fold dimension; they are labels, in no recipe.
     pub folds: Vec<String>,
 }
@@ -341,6 +359,40 @@ pub struct Shard {
     pub item: Value,
     /// Its files.
     pub files: Vec<SourceFile>,
+}
+
+/// What an action occupies while it runs. None of it is in a recipe.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Resources {
+    /// Processors; more than a run may use (`--jobs`) count as all of them.
+    pub cpus: usize,
+    /// Bytes of memory, 0 for no claim. Actions start while the sum stays below the machine's
+    /// memory, or alone.
+    pub memory: u64,
+    /// GPUs; see [`crate::exec::Options::gpus`].
+    pub gpus: usize,
+    /// How often a failed action is tried again.
+    pub retries: u32,
+}
+
+impl Default for Resources {
+    fn default() -> Self {
+        Self {
+            cpus: 1,
+            memory: 0,
+            gpus: 0,
+            retries: 0,
+        }
+    }
+}
+
+/// What a child process used.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Usage {
+    /// CPU seconds, user and system.
+    pub cpu_s: f64,
+    /// The most memory it ever held, in bytes.
+    pub peak_rss: u64,
 }
 
 /// Why an action failed.

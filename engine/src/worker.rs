@@ -29,6 +29,8 @@ pub struct Shared<'a> {
     pub stat: &'a StatCache,
     /// How to run.
     pub options: &'a Options<'a>,
+    /// Where artifacts lie.
+    pub artifacts: &'a Path,
     /// Threads for the loops inside stages.
     pub pool: &'a rayon::ThreadPool,
 }
@@ -45,6 +47,8 @@ pub struct Job {
     pub forced: bool,
     /// Threads it may start besides the shared ones.
     pub threads: usize,
+    /// GPUs that are its own while it runs.
+    pub gpus: Vec<usize>,
 }
 
 /// What comes back.
@@ -264,11 +268,16 @@ fn run_stage(
         folds: job.prepared.folds.clone(),
         seed: job.prepared.seed,
         threads: job.threads,
+        gpus: &job.gpus,
         scratch: &scratch,
+        root: &plan.pipeline.root,
+        artifacts: shared.artifacts,
         inputs: job.prepared.inputs.clone(),
         sources: job.prepared.sources.clone(),
         host: &host,
         outputs: Vec::new(),
+        used: Default::default(),
+        log: None,
     };
     let ran = shared.pool.install(|| {
         let before = thread_cpu();

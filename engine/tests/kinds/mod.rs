@@ -20,7 +20,12 @@ impl Stage for Fake {
         self.spec.clone()
     }
 
-    fn layout(&self, params: &Params, _root: &Path) -> Result<Layout, Vec<Diag>> {
+    fn layout(
+        &self,
+        params: &Params,
+        _root: &Path,
+        _paired: &[Shard],
+    ) -> Result<Layout, Vec<Diag>> {
         if let Some(path) = params.opt_str("path")
             && !Path::new(path).exists()
         {

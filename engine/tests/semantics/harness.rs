@@ -156,6 +156,8 @@ impl Project {
         let number = RUNS.fetch_add(1, Ordering::SeqCst);
         let options = Options {
             jobs: self.jobs,
+            gpus: 1,
+            memory: 1 << 30,
             keep_going: self.keep_going,
             cancel: &self.cancel,
             scratch: self.root.join(format!(".flow/scratch/{number}")),
@@ -249,6 +251,8 @@ impl Project {
         let stat = StatCache::open(&dir.join("stat"));
         let options = Options {
             jobs: 1,
+            gpus: 1,
+            memory: 1 << 30,
             keep_going: false,
             cancel: &cancel,
             scratch: dir.join("scratch"),

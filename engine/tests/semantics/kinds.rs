@@ -77,7 +77,12 @@ impl Stage for Fake {
         spec
     }
 
-    fn layout(&self, params: &Params, _root: &Path) -> Result<Layout, Vec<Diag>> {
+    fn layout(
+        &self,
+        params: &Params,
+        _root: &Path,
+        _paired: &[Shard],
+    ) -> Result<Layout, Vec<Diag>> {
         Ok((self.layout)(params))
     }
 

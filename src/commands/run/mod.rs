@@ -1,6 +1,7 @@
 //! `flow run`: brings the outputs of a pipeline up to date.
 
 mod audit;
+mod machine;
 mod outputs;
 
 use std::collections::HashSet;
@@ -38,6 +39,8 @@ pub fn run(args: &RunArgs, ui: &Ui) -> Result<Exit, CliError> {
     let runs = state.runs();
     let options = Options {
         jobs: jobs(args.jobs),
+        gpus: args.gpus.unwrap_or_else(machine::gpus),
+        memory: args.memory.unwrap_or_else(machine::memory),
         keep_going: args.keep_going,
         cancel: &cancel,
         scratch: scratch.0.clone(),

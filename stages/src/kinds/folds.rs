@@ -11,7 +11,8 @@ use std::path::Path;
 use flow_cache::{Digest, Value};
 use flow_engine::diag::Diag;
 use flow_engine::stage::{
-    Action, InputPort, KindSpec, Layout, OutputPort, Ports, Rows, Scope, Stage, StageError, Step,
+    Action, InputPort, KindSpec, Layout, OutputPort, Ports, Rows, Scope, Shard, Stage, StageError,
+    Step,
 };
 use flow_engine::{ParamSpec, ParamType, Params};
 
@@ -82,7 +83,12 @@ impl Stage for FoldsKind {
         }]
     }
 
-    fn layout(&self, params: &Params, _root: &Path) -> Result<Layout, Vec<Diag>> {
+    fn layout(
+        &self,
+        params: &Params,
+        _root: &Path,
+        _paired: &[Shard],
+    ) -> Result<Layout, Vec<Diag>> {
         let (k, repeats) = (params.usize("k"), params.usize("repeats"));
         let mut folds: Vec<String> = (0..repeats)
             .flat_map(|r| (0..k).map(move |f| fold::name(r, f)))
@@ -101,7 +107,7 @@ impl Stage for FoldsKind {
         }
         let (folds, notes) = assign(&shards, action)?;
         let names: Vec<String> = self
-            .layout(action.params, Path::new(""))
+            .layout(action.params, Path::new(""), &[])
             .map(|layout| layout.folds)
             .unwrap_or_default();
         let attrs = vec![

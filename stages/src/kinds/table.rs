@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use flow_engine::stage::{Layout, OutputPort, Ports, Scope, SourceFile, Sources, Step};
+use flow_engine::stage::{Layout, OutputPort, Ports, Scope, Shard, SourceFile, Sources, Step};
 use flow_engine::{Action, Diag, KindSpec, ParamSpec, ParamType, Params, Stage, StageError};
 
 use crate::table::{FeatureTable, FeatureWriter, NpyValues, SCHEMA, read_npz, row_attrs};
@@ -51,7 +51,12 @@ impl Stage for TableKind {
         }
     }
 
-    fn layout(&self, params: &Params, _root: &Path) -> Result<Layout, Vec<Diag>> {
+    fn layout(
+        &self,
+        params: &Params,
+        _root: &Path,
+        _paired: &[Shard],
+    ) -> Result<Layout, Vec<Diag>> {
         let path = PathBuf::from(params.str("path"));
         let wrong = |code, text: String, help: &str| {
             vec![located(Diag::new(code, text), params, "path").help(help)]

@@ -1,0 +1,124 @@
+//! What may run at the same time: processors, memory and GPUs that stages claim.
+
+use std::collections::BTreeSet;
+
+use crate::exec::Options;
+use crate::plan::Plan;
+use crate::stage::{self, Fault, StageError};
+
+/// What is free, and what each stage asks for.
+pub struct Resources {
+    /// By stage.
+    wanted: Vec<stage::Resources>,
+    jobs: usize,
+    running: usize,
+    cpus: usize,
+    memory: u64,
+    memory_in_all: u64,
+    /// The free ones, by number.
+    gpus: BTreeSet<usize>,
+    gpus_in_all: usize,
+}
+
+/// What a running action occupies.
+pub struct Claim {
+    /// Processors.
+    pub cpus: usize,
+    memory: u64,
+    /// GPUs, by number.
+    pub gpus: Vec<usize>,
+}
+
+/// Whether an action can start.
+pub enum Fit {
+    /// It can.
+    Now,
+    /// Not before something has ended.
+    Later,
+    /// Not before a GPU is free.
+    NoGpu,
+    /// Not on this machine.
+    Never(StageError),
+}
+
+impl Resources {
+    /// All of it free.
+    pub fn new(plan: &Plan<'_>, options: &Options<'_>) -> Self {
+        let stages = plan.pipeline.stages.iter();
+        Self {
+            wanted: stages.map(|s| s.kind.resources(&s.params)).collect(),
+            jobs: options.jobs,
+            running: 0,
+            cpus: options.jobs,
+            memory: options.memory,
+            memory_in_all: options.memory,
+            gpus: (0..options.gpus).collect(),
+            gpus_in_all: options.gpus,
+        }
+    }
+
+    /// What a stage asks for.
+    pub fn wanted(&self, stage: usize) -> stage::Resources {
+        self.wanted[stage]
+    }
+
+    /// Whether another action may run at all.
+    pub fn jobs_free(&self) -> bool {
+        self.running < self.jobs
+    }
+
+    /// Whether an action of a stage can start. Who asks for more processors or memory than there
+    /// are runs alone.
+    pub fn fit(&self, stage: usize) -> Fit {
+        let wanted = self.wanted[stage];
+        if wanted.gpus > self.gpus_in_all {
+            return Fit::Never(no_gpu(wanted.gpus, self.gpus_in_all));
+        }
+        if wanted.gpus > self.gpus.len() {
+            return Fit::NoGpu;
+        }
+        let memory = wanted.memory.min(self.memory_in_all);
+        if self.cpus_of(stage) > self.cpus || memory > self.memory {
+            return Fit::Later;
+        }
+        Fit::Now
+    }
+
+    /// Occupies what an action of a stage asks for.
+    pub fn take(&mut self, stage: usize) -> Claim {
+        let wanted = self.wanted[stage];
+        let claim = Claim {
+            cpus: self.cpus_of(stage),
+            memory: wanted.memory.min(self.memory_in_all),
+            gpus: self.gpus.iter().copied().take(wanted.gpus).collect(),
+        };
+        self.running += 1;
+        self.cpus -= claim.cpus;
+        self.memory -= claim.memory;
+        claim.gpus.iter().for_each(|gpu| {
+            self.gpus.remove(gpu);
+        });
+        claim
+    }
+
+    /// The action is over.
+    pub fn give_back(&mut self, claim: Claim) {
+        self.running -= 1;
+        self.cpus += claim.cpus;
+        self.memory += claim.memory;
+        self.gpus.extend(claim.gpus);
+    }
+
+    fn cpus_of(&self, stage: usize) -> usize {
+        self.wanted[stage].cpus.clamp(1, self.jobs.max(1))
+    }
+}
+
+fn no_gpu(wanted: usize, there: usize) -> StageError {
+    StageError::new(
+        Fault::Environment,
+        "flow::resources::gpus",
+        format!("an action claims {wanted} GPUs, and this run has {there}"),
+    )
+    .help("say how many there are: flow run --gpus N PIPELINE")
+}
