@@ -160,7 +160,7 @@ impl Store {
     fn require_outputs(&self, records: &[Record], staged: &[Staged]) -> Result<(), StoreError> {
         let fresh: BTreeSet<Digest> = staged.iter().map(|file| file.digest).collect();
         for record in records {
-            for output in &record.outputs {
+            for output in record.artifacts() {
                 if !fresh.contains(&output.digest) && !self.has(&output.digest) {
                     return Err(StoreError::MissingOutput {
                         stage: record.stage.clone(),

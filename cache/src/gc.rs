@@ -120,8 +120,8 @@ impl Store {
                 return;
             }
             kept.push(slot);
-            let bytes: u64 = record.outputs.iter().map(|o| o.size).sum();
-            for output in &record.outputs {
+            let bytes: u64 = record.artifacts().map(|o| o.size).sum();
+            for output in record.artifacts() {
                 let source = Source {
                     key: record.key,
                     stage: record.stage.clone(),

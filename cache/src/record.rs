@@ -26,10 +26,16 @@ pub struct Record {
     pub wall_s: f64,
     /// Seconds of CPU of the thread that led it; threads that helped are not counted.
     pub cpu_s: f64,
+    /// The most memory it held at once, in bytes; 0 if that is not known.
+    pub peak_rss: u64,
+    /// Bytes of the artifacts and source files that it read; 0 if that is not known.
+    pub read_bytes: u64,
     /// When it finished, in seconds since 1970 (UTC).
     pub finished_unix: u64,
     /// The pipeline that ran it first: a label.
     pub pipeline: String,
+    /// What its program printed. No result: two runs may differ in it, and no hit needs it.
+    pub log: Option<Output>,
 }
 
 /// An output of an action.
@@ -55,12 +61,19 @@ pub(crate) struct Labels<'a> {
     pub(crate) finished_unix: u64,
 }
 
-const ENCODING: u8 = 1;
+/// The encoding that is written. The first one, which is still read, had no memory, no bytes read
+/// and no log.
+const ENCODING: u8 = 2;
 
 impl Record {
     /// Seconds that making it again would take, at least: elapsed time where threads helped.
     pub fn cost_s(&self) -> f64 {
         self.wall_s.max(self.cpu_s)
+    }
+
+    /// The artifacts that it holds: its outputs, then its log.
+    pub fn artifacts(&self) -> impl Iterator<Item = &Output> {
+        self.outputs.iter().chain(&self.log)
     }
 
     /// The output of this name.
@@ -96,13 +109,12 @@ impl Record {
         put_bytes(&mut out, self.pipeline.as_bytes());
         out.extend_from_slice(&self.wall_s.to_le_bytes());
         out.extend_from_slice(&self.cpu_s.to_le_bytes());
+        put_varint(&mut out, self.peak_rss);
+        put_varint(&mut out, self.read_bytes);
         put_varint(&mut out, self.outputs.len() as u64);
-        for output in &self.outputs {
-            put_bytes(&mut out, output.name.as_bytes());
-            out.extend_from_slice(output.digest.as_bytes());
-            put_varint(&mut out, output.size);
-            output.attrs.encode_to(&mut out);
-        }
+        self.outputs.iter().for_each(|o| o.encode_to(&mut out));
+        out.push(u8::from(self.log.is_some()));
+        self.log.iter().for_each(|log| log.encode_to(&mut out));
         self.recipe.encode_to(&mut out);
         out
     }
@@ -110,19 +122,22 @@ impl Record {
     /// The record in a row's payload.
     pub(crate) fn decode(key: ActionKey, payload: &[u8]) -> Result<Self, DecodeError> {
         let mut cursor = Cursor::new(payload);
+        let encoding = encoding(&mut cursor)?;
         let labels = Labels::decode_from(&mut cursor)?;
         let pipeline = cursor.text()?.to_owned();
         let wall_s = f64::from_le_bytes(cursor.array()?);
         let cpu_s = f64::from_le_bytes(cursor.array()?);
+        let (peak_rss, read_bytes) = match encoding {
+            1 => (0, 0),
+            _ => (cursor.varint()?, cursor.varint()?),
+        };
         let mut outputs = Vec::new();
         for _ in 0..cursor.count()? {
-            outputs.push(Output {
-                name: cursor.text()?.to_owned(),
-                digest: Digest::from_bytes(cursor.array()?),
-                size: cursor.varint()?,
-                attrs: Value::decode_from(&mut cursor, 0)?,
-            });
+            outputs.push(Output::decode_from(&mut cursor)?);
         }
+        let has_log = encoding > 1 && cursor.flag()?;
+        let log = has_log.then(|| Output::decode_from(&mut cursor));
+        let log = log.transpose()?;
         let recipe = Recipe::decode_from(&mut cursor)?;
         cursor.end()?;
         Ok(Self {
@@ -133,21 +148,49 @@ impl Record {
             outputs,
             wall_s,
             cpu_s,
+            peak_rss,
+            read_bytes,
             finished_unix: labels.finished_unix,
             pipeline,
+            log,
         })
+    }
+}
+
+impl Output {
+    fn encode_to(&self, out: &mut Vec<u8>) {
+        put_bytes(out, self.name.as_bytes());
+        out.extend_from_slice(self.digest.as_bytes());
+        put_varint(out, self.size);
+        self.attrs.encode_to(out);
+    }
+
+    fn decode_from(cursor: &mut Cursor<'_>) -> Result<Self, DecodeError> {
+        Ok(Self {
+            name: cursor.text()?.to_owned(),
+            digest: Digest::from_bytes(cursor.array()?),
+            size: cursor.varint()?,
+            attrs: Value::decode_from(cursor, 0)?,
+        })
+    }
+}
+
+/// The encoding of a payload, its first byte.
+fn encoding(cursor: &mut Cursor<'_>) -> Result<u8, DecodeError> {
+    match cursor.byte()? {
+        known @ 1..=ENCODING => Ok(known),
+        _ => Err(DecodeError("unknown encoding of a record")),
     }
 }
 
 impl<'a> Labels<'a> {
     pub(crate) fn decode(payload: &'a [u8]) -> Result<Self, DecodeError> {
-        Self::decode_from(&mut Cursor::new(payload))
+        let mut cursor = Cursor::new(payload);
+        encoding(&mut cursor)?;
+        Self::decode_from(&mut cursor)
     }
 
     fn decode_from(cursor: &mut Cursor<'a>) -> Result<Self, DecodeError> {
-        if cursor.byte()? != ENCODING {
-            return Err(DecodeError("unknown encoding of a record"));
-        }
         Ok(Self {
             stage: cursor.text()?,
             action: cursor.text()?,
@@ -164,32 +207,38 @@ pub(crate) mod tests {
     use crate::value::tests::any_value;
     use proptest::prelude::*;
 
+    fn any_output() -> impl Strategy<Value = Output> {
+        let parts = (".{0,5}", any::<[u8; 32]>(), any::<u64>(), any_value());
+        parts.prop_map(|(name, digest, size, attrs)| Output {
+            name,
+            digest: Digest::from_bytes(digest),
+            size,
+            attrs,
+        })
+    }
+
     fn any_record() -> impl Strategy<Value = Record> {
-        let output = (".{0,5}", any::<[u8; 32]>(), any::<u64>(), any_value());
         (
             any_recipe(),
-            prop::collection::vec(output, 0..3),
+            prop::collection::vec(any_output(), 0..3),
+            prop::option::of(any_output()),
             (".{0,8}", ".{0,8}", ".{0,8}"),
-            (0.0..1e9f64, 0.0..1e9f64, any::<u64>()),
+            (0.0..1e9f64, 0.0..1e9f64),
+            any::<[u64; 3]>(),
         )
-            .prop_map(|(recipe, outputs, labels, figures)| Record {
+            .prop_map(|(recipe, outputs, log, labels, seconds, figures)| Record {
                 key: recipe.key(),
                 recipe,
                 stage: labels.0,
                 action: labels.1,
-                outputs: outputs
-                    .into_iter()
-                    .map(|(name, digest, size, attrs)| Output {
-                        name,
-                        digest: Digest::from_bytes(digest),
-                        size,
-                        attrs,
-                    })
-                    .collect(),
-                wall_s: figures.0,
-                cpu_s: figures.1,
-                finished_unix: figures.2,
+                outputs,
+                wall_s: seconds.0,
+                cpu_s: seconds.1,
+                peak_rss: figures[0],
+                read_bytes: figures[1],
+                finished_unix: figures[2],
                 pipeline: labels.2,
+                log,
             })
     }
 
@@ -198,6 +247,24 @@ pub(crate) mod tests {
         fn encoding_round_trips(record in any_record()) {
             let payload = record.encode();
             prop_assert_eq!(Record::decode(record.key, &payload).unwrap(), record);
+        }
+
+        #[test]
+        fn the_first_encoding_is_still_read(record in any_record()) {
+            let record = Record { peak_rss: 0, read_bytes: 0, log: None, ..record };
+            let mut old = vec![1];
+            put_bytes(&mut old, record.stage.as_bytes());
+            put_bytes(&mut old, record.action.as_bytes());
+            put_bytes(&mut old, b"");
+            put_varint(&mut old, record.finished_unix);
+            put_bytes(&mut old, record.pipeline.as_bytes());
+            old.extend_from_slice(&record.wall_s.to_le_bytes());
+            old.extend_from_slice(&record.cpu_s.to_le_bytes());
+            put_varint(&mut old, record.outputs.len() as u64);
+            record.outputs.iter().for_each(|o| o.encode_to(&mut old));
+            record.recipe.encode_to(&mut old);
+            prop_assert!(Labels::decode(&old).is_ok());
+            prop_assert_eq!(Record::decode(record.key, &old).unwrap(), record);
         }
 
         #[test]

@@ -41,7 +41,7 @@ pub struct VerifyReport {
     pub wrong_keys: Vec<ActionKey>,
     /// Damage in the segments.
     pub damaged: Vec<Warning>,
-    /// Outputs of records whose bytes are not there. That is no fault: gc evicts bytes, and they
+    /// Outputs and logs of records whose bytes are not there. That is no fault: gc evicts bytes, and they
     /// are recomputed when needed.
     pub evicted: u64,
 }
@@ -71,7 +71,7 @@ pub struct StoreStat {
 pub struct StageStat {
     /// Actions with a record.
     pub records: u64,
-    /// Bytes of their outputs, evicted ones included, equal outputs counted each time.
+    /// Bytes of their outputs and logs, evicted ones included, equal ones counted each time.
     pub output_bytes: u64,
     /// Seconds of CPU they took.
     pub cpu_s: f64,
@@ -118,7 +118,7 @@ impl Store {
             if record.recipe.key() != record.key {
                 report.wrong_keys.push(record.key);
             }
-            let gone = record.outputs.iter().filter(|o| !self.has(&o.digest));
+            let gone = record.artifacts().filter(|o| !self.has(&o.digest));
             report.evicted += gone.count() as u64;
         })?;
         report.damaged = index.take_warnings();
@@ -138,7 +138,7 @@ impl Store {
             stat.records += 1;
             let stage = stat.stages.entry(record.stage.clone()).or_default();
             stage.records += 1;
-            stage.output_bytes += record.outputs.iter().map(|o| o.size).sum::<u64>();
+            stage.output_bytes += record.artifacts().map(|o| o.size).sum::<u64>();
             stage.cpu_s += record.cpu_s;
         })?;
         Ok(stat)

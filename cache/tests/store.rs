@@ -287,3 +287,36 @@ fn gc_prunes_old_records_and_merges_segments() {
     assert_eq!(Store::open(store.dir()).unwrap().len(), 2);
     assert_eq!(store.stat().unwrap().stages["stage"].records, 2);
 }
+
+#[test]
+fn a_log_is_kept_like_an_output_but_never_compared() {
+    let (_dir, store) = open();
+    let logged = |text: &[u8]| {
+        let (mut record, mut staged) = action(&store, 1, &contents(1)).unwrap();
+        let (log, file) = action(&store, 1, text).unwrap();
+        record.log = log.outputs.into_iter().next();
+        staged.extend(file);
+        (record, staged)
+    };
+    let results = store.commit(vec![logged(b"took 3 s")]).unwrap();
+    assert!(matches!(results[..], [Committed::New(_)]));
+    let results = store.commit(vec![logged(b"took 4 s")]).unwrap();
+    assert!(matches!(results[..], [Committed::Existing(_)]));
+    let log = Digest::of(b"took 3 s");
+    let record = store.lookup(&key(1)).unwrap().unwrap();
+    assert_eq!(record.log.as_ref().map(|l| l.digest), Some(log));
+
+    // The second log has no record, the first one has.
+    let report = store.gc(&GcPolicy::default()).unwrap();
+    assert_eq!(report.orphans, (1, 8));
+    assert_eq!(store.check(&log).unwrap(), Health::Ok);
+    let bytes = contents(1).len() as u64 + 8;
+    assert_eq!(store.stat().unwrap().stages["stage"].output_bytes, bytes);
+    fs::remove_file(store.path(&log)).unwrap();
+    assert_eq!(store.verify(|_| {}).unwrap().evicted, 1);
+
+    let (record, staged) = logged(b"lost");
+    let only_output = staged.into_iter().take(1).collect();
+    let error = store.commit(vec![(record, only_output)]).unwrap_err();
+    assert!(matches!(error, StoreError::MissingOutput { .. }));
+}

@@ -230,6 +230,9 @@ fn attempt(
         outputs: described,
         wall_s,
         cpu_s,
+        peak_rss: 0,
+        read_bytes: 0,
+        log: None,
         finished_unix: SystemTime::now()
             .duration_since(UNIX_EPOCH)
             .map_or(0, |d| d.as_secs()),
