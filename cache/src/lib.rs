@@ -70,7 +70,7 @@ pub use error::StoreError;
 pub use gc::{Evicted, GcPolicy, GcReport};
 pub use index::Warning;
 pub use lock::ActionLock;
-pub use recipe::{Change, Recipe};
+pub use recipe::{Change, Encoder, Recipe};
 pub use record::{Attrs, Output, Record};
 pub use runs::Runs;
 pub use stat_cache::StatCache;

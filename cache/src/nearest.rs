@@ -9,7 +9,6 @@ use crate::index::Index;
 use crate::recipe::Recipe;
 use crate::record::{Labels, Record};
 use crate::store::{Store, guard};
-use crate::value::Value;
 
 /// Of how many recent records of a kind the most similar one is chosen.
 const CANDIDATES: usize = 64;
@@ -76,10 +75,8 @@ impl Store {
         {
             return Some(record);
         }
-        let kind = recipe
-            .get("kind")
-            .and_then(Value::as_str)
-            .filter(|k| !k.is_empty())?;
+        let kind = recipe.get("kind")?;
+        let kind = kind.as_str().filter(|k| !k.is_empty())?;
         let recent = neighbours.by_kind.get(kind)?.iter().rev().take(CANDIDATES);
         recent
             .filter_map(|(_, candidate)| read(candidate))

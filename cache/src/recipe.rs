@@ -4,16 +4,29 @@ use serde_json::Value as Json;
 
 use crate::codec::{Cursor, DecodeError, put_bytes, put_varint};
 use crate::digest::{ActionKey, Digest};
-use crate::value::Value;
+use crate::value::{self, Value};
 
 /// Separates recipe keys from every other use of BLAKE3, and versions the encoding.
 const KEY_CONTEXT: &str = "flow recipe v1";
 
 /// The ordered fields that decide an action's result. The one list gives the key, the explanation
 /// of a miss and the JSON.
+///
+/// It is kept in its canonical encoding: a run makes one for every action, and of most of them
+/// nothing but the key is ever wanted.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Recipe {
-    fields: Vec<(String, Value)>,
+    count: u64,
+    /// The fields one after the other: the name, then the value.
+    fields: Vec<u8>,
+}
+
+/// Writes the one value of a field without making a [`Value`] of it first.
+///
+/// After [`map`](Self::map) and [`list`](Self::list) follow as many entries as were announced,
+/// those of a map in ascending order of their names.
+pub struct Encoder<'a> {
+    out: &'a mut Vec<u8>,
 }
 
 /// One difference between two recipes.
@@ -33,72 +46,102 @@ impl Recipe {
         Self::default()
     }
 
-    /// Adds a field at the end; a field that is there already gets the new value in its old place.
-    pub fn push(&mut self, name: impl Into<String>, value: impl Into<Value>) {
-        let (name, value) = (name.into(), value.into());
-        match self.fields.iter_mut().find(|(n, _)| *n == name) {
-            Some(field) => field.1 = value,
-            None => self.fields.push((name, value)),
+    /// Adds a field at the end. A name comes once.
+    pub fn push(&mut self, name: &str, value: impl Into<Value>) {
+        self.field(name).value(&value.into());
+    }
+
+    /// Adds a field at the end, whose value the encoder is to write. A name comes once.
+    pub fn field(&mut self, name: &str) -> Encoder<'_> {
+        debug_assert!(self.get(name).is_none(), "field `{name}` comes twice");
+        self.count += 1;
+        put_bytes(&mut self.fields, name.as_bytes());
+        Encoder {
+            out: &mut self.fields,
         }
     }
 
     /// The value of a field.
-    pub fn get(&self, name: &str) -> Option<&Value> {
-        self.fields.iter().find(|(n, _)| n == name).map(|(_, v)| v)
+    pub fn get(&self, name: &str) -> Option<Value> {
+        let mut cursor = Cursor::new(&self.fields);
+        for _ in 0..self.count {
+            let found = cursor.text().ok()? == name;
+            let value = Value::decode_from(&mut cursor, 0).ok()?;
+            if found {
+                return Some(value);
+            }
+        }
+        None
     }
 
-    /// All fields in order.
-    pub fn fields(&self) -> &[(String, Value)] {
-        &self.fields
+    /// All fields in order; of a damaged recipe, those before the damage.
+    pub fn fields(&self) -> Vec<(String, Value)> {
+        let mut cursor = Cursor::new(&self.fields);
+        let mut field = || -> Option<(String, Value)> {
+            let name = cursor.text().ok()?.to_owned();
+            Some((name, Value::decode_from(&mut cursor, 0).ok()?))
+        };
+        (0..self.count).map_while(|_| field()).collect()
     }
 
     /// The key of the action: BLAKE3 in key-derivation mode over [`Recipe::encode`].
     pub fn key(&self) -> ActionKey {
+        let mut count = Vec::with_capacity(1);
+        put_varint(&mut count, self.count);
         let mut hasher = blake3::Hasher::new_derive_key(KEY_CONTEXT);
-        hasher.update(&self.encode());
+        hasher.update(&count);
+        hasher.update(&self.fields);
         ActionKey(Digest::finish(&hasher))
     }
 
     /// The canonical encoding.
     pub fn encode(&self) -> Vec<u8> {
-        let mut out = Vec::with_capacity(512);
+        let mut out = Vec::with_capacity(self.fields.len() + 1);
         self.encode_to(&mut out);
         out
     }
 
     pub(crate) fn encode_to(&self, out: &mut Vec<u8>) {
-        put_varint(out, self.fields.len() as u64);
-        for (name, value) in &self.fields {
-            put_bytes(out, name.as_bytes());
-            value.encode_to(out);
-        }
+        put_varint(out, self.count);
+        out.extend_from_slice(&self.fields);
     }
 
-    /// The recipe with this encoding.
+    /// The recipe with this encoding; anything else is an error.
     pub fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
         let mut cursor = Cursor::new(bytes);
-        let recipe = Self::decode_from(&mut cursor)?;
-        cursor.end()?;
-        Ok(recipe)
-    }
-
-    pub(crate) fn decode_from(cursor: &mut Cursor<'_>) -> Result<Self, DecodeError> {
-        let count = cursor.count()?;
-        let mut fields: Vec<(String, Value)> = Vec::new();
+        let count = cursor.varint()?;
+        let fields = cursor.rest();
+        let mut names: Vec<&str> = Vec::new();
         for _ in 0..count {
             let name = cursor.text()?;
-            if fields.iter().any(|(n, _)| n == name) {
+            if names.contains(&name) {
                 return Err(DecodeError("a recipe's field comes twice"));
             }
-            fields.push((name.to_owned(), Value::decode_from(cursor, 0)?));
+            names.push(name);
+            Value::decode_from(&mut cursor, 0)?;
         }
-        Ok(Self { fields })
+        cursor.end()?;
+        Ok(Self {
+            count,
+            fields: fields.to_vec(),
+        })
+    }
+
+    /// The recipe that the rest of a record is, unchecked: a row has a checksum, and whoever
+    /// looks a record up wants its outputs.
+    pub(crate) fn rest_of(cursor: &mut Cursor<'_>) -> Result<Self, DecodeError> {
+        let count = cursor.varint()?;
+        let fields = cursor.rest();
+        Ok(Self {
+            count,
+            fields: cursor.take(fields.len())?.to_vec(),
+        })
     }
 
     /// The recipe as a JSON object, fields in order.
     pub fn to_json(&self) -> Json {
-        let fields = self.fields.iter().map(|(n, v)| (n.clone(), v.to_json()));
-        Json::Object(fields.collect())
+        let fields = self.fields().into_iter();
+        Json::Object(fields.map(|(n, v)| (n, v.to_json())).collect())
     }
 
     /// What changed from `old` to this recipe, in this recipe's order and then what is gone.
@@ -107,20 +150,59 @@ impl Recipe {
     /// Empty exactly where the keys are equal, except for recipes that differ in nothing but the
     /// order of their fields: those give one change of the path `(order)`.
     pub fn diff(&self, old: &Recipe) -> Vec<Change> {
+        let (before, now) = (old.fields(), self.fields());
         let mut changes = Vec::new();
-        diff_entries("", &old.fields, &self.fields, &mut changes);
-        if changes.is_empty() && self.fields != old.fields {
-            let order = |recipe: &Recipe| {
-                let names = recipe.fields.iter().map(|(n, _)| n.as_str());
+        diff_entries("", &before, &now, &mut changes);
+        if changes.is_empty() && self != old {
+            let order = |fields: &Entries| {
+                let names = fields.iter().map(|(n, _)| n.as_str());
                 Some(Value::from(names.collect::<Vec<_>>()))
             };
             changes.push(Change {
                 path: "(order)".to_owned(),
-                old: order(old),
-                new: order(self),
+                old: order(&before),
+                new: order(&now),
             });
         }
         changes
+    }
+}
+
+impl Encoder<'_> {
+    /// A value.
+    pub fn value(&mut self, value: &Value) -> &mut Self {
+        value.encode_to(self.out);
+        self
+    }
+
+    /// A text.
+    pub fn text(&mut self, text: &str) -> &mut Self {
+        value::put_text(self.out, text);
+        self
+    }
+
+    /// The digest of an artifact.
+    pub fn digest(&mut self, digest: &Digest) -> &mut Self {
+        value::put_digest(self.out, digest);
+        self
+    }
+
+    /// The start of a list of so many values.
+    pub fn list(&mut self, count: usize) -> &mut Self {
+        value::put_list(self.out, count);
+        self
+    }
+
+    /// The start of a map of so many entries, each a [`name`](Self::name) and a value.
+    pub fn map(&mut self, count: usize) -> &mut Self {
+        value::put_map(self.out, count);
+        self
+    }
+
+    /// The name of a map's entry.
+    pub fn name(&mut self, name: &str) -> &mut Self {
+        put_bytes(self.out, name.as_bytes());
+        self
     }
 }
 
@@ -192,8 +274,12 @@ pub(crate) mod tests {
     pub(crate) fn any_recipe() -> impl Strategy<Value = Recipe> {
         prop::collection::vec(("[a-e]", any_value()), 0..6).prop_map(|fields| {
             let mut recipe = Recipe::new();
+            let mut names = Vec::new();
             for (name, value) in fields {
-                recipe.push(name, value);
+                if !names.contains(&name) {
+                    recipe.push(&name, value);
+                    names.push(name);
+                }
             }
             recipe
         })

@@ -103,8 +103,9 @@ impl Record {
         out.push(ENCODING);
         put_bytes(&mut out, self.stage.as_bytes());
         put_bytes(&mut out, self.action.as_bytes());
-        let kind = self.recipe.get("kind").and_then(Value::as_str);
-        put_bytes(&mut out, kind.unwrap_or_default().as_bytes());
+        let kind = self.recipe.get("kind");
+        let kind = kind.as_ref().and_then(Value::as_str).unwrap_or_default();
+        put_bytes(&mut out, kind.as_bytes());
         put_varint(&mut out, self.finished_unix);
         put_bytes(&mut out, self.pipeline.as_bytes());
         out.extend_from_slice(&self.wall_s.to_le_bytes());
@@ -138,8 +139,7 @@ impl Record {
         let has_log = encoding > 1 && cursor.flag()?;
         let log = has_log.then(|| Output::decode_from(&mut cursor));
         let log = log.transpose()?;
-        let recipe = Recipe::decode_from(&mut cursor)?;
-        cursor.end()?;
+        let recipe = Recipe::rest_of(&mut cursor)?;
         Ok(Self {
             key,
             recipe,

@@ -193,7 +193,7 @@ impl Saved {
         let count = u64::from_le_bytes(cursor.array()?);
         let mut starts = Vec::new();
         for _ in 0..count {
-            starts.push(body - cursor.remaining());
+            starts.push(body - cursor.rest().len());
             read_entry(&mut cursor)?;
         }
         cursor.end()?;

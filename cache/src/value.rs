@@ -33,6 +33,26 @@ pub enum Value {
     Map(Vec<(String, Value)>),
 }
 
+pub(crate) fn put_text(out: &mut Vec<u8>, text: &str) {
+    out.push(5);
+    put_bytes(out, text.as_bytes());
+}
+
+pub(crate) fn put_digest(out: &mut Vec<u8>, digest: &Digest) {
+    out.push(6);
+    out.extend_from_slice(digest.as_bytes());
+}
+
+pub(crate) fn put_list(out: &mut Vec<u8>, count: usize) {
+    out.push(7);
+    put_varint(out, count as u64);
+}
+
+pub(crate) fn put_map(out: &mut Vec<u8>, count: usize) {
+    out.push(8);
+    put_varint(out, count as u64);
+}
+
 impl Value {
     /// A map of these entries: sorted, and where a name comes twice the last one stays.
     pub fn map<K: Into<String>, V: Into<Value>>(entries: impl IntoIterator<Item = (K, V)>) -> Self {
@@ -87,25 +107,17 @@ impl Value {
                 out.push(4);
                 out.extend_from_slice(&canonical_bits(*x).to_le_bytes());
             }
-            Self::Str(text) => {
-                out.push(5);
-                put_bytes(out, text.as_bytes());
-            }
-            Self::Digest(digest) => {
-                out.push(6);
-                out.extend_from_slice(digest.as_bytes());
-            }
+            Self::Str(text) => put_text(out, text),
+            Self::Digest(digest) => put_digest(out, digest),
             Self::List(items) => {
-                out.push(7);
-                put_varint(out, items.len() as u64);
+                put_list(out, items.len());
                 items.iter().for_each(|item| item.encode_to(out));
             }
             Self::Map(entries) => {
                 if !is_normalised(entries) {
                     return Self::Map(normalised(entries.clone())).encode_to(out);
                 }
-                out.push(8);
-                put_varint(out, entries.len() as u64);
+                put_map(out, entries.len());
                 for (name, value) in entries {
                     put_bytes(out, name.as_bytes());
                     value.encode_to(out);

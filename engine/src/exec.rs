@@ -18,7 +18,7 @@ use std::sync::mpsc;
 use flow_cache::{ActionKey, Health, Record, StatCache, Store};
 
 use crate::event::{Event, Outcome};
-use crate::keys::{Prepared, Slot, SourceDigests, prepare};
+use crate::keys::{self, Keys, Known, Prepared, Slot, prepare};
 use crate::plan::{Plan, Reason, Verdict};
 use crate::resources::{Claim, Fit, Resources};
 use crate::stage::{Fault, StageError};
@@ -56,13 +56,13 @@ pub fn preview(
     store: &Store,
     stat: &StatCache,
 ) -> Result<Vec<(Verdict, Option<Prepared>)>, StageError> {
-    let mut sources = SourceDigests::new(stat);
+    let mut keys = Keys::new(stat);
     let mut slots = vec![Slot::Waiting; plan.len()];
     let mut verdicts = Vec::with_capacity(plan.len());
     for action in 0..plan.len() {
         let verdict = match first_unsettled(plan, &slots, action) {
             Some(on) => (Verdict::Pending(on), None),
-            None => match prepare(plan, &slots, store, &mut sources, action)? {
+            None => match prepare(plan, &slots, store, &mut keys, action)? {
                 None => {
                     slots[action] = Slot::Vacant;
                     (Verdict::Vacant, None)
@@ -143,7 +143,7 @@ pub fn run(
             plan,
             store,
             options,
-            sources: SourceDigests::new(stat),
+            keys: Keys::new(stat),
             slots: Vec::new(),
             told: vec![false; plan.len()],
             remaining: Vec::new(),
@@ -171,7 +171,7 @@ struct Coordinator<'a, 'p> {
     plan: &'a Plan<'p>,
     store: &'a Store,
     options: &'a Options<'a>,
-    sources: SourceDigests<'a>,
+    keys: Keys<'a>,
     slots: Vec<Slot>,
     /// Of which actions it was told that their outputs are known; a restart does not tell it again.
     told: Vec<bool>,
@@ -239,18 +239,21 @@ impl Coordinator<'_, '_> {
         // After a restart, what failed is tried again.
         self.failures.clear();
         for action in 0..total {
+            if self.arrive(action)? {
+                continue;
+            }
             let mut waits = HashSet::new();
             self.plan.dependencies(action, |on| {
                 if matches!(self.slots[on], Slot::Waiting) {
                     waits.insert(on);
                 }
             });
+            if waits.is_empty() {
+                self.settle(action, Slot::Blocked, Outcome::Skipped);
+            }
             self.remaining[action] = waits.len() as u32;
             for on in waits {
                 self.dependents.entry(on).or_default().push(action);
-            }
-            if self.remaining[action] == 0 {
-                self.arrive(action)?;
             }
         }
         Ok(())
@@ -293,36 +296,21 @@ impl Coordinator<'_, '_> {
         Ok(())
     }
 
-    /// All that `action` reads is settled.
-    fn arrive(&mut self, action: usize) -> Result<(), StageError> {
-        let mut blocked = false;
-        self.plan.dependencies(action, |on| {
-            blocked |= matches!(self.slots[on], Slot::Blocked);
-        });
-        if blocked {
-            self.settle(action, Slot::Blocked, Outcome::Skipped);
-            return Ok(());
-        }
-        let prepared = prepare(
-            self.plan,
-            &self.slots,
-            self.store,
-            &mut self.sources,
-            action,
-        );
-        match prepared {
-            Ok(None) => self.settle(action, Slot::Vacant, Outcome::Vacant),
-            Ok(Some(prepared)) => match self.store.lookup(&prepared.recipe.key())? {
+    /// Settles an action if the store answers it, or readies it to run. False: something that it
+    /// reads is not settled, or blocked.
+    fn arrive(&mut self, action: usize) -> Result<bool, StageError> {
+        match keys::recipe(self.plan, &self.slots, &mut self.keys, action) {
+            Ok(Known::Unsettled) => return Ok(false),
+            Ok(Known::Vacant) => self.settle(action, Slot::Vacant, Outcome::Vacant),
+            Ok(Known::Recipe(recipe)) => match self.store.lookup(&recipe.key())? {
                 Some(record) if !self.forced.contains(&action) => {
                     self.settle(action, Slot::Done(record), Outcome::Hit);
                 }
-                _ => self
-                    .ready
-                    .push((self.height(action), std::cmp::Reverse(action))),
+                _ => self.requeue(action),
             },
             Err(error) => self.fail(action, error),
         }
-        Ok(())
+        Ok(true)
     }
 
     /// How many stages still follow: the longest way goes first.
@@ -332,13 +320,7 @@ impl Coordinator<'_, '_> {
 
     fn start(&mut self, action: usize) -> Result<(), StageError> {
         // Prepared anew rather than kept: a million waiting recipes would be a lot of memory.
-        let prepared = match prepare(
-            self.plan,
-            &self.slots,
-            self.store,
-            &mut self.sources,
-            action,
-        ) {
+        let prepared = match prepare(self.plan, &self.slots, self.store, &mut self.keys, action) {
             Ok(Some(prepared)) => prepared,
             Ok(None) => {
                 self.settle(action, Slot::Vacant, Outcome::Vacant);
@@ -455,7 +437,7 @@ impl Coordinator<'_, '_> {
                 }
             }
             Done::Tainted(paths) => {
-                paths.iter().for_each(|path| self.sources.forget(path));
+                paths.iter().for_each(|path| self.keys.forget(path));
                 let attempts = self.attempts.entry(action).or_insert(0);
                 *attempts += 1;
                 if *attempts < 2 {

@@ -17,12 +17,13 @@
 
 use std::collections::BTreeMap;
 use std::collections::HashMap;
-use std::path::{Path, PathBuf};
+use std::ffi::OsStr;
+use std::path::Path;
 use std::sync::Arc;
 
-use flow_cache::{Digest, Output, Recipe, Record, StatCache, Store, Value};
+use flow_cache::{Digest, Encoder, Output, Recipe, Record, StatCache, Store, Value};
 
-use crate::plan::{Feed, Plan};
+use crate::plan::{Coords, Feed, Plan};
 use crate::stage::{Fault, Part, Rows, Scope, SourceFile, Sources, StageError};
 
 /// Version of the list of fields.
@@ -57,34 +58,57 @@ pub struct Prepared {
     pub needs: Vec<(Digest, usize)>,
 }
 
-/// Digests of source files, each taken once a run.
-pub struct SourceDigests<'a> {
-    stat: &'a StatCache,
-    known: HashMap<PathBuf, Digest>,
+/// What many recipes share, found once a run: digests of source files, and the fields that all
+/// actions of a step have in common.
+pub struct Keys<'p> {
+    stat: &'p StatCache,
+    digests: HashMap<&'p OsStr, Digest>,
+    /// By stage and step.
+    heads: HashMap<(usize, usize), Recipe>,
+    /// By stage: what its kind adds about its surroundings.
+    hosts: HashMap<usize, Option<Value>>,
 }
 
-impl<'a> SourceDigests<'a> {
-    /// An empty memory over a stat cache.
-    pub fn new(stat: &'a StatCache) -> Self {
+impl<'p> Keys<'p> {
+    /// Nothing known, over a stat cache.
+    pub fn new(stat: &'p StatCache) -> Self {
         Self {
             stat,
-            known: HashMap::new(),
+            digests: HashMap::new(),
+            heads: HashMap::new(),
+            hosts: HashMap::new(),
         }
     }
 
     /// The digest of a file.
-    pub fn get(&mut self, path: &Path) -> Result<Digest, StageError> {
-        if let Some(digest) = self.known.get(path) {
+    fn digest(&mut self, path: &'p Path) -> Result<Digest, StageError> {
+        if let Some(digest) = self.digests.get(path.as_os_str()) {
             return Ok(*digest);
         }
         let digest = digest_source(self.stat, path)?;
-        self.known.insert(path.to_owned(), digest);
+        self.digests.insert(path.as_os_str(), digest);
         Ok(digest)
     }
 
     /// Forgets a file that changed.
     pub fn forget(&mut self, path: &Path) {
-        self.known.remove(path);
+        self.digests.remove(path.as_os_str());
+    }
+
+    /// The fields that come first.
+    fn head(&mut self, plan: &Plan<'_>, at: Coords) -> Recipe {
+        let head = self.heads.entry((at.stage, at.step));
+        head.or_insert_with(|| head_of(plan, at)).clone()
+    }
+
+    fn host(&mut self, plan: &Plan<'_>, stage: usize) -> Result<Option<Value>, StageError> {
+        if let Some(host) = self.hosts.get(&stage) {
+            return Ok(host.clone());
+        }
+        let decl = &plan.pipeline.stages[stage];
+        let host = decl.kind.host(&decl.params).transpose()?;
+        self.hosts.insert(stage, host.clone());
+        Ok(host)
     }
 }
 
@@ -103,44 +127,126 @@ pub fn digest_source(stat: &StatCache, path: &Path) -> Result<Digest, StageError
     }
 }
 
-/// Prepares an action whose dependencies are all settled and none of them blocked. None: it has no
-/// rows and is vacant.
-pub fn prepare(
-    plan: &Plan<'_>,
+/// One artifact that an action reads.
+struct Source<'s> {
+    producer: usize,
+    output: &'s Output,
+    /// The fold it was made in, where parts of several folds meet.
+    fold: Option<&'s str>,
+    /// The digest of the rows that count, where only some do.
+    rows: Option<Digest>,
+    views: Vec<(usize, &'s Output)>,
+}
+
+/// All that an action reads, by reference, in the order that its recipe has.
+struct Reads<'s> {
+    folds: Option<(usize, &'s Output)>,
+    feeds: Vec<(Feed<'s>, Vec<Source<'s>>)>,
+}
+
+/// What is known of an action's recipe.
+pub enum Known {
+    /// All of it.
+    Recipe(Recipe),
+    /// The action has no rows.
+    Vacant,
+    /// Something that the action reads is not settled, or blocked.
+    Unsettled,
+}
+
+/// The recipe of an action, and with it the key.
+pub fn recipe<'p>(
+    plan: &'p Plan<'p>,
+    slots: &[Slot],
+    keys: &mut Keys<'p>,
+    action: usize,
+) -> Result<Known, StageError> {
+    let mut settled = true;
+    let reads = reads(plan, slots, action, &mut settled)?;
+    Ok(match reads {
+        _ if !settled => Known::Unsettled,
+        Some(reads) => Known::Recipe(encode(plan, keys, action, &reads)?.0),
+        None => Known::Vacant,
+    })
+}
+
+/// Prepares an action whose dependencies are all settled and none of them blocked, with all that
+/// it needs to run. None: it has no rows and is vacant.
+pub fn prepare<'p>(
+    plan: &'p Plan<'p>,
     slots: &[Slot],
     store: &Store,
-    sources: &mut SourceDigests<'_>,
+    keys: &mut Keys<'p>,
     action: usize,
 ) -> Result<Option<Prepared>, StageError> {
+    let Some(reads) = reads(plan, slots, action, &mut true)? else {
+        return Ok(None);
+    };
+    let (recipe, seed) = encode(plan, keys, action, &reads)?;
+    let mut needs = Vec::new();
+    let folds = reads.folds.map(|(producer, output)| {
+        needs.push((output.digest, producer));
+        part(store, output, 0, None)
+    });
+    let mut inputs: BTreeMap<String, Vec<Part>> = BTreeMap::new();
+    for (feed, sources) in &reads.feeds {
+        let parts = inputs.entry(feed.port.to_owned()).or_default();
+        for source in sources {
+            needs.push((source.output.digest, source.producer));
+            let mut part = part(store, source.output, feed.reference, source.fold);
+            for (view, output) in &source.views {
+                needs.push((output.digest, *view));
+                part.views.push(store.path(&output.digest));
+            }
+            parts.push(part);
+        }
+    }
+    let mut sources = Vec::new();
+    for file in source_files(plan, action) {
+        sources.push((file.clone(), keys.digest(&file.path)?));
+    }
+    Ok(Some(Prepared {
+        recipe,
+        inputs,
+        folds,
+        sources,
+        seed,
+        needs,
+    }))
+}
+
+/// Finds what an action reads. None: it has no rows, or (`settled` is false then) something that it
+/// reads is not known.
+fn reads<'s>(
+    plan: &'s Plan<'s>,
+    slots: &'s [Slot],
+    action: usize,
+    settled: &mut bool,
+) -> Result<Option<Reads<'s>>, StageError> {
+    let unsettled = |action: usize| matches!(slots[action], Slot::Waiting | Slot::Blocked);
     let at = plan.coords(action);
     let stage = &plan.pipeline.stages[at.stage];
-    let step = &stage.steps[at.step];
-    let mut needs = Vec::new();
-
     let folds = match plan.folds_table(at) {
         None => None,
         Some((producer, output)) => match output_of(slots, producer, output)? {
-            None => return Ok(None),
-            Some(output) => {
-                needs.push((output.digest, producer));
-                Some(part(store, output, 0, None))
+            None => {
+                *settled = !unsettled(producer);
+                return Ok(None);
             }
+            Some(output) => Some((producer, output)),
         },
     };
-    let fold = plan.fold_name(at).unwrap_or_default();
-    let slices = folds.as_ref().map(|table| Slices {
-        attrs: &table.attrs,
-        fold,
-    });
-
-    let mut keyed_inputs: Vec<(String, Vec<Value>)> = Vec::new();
-    let mut inputs: BTreeMap<String, Vec<Part>> = BTreeMap::new();
+    let slices = slices(plan, at, folds);
+    let mut feeds = Vec::new();
     let mut has_rows = true;
     for feed in plan.feeds(action) {
-        let mut keyed = Vec::new();
-        let mut parts = Vec::new();
+        let mut sources: Vec<Source<'s>> = Vec::with_capacity(feed.producers.len());
         for &producer in &feed.producers {
             let Some(output) = output_of(slots, producer, feed.output)? else {
+                if unsettled(producer) {
+                    *settled = false;
+                    return Ok(None);
+                }
                 continue;
             };
             let rows = match (feed.rows, &slices) {
@@ -152,108 +258,150 @@ pub fn prepare(
                 }
                 _ => None,
             };
-            let label = feed
+            let mut views = Vec::with_capacity(feed.views.len());
+            for &(view, name) in &feed.views {
+                match output_of(slots, view, name)? {
+                    Some(output) => views.push((view, output)),
+                    None => {
+                        *settled = !unsettled(view);
+                        return Ok(None);
+                    }
+                }
+            }
+            let fold = feed
                 .over_folds
                 .then(|| plan.fold_name(plan.coords(producer)))
                 .flatten();
-            let mut entry = vec![("digest".to_owned(), Value::Digest(output.digest))];
-            entry.extend(label.map(|fold| ("fold".to_owned(), Value::Str(fold.into()))));
-            entry.extend(rows.map(|digest| ("rows".to_owned(), Value::Digest(digest))));
-            needs.push((output.digest, producer));
-            let mut part = part(store, output, feed.reference, label);
-            let mut views = Vec::new();
-            for &(view, name) in &feed.views {
-                let Some(view_output) = output_of(slots, view, name)? else {
-                    return Ok(None);
-                };
-                needs.push((view_output.digest, view));
-                views.push(Value::Digest(view_output.digest));
-                part.views.push(store.path(&view_output.digest));
-            }
-            if !views.is_empty() {
-                entry.push(("views".to_owned(), Value::List(views)));
-            }
-            keyed.push((label, output.digest, Value::Map(entry)));
-            parts.push(part);
+            sources.push(Source {
+                producer,
+                output,
+                fold,
+                rows,
+                views,
+            });
         }
-        if parts.is_empty() && !feed.producers.is_empty() {
-            has_rows &= step.scope == Scope::Whole;
+        if sources.is_empty() && !feed.producers.is_empty() {
+            has_rows &= stage.steps[at.step].scope == Scope::Whole;
         }
-        let mut order: Vec<usize> = (0..parts.len()).collect();
         // Items have an order. Other shards have none, so that within a fold their parts are keyed in
         // the order of their bytes.
         if !plan.over_items(&feed) {
-            order.sort_by_key(|&i| (fold_position(plan, at.stage, keyed[i].0), keyed[i].1));
+            sources.sort_by_key(|s| (fold_position(plan, at.stage, s.fold), s.output.digest));
         }
-        let list = Value::List(order.iter().map(|&i| keyed[i].2.clone()).collect());
-        let in_order = order.into_iter().map(|i| parts[i].clone());
-        inputs
-            .entry(feed.port.to_owned())
-            .or_default()
-            .extend(in_order);
-        match keyed_inputs.iter_mut().find(|(port, _)| port == feed.port) {
-            Some((_, references)) => references.push(list),
-            None => keyed_inputs.push((feed.port.to_owned(), vec![list])),
-        }
+        feeds.push((feed, sources));
     }
-    if !has_rows {
-        return Ok(None);
-    }
+    Ok(has_rows.then_some(Reads { folds, feeds }))
+}
 
+fn slices<'s>(
+    plan: &'s Plan<'s>,
+    at: Coords,
+    folds: Option<(usize, &'s Output)>,
+) -> Option<Slices<'s>> {
+    folds.map(|(_, table)| Slices {
+        attrs: &table.attrs,
+        fold: plan.fold_name(at).unwrap_or_default(),
+    })
+}
+
+/// The fields of a recipe that all actions of a step share.
+fn head_of(plan: &Plan<'_>, at: Coords) -> Recipe {
+    let stage = &plan.pipeline.stages[at.stage];
+    let step = &stage.steps[at.step];
     let mut recipe = Recipe::new();
     recipe.push("format", Value::Int(FORMAT));
-    recipe.push("kind", Value::Str(stage.spec.name.into()));
+    recipe.push("kind", stage.spec.name);
     recipe.push("version", Value::Int(i64::from(stage.spec.version)));
-    recipe.push("step", Value::Str(step.name.into()));
+    recipe.push("step", step.name);
     let params = stage.params.keyed().map(|(k, v)| (k.to_owned(), v.clone()));
     recipe.push("params", Value::Map(params.collect()));
+    if step.seeded {
+        recipe.push("seed", seeds(plan, at.stage));
+    }
+    recipe
+}
+
+fn seeds(plan: &Plan<'_>, stage: usize) -> Value {
+    let own = plan.pipeline.stages[stage].seed;
+    let own = own.map(|seed| ("stage".to_owned(), seed_value(seed)));
+    let pipeline = ("pipeline".to_owned(), seed_value(plan.pipeline.seed));
+    Value::Map(std::iter::once(pipeline).chain(own).collect())
+}
+
+/// The recipe of an action and its seed.
+fn encode<'p>(
+    plan: &'p Plan<'p>,
+    keys: &mut Keys<'p>,
+    action: usize,
+    reads: &Reads<'_>,
+) -> Result<(Recipe, u64), StageError> {
+    let at = plan.coords(action);
+    let stage = &plan.pipeline.stages[at.stage];
+    let step = &stage.steps[at.step];
+    let mut recipe = keys.head(plan, at);
     let seed = if step.seeded {
-        let mut seeds = vec![("pipeline".to_owned(), seed_value(plan.pipeline.seed))];
-        seeds.extend(
-            stage
-                .seed
-                .map(|seed| ("stage".to_owned(), seed_value(seed))),
-        );
-        let seeds = Value::Map(seeds);
-        let content = slices.as_ref().and_then(|s| s.content());
-        let seed = derive_seed(stage.spec.name, &seeds, content);
-        recipe.push("seed", seeds);
-        seed
+        let content = slices(plan, at, reads.folds).and_then(|s| s.content());
+        derive_seed(stage.spec.name, &seeds(plan, at.stage), content)
     } else {
         0
     };
-    let source_files = source_files(plan, action, sources)?;
     if (step.sources == Sources::Shard || stage.layout.items)
         && let Some(shard) = at.shard
     {
-        recipe.push("item", stage.layout.shards[shard].item.clone());
+        recipe.field("item").value(&stage.layout.shards[shard].item);
     }
     if step.sources != Sources::None {
-        let files = source_files.iter().map(|(file, digest)| {
-            Value::Map(vec![
-                ("digest".to_owned(), Value::Digest(*digest)),
-                ("role".to_owned(), Value::Str(file.role.clone())),
-            ])
-        });
-        recipe.push("sources", Value::List(files.collect()));
+        let mut field = recipe.field("sources");
+        field.list(source_files(plan, action).count());
+        for file in source_files(plan, action) {
+            let digest = keys.digest(&file.path)?;
+            field.map(2).name("digest").digest(&digest);
+            field.name("role").text(&file.role);
+        }
     }
-    let by_port = keyed_inputs
-        .into_iter()
-        .map(|(port, references)| (port, Value::List(references)));
-    let mut by_port: Vec<_> = by_port.collect();
-    by_port.sort_by(|a, b| a.0.cmp(&b.0));
-    recipe.push("inputs", Value::Map(by_port));
-    if let Some(host) = stage.kind.host(&stage.params).transpose()? {
+    let mut by_port: Vec<(&str, Vec<&[Source<'_>]>)> = Vec::new();
+    for (feed, sources) in &reads.feeds {
+        match by_port.iter_mut().find(|(port, _)| *port == feed.port) {
+            Some((_, references)) => references.push(sources),
+            None => by_port.push((feed.port, vec![sources])),
+        }
+    }
+    by_port.sort_by_key(|(port, _)| *port);
+    let mut field = recipe.field("inputs");
+    field.map(by_port.len());
+    for (port, references) in by_port {
+        field.name(port).list(references.len());
+        for sources in references {
+            field.list(sources.len());
+            sources.iter().for_each(|source| source.encode(&mut field));
+        }
+    }
+    if let Some(host) = keys.host(plan, at.stage)? {
         recipe.push("host", host);
     }
-    Ok(Some(Prepared {
-        recipe,
-        inputs,
-        folds,
-        sources: source_files,
-        seed,
-        needs,
-    }))
+    Ok((recipe, seed))
+}
+
+impl Source<'_> {
+    /// A map, whose names are in order.
+    fn encode(&self, field: &mut Encoder<'_>) {
+        let views = usize::from(!self.views.is_empty());
+        let optional = usize::from(self.fold.is_some()) + usize::from(self.rows.is_some());
+        field.map(1 + optional + views);
+        field.name("digest").digest(&self.output.digest);
+        if let Some(fold) = self.fold {
+            field.name("fold").text(fold);
+        }
+        if let Some(rows) = &self.rows {
+            field.name("rows").digest(rows);
+        }
+        if !self.views.is_empty() {
+            field.name("views").list(self.views.len());
+            for (_, output) in &self.views {
+                field.digest(&output.digest);
+            }
+        }
+    }
 }
 
 fn seed_value(seed: u64) -> Value {
@@ -288,25 +436,19 @@ fn fold_position(plan: &Plan<'_>, stage: usize, fold: Option<&str>) -> usize {
     }
 }
 
-fn source_files(
-    plan: &Plan<'_>,
-    action: usize,
-    digests: &mut SourceDigests<'_>,
-) -> Result<Vec<(SourceFile, Digest)>, StageError> {
+/// The source files of an action, those that all actions of its stage share first.
+fn source_files<'p>(plan: &Plan<'p>, action: usize) -> impl Iterator<Item = &'p SourceFile> {
     let at = plan.coords(action);
     let stage = &plan.pipeline.stages[at.stage];
     let own = match (stage.steps[at.step].sources, at.shard) {
-        (Sources::None, _) => return Ok(Vec::new()),
         (Sources::Shard, Some(shard)) => stage.layout.shards[shard].files.as_slice(),
         _ => &[],
     };
-    stage
-        .layout
-        .common
-        .iter()
-        .chain(own)
-        .map(|file| Ok((file.clone(), digests.get(&file.path)?)))
-        .collect()
+    let common = match stage.steps[at.step].sources {
+        Sources::None => &[],
+        _ => stage.layout.common.as_slice(),
+    };
+    common.iter().chain(own)
 }
 
 fn part(store: &Store, output: &Output, reference: usize, fold: Option<&str>) -> Part {

@@ -90,7 +90,7 @@ fn text(
     if let Some(prepared) = prepared {
         text.push_str(&format!("  key = {}\n", prepared.recipe.key()));
         for (name, value) in prepared.recipe.fields() {
-            field(&mut text, name, value);
+            field(&mut text, &name, &value);
         }
     }
     text.push('\n');
