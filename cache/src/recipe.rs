@@ -1,5 +1,7 @@
 //! The recipe of an action: everything that decides its result, in one ordered list.
 
+use std::sync::OnceLock;
+
 use serde_json::Value as Json;
 
 use crate::codec::{Cursor, DecodeError, put_bytes, put_varint};
@@ -88,7 +90,10 @@ impl Recipe {
     pub fn key(&self) -> ActionKey {
         let mut count = Vec::with_capacity(1);
         put_varint(&mut count, self.count);
-        let mut hasher = blake3::Hasher::new_derive_key(KEY_CONTEXT);
+        // Setting a hasher up costs as much as hashing a recipe does.
+        static KEYED: OnceLock<blake3::Hasher> = OnceLock::new();
+        let keyed = KEYED.get_or_init(|| blake3::Hasher::new_derive_key(KEY_CONTEXT));
+        let mut hasher = keyed.clone();
         hasher.update(&count);
         hasher.update(&self.fields);
         ActionKey(Digest::finish(&hasher))

@@ -54,6 +54,8 @@ impl Project {
         let cancel = AtomicBool::new(false);
         let options = exec::Options {
             jobs,
+            gpus: 0,
+            memory: u64::MAX,
             keep_going: true,
             cancel: &cancel,
             scratch: store_dir.join("scratch"),
