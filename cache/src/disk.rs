@@ -9,6 +9,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use crate::error::StoreError;
 use crate::fault;
@@ -111,8 +112,15 @@ pub(crate) fn seal(name: &'static str, path: &Path, file: &File) -> Result<()> {
     })
 }
 
-/// From this many files or directories on, one sync of the file system is cheaper than one each.
+/// From this many files or directories on, one sync of the file system is cheaper than one each,
+/// unless others have much to write there.
 const SYNC_ALL_FROM: usize = 4;
+
+/// So long one file may take in a sync of the file system. Where it takes longer, others write to
+/// it, and this process goes over to syncing files one by one.
+const SYNC_ALL_WITHIN: Duration = Duration::from_millis(4);
+
+static OTHERS_WRITE: AtomicBool = AtomicBool::new(false);
 
 /// Waits until the contents of files are durable.
 pub(crate) fn sync_files(name: &'static str, paths: &[&Path]) -> Result<()> {
@@ -133,8 +141,13 @@ pub(crate) fn sync_dirs(name: &'static str, dirs: &[&Path]) -> Result<()> {
 
 /// Syncs files or directories that lie on one file system.
 fn sync_each(name: &'static str, paths: &[&Path]) -> Result<()> {
-    if paths.len() >= SYNC_ALL_FROM && step(name, paths[0], || sync_file_system(paths[0]))? {
-        return Ok(());
+    if paths.len() >= SYNC_ALL_FROM && !OTHERS_WRITE.load(Ordering::Relaxed) {
+        let started = Instant::now();
+        if step(name, paths[0], || sync_file_system(paths[0]))? {
+            let slow = started.elapsed() > SYNC_ALL_WITHIN * paths.len() as u32;
+            OTHERS_WRITE.store(slow, Ordering::Relaxed);
+            return Ok(());
+        }
     }
     for path in paths {
         step(name, path, || File::open(path)?.sync_all())?;

@@ -43,7 +43,8 @@ pub struct Action<'a> {
     pub threads: usize,
     /// GPUs that are its own while it runs.
     pub gpus: &'a [usize],
-    /// A fresh directory of its own, for programs that need one.
+    /// A directory of its own, for programs that need one: it holds no files, and of folders at most
+    /// empty ones that an earlier action made.
     pub scratch: &'a Path,
     /// The project root.
     pub root: &'a Path,

@@ -117,6 +117,8 @@ pub fn run(
         .num_threads(options.jobs)
         .build()
         .map_err(|e| StageError::environment(format!("failed to start threads: {e}")))?;
+    let more = AtomicBool::new(false);
+    let more = &more;
     std::thread::scope(|scope| {
         let (to_workers, jobs) = mpsc::channel::<Job>();
         let (to_coordinator, messages) = mpsc::channel::<Message>();
@@ -130,15 +132,17 @@ pub fn run(
             artifacts: store.artifacts_dir(),
             pool: &pool,
         };
-        for _ in 0..options.jobs {
+        for worker in 0..options.jobs {
             let jobs = Arc::clone(&jobs);
             let to_committer = to_committer.clone();
             let to_coordinator = to_coordinator.clone();
             let shared = shared.clone();
-            scope.spawn(move || worker::work(&shared, &jobs, &to_committer, &to_coordinator));
+            scope.spawn(move || {
+                worker::work(&shared, worker, &jobs, &to_committer, &to_coordinator)
+            });
         }
         drop(to_committer);
-        scope.spawn(move || worker::commit(store, &finished, &to_coordinator));
+        scope.spawn(move || worker::commit(store, more, &finished, &to_coordinator));
         let mut coordinator = Coordinator {
             plan,
             store,
@@ -157,12 +161,16 @@ pub fn run(
             forced,
             failures: BTreeMap::new(),
             restart: false,
+            more,
             to_workers,
             on_event,
         };
         coordinator.run(&messages)
     })
 }
+
+/// So many actions at most run or wait to be committed.
+const MOST_IN_FLIGHT: usize = 1_000;
 
 /// So many actions that wait for a GPU are passed over in the search for one that need not.
 const MOST_PASSED: usize = 100;
@@ -192,6 +200,8 @@ struct Coordinator<'a, 'p> {
     forced: HashSet<usize>,
     failures: BTreeMap<usize, StageError>,
     restart: bool,
+    /// Tells the committer whether there is work besides what it has to commit.
+    more: &'a AtomicBool,
     to_workers: mpsc::Sender<Job>,
     on_event: &'a mut dyn FnMut(Event),
 }
@@ -276,7 +286,11 @@ impl Coordinator<'_, '_> {
     /// those behind from taking them first; who waits for a GPU lets others pass.
     fn start_ready(&mut self) -> Result<(), StageError> {
         let mut passed = Vec::new();
-        while self.resources.jobs_free() && !self.stopping() && !self.restart {
+        while self.resources.jobs_free()
+            && self.in_flight.len() < MOST_IN_FLIGHT
+            && !self.stopping()
+            && !self.restart
+        {
             let Some(next) = self.ready.pop() else { break };
             let action = next.1.0;
             match self.resources.fit(self.plan.coords(action).stage) {
@@ -293,6 +307,9 @@ impl Coordinator<'_, '_> {
             }
         }
         self.ready.extend(passed);
+        let full = self.in_flight.len() >= MOST_IN_FLIGHT;
+        let more = !self.ready.is_empty() && !full && !self.stopping() && !self.restart;
+        self.more.store(more, Ordering::Relaxed);
         Ok(())
     }
 
@@ -355,7 +372,7 @@ impl Coordinator<'_, '_> {
         self.in_flight.insert(key, Vec::new());
         let claim = self.resources.take(self.plan.coords(action).stage);
         // What starts now shares the threads with what runs and what is about to.
-        let busy = self.in_flight.len() + self.ready.len();
+        let busy = self.claims.len() + 1 + self.ready.len();
         let busy = busy.clamp(1, self.options.jobs.max(1));
         let job = Job {
             action,
@@ -387,11 +404,13 @@ impl Coordinator<'_, '_> {
                 });
                 return Ok(());
             }
+            Message::Ran { action } => {
+                self.give_back(action);
+                return Ok(());
+            }
             Message::Done { action, key, done } => (action, key, done),
         };
-        if let Some(claim) = self.claims.remove(&action) {
-            self.resources.give_back(claim);
-        }
+        self.give_back(action);
         let same = self.in_flight.remove(&key).unwrap_or_default();
         match done {
             Done::Hit(record) => {
@@ -470,6 +489,12 @@ impl Coordinator<'_, '_> {
             }
         }
         Ok(())
+    }
+
+    fn give_back(&mut self, action: usize) {
+        if let Some(claim) = self.claims.remove(&action) {
+            self.resources.give_back(claim);
+        }
     }
 
     /// True where a failed action has a try left.

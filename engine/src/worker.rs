@@ -3,7 +3,7 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -62,6 +62,11 @@ pub enum Message {
         /// Units in all.
         total: u64,
     },
+    /// It has run and only waits to be committed: what it occupied is free.
+    Ran {
+        /// Index of the action.
+        action: usize,
+    },
     /// It is over.
     Done {
         /// Index of the action.
@@ -106,10 +111,12 @@ pub struct Finished {
 /// Takes jobs until there are no more.
 pub fn work(
     shared: &Shared<'_>,
+    worker: usize,
     jobs: &Mutex<mpsc::Receiver<Job>>,
     to_committer: &mpsc::Sender<Finished>,
     to_coordinator: &mpsc::Sender<Message>,
 ) {
+    let scratch = shared.options.scratch.join(worker.to_string());
     loop {
         let job = match jobs.lock() {
             Ok(jobs) => jobs.recv(),
@@ -117,9 +124,10 @@ pub fn work(
         };
         let Ok(job) = job else { return };
         let (action, key) = (job.action, job.key);
-        let done = match attempt(shared, job, to_coordinator) {
+        let done = match attempt(shared, job, &scratch, to_coordinator) {
             Ok(Attempt::Finished(finished)) => {
-                if to_committer.send(*finished).is_ok() {
+                let ran = Message::Ran { action };
+                if to_committer.send(*finished).is_ok() && to_coordinator.send(ran).is_ok() {
                     continue;
                 }
                 Done::Failed(StageError::new(
@@ -148,6 +156,7 @@ enum Attempt {
 fn attempt(
     shared: &Shared<'_>,
     job: Job,
+    scratch: &Path,
     to_coordinator: &mpsc::Sender<Message>,
 ) -> Result<Attempt, StageError> {
     let store = shared.store;
@@ -183,7 +192,7 @@ fn attempt(
         return Ok(Attempt::Over(Done::Lost(lost)));
     }
     let started = Instant::now();
-    let ran = run_stage(shared, &job, to_coordinator);
+    let ran = run_stage(shared, &job, scratch, to_coordinator);
     let wall_s = started.elapsed().as_secs_f64();
     if let Err(error) = &ran
         && matches!(error.fault, Fault::Interrupted | Fault::Bug)
@@ -251,13 +260,13 @@ type Outputs = Vec<(String, Staged, Value)>;
 fn run_stage(
     shared: &Shared<'_>,
     job: &Job,
+    scratch: &Path,
     to_coordinator: &mpsc::Sender<Message>,
 ) -> Result<(Outputs, f64), StageError> {
     let plan = shared.plan;
     let at = plan.coords(job.action);
     let stage = &plan.pipeline.stages[at.stage];
-    let scratch = shared.options.scratch.join(job.action.to_string());
-    std::fs::create_dir_all(&scratch)?;
+    std::fs::create_dir_all(scratch)?;
     let host = WorkerHost {
         shared,
         action: job.action,
@@ -272,7 +281,7 @@ fn run_stage(
         seed: job.prepared.seed,
         threads: job.threads,
         gpus: &job.gpus,
-        scratch: &scratch,
+        scratch,
         root: &plan.pipeline.root,
         artifacts: shared.artifacts,
         inputs: job.prepared.inputs.clone(),
@@ -289,8 +298,7 @@ fn run_stage(
     });
     let outputs = std::mem::take(&mut action.outputs);
     drop(action);
-    // Debris of a failed attempt is of no use; a failure to remove it is not the stage's.
-    let _ = std::fs::remove_dir_all(&scratch);
+    clear(scratch)?;
     match ran {
         Ok((Ok(()), cpu_s)) => Ok((outputs, cpu_s)),
         Ok((Err(error), _)) => Err(error),
@@ -301,6 +309,27 @@ fn run_stage(
         )
         .help("this is a bug in flow: please report it with the pipeline that shows it")),
     }
+}
+
+/// Empties a worker's scratch folder, but for the folders directly in it: to make and remove some
+/// for every action is slow, on ext4 without a journal very much so.
+fn clear(scratch: &Path) -> std::io::Result<()> {
+    for entry in std::fs::read_dir(scratch)? {
+        let entry = entry?;
+        if !entry.file_type()?.is_dir() {
+            std::fs::remove_file(entry.path())?;
+            continue;
+        }
+        for inner in std::fs::read_dir(entry.path())? {
+            let inner = inner?;
+            if inner.file_type()?.is_dir() {
+                std::fs::remove_dir_all(inner.path())?;
+            } else {
+                std::fs::remove_file(inner.path())?;
+            }
+        }
+    }
+    Ok(())
 }
 
 fn panic_text(panic: &(dyn std::any::Any + Send)) -> &str {
@@ -351,14 +380,24 @@ impl Host for WorkerHost<'_> {
     }
 }
 
-/// Commits what workers finish, as many at a time as have gathered.
+/// So long a finished action waits for others to be committed with it, while there is other work:
+/// a batch costs a few syncs whatever its size.
+const GATHER: Duration = Duration::from_millis(40);
+
+/// Commits what workers finish, as many at a time as have gathered. `ready` says that workers have
+/// more to do, so that nobody waits for what is being gathered.
 pub fn commit(
     store: &Store,
+    ready: &AtomicBool,
     finished: &mpsc::Receiver<Finished>,
     to_coordinator: &mpsc::Sender<Message>,
 ) {
     while let Ok(first) = finished.recv() {
+        let started = Instant::now();
         let mut batch = vec![first];
+        while ready.load(Ordering::Relaxed) && started.elapsed() < GATHER {
+            batch.extend(finished.recv_timeout(GATHER / 8));
+        }
         batch.extend(finished.try_iter());
         let mut rows = Vec::with_capacity(batch.len());
         let mut waiting = Vec::with_capacity(batch.len());
