@@ -84,6 +84,12 @@ impl StoreError {
     }
 }
 
+/// Whether the system refused a write to this user, whatever the state of the disk.
+pub(crate) fn is_refused(error: &io::Error) -> bool {
+    use io::ErrorKind::{PermissionDenied, ReadOnlyFilesystem};
+    matches!(error.kind(), PermissionDenied | ReadOnlyFilesystem)
+}
+
 impl fmt::Display for StoreError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

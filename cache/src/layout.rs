@@ -2,12 +2,14 @@
 
 use std::fs::File;
 use std::io;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use crate::digest::Digest;
 use crate::disk;
 use crate::error::StoreError;
+use crate::lock::Reach;
 
 /// The latest format that this program reads, and the one it writes.
 const FORMAT: u32 = 1;
@@ -116,6 +118,11 @@ impl Layout {
         }
     }
 
+    /// Where a new segment is to lie.
+    pub(crate) fn new_segment(&self, reach: &Reach) -> PathBuf {
+        self.records.join(format!("{}.seg", reach.name()))
+    }
+
     /// Where an artifact lies.
     pub(crate) fn artifact(&self, digest: &Digest) -> PathBuf {
         let hex = digest.hex();
@@ -191,6 +198,31 @@ pub(crate) fn now_nanos() -> u64 {
         .duration_since(UNIX_EPOCH)
         .unwrap_or_default();
     u64::try_from(elapsed.as_nanos()).unwrap_or(u64::MAX)
+}
+
+/// The modification time of a file in nanoseconds since 1970.
+pub(crate) fn mtime_nanos(meta: &std::fs::Metadata) -> i64 {
+    nanos(meta.mtime(), meta.mtime_nsec())
+}
+
+/// Seconds and nanoseconds as one number.
+pub(crate) fn nanos(seconds: i64, nanos: i64) -> i64 {
+    seconds.saturating_mul(1_000_000_000).saturating_add(nanos)
+}
+
+/// Whether a change after the look `at` must show in a file's `time`, both in nanoseconds: the time
+/// is older than the look by more than the granularity of file times.
+pub(crate) fn is_settled(time: i64, at: u64) -> bool {
+    /// Kernels stamp files with the time of the last tick, which is up to 10 ms old.
+    const TICK: i64 = 20_000_000;
+    /// File systems that keep whole or even seconds only.
+    const COARSE: i64 = 2_000_000_000;
+    let granule = if time % 1_000_000_000 == 0 {
+        COARSE
+    } else {
+        TICK
+    };
+    time.saturating_add(granule) < i64::try_from(at).unwrap_or(i64::MAX)
 }
 
 /// A name that no other process on a shared store will choose: time, process, randomness.

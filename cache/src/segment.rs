@@ -1,4 +1,4 @@
-//! Segments: append-only files of checksummed rows, each with one writer.
+//! Segments: append-only files of checksummed rows.
 //!
 //! ```text
 //! file   = "flowseg1" row*
@@ -11,6 +11,22 @@
 //! only and a damaged length cannot lead astray; the payload's is checked when it is read. A row
 //! that ends beyond the file is a torn tail (its writer died, or is still writing) and is silently
 //! left for the next scan; a damaged row before others is skipped by searching for the next header.
+//!
+//! # Who appends where
+//!
+//! Rows are appended under the commit lock, so all who are sure to wait for that lock share one
+//! segment, and their number stays the same however many runs there are. Sure are
+//!
+//! - all writers, on a file system that is known to be local;
+//! - the writers of one machine since it started, on any other one that has locks: a lock there may
+//!   reach other machines or not. A segment's name ends with what tells the machine;
+//! - nobody, where there are no locks: each writer makes a segment.
+//!
+//! Before it appends, a writer cuts off a torn tail that a dead one left. That is the only way in
+//! which a segment ever becomes shorter: a whole row stays where it is, so what others know of it
+//! holds, and a scan goes on from where it ended. A row of a batch that failed may come to count;
+//! it is whole and its outputs were durable before it was written. Nobody appends to a segment in
+//! which damage was met, as the disk may be failing there; gc rewrites it.
 
 use std::fs::File;
 use std::io;
@@ -94,17 +110,8 @@ fn parse_header(bytes: &[u8]) -> Option<Row> {
 
 impl Row {
     /// Whether `payload` is what was written.
-    pub(crate) fn fits(&self, payload: &[u8]) -> bool {
+    fn fits(&self, payload: &[u8]) -> bool {
         check(payload) == self.check
-    }
-
-    /// Whether this row counts rather than `other` of the same key. Rows that tie on both numbers
-    /// are settled by the caller's order of segments, which is the same for every process.
-    pub(crate) fn beats(&self, other: &Row) -> bool {
-        match self.generation.cmp(&other.generation) {
-            std::cmp::Ordering::Equal => self.stamp < other.stamp,
-            order => order.is_gt(),
-        }
     }
 }
 
@@ -149,6 +156,17 @@ impl Window {
         }
         self.bytes.truncate(filled);
         Ok(())
+    }
+
+    /// The row at `offset` and its payload if the checks of both hold.
+    pub(crate) fn row(&mut self, file: &File, offset: u64) -> io::Result<Option<(Row, &[u8])>> {
+        let Some(row) = parse_header(self.read(file, offset, HEADER)?) else {
+            return Ok(None);
+        };
+        let length = row.length as usize;
+        let payload = self.read(file, offset + HEADER as u64, length)?;
+        let whole = payload.len() == length && row.fits(payload);
+        Ok(whole.then_some((row, payload)))
     }
 
     /// Forgets what was read.
@@ -294,16 +312,5 @@ mod tests {
             let told = at < FILE_MAGIC.len() || (in_header && row < 5);
             assert_eq!(!scan.damaged.is_empty(), told, "byte {at}");
         }
-    }
-
-    #[test]
-    fn the_earliest_row_of_the_highest_generation_counts() {
-        let row =
-            |generation, stamp| put_row(&mut Vec::new(), key(0), generation, stamp, b"").unwrap();
-        assert!(row(0, 1).beats(&row(0, 2)));
-        assert!(!row(0, 2).beats(&row(0, 1)));
-        assert!(!row(0, 1).beats(&row(0, 1)));
-        assert!(row(1, 9).beats(&row(0, 1)));
-        assert!(!row(0, 1).beats(&row(1, 9)));
     }
 }

@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use crate::commit::SegmentWriter;
 use crate::digest::{ActionKey, Digest};
 use crate::disk;
-use crate::error::StoreError;
+use crate::error::{StoreError, is_refused};
 use crate::index::{Index, Warning};
 use crate::layout::{Layout, now_nanos, open_lock_file};
 use crate::lock::{self, ActionLock, ActionLocks};
@@ -59,10 +59,7 @@ impl Store {
     pub fn open(dir: &Path) -> Result<Self, StoreError> {
         let layout = Layout::new(dir);
         let denied = |e: &StoreError| match e {
-            StoreError::Environment { source, .. } => matches!(
-                source.kind(),
-                io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem
-            ),
+            StoreError::Environment { source, .. } => is_refused(source),
             _ => false,
         };
         let writable = layout.create().and_then(|()| {
