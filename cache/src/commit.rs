@@ -258,8 +258,9 @@ fn put_record(
         Policy::FirstWins => index.first_generation(&record.key),
         Policy::Supersede => index.next_generation(&record.key),
     };
-    let row = put_row(rows, record.key, generation, now_nanos(), &record.encode());
-    row.map(drop).ok_or_else(|| StoreError::Corrupt {
+    let (head, recipe) = (record.encode_head(), record.recipe.encode());
+    let row = put_row(rows, record.key, generation, now_nanos(), &head, &recipe);
+    row.ok_or_else(|| StoreError::Corrupt {
         path: PathBuf::from(&record.stage),
         detail: "the record is larger than 4 GiB".to_owned(),
     })

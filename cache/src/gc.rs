@@ -15,7 +15,7 @@ use crate::error::StoreError;
 use crate::index::{Index, Slot};
 use crate::layout::{list_dir, now_nanos};
 use crate::lock::{self, Reach, Tried};
-use crate::segment::{FILE_MAGIC, put_row};
+use crate::segment::FILE_MAGIC;
 use crate::store::{Store, guard};
 
 /// What gc is to achieve.
@@ -209,10 +209,7 @@ impl Store {
         let old = index.segment_paths();
         let mut bytes = FILE_MAGIC.to_vec();
         for slot in kept {
-            if let Some((row, payload)) = index.row(slot)? {
-                // The same length as before, so it fits.
-                put_row(&mut bytes, row.key, row.generation, row.stamp, payload);
-            }
+            index.copy_row(slot, &mut bytes)?;
         }
         let records: &Path = &self.layout.records;
         let path = self.layout.new_segment(&Reach::of(records));

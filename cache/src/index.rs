@@ -13,7 +13,7 @@ use crate::digest::ActionKey;
 use crate::error::StoreError;
 use crate::layout::{is_settled, list_dir, mtime_nanos, now_nanos};
 use crate::record::Record;
-use crate::segment::{self, Row, Window};
+use crate::segment::{self, Payload, Row, Window};
 
 /// Something in the store that was damaged and passed over.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -173,11 +173,24 @@ impl Index {
 
     /// The record of a key. A damaged one is forgotten and reported.
     pub(crate) fn lookup(&mut self, key: &ActionKey) -> Result<Option<Record>, StoreError> {
+        self.find(key, Record::decode)
+    }
+
+    /// The record of a key without its recipe.
+    pub(crate) fn result(&mut self, key: &ActionKey) -> Result<Option<Record>, StoreError> {
+        self.find(key, Record::decode_result)
+    }
+
+    fn find(
+        &mut self,
+        key: &ActionKey,
+        decode: fn(ActionKey, Payload<'_>) -> Result<Record, DecodeError>,
+    ) -> Result<Option<Record>, StoreError> {
         let Some(slot) = self.slots.get(&half(key)).copied() else {
             return Ok(None);
         };
         let decoded = match self.row(&slot)? {
-            Some((row, payload)) if row.key == *key => Record::decode(*key, payload).ok(),
+            Some((row, payload)) if row.key == *key => decode(*key, payload).ok(),
             _ => None,
         };
         if decoded.is_none() {
@@ -187,7 +200,7 @@ impl Index {
     }
 
     /// A row and its payload if their checks hold.
-    pub(crate) fn row(&mut self, slot: &Slot) -> Result<Option<(Row, &[u8])>, StoreError> {
+    pub(crate) fn row(&mut self, slot: &Slot) -> Result<Option<(Row, Payload<'_>)>, StoreError> {
         let path = &self.segments[slot.segment as usize].path;
         let env = |e| StoreError::env("records.read", path, e);
         if self.open.as_ref().is_none_or(|(n, _)| *n != slot.segment) {
@@ -202,6 +215,19 @@ impl Index {
             Some((_, file)) => self.window.row(file, slot.offset).map_err(env),
             None => Ok(None),
         }
+    }
+
+    /// Appends a row to `out` as it lies on disk, if its checks hold.
+    pub(crate) fn copy_row(&mut self, slot: &Slot, out: &mut Vec<u8>) -> Result<(), StoreError> {
+        let Some((row, _)) = self.row(slot)? else {
+            return Ok(());
+        };
+        let path = &self.segments[slot.segment as usize].path;
+        if let Some((_, file)) = &self.open {
+            let raw = self.window.raw(file, slot.offset, &row);
+            out.extend_from_slice(raw.map_err(|e| StoreError::env("records.read", path, e))?);
+        }
+        Ok(())
     }
 
     /// Drops a row that is damaged, and sees to it that its successor outranks it, or the next
@@ -238,7 +264,7 @@ impl Index {
     /// are damaged, or that it cannot decode, are forgotten and reported.
     pub(crate) fn for_each_row(
         &mut self,
-        mut each: impl FnMut(Slot, &Row, &[u8]) -> Result<(), DecodeError>,
+        mut each: impl FnMut(Slot, &Row, Payload<'_>) -> Result<(), DecodeError>,
     ) -> Result<(), StoreError> {
         let mut slots: Vec<(Half, Slot)> = self.slots.iter().map(|(h, s)| (*h, *s)).collect();
         slots.sort_unstable_by_key(|(_, slot)| (slot.segment, slot.offset));

@@ -3,7 +3,7 @@
 //! # Layout on disk
 //!
 //! ```text
-//! <store>/format                 "flow-store 1"; the last thing that creating a store writes
+//! <store>/format                 "flow-store 2"; the last thing that creating a store writes
 //! <store>/artifacts/ab/cdef...   immutable bytes under their BLAKE3 digest, read-only
 //! <store>/records/<name>.seg     append-only rows, shared by writers (see segment.rs)
 //! <store>/tmp/<writer>/          unfinished work; swept when the writer's lock is free

@@ -196,7 +196,7 @@ fn every_prefix_and_random_losses_leave_a_consistent_store() {
         for byte in 0..=255u8 {
             fs::create_dir(survivor.path().join(format!("artifacts/{byte:02x}"))).unwrap();
         }
-        fs::write(survivor.path().join("format"), "flow-store 1\n").unwrap();
+        fs::write(survivor.path().join("format"), "flow-store 2\n").unwrap();
         disk.survive(&root, survivor.path(), &mut random);
 
         let what = format!("seed {seed}, {cut} of {} steps", ops.len());

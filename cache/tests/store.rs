@@ -173,21 +173,40 @@ fn newer_and_foreign_formats_are_refused() {
     let (_dir, store) = open();
     let root = store.dir().to_path_buf();
     drop(store);
-    fs::write(root.join("format"), "flow-store 2\n").unwrap();
-    let error = Store::open(&root).err().unwrap();
-    assert!(matches!(
-        error,
-        StoreError::NewerFormat {
-            found: 2,
-            supported: 1,
-            ..
-        }
-    ));
+    fs::write(root.join("format"), "flow-store 3\n").unwrap();
+    for opened in [Store::open(&root), Store::open_read_only(&root)] {
+        assert!(matches!(
+            opened.err().unwrap(),
+            StoreError::NewerFormat {
+                found: 3,
+                supported: 2,
+                ..
+            }
+        ));
+    }
     fs::write(root.join("format"), "something\n").unwrap();
+    let refused = |root: &std::path::Path| {
+        let error = Store::open(root).err().unwrap();
+        assert!(matches!(error, StoreError::NotAStore { .. }), "{error}");
+    };
+    refused(&root);
+    refused(&root.join("format"));
+    fs::write(root.join("format"), "flow-store 1\n").unwrap();
+    drop(Store::open(&root).unwrap());
+    let format = fs::read_to_string(root.join("format")).unwrap();
+    assert_eq!(format, "flow-store 2\n");
+}
+
+#[test]
+fn a_store_is_not_made_among_other_files() {
+    let dir = tempdir();
+    fs::write(dir.path().join("thesis.tex"), "").unwrap();
     assert!(matches!(
-        Store::open(&root),
-        Err(StoreError::Corrupt { .. })
+        Store::open(dir.path()),
+        Err(StoreError::NotAStore { .. })
     ));
+    let left: Vec<_> = fs::read_dir(dir.path()).unwrap().collect();
+    assert_eq!(left.len(), 1);
 }
 
 #[test]
