@@ -2,16 +2,17 @@
 
 use std::collections::{BTreeSet, HashMap};
 use std::fs::File;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::digest::{ActionKey, Digest};
 use crate::disk;
-use crate::error::StoreError;
+use crate::error::{StoreError, is_refused};
 use crate::fault;
 use crate::index::Index;
-use crate::layout::now_nanos;
-use crate::lock;
+use crate::layout::{Layout, now_nanos};
+use crate::lock::{self, Exclusive, Reach};
 use crate::record::Record;
 use crate::segment::{FILE_MAGIC, put_row};
 use crate::store::{Health, Store, guard};
@@ -34,26 +35,49 @@ pub enum Committed {
     },
 }
 
-/// This process's segment.
+/// The segment that this process appends to.
 pub(crate) struct SegmentWriter {
     path: PathBuf,
     file: File,
-    length: u64,
 }
 
 impl SegmentWriter {
-    fn create(path: PathBuf, records: &Path) -> Result<Self, StoreError> {
+    /// Opens a segment that others write too, or did, if they are sure to wait for `lock`; else
+    /// creates one.
+    fn open(layout: &Layout, index: &mut Index, lock: &Exclusive) -> Result<Self, StoreError> {
+        let reach = Reach::of(&layout.records);
+        let mut shared = index.sound_segments();
+        shared.retain(|path| lock.is_real && reach.covers(path));
+        for path in shared {
+            match File::options().append(true).open(&path) {
+                Ok(file) => return Ok(Self { path, file }),
+                // Another user's, or gone: one of our own will do.
+                Err(e) if is_refused(&e) || e.kind() == io::ErrorKind::NotFound => {}
+                Err(e) => return Err(StoreError::env("commit.append", &path, e)),
+            }
+        }
+        let path = layout.new_segment(&reach);
         let mut file = disk::create("commit.create-segment", &path)?;
         disk::append("commit.create-segment", &path, &mut file, FILE_MAGIC)?;
-        disk::sync_dir("commit.sync-records-dir", records)?;
-        Ok(Self {
-            path,
-            file,
-            length: FILE_MAGIC.len() as u64,
-        })
+        disk::sync_dir("commit.sync-records-dir", &layout.records)?;
+        index.appended(&path)?;
+        Ok(Self { path, file })
     }
 
-    fn append(&mut self, rows: &[u8]) -> Result<(), StoreError> {
+    /// Appends whole rows after the last one that the index knows, which is up to date.
+    fn append(&mut self, index: &Index, rows: &[u8]) -> Result<(), StoreError> {
+        let end = index.end_of(&self.path);
+        let meta = self.file.metadata();
+        let length = meta
+            .map_err(|e| StoreError::env("commit.append", &self.path, e))?
+            .len();
+        if length > end {
+            disk::truncate("commit.cut-tail", &self.path, &self.file, end)?;
+        }
+        if end == 0 {
+            // Its creator died before it had written the magic.
+            disk::append("commit.append", &self.path, &mut self.file, FILE_MAGIC)?;
+        }
         let mut rest = rows;
         if fault::any_armed() {
             // In two writes, so that a test can die between them.
@@ -64,9 +88,7 @@ impl SegmentWriter {
             rest = second;
         }
         disk::append("commit.append", &self.path, &mut self.file, rest)?;
-        disk::sync_open("commit.sync-records", &self.path, &self.file)?;
-        self.length += rows.len() as u64;
-        Ok(())
+        disk::sync_open("commit.sync-records", &self.path, &self.file)
     }
 }
 
@@ -81,8 +103,8 @@ impl Store {
     /// Publishes finished actions: all of a batch's outputs become durable, then its records, in
     /// one append and one sync. The result has one entry a record, in order.
     ///
-    /// On an error none of the records is committed by this call (a power loss at that moment may
-    /// still keep some, whole with their outputs); the call may be repeated with new artifacts.
+    /// On an error some of the records may be committed, whole and with their outputs; the call may
+    /// be repeated with new artifacts.
     pub fn commit(&self, batch: Vec<(Record, Vec<Staged>)>) -> Result<Vec<Committed>, StoreError> {
         self.commit_with(batch, Policy::FirstWins)
     }
@@ -178,9 +200,8 @@ impl Store {
     /// The lock is held over looking and appending, so that on one machine the first record wins.
     /// Where locks do not work both are appended, and every reader settles on the same one.
     fn append(&self, records: Vec<Record>, policy: Policy) -> Result<Vec<Committed>, StoreError> {
-        let session = self.session()?;
         let mut writer = guard(&self.segment);
-        let _lock = lock::exclusive(&self.layout.commit_lock())?;
+        let lock = lock::exclusive(&self.layout.commit_lock())?;
         let mut index = guard(&self.index);
         index.refresh(&self.layout.records)?;
 
@@ -215,22 +236,14 @@ impl Store {
 
         let segment = match &mut *writer {
             Some(segment) => segment,
-            none => {
-                // A name of its own even after a failure has made this process give one up.
-                let name = format!("{}-{:016x}.seg", session.id, now_nanos());
-                let path = self.layout.records.join(name);
-                none.insert(SegmentWriter::create(path, &self.layout.records)?)
-            }
+            none => none.insert(SegmentWriter::open(&self.layout, &mut index, &lock)?),
         };
-        let (path, length) = (segment.path.clone(), segment.length);
-        if let Err(error) = segment.append(&rows) {
-            // What was written of the batch must not come to count later. If it cannot be taken
-            // back this segment is left as it is: its whole rows have their outputs.
-            let _ = segment.file.set_len(length);
+        if let Err(error) = segment.append(&index, &rows) {
+            // Another segment may do better the next time.
             *writer = None;
             return Err(error);
         }
-        index.refresh_segment(&path)?;
+        index.appended(&segment.path)?;
         Ok(results)
     }
 }
@@ -245,8 +258,9 @@ fn put_record(
         Policy::FirstWins => index.first_generation(&record.key),
         Policy::Supersede => index.next_generation(&record.key),
     };
-    let row = put_row(rows, record.key, generation, now_nanos(), &record.encode());
-    row.map(drop).ok_or_else(|| StoreError::Corrupt {
+    let (head, recipe) = (record.encode_head(), record.recipe.encode());
+    let row = put_row(rows, record.key, generation, now_nanos(), &head, &recipe);
+    row.ok_or_else(|| StoreError::Corrupt {
         path: PathBuf::from(&record.stage),
         detail: "the record is larger than 4 GiB".to_owned(),
     })

@@ -3,7 +3,7 @@
 //! A step has a name, which is its fault point and what an error says. Steps can be recorded, so
 //! that a test can replay what a power loss may have left of them.
 
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::io::{self, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
@@ -25,6 +25,8 @@ pub enum Op {
     Create(PathBuf),
     /// Bytes added to the end of a file.
     Append(PathBuf, Vec<u8>),
+    /// A file cut to this length.
+    Truncate(PathBuf, u64),
     /// A file's contents made durable.
     Sync(PathBuf),
     /// A directory's entries made durable.
@@ -92,7 +94,7 @@ pub(crate) fn mkdir(name: &'static str, path: &Path) -> Result<()> {
 /// Creates a file that must not be there, for appending.
 pub(crate) fn create(name: &'static str, path: &Path) -> Result<File> {
     let file = step(name, path, || {
-        OpenOptions::new().append(true).create_new(true).open(path)
+        File::options().append(true).create_new(true).open(path)
     })?;
     note(path, || Op::Create(path.to_path_buf()));
     Ok(file)
@@ -102,6 +104,13 @@ pub(crate) fn create(name: &'static str, path: &Path) -> Result<File> {
 pub(crate) fn append(name: &'static str, path: &Path, file: &mut File, bytes: &[u8]) -> Result<()> {
     step(name, path, || file.write_all(bytes))?;
     note(path, || Op::Append(path.to_path_buf(), bytes.to_vec()));
+    Ok(())
+}
+
+/// Cuts an open file off after its first `length` bytes.
+pub(crate) fn truncate(name: &'static str, path: &Path, file: &File, length: u64) -> Result<()> {
+    step(name, path, || file.set_len(length))?;
+    note(path, || Op::Truncate(path.to_path_buf(), length));
     Ok(())
 }
 

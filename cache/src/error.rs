@@ -34,6 +34,13 @@ pub enum StoreError {
         /// The latest version that this program understands.
         supported: u32,
     },
+    /// A place that is to hold a store holds something else.
+    NotAStore {
+        /// The place.
+        path: PathBuf,
+        /// What tells.
+        detail: String,
+    },
     /// A record names an output whose bytes were neither staged with it nor are in the store.
     MissingOutput {
         /// The record's stage label.
@@ -84,6 +91,12 @@ impl StoreError {
     }
 }
 
+/// Whether the system refused a write to this user, whatever the state of the disk.
+pub(crate) fn is_refused(error: &io::Error) -> bool {
+    use io::ErrorKind::{PermissionDenied, ReadOnlyFilesystem};
+    matches!(error.kind(), PermissionDenied | ReadOnlyFilesystem)
+}
+
 impl fmt::Display for StoreError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -97,10 +110,12 @@ impl fmt::Display for StoreError {
                 supported,
             } => write!(
                 f,
-                "{}: the store has format {found}, this program understands formats up to {supported}; \
-                 use a newer program or another store",
+                "{}: the store has format {found}, this program understands formats up to {supported}",
                 path.display()
             ),
+            Self::NotAStore { path, detail } => {
+                write!(f, "{} is not a store: {detail}", path.display())
+            }
             Self::MissingOutput {
                 stage,
                 output,

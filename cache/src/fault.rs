@@ -45,6 +45,7 @@ pub const POINTS: &[&str] = &[
     "commit.link",
     "commit.sync-dir",
     "commit.create-segment",
+    "commit.cut-tail",
     "commit.append",
     "commit.append-half",
     "commit.sync-records",

@@ -7,15 +7,15 @@
 //! removed repeats rows that are equal.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use crate::digest::{ActionKey, Digest};
 use crate::disk;
 use crate::error::StoreError;
 use crate::index::{Index, Slot};
-use crate::layout::{list_dir, now_nanos, unique_name};
-use crate::lock;
-use crate::segment::{FILE_MAGIC, put_row};
+use crate::layout::{list_dir, now_nanos};
+use crate::lock::{self, Reach, Tried};
+use crate::segment::FILE_MAGIC;
 use crate::store::{Store, guard};
 
 /// What gc is to achieve.
@@ -89,14 +89,12 @@ impl Store {
             return self.collect(policy);
         };
         // Trying gives the shared lock up, so it is taken again whatever comes.
-        let exclusive = lock::try_exclusive(in_use, &path)?;
-        let report = if exclusive {
-            self.collect(policy)
-        } else {
-            Ok(GcReport {
+        let report = match lock::try_exclusive(in_use, &path)? {
+            Tried::Taken | Tried::NoLocks => self.collect(policy),
+            Tried::Held => Ok(GcReport {
                 in_use: true,
                 ..GcReport::default()
-            })
+            }),
         };
         lock::shared(in_use, &path)?;
         report
@@ -145,7 +143,8 @@ impl Store {
         if policy.dry_run {
             return Ok(report);
         }
-        if report.records_removed > 0 || index.segment_paths().len() > 1 {
+        let one = index.segment_paths().len() <= 1;
+        if report.records_removed > 0 || !one || index.sound_segments().is_empty() {
             self.compact(&mut index, &kept)?;
             *writer = None;
         }
@@ -210,14 +209,10 @@ impl Store {
         let old = index.segment_paths();
         let mut bytes = FILE_MAGIC.to_vec();
         for slot in kept {
-            let row = slot.row;
-            if let Some(payload) = index.payload(slot)? {
-                // The same length as before, so it fits.
-                put_row(&mut bytes, row.key, row.generation, row.stamp, payload);
-            }
+            index.copy_row(slot, &mut bytes)?;
         }
         let records: &Path = &self.layout.records;
-        let path: PathBuf = records.join(format!("{}.seg", unique_name()));
+        let path = self.layout.new_segment(&Reach::of(records));
         disk::replace("gc.write-segment", "gc.publish-segment", &path, &bytes)?;
         disk::sync_dir("gc.sync-records-dir", records)?;
         for segment in old {

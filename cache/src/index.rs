@@ -1,5 +1,6 @@
 //! Where the record of each key lies: all segments, scanned by their headers.
 
+use std::cmp::Reverse;
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::fmt;
@@ -7,11 +8,12 @@ use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use crate::codec::DecodeError;
 use crate::digest::ActionKey;
 use crate::error::StoreError;
-use crate::layout::list_dir;
+use crate::layout::{is_settled, list_dir, mtime_nanos, now_nanos};
 use crate::record::Record;
-use crate::segment::{self, HEADER, Row, Window};
+use crate::segment::{self, Payload, Row, Window};
 
 /// Something in the store that was damaged and passed over.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -28,148 +30,216 @@ impl fmt::Display for Warning {
     }
 }
 
-/// Where a row lies. Ordered by place, so that sorted slots are read sequentially.
+/// Where a row lies, and how it ranks among rows of its key. What else its header says is read
+/// again with the row: the index of a large store should be small.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Slot {
-    segment: u32,
     offset: u64,
-    pub(crate) row: Row,
+    stamp: u64,
+    segment: u32,
+    generation: u32,
 }
 
-impl Slot {
-    fn place(&self) -> (u32, u64) {
-        (self.segment, self.offset)
-    }
+/// Whether a row counts rather than another of its key: the one of the higher generation, then the
+/// earlier one. Where both are the same, the names of their segments decide for every process.
+fn beats(segments: &[Segment], slot: &Slot, other: &Slot) -> bool {
+    let rank = |slot: &Slot| {
+        let path = &segments[slot.segment as usize].path;
+        (Reverse(slot.generation), slot.stamp, path, slot.offset)
+    };
+    rank(slot) < rank(other)
+}
+
+/// The first half of a key. It finds the row, which holds the whole key.
+type Half = [u8; 16];
+
+fn half(key: &ActionKey) -> Half {
+    let mut half = [0; 16];
+    half.copy_from_slice(&key.0.as_bytes()[..16]);
+    half
 }
 
 struct Segment {
     path: PathBuf,
+    /// Where its last whole row ends.
     scanned: u64,
+    /// No damage was met in it.
+    sound: bool,
 }
 
 /// The index of all records. One file is kept open, as lookups run along a segment.
 #[derive(Default)]
 pub(crate) struct Index {
     segments: Vec<Segment>,
-    numbers: HashMap<PathBuf, u32>,
-    slots: HashMap<ActionKey, Slot>,
+    /// The time of the directory of segments when it was listed, if a later change must show in it.
+    listed: Option<i64>,
+    slots: HashMap<Half, Slot>,
     /// Keys whose row turned out damaged, with the generation that replaces it.
-    replaced_by: HashMap<ActionKey, u32>,
+    replaced_by: HashMap<Half, u32>,
     open: Option<(u32, File)>,
     window: Window,
     warnings: Vec<Warning>,
 }
 
 impl Index {
-    /// Takes in what was appended since the last time.
+    /// Takes in what was appended since the last time. Where nothing was, that costs a `stat` of
+    /// the directory and one of each segment.
     pub(crate) fn refresh(&mut self, records: &Path) -> Result<(), StoreError> {
-        for path in list_dir(records)? {
-            if path.extension().is_some_and(|e| e == "seg") {
-                self.refresh_segment(&path)?;
+        let listed_at = now_nanos();
+        let changed = match std::fs::metadata(records) {
+            Ok(meta) => mtime_nanos(&meta),
+            Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(()),
+            Err(e) => return Err(StoreError::env("records.scan", records, e)),
+        };
+        if self.listed != Some(changed) {
+            for path in list_dir(records)? {
+                let is_segment = path.extension().is_some_and(|e| e == "seg");
+                if is_segment && self.number(&path).is_none() {
+                    self.add(path);
+                }
             }
+            self.listed = is_settled(changed, listed_at).then_some(changed);
         }
-        Ok(())
+        (0..self.segments.len()).try_for_each(|number| self.refresh_segment(number))
     }
 
-    /// Takes in what was appended to one segment.
-    pub(crate) fn refresh_segment(&mut self, path: &Path) -> Result<(), StoreError> {
+    fn number(&self, path: &Path) -> Option<usize> {
+        self.segments.iter().position(|s| s.path == path)
+    }
+
+    fn add(&mut self, path: PathBuf) -> usize {
+        self.segments.push(Segment {
+            path,
+            scanned: 0,
+            sound: true,
+        });
+        self.segments.len() - 1
+    }
+
+    /// Takes in what this process appended to a segment.
+    pub(crate) fn appended(&mut self, path: &Path) -> Result<(), StoreError> {
+        let number = self.number(path);
+        let number = number.unwrap_or_else(|| self.add(path.to_path_buf()));
+        self.refresh_segment(number)
+    }
+
+    fn refresh_segment(&mut self, number: usize) -> Result<(), StoreError> {
+        let segments = &self.segments;
+        let Segment { path, scanned, .. } = &segments[number];
         let env = |e| StoreError::env("records.scan", path, e);
-        let known = self.numbers.get(path).copied();
         let length = match std::fs::metadata(path) {
             Ok(meta) => meta.len(),
             Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(()),
             Err(e) => return Err(env(e)),
         };
-        if known.is_some_and(|n| self.segments[n as usize].scanned >= length) {
+        if *scanned == length {
             return Ok(());
         }
-        let number = known.unwrap_or_else(|| {
-            let number = self.segments.len() as u32;
-            self.numbers.insert(path.to_path_buf(), number);
-            self.segments.push(Segment {
-                path: path.to_path_buf(),
-                scanned: 0,
-            });
-            number
-        });
+        // One that is shorter now is another one, or someone else cut it: only a look can tell.
+        let start = if *scanned > length { 0 } else { *scanned };
         let file = File::open(path).map_err(env)?;
-        let start = self.segments[number as usize].scanned;
         let slots = &mut self.slots;
         let scan = segment::scan(&file, start, length, &mut self.window, |offset, row| {
             let slot = Slot {
-                segment: number,
                 offset,
-                row,
+                stamp: row.stamp,
+                segment: number as u32,
+                generation: row.generation,
             };
-            match slots.entry(row.key) {
+            match slots.entry(half(&row.key)) {
                 Entry::Vacant(entry) => {
                     entry.insert(slot);
                 }
                 Entry::Occupied(mut entry) => {
-                    if row.beats(&entry.get().row) {
+                    if beats(segments, &slot, entry.get()) {
                         entry.insert(slot);
                     }
                 }
             }
         })
         .map_err(env)?;
-        self.segments[number as usize].scanned = scan.end;
-        // The window now holds this segment's bytes.
-        self.open = Some((number, file));
         self.warnings
             .extend(scan.damaged.iter().map(|(from, to)| Warning {
-                path: path.to_path_buf(),
+                path: path.clone(),
                 detail: format!("bytes {from} to {to} are damaged; their records are recomputed"),
             }));
+        let segment = &mut self.segments[number];
+        segment.scanned = scan.end;
+        segment.sound &= scan.damaged.is_empty();
+        // The window now holds this segment's bytes.
+        self.open = Some((number as u32, file));
         Ok(())
     }
 
     /// The record of a key. A damaged one is forgotten and reported.
     pub(crate) fn lookup(&mut self, key: &ActionKey) -> Result<Option<Record>, StoreError> {
-        let Some(slot) = self.slots.get(key).copied() else {
+        self.find(key, Record::decode)
+    }
+
+    /// The record of a key without its recipe.
+    pub(crate) fn result(&mut self, key: &ActionKey) -> Result<Option<Record>, StoreError> {
+        self.find(key, Record::decode_result)
+    }
+
+    fn find(
+        &mut self,
+        key: &ActionKey,
+        decode: fn(ActionKey, Payload<'_>) -> Result<Record, DecodeError>,
+    ) -> Result<Option<Record>, StoreError> {
+        let Some(slot) = self.slots.get(&half(key)).copied() else {
             return Ok(None);
         };
-        let decoded = match self.payload(&slot)? {
-            Some(payload) => Record::decode(*key, payload).ok(),
-            None => None,
+        let decoded = match self.row(&slot)? {
+            Some((row, payload)) if row.key == *key => decode(*key, payload).ok(),
+            _ => None,
         };
         if decoded.is_none() {
-            self.forget_damaged(&slot);
+            self.forget_damaged(half(key), &slot);
         }
         Ok(decoded)
     }
 
-    /// The payload of a row if its check holds.
-    pub(crate) fn payload(&mut self, slot: &Slot) -> Result<Option<&[u8]>, StoreError> {
+    /// A row and its payload if their checks hold.
+    pub(crate) fn row(&mut self, slot: &Slot) -> Result<Option<(Row, Payload<'_>)>, StoreError> {
         let path = &self.segments[slot.segment as usize].path;
+        let env = |e| StoreError::env("records.read", path, e);
         if self.open.as_ref().is_none_or(|(n, _)| *n != slot.segment) {
             self.window.clear();
             self.open = match File::open(path) {
                 Ok(file) => Some((slot.segment, file)),
                 Err(e) if e.kind() == io::ErrorKind::NotFound => None,
-                Err(e) => return Err(StoreError::env("records.read", path, e)),
+                Err(e) => return Err(env(e)),
             };
         }
-        let Some((_, file)) = &self.open else {
-            return Ok(None);
-        };
-        let length = slot.row.length as usize;
-        let payload = self
-            .window
-            .read(file, slot.offset + HEADER as u64, length)
-            .map_err(|e| StoreError::env("records.read", path, e))?;
-        Ok((payload.len() == length && slot.row.fits(payload)).then_some(payload))
+        match &self.open {
+            Some((_, file)) => self.window.row(file, slot.offset).map_err(env),
+            None => Ok(None),
+        }
     }
 
-    /// Drops a row whose payload is damaged, and sees to it that its successor outranks it, or the
-    /// next process would stumble over it again.
-    fn forget_damaged(&mut self, slot: &Slot) {
-        let key = slot.row.key;
-        self.slots.remove(&key);
+    /// Appends a row to `out` as it lies on disk, if its checks hold.
+    pub(crate) fn copy_row(&mut self, slot: &Slot, out: &mut Vec<u8>) -> Result<(), StoreError> {
+        let Some((row, _)) = self.row(slot)? else {
+            return Ok(());
+        };
+        let path = &self.segments[slot.segment as usize].path;
+        if let Some((_, file)) = &self.open {
+            let raw = self.window.raw(file, slot.offset, &row);
+            out.extend_from_slice(raw.map_err(|e| StoreError::env("records.read", path, e))?);
+        }
+        Ok(())
+    }
+
+    /// Drops a row that is damaged, and sees to it that its successor outranks it, or the next
+    /// process would stumble over it again.
+    fn forget_damaged(&mut self, half: Half, slot: &Slot) {
+        self.slots.remove(&half);
         self.replaced_by
-            .insert(key, slot.row.generation.saturating_add(1));
+            .insert(half, slot.generation.saturating_add(1));
+        let segment = &mut self.segments[slot.segment as usize];
+        segment.sound = false;
         self.warnings.push(Warning {
-            path: self.segments[slot.segment as usize].path.clone(),
+            path: segment.path.clone(),
             detail: format!(
                 "the record at byte {} is damaged; its action is recomputed",
                 slot.offset
@@ -179,22 +249,35 @@ impl Index {
 
     /// The generation of the next row of a key that has none that is readable.
     pub(crate) fn first_generation(&self, key: &ActionKey) -> u32 {
-        self.replaced_by.get(key).copied().unwrap_or(0)
+        self.replaced_by.get(&half(key)).copied().unwrap_or(0)
     }
 
     /// The generation of a row that supersedes what is there.
     pub(crate) fn next_generation(&self, key: &ActionKey) -> u32 {
-        match self.slots.get(key) {
-            Some(slot) => slot.row.generation.saturating_add(1),
+        match self.slots.get(&half(key)) {
+            Some(slot) => slot.generation.saturating_add(1),
             None => self.first_generation(key),
         }
     }
 
-    /// All rows that count, in the order of their places.
-    pub(crate) fn slots(&self) -> Vec<Slot> {
-        let mut slots: Vec<Slot> = self.slots.values().copied().collect();
-        slots.sort_by_key(Slot::place);
-        slots
+    /// Calls `each` with every row that counts, in the order in which they lie on disk. Rows that
+    /// are damaged, or that it cannot decode, are forgotten and reported.
+    pub(crate) fn for_each_row(
+        &mut self,
+        mut each: impl FnMut(Slot, &Row, Payload<'_>) -> Result<(), DecodeError>,
+    ) -> Result<(), StoreError> {
+        let mut slots: Vec<(Half, Slot)> = self.slots.iter().map(|(h, s)| (*h, *s)).collect();
+        slots.sort_unstable_by_key(|(_, slot)| (slot.segment, slot.offset));
+        for (half, slot) in slots {
+            let sound = match self.row(&slot)? {
+                Some((row, payload)) => each(slot, &row, payload).is_ok(),
+                None => false,
+            };
+            if !sound {
+                self.forget_damaged(half, &slot);
+            }
+        }
+        Ok(())
     }
 
     /// Calls `each` with every readable record.
@@ -202,12 +285,15 @@ impl Index {
         &mut self,
         mut each: impl FnMut(Slot, Record),
     ) -> Result<(), StoreError> {
-        for slot in self.slots() {
-            if let Some(record) = self.lookup(&slot.row.key)? {
-                each(slot, record);
-            }
-        }
-        Ok(())
+        self.for_each_row(|slot, row, payload| {
+            each(slot, Record::decode(row.key, payload)?);
+            Ok(())
+        })
+    }
+
+    /// Where the last whole row of a segment ends.
+    pub(crate) fn end_of(&self, path: &Path) -> u64 {
+        self.number(path).map_or(0, |n| self.segments[n].scanned)
     }
 
     /// How many keys have a record.
@@ -215,9 +301,21 @@ impl Index {
         self.slots.len()
     }
 
-    /// The segments' files.
+    /// The segments' files, in order of name.
     pub(crate) fn segment_paths(&self) -> Vec<PathBuf> {
-        self.segments.iter().map(|s| s.path.clone()).collect()
+        self.paths(|_| true)
+    }
+
+    /// Those in which no damage was met.
+    pub(crate) fn sound_segments(&self) -> Vec<PathBuf> {
+        self.paths(|segment| segment.sound)
+    }
+
+    fn paths(&self, want: impl Fn(&Segment) -> bool) -> Vec<PathBuf> {
+        let wanted = self.segments.iter().filter(|segment| want(segment));
+        let mut paths: Vec<PathBuf> = wanted.map(|segment| segment.path.clone()).collect();
+        paths.sort();
+        paths
     }
 
     /// Puts warnings back that were taken before the index was rebuilt.
@@ -228,5 +326,42 @@ impl Index {
     /// The damage seen since the last call.
     pub(crate) fn take_warnings(&mut self) -> Vec<Warning> {
         std::mem::take(&mut self.warnings)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::beats as wins;
+    use super::*;
+
+    #[test]
+    fn the_earliest_row_of_the_highest_generation_counts() {
+        let segment = |name: &str| Segment {
+            path: PathBuf::from(name),
+            scanned: 0,
+            sound: true,
+        };
+        let segments = [segment("b"), segment("a")];
+        let slot = |generation, stamp, segment| Slot {
+            offset: 8,
+            stamp,
+            segment,
+            generation,
+        };
+        let beats = |a, b| wins(&segments, &a, &b);
+        assert!(beats(slot(0, 1, 0), slot(0, 2, 0)));
+        assert!(!beats(slot(0, 2, 0), slot(0, 1, 0)));
+        assert!(!beats(slot(0, 1, 0), slot(0, 1, 0)));
+        assert!(beats(slot(1, 9, 0), slot(0, 1, 0)));
+        assert!(!beats(slot(0, 1, 0), slot(1, 9, 0)));
+        assert!(beats(slot(0, 1, 1), slot(0, 1, 0)));
+        assert!(!beats(slot(0, 1, 0), slot(0, 1, 1)));
+    }
+
+    #[test]
+    fn an_entry_takes_less_than_a_hundred_bytes() {
+        // A hash table is at least 7/16 full and has a byte of its own for each place.
+        let place = size_of::<(Half, Slot)>() + 1;
+        assert!(place * 16 / 7 < 100);
     }
 }

@@ -2,15 +2,18 @@
 
 use std::fs::File;
 use std::io;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use crate::digest::Digest;
 use crate::disk;
 use crate::error::StoreError;
+use crate::lock::Reach;
 
-/// The latest format that this program reads, and the one it writes.
-const FORMAT: u32 = 1;
+/// The format that this program writes; it reads the earlier ones. The first one lacked logs and
+/// split rows.
+const FORMAT: u32 = 2;
 const FORMAT_PREFIX: &str = "flow-store ";
 
 /// The paths of a store.
@@ -59,9 +62,11 @@ impl Layout {
     }
 
     /// Creates what is missing. The format file comes last: a directory without one is a store
-    /// whose creation was interrupted, and is completed.
+    /// whose creation was interrupted, and is completed. One of an earlier format gets this one,
+    /// since what is appended from now on an earlier program could not read.
     pub(crate) fn create(&self) -> Result<(), StoreError> {
-        let known = self.check_format()?;
+        let found = self.check_format()?;
+        let known = found == Some(FORMAT);
         let parts = [
             &self.artifacts,
             &self.records,
@@ -71,6 +76,9 @@ impl Layout {
         ];
         if known && parts.iter().all(|part| part.is_dir()) {
             return Ok(());
+        }
+        if found.is_none() {
+            self.require_empty(&parts)?;
         }
         std::fs::create_dir_all(&self.root)
             .map_err(|e| StoreError::env("open.layout", &self.root, e))?;
@@ -92,28 +100,55 @@ impl Layout {
         Ok(())
     }
 
-    /// Whether the store says that it has a format this program understands; an error if it has
-    /// another one, `false` if it has none.
-    pub(crate) fn check_format(&self) -> Result<bool, StoreError> {
+    /// An error if the directory holds anything but what an interrupted creation leaves: it is
+    /// someone else's, and a store is not to be mixed with it.
+    fn require_empty(&self, parts: &[&PathBuf]) -> Result<(), StoreError> {
+        let stranger = list_dir(&self.root)?.into_iter().find(|path| {
+            let ours = parts.contains(&path) || file_name(path).starts_with("format.");
+            !ours
+        });
+        match stranger {
+            None => Ok(()),
+            Some(stranger) => Err(StoreError::NotAStore {
+                path: self.root.clone(),
+                detail: format!("it holds `{}`", file_name(&stranger)),
+            }),
+        }
+    }
+
+    /// The store's format if this program understands it; an error if it has another one, `None`
+    /// if there is no store.
+    pub(crate) fn check_format(&self) -> Result<Option<u32>, StoreError> {
         let path = self.format_file();
         let text = match std::fs::read(&path) {
             Ok(bytes) => String::from_utf8_lossy(&bytes).into_owned(),
-            Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(false),
+            Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(e) if e.kind() == io::ErrorKind::NotADirectory => {
+                return Err(StoreError::NotAStore {
+                    path: self.root.clone(),
+                    detail: "it is no directory".to_owned(),
+                });
+            }
             Err(e) => return Err(StoreError::env("open.format", &path, e)),
         };
         let number = text.trim_end().strip_prefix(FORMAT_PREFIX);
         match number.and_then(|n| n.parse::<u32>().ok()) {
-            Some(FORMAT) => Ok(true),
+            Some(found @ 1..=FORMAT) => Ok(Some(found)),
             Some(found) if found > FORMAT => Err(StoreError::NewerFormat {
                 path: self.root.clone(),
                 found,
                 supported: FORMAT,
             }),
-            _ => Err(StoreError::Corrupt {
-                path,
-                detail: "this is not the format file of a store".to_owned(),
+            _ => Err(StoreError::NotAStore {
+                path: self.root.clone(),
+                detail: "its file `format` is not that of a store".to_owned(),
             }),
         }
+    }
+
+    /// Where a new segment is to lie.
+    pub(crate) fn new_segment(&self, reach: &Reach) -> PathBuf {
+        self.records.join(format!("{}.seg", reach.name()))
     }
 
     /// Where an artifact lies.
@@ -191,6 +226,31 @@ pub(crate) fn now_nanos() -> u64 {
         .duration_since(UNIX_EPOCH)
         .unwrap_or_default();
     u64::try_from(elapsed.as_nanos()).unwrap_or(u64::MAX)
+}
+
+/// The modification time of a file in nanoseconds since 1970.
+pub(crate) fn mtime_nanos(meta: &std::fs::Metadata) -> i64 {
+    nanos(meta.mtime(), meta.mtime_nsec())
+}
+
+/// Seconds and nanoseconds as one number.
+pub(crate) fn nanos(seconds: i64, nanos: i64) -> i64 {
+    seconds.saturating_mul(1_000_000_000).saturating_add(nanos)
+}
+
+/// Whether a change after the look `at` must show in a file's `time`, both in nanoseconds: the time
+/// is older than the look by more than the granularity of file times.
+pub(crate) fn is_settled(time: i64, at: u64) -> bool {
+    /// Kernels stamp files with the time of the last tick, which is up to 10 ms old.
+    const TICK: i64 = 20_000_000;
+    /// File systems that keep whole or even seconds only.
+    const COARSE: i64 = 2_000_000_000;
+    let granule = if time % 1_000_000_000 == 0 {
+        COARSE
+    } else {
+        TICK
+    };
+    time.saturating_add(granule) < i64::try_from(at).unwrap_or(i64::MAX)
 }
 
 /// A name that no other process on a shared store will choose: time, process, randomness.

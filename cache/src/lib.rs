@@ -3,9 +3,9 @@
 //! # Layout on disk
 //!
 //! ```text
-//! <store>/format                 "flow-store 1"; the last thing that creating a store writes
+//! <store>/format                 "flow-store 2"; the last thing that creating a store writes
 //! <store>/artifacts/ab/cdef...   immutable bytes under their BLAKE3 digest, read-only
-//! <store>/records/<writer>.seg   append-only rows, one writer a file (see segment.rs)
+//! <store>/records/<name>.seg     append-only rows, shared by writers (see segment.rs)
 //! <store>/tmp/<writer>/          unfinished work; swept when the writer's lock is free
 //! <store>/locks/actions          one byte locked for each running action
 //! <store>/locks/commit           held while records are appended
@@ -24,8 +24,9 @@
 //! 2. each is linked to its name unless that is taken (then what is there is verified);
 //! 3. the directories of those names are synced;
 //! 4. the temporary names are removed;
-//! 5. under the `commit` lock: other writers' records are taken in, records of actions that have
-//!    none are appended to this process's segment in one write, and the segment is synced.
+//! 5. under the `commit` lock: other writers' records are taken in, a torn tail that a dead writer
+//!    left is cut off the segment, records of actions that have none are appended to it in one
+//!    write, and it is synced.
 //!
 //! # Why a crash cannot lie
 //!
@@ -35,7 +36,8 @@
 //! - *During 5*: a row counts only if it is whole and its checks hold, so a torn append is no row.
 //!   A whole row implies that steps 1 to 3 were over when it was written, so its outputs are
 //!   durable, even if the row became durable by chance before its sync.
-//! - Losing a record costs a recompute. Rows are never changed, so a crash cannot damage older ones.
+//! - Losing a record costs a recompute. Whole rows are never changed or moved, so a crash cannot
+//!   damage older ones; what is cut off was never a row.
 //! - *Two processes at once*: the action lock lets one run and the other wait. Where locks do not
 //!   work both commit, and readers agree on one row: of the highest generation, the earliest.
 //!

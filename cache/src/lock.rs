@@ -1,7 +1,7 @@
 //! Locks of the kernel: they are released by the holder's death, so there is nothing to unlock by
 //! hand. They make concurrent runs efficient; what is stored is right without them.
 //!
-//! A file system that has no locks grants every one.
+//! A file system that has no locks grants every one, but then nobody is taken for dead.
 
 use std::collections::HashSet;
 use std::fs::{File, TryLockError};
@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::digest::ActionKey;
 use crate::error::StoreError;
-use crate::layout::open_lock_file;
+use crate::layout::{open_lock_file, unique_name};
 
 /// The locks of actions: one byte of one file for each key, so that a hundred thousand actions
 /// leave no lock files behind.
@@ -116,21 +116,109 @@ fn unsupported(error: &io::Error) -> bool {
     error.kind() == io::ErrorKind::Unsupported || error.raw_os_error() == Some(libc::ENOLCK)
 }
 
+/// A whole-file lock, held until dropped.
+pub(crate) struct Exclusive {
+    _file: File,
+    /// Whether it keeps anyone out: the file system has locks.
+    pub(crate) is_real: bool,
+}
+
 /// Takes a whole-file lock and waits for it.
-pub(crate) fn exclusive(path: &Path) -> Result<File, StoreError> {
+pub(crate) fn exclusive(path: &Path) -> Result<Exclusive, StoreError> {
     let file = open_lock_file(path)?;
-    match file.lock() {
-        Err(e) if !unsupported(&e) => Err(StoreError::env("lock.file", path, e)),
-        _ => Ok(file),
+    let is_real = match file.lock() {
+        Ok(()) => true,
+        Err(e) if unsupported(&e) => false,
+        Err(e) => return Err(StoreError::env("lock.file", path, e)),
+    };
+    Ok(Exclusive {
+        _file: file,
+        is_real,
+    })
+}
+
+/// Whom the locks in a directory keep out for sure.
+///
+/// Everyone, if the file system is known to be local. Of others nobody can tell, as their locks may
+/// end at the machine: there it is only this machine since it started, by which files are named.
+/// Containers on one kernel are one machine.
+pub(crate) struct Reach {
+    everyone: bool,
+    machine: Option<String>,
+}
+
+impl Reach {
+    pub(crate) fn of(dir: &Path) -> Self {
+        let boot = std::fs::read("/proc/sys/kernel/random/boot_id").ok();
+        Self {
+            everyone: is_local(dir),
+            machine: boot.map(|id| blake3::hash(&id).to_hex()[..16].to_owned()),
+        }
+    }
+
+    /// A new name for a file or directory that is guarded by a lock.
+    pub(crate) fn name(&self) -> String {
+        let machine = self.machine.as_deref().unwrap_or("unknown");
+        format!("{}-{machine}", unique_name())
+    }
+
+    /// Whether locks keep out those who may be at work on this file or directory.
+    pub(crate) fn covers(&self, path: &Path) -> bool {
+        let made_by = |machine: &String| {
+            let stem = path.file_stem().unwrap_or_default().to_string_lossy();
+            stem.ends_with(&format!("-{machine}"))
+        };
+        self.everyone || self.machine.as_ref().is_some_and(made_by)
     }
 }
 
+/// Whether only one machine can see the file system of a directory.
+#[cfg(target_os = "linux")]
+fn is_local(dir: &Path) -> bool {
+    use std::os::fd::AsRawFd;
+    const LOCAL: [i64; 9] = [
+        0xef53,      // ext2, ext3, ext4
+        0x5846_5342, // xfs
+        0x9123_683e, // btrfs
+        0x0102_1994, // tmpfs
+        0x794c_7630, // overlayfs
+        0xf2f5_2010, // f2fs
+        0x2fc1_2fc1, // zfs
+        0xca45_1a4e, // bcachefs
+        0x8584_58f6, // ramfs
+    ];
+    let Ok(file) = File::open(dir) else {
+        return false;
+    };
+    // SAFETY: `statfs` is plain data for which zeros are valid.
+    let mut found: libc::statfs = unsafe { std::mem::zeroed() };
+    // SAFETY: the descriptor is open and `found` outlives the call.
+    let known = unsafe { libc::fstatfs(file.as_raw_fd(), &raw mut found) } == 0;
+    known && LOCAL.contains(&(found.f_type as i64))
+}
+
+/// Not known here.
+#[cfg(not(target_os = "linux"))]
+fn is_local(_dir: &Path) -> bool {
+    false
+}
+
+/// What came of trying to take a lock.
+#[derive(Clone, Copy, PartialEq)]
+pub(crate) enum Tried {
+    Taken,
+    /// Someone else has it.
+    Held,
+    /// The file system has no locks.
+    NoLocks,
+}
+
 /// Takes a whole-file lock on an open file if it is free.
-pub(crate) fn try_exclusive(file: &File, path: &Path) -> Result<bool, StoreError> {
+pub(crate) fn try_exclusive(file: &File, path: &Path) -> Result<Tried, StoreError> {
     match file.try_lock() {
-        Ok(()) => Ok(true),
-        Err(TryLockError::WouldBlock) => Ok(false),
-        Err(TryLockError::Error(e)) if unsupported(&e) => Ok(true),
+        Ok(()) => Ok(Tried::Taken),
+        Err(TryLockError::WouldBlock) => Ok(Tried::Held),
+        Err(TryLockError::Error(e)) if unsupported(&e) => Ok(Tried::NoLocks),
         Err(TryLockError::Error(e)) => Err(StoreError::env("lock.file", path, e)),
     }
 }
@@ -147,6 +235,22 @@ pub(crate) fn shared(file: &File, path: &Path) -> Result<(), StoreError> {
 mod tests {
     use super::*;
     use crate::digest::Digest;
+
+    #[test]
+    fn only_who_must_wait_for_a_lock_is_taken_for_dead() {
+        let reach = |everyone, machine: Option<&str>| Reach {
+            everyone,
+            machine: machine.map(str::to_owned),
+        };
+        let here = reach(false, Some("a1"));
+        let named = |reach: &Reach| std::path::PathBuf::from(format!("{}.seg", reach.name()));
+        assert!(here.covers(&named(&here)));
+        assert!(!here.covers(&named(&reach(false, Some("ba1")))));
+        assert!(reach(true, None).covers(Path::new("old.seg")));
+        // Two machines that do not know their names are not the same one.
+        let nameless = reach(false, None);
+        assert!(!nameless.covers(&named(&nameless)));
+    }
 
     #[test]
     fn one_holder_at_a_time_across_descriptors_and_threads() {

@@ -23,14 +23,9 @@ pub(crate) struct Neighbours {
 impl Neighbours {
     fn scan(index: &mut Index) -> Result<Self, StoreError> {
         let mut found = Self::default();
-        for slot in index.slots() {
-            let Some(payload) = index.payload(&slot)? else {
-                continue;
-            };
-            let Ok(labels) = Labels::decode(payload) else {
-                continue;
-            };
-            let entry = (labels.finished_unix, slot.row.key);
+        index.for_each_row(|_, row, payload| {
+            let labels = Labels::decode(payload)?;
+            let entry = (labels.finished_unix, row.key);
             let label = (labels.stage.to_owned(), labels.action.to_owned());
             found.by_label.entry(label).or_default().push(entry);
             found
@@ -38,7 +33,8 @@ impl Neighbours {
                 .entry(labels.kind.to_owned())
                 .or_default()
                 .push(entry);
-        }
+            Ok(())
+        })?;
         let lists = found
             .by_label
             .values_mut()

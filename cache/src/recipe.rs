@@ -132,17 +132,6 @@ impl Recipe {
         })
     }
 
-    /// The recipe that the rest of a record is, unchecked: a row has a checksum, and whoever
-    /// looks a record up wants its outputs.
-    pub(crate) fn rest_of(cursor: &mut Cursor<'_>) -> Result<Self, DecodeError> {
-        let count = cursor.varint()?;
-        let fields = cursor.rest();
-        Ok(Self {
-            count,
-            fields: cursor.take(fields.len())?.to_vec(),
-        })
-    }
-
     /// The recipe as a JSON object, fields in order.
     pub fn to_json(&self) -> Json {
         let fields = self.fields().into_iter();

@@ -3,6 +3,7 @@
 use crate::codec::{Cursor, DecodeError, put_bytes, put_varint};
 use crate::digest::{ActionKey, Digest};
 use crate::recipe::Recipe;
+use crate::segment::Payload;
 use crate::value::Value;
 
 /// Small facts about an output that planning needs without its bytes: rows, ids, slices, metrics.
@@ -14,7 +15,7 @@ pub type Attrs = Value;
 pub struct Record {
     /// The key of the recipe.
     pub key: ActionKey,
-    /// What decided the result.
+    /// What decided the result. Empty where [`Store::find`](crate::Store::find) left it on disk.
     pub recipe: Recipe,
     /// The stage that ran it first: a label for people, part of no key.
     pub stage: String,
@@ -97,9 +98,10 @@ impl Record {
         names
     }
 
-    /// The payload of a segment row. The key is in the row's header.
-    pub(crate) fn encode(&self) -> Vec<u8> {
-        let mut out = Vec::with_capacity(1024);
+    /// The head of a segment row's payload: all but the key, which is in the row's header, and the
+    /// recipe.
+    pub(crate) fn encode_head(&self) -> Vec<u8> {
+        let mut out = Vec::with_capacity(512);
         out.push(ENCODING);
         put_bytes(&mut out, self.stage.as_bytes());
         put_bytes(&mut out, self.action.as_bytes());
@@ -116,13 +118,31 @@ impl Record {
         self.outputs.iter().for_each(|o| o.encode_to(&mut out));
         out.push(u8::from(self.log.is_some()));
         self.log.iter().for_each(|log| log.encode_to(&mut out));
-        self.recipe.encode_to(&mut out);
         out
     }
 
     /// The record in a row's payload.
-    pub(crate) fn decode(key: ActionKey, payload: &[u8]) -> Result<Self, DecodeError> {
-        let mut cursor = Cursor::new(payload);
+    pub(crate) fn decode(key: ActionKey, payload: Payload<'_>) -> Result<Self, DecodeError> {
+        let (mut record, rest) = Self::decode_head(key, payload.head)?;
+        record.recipe = match payload.recipe {
+            Some(recipe) if rest.is_empty() => Recipe::decode(recipe)?,
+            Some(_) => return Err(DecodeError("bytes follow the end")),
+            None => Recipe::decode(rest)?,
+        };
+        if record.recipe.key() != key {
+            return Err(DecodeError("the recipe does not give the key"));
+        }
+        Ok(record)
+    }
+
+    /// The record in a row's payload without its recipe, which is neither read nor checked.
+    pub(crate) fn decode_result(key: ActionKey, payload: Payload<'_>) -> Result<Self, DecodeError> {
+        Ok(Self::decode_head(key, payload.head)?.0)
+    }
+
+    /// The record without its recipe, and what follows in the head.
+    fn decode_head(key: ActionKey, head: &[u8]) -> Result<(Self, &[u8]), DecodeError> {
+        let mut cursor = Cursor::new(head);
         let encoding = encoding(&mut cursor)?;
         let labels = Labels::decode_from(&mut cursor)?;
         let pipeline = cursor.text()?.to_owned();
@@ -139,10 +159,9 @@ impl Record {
         let has_log = encoding > 1 && cursor.flag()?;
         let log = has_log.then(|| Output::decode_from(&mut cursor));
         let log = log.transpose()?;
-        let recipe = Recipe::rest_of(&mut cursor)?;
-        Ok(Self {
+        let record = Self {
             key,
-            recipe,
+            recipe: Recipe::new(),
             stage: labels.stage.to_owned(),
             action: labels.action.to_owned(),
             outputs,
@@ -153,7 +172,8 @@ impl Record {
             finished_unix: labels.finished_unix,
             pipeline,
             log,
-        })
+        };
+        Ok((record, cursor.rest()))
     }
 }
 
@@ -184,8 +204,8 @@ fn encoding(cursor: &mut Cursor<'_>) -> Result<u8, DecodeError> {
 }
 
 impl<'a> Labels<'a> {
-    pub(crate) fn decode(payload: &'a [u8]) -> Result<Self, DecodeError> {
-        let mut cursor = Cursor::new(payload);
+    pub(crate) fn decode(payload: Payload<'a>) -> Result<Self, DecodeError> {
+        let mut cursor = Cursor::new(payload.head);
         encoding(&mut cursor)?;
         Self::decode_from(&mut cursor)
     }
@@ -245,8 +265,11 @@ pub(crate) mod tests {
     proptest! {
         #[test]
         fn encoding_round_trips(record in any_record()) {
-            let payload = record.encode();
-            prop_assert_eq!(Record::decode(record.key, &payload).unwrap(), record);
+            let (head, recipe) = (record.encode_head(), record.recipe.encode());
+            let payload = Payload { head: &head, recipe: Some(&recipe) };
+            let result = Record::decode_result(record.key, payload).unwrap();
+            prop_assert_eq!(&Record { recipe: record.recipe.clone(), ..result }, &record);
+            prop_assert_eq!(Record::decode(record.key, payload).unwrap(), record);
         }
 
         #[test]
@@ -263,17 +286,27 @@ pub(crate) mod tests {
             put_varint(&mut old, record.outputs.len() as u64);
             record.outputs.iter().for_each(|o| o.encode_to(&mut old));
             record.recipe.encode_to(&mut old);
-            prop_assert!(Labels::decode(&old).is_ok());
-            prop_assert_eq!(Record::decode(record.key, &old).unwrap(), record);
+            let payload = Payload { head: &old, recipe: None };
+            prop_assert!(Labels::decode(payload).is_ok());
+            prop_assert!(Record::decode_result(record.key, payload).is_ok());
+            prop_assert_eq!(Record::decode(record.key, payload).unwrap(), record);
         }
 
         #[test]
         fn damaged_payloads_never_panic(record in any_record(), at: prop::sample::Index, xor: u8) {
-            let mut payload = record.encode();
-            let at = at.index(payload.len());
-            payload[at] ^= xor;
-            let _ = Record::decode(record.key, &payload);
-            let _ = Record::decode(record.key, &payload[..at]);
+            let (mut head, mut recipe) = (record.encode_head(), record.recipe.encode());
+            let at = at.index(head.len() + recipe.len());
+            let in_recipe = at.checked_sub(head.len());
+            match in_recipe {
+                Some(at) => recipe[at] ^= xor,
+                None => head[at] ^= xor,
+            }
+            let payload = Payload { head: &head, recipe: Some(&recipe) };
+            let decoded = Record::decode(record.key, payload);
+            prop_assert!(in_recipe.is_none() || xor == 0 || decoded.is_err());
+            let _ = Record::decode(record.key, Payload { head: &head, recipe: None });
+            let cut = &head[..at.min(head.len())];
+            let _ = Record::decode(record.key, Payload { head: cut, recipe: Some(&recipe) });
         }
     }
 }

@@ -1,16 +1,36 @@
-//! Segments: append-only files of checksummed rows, each with one writer.
+//! Segments: append-only files of checksummed rows.
 //!
 //! ```text
-//! file   = "flowseg1" row*
-//! row    = header(72) payload
-//! header = "flow-row" | length u32 | generation u32 | stamp u64 | key [32]
-//!        | payload check [8] | header check [8]          (numbers little-endian)
+//! file    = "flowseg1" row*
+//! row     = header(72) payload
+//! header  = "flow-rw2" | length u32 | generation u32 | stamp u64 | key [32]
+//!         | payload check [8] | header check [8]          (numbers little-endian)
+//! payload = head length u32 | head | recipe
 //! ```
 //!
 //! The checks are truncated BLAKE3. The header has its own, so that opening a store reads headers
-//! only and a damaged length cannot lead astray; the payload's is checked when it is read. A row
+//! only and a damaged length cannot lead astray. The payload's covers the head and its length, and
+//! is checked when it is read. The recipe has no check: the key, its digest, is one. So a hit costs
+//! neither the hashing nor the decoding of its recipe. Stores of format 1 have rows that start with
+//! "flow-row", whose payload is all head. A row
 //! that ends beyond the file is a torn tail (its writer died, or is still writing) and is silently
 //! left for the next scan; a damaged row before others is skipped by searching for the next header.
+//!
+//! # Who appends where
+//!
+//! Rows are appended under the commit lock, so all who are sure to wait for that lock share one
+//! segment, and their number stays the same however many runs there are. Sure are
+//!
+//! - all writers, on a file system that is known to be local;
+//! - the writers of one machine since it started, on any other one that has locks: a lock there may
+//!   reach other machines or not. A segment's name ends with what tells the machine;
+//! - nobody, where there are no locks: each writer makes a segment.
+//!
+//! Before it appends, a writer cuts off a torn tail that a dead one left. That is the only way in
+//! which a segment ever becomes shorter: a whole row stays where it is, so what others know of it
+//! holds, and a scan goes on from where it ended. A row of a batch that failed may come to count;
+//! it is whole and its outputs were durable before it was written. Nobody appends to a segment in
+//! which damage was met, as the disk may be failing there; gc rewrites it.
 
 use std::fs::File;
 use std::io;
@@ -20,9 +40,12 @@ use crate::digest::{ActionKey, Digest};
 
 /// The first bytes of a segment.
 pub(crate) const FILE_MAGIC: &[u8; 8] = b"flowseg1";
-const ROW_MAGIC: &[u8; 8] = b"flow-row";
+const ROW_MAGIC: &[u8; 8] = b"flow-rw2";
+/// Of rows whose payload is all head.
+const OLD_ROW_MAGIC: &[u8; 8] = b"flow-row";
 /// Bytes of a row before its payload.
 pub(crate) const HEADER: usize = 72;
+const LEAST_WINDOW: usize = 4 << 10;
 const WINDOW: usize = 256 << 10;
 
 /// The header of a row.
@@ -37,6 +60,17 @@ pub(crate) struct Row {
     /// The record's key.
     pub(crate) key: ActionKey,
     check: [u8; 8],
+    /// The payload has a recipe after its head.
+    split: bool,
+}
+
+/// What a row holds.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Payload<'a> {
+    /// What the row's check covers.
+    pub(crate) head: &'a [u8],
+    /// What the key covers; `None` in an old row, where it is the end of the head.
+    pub(crate) recipe: Option<&'a [u8]>,
 }
 
 fn check(bytes: &[u8]) -> [u8; 8] {
@@ -45,38 +79,39 @@ fn check(bytes: &[u8]) -> [u8; 8] {
     check
 }
 
-/// Appends a row to `out`. Returns its header, or `None` if the payload is too long for a row.
+/// Appends a row to `out`. `None` if it is too long for a row.
 pub(crate) fn put_row(
     out: &mut Vec<u8>,
     key: ActionKey,
     generation: u32,
     stamp: u64,
-    payload: &[u8],
-) -> Option<Row> {
-    let row = Row {
-        length: u32::try_from(payload.len()).ok()?,
-        generation,
-        stamp,
-        key,
-        check: check(payload),
-    };
+    head: &[u8],
+    recipe: &[u8],
+) -> Option<()> {
+    let length = u32::try_from(4 + head.len() + recipe.len()).ok()?;
+    let mut checked = Vec::with_capacity(4 + head.len());
+    checked.extend_from_slice(&(head.len() as u32).to_le_bytes());
+    checked.extend_from_slice(head);
     let start = out.len();
     out.extend_from_slice(ROW_MAGIC);
-    out.extend_from_slice(&row.length.to_le_bytes());
+    out.extend_from_slice(&length.to_le_bytes());
     out.extend_from_slice(&generation.to_le_bytes());
     out.extend_from_slice(&stamp.to_le_bytes());
     out.extend_from_slice(key.0.as_bytes());
-    out.extend_from_slice(&row.check);
+    out.extend_from_slice(&check(&checked));
     let header_check = check(&out[start..]);
     out.extend_from_slice(&header_check);
-    out.extend_from_slice(payload);
-    Some(row)
+    out.extend_from_slice(&checked);
+    out.extend_from_slice(recipe);
+    Some(())
 }
 
 /// The header at the start of `bytes` (at least [`HEADER`] long), if its check holds.
 fn parse_header(bytes: &[u8]) -> Option<Row> {
     let header = bytes.get(..HEADER)?;
-    if &header[..8] != ROW_MAGIC || check(&header[..64]) != header[64..] {
+    let split = &header[..8] == ROW_MAGIC;
+    let known = split || &header[..8] == OLD_ROW_MAGIC;
+    if !known || check(&header[..64]) != header[64..] {
         return None;
     }
     let mut key = [0; 32];
@@ -89,31 +124,34 @@ fn parse_header(bytes: &[u8]) -> Option<Row> {
         stamp: u64::from_le_bytes(header[16..24].try_into().ok()?),
         key: ActionKey(Digest::from_bytes(key)),
         check: row_check,
+        split,
     })
 }
 
 impl Row {
-    /// Whether `payload` is what was written.
-    pub(crate) fn fits(&self, payload: &[u8]) -> bool {
-        check(payload) == self.check
-    }
-
-    /// Whether this row counts rather than `other` of the same key. Rows that tie on both numbers
-    /// are settled by the caller's order of segments, which is the same for every process.
-    pub(crate) fn beats(&self, other: &Row) -> bool {
-        match self.generation.cmp(&other.generation) {
-            std::cmp::Ordering::Equal => self.stamp < other.stamp,
-            order => order.is_gt(),
-        }
+    /// What `bytes` hold, if the head is what was written.
+    fn payload<'a>(&self, bytes: &'a [u8]) -> Option<Payload<'a>> {
+        let checked = if self.split {
+            let length = u32::from_le_bytes(*bytes.first_chunk()?);
+            4 + usize::try_from(length).ok()?
+        } else {
+            bytes.len()
+        };
+        let (checked, rest) = bytes.split_at_checked(checked)?;
+        (check(checked) == self.check).then(|| Payload {
+            head: if self.split { &checked[4..] } else { checked },
+            recipe: self.split.then_some(rest),
+        })
     }
 }
 
 /// A window onto a file, so that sequential small reads cost few system calls and the file's
-/// pages are not charged to this process.
+/// pages are not charged to this process. It is small where reads jump and grows while they go on.
 #[derive(Default)]
 pub(crate) struct Window {
     start: u64,
     bytes: Vec<u8>,
+    size: usize,
 }
 
 impl Window {
@@ -122,33 +160,70 @@ impl Window {
         let inside =
             offset >= self.start && offset + length as u64 <= self.start + self.bytes.len() as u64;
         if !inside {
-            self.fill(file, offset, length.max(WINDOW))?;
+            let end = self.start + self.bytes.len() as u64;
+            let goes_on = offset + self.size as u64 >= self.start && offset <= end;
+            self.size = if goes_on {
+                (self.size * 2).clamp(LEAST_WINDOW, WINDOW)
+            } else {
+                LEAST_WINDOW
+            };
+            // Actions that ran side by side were recorded in nearly the order that is asked for.
+            let behind = offset.min(self.size as u64 / 4);
+            self.fill(
+                file,
+                offset - behind,
+                self.size.max(length + behind as usize),
+            )?;
         }
         let from = ((offset - self.start) as usize).min(self.bytes.len());
         let to = (from + length).min(self.bytes.len());
         Ok(&self.bytes[from..to])
     }
 
-    fn fill(&mut self, file: &File, offset: u64, length: usize) -> io::Result<()> {
-        // A damaged length must not allocate more than the file holds.
-        let available = file.metadata()?.len().saturating_sub(offset);
+    fn fill(&mut self, file: &File, offset: u64, mut length: usize) -> io::Result<()> {
+        if length > WINDOW {
+            // A length that is wrong must not allocate more than the file holds.
+            let available = file.metadata()?.len().saturating_sub(offset);
+            length = length.min(usize::try_from(available).unwrap_or(usize::MAX));
+        }
         self.start = offset;
-        self.bytes.clear();
-        self.bytes.resize(
-            length.min(usize::try_from(available).unwrap_or(usize::MAX)),
-            0,
-        );
+        self.bytes.resize(length, 0);
         let mut filled = 0;
-        while filled < self.bytes.len() {
+        while filled < length {
             match file.read_at(&mut self.bytes[filled..], offset + filled as u64) {
                 Ok(0) => break,
                 Ok(n) => filled += n,
                 Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
-                Err(e) => return Err(e),
+                Err(e) => {
+                    self.bytes.clear();
+                    return Err(e);
+                }
             }
         }
         self.bytes.truncate(filled);
         Ok(())
+    }
+
+    /// The row at `offset` and its payload if the checks of both hold.
+    pub(crate) fn row(
+        &mut self,
+        file: &File,
+        offset: u64,
+    ) -> io::Result<Option<(Row, Payload<'_>)>> {
+        let Some(row) = parse_header(self.read(file, offset, HEADER)?) else {
+            return Ok(None);
+        };
+        let length = row.length as usize;
+        let bytes = self.read(file, offset + HEADER as u64, length)?;
+        let payload = (bytes.len() == length)
+            .then(|| row.payload(bytes))
+            .flatten();
+        Ok(payload.map(|payload| (row, payload)))
+    }
+
+    /// The bytes of the row at `offset`, as they are.
+    pub(crate) fn raw(&mut self, file: &File, offset: u64, row: &Row) -> io::Result<&[u8]> {
+        self.read(file, offset, HEADER + row.length as usize)
     }
 
     /// Forgets what was read.
@@ -246,8 +321,8 @@ mod tests {
         let starts = (0..n)
             .map(|i| {
                 let start = bytes.len();
-                let payload = vec![i as u8; 10 + i as usize];
-                put_row(&mut bytes, key(i), 0, u64::from(i), &payload).unwrap();
+                let head = vec![i as u8; 10 + i as usize];
+                put_row(&mut bytes, key(i), 0, u64::from(i), &head, b"recipe").unwrap();
                 start
             })
             .collect();
@@ -297,13 +372,34 @@ mod tests {
     }
 
     #[test]
-    fn the_earliest_row_of_the_highest_generation_counts() {
-        let row =
-            |generation, stamp| put_row(&mut Vec::new(), key(0), generation, stamp, b"").unwrap();
-        assert!(row(0, 1).beats(&row(0, 2)));
-        assert!(!row(0, 2).beats(&row(0, 1)));
-        assert!(!row(0, 1).beats(&row(0, 1)));
-        assert!(row(1, 9).beats(&row(0, 1)));
-        assert!(!row(0, 1).beats(&row(1, 9)));
+    fn the_payload_is_what_was_written_also_in_old_rows() {
+        let (bytes, starts) = segment(5);
+        let mut file = tempfile::tempfile().unwrap();
+        file.write_all(&bytes).unwrap();
+        // As the first format wrote it: another magic, and the check is of all.
+        let mut old = bytes[starts[4]..starts[4] + HEADER].to_vec();
+        old[..8].copy_from_slice(OLD_ROW_MAGIC);
+        old[8..12].copy_from_slice(&3u32.to_le_bytes());
+        old[56..64].copy_from_slice(&check(b"all"));
+        let header_check = check(&old[..64]);
+        old[64..].copy_from_slice(&header_check);
+        file.write_all(&old).unwrap();
+        file.write_all(b"all").unwrap();
+
+        let mut window = Window::default();
+        let mut row = |at: usize| {
+            let (row, payload) = window.row(&file, at as u64).unwrap().unwrap();
+            let recipe = payload.recipe.map(<[u8]>::to_vec);
+            (row.key, payload.head.to_vec(), recipe)
+        };
+        assert_eq!(
+            row(starts[3]),
+            (key(3), vec![3; 13], Some(b"recipe".to_vec()))
+        );
+        assert_eq!(row(bytes.len()), (key(4), b"all".to_vec(), None));
+        assert_eq!(
+            row(starts[0]),
+            (key(0), vec![0; 10], Some(b"recipe".to_vec()))
+        );
     }
 }

@@ -14,28 +14,24 @@
 //!
 //! Entries are in order of path and are searched where they lie: loading allocates one buffer.
 
+use std::cmp::Ordering;
 use std::collections::HashMap;
 use std::fs::File;
 use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::codec::{Cursor, DecodeError};
 use crate::digest::Digest;
 use crate::disk;
 use crate::error::StoreError;
-use crate::layout::now_nanos;
+use crate::layout::{is_settled, mtime_nanos, nanos, now_nanos};
 
 const MAGIC: &[u8; 8] = b"flowstat";
 /// Entries that this process did not use are dropped beyond this number.
 const KEEP: usize = 100_000;
-/// Kernels stamp files with the time of the last tick, which is up to 10 ms old.
-const TICK_NS: i64 = 20_000_000;
-/// File systems that keep whole or even seconds only.
-const COARSE_NS: i64 = 2_000_000_000;
-
 /// What is compared to tell whether a file changed. Times in nanoseconds since 1970.
 #[derive(Clone, Copy, Debug, PartialEq)]
 struct Stat {
@@ -54,11 +50,9 @@ struct Entry {
 
 impl Stat {
     fn of(meta: &std::fs::Metadata) -> Self {
-        let nanos =
-            |seconds: i64, nanos: i64| seconds.saturating_mul(1_000_000_000).saturating_add(nanos);
         Self {
             size: meta.size(),
-            mtime: nanos(meta.mtime(), meta.mtime_nsec()),
+            mtime: mtime_nanos(meta),
             ctime: nanos(meta.ctime(), meta.ctime_nsec()),
             inode: meta.ino(),
         }
@@ -68,15 +62,8 @@ impl Stat {
 impl Entry {
     /// Whether any change of the file after the hashing would show in `stat`.
     fn is_trusted(&self) -> bool {
-        let settled = |time: i64| {
-            let granule = if time % 1_000_000_000 == 0 {
-                COARSE_NS
-            } else {
-                TICK_NS
-            };
-            time.saturating_add(granule) < self.hashed_at
-        };
-        settled(self.stat.mtime) && settled(self.stat.ctime)
+        let hashed_at = self.hashed_at.unsigned_abs();
+        is_settled(self.stat.mtime, hashed_at) && is_settled(self.stat.ctime, hashed_at)
     }
 }
 
@@ -85,8 +72,18 @@ impl Entry {
 pub struct StatCache {
     path: PathBuf,
     saved: Saved,
-    /// Entries looked up or made by this process; `true` if made.
-    used: Mutex<HashMap<PathBuf, (Entry, bool)>>,
+    used: Mutex<Used>,
+}
+
+/// What this process did with the cache.
+#[derive(Debug, Default)]
+struct Used {
+    /// Entries that it made. By bytes, as a `Path` is hashed and compared part by part.
+    made: HashMap<Vec<u8>, Entry>,
+    /// Which saved entries it asked for.
+    asked: Vec<bool>,
+    /// The saved entry after the last one asked for: files come in order of name, mostly.
+    next: usize,
 }
 
 impl StatCache {
@@ -96,10 +93,15 @@ impl StatCache {
         let saved = std::fs::read(path)
             .ok()
             .and_then(|bytes| Saved::parse(bytes).ok());
+        let saved = saved.unwrap_or_default();
+        let asked = vec![false; saved.starts.len()];
         Self {
             path: path.to_path_buf(),
-            saved: saved.unwrap_or_default(),
-            used: Mutex::default(),
+            saved,
+            used: Mutex::new(Used {
+                asked,
+                ..Used::default()
+            }),
         }
     }
 
@@ -126,39 +128,41 @@ impl StatCache {
                 hashed_at,
                 digest,
             };
-            self.lock_used().insert(path.to_path_buf(), (entry, true));
+            let path = path.as_os_str().as_bytes().to_vec();
+            self.lock_used().made.insert(path, entry);
         }
         Ok((digest, size))
     }
 
     fn find(&self, path: &Path) -> Option<Entry> {
+        let path = path.as_os_str().as_bytes();
         let mut used = self.lock_used();
-        if let Some((entry, _)) = used.get(path) {
+        if let Some(entry) = used.made.get(path) {
             return Some(*entry);
         }
-        let entry = self.saved.find(path)?;
-        used.insert(path.to_path_buf(), (entry, false));
+        let (index, entry) = self.saved.find(path, used.next)?;
+        used.asked[index] = true;
+        used.next = index + 1;
         Some(entry)
     }
 
-    fn lock_used(&self) -> std::sync::MutexGuard<'_, HashMap<PathBuf, (Entry, bool)>> {
+    fn lock_used(&self) -> MutexGuard<'_, Used> {
         self.used.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Saves the cache if it changed, atomically.
     pub fn save(&self) -> Result<(), StoreError> {
         let used = self.lock_used();
-        if !used.values().any(|(_, made)| *made) {
+        if used.made.is_empty() {
             return Ok(());
         }
-        let mut entries: Vec<(&[u8], Entry)> = used
-            .iter()
-            .map(|(path, (entry, _))| (path.as_os_str().as_bytes(), *entry))
-            .collect();
-        if self.saved.starts.len() <= KEEP {
-            let others = self.saved.entries();
-            entries.extend(others.filter(|(path, _)| !used.contains_key(as_path(path))));
-        }
+        let made = used.made.iter();
+        let mut entries: Vec<(&[u8], Entry)> = made.map(|(p, e)| (p.as_slice(), *e)).collect();
+        let keep_all = self.saved.starts.len() <= KEEP;
+        let others = self.saved.entries().zip(&used.asked);
+        let others = others
+            .filter(|((path, _), asked)| (keep_all || **asked) && !used.made.contains_key(*path));
+        entries.extend(others.map(|(entry, _)| entry));
         entries.sort_by_key(|(path, _)| *path);
         let bytes = Saved::encode(&entries);
         if let Some(dir) = self.path.parent() {
@@ -166,10 +170,6 @@ impl StatCache {
         }
         disk::replace("stat-cache.save", "stat-cache.publish", &self.path, &bytes)
     }
-}
-
-fn as_path(bytes: &[u8]) -> &Path {
-    Path::new(std::ffi::OsStr::from_bytes(bytes))
 }
 
 /// The entries of the file, as they lie in it.
@@ -223,17 +223,21 @@ impl Saved {
         read_entry(&mut Cursor::new(self.bytes.get(start..)?)).ok()
     }
 
+    /// All entries, which [`Saved::parse`] has read before.
     fn entries(&self) -> impl Iterator<Item = (&[u8], Entry)> {
         self.starts.iter().filter_map(|&start| self.at(start))
     }
 
-    fn find(&self, path: &Path) -> Option<Entry> {
-        let wanted = path.as_os_str().as_bytes();
-        let found = self.starts.binary_search_by(|&start| {
-            self.at(start)
-                .map_or(std::cmp::Ordering::Less, |(path, _)| path.cmp(wanted))
-        });
-        self.at(self.starts[found.ok()?]).map(|(_, entry)| entry)
+    /// The entry of a path and its index, which is first looked for at `guess`.
+    fn find(&self, path: &[u8], guess: usize) -> Option<(usize, Entry)> {
+        let entry = |start: &usize| self.at(*start);
+        let guessed = self.starts.get(guess).and_then(entry);
+        if let Some((_, entry)) = guessed.filter(|(found, _)| *found == path) {
+            return Some((guess, entry));
+        }
+        let order = |start: &usize| entry(start).map_or(Ordering::Less, |(p, _)| p.cmp(path));
+        let index = self.starts.binary_search_by(order).ok()?;
+        Some((index, entry(&self.starts[index])?.1))
     }
 }
 
@@ -266,7 +270,8 @@ mod tests {
     /// Puts a wrong digest into the entry of `path`, so that a test sees whether it is believed.
     fn poison(cache: &StatCache, path: &Path) -> Digest {
         let wrong = Digest::of(b"wrong");
-        cache.lock_used().get_mut(path).unwrap().0.digest = wrong;
+        let path = path.as_os_str().as_bytes();
+        cache.lock_used().made.get_mut(path).unwrap().digest = wrong;
         wrong
     }
 
@@ -355,6 +360,7 @@ mod tests {
             cache.save().unwrap();
         }
         let cache = StatCache::open(&path);
-        assert!(files.iter().all(|f| cache.saved.find(f).is_some()));
+        assert!(files.iter().all(|f| cache.find(f).is_some()));
+        assert!(files.iter().rev().all(|f| cache.find(f).is_some()));
     }
 }

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use rayon::prelude::*;
 
-use crate::digest::{ActionKey, Digest};
+use crate::digest::Digest;
 use crate::error::StoreError;
 use crate::index::Warning;
 use crate::store::{Store, guard};
@@ -37,8 +37,6 @@ pub struct VerifyReport {
     pub strays: Vec<PathBuf>,
     /// Records that could be read.
     pub records: u64,
-    /// Records whose recipe does not give their key.
-    pub wrong_keys: Vec<ActionKey>,
     /// Damage in the segments.
     pub damaged: Vec<Warning>,
     /// Outputs and logs of records whose bytes are not there. That is no fault: gc evicts bytes, and they
@@ -49,7 +47,7 @@ pub struct VerifyReport {
 impl VerifyReport {
     /// Whether everything that is there is right.
     pub fn is_clean(&self) -> bool {
-        self.corrupt.is_empty() && self.wrong_keys.is_empty() && self.damaged.is_empty()
+        self.corrupt.is_empty() && self.damaged.is_empty()
     }
 }
 
@@ -115,9 +113,6 @@ impl Store {
         let mut index = guard(&self.index);
         index.for_each(|_, record| {
             report.records += 1;
-            if record.recipe.key() != record.key {
-                report.wrong_keys.push(record.key);
-            }
             let gone = record.artifacts().filter(|o| !self.has(&o.digest));
             report.evicted += gone.count() as u64;
         })?;

@@ -10,16 +10,15 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use crate::digest::Digest;
 use crate::disk;
 use crate::error::StoreError;
-use crate::layout::{Layout, file_name, list_dir, open_lock_file, unique_name};
-use crate::lock;
+use crate::layout::{Layout, file_name, list_dir, open_lock_file};
+use crate::lock::{self, Reach, Tried};
 
 const BUFFER: usize = 256 << 10;
 
-/// This process as a writer of a store: its name, and its directory of unfinished work, which is
-/// removed when nothing uses it any more.
+/// This process as a writer of a store: its directory of unfinished work, which is removed when
+/// nothing uses it any more.
 #[derive(Debug)]
 pub(crate) struct Session {
-    pub(crate) id: String,
     dir: PathBuf,
     /// Held while alive, so that others can tell debris from work.
     _lock: File,
@@ -31,14 +30,12 @@ impl Session {
     /// lock is free belongs to the dead.
     pub(crate) fn register(layout: &Layout) -> Result<Arc<Self>, StoreError> {
         let _guard = lock::exclusive(&layout.commit_lock())?;
-        let id = unique_name();
-        let dir = layout.tmp.join(&id);
+        let dir = layout.tmp.join(Reach::of(&layout.tmp).name());
         disk::mkdir("writer.register", &dir)?;
         let lock_path = dir.join("lock");
         let file = open_lock_file(&lock_path)?;
         lock::try_exclusive(&file, &lock_path)?;
         Ok(Arc::new(Self {
-            id,
             dir,
             _lock: file,
             counter: AtomicU64::new(0),
@@ -53,13 +50,14 @@ impl Session {
         }
         let commit = layout.commit_lock();
         let guard = open_lock_file(&commit)?;
-        if !lock::try_exclusive(&guard, &commit)? {
+        if lock::try_exclusive(&guard, &commit)? != Tried::Taken {
             return Ok(());
         }
-        for dir in dirs {
+        let reach = Reach::of(&layout.tmp);
+        for dir in dirs.into_iter().filter(|dir| reach.covers(dir)) {
             let lock_path = dir.join("lock");
             let dead = match File::open(&lock_path) {
-                Ok(file) => lock::try_exclusive(&file, &lock_path)?,
+                Ok(file) => lock::try_exclusive(&file, &lock_path)? == Tried::Taken,
                 Err(e) => e.kind() == io::ErrorKind::NotFound,
             };
             if dead {

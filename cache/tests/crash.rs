@@ -2,10 +2,11 @@
 
 mod common;
 
+use std::io::Write;
 use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
 
-use common::{action, assert_success, child_args, commit, contents, key, spawn, tempdir};
+use common::{action, assert_success, child_args, commit, contents, key, segments, spawn, tempdir};
 use flow_cache::fault::{self, Action, Fault, POINTS};
 use flow_cache::{Committed, Digest, GcPolicy, Health, Store, StoreError};
 
@@ -16,6 +17,7 @@ fn scenario(root: &Path) -> Result<(), StoreError> {
     drop(store);
     let store = Store::open(root)?;
     commit(&store, &[2, 3])?;
+    tear(root);
     commit(&store, &[4])?;
     let digest = Digest::of(&contents(4));
     let path = store.path(&digest);
@@ -25,11 +27,22 @@ fn scenario(root: &Path) -> Result<(), StoreError> {
     store.quarantine(&digest)?;
     commit(&store, &[4])?;
     store.commit(vec![action(&store, 1, b"orphan")?])?;
+    // As on a file system without locks, where another writer has a segment of its own.
+    let rows = std::fs::read(&segments(root)[0]).unwrap();
+    std::fs::write(root.join("records/other.seg"), rows).unwrap();
     // A child that another test forks holds the locks of this process until it starts its program.
     while store.gc(&GcPolicy::default())?.in_use {
         std::thread::yield_now();
     }
     Ok(())
+}
+
+/// Leaves a torn row at the end of each segment, as a writer that dies does.
+fn tear(root: &Path) {
+    for path in segments(root) {
+        let mut file = std::fs::File::options().append(true).open(&path).unwrap();
+        file.write_all(b"flow-row half a header").unwrap();
+    }
 }
 
 /// Whatever happened, a later process finds a consistent store and can finish the work.
@@ -53,10 +66,7 @@ fn assert_recovers(root: &Path, what: &str) {
     let report = store.verify(|_| {}).unwrap();
     assert_eq!(report.records, expected, "{what}");
     assert!(report.corrupt.iter().all(|d| *d == damaged), "{what}");
-    assert!(
-        report.wrong_keys.is_empty() && report.damaged.is_empty(),
-        "{what}"
-    );
+    assert!(report.damaged.is_empty(), "{what}");
     drop(store);
     // Debris is swept by the next process that opens the store.
     assert_eq!(
@@ -68,6 +78,7 @@ fn assert_recovers(root: &Path, what: &str) {
     let store = Store::open(root).unwrap();
     assert_eq!(store.len(), 4, "{what}");
     assert!(store.verify(|_| {}).unwrap().is_clean(), "{what}");
+    assert_eq!(segments(root).len(), 1, "{what}");
 }
 
 #[test]
@@ -161,11 +172,13 @@ fn a_commit_that_failed_can_be_repeated_by_the_same_store() {
         });
         assert!(commit(&store, &[2]).unwrap_err().is_disk_full());
         assert!(store.lookup(&key(2)).unwrap().is_none());
-        assert!(
-            matches!(commit(&store, &[2]).unwrap()[..], [Committed::New(_)]),
-            "{point}"
-        );
+        // Before the sync the row is whole already, and comes to count.
+        let whole = point == "commit.sync-records";
+        let again = commit(&store, &[2]).unwrap();
+        assert_eq!(matches!(again[..], [Committed::New(_)]), !whole, "{point}");
+        assert!(store.lookup(&key(2)).unwrap().is_some());
         assert_eq!(Store::open(dir.path()).unwrap().len(), 2);
+        assert_eq!(segments(dir.path()).len(), 1, "{point}");
     }
 }
 
@@ -216,6 +229,7 @@ fn concurrent_processes_run_each_action_once() {
         text.parse::<u32>().unwrap()
     });
     assert_eq!(ran.sum::<u32>(), ACTIONS);
+    assert_eq!(segments(&root).len(), 1);
     assert!(
         Store::open(&root)
             .unwrap()
@@ -248,6 +262,7 @@ fn without_locks_the_first_record_wins_for_everyone() {
         results.filter(|r| matches!(r, Committed::New(_))).count()
     });
     assert_eq!(new, 10);
+    assert_eq!(segments(dir.path()).len(), 1);
     store.refresh().unwrap();
     assert_eq!(store.len(), 10);
 }

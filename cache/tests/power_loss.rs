@@ -2,7 +2,7 @@
 //!
 //! Model: a name in a directory is sure after a sync of that directory, bytes of a file after a
 //! sync of that file. Whatever else was done may survive or not, name by name and in any prefix of
-//! the bytes, whose lost tail may read as zeros.
+//! the bytes, whose lost tail may read as zeros or, where a file was cut and written again, as before.
 
 mod common;
 
@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 
 use common::{action, commit, contents, key, tempdir};
 use flow_cache::disk::{self, Op};
+use flow_cache::fault::{self, Action, Fault};
 use flow_cache::{Digest, GcPolicy, Health, Store};
 
 /// A small counter-based generator (splitmix64, Steele, Lea & Flood 2014).
@@ -31,6 +32,8 @@ impl Random {
 struct Inode {
     bytes: Vec<u8>,
     synced: usize,
+    /// What was cut off, and may come back in place of what was written there since.
+    cut: Vec<u8>,
 }
 
 /// What a name pointed to over time; states before `sure` cannot come back.
@@ -70,9 +73,17 @@ impl Disk {
                 let inode = self.inode(path);
                 self.inodes[inode].bytes.extend_from_slice(bytes);
             }
+            Op::Truncate(path, length) => {
+                let inode = self.inode(path);
+                let inode = &mut self.inodes[inode];
+                inode.cut = inode.bytes.clone();
+                inode.bytes.truncate(*length as usize);
+                inode.synced = inode.synced.min(inode.bytes.len());
+            }
             Op::Sync(path) => {
                 let inode = self.inode(path);
                 self.inodes[inode].synced = self.inodes[inode].bytes.len();
+                self.inodes[inode].cut.clear();
             }
             Op::SyncDir(dir) => {
                 let inside = self
@@ -114,8 +125,10 @@ impl Disk {
                 let unsure = inode.bytes.len() - inode.synced;
                 let kept = inode.synced + random.below(unsure + 1);
                 let mut bytes = inode.bytes[..kept].to_vec();
-                if random.below(2) == 0 {
-                    bytes.resize(inode.bytes.len(), 0);
+                match random.below(3) {
+                    0 => bytes.resize(inode.bytes.len(), 0),
+                    1 => bytes.extend(inode.cut.iter().skip(kept)),
+                    _ => {}
                 }
                 bytes
             });
@@ -133,6 +146,15 @@ fn record(root: &Path) -> (Vec<Op>, Vec<(usize, u32)>) {
     commit(&first, &[1]).unwrap();
     let second = Store::open(root).unwrap();
     commit(&second, &[2, 3]).unwrap();
+    // A writer that fails leaves half a row, which the next one cuts off.
+    let fault = Fault {
+        point: "commit.append-half".to_owned(),
+        under: root.to_path_buf(),
+        skip: 0,
+        action: Action::Error(libc::ENOSPC),
+    };
+    fault::arm(fault);
+    assert!(commit(&second, &[6]).unwrap_err().is_disk_full());
     commit(&first, &[4]).unwrap();
     second
         .commit(vec![action(&second, 1, b"orphan").unwrap()])
@@ -141,6 +163,7 @@ fn record(root: &Path) -> (Vec<Op>, Vec<(usize, u32)>) {
     assert!(!second.gc(&GcPolicy::default()).unwrap().in_use);
     commit(&second, &[5]).unwrap();
     let ops = disk::recorded(root);
+    assert!(ops.iter().any(|op| matches!(op, Op::Truncate(..))));
     let is_segment = |path: &Path| path.extension().is_some_and(|e| e == "seg");
     let syncs = ops.iter().enumerate().filter_map(|(i, op)| match op {
         Op::Sync(path) if is_segment(path) => Some(i + 1),
@@ -173,7 +196,7 @@ fn every_prefix_and_random_losses_leave_a_consistent_store() {
         for byte in 0..=255u8 {
             fs::create_dir(survivor.path().join(format!("artifacts/{byte:02x}"))).unwrap();
         }
-        fs::write(survivor.path().join("format"), "flow-store 1\n").unwrap();
+        fs::write(survivor.path().join("format"), "flow-store 2\n").unwrap();
         disk.survive(&root, survivor.path(), &mut random);
 
         let what = format!("seed {seed}, {cut} of {} steps", ops.len());

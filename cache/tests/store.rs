@@ -4,9 +4,8 @@ mod common;
 
 use std::collections::HashSet;
 use std::fs;
-use std::path::PathBuf;
 
-use common::{action, commit, contents, key, recipe, tempdir};
+use common::{action, commit, contents, key, recipe, segments, tempdir};
 use flow_cache::{Committed, Digest, GcPolicy, Health, Store, StoreError};
 
 fn open() -> (tempfile::TempDir, Store) {
@@ -18,11 +17,6 @@ fn open() -> (tempfile::TempDir, Store) {
 fn overwrite(path: &std::path::Path, bytes: &[u8]) {
     fs::remove_file(path).unwrap();
     fs::write(path, bytes).unwrap();
-}
-
-fn segments(store: &Store) -> Vec<PathBuf> {
-    let entries = fs::read_dir(store.dir().join("records")).unwrap();
-    entries.map(|e| e.unwrap().path()).collect()
 }
 
 #[test]
@@ -147,7 +141,7 @@ fn damaged_artifacts_are_quarantined_and_replaced() {
 fn damaged_records_cost_one_recompute_and_are_reported() {
     let (_dir, store) = open();
     commit(&store, &[1, 2, 3]).unwrap();
-    let path = segments(&store).remove(0);
+    let path = segments(store.dir()).remove(0);
     let good = fs::read(&path).unwrap();
     drop(store);
     for at in (8..good.len()).step_by(7) {
@@ -179,21 +173,40 @@ fn newer_and_foreign_formats_are_refused() {
     let (_dir, store) = open();
     let root = store.dir().to_path_buf();
     drop(store);
-    fs::write(root.join("format"), "flow-store 2\n").unwrap();
-    let error = Store::open(&root).err().unwrap();
-    assert!(matches!(
-        error,
-        StoreError::NewerFormat {
-            found: 2,
-            supported: 1,
-            ..
-        }
-    ));
+    fs::write(root.join("format"), "flow-store 3\n").unwrap();
+    for opened in [Store::open(&root), Store::open_read_only(&root)] {
+        assert!(matches!(
+            opened.err().unwrap(),
+            StoreError::NewerFormat {
+                found: 3,
+                supported: 2,
+                ..
+            }
+        ));
+    }
     fs::write(root.join("format"), "something\n").unwrap();
+    let refused = |root: &std::path::Path| {
+        let error = Store::open(root).err().unwrap();
+        assert!(matches!(error, StoreError::NotAStore { .. }), "{error}");
+    };
+    refused(&root);
+    refused(&root.join("format"));
+    fs::write(root.join("format"), "flow-store 1\n").unwrap();
+    drop(Store::open(&root).unwrap());
+    let format = fs::read_to_string(root.join("format")).unwrap();
+    assert_eq!(format, "flow-store 2\n");
+}
+
+#[test]
+fn a_store_is_not_made_among_other_files() {
+    let dir = tempdir();
+    fs::write(dir.path().join("thesis.tex"), "").unwrap();
     assert!(matches!(
-        Store::open(&root),
-        Err(StoreError::Corrupt { .. })
+        Store::open(dir.path()),
+        Err(StoreError::NotAStore { .. })
     ));
+    let left: Vec<_> = fs::read_dir(dir.path()).unwrap().collect();
+    assert_eq!(left.len(), 1);
 }
 
 #[test]
@@ -270,6 +283,8 @@ fn gc_prunes_old_records_and_merges_segments() {
     commit(&store, &[1, 2]).unwrap();
     let second = Store::open(store.dir()).unwrap();
     commit(&second, &[3]).unwrap();
+    let other = store.dir().join("records/other.seg");
+    fs::copy(&segments(store.dir())[0], other).unwrap();
     let mut policy = GcPolicy {
         max_age_days: Some(1.0),
         keep_records: HashSet::from([key(2)]),
@@ -279,7 +294,7 @@ fn gc_prunes_old_records_and_merges_segments() {
     drop(second);
     let report = store.gc(&policy).unwrap();
     assert_eq!((report.records_removed, report.orphans.0), (2, 2));
-    assert_eq!(segments(&store).len(), 1);
+    assert_eq!(segments(store.dir()).len(), 1);
     assert!(store.lookup(&key(2)).unwrap().is_some());
     commit(&store, &[4]).unwrap();
     policy.max_age_days = None;
@@ -319,4 +334,42 @@ fn a_log_is_kept_like_an_output_but_never_compared() {
     let only_output = staged.into_iter().take(1).collect();
     let error = store.commit(vec![(record, only_output)]).unwrap_err();
     assert!(matches!(error, StoreError::MissingOutput { .. }));
+}
+
+#[test]
+fn many_runs_share_one_segment_and_readers_follow_it_over_a_torn_tail() {
+    let (_dir, store) = open();
+    for n in 0..10 {
+        let run = Store::open(store.dir()).unwrap();
+        commit(&run, &[n]).unwrap();
+        let path = segments(store.dir()).remove(0);
+        let mut bytes = fs::read(&path).unwrap();
+        bytes.extend_from_slice(&bytes.clone()[8..150]);
+        fs::write(&path, bytes).unwrap();
+        store.refresh().unwrap();
+        assert_eq!(store.len(), n as usize + 1);
+    }
+    commit(&store, &[10]).unwrap();
+    assert_eq!(segments(store.dir()).len(), 1);
+    assert_eq!(Store::open(store.dir()).unwrap().len(), 11);
+    assert!(store.verify(|_| {}).unwrap().is_clean());
+}
+
+#[test]
+fn nobody_appends_to_a_damaged_segment_and_gc_rewrites_it() {
+    let (_dir, store) = open();
+    commit(&store, &[1, 2]).unwrap();
+    let path = segments(store.dir()).remove(0);
+    let mut bytes = fs::read(&path).unwrap();
+    bytes[8] ^= 1;
+    fs::write(&path, &bytes).unwrap();
+    drop(store);
+    let store = Store::open(path.parent().unwrap().parent().unwrap()).unwrap();
+    commit(&store, &[3]).unwrap();
+    assert_eq!(fs::read(&path).unwrap(), bytes);
+    assert_eq!(segments(store.dir()).len(), 2);
+    store.gc(&GcPolicy::default()).unwrap();
+    assert_eq!(segments(store.dir()).len(), 1);
+    let store = Store::open(store.dir()).unwrap();
+    assert_eq!((store.len(), store.take_warnings()), (2, Vec::new()));
 }

@@ -319,7 +319,7 @@ impl Coordinator<'_, '_> {
         match keys::recipe(self.plan, &self.slots, &mut self.keys, action) {
             Ok(Known::Unsettled) => return Ok(false),
             Ok(Known::Vacant) => self.settle(action, Slot::Vacant, Outcome::Vacant),
-            Ok(Known::Recipe(recipe)) => match self.store.lookup(&recipe.key())? {
+            Ok(Known::Recipe(recipe)) => match self.store.find(&recipe.key())? {
                 Some(record) if !self.forced.contains(&action) => {
                     self.settle(action, Slot::Done(record), Outcome::Hit);
                 }
@@ -354,7 +354,7 @@ impl Coordinator<'_, '_> {
             return Ok(());
         }
         let forced = self.forced.contains(&action);
-        if !forced && let Some(record) = self.store.lookup(&key)? {
+        if !forced && let Some(record) = self.store.find(&key)? {
             self.settle(action, Slot::Done(record), Outcome::Hit);
             return Ok(());
         }

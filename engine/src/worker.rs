@@ -172,7 +172,7 @@ fn attempt(
     };
     if !job.forced {
         store.refresh()?;
-        if let Some(record) = store.lookup(&job.key)? {
+        if let Some(record) = store.find(&job.key)? {
             return Ok(Attempt::Over(Done::Hit(record)));
         }
     }

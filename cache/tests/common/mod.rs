@@ -2,7 +2,7 @@
 #![allow(dead_code)] // each test binary uses some of them
 
 use std::io::Write;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 use flow_cache::{ActionKey, Committed, Recipe, Record, Staged, Store, StoreError, Value};
@@ -66,6 +66,15 @@ pub fn commit(store: &Store, numbers: &[u32]) -> Result<Vec<Committed>, StoreErr
     store.commit(batch.collect::<Result<_, _>>()?)
 }
 
+/// The segments of a store.
+pub fn segments(root: &Path) -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(root.join("records")).unwrap();
+    let paths = entries.map(|e| e.unwrap().path());
+    paths
+        .filter(|path| path.extension().is_some_and(|e| e == "seg"))
+        .collect()
+}
+
 /// Runs the test `child` of this binary in a process of its own, with `args` in its environment.
 pub fn spawn(dir: &Path, args: &str) -> Command {
     let mut command = Command::new(std::env::current_exe().unwrap());
@@ -77,7 +86,7 @@ pub fn spawn(dir: &Path, args: &str) -> Command {
 }
 
 /// The arguments and directory if this process is such a child.
-pub fn child_args() -> Option<(String, std::path::PathBuf)> {
+pub fn child_args() -> Option<(String, PathBuf)> {
     let args = std::env::var("FLOW_CACHE_CHILD").ok()?;
     Some((args, std::env::var_os("FLOW_CACHE_DIR")?.into()))
 }
