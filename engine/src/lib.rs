@@ -25,6 +25,7 @@ mod node;
 pub mod params;
 pub mod pipeline;
 pub mod plan;
+pub mod preview;
 pub mod reference;
 pub mod render;
 mod resolve;

@@ -1,9 +1,9 @@
 //! `flow explain`: what decides the result of a stage, and what changed since it last ran.
 
 use flow_cache::Value;
-use flow_engine::exec;
 use flow_engine::keys::Prepared;
 use flow_engine::plan::{Plan, Reason, Verdict};
+use flow_engine::preview::preview;
 use serde_json::{Value as Json, json};
 
 use crate::cli::ExplainArgs;
@@ -18,7 +18,7 @@ pub fn run(args: &ExplainArgs, ui: &Ui) -> Result<(), CliError> {
     let state = State::open(&pipeline.root, &args.store)?;
     let stat = state.stat();
     let plan = Plan::new(&pipeline);
-    let verdicts = exec::preview(&plan, &state.store, &stat)?;
+    let verdicts = preview(&plan, &state.store, &stat)?;
     stat.save()?;
     for (action, (verdict, prepared)) in verdicts.into_iter().enumerate() {
         let stage = &pipeline.stages[plan.coords(action).stage].name;

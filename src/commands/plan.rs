@@ -1,7 +1,7 @@
 //! `flow plan`: what a run would do, and why. Runs nothing.
 
-use flow_engine::exec;
 use flow_engine::plan::{Plan, Reason, Verdict};
+use flow_engine::preview::preview;
 use serde_json::{Value as Json, json};
 
 use crate::cli::PlanArgs;
@@ -26,7 +26,7 @@ pub fn run(args: &PlanArgs, ui: &Ui) -> Result<(), CliError> {
     let state = State::open(&pipeline.root, &args.store)?;
     let stat = state.stat();
     let plan = Plan::new(&pipeline);
-    let verdicts = exec::preview(&plan, &state.store, &stat)?;
+    let verdicts = preview(&plan, &state.store, &stat)?;
     stat.save()?;
     let mut stages: Vec<StagePlan> = pipeline
         .stages
