@@ -281,6 +281,7 @@ fn the_example_of_a_kind_is_the_one_in_its_page_and_runs() {
     let stat = StatCache::open(&dir.join("stat"));
     let options = exec::Options {
         jobs: 2,
+        audit: false,
         gpus: 0,
         memory: u64::MAX,
         keep_going: false,

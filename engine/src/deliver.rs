@@ -4,17 +4,26 @@
 //! changed reads nothing but its status. It is written beside its place and renamed into it, so a
 //! reader never sees half a file.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::fs;
 use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 
-use flow_cache::{Digest, Health, StatCache, Store};
+use flow_cache::{Digest, Health, StatCache, Store, fault};
 
 use crate::keys::Slot;
 use crate::pipeline::PortRef;
 use crate::plan::{Coords, Plan};
 use crate::stage::{Part, PortType, StageError};
+
+/// The fault points of a delivery, in the order in which it passes them (see [`fault`]).
+pub const POINTS: &[&str] = &[
+    "deliver.write",
+    "deliver.publish",
+    "manifest.write",
+    "manifest.publish",
+];
 
 /// Turns artifacts into a file of the format that its extension asks for.
 pub trait Export: Sync {
@@ -49,22 +58,6 @@ impl Port {
                 Some(Digest::of(&bytes))
             }
         }
-    }
-
-    /// The actions that must run again since the store has lost their bytes.
-    pub fn lost(&self, store: &Store) -> Result<Vec<usize>, StageError> {
-        let mut lost = Vec::new();
-        for (digest, producer) in &self.needs {
-            match store.check(digest)? {
-                Health::Ok => {}
-                Health::Missing => lost.push(*producer),
-                Health::Corrupt => {
-                    store.quarantine(digest)?;
-                    lost.push(*producer);
-                }
-            }
-        }
-        Ok(lost)
     }
 }
 
@@ -107,8 +100,157 @@ pub fn port(plan: &Plan<'_>, slots: &[Slot], store: &Store, reference: PortRef) 
     Some(Port { ty, parts, needs })
 }
 
+/// The files of a pipeline's `[outputs]`, to be brought up to date after a run.
+pub struct Delivery<'a> {
+    /// The plan.
+    pub plan: &'a Plan<'a>,
+    /// Where the bytes are.
+    pub store: &'a Store,
+    /// Digests of files as last seen.
+    pub stat: &'a StatCache,
+    /// Remembers what the files were last written from.
+    pub manifest: PathBuf,
+    /// Writes them.
+    pub exporter: &'a dyn Export,
+}
+
+/// What became of the files; numbers are indices into the pipeline's outputs.
+#[derive(Debug, Default)]
+pub struct Delivered {
+    /// Those that were written.
+    pub written: Vec<usize>,
+    /// Those that could not be.
+    pub failed: Vec<(usize, StageError)>,
+    /// What was found corrupt on the way.
+    pub warnings: Vec<String>,
+    /// Why what they were written from could not be noted down: the next run writes them again.
+    pub unnoted: Option<StageError>,
+}
+
+impl Delivery<'_> {
+    /// Writes the files that are not up to date and whose stages are done.
+    ///
+    /// Nothing in the graph may need bytes that the store has lost and a file asks for. `again` is
+    /// called at most once with the actions that make them; it runs the plan with these forced and
+    /// returns what is known then, or nothing if that went wrong.
+    pub fn deliver(
+        &self,
+        slots: &[Slot],
+        again: impl FnOnce(HashSet<usize>) -> Option<Vec<Slot>>,
+    ) -> Delivered {
+        let mut delivered = Delivered::default();
+        let outputs = &self.plan.pipeline.outputs;
+        if outputs.is_empty() {
+            return delivered;
+        }
+        let mut manifest = Manifest::open(&self.manifest);
+        let all = 0..outputs.len();
+        let lost = self.pass(&mut manifest, slots, all, &mut delivered);
+        if !lost.is_empty() && delivered.failed.is_empty() {
+            let producers = lost.values().flatten().copied().collect();
+            if let Some(slots) = again(producers) {
+                let files = lost.into_keys();
+                for (file, _) in self.pass(&mut manifest, &slots, files, &mut delivered) {
+                    let stage = &self.plan.pipeline.stages[outputs[file].from.stage];
+                    let message = format!("the bytes of stage `{}` were lost twice", stage.name);
+                    let error = StageError::environment(message);
+                    delivered.failed.push((file, error));
+                }
+            }
+        }
+        delivered.unnoted = manifest.save().err();
+        delivered
+    }
+
+    /// Brings some files up to date. Returns those whose bytes are gone, with who makes them.
+    fn pass(
+        &self,
+        manifest: &mut Manifest,
+        slots: &[Slot],
+        files: impl Iterator<Item = usize>,
+        delivered: &mut Delivered,
+    ) -> BTreeMap<usize, Vec<usize>> {
+        let mut lost = BTreeMap::new();
+        for file in files {
+            let output = &self.plan.pipeline.outputs[file];
+            let Some(port) = port(self.plan, slots, self.store, output.from) else {
+                continue;
+            };
+            match self.file(manifest, &port, &output.path, delivered) {
+                Ok(File::UpToDate) => {}
+                Ok(File::Written) => delivered.written.push(file),
+                Ok(File::Lost(producers)) => drop(lost.insert(file, producers)),
+                Err(error) => delivered.failed.push((file, error)),
+            }
+        }
+        lost
+    }
+
+    fn file(
+        &self,
+        manifest: &mut Manifest,
+        port: &Port,
+        to: &Path,
+        delivered: &mut Delivered,
+    ) -> Result<File, StageError> {
+        let Some(source) = port.digest() else {
+            return Ok(File::UpToDate);
+        };
+        let key = to.display().to_string();
+        if let Some([made_from, made]) = manifest.entries.get(&key)
+            && *made_from == source
+            && self.stat.digest(to).is_ok_and(|(now, _)| now == *made)
+        {
+            return Ok(File::UpToDate);
+        }
+        // Only now: files that are up to date cost no look at the store.
+        let lost = self.lost(port, delivered)?;
+        if !lost.is_empty() {
+            return Ok(File::Lost(lost));
+        }
+        write_file(port, to, self.exporter)?;
+        let (made, _) = self.stat.digest(to)?;
+        if manifest.entries.insert(key, [source, made]) != Some([source, made]) {
+            manifest.changed = true;
+        }
+        Ok(File::Written)
+    }
+
+    /// The actions that must run again since the store has lost their bytes.
+    fn lost(&self, port: &Port, delivered: &mut Delivered) -> Result<Vec<usize>, StageError> {
+        let mut lost = Vec::new();
+        for &(digest, producer) in &port.needs {
+            match self.store.check(&digest)? {
+                Health::Ok => continue,
+                Health::Missing => {}
+                Health::Corrupt => {
+                    // Only who sets it aside says that it was corrupt.
+                    if self.store.quarantine(&digest)?.is_some() {
+                        let stage = self.plan.coords(producer).stage;
+                        delivered.warnings.push(format!(
+                            "artifact {} of stage `{}` is corrupt: set aside, made again",
+                            digest.short(),
+                            self.plan.pipeline.stages[stage].name
+                        ));
+                    }
+                }
+            }
+            lost.push(producer);
+        }
+        Ok(lost)
+    }
+}
+
+/// What became of one file.
+enum File {
+    UpToDate,
+    Written,
+    /// The store has lost the bytes that these actions make.
+    Lost(Vec<usize>),
+}
+
 /// What `[outputs]` files were last written from, by path.
-pub struct Manifest {
+struct Manifest {
     path: PathBuf,
     entries: BTreeMap<String, [Digest; 2]>,
     changed: bool,
@@ -116,7 +258,7 @@ pub struct Manifest {
 
 impl Manifest {
     /// Reads a manifest; a missing or unreadable one is empty, and files are then written anew.
-    pub fn open(path: &Path) -> Self {
+    fn open(path: &Path) -> Self {
         let entries = fs::read_to_string(path)
             .unwrap_or_default()
             .lines()
@@ -134,34 +276,8 @@ impl Manifest {
         }
     }
 
-    /// Brings one file up to date. True if it was written.
-    pub fn deliver(
-        &mut self,
-        port: &Port,
-        to: &Path,
-        stat: &StatCache,
-        exporter: &dyn Export,
-    ) -> Result<bool, StageError> {
-        let Some(source) = port.digest() else {
-            return Ok(false);
-        };
-        let key = to.display().to_string();
-        if let Some([made_from, made]) = self.entries.get(&key)
-            && *made_from == source
-            && stat.digest(to).is_ok_and(|(now, _)| now == *made)
-        {
-            return Ok(false);
-        }
-        write_file(port, to, exporter)?;
-        let (made, _) = stat.digest(to)?;
-        if self.entries.insert(key, [source, made]) != Some([source, made]) {
-            self.changed = true;
-        }
-        Ok(true)
-    }
-
     /// Writes the manifest back if it changed.
-    pub fn save(&self) -> Result<(), StageError> {
+    fn save(&self) -> Result<(), StageError> {
         if !self.changed {
             return Ok(());
         }
@@ -169,12 +285,49 @@ impl Manifest {
         for (path, [source, file]) in &self.entries {
             text.push_str(&format!("{source} {file} {path}\n"));
         }
-        let beside = self
-            .path
-            .with_extension(format!("tmp{}", std::process::id()));
-        fs::write(&beside, text)?;
-        fs::rename(&beside, &self.path)?;
-        Ok(())
+        sweep(&self.path);
+        let beside = beside(&self.path);
+        let saved = fault::point("manifest.write", &beside)
+            .and_then(|()| fs::write(&beside, text))
+            .and_then(|()| fault::point("manifest.publish", &self.path))
+            .and_then(|()| fs::rename(&beside, &self.path));
+        saved.map_err(|error| {
+            let _ = fs::remove_file(&beside);
+            StageError::environment(format!("failed to write {}: {error}", self.path.display()))
+        })
+    }
+}
+
+/// A hidden name beside `path` that no other run uses at this moment.
+fn beside(path: &Path) -> PathBuf {
+    static COUNT: AtomicU64 = AtomicU64::new(0);
+    let count = COUNT.fetch_add(1, Ordering::Relaxed);
+    let process = std::process::id();
+    path.with_file_name(format!("{}{process}-{count}", beside_prefix(path)))
+}
+
+fn beside_prefix(path: &Path) -> String {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    format!(".{name}.flow-")
+}
+
+/// Removes what killed runs left beside `path`. Without a `/proc` nobody knows who lives, and it
+/// stays.
+fn sweep(path: &Path) {
+    let proc = Path::new("/proc");
+    let entries = path.parent().map(fs::read_dir);
+    let Some(Ok(entries)) = entries.filter(|_| proc.join("self").exists()) else {
+        return;
+    };
+    let prefix = beside_prefix(path);
+    for entry in entries.flatten() {
+        let name = entry.file_name();
+        let rest = name.to_str().and_then(|name| name.strip_prefix(&prefix));
+        let process = rest.and_then(|rest| rest.split('-').next());
+        if process.is_some_and(|process| !proc.join(process).exists()) {
+            // Another run may sweep at the same time; the file is gone either way.
+            let _ = fs::remove_file(entry.path());
+        }
     }
 }
 
@@ -189,15 +342,18 @@ pub fn write_file(port: &Port, to: &Path, exporter: &dyn Export) -> Result<(), S
         .extension()
         .map(|e| e.to_string_lossy().to_lowercase())
         .unwrap_or_default();
-    let name = to.file_name().unwrap_or_default().to_string_lossy();
-    let beside = folder.join(format!(".{name}.{}", std::process::id()));
-    let written = fs::File::create(&beside)
+    sweep(to);
+    let beside = beside(to);
+    let written = fault::point("deliver.write", &beside)
+        .and_then(|()| fs::File::create(&beside))
         .map_err(|e| failed("create", e))
         .and_then(|file| {
             let mut file = BufWriter::new(file);
             exporter.export(port.ty, &port.parts, &extension, &mut file)?;
             file.flush().map_err(|e| failed("write", e))?;
-            fs::rename(&beside, to).map_err(|e| failed("write", e))
+            fault::point("deliver.publish", to)
+                .and_then(|()| fs::rename(&beside, to))
+                .map_err(|e| failed("write", e))
         });
     if written.is_err() {
         // The half-written file is of no use; the first error is the one to report.

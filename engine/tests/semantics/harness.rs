@@ -3,11 +3,11 @@
 use std::collections::{BTreeMap, HashSet};
 use std::io::Write;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
-use std::sync::{Arc, Mutex};
 
-use flow_cache::{Digest, StatCache, Store};
-use flow_engine::deliver::{self, Export, Manifest, Port};
+use flow_cache::{ActionKey, Digest, StatCache, Store};
+use flow_engine::deliver::{self, Delivery, Export};
 use flow_engine::event::{Event, Outcome};
 use flow_engine::exec::{self, Options};
 use flow_engine::keys::Slot;
@@ -22,7 +22,7 @@ use crate::kinds::{Control, registry};
 
 /// A project.
 pub struct Project {
-    _dir: TempDir,
+    _dir: Option<TempDir>,
     /// Its root.
     pub root: PathBuf,
     /// The levers of the kinds.
@@ -54,6 +54,8 @@ pub struct Ran {
     pub written: Vec<String>,
     /// The digest of every output of every action that is known in the end.
     pub digests: BTreeMap<String, Digest>,
+    /// The key of every action that is known in the end.
+    pub keys: BTreeMap<String, ActionKey>,
 }
 
 impl Project {
@@ -62,17 +64,23 @@ impl Project {
         let dir = folder();
         let root = dir.path().canonicalize().unwrap().join("project");
         std::fs::create_dir(&root).unwrap();
-        let project = Self {
-            _dir: dir,
-            root,
+        let mut project = Self::at(&root);
+        project._dir = Some(dir);
+        project.write("flow.toml", "");
+        project.write("p.toml", toml);
+        project
+    }
+
+    /// The project in `root`, which someone else made and will remove.
+    pub fn at(root: &Path) -> Self {
+        Self {
+            _dir: None,
+            root: root.to_owned(),
             control: Control::new(),
             jobs: 2,
             keep_going: false,
             cancel: Arc::default(),
-        };
-        project.write("flow.toml", "");
-        project.write("p.toml", toml);
-        project
+        }
     }
 
     /// Writes a file of the project.
@@ -114,18 +122,48 @@ impl Project {
             .unwrap_or_else(|diags| panic!("{diags:?}"))
     }
 
-    /// Runs the pipeline the way `flow run` does: twice where an output file lacks bytes.
+    /// Runs the pipeline the way `flow run` does: again where an output file lacks bytes.
     pub fn run(&self) -> Ran {
+        self.try_run().unwrap()
+    }
+
+    /// The same where the disk may fail: an error besides those of actions.
+    pub fn try_run(&self) -> Result<Ran, StageError> {
         let pipeline = self.load();
         let plan = Plan::new(&pipeline);
-        let store = Store::open(&self.store()).unwrap();
+        let store = Store::open(&self.store())?;
         let stat = StatCache::open(&self.root.join(".flow/stat"));
         let mut ran = Ran::default();
         let mut summary = Summary::default();
-        let mut lost = self.pass(&plan, &store, &stat, HashSet::new(), &mut ran, &mut summary);
-        if !lost.is_empty() {
-            lost = self.pass(&plan, &store, &stat, lost, &mut ran, &mut summary);
-            assert!(lost.is_empty(), "lost twice");
+        let none = HashSet::new();
+        let slots = self.pass(&plan, &store, &stat, none, &mut ran, &mut summary)?;
+        if !ran.interrupted {
+            let delivery = Delivery {
+                plan: &plan,
+                store: &store,
+                stat: &stat,
+                manifest: self.root.join(".flow/outputs"),
+                exporter: &Concat,
+            };
+            let mut error = None;
+            let delivered = delivery.deliver(&slots, |lost| {
+                let again = self.pass(&plan, &store, &stat, lost, &mut ran, &mut summary);
+                again.map_err(|e| error = Some(e)).ok()
+            });
+            let failed = delivered.failed.into_iter().map(|(_, error)| error);
+            if let Some(error) = error
+                .into_iter()
+                .chain(failed)
+                .chain(delivered.unnoted)
+                .next()
+            {
+                return Err(error);
+            }
+            ran.warnings.extend(delivered.warnings);
+            for file in delivered.written {
+                let name = pipeline.outputs[file].path.file_name().unwrap();
+                ran.written.push(name.to_string_lossy().into_owned());
+            }
         }
         for stage in 0..pipeline.stages.len() {
             let sum = summary.stage(stage);
@@ -137,12 +175,12 @@ impl Project {
                 *total += n;
             }
         }
-        stat.save().unwrap();
+        stat.save()?;
         ran.ran.sort();
-        ran
+        Ok(ran)
     }
 
-    /// One pass over the plan; returns the producers of bytes that an output file lacks.
+    /// One pass over the plan; returns what is known then.
     fn pass(
         &self,
         plan: &Plan<'_>,
@@ -151,7 +189,7 @@ impl Project {
         forced: HashSet<usize>,
         ran: &mut Ran,
         summary: &mut Summary,
-    ) -> HashSet<usize> {
+    ) -> Result<Vec<Slot>, StageError> {
         static RUNS: AtomicU32 = AtomicU32::new(0);
         let number = RUNS.fetch_add(1, Ordering::SeqCst);
         let options = Options {
@@ -159,6 +197,7 @@ impl Project {
             gpus: 1,
             memory: 1 << 30,
             keep_going: self.keep_going,
+            audit: false,
             cancel: &self.cancel,
             scratch: self.root.join(format!(".flow/scratch/{number}")),
         };
@@ -190,8 +229,7 @@ impl Project {
                 Event::Warning { message } => ran.warnings.push(message),
                 Event::Started { .. } | Event::Progress { .. } => {}
             }
-        })
-        .unwrap();
+        })?;
         assert_eq!(settled.len(), plan.len(), "every action is told of");
         ran.interrupted |= finished.interrupted;
         let failures = finished.failures.into_iter();
@@ -199,37 +237,14 @@ impl Project {
             .extend(failures.map(|(action, error)| (name(action), error)));
         for (action, slot) in finished.slots.iter().enumerate() {
             if let Slot::Done(record) = slot {
+                ran.keys.insert(name(action), record.key);
                 for output in &record.outputs {
                     ran.digests
                         .insert(format!("{} {}", name(action), output.name), output.digest);
                 }
             }
         }
-        if ran.interrupted {
-            return HashSet::new();
-        }
-        let mut manifest = Manifest::open(&self.root.join(".flow/outputs"));
-        let mut lost = HashSet::new();
-        for output in &plan.pipeline.outputs {
-            let Some(port) = deliver::port(plan, &finished.slots, store, output.from) else {
-                continue;
-            };
-            let exporter = Checked {
-                store,
-                port: &port,
-                lost: Mutex::default(),
-            };
-            let delivered = manifest.deliver(&port, &output.path, stat, &exporter);
-            let gone = exporter.lost.into_inner().unwrap();
-            if !gone.is_empty() {
-                lost.extend(gone);
-            } else if delivered.unwrap() {
-                let name = output.path.file_name().unwrap();
-                ran.written.push(name.to_string_lossy().into_owned());
-            }
-        }
-        manifest.save().unwrap();
-        lost
+        Ok(finished.slots)
     }
 
     /// Runs the pipeline, which must go well, and checks which actions ran.
@@ -254,6 +269,7 @@ impl Project {
             gpus: 1,
             memory: 1 << 30,
             keep_going: false,
+            audit: false,
             cancel: &cancel,
             scratch: dir.join("scratch"),
         };
@@ -274,30 +290,6 @@ impl Project {
 /// A temporary folder, in memory where there is one: syncs to a disk are no matter of these tests.
 fn folder() -> TempDir {
     tempfile::tempdir_in("/dev/shm").unwrap_or_else(|_| tempfile::tempdir().unwrap())
-}
-
-/// Checks the bytes when they are read, as `flow run` does.
-struct Checked<'a> {
-    store: &'a Store,
-    port: &'a Port,
-    lost: Mutex<Vec<usize>>,
-}
-
-impl Export for Checked<'_> {
-    fn export(
-        &self,
-        ty: PortType,
-        parts: &[Part],
-        extension: &str,
-        to: &mut dyn Write,
-    ) -> Result<(), StageError> {
-        let lost = self.port.lost(self.store)?;
-        if lost.is_empty() {
-            return Concat.export(ty, parts, extension, to);
-        }
-        *self.lost.lock().unwrap() = lost;
-        Err(StageError::environment("lost"))
-    }
 }
 
 /// Writes the lines of all parts in order, whatever they are.

@@ -1,12 +1,13 @@
-//! Failures, panics, interruptions, and two runs at once.
+//! Failures, panics, interruptions, and several runs at once.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
+use flow_engine::StageError;
 use flow_engine::stage::Fault;
 
-use crate::harness::Project;
+use crate::harness::{Project, Ran};
 use crate::{ALL, fresh};
 
 /// A stage that does `how`, one above, one below, and an independent one that is scheduled later.
@@ -103,33 +104,40 @@ fn nothing_is_left_behind_by_failed_attempts() {
     let mut project = troubled("panic");
     project.keep_going = true;
     project.run();
+    // Workers keep their folders, emptied.
     for run in std::fs::read_dir(project.root.join(".flow/scratch")).unwrap() {
-        let left = std::fs::read_dir(run.unwrap().path()).unwrap();
-        assert_eq!(left.count(), 0);
+        for worker in std::fs::read_dir(run.unwrap().path()).unwrap() {
+            let left = std::fs::read_dir(worker.unwrap().path()).unwrap();
+            assert_eq!(left.count(), 0);
+        }
     }
 }
 
 #[test]
-fn two_runs_at_once_run_each_action_once() {
-    let project = fresh();
-    project.edit(
-        "[outputs]\n\"out/p.txt\" = \"learn\"\n\"out/all.txt\" = \"all\"",
-        "",
-    );
-    project
-        .control
-        .hook(|_| std::thread::sleep(Duration::from_millis(15)));
-    let runs = std::thread::scope(|scope| {
-        let runs = [0, 1].map(|_| scope.spawn(|| project.run()));
-        runs.map(|run| run.join().unwrap())
-    });
-    assert_eq!(project.control.ran.load(Ordering::SeqCst), ALL.len() as u32);
-    assert_eq!(runs[0].digests, runs[1].digests);
-    for ran in &runs {
-        assert!(ran.failures.is_empty() && ran.warnings.is_empty());
-        assert_eq!(ran.counts[0] + ran.counts[1], ALL.len());
+fn two_to_four_runs_at_once_run_each_action_once() {
+    for at_once in 2..=4 {
+        let project = fresh();
+        project
+            .control
+            .hook(|_| std::thread::sleep(Duration::from_millis(15)));
+        let runs: Vec<Ran> = std::thread::scope(|scope| {
+            let runs: Vec<_> = (0..at_once)
+                .map(|_| scope.spawn(|| project.run()))
+                .collect();
+            runs.into_iter().map(|run| run.join().unwrap()).collect()
+        });
+        assert_eq!(project.control.ran.load(Ordering::SeqCst), ALL.len() as u32);
+        let mut all: Vec<&String> = runs.iter().flat_map(|run| &run.ran).collect();
+        all.sort();
+        assert_eq!(all, ALL.each_ref());
+        for ran in &runs {
+            assert!(ran.failures.is_empty() && ran.warnings.is_empty());
+            assert_eq!(ran.digests, runs[0].digests);
+            assert_eq!(ran.counts[0] + ran.counts[1], ALL.len());
+        }
+        project.control.unhook();
+        project.expect(&[]);
     }
-    assert_eq!(runs[0].ran.len() + runs[1].ran.len(), ALL.len());
 }
 
 #[test]
@@ -154,4 +162,38 @@ fn waiting_for_another_run_can_be_interrupted() {
         assert!(started.elapsed() < Duration::from_millis(290));
         assert!(!first.join().unwrap().interrupted);
     });
+}
+
+#[test]
+fn what_cannot_be_made_again_blocks_those_too_that_were_ready() {
+    let mut project = Project::new(
+        r#"
+        [stages.read]
+        use = "source"
+        dir = "data"
+        [stages.one]
+        use = "map"
+        inputs = { rows = "read.rows" }
+        [stages.two]
+        use = "map"
+        suffix = "2"
+        inputs = { rows = "read.rows" }
+        [stages.all]
+        use = "join"
+        inputs = { rows = ["one", "two"] }
+        "#,
+    );
+    project.write("data/a.txt", "a1 x apple\n");
+    let ran = project.run();
+    std::fs::remove_file(project.artifact(&ran, "read: read a rows")).unwrap();
+    project.edit("use = \"map\"", "use = \"map\"\nop = \"upper\"");
+    project.jobs = 1;
+    project.keep_going = true;
+    // Both maps are ready; the first one finds its rows gone, and they cannot be read again.
+    let told = || StageError::failed("flow::test::told", "told to fail");
+    project.control.nth(1, move || Err(told()));
+    let ran = project.run();
+    assert_eq!(ran.ran, ["read: read a"]);
+    assert_eq!(ran.counts, [1, 0, 1, 3]);
+    project.expect(&["all: join", "one: apply a", "read: read a", "two: apply a"]);
 }

@@ -54,6 +54,7 @@ impl Project {
         let cancel = AtomicBool::new(false);
         let options = exec::Options {
             jobs,
+            audit: false,
             gpus: 0,
             memory: u64::MAX,
             keep_going: true,
