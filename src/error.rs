@@ -107,6 +107,16 @@ impl From<StoreError> for CliError {
                 Exit::Usage,
                 Diag::new("flow::cli::run", error.to_string()).help("give more of its id"),
             ),
+            StoreError::NewerFormat { .. } => (
+                Exit::Environment,
+                Diag::new("flow::cache::newer", error.to_string())
+                    .help("use the newer flow that wrote it, or another store: --store DIR"),
+            ),
+            StoreError::NotAStore { .. } => (
+                Exit::Usage,
+                Diag::new("flow::cache::not_a_store", error.to_string())
+                    .help("--store takes a folder that is empty, not there yet, or a store"),
+            ),
             _ if error.is_disk_full() => (
                 Exit::Environment,
                 diag.help("free some space; `flow cache gc --max-size 1GiB` shrinks the store"),
