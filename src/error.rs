@@ -101,11 +101,22 @@ impl From<StageError> for CliError {
 
 impl From<StoreError> for CliError {
     fn from(error: StoreError) -> Self {
+        let text = error.to_string();
         match &error {
             StoreError::AmbiguousRun { .. } => {
-                let diag = Diag::new("flow::cli::run", error.to_string());
-                Self::usage(diag.help("give more of its id"))
+                Self::usage(Diag::new("flow::cli::run", text).help("give more of its id"))
             }
+            StoreError::NewerFormat { .. } => Self {
+                exit: Exit::Environment,
+                diags: vec![
+                    Diag::new("flow::cache::newer", text)
+                        .help("use the newer flow that wrote it, or another store: --store DIR"),
+                ],
+            },
+            StoreError::NotAStore { .. } => Self::usage(
+                Diag::new("flow::cache::not_a_store", text)
+                    .help("--store takes a folder that is empty, not there yet, or a store"),
+            ),
             _ => StageError::from(error).into(),
         }
     }

@@ -2,9 +2,10 @@
 //!
 //! gc works only while no other process has the store open: it takes the `in-use` lock exclusively
 //! and, if it cannot, does nothing and says so. That is the simplest rule under which it can never
-//! touch what a live run uses; processes that start meanwhile wait until it is done. It may die at
-//! any step: a removed artifact is an evicted one, and a segment that was rewritten but not yet
-//! removed repeats rows that are equal.
+//! touch what a live run uses; processes that start meanwhile wait until it is done. (Where locks end
+//! at the machine or do not work, it cannot know of others.) It may die at any step: a removed
+//! artifact is an evicted one, and a segment that was rewritten but not yet removed repeats rows
+//! that are equal. Records go before their artifacts, so none is left without what it names.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::Path;
@@ -55,16 +56,31 @@ pub struct GcReport {
     pub bytes_before: u64,
     /// Bytes of artifacts after.
     pub bytes_after: u64,
-    /// Records removed.
+    /// Records removed because of the age goal.
     pub records_removed: u64,
-    /// Artifacts removed because no record that stays names them, and their bytes.
+    /// Artifacts removed because no record names them, and their bytes.
     pub orphans: (u64, u64),
     /// Artifacts removed because of the size goal, cheapest first.
     pub evicted: Vec<Evicted>,
-    /// Seconds to make all evicted artifacts again; an action counts once.
+    /// What the goals cost, by stage.
+    pub stages: BTreeMap<String, Going>,
+    /// Seconds to make all of that again.
     pub recompute_s: f64,
     /// Quarantined files removed.
     pub quarantined: u64,
+}
+
+/// What goes of one stage.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Going {
+    /// Records that are too old.
+    pub records: u64,
+    /// Artifacts: those of such records alone, and those of the size goal.
+    pub artifacts: u64,
+    /// Their bytes.
+    pub bytes: u64,
+    /// Seconds to make them again; an action counts once.
+    pub cost_s: f64,
 }
 
 /// The cheapest action that makes an artifact.
@@ -77,20 +93,36 @@ struct Source {
     finished_unix: u64,
 }
 
+/// Notes that an artifact of a stage goes.
+fn going(report: &mut GcReport, stage: &str, size: u64) {
+    let going = report.stages.entry(stage.to_owned()).or_default();
+    going.artifacts += 1;
+    going.bytes += size;
+}
+
 impl Store {
     /// Collects garbage. Not to be called while this process runs actions on the store.
     pub fn gc(&self, policy: &GcPolicy) -> Result<GcReport, StoreError> {
+        self.gc_announced(policy, |_| {})
+    }
+
+    /// The same, and hands what will go to `announce` before anything does.
+    pub fn gc_announced(
+        &self,
+        policy: &GcPolicy,
+        announce: impl FnOnce(&GcReport),
+    ) -> Result<GcReport, StoreError> {
         if policy.dry_run {
-            return self.collect(policy);
+            return self.collect(policy, announce);
         }
         self.require_writable("gc.remove-artifact")?;
         let path = self.layout.in_use_lock();
         let Some(in_use) = &self.in_use else {
-            return self.collect(policy);
+            return self.collect(policy, announce);
         };
         // Trying gives the shared lock up, so it is taken again whatever comes.
         let report = match lock::try_exclusive(in_use, &path)? {
-            Tried::Taken | Tried::NoLocks => self.collect(policy),
+            Tried::Taken | Tried::NoLocks => self.collect(policy, announce),
             Tried::Held => Ok(GcReport {
                 in_use: true,
                 ..GcReport::default()
@@ -100,7 +132,11 @@ impl Store {
         report
     }
 
-    fn collect(&self, policy: &GcPolicy) -> Result<GcReport, StoreError> {
+    fn collect(
+        &self,
+        policy: &GcPolicy,
+        announce: impl FnOnce(&GcReport),
+    ) -> Result<GcReport, StoreError> {
         let mut writer = guard(&self.segment);
         let mut index = guard(&self.index);
         index.refresh(&self.layout.records)?;
@@ -111,10 +147,15 @@ impl Store {
 
         let mut kept: Vec<Slot> = Vec::new();
         let mut sources: HashMap<Digest, Source> = HashMap::new();
+        let mut aged: HashMap<Digest, String> = HashMap::new();
         let mut report = GcReport::default();
         index.for_each(|slot, record| {
             if record.finished_unix < oldest && !policy.keep_records.contains(&record.key) {
                 report.records_removed += 1;
+                let going = report.stages.entry(record.stage.clone()).or_default();
+                going.records += 1;
+                going.cost_s += record.cost_s();
+                aged.extend(record.artifacts().map(|a| (a.digest, record.stage.clone())));
                 return;
             }
             kept.push(slot);
@@ -134,12 +175,13 @@ impl Store {
             }
         })?;
 
-        let doomed = self.choose(policy, &sources, &mut report)?;
+        let doomed = self.choose(policy, &sources, &aged, &mut report)?;
         // Segments that an interrupted gc left half-written.
         let mut debris = list_dir(&self.layout.records)?;
         debris.retain(|path| path.extension().is_none_or(|e| e != "seg"));
         let quarantined = list_dir(&self.layout.quarantine)?;
         report.quarantined = quarantined.len() as u64;
+        announce(&report);
         if policy.dry_run {
             return Ok(report);
         }
@@ -160,6 +202,7 @@ impl Store {
         &self,
         policy: &GcPolicy,
         sources: &HashMap<Digest, Source>,
+        aged: &HashMap<Digest, String>,
         report: &mut GcReport,
     ) -> Result<Vec<Digest>, StoreError> {
         let (artifacts, _) = self.layout.list_artifacts()?;
@@ -171,13 +214,19 @@ impl Store {
                 _ if policy.keep_bytes.contains(&digest) => {}
                 Some(source) => candidates.push((digest, size, source)),
                 None => {
-                    report.orphans.0 += 1;
-                    report.orphans.1 += size;
-                    doomed.push(digest);
+                    match aged.get(&digest) {
+                        Some(stage) => going(report, stage, size),
+                        None => {
+                            report.orphans.0 += 1;
+                            report.orphans.1 += size;
+                        }
+                    }
+                    doomed.push((digest, size));
                 }
             }
         }
-        report.bytes_after = report.bytes_before - report.orphans.1;
+        let gone: u64 = doomed.iter().map(|(_, size)| size).sum();
+        report.bytes_after = report.bytes_before - gone;
         candidates.sort_by(|(a, _, x), (b, _, y)| {
             x.rate
                 .total_cmp(&y.rate)
@@ -185,14 +234,19 @@ impl Store {
                 .then(a.cmp(b))
         });
         let goal = policy.max_bytes.unwrap_or(u64::MAX);
-        let mut cost: BTreeMap<ActionKey, f64> = BTreeMap::new();
+        let mut counted: HashSet<ActionKey> = HashSet::new();
         for (digest, size, source) in candidates {
             if report.bytes_after <= goal {
                 break;
             }
             report.bytes_after -= size;
-            cost.insert(source.key, source.cost_s);
-            doomed.push(digest);
+            going(report, &source.stage, size);
+            if counted.insert(source.key)
+                && let Some(going) = report.stages.get_mut(&source.stage)
+            {
+                going.cost_s += source.cost_s;
+            }
+            doomed.push((digest, size));
             report.evicted.push(Evicted {
                 digest,
                 size,
@@ -200,8 +254,8 @@ impl Store {
                 cost_s: source.cost_s,
             });
         }
-        report.recompute_s = cost.values().sum();
-        Ok(doomed)
+        report.recompute_s = report.stages.values().map(|going| going.cost_s).sum();
+        Ok(doomed.into_iter().map(|(digest, _)| digest).collect())
     }
 
     /// Rewrites the rows that stay into one segment, then removes the old ones.

@@ -69,7 +69,7 @@ pub use codec::DecodeError;
 pub use commit::Committed;
 pub use digest::{ActionKey, Digest, ParseDigestError};
 pub use error::StoreError;
-pub use gc::{Evicted, GcPolicy, GcReport};
+pub use gc::{Evicted, GcPolicy, GcReport, Going};
 pub use index::Warning;
 pub use lock::ActionLock;
 pub use recipe::{Change, Encoder, Recipe};

@@ -71,8 +71,12 @@ pub struct StageStat {
     pub records: u64,
     /// Bytes of their outputs and logs, evicted ones included, equal ones counted each time.
     pub output_bytes: u64,
+    /// Bytes of those that are there.
+    pub present_bytes: u64,
     /// Seconds of CPU they took.
     pub cpu_s: f64,
+    /// Seconds they took by the clock, one after the other.
+    pub wall_s: f64,
 }
 
 impl Store {
@@ -133,8 +137,13 @@ impl Store {
             stat.records += 1;
             let stage = stat.stages.entry(record.stage.clone()).or_default();
             stage.records += 1;
-            stage.output_bytes += record.artifacts().map(|o| o.size).sum::<u64>();
+            for artifact in record.artifacts() {
+                stage.output_bytes += artifact.size;
+                let there = artifacts.binary_search_by_key(&artifact.digest, |(d, _)| *d);
+                stage.present_bytes += there.map_or(0, |_| artifact.size);
+            }
             stage.cpu_s += record.cpu_s;
+            stage.wall_s += record.wall_s;
         })?;
         Ok(stat)
     }

@@ -5,6 +5,8 @@ mod common;
 use std::io::Write;
 use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use common::{action, assert_success, child_args, commit, contents, key, segments, spawn, tempdir};
 use flow_cache::fault::{self, Action, Fault, POINTS};
@@ -98,6 +100,24 @@ fn child() {
             scenario(&dir).unwrap();
         }
         ["race", seed] => race(&dir, seed.parse().unwrap()),
+        ["gc", point, skip] => {
+            let store = Store::open(&dir).unwrap();
+            fault::arm(Fault {
+                point: point.to_owned(),
+                under: dir.clone(),
+                skip: skip.parse().unwrap(),
+                action: Action::Kill,
+            });
+            store.gc(&small_and_young()).unwrap();
+        }
+        ["slow-gc"] => {
+            let store = Store::open(&dir).unwrap();
+            let report = store.gc_announced(&small_and_young(), |_| {
+                std::fs::write(dir.join("tmp/announced"), "").unwrap();
+                wait_for(&dir.join("tmp/go-on"));
+            });
+            assert!(!report.unwrap().in_use);
+        }
         ["hold"] => {
             let store = Store::open(&dir).unwrap();
             let _lock = store.lock(&key(1)).unwrap().unwrap();
@@ -180,6 +200,109 @@ fn a_commit_that_failed_can_be_repeated_by_the_same_store() {
         assert_eq!(Store::open(dir.path()).unwrap().len(), 2);
         assert_eq!(segments(dir.path()).len(), 1, "{point}");
     }
+}
+
+fn wait_for(file: &Path) {
+    while !file.exists() {
+        std::thread::sleep(std::time::Duration::from_millis(5));
+    }
+}
+
+/// Of actions 1 to 6, the records of 1 to 3 are too old, and there is room for two artifacts.
+fn small_and_young() -> GcPolicy {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
+    GcPolicy {
+        max_bytes: Some(2 * contents(1).len() as u64),
+        max_age_days: Some((now.as_secs_f64() - 3.5e6) / 86_400.0),
+        ..GcPolicy::default()
+    }
+}
+
+/// What is left of actions 1 to 6: records, and those with bytes.
+fn left(store: &Store) -> (Vec<u32>, Vec<u32>) {
+    let all = || 1..=6u32;
+    (
+        all()
+            .filter(|&n| store.lookup(&key(n)).unwrap().is_some())
+            .collect(),
+        all()
+            .filter(|&n| store.has(&Digest::of(&contents(n))))
+            .collect(),
+    )
+}
+
+#[test]
+fn gc_may_die_anywhere_and_is_finished_by_the_next_one() {
+    for point in POINTS.iter().filter(|point| point.starts_with("gc.")) {
+        for skip in 0..PASSES {
+            let dir = tempdir();
+            let store = Store::open(dir.path()).unwrap();
+            commit(&store, &[1, 2, 3, 4, 5, 6]).unwrap();
+            drop(store);
+            let child = spawn(dir.path(), &format!("gc {point} {skip}"));
+            let status = { child }.output().unwrap().status;
+            if status.success() {
+                assert!(skip > 0, "{point} was never passed");
+                break;
+            }
+            assert_eq!(status.signal(), Some(libc::SIGKILL), "{point} {skip}");
+            let store = Store::open(dir.path()).unwrap();
+            assert!(store.verify(|_| {}).unwrap().is_clean(), "{point} {skip}");
+            // What was to stay is there, and a record that stays was never lost on the way.
+            let (records, bytes) = left(&store);
+            assert!(records.ends_with(&[4, 5, 6]), "{point} {skip}: {records:?}");
+            assert!(bytes.ends_with(&[5, 6]), "{point} {skip}: {bytes:?}");
+            while store.gc(&small_and_young()).unwrap().in_use {
+                std::thread::yield_now();
+            }
+            let finished = (vec![4, 5, 6], vec![5, 6]);
+            assert_eq!(left(&store), finished, "{point} {skip}");
+            assert_eq!(segments(dir.path()).len(), 1, "{point} {skip}");
+        }
+    }
+}
+
+#[test]
+fn gc_during_a_run_removes_nothing() {
+    let dir = tempdir();
+    let store = Store::open(dir.path()).unwrap();
+    commit(&store, &[1, 2, 3, 4, 5, 6]).unwrap();
+    let mut run = spawn(dir.path(), "hold")
+        .stdout(std::process::Stdio::null())
+        .spawn()
+        .unwrap();
+    wait_for(&dir.path().join("tmp/held"));
+    assert!(store.gc(&small_and_young()).unwrap().in_use);
+    let all: Vec<u32> = (1..=6).collect();
+    assert_eq!(left(&store), (all.clone(), all));
+    run.kill().unwrap();
+    run.wait().unwrap();
+}
+
+#[test]
+fn a_run_that_starts_during_gc_waits_for_its_end() {
+    let dir = tempdir();
+    let store = Store::open(dir.path()).unwrap();
+    commit(&store, &[1, 2, 3, 4, 5, 6]).unwrap();
+    drop(store);
+    let gc = spawn(dir.path(), "slow-gc")
+        .stdout(std::process::Stdio::null())
+        .spawn()
+        .unwrap();
+    wait_for(&dir.path().join("tmp/announced"));
+    let started = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        let run = scope.spawn(|| {
+            let store = Store::open(dir.path()).unwrap();
+            started.store(true, Ordering::Relaxed);
+            left(&store)
+        });
+        std::thread::sleep(std::time::Duration::from_millis(100));
+        assert!(!started.load(Ordering::Relaxed));
+        std::fs::write(dir.path().join("tmp/go-on"), "").unwrap();
+        assert_eq!(run.join().unwrap(), (vec![4, 5, 6], vec![5, 6]));
+    });
+    assert_success(&gc.wait_with_output().unwrap());
 }
 
 const ACTIONS: u32 = 40;
@@ -275,11 +398,8 @@ fn a_lock_ends_with_its_holder() {
         .stdout(std::process::Stdio::null())
         .spawn()
         .unwrap();
-    while !dir.path().join("tmp/held").exists() {
-        std::thread::sleep(std::time::Duration::from_millis(5));
-    }
+    wait_for(&dir.path().join("tmp/held"));
     assert!(store.lock(&key(1)).unwrap().is_none());
-    assert!(store.gc(&GcPolicy::default()).unwrap().in_use);
     holder.kill().unwrap();
     holder.wait().unwrap();
     assert!(store.lock(&key(1)).unwrap().is_some());

@@ -6,7 +6,7 @@ use std::collections::HashSet;
 use std::fs;
 
 use common::{action, commit, contents, key, recipe, segments, tempdir};
-use flow_cache::{Committed, Digest, GcPolicy, Health, Store, StoreError};
+use flow_cache::{Committed, Digest, GcPolicy, Going, Health, Store, StoreError};
 
 fn open() -> (tempfile::TempDir, Store) {
     let dir = tempdir();
@@ -268,6 +268,8 @@ fn gc_evicts_the_cheapest_bytes_and_keeps_records() {
     }
     assert!(store.has(&Digest::of(&contents(3))));
     assert!(!store.has(&Digest::of(&contents(1))));
+    let stage = store.stat().unwrap().stages["stage"];
+    assert_eq!((stage.output_bytes, stage.present_bytes), (3 * size, size));
     assert!(store.lookup(&key(1)).unwrap().is_some());
     // Restoring evicted bytes finds the record in place.
     assert!(matches!(
@@ -293,7 +295,15 @@ fn gc_prunes_old_records_and_merges_segments() {
     assert!(store.gc(&policy).unwrap().in_use);
     drop(second);
     let report = store.gc(&policy).unwrap();
-    assert_eq!((report.records_removed, report.orphans.0), (2, 2));
+    assert_eq!((report.records_removed, report.orphans.0), (2, 0));
+    let going = Going {
+        records: 2,
+        artifacts: 2,
+        bytes: 2 * contents(1).len() as u64,
+        cost_s: 1.0 + 3.0,
+    };
+    assert_eq!(report.stages["stage"], going);
+    assert_eq!(report.recompute_s, 4.0);
     assert_eq!(segments(store.dir()).len(), 1);
     assert!(store.lookup(&key(2)).unwrap().is_some());
     commit(&store, &[4]).unwrap();

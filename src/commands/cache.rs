@@ -1,9 +1,11 @@
 //! `flow cache`: figures of the store, verification, garbage collection.
 
 use std::collections::HashSet;
+use std::time::Instant;
 
-use flow_cache::{ActionKey, GcPolicy, Runs};
+use flow_cache::{ActionKey, GcPolicy, GcReport, Runs, StoreError};
 use flow_engine::Diag;
+use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::{Map, Value as Json, json};
 
 use crate::cli::{CacheCommand, GcArgs, StoreArgs};
@@ -32,8 +34,13 @@ fn stat(args: &StoreArgs, ui: &Ui) -> Result<Exit, CliError> {
             .stages
             .iter()
             .map(|(name, s)| {
-                let figures =
-                    json!({"records": s.records, "bytes": s.output_bytes, "cpu_s": s.cpu_s});
+                let figures = json!({
+                    "records": s.records,
+                    "bytes": s.output_bytes,
+                    "present_bytes": s.present_bytes,
+                    "cpu_s": s.cpu_s,
+                    "wall_s": s.wall_s,
+                });
                 (name.clone(), figures)
             })
             .collect();
@@ -51,10 +58,12 @@ fn stat(args: &StoreArgs, ui: &Ui) -> Result<Exit, CliError> {
             name.clone(),
             s.records.to_string(),
             seconds(s.cpu_s),
+            seconds(s.wall_s),
             bytes(s.output_bytes),
+            bytes(s.present_bytes),
         ]
     });
-    let header = ["stage", "records", "CPU", "outputs"];
+    let header = ["stage", "records", "CPU", "time", "outputs", "present"];
     ui.answer(&format!(
         "{}\n\n{} artifacts, {}, {} records in {}\n",
         table::plain(&header, 1, rows.collect()),
@@ -68,27 +77,35 @@ fn stat(args: &StoreArgs, ui: &Ui) -> Result<Exit, CliError> {
 
 fn verify(args: &StoreArgs, ui: &Ui) -> Result<Exit, CliError> {
     let state = State::of_working_dir(args)?;
-    let report = state.store.verify(|_| ())?;
+    let started = Instant::now();
+    let bar = hashing_bar(ui);
+    let verified = state.store.verify(|progress| {
+        bar.set_length(progress.total_bytes);
+        bar.set_position(progress.bytes);
+    });
+    bar.finish_and_clear();
+    let report = verified?;
+    let rate = report.bytes as f64 / started.elapsed().as_secs_f64().max(1e-9);
     let damaged: Vec<String> = report.damaged.iter().map(ToString::to_string).collect();
     let corrupt: Vec<String> = report.corrupt.iter().map(ToString::to_string).collect();
-    let wrong: Vec<String> = report.wrong_keys.iter().map(ToString::to_string).collect();
     ui.event(|| {
         json!({
             "event": "cache-verified",
             "clean": report.is_clean(),
             "artifacts": report.artifacts,
             "bytes": report.bytes,
+            "bytes_per_s": rate.round(),
             "records": report.records,
             "evicted": report.evicted,
             "corrupt": corrupt,
-            "wrong_keys": wrong,
             "damaged": damaged,
         })
     });
     ui.answer(&format!(
-        "{} artifacts ({}) and {} records verified, {} outputs evicted\n",
+        "{} artifacts ({}, {}/s) and {} records verified, {} outputs evicted\n",
         report.artifacts,
         bytes(report.bytes),
+        bytes(rate as u64),
         report.records,
         report.evicted
     ));
@@ -99,11 +116,6 @@ fn verify(args: &StoreArgs, ui: &Ui) -> Result<Exit, CliError> {
         return Ok(Exit::Ok);
     }
     let found = corrupt.iter().map(|d| format!("corrupt artifact {d}"));
-    let found = found.chain(
-        wrong
-            .iter()
-            .map(|k| format!("record {k} has the recipe of another")),
-    );
     let found: Vec<String> = found.chain(damaged).collect();
     let message = format!("{} found in the store", count(found.len(), "fault"));
     let diag = found
@@ -123,10 +135,12 @@ fn gc(args: &GcArgs, ui: &Ui) -> Result<Exit, CliError> {
         max_bytes: args.max_size,
         max_age_days: args.max_age,
         dry_run: args.dry_run,
-        keep_records: recent_records(&state.runs())?,
+        keep_records: kept_records(&state.runs(), ui)?,
         keep_bytes: HashSet::new(),
     };
-    let report = state.store.gc(&policy)?;
+    let report = state
+        .store
+        .gc_announced(&policy, |plan| announce(plan, args, ui))?;
     if report.in_use {
         return Err(CliError {
             exit: Exit::Environment,
@@ -136,31 +150,19 @@ fn gc(args: &GcArgs, ui: &Ui) -> Result<Exit, CliError> {
             ],
         });
     }
-    ui.event(|| {
-        json!({
-            "event": "cache-collected",
-            "dry_run": args.dry_run,
-            "bytes_before": report.bytes_before,
-            "bytes_after": report.bytes_after,
-            "records_removed": report.records_removed,
-            "orphans": report.orphans.0,
-            "evicted": report.evicted.len(),
-            "recompute_s": report.recompute_s,
-            "quarantined": report.quarantined,
-        })
-    });
+    ui.event(|| collected("cache-collected", &report, args));
     let would = if args.dry_run {
         "would remove"
     } else {
         "removed"
     };
     ui.answer(&format!(
-        "{would} {}: {} without a record, {} evicted ({} to make again), {}, {}\n",
+        "{would} {}: {} without a record, {} evicted, {} ({} to make again), {}\n",
         bytes(report.bytes_before - report.bytes_after),
         count(report.orphans.0 as usize, "artifact"),
         count(report.evicted.len(), "artifact"),
-        seconds(report.recompute_s),
         count(report.records_removed as usize, "record"),
+        seconds(report.recompute_s),
         count(report.quarantined as usize, "quarantined file"),
     ));
     ui.answer(&format!(
@@ -170,14 +172,80 @@ fn gc(args: &GcArgs, ui: &Ui) -> Result<Exit, CliError> {
     Ok(Exit::Ok)
 }
 
-/// The keys of all actions in the last runs. A record of a run that cannot be read protects
-/// nothing.
-fn recent_records(runs: &Runs) -> Result<HashSet<ActionKey>, CliError> {
+/// Says what goes, and what that costs, before anything does.
+fn announce(plan: &GcReport, args: &GcArgs, ui: &Ui) {
+    ui.event(|| collected("cache-collecting", plan, args));
+    if plan.stages.is_empty() {
+        return;
+    }
+    let rows = plan.stages.iter().map(|(name, going)| {
+        vec![
+            name.clone(),
+            going.records.to_string(),
+            going.artifacts.to_string(),
+            bytes(going.bytes),
+            seconds(going.cost_s),
+        ]
+    });
+    let header = ["stage", "records", "artifacts", "bytes", "to make again"];
+    ui.answer(&format!("{}\n\n", table::plain(&header, 1, rows.collect())));
+}
+
+fn collected(event: &str, report: &GcReport, args: &GcArgs) -> Json {
+    let stages = report.stages.iter().map(|(name, going)| {
+        let figures = json!({
+            "records": going.records,
+            "artifacts": going.artifacts,
+            "bytes": going.bytes,
+            "recompute_s": going.cost_s,
+        });
+        (name.clone(), figures)
+    });
+    json!({
+        "event": event,
+        "dry_run": args.dry_run,
+        "bytes_before": report.bytes_before,
+        "bytes_after": report.bytes_after,
+        "records_removed": report.records_removed,
+        "orphans": report.orphans.0,
+        "evicted": report.evicted.len(),
+        "stages": stages.collect::<Map<String, Json>>(),
+        "recompute_s": report.recompute_s,
+        "quarantined": report.quarantined,
+    })
+}
+
+/// A bar for bytes that are hashed, if someone watches.
+fn hashing_bar(ui: &Ui) -> ProgressBar {
+    if !ui.live || ui.quiet {
+        return ProgressBar::hidden();
+    }
+    let template =
+        "verifying [{bar:24}] {decimal_bytes} of {decimal_total_bytes}, {decimal_bytes_per_sec}";
+    // The template is a constant, so it parses; the fallback is indicatif's own style.
+    let style = ProgressStyle::with_template(template)
+        .unwrap_or_else(|_| ProgressStyle::default_bar())
+        .progress_chars("=> ");
+    ProgressBar::new(0).with_style(style)
+}
+
+/// The keys of all actions in the last runs and in pinned ones.
+fn kept_records(runs: &Runs, ui: &Ui) -> Result<HashSet<ActionKey>, CliError> {
     let mut keys = HashSet::new();
-    for id in runs.list()?.into_iter().take(RECENT_RUNS) {
-        let Some((_, record)) = runs.load(&id)? else {
-            continue;
+    for (age, id) in runs.list()?.into_iter().enumerate() {
+        let record = match runs.load(&id) {
+            Ok(Some((_, record))) => record,
+            Ok(None) => continue,
+            Err(error @ StoreError::Corrupt { .. }) => {
+                ui.warning(&format!("{error}; it keeps nothing"));
+                continue;
+            }
+            Err(error) => return Err(error.into()),
         };
+        let pinned = record.get("pinned").and_then(Json::as_bool);
+        if age >= RECENT_RUNS && pinned != Some(true) {
+            continue;
+        }
         let stages = record.get("stages").and_then(Json::as_object);
         for stage in stages.into_iter().flat_map(Map::values) {
             let found = stage.get("keys").and_then(Json::as_array);
@@ -186,4 +254,33 @@ fn recent_records(runs: &Runs) -> Result<HashSet<ActionKey>, CliError> {
         }
     }
     Ok(keys)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli::Cli;
+    use clap::Parser;
+
+    #[test]
+    fn recent_and_pinned_runs_keep_their_records() {
+        let dir = tempfile::tempdir().unwrap();
+        let runs = Runs::new(dir.path());
+        let key = |n: usize| format!("{n:064x}");
+        for n in 0..RECENT_RUNS + 3 {
+            let mut record = json!({"stages": {"s": {"keys": [key(n)]}}});
+            if n == 1 {
+                record["pinned"] = true.into();
+            }
+            runs.save(&format!("2026010{n:02}"), &record).unwrap();
+        }
+        std::fs::write(runs.path("202600000"), "{").unwrap();
+        let cli = Cli::parse_from(["flow", "cache", "stat"]);
+        let kept = kept_records(&runs, &Ui::new(&cli.common)).unwrap();
+        let kept: Vec<usize> = (0..RECENT_RUNS + 3)
+            .filter(|&n| kept.contains(&key(n).parse().unwrap()))
+            .collect();
+        let recent = 3..RECENT_RUNS + 3;
+        assert_eq!(kept, std::iter::once(1).chain(recent).collect::<Vec<_>>());
+    }
 }

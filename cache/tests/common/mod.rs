@@ -54,7 +54,7 @@ pub fn action(store: &Store, n: u32, bytes: &[u8]) -> Result<(Record, Vec<Staged
         cpu_s: f64::from(n),
         peak_rss: 0,
         read_bytes: 0,
-        finished_unix: 1_000 + u64::from(n),
+        finished_unix: 1_000_000 * u64::from(n),
         pipeline: "p".to_owned(),
         log: None,
     };
