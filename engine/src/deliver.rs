@@ -4,10 +4,11 @@
 //! changed reads nothing but its status. It is written beside its place and renamed into it, so a
 //! reader never sees half a file.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::fs;
 use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use flow_cache::{Digest, Health, StatCache, Store};
 
@@ -50,22 +51,6 @@ impl Port {
             }
         }
     }
-
-    /// The actions that must run again since the store has lost their bytes.
-    pub fn lost(&self, store: &Store) -> Result<Vec<usize>, StageError> {
-        let mut lost = Vec::new();
-        for (digest, producer) in &self.needs {
-            match store.check(digest)? {
-                Health::Ok => {}
-                Health::Missing => lost.push(*producer),
-                Health::Corrupt => {
-                    store.quarantine(digest)?;
-                    lost.push(*producer);
-                }
-            }
-        }
-        Ok(lost)
-    }
 }
 
 /// What stands behind an output port. None while something of it is not known.
@@ -107,8 +92,157 @@ pub fn port(plan: &Plan<'_>, slots: &[Slot], store: &Store, reference: PortRef) 
     Some(Port { ty, parts, needs })
 }
 
+/// The files of a pipeline's `[outputs]`, to be brought up to date after a run.
+pub struct Delivery<'a> {
+    /// The plan.
+    pub plan: &'a Plan<'a>,
+    /// Where the bytes are.
+    pub store: &'a Store,
+    /// Digests of files as last seen.
+    pub stat: &'a StatCache,
+    /// Remembers what the files were last written from.
+    pub manifest: PathBuf,
+    /// Writes them.
+    pub exporter: &'a dyn Export,
+}
+
+/// What became of the files; numbers are indices into the pipeline's outputs.
+#[derive(Debug, Default)]
+pub struct Delivered {
+    /// Those that were written.
+    pub written: Vec<usize>,
+    /// Those that could not be.
+    pub failed: Vec<(usize, StageError)>,
+    /// What was found corrupt on the way.
+    pub warnings: Vec<String>,
+    /// Why what they were written from could not be noted down: the next run writes them again.
+    pub unnoted: Option<StageError>,
+}
+
+impl Delivery<'_> {
+    /// Writes the files that are not up to date and whose stages are done.
+    ///
+    /// Nothing in the graph may need bytes that the store has lost and a file asks for. `again` is
+    /// called at most once with the actions that make them; it runs the plan with these forced and
+    /// returns what is known then, or nothing if that went wrong.
+    pub fn deliver(
+        &self,
+        slots: &[Slot],
+        again: impl FnOnce(HashSet<usize>) -> Option<Vec<Slot>>,
+    ) -> Delivered {
+        let mut delivered = Delivered::default();
+        let outputs = &self.plan.pipeline.outputs;
+        if outputs.is_empty() {
+            return delivered;
+        }
+        let mut manifest = Manifest::open(&self.manifest);
+        let all = 0..outputs.len();
+        let lost = self.pass(&mut manifest, slots, all, &mut delivered);
+        if !lost.is_empty() && delivered.failed.is_empty() {
+            let producers = lost.values().flatten().copied().collect();
+            if let Some(slots) = again(producers) {
+                let files = lost.into_keys();
+                for (file, _) in self.pass(&mut manifest, &slots, files, &mut delivered) {
+                    let stage = &self.plan.pipeline.stages[outputs[file].from.stage];
+                    let message = format!("the bytes of stage `{}` were lost twice", stage.name);
+                    let error = StageError::environment(message);
+                    delivered.failed.push((file, error));
+                }
+            }
+        }
+        delivered.unnoted = manifest.save().err();
+        delivered
+    }
+
+    /// Brings some files up to date. Returns those whose bytes are gone, with who makes them.
+    fn pass(
+        &self,
+        manifest: &mut Manifest,
+        slots: &[Slot],
+        files: impl Iterator<Item = usize>,
+        delivered: &mut Delivered,
+    ) -> BTreeMap<usize, Vec<usize>> {
+        let mut lost = BTreeMap::new();
+        for file in files {
+            let output = &self.plan.pipeline.outputs[file];
+            let Some(port) = port(self.plan, slots, self.store, output.from) else {
+                continue;
+            };
+            match self.file(manifest, &port, &output.path, delivered) {
+                Ok(File::UpToDate) => {}
+                Ok(File::Written) => delivered.written.push(file),
+                Ok(File::Lost(producers)) => drop(lost.insert(file, producers)),
+                Err(error) => delivered.failed.push((file, error)),
+            }
+        }
+        lost
+    }
+
+    fn file(
+        &self,
+        manifest: &mut Manifest,
+        port: &Port,
+        to: &Path,
+        delivered: &mut Delivered,
+    ) -> Result<File, StageError> {
+        let Some(source) = port.digest() else {
+            return Ok(File::UpToDate);
+        };
+        let key = to.display().to_string();
+        if let Some([made_from, made]) = manifest.entries.get(&key)
+            && *made_from == source
+            && self.stat.digest(to).is_ok_and(|(now, _)| now == *made)
+        {
+            return Ok(File::UpToDate);
+        }
+        // Only now: files that are up to date cost no look at the store.
+        let lost = self.lost(port, delivered)?;
+        if !lost.is_empty() {
+            return Ok(File::Lost(lost));
+        }
+        write_file(port, to, self.exporter)?;
+        let (made, _) = self.stat.digest(to)?;
+        if manifest.entries.insert(key, [source, made]) != Some([source, made]) {
+            manifest.changed = true;
+        }
+        Ok(File::Written)
+    }
+
+    /// The actions that must run again since the store has lost their bytes.
+    fn lost(&self, port: &Port, delivered: &mut Delivered) -> Result<Vec<usize>, StageError> {
+        let mut lost = Vec::new();
+        for &(digest, producer) in &port.needs {
+            match self.store.check(&digest)? {
+                Health::Ok => continue,
+                Health::Missing => {}
+                Health::Corrupt => {
+                    // Only who sets it aside says that it was corrupt.
+                    if self.store.quarantine(&digest)?.is_some() {
+                        let stage = self.plan.coords(producer).stage;
+                        delivered.warnings.push(format!(
+                            "artifact {} of stage `{}` is corrupt: set aside, made again",
+                            digest.short(),
+                            self.plan.pipeline.stages[stage].name
+                        ));
+                    }
+                }
+            }
+            lost.push(producer);
+        }
+        Ok(lost)
+    }
+}
+
+/// What became of one file.
+enum File {
+    UpToDate,
+    Written,
+    /// The store has lost the bytes that these actions make.
+    Lost(Vec<usize>),
+}
+
 /// What `[outputs]` files were last written from, by path.
-pub struct Manifest {
+struct Manifest {
     path: PathBuf,
     entries: BTreeMap<String, [Digest; 2]>,
     changed: bool,
@@ -116,7 +250,7 @@ pub struct Manifest {
 
 impl Manifest {
     /// Reads a manifest; a missing or unreadable one is empty, and files are then written anew.
-    pub fn open(path: &Path) -> Self {
+    fn open(path: &Path) -> Self {
         let entries = fs::read_to_string(path)
             .unwrap_or_default()
             .lines()
@@ -134,34 +268,8 @@ impl Manifest {
         }
     }
 
-    /// Brings one file up to date. True if it was written.
-    pub fn deliver(
-        &mut self,
-        port: &Port,
-        to: &Path,
-        stat: &StatCache,
-        exporter: &dyn Export,
-    ) -> Result<bool, StageError> {
-        let Some(source) = port.digest() else {
-            return Ok(false);
-        };
-        let key = to.display().to_string();
-        if let Some([made_from, made]) = self.entries.get(&key)
-            && *made_from == source
-            && stat.digest(to).is_ok_and(|(now, _)| now == *made)
-        {
-            return Ok(false);
-        }
-        write_file(port, to, exporter)?;
-        let (made, _) = stat.digest(to)?;
-        if self.entries.insert(key, [source, made]) != Some([source, made]) {
-            self.changed = true;
-        }
-        Ok(true)
-    }
-
     /// Writes the manifest back if it changed.
-    pub fn save(&self) -> Result<(), StageError> {
+    fn save(&self) -> Result<(), StageError> {
         if !self.changed {
             return Ok(());
         }
@@ -169,13 +277,21 @@ impl Manifest {
         for (path, [source, file]) in &self.entries {
             text.push_str(&format!("{source} {file} {path}\n"));
         }
-        let beside = self
-            .path
-            .with_extension(format!("tmp{}", std::process::id()));
-        fs::write(&beside, text)?;
-        fs::rename(&beside, &self.path)?;
-        Ok(())
+        let beside = beside(&self.path);
+        let saved = fs::write(&beside, text).and_then(|()| fs::rename(&beside, &self.path));
+        saved.map_err(|error| {
+            let _ = fs::remove_file(&beside);
+            StageError::environment(format!("failed to write {}: {error}", self.path.display()))
+        })
     }
+}
+
+/// A hidden name beside `path` that no other run uses at this moment.
+fn beside(path: &Path) -> PathBuf {
+    static COUNT: AtomicU64 = AtomicU64::new(0);
+    let count = COUNT.fetch_add(1, Ordering::Relaxed);
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    path.with_file_name(format!(".{name}.{}-{count}", std::process::id()))
 }
 
 /// Writes what a port holds to a file, by way of a file beside it.
@@ -189,8 +305,7 @@ pub fn write_file(port: &Port, to: &Path, exporter: &dyn Export) -> Result<(), S
         .extension()
         .map(|e| e.to_string_lossy().to_lowercase())
         .unwrap_or_default();
-    let name = to.file_name().unwrap_or_default().to_string_lossy();
-    let beside = folder.join(format!(".{name}.{}", std::process::id()));
+    let beside = beside(to);
     let written = fs::File::create(&beside)
         .map_err(|e| failed("create", e))
         .and_then(|file| {

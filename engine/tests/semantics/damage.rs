@@ -44,6 +44,20 @@ fn a_lost_output_is_made_again_when_its_file_is_gone() {
     project.expect(&[]);
 }
 
+#[test]
+fn a_corrupt_output_is_not_delivered_but_made_again() {
+    let project = built();
+    let ran = project.run();
+    flip(&project.artifact(&ran, "all: join rows"));
+    let before = project.read("out/all.txt");
+    project.write("out/all.txt", "scribbles");
+    let again = project.expect(&["all: join"]);
+    assert_eq!(again.warnings.len(), 1, "{:?}", again.warnings);
+    assert!(again.warnings[0].contains("corrupt"));
+    assert_eq!(project.read("out/all.txt"), before);
+    project.expect(&[]);
+}
+
 fn truncate(path: &Path) {
     let bytes = std::fs::read(path).unwrap();
     replace(path, &bytes[..bytes.len() / 2]);

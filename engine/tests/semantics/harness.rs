@@ -3,11 +3,11 @@
 use std::collections::{BTreeMap, HashSet};
 use std::io::Write;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
-use std::sync::{Arc, Mutex};
 
 use flow_cache::{Digest, StatCache, Store};
-use flow_engine::deliver::{self, Export, Manifest, Port};
+use flow_engine::deliver::{self, Delivery, Export};
 use flow_engine::event::{Event, Outcome};
 use flow_engine::exec::{self, Options};
 use flow_engine::keys::Slot;
@@ -114,7 +114,7 @@ impl Project {
             .unwrap_or_else(|diags| panic!("{diags:?}"))
     }
 
-    /// Runs the pipeline the way `flow run` does: twice where an output file lacks bytes.
+    /// Runs the pipeline the way `flow run` does: again where an output file lacks bytes.
     pub fn run(&self) -> Ran {
         let pipeline = self.load();
         let plan = Plan::new(&pipeline);
@@ -122,10 +122,26 @@ impl Project {
         let stat = StatCache::open(&self.root.join(".flow/stat"));
         let mut ran = Ran::default();
         let mut summary = Summary::default();
-        let mut lost = self.pass(&plan, &store, &stat, HashSet::new(), &mut ran, &mut summary);
-        if !lost.is_empty() {
-            lost = self.pass(&plan, &store, &stat, lost, &mut ran, &mut summary);
-            assert!(lost.is_empty(), "lost twice");
+        let none = HashSet::new();
+        let slots = self.pass(&plan, &store, &stat, none, &mut ran, &mut summary);
+        if !ran.interrupted {
+            let delivery = Delivery {
+                plan: &plan,
+                store: &store,
+                stat: &stat,
+                manifest: self.root.join(".flow/outputs"),
+                exporter: &Concat,
+            };
+            let delivered = delivery.deliver(&slots, |lost| {
+                Some(self.pass(&plan, &store, &stat, lost, &mut ran, &mut summary))
+            });
+            assert!(delivered.failed.is_empty(), "{:?}", delivered.failed);
+            assert!(delivered.unnoted.is_none(), "{:?}", delivered.unnoted);
+            ran.warnings.extend(delivered.warnings);
+            for file in delivered.written {
+                let name = pipeline.outputs[file].path.file_name().unwrap();
+                ran.written.push(name.to_string_lossy().into_owned());
+            }
         }
         for stage in 0..pipeline.stages.len() {
             let sum = summary.stage(stage);
@@ -142,7 +158,7 @@ impl Project {
         ran
     }
 
-    /// One pass over the plan; returns the producers of bytes that an output file lacks.
+    /// One pass over the plan; returns what is known then.
     fn pass(
         &self,
         plan: &Plan<'_>,
@@ -151,7 +167,7 @@ impl Project {
         forced: HashSet<usize>,
         ran: &mut Ran,
         summary: &mut Summary,
-    ) -> HashSet<usize> {
+    ) -> Vec<Slot> {
         static RUNS: AtomicU32 = AtomicU32::new(0);
         let number = RUNS.fetch_add(1, Ordering::SeqCst);
         let options = Options {
@@ -205,31 +221,7 @@ impl Project {
                 }
             }
         }
-        if ran.interrupted {
-            return HashSet::new();
-        }
-        let mut manifest = Manifest::open(&self.root.join(".flow/outputs"));
-        let mut lost = HashSet::new();
-        for output in &plan.pipeline.outputs {
-            let Some(port) = deliver::port(plan, &finished.slots, store, output.from) else {
-                continue;
-            };
-            let exporter = Checked {
-                store,
-                port: &port,
-                lost: Mutex::default(),
-            };
-            let delivered = manifest.deliver(&port, &output.path, stat, &exporter);
-            let gone = exporter.lost.into_inner().unwrap();
-            if !gone.is_empty() {
-                lost.extend(gone);
-            } else if delivered.unwrap() {
-                let name = output.path.file_name().unwrap();
-                ran.written.push(name.to_string_lossy().into_owned());
-            }
-        }
-        manifest.save().unwrap();
-        lost
+        finished.slots
     }
 
     /// Runs the pipeline, which must go well, and checks which actions ran.
@@ -274,30 +266,6 @@ impl Project {
 /// A temporary folder, in memory where there is one: syncs to a disk are no matter of these tests.
 fn folder() -> TempDir {
     tempfile::tempdir_in("/dev/shm").unwrap_or_else(|_| tempfile::tempdir().unwrap())
-}
-
-/// Checks the bytes when they are read, as `flow run` does.
-struct Checked<'a> {
-    store: &'a Store,
-    port: &'a Port,
-    lost: Mutex<Vec<usize>>,
-}
-
-impl Export for Checked<'_> {
-    fn export(
-        &self,
-        ty: PortType,
-        parts: &[Part],
-        extension: &str,
-        to: &mut dyn Write,
-    ) -> Result<(), StageError> {
-        let lost = self.port.lost(self.store)?;
-        if lost.is_empty() {
-            return Concat.export(ty, parts, extension, to);
-        }
-        *self.lost.lock().unwrap() = lost;
-        Err(StageError::environment("lost"))
-    }
 }
 
 /// Writes the lines of all parts in order, whatever they are.

@@ -108,20 +108,8 @@ struct Run<'a> {
 impl Run<'_> {
     fn bring_up_to_date(&mut self) {
         let finished = self.execute(HashSet::new(), true);
-        if self.settle(finished) {
-            return;
-        }
-        // Bytes that nothing in the graph needs can be gone, and an output file asks for them.
-        let lost = outputs::deliver(self);
-        if !lost.is_empty() && self.exit == Exit::Ok {
-            let finished = self.execute(lost, false);
-            if !self.settle(finished) {
-                for producer in outputs::deliver(self) {
-                    let stage = &self.plan.pipeline.stages[self.plan.coords(producer).stage];
-                    let message = format!("the bytes of stage `{}` were lost twice", stage.name);
-                    self.fail(CliError::environment(message));
-                }
-            }
+        if !self.settle(finished) {
+            outputs::deliver(self);
         }
     }
 

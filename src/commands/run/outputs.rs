@@ -1,78 +1,45 @@
 //! The files under `[outputs]`.
 
-use std::collections::HashSet;
-use std::io::Write;
-use std::sync::{Mutex, PoisonError};
-
-use flow_cache::Store;
-use flow_engine::deliver::{self, Export, Manifest, Port};
-use flow_engine::stage::{Part, PortType};
-use flow_engine::{Diag, StageError};
+use flow_engine::Diag;
+use flow_engine::deliver::Delivery;
 use flow_stages::export::Exporter;
+use serde_json::json;
 
 use super::Run;
+use crate::error::Exit;
 
-/// Brings the files up to date whose stages are done. Returns the actions that must run again since
-/// the store has lost bytes that a file needs.
-pub fn deliver(run: &mut Run<'_>) -> HashSet<usize> {
-    let mut lost = HashSet::new();
+/// Brings the files up to date whose stages are done; runs again what the store has lost of them.
+pub fn deliver(run: &mut Run<'_>) {
+    let delivery = Delivery {
+        plan: run.plan,
+        store: &run.state.store,
+        stat: run.stat,
+        manifest: run.state.manifest(),
+        exporter: &Exporter,
+    };
+    let slots = run.slots.clone();
+    let delivered = delivery.deliver(&slots, |lost| {
+        if run.exit != Exit::Ok {
+            return None;
+        }
+        let finished = run.execute(lost, false);
+        (!run.settle(finished)).then(|| run.slots.clone())
+    });
+    for message in &delivered.warnings {
+        run.ui.warning(message);
+        run.ui
+            .event(|| json!({"event": "warning", "message": message}));
+    }
     let pipeline = run.plan.pipeline;
-    if pipeline.outputs.is_empty() {
-        return lost;
+    for file in delivered.written {
+        run.wrote(&pipeline.outputs[file].path);
     }
-    let store = &run.state.store;
-    let mut manifest = Manifest::open(&run.state.manifest());
-    for output in &pipeline.outputs {
-        let Some(port) = deliver::port(run.plan, &run.slots, store, output.from) else {
-            continue;
-        };
-        let exporter = Checked {
-            store,
-            port: &port,
-            lost: Mutex::default(),
-        };
-        match manifest.deliver(&port, &output.path, run.stat, &exporter) {
-            Ok(true) => run.wrote(&output.path),
-            Ok(false) => {}
-            Err(error) => {
-                let gone = exporter.lost.into_inner();
-                let gone = gone.unwrap_or_else(PoisonError::into_inner);
-                if gone.is_empty() {
-                    let message = format!("failed to write {}: {error}", output.path.display());
-                    let diag =
-                        Diag::new(error.code, message).label(output.from.span, "this output");
-                    let diag = error.help.iter().fold(diag, Diag::help);
-                    run.fail_with(error.fault.into(), diag.resolve(&pipeline.sources));
-                }
-                lost.extend(gone);
-            }
-        }
+    for (file, error) in delivered.failed {
+        let output = &pipeline.outputs[file];
+        let message = format!("failed to write {}: {error}", output.path.display());
+        let diag = Diag::new(error.code, message).label(output.from.span, "this output");
+        let diag = error.help.iter().fold(diag, Diag::help);
+        run.fail_with(error.fault.into(), diag.resolve(&pipeline.sources));
     }
-    run.check(manifest.save().map_err(Into::into));
-    lost
-}
-
-/// Checks the bytes at the moment that they are read, so that files which are up to date cost
-/// nothing.
-struct Checked<'a> {
-    store: &'a Store,
-    port: &'a Port,
-    lost: Mutex<Vec<usize>>,
-}
-
-impl Export for Checked<'_> {
-    fn export(
-        &self,
-        ty: PortType,
-        parts: &[Part],
-        extension: &str,
-        to: &mut dyn Write,
-    ) -> Result<(), StageError> {
-        let lost = self.port.lost(self.store)?;
-        if lost.is_empty() {
-            return Exporter.export(ty, parts, extension, to);
-        }
-        *self.lost.lock().unwrap_or_else(PoisonError::into_inner) = lost;
-        Err(StageError::environment("the store has lost the bytes"))
-    }
+    run.check(delivered.unnoted.map_or(Ok(()), |error| Err(error.into())));
 }
