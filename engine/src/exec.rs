@@ -35,6 +35,8 @@ pub struct Options<'a> {
     pub memory: u64,
     /// Goes on with what does not depend on a failure.
     pub keep_going: bool,
+    /// Actions that are forced run even where their bytes are there.
+    pub audit: bool,
     /// Set from outside to stop the run.
     pub cancel: &'a AtomicBool,
     /// A directory for what stages leave while they run; emptied afterwards.
@@ -283,7 +285,21 @@ impl Coordinator<'_, '_> {
         self.plan.height(self.plan.coords(action).stage)
     }
 
+    /// Something that `action` reads failed, or was not attempted.
+    fn is_blocked(&self, action: usize) -> bool {
+        let mut blocked = false;
+        self.plan.dependencies(action, |on| {
+            blocked |= matches!(self.slots[on], Slot::Blocked);
+        });
+        blocked
+    }
+
     fn start(&mut self, action: usize) -> Result<(), StageError> {
+        // What was known when it became ready may have been forced to run again since, and failed.
+        if self.is_blocked(action) {
+            self.settle(action, Slot::Blocked, Outcome::Skipped);
+            return Ok(());
+        }
         // Prepared anew rather than kept: a million waiting recipes would be a lot of memory.
         let prepared = match prepare(self.plan, &self.slots, self.store, &mut self.keys, action) {
             Ok(Some(prepared)) => prepared,
@@ -517,11 +533,7 @@ impl Coordinator<'_, '_> {
                 if self.remaining[waiting] > 0 {
                     continue;
                 }
-                let mut blocked = false;
-                self.plan.dependencies(waiting, |on| {
-                    blocked |= matches!(self.slots[on], Slot::Blocked);
-                });
-                if blocked {
+                if self.is_blocked(waiting) {
                     settled.push((waiting, Slot::Blocked, Outcome::Skipped));
                 } else {
                     self.requeue(waiting);

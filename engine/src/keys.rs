@@ -179,7 +179,16 @@ pub fn prepare<'p>(
     keys: &mut Keys<'p>,
     action: usize,
 ) -> Result<Option<Prepared>, StageError> {
-    let Some(reads) = reads(plan, slots, action, &mut true)? else {
+    let mut settled = true;
+    let reads = reads(plan, slots, action, &mut settled)?;
+    if !settled {
+        return Err(StageError::new(
+            Fault::Bug,
+            "flow::bug::output",
+            "an action was prepared before what it reads is known",
+        ));
+    }
+    let Some(reads) = reads else {
         return Ok(None);
     };
     let (recipe, seed) = encode(plan, keys, action, &reads)?;

@@ -170,9 +170,11 @@ fn attempt(
             return Err(StageError::interrupted());
         }
     };
-    if !job.forced {
-        store.refresh()?;
-        if let Some(record) = store.find(&job.key)? {
+    store.refresh()?;
+    if let Some(record) = store.find(&job.key)? {
+        // Bytes that were gone may have been made again meanwhile, by an equal action or another run.
+        let again = job.forced && (shared.options.audit || !is_whole(store, &record)?);
+        if !again {
             return Ok(Attempt::Over(Done::Hit(record)));
         }
     }
@@ -253,6 +255,16 @@ fn attempt(
         staged,
         lock,
     })))
+}
+
+/// Whether the bytes of all outputs are there.
+fn is_whole(store: &Store, record: &Record) -> Result<bool, StageError> {
+    for output in &record.outputs {
+        if store.check(&output.digest)? != Health::Ok {
+            return Ok(false);
+        }
+    }
+    Ok(true)
 }
 
 type Outputs = Vec<(String, Staged, Value)>;

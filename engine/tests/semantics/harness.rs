@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
-use flow_cache::{Digest, StatCache, Store};
+use flow_cache::{ActionKey, Digest, StatCache, Store};
 use flow_engine::deliver::{self, Delivery, Export};
 use flow_engine::event::{Event, Outcome};
 use flow_engine::exec::{self, Options};
@@ -54,6 +54,8 @@ pub struct Ran {
     pub written: Vec<String>,
     /// The digest of every output of every action that is known in the end.
     pub digests: BTreeMap<String, Digest>,
+    /// The key of every action that is known in the end.
+    pub keys: BTreeMap<String, ActionKey>,
 }
 
 impl Project {
@@ -175,6 +177,7 @@ impl Project {
             gpus: 1,
             memory: 1 << 30,
             keep_going: self.keep_going,
+            audit: false,
             cancel: &self.cancel,
             scratch: self.root.join(format!(".flow/scratch/{number}")),
         };
@@ -215,6 +218,7 @@ impl Project {
             .extend(failures.map(|(action, error)| (name(action), error)));
         for (action, slot) in finished.slots.iter().enumerate() {
             if let Slot::Done(record) = slot {
+                ran.keys.insert(name(action), record.key);
                 for output in &record.outputs {
                     ran.digests
                         .insert(format!("{} {}", name(action), output.name), output.digest);
@@ -246,6 +250,7 @@ impl Project {
             gpus: 1,
             memory: 1 << 30,
             keep_going: false,
+            audit: false,
             cancel: &cancel,
             scratch: dir.join("scratch"),
         };

@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use crate::views;
 use flow_cache::{Digest, Value};
 use flow_engine::command::CommandKind;
 use flow_engine::diag::Diag;
@@ -19,12 +20,18 @@ use flow_engine::stage::{
 /// Called in the middle of an action of `source`, `map` or `tweak`, with the number of calls so far.
 type Hook = Box<dyn Fn(u32) + Send>;
 
+/// Called once instead of an action, or before it.
+type Nth = Box<dyn Fn() -> Result<(), StageError> + Send>;
+
 /// What a test can change about the kinds.
 pub struct Control {
     /// Version of kind `map`.
     pub version: AtomicU32,
     /// How often any kind ran.
     pub ran: AtomicU32,
+    /// Not zero: folders are listed in an order that this number decides.
+    pub shuffle: AtomicU32,
+    nth: Mutex<Option<(u32, Nth)>>,
     hook: Mutex<Option<Hook>>,
     hooked: AtomicU32,
 }
@@ -35,6 +42,8 @@ impl Control {
         Arc::new(Self {
             version: AtomicU32::new(1),
             ran: AtomicU32::new(0),
+            shuffle: AtomicU32::new(0),
+            nth: Mutex::default(),
             hook: Mutex::default(),
             hooked: AtomicU32::new(0),
         })
@@ -44,6 +53,24 @@ impl Control {
     pub fn hook(&self, hook: impl Fn(u32) + Send + 'static) {
         self.hooked.store(0, Ordering::SeqCst);
         *self.hook.lock().unwrap() = Some(Box::new(hook));
+    }
+
+    /// Has the `n`-th action from now on begin with this, once.
+    pub fn nth(&self, n: u32, act: impl Fn() -> Result<(), StageError> + Send + 'static) {
+        let at = self.ran.load(Ordering::SeqCst) + n;
+        *self.nth.lock().unwrap() = Some((at, Box::new(act)));
+    }
+
+    /// Takes that back; false if it was called.
+    pub fn never(&self) -> bool {
+        self.nth.lock().unwrap().take().is_some()
+    }
+
+    /// Counts an action.
+    fn begin(&self) -> Result<(), StageError> {
+        let count = self.ran.fetch_add(1, Ordering::SeqCst) + 1;
+        let act = self.nth.lock().unwrap().take_if(|(at, _)| *at <= count);
+        act.map_or(Ok(()), |(_, act)| act())
     }
 
     /// Removes the hook.
@@ -83,16 +110,22 @@ impl Stage for Fake {
         _root: &Path,
         _paired: &[Shard],
     ) -> Result<Layout, Vec<Diag>> {
-        Ok((self.layout)(params))
+        let mut layout = (self.layout)(params);
+        let shuffle = self.control.shuffle.load(Ordering::SeqCst);
+        if shuffle > 0 {
+            let place = |shard: &Shard| Digest::of(format!("{shuffle} {}", shard.label).as_bytes());
+            layout.shards.sort_by_key(place);
+        }
+        Ok(layout)
     }
 
     fn run(&self, action: &mut Action<'_>) -> Result<(), StageError> {
-        self.control.ran.fetch_add(1, Ordering::SeqCst);
+        self.control.begin()?;
         (self.run)(&self.control, action)
     }
 }
 
-/// `source`, `map`, `folds`, `learner`, `join`, `tweak`, and the engine's own `command`.
+/// `source`, `map`, `folds`, `learner`, `join`, `tweak`, `choose`, `pick`, `items`, and the engine's own `command`.
 pub fn registry(control: &Arc<Control>) -> Registry {
     let mut registry = Registry::default();
     let mut add = |spec, layout, run| {
@@ -110,11 +143,14 @@ pub fn registry(control: &Arc<Control>) -> Registry {
     add(learner(), |_| Layout::default(), run_learner);
     add(join(), |_| Layout::default(), run_join);
     add(tweak(), |_| Layout::default(), run_tweak);
+    add(views::choose(), |_| Layout::default(), views::run_choose);
+    add(views::pick(), |_| Layout::default(), views::run_pick);
+    add(items(), items_of, run_items);
     registry.add(CommandKind);
     registry
 }
 
-fn kind(name: &'static str, inputs: Vec<InputPort>, steps: Vec<Step>) -> KindSpec {
+pub fn kind(name: &'static str, inputs: Vec<InputPort>, steps: Vec<Step>) -> KindSpec {
     KindSpec {
         name,
         version: 1,
@@ -134,17 +170,18 @@ fn gives(mut spec: KindSpec, name: &str, ty: &'static str, step: usize) -> KindS
     spec
 }
 
-fn takes(mut spec: KindSpec, param: ParamSpec) -> KindSpec {
+pub fn takes(mut spec: KindSpec, param: ParamSpec) -> KindSpec {
     spec.params.push(param);
     spec
 }
 
-fn text(part: &Part) -> Result<String, StageError> {
-    Ok(std::fs::read_to_string(&part.path)?)
+/// The lines of a part, seen through its views.
+pub fn text(part: &Part) -> Result<String, StageError> {
+    views::seen(std::fs::read_to_string(&part.path)?, part)
 }
 
 /// A row: id, label, value.
-fn row(line: &str) -> (&str, &str, &str) {
+pub fn row(line: &str) -> (&str, &str, &str) {
     let mut words = line.splitn(3, ' ');
     let mut next = || words.next().unwrap_or("");
     (next(), next(), next())
@@ -349,7 +386,7 @@ fn learner() -> KindSpec {
 }
 
 /// The rows of all parts that have this role in the action's fold, in order of id.
-fn rows_of(action: &Action<'_>, rows: Rows) -> Result<Vec<String>, StageError> {
+pub fn rows_of(action: &Action<'_>, rows: Rows) -> Result<Vec<String>, StageError> {
     let table = text(action.folds.as_ref().unwrap())?;
     let fold = action.fold.unwrap();
     let wanted: BTreeSet<&str> = table
@@ -461,4 +498,35 @@ fn run_tweak(control: &Control, action: &mut Action<'_>) -> Result<(), StageErro
         _ => {}
     }
     write_rows(action, &text_out)
+}
+
+// `items`: a list of numbers, one action each.
+
+fn items() -> KindSpec {
+    let steps = vec![Step::new("make", Scope::Shard).writes("rows")];
+    let spec = gives(kind("items", Vec::new(), steps), "rows", "rows", 0);
+    takes(
+        spec,
+        ParamSpec::int("n", 2, 1, 1_000_000, "How many.").unkeyed(),
+    )
+}
+
+fn items_of(params: &Params) -> Layout {
+    let shards = (0..params.int("n")).map(|i| Shard {
+        label: i.to_string(),
+        item: Value::Int(i),
+        files: Vec::new(),
+    });
+    Layout {
+        shards: shards.collect(),
+        items: true,
+        ..Layout::default()
+    }
+}
+
+fn run_items(control: &Control, action: &mut Action<'_>) -> Result<(), StageError> {
+    control.call();
+    let item = &action.shard.unwrap().item;
+    let text = format!("i{item} - item\n");
+    write_rows(action, &text)
 }

@@ -6,9 +6,11 @@ mod edits;
 mod harness;
 mod kinds;
 mod model;
+mod oracle;
 mod outputs;
 mod scale;
 mod trouble;
+mod views;
 
 use harness::Project;
 

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
+use flow_engine::StageError;
 use flow_engine::stage::Fault;
 
 use crate::harness::Project;
@@ -154,4 +155,38 @@ fn waiting_for_another_run_can_be_interrupted() {
         assert!(started.elapsed() < Duration::from_millis(290));
         assert!(!first.join().unwrap().interrupted);
     });
+}
+
+#[test]
+fn what_cannot_be_made_again_blocks_those_too_that_were_ready() {
+    let mut project = Project::new(
+        r#"
+        [stages.read]
+        use = "source"
+        dir = "data"
+        [stages.one]
+        use = "map"
+        inputs = { rows = "read.rows" }
+        [stages.two]
+        use = "map"
+        suffix = "2"
+        inputs = { rows = "read.rows" }
+        [stages.all]
+        use = "join"
+        inputs = { rows = ["one", "two"] }
+        "#,
+    );
+    project.write("data/a.txt", "a1 x apple\n");
+    let ran = project.run();
+    std::fs::remove_file(project.artifact(&ran, "read: read a rows")).unwrap();
+    project.edit("use = \"map\"", "use = \"map\"\nop = \"upper\"");
+    project.jobs = 1;
+    project.keep_going = true;
+    // Both maps are ready; the first one finds its rows gone, and they cannot be read again.
+    let told = || StageError::failed("flow::test::told", "told to fail");
+    project.control.nth(1, move || Err(told()));
+    let ran = project.run();
+    assert_eq!(ran.ran, ["read: read a"]);
+    assert_eq!(ran.counts, [1, 0, 1, 3]);
+    project.expect(&["all: join", "one: apply a", "read: read a", "two: apply a"]);
 }

@@ -20,6 +20,7 @@ pub fn audit(run: &mut Run<'_>, number: NonZeroUsize) {
     let number = number.get().min(done.len());
     let chosen: HashSet<usize> = (0..number).map(|i| done[i * done.len() / number]).collect();
     let warned = run.warnings.len();
+    run.options.audit = true;
     let finished = run.execute(chosen, false);
     if run.settle(finished) || run.exit != Exit::Ok {
         return;

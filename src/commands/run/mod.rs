@@ -42,6 +42,7 @@ pub fn run(args: &RunArgs, ui: &Ui) -> Result<Exit, CliError> {
         gpus: args.gpus.unwrap_or_else(machine::gpus),
         memory: args.memory.unwrap_or_else(machine::memory),
         keep_going: args.keep_going,
+        audit: false,
         cancel: &cancel,
         scratch: scratch.0.clone(),
     };
