@@ -101,24 +101,12 @@ impl From<StageError> for CliError {
 
 impl From<StoreError> for CliError {
     fn from(error: StoreError) -> Self {
-        let diag = Diag::new("flow::environment::store", error.to_string());
-        let (exit, diag) = match &error {
-            StoreError::AmbiguousRun { .. } => (
-                Exit::Usage,
-                Diag::new("flow::cli::run", error.to_string()).help("give more of its id"),
-            ),
-            _ if error.is_disk_full() => (
-                Exit::Environment,
-                diag.help("free some space; `flow cache gc --max-size 1GiB` shrinks the store"),
-            ),
-            _ => (
-                Exit::Environment,
-                diag.help("is the store writable? `--store DIR` takes another one"),
-            ),
-        };
-        Self {
-            exit,
-            diags: vec![diag],
+        match &error {
+            StoreError::AmbiguousRun { .. } => {
+                let diag = Diag::new("flow::cli::run", error.to_string());
+                Self::usage(diag.help("give more of its id"))
+            }
+            _ => StageError::from(error).into(),
         }
     }
 }

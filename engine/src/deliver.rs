@@ -10,12 +10,20 @@ use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use flow_cache::{Digest, Health, StatCache, Store};
+use flow_cache::{Digest, Health, StatCache, Store, fault};
 
 use crate::keys::Slot;
 use crate::pipeline::PortRef;
 use crate::plan::{Coords, Plan};
 use crate::stage::{Part, PortType, StageError};
+
+/// The fault points of a delivery, in the order in which it passes them (see [`fault`]).
+pub const POINTS: &[&str] = &[
+    "deliver.write",
+    "deliver.publish",
+    "manifest.write",
+    "manifest.publish",
+];
 
 /// Turns artifacts into a file of the format that its extension asks for.
 pub trait Export: Sync {
@@ -277,8 +285,12 @@ impl Manifest {
         for (path, [source, file]) in &self.entries {
             text.push_str(&format!("{source} {file} {path}\n"));
         }
+        sweep(&self.path);
         let beside = beside(&self.path);
-        let saved = fs::write(&beside, text).and_then(|()| fs::rename(&beside, &self.path));
+        let saved = fault::point("manifest.write", &beside)
+            .and_then(|()| fs::write(&beside, text))
+            .and_then(|()| fault::point("manifest.publish", &self.path))
+            .and_then(|()| fs::rename(&beside, &self.path));
         saved.map_err(|error| {
             let _ = fs::remove_file(&beside);
             StageError::environment(format!("failed to write {}: {error}", self.path.display()))
@@ -290,8 +302,33 @@ impl Manifest {
 fn beside(path: &Path) -> PathBuf {
     static COUNT: AtomicU64 = AtomicU64::new(0);
     let count = COUNT.fetch_add(1, Ordering::Relaxed);
+    let process = std::process::id();
+    path.with_file_name(format!("{}{process}-{count}", beside_prefix(path)))
+}
+
+fn beside_prefix(path: &Path) -> String {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
-    path.with_file_name(format!(".{name}.{}-{count}", std::process::id()))
+    format!(".{name}.flow-")
+}
+
+/// Removes what killed runs left beside `path`. Without a `/proc` nobody knows who lives, and it
+/// stays.
+fn sweep(path: &Path) {
+    let proc = Path::new("/proc");
+    let entries = path.parent().map(fs::read_dir);
+    let Some(Ok(entries)) = entries.filter(|_| proc.join("self").exists()) else {
+        return;
+    };
+    let prefix = beside_prefix(path);
+    for entry in entries.flatten() {
+        let name = entry.file_name();
+        let rest = name.to_str().and_then(|name| name.strip_prefix(&prefix));
+        let process = rest.and_then(|rest| rest.split('-').next());
+        if process.is_some_and(|process| !proc.join(process).exists()) {
+            // Another run may sweep at the same time; the file is gone either way.
+            let _ = fs::remove_file(entry.path());
+        }
+    }
 }
 
 /// Writes what a port holds to a file, by way of a file beside it.
@@ -305,14 +342,18 @@ pub fn write_file(port: &Port, to: &Path, exporter: &dyn Export) -> Result<(), S
         .extension()
         .map(|e| e.to_string_lossy().to_lowercase())
         .unwrap_or_default();
+    sweep(to);
     let beside = beside(to);
-    let written = fs::File::create(&beside)
+    let written = fault::point("deliver.write", &beside)
+        .and_then(|()| fs::File::create(&beside))
         .map_err(|e| failed("create", e))
         .and_then(|file| {
             let mut file = BufWriter::new(file);
             exporter.export(port.ty, &port.parts, &extension, &mut file)?;
             file.flush().map_err(|e| failed("write", e))?;
-            fs::rename(&beside, to).map_err(|e| failed("write", e))
+            fault::point("deliver.publish", to)
+                .and_then(|()| fs::rename(&beside, to))
+                .map_err(|e| failed("write", e))
         });
     if written.is_err() {
         // The half-written file is of no use; the first error is the one to report.

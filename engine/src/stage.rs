@@ -470,15 +470,31 @@ impl fmt::Display for StageError {
 
 impl std::error::Error for StageError {}
 
+/// What to do about a full disk.
+const FULL: &str = "free some space; `flow cache gc --max-size 1GiB` shrinks the store";
+
 impl std::convert::From<std::io::Error> for StageError {
     fn from(error: std::io::Error) -> Self {
-        Self::environment(error.to_string())
+        use std::io::ErrorKind::{FileTooLarge, QuotaExceeded, StorageFull};
+        let failed = Self::environment(error.to_string());
+        match error.kind() {
+            StorageFull | QuotaExceeded | FileTooLarge => failed.help(FULL),
+            _ => failed,
+        }
     }
 }
 
 impl std::convert::From<flow_cache::StoreError> for StageError {
     fn from(error: flow_cache::StoreError) -> Self {
-        Self::environment(error.to_string())
+        let code = "flow::environment::store";
+        let failed = Self::new(Fault::Environment, code, error.to_string());
+        if error.is_disk_full() {
+            failed.help(FULL)
+        } else if error.is_environment() {
+            failed.help("is the store writable? `--store DIR` takes another one")
+        } else {
+            failed
+        }
     }
 }
 

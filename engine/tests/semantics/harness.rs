@@ -22,7 +22,7 @@ use crate::kinds::{Control, registry};
 
 /// A project.
 pub struct Project {
-    _dir: TempDir,
+    _dir: Option<TempDir>,
     /// Its root.
     pub root: PathBuf,
     /// The levers of the kinds.
@@ -64,17 +64,23 @@ impl Project {
         let dir = folder();
         let root = dir.path().canonicalize().unwrap().join("project");
         std::fs::create_dir(&root).unwrap();
-        let project = Self {
-            _dir: dir,
-            root,
+        let mut project = Self::at(&root);
+        project._dir = Some(dir);
+        project.write("flow.toml", "");
+        project.write("p.toml", toml);
+        project
+    }
+
+    /// The project in `root`, which someone else made and will remove.
+    pub fn at(root: &Path) -> Self {
+        Self {
+            _dir: None,
+            root: root.to_owned(),
             control: Control::new(),
             jobs: 2,
             keep_going: false,
             cancel: Arc::default(),
-        };
-        project.write("flow.toml", "");
-        project.write("p.toml", toml);
-        project
+        }
     }
 
     /// Writes a file of the project.
@@ -118,14 +124,19 @@ impl Project {
 
     /// Runs the pipeline the way `flow run` does: again where an output file lacks bytes.
     pub fn run(&self) -> Ran {
+        self.try_run().unwrap()
+    }
+
+    /// The same where the disk may fail: an error besides those of actions.
+    pub fn try_run(&self) -> Result<Ran, StageError> {
         let pipeline = self.load();
         let plan = Plan::new(&pipeline);
-        let store = Store::open(&self.store()).unwrap();
+        let store = Store::open(&self.store())?;
         let stat = StatCache::open(&self.root.join(".flow/stat"));
         let mut ran = Ran::default();
         let mut summary = Summary::default();
         let none = HashSet::new();
-        let slots = self.pass(&plan, &store, &stat, none, &mut ran, &mut summary);
+        let slots = self.pass(&plan, &store, &stat, none, &mut ran, &mut summary)?;
         if !ran.interrupted {
             let delivery = Delivery {
                 plan: &plan,
@@ -134,11 +145,20 @@ impl Project {
                 manifest: self.root.join(".flow/outputs"),
                 exporter: &Concat,
             };
+            let mut error = None;
             let delivered = delivery.deliver(&slots, |lost| {
-                Some(self.pass(&plan, &store, &stat, lost, &mut ran, &mut summary))
+                let again = self.pass(&plan, &store, &stat, lost, &mut ran, &mut summary);
+                again.map_err(|e| error = Some(e)).ok()
             });
-            assert!(delivered.failed.is_empty(), "{:?}", delivered.failed);
-            assert!(delivered.unnoted.is_none(), "{:?}", delivered.unnoted);
+            let failed = delivered.failed.into_iter().map(|(_, error)| error);
+            if let Some(error) = error
+                .into_iter()
+                .chain(failed)
+                .chain(delivered.unnoted)
+                .next()
+            {
+                return Err(error);
+            }
             ran.warnings.extend(delivered.warnings);
             for file in delivered.written {
                 let name = pipeline.outputs[file].path.file_name().unwrap();
@@ -155,9 +175,9 @@ impl Project {
                 *total += n;
             }
         }
-        stat.save().unwrap();
+        stat.save()?;
         ran.ran.sort();
-        ran
+        Ok(ran)
     }
 
     /// One pass over the plan; returns what is known then.
@@ -169,7 +189,7 @@ impl Project {
         forced: HashSet<usize>,
         ran: &mut Ran,
         summary: &mut Summary,
-    ) -> Vec<Slot> {
+    ) -> Result<Vec<Slot>, StageError> {
         static RUNS: AtomicU32 = AtomicU32::new(0);
         let number = RUNS.fetch_add(1, Ordering::SeqCst);
         let options = Options {
@@ -209,8 +229,7 @@ impl Project {
                 Event::Warning { message } => ran.warnings.push(message),
                 Event::Started { .. } | Event::Progress { .. } => {}
             }
-        })
-        .unwrap();
+        })?;
         assert_eq!(settled.len(), plan.len(), "every action is told of");
         ran.interrupted |= finished.interrupted;
         let failures = finished.failures.into_iter();
@@ -225,7 +244,7 @@ impl Project {
                 }
             }
         }
-        finished.slots
+        Ok(finished.slots)
     }
 
     /// Runs the pipeline, which must go well, and checks which actions ran.

@@ -1,8 +1,10 @@
 //! What runs and what does not: the engine in-process, on tiny kinds over text files.
 
+mod clock;
 mod command;
 mod damage;
 mod edits;
+mod faults;
 mod harness;
 mod kinds;
 mod model;

@@ -513,7 +513,10 @@ impl Life {
                     max_age_days: (random.below(3) == 0).then_some(0.0),
                     ..GcPolicy::default()
                 };
-                assert!(!store.gc(&policy).unwrap().in_use);
+                // A process that another test is about to start has our open files for a moment.
+                while store.gc(&policy).unwrap().in_use {
+                    std::thread::yield_now();
+                }
             }
         }
     }

@@ -1,4 +1,4 @@
-//! Failures, panics, interruptions, and two runs at once.
+//! Failures, panics, interruptions, and several runs at once.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use flow_engine::StageError;
 use flow_engine::stage::Fault;
 
-use crate::harness::Project;
+use crate::harness::{Project, Ran};
 use crate::{ALL, fresh};
 
 /// A stage that does `how`, one above, one below, and an independent one that is scheduled later.
@@ -111,26 +111,30 @@ fn nothing_is_left_behind_by_failed_attempts() {
 }
 
 #[test]
-fn two_runs_at_once_run_each_action_once() {
-    let project = fresh();
-    project.edit(
-        "[outputs]\n\"out/p.txt\" = \"learn\"\n\"out/all.txt\" = \"all\"",
-        "",
-    );
-    project
-        .control
-        .hook(|_| std::thread::sleep(Duration::from_millis(15)));
-    let runs = std::thread::scope(|scope| {
-        let runs = [0, 1].map(|_| scope.spawn(|| project.run()));
-        runs.map(|run| run.join().unwrap())
-    });
-    assert_eq!(project.control.ran.load(Ordering::SeqCst), ALL.len() as u32);
-    assert_eq!(runs[0].digests, runs[1].digests);
-    for ran in &runs {
-        assert!(ran.failures.is_empty() && ran.warnings.is_empty());
-        assert_eq!(ran.counts[0] + ran.counts[1], ALL.len());
+fn two_to_four_runs_at_once_run_each_action_once() {
+    for at_once in 2..=4 {
+        let project = fresh();
+        project
+            .control
+            .hook(|_| std::thread::sleep(Duration::from_millis(15)));
+        let runs: Vec<Ran> = std::thread::scope(|scope| {
+            let runs: Vec<_> = (0..at_once)
+                .map(|_| scope.spawn(|| project.run()))
+                .collect();
+            runs.into_iter().map(|run| run.join().unwrap()).collect()
+        });
+        assert_eq!(project.control.ran.load(Ordering::SeqCst), ALL.len() as u32);
+        let mut all: Vec<&String> = runs.iter().flat_map(|run| &run.ran).collect();
+        all.sort();
+        assert_eq!(all, ALL.each_ref());
+        for ran in &runs {
+            assert!(ran.failures.is_empty() && ran.warnings.is_empty());
+            assert_eq!(ran.digests, runs[0].digests);
+            assert_eq!(ran.counts[0] + ran.counts[1], ALL.len());
+        }
+        project.control.unhook();
+        project.expect(&[]);
     }
-    assert_eq!(runs[0].ran.len() + runs[1].ran.len(), ALL.len());
 }
 
 #[test]
