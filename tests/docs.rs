@@ -284,6 +284,7 @@ fn the_example_of_a_kind_is_the_one_in_its_page_and_runs() {
         gpus: 0,
         memory: u64::MAX,
         keep_going: false,
+        audit: false,
         cancel: &AtomicBool::new(false),
         scratch: dir.join("scratch"),
     };
