@@ -3,7 +3,9 @@
 mod bad_data;
 mod faults;
 mod harness;
+mod kills;
 mod mallorn;
 mod pipelines;
 mod rerun;
+mod stores;
 mod survey;

@@ -166,7 +166,6 @@ fn child() {
     scenario(&Project::at(&root)).unwrap();
 }
 
-/// The actions whose records can be read.
 /// Of these actions, those that the store answers.
 fn recorded(project: &Project, keys: &BTreeMap<String, ActionKey>) -> BTreeSet<String> {
     let store = Store::open(&project.store()).unwrap();
