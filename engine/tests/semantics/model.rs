@@ -290,11 +290,10 @@ struct Before {
 
 impl Life {
     fn before(&self) -> Before {
-        let mut records = HashSet::new();
         let store = Store::open(&self.project.store()).unwrap();
-        store
-            .for_each_record(|r| _ = records.insert(r.key))
-            .unwrap();
+        let keys = self.keys.values().copied();
+        let records = keys.filter(|key| store.find(key).unwrap().is_some());
+        let records = records.collect();
         let files = self.model.delivered().into_iter().filter_map(|index| {
             let path = self.project.root.join(format!("out/{index}.txt"));
             Some((index, std::fs::read_to_string(path).ok()?))
