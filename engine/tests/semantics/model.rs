@@ -293,12 +293,13 @@ impl Life {
         let store = Store::open(&self.project.store()).unwrap();
         let keys = self.keys.values().copied();
         let records = keys.filter(|key| store.find(key).unwrap().is_some());
+        let records = records.collect();
         let files = self.model.delivered().into_iter().filter_map(|index| {
             let path = self.project.root.join(format!("out/{index}.txt"));
             Some((index, std::fs::read_to_string(path).ok()?))
         });
         Before {
-            records: records.collect(),
+            records,
             healthy: artifacts(&self.project)
                 .into_iter()
                 .filter(|(digest, path)| Digest::of(&std::fs::read(path).unwrap()) == *digest)
