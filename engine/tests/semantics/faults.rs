@@ -48,6 +48,9 @@ fn scenario(project: &Project) -> Result<BTreeMap<String, Digest>, StageError> {
     }
     project.write("data/a.txt", "a1 x apricot\na2 y avocado\n");
     run(project)?;
+    // A second segment, of equal rows, as gc leaves it if it dies: something to merge.
+    let segment = &segments(project)[0];
+    std::fs::copy(segment, segment.with_file_name("copy.seg")).unwrap();
     let policy = GcPolicy {
         max_bytes: Some(0),
         ..GcPolicy::default()
