@@ -76,6 +76,11 @@ impl Action<'_> {
         self.inputs.get(port).map_or(&[], Vec::as_slice)
     }
 
+    /// Whether anything comes in through `port`, be it nothing but an empty list.
+    pub fn has_input(&self, port: &str) -> bool {
+        self.inputs.contains_key(port)
+    }
+
     /// The only part of an input that is one artifact.
     pub fn one(&self, port: &str) -> Result<&Part, StageError> {
         match self.input(port) {

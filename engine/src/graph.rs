@@ -222,7 +222,11 @@ impl Roots<'_> {
             .iter()
             .chain(&stage.dims)
             .any(|dims| dims.fold);
-        if let (COMMAND, Some(span), false) = (stage.spec.name, fed, needs) {
+        let scopes = stage.steps.iter().map(|step| step.scope);
+        let asks = scopes
+            .into_iter()
+            .any(|s| matches!(s, Scope::Fold | Scope::FoldShard));
+        if let (COMMAND, Some(span), false) = (stage.spec.name, fed, asks) {
             diags.push(
                 Diag::new(
                     "flow::pipeline::fold_scope",

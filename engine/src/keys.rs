@@ -106,7 +106,10 @@ impl<'p> Keys<'p> {
             return Ok(host.clone());
         }
         let decl = &plan.pipeline.stages[stage];
-        let host = decl.kind.host(&decl.params).transpose()?;
+        let host = decl
+            .kind
+            .host(&decl.params, &plan.pipeline.root)
+            .transpose()?;
         self.hosts.insert(stage, host.clone());
         Ok(host)
     }

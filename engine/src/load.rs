@@ -432,7 +432,8 @@ fn layout(
     diags: &mut Diags,
 ) -> Option<Layout> {
     let body = draft.body.as_ref().filter(|body| body.clean)?;
-    let mut found = body.kind.check(&body.params, &draft.ports());
+    let shards = paired.map_or(&[][..], |layout| &layout.shards);
+    let mut found = body.kind.check_paired(&body.params, &draft.ports(), shards);
     if let (Some(name), Some(layout)) = (body.kind.paired(&body.params), paired)
         && !layout.items
     {
@@ -446,10 +447,9 @@ fn layout(
             None => diag,
         });
     }
-    let paired = paired.map_or(&[][..], |layout| &layout.shards);
     let layout = if found.is_empty() {
         body.kind
-            .layout(&body.params, root, paired)
+            .layout(&body.params, root, shards)
             .map_err(|errors| found.extend(errors))
             .ok()
     } else {

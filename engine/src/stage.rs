@@ -38,6 +38,11 @@ pub trait Stage: Send + Sync {
         Vec::new()
     }
 
+    /// [`Stage::check`] once the shards of the stage that [`Stage::paired`] names are known.
+    fn check_paired(&self, params: &Params, inputs: &[String], _paired: &[Shard]) -> Vec<Diag> {
+        self.check(params, inputs)
+    }
+
     /// The stage whose items this one pairs with, action by action.
     fn paired(&self, _params: &Params) -> Option<String> {
         None
@@ -62,7 +67,7 @@ pub trait Stage: Send + Sync {
 
     /// What decides a result besides parameters, inputs and sources, such as the program that a
     /// stage starts: goes into the recipe. Built-in kinds have nothing of the sort.
-    fn host(&self, _params: &Params) -> Option<Result<Value, StageError>> {
+    fn host(&self, _params: &Params, _root: &Path) -> Option<Result<Value, StageError>> {
         None
     }
 

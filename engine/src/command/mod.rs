@@ -1,471 +1,408 @@
 //! Kind `command`: an external program as a stage.
 //!
 //! The program runs in a fresh directory that holds copies of its declared `files` and nothing else
-//! of the project, with only the declared environment. It gets the paths of its inputs and of the
-//! outputs it must write through `{name}` in its arguments.
+//! of the project, with only the declared environment, and where the kernel can, shut out of the
+//! project. It gets the paths of its inputs and of the outputs it must write through `{name}` in its
+//! arguments. `docs/commands.md` is the long version.
 
+use std::collections::{BTreeMap, HashMap};
 use std::fs;
-use std::io;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitStatus, Stdio};
-use std::time::{Duration, Instant};
+use std::process::{Command, Stdio};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use flow_cache::Value;
 
 use crate::diag::Diag;
 use crate::params::{ParamSpec, ParamType, Params};
 use crate::stage::{
-    ANY, Action, InputPort, KindSpec, Layout, OutputPort, Ports, Scope, Shard, SourceFile, Sources,
-    Stage, StageError, Step,
+    ANY, Action, InputPort, KindSpec, Layout, OutputPort, Ports, Resources, Rows, Scope, Shard,
+    SourceFile, Sources, Stage, StageError, Step,
 };
-use crate::suggest::did_you_mean;
 
+mod call;
+mod check;
+mod claims;
+mod files;
+mod imports;
+mod items;
+mod process;
 mod rows;
+mod sandbox;
+mod template;
+mod trouble;
 
 pub use rows::FoldRows;
 
-/// The kind.
-pub struct CommandKind;
+use process::End;
+use sandbox::{Places, Sandbox};
 
+/// Role of the program among an action's sources, before its name.
 const PROGRAM: &str = "program:";
+/// The port for the table of folds.
+const FOLDS: &str = crate::plan::FOLDS;
+/// The output that is joined over the folds.
+const PREDICTIONS: &str = "predictions";
+/// The step that joins it.
+const GATHER: usize = 1;
+
+/// The kind.
+pub struct CommandKind {
+    rows: Box<dyn FoldRows>,
+    copies: files::Copies,
+    /// By what lies open: the same for all actions of a stage.
+    sandboxes: Mutex<HashMap<Places, Option<Arc<Sandbox>>>>,
+    /// What the programs of `version` said.
+    versions: Mutex<BTreeMap<Vec<String>, Result<String, StageError>>>,
+}
+
+impl CommandKind {
+    /// The kind, with tables as programs below folds read and write them.
+    pub fn new(rows: Box<dyn FoldRows>) -> Self {
+        Self {
+            rows,
+            copies: files::Copies::default(),
+            sandboxes: Mutex::default(),
+            versions: Mutex::default(),
+        }
+    }
+
+    /// The kernel's version of Landlock, 0 where it has none: then only the fresh directory keeps a
+    /// program from undeclared files.
+    pub fn landlock() -> u32 {
+        sandbox::version()
+    }
+
+    fn sandbox(
+        &self,
+        action: &Action<'_>,
+        program: &Path,
+    ) -> Result<Option<Arc<Sandbox>>, StageError> {
+        let places = Places {
+            root: action.root.to_owned(),
+            artifacts: action.artifacts.to_owned(),
+            scratch: action.scratch.parent().unwrap_or(action.scratch).to_owned(),
+            program: program.starts_with(action.root).then(|| program.to_owned()),
+        };
+        let mut known = self
+            .sandboxes
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        if let Some(sandbox) = known.get(&places) {
+            return Ok(sandbox.clone());
+        }
+        let sandbox = Sandbox::new(&places).map_err(|error| {
+            StageError::environment(format!("failed to set up Landlock: {error}"))
+        })?;
+        let sandbox = sandbox.map(Arc::new);
+        known.insert(places, sandbox.clone());
+        Ok(sandbox)
+    }
+}
+
+/// True where a stage runs once a fold.
+fn in_folds(params: &Params) -> bool {
+    params.opt_str("scope") == Some("fold")
+}
 
 impl Stage for CommandKind {
     fn spec(&self) -> KindSpec {
         let strings = || ParamType::List(Box::new(ParamType::Str));
         let table = || ParamType::Map(Box::new(ParamType::Str));
+        let paths = ParamType::List(Box::new(ParamType::Path));
         KindSpec {
             name: "command",
-            version: 1,
+            version: 2,
             about: "Runs an external program on declared files",
             ports: Ports::default(),
             params: vec![
                 ParamSpec::new("run", strings(), "Program and arguments. `{port}` is the path of an input (one argument a file where it has several parts, if the argument is exactly that), `{port.list}` a file with one path a line, `{output}` the path to write, `{seed}` a number; `{{` is a brace."),
                 ParamSpec::new("outputs", table(), "Output ports and the file names under which the program writes them."),
-                ParamSpec::new("files", ParamType::List(Box::new(ParamType::Path)), "Project files (or globs) that the program may read; copied into its directory under their project-relative paths.").optional().unkeyed(),
-                ParamSpec::new("env", table(), "Environment variables; besides them the program gets PATH and TMPDIR.").optional(),
+                ParamSpec::new("files", paths, "Project files (or globs) that the program may read; copied into its directory under their project-relative paths.").optional().unkeyed(),
+                ParamSpec::new("code", ParamType::Choice(&["import-closure"]), "Adds to `files` the Python scripts in `run` and `files`, and the modules of the project that they import.").optional().unkeyed(),
+                ParamSpec::new("env", table(), "Environment variables; besides them the program gets PATH, TMPDIR, FLOW_CPUS and FLOW_GPUS.").optional(),
                 ParamSpec::new("version", strings(), "A command whose output is part of the recipe, such as `[\"python3\", \"--version\"]`.").optional(),
-                ParamSpec::float("timeout_s", 0.0, 0.0, 1e9, "Seconds after which the program is stopped and the stage fails; 0 for no limit.").unkeyed(),
+                ParamSpec::new("resources", claims::param(), "`cpus`, `memory` (\"2GiB\") and `gpu` that an action claims, its `timeout` (\"10min\"), and how many `retries` it has. Changes no result.").optional().unkeyed(),
+                ParamSpec::new("each", items::param(), "One action an item: `{ i = { range = [0, 100] } }` (upper end excluded) or `{ band = [\"g\", \"r\"] }`, several keys for all combinations, or the name of a stage whose items these pair with. `{i}` works in `run`, `files`, `env` and the names of `outputs`.").optional().unkeyed(),
+                ParamSpec::choice("scope", "whole", &["whole", "fold"], "`fold` runs once a fold: `{train}` is Parquet of its training rows with labels, `{apply}` of the rows to predict, and the output `predictions` is joined over the folds."),
             ],
             steps: Vec::new(),
         }
     }
 
     fn shape(&self, params: &Params, inputs: &[String]) -> (Ports, Vec<Step>) {
-        let ports = Ports {
-            inputs: inputs
-                .iter()
-                .map(|name| InputPort::one(name, ANY))
-                .collect(),
-            outputs: params
-                .map("outputs")
-                .iter()
-                .map(|(name, _)| OutputPort::of(name, ANY, 0, "what the program wrote"))
-                .collect(),
+        let folds = in_folds(params);
+        let scope = match (folds, params.get("each")) {
+            (true, _) => Scope::Fold,
+            (false, Some(_)) => Scope::Shard,
+            (false, None) => Scope::Whole,
         };
-        let mut step = Step::new("run", Scope::Whole).sources(Sources::Common);
-        for name in inputs {
-            step = step.port(name);
+        let mut run = Step::new("run", scope).sources(match scope {
+            Scope::Shard => Sources::Shard,
+            _ => Sources::Common,
+        });
+        let mut ports = Ports::default();
+        for name in inputs.iter().filter(|name| !folds || *name != FOLDS) {
+            ports.inputs.push(InputPort::one(name, ANY));
+            run = if folds {
+                run.rows(name, Rows::Train).rows(name, Rows::Apply)
+            } else {
+                run.port(name)
+            };
         }
+        if folds {
+            ports.inputs.push(InputPort::one(FOLDS, FOLDS));
+        }
+        let env = params
+            .map("env")
+            .iter()
+            .filter_map(|(_, value)| match value {
+                Value::Str(text) => Some(text.as_str()),
+                _ => None,
+            });
+        if params
+            .strs("run")
+            .into_iter()
+            .chain(env)
+            .any(|text| template::names(text).any(|n| n == "seed"))
+        {
+            run = run.seeded();
+        }
+        let mut gathered = false;
         for (name, _) in params.map("outputs") {
-            step = step.writes(name);
+            run = run.writes(name);
+            let joined = folds && name == PREDICTIONS;
+            gathered |= joined;
+            let (ty, step) = if joined {
+                (PREDICTIONS, GATHER)
+            } else {
+                (ANY, 0)
+            };
+            ports
+                .outputs
+                .push(OutputPort::of(name, ty, step, "what the program wrote"));
         }
-        if params.strs("run").iter().any(|arg| arg.contains("{seed}")) {
-            step = step.seeded();
+        let mut steps = vec![run];
+        if gathered {
+            let gather = Step::new("gather", Scope::Whole).after(0, PREDICTIONS);
+            steps.push(gather.port(FOLDS).writes(PREDICTIONS));
         }
-        (ports, vec![step])
+        (ports, steps)
     }
 
     fn check(&self, params: &Params, inputs: &[String]) -> Vec<Diag> {
-        let mut diags = Vec::new();
-        let problem = |code, message: String| match params.span("run") {
-            Some(span) => Diag::new(code, message).label(span, "here"),
-            None => Diag::new(code, message),
-        };
-        let run = params.strs("run");
-        if run.is_empty() {
-            diags.push(problem(
-                "flow::command::empty",
-                "`run` names no program".into(),
-            ));
-        }
-        let mut known = names(params, inputs);
-        for pair in sorted(&known).windows(2) {
-            if pair[0] == pair[1] {
-                let message = format!("`{}` names two things", pair[0]);
-                let help = "ports, outputs and `seed` may not share a name";
-                diags.push(problem("flow::command::name", message).help(help));
-            }
-        }
-        known.extend(inputs.iter().map(|name| format!("{name}.list")));
-        for name in run.iter().flat_map(|arg| placeholders(arg)) {
-            if !known.contains(&name) {
-                let message = format!("`{{{name}}}` is neither an input, an output nor `seed`");
-                let words = known.iter().map(String::as_str);
-                let diag = problem("flow::command::placeholder", message);
-                diags.push(did_you_mean(diag, &name, words, "known names"));
-            }
-        }
-        for (_, file) in params.map("outputs") {
-            if let Value::Str(file) = file
-                && (file.is_empty() || Path::new(file).components().count() != 1 || file == "..")
-            {
-                let message = format!("output file `{file}` is not a plain file name");
-                diags.push(problem("flow::command::output_name", message));
-            }
-        }
-        diags
+        check::check(params, inputs, &[])
     }
 
-    fn layout(&self, params: &Params, root: &Path, _paired: &[Shard]) -> Result<Layout, Vec<Diag>> {
-        let mut layout = Layout::default();
-        let at = |diag: Diag, param: &str| match params.span(param) {
-            Some(span) => diag.label(span, "here"),
-            None => diag,
-        };
-        if let Some(program) = params.strs("run").first() {
-            match find_program(program, root) {
-                Some(path) => layout.common.push(SourceFile {
-                    role: format!("{PROGRAM}{program}"),
-                    path,
-                }),
-                None => {
-                    let diag = Diag::new(
-                        "flow::command::program",
-                        format!("the program `{program}` is not in PATH"),
-                    );
-                    return Err(vec![at(diag, "run")]);
-                }
-            }
-        }
-        for pattern in params.strs("files") {
-            let mut paths: Vec<PathBuf> = glob::glob(pattern)
-                .map(|found| {
-                    found
-                        .filter_map(Result::ok)
-                        .filter(|p| p.is_file())
-                        .collect()
-                })
-                .unwrap_or_default();
-            paths.sort();
-            if paths.is_empty() {
-                let diag = Diag::new(
-                    "flow::command::files",
-                    format!("no file matches `{pattern}`"),
-                );
-                return Err(vec![at(diag, "files")]);
-            }
-            for path in paths {
-                let role = path.strip_prefix(root).unwrap_or(&path);
-                layout.common.push(SourceFile {
-                    role: role.display().to_string(),
-                    path: path.clone(),
-                });
-            }
-        }
-        Ok(layout)
+    fn check_paired(&self, params: &Params, inputs: &[String], paired: &[Shard]) -> Vec<Diag> {
+        check::check(params, inputs, paired)
     }
 
-    fn host(&self, params: &Params) -> Option<Result<Value, StageError>> {
+    fn paired(&self, params: &Params) -> Option<String> {
+        items::paired(params).map(str::to_owned)
+    }
+
+    fn layout(&self, params: &Params, root: &Path, paired: &[Shard]) -> Result<Layout, Vec<Diag>> {
+        let common = sources(params, root, None)?;
+        let own = items::product(&items::axes(params)?);
+        let theirs = paired
+            .iter()
+            .map(|shard| (shard.label.clone(), shard.item.clone()));
+        let mut shards = Vec::new();
+        for (label, item) in own.into_iter().chain(theirs) {
+            let files = sources(params, root, Some(&item))?;
+            shards.push(Shard { label, item, files });
+        }
+        Ok(Layout {
+            common,
+            items: !shards.is_empty(),
+            shards,
+            ..Layout::default()
+        })
+    }
+
+    fn resources(&self, params: &Params) -> Resources {
+        claims::read(params).0.resources
+    }
+
+    fn host(&self, params: &Params, root: &Path) -> Option<Result<Value, StageError>> {
         let mut facts = vec![
             ("arch".to_owned(), Value::Str(std::env::consts::ARCH.into())),
             ("os".to_owned(), Value::Str(std::env::consts::OS.into())),
         ];
-        let version = params.strs("version");
-        if let Some((program, args)) = version.split_first() {
-            let output = Command::new(program)
-                .args(args)
-                .stdin(Stdio::null())
-                .output();
-            match output {
-                Ok(output) => {
-                    let mut text = String::from_utf8_lossy(&output.stdout).into_owned();
-                    text.push_str(&String::from_utf8_lossy(&output.stderr));
-                    facts.push(("version".to_owned(), Value::Str(text)));
-                }
-                Err(error) => {
-                    let message = format!("failed to run `{}`: {error}", version.join(" "));
-                    return Some(Err(StageError::failed("flow::command::version", message)));
-                }
+        let version: Vec<String> = params
+            .strs("version")
+            .into_iter()
+            .map(str::to_owned)
+            .collect();
+        if !version.is_empty() {
+            let mut known = self.versions.lock().unwrap_or_else(PoisonError::into_inner);
+            let said = known
+                .entry(version)
+                .or_insert_with_key(|run| call::version(run, root));
+            match said {
+                Ok(text) => facts.push(("version".to_owned(), Value::Str(text.clone()))),
+                Err(error) => return Some(Err(error.clone())),
             }
         }
         Some(Ok(Value::Map(facts)))
     }
 
     fn run(&self, action: &mut Action<'_>) -> Result<(), StageError> {
+        if action.step == GATHER {
+            return self.rows.gather(action, PREDICTIONS);
+        }
         let home = action.scratch.join("home");
         let out = action.scratch.join("out");
-        fs::create_dir_all(&home)?;
-        fs::create_dir_all(&out)?;
-        let mut program = PathBuf::new();
-        for (file, digest) in action.all_sources() {
-            if file.role.starts_with(PROGRAM) {
-                program.clone_from(&file.path);
-                continue;
-            }
-            let to = home.join(
-                Path::new(&file.role)
-                    .strip_prefix("/")
-                    .unwrap_or(Path::new(&file.role)),
-            );
-            if let Some(folder) = to.parent() {
-                fs::create_dir_all(folder)?;
-            }
-            fs::copy(&file.path, &to)?;
-            if flow_cache::Digest::of_file(&to)?.0 != *digest {
-                let message = format!("{} changed while it was copied", file.path.display());
-                return Err(StageError::failed("flow::run::source_changing", message));
+        fs::create_dir(&home)?;
+        fs::create_dir(&out)?;
+        let program = self.copies.lay_out(action, &home)?;
+        let mut call = call::Call::new(action, &out);
+        if in_folds(action.params) {
+            for (name, role) in check::TABLES.into_iter().zip([Rows::Train, Rows::Apply]) {
+                if call.uses(name) {
+                    let path = action.scratch.join(format!("{name}.parquet"));
+                    self.rows.write(action, role, &path)?;
+                    call.table(name, path);
+                }
             }
         }
-        let args = arguments(action, &out)?;
-        let stderr = action.scratch.join("stderr");
-        let stdout = action.scratch.join("stdout");
+        let log = action.scratch.join("log");
+        let output = fs::File::create(&log)?;
         let mut command = Command::new(&program);
         command
-            .args(args.iter().skip(1))
+            .args(call.arguments()?)
             .current_dir(&home)
             .env_clear()
             .env("PATH", std::env::var_os("PATH").unwrap_or_default())
             .env("TMPDIR", action.scratch)
+            .env("FLOW_CPUS", action.threads.to_string())
+            .env("FLOW_GPUS", gpus(action))
+            .envs(call.environment()?)
             .stdin(Stdio::null())
-            .stdout(fs::File::create(&stdout)?)
-            .stderr(fs::File::create(&stderr)?)
+            .stdout(output.try_clone()?)
+            .stderr(output)
             .process_group(0);
-        for (name, value) in action.params.map("env") {
-            if let Value::Str(value) = value {
-                command.env(name, value);
-            }
-        }
         let shown = action.params.strs("run").join(" ");
-        let mut child = command.spawn().map_err(|error| {
-            StageError::failed(
-                "flow::command::start",
-                format!("failed to start `{shown}`: {error}"),
-            )
-        })?;
-        let status = wait(action, &mut child, &shown)?;
-        if !status.success() {
-            return Err(failure(&shown, status, &[&stderr, &stdout]));
+        let sandbox = self.sandbox(action, &program)?;
+        let started = process::start(&mut command, sandbox.as_deref());
+        let child = started.map_err(|error| call::not_started(&shown, &error))?;
+        // Our own end of its output is closed with the command.
+        drop(command);
+        let limit = claims::read(action.params).0.timeout;
+        let (end, usage) = process::wait(&child, limit, || action.checkpoint().is_err())?;
+        action.used(usage);
+        if fs::metadata(&log)?.len() > 0 {
+            action.log(&log);
         }
-        for (name, file) in action.params.map("outputs").to_vec() {
-            let Value::Str(file) = file else { continue };
-            let path = out.join(&file);
+        match (end, limit) {
+            (End::Stopped, _) => return Err(StageError::interrupted()),
+            (End::TimedOut, limit) => {
+                let limit = claims::describe(limit.unwrap_or_default());
+                let message = format!("`{shown}` was stopped after {limit}");
+                let error = StageError::failed("flow::command::timeout", message)
+                    .help("resources = { timeout = ... } gives it longer");
+                return Err(trouble::with_log(error, &log));
+            }
+            (End::Exited(status), _) if !status.success() => {
+                return Err(trouble::failure(
+                    action,
+                    &shown,
+                    status,
+                    usage.peak_rss,
+                    &log,
+                ));
+            }
+            (End::Exited(_), _) => {}
+        }
+        let outputs = call::outputs(action, &out);
+        for (name, path) in &outputs {
             if !path.is_file() {
                 let message = format!("`{shown}` did not write its output `{name}`");
-                return Err(
-                    StageError::failed("flow::command::no_output", message).help(format!(
-                        "it must write the file at the path given by `{{{name}}}`"
-                    )),
-                );
+                let error = StageError::failed("flow::command::no_output", message).help(format!(
+                    "it must write the file at the path given by `{{{name}}}`"
+                ));
+                return Err(trouble::with_log(error, &log));
             }
+            if in_folds(action.params) {
+                self.rows.check(action, name, path)?;
+            }
+        }
+        for (name, path) in outputs {
             action.adopt(&name, &path, Vec::new())?;
         }
         Ok(())
     }
 }
 
-fn names(params: &Params, inputs: &[String]) -> Vec<String> {
-    let outputs = params.map("outputs").iter().map(|(name, _)| name.clone());
-    inputs
-        .iter()
-        .cloned()
-        .chain(outputs)
-        .chain(["seed".to_owned()])
-        .collect()
+/// The GPUs that are the action's own, as `CUDA_VISIBLE_DEVICES` takes them.
+fn gpus(action: &Action<'_>) -> String {
+    let gpus: Vec<String> = action.gpus.iter().map(usize::to_string).collect();
+    gpus.join(",")
 }
 
-fn sorted(names: &[String]) -> Vec<&String> {
-    let mut sorted: Vec<&String> = names.iter().collect();
-    sorted.sort();
-    sorted
-}
-
-/// A stretch of an argument.
-#[derive(Debug, PartialEq)]
-enum Piece<'a> {
-    Text(&'a str),
-    Name(&'a str),
-}
-
-/// Splits an argument at `{name}`; `{{` gives `{`, a lone `}` is itself.
-fn pieces(argument: &str) -> Vec<Piece<'_>> {
-    let mut pieces = Vec::new();
-    let mut rest = argument;
-    while let Some(open) = rest.find('{') {
-        let (before, from) = rest.split_at(open);
-        pieces.push(Piece::Text(before));
-        if let Some(after) = from.strip_prefix("{{") {
-            pieces.push(Piece::Text("{"));
-            rest = after;
-        } else if let Some(close) = from.find('}') {
-            pieces.push(Piece::Name(&from[1..close]));
-            rest = &from[close + 1..];
-        } else {
-            pieces.push(Piece::Text(from));
-            rest = "";
-        }
-    }
-    pieces.push(Piece::Text(rest));
-    pieces
-}
-
-fn placeholders(argument: &str) -> Vec<String> {
-    pieces(argument)
-        .into_iter()
-        .filter_map(|piece| match piece {
-            Piece::Name(name) => Some(name.to_owned()),
-            Piece::Text(_) => None,
-        })
-        .collect()
-}
-
-fn arguments(action: &Action<'_>, out: &Path) -> Result<Vec<String>, StageError> {
-    let outputs = action.params.map("outputs");
-    let mut arguments = Vec::new();
-    for argument in action.params.strs("run") {
-        let pieces = pieces(argument);
-        if let [Piece::Text(""), Piece::Name(name), Piece::Text("")] = pieces.as_slice()
-            && action.input(name).len() > 1
-        {
-            arguments.extend(
-                action
-                    .input(name)
-                    .iter()
-                    .map(|p| p.path.display().to_string()),
-            );
-            continue;
-        }
-        let mut text = String::new();
-        for piece in pieces {
-            match piece {
-                Piece::Text(part) => text.push_str(part),
-                Piece::Name("seed") => text.push_str(&(action.seed >> 1).to_string()),
-                Piece::Name(name) => {
-                    let listed = name.strip_suffix(".list");
-                    if let Some((_, Value::Str(file))) = outputs.iter().find(|(n, _)| n == name) {
-                        text.push_str(&out.join(file).display().to_string());
-                    } else if let Some(port) = listed {
-                        let paths: Vec<String> = action
-                            .input(port)
-                            .iter()
-                            .map(|p| format!("{}\n", p.path.display()))
-                            .collect();
-                        let list = action.scratch.join(format!("{port}.list"));
-                        fs::write(&list, paths.concat())?;
-                        text.push_str(&list.display().to_string());
-                    } else {
-                        text.push_str(
-                            &action
-                                .one(name)
-                                .map_err(|_| several(name))?
-                                .path
-                                .display()
-                                .to_string(),
-                        );
-                    }
-                }
+/// Source files that all actions share, or those of one item: which are the ones whose names hold
+/// the item's.
+fn sources(
+    params: &Params,
+    root: &Path,
+    item: Option<&Value>,
+) -> Result<Vec<SourceFile>, Vec<Diag>> {
+    let value = |name: &str| item.and_then(|item| items::lookup(item, name));
+    let wanted = |text: &str| template::has_names(text) == item.is_some();
+    let run = params.strs("run");
+    let mut all = Vec::new();
+    if let Some(name) = run.first().filter(|name| wanted(name)) {
+        let name = template::fill(name, value);
+        match files::program(&name, root) {
+            Some(path) => all.push(SourceFile {
+                role: format!("{PROGRAM}{name}"),
+                path,
+            }),
+            None => {
+                let message = if name.contains('/') {
+                    format!("there is no program `{name}`")
+                } else {
+                    format!("the program `{name}` is not in PATH")
+                };
+                return Err(vec![check::at(
+                    params,
+                    "run",
+                    "flow::command::program",
+                    message,
+                )]);
             }
         }
-        arguments.push(text);
     }
-    Ok(arguments)
-}
-
-fn several(name: &str) -> StageError {
-    let message =
-        format!("input `{name}` has several files, and `{{{name}}}` is part of a longer argument");
-    StageError::data("flow::command::several", message).help(format!(
-        "give `{{{name}}}` as an argument of its own, or `{{{name}.list}}` for a file of paths"
-    ))
-}
-
-fn find_program(program: &str, root: &Path) -> Option<PathBuf> {
-    if program.contains('/') {
-        let path = root.join(program);
-        return path.is_file().then_some(path);
+    let mut found = BTreeMap::new();
+    for pattern in params.strs("files").into_iter().filter(|text| wanted(text)) {
+        files::find(pattern, root, value, &mut found).map_err(|(message, help)| {
+            let diag = check::at(params, "files", "flow::command::files", message);
+            vec![diag.help(help)]
+        })?;
     }
-    let path = std::env::var_os("PATH")?;
-    std::env::split_paths(&path)
-        .map(|folder| folder.join(program))
-        .find(|path| path.is_file())
-}
-
-/// Waits for the child; on a stop or past its time the whole process group is ended.
-fn wait(action: &Action<'_>, child: &mut Child, shown: &str) -> Result<ExitStatus, StageError> {
-    let limit = action.params.float("timeout_s");
-    let started = Instant::now();
-    let mut pause = Duration::from_millis(1);
-    loop {
-        if let Some(status) = child.try_wait()? {
-            // What it left in the background must not go on writing.
-            signal_group(child, libc::SIGKILL);
-            return Ok(status);
-        }
-        let stop = action.checkpoint();
-        let late = limit > 0.0 && started.elapsed().as_secs_f64() > limit;
-        if stop.is_err() || late {
-            end_group(child)?;
-            stop?;
-            let message = format!("`{shown}` was stopped after {limit} s");
-            return Err(StageError::failed("flow::command::timeout", message)
-                .help("raise `timeout_s` if it needs longer"));
-        }
-        std::thread::sleep(pause);
-        pause = (pause * 2).min(Duration::from_millis(50));
-    }
-}
-
-/// Asks the group to end, and after two seconds at most ends it.
-fn end_group(child: &mut Child) -> io::Result<()> {
-    signal_group(child, libc::SIGTERM);
-    for _ in 0..40 {
-        if child.try_wait()?.is_some() {
-            break;
-        }
-        std::thread::sleep(Duration::from_millis(50));
-    }
-    // Also where the child is gone: others of its group may not have listened.
-    signal_group(child, libc::SIGKILL);
-    child.wait().map(|_| ())
-}
-
-fn signal_group(child: &Child, signal: libc::c_int) {
-    // SAFETY: a plain system call on the child's own process group, made at its start.
-    unsafe { libc::kill(-child.id().cast_signed(), signal) };
-}
-
-fn failure(shown: &str, status: ExitStatus, logs: &[&Path]) -> StageError {
-    let mut error = StageError::failed(
-        "flow::command::failed",
-        format!("`{shown}` failed: {status}"),
-    );
-    for log in logs {
-        let text = fs::read(log).unwrap_or_default();
-        let text = String::from_utf8_lossy(&text);
-        let lines: Vec<&str> = text.lines().collect();
-        if !lines.is_empty() {
-            let last = &lines[lines.len().saturating_sub(20)..];
-            let name = log.file_name().unwrap_or_default().to_string_lossy();
-            error = error.help(format!("last lines of its {name}:\n{}", last.join("\n")));
+    if item.is_none() && params.get("code").is_some() {
+        for file in scripts(&run, &found, root) {
+            for module in imports::closure(&file, root) {
+                files::add(module, root, &mut found);
+            }
         }
     }
-    error
+    all.extend(found.into_values());
+    Ok(all)
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn braces_and_names() {
-        assert_eq!(placeholders("--in={a} {{b}} {c.list}"), ["a", "c.list"]);
-        assert_eq!(
-            pieces("x}{{y"),
-            [Piece::Text("x}"), Piece::Text("{"), Piece::Text("y")]
-        );
-        assert_eq!(
-            pieces("{open"),
-            [Piece::Text(""), Piece::Text("{open"), Piece::Text("")]
-        );
+/// The Python scripts among files and arguments.
+fn scripts(run: &[&str], files: &BTreeMap<String, SourceFile>, root: &Path) -> Vec<PathBuf> {
+    let python = |path: &Path| path.extension().is_some_and(|e| e == "py");
+    let declared = files.values().map(|file| file.path.clone());
+    let named = run.iter().skip(1).map(|argument| root.join(argument));
+    let named = named.filter(|path| path.starts_with(root) && path.is_file());
+    let mut scripts: Vec<PathBuf> = declared.chain(named).filter(|p| python(p)).collect();
+    if let Some(at) = run.iter().position(|argument| *argument == "-m") {
+        let name = run.get(at + 1).copied().unwrap_or_default();
+        scripts.extend(imports::module(name, root));
     }
+    scripts
 }

@@ -17,6 +17,8 @@ use flow_engine::stage::{
     SourceFile, Sources, Stage, StageError, Step,
 };
 
+use crate::rows::TextRows;
+
 /// Called in the middle of an action of `source`, `map` or `tweak`, with the number of calls so far.
 type Hook = Box<dyn Fn(u32) + Send>;
 
@@ -146,7 +148,7 @@ pub fn registry(control: &Arc<Control>) -> Registry {
     add(views::choose(), |_| Layout::default(), views::run_choose);
     add(views::pick(), |_| Layout::default(), views::run_pick);
     add(items(), items_of, run_items);
-    registry.add(CommandKind);
+    registry.add(CommandKind::new(Box::new(TextRows)));
     registry
 }
 

@@ -10,6 +10,7 @@ mod kinds;
 mod model;
 mod oracle;
 mod outputs;
+mod rows;
 mod scale;
 mod trouble;
 mod views;

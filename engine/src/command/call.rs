@@ -1,0 +1,208 @@
+//! What a program is called with: names in braces become paths and texts.
+
+use std::borrow::Cow;
+use std::ffi::{OsStr, OsString};
+use std::fs;
+use std::io::{self, Write};
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use flow_cache::{Recipe, Value};
+
+use super::template::{self, Piece, pieces};
+use super::{files, items};
+use crate::stage::{Action, StageError};
+
+/// One call of a program.
+pub struct Call<'a> {
+    action: &'a Action<'a>,
+    out: &'a Path,
+    tables: Vec<(&'static str, PathBuf)>,
+}
+
+impl<'a> Call<'a> {
+    /// A call whose outputs go below `out`.
+    pub fn new(action: &'a Action<'a>, out: &'a Path) -> Self {
+        Self {
+            action,
+            out,
+            tables: Vec::new(),
+        }
+    }
+
+    /// Whether an argument or variable has this name.
+    pub fn uses(&self, name: &str) -> bool {
+        let params = self.action.params;
+        let env = params
+            .map("env")
+            .iter()
+            .filter_map(|(_, value)| match value {
+                Value::Str(text) => Some(text.as_str()),
+                _ => None,
+            });
+        let mut texts = params.strs("run").into_iter().chain(env);
+        texts.any(|text| template::names(text).any(|n| n == name))
+    }
+
+    /// Gives a table a name.
+    pub fn table(&mut self, name: &'static str, path: PathBuf) {
+        self.tables.push((name, path));
+    }
+
+    /// The arguments after the program.
+    pub fn arguments(&self) -> Result<Vec<OsString>, StageError> {
+        let mut arguments = Vec::new();
+        for text in self.action.params.strs("run").into_iter().skip(1) {
+            if let [Piece::Name(name)] = pieces(text).as_slice()
+                && self.is_list(name)
+            {
+                let parts = self.action.input(name).iter();
+                arguments.extend(parts.map(|part| part.path.clone().into_os_string()));
+            } else {
+                arguments.push(self.text(text)?);
+            }
+        }
+        Ok(arguments)
+    }
+
+    /// The declared environment.
+    pub fn environment(&self) -> Result<Vec<(&'a str, OsString)>, StageError> {
+        let mut variables = Vec::new();
+        for (name, value) in self.action.params.map("env") {
+            if let Value::Str(text) = value {
+                variables.push((name.as_str(), self.text(text)?));
+            }
+        }
+        Ok(variables)
+    }
+
+    /// True for a port with more files than one, or none.
+    fn is_list(&self, name: &str) -> bool {
+        self.action.has_input(name) && self.action.input(name).len() != 1
+    }
+
+    fn text(&self, text: &str) -> Result<OsString, StageError> {
+        let mut filled = OsString::new();
+        for piece in pieces(text) {
+            match piece {
+                Piece::Text(part) => filled.push(part),
+                Piece::Name(name) => filled.push(&*self.value(name)?),
+            }
+        }
+        Ok(filled)
+    }
+
+    fn value(&self, name: &str) -> Result<Cow<'_, OsStr>, StageError> {
+        let action = self.action;
+        if name == "seed" {
+            return Ok(Cow::Owned(seed(action).to_string().into()));
+        }
+        if let Some(text) = action.shard.and_then(|s| items::lookup(&s.item, name)) {
+            return Ok(Cow::Owned(text.into_owned().into()));
+        }
+        if let Some((_, path)) = self.tables.iter().find(|(table, _)| *table == name) {
+            return Ok(Cow::Borrowed(path.as_os_str()));
+        }
+        let outputs = action.params.map("outputs");
+        if let Some((_, Value::Str(file))) = outputs.iter().find(|(n, _)| n == name) {
+            return Ok(Cow::Owned(self.out.join(file_of(action, file)).into()));
+        }
+        if let Some(port) = name.strip_suffix(".list").filter(|p| action.has_input(p)) {
+            return Ok(Cow::Owned(self.list(port)?.into()));
+        }
+        match action.input(name) {
+            [part] => Ok(Cow::Borrowed(part.path.as_os_str())),
+            _ => Err(several(name)),
+        }
+    }
+
+    /// A file with one path a line.
+    fn list(&self, port: &str) -> io::Result<PathBuf> {
+        let list = self.action.scratch.join(format!("{port}.list"));
+        let mut lines = Vec::new();
+        for part in self.action.input(port) {
+            lines.extend_from_slice(part.path.as_os_str().as_bytes());
+            lines.push(b'\n');
+        }
+        fs::File::create(&list)?.write_all(&lines)?;
+        Ok(list)
+    }
+}
+
+/// Outputs with the paths where the program writes them.
+pub fn outputs(action: &Action<'_>, out: &Path) -> Vec<(String, PathBuf)> {
+    let outputs = action.params.map("outputs").iter();
+    outputs
+        .filter_map(|(name, file)| match file {
+            Value::Str(file) => Some((name.clone(), out.join(file_of(action, file)))),
+            _ => None,
+        })
+        .collect()
+}
+
+fn file_of(action: &Action<'_>, file: &str) -> String {
+    template::fill(file, |name| {
+        action.shard.and_then(|s| items::lookup(&s.item, name))
+    })
+}
+
+/// The seed that a program gets: of its own for each item, and never negative, which not every
+/// language could read.
+fn seed(action: &Action<'_>) -> u64 {
+    let Some(shard) = action.shard else {
+        return action.seed >> 1;
+    };
+    let mut recipe = Recipe::new();
+    recipe.push("seed", Value::Int(action.seed.cast_signed()));
+    recipe.push("item", shard.item.clone());
+    let key = recipe.key();
+    let mut first = [0; 8];
+    first.copy_from_slice(&key.0.as_bytes()[..8]);
+    u64::from_le_bytes(first) >> 1
+}
+
+fn several(name: &str) -> StageError {
+    let message =
+        format!("input `{name}` has several files, and `{{{name}}}` is part of a longer text");
+    StageError::data("flow::command::several", message).help(format!(
+        "give `{{{name}}}` as an argument of its own, or `{{{name}.list}}` for a file of paths"
+    ))
+}
+
+/// The error for a program that could not be started.
+pub fn not_started(shown: &str, error: &io::Error) -> StageError {
+    let message = format!("failed to start `{shown}`: {error}");
+    let failed = StageError::failed("flow::command::start", message);
+    match error.raw_os_error() {
+        Some(libc::E2BIG) => failed.help(
+            "too many arguments for the system: `{port.list}` is one argument, a file of paths",
+        ),
+        Some(libc::EACCES) => failed.help("is the program executable?"),
+        Some(libc::ENOEXEC) => {
+            failed.help("a script needs a first line that names its interpreter, such as #!/bin/sh")
+        }
+        _ => failed,
+    }
+}
+
+/// What the command in `version` says.
+pub fn version(run: &[String], root: &Path) -> Result<String, StageError> {
+    let shown = run.join(" ");
+    let wrong = |message: String| StageError::failed("flow::command::version", message);
+    let program = files::program(&run[0], root)
+        .ok_or_else(|| wrong(format!("failed to run `{shown}`: there is no such program")))?;
+    let output = Command::new(program)
+        .args(&run[1..])
+        .current_dir(root)
+        .stdin(Stdio::null())
+        .output()
+        .map_err(|error| wrong(format!("failed to run `{shown}`: {error}")))?;
+    let mut text = String::from_utf8_lossy(&output.stdout).into_owned();
+    text.push_str(&String::from_utf8_lossy(&output.stderr));
+    if output.status.success() {
+        Ok(text)
+    } else {
+        Err(wrong(format!("`{shown}` failed: {}", output.status)).help(text))
+    }
+}

@@ -1,0 +1,230 @@
+//! What the parameter list cannot say about a command.
+
+use std::borrow::Cow;
+use std::collections::{BTreeSet, HashSet};
+use std::path::Path;
+
+use flow_cache::Value;
+
+use super::{FOLDS, claims, in_folds, items, template};
+use crate::diag::Diag;
+use crate::params::Params;
+use crate::stage::Shard;
+use crate::suggest::did_you_mean;
+
+/// Tables that a program below folds is given.
+pub const TABLES: [&str; 2] = ["train", "apply"];
+
+/// Everything that can be said without a look at files.
+pub fn check(params: &Params, inputs: &[String], paired: &[Shard]) -> Vec<Diag> {
+    let mut diags = Vec::new();
+    let axes = items::axes(params).map_err(|wrong| diags.extend(wrong));
+    // What cannot be known, because it is wrong or stands in another stage, is not asked for.
+    let items: Option<Vec<&str>> = match (paired.first(), items::paired(params)) {
+        (Some(shard), _) => Some(items::names(&shard.item).collect()),
+        (None, Some(_)) => None,
+        (None, None) => axes.ok().map(|axes| axes.iter().map(|a| a.name).collect()),
+    };
+    let names = Names {
+        params,
+        inputs,
+        items,
+        folds: in_folds(params),
+    };
+    diags.extend(claims::read(params).1);
+    if names.folds && params.get("each").is_some() {
+        let diag = at(params, "each", "flow::command::each", "items below folds");
+        diags.push(diag.help(
+            "a stage works once a fold or once an item: loop over the items in the program, or \
+             write a stage for each",
+        ));
+    }
+    diags.extend(names.program());
+    diags.extend(names.clashes());
+    diags.extend(names.placeholders());
+    names.files_of_outputs(paired, &mut diags);
+    diags
+}
+
+/// A diagnostic at a parameter.
+pub fn at(params: &Params, param: &str, code: &'static str, message: impl Into<String>) -> Diag {
+    let diag = Diag::new(code, message);
+    match params.span(param) {
+        Some(span) => diag.label(span, "here"),
+        None => diag,
+    }
+}
+
+struct Names<'a> {
+    params: &'a Params,
+    inputs: &'a [String],
+    /// None where they are not known.
+    items: Option<Vec<&'a str>>,
+    folds: bool,
+}
+
+impl<'a> Names<'a> {
+    fn outputs(&self) -> impl Iterator<Item = &'a str> {
+        let outputs = self.params.map("outputs").iter();
+        outputs.map(|(name, _)| name.as_str())
+    }
+
+    fn program(&self) -> Option<Diag> {
+        let code = "flow::command::empty";
+        let run = self.params.strs("run");
+        let Some(first) = run.first() else {
+            return Some(at(self.params, "run", code, "`run` names no program"));
+        };
+        let items = self.items.as_deref()?;
+        let other = template::names(first).find(|name| !items.contains(name))?;
+        let message = format!("the program is `{{{other}}}`, which is known only when it runs");
+        let diag = at(self.params, "run", code, message);
+        Some(diag.help("the first text of `run` is a program: run = [\"python3\", ...]"))
+    }
+
+    fn clashes(&self) -> Vec<Diag> {
+        let inputs = self.inputs.iter().map(String::as_str);
+        let tables = TABLES.iter().filter(|_| self.folds).copied();
+        let mut all: Vec<&str> = inputs.chain(self.outputs()).chain(tables).collect();
+        all.extend(self.items.iter().flatten());
+        all.push("seed");
+        all.sort_unstable();
+        let twice: BTreeSet<&str> = all
+            .windows(2)
+            .filter(|w| w[0] == w[1])
+            .map(|w| w[0])
+            .collect();
+        let code = "flow::command::name";
+        let diag = |name| {
+            at(
+                self.params,
+                "run",
+                code,
+                format!("`{name}` names two things"),
+            )
+        };
+        let kinds = if self.folds {
+            "inputs, outputs, `train`, `apply` and `seed` may not share a name"
+        } else {
+            "inputs, outputs, items and `seed` may not share a name"
+        };
+        twice
+            .into_iter()
+            .map(|name| diag(name).help(kinds))
+            .collect()
+    }
+
+    /// Every `{name}` must be known where it stands.
+    fn placeholders(&self) -> Vec<Diag> {
+        let mut diags = Vec::new();
+        let Some(items) = &self.items else {
+            return diags;
+        };
+        let mut known: Vec<Cow<'_, str>> = items.iter().map(|i| Cow::Borrowed(*i)).collect();
+        known.extend(self.outputs().map(Cow::Borrowed));
+        known.push(Cow::Borrowed("seed"));
+        if self.folds {
+            known.extend(TABLES.map(Cow::Borrowed));
+        } else {
+            known.extend(self.inputs.iter().map(|i| Cow::Borrowed(i.as_str())));
+            known.extend(self.inputs.iter().map(|i| Cow::Owned(format!("{i}.list"))));
+        }
+        for text in self.params.strs("run") {
+            self.text("run", text, &known, &mut diags);
+        }
+        for text in values(self.params.map("env")) {
+            self.text("env", text, &known, &mut diags);
+        }
+        for text in self.params.strs("files") {
+            self.text("files", text, &known[..items.len()], &mut diags);
+        }
+        for text in values(self.params.map("outputs")) {
+            self.text("outputs", text, &known[..items.len()], &mut diags);
+        }
+        diags
+    }
+
+    fn text(&self, param: &str, text: &str, known: &[Cow<'_, str>], diags: &mut Vec<Diag>) {
+        for name in template::names(text) {
+            if known.iter().any(|k| k == name) {
+                continue;
+            }
+            let port = name.strip_suffix(".list").unwrap_or(name);
+            if self.folds && self.inputs.iter().any(|input| input == port) {
+                let code = "flow::command::fold_rows";
+                let message = format!("`{{{name}}}` holds the rows of all folds");
+                let rows = if port == FOLDS {
+                    ""
+                } else {
+                    ", with all inputs side by side"
+                };
+                diags.push(at(self.params, param, code, message).help(format!(
+                    "`{{train}}` is a file of the training rows, `{{apply}}` one of the others{rows}"
+                )));
+                continue;
+            }
+            let message = match param {
+                "run" | "env" => format!("nothing here is called `{{{name}}}`"),
+                _ => format!("`{{{name}}}` in `{param}` is no item of `each`"),
+            };
+            let diag = at(self.params, param, "flow::command::placeholder", message);
+            let words = known.iter().map(Cow::as_ref);
+            let diag = did_you_mean(diag, name, words, "names");
+            diags.push(diag.help("a brace that is no name is written `{{`"));
+        }
+    }
+
+    /// Outputs are plain names, and no two are the same, for any item.
+    fn files_of_outputs(&self, paired: &[Shard], diags: &mut Vec<Diag>) {
+        let mut files: Vec<&str> = values(self.params.map("outputs")).collect();
+        let code = "flow::command::output_name";
+        let wrong = |message: String| at(self.params, "outputs", code, message);
+        let simple = |name: &str| {
+            let mut parts = Path::new(name).components();
+            let plain = matches!(parts.next(), Some(std::path::Component::Normal(_)));
+            plain && parts.next().is_none() && !name.ends_with('/')
+        };
+        files.sort_unstable();
+        for pair in files.windows(2).filter(|pair| pair[0] == pair[1]) {
+            diags.push(wrong(format!("two outputs are the file `{}`", pair[0])));
+        }
+        let varied = files.iter().any(|file| template::has_names(file));
+        if !varied {
+            let bad = files.into_iter().filter(|file| !simple(file));
+            diags.extend(bad.map(|file| wrong(not_plain(file))));
+            return;
+        }
+        if !diags.is_empty() {
+            return;
+        }
+        let product = items::product(&items::axes(self.params).unwrap_or_default());
+        let own = product.iter().map(|(label, item)| (label, item));
+        let all = own.chain(paired.iter().map(|shard| (&shard.label, &shard.item)));
+        for (label, item) in all {
+            let mut seen = HashSet::new();
+            for file in &files {
+                let name = template::fill(file, |name| items::lookup(item, name));
+                let what = if !simple(&name) {
+                    not_plain(&name)
+                } else if !seen.insert(name.clone()) {
+                    format!("two outputs are the file `{name}`")
+                } else {
+                    continue;
+                };
+                diags.push(wrong(format!("for {label}, {what}")));
+                return;
+            }
+        }
+    }
+}
+
+fn not_plain(file: &str) -> String {
+    format!("the output file `{file}` is not a plain file name")
+}
+
+fn values(map: &[(String, Value)]) -> impl Iterator<Item = &str> {
+    map.iter().filter_map(|(_, value)| match value {
+        Value::Str(text) => Some(text.as_str()),
+        _ => None,
+    })
+}

@@ -1,0 +1,258 @@
+//! The project's files that a program gets: found when the pipeline is loaded, copied into the
+//! directory of each action.
+
+use std::borrow::Cow;
+use std::collections::{BTreeMap, HashMap};
+use std::fs;
+use std::io::{self, Read, Write};
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use flow_cache::Digest;
+
+use super::{PROGRAM, template};
+use crate::stage::{Action, SourceFile, StageError};
+
+/// What is wrong with an entry of `files`: a message and a hint.
+pub type Misfit = (String, String);
+
+/// Finds what a pattern (an absolute path, perhaps with wildcards) stands for: source files by
+/// their project-relative paths. Names in braces are replaced by `value`.
+pub fn find<'a>(
+    pattern: &str,
+    root: &Path,
+    value: impl Fn(&str) -> Option<Cow<'a, str>>,
+    found: &mut BTreeMap<String, SourceFile>,
+) -> Result<(), Misfit> {
+    let shown = Path::new(pattern)
+        .strip_prefix(root)
+        .unwrap_or(Path::new(pattern));
+    let shown = shown.to_string_lossy();
+    if Path::new(pattern).strip_prefix(root).is_err() || Path::new(&*shown).starts_with("..") {
+        return Err((
+            format!("`{shown}` lies outside the project"),
+            "what is outside may be read without being declared; to have it in the recipe, \
+             link or copy it into the project"
+                .into(),
+        ));
+    }
+    let text = template::fill(&shown, &value);
+    let plain = root.join(&text);
+    let paths = if plain.is_file() {
+        vec![plain]
+    } else {
+        // What a name stands for is meant as it is, and so is the path of the project.
+        let escaped = |name: &str| value(name).map(|text| Cow::Owned(glob::Pattern::escape(&text)));
+        let below = template::fill(&shown, escaped);
+        let root = glob::Pattern::escape(&root.to_string_lossy());
+        let all = glob::glob(&format!("{root}/{below}")).map_err(|error| {
+            (
+                format!("`{text}` is no pattern: {}", error.msg),
+                "`*` stands for any name, `**` for any folders, `[ab]` for one of these letters"
+                    .to_owned(),
+            )
+        })?;
+        all.filter_map(Result::ok).filter(|p| p.is_file()).collect()
+    };
+    if paths.is_empty() {
+        let help = if root.join(&text).is_dir() {
+            format!("it is a folder: \"{text}/**/*\" stands for all files below it")
+        } else {
+            format!(
+                "patterns are relative to the project root, {}",
+                root.display()
+            )
+        };
+        return Err((format!("no file matches `{text}`"), help));
+    }
+    for path in paths {
+        add(path, root, found);
+    }
+    Ok(())
+}
+
+/// Adds a file under its project-relative path.
+pub fn add(path: PathBuf, root: &Path, found: &mut BTreeMap<String, SourceFile>) {
+    let role = path.strip_prefix(root).unwrap_or(&path);
+    let role = role.to_string_lossy().into_owned();
+    found.insert(role.clone(), SourceFile { role, path });
+}
+
+/// The program behind a name: in `PATH`, or below the project root where the name is a path.
+pub fn program(name: &str, root: &Path) -> Option<PathBuf> {
+    if name.contains('/') {
+        let path = root.join(name);
+        return path.is_file().then_some(path);
+    }
+    let folders = std::env::var_os("PATH")?;
+    let mut paths = std::env::split_paths(&folders).map(|folder| root.join(folder).join(name));
+    paths.find(|path| {
+        let file = fs::metadata(path);
+        file.is_ok_and(|file| file.is_file() && file.permissions().mode() & 0o111 != 0)
+    })
+}
+
+/// A file of at most this size is kept in memory for the actions to come.
+const SMALL: u64 = 1 << 20;
+/// All kept files together.
+const MOST: usize = 64 << 20;
+
+/// Contents of source files, checked against their digests once, written for every action.
+#[derive(Default)]
+pub struct Copies(Mutex<Kept>);
+
+#[derive(Default)]
+struct Kept {
+    files: HashMap<(PathBuf, Digest), Arc<Content>>,
+    bytes: usize,
+}
+
+struct Content {
+    bytes: Vec<u8>,
+    mode: u32,
+}
+
+impl Copies {
+    /// Lays an action's files out below `home`. Gives the path of its program.
+    pub fn lay_out(&self, action: &Action<'_>, home: &Path) -> Result<PathBuf, StageError> {
+        let mut program = PathBuf::new();
+        let mut made = home.to_owned();
+        for (file, digest) in action.all_sources() {
+            if file.role.starts_with(PROGRAM) {
+                program.clone_from(&file.path);
+                continue;
+            }
+            let to = home.join(&file.role);
+            if let Some(folder) = to.parent()
+                && folder != made
+            {
+                fs::create_dir_all(folder)?;
+                folder.clone_into(&mut made);
+            }
+            if !self
+                .copy(file, digest, &to)
+                .map_err(|e| unreadable(file, &e))?
+            {
+                let message = format!("{} changed while it was copied", file.path.display());
+                return Err(StageError::failed("flow::run::source_changing", message));
+            }
+        }
+        Ok(program)
+    }
+
+    /// False where the copy would not have that digest.
+    fn copy(&self, file: &SourceFile, digest: &Digest, to: &Path) -> io::Result<bool> {
+        let key = (file.path.clone(), *digest);
+        let known = self.lock().files.get(&key).cloned();
+        let content = match known {
+            Some(content) => content,
+            None => {
+                let mut from = fs::File::open(&file.path)?;
+                let meta = from.metadata()?;
+                if meta.len() > SMALL {
+                    drop(from);
+                    fs::copy(&file.path, to)?;
+                    return Ok(Digest::of_file(to)?.0 == *digest);
+                }
+                let mut bytes = Vec::with_capacity(meta.len() as usize);
+                from.read_to_end(&mut bytes)?;
+                if Digest::of(&bytes) != *digest {
+                    return Ok(false);
+                }
+                let mode = meta.permissions().mode() & 0o777;
+                let content = Arc::new(Content { bytes, mode });
+                let mut kept = self.lock();
+                if kept.bytes + content.bytes.len() <= MOST {
+                    kept.bytes += content.bytes.len();
+                    kept.files.insert(key, Arc::clone(&content));
+                }
+                content
+            }
+        };
+        let mut options = fs::OpenOptions::new();
+        let options = options.write(true).create_new(true).mode(content.mode);
+        options.open(to)?.write_all(&content.bytes)?;
+        Ok(true)
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Kept> {
+        // What a panic may have left is a map with or without an entry.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn unreadable(file: &SourceFile, error: &io::Error) -> StageError {
+    StageError::environment(format!("failed to copy {}: {error}", file.path.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn roles(pattern: &str, root: &Path) -> Result<Vec<String>, Misfit> {
+        let mut found = BTreeMap::new();
+        let value = |name: &str| (name == "i").then_some(Cow::Borrowed("[1]"));
+        let pattern = root.join(pattern);
+        find(&pattern.to_string_lossy(), root, value, &mut found)?;
+        Ok(found.into_keys().collect())
+    }
+
+    #[test]
+    fn patterns_find_files_below_the_root() {
+        let temp = tempfile::tempdir().unwrap();
+        let root = temp.path().join("a[b]");
+        for file in [
+            "x.py",
+            "lib/y.py",
+            "lib/deep/z.py",
+            "d/p[1].txt",
+            "d/p1.txt",
+        ] {
+            let path = root.join(file);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, "").unwrap();
+        }
+        assert_eq!(roles("*.py", &root).unwrap(), ["x.py"]);
+        let below = roles("**/*.py", &root).unwrap();
+        assert_eq!(below, ["lib/deep/z.py", "lib/y.py", "x.py"]);
+        assert_eq!(roles("d/p{i}.txt", &root).unwrap(), ["d/p[1].txt"]);
+        assert_eq!(roles("d/p{i}.*", &root).unwrap(), ["d/p[1].txt"]);
+        let (message, help) = roles("lib", &root).unwrap_err();
+        assert!(message.contains("`lib`") && help.contains("lib/**/*"));
+        assert!(roles("none.py", &root).unwrap_err().0.contains("no file"));
+        assert!(roles("a***", &root).unwrap_err().0.contains("pattern"));
+        assert!(
+            roles("/etc/passwd", &root)
+                .unwrap_err()
+                .0
+                .contains("outside")
+        );
+        assert!(roles("../x", &root).unwrap_err().0.contains("outside"));
+    }
+
+    #[test]
+    fn copies_are_what_the_digest_says() {
+        let temp = tempfile::tempdir().unwrap();
+        let (from, to) = (temp.path().join("from"), temp.path().join("to"));
+        let copies = Copies::default();
+        for text in ["small".to_owned(), "large ".repeat(1 << 20)] {
+            fs::write(&from, &text).unwrap();
+            fs::set_permissions(&from, fs::Permissions::from_mode(0o755)).unwrap();
+            let file = SourceFile {
+                role: "from".into(),
+                path: from.clone(),
+            };
+            let digest = Digest::of(text.as_bytes());
+            for _ in 0..2 {
+                assert!(copies.copy(&file, &digest, &to).unwrap());
+                assert_eq!(fs::read_to_string(&to).unwrap(), text);
+                let mode = fs::metadata(&to).unwrap().permissions().mode();
+                assert_eq!(mode & 0o100, 0o100);
+                fs::remove_file(&to).unwrap();
+            }
+            assert!(!copies.copy(&file, &Digest::of(b"other"), &to).unwrap());
+            let _ = fs::remove_file(&to);
+        }
+    }
+}
