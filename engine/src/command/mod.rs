@@ -21,6 +21,10 @@ use crate::stage::{
 };
 use crate::suggest::did_you_mean;
 
+mod rows;
+
+pub use rows::FoldRows;
+
 /// The kind.
 pub struct CommandKind;
 

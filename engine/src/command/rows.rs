@@ -1,0 +1,20 @@
+//! What a command below folds needs to know of tables, which the engine knows nothing of.
+
+use std::path::Path;
+
+use crate::stage::{Action, Rows, StageError};
+
+/// Tables as a program below folds reads and writes them. Whoever registers the kind brings them.
+pub trait FoldRows: Send + Sync {
+    /// Writes the rows with this role in the action's fold, of all that came in: [`Rows::Train`] with
+    /// their labels, [`Rows::Apply`] without.
+    fn write(&self, action: &Action<'_>, role: Rows, to: &Path) -> Result<(), StageError>;
+
+    /// Checks what the program wrote for an output, where it is a table: every row that it was to
+    /// apply itself to must come back.
+    fn check(&self, action: &Action<'_>, output: &str, file: &Path) -> Result<(), StageError>;
+
+    /// Joins the parts that the folds gave for an output, and writes the output of that name. The
+    /// table of folds comes in through the port `folds`.
+    fn gather(&self, action: &mut Action<'_>, output: &str) -> Result<(), StageError>;
+}
