@@ -3,6 +3,7 @@
 use flow_engine::Registry;
 use flow_engine::command::CommandKind;
 
+mod command;
 mod domain;
 mod evaluate;
 mod extinction;
@@ -15,6 +16,8 @@ mod select;
 mod stack;
 mod submission;
 mod table;
+
+pub use command::FoldTables;
 
 /// All kinds.
 pub fn registry() -> Registry {
