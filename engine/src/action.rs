@@ -81,6 +81,11 @@ impl Action<'_> {
         self.inputs.contains_key(port)
     }
 
+    /// Names of all that comes in: ports, and outputs of earlier steps.
+    pub fn ports(&self) -> impl Iterator<Item = &str> {
+        self.inputs.keys().map(String::as_str)
+    }
+
     /// The only part of an input that is one artifact.
     pub fn one(&self, port: &str) -> Result<&Part, StageError> {
         match self.input(port) {

@@ -4,11 +4,12 @@
 //! and nothing else; [`ApplyRows::read`] gives an apply the other rows without labels. Feature
 //! tables are mapped, not copied: a [`View`] says which row of which table each object is.
 
+use flow_cache::Value;
 use flow_engine::stage::{Action, Part, Rows};
 use flow_engine::{StageError, stage::Fault};
 
 use crate::learner::Matrix;
-use crate::table::{FeatureTable, Folds};
+use crate::table::{FeatureTable, Folds, Predictions};
 
 /// Name of the fold that fits on all labelled rows and serves the unlabelled ones.
 pub const FINAL: &str = "final";
@@ -69,13 +70,11 @@ impl TrainRows {
     /// # Errors
     /// A table is unreadable, or lacks an object.
     pub fn read(action: &Action<'_>) -> Result<Self, StageError> {
-        let folds = folds(action)?;
-        let wanted = select(&folds, action, Rows::Train)?;
+        let (folds, wanted) = rows(action, Rows::Train)?;
         let mut label = Vec::with_capacity(wanted.len());
         for &i in &wanted {
-            let class = folds.label[i].as_ref();
-            let index = class.and_then(|class| folds.classes.binary_search(class).ok());
-            label.push(index.ok_or_else(|| unknown_class(&folds.object_id[i]))?);
+            let class = self::label(&folds, i)?;
+            label.extend(folds.classes.binary_search_by(|c| c.as_str().cmp(class)));
         }
         let object_id: Vec<String> = wanted.iter().map(|&i| folds.object_id[i].clone()).collect();
         Ok(Self {
@@ -94,8 +93,7 @@ impl ApplyRows {
     /// # Errors
     /// A table is unreadable, or lacks an object.
     pub fn read(action: &Action<'_>) -> Result<Self, StageError> {
-        let folds = folds(action)?;
-        let wanted = select(&folds, action, Rows::Apply)?;
+        let (folds, wanted) = rows(action, Rows::Apply)?;
         let parts = action.input("features");
         let first = parts.iter().find(|part| part.reference == 0);
         let here = match first {
@@ -141,38 +139,94 @@ pub fn no_positive() -> StageError {
     .help("set `positive = \"CLASS\"` in the `ingest` stage, or `target = \"classes\"`")
 }
 
-fn unknown_class(object: &str) -> StageError {
-    StageError::data(
-        "flow::data::schema",
-        format!("object `{object}` has a label that is not in the list of classes"),
-    )
+/// The class of row `i` of a folds table, which is labelled.
+///
+/// # Errors
+/// It has none, or one that is not in the list of classes.
+pub fn label(folds: &Folds, i: usize) -> Result<&str, StageError> {
+    let class = folds.label[i].as_ref();
+    class
+        .filter(|class| folds.classes.binary_search(class).is_ok())
+        .map(String::as_str)
+        .ok_or_else(|| {
+            StageError::data(
+                "flow::data::schema",
+                format!(
+                    "object `{}` has a label that is not in the list of classes",
+                    folds.object_id[i]
+                ),
+            )
+        })
 }
 
-fn folds(action: &Action<'_>) -> Result<Folds, StageError> {
-    match &action.folds {
-        Some(part) => Folds::read(&part.path),
-        None => Err(StageError::new(
+/// The folds table, and the indices of its rows with this role in the action's fold.
+///
+/// # Errors
+/// The table is unreadable.
+pub fn rows(action: &Action<'_>, role: Rows) -> Result<(Folds, Vec<usize>), StageError> {
+    let part = action.folds.as_ref().ok_or_else(|| {
+        StageError::new(
             Fault::Bug,
             "flow::bug::folds",
             "an action over folds has no table of folds",
-        )),
-    }
-}
-
-/// Indices into the folds table of the rows with this role in the action's fold.
-fn select(folds: &Folds, action: &Action<'_>, role: Rows) -> Result<Vec<usize>, StageError> {
-    let fold = parse(action.fold.unwrap_or(FINAL))?;
-    Ok(rows_of(folds, fold, role))
+        )
+    })?;
+    let folds = Folds::read(&part.path)?;
+    let wanted = rows_of(&folds, parse(action.fold.unwrap_or(FINAL))?, role);
+    Ok((folds, wanted))
 }
 
 /// Indices into a folds table of the rows with a role in a fold (none: the final fit).
 pub fn rows_of(folds: &Folds, fold: Option<(i32, i32)>, role: Rows) -> Vec<usize> {
-    let is = |i: usize| match fold {
+    let all = 0..folds.object_id.len();
+    all.filter(|&i| has_role(folds, fold, i, role)).collect()
+}
+
+/// True if row `i` of a folds table has this role in a fold (none: the final fit).
+pub fn has_role(folds: &Folds, fold: Option<(i32, i32)>, i: usize, role: Rows) -> bool {
+    match fold {
         None => (role == Rows::Train) == folds.label[i].is_some(),
         Some((repeat, fold)) => folds.repeats[repeat as usize][i]
             .is_some_and(|held_out| (held_out == fold) == (role == Rows::Apply)),
-    };
-    (0..folds.object_id.len()).filter(|&i| is(i)).collect()
+    }
+}
+
+/// Joins what the folds predicted (input `from`) into one table, the output `to`: repeat and fold
+/// are those of the part (none for the final fit), the label is that of the table of folds.
+/// `arrange` sees each part first.
+///
+/// # Errors
+/// A part is unreadable, the parts differ in their classes, or there are none.
+pub fn gather(
+    action: &mut Action<'_>,
+    from: &str,
+    to: &str,
+    folds: &Folds,
+    arrange: impl Fn(&mut Predictions),
+) -> Result<(), StageError> {
+    let mut all: Option<Predictions> = None;
+    for part in action.input(from) {
+        let mut rows = Predictions::read(&part.path)?;
+        arrange(&mut rows);
+        let fold = parse(part.fold.as_deref().unwrap_or(FINAL))?;
+        for i in 0..rows.len() {
+            rows.repeat[i] = fold.map_or(0, |(repeat, _)| repeat);
+            rows.fold[i] = fold.map(|(_, fold)| fold);
+            let at = folds.object_id.binary_search(&rows.object_id[i]).ok();
+            rows.label[i] = at.and_then(|at| folds.label[at].clone());
+        }
+        match &mut all {
+            Some(all) => all.append(&rows)?,
+            None => all = Some(rows),
+        }
+    }
+    let mut all =
+        all.ok_or_else(|| StageError::data("flow::data::no_rows", "there is nothing to predict"))?;
+    all.sort();
+    let attrs = vec![("rows".to_owned(), Value::Int(all.len() as i64))];
+    let mut writer = action.create()?;
+    all.write(&mut writer)?;
+    action.finish(to, writer, attrs)
 }
 
 impl View {

@@ -255,8 +255,9 @@ impl Stage for CommandKind {
         }
         let home = action.scratch.join("home");
         let out = action.scratch.join("out");
-        fs::create_dir(&home)?;
-        fs::create_dir(&out)?;
+        // An earlier action may have left them, empty.
+        fs::create_dir_all(&home)?;
+        fs::create_dir_all(&out)?;
         let program = self.copies.lay_out(action, &home)?;
         let mut call = call::Call::new(action, &out);
         if in_folds(action.params) {

@@ -3,6 +3,7 @@
 use flow_engine::Registry;
 use flow_engine::command::CommandKind;
 
+mod command;
 mod domain;
 mod evaluate;
 mod extinction;
@@ -16,10 +17,12 @@ mod stack;
 mod submission;
 mod table;
 
+pub use command::FoldTables;
+
 /// All kinds.
 pub fn registry() -> Registry {
     let mut registry = Registry::default();
-    registry.add(CommandKind);
+    registry.add(CommandKind::new(Box::new(FoldTables)));
     registry.add(domain::Domain);
     registry.add(evaluate::Evaluate);
     registry.add(extinction::Extinction);

@@ -266,29 +266,7 @@ fn apply(action: &mut Action<'_>) -> Result<(), StageError> {
 
 fn gather(action: &mut Action<'_>) -> Result<(), StageError> {
     let folds = Folds::read(&action.one("folds")?.path)?;
-    let mut all: Option<Predictions> = None;
-    for part in action.input("part") {
-        let mut rows = Predictions::read(&part.path)?;
-        let fold = fold::parse(part.fold.as_deref().unwrap_or(fold::FINAL))?;
-        for i in 0..rows.len() {
-            rows.repeat[i] = fold.map_or(0, |(repeat, _)| repeat);
-            rows.fold[i] = fold.map(|(_, fold)| fold);
-            if let Ok(at) = folds.object_id.binary_search(&rows.object_id[i]) {
-                rows.label[i].clone_from(&folds.label[at]);
-            }
-        }
-        match &mut all {
-            Some(all) => all.append(&rows)?,
-            None => all = Some(rows),
-        }
-    }
-    let mut all =
-        all.ok_or_else(|| StageError::data("flow::data::no_rows", "there is nothing to predict"))?;
-    all.sort();
-    let attrs = vec![("rows".to_owned(), Value::Int(all.len() as i64))];
-    let mut writer = action.create()?;
-    all.write(&mut writer)?;
-    action.finish("predictions", writer, attrs)?;
+    fold::gather(action, "part", "predictions", &folds, |_| {})?;
     let importance = mean_gain(action)?;
     let attrs = vec![("rows".to_owned(), Value::Int(importance.len() as i64))];
     let mut writer = action.create()?;

@@ -29,8 +29,7 @@ pub use importance::write_importance;
 pub use npz::{NpyArray, NpyValues, read_npz};
 pub use objects::{Objects, Survey};
 pub use parquet_io::parse_list;
-pub(crate) use parquet_io::properties;
-pub(crate) use parquet_io::{Batch, Source};
+pub(crate) use parquet_io::{Batch, Source, TableWriter, json_list, properties};
 pub use predictions::Predictions;
 pub use tensor::{TensorTable, TensorWriter};
 

@@ -10,11 +10,11 @@ use arrow::compute::{CastOptions, cast_with_options};
 use arrow::datatypes::{DataType, Fields, Float64Type, Int64Type, SchemaRef};
 use arrow::record_batch::RecordBatch;
 use flow_engine::StageError;
-use parquet::arrow::ArrowWriter;
 use parquet::arrow::arrow_reader::{
     ArrowReaderOptions, ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder,
 };
 use parquet::arrow::arrow_writer::ArrowWriterOptions;
+use parquet::arrow::{ArrowWriter, ProjectionMask};
 use parquet::basic::{Compression, ZstdLevel};
 use parquet::file::metadata::KeyValue;
 use parquet::file::properties::{WriterProperties, WriterPropertiesBuilder, WriterVersion};
@@ -54,17 +54,44 @@ pub(super) fn write(
     columns: Vec<ArrayRef>,
     properties: WriterProperties,
 ) -> Result<(), StageError> {
-    // The types of our tables are Parquet's own: without Arrow's copy of the schema, files are
-    // smaller and any reader sees the same.
-    let options = ArrowWriterOptions::new()
-        .with_properties(properties)
-        .with_skip_arrow_metadata(true);
-    let batch = RecordBatch::try_new(schema.clone(), columns).map_err(internal)?;
-    let mut writer =
-        ArrowWriter::try_new_with_options(writer, schema, options).map_err(internal)?;
-    writer.write(&batch).map_err(internal)?;
-    writer.close().map_err(internal)?;
-    Ok(())
+    let mut writer = TableWriter::new(writer, schema, properties)?;
+    writer.push(columns)?;
+    writer.finish()
+}
+
+/// Writes a table that is not all in memory, some rows at a time.
+pub(crate) struct TableWriter<W: Write + Send> {
+    schema: SchemaRef,
+    writer: ArrowWriter<W>,
+}
+
+impl<W: Write + Send> TableWriter<W> {
+    pub(crate) fn new(
+        writer: W,
+        schema: SchemaRef,
+        properties: WriterProperties,
+    ) -> Result<Self, StageError> {
+        // The types of our tables are Parquet's own: without Arrow's copy of the schema, files are
+        // smaller and any reader sees the same.
+        let options = ArrowWriterOptions::new()
+            .with_properties(properties)
+            .with_skip_arrow_metadata(true);
+        let writer =
+            ArrowWriter::try_new_with_options(writer, schema.clone(), options).map_err(internal)?;
+        Ok(Self { schema, writer })
+    }
+
+    /// Writes a row group of these columns.
+    pub(crate) fn push(&mut self, columns: Vec<ArrayRef>) -> Result<(), StageError> {
+        let batch = RecordBatch::try_new(self.schema.clone(), columns).map_err(internal)?;
+        self.writer.write(&batch).map_err(internal)?;
+        self.writer.flush().map_err(internal)
+    }
+
+    pub(crate) fn finish(self) -> Result<(), StageError> {
+        self.writer.close().map_err(internal)?;
+        Ok(())
+    }
 }
 
 /// Writing fails for want of space or by a bug of ours, never through the data.
@@ -73,7 +100,7 @@ fn internal(error: impl std::fmt::Display) -> StageError {
 }
 
 /// A JSON list of texts, as kept in file metadata.
-pub(super) fn json_list(items: &[String]) -> String {
+pub(crate) fn json_list(items: &[String]) -> String {
     serde_json::Value::from(items.to_vec()).to_string()
 }
 
@@ -97,6 +124,18 @@ impl Source {
     /// # Errors
     /// The file cannot be opened (environment) or is not Parquet (data).
     pub fn open(path: &Path, name: &str) -> Result<Self, StageError> {
+        Self::open_columns(path, name, |_| true)
+    }
+
+    /// Opens `path` to decode only the columns that `wanted` picks, the only ones that are seen then.
+    ///
+    /// # Errors
+    /// As of [`Source::open`].
+    pub fn open_columns(
+        path: &Path,
+        name: &str,
+        wanted: impl Fn(&str) -> bool,
+    ) -> Result<Self, StageError> {
         let file = File::open(path).map_err(|error| {
             StageError::environment(format!("cannot open {}: {error}", path.display()))
         })?;
@@ -115,8 +154,15 @@ impl Source {
             .filter_map(|kv| Some((kv.key.clone(), kv.value.clone()?)))
             .collect();
         let rows = builder.metadata().file_metadata().num_rows().max(0) as u64;
-        let schema = builder.schema().clone();
-        let reader = builder.with_batch_size(BATCH).build().map_err(|error| {
+        let fields = builder.schema().fields().iter().enumerate();
+        let chosen: Vec<usize> = fields
+            .filter(|(_, field)| wanted(field.name()))
+            .map(|(index, _)| index)
+            .collect();
+        let schema = Arc::new(builder.schema().project(&chosen).map_err(internal)?);
+        let mask = ProjectionMask::roots(builder.parquet_schema(), chosen);
+        let builder = builder.with_projection(mask).with_batch_size(BATCH);
+        let reader = builder.build().map_err(|error| {
             schema_error(format!("{name} is not a readable Parquet file: {error}"))
         })?;
         Ok(Self {

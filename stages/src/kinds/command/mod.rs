@@ -1,0 +1,74 @@
+//! Kind `command` below folds: the tables between a fold's rows and a program.
+//!
+//! The engine starts programs and knows nothing of tables. Here `{train}` and `{apply}` are written,
+//! what comes back is held against the rows that were asked for, and the folds' predictions are
+//! joined as those of any model.
+
+use std::path::Path;
+
+use flow_engine::command::FoldRows;
+use flow_engine::stage::{Action, Rows, StageError};
+
+use crate::fold;
+use crate::table::{Folds, Predictions};
+
+mod check;
+mod rows;
+
+/// The output that is joined over the folds.
+const PREDICTIONS: &str = "predictions";
+
+/// Tables of a fold for a program.
+pub struct FoldTables;
+
+impl FoldRows for FoldTables {
+    fn write(&self, action: &Action<'_>, role: Rows, to: &Path) -> Result<(), StageError> {
+        rows::write(action, role, to)
+    }
+
+    fn check(&self, action: &Action<'_>, output: &str, file: &Path) -> Result<(), StageError> {
+        check::output(action, output, file)
+    }
+
+    fn gather(&self, action: &mut Action<'_>, output: &str) -> Result<(), StageError> {
+        let folds = Folds::read(&action.one("folds")?.path)?;
+        fold::gather(action, output, output, &folds, |part| arrange(part, &folds))
+    }
+}
+
+/// Puts the columns in the order of the classes, and notes the positive class: a program writes
+/// them in any order and knows no metadata.
+fn arrange(part: &mut Predictions, folds: &Folds) {
+    let columns = part.classes.drain(..).zip(part.probability.drain(..));
+    let mut columns: Vec<(String, Vec<f64>)> = columns.collect();
+    columns.sort_by(|a, b| a.0.cmp(&b.0));
+    (part.classes, part.probability) = columns.into_iter().unzip();
+    part.positive.clone_from(&folds.positive);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn columns_come_in_the_order_of_the_classes() {
+        let mut part = Predictions {
+            classes: vec!["TDE".into(), "AGN".into()],
+            object_id: vec!["a".into()],
+            repeat: vec![0],
+            fold: vec![None],
+            label: vec![None],
+            probability: vec![vec![0.75], vec![0.25]],
+            positive: None,
+        };
+        let folds = Folds {
+            classes: vec!["AGN".into(), "TDE".into()],
+            positive: Some("TDE".into()),
+            ..Folds::default()
+        };
+        arrange(&mut part, &folds);
+        assert_eq!(part.classes, folds.classes);
+        assert_eq!(part.probability, [[0.25], [0.75]]);
+        assert_eq!(part.positive, folds.positive);
+    }
+}
