@@ -47,11 +47,14 @@ const PREDICTIONS: &str = "predictions";
 /// The step that joins it.
 const GATHER: usize = 1;
 
+/// So many sandboxes are kept.
+const MOST_SANDBOXES: usize = 256;
+
 /// The kind.
 pub struct CommandKind {
     rows: Box<dyn FoldRows>,
     copies: files::Copies,
-    /// By what lies open: the same for all actions of a stage.
+    /// By what lies open: the same for all that a worker runs, but for programs of the project.
     sandboxes: Mutex<HashMap<Places, Option<Arc<Sandbox>>>>,
     /// What the programs of `version` said.
     versions: Mutex<BTreeMap<Vec<String>, Result<String, StageError>>>,
@@ -82,7 +85,7 @@ impl CommandKind {
         let places = Places {
             root: action.root.to_owned(),
             artifacts: action.artifacts.to_owned(),
-            scratch: action.scratch.parent().unwrap_or(action.scratch).to_owned(),
+            scratch: action.scratch.to_owned(),
             program: program.starts_with(action.root).then(|| program.to_owned()),
         };
         let mut known = self
@@ -96,6 +99,10 @@ impl CommandKind {
             StageError::environment(format!("failed to set up Landlock: {error}"))
         })?;
         let sandbox = sandbox.map(Arc::new);
+        // A few for each worker; more only where scratch folders are not used again.
+        if known.len() >= MOST_SANDBOXES {
+            known.clear();
+        }
         known.insert(places, sandbox.clone());
         Ok(sandbox)
     }
@@ -253,11 +260,9 @@ impl Stage for CommandKind {
         if action.step == GATHER {
             return self.rows.gather(action, PREDICTIONS);
         }
-        let home = action.scratch.join("home");
-        let out = action.scratch.join("out");
-        // An earlier action may have left them, empty.
-        fs::create_dir_all(&home)?;
-        fs::create_dir_all(&out)?;
+        let home = folder(action, "home")?;
+        let out = folder(action, "out")?;
+        let temp = folder(action, "tmp")?;
         let program = self.copies.lay_out(action, &home)?;
         let mut call = call::Call::new(action, &out);
         if in_folds(action.params) {
@@ -277,7 +282,7 @@ impl Stage for CommandKind {
             .current_dir(&home)
             .env_clear()
             .env("PATH", std::env::var_os("PATH").unwrap_or_default())
-            .env("TMPDIR", action.scratch)
+            .env("TMPDIR", &temp)
             .env("FLOW_CPUS", action.threads.to_string())
             .env("FLOW_GPUS", gpus(action))
             .envs(call.environment()?)
@@ -334,6 +339,15 @@ impl Stage for CommandKind {
             action.adopt(&name, &path, Vec::new())?;
         }
         Ok(())
+    }
+}
+
+/// A folder of the action; an earlier one may have left it, empty.
+fn folder(action: &Action<'_>, name: &str) -> std::io::Result<PathBuf> {
+    let folder = action.scratch.join(name);
+    match fs::create_dir(&folder) {
+        Err(error) if error.kind() != std::io::ErrorKind::AlreadyExists => Err(error),
+        _ => Ok(folder),
     }
 }
 

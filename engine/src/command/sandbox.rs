@@ -15,7 +15,7 @@ pub struct Places {
     pub root: PathBuf,
     /// The store's artifacts, to read; the store itself is closed.
     pub artifacts: PathBuf,
-    /// Scratch folders of the run, to read and write.
+    /// The action's folder, to read and write; those of others are closed.
     pub scratch: PathBuf,
     /// The program, where it is one of the project's files.
     pub program: Option<PathBuf>,

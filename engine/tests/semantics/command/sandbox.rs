@@ -108,7 +108,9 @@ fn a_virtual_environment_stays_readable() {
 
 #[test]
 fn actions_run_side_by_side_in_their_own_folders() {
-    let text = "ls; echo {i} > mine; sleep 0.01; cat mine > {out}";
+    // What one leaves behind is not there for the next, and no other's folder is in reach.
+    let text = "mkdir mine $TMPDIR/mine && cd mine && echo {i} > mine && sleep 0.01 && \
+        cat mine > {out} && ! ls ../../.. && echo x > $TMPDIR/../left";
     let mut project = script(text, "each = { i = { range = [0, 20] } }");
     project.jobs = 4;
     let ran = project.run();
