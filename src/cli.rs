@@ -284,7 +284,8 @@ pub enum CacheCommand {
 /// `flow cache gc`
 #[derive(Debug, Args)]
 #[command(after_help = "\
-Without a goal only what no record names is removed. Records of the last 10 runs always stay.
+Without a goal only what no record names is removed; with one, what goes is said first.
+Records of the last 10 runs and of pinned ones always stay.
 
 Examples:
   flow cache gc --max-size 10GiB

@@ -42,6 +42,16 @@ impl Layout {
         }
     }
 
+    fn parts(&self) -> [&PathBuf; 5] {
+        [
+            &self.artifacts,
+            &self.records,
+            &self.tmp,
+            &self.locks,
+            &self.quarantine,
+        ]
+    }
+
     fn format_file(&self) -> PathBuf {
         self.root.join("format")
     }
@@ -67,18 +77,12 @@ impl Layout {
     pub(crate) fn create(&self) -> Result<(), StoreError> {
         let found = self.check_format()?;
         let known = found == Some(FORMAT);
-        let parts = [
-            &self.artifacts,
-            &self.records,
-            &self.tmp,
-            &self.locks,
-            &self.quarantine,
-        ];
+        let parts = self.parts();
         if known && parts.iter().all(|part| part.is_dir()) {
             return Ok(());
         }
         if found.is_none() {
-            self.require_empty(&parts)?;
+            self.require_free()?;
         }
         std::fs::create_dir_all(&self.root)
             .map_err(|e| StoreError::env("open.layout", &self.root, e))?;
@@ -102,7 +106,8 @@ impl Layout {
 
     /// An error if the directory holds anything but what an interrupted creation leaves: it is
     /// someone else's, and a store is not to be mixed with it.
-    fn require_empty(&self, parts: &[&PathBuf]) -> Result<(), StoreError> {
+    pub(crate) fn require_free(&self) -> Result<(), StoreError> {
+        let parts = self.parts();
         let stranger = list_dir(&self.root)?.into_iter().find(|path| {
             let ours = parts.contains(&path) || file_name(path).starts_with("format.");
             !ours

@@ -95,6 +95,17 @@ impl Store {
         Self::with(layout, true, in_use, None)
     }
 
+    /// Opens the store in `dir` as [`open_read_only`](Self::open_read_only) does, but where there is
+    /// none takes it for an empty one: for who only wants to know what is there.
+    pub fn open_for_reading(dir: &Path) -> Result<Self, StoreError> {
+        let layout = Layout::new(dir);
+        if layout.check_format()?.is_some() {
+            return Self::open_read_only(dir);
+        }
+        layout.require_free()?;
+        Self::with(layout, true, None, None)
+    }
+
     fn with(
         layout: Layout,
         read_only: bool,

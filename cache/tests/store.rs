@@ -205,6 +205,7 @@ fn a_store_is_not_made_among_other_files() {
         Store::open(dir.path()),
         Err(StoreError::NotAStore { .. })
     ));
+    assert!(Store::open_for_reading(dir.path()).is_err());
     let left: Vec<_> = fs::read_dir(dir.path()).unwrap().collect();
     assert_eq!(left.len(), 1);
 }
@@ -218,8 +219,14 @@ fn a_read_only_store_answers_and_refuses() {
     assert_eq!(reader.check(&Digest::of(&contents(1))).unwrap(), Health::Ok);
     assert!(reader.create().unwrap_err().is_environment());
     assert!(reader.lock(&key(1)).unwrap().is_some());
-    let none = Store::open_read_only(&dir.path().join("none"));
-    assert!(none.is_err_and(|e| e.is_environment()));
+    let none = dir.path().join("none");
+    assert!(Store::open_read_only(&none).is_err_and(|e| e.is_environment()));
+    let empty = Store::open_for_reading(&none).unwrap();
+    assert!(empty.lookup(&key(1)).unwrap().is_none() && empty.create().is_err());
+    assert_eq!(empty.stat().unwrap().records, 0);
+    assert!(!none.exists());
+    let there = Store::open_for_reading(store.dir()).unwrap();
+    assert!(there.lookup(&key(1)).unwrap().is_some());
 }
 
 #[test]

@@ -23,7 +23,7 @@ pub fn preview(
                     slots[action] = Slot::Vacant;
                     (Verdict::Vacant, None)
                 }
-                Some(prepared) => match store.lookup(&prepared.recipe.key())? {
+                Some(prepared) => match store.find(&prepared.recipe.key())? {
                     Some(record) => {
                         slots[action] = Slot::Done(record.clone());
                         (Verdict::Hit(record), Some(prepared))
