@@ -1,5 +1,7 @@
 //! End-to-end runs of the binary: every pipeline, what reruns when, faults, real data.
 
+#![allow(clippy::print_stdout)] // a test that skips says so
+
 mod bad_data;
 mod faults;
 mod harness;

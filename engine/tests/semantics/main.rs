@@ -1,4 +1,36 @@
 //! What runs and what does not: the engine in-process, on tiny kinds over text files.
+//!
+//! The acceptance list, each row with the tests that tick it off. `cache/` and `e2e/` are the tests
+//! of the store (`cache/tests`) and of the binary (`tests/e2e`); the rest is here.
+//!
+//! | row | tests |
+//! |---|---|
+//! | nothing changed | `edits::a_second_run_does_nothing` |
+//! | root touched, project moved, other threads | `edits::moving_touching_and_threads_run_nothing` |
+//! | root edited, identical output: cutoff | `edits::an_edit_that_leaves_bytes_equal_stops_there` |
+//! | leaf A -> B -> A | `edits::an_edited_file_reaches_its_shard_and_not_the_fold_that_holds_it_out` |
+//! | parameter, seed changed | `edits::{a_parameter_reaches_what_lies_below, the_seed_reaches_seeded_steps, a_stage_seed_tells_equals_apart}` |
+//! | command, script, library file changed | `command::scripts_and_environment_are_in_the_recipe` |
+//! | kind version changed | `edits::a_new_version_runs_the_kind_again` |
+//! | artifact deleted | `damage::lost_bytes_are_made_again_only_where_needed` |
+//! | artifact truncated, bit-flipped, replaced | `damage::corrupt_bytes_are_set_aside_and_made_again`, e2e `faults::a_damaged_artifact_is_set_aside_and_made_again` |
+//! | record segment truncated, corrupted, gone | `faults::{damaged_records_cost_their_actions_and_no_others, records_that_are_gone_are_made_again}` |
+//! | output in the work tree edited, removed | `outputs::an_edited_or_missing_file_is_written_again`, `damage::{a_lost_output_is_made_again_when_its_file_is_gone, a_corrupt_output_is_not_delivered_but_made_again}` |
+//! | input edited while the stage runs | `damage::{a_source_edited_under_the_run_is_read_again, a_source_that_goes_on_changing_fails_the_run}`, `command::a_script_edited_under_the_run_runs_again` |
+//! | kill -9 at every step of the commit protocol | `faults::a_kill_at_every_step_loses_nothing`, cache `crash::kill_at_every_point` |
+//! | kill -9 at random times | e2e `kills`, `faults::twenty_kills_lose_nothing` |
+//! | power loss: every prefix, 1,000 reorderings | cache `power_loss` |
+//! | order of directory listings | `clock::the_order_of_a_listing_reaches_no_result` |
+//! | two to four runs at once | `trouble::two_to_four_runs_at_once_run_each_action_once`, e2e `stores::two_to_four_processes_run_each_action_once` |
+//! | gc during a run | `faults::gc_during_a_run_does_nothing`, e2e `stores::gc_waits_for_nobody_and_takes_nothing_from_a_live_run` |
+//! | disk full at every write | `faults::a_full_disk_at_every_step_fails_the_run_and_nothing_else`, e2e `stores::a_full_disk_fails_the_run_and_spares_the_store` |
+//! | read-only store | e2e `stores::a_read_only_store_answers_and_a_miss_says_what_to_do` |
+//! | store on another file system | e2e `stores::a_store_on_another_file_system_is_as_good` |
+//! | clock set back, times that lie | `clock`, cache `racy` and the unit tests of its stat cache |
+//! | chain and fan of 100,000 | `scale::a_hundred_thousand` (by hand), `scale::{a_long_chain_and_a_wide_fan, a_fan_of_items}` |
+//! | random graphs, edits, damage, trouble | `model`, against the oracle of `oracle` |
+//!
+//! `tests/mutations.sh` shows that these tests can fail.
 
 mod clock;
 mod command;

@@ -559,6 +559,7 @@ fn spoil(path: &std::path::Path, random: &mut Random) {
 }
 
 /// Says how to replay the case that failed, and what it did.
+#[allow(clippy::print_stderr)] // what a test says when it fails
 impl Drop for Life {
     fn drop(&mut self) {
         if std::thread::panicking() {

@@ -1,0 +1,50 @@
+#!/usr/bin/env bash
+# Breaks a copy of the program in each of the ways of tests/mutations/*.patch, and demands that the
+# tests named there notice. With arguments, only those patches: tests/mutations.sh sync-output
+set -euo pipefail
+cd "$(dirname "$0")/.."
+root=$PWD
+copy=${CARGO_TARGET_DIR:-$root/target}/mutations
+export CARGO_TARGET_DIR=$copy/target CARGO_INCREMENTAL=1 RUST_BACKTRACE=0 RUSTFLAGS="--cap-lints warn"
+
+rm -rf "$copy/tree"
+mkdir -p "$copy/tree"
+git ls-files -z --cached --others --exclude-standard | tar --null --files-from=- -cf - | tar -xf - -C "$copy/tree"
+cd "$copy/tree"
+
+names=("$@")
+if [ ${#names[@]} -eq 0 ]; then
+    for patch in "$root"/tests/mutations/*.patch; do
+        names+=("$(basename "$patch" .patch)")
+    done
+fi
+
+survived=0
+for name in "${names[@]}"; do
+    patch=$root/tests/mutations/$name.patch
+    # The first word that is no option filters the tests.
+    read -ra tests <<<"$(sed -n 's/^Tests: //p' "$patch")"
+    if ! patch -p1 -s -F3 --no-backup-if-mismatch <"$patch"; then
+        echo "$name: the patch no longer applies: renew it"
+        exit 2
+    fi
+    if ! cargo test -q --locked "${tests[@]}" --no-run >"$copy/log" 2>&1; then
+        echo "$name: does not compile"
+        cat "$copy/log"
+        exit 2
+    fi
+    # A test that waits for ever has noticed too.
+    if timeout 300 cargo test -q --locked "${tests[@]}" >"$copy/log" 2>&1; then
+        echo "$name: SURVIVED"
+        survived=$((survived + 1))
+    else
+        noticed=$(sed -n 's/^    \([a-z_0-9:]*\)$/\1/p' "$copy/log" | sort -u | paste -sd, | sed 's/,/, /g')
+        echo "$name: noticed by ${noticed:-a test that does not end}"
+    fi
+    patch -p1 -s -R -F3 --no-backup-if-mismatch <"$patch"
+done
+if [ "$survived" -gt 0 ]; then
+    echo "$survived of ${#names[@]} mutations survived"
+    exit 1
+fi
+echo "all ${#names[@]} mutations were noticed"
