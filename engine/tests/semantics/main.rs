@@ -10,7 +10,9 @@ mod kinds;
 mod model;
 mod oracle;
 mod outputs;
+mod process;
 mod scale;
+mod trace;
 mod trouble;
 mod views;
 
