@@ -157,6 +157,7 @@ Examples:
   flow run pipelines/rocket_domain.toml
   flow run pipelines/rocket_domain.toml --set rocket.kernels=2000 --to select
   flow run pipelines/mallorn/rocket_domain.toml --set 'ingest.path=\"../data/mallorn\"'
+  flow run pipelines/rocket_domain.toml --trace trace.json
   flow run pipelines/rocket_domain.toml --message-format json | tail -1")]
 pub struct RunArgs {
     /// The pipeline.

@@ -1,6 +1,7 @@
 //! End-to-end runs of the binary: every pipeline, what reruns when, faults, real data.
 
 mod bad_data;
+mod executor;
 mod faults;
 mod harness;
 mod kills;

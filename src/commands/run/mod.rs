@@ -34,13 +34,13 @@ use crate::ui::Ui;
 pub fn run(args: &RunArgs, ui: &Ui) -> Result<Exit, CliError> {
     let started = Instant::now();
     let pipeline = load_pipeline(&args.target.pipeline, args.target.to.as_deref())?;
+    let trace = args.trace.as_deref().map(trace_file).transpose()?;
     let cancel = stop_on_signals()?;
     let state = State::open(&pipeline.root, &args.store)?;
     let scratch = state.scratch();
     let stat = state.stat();
     let plan = Plan::new(&pipeline);
     let runs = state.runs();
-    let trace = args.trace.as_deref().map(trace_file).transpose()?;
     let options = Options {
         jobs: jobs(args.jobs),
         gpus: args.gpus.unwrap_or_else(machine::gpus),
