@@ -110,6 +110,8 @@ pub enum Command {
     /// Look after the store
     #[command(subcommand)]
     Cache(CacheCommand),
+    /// Run single actions that a run has left word of; what `--executor process` calls
+    StageExec(StageExecArgs),
     /// Start a project with a pipeline that works on generated data
     Init(InitArgs),
     /// Print a completion script for a shell
@@ -155,6 +157,7 @@ Examples:
   flow run pipelines/rocket_domain.toml
   flow run pipelines/rocket_domain.toml --set rocket.kernels=2000 --to select
   flow run pipelines/mallorn/rocket_domain.toml --set 'ingest.path=\"../data/mallorn\"'
+  flow run pipelines/rocket_domain.toml --trace trace.json
   flow run pipelines/rocket_domain.toml --message-format json | tail -1")]
 pub struct RunArgs {
     /// The pipeline.
@@ -175,9 +178,43 @@ pub struct RunArgs {
     /// After a failure, go on with what does not depend on it
     #[arg(short, long)]
     pub keep_going: bool,
+    /// What runs actions: threads of this process, or a process for each
+    #[arg(long, value_enum, default_value_t, value_name = "WHAT")]
+    pub executor: ExecutorChoice,
+    /// Write where the time went, for chrome://tracing and ui.perfetto.dev
+    #[arg(long, value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
+    pub trace: Option<PathBuf>,
     /// Run N actions that the store already answers again, and compare the bytes
     #[arg(long, value_name = "N", num_args = 0..=1, require_equals = true, default_missing_value = "10")]
     pub audit: Option<NonZeroUsize>,
+}
+
+/// What runs actions.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum ExecutorChoice {
+    // Threads of this process.
+    #[default]
+    Local,
+    // A process for each action.
+    Process,
+}
+
+/// `flow stage-exec`
+#[derive(Debug, Args)]
+#[command(after_help = "\
+A run with `--executor process` leaves in the store what is needed to run an action, under the
+action's key, calls this command, and looks in the store for the record it must have made. Each key
+gives one JSON line: how the action ended, and why it failed.")]
+pub struct StageExecArgs {
+    /// The store
+    #[arg(long, env = "FLOW_STORE", hide_env = true, value_name = "DIR", value_hint = clap::ValueHint::DirPath)]
+    pub store: PathBuf,
+    /// Threads [default: the processors there are]
+    #[arg(short, long, value_name = "N")]
+    pub jobs: Option<NonZeroUsize>,
+    /// Keys of actions
+    #[arg(required = true, value_name = "KEY")]
+    pub keys: Vec<String>,
 }
 
 /// `flow plan`

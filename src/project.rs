@@ -82,6 +82,11 @@ impl State {
         Runs::new(&self.dir.join("runs"))
     }
 
+    /// Where the logs of programs that failed go.
+    pub fn logs(&self) -> PathBuf {
+        self.dir.join("logs")
+    }
+
     /// What files under `[outputs]` were last written from.
     pub fn manifest(&self) -> PathBuf {
         self.dir.join("outputs")

@@ -165,6 +165,9 @@ impl StageReport {
             ("failed", figures.failed.into()),
             ("skipped", figures.skipped.into()),
             ("wall_s", figures.wall_s.into()),
+            ("cpu_s", figures.cpu_s.into()),
+            ("peak_rss", figures.peak_rss.into()),
+            ("read_bytes", figures.read_bytes.into()),
             ("outputs", outputs.into()),
         ];
         fields

@@ -287,6 +287,9 @@ fn the_example_of_a_kind_is_the_one_in_its_page_and_runs() {
         keep_going: false,
         cancel: &AtomicBool::new(false),
         scratch: dir.join("scratch"),
+        logs: dir.join("logs"),
+        executor: exec::Executor::Local,
+        trace: None,
     };
     let finished = exec::run(
         &plan,

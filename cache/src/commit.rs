@@ -35,6 +35,9 @@ pub enum Committed {
     },
 }
 
+/// Finished actions whose outputs are durable and whose records do not count yet.
+pub struct Published(Vec<Record>);
+
 /// The segment that this process appends to.
 pub(crate) struct SegmentWriter {
     path: PathBuf,
@@ -126,22 +129,33 @@ impl Store {
         batch: Vec<(Record, Vec<Staged>)>,
         policy: Policy,
     ) -> Result<Vec<Committed>, StoreError> {
+        let published = self.publish(batch)?;
+        self.append(published.0, policy)
+    }
+
+    /// The first half of [`Store::commit`]: makes all outputs durable, and counts nothing yet.
+    pub fn publish(&self, batch: Vec<(Record, Vec<Staged>)>) -> Result<Published, StoreError> {
         self.require_writable("commit.append")?;
         if batch.is_empty() {
-            return Ok(Vec::new());
+            return Ok(Published(Vec::new()));
         }
         let (records, staged): (Vec<Record>, Vec<Vec<Staged>>) = batch.into_iter().unzip();
         let staged: Vec<Staged> = staged.into_iter().flatten().collect();
-        self.publish(&staged)?;
+        self.publish_artifacts(&staged)?;
         self.require_outputs(&records, &staged)?;
         for file in &staged {
             disk::remove("commit.unstage", file.path())?;
         }
-        self.append(records, policy)
+        Ok(Published(records))
+    }
+
+    /// The second half of [`Store::commit`]: appends the records.
+    pub fn record(&self, published: Published) -> Result<Vec<Committed>, StoreError> {
+        self.append(published.0, Policy::FirstWins)
     }
 
     /// Makes the bytes of all artifacts durable under their names.
-    fn publish(&self, staged: &[Staged]) -> Result<(), StoreError> {
+    fn publish_artifacts(&self, staged: &[Staged]) -> Result<(), StoreError> {
         let files: Vec<&Path> = staged.iter().map(Staged::path).collect();
         disk::sync_files("commit.sync-output", &files)?;
         let mut names = Vec::new();
@@ -200,6 +214,9 @@ impl Store {
     /// The lock is held over looking and appending, so that on one machine the first record wins.
     /// Where locks do not work both are appended, and every reader settles on the same one.
     fn append(&self, records: Vec<Record>, policy: Policy) -> Result<Vec<Committed>, StoreError> {
+        if records.is_empty() {
+            return Ok(Vec::new());
+        }
         let mut writer = guard(&self.segment);
         let lock = lock::exclusive(&self.layout.commit_lock())?;
         let mut index = guard(&self.index);

@@ -179,6 +179,8 @@ impl Store {
         // Segments that an interrupted gc left half-written.
         let mut debris = list_dir(&self.layout.records)?;
         debris.retain(|path| path.extension().is_none_or(|e| e != "seg"));
+        // Nothing runs, so these are of runs that were killed.
+        debris.extend(list_dir(&self.layout.manifests)?);
         let quarantined = list_dir(&self.layout.quarantine)?;
         report.quarantined = quarantined.len() as u64;
         announce(&report);

@@ -25,6 +25,8 @@ pub(crate) struct Layout {
     pub(crate) tmp: PathBuf,
     pub(crate) locks: PathBuf,
     pub(crate) quarantine: PathBuf,
+    /// Made at the first need.
+    pub(crate) manifests: PathBuf,
 }
 
 /// Artifacts with their sizes in order of digest, and files that are none.
@@ -39,6 +41,7 @@ impl Layout {
             tmp: root.join("tmp"),
             locks: root.join("locks"),
             quarantine: root.join("quarantine"),
+            manifests: root.join("manifests"),
         }
     }
 

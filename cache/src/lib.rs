@@ -7,6 +7,7 @@
 //! <store>/artifacts/ab/cdef...   immutable bytes under their BLAKE3 digest, read-only
 //! <store>/records/<name>.seg     append-only rows, shared by writers (see segment.rs)
 //! <store>/tmp/<writer>/          unfinished work; swept when the writer's lock is free
+//! <store>/manifests/<key>         what another process needs to run an action, while it runs
 //! <store>/locks/actions          one byte locked for each running action
 //! <store>/locks/commit           held while records are appended
 //! <store>/locks/in-use           shared by all who have the store open, exclusive for gc
@@ -54,6 +55,7 @@ mod gc;
 mod index;
 mod layout;
 mod lock;
+mod manifests;
 mod nearest;
 mod recipe;
 mod record;
@@ -66,7 +68,7 @@ mod verify;
 mod writer;
 
 pub use codec::DecodeError;
-pub use commit::Committed;
+pub use commit::{Committed, Published};
 pub use digest::{ActionKey, Digest, ParseDigestError};
 pub use error::StoreError;
 pub use gc::{Evicted, GcPolicy, GcReport, Going};

@@ -25,9 +25,12 @@ pub struct Record {
     pub outputs: Vec<Output>,
     /// Elapsed seconds.
     pub wall_s: f64,
-    /// Seconds of CPU of the thread that led it; threads that helped are not counted.
+    /// Seconds of CPU, user and system. Those of child processes are exact. Actions that share a
+    /// process share its time out equally while they run side by side: the sum is right, each
+    /// share is exact only where an action ran alone.
     pub cpu_s: f64,
-    /// The most memory it held at once, in bytes; 0 if that is not known.
+    /// The most memory held at once, in bytes, by its child process where it has one, else by the
+    /// process it ran in so far; 0 if that is not known.
     pub peak_rss: u64,
     /// Bytes of the artifacts and source files that it read; 0 if that is not known.
     pub read_bytes: u64,

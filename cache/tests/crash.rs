@@ -32,6 +32,9 @@ fn scenario(root: &Path) -> Result<(), StoreError> {
     // As on a file system without locks, where another writer has a segment of its own.
     let rows = std::fs::read(&segments(root)[0]).unwrap();
     std::fs::write(root.join("records/other.seg"), rows).unwrap();
+    store.put_manifest(&key(5), b"how to run it")?;
+    store.put_manifest(&key(6), b"left for gc")?;
+    store.remove_manifest(&key(5))?;
     // A child that another test forks holds the locks of this process until it starts its program.
     while store.gc(&GcPolicy::default())?.in_use {
         std::thread::yield_now();
@@ -79,6 +82,8 @@ fn assert_recovers(root: &Path, what: &str) {
     scenario(root).unwrap();
     let store = Store::open(root).unwrap();
     assert_eq!(store.len(), 4, "{what}");
+    let manifests = std::fs::read_dir(root.join("manifests")).unwrap();
+    assert_eq!(manifests.count(), 0, "{what}");
     assert!(store.verify(|_| {}).unwrap().is_clean(), "{what}");
     assert_eq!(segments(root).len(), 1, "{what}");
 }

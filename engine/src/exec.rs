@@ -21,8 +21,10 @@ use crate::event::{Event, Outcome};
 use crate::keys::{self, Keys, Known, Slot, prepare};
 use crate::plan::{Plan, Reason};
 use crate::preview::reason;
+use crate::process::ProcessOptions;
 use crate::resources::{Claim, Fit, Resources};
 use crate::stage::{Fault, StageError};
+use crate::trace::{Trace, Track};
 use crate::worker::{self, Done, Job, Message};
 
 /// How to run.
@@ -41,6 +43,21 @@ pub struct Options<'a> {
     pub cancel: &'a AtomicBool,
     /// A directory for what stages leave while they run; emptied afterwards.
     pub scratch: PathBuf,
+    /// Where the logs of failed programs go.
+    pub logs: PathBuf,
+    /// What runs the actions.
+    pub executor: Executor,
+    /// Takes note of where the time goes.
+    pub trace: Option<&'a Trace>,
+}
+
+/// What runs actions. Results do not depend on it.
+#[derive(Clone, Debug)]
+pub enum Executor {
+    /// Threads of this process.
+    Local,
+    /// Processes, one an action.
+    Process(ProcessOptions),
 }
 
 /// What a run left behind.
@@ -72,14 +89,13 @@ pub fn run(
     std::thread::scope(|scope| {
         let (to_workers, jobs) = mpsc::channel::<Job>();
         let (to_coordinator, messages) = mpsc::channel::<Message>();
-        let (to_committer, finished) = mpsc::channel::<worker::Finished>();
+        let (to_committer, finished) = mpsc::channel::<worker::Finished<'_>>();
         let jobs = Arc::new(std::sync::Mutex::new(jobs));
         let shared = worker::Shared {
             plan,
             store,
             stat,
             options,
-            artifacts: store.artifacts_dir(),
             pool: &pool,
         };
         for worker in 0..options.jobs {
@@ -87,17 +103,29 @@ pub fn run(
             let to_committer = to_committer.clone();
             let to_coordinator = to_coordinator.clone();
             let shared = shared.clone();
+            let track = Track::of(options.trace, || format!("worker {}", worker + 1));
             scope.spawn(move || {
-                worker::work(&shared, worker, &jobs, &to_committer, &to_coordinator)
+                let scratch = options.scratch.join(worker.to_string());
+                worker::work(
+                    &shared,
+                    track,
+                    &scratch,
+                    &jobs,
+                    &to_committer,
+                    &to_coordinator,
+                );
             });
         }
         drop(to_committer);
-        scope.spawn(move || worker::commit(store, more, &finished, &to_coordinator));
+        let track = Track::of(options.trace, || "committer".to_owned());
+        scope.spawn(move || worker::commit(store, track, more, &finished, &to_coordinator));
+        let track = Track::of(options.trace, || "coordinator".to_owned());
         let mut coordinator = Coordinator {
             plan,
             store,
             options,
-            keys: Keys::new(stat),
+            keys: Keys::new(stat).traced(track),
+            track,
             slots: Vec::new(),
             told: vec![false; plan.len()],
             remaining: Vec::new(),
@@ -130,6 +158,7 @@ struct Coordinator<'a, 'p> {
     store: &'a Store,
     options: &'a Options<'a>,
     keys: Keys<'a>,
+    track: Track<'a>,
     slots: Vec<Slot>,
     /// Of which actions it was told that their outputs are known; a restart does not tell it again.
     told: Vec<bool>,
@@ -164,7 +193,10 @@ impl Coordinator<'_, '_> {
         (self.on_event)(Event::Started { actions });
         loop {
             self.restart = false;
-            self.settle_known()?;
+            {
+                let _span = self.track.span("plan", || "ask the store".to_owned());
+                self.settle_known()?;
+            }
             self.schedule(messages)?;
             if !self.restart || self.stopping() {
                 break;
@@ -222,6 +254,11 @@ impl Coordinator<'_, '_> {
     fn schedule(&mut self, messages: &mpsc::Receiver<Message>) -> Result<(), StageError> {
         loop {
             self.start_ready()?;
+            let figures = [
+                ("ready", self.ready.len()),
+                ("running", self.in_flight.len()),
+            ];
+            self.track.count("actions", &figures);
             if self.in_flight.is_empty() {
                 return Ok(());
             }
@@ -327,12 +364,6 @@ impl Coordinator<'_, '_> {
             (_, Some(_)) => Reason::Tainted,
             _ => reason(self.plan, self.store, action, &prepared),
         };
-        (self.on_event)(Event::ActionStarted {
-            action,
-            stage: self.plan.coords(action).stage,
-            label: self.plan.label(action),
-            reason,
-        });
         self.in_flight.insert(key, Vec::new());
         let claim = self.resources.take(self.plan.coords(action).stage);
         // What starts now shares the threads with what runs and what is about to.
@@ -343,6 +374,7 @@ impl Coordinator<'_, '_> {
             prepared,
             key,
             forced,
+            reason,
             threads: (self.options.jobs / busy).max(claim.cpus),
             gpus: claim.gpus.clone(),
         };
@@ -354,6 +386,19 @@ impl Coordinator<'_, '_> {
 
     fn receive(&mut self, message: Message) -> Result<(), StageError> {
         let (action, key, done) = match message {
+            Message::Started { action, reason } => {
+                (self.on_event)(Event::ActionStarted {
+                    action,
+                    stage: self.plan.coords(action).stage,
+                    label: self.plan.label(action),
+                    reason,
+                });
+                return Ok(());
+            }
+            Message::Warning(message) => {
+                (self.on_event)(Event::Warning { message });
+                return Ok(());
+            }
             Message::Progress {
                 action,
                 done,

@@ -25,6 +25,7 @@ use flow_cache::{Digest, Encoder, Output, Recipe, Record, StatCache, Store, Valu
 
 use crate::plan::{Coords, Feed, Plan};
 use crate::stage::{Fault, Part, Rows, Scope, SourceFile, Sources, StageError};
+use crate::trace::Track;
 
 /// Version of the list of fields.
 const FORMAT: i64 = 1;
@@ -67,6 +68,7 @@ pub struct Keys<'p> {
     heads: HashMap<(usize, usize), Recipe>,
     /// By stage: what its kind adds about its surroundings.
     hosts: HashMap<usize, Option<Value>>,
+    track: Track<'p>,
 }
 
 impl<'p> Keys<'p> {
@@ -77,7 +79,14 @@ impl<'p> Keys<'p> {
             digests: HashMap::new(),
             heads: HashMap::new(),
             hosts: HashMap::new(),
+            track: Track::default(),
         }
+    }
+
+    /// Shows in a trace what takes long.
+    #[must_use]
+    pub fn traced(self, track: Track<'p>) -> Self {
+        Self { track, ..self }
     }
 
     /// The digest of a file.
@@ -85,7 +94,9 @@ impl<'p> Keys<'p> {
         if let Some(digest) = self.digests.get(path.as_os_str()) {
             return Ok(*digest);
         }
+        let span = self.track.span("hash", || path.display().to_string());
         let digest = digest_source(self.stat, path)?;
+        drop(span);
         self.digests.insert(path.as_os_str(), digest);
         Ok(digest)
     }

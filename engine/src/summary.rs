@@ -15,6 +15,12 @@ pub struct StageSummary {
     pub skipped: usize,
     /// Wall seconds of the actions that ran, added up.
     pub wall_s: f64,
+    /// CPU seconds of the actions that ran, added up.
+    pub cpu_s: f64,
+    /// The most memory that one of the actions that ran held, in bytes.
+    pub peak_rss: u64,
+    /// Bytes that the actions that ran read.
+    pub read_bytes: u64,
     /// Bytes of all outputs.
     pub size: u64,
 }
@@ -29,9 +35,18 @@ impl StageSummary {
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Settled {
     Hit,
-    Ran(f64),
+    Ran(Figures),
     Failed,
     Skipped,
+}
+
+/// What an action that ran used.
+#[derive(Clone, Copy, Debug, PartialEq)]
+struct Figures {
+    wall_s: f64,
+    cpu_s: f64,
+    peak_rss: u64,
+    read_bytes: u64,
 }
 
 /// Follows the events of a run.
@@ -57,13 +72,17 @@ impl Summary {
         if self.actions.len() <= *action {
             self.actions.resize(*action + 1, None);
         }
-        let wall_s = record.as_ref().map_or(0.0, |r| r.wall_s);
         let size = record
             .as_ref()
             .map_or(0, |r| r.outputs.iter().map(|o| o.size).sum());
         let settled = match outcome {
             Outcome::Hit => Settled::Hit,
-            Outcome::Ran => Settled::Ran(wall_s),
+            Outcome::Ran => Settled::Ran(Figures {
+                wall_s: record.as_ref().map_or(0.0, |r| r.wall_s),
+                cpu_s: record.as_ref().map_or(0.0, |r| r.cpu_s),
+                peak_rss: record.as_ref().map_or(0, |r| r.peak_rss),
+                read_bytes: record.as_ref().map_or(0, |r| r.read_bytes),
+            }),
             Outcome::Failed(_) => Settled::Failed,
             Outcome::Skipped => Settled::Skipped,
             Outcome::Vacant => return,
@@ -84,9 +103,12 @@ impl Summary {
         for (_, settled, size) in self.actions.iter().flatten().filter(|a| a.0 == stage) {
             match settled {
                 Settled::Hit => sum.hit += 1,
-                Settled::Ran(wall_s) => {
+                Settled::Ran(used) => {
                     sum.ran += 1;
-                    sum.wall_s += wall_s;
+                    sum.wall_s += used.wall_s;
+                    sum.cpu_s += used.cpu_s;
+                    sum.peak_rss = sum.peak_rss.max(used.peak_rss);
+                    sum.read_bytes += used.read_bytes;
                 }
                 Settled::Failed => sum.failed += 1,
                 Settled::Skipped => sum.skipped += 1,

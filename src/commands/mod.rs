@@ -10,6 +10,7 @@ mod man;
 mod plan;
 mod run;
 mod schema;
+mod stage_exec;
 mod stages;
 
 use std::process::ExitCode;
@@ -40,6 +41,7 @@ fn dispatch(command: &Command, ui: &Ui) -> Result<Exit, CliError> {
         Command::Schema => schema::run(ui),
         Command::Export(args) => export::run(args, ui)?,
         Command::Cache(command) => return cache::run(command, ui),
+        Command::StageExec(args) => return stage_exec::run(args),
         Command::Init(args) => init::run(args, ui)?,
         Command::Completions(args) => completions::run(args, ui),
         Command::Man(args) => man::run(args, ui)?,

@@ -63,7 +63,13 @@ pub fn event(plan: &Plan<'_>, run: &str, event: &Event) -> Option<Json> {
                     .collect();
                 fields.insert("key".into(), record.key.to_string().into());
                 fields.insert("wall_s".into(), record.wall_s.into());
+                fields.insert("cpu_s".into(), record.cpu_s.into());
+                fields.insert("peak_rss".into(), record.peak_rss.into());
+                fields.insert("read_bytes".into(), record.read_bytes.into());
                 fields.insert("outputs".into(), outputs.into());
+                if let Some(log) = &record.log {
+                    fields.insert("log".into(), log.digest.to_string().into());
+                }
             }
             Some(json)
         }

@@ -3,6 +3,7 @@
 #![allow(clippy::print_stdout)] // a test that skips says so
 
 mod bad_data;
+mod executor;
 mod faults;
 mod harness;
 mod kills;

@@ -6,15 +6,16 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
-use flow_cache::{ActionKey, Digest, StatCache, Store};
+use flow_cache::{ActionKey, Digest, Record, StatCache, Store};
 use flow_engine::deliver::{self, Delivery, Export};
 use flow_engine::event::{Event, Outcome};
-use flow_engine::exec::{self, Options};
+use flow_engine::exec::{self, Executor, Options};
 use flow_engine::keys::Slot;
 use flow_engine::load::{LoadOptions, load};
 use flow_engine::plan::{Plan, Reason};
 use flow_engine::stage::{Part, PortType};
 use flow_engine::summary::Summary;
+use flow_engine::trace::Trace;
 use flow_engine::{Pipeline, StageError};
 use tempfile::TempDir;
 
@@ -33,6 +34,10 @@ pub struct Project {
     pub keep_going: bool,
     /// Stops runs.
     pub cancel: Arc<AtomicBool>,
+    /// What runs actions.
+    pub executor: Executor,
+    /// Takes note of where the time goes.
+    pub trace: Option<Trace>,
 }
 
 /// What a run did.
@@ -42,6 +47,8 @@ pub struct Ran {
     pub ran: Vec<String>,
     /// Why each of them was started (last).
     pub reasons: BTreeMap<String, Reason>,
+    /// Actions that were started, each as often as it was.
+    pub started: Vec<String>,
     /// Warnings.
     pub warnings: Vec<String>,
     /// Failed actions as `STAGE: LABEL`, with their errors.
@@ -56,6 +63,8 @@ pub struct Ran {
     pub digests: BTreeMap<String, Digest>,
     /// The key of every action that is known in the end.
     pub keys: BTreeMap<String, ActionKey>,
+    /// The record of every such action.
+    pub records: BTreeMap<String, Arc<Record>>,
 }
 
 impl Project {
@@ -80,6 +89,8 @@ impl Project {
             jobs: 2,
             keep_going: false,
             cancel: Arc::default(),
+            executor: Executor::Local,
+            trace: None,
         }
     }
 
@@ -200,6 +211,9 @@ impl Project {
             audit: false,
             cancel: &self.cancel,
             scratch: self.root.join(format!(".flow/scratch/{number}")),
+            logs: self.root.join(".flow/logs"),
+            executor: self.executor.clone(),
+            trace: self.trace.as_ref(),
         };
         let name = |action: usize| {
             let stage = &plan.pipeline.stages[plan.coords(action).stage].name;
@@ -210,6 +224,7 @@ impl Project {
             summary.observe(&event);
             match event {
                 Event::ActionStarted { action, reason, .. } => {
+                    ran.started.push(name(action));
                     ran.reasons.insert(name(action), reason);
                 }
                 Event::ActionFinished {
@@ -238,6 +253,7 @@ impl Project {
         for (action, slot) in finished.slots.iter().enumerate() {
             if let Slot::Done(record) = slot {
                 ran.keys.insert(name(action), record.key);
+                ran.records.insert(name(action), record.clone());
                 for output in &record.outputs {
                     ran.digests
                         .insert(format!("{} {}", name(action), output.name), output.digest);
@@ -245,6 +261,22 @@ impl Project {
             }
         }
         Ok(finished.slots)
+    }
+
+    /// Checks that no attempt has left a file beside the store's artifacts and records. Workers
+    /// keep their folders, emptied.
+    pub fn assert_no_debris(&self) {
+        let mut folders = vec![
+            self.root.join(".flow/scratch"),
+            self.store().join("manifests"),
+        ];
+        while let Some(folder) = folders.pop() {
+            for entry in std::fs::read_dir(folder).into_iter().flatten() {
+                let path = entry.unwrap().path();
+                assert!(path.is_dir(), "{} is left", path.display());
+                folders.push(path);
+            }
+        }
     }
 
     /// Runs the pipeline, which must go well, and checks which actions ran.
@@ -272,6 +304,9 @@ impl Project {
             audit: false,
             cancel: &cancel,
             scratch: dir.join("scratch"),
+            logs: dir.join("logs"),
+            executor: Executor::Local,
+            trace: None,
         };
         let finished =
             exec::run(&plan, &store, &stat, &options, HashSet::new(), &mut |_| {}).unwrap();

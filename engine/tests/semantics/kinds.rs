@@ -127,7 +127,8 @@ impl Stage for Fake {
     }
 }
 
-/// `source`, `map`, `folds`, `learner`, `join`, `tweak`, `choose`, `pick`, `items`, and the engine's own `command`.
+/// `source`, `map`, `folds`, `learner`, `join`, `tweak`, `choose`, `pick`, `items`, `moody`, and the
+/// engine's own `command`.
 pub fn registry(control: &Arc<Control>) -> Registry {
     let mut registry = Registry::default();
     let mut add = |spec, layout, run| {
@@ -149,6 +150,7 @@ pub fn registry(control: &Arc<Control>) -> Registry {
     add(views::pick(), |_| Layout::default(), views::run_pick);
     add(items(), items_of, run_items);
     registry.add(CommandKind::new(Box::new(TextRows)));
+    registry.add(crate::process::Moody);
     registry
 }
 
@@ -495,7 +497,8 @@ fn run_tweak(control: &Control, action: &mut Action<'_>) -> Result<(), StageErro
         "random" => {
             static COUNT: AtomicU32 = AtomicU32::new(0);
             let count = COUNT.fetch_add(1, Ordering::SeqCst);
-            text_out.push_str(&format!("count {count}\n"));
+            let process = std::process::id();
+            text_out.push_str(&format!("count {count} of process {process}\n"));
         }
         _ => {}
     }

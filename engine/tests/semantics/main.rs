@@ -42,8 +42,10 @@ mod kinds;
 mod model;
 mod oracle;
 mod outputs;
+mod process;
 mod rows;
 mod scale;
+mod trace;
 mod trouble;
 mod views;
 

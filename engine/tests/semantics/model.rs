@@ -10,6 +10,7 @@ use std::sync::atomic::Ordering;
 
 use flow_cache::{ActionKey, Digest, GcPolicy, Store};
 use flow_engine::StageError;
+use flow_engine::exec::Executor;
 
 use crate::harness::{Project, Ran};
 use crate::oracle::{Act, Node, Oracle, World};
@@ -247,6 +248,8 @@ impl Model {
             .control
             .version
             .store(self.version, Ordering::SeqCst);
+        // For actions in other processes.
+        project.write(".flow/version", &self.version.to_string());
         project.write("p.toml", &self.toml());
         let data = project.root.join("data");
         if data.exists() {
@@ -570,7 +573,10 @@ impl Drop for Life {
     }
 }
 
-fn case(seed: u64) {
+/// A case of some steps; without trouble, which reaches only actions in this process, where they
+/// run elsewhere.
+pub fn case(seed: u64, steps: usize, executor: Executor) {
+    let local = matches!(executor, Executor::Local);
     let mut random = Random(seed);
     let model = Model::new(&mut random);
     let mut life = Life {
@@ -581,10 +587,11 @@ fn case(seed: u64) {
         delivered: HashMap::new(),
         log: Vec::new(),
     };
+    life.project.executor = executor;
     let mut models = vec![model];
     life.model.write(&life.project);
     life.check(1);
-    for _ in 0..STEPS {
+    for _ in 0..steps {
         if random.below(5) == 0 {
             life.model = random.pick(&models).clone();
             life.log.push("reverted".to_owned());
@@ -599,7 +606,7 @@ fn case(seed: u64) {
         }
         life.project.jobs = 1 + random.below(3);
         life.project.keep_going = random.below(2) == 0;
-        if random.below(4) == 0 {
+        if local && random.below(4) == 0 {
             life.trouble(&mut random);
         }
         let at_once = 1 + random.below(8) / 7;
@@ -615,5 +622,5 @@ fn a_cached_run_gives_what_the_oracle_says_and_runs_what_is_necessary() {
     let first = number("FLOW_MODEL_SEED");
     let cases = number("FLOW_MODEL_CASES").unwrap_or(if first.is_some() { 1 } else { CASES });
     let first = first.unwrap_or(0);
-    (first..first + cases).for_each(case);
+    (first..first + cases).for_each(|seed| case(seed, STEPS, Executor::Local));
 }

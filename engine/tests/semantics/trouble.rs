@@ -104,13 +104,7 @@ fn nothing_is_left_behind_by_failed_attempts() {
     let mut project = troubled("panic");
     project.keep_going = true;
     project.run();
-    // Workers keep their folders, emptied.
-    for run in std::fs::read_dir(project.root.join(".flow/scratch")).unwrap() {
-        for worker in std::fs::read_dir(run.unwrap().path()).unwrap() {
-            let left = std::fs::read_dir(worker.unwrap().path()).unwrap();
-            assert_eq!(left.count(), 0);
-        }
-    }
+    project.assert_no_debris();
 }
 
 #[test]

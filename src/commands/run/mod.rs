@@ -6,22 +6,25 @@ mod outputs;
 
 use std::collections::HashSet;
 use std::num::NonZeroUsize;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Instant;
 
 use flow_cache::StatCache;
 use flow_engine::event::{Event, Outcome};
-use flow_engine::exec::{self, Finished, Options};
+use flow_engine::exec::{self, Executor, Finished, Options};
 use flow_engine::keys::Slot;
 use flow_engine::plan::Plan;
+use flow_engine::process::ProcessOptions;
 use flow_engine::summary::Summary;
+use flow_engine::trace::Trace;
 use flow_engine::{Diag, StageError};
 use serde_json::json;
 
-use crate::cli::RunArgs;
+use crate::cli::{ExecutorChoice, RunArgs};
 use crate::error::{self, CliError, Exit};
-use crate::project::{State, load_pipeline};
+use crate::project::{State, load_pipeline, working_dir};
 use crate::render::progress::Progress;
 use crate::render::{json, table};
 use crate::report::{Report, Status};
@@ -31,6 +34,7 @@ use crate::ui::Ui;
 pub fn run(args: &RunArgs, ui: &Ui) -> Result<Exit, CliError> {
     let started = Instant::now();
     let pipeline = load_pipeline(&args.target.pipeline, args.target.to.as_deref())?;
+    let trace = args.trace.as_deref().map(trace_file).transpose()?;
     let cancel = stop_on_signals()?;
     let state = State::open(&pipeline.root, &args.store)?;
     let scratch = state.scratch();
@@ -45,6 +49,9 @@ pub fn run(args: &RunArgs, ui: &Ui) -> Result<Exit, CliError> {
         audit: false,
         cancel: &cancel,
         scratch: scratch.0.clone(),
+        logs: state.logs(),
+        executor: executor(args.executor)?,
+        trace: trace.as_ref().map(|(_, trace)| trace),
     };
     let mut run = Run {
         ui,
@@ -65,18 +72,52 @@ pub fn run(args: &RunArgs, ui: &Ui) -> Result<Exit, CliError> {
     }
     let saved = stat.save();
     run.check(saved.map_err(CliError::from));
+    if let Some((path, trace)) = &trace {
+        let written = trace.write(path, &format!("flow run {}", pipeline.name));
+        run.check(written.map_err(|e| {
+            CliError::environment(format!("failed to write {}: {e}", path.display()))
+        }));
+    }
     run.finish(started)
 }
 
+/// A trace and its file, in a folder that is there: nobody wants to hear of it after the run.
+fn trace_file(path: &Path) -> Result<(PathBuf, Trace), CliError> {
+    let path = working_dir()?.join(path);
+    if path.is_dir() || !path.parent().is_some_and(Path::is_dir) {
+        let message = format!("no file can be written at {}", path.display());
+        let diag = Diag::new("flow::cli::trace", message);
+        return Err(CliError::usage(
+            diag.help("name a file in a folder that exists: --trace trace.json"),
+        ));
+    }
+    Ok((path, Trace::new()))
+}
+
+/// What runs actions.
+fn executor(asked: ExecutorChoice) -> Result<Executor, CliError> {
+    match asked {
+        ExecutorChoice::Local => Ok(Executor::Local),
+        ExecutorChoice::Process => {
+            let program = std::env::current_exe().map_err(|e| {
+                CliError::environment(format!("this program is not to be found: {e}"))
+            })?;
+            Ok(Executor::Process(ProcessOptions {
+                command: vec![program.into(), "stage-exec".into()],
+            }))
+        }
+    }
+}
+
 /// Actions at a time.
-fn jobs(asked: Option<NonZeroUsize>) -> usize {
+pub(super) fn jobs(asked: Option<NonZeroUsize>) -> usize {
     asked
         .or_else(|| std::thread::available_parallelism().ok())
         .map_or(1, NonZeroUsize::get)
 }
 
 /// Sets the returned flag at the first signal to stop; the second one ends the process at once.
-fn stop_on_signals() -> Result<Arc<AtomicBool>, CliError> {
+pub(super) fn stop_on_signals() -> Result<Arc<AtomicBool>, CliError> {
     use signal_hook::consts::{SIGINT, SIGTERM};
     let stop = Arc::new(AtomicBool::new(false));
     for signal in [SIGINT, SIGTERM] {
@@ -235,7 +276,7 @@ impl Run<'_> {
     }
 
     /// Says that an output file was written.
-    fn wrote(&self, path: &std::path::Path) {
+    fn wrote(&self, path: &Path) {
         let shown = path.strip_prefix(&self.plan.pipeline.root).unwrap_or(path);
         self.ui.progress(&format!("wrote {}", shown.display()));
         self.ui

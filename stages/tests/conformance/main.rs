@@ -60,6 +60,9 @@ impl Project {
             keep_going: true,
             cancel: &cancel,
             scratch: store_dir.join("scratch"),
+            logs: store_dir.join("logs"),
+            executor: exec::Executor::Local,
+            trace: None,
         };
         let finished = exec::run(&plan, &store, &stat, &options, HashSet::new(), &mut |_| {})
             .expect("the run ends");

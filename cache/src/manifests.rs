@@ -1,0 +1,47 @@
+//! Manifests: what another process needs to know to run an action, under the action's key. They
+//! are there only while the action runs, so nothing waits for them to be durable.
+
+use std::io;
+use std::path::PathBuf;
+
+use crate::digest::ActionKey;
+use crate::disk;
+use crate::error::StoreError;
+use crate::layout::unique_name;
+use crate::store::Store;
+
+impl Store {
+    fn manifest_path(&self, key: &ActionKey) -> PathBuf {
+        self.layout.manifests.join(key.to_string())
+    }
+
+    /// Leaves the manifest of an action, whole or not at all; one that is there is replaced.
+    pub fn put_manifest(&self, key: &ActionKey, bytes: &[u8]) -> Result<(), StoreError> {
+        self.require_writable("stage-exec.write")?;
+        disk::mkdir("stage-exec.write", &self.layout.manifests)?;
+        let path = self.manifest_path(key);
+        let temporary = path.with_extension(unique_name());
+        disk::create("stage-exec.write", &temporary)
+            .and_then(|mut file| disk::append("stage-exec.write", &temporary, &mut file, bytes))
+            .and_then(|()| disk::rename("stage-exec.publish", &temporary, &path))
+            .inspect_err(|_| {
+                // The failure that matters is the first one; what is left is swept by gc.
+                let _ = std::fs::remove_file(&temporary);
+            })
+    }
+
+    /// The manifest of an action, if there is one.
+    pub fn manifest(&self, key: &ActionKey) -> Result<Option<Vec<u8>>, StoreError> {
+        let path = self.manifest_path(key);
+        match std::fs::read(&path) {
+            Ok(bytes) => Ok(Some(bytes)),
+            Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(e) => Err(StoreError::env("stage-exec.read", &path, e)),
+        }
+    }
+
+    /// Removes the manifest of an action; one that is gone already is fine.
+    pub fn remove_manifest(&self, key: &ActionKey) -> Result<(), StoreError> {
+        disk::remove("stage-exec.remove", &self.manifest_path(key))
+    }
+}

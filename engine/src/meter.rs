@@ -1,0 +1,151 @@
+//! What actions use of the machine.
+//!
+//! The loops of all actions share one pool of threads, so no clock tells the actions of a process
+//! apart. The meter reads the processor time of the whole process whenever an action starts or
+//! ends, and what was used since the last reading goes in equal shares to the actions that ran
+//! meanwhile: exact where one runs alone, and the sum over all actions is always right. An action
+//! that only waits for a child process gets its share all the same.
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+/// The meter of this process.
+pub static METER: Meter = Meter::new();
+
+/// Shares processor time out among what runs.
+pub struct Meter(Mutex<State>);
+
+struct State {
+    running: usize,
+    /// The clock at the last reading.
+    read: f64,
+    /// What an action would have got that ran from the beginning to the last reading.
+    each: f64,
+}
+
+impl State {
+    fn advance(&mut self, now: f64) -> f64 {
+        if self.running > 0 {
+            self.each += (now - self.read) / self.running as f64;
+        }
+        self.read = now;
+        self.each
+    }
+
+    fn start(&mut self, now: f64) -> f64 {
+        let from = self.advance(now);
+        self.running += 1;
+        from
+    }
+
+    fn stop(&mut self, now: f64) -> f64 {
+        let to = self.advance(now);
+        self.running -= 1;
+        to
+    }
+}
+
+impl Meter {
+    const fn new() -> Self {
+        Self(Mutex::new(State {
+            running: 0,
+            read: 0.0,
+            each: 0.0,
+        }))
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// An action starts. It ends with the drop of what this returns, at the latest.
+    pub fn start(&self) -> Metered<'_> {
+        let mut state = self.state();
+        Metered {
+            meter: self,
+            from: state.start(process_cpu()),
+            running: true,
+        }
+    }
+}
+
+/// An action that runs.
+pub struct Metered<'m> {
+    meter: &'m Meter,
+    from: f64,
+    running: bool,
+}
+
+impl Metered<'_> {
+    /// The action ends. Returns its share of processor time, in seconds.
+    pub fn stop(mut self) -> f64 {
+        self.running = false;
+        self.meter.state().stop(process_cpu()) - self.from
+    }
+}
+
+impl Drop for Metered<'_> {
+    fn drop(&mut self) {
+        if self.running {
+            self.meter.state().stop(process_cpu());
+        }
+    }
+}
+
+/// Seconds of processor time of all threads of this process so far; children are not in it.
+fn process_cpu() -> f64 {
+    let mut time = libc::timespec {
+        tv_sec: 0,
+        tv_nsec: 0,
+    };
+    // SAFETY: `time` is a valid timespec to write to; on failure it stays zero.
+    unsafe { libc::clock_gettime(libc::CLOCK_PROCESS_CPUTIME_ID, &raw mut time) };
+    time.tv_sec as f64 + time.tv_nsec as f64 * 1e-9
+}
+
+/// The most memory that this process ever held, in bytes; 0 where the system does not tell. (The
+/// figure of `getrusage` would be that of the parent, if the parent was larger.)
+pub fn peak_rss() -> u64 {
+    let text = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let peak = text.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+    let kib = peak.and_then(|rest| rest.trim().strip_suffix("kB")?.trim().parse::<u64>().ok());
+    kib.map_or(0, |kib| kib * 1024)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn time_goes_in_equal_shares_to_what_runs() {
+        let mut state = State {
+            running: 0,
+            read: 0.0,
+            each: 0.0,
+        };
+        // Before anything runs, time is nobody's.
+        let a = state.start(5.0);
+        let b = state.start(7.0);
+        let a = state.stop(10.0) - a;
+        let b = state.stop(11.0) - b;
+        assert_eq!((a, b), (2.0 + 1.5, 1.5 + 1.0));
+        let c = state.start(20.0);
+        assert_eq!(state.stop(20.5) - c, 0.5);
+    }
+
+    #[test]
+    fn what_is_used_is_measured() {
+        let meter = Meter::new();
+        let (idle, busy) = (meter.start(), meter.start());
+        drop(idle);
+        let before = process_cpu();
+        let mut sum = 0u64;
+        while process_cpu() - before < 0.02 {
+            sum = std::hint::black_box(sum.wrapping_mul(3) + 1);
+        }
+        assert!(busy.stop() >= 0.02);
+        assert_eq!(meter.state().running, 0);
+        if cfg!(target_os = "linux") {
+            assert!(peak_rss() > 1 << 20);
+        }
+    }
+}

@@ -1,0 +1,320 @@
+//! An action from the check of what it reads to the record of what it made: the same code for
+//! threads of this process and for a child.
+
+use std::collections::BTreeSet;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::{Path, PathBuf};
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
+
+use flow_cache::{Digest, Health, Output, Record, Staged, StatCache, Store, Value};
+
+use crate::keys::digest_source;
+use crate::manifest::Manifest;
+use crate::meter::{self, METER};
+use crate::stage::{Action, Fault, Host, Stage, StageError, Usage};
+use crate::trace::Track;
+
+/// Where actions are performed.
+pub(crate) struct Place<'a> {
+    pub(crate) store: &'a Store,
+    /// Digests of source files.
+    pub(crate) stat: &'a StatCache,
+    /// Threads for the loops inside stages.
+    pub(crate) pool: &'a rayon::ThreadPool,
+    pub(crate) host: &'a dyn Host,
+    pub(crate) track: Track<'a>,
+}
+
+/// How an action ended that did not fail.
+pub(crate) enum Performed {
+    /// These outputs are to be committed.
+    Made(Box<Record>, Vec<Staged>),
+    /// These source files changed while it ran.
+    Tainted(Vec<PathBuf>),
+}
+
+/// Checks the bytes that an action reads. Returns what is gone; true for what was corrupt, and is
+/// now set aside.
+pub(crate) fn verify(
+    store: &Store,
+    needs: &[Digest],
+    track: Track<'_>,
+) -> Result<Vec<(Digest, bool)>, StageError> {
+    let mut span = track.span("verify", || "check what it reads".to_owned());
+    span.arg("artifacts", || needs.len());
+    let mut lost = Vec::new();
+    for digest in BTreeSet::from_iter(needs) {
+        match store.check(digest)? {
+            Health::Ok => {}
+            Health::Missing => lost.push((*digest, false)),
+            // Only who sets it aside says that it was corrupt.
+            Health::Corrupt => lost.push((*digest, store.quarantine(digest)?.is_some())),
+        }
+    }
+    Ok(lost)
+}
+
+/// Whether the bytes of all outputs are there.
+pub(crate) fn is_whole(store: &Store, record: &Record) -> Result<bool, StageError> {
+    for output in &record.outputs {
+        if store.check(&output.digest)? != Health::Ok {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
+/// Runs an action whose inputs are verified.
+pub(crate) fn perform(
+    kind: &dyn Stage,
+    work: &Manifest,
+    place: &Place<'_>,
+) -> Result<Performed, StageError> {
+    let scratch = Scratch::new(&work.scratch)?;
+    let read_bytes = read_bytes(work, place.store);
+    let ran = run(kind, work, place, scratch.0);
+    if let Err(error) = &ran.result
+        && error.fault == Fault::Interrupted
+    {
+        return Err(error.clone());
+    }
+    let bug = matches!(&ran.result, Err(error) if error.fault == Fault::Bug);
+    let tainted = if bug {
+        Vec::new()
+    } else {
+        changed(work, place)?
+    };
+    if !tainted.is_empty() {
+        // Also where it failed, perhaps over a file that was half written.
+        return Ok(Performed::Tainted(tainted));
+    }
+    if let Err(error) = ran.result {
+        return Err(with_log(error, ran.log.as_deref(), work));
+    }
+    let mut outputs = Vec::with_capacity(work.writes.len());
+    for name in &work.writes {
+        let Some((_, file, attrs)) = ran.outputs.iter().find(|(n, ..)| n == name) else {
+            return Err(StageError::new(
+                Fault::Bug,
+                "flow::bug::output",
+                format!("stage `{}` did not write `{name}`", work.stage),
+            ));
+        };
+        outputs.push(described(name, file, attrs.clone()));
+    }
+    let mut staged: Vec<Staged> = ran.outputs.into_iter().map(|(_, file, _)| file).collect();
+    let log = match ran.log.filter(|path| has_text(path)) {
+        Some(path) => {
+            let file = place.store.adopt(&path)?;
+            let log = described("log", &file, Value::Null);
+            staged.push(file);
+            Some(log)
+        }
+        None => None,
+    };
+    let peak_rss = match ran.used.peak_rss {
+        0 => meter::peak_rss(),
+        of_child => of_child,
+    };
+    let record = Record {
+        key: work.recipe.key(),
+        recipe: work.recipe.clone(),
+        stage: work.stage.clone(),
+        action: work.action.clone(),
+        pipeline: work.pipeline.clone(),
+        outputs,
+        wall_s: ran.wall_s,
+        cpu_s: ran.cpu_s + ran.used.cpu_s,
+        peak_rss,
+        read_bytes,
+        log,
+        finished_unix: SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .map_or(0, |d| d.as_secs()),
+    };
+    Ok(Performed::Made(Box::new(record), staged))
+}
+
+fn described(name: &str, file: &Staged, attrs: Value) -> Output {
+    Output {
+        name: name.to_owned(),
+        digest: file.digest,
+        size: file.size,
+        attrs,
+    }
+}
+
+struct Ran {
+    result: Result<(), StageError>,
+    outputs: Vec<(String, Staged, Value)>,
+    used: Usage,
+    log: Option<PathBuf>,
+    wall_s: f64,
+    cpu_s: f64,
+}
+
+/// The stage's own code.
+fn run(kind: &dyn Stage, work: &Manifest, place: &Place<'_>, scratch: &Path) -> Ran {
+    let mut action = Action {
+        step: work.step,
+        params: &work.params,
+        fold: work.fold.as_deref(),
+        shard: work.shard.as_ref(),
+        folds: work.folds.clone(),
+        seed: work.seed,
+        threads: work.threads,
+        gpus: &work.gpus,
+        scratch,
+        root: &work.root,
+        artifacts: place.store.artifacts_dir(),
+        inputs: work.inputs.clone(),
+        sources: work.sources.clone(),
+        host: place.host,
+        outputs: Vec::new(),
+        used: Usage::default(),
+        log: None,
+    };
+    let span = place.track.span("run", || work.kind.clone());
+    let started = Instant::now();
+    let metered = METER.start();
+    let ran = place
+        .pool
+        .install(|| catch_unwind(AssertUnwindSafe(|| kind.run(&mut action))));
+    let cpu_s = metered.stop();
+    let wall_s = started.elapsed().as_secs_f64();
+    drop(span);
+    let result = ran.unwrap_or_else(|panic| {
+        let text = panic_text(&*panic);
+        let message = format!("stage `{}` panicked: {text}", work.stage);
+        Err(StageError::new(Fault::Bug, "flow::bug::panic", message)
+            .help("this is a bug in flow: please report it with the pipeline that shows it"))
+    });
+    Ran {
+        result,
+        outputs: std::mem::take(&mut action.outputs),
+        used: action.used,
+        log: action.log.take(),
+        wall_s,
+        cpu_s,
+    }
+}
+
+fn panic_text(panic: &(dyn std::any::Any + Send)) -> &str {
+    panic
+        .downcast_ref::<String>()
+        .map(String::as_str)
+        .or_else(|| panic.downcast_ref::<&str>().copied())
+        .unwrap_or("no message")
+}
+
+/// The source files that are not what they were when the action was keyed.
+fn changed(work: &Manifest, place: &Place<'_>) -> Result<Vec<PathBuf>, StageError> {
+    let mut tainted = Vec::new();
+    if work.sources.is_empty() {
+        return Ok(tainted);
+    }
+    let mut span = place.track.span("hash", || "check its sources".to_owned());
+    span.arg("files", || work.sources.len());
+    for (file, before) in &work.sources {
+        if digest_source(place.stat, &file.path)? != *before {
+            tainted.push(file.path.clone());
+        }
+    }
+    Ok(tainted)
+}
+
+/// Bytes of all that an action reads; what cannot be asked for its size counts nothing.
+fn read_bytes(work: &Manifest, store: &Store) -> u64 {
+    let size = |path: &Path| std::fs::metadata(path).map_or(0, |meta| meta.len());
+    let artifacts = BTreeSet::from_iter(&work.needs);
+    let artifacts = artifacts
+        .into_iter()
+        .map(|digest| size(&store.path(digest)));
+    let sources = work.sources.iter().map(|(file, _)| size(&file.path));
+    artifacts.chain(sources).sum()
+}
+
+fn has_text(log: &Path) -> bool {
+    std::fs::metadata(log).is_ok_and(|meta| meta.len() > 0)
+}
+
+/// Keeps the log of a failed action, and says where.
+fn with_log(error: StageError, log: Option<&Path>, work: &Manifest) -> StageError {
+    let Some(log) = log.filter(|log| has_text(log)) else {
+        return error;
+    };
+    let to = work.logs.join(log_name(&work.stage, &work.action));
+    let kept = std::fs::create_dir_all(&work.logs)
+        // Another file system needs a copy.
+        .and_then(|()| std::fs::rename(log, &to).or_else(|_| std::fs::copy(log, &to).map(drop)));
+    match kept {
+        Ok(()) => error.help(format!("the whole log: {}", to.display())),
+        // The failure of the action is what matters.
+        Err(_) => error,
+    }
+}
+
+/// A plain file name, whatever is in a label.
+fn log_name(stage: &str, action: &str) -> String {
+    let plain = |c: char| c.is_alphanumeric() || "._-".contains(c);
+    let name = format!("{stage}-{action}");
+    let name: String = name
+        .chars()
+        .map(|c| if plain(c) { c } else { '_' })
+        .take(100)
+        .collect();
+    format!("{name}.log")
+}
+
+/// A directory that is empty before and after an attempt: debris is of no use to anybody.
+struct Scratch<'p>(&'p Path);
+
+impl<'p> Scratch<'p> {
+    fn new(path: &'p Path) -> Result<Self, StageError> {
+        std::fs::create_dir_all(path)?;
+        clear(path)?;
+        Ok(Self(path))
+    }
+}
+
+impl Drop for Scratch<'_> {
+    fn drop(&mut self) {
+        // What cannot be removed now is in the way of the next attempt, which says so.
+        let _ = clear(self.0);
+    }
+}
+
+/// Empties a worker's scratch folder, but for the folders directly in it: to make and remove some
+/// for every action is slow, on ext4 without a journal very much so.
+pub(crate) fn clear(scratch: &Path) -> std::io::Result<()> {
+    for entry in std::fs::read_dir(scratch)? {
+        let entry = entry?;
+        if !entry.file_type()?.is_dir() {
+            std::fs::remove_file(entry.path())?;
+            continue;
+        }
+        for inner in std::fs::read_dir(entry.path())? {
+            let inner = inner?;
+            if inner.file_type()?.is_dir() {
+                std::fs::remove_dir_all(inner.path())?;
+            } else {
+                std::fs::remove_file(inner.path())?;
+            }
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn logs_have_plain_names() {
+        assert_eq!(
+            log_name("clean", "run 0.3 split_01/train"),
+            "clean-run_0.3_split_01_train.log"
+        );
+        assert!(log_name("s", &"ü".repeat(300)).len() < 255);
+    }
+}

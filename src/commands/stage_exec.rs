@@ -1,0 +1,79 @@
+//! `flow stage-exec`: runs actions that a run has left word of in the store.
+
+use std::io::{self, Write};
+use std::sync::Mutex;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use flow_cache::{ActionKey, Store};
+use flow_engine::Diag;
+use flow_engine::process::{Report, stage_exec};
+use serde_json::{Value as Json, json};
+
+use super::run::{jobs, stop_on_signals};
+use crate::cli::StageExecArgs;
+use crate::error::{CliError, Exit};
+use crate::project::working_dir;
+
+/// Runs the command.
+pub fn run(args: &StageExecArgs) -> Result<Exit, CliError> {
+    let keys = args.keys.iter().map(|key| parse(key));
+    let keys = keys.collect::<Result<Vec<ActionKey>, CliError>>()?;
+    let cancel = stop_on_signals()?;
+    let store = Store::open(&working_dir()?.join(&args.store))?;
+    let registry = flow_stages::kinds::registry();
+    let mut exit = Exit::Ok;
+    for key in &keys {
+        let progress = Progress::default();
+        let tell = |done, total| progress.tell(done, total);
+        let report = stage_exec(&store, key, &registry, jobs(args.jobs), &cancel, &tell);
+        say(&report.to_json(key));
+        exit = exit.worse(exit_of(&report));
+        if cancel.load(Ordering::Relaxed) {
+            return Ok(Exit::Interrupted);
+        }
+    }
+    Ok(exit)
+}
+
+fn parse(key: &str) -> Result<ActionKey, CliError> {
+    key.parse().map_err(|_| {
+        let diag = Diag::new("flow::cli::key", format!("`{key}` is no key of an action"));
+        CliError::usage(
+            diag.help(
+                "a key is 64 hexadecimal digits; the events of a run have those of its actions",
+            ),
+        )
+    })
+}
+
+fn exit_of(report: &Report) -> Exit {
+    match report {
+        Report::Hit | Report::Ran | Report::Different(_) => Exit::Ok,
+        Report::Lost(_) | Report::Tainted(_) => Exit::Stage,
+        Report::Failed(error) => error.fault.into(),
+    }
+}
+
+/// Writes a line to whoever started this process; if nobody listens, the store still tells.
+fn say(line: &Json) {
+    let mut stdout = io::stdout().lock();
+    let _ = writeln!(stdout, "{line}").and_then(|()| stdout.flush());
+}
+
+/// Says how an action gets on, a few times a second at most.
+#[derive(Default)]
+struct Progress(Mutex<Option<Instant>>);
+
+impl Progress {
+    fn tell(&self, done: u64, total: u64) {
+        const PAUSE: Duration = Duration::from_millis(200);
+        // Threads that come while another one speaks need not wait for their turn.
+        if let Ok(mut said) = self.0.try_lock()
+            && said.is_none_or(|at| at.elapsed() > PAUSE)
+        {
+            say(&json!({"event": "progress", "done": done, "total": total}));
+            *said = Some(Instant::now());
+        }
+    }
+}

@@ -1,0 +1,239 @@
+//! `--executor process` gives what threads give, in every regard; `--trace` shows what ran.
+
+use std::process::Stdio;
+use std::time::Duration;
+
+use serde_json::Value as Json;
+
+use crate::harness::{Project, Run, SMALL};
+
+const PROCESS: [&str; 2] = ["--executor", "process"];
+
+fn with_processes<'a>(args: &[&'a str]) -> Vec<&'a str> {
+    args.iter().copied().chain(PROCESS).collect()
+}
+
+const DOMAIN: [&str; 9] = [
+    "pipelines/domain_only.toml",
+    "--set",
+    "ingest.labelled=240",
+    "--set",
+    "ingest.positives=40",
+    "--set",
+    "ingest.unlabelled=40",
+    "--set",
+    "model.rounds=20",
+];
+
+/// No manifest of an action and no file of an attempt is left.
+fn assert_no_debris(project: &Project) {
+    let left = |name: &str| std::fs::read_dir(project.path(name)).map_or(0, |dir| dir.count());
+    assert_eq!(left(".flow/store/manifests"), 0);
+    assert_eq!(left(".flow/scratch"), 0);
+}
+
+#[test]
+fn pipelines_give_the_same_digests_and_metrics() {
+    let stack: Vec<&str> = ["pipelines/stack.toml", "--set", "select_rocket.fdr=1.0"]
+        .into_iter()
+        .chain(SMALL)
+        .collect();
+    for args in [DOMAIN.to_vec(), stack] {
+        let local = Project::with_pipelines().run(&args);
+        let project = Project::with_pipelines();
+        let ran = project.run(&with_processes(&args));
+        ran.ok();
+        assert_eq!(ran.digests(), local.digests());
+        assert_eq!(ran.ran(), local.ran());
+        assert_eq!(ran.last()["metrics"], local.ok()["metrics"]);
+        assert_no_debris(&project);
+        for stage in ran.last()["stages"].as_object().expect("stages").values() {
+            assert!(stage["cpu_s"].as_f64().is_some_and(|s| s > 0.0), "{stage}");
+            assert!(stage["peak_rss"].as_u64().is_some_and(|n| n > 1 << 20));
+        }
+        // The keys are the same, so threads find all of it.
+        let again = project.run(&args);
+        again.ok();
+        assert_eq!(again.ran(), []);
+        let audited = project.run(&with_processes(&[&args[..], &["--audit=5"]].concat()));
+        audited.ok();
+    }
+}
+
+/// A project of one command, which runs `script`.
+fn command(script: &str, more: &str) -> Project {
+    let project = Project::new();
+    project.write(
+        "p.toml",
+        format!(
+            "[stages.run]\nuse = \"command\"\nrun = [\"sh\", \"script.sh\", \"{{out}}\"]\n\
+             files = [\"script.sh\"]\noutputs = {{ out = \"o.csv\" }}\n{more}\n"
+        ),
+    );
+    project.write("script.sh", script);
+    project
+}
+
+/// Codes and messages of the errors of a run.
+fn errors(run: &Run) -> Vec<(String, String)> {
+    let text = |event: &Json, name: &str| event[name].as_str().unwrap_or_default().to_owned();
+    run.events
+        .iter()
+        .filter(|event| event["code"].is_string())
+        .map(|event| (text(event, "code"), text(event, "message")))
+        .collect()
+}
+
+#[test]
+fn failures_have_the_same_codes_and_exit_codes() {
+    let scripts = [
+        ("echo a,b > $1", 0),
+        ("echo why >&2; exit 3", 1),
+        ("true", 1),
+        ("sleep 60 > $1", 1),
+    ];
+    for (script, code) in scripts {
+        let project = command(script, "timeout_s = 0.3");
+        let process = project.run(&with_processes(&["p.toml"]));
+        assert_no_debris(&project);
+        let local = command(script, "timeout_s = 0.3").run(&["p.toml"]);
+        assert_eq!((process.code, local.code), (code, code), "{script}");
+        assert_eq!(errors(&process), errors(&local), "{script}");
+        assert_eq!(errors(&process).is_empty(), code == 0, "{script}");
+    }
+    // Bad data: exit code 2.
+    let bad = |project: &Project| {
+        project.write("c.csv", "object_id,mjd,band,flux,flux_err\na,1.0,g,x,0.1\n");
+        project.write("o.csv", "object_id\na\n");
+        project.write(
+            "p.toml",
+            "[stages.i]\nuse = \"ingest\"\nformat = \"csv\"\ncurves = \"c.csv\"\n\
+             objects = \"o.csv\"\nbands = [\"r\"]\n",
+        );
+    };
+    let (local, process) = (Project::new(), Project::new());
+    bad(&local);
+    bad(&process);
+    let (local, process) = (
+        local.run(&["p.toml"]),
+        process.run(&with_processes(&["p.toml"])),
+    );
+    assert_eq!(local.code, 2, "{}", local.stderr);
+    assert_eq!(process.code, 2, "{}", process.stderr);
+    let codes = |run: &Run| errors(run).into_iter().map(|e| e.0).collect::<Vec<_>>();
+    assert_eq!(codes(&process), codes(&local));
+}
+
+#[test]
+fn the_death_of_a_child_is_survived_once() {
+    // The parent of the program is the process that runs the action.
+    let project = command("", "");
+    let tries = project.path("tries");
+    let script = format!("echo a > $1; echo x >> {}; kill -9 $PPID", tries.display());
+    project.write("script.sh", &script);
+    let run = project.run(&with_processes(&["p.toml"]));
+    assert_eq!(run.code, 4, "{}", run.stderr);
+    assert_eq!(errors(&run)[0].0, "flow::executor::signal");
+    assert!(run.stderr.contains("once more"), "{}", run.stderr);
+    assert_eq!(project.read("tries"), "x\nx\n");
+    assert_no_debris(&project);
+
+    let once = format!(
+        "echo a > $1; [ -e {0} ] || {{ echo x >> {0}; kill -9 $PPID; }}",
+        project.path("once").display()
+    );
+    project.write("script.sh", once);
+    let run = project.run(&with_processes(&["p.toml"]));
+    run.ok();
+    assert!(run.stderr.contains("once more"), "{}", run.stderr);
+}
+
+#[test]
+fn a_stop_ends_children_and_their_programs() {
+    let project = command("", "");
+    let pid = project.path("pid");
+    project.write(
+        "script.sh",
+        format!("echo $$ > {}; sleep 60 > $1", pid.display()),
+    );
+    let trace = project.path("trace.json");
+    let args = [
+        "run",
+        "--message-format",
+        "json",
+        "p.toml",
+        "--trace",
+        "trace.json",
+    ];
+    let flow = project
+        .command(&with_processes(&args))
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("flow starts");
+    while std::fs::read_to_string(&pid).map_or(true, |text| text.is_empty()) {
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    let stop = |pid: &str| {
+        let kill = std::process::Command::new("kill")
+            .args(["-TERM", pid])
+            .status();
+        assert!(kill.expect("kill starts").success());
+    };
+    stop(&flow.id().to_string());
+    let run = Run::of(flow.wait_with_output().expect("ends"));
+    assert_eq!(run.code, 130, "{}", run.stderr);
+    assert_eq!(run.last()["status"], "interrupted");
+    let stat = format!("/proc/{}/stat", project.read("pid").trim());
+    // A zombie has ended; who adopted it may reap late.
+    let gone = std::fs::read_to_string(stat).map_or(true, |stat| stat.contains(") Z "));
+    assert!(gone, "the program lives on");
+    assert_no_debris(&project);
+    let text = std::fs::read_to_string(trace).expect("a trace of an interrupted run");
+    let trace: Json = serde_json::from_str(&text).expect("JSON");
+    let events = trace["traceEvents"].as_array().expect("events");
+    let action = events.iter().find(|event| event["cat"] == "action");
+    assert_eq!(action.expect("an action")["args"]["outcome"], "interrupted");
+}
+
+#[test]
+fn traces_show_every_action_that_ran() {
+    let project = command("echo a > $1", "");
+    let run = project.run(&["p.toml", "--trace", "trace.json"]);
+    run.ok();
+    let read = || -> Json { serde_json::from_str(&project.read("trace.json")).expect("JSON") };
+    let trace = read();
+    let events = trace["traceEvents"].as_array().expect("events");
+    let actions: Vec<&Json> = events.iter().filter(|e| e["cat"] == "action").collect();
+    assert_eq!(actions.len(), 1);
+    assert_eq!(actions[0]["name"], "run: run");
+    let finished = run.events.iter().find(|e| e["event"] == "action-finished");
+    let finished = finished.expect("an action");
+    assert_eq!(actions[0]["args"]["key"], finished["key"]);
+    assert!(finished["read_bytes"].as_u64().is_some_and(|n| n > 0));
+    // A failed run has one too, in place of the old one.
+    project.write("script.sh", "exit 1");
+    assert_eq!(project.run(&["p.toml", "--trace", "trace.json"]).code, 1);
+    let trace = read();
+    let events = trace["traceEvents"].as_array().expect("events");
+    let action = events.iter().find(|event| event["cat"] == "action");
+    assert_eq!(action.expect("an action")["args"]["outcome"], "failed");
+    // Where no file can be, nothing runs first.
+    let run = project.flow(&["run", "p.toml", "--trace", "none/trace.json"]);
+    assert_eq!(run.status.code(), Some(2));
+    assert!(String::from_utf8_lossy(&run.stderr).contains("flow::cli::trace"));
+}
+
+#[test]
+fn stage_exec_wants_a_manifest() {
+    let project = command("echo a > $1", "");
+    project.run(&["p.toml"]).ok();
+    let store = project.path(".flow/store").display().to_string();
+    let exec = |key: &str| project.flow(&["stage-exec", "--store", &store, key]);
+    assert_eq!(exec("nonsense").status.code(), Some(2));
+    let ended = exec(&"0".repeat(64));
+    assert_eq!(ended.status.code(), Some(4));
+    let line: Json = serde_json::from_slice(&ended.stdout).expect("one line of JSON");
+    assert_eq!(line["outcome"], "failed");
+    assert_eq!(line["code"], "flow::executor::manifest");
+}
