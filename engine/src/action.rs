@@ -76,11 +76,6 @@ impl Action<'_> {
         self.inputs.get(port).map_or(&[], Vec::as_slice)
     }
 
-    /// Whether anything comes in through `port`, be it nothing but an empty list.
-    pub fn has_input(&self, port: &str) -> bool {
-        self.inputs.contains_key(port)
-    }
-
     /// Names of all that comes in: ports, and outputs of earlier steps.
     pub fn ports(&self) -> impl Iterator<Item = &str> {
         self.inputs.keys().map(String::as_str)

@@ -79,7 +79,11 @@ impl<'a> Call<'a> {
 
     /// True for a port with more files than one, or none.
     fn is_list(&self, name: &str) -> bool {
-        self.action.has_input(name) && self.action.input(name).len() != 1
+        self.is_port(name) && self.action.input(name).len() != 1
+    }
+
+    fn is_port(&self, name: &str) -> bool {
+        self.action.ports().any(|port| port == name)
     }
 
     fn text(&self, text: &str) -> Result<OsString, StageError> {
@@ -108,7 +112,7 @@ impl<'a> Call<'a> {
         if let Some((_, Value::Str(file))) = outputs.iter().find(|(n, _)| n == name) {
             return Ok(Cow::Owned(self.out.join(file_of(action, file)).into()));
         }
-        if let Some(port) = name.strip_suffix(".list").filter(|p| action.has_input(p)) {
+        if let Some(port) = name.strip_suffix(".list").filter(|p| self.is_port(p)) {
             return Ok(Cow::Owned(self.list(port)?.into()));
         }
         match action.input(name) {

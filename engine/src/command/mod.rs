@@ -151,7 +151,7 @@ impl Stage for CommandKind {
         });
         let mut ports = Ports::default();
         for name in inputs.iter().filter(|name| !folds || *name != FOLDS) {
-            ports.inputs.push(InputPort::one(name, ANY));
+            ports.inputs.push(InputPort::many(name, ANY));
             run = if folds {
                 run.rows(name, Rows::Train).rows(name, Rows::Apply)
             } else {
@@ -216,9 +216,18 @@ impl Stage for CommandKind {
         let theirs = paired
             .iter()
             .map(|shard| (shard.label.clone(), shard.item.clone()));
+        // Few stages have files of single items, and items can be many.
+        let mut texts = params
+            .strs("files")
+            .into_iter()
+            .chain(params.strs("run").first().copied());
+        let varied = texts.any(template::has_names);
         let mut shards = Vec::new();
         for (label, item) in own.into_iter().chain(theirs) {
-            let files = sources(params, root, Some(&item))?;
+            let files = match varied {
+                true => sources(params, root, Some(&item))?,
+                false => Vec::new(),
+            };
             shards.push(Shard { label, item, files });
         }
         Ok(Layout {
