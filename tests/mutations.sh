@@ -4,8 +4,10 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 root=$PWD
-copy=${CARGO_TARGET_DIR:-$root/target}/mutations
-export CARGO_TARGET_DIR=$copy/target CARGO_INCREMENTAL=1 RUST_BACKTRACE=0 RUSTFLAGS="--cap-lints warn"
+target=${CARGO_TARGET_DIR:-$root/target}
+copy=$target/mutations
+# The same target directory: what the program depends on is built already.
+export CARGO_TARGET_DIR=$target CARGO_INCREMENTAL=1 RUST_BACKTRACE=0
 
 rm -rf "$copy/tree"
 mkdir -p "$copy/tree"

@@ -160,10 +160,15 @@ fn record(root: &Path) -> (Vec<Op>, Vec<(usize, u32)>) {
         .commit(vec![action(&second, 1, b"orphan").unwrap()])
         .unwrap();
     drop(first);
+    // A second segment, so that gc has something to merge and remove.
+    let segment = fs::read_dir(root.join("records")).unwrap().next();
+    let segment = segment.unwrap().unwrap().path();
+    fs::copy(&segment, segment.with_file_name("copy.seg")).unwrap();
     assert!(!second.gc(&GcPolicy::default()).unwrap().in_use);
     commit(&second, &[5]).unwrap();
     let ops = disk::recorded(root);
     assert!(ops.iter().any(|op| matches!(op, Op::Truncate(..))));
+    assert!(ops.contains(&Op::Remove(segment)), "gc merged nothing");
     let is_segment = |path: &Path| path.extension().is_some_and(|e| e == "seg");
     let syncs = ops.iter().enumerate().filter_map(|(i, op)| match op {
         Op::Sync(path) if is_segment(path) => Some(i + 1),
