@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::fs;
 use std::io::{self, Read, Write};
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use flow_cache::Digest;
@@ -25,28 +25,28 @@ pub fn find<'a>(
     value: impl Fn(&str) -> Option<Cow<'a, str>>,
     found: &mut BTreeMap<String, SourceFile>,
 ) -> Result<(), Misfit> {
-    let shown = Path::new(pattern)
-        .strip_prefix(root)
-        .unwrap_or(Path::new(pattern));
-    let shown = shown.to_string_lossy();
-    if Path::new(pattern).strip_prefix(root).is_err() || Path::new(&*shown).starts_with("..") {
+    let below = |text: &str| {
+        let path = normal(Path::new(text));
+        path.strip_prefix(root).map(Path::to_owned).ok()
+    };
+    let Some(text) = below(&template::fill(pattern, &value)) else {
         return Err((
-            format!("`{shown}` lies outside the project"),
+            format!("`{pattern}` lies outside the project"),
             "what is outside may be read without being declared; to have it in the recipe, \
              link or copy it into the project"
                 .into(),
         ));
-    }
-    let text = template::fill(&shown, &value);
+    };
     let plain = root.join(&text);
+    let text = text.to_string_lossy();
     let paths = if plain.is_file() {
         vec![plain]
     } else {
         // What a name stands for is meant as it is, and so is the path of the project.
-        let escaped = |name: &str| value(name).map(|text| Cow::Owned(glob::Pattern::escape(&text)));
-        let below = template::fill(&shown, escaped);
-        let root = glob::Pattern::escape(&root.to_string_lossy());
-        let all = glob::glob(&format!("{root}/{below}")).map_err(|error| {
+        let escaped = |name: &str| value(name).map(|v| Cow::Owned(glob::Pattern::escape(&v)));
+        let wild = below(&template::fill(pattern, escaped)).unwrap_or_default();
+        let escaped = glob::Pattern::escape(&root.to_string_lossy());
+        let all = glob::glob(&format!("{escaped}/{}", wild.display())).map_err(|error| {
             (
                 format!("`{text}` is no pattern: {}", error.msg),
                 "`*` stands for any name, `**` for any folders, `[ab]` for one of these letters"
@@ -56,7 +56,7 @@ pub fn find<'a>(
         all.filter_map(Result::ok).filter(|p| p.is_file()).collect()
     };
     if paths.is_empty() {
-        let help = if root.join(&text).is_dir() {
+        let help = if root.join(&*text).is_dir() {
             format!("it is a folder: \"{text}/**/*\" stands for all files below it")
         } else {
             format!(
@@ -77,6 +77,21 @@ pub fn add(path: PathBuf, root: &Path, found: &mut BTreeMap<String, SourceFile>)
     let role = path.strip_prefix(root).unwrap_or(&path);
     let role = role.to_string_lossy().into_owned();
     found.insert(role.clone(), SourceFile { role, path });
+}
+
+/// A path without `.` and `..`, by its text alone.
+pub fn normal(path: &Path) -> PathBuf {
+    let mut normal = PathBuf::new();
+    for part in path.components() {
+        match part {
+            Component::CurDir => {}
+            Component::ParentDir => {
+                normal.pop();
+            }
+            part => normal.push(part),
+        }
+    }
+    normal
 }
 
 /// The program behind a name: in `PATH`, or below the project root where the name is a path.
@@ -228,6 +243,13 @@ mod tests {
                 .0
                 .contains("outside")
         );
+        assert!(
+            roles("lib/../../x", &root)
+                .unwrap_err()
+                .0
+                .contains("outside")
+        );
+        assert_eq!(roles("lib/../x.*", &root).unwrap(), ["x.py"]);
         assert!(roles("../x", &root).unwrap_err().0.contains("outside"));
     }
 

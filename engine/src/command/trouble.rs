@@ -5,10 +5,11 @@ use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
 use std::os::unix::process::ExitStatusExt;
-use std::path::{Component, Path, PathBuf};
+use std::path::{Path, PathBuf};
 use std::process::ExitStatus;
 
 use super::PROGRAM;
+use super::files::normal;
 use crate::stage::{Action, StageError};
 
 /// So many last lines are shown.
@@ -230,21 +231,6 @@ fn words(text: &str) -> impl Iterator<Item = &str> {
         .flat_map(|line| line.split(['\'', '"', '`', '‘', '’']));
     let bare = text.split(|c: char| c.is_whitespace() || "'\"`‘’“”()[]{}<>,;:=".contains(c));
     quoted.chain(bare).map(|word| word.trim_end_matches('.'))
-}
-
-/// A path without `.` and `..`, by its text alone.
-fn normal(path: &Path) -> PathBuf {
-    let mut normal = PathBuf::new();
-    for part in path.components() {
-        match part {
-            Component::CurDir => {}
-            Component::ParentDir => {
-                normal.pop();
-            }
-            part => normal.push(part),
-        }
-    }
-    normal
 }
 
 #[cfg(test)]
