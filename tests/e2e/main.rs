@@ -4,6 +4,7 @@
 
 mod bad_data;
 mod executor;
+mod commands;
 mod faults;
 mod harness;
 mod kills;

@@ -13,6 +13,8 @@ use arrow::array::{Array, ArrayRef, Float32Array, StringArray, new_empty_array};
 use arrow::compute::interleave;
 use arrow::datatypes::{DataType, Field, Schema};
 use flow_engine::stage::{Action, Part, Rows, StageError};
+use parquet::basic::Compression;
+use parquet::file::properties::EnabledStatistics;
 
 use crate::fold::{self, View};
 use crate::table::{SCHEMA, Source, TableWriter, check_order, json_list, properties};
@@ -73,7 +75,14 @@ impl Table<'_> {
         metadata.extend(bands.map(|bands| ("flow.bands", bands)));
         let schema = Arc::new(self.schema()?);
         let stretch = (VALUES / schema.fields().len()).clamp(1, ROWS);
-        let mut writer = TableWriter::new(to, schema, properties(&metadata, &FEW))?;
+        // Read once and thrown away: not worth the compression, which costs most where there are
+        // many columns.
+        let properties = properties(&metadata, &FEW)
+            .into_builder()
+            .set_compression(Compression::UNCOMPRESSED)
+            .set_statistics_enabled(EnabledStatistics::None)
+            .build();
+        let mut writer = TableWriter::new(to, schema, properties)?;
         for first in (0..self.ids.len()).step_by(stretch) {
             checkpoint()?;
             let last = (first + stretch).min(self.ids.len());
@@ -139,7 +148,12 @@ impl Input {
         if parquet && Source::open(&first.path, port)?.has("lightcurve") {
             Ok(Self::Curves(Tables::open(port, &tables)?))
         } else {
-            Ok(Self::Features(View::open(&tables, ids)?))
+            let view = View::open(&tables, ids).map_err(|error| {
+                error.help(format!(
+                    "`{port}` comes in below folds: features or light curves, a row an object"
+                ))
+            })?;
+            Ok(Self::Features(view))
         }
     }
 
