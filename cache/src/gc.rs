@@ -256,7 +256,8 @@ impl Store {
                 cost_s: source.cost_s,
             });
         }
-        report.recompute_s = report.stages.values().map(|going| going.cost_s).sum();
+        let costs = report.stages.values().map(|going| going.cost_s);
+        report.recompute_s = costs.fold(0.0, |sum, cost| sum + cost);
         Ok(doomed.into_iter().map(|(digest, _)| digest).collect())
     }
 

@@ -51,6 +51,8 @@ mod digest;
 pub mod disk;
 mod error;
 pub mod fault;
+#[doc(hidden)]
+pub mod fuzzing;
 mod gc;
 mod index;
 mod layout;

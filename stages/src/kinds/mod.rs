@@ -19,6 +19,12 @@ mod table;
 
 pub use command::FoldTables;
 
+/// What `fuzz/` and `tests/fuzz.rs` need of the kinds' inside. No part of the interface.
+#[doc(hidden)]
+pub mod fuzzing {
+    pub use super::ingest::read_files;
+}
+
 /// All kinds.
 pub fn registry() -> Registry {
     let mut registry = Registry::default();

@@ -250,6 +250,26 @@ fn json(value: &impl serde::Serialize) -> Result<Vec<u8>, StageError> {
     Ok(bytes)
 }
 
+/// Reads the files of a shard, by role, and gives the number of their objects.
+///
+/// # Errors
+/// As the step that reads.
+pub fn read_files(
+    params: &Params,
+    item: &Value,
+    sources: Vec<(String, PathBuf)>,
+) -> Result<usize, StageError> {
+    let request = Request {
+        params,
+        item,
+        sources,
+        seed: 0,
+        checkpoint: &|| Ok(()),
+    };
+    let (curves, _) = request.read()?;
+    Ok(curves.objects.object_id.len())
+}
+
 /// What one action is asked for.
 struct Request<'a> {
     params: &'a Params,
