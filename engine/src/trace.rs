@@ -90,7 +90,7 @@ impl Trace {
         let mut file = BufWriter::new(std::fs::File::create(path)?);
         let pid = std::process::id();
         let state = self.state();
-        write!(file, "{{\"displayTimeUnit\": \"ms\", \"traceEvents\": [\n")?;
+        writeln!(file, "{{\"displayTimeUnit\": \"ms\", \"traceEvents\": [")?;
         let name = |what: &str, track: usize, name: &str| json!({"ph": "M", "name": what, "pid": pid, "tid": track, "args": {"name": name}});
         write!(file, "{}", name("process_name", 0, process))?;
         for (track, called) in state.tracks.iter().enumerate() {

@@ -93,10 +93,10 @@ fn failures_have_the_same_codes_and_exit_codes() {
         ("sleep 60 > $1", 1),
     ];
     for (script, code) in scripts {
-        let project = command(script, "timeout_s = 0.3");
+        let project = command(script, "resources = { timeout = \"1s\" }");
         let process = project.run(&with_processes(&["p.toml"]));
         assert_no_debris(&project);
-        let local = command(script, "timeout_s = 0.3").run(&["p.toml"]);
+        let local = command(script, "resources = { timeout = \"1s\" }").run(&["p.toml"]);
         assert_eq!((process.code, local.code), (code, code), "{script}");
         assert_eq!(errors(&process), errors(&local), "{script}");
         assert_eq!(errors(&process).is_empty(), code == 0, "{script}");

@@ -39,6 +39,9 @@ pub struct ProcessOptions {
 /// A child that was asked to stop has so long to do so.
 const GRACE: Duration = Duration::from_secs(5);
 
+/// An artifact that is gone; true if it was corrupt, and is set aside.
+pub(crate) type Gone = (Digest, bool);
+
 /// A worker that has children do its work.
 pub(crate) struct Parent<'a> {
     pub(crate) options: &'a ProcessOptions,
@@ -48,7 +51,7 @@ pub(crate) struct Parent<'a> {
     pub(crate) progress: &'a dyn Fn(u64, u64),
     pub(crate) warn: &'a dyn Fn(String),
     /// Knows who makes what is lost.
-    pub(crate) lost: &'a dyn Fn(&[(Digest, bool)]) -> Done,
+    pub(crate) lost: &'a dyn Fn(&[Gone]) -> Done,
 }
 
 /// What the store had before a forced action.
