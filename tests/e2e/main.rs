@@ -3,8 +3,8 @@
 #![allow(clippy::print_stdout)] // a test that skips says so
 
 mod bad_data;
-mod executor;
 mod commands;
+mod executor;
 mod faults;
 mod harness;
 mod kills;

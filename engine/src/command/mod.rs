@@ -421,7 +421,10 @@ fn sources(
 fn scripts(run: &[&str], files: &BTreeMap<String, SourceFile>, root: &Path) -> Vec<PathBuf> {
     let python = |path: &Path| path.extension().is_some_and(|e| e == "py");
     let declared = files.values().map(|file| file.path.clone());
-    let named = run.iter().skip(1).map(|argument| files::normal(&root.join(argument)));
+    let named = run
+        .iter()
+        .skip(1)
+        .map(|argument| files::normal(&root.join(argument)));
     let named = named.filter(|path| path.starts_with(root) && path.is_file());
     let mut scripts: Vec<PathBuf> = declared.chain(named).filter(|p| python(p)).collect();
     if let Some(at) = run.iter().position(|argument| *argument == "-m") {
