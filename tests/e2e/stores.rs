@@ -238,6 +238,32 @@ fn gc_waits_for_nobody_and_takes_nothing_from_a_live_run() {
 }
 
 #[test]
+fn a_store_of_a_newer_format_is_left_alone() {
+    let project = project();
+    project.run(&["three.toml"]).ok();
+    project.write(".flow/store/format", "flow-store 99\n");
+    let before = walk(&project.path(".flow/store"));
+    let all: [&[&str]; 5] = [
+        &["run", "three.toml"],
+        &["plan", "three.toml"],
+        &["cache", "stat"],
+        &["cache", "verify"],
+        &["cache", "gc", "--max-size", "0"],
+    ];
+    for args in all {
+        let ended = project.flow(args);
+        let said = String::from_utf8_lossy(&ended.stderr).into_owned();
+        assert_eq!(ended.status.code(), Some(4), "{args:?}: {said}");
+        assert!(said.contains("flow::cache::newer"), "{args:?}: {said}");
+        assert!(
+            said.contains("99") && said.contains("--store DIR"),
+            "{said}"
+        );
+    }
+    assert_eq!(walk(&project.path(".flow/store")), before);
+}
+
+#[test]
 fn two_to_four_processes_run_each_action_once() {
     for at_once in 2..=4 {
         let project = project();

@@ -374,16 +374,58 @@ fn last_lines(path: &Path) -> String {
     lines[lines.len().saturating_sub(20)..].join("\n")
 }
 
-/// How often the kernel has killed in this control group (v2) since memory ran out.
+/// How often the kernel has killed since memory ran out: in this control group (v2), or where that
+/// does not tell, on this machine.
 fn oom_kills() -> u64 {
     let groups = std::fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
-    let Some(group) = groups.lines().find_map(|line| line.strip_prefix("0::")) else {
-        return 0;
-    };
-    let events = format!("/sys/fs/cgroup{group}/memory.events");
-    let events = std::fs::read_to_string(events).unwrap_or_default();
-    let kills = events
-        .lines()
-        .find_map(|line| line.strip_prefix("oom_kill "));
-    kills.and_then(|n| n.trim().parse().ok()).unwrap_or(0)
+    let group = groups.lines().find_map(|line| line.strip_prefix("0::"));
+    let events = group.and_then(|group| {
+        std::fs::read_to_string(format!("/sys/fs/cgroup{group}/memory.events")).ok()
+    });
+    let counters = events.or_else(|| std::fs::read_to_string("/proc/vmstat").ok());
+    counter(&counters.unwrap_or_default(), "oom_kill").unwrap_or(0)
+}
+
+/// A counter among lines of a name and a number.
+fn counter(lines: &str, name: &str) -> Option<u64> {
+    lines.lines().find_map(|line| {
+        let (key, number) = line.split_once(' ')?;
+        (key == name).then(|| number.trim().parse().ok())?
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn counters_are_found_by_their_whole_name() {
+        let events = "low 0\nmax 3\noom 2\noom_kill 1\noom_group_kill 0\n";
+        assert_eq!(counter(events, "oom_kill"), Some(1));
+        assert_eq!(
+            counter("oom_kill_disable 0\noom_kill 12", "oom_kill"),
+            Some(12)
+        );
+        assert_eq!(counter("", "oom_kill"), None);
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn a_kill_for_want_of_memory_is_told_from_another() {
+        use std::os::unix::process::ExitStatusExt;
+        let ended = |signal, out_of_memory| Ended {
+            status: ExitStatus::from_raw(signal),
+            report: None,
+            out_of_memory,
+            errors: String::new(),
+        };
+        let code = |ended: Ended| ended.infrastructure().code;
+        assert_eq!(
+            code(ended(libc::SIGKILL, true)),
+            "flow::executor::out_of_memory"
+        );
+        assert_eq!(code(ended(libc::SIGKILL, false)), SIGNAL);
+        assert_eq!(code(ended(libc::SIGSEGV, true)), SIGNAL);
+        assert_eq!(code(ended(0, false)), NO_RECORD);
+    }
 }
