@@ -97,7 +97,8 @@ pub fn audit(run: &mut Run<'_>, number: NonZeroUsize) {
         }
     });
     run.options.audit = false;
-    if run.settle(finished) || run.exit != Exit::Ok {
+    // What failed is told of by now; what did not is compared.
+    if run.settle(finished) {
         return;
     }
     let found = match verdicts(run, &chosen, &again) {
@@ -108,11 +109,14 @@ pub fn audit(run: &mut Run<'_>, number: NonZeroUsize) {
     let actions = found.iter().map(|found| found.actions).sum();
     run.ui.event(|| event(&found, actions, &problems));
     run.ui.result(&format!("\n{}\n\n", shown(&found)));
-    if found.iter().all(|found| found.worst == Verdict::Bitwise) && problems.is_empty() {
+    let good = found.iter().all(|found| found.worst == Verdict::Bitwise) && problems.is_empty();
+    if good && run.exit == Exit::Ok {
         let actions = count(actions, "action");
-        return run.ui.result(&format!(
-            "audit: {actions} ran again and gave the same bytes\n\n"
-        ));
+        let text = format!("audit: {actions} ran again and gave the same bytes\n\n");
+        run.ui.result(&text);
+    }
+    if good {
+        return;
     }
     // What was decided anew has other outputs.
     outputs::deliver(run);
