@@ -244,7 +244,7 @@ impl Ended {
                 "flow::executor::out_of_memory",
                 "the kernel ended its process, since memory ran out".to_owned(),
             )
-            .help("let fewer actions run at a time (--jobs N), or claim the memory that one needs: resources = { memory = \"8GiB\" }"),
+            .help("let fewer actions run at a time: --jobs 1"),
             Some(signal) => {
                 let message = format!("its process died ({})", self.status);
                 let crash = [libc::SIGSEGV, libc::SIGBUS, libc::SIGILL, libc::SIGABRT, libc::SIGFPE];
