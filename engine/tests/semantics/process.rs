@@ -30,6 +30,7 @@ pub fn executor() -> Executor {
 
 /// What `flow stage-exec` is to `flow`; no test of its own.
 #[test]
+#[allow(clippy::print_stdout)] // its report is read by who called it
 fn child() {
     let Ok(store) = std::env::var("FLOW_TEST_STORE") else {
         return;

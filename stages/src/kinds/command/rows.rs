@@ -492,7 +492,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let a = save(&dir, "a", &curves(&["a"]));
         let again = save(&dir, "again", &curves(&["a", "b"]));
-        let lacks = written(&dir, table(&["a", "b"], None, &[&[a.clone()]]));
+        let lacks = written(&dir, table(&["a", "b"], None, &[std::slice::from_ref(&a)]));
         assert_eq!(lacks.unwrap_err().code, "flow::data::objects_differ");
         let twice = written(&dir, table(&["a", "b"], None, &[&[a, again]]));
         assert_eq!(twice.unwrap_err().code, "flow::data::object_twice");
