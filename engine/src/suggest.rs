@@ -53,5 +53,7 @@ mod tests {
         assert_eq!(closest("Kernels", known), Some("kernels"));
         assert_eq!(closest("lenght", known), Some("length"));
         assert_eq!(closest("banana", known), None);
+        assert_eq!(closest("gpus", ["cpus", "gpu"]), Some("gpu"));
+        assert_eq!(closest("aa", ["ab", "ac"]), Some("ab"));
     }
 }

@@ -247,13 +247,24 @@ impl Ended {
             .help("let fewer actions run at a time: --jobs 1"),
             Some(signal) => {
                 let message = format!("its process died ({})", self.status);
-                let crash = [libc::SIGSEGV, libc::SIGBUS, libc::SIGILL, libc::SIGABRT, libc::SIGFPE];
-                let fault = if crash.contains(&signal) { Fault::Bug } else { Fault::Environment };
+                let crash = [
+                    libc::SIGSEGV,
+                    libc::SIGBUS,
+                    libc::SIGILL,
+                    libc::SIGABRT,
+                    libc::SIGFPE,
+                ];
+                let fault = if crash.contains(&signal) {
+                    Fault::Bug
+                } else {
+                    Fault::Environment
+                };
                 StageError::new(fault, SIGNAL, message)
             }
-            None if told_to_stop => {
-                environment(SIGNAL, "its process was told to stop, though the run was not".to_owned())
-            }
+            None if told_to_stop => environment(
+                SIGNAL,
+                "its process was told to stop, though the run was not".to_owned(),
+            ),
             None => environment(
                 NO_RECORD,
                 format!("its process ended ({}) and left no record", self.status),
