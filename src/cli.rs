@@ -184,7 +184,8 @@ pub struct RunArgs {
     /// Write where the time went, for chrome://tracing and ui.perfetto.dev
     #[arg(long, value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
     pub trace: Option<PathBuf>,
-    /// Run N actions that the store already answers again, and compare the bytes
+    /// Run N actions again that the store answers, at least one of each stage if N allows, and
+    /// compare the results
     #[arg(long, value_name = "N", num_args = 0..=1, require_equals = true, default_missing_value = "10")]
     pub audit: Option<NonZeroUsize>,
 }

@@ -20,6 +20,8 @@ pub enum Reason {
     Changed(Vec<Change>),
     /// Its outputs are known but their bytes are gone or corrupt, and something needs them.
     Lost,
+    /// An audit compares its bytes with those that its record names.
+    Audit,
     /// A source file changed while it ran.
     Tainted,
 }

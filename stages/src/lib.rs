@@ -5,8 +5,10 @@
 //! - [`learner`]: boosted trees behind one trait;
 //! - [`fold`]: the rows that a fit sees, and those it does not;
 //! - [`kinds`]: one file a kind, and their registry;
+//! - [`compare`](mod@compare): how far two artifacts lie apart;
 //! - [`export`]: artifacts as files for the user.
 
+pub mod compare;
 pub mod export;
 pub mod fold;
 pub mod kinds;

@@ -149,14 +149,20 @@ struct Run<'a> {
 
 impl Run<'_> {
     fn bring_up_to_date(&mut self) {
-        let finished = self.execute(HashSet::new(), true);
+        let finished = self.execute(HashSet::new(), true, &mut |_| {});
         if !self.settle(finished) {
             outputs::deliver(self);
         }
     }
 
     /// Executes the plan. The first pass is told whole; of a second one, only what runs.
-    fn execute(&mut self, forced: HashSet<usize>, first: bool) -> Result<Finished, StageError> {
+    /// `watch` sees every event besides.
+    fn execute(
+        &mut self,
+        forced: HashSet<usize>,
+        first: bool,
+        watch: &mut dyn FnMut(&Event),
+    ) -> Result<Finished, StageError> {
         let Self {
             ui,
             plan,
@@ -167,6 +173,7 @@ impl Run<'_> {
             ..
         } = self;
         let mut on_event = |event: Event| {
+            watch(&event);
             let known = matches!(
                 event,
                 Event::Started { .. }
@@ -224,6 +231,13 @@ impl Run<'_> {
             self.ui.progress(line);
         }
         finished.interrupted
+    }
+
+    fn warn(&mut self, message: String) {
+        self.ui.warning(&message);
+        self.ui
+            .event(|| json!({"event": "warning", "message": message}));
+        self.warnings.push(message);
     }
 
     fn fail(&mut self, error: CliError) {
