@@ -14,6 +14,8 @@
 
 mod arm;
 mod compare;
+#[cfg(test)]
+mod tests;
 
 pub use arm::{Arm, Deal, Parts};
 pub use compare::{Comparison, Difference, Estimate, Summary, Verdict, compare, summarise};
