@@ -218,7 +218,7 @@ fn groups(parts: &Parts, folds: &Folds) -> Result<Option<Vec<String>>, StageErro
             groups.extend(folds.group[row].clone());
         }
     }
-    Ok((!groups.is_empty() && groups.len() == parts.ids.len()).then_some(groups))
+    Ok((!groups.is_empty()).then_some(groups))
 }
 
 fn check(parts: &Parts) -> Result<(), StageError> {
