@@ -6,6 +6,7 @@
 //! - [`fold`]: the rows that a fit sees, and those it does not;
 //! - [`kinds`]: one file a kind, and their registry;
 //! - [`compare`](mod@compare): how far two artifacts lie apart;
+//! - [`study`]: classifiers compared;
 //! - [`export`]: artifacts as files for the user.
 
 pub mod compare;
@@ -15,4 +16,5 @@ pub mod kinds;
 pub mod learner;
 pub mod math;
 pub mod score;
+pub mod study;
 pub mod table;
