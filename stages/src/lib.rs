@@ -4,12 +4,14 @@
 //! - [`math`]: numerics without tables;
 //! - [`learner`]: boosted trees behind one trait;
 //! - [`fold`]: the rows that a fit sees, and those it does not;
+//! - [`leakage`]: tables held against the table of folds, features against the labels;
 //! - [`kinds`]: one file a kind, and their registry;
 //! - [`export`]: artifacts as files for the user.
 
 pub mod export;
 pub mod fold;
 pub mod kinds;
+pub mod leakage;
 pub mod learner;
 pub mod math;
 pub mod score;
