@@ -20,6 +20,7 @@ pub mod event;
 pub mod exec;
 pub mod graph;
 pub mod keys;
+mod lineage;
 pub mod load;
 pub mod manifest;
 pub mod meter;

@@ -7,6 +7,7 @@ use crate::check::{self, Context};
 use crate::diag::{Diag, Diags, SourceId, Span};
 use crate::document::{self, Document};
 use crate::graph;
+use crate::lineage::{self, Lineage};
 use crate::node::{Entry, Item, Table};
 use crate::params::Params;
 use crate::pipeline::{Binding, Pipeline, StageDecl};
@@ -150,6 +151,11 @@ fn build(
     let order = graph::order(&reads, &names);
     let outputs = sections::outputs(&document.root, &targets, &root, diags);
     let headline = sections::headline(&document.root, &targets, diags);
+    if let Some((stage, metric, span)) = &headline
+        && let Some(body) = &drafts[*stage].body
+    {
+        diags.extend(lineage::headline(&*body.kind, metric, *span));
+    }
     let known = |stage: usize| drafts[stage].body.as_ref().map(|body| &body.spec);
     sections::overlays(&document.root, &targets, &known, diags);
     // In order, so that whoever pairs with the items of another stage finds them known.
@@ -188,13 +194,14 @@ fn build(
         file,
         stages: stages?,
         outputs,
-        headline: headline.map(|(stage, metric)| (place[stage], metric)),
+        headline: headline.map(|(stage, metric, _)| (place[stage], metric)),
         sources: Default::default(),
     };
     for output in &mut pipeline.outputs {
         output.from.stage = place[output.from.stage];
     }
     diags.extend(graph::scopes(&mut pipeline));
+    lineage::trace(&mut pipeline, diags);
     Some(pipeline)
 }
 
@@ -485,6 +492,7 @@ fn declare(
         layout: layout?,
         paired,
         fold_root: None,
+        lineage: Lineage::default(),
         shard_root: None,
         step_dims: Vec::new(),
         dims: Vec::new(),

@@ -123,15 +123,19 @@ fn normal(path: &Path) -> PathBuf {
     out
 }
 
-/// Reads `[metrics]`: the stage and the metric to quote.
-pub fn headline(root: &Table, targets: &Targets<'_>, diags: &mut Diags) -> Option<(usize, String)> {
+/// Reads `[metrics]`: the stage and the metric to quote, and where they are named.
+pub fn headline(
+    root: &Table,
+    targets: &Targets<'_>,
+    diags: &mut Diags,
+) -> Option<(usize, String, Span)> {
     let mut headline = None;
     for entry in table(root, "metrics", diags)?.iter() {
         match (entry.key.as_str(), &entry.node.item) {
             ("headline", Item::Str(text)) => match text.split_once('.') {
                 Some((stage, metric)) if !metric.is_empty() => {
                     let stage = targets.stage(stage, entry.node.span, diags);
-                    headline = stage.map(|stage| (stage, metric.to_owned()));
+                    headline = stage.map(|stage| (stage, metric.to_owned(), entry.node.span));
                 }
                 _ => diags.push(wrong(entry, "\"STAGE.METRIC\", such as \"evaluate.f1\"")),
             },

@@ -101,7 +101,8 @@ fn folds_and_shards_are_derived() {
     assert_eq!((model.fold_root, model.shard_root), (Some(2), Some(0)));
     assert_eq!(
         (score.step_dims.as_slice(), score.fold_root),
-        (&[dims(false, false)][..], None)
+        // By whose table it checks what it scores.
+        (&[dims(false, false)][..], Some(2))
     );
 }
 

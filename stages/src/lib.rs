@@ -4,6 +4,7 @@
 //! - [`math`]: numerics without tables;
 //! - [`learner`]: boosted trees behind one trait;
 //! - [`fold`]: the rows that a fit sees, and those it does not;
+//! - [`leakage`]: tables held against the table of folds, features against the labels;
 //! - [`kinds`]: one file a kind, and their registry;
 //! - [`compare`](mod@compare): how far two artifacts lie apart;
 //! - [`study`]: classifiers compared;
@@ -13,6 +14,7 @@ pub mod compare;
 pub mod export;
 pub mod fold;
 pub mod kinds;
+pub mod leakage;
 pub mod learner;
 pub mod math;
 pub mod score;
