@@ -128,8 +128,10 @@ pub fn no_label(view: &View, labels: &[usize], positive: Option<usize>) -> Resul
         let message = format!("a feature is called `{name}`");
         return Err(refused(message));
     }
-    let is_positive = |positive| labels.iter().map(|&c| usize::from(c == positive)).collect();
-    let binary: Vec<usize> = positive.map_or(Vec::new(), is_positive);
+    let binary: Vec<usize> = match positive {
+        Some(positive) => labels.iter().map(|&c| usize::from(c == positive)).collect(),
+        None => Vec::new(),
+    };
     let found = telling(view, labels).or_else(|| telling(view, &binary));
     match found {
         None => Ok(()),
@@ -241,7 +243,7 @@ mod tests {
         // Coarser than the classes and not the positive one: a property that some classes share.
         assert_eq!(check(&|i| f32::from(i % 3 == 0)), Ok(()));
         for leak in [
-            (&|i| (i % 3) as f32) as &dyn Fn(usize) -> f32,
+            (&|i: usize| (i % 3) as f32) as &dyn Fn(usize) -> f32,
             &|i| [7.5, f32::NAN, -1.0][i % 3],
             // Finer: a type that the survey's classes are made of.
             &|i| (i % 3 * 10 + i % 2) as f32,
