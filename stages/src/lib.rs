@@ -4,6 +4,7 @@
 //! - [`math`]: numerics without tables;
 //! - [`learner`]: boosted trees behind one trait;
 //! - [`fold`]: the rows that a fit sees, and those it does not;
+//! - [`tuning`]: studies that search for hyper-parameters;
 //! - [`kinds`]: one file a kind, and their registry;
 //! - [`export`]: artifacts as files for the user.
 
@@ -14,3 +15,4 @@ pub mod learner;
 pub mod math;
 pub mod score;
 pub mod table;
+pub mod tuning;
