@@ -6,6 +6,7 @@
 //! - [`fold`]: the rows that a fit sees, and those it does not;
 //! - [`tuning`]: studies that search for hyper-parameters;
 //! - [`kinds`]: one file a kind, and their registry;
+//! - [`study`]: classifiers compared;
 //! - [`export`]: artifacts as files for the user.
 
 pub mod export;
@@ -14,5 +15,6 @@ pub mod kinds;
 pub mod learner;
 pub mod math;
 pub mod score;
+pub mod study;
 pub mod table;
 pub mod tuning;

@@ -13,3 +13,4 @@ pub mod rank;
 pub mod rng;
 pub mod rocket;
 pub mod tune;
+pub mod stats;
