@@ -39,6 +39,7 @@ pub mod stage;
 mod suggest;
 pub mod summary;
 pub mod trace;
+pub mod tune;
 pub mod worker;
 
 pub use diag::{Diag, Diags, SourceId, Span};
