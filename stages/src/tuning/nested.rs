@@ -13,7 +13,8 @@ use std::path::Path;
 use flow_engine::StageError;
 
 use crate::fold::no_positive;
-use crate::score::{Figures, binary, macro_average, out_of_fold};
+use crate::score::{Figures, Metric, binary, macro_average, out_of_fold};
+use crate::study::{Arm, Deal, Parts};
 use crate::table::{Folds, Predictions};
 
 /// What the outer folds say.
@@ -22,6 +23,32 @@ pub struct Outer {
     pub predictions: Predictions,
     /// Their metrics.
     pub figures: Figures,
+}
+
+impl Outer {
+    /// A metric by its name.
+    pub fn metric(&self, name: &str) -> Option<&Metric> {
+        self.figures.metrics.iter().find(|metric| metric.name == name)
+    }
+
+    /// As an arm of a comparison.
+    ///
+    /// # Errors
+    /// There is no positive class.
+    pub fn arm(&self, name: &str) -> Result<Arm, StageError> {
+        let table = positive_only(&self.predictions)?;
+        let truth = table.label.iter().map(|label| *label == table.positive);
+        Arm::from_parts(Parts {
+            name: name.into(),
+            positive: truth.collect(),
+            groups: None,
+            repeats: vec![Deal {
+                folds: table.fold.iter().flatten().map(|&fold| fold as u32).collect(),
+                scores: table.probability.concat(),
+            }],
+            ids: table.object_id,
+        })
+    }
 }
 
 /// Joins the predictions of configurations that were chosen within outer folds, in the order of the
