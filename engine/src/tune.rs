@@ -56,6 +56,17 @@ pub enum Sampler {
     Grid,
 }
 
+impl Sampler {
+    /// Its word in a pipeline.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Tpe => "tpe",
+            Self::Random => "random",
+            Self::Grid => "grid",
+        }
+    }
+}
+
 /// A metric of a stage.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Objective {
@@ -100,7 +111,14 @@ pub enum Range {
 
 /// Keys of `[tune]`.
 pub const KEYS: [&str; 8] = [
-    "trials", "sampler", "objective", "parallel", "prune", "nested", "seed", "space",
+    "trials",
+    "sampler",
+    "objective",
+    "parallel",
+    "prune",
+    "nested",
+    "seed",
+    "space",
 ];
 
 /// The keys of which a range has one.
@@ -175,7 +193,9 @@ fn objective(
 ) -> Option<Objective> {
     let span = entry.node.span;
     let parts = match item {
-        Item::Str(text) => text.split_once('.').filter(|(_, metric)| !metric.is_empty()),
+        Item::Str(text) => text
+            .split_once('.')
+            .filter(|(_, metric)| !metric.is_empty()),
         _ => None,
     };
     let Some((stage, metric)) = parts else {
@@ -229,8 +249,12 @@ fn space(paths: &Table, diags: &mut Diags) -> Vec<Axis> {
 }
 
 fn is_range(table: &Table) -> bool {
-    table.iter().any(|entry| RANGES.contains(&entry.key.as_str()) || entry.key == "steps")
-        || table.iter().all(|entry| !matches!(entry.node.item, Item::Table(_)))
+    table
+        .iter()
+        .any(|entry| RANGES.contains(&entry.key.as_str()) || entry.key == "steps")
+        || table
+            .iter()
+            .all(|entry| !matches!(entry.node.item, Item::Table(_)))
 }
 
 fn no_range(path: &str, span: Span) -> Diag {
@@ -357,7 +381,10 @@ fn choice(
     let problem = if let Some(i) = twice {
         Some(("is there twice", nodes[i].span))
     } else if values.len() < 2 {
-        Some(("are fewer than two values: there is nothing to choose", key.node.span))
+        Some((
+            "are fewer than two values: there is nothing to choose",
+            key.node.span,
+        ))
     } else {
         steps.map(|span| ("steps are for numbers only", span))
     };
@@ -453,7 +480,10 @@ mod tests {
         else {
             panic!("numbers")
         };
-        assert_eq!((low, high, whole, log, steps), (0.1, 10.0, false, true, Some(3)));
+        assert_eq!(
+            (low, high, whole, log, steps),
+            (0.1, 10.0, false, true, Some(3))
+        );
         let Range::Choice(values) = &space[1].range else {
             panic!("a choice")
         };
@@ -476,10 +506,19 @@ mod tests {
             ("space.a.x = { log = [0, 3] }", "flow::tune::range"),
             ("space.a.x = { choice = [1] }", "flow::tune::range"),
             ("space.a.x = { choice = [1, 1] }", "flow::tune::range"),
-            ("space.a.x = { int = [1, 2], float = [1, 2] }", "flow::tune::range"),
+            (
+                "space.a.x = { int = [1, 2], float = [1, 2] }",
+                "flow::tune::range",
+            ),
             ("space.a.x = { in = [1, 2] }", "flow::pipeline::unknown_key"),
-            ("space.a.x = { int = [1, 9], steps = 1 }", "flow::params::type"),
-            ("sampler = \"grid\"\nspace.a.x = { float = [1, 2] }", "flow::tune::grid"),
+            (
+                "space.a.x = { int = [1, 9], steps = 1 }",
+                "flow::params::type",
+            ),
+            (
+                "sampler = \"grid\"\nspace.a.x = { float = [1, 2] }",
+                "flow::tune::grid",
+            ),
         ];
         for (text, code) in wrong {
             let (_, diags) = read_tune(&format!("[tune]\n{text}\n"));

@@ -13,3 +13,4 @@ mod pipelines;
 mod rerun;
 mod stores;
 mod survey;
+mod tune;

@@ -27,7 +27,9 @@ impl Target {
         };
         let path = working_dir()?.join(to);
         let refuse = |message: String, help: &str| {
-            Err(CliError::usage(Diag::new("flow::tune::apply", message).help(help)))
+            Err(CliError::usage(
+                Diag::new("flow::tune::apply", message).help(help),
+            ))
         };
         let shown = to.display();
         if path.is_dir() || !path.parent().is_some_and(Path::is_dir) {
@@ -45,7 +47,10 @@ impl Target {
             let source = base.sources.get(flow_engine::SourceId(id))?;
             Some(cwd.join(source.name()))
         });
-        if sources.chain([base.file.clone()]).any(|source| same(&source)) {
+        if sources
+            .chain([base.file.clone()])
+            .any(|source| same(&source))
+        {
             return refuse(
                 format!("{shown} is the pipeline itself, or one that it extends"),
                 "name another file: --apply tuned.toml",
@@ -102,13 +107,18 @@ impl Target {
         let meant = problem.file.with(values, &problem.registry)?;
         let stages = meant.stages.len();
         let both = unite(vec![("meant".into(), meant), ("written".into(), written)]);
-        if both.is_some_and(|both| both.shared() == stages && both.pipeline.stages.len() == stages) {
+        if both.is_some_and(|both| both.shared() == stages && both.pipeline.stages.len() == stages)
+        {
             return Ok(());
         }
-        let message = format!("{} would be another pipeline than the one that was tuned", self.path.display());
-        Err(CliError::usage(Diag::new("flow::tune::apply", message).help(
-            "write it beside the pipeline that it extends, so that paths mean the same",
-        )))
+        let message = format!(
+            "{} would be another pipeline than the one that was tuned",
+            self.path.display()
+        );
+        Err(CliError::usage(
+            Diag::new("flow::tune::apply", message)
+                .help("write it beside the pipeline that it extends, so that paths mean the same"),
+        ))
     }
 }
 
@@ -125,7 +135,9 @@ fn text(
     let quoted = |text: &str| toml::Value::from(text).to_string();
     let mut text = format!("# {heading}\n");
     for set in sets {
-        text.push_str(&format!("# The study was made with --set '{set}', which is not in this file.\n"));
+        text.push_str(&format!(
+            "# The study was made with --set '{set}', which is not in this file.\n"
+        ));
     }
     text.push_str(&format!(
         "\n[pipeline]\nname = {}\nextends = {}\n",

@@ -119,7 +119,9 @@ impl<'a> Bench<'a> {
         Ok(results
             .into_iter()
             .map(|result| match result {
-                Ok(arm) => arms[arm].take().unwrap_or_else(|| Found::none(String::new())),
+                Ok(arm) => arms[arm]
+                    .take()
+                    .unwrap_or_else(|| Found::none(String::new())),
                 Err(message) => Found::none(message),
             })
             .collect())
@@ -188,7 +190,9 @@ impl<'a> Bench<'a> {
 
     /// The stage of the objective in the union.
     fn objective(&self, union: &Union, names: &[Vec<String>], arm: usize) -> Option<usize> {
-        let at = names[arm].iter().position(|name| *name == self.problem.stage)?;
+        let at = names[arm]
+            .iter()
+            .position(|name| *name == self.problem.stage)?;
         union.places[arm].get(at).copied()
     }
 
@@ -238,7 +242,10 @@ impl<'a> Bench<'a> {
         failures: &[(usize, StageError)],
     ) -> Result<Found, CliError> {
         let Some(stage) = self.objective(union, names, arm) else {
-            return Ok(Found::none(format!("there is no stage `{}`", self.problem.stage)));
+            return Ok(Found::none(format!(
+                "there is no stage `{}`",
+                self.problem.stage
+            )));
         };
         let store = &self.setup.state.store;
         let outputs = &union.pipeline.stages[stage].ports.outputs;
@@ -257,7 +264,10 @@ impl<'a> Bench<'a> {
                     let at = plan.coords(*action).stage;
                     let place = union.places[arm].iter().position(|&place| place == at);
                     let name = place.map_or("", |at| names[arm][at].as_str());
-                    format!("stage `{name}` failed in `{}`: {error}", plan.label(*action))
+                    format!(
+                        "stage `{name}` failed in `{}`: {error}",
+                        plan.label(*action)
+                    )
                 }))
             }
         };
@@ -289,7 +299,10 @@ impl<'a> Bench<'a> {
 
     fn scores(&self, port: &Port) -> Result<Result<Scores, String>, CliError> {
         let problem = self.problem;
-        let metrics = port.parts.first().and_then(|part| part.attrs.get("metrics"));
+        let metrics = port
+            .parts
+            .first()
+            .and_then(|part| part.attrs.get("metrics"));
         match Scores::read(metrics.unwrap_or(&Value::Null), &problem.metric) {
             Ok(scores) => Ok(Ok(scores)),
             Err(NoScore::Undefined) => Ok(Err(format!(

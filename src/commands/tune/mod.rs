@@ -13,7 +13,7 @@ use flow_engine::Diag;
 use flow_stages::study::{Arm, Estimate, Metric, Options, summarise};
 use flow_stages::tuning::Best;
 
-pub use bench::{Bench, Spent};
+pub use bench::Bench;
 pub use nested::{Nested, OuterFold};
 pub use problem::{Candidate, Problem};
 pub use search::Searched;
@@ -22,7 +22,7 @@ use crate::cli::TuneArgs;
 use crate::commands::run::Setup;
 use crate::error::{CliError, Exit};
 use crate::history;
-use crate::project::{read_pipeline, working_dir};
+use crate::project::{read_pipeline, results_dir};
 use crate::render::tune as render;
 use crate::report::Status;
 use crate::ui::Ui;
@@ -53,10 +53,7 @@ pub fn run(args: &TuneArgs, ui: &Ui) -> Result<Exit, CliError> {
     let trials = args.trials.map(std::num::NonZeroUsize::get);
     let problem = Problem::new(&file, &base, registry, trials)?;
     let target = apply::Target::new(args, &base)?;
-    let folder = match &args.output {
-        Some(folder) => working_dir()?.join(folder),
-        None => base.root.join("out").join("tune").join(&base.name),
-    };
+    let folder = results_dir(args.output.as_deref(), &base, "tune")?;
     let setup = Setup::new(&base.root, &args.store, &args.exec)?;
     let mut bench = Bench::new(ui, &problem, &setup, started);
     render::started(&bench);
@@ -72,7 +69,9 @@ pub fn run(args: &TuneArgs, ui: &Ui) -> Result<Exit, CliError> {
         Ok(findings) => findings,
         Err(error) => {
             if error.exit == Exit::Interrupted {
-                ui.progress("interrupted: what had finished is kept, and the next run goes on from there");
+                ui.progress(
+                    "interrupted: what had finished is kept, and the next run goes on from there",
+                );
             }
             render::stopped(&bench, error.exit);
             return Err(error);
@@ -86,7 +85,9 @@ pub fn run(args: &TuneArgs, ui: &Ui) -> Result<Exit, CliError> {
         let heading = render::heading(&bench, &findings);
         let path = target.write(&problem, &values, &heading)?;
         ui.progress(&format!("wrote {}", path.display()));
-        ui.event(|| serde_json::json!({"event": "output-written", "path": path.display().to_string()}));
+        ui.event(
+            || serde_json::json!({"event": "output-written", "path": path.display().to_string()}),
+        );
     }
     render::finished(&bench, &findings, started.elapsed().as_secs_f64());
     Ok(Exit::Ok)
@@ -97,28 +98,47 @@ fn study(bench: &mut Bench<'_>, setup: &Setup) -> Result<Findings, CliError> {
     let searched = search::search(bench, None, &mut |bench, searched| {
         bench.save(Status::Interrupted, search::record(bench, searched))
     })?;
-    let complete = searched.study.trials().iter().any(|t| t.outcome.value().is_some());
+    let complete = searched
+        .study
+        .trials()
+        .iter()
+        .any(|t| t.outcome.value().is_some());
     if !complete {
         bench.save(Status::Failed, search::record(bench, &searched))?;
         let diag = Diag::new("flow::tune::all_failed", "no trial could be evaluated");
-        let reason = searched.study.trials().iter().find_map(|t| match &t.outcome {
-            flow_stages::tuning::Outcome::Failed(message) => Some(message),
-            _ => None,
-        });
+        let reason = searched
+            .study
+            .trials()
+            .iter()
+            .find_map(|t| match &t.outcome {
+                flow_stages::tuning::Outcome::Failed(message) => Some(message),
+                _ => None,
+            });
         return Err(CliError {
             exit: Exit::Stage,
-            diags: vec![reason.iter().fold(diag, |diag, why| diag.help(format!("the first: {why}")))],
+            diags: vec![
+                reason
+                    .iter()
+                    .fold(diag, |diag, why| diag.help(format!("the first: {why}"))),
+            ],
         });
     }
     let mut arms = vec![bench.problem.base()];
     arms.extend(searched.best(bench).filter(|_| {
-        searched.study.best().is_some_and(|(best, _)| best != Best::Base)
+        searched
+            .study
+            .best()
+            .is_some_and(|(best, _)| best != Best::Base)
     }));
     let found = bench.evaluate(&arms, None, Part::Crossed, true)?;
-    let interval = found.last().and_then(|found| interval(found, &bench.problem.metric));
+    let interval = found
+        .last()
+        .and_then(|found| interval(found, &bench.problem.metric));
     let folds = found.iter().rev().find_map(|found| found.folds.clone());
     let nested = match &folds {
-        Some((_, table)) if bench.problem.tune.nested => Some(nested::nested(bench, &table.clone())?),
+        Some((_, table)) if bench.problem.tune.nested => {
+            Some(nested::nested(bench, &table.clone())?)
+        }
         _ => None,
     };
     bench.save(Status::Ok, search::record(bench, &searched))?;
@@ -142,7 +162,12 @@ fn study(bench: &mut Bench<'_>, setup: &Setup) -> Result<Findings, CliError> {
 fn interval(found: &Found, metric: &str) -> Option<Estimate> {
     let metric = Metric::from_key(metric)?;
     let folds: Option<&PathBuf> = found.folds.as_ref().map(|(_, path)| path);
-    let arm = Arm::read("best", found.predictions.as_ref()?, folds.map(PathBuf::as_path)).ok()?;
+    let arm = Arm::read(
+        "best",
+        found.predictions.as_ref()?,
+        folds.map(PathBuf::as_path),
+    )
+    .ok()?;
     let summary = summarise(&arm, &Options::default()).ok()?;
     summary.metrics.get(&metric).copied()
 }

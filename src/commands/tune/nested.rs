@@ -54,7 +54,8 @@ pub fn nested(bench: &mut Bench<'_>, folds: &Path) -> Result<Nested, CliError> {
     let mut base: Vec<PathBuf> = Vec::with_capacity(number);
     for fold in 0..number {
         let searched = search(bench, Some(fold), &mut |_, _| Ok(()))?;
-        let (Some(chosen), Some((_, scores))) = (searched.best(bench), searched.study.best()) else {
+        let (Some(chosen), Some((_, scores))) = (searched.best(bench), searched.study.best())
+        else {
             return Err(nothing(fold));
         };
         let inner = scores.pooled;
@@ -82,11 +83,17 @@ pub fn nested(bench: &mut Bench<'_>, folds: &Path) -> Result<Nested, CliError> {
         true => Some(join(&base)?),
         false => None,
     };
-    let by_fold = tuned.metric(&problem.metric).map(|metric| metric.folds.clone());
+    let by_fold = tuned
+        .metric(&problem.metric)
+        .map(|metric| metric.folds.clone());
     for (fold, value) in done.iter_mut().zip(by_fold.into_iter().flatten()) {
         fold.outer = value;
     }
-    let value = |outer: &Outer| outer.metric(&problem.metric).and_then(|metric| metric.pooled);
+    let value = |outer: &Outer| {
+        outer
+            .metric(&problem.metric)
+            .and_then(|metric| metric.pooled)
+    };
     Ok(Nested {
         folds: done,
         tuned: value(&tuned),

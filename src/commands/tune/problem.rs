@@ -34,8 +34,6 @@ pub struct Problem<'a> {
     pub stage: String,
     /// The metric.
     pub metric: String,
-    /// Where the objective is named; of the section where it is not.
-    pub span: Span,
     /// The cross-validation that the metric stems from.
     pub folds: Option<Folds>,
     /// The fixed threshold of the evaluation.
@@ -88,7 +86,11 @@ impl<'a> Problem<'a> {
         let tune = tune_of(base).map_err(|diag| CliError::usage(resolved(diag, base)))?;
         let (stage, metric, span) =
             objective(base, &tune).map_err(|diag| CliError::usage(resolved(diag, base)))?;
-        let index = base.stages.iter().position(|s| s.name == stage).unwrap_or(0);
+        let index = base
+            .stages
+            .iter()
+            .position(|s| s.name == stage)
+            .unwrap_or(0);
         let root = base.folds_above(index);
         let folds = root.map(|root| folds(base, root));
         let mut diags = Vec::new();
@@ -108,7 +110,10 @@ impl<'a> Problem<'a> {
                 && let Some(name) = axis.path.split('.').next()
                 && (name == root || name == FIXED)
             {
-                let message = format!("`{}` cannot be searched: trials are compared on the same objects and folds", axis.path);
+                let message = format!(
+                    "`{}` cannot be searched: trials are compared on the same objects and folds",
+                    axis.path
+                );
                 diags.push(
                     Diag::new("flow::tune::folds", message)
                         .label(axis.span, "changes the folds")
@@ -133,13 +138,15 @@ impl<'a> Problem<'a> {
                 parallel: tune.parallel,
                 direction,
             },
-            fixed: base.stages[index].params.opt_float("threshold").unwrap_or(0.5),
+            fixed: base.stages[index]
+                .params
+                .opt_float("threshold")
+                .unwrap_or(0.5),
             varied: varied(base, &axes),
             axes,
             tune,
             stage,
             metric,
-            span,
             folds,
         };
         let points = math::size(&problem.design.space).and_then(|n| usize::try_from(n).ok());
@@ -173,7 +180,11 @@ impl<'a> Problem<'a> {
                     name: String::new(),
                     values: vec![replace(axis, end)],
                 };
-                for diag in self.pipeline(&candidate, None, Part::Whole).err().unwrap_or_default() {
+                for diag in self
+                    .pipeline(&candidate, None, Part::Whole)
+                    .err()
+                    .unwrap_or_default()
+                {
                     let known = |other: &Diag| {
                         other.code == diag.code
                             && other.message == diag.message
@@ -208,7 +219,10 @@ impl<'a> Problem<'a> {
             let idle = |value: &Replace| {
                 let here = |diag: &Diag| {
                     diag.code == "flow::params::not_applicable"
-                        && diag.labels.first().is_some_and(|(span, _)| *span == value.span)
+                        && diag
+                            .labels
+                            .first()
+                            .is_some_and(|(span, _)| *span == value.span)
                 };
                 diags.iter().any(here)
             };
@@ -290,8 +304,13 @@ fn tune_of(base: &Pipeline) -> Result<Tune, Diag> {
 /// Stage, metric, and where they are named. Without word of it: average precision in the stage of the
 /// headline, or in the only stage that has metrics.
 fn objective(base: &Pipeline, tune: &Tune) -> Result<(String, String, Span), Diag> {
-    let has_metrics =
-        |index: &usize| base.stages[*index].ports.outputs.iter().any(|o| o.ty == METRICS);
+    let has_metrics = |index: &usize| {
+        base.stages[*index]
+            .ports
+            .outputs
+            .iter()
+            .any(|o| o.ty == METRICS)
+    };
     let all: Vec<usize> = (0..base.stages.len()).filter(has_metrics).collect();
     let named = |index: usize| base.stages[index].name.clone();
     let names = || all.iter().map(|&i| named(i)).collect::<Vec<_>>().join(", ");
@@ -313,7 +332,8 @@ fn objective(base: &Pipeline, tune: &Tune) -> Result<(String, String, Span), Dia
         (None, [one]) => *one,
         (None, _) => {
             let message = "the study does not say which metric to improve";
-            let diag = Diag::new("flow::tune::objective", message).label(tune.span, "no `objective`");
+            let diag =
+                Diag::new("flow::tune::objective", message).label(tune.span, "no `objective`");
             return Err(match all.as_slice() {
                 [] => diag.help("add a stage that has metrics: use = \"evaluate\""),
                 [first, ..] => diag.help(format!(
@@ -329,7 +349,13 @@ fn objective(base: &Pipeline, tune: &Tune) -> Result<(String, String, Span), Dia
 
 fn folds(base: &Pipeline, root: usize) -> Folds {
     let stage = &base.stages[root];
-    let names: Vec<String> = stage.layout.folds.iter().filter(|n| *n != FINAL).cloned().collect();
+    let names: Vec<String> = stage
+        .layout
+        .folds
+        .iter()
+        .filter(|n| *n != FINAL)
+        .cloned()
+        .collect();
     let repeat = |name: &String| name.split('.').next().map(str::to_owned);
     let first = names.first().and_then(repeat);
     Folds {
@@ -352,11 +378,17 @@ fn check_folds(
         (_, true) => "prune",
         _ => return,
     };
-    let diag = |message: String| Diag::new("flow::tune::folds", message).label(tune.span, format!("`{asked} = true` here"));
+    let diag = |message: String| {
+        Diag::new("flow::tune::folds", message).label(tune.span, format!("`{asked} = true` here"))
+    };
     let Some(root) = root.map(|root| &base.stages[root]) else {
         diags.push(
-            diag(format!("`{asked}` needs a cross-validation, and the objective has none above it"))
-                .help(format!("remove `{asked}`, or evaluate predictions that come from a `folds` stage")),
+            diag(format!(
+                "`{asked}` needs a cross-validation, and the objective has none above it"
+            ))
+            .help(format!(
+                "remove `{asked}`, or evaluate predictions that come from a `folds` stage"
+            )),
         );
         return;
     };
@@ -374,8 +406,11 @@ fn check_folds(
     }
     if tune.prune && folds.is_some_and(|folds| looks(folds.first, folds.names.len()).is_empty()) {
         diags.push(
-            diag("trials can be stopped after two folds at the earliest, and there are no more".into())
-                .help("remove `prune`, or set `k = 3` or more in the `folds` stage"),
+            diag(
+                "trials can be stopped after two folds at the earliest, and there are no more"
+                    .into(),
+            )
+            .help("remove `prune`, or set `k = 3` or more in the `folds` stage"),
         );
     }
 }
@@ -390,7 +425,10 @@ fn varied(base: &Pipeline, axes: &[Axis]) -> BTreeSet<String> {
         varied.push(below || axes.iter().any(named));
     }
     let stages = base.stages.iter().zip(varied);
-    stages.filter(|(_, v)| *v).map(|(s, _)| s.name.clone()).collect()
+    stages
+        .filter(|(_, v)| *v)
+        .map(|(s, _)| s.name.clone())
+        .collect()
 }
 
 fn dimension(axis: &Axis) -> Dimension {

@@ -123,7 +123,9 @@ pub fn search(
 
 /// The trials of a generation whose outcome is open.
 fn open(outcomes: &[Option<Outcome>]) -> Vec<usize> {
-    (0..outcomes.len()).filter(|&i| outcomes[i].is_none()).collect()
+    (0..outcomes.len())
+        .filter(|&i| outcomes[i].is_none())
+        .collect()
 }
 
 /// Scores can be compared on the same objects and folds only.

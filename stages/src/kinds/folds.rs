@@ -117,7 +117,10 @@ impl Stage for FoldsKind {
             wrong(
                 "within",
                 "flow::params::folds",
-                format!("there is no fold {within}: the folds are numbered from 0 to {}", k - 1),
+                format!(
+                    "there is no fold {within}: the folds are numbered from 0 to {}",
+                    k - 1
+                ),
                 "too large",
                 format!("within = {}", k - 1),
             );
@@ -296,17 +299,20 @@ impl Dealer {
     /// whether it does.
     fn narrow(&mut self, fold: u32) -> Result<Vec<bool>, StageError> {
         let inside: Vec<bool> = self.deal(0)?.folds.iter().map(|&f| f != fold).collect();
-        let keep = |values: &[usize]| -> Vec<usize> {
-            let both = values.iter().zip(&inside);
-            both.filter(|(_, inside)| **inside).map(|(v, _)| *v).collect()
-        };
-        self.classes = keep(&self.classes);
-        self.groups = self.groups.as_deref().map(keep);
+        self.classes = kept(&self.classes, &inside);
+        self.groups = self.groups.as_ref().map(|groups| kept(groups, &inside));
         // Other draws than those that dealt the outer folds.
         let path = [INNER, u64::from(fold)];
         self.seed = self.seed.map(|seed| Stream::new(seed, &path).next_u64());
         Ok(inside)
     }
+}
+
+fn kept(values: &[usize], inside: &[bool]) -> Vec<usize> {
+    let both = values.iter().zip(inside);
+    both.filter(|(_, inside)| **inside)
+        .map(|(value, _)| *value)
+        .collect()
 }
 
 /// Sets the random numbers of inner folds apart from those of repeats.

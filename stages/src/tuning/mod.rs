@@ -340,7 +340,11 @@ mod tests {
         let (Best::Trial(best), found) = study.best().unwrap() else {
             panic!("a trial")
         };
-        let most = study.trials().iter().map(|t| t.point[0]).fold(0.0, f64::max);
+        let most = study
+            .trials()
+            .iter()
+            .map(|t| t.point[0])
+            .fold(0.0, f64::max);
         assert_eq!((study.trials()[best].point[0], found.pooled), (most, most));
     }
 
@@ -357,7 +361,11 @@ mod tests {
             study.tell([(vec![0.0], Outcome::Failed("why".into()))]);
             assert_eq!(study.best().unwrap().0, best);
         }
-        assert!(Study::new(design(Direction::Maximise), None).best().is_none());
+        assert!(
+            Study::new(design(Direction::Maximise), None)
+                .best()
+                .is_none()
+        );
     }
 
     #[test]

@@ -23,12 +23,17 @@ pub struct Outer {
     pub predictions: Predictions,
     /// Their metrics.
     pub figures: Figures,
+    /// What the outer folds keep together, by row of the predictions.
+    pub groups: Option<Vec<String>>,
 }
 
 impl Outer {
     /// A metric by its name.
     pub fn metric(&self, name: &str) -> Option<&Metric> {
-        self.figures.metrics.iter().find(|metric| metric.name == name)
+        self.figures
+            .metrics
+            .iter()
+            .find(|metric| metric.name == name)
     }
 
     /// As an arm of a comparison.
@@ -41,9 +46,14 @@ impl Outer {
         Arm::from_parts(Parts {
             name: name.into(),
             positive: truth.collect(),
-            groups: None,
+            groups: self.groups.clone(),
             repeats: vec![Deal {
-                folds: table.fold.iter().flatten().map(|&fold| fold as u32).collect(),
+                folds: table
+                    .fold
+                    .iter()
+                    .flatten()
+                    .map(|&fold| fold as u32)
+                    .collect(),
                 scores: table.probability.concat(),
             }],
             ids: table.object_id,
@@ -63,7 +73,10 @@ pub fn outer(folds: &Path, parts: &[&Path], fixed: f64) -> Result<Outer, StageEr
     for (fold, part) in parts.iter().enumerate() {
         tables.push(held_out(&folds, fold as i32, &Predictions::read(part)?)?);
     }
-    if tables.iter().any(|table| table.classes != tables[0].classes) {
+    if tables
+        .iter()
+        .any(|table| table.classes != tables[0].classes)
+    {
         tables = tables.iter().map(positive_only).collect::<Result<_, _>>()?;
     }
     let mut tables = tables.into_iter();
@@ -79,7 +92,9 @@ pub fn outer(folds: &Path, parts: &[&Path], fixed: f64) -> Result<Outer, StageEr
         }
         _ => macro_average(&predictions, &repeats)?,
     };
+    let group = |id: &String| folds.group[folds.object_id.binary_search(id).ok()?].clone();
     Ok(Outer {
+        groups: predictions.object_id.iter().map(group).collect(),
         predictions,
         figures,
     })

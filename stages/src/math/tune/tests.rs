@@ -36,7 +36,12 @@ fn best(tried: &[Tried]) -> f64 {
 }
 
 /// Over how many of 20 seeds TPE ends with a lower loss than random search.
-fn wins(space: &[Dimension], trials: usize, parallel: usize, loss: impl Fn(&Point) -> f64) -> usize {
+fn wins(
+    space: &[Dimension],
+    trials: usize,
+    parallel: usize,
+    loss: impl Fn(&Point) -> f64,
+) -> usize {
     let loss = |point: &Point| Some(loss(point));
     (0..20)
         .filter(|&seed| {
@@ -84,8 +89,14 @@ fn a_study_played_again_makes_the_same_proposals() {
     for sampler in [Sampler::Tpe, Sampler::Random] {
         let whole = study(sampler, &space, 7, 30, 3, loss);
         let part = &whole[..21];
-        assert_eq!(propose(sampler, &space, 7, part, 3)[..], points(&whole)[21..24]);
-        assert_ne!(points(&study(sampler, &space, 8, 30, 3, loss)), points(&whole));
+        assert_eq!(
+            propose(sampler, &space, 7, part, 3)[..],
+            points(&whole)[21..24]
+        );
+        assert_ne!(
+            points(&study(sampler, &space, 8, 30, 3, loss)),
+            points(&whole)
+        );
         let longer = study(sampler, &space, 7, 33, 3, loss);
         assert_eq!(longer[..30], whole[..], "more trials only add to a study");
     }

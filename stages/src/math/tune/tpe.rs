@@ -83,7 +83,11 @@ impl<'a> Density<'a> {
     /// The logarithm of the density at a point.
     fn log(&self, point: &Point) -> f64 {
         let at = units(self.space, point);
-        let mut logs: Vec<f64> = self.centres.iter().map(|c| self.component(c, &at)).collect();
+        let mut logs: Vec<f64> = self
+            .centres
+            .iter()
+            .map(|c| self.component(c, &at))
+            .collect();
         // The prior: even over numbers and over options.
         logs.push(
             self.space
