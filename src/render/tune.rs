@@ -316,7 +316,7 @@ pub fn findings(bench: &Bench<'_>, findings: &Findings, wall_s: f64) {
         ));
     }
     if let Some(nested) = &findings.nested {
-        text.push_str(&nested_text(bench, nested));
+        text.push_str(&nested_text(nested));
     } else {
         text.push_str(
             "the best of many noisy values is optimistic; `nested = true` in [tune] measures by how much\n",
@@ -417,7 +417,7 @@ fn trials(bench: &Bench<'_>, searched: &Searched) -> String {
     text
 }
 
-fn nested_text(bench: &Bench<'_>, nested: &Nested) -> String {
+fn nested_text(nested: &Nested) -> String {
     let show = |value: Option<f64>| value.map_or("-".into(), figure);
     let rows = nested.folds.iter().enumerate().map(|(fold, outer)| {
         vec![
@@ -456,7 +456,6 @@ fn nested_text(bench: &Bench<'_>, nested: &Nested) -> String {
             verdict(difference),
         ));
     }
-    let _ = bench;
     text.push('\n');
     text
 }

@@ -96,6 +96,80 @@ fn states(study: &Json) -> Vec<&str> {
         .collect()
 }
 
+/// `flow run` with JSON events, with values set.
+fn run(project: &Project, sets: &[&str]) -> Run {
+    let sets = sets.iter().flat_map(|set| ["--set", set]);
+    let args: Vec<&str> = std::iter::once("study.toml").chain(sets).collect();
+    let run = project.run(&args);
+    run.ok();
+    run
+}
+
+/// How an action of the model ended.
+fn of_model<'a>(run: &'a Run, action: &str) -> &'a str {
+    let mut events = run.events.iter();
+    let found = events.find(|e| {
+        e["event"] == "action-finished" && e["stage"] == "model" && e["action"] == action
+    });
+    found.expect("the action")["outcome"]
+        .as_str()
+        .expect("an outcome")
+}
+
+/// Label and fold of repeat 0 by object, as of the last run.
+fn folds(project: &Project) -> std::collections::BTreeMap<String, (String, String)> {
+    let output = project.flow(&["export", "last", "folds", "-o", "folds.csv"]);
+    assert!(output.status.success());
+    let text = project.read("folds.csv");
+    let lines = text.lines().skip(1);
+    lines
+        .map(|line| {
+            let cells: Vec<&str> = line.split(',').collect();
+            (
+                cells[0].to_owned(),
+                (cells[1].to_owned(), cells[3].to_owned()),
+            )
+        })
+        .collect()
+}
+
+#[test]
+fn a_part_of_the_folds_costs_nothing_after_the_whole() {
+    let project = project("");
+    run(&project, &[]);
+    let part = run(&project, &["folds.only=[\"0.1\", \"0.2\"]"]);
+    assert_eq!(of_model(&part, "fit 0.1"), "hit");
+    let ran = part.ran();
+    // The table's own action, what gathers the parts, and their score.
+    let expected = ["folds", "model", "evaluate"].map(|stage| (stage.to_owned(), 1));
+    assert_eq!(ran, expected);
+    let whole = folds(&project);
+    run(&project, &[]);
+    assert_eq!(folds(&project), whole);
+}
+
+#[test]
+fn inner_folds_hide_what_the_outer_one_holds_out() {
+    let project = project("");
+    run(&project, &[]);
+    let outer = folds(&project);
+    let inner = run(&project, &["folds.within=1"]);
+    // The same objects with the same labels: the final fit within is the outer fold's fit.
+    assert_eq!(of_model(&inner, "fit final"), "hit");
+    assert_eq!(of_model(&inner, "fit 0.0"), "ran");
+    let within = folds(&project);
+    assert_eq!(within.len(), outer.len());
+    for (id, (label, fold)) in &outer {
+        let (shown, dealt) = &within[id];
+        if fold == "1" || label.is_empty() {
+            assert!(shown.is_empty() && dealt.is_empty(), "{id} is held out");
+        } else {
+            assert_eq!(shown, label);
+            assert!(!dealt.is_empty(), "{id} trains");
+        }
+    }
+}
+
 /// Starts a study and kills it with signal 9 after `delay`. True if it was still running then.
 fn kill_after(project: &Project, delay: Duration) -> bool {
     let mut child = project
@@ -258,7 +332,7 @@ fn failed_trials_are_results() {
         ["complete", "complete", "complete", "failed"]
     );
     let error = study["trials"][3]["error"].as_str().expect("a reason");
-    assert!(error.contains("scale_pos_weight"), "{error}");
+    assert!(error.contains("needs two classes"), "{error}");
     assert!(run.stderr.contains("trial 3 failed"), "{}", run.stderr);
 }
 
@@ -339,7 +413,7 @@ fn mistakes_are_told_before_anything_runs() {
             "flow::tune::objective",
         ),
         ("PRUNE", "objective = \"model.f1\"", "flow::tune::objective"),
-        ("[tune", "[variants.x", "flow::tune::space"),
+        ("[tune.space]", "[variants.x]", "flow::tune::space"),
         ("k = 3", "k = 3\nonly = [\"0.7\"]", "flow::params::folds"),
         ("k = 3", "k = 3\nwithin = 3", "flow::params::folds"),
     ] {

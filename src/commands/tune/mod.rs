@@ -73,8 +73,9 @@ pub fn run(args: &TuneArgs, ui: &Ui) -> Result<Exit, CliError> {
                     "interrupted: what had finished is kept, and the next run goes on from there",
                 );
             }
+            error.diags.iter().for_each(|diag| ui.diag(diag));
             render::stopped(&bench, error.exit);
-            return Err(error);
+            return Ok(error.exit);
         }
     };
     render::files(&bench, &findings, &folder)?;
