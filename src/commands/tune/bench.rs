@@ -112,7 +112,7 @@ impl<'a> Bench<'a> {
             }
         }
         let arms = match unite(pipelines) {
-            Some(union) => self.run(&union, &names, bytes)?,
+            Some(union) => self.run(&union, &names, part, bytes)?,
             None => Vec::new(),
         };
         let mut arms: Vec<Option<Found>> = arms.into_iter().map(Some).collect();
@@ -131,6 +131,7 @@ impl<'a> Bench<'a> {
         &mut self,
         union: &Union,
         names: &[Vec<String>],
+        part: Part,
         bytes: bool,
     ) -> Result<Vec<Found>, CliError> {
         let plan = Plan::new(&union.pipeline);
@@ -144,7 +145,7 @@ impl<'a> Bench<'a> {
             let finished = run.execute(forced, first)?;
             run.slots = finished.slots;
             failures = finished.failures;
-            self.account(&plan, &run);
+            self.account(&plan, &run, part);
             if finished.interrupted {
                 return Err(CliError {
                     exit: Exit::Interrupted,
@@ -319,7 +320,7 @@ impl<'a> Bench<'a> {
     }
 
     /// Takes in what a pass did, for the run record.
-    fn account(&mut self, plan: &Plan<'_>, run: &Run<'_>) {
+    fn account(&mut self, plan: &Plan<'_>, run: &Run<'_>, part: Part) {
         let store = &self.setup.state.store;
         let report = Report::new(
             plan,
@@ -337,7 +338,12 @@ impl<'a> Bench<'a> {
         if let Json::Object(mut record) = report.record(plan.pipeline)
             && let Some(Json::Object(stages)) = record.remove("stages")
         {
-            for (name, stage) in stages {
+            for (mut name, mut stage) in stages {
+                // A look at some folds is no evaluation of its own in the history.
+                if let (Part::First(folds), Json::Object(fields)) = (part, &mut stage) {
+                    name = format!("{name} on {folds} folds");
+                    fields.remove("folds");
+                }
                 match self.stages.get_mut(&name) {
                     Some(known) => merge(known, stage),
                     None => drop(self.stages.insert(name, stage)),

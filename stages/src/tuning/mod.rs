@@ -373,13 +373,10 @@ mod tests {
         let best = scores(&[0.60, 0.61]);
         let lag = scores(&[0.40, 0.41]);
         let study = Study::new(design(Direction::Maximise), None);
-        assert_eq!(
+        assert!(matches!(
             study.race(&lag, &best, 0.65),
-            Some(Outcome::Pruned {
-                folds: 2,
-                bound: 0.65 + (0.40 - 0.60)
-            })
-        );
+            Some(Outcome::Pruned { folds: 2, bound }) if (bound - 0.45).abs() < 1e-12
+        ));
         assert_eq!(study.race(&best, &lag, 0.5), None);
         let study = Study::new(design(Direction::Minimise), None);
         assert_eq!(study.race(&lag, &best, 0.65), None);

@@ -129,10 +129,10 @@ fn a_finite_space_is_tried_whole_and_no_point_twice() {
 #[test]
 fn failures_are_avoided() {
     let space = [real(0.0, 1.0, false)];
-    // The half that is best where it works does not work.
+    // A half of the space does not work.
     let tried = study(Sampler::Tpe, &space, 3, 60, 1, |p| {
-        (p[0] > 0.5).then_some(p[0])
+        (p[0] > 0.5).then_some((p[0] - 0.8).abs())
     });
     let late = tried[30..].iter().filter(|t| t.loss.is_none()).count();
-    assert!(late < 10, "{late} of 30 late trials failed");
+    assert!(late < 5, "{late} of 30 late trials failed");
 }
