@@ -18,6 +18,7 @@ pub mod diag;
 pub mod document;
 pub mod event;
 pub mod exec;
+pub mod file;
 pub mod graph;
 pub mod keys;
 mod lineage;
@@ -40,6 +41,9 @@ pub mod stage;
 mod suggest;
 pub mod summary;
 pub mod trace;
+pub mod tune;
+pub mod union;
+pub mod variants;
 pub mod worker;
 
 pub use diag::{Diag, Diags, SourceId, Span};

@@ -10,6 +10,7 @@ use crate::pipeline::OutputDecl;
 use crate::resolve::{Targets, Word};
 use crate::stage::{ANY, KindSpec};
 use crate::suggest::did_you_mean;
+use crate::variants;
 
 /// The table `key` of `parent`, if it is there and is one.
 pub fn table<'t>(parent: &'t Table, key: &str, diags: &mut Diags) -> Option<&'t Table> {
@@ -160,21 +161,20 @@ pub fn overlays<'s>(
         .flat_map(Table::iter)
     {
         match &variant.node.item {
-            Item::Table(paths) => overlay(paths, targets, spec, diags),
+            Item::Table(paths) => {
+                overlay(paths, targets, spec, diags);
+                if let Some(grid) = table(paths, variants::GRID, &mut Vec::new()) {
+                    overlay(grid, targets, spec, diags);
+                }
+            }
             _ => diags.push(wrong(variant, "a table from STAGE.PARAM to values")),
         }
     }
-    let Some(tune) = table(root, "tune", diags) else {
-        return;
-    };
-    for entry in tune.iter() {
-        match (entry.key.as_str(), &entry.node.item) {
-            ("trials", Item::Int(1..)) => {}
-            ("trials", _) => diags.push(wrong(entry, "a whole number, at least 1")),
-            ("space", Item::Table(paths)) => overlay(paths, targets, spec, diags),
-            ("space", _) => diags.push(wrong(entry, "a table from STAGE.PARAM to ranges")),
-            _ => diags.push(unknown_key(entry, "`[tune]`", &["trials", "space"])),
-        }
+    // What else is wrong with `[tune]` is told by who reads it.
+    let quiet = &mut Vec::new();
+    let space = table(root, "tune", quiet).and_then(|tune| table(tune, "space", &mut Vec::new()));
+    if let Some(paths) = space {
+        overlay(paths, targets, spec, diags);
     }
 }
 
@@ -186,7 +186,7 @@ fn overlay<'s>(
     spec: &impl Fn(usize) -> Option<&'s KindSpec>,
     diags: &mut Diags,
 ) {
-    for entry in paths.iter() {
+    for entry in paths.iter().filter(|entry| !variants::is_key(&entry.key)) {
         let Item::Table(values) = &entry.node.item else {
             diags.push(
                 Diag::new(

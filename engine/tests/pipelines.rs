@@ -63,7 +63,7 @@ fn stages_are_ordered_by_what_they_read_then_by_the_file() {
         ["read", "unused", "folds", "rocket", "model", "score"]
     );
     assert_eq!(
-        (pipeline.name.as_str(), pipeline.seed),
+        (pipeline.name.as_str(), pipeline.stages[0].pipeline_seed),
         ("demo", DEFAULT_SEED)
     );
     assert_eq!(pipeline.headline, Some((5, "f1".into())));

@@ -14,3 +14,4 @@ mod pipelines;
 mod rerun;
 mod stores;
 mod survey;
+mod tune;
