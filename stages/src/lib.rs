@@ -5,6 +5,7 @@
 //! - [`learner`]: boosted trees behind one trait;
 //! - [`fold`]: the rows that a fit sees, and those it does not;
 //! - [`kinds`]: one file a kind, and their registry;
+//! - [`study`]: classifiers compared;
 //! - [`export`]: artifacts as files for the user.
 
 pub mod export;
@@ -13,4 +14,5 @@ pub mod kinds;
 pub mod learner;
 pub mod math;
 pub mod score;
+pub mod study;
 pub mod table;

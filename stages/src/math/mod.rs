@@ -12,3 +12,4 @@ pub mod metrics;
 pub mod rank;
 pub mod rng;
 pub mod rocket;
+pub mod stats;
