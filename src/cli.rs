@@ -99,6 +99,8 @@ pub enum Command {
     Plan(PlanArgs),
     /// Show what decides the result of a stage, and what changed since it last ran
     Explain(ExplainArgs),
+    /// Run all variants of a pipeline, and compare them with it
+    Ablate(AblateArgs),
     /// Draw the graph of a pipeline
     Graph(GraphArgs),
     /// Describe the kinds of stages: ports and parameters
@@ -120,15 +122,26 @@ pub enum Command {
     Man(ManArgs),
 }
 
-/// Which pipeline.
+/// Which file.
 #[derive(Debug, Args)]
-pub struct PipelineArgs {
+pub struct FileArgs {
     /// The TOML file
     #[arg(value_hint = clap::ValueHint::FilePath)]
     pub pipeline: PathBuf,
     /// Replace a value; VALUE is TOML, and paths in it are relative to the working directory
     #[arg(long = "set", value_name = "STAGE.PARAM=VALUE")]
     pub sets: Vec<String>,
+}
+
+/// Which pipeline.
+#[derive(Debug, Args)]
+pub struct PipelineArgs {
+    /// The file.
+    #[command(flatten)]
+    pub file: FileArgs,
+    /// One of the file's [variants] instead of the pipeline itself
+    #[arg(long, value_name = "NAME")]
+    pub variant: Option<String>,
 }
 
 /// Which part of a pipeline.
@@ -166,6 +179,20 @@ pub struct RunArgs {
     /// The store.
     #[command(flatten)]
     pub store: StoreArgs,
+    /// How to run.
+    #[command(flatten)]
+    pub exec: ExecArgs,
+    /// After a failure, go on with what does not depend on it
+    #[arg(short, long)]
+    pub keep_going: bool,
+    /// Run N actions that the store already answers again, and compare the bytes
+    #[arg(long, value_name = "N", num_args = 0..=1, require_equals = true, default_missing_value = "10")]
+    pub audit: Option<NonZeroUsize>,
+}
+
+/// How to run actions.
+#[derive(Debug, Args)]
+pub struct ExecArgs {
     /// Actions at a time [default: the processors there are]
     #[arg(short, long, value_name = "N")]
     pub jobs: Option<NonZeroUsize>,
@@ -175,18 +202,12 @@ pub struct RunArgs {
     /// Memory that stages may claim together [default: the machine's]
     #[arg(long, value_name = "SIZE", value_parser = parse_size)]
     pub memory: Option<u64>,
-    /// After a failure, go on with what does not depend on it
-    #[arg(short, long)]
-    pub keep_going: bool,
     /// What runs actions: threads of this process, or a process for each
     #[arg(long, value_enum, default_value_t, value_name = "WHAT")]
     pub executor: ExecutorChoice,
     /// Write where the time went, for chrome://tracing and ui.perfetto.dev
     #[arg(long, value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
     pub trace: Option<PathBuf>,
-    /// Run N actions that the store already answers again, and compare the bytes
-    #[arg(long, value_name = "N", num_args = 0..=1, require_equals = true, default_missing_value = "10")]
-    pub audit: Option<NonZeroUsize>,
 }
 
 /// What runs actions.
@@ -247,6 +268,34 @@ pub struct ExplainArgs {
     /// The store.
     #[command(flatten)]
     pub store: StoreArgs,
+}
+
+/// `flow ablate`
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Everything runs as one graph, so that what variants have in common runs once. A variant that fails
+leaves the others alone; the exit code then is that of its failure.
+
+Examples:
+  flow ablate pipelines/ablation.toml
+  flow ablate pipelines/ablation.toml --only 'kernels*' --only no_domain
+  flow ablate pipelines/ablation.toml --message-format json | tail -1")]
+pub struct AblateArgs {
+    /// The file.
+    #[command(flatten)]
+    pub file: FileArgs,
+    /// Only variants whose name matches; `*` and `?` are wildcards (repeatable)
+    #[arg(long, value_name = "GLOB")]
+    pub only: Vec<String>,
+    /// Where results go [default: out/ablation/PIPELINE in the project root]
+    #[arg(short, long, value_name = "DIR", value_hint = clap::ValueHint::DirPath)]
+    pub output: Option<PathBuf>,
+    /// The store.
+    #[command(flatten)]
+    pub store: StoreArgs,
+    /// How to run.
+    #[command(flatten)]
+    pub exec: ExecArgs,
 }
 
 /// `flow graph`

@@ -4,10 +4,11 @@
 use std::path::{Path, PathBuf};
 
 use flow_cache::{Runs, StatCache, Store};
-use flow_engine::load::{LoadOptions, load, project_root};
+use flow_engine::file::PipelineFile;
+use flow_engine::load::{LoadOptions, project_root};
 use flow_engine::{Diag, Pipeline};
 
-use crate::cli::{PipelineArgs, StoreArgs};
+use crate::cli::{FileArgs, PipelineArgs, StoreArgs};
 use crate::error::CliError;
 
 /// The working directory.
@@ -16,14 +17,23 @@ pub fn working_dir() -> Result<PathBuf, CliError> {
         .map_err(|e| CliError::environment(format!("the working directory is gone: {e}")))
 }
 
-/// Loads a pipeline, or only a stage of it and what that needs.
-pub fn load_pipeline(args: &PipelineArgs, to: Option<&str>) -> Result<Pipeline, CliError> {
+/// Reads a pipeline file.
+pub fn read_pipeline(args: &FileArgs) -> Result<PipelineFile, CliError> {
     let options = LoadOptions {
         sets: args.sets.clone(),
         cwd: working_dir()?,
     };
+    Ok(PipelineFile::read(&args.pipeline, &options)?)
+}
+
+/// Loads a pipeline or a variant of it, whole or only a stage and what that needs.
+pub fn load_pipeline(args: &PipelineArgs, to: Option<&str>) -> Result<Pipeline, CliError> {
+    let file = read_pipeline(&args.file)?;
     let registry = flow_stages::kinds::registry();
-    let mut pipeline = load(&args.pipeline, &options, &registry)?;
+    let mut pipeline = match &args.variant {
+        Some(variant) => file.variant(variant, &registry)?,
+        None => file.pipeline(&registry)?,
+    };
     if let Some(stage) = to {
         pipeline.restrict(stage).map_err(CliError::usage)?;
     }

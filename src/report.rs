@@ -5,13 +5,13 @@ use flow_cache::{Digest, Output, Store, Value};
 use flow_engine::deliver::{self, Port};
 use flow_engine::keys::Slot;
 use flow_engine::pipeline::PortRef;
-use flow_engine::plan::Plan;
+use flow_engine::plan::{FOLDS, Plan};
 use flow_engine::summary::{StageSummary, Summary};
 use flow_engine::{Pipeline, Span};
 use serde_json::{Map, Value as Json, json};
 
 /// The type of the port whose outputs hold metrics as attribute `metrics`.
-const METRICS: &str = "metrics";
+pub const METRICS: &str = "metrics";
 
 /// How a run ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,6 +47,8 @@ pub struct StageReport {
     pub rows: Option<i64>,
     /// The keys of its actions, as far as they are known.
     pub keys: Vec<String>,
+    /// Of an evaluation, the digest of the table of folds that it stems from.
+    pub folds: Option<Digest>,
     /// What it wants people to know.
     pub notes: Vec<String>,
 }
@@ -137,6 +139,9 @@ impl Report {
         for stage in &self.stages {
             let fields = &mut record["stages"][&stage.name];
             fields["keys"] = stage.keys.clone().into();
+            if let Some(folds) = &stage.folds {
+                fields["folds"] = folds.to_string().into();
+            }
             let ports = stage.ports.iter();
             let ports: Map<String, Json> = ports
                 .filter_map(|(name, port)| Some((name.clone(), artifacts(port.as_ref()?))))
@@ -236,8 +241,27 @@ fn stage_report(
         ports,
         rows,
         keys,
+        folds: decl
+            .ports
+            .outputs
+            .iter()
+            .any(|output| output.ty == METRICS)
+            .then(|| folds(plan, slots, store, stage)?.digest())
+            .flatten(),
         notes,
     }
+}
+
+/// The table of folds that a stage stems from.
+pub fn folds(plan: &Plan<'_>, slots: &[Slot], store: &Store, stage: usize) -> Option<Port> {
+    let root = plan.pipeline.folds_above(stage)?;
+    let outputs = &plan.pipeline.stages[root].ports.outputs;
+    let reference = PortRef {
+        stage: root,
+        port: outputs.iter().position(|output| output.ty == FOLDS)?,
+        span: Span::default(),
+    };
+    deliver::port(plan, slots, store, reference)
 }
 
 /// The rows of a port: those of its shards together, in one fold, of the first stage it shows.

@@ -386,9 +386,34 @@ impl Pipeline {
             let names = self.stages.iter().map(|stage| stage.name.as_str());
             return Err(did_you_mean(diag, name, names, "stages"));
         };
+        self.keep(&[last]);
+        Ok(())
+    }
+
+    /// The stage whose folds the inputs of `stage` stem from, gathered or not; `stage` itself where
+    /// it makes folds.
+    pub fn folds_above(&self, stage: usize) -> Option<usize> {
+        let mut left = vec![stage];
+        let mut seen = vec![false; stage + 1];
+        while let Some(stage) = left.pop() {
+            if std::mem::replace(&mut seen[stage], true) {
+                continue;
+            }
+            let decl = &self.stages[stage];
+            if !decl.layout.folds.is_empty() {
+                return Some(stage);
+            }
+            let inputs = decl.inputs.iter().flat_map(|binding| &binding.from);
+            left.extend(inputs.map(|from| from.stage));
+        }
+        None
+    }
+
+    /// Keeps only these stages, by index, and what they need.
+    pub fn keep(&mut self, last: &[usize]) {
         let mut keep = vec![false; self.stages.len()];
-        keep[last] = true;
-        for index in (0..=last).rev() {
+        last.iter().for_each(|&stage| keep[stage] = true);
+        for index in (0..keep.len()).rev() {
             if keep[index] {
                 for reference in self.stages[index]
                     .inputs
@@ -432,6 +457,5 @@ impl Pipeline {
         if let Some((stage, _)) = &mut self.headline {
             *stage = renumbered[*stage];
         }
-        Ok(())
     }
 }

@@ -345,9 +345,11 @@ fn head_of(plan: &Plan<'_>, at: Coords) -> Recipe {
 }
 
 fn seeds(plan: &Plan<'_>, stage: usize) -> Value {
-    let own = plan.pipeline.stages[stage].seed;
-    let own = own.map(|seed| ("stage".to_owned(), seed_value(seed)));
-    let pipeline = ("pipeline".to_owned(), seed_value(plan.pipeline.seed));
+    let stage = &plan.pipeline.stages[stage];
+    let own = stage
+        .seed
+        .map(|seed| ("stage".to_owned(), seed_value(seed)));
+    let pipeline = ("pipeline".to_owned(), seed_value(stage.pipeline_seed));
     Value::Map(std::iter::once(pipeline).chain(own).collect())
 }
 

@@ -18,6 +18,7 @@ pub mod diag;
 pub mod document;
 pub mod event;
 pub mod exec;
+pub mod file;
 pub mod graph;
 pub mod keys;
 pub mod load;
@@ -39,6 +40,8 @@ pub mod stage;
 mod suggest;
 pub mod summary;
 pub mod trace;
+pub mod union;
+pub mod variants;
 pub mod worker;
 
 pub use diag::{Diag, Diags, SourceId, Span};

@@ -11,8 +11,6 @@ use crate::stage::{KindSpec, Layout, Ports, Stage, Step};
 pub struct Pipeline {
     /// Its name.
     pub name: String,
-    /// The seed from which all others derive.
-    pub seed: u64,
     /// The project root, absolute.
     pub root: PathBuf,
     /// The file, absolute.
@@ -41,6 +39,8 @@ pub struct StageDecl {
     pub steps: Vec<Step>,
     /// Its parameters.
     pub params: Params,
+    /// The seed of its pipeline, from which all others derive.
+    pub pipeline_seed: u64,
     /// The stage's own seed, which tells otherwise equal stages apart.
     pub seed: Option<u64>,
     /// What it reads.
@@ -68,6 +68,13 @@ pub struct Dims {
     pub fold: bool,
     /// Over the shards of the stage's shard root.
     pub shard: bool,
+}
+
+impl StageDecl {
+    /// True where a step draws random numbers, so that the seeds count.
+    pub fn is_seeded(&self) -> bool {
+        self.steps.iter().any(|step| step.seeded)
+    }
 }
 
 /// What feeds one input port.

@@ -10,6 +10,7 @@ use crate::pipeline::OutputDecl;
 use crate::resolve::{Targets, Word};
 use crate::stage::{ANY, KindSpec};
 use crate::suggest::did_you_mean;
+use crate::variants;
 
 /// The table `key` of `parent`, if it is there and is one.
 pub fn table<'t>(parent: &'t Table, key: &str, diags: &mut Diags) -> Option<&'t Table> {
@@ -156,7 +157,12 @@ pub fn overlays<'s>(
         .flat_map(Table::iter)
     {
         match &variant.node.item {
-            Item::Table(paths) => overlay(paths, targets, spec, diags),
+            Item::Table(paths) => {
+                overlay(paths, targets, spec, diags);
+                if let Some(grid) = table(paths, variants::GRID, &mut Vec::new()) {
+                    overlay(grid, targets, spec, diags);
+                }
+            }
             _ => diags.push(wrong(variant, "a table from STAGE.PARAM to values")),
         }
     }
@@ -182,7 +188,7 @@ fn overlay<'s>(
     spec: &impl Fn(usize) -> Option<&'s KindSpec>,
     diags: &mut Diags,
 ) {
-    for entry in paths.iter() {
+    for entry in paths.iter().filter(|entry| !variants::is_key(&entry.key)) {
         let Item::Table(values) = &entry.node.item else {
             diags.push(
                 Diag::new(

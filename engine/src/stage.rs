@@ -334,7 +334,7 @@ impl OutputPort {
 }
 
 /// Source files, shards and folds of one stage.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Layout {
     /// Files that every action with sources reads.
     pub common: Vec<SourceFile>,
@@ -347,7 +347,7 @@ pub struct Layout {
 }
 
 /// A file from outside the store. Role and digest go into the recipe, the path does not.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct SourceFile {
     /// What the file is to the stage.
     pub role: String,
@@ -356,7 +356,7 @@ pub struct SourceFile {
 }
 
 /// One shard of a source stage.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Shard {
     /// For messages.
     pub label: String,

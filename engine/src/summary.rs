@@ -97,6 +97,14 @@ impl Summary {
         self.actions[*action] = Some((*stage, settled, size));
     }
 
+    /// True where an action ran, rather than being answered.
+    pub fn ran(&self, action: usize) -> bool {
+        matches!(
+            self.actions.get(action),
+            Some(Some((_, Settled::Ran(_), _)))
+        )
+    }
+
     /// The figures of one stage.
     pub fn stage(&self, stage: usize) -> StageSummary {
         let mut sum = StageSummary::default();

@@ -1,5 +1,6 @@
 //! The commands, one file each.
 
+mod ablate;
 mod cache;
 mod completions;
 mod explain;
@@ -34,6 +35,7 @@ pub fn main(cli: &Cli) -> ExitCode {
 fn dispatch(command: &Command, ui: &Ui) -> Result<Exit, CliError> {
     match command {
         Command::Run(args) => return run::run(args, ui),
+        Command::Ablate(args) => return ablate::run(args, ui),
         Command::Plan(args) => plan::run(args, ui)?,
         Command::Explain(args) => explain::run(args, ui)?,
         Command::Graph(args) => graph::run(args, ui)?,
