@@ -1,6 +1,6 @@
 //! The commands, one file each.
 
-mod ablate;
+pub mod ablate;
 mod cache;
 mod completions;
 mod explain;

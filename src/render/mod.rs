@@ -1,6 +1,8 @@
 //! Events, figures and diagnostics as text and as JSON.
 
+pub mod ablation;
 pub mod diag;
+pub mod forest;
 pub mod json;
 pub mod progress;
 pub mod reason;

@@ -37,9 +37,9 @@ impl Study {
         let found = file.variants(&registry, wanted)?;
         if names.is_empty() {
             let diag = Diag::new("flow::ablate::no_variants", "the pipeline has no variants");
-            return Err(CliError::usage(diag.help(
-                "[variants.NAME]\n\"STAGE.PARAM\" = VALUE",
-            )));
+            return Err(CliError::usage(
+                diag.help("[variants.NAME]\n\"STAGE.PARAM\" = VALUE"),
+            ));
         }
         let mut variants = Vec::with_capacity(found.len());
         let mut pipelines = Vec::with_capacity(found.len());

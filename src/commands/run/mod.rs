@@ -57,6 +57,8 @@ pub struct Run<'a> {
     progress: Progress<'a>,
     /// What is known of every action.
     pub slots: Vec<Slot>,
+    /// Actions that failed in the last pass.
+    pub failures: Vec<(usize, StageError)>,
     /// What was warned of.
     warnings: Vec<String>,
     /// How it would end now.
@@ -76,6 +78,7 @@ impl<'a> Run<'a> {
             summary: Summary::default(),
             progress: Progress::new(ui, plan),
             slots: vec![Slot::Waiting; plan.len()],
+            failures: Vec::new(),
             warnings: Vec::new(),
             exit: Exit::Ok,
         }
@@ -149,6 +152,7 @@ impl<'a> Run<'a> {
             self.ui.diag(&diag);
             self.exit = self.exit.worse(error.fault.into());
         }
+        self.failures = finished.failures;
         self.slots = finished.slots;
         if finished.interrupted {
             self.exit = Exit::Interrupted;
@@ -189,7 +193,8 @@ impl<'a> Run<'a> {
         }
     }
 
-    fn status(&self) -> Status {
+    /// How it would end now, for JSON.
+    pub fn status(&self) -> Status {
         match self.exit {
             Exit::Ok => Status::Ok,
             Exit::Interrupted => Status::Interrupted,
