@@ -3,6 +3,7 @@
 #![allow(clippy::print_stdout)] // a test that skips says so
 
 mod bad_data;
+mod check;
 mod commands;
 mod executor;
 mod faults;

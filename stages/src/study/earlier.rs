@@ -129,7 +129,10 @@ impl Pair {
         let rounded = |i: usize| f64::from(millionths(now.average()[i])) / SCALE;
         Ok(Self {
             base: side("baseline", common.iter().map(|(_, score)| *score).collect())?,
-            now: side(now.name(), common.iter().map(|(i, _)| rounded(*i)).collect())?,
+            now: side(
+                now.name(),
+                common.iter().map(|(i, _)| rounded(*i)).collect(),
+            )?,
             appeared: now.len() - known,
             gone: earlier.len() - known,
             relabelled: known - common.len(),

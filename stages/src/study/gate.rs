@@ -164,7 +164,10 @@ pub fn judge(
     let judged = JUDGED.into_iter().filter_map(|metric| {
         let found = comparison.metrics.get(&metric)?;
         let noise = noise(metric, before, now);
-        let objects = (found.se * found.se, (comparison.units as f64 - 1.0).max(1.0));
+        let objects = (
+            found.se * found.se,
+            (comparison.units as f64 - 1.0).max(1.0),
+        );
         let (variance, df) = sum(objects, noise.unwrap_or(objects));
         let spread = variance.sqrt();
         let level = 1.0 - options.false_alarms / options.tests.max(1) as f64;
