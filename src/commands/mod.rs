@@ -2,6 +2,7 @@
 
 pub mod ablate;
 mod cache;
+pub mod check;
 mod completions;
 mod explain;
 mod export;
@@ -38,6 +39,7 @@ fn dispatch(command: &Command, ui: &Ui) -> Result<Exit, CliError> {
         Command::Run(args) => return run::run(args, ui),
         Command::Ablate(args) => return ablate::run(args, ui),
         Command::Tune(args) => return tune::run(args, ui),
+        Command::Check(args) => return check::run(args, ui),
         Command::Plan(args) => plan::run(args, ui)?,
         Command::Explain(args) => explain::run(args, ui)?,
         Command::Graph(args) => graph::run(args, ui)?,

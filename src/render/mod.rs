@@ -1,9 +1,11 @@
 //! Events, figures and diagnostics as text and as JSON.
 
 pub mod ablation;
+pub mod check;
 pub mod diag;
 pub mod forest;
 pub mod json;
+pub mod junit;
 pub mod progress;
 pub mod reason;
 pub mod table;

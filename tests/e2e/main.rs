@@ -4,6 +4,7 @@
 
 mod audit;
 mod bad_data;
+mod check;
 mod commands;
 mod executor;
 mod faults;

@@ -3,7 +3,7 @@
 mod cost;
 mod files;
 pub mod results;
-mod study;
+pub mod study;
 
 use std::collections::HashSet;
 use std::time::Instant;

@@ -118,7 +118,7 @@ fn check_patterns(only: &[String], names: &[String]) -> Result<(), CliError> {
 }
 
 /// The stages that score predictions.
-fn evaluations(pipeline: &Pipeline) -> Vec<usize> {
+pub fn evaluations(pipeline: &Pipeline) -> Vec<usize> {
     let scores = |stage: &usize| {
         let stage = &pipeline.stages[*stage];
         let metrics = stage.ports.outputs.iter().any(|port| port.ty == METRICS);

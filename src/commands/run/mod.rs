@@ -6,6 +6,7 @@ mod outputs;
 mod setup;
 
 use std::collections::HashSet;
+use std::num::NonZeroUsize;
 use std::path::Path;
 use std::time::Instant;
 
@@ -36,11 +37,10 @@ pub fn run(args: &RunArgs, ui: &Ui) -> Result<Exit, CliError> {
     let plan = Plan::new(&pipeline);
     let mut run = Run::new(ui, &plan, &setup, args.keep_going);
     run.bring_up_to_date();
-    if let Some(audited) = args.audit.filter(|_| run.exit == Exit::Ok) {
-        audit::audit(&mut run, audited);
-    }
+    run.audit(args.audit);
     run.close(&setup, "run");
-    run.finish(started)
+    run.finish(started);
+    Ok(run.exit)
 }
 
 /// A run on its way.
@@ -84,10 +84,18 @@ impl<'a> Run<'a> {
         }
     }
 
-    fn bring_up_to_date(&mut self) {
+    /// Runs what is not up to date, and writes `[outputs]`.
+    pub fn bring_up_to_date(&mut self) {
         let finished = self.execute(HashSet::new(), true, &mut |_| {});
         if !self.settle(finished) {
             outputs::deliver(self);
+        }
+    }
+
+    /// After a run that went well, runs so many actions again and compares; other results fail it.
+    pub fn audit(&mut self, actions: Option<NonZeroUsize>) {
+        if let Some(actions) = actions.filter(|_| self.exit == Exit::Ok) {
+            audit::audit(self, actions);
         }
     }
 
@@ -235,14 +243,14 @@ impl<'a> Run<'a> {
     }
 
     /// Saves the record of the run and says what it came to.
-    fn finish(mut self, started: Instant) -> Result<Exit, CliError> {
+    pub fn finish(&mut self, started: Instant) -> Report {
         let report = self.report(started);
         if !self.ui.quiet {
             self.ui.progress("");
             self.ui.result(&table::run(&report));
         }
         self.ui.event(|| report.event(self.plan.pipeline));
-        Ok(self.exit)
+        report
     }
 
     /// Says that an output file was written.

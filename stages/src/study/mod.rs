@@ -16,9 +16,12 @@ mod arm;
 mod compare;
 #[cfg(test)]
 mod tests;
+mod earlier;
+pub mod gate;
 
 pub use arm::{Arm, Deal, Parts};
 pub use compare::{Comparison, Difference, Estimate, Summary, Verdict, compare, summarise};
+pub use earlier::{Pair, Scores};
 
 use serde::{Deserialize, Serialize};
 
