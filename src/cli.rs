@@ -102,6 +102,8 @@ pub enum Command {
     Explain(ExplainArgs),
     /// Run all variants of a pipeline, and compare them with it
     Ablate(AblateArgs),
+    /// Search for better values of parameters
+    Tune(TuneArgs),
     /// Compare a pipeline with its committed baseline; for continuous integration
     Check(CheckArgs),
     /// Draw the graph of a pipeline
@@ -188,7 +190,8 @@ pub struct RunArgs {
     /// After a failure, go on with what does not depend on it
     #[arg(short, long)]
     pub keep_going: bool,
-    /// Run N actions that the store already answers again, and compare the bytes
+    /// Run N actions again that the store answers, at least one of each stage if N allows, and
+    /// compare the results
     #[arg(long, value_name = "N", num_args = 0..=1, require_equals = true, default_missing_value = "10")]
     pub audit: Option<NonZeroUsize>,
 }
@@ -291,6 +294,40 @@ pub struct AblateArgs {
     #[arg(long, value_name = "GLOB")]
     pub only: Vec<String>,
     /// Where results go [default: out/ablation/PIPELINE in the project root]
+    #[arg(short, long, value_name = "DIR", value_hint = clap::ValueHint::DirPath)]
+    pub output: Option<PathBuf>,
+    /// The store.
+    #[command(flatten)]
+    pub store: StoreArgs,
+    /// How to run.
+    #[command(flatten)]
+    pub exec: ExecArgs,
+}
+
+/// `flow tune`
+#[derive(Debug, Args)]
+#[command(after_help = "\
+What is searched stands in the pipeline, under [tune]. Trials are cached like everything else: a study
+that was stopped, at whatever moment, goes on where it was.
+
+Examples:
+  flow tune pipelines/tune.toml
+  flow tune pipelines/tune.toml --trials 50 --apply tuned.toml
+  flow tune pipelines/tune.toml --message-format json | tail -1")]
+pub struct TuneArgs {
+    /// The file.
+    #[command(flatten)]
+    pub file: FileArgs,
+    /// Trials in all, instead of those of the pipeline; more only add to a study
+    #[arg(long, value_name = "N")]
+    pub trials: Option<NonZeroUsize>,
+    /// Write the best values as a pipeline that extends this one
+    #[arg(long, value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
+    pub apply: Option<PathBuf>,
+    /// Let --apply replace a file
+    #[arg(long, requires = "apply")]
+    pub force: bool,
+    /// Where results go [default: out/tune/PIPELINE in the project root]
     #[arg(short, long, value_name = "DIR", value_hint = clap::ValueHint::DirPath)]
     pub output: Option<PathBuf>,
     /// The store.

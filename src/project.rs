@@ -40,6 +40,32 @@ pub fn load_pipeline(args: &PipelineArgs, to: Option<&str>) -> Result<Pipeline, 
     Ok(pipeline)
 }
 
+/// Where results of a command go: `asked`, else `out/WHAT/PIPELINE` in the project root.
+pub fn results_dir(
+    asked: Option<&Path>,
+    pipeline: &Pipeline,
+    what: &str,
+) -> Result<PathBuf, CliError> {
+    if let Some(dir) = asked {
+        return Ok(working_dir()?.join(dir));
+    }
+    let plain = |c: char| {
+        if c.is_alphanumeric() || "-_.".contains(c) {
+            c
+        } else {
+            '_'
+        }
+    };
+    let name: String = pipeline.name.chars().map(plain).collect();
+    // A name of dots alone would lead elsewhere.
+    let name = if name.trim_matches('.').is_empty() {
+        "_".to_owned()
+    } else {
+        name
+    };
+    Ok(pipeline.root.join("out").join(what).join(name))
+}
+
 /// The local state of a project.
 pub struct State {
     /// The store.

@@ -10,6 +10,7 @@
 //! | `item` | what tells the shard from others besides its files | the stage makes no shards |
 //! | `sources` | role and digest of each source file | not a source step |
 //! | `inputs` | by port and reference: digests of parts, of the rows that count, of views | |
+//! | `lineage` | what predictions that are scored or combined stem from: digest of the table of folds, cross-fitted or not, kinds taken on trust | all other steps |
 //! | `host` | what a kind adds about its surroundings (programs, operating system) | built-in kinds |
 //!
 //! Never in a recipe: names of stages, paths, fold and shard numbers, times, threads, hosts. The one
@@ -400,6 +401,10 @@ fn encode<'p>(
             field.list(sources.len());
             sources.iter().for_each(|source| source.encode(&mut field));
         }
+    }
+    if step.together.is_checked() {
+        let table = reads.folds.map(|(_, output)| output.digest);
+        recipe.push("lineage", stage.lineage.recipe(table));
     }
     if let Some(host) = keys.host(plan, at.stage)? {
         recipe.push("host", host);

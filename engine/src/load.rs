@@ -8,6 +8,7 @@ use crate::diag::{Diag, Diags, SourceId, Span};
 use crate::document::Document;
 use crate::file::PipelineFile;
 use crate::graph;
+use crate::lineage::{self, Lineage};
 use crate::node::{Entry, Item, Table};
 use crate::params::Params;
 use crate::pipeline::{Binding, Pipeline, StageDecl};
@@ -15,6 +16,7 @@ use crate::resolve::{self, Targets, Wanted};
 use crate::sections;
 use crate::stage::{KindSpec, Layout, Ports, Registry, Stage, Step};
 use crate::suggest::did_you_mean;
+use crate::tune;
 use crate::variants;
 
 /// The seed of a pipeline that names none.
@@ -130,9 +132,15 @@ pub fn build(
     let order = graph::order(&reads, &names);
     let outputs = sections::outputs(&document.root, &targets, &root, diags);
     let headline = sections::headline(&document.root, &targets, diags);
+    if let Some((stage, metric, span)) = &headline
+        && let Some(body) = &drafts[*stage].body
+    {
+        diags.extend(lineage::headline(&*body.kind, metric, *span));
+    }
     let known = |stage: usize| drafts[stage].body.as_ref().map(|body| &body.spec);
     variants::expand(&document.root, diags);
     sections::overlays(&document.root, &targets, &known, diags);
+    let tune = tune::read(&document.root, &targets, diags);
     // In order, so that whoever pairs with the items of another stage finds them known.
     let mut layouts: Vec<Option<Layout>> = vec![None; drafts.len()];
     let mut pairs = vec![None; drafts.len()];
@@ -168,13 +176,15 @@ pub fn build(
         file,
         stages: stages?,
         outputs,
-        headline: headline.map(|(stage, metric)| (place[stage], metric)),
+        headline: headline.map(|(stage, metric, _)| (place[stage], metric)),
+        tune,
         sources: document.sources.clone(),
     };
     for output in &mut pipeline.outputs {
         output.from.stage = place[output.from.stage];
     }
     diags.extend(graph::scopes(&mut pipeline));
+    lineage::trace(&mut pipeline, diags);
     diags.is_empty().then_some(pipeline)
 }
 
@@ -467,6 +477,7 @@ fn declare(
         layout: layout?,
         paired,
         fold_root: None,
+        lineage: Lineage::default(),
         shard_root: None,
         step_dims: Vec::new(),
         dims: Vec::new(),

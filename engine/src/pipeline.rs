@@ -4,8 +4,10 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use crate::diag::{SourceMap, Span};
+use crate::lineage::Lineage;
 use crate::params::Params;
 use crate::stage::{KindSpec, Layout, Ports, Stage, Step};
+use crate::tune::Tune;
 
 /// One pipeline.
 pub struct Pipeline {
@@ -21,6 +23,8 @@ pub struct Pipeline {
     pub outputs: Vec<OutputDecl>,
     /// The metric to quote: stage index and metric name.
     pub headline: Option<(usize, String)>,
+    /// The study that `[tune]` describes.
+    pub tune: Option<Tune>,
     /// The texts that spans point into.
     pub sources: SourceMap,
 }
@@ -49,8 +53,11 @@ pub struct StageDecl {
     pub layout: Layout,
     /// The stage whose items its own shards are paired with.
     pub paired: Option<usize>,
-    /// The stage whose folds its steps multiply over (itself, for the kind that makes them).
+    /// The stage whose folds its steps multiply over (itself, for the kind that makes them), or by
+    /// whose table it checks predictions.
     pub fold_root: Option<usize>,
+    /// What stands behind the predictions that it scores or combines.
+    pub lineage: Lineage,
     /// The stage whose shards its steps multiply over (itself, for a source).
     pub shard_root: Option<usize>,
     /// Dimensions of each step.

@@ -293,6 +293,34 @@ use = "two"
 inputs = { a = "x", b = "y" }
 "#
 );
+const JOINED: &str = r#"
+[stages.read]
+use = "source"
+[stages.w]
+use = "wide"
+inputs = { curves = "read" }
+[stages.f]
+use = "folds"
+inputs = { objects = "read" }
+[stages.m]
+use = "learner"
+inputs = { features = ["w"], folds = "f" }
+[stages.c]
+use = "command"
+inputs = { in = "m.predictions" }
+"#;
+case!(
+    joined,
+    &format!(
+        "{JOINED}[stages.n]\nuse = \"learner\"\ninputs = {{ features = [\"w\", \"c\"], folds = \"f\" }}\n"
+    )
+);
+case!(
+    in_sample,
+    &format!(
+        "{JOINED}[stages.score]\nuse = \"score\"\ninputs = {{ predictions = [\"m\", \"c\"] }}\n"
+    )
+);
 case!(
     fold_scope,
     r#"

@@ -14,6 +14,7 @@ mod run;
 mod schema;
 mod stage_exec;
 mod stages;
+pub mod tune;
 
 use std::process::ExitCode;
 
@@ -37,6 +38,7 @@ fn dispatch(command: &Command, ui: &Ui) -> Result<Exit, CliError> {
     match command {
         Command::Run(args) => return run::run(args, ui),
         Command::Ablate(args) => return ablate::run(args, ui),
+        Command::Tune(args) => return tune::run(args, ui),
         Command::Check(args) => return check::run(args, ui),
         Command::Plan(args) => plan::run(args, ui)?,
         Command::Explain(args) => explain::run(args, ui)?,

@@ -9,6 +9,7 @@ pub mod junit;
 pub mod progress;
 pub mod reason;
 pub mod table;
+pub mod tune;
 
 /// Seconds as a person would say them: `0.03 s`, `12.4 s`, `3 min 20 s`.
 pub fn seconds(s: f64) -> String {

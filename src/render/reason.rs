@@ -17,6 +17,7 @@ pub fn text(reason: &Reason) -> String {
             [first, rest @ ..] => format!("{} and {} more", change(first), rest.len()),
         },
         Reason::Lost => "its bytes are gone and needed".into(),
+        Reason::Audit => "an audit compares its bytes".into(),
         Reason::Tainted => "a source file changed while it ran".into(),
     }
 }
@@ -51,6 +52,7 @@ pub fn json(reason: &Reason) -> Json {
         Reason::New => json!({"why": "new"}),
         Reason::Changed(changes) => json!({"why": "changed", "changes": self::changes(changes)}),
         Reason::Lost => json!({"why": "lost"}),
+        Reason::Audit => json!({"why": "audit"}),
         Reason::Tainted => json!({"why": "source-changed"}),
     }
 }

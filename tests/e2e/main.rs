@@ -2,6 +2,7 @@
 
 #![allow(clippy::print_stdout)] // a test that skips says so
 
+mod audit;
 mod bad_data;
 mod check;
 mod commands;
@@ -14,3 +15,4 @@ mod pipelines;
 mod rerun;
 mod stores;
 mod survey;
+mod tune;

@@ -5,12 +5,13 @@ use std::path::Path;
 
 use crate::harness::{Project, SMALL};
 
-const DEMO: [(&str, &[&str]); 5] = [
+const DEMO: [(&str, &[&str]); 6] = [
     ("pipelines/rocket_domain.toml", &SMALL),
     ("pipelines/rocket_2k.toml", &SMALL),
     ("pipelines/domain_only.toml", &WITHOUT_ROCKET),
     ("pipelines/domain_gbdt.toml", &WITHOUT_ROCKET),
     ("pipelines/stack.toml", &SMALL),
+    ("pipelines/tune.toml", &WITHOUT_ROCKET),
 ];
 
 const WITHOUT_ROCKET: [&str; 8] = [

@@ -149,6 +149,9 @@ impl Stage for CommandKind {
             Scope::Shard => Sources::Shard,
             _ => Sources::Common,
         });
+        if !folds {
+            run = run.foreign();
+        }
         let mut ports = Ports::default();
         for name in inputs.iter().filter(|name| !folds || *name != FOLDS) {
             ports.inputs.push(InputPort::many(name, ANY));

@@ -157,7 +157,7 @@ impl Sight {
             let entries = self.files.iter().chain(&missed);
             let entries: Vec<String> = entries.map(|entry| format!("{entry:?}")).collect();
             return Some(format!(
-                "a program sees the files of the project that are declared: files = [{}]",
+                "a program sees the files of the project that are declared:\nfiles = [{}]",
                 entries.join(", ")
             ));
         }

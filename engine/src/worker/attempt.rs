@@ -83,6 +83,7 @@ fn reason_text(reason: &Reason) -> String {
             format!("changed: {}", paths.join(", "))
         }
         Reason::Lost => "its bytes are wanted".to_owned(),
+        Reason::Audit => "an audit".to_owned(),
         Reason::Tainted => "a source changed while it ran".to_owned(),
     }
 }

@@ -161,6 +161,7 @@ fn run(kind: &dyn Stage, work: &Manifest, place: &Place<'_>, scratch: &Path) -> 
         fold: work.fold.as_deref(),
         shard: work.shard.as_ref(),
         folds: work.folds.clone(),
+        lineage: &work.lineage,
         seed: work.seed,
         threads: work.threads,
         gpus: &work.gpus,

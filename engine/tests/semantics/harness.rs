@@ -191,6 +191,24 @@ impl Project {
         Ok(ran)
     }
 
+    /// Runs actions, given as `STAGE: LABEL`, again the way `flow run --audit` does.
+    pub fn audit(&self, actions: &[&str]) -> Ran {
+        let pipeline = self.load();
+        let plan = Plan::new(&pipeline);
+        let store = Store::open(&self.store()).unwrap();
+        let stat = StatCache::open(&self.root.join(".flow/stat"));
+        let forced: HashSet<usize> = (0..plan.len())
+            .filter(|&action| actions.contains(&name(&plan, action).as_str()))
+            .collect();
+        assert_eq!(forced.len(), actions.len());
+        let (mut ran, mut summary) = (Ran::default(), Summary::default());
+        self.go(&plan, &store, &stat, forced, true, &mut ran, &mut summary)
+            .unwrap();
+        stat.save().unwrap();
+        ran.ran.sort();
+        ran
+    }
+
     /// One pass over the plan; returns what is known then.
     fn pass(
         &self,
@@ -201,6 +219,20 @@ impl Project {
         ran: &mut Ran,
         summary: &mut Summary,
     ) -> Result<Vec<Slot>, StageError> {
+        self.go(plan, store, stat, forced, false, ran, summary)
+    }
+
+    #[allow(clippy::too_many_arguments)]
+    fn go(
+        &self,
+        plan: &Plan<'_>,
+        store: &Store,
+        stat: &StatCache,
+        forced: HashSet<usize>,
+        audit: bool,
+        ran: &mut Ran,
+        summary: &mut Summary,
+    ) -> Result<Vec<Slot>, StageError> {
         static RUNS: AtomicU32 = AtomicU32::new(0);
         let number = RUNS.fetch_add(1, Ordering::SeqCst);
         let options = Options {
@@ -208,17 +240,14 @@ impl Project {
             gpus: 1,
             memory: 1 << 30,
             keep_going: self.keep_going,
-            audit: false,
+            audit,
             cancel: &self.cancel,
             scratch: self.root.join(format!(".flow/scratch/{number}")),
             logs: self.root.join(".flow/logs"),
             executor: self.executor.clone(),
             trace: self.trace.as_ref(),
         };
-        let name = |action: usize| {
-            let stage = &plan.pipeline.stages[plan.coords(action).stage].name;
-            format!("{stage}: {}", plan.label(action))
-        };
+        let name = |action: usize| name(plan, action);
         let mut settled = HashSet::new();
         let finished = exec::run(plan, store, stat, &options, forced, &mut |event| {
             summary.observe(&event);
@@ -320,6 +349,12 @@ impl Project {
         }
         files
     }
+}
+
+/// An action as `STAGE: LABEL`.
+fn name(plan: &Plan<'_>, action: usize) -> String {
+    let stage = &plan.pipeline.stages[plan.coords(action).stage].name;
+    format!("{stage}: {}", plan.label(action))
 }
 
 /// A temporary folder, in memory where there is one: syncs to a disk are no matter of these tests.

@@ -32,6 +32,7 @@
 //!
 //! `tests/mutations.sh` shows that these tests can fail.
 
+mod audit;
 mod clock;
 mod command;
 mod damage;

@@ -6,7 +6,6 @@ pub mod results;
 pub mod study;
 
 use std::collections::HashSet;
-use std::path::PathBuf;
 use std::time::Instant;
 
 use flow_engine::plan::Plan;
@@ -18,7 +17,7 @@ use self::study::Study;
 use crate::cli::AblateArgs;
 use crate::commands::run::{Run, Setup};
 use crate::error::{CliError, Exit};
-use crate::project::{read_pipeline, working_dir};
+use crate::project::{read_pipeline, results_dir};
 use crate::render::ablation;
 use crate::ui::Ui;
 
@@ -28,11 +27,11 @@ pub fn run(args: &AblateArgs, ui: &Ui) -> Result<Exit, CliError> {
     let file = read_pipeline(&args.file)?;
     let study = Study::new(&file, &args.only)?;
     let pipeline = &study.union.pipeline;
-    let dir = directory(args, pipeline)?;
+    let dir = results_dir(args.output.as_deref(), pipeline, "ablation")?;
     let setup = Setup::new(&pipeline.root, &args.store, &args.exec)?;
     let plan = Plan::new(pipeline);
     let mut run = Run::new(ui, &plan, &setup, true);
-    let finished = run.execute(HashSet::new(), true);
+    let finished = run.execute(HashSet::new(), true, &mut |_| {});
     let stopped = run.settle(finished);
     let results = if stopped {
         None
@@ -88,7 +87,7 @@ fn compare(
     let store = &setup.state.store;
     let lost = finished(study, plan, run, setup).lost()?;
     if !lost.is_empty() {
-        let finished = run.execute(lost, false);
+        let finished = run.execute(lost, false, &mut |_| {});
         if run.settle(finished) {
             return Ok(None);
         }
@@ -117,26 +116,4 @@ fn finished<'a>(
         failures: &run.failures,
         store: &setup.state.store,
     }
-}
-
-/// Where results go.
-fn directory(args: &AblateArgs, pipeline: &flow_engine::Pipeline) -> Result<PathBuf, CliError> {
-    if let Some(dir) = &args.output {
-        return Ok(working_dir()?.join(dir));
-    }
-    let plain = |c: char| {
-        if c.is_alphanumeric() || "-_.".contains(c) {
-            c
-        } else {
-            '_'
-        }
-    };
-    let name: String = pipeline.name.chars().map(plain).collect();
-    // A name of dots alone would lead elsewhere.
-    let name = if name.trim_matches('.').is_empty() {
-        "_".to_owned()
-    } else {
-        name
-    };
-    Ok(pipeline.root.join("out/ablation").join(name))
 }

@@ -86,7 +86,7 @@ impl<'a> Run<'a> {
 
     /// Runs what is not up to date, and writes `[outputs]`.
     pub fn bring_up_to_date(&mut self) {
-        let finished = self.execute(HashSet::new(), true);
+        let finished = self.execute(HashSet::new(), true, &mut |_| {});
         if !self.settle(finished) {
             outputs::deliver(self);
         }
@@ -100,7 +100,13 @@ impl<'a> Run<'a> {
     }
 
     /// Executes the plan. The first pass is told whole; of a second one, only what runs.
-    pub fn execute(&mut self, forced: HashSet<usize>, first: bool) -> Result<Finished, StageError> {
+    /// `watch` sees every event besides.
+    pub fn execute(
+        &mut self,
+        forced: HashSet<usize>,
+        first: bool,
+        watch: &mut dyn FnMut(&Event),
+    ) -> Result<Finished, StageError> {
         let Self {
             ui,
             plan,
@@ -111,6 +117,7 @@ impl<'a> Run<'a> {
             ..
         } = self;
         let mut on_event = |event: Event| {
+            watch(&event);
             let known = matches!(
                 event,
                 Event::Started { .. }
@@ -169,6 +176,13 @@ impl<'a> Run<'a> {
             self.ui.progress(line);
         }
         finished.interrupted
+    }
+
+    fn warn(&mut self, message: String) {
+        self.ui.warning(&message);
+        self.ui
+            .event(|| json!({"event": "warning", "message": message}));
+        self.warnings.push(message);
     }
 
     fn fail(&mut self, error: CliError) {

@@ -13,3 +13,4 @@ pub mod rank;
 pub mod rng;
 pub mod rocket;
 pub mod stats;
+pub mod tune;

@@ -14,6 +14,8 @@
 
 mod arm;
 mod compare;
+#[cfg(test)]
+mod tests;
 mod earlier;
 pub mod gate;
 

@@ -17,6 +17,7 @@ use parquet::basic::Compression;
 use parquet::file::properties::EnabledStatistics;
 
 use crate::fold::{self, View};
+use crate::leakage;
 use crate::table::{SCHEMA, Source, TableWriter, check_order, json_list, properties};
 
 /// Values of features in a row group: 128 MiB.
@@ -44,6 +45,13 @@ pub(super) fn write(action: &Action<'_>, role: Rows, to: &Path) -> Result<(), St
     } else {
         None
     };
+    let class = |&i: &usize| folds.classes.binary_search(folds.label[i].as_ref()?).ok();
+    let classes: Option<Vec<usize>> = wanted.iter().map(class).collect();
+    for input in &inputs {
+        if let (Input::Features(view), Some(classes)) = (input, &classes) {
+            leakage::no_label(view, classes, folds.positive_class())?;
+        }
+    }
     let table = Table {
         ids,
         labels,

@@ -19,7 +19,7 @@ pub fn student_cdf(t: f64, df: f64) -> f64 {
     if t == 0.0 {
         return 0.5;
     }
-    // Abramowitz and Stegun 26.7.1: both tails together are I_x(df/2, 1/2) with x = df / (df + t^2).
+    // Both tails together are I_x(df/2, 1/2) with x = df / (df + t^2) (Abramowitz and Stegun, 26.7).
     let tail = 0.5 * incomplete_beta(0.5 * df, 0.5, df, t * t);
     if t < 0.0 { tail } else { 1.0 - tail }
 }

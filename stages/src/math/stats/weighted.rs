@@ -8,7 +8,7 @@
 
 use crate::math::rank;
 
-/// How often each object was dealt, and in which fold it was held out.
+/// One repeat of the cross-validation.
 #[derive(Clone, Debug)]
 struct Deal {
     /// By position in the ranking.
@@ -110,11 +110,11 @@ impl Ranking {
         }
     }
 
-    /// Rows as (position, count, is the last of its score).
+    /// Average precision and area under the ROC curve; `counts` by position in the ranking.
     fn areas(&self, counts: &[u64]) -> (Option<f64>, Option<f64>) {
         let (mut area, mut won) = (0.0, 0.0);
         let (mut tp, mut fp) = (0_u64, 0_u64);
-        // Counts at the end of the run before.
+        // The same before the rows of this score.
         let (mut last_tp, mut last_fp) = (0_u64, 0_u64);
         for ((&count, &positive), &end) in counts.iter().zip(&self.positive).zip(&self.ends) {
             if positive {
@@ -151,7 +151,7 @@ impl Ranking {
         let mut inside = vec![(0_u64, 0_u64); deal.k];
         let mut all = (0_u64, 0_u64);
         let mut choices = vec![Choice::default(); deal.k];
-        // True positives by fold at the last run where a threshold could lie.
+        // True positives, by fold and in all, at the last score where a threshold could lie.
         let mut seen = vec![0_u64; deal.k];
         let mut seen_all = 0;
         for (i, &fold) in deal.folds.iter().enumerate() {
