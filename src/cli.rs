@@ -369,7 +369,7 @@ pub struct CheckArgs {
     #[arg(long, value_name = "FILE", conflicts_with = "update", value_hint = clap::ValueHint::FilePath)]
     pub markdown: Option<PathBuf>,
     /// How often a check may fail where nothing has become worse, all metrics together
-    #[arg(long, value_name = "RATE", default_value = "0.01", value_parser = parse_rate)]
+    #[arg(long, value_name = "RATE", default_value = "0.02", value_parser = parse_rate)]
     pub false_alarms: f64,
     /// Drops of a metric up to this are accepted, beyond what noise explains
     #[arg(long, value_name = "DROP", default_value = "0", value_parser = parse_drop)]

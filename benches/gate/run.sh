@@ -3,13 +3,13 @@
 #
 #   benches/gate/run.sh FOLDER      (about 15 CPU minutes; what is there already is not made again)
 #
-# Ten demo surveys of 1,500 objects, 150 of them positive; all seeds are fixed here. By survey 45 repeats
-# of one model, in blocks of 5, which differ in the deal of the folds and in the seed of the learner:
-# 30 pairs of blocks are null changes. 10 repeats of a much worse model, mixed with the other blocks so
-# that average precision falls by .05 on blocks that are not tested, give 10 planted drops.
+# Ten demo surveys of 1,500 objects, 150 of them positive; all seeds are fixed here. By survey 25 repeats
+# of one model, of which pairs of 5 are drawn: they differ in the deal of the folds and in the seed of
+# the learner. 300 pairs are null changes; 100 more have a worse model mixed in, so that average
+# precision falls by .05. Surveys 1 and 2 are not among the ten: the default rate was chosen on them.
 #
-# Then the command itself, on the first survey: 20 other seeds, and 20 seeds of a model that is worse by
-# .05 (calibrated with seed 2001: fewer rounds of a lower depth).
+# Then the command itself, on survey 3: 20 other seeds, and 20 seeds of a model that is worse by .05
+# (fewer rounds of a lower depth, calibrated on survey 1).
 set -euo pipefail
 folder=$(mkdir -p "$1" && cd "$1" && pwd)
 cd "$(dirname "$0")/../.."
@@ -27,16 +27,16 @@ predictions() { # FILE REPEATS OPTION...
     "$flow" export last model.predictions -o "$file" "${store[@]}"
 }
 
-for survey in ${SURVEYS:-1 2 3 4 5 6 7 8 9 10}; do
-    predictions "$survey.base.parquet" 45 --set "ingest.seed=$survey"
+for survey in 3 4 5 6 7 8 9 10 11 12; do
+    predictions "$survey.base.parquet" 25 --set "ingest.seed=$survey"
     predictions "$survey.drop.parquet" 10 --set "ingest.seed=$survey" --set folds.seed=9 --set model.seed=9 "${much_worse[@]}"
 done
-for repeats in 5 3 1; do
+for repeats in 5 1; do
     echo "== $repeats repeats"
     "$gate" $repeats "$folder"
 done
 
-check() { "$flow" check "$pipeline" "${store[@]}" -q --baseline "$folder/baseline.toml" --set ingest.seed=1 "$@"; }
+check() { "$flow" check "$pipeline" "${store[@]}" -q --baseline "$folder/baseline.toml" --set ingest.seed=3 "$@"; }
 count() { # TITLE OPTION...
     local failed=0 code
     for seed in $(seq 1001 1020); do

@@ -5,38 +5,46 @@
 //! ```
 //!
 //! `FOLDER` has, for each survey S, `S.base.parquet` and `S.drop.parquet`: predictions of one model with
-//! many repeats, and of a much worse one. Repeats are cut into blocks of `REPEATS`; two blocks of one
-//! survey differ in the deal of folds and in the seed of the learner, and in nothing else. A planted drop
-//! mixes the scores of a block with those of the worse model, in a proportion that makes average
-//! precision fall by .05 in the last blocks; the first ones are tested. `benches/gate/run.sh` makes the
-//! files.
+//! many repeats, and of a much worse one with 2 x `REPEATS`. Two sets of `REPEATS` repeats without one in
+//! common differ in the deal of folds and in the seed of the learner, and in nothing else: a null change.
+//! A planted drop mixes the scores of the second set with those of the worse model, in a proportion that
+//! makes average precision fall by .05 on average over other pairs, with other repeats of the worse
+//! model. `benches/gate/run.sh` makes the files.
 
 #![allow(clippy::print_stdout, reason = "prints its figures")]
 
 use std::path::Path;
 
 use flow_stages::math::metrics::average_precision;
+use flow_stages::math::rng::Stream;
 use flow_stages::study::gate::{GateOptions, Judged, Judgement, Noise, judge};
 use flow_stages::study::{Arm, Pair, Parts, Scores};
 use rayon::prelude::*;
 
-/// Null pairs a survey: the first so many pairs of blocks, in order.
+/// Null changes a survey.
 const NULLS: usize = 30;
-/// Blocks a survey that planted drops are tested on, each as a baseline for two others.
-const TESTED: usize = 5;
+/// Planted drops a survey.
+const DROPS: usize = 10;
 /// By how much average precision is made to fall.
 const PLANTED: f64 = 0.05;
+/// Pairs that the proportion is found with.
+const TRIED: usize = 20;
 
-fn blocks(path: &Path, repeats: usize) -> Vec<Arm> {
-    let all = Arm::read("all", path, None).expect("predictions");
+/// Repeats of an evaluation as one of its own.
+fn some(all: &Arm, repeats: &[usize]) -> Arm {
     let parts = all.parts();
-    let cut = parts.repeats.chunks_exact(repeats).map(|repeats| {
-        Arm::from_parts(Parts {
-            repeats: repeats.to_vec(),
-            ..parts.clone()
-        })
-    });
-    cut.map(|arm| arm.expect("an arm")).collect()
+    Arm::from_parts(Parts {
+        repeats: repeats.iter().map(|&r| parts.repeats[r].clone()).collect(),
+        ..parts.clone()
+    })
+    .expect("an arm")
+}
+
+/// Two sets of `n` repeats without one in common. What for, survey and number name the draw.
+fn pair(all: &Arm, n: usize, draw: [u64; 3]) -> (Arm, Arm) {
+    let mut order: Vec<usize> = (0..all.parts().repeats.len()).collect();
+    Stream::new(2026, &draw).shuffle(&mut order);
+    (some(all, &order[..n]), some(all, &order[n..2 * n]))
 }
 
 /// Scores of `a`, with the share `w` of those of `b`; the folds of `a`.
@@ -50,22 +58,21 @@ fn mixed(a: &Arm, b: &Arm, w: f64) -> Arm {
     Arm::from_parts(parts).expect("an arm")
 }
 
-/// The share at which average precision falls by [`PLANTED`], on blocks that are not tested.
-fn share(base: &[Arm], worse: &Arm) -> f64 {
+/// The share of the worse scores at which average precision falls by [`PLANTED`].
+fn share(pairs: &[(Arm, Arm)], worse: &Arm) -> f64 {
     let area = |arm: &Arm| {
         average_precision(arm.average(), &arm.parts().positive, None).expect("positives")
     };
-    let mean = |w: f64| {
-        base.iter()
-            .map(|arm| area(&mixed(arm, worse, w)))
-            .sum::<f64>()
-            / base.len() as f64
+    let drop = |w: f64| {
+        let drops = pairs
+            .iter()
+            .map(|(base, now)| area(base) - area(&mixed(now, worse, w)));
+        drops.sum::<f64>() / pairs.len() as f64
     };
-    let wanted = mean(0.0) - PLANTED;
     let (mut low, mut high) = (0.0, 1.0);
-    for _ in 0..30 {
+    for _ in 0..20 {
         let middle = 0.5 * (low + high);
-        match mean(middle) > wanted {
+        match drop(middle) < PLANTED {
             true => low = middle,
             false => high = middle,
         }
@@ -117,28 +124,29 @@ fn main() {
         .collect();
     surveys.sort();
     let (mut nulls, mut drops) = (Vec::new(), Vec::new());
-    for survey in &surveys {
+    for (index, survey) in surveys.iter().enumerate() {
         let read = |what: &str| {
-            blocks(
-                &Path::new(folder).join(format!("{survey}.{what}.parquet")),
-                repeats,
-            )
+            let path = Path::new(folder).join(format!("{survey}.{what}.parquet"));
+            Arm::read(survey, &path, None).expect("predictions")
         };
         let (base, worse) = (read("base"), read("drop"));
-        let pairs = (0..base.len()).flat_map(|i| (i + 1..base.len()).map(move |j| (i, j)));
-        let pairs: Vec<(usize, usize)> = pairs.take(NULLS).collect();
-        nulls.par_extend(
-            pairs
-                .into_par_iter()
-                .map(|(i, j)| judged(&base[i], &base[j])),
-        );
-        let w = share(&base[TESTED..], &worse[0]);
-        let pairs = (0..TESTED).flat_map(|i| [1, 2].map(|step| (i, (i + step) % TESTED)));
-        let pairs: Vec<(usize, usize)> = pairs.collect();
-        let found: Vec<_> = (pairs.into_par_iter())
-            .map(|(i, j)| judged(&base[i], &mixed(&base[j], &worse[1], w)))
-            .collect();
-        let mean = found.iter().map(|j| -j[0].difference.value).sum::<f64>() / found.len() as f64;
+        let pair = |what, number| pair(&base, repeats, [what, index as u64, number as u64]);
+        let found = (0..NULLS).into_par_iter().map(|p| {
+            let (base, now) = pair(0, p);
+            judged(&base, &now)
+        });
+        nulls.extend(found.collect::<Vec<_>>());
+        let tried: Vec<(Arm, Arm)> = (0..TRIED).map(|p| pair(1, p)).collect();
+        let first: Vec<usize> = (0..repeats).collect();
+        let second: Vec<usize> = (repeats..2 * repeats).collect();
+        let w = share(&tried, &some(&worse, &first));
+        let worse = some(&worse, &second);
+        let found = (0..DROPS).into_par_iter().map(|p| {
+            let (base, now) = pair(2, p);
+            judged(&base, &mixed(&now, &worse, w))
+        });
+        let found: Vec<Vec<Judged>> = found.collect();
+        let mean = found.iter().map(|j| -j[0].difference.value).sum::<f64>() / DROPS as f64;
         println!(
             "survey {survey}: AP {:.4}; a share of {w:.2} makes it fall by {mean:.4}",
             found[0][0].baseline

@@ -104,7 +104,7 @@ fn take(
     let store = &setup.state.store;
     let lost = lost(plan, &run.slots, store)?;
     if !lost.is_empty() {
-        let finished = run.execute(lost, false);
+        let finished = run.execute(lost, false, &mut |_| {});
         if run.settle(finished) || run.exit != Exit::Ok {
             return Ok(None);
         }

@@ -157,7 +157,7 @@ pub struct Compared {
     pub name: String,
     /// Objects that both have, and how many of them are positive.
     pub objects: Option<(usize, usize)>,
-    /// Repeats now and in the baseline.
+    /// Repeats that differ, now and in the baseline.
     pub repeats: Option<(usize, usize)>,
     /// Judged metrics; empty where there is nothing to compare.
     pub metrics: Vec<Judged>,
@@ -332,7 +332,7 @@ fn compared(
     }
     if noise.repeats.max(before.repeats) < 2 {
         compared.notes.push(
-            "one repeat does not show how much seeds matter, so that is taken to be as much as objects do: set `repeats = 5` in the `folds` stage"
+            "one repeat does not show how much seeds matter (nor do repeats that are dealt alike), so that is taken to be as much as objects do: set `repeats = 5` in the `folds` stage"
                 .to_owned(),
         );
     }

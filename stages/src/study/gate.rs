@@ -40,11 +40,12 @@ pub const JUDGED: [Metric; 2] = [Metric::Ap, Metric::F1];
 /// The chance with which [`Judged::detectable`] is caught.
 pub const POWER: f64 = 0.93;
 
-/// How much a metric varies from repeat to repeat.
+/// How much a metric varies from repeat to repeat. Repeats that are dealt alike and scored alike, as
+/// grouped folds may be, are one.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Noise {
-    /// Repeats of the cross-validation.
+    /// Repeats of the cross-validation that differ.
     pub repeats: usize,
     /// Standard deviation (over n - 1) of one repeat's metric; empty for one repeat.
     #[serde(default)]
@@ -56,7 +57,12 @@ impl Noise {
     pub fn of(arm: &Arm) -> Self {
         let parts = arm.parts();
         let mut values: BTreeMap<Metric, Vec<f64>> = BTreeMap::new();
-        for deal in &parts.repeats {
+        let mut repeats = 0;
+        for (r, deal) in parts.repeats.iter().enumerate() {
+            if parts.repeats[..r].contains(deal) {
+                continue;
+            }
+            repeats += 1;
             let area = average_precision(&deal.scores, &parts.positive, None);
             values.entry(Metric::Ap).or_default().extend(area);
             let nested = cross_fitted_threshold(&deal.scores, &parts.positive, &deal.folds);
@@ -65,7 +71,7 @@ impl Noise {
         }
         let spread = |(metric, values): (Metric, Vec<f64>)| Some((metric, sd(&values)?));
         Self {
-            repeats: parts.repeats.len(),
+            repeats,
             sd: values.into_iter().filter_map(spread).collect(),
         }
     }
@@ -101,7 +107,7 @@ pub struct GateOptions {
 impl Default for GateOptions {
     fn default() -> Self {
         Self {
-            false_alarms: 0.01,
+            false_alarms: 0.02,
             tests: JUDGED.len(),
             tolerance: 0.0,
             draws: 2000,
@@ -139,7 +145,7 @@ pub struct Judged {
     pub noise: Option<f64>,
     /// The drop beyond which it is worse.
     pub limit: f64,
-    /// The true drop that is caught with a chance of [`POWER`].
+    /// The drop on these objects, on average over seeds, that is caught with a chance of [`POWER`].
     pub detectable: f64,
     /// What it means.
     pub verdict: Judgement,
@@ -170,6 +176,7 @@ pub fn judge(
         );
         let (variance, df) = sum(objects, noise.unwrap_or(objects));
         let spread = variance.sqrt();
+        let seeds = noise.unwrap_or(objects).0.sqrt();
         let level = 1.0 - options.false_alarms / options.tests.max(1) as f64;
         let limit = options.tolerance + student_quantile(level, df) * spread;
         let change = found.difference.value;
@@ -181,7 +188,7 @@ pub fn judge(
             se: found.se,
             noise: noise.map(|(variance, _)| variance.sqrt()),
             limit,
-            detectable: limit + normal_quantile(POWER) * spread,
+            detectable: limit + normal_quantile(POWER) * seeds,
             verdict: if -change > limit {
                 Judgement::Worse
             } else if change > limit {
@@ -326,6 +333,20 @@ mod tests {
             ..Noise::default()
         };
         assert_eq!(noise(Metric::Ap, &one, &one), None);
+    }
+
+    #[test]
+    fn equal_repeats_say_nothing_of_seeds() {
+        let mut parts = arm(1, 0.0).parts().clone();
+        assert_eq!(Noise::of(&arm(1, 0.0)).repeats, 3);
+        parts.repeats[2] = parts.repeats[0].clone();
+        let two = Noise::of(&Arm::from_parts(parts.clone()).unwrap());
+        assert_eq!((two.repeats, two.sd.len()), (2, 2));
+        parts.repeats[1] = parts.repeats[0].clone();
+        let arm = Arm::from_parts(parts).unwrap();
+        assert_eq!(Noise::of(&arm).repeats, 1);
+        let judged = &judged(&arm, &self::arm(2, 0.0), &options())[0];
+        assert!(judged.noise.is_some(), "the other side has three");
     }
 
     #[test]
