@@ -48,7 +48,7 @@ pub struct Action<'a> {
     /// GPUs that are its own while it runs.
     pub gpus: &'a [usize],
     /// A directory of its own, for programs that need one: it holds no files, and of folders at most
-    /// empty ones that an earlier action made.
+    /// empty ones that an earlier action made. (`home` and `log` in it are those of kind `command`.)
     pub scratch: &'a Path,
     /// The project root.
     pub root: &'a Path,

@@ -72,6 +72,8 @@ pub fn port(plan: &Plan<'_>, slots: &[Slot], store: &Store, reference: PortRef) 
     let mut parts = Vec::new();
     let mut needs = Vec::new();
     for (index, feed) in plan.producers(reference, nowhere).into_iter().enumerate() {
+        parts.reserve_exact(feed.producers.len());
+        needs.reserve_exact(feed.producers.len());
         for &producer in &feed.producers {
             let record = match &slots[producer] {
                 Slot::Done(record) => record,

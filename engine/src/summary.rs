@@ -59,6 +59,11 @@ pub struct Summary {
 impl Summary {
     /// Takes in one event.
     pub fn observe(&mut self, event: &Event) {
+        if let Event::Started { actions } = event {
+            let all: usize = actions.iter().sum();
+            self.actions
+                .reserve_exact(all.saturating_sub(self.actions.len()));
+        }
         let Event::ActionFinished {
             action,
             stage,

@@ -25,6 +25,13 @@ pub fn run(args: &ExplainArgs, ui: &Ui) -> Result<(), CliError> {
         if *stage != args.stage {
             continue;
         }
+        let verdict = match verdict {
+            // With its labels.
+            Verdict::Hit(record) => {
+                Verdict::Hit(state.store.lookup(&record.key)?.unwrap_or(record))
+            }
+            other => other,
+        };
         let label = plan.label(action);
         let waits_for = match verdict {
             Verdict::Pending(on) => Some(&pipeline.stages[plan.coords(on).stage].name),

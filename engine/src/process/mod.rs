@@ -24,7 +24,7 @@ use flow_cache::{ActionKey, Digest, Record, Store};
 use crate::manifest::Manifest;
 use crate::stage::{Fault, Stage, StageError};
 use crate::trace::Track;
-use crate::worker::{Done, clear, is_whole};
+use crate::worker::{Done, HOME, clear, is_whole};
 
 pub use child::stage_exec;
 pub use report::Report;
@@ -90,6 +90,7 @@ impl Parent<'_> {
             let ended = self.child(work, &key)?;
             // A child that was killed could not; it may not even have made it.
             let _ = clear(&work.scratch);
+            let _ = std::fs::remove_dir_all(work.scratch.join(HOME));
             self.store.refresh()?;
             if let Some(done) = self.made(&key, before.as_ref(), ended.report.as_ref())? {
                 return Ok(done);

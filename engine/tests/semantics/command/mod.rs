@@ -3,6 +3,7 @@
 mod basics;
 mod code;
 mod folds;
+mod home;
 mod items;
 mod sandbox;
 
