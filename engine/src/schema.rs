@@ -6,6 +6,7 @@ use crate::check::describe;
 use crate::params::{Default, ParamSpec, ParamType};
 use crate::reference::toml;
 use crate::stage::{KindSpec, Registry};
+use crate::variants::{EXTENDS, GRID};
 
 /// The schema of pipelines over the kinds of `registry`.
 ///
@@ -64,7 +65,7 @@ pub fn schema(registry: &Registry) -> Json {
                 "additionalProperties": false,
                 "properties": {"headline": {"type": "string", "pattern": "^[^.]+\\..+$"}},
             },
-            "variants": {"type": "object", "additionalProperties": {"type": "object"}},
+            "variants": {"type": "object", "additionalProperties": variant()},
             "tune": {
                 "type": "object",
                 "additionalProperties": false,
@@ -75,6 +76,21 @@ pub fn schema(registry: &Registry) -> Json {
             },
         },
         "$defs": definitions,
+    })
+}
+
+fn variant() -> Json {
+    let name = json!({"type": "string", "minLength": 1});
+    json!({
+        "type": "object",
+        "description": "values replaced, by dotted path",
+        "properties": {
+            EXTENDS: {
+                "anyOf": [name, {"type": "array", "items": name}],
+                "description": "variants to start from",
+            },
+            GRID: {"type": "object", "description": "lists of values, by dotted path: every combination is a variant"},
+        },
     })
 }
 

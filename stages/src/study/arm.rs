@@ -70,7 +70,11 @@ impl Arm {
             ..Parts::default()
         };
         for (r, deal) in deals.iter().enumerate() {
-            let ids = || deal.rows.iter().map(|&(row, _)| &predictions.object_id[row]);
+            let ids = || {
+                deal.rows
+                    .iter()
+                    .map(|&(row, _)| &predictions.object_id[row])
+            };
             let (scores, truth) = deal.scores(&predictions, column, class);
             if r == 0 {
                 parts.ids = ids().cloned().collect();
@@ -204,7 +208,9 @@ fn groups(parts: &Parts, folds: &Folds) -> Result<Option<Vec<String>>, StageErro
             let name = &parts.name;
             return Err(error(
                 "flow::study::folds",
-                format!("the folds of arm `{name}` are not those of its predictions: object `{id}`"),
+                format!(
+                    "the folds of arm `{name}` are not those of its predictions: object `{id}`"
+                ),
             )
             .help("give the table of the `folds` stage that the predictions came from"));
         }
@@ -264,7 +270,10 @@ fn different_objects(a: &Parts, b: &Parts) -> StageError {
         let some = missing[..missing.len().min(3)].join("`, `");
         match missing.len() {
             0 => String::new(),
-            n => format!("; `{}` lacks {n} that `{}` has, among them `{some}`", y.name, x.name),
+            n => format!(
+                "; `{}` lacks {n} that `{}` has, among them `{some}`",
+                y.name, x.name
+            ),
         }
     };
     error(

@@ -149,7 +149,8 @@ pub fn summarise(arm: &Arm, options: &Options) -> Result<Summary, StageError> {
         .filter_map(|metric| {
             let value = metric.of(&whole)?;
             let values = draws.iter().filter_map(|figures| metric.of(figures));
-            let (low, high) = Distribution::new(values.collect(), units.len()).interval(options.level);
+            let (low, high) =
+                Distribution::new(values.collect(), units.len()).interval(options.level);
             Some((metric, Estimate { value, low, high }))
         })
         .collect();
@@ -169,7 +170,11 @@ pub fn summarise(arm: &Arm, options: &Options) -> Result<Summary, StageError> {
 /// # Errors
 /// An arm was not scored on the base's objects and folds (see [`Arm::comparable`]), or `options` ask
 /// for groups that there are not.
-pub fn compare(base: &Arm, others: &[Arm], options: &Options) -> Result<Vec<Comparison>, StageError> {
+pub fn compare(
+    base: &Arm,
+    others: &[Arm],
+    options: &Options,
+) -> Result<Vec<Comparison>, StageError> {
     for arm in others {
         base.comparable(arm)?;
     }
@@ -281,7 +286,9 @@ fn fold_figures(arm: &Arm) -> Vec<Option<Figures>> {
     for deal in &arm.parts().repeats {
         let nested = cross_fitted_threshold(&deal.scores, truth, &deal.folds);
         for fold in 0..nested.thresholds.len() as u32 {
-            let rows: Vec<usize> = (0..truth.len()).filter(|&i| deal.folds[i] == fold).collect();
+            let rows: Vec<usize> = (0..truth.len())
+                .filter(|&i| deal.folds[i] == fold)
+                .collect();
             let labels: Vec<bool> = rows.iter().map(|&i| truth[i]).collect();
             let scores: Vec<f64> = rows.iter().map(|&i| deal.scores[i]).collect();
             let predicted: Vec<bool> = rows.iter().map(|&i| nested.predicted[i]).collect();

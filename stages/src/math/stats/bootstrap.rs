@@ -51,7 +51,10 @@ impl Units {
         for _ in 0..self.n {
             counts[stream.below(self.n as u64) as usize] += 1;
         }
-        self.of_row.iter().map(|&unit| counts[unit as usize]).collect()
+        self.of_row
+            .iter()
+            .map(|&unit| counts[unit as usize])
+            .collect()
     }
 
     /// `figure` of every draw, in the order of draws. Draws run in parallel on the current rayon

@@ -96,7 +96,10 @@ fn student_has_its_closed_forms() {
         let four = 0.5 + 0.75 * x - 0.25 * x * x * x;
         for (df, expected) in [(1.0, one), (2.0, two), (4.0, four)] {
             let found = student_cdf(t, df);
-            assert!((found - expected).abs() < 1e-13, "{t} {df}: {found} {expected}");
+            assert!(
+                (found - expected).abs() < 1e-13,
+                "{t} {df}: {found} {expected}"
+            );
         }
         // A million degrees of freedom are normal to about t^2 / 4 df.
         assert!((student_cdf(t, 1e6) - normal_cdf(t)).abs() < 1e-6);
@@ -180,8 +183,14 @@ fn counted_rows_score_as_rows_written_down_so_often() {
         );
         assert!(same(found.average_precision, areas.0), "{seed}");
         assert!(same(found.roc_auc, areas.1), "{seed}");
-        for (found, expected) in [found.f1, found.precision, found.recall].iter().zip(expected) {
-            assert!(same(Some(*found), Some(expected)), "{seed}: {found} {expected}");
+        for (found, expected) in [found.f1, found.precision, found.recall]
+            .iter()
+            .zip(expected)
+        {
+            assert!(
+                same(Some(*found), Some(expected)),
+                "{seed}: {found} {expected}"
+            );
         }
     }
 }
@@ -190,7 +199,10 @@ fn counted_rows_score_as_rows_written_down_so_often() {
 fn a_sample_without_a_class_has_no_areas() {
     let ranking = Ranking::new(&[0.3, 0.6], &[true, false], &[vec![0, 1]]);
     let none = ranking.figures(&[0, 2]);
-    assert_eq!((none.average_precision, none.roc_auc, none.f1), (None, None, 0.0));
+    assert_eq!(
+        (none.average_precision, none.roc_auc, none.f1),
+        (None, None, 0.0)
+    );
     let all = ranking.figures(&[3, 0]);
     assert_eq!((all.average_precision, all.roc_auc), (Some(1.0), None));
 }
@@ -200,7 +212,9 @@ fn draws_do_not_depend_on_threads_or_on_their_number() {
     let units = Units::rows(50);
     let on = |threads| {
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads);
-        pool.build().unwrap().install(|| units.draws(40, 3, <[u32]>::to_vec))
+        pool.build()
+            .unwrap()
+            .install(|| units.draws(40, 3, <[u32]>::to_vec))
     };
     let one = on(1);
     assert_eq!(one, on(4));
@@ -227,19 +241,28 @@ fn the_standard_error_of_a_mean_is_found() {
     let squares: f64 = values.iter().map(|v| (v - mean) * (v - mean)).sum();
     let expected = squares.sqrt() / 400.0;
     let draws = Units::rows(400).draws(2000, 5, |counts| {
-        let sum: f64 = counts.iter().zip(&values).map(|(&n, v)| f64::from(n) * v).sum();
+        let sum: f64 = counts
+            .iter()
+            .zip(&values)
+            .map(|(&n, v)| f64::from(n) * v)
+            .sum();
         sum / 400.0
     });
     let distribution = Distribution::new(draws, 400);
     assert!((distribution.se() / expected - 1.0).abs() < 0.05);
     let (low, high) = distribution.interval(0.95);
     let width = 2.0 * 1.96 * expected;
-    assert!(((high - low) / width - 1.0).abs() < 0.08, "{low} {high} {width}");
+    assert!(
+        ((high - low) / width - 1.0).abs() < 0.08,
+        "{low} {high} {width}"
+    );
 }
 
 #[test]
 fn few_units_widen_the_interval() {
-    let values: Vec<f64> = (1..=1999).map(|i| normal_quantile(f64::from(i) / 2000.0)).collect();
+    let values: Vec<f64> = (1..=1999)
+        .map(|i| normal_quantile(f64::from(i) / 2000.0))
+        .collect();
     let half = |units| Distribution::new(values.clone(), units).interval(0.95).1;
     assert!((half(100_000) - 1.95996).abs() < 1e-3);
     // sqrt(10/9) times t(0.975, 9 degrees of freedom).
@@ -258,7 +281,11 @@ fn p_values_and_intervals_agree() {
             let p = distribution.p();
             // Between two order statistics they may differ by one draw in a thousand.
             if (p - 0.05).abs() > 0.004 {
-                assert_eq!(p < 0.05, low > 0.0 || high < 0.0, "{units} {seed}: {p} {low} {high}");
+                assert_eq!(
+                    p < 0.05,
+                    low > 0.0 || high < 0.0,
+                    "{units} {seed}: {p} {low} {high}"
+                );
             }
         }
     }
