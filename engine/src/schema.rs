@@ -7,6 +7,7 @@ use crate::params::{Default, ParamSpec, ParamType};
 use crate::reference::toml;
 use crate::stage::{KindSpec, Registry};
 use crate::tune;
+use crate::variants::{EXTENDS, GRID};
 
 /// The schema of pipelines over the kinds of `registry`.
 ///
@@ -66,7 +67,7 @@ pub fn schema(registry: &Registry) -> Json {
                 "additionalProperties": false,
                 "properties": {"headline": {"type": "string", "pattern": "^[^.]+\\..+$"}},
             },
-            "variants": {"type": "object", "additionalProperties": {"type": "object"}},
+            "variants": {"type": "object", "additionalProperties": variant()},
             "tune": study(),
         },
         "$defs": definitions,
@@ -113,6 +114,21 @@ fn range() -> Json {
             "log": ends("number"),
             "choice": {"type": "array", "minItems": 2},
             "steps": {"type": "integer", "minimum": 2, "maximum": tune::MOST},
+        },
+    })
+}
+
+fn variant() -> Json {
+    let name = json!({"type": "string", "minLength": 1});
+    json!({
+        "type": "object",
+        "description": "values replaced, by dotted path",
+        "properties": {
+            EXTENDS: {
+                "anyOf": [name, {"type": "array", "items": name}],
+                "description": "variants to start from",
+            },
+            GRID: {"type": "object", "description": "lists of values, by dotted path: every combination is a variant"},
         },
     })
 }

@@ -182,18 +182,17 @@ fn costs(results: &Results) -> String {
 fn cost_in_words(results: &Results) -> String {
     let costs = &results.costs;
     let mut text = format!(
-        "{} and {} of {} are shared. CPU now {}; {} for all variants with nothing in the store",
+        "{} and {} are in common with earlier variants.\n{} of CPU now; {} for all of it with nothing in the store",
         count(results.shared_stages, "stage"),
         count(costs.together.shared, "action"),
-        count(results.variants.len(), "arm"),
         seconds(costs.together.now_s),
         seconds(costs.together.cold_s),
     );
     if let Some(ratio) = costs.ratio() {
+        let separate = seconds(costs.separate_s());
         text.push_str(&format!(
-            ", {} % of the {} that separate cold runs take",
+            ",\n{} % of the {separate} that separate cold runs take",
             percent(ratio),
-            seconds(costs.separate_s())
         ));
     }
     text.push('.');

@@ -2,6 +2,7 @@
 
 #![allow(clippy::print_stdout)] // a test that skips says so
 
+mod ablate;
 mod audit;
 mod bad_data;
 mod check;

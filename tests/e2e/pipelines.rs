@@ -28,8 +28,12 @@ const WITHOUT_ROCKET: [&str; 8] = [
 /// What `SMALL` has to say of the second selection in `stack.toml`.
 const STACK: [&str; 2] = ["--set", "select_rocket.fdr=1.0"];
 
-/// Run by `mallorn.rs`.
-const ELSEWHERE: [&str; 1] = ["pipelines/mallorn/rocket_domain.toml"];
+/// Run by `mallorn.rs` and `ablate.rs`.
+const ELSEWHERE: [&str; 3] = [
+    "pipelines/ablation.toml",
+    "pipelines/mallorn/ablation.toml",
+    "pipelines/mallorn/rocket_domain.toml",
+];
 
 #[test]
 fn all_pipelines_are_tested() {

@@ -96,10 +96,12 @@ impl Finished<'_> {
         for &(_, stage) in schemes {
             let ports = [self.predictions(stage), self.folds(stage)];
             for (digest, producer) in ports.iter().flatten().flat_map(|port| &port.needs) {
-                if self.store.check(digest)? != Health::Ok {
-                    self.store.quarantine(digest)?;
-                    lost.insert(*producer);
+                match self.store.check(digest)? {
+                    Health::Ok => continue,
+                    Health::Missing => {}
+                    Health::Corrupt => drop(self.store.quarantine(digest)?),
                 }
+                lost.insert(*producer);
             }
         }
         Ok(lost)
@@ -171,9 +173,9 @@ impl Finished<'_> {
             }
             rows.push(row);
         }
-        if let Some(base) = &base {
+        if let Some(base) = base.filter(|_| !arms.is_empty()) {
             let (places, arms): (Vec<usize>, Vec<Arm>) = arms.into_iter().unzip();
-            for (place, comparison) in places.into_iter().zip(compare(base, &arms, options)?) {
+            for (place, comparison) in places.into_iter().zip(compare(&base, &arms, options)?) {
                 rows[place].comparison = Some(comparison);
             }
         }
@@ -224,13 +226,11 @@ impl Finished<'_> {
         let stages = &self.plan.pipeline.stages;
         let mut needed = vec![false; stage + 1];
         needed[stage] = true;
-        for index in (0..=stage)
-            .rev()
-            .filter(|&index| needed[index])
-            .collect::<Vec<_>>()
-        {
-            let inputs = stages[index].inputs.iter().flat_map(|input| &input.from);
-            inputs.for_each(|from| needed[from.stage] = true);
+        for index in (0..=stage).rev() {
+            if needed[index] {
+                let inputs = stages[index].inputs.iter().flat_map(|input| &input.from);
+                inputs.for_each(|from| needed[from.stage] = true);
+            }
         }
         let of = |action: usize| self.plan.coords(action).stage;
         let mut failures = self.failures.iter();

@@ -30,11 +30,12 @@ impl Study {
     /// The study of those variants of a file whose names match one of the patterns, all of them
     /// where there are none.
     pub fn new(file: &PipelineFile, only: &[String]) -> Result<Self, CliError> {
-        let names = file.names()?;
-        check_patterns(only, &names)?;
         let registry = flow_stages::kinds::registry();
         let wanted = |name: &str| only.is_empty() || only.iter().any(|p| matches(p, name));
+        // First of all, since this shows all mistakes at once.
         let found = file.variants(&registry, wanted)?;
+        let names = file.names()?;
+        check_patterns(only, &names)?;
         if names.is_empty() {
             let diag = Diag::new("flow::ablate::no_variants", "the pipeline has no variants");
             return Err(CliError::usage(
