@@ -187,7 +187,10 @@ fn an_update_of_what_is_the_same_writes_nothing() {
     let (positive, rest) = scores.split_once("\n\n").expect("a table");
     let (_, negative) = rest.split_once("scores.negative]\n").expect("scores");
     let (negative, _) = negative.split_once("\n\n").expect("a table");
-    assert_eq!((positive.lines().count(), negative.lines().count()), (40, 200));
+    assert_eq!(
+        (positive.lines().count(), negative.lines().count()),
+        (40, 200)
+    );
 }
 
 #[test]

@@ -14,10 +14,10 @@
 
 mod arm;
 mod compare;
-#[cfg(test)]
-mod tests;
 mod earlier;
 pub mod gate;
+#[cfg(test)]
+mod tests;
 
 pub use arm::{Arm, Deal, Parts};
 pub use compare::{Comparison, Difference, Estimate, Summary, Verdict, compare, summarise};
