@@ -26,6 +26,8 @@ pub struct Lineage {
     pub crossed: bool,
     /// Kinds on the way that gave what was made outside of flow, by name: taken on trust.
     pub foreign: Vec<String>,
+    /// Something on the way was made by a program, or elsewhere, and may hold what kinds do not see.
+    pub outside: bool,
 }
 
 impl Lineage {
@@ -39,7 +41,11 @@ impl Lineage {
     }
 
     pub(crate) fn to_value(&self) -> Value {
-        self.recipe(None)
+        Value::map([
+            ("crossed", Value::from(self.crossed)),
+            ("foreign", self.foreign.clone().into()),
+            ("outside", self.outside.into()),
+        ])
     }
 
     pub(crate) fn of_value(value: &Value) -> Option<Self> {
@@ -50,6 +56,7 @@ impl Lineage {
         Some(Self {
             crossed: matches!(value.get("crossed")?, Value::Bool(true)),
             foreign: names.collect::<Option<_>>()?,
+            outside: matches!(value.get("outside")?, Value::Bool(true)),
         })
     }
 }
@@ -80,6 +87,7 @@ struct Facts {
     joined: Option<usize>,
     crossed: bool,
     foreign: BTreeSet<&'static str>,
+    outside: bool,
 }
 
 impl Facts {
@@ -89,6 +97,7 @@ impl Facts {
         self.joined = self.joined.or(other.joined);
         self.crossed |= other.crossed;
         self.foreign.extend(&other.foreign);
+        self.outside |= other.outside;
     }
 }
 
@@ -121,6 +130,7 @@ pub(crate) fn trace(pipeline: &mut Pipeline, diags: &mut Diags) {
         stage.lineage = Lineage {
             crossed: behind.crossed,
             foreign: behind.foreign.iter().map(|kind| (*kind).into()).collect(),
+            outside: behind.outside,
         };
         known.push(ports);
     }
@@ -217,6 +227,7 @@ impl<'a> View<'a> {
                     self.mix(step, &seen, self.stage.step_dims[at], &mut facts);
                 }
             }
+            facts.outside |= self.stage.spec.name == COMMAND || step.together == Together::Foreign;
             steps.push(facts);
         }
         steps

@@ -6,8 +6,8 @@
 
 use std::collections::HashMap;
 
-use flow_engine::{Action, StageError};
 use flow_engine::stage::Rows;
+use flow_engine::{Action, StageError};
 
 use crate::fold::{self, View};
 use crate::table::{Folds, Predictions};
@@ -112,8 +112,8 @@ const CODES: usize = 40;
 /// Natural logarithm of how unlikely it must be that a column tells the label by chance (1e-9).
 const CHANCE: f64 = -20.7;
 
-/// Refuses a column of features that is the label: by its name, or, among features that were made outside
-/// of flow (a kind of its own cannot see labels, and may measure what does tell them), because its few
+/// Refuses a column of features that is the label: by its name, or, among features that a
+/// program or somebody else made (kinds cannot see labels, and may measure what does tell them), because its few
 /// values tell the class of every row. `labels` are the rows' classes as indices.
 ///
 /// A column of continuous values tells every row apart and so says nothing. What counts is how many ways
@@ -130,9 +130,9 @@ pub fn no_label(
     positive: Option<usize>,
 ) -> Result<(), StageError> {
     named(view)?;
-    match action.lineage.foreign.is_empty() {
-        true => Ok(()),
-        false => disguised(view, labels, positive),
+    match action.lineage.outside {
+        true => disguised(view, labels, positive),
+        false => Ok(()),
     }
 }
 

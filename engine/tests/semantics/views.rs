@@ -48,7 +48,7 @@ fn view(mut spec: KindSpec) -> KindSpec {
 pub fn choose() -> KindSpec {
     let step = Step::new("choose", Scope::Whole).port("rows");
     let inputs = vec![InputPort::one("rows", "rows")];
-    view(kind("choose", inputs, vec![step.writes("choice")]))
+    view(kind("choose", inputs, vec![step.writes("choice").apart()]))
 }
 
 pub fn pick() -> KindSpec {
