@@ -99,6 +99,10 @@ pub enum Command {
     Plan(PlanArgs),
     /// Show what decides the result of a stage, and what changed since it last ran
     Explain(ExplainArgs),
+    /// List the runs of this project; tag, pin and remove them
+    Runs(RunsArgs),
+    /// Compare two runs: metrics, recipes, and the first action that came out differently
+    Compare(CompareArgs),
     /// Draw the graph of a pipeline
     Graph(GraphArgs),
     /// Describe the kinds of stages: ports and parameters
@@ -184,6 +188,9 @@ pub struct RunArgs {
     /// Write where the time went, for chrome://tracing and ui.perfetto.dev
     #[arg(long, value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
     pub trace: Option<PathBuf>,
+    /// Give the run a tag, by which it can be named later; may be repeated
+    #[arg(long = "tag", value_name = "NAME")]
+    pub tags: Vec<String>,
     /// Run N actions that the store already answers again, and compare the bytes
     #[arg(long, value_name = "N", num_args = 0..=1, require_equals = true, default_missing_value = "10")]
     pub audit: Option<NonZeroUsize>,
@@ -237,6 +244,7 @@ pub struct PlanArgs {
 #[command(after_help = "\
 Examples:
   flow explain pipelines/rocket_domain.toml rocket
+  flow explain pipelines/rocket_domain.toml model 'fit 0.3' --hit
   flow explain pipelines/rocket_domain.toml model --message-format json")]
 pub struct ExplainArgs {
     /// The pipeline.
@@ -244,6 +252,89 @@ pub struct ExplainArgs {
     pub pipeline: PipelineArgs,
     /// The stage
     pub stage: String,
+    /// One of its actions, such as 'fit 0.3' [default: all]
+    pub action: Option<String>,
+    /// Prove a hit: where its record lies, who made it, and the state of its bytes
+    #[arg(long)]
+    pub hit: bool,
+    /// The store.
+    #[command(flatten)]
+    pub store: StoreArgs,
+}
+
+/// `flow runs`
+#[derive(Debug, Args)]
+#[command(
+    args_conflicts_with_subcommands = true,
+    after_help = "\
+A run is named by its id, the start of it, a tag, or `last`.
+Records and results of pinned runs stay in the store whatever the goals of `flow cache gc`.
+
+Examples:
+  flow runs --pipeline rocket_domain -n 5
+  flow runs tag last baseline
+  flow runs pin baseline"
+)]
+pub struct RunsArgs {
+    /// What to do instead of listing.
+    #[command(subcommand)]
+    pub command: Option<RunsCommand>,
+    /// Only runs with this tag
+    #[arg(long, value_name = "NAME")]
+    pub tag: Option<String>,
+    /// Only runs of this pipeline
+    #[arg(long, value_name = "NAME")]
+    pub pipeline: Option<String>,
+    /// So many at most, the newest
+    #[arg(short, default_value_t = 20, value_name = "N")]
+    pub n: usize,
+}
+
+/// What to do with runs.
+#[derive(Debug, Subcommand)]
+pub enum RunsCommand {
+    /// Give a run a tag
+    Tag {
+        /// The run
+        run: String,
+        /// The tag
+        name: String,
+    },
+    /// Take a tag from a run
+    Untag {
+        /// The run
+        run: String,
+        /// The tag
+        name: String,
+    },
+    /// Keep a run's records and results in the store
+    Pin {
+        /// The run
+        run: String,
+    },
+    /// Keep them no longer
+    Unpin {
+        /// The run
+        run: String,
+    },
+    /// Forget a run that is not pinned; what it made stays in the store until gc takes it
+    Remove {
+        /// The run
+        run: String,
+    },
+}
+
+/// `flow compare`
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  flow compare baseline last
+  flow compare 20260131 20260201 --message-format json")]
+pub struct CompareArgs {
+    /// The run to compare with: its id, the start of it, a tag, or `last`
+    pub old: String,
+    /// The run to compare
+    pub new: String,
     /// The store.
     #[command(flatten)]
     pub store: StoreArgs,
@@ -294,7 +385,7 @@ Examples:
   flow export last model.predictions -o predictions.csv
   flow export 20260131 domain -o features.parquet")]
 pub struct ExportArgs {
-    /// The run: its id, the start of it, or `last`
+    /// The run: its id, the start of it, a tag, or `last`
     pub run: String,
     /// The stage, and the port where it has several
     #[arg(value_name = "STAGE[.PORT]")]
@@ -322,7 +413,7 @@ pub enum CacheCommand {
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Without a goal only what no record names is removed; with one, what goes is said first.
-Records of the last 10 runs and of pinned ones always stay.
+Records of the last 10 runs and of pinned ones always stay, and the artifacts of pinned ones.
 
 Examples:
   flow cache gc --max-size 10GiB

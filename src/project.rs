@@ -30,6 +30,12 @@ pub fn load_pipeline(args: &PipelineArgs, to: Option<&str>) -> Result<Pipeline, 
     Ok(pipeline)
 }
 
+/// The records of runs of the project that a directory is in, whichever store they used.
+pub fn runs_of(dir: &Path) -> Runs {
+    let root = project_root(&dir.join("pipeline.toml"));
+    Runs::new(&root.join(".flow").join("runs"))
+}
+
 /// The local state of a project.
 pub struct State {
     /// The store.

@@ -45,8 +45,6 @@ pub struct StageReport {
     pub ports: Vec<(String, Option<Port>)>,
     /// Rows of its first output, if that has rows.
     pub rows: Option<i64>,
-    /// The keys of its actions, as far as they are known.
-    pub keys: Vec<String>,
     /// What it wants people to know.
     pub notes: Vec<String>,
 }
@@ -123,26 +121,29 @@ impl Report {
         event
     }
 
-    /// The run record: the last event, with what `flow export` and gc need besides.
-    pub fn record(&self, pipeline: &Pipeline) -> Json {
+    /// The run record: the last event and a little more. What is long lies beside it, under the
+    /// digest `actions` ([`Long`]).
+    pub fn record(
+        &self,
+        pipeline: &Pipeline,
+        store: &Store,
+        actions: &Digest,
+        tags: &[String],
+    ) -> Json {
         let mut record = self.event(pipeline);
         if let Json::Object(fields) = &mut record {
             fields.remove("event");
         }
+        record["flow"] = env!("CARGO_PKG_VERSION").into();
         record["file"] = pipeline.file.display().to_string().into();
+        record["store"] = store.dir().display().to_string().into();
+        record["tags"] = tags.into();
+        record["pinned"] = false.into();
+        record["actions"] = actions.to_string().into();
         let outputs = pipeline.outputs.iter();
         record["outputs"] = outputs
             .map(|o| Json::from(o.path.display().to_string()))
             .collect();
-        for stage in &self.stages {
-            let fields = &mut record["stages"][&stage.name];
-            fields["keys"] = stage.keys.clone().into();
-            let ports = stage.ports.iter();
-            let ports: Map<String, Json> = ports
-                .filter_map(|(name, port)| Some((name.clone(), artifacts(port.as_ref()?))))
-                .collect();
-            fields["artifacts"] = ports.into();
-        }
         record
     }
 }
@@ -177,24 +178,111 @@ impl StageReport {
     }
 }
 
-/// The artifacts of a port for the run record. `view` is true where the port shows a part of them
-/// only, which needs more than the artifacts.
-fn artifacts(port: &Port) -> Json {
-    let parts: Vec<Json> = port
-        .parts
-        .iter()
-        .map(|part| {
-            json!({
-                "digest": part.digest.to_string(),
-                "reference": part.reference,
-                "fold": part.fold,
-            })
-        })
-        .collect();
+/// What a run record says of every action and every part of a port. Equal runs have it in common,
+/// so that its digest is made first, of what decides it; the text only if it is not there yet.
+pub struct Long<'a> {
+    /// The plan.
+    pub plan: &'a Plan<'a>,
+    /// What is known of every action.
+    pub slots: &'a [Slot],
+    /// What the run came to.
+    pub report: &'a Report,
+}
+
+impl Long<'_> {
+    /// Its digest.
+    pub fn digest(&self) -> Digest {
+        let mut bytes = Vec::new();
+        let mut put = |part: &[u8]| {
+            bytes.extend_from_slice(&(part.len() as u64).to_le_bytes());
+            bytes.extend_from_slice(part);
+        };
+        put(b"flow run actions 1");
+        let pipeline = self.plan.pipeline;
+        for (stage, report) in self.report.stages.iter().enumerate() {
+            put(report.name.as_bytes());
+            // Labels of actions are made of these.
+            let decl = &pipeline.stages[stage];
+            decl.steps.iter().for_each(|step| put(step.name.as_bytes()));
+            let layout = &decl.layout;
+            layout.folds.iter().for_each(|fold| put(fold.as_bytes()));
+            layout.shards.iter().for_each(|s| put(s.label.as_bytes()));
+            for action in self.plan.of_stage(stage) {
+                if let Slot::Done(record) = &self.slots[action] {
+                    put(&action.to_le_bytes());
+                    put(record.key.0.as_bytes());
+                    for output in &record.outputs {
+                        put(output.name.as_bytes());
+                        put(output.digest.as_bytes());
+                    }
+                }
+            }
+            for (name, port) in &report.ports {
+                let Some(port) = port else { continue };
+                put(name.as_bytes());
+                put(port.ty.as_bytes());
+                put(&[u8::from(shows_a_part(port))]);
+                for part in &port.parts {
+                    put(part.digest.as_bytes());
+                    put(&part.reference.to_le_bytes());
+                    put(part.fold.as_deref().unwrap_or("").as_bytes());
+                }
+            }
+        }
+        Digest::of(&bytes)
+    }
+
+    /// As JSON: by stage, every action as label, key and outputs, and every port's parts as digest,
+    /// reference and fold.
+    pub fn text(&self) -> String {
+        let stages = self
+            .report
+            .stages
+            .iter()
+            .enumerate()
+            .map(|(stage, report)| {
+                let actions = self.plan.of_stage(stage).filter_map(|action| {
+                    let Slot::Done(record) = &self.slots[action] else {
+                        return None;
+                    };
+                    let outputs = record.outputs.iter();
+                    let outputs: Map<String, Json> = outputs
+                        .map(|o| (o.name.clone(), o.digest.to_string().into()))
+                        .collect();
+                    Some(json!([
+                        self.plan.label(action),
+                        record.key.to_string(),
+                        outputs
+                    ]))
+                });
+                let ports = report.ports.iter();
+                let ports: Map<String, Json> = ports
+                    .filter_map(|(name, port)| Some((name.clone(), port_json(port.as_ref()?))))
+                    .collect();
+                json!({
+                    "name": report.name,
+                    "actions": actions.collect::<Vec<Json>>(),
+                    "ports": ports,
+                })
+            });
+        let mut text = json!({"stages": stages.collect::<Vec<Json>>()}).to_string();
+        text.push('\n');
+        text
+    }
+}
+
+/// The port shows a part of its artifacts only, which needs more than the artifacts.
+fn shows_a_part(port: &Port) -> bool {
+    port.needs.len() > port.parts.len()
+}
+
+fn port_json(port: &Port) -> Json {
+    let parts = port.parts.iter();
+    let parts = parts.map(|part| json!([part.digest.to_string(), part.reference, part.fold]));
     json!({
         "type": port.ty,
-        "view": port.needs.len() > port.parts.len(),
-        "parts": parts,
+        "view": shows_a_part(port),
+        "parts": parts.collect::<Vec<Json>>(),
     })
 }
 
@@ -221,11 +309,9 @@ fn stage_report(
             (output.name.clone(), port)
         })
         .collect();
-    let mut keys = Vec::new();
     let mut notes = Vec::new();
     for action in plan.of_stage(stage) {
         if let Slot::Done(record) = &slots[action] {
-            keys.push(record.key.to_string());
             notes.extend(record.outputs.iter().flat_map(notes_of));
         }
     }
@@ -235,7 +321,6 @@ fn stage_report(
         figures: summary.stage(stage),
         ports,
         rows,
-        keys,
         notes,
     }
 }
@@ -288,12 +373,14 @@ pub struct Recorded {
 }
 
 impl Recorded {
-    /// Reads what [`Report::record`] wrote. None if it is something else.
+    /// Reads what [`Long::text`] wrote, or an earlier version, whose parts have names for their
+    /// fields. None if it is something else.
     pub fn read(port: &Json) -> Option<Self> {
         let parts = port.get("parts")?.as_array()?.iter().map(|part| {
-            let digest = part.get("digest")?.as_str()?.parse().ok()?;
-            let reference = usize::try_from(part.get("reference")?.as_u64()?).ok()?;
-            let fold = part.get("fold")?.as_str().map(str::to_owned);
+            let field = |at: usize, name: &str| part.get(at).or_else(|| part.get(name));
+            let digest = field(0, "digest")?.as_str()?.parse().ok()?;
+            let reference = usize::try_from(field(1, "reference")?.as_u64()?).ok()?;
+            let fold = field(2, "fold")?.as_str().map(str::to_owned);
             Some((digest, reference, fold))
         });
         Some(Self {

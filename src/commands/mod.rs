@@ -1,6 +1,7 @@
 //! The commands, one file each.
 
 mod cache;
+mod compare;
 mod completions;
 mod explain;
 mod export;
@@ -9,6 +10,7 @@ mod init;
 mod man;
 mod plan;
 mod run;
+mod runs;
 mod schema;
 mod stage_exec;
 mod stages;
@@ -36,6 +38,8 @@ fn dispatch(command: &Command, ui: &Ui) -> Result<Exit, CliError> {
         Command::Run(args) => return run::run(args, ui),
         Command::Plan(args) => plan::run(args, ui)?,
         Command::Explain(args) => explain::run(args, ui)?,
+        Command::Runs(args) => runs::run(args, ui)?,
+        Command::Compare(args) => compare::run(args, ui)?,
         Command::Graph(args) => graph::run(args, ui)?,
         Command::Stages(args) => stages::run(args, ui)?,
         Command::Schema => schema::run(ui),

@@ -7,6 +7,7 @@ mod commands;
 mod executor;
 mod faults;
 mod harness;
+mod history;
 mod kills;
 mod mallorn;
 mod pipelines;

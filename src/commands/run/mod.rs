@@ -24,15 +24,19 @@ use serde_json::json;
 
 use crate::cli::{ExecutorChoice, RunArgs};
 use crate::error::{self, CliError, Exit};
+use crate::history;
 use crate::project::{State, load_pipeline, working_dir};
 use crate::render::progress::Progress;
 use crate::render::{json, table};
-use crate::report::{Report, Status};
+use crate::report::{Long, Report, Status};
 use crate::ui::Ui;
 
 /// Runs the command.
 pub fn run(args: &RunArgs, ui: &Ui) -> Result<Exit, CliError> {
     let started = Instant::now();
+    args.tags
+        .iter()
+        .try_for_each(|tag| history::check_tag(tag))?;
     let pipeline = load_pipeline(&args.target.pipeline, args.target.to.as_deref())?;
     let trace = args.trace.as_deref().map(trace_file).transpose()?;
     let cancel = stop_on_signals()?;
@@ -60,6 +64,7 @@ pub fn run(args: &RunArgs, ui: &Ui) -> Result<Exit, CliError> {
         stat: &stat,
         options,
         id: runs.new_id(),
+        tags: &args.tags,
         summary: Summary::default(),
         progress: Progress::new(ui, &plan),
         slots: vec![Slot::Waiting; plan.len()],
@@ -138,6 +143,7 @@ struct Run<'a> {
     stat: &'a StatCache,
     options: Options<'a>,
     id: String,
+    tags: &'a [String],
     summary: Summary,
     progress: Progress<'a>,
     /// What is known of every action.
@@ -264,7 +270,15 @@ impl Run<'_> {
             self.status(),
             started.elapsed().as_secs_f64(),
         );
-        let saved = self.state.runs().save(&self.id, &report.record(pipeline));
+        let long = Long {
+            plan: self.plan,
+            slots: &self.slots,
+            report: &report,
+        };
+        let actions = long.digest();
+        let record = report.record(pipeline, &self.state.store, &actions, self.tags);
+        let runs = self.state.runs();
+        let saved = runs.save_with(&self.id, &record, &actions, || long.text());
         self.check(saved.map_err(CliError::from));
         report.status = self.status();
         if !self.ui.quiet {
