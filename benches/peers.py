@@ -1,8 +1,8 @@
 """Compares flow with ninja, make, DVC and the bare cost of starting processes, in one run.
 
     cargo build --release
-    pip install ninja dvc                 # make and xargs come with the system
-    python3 benches/peers.py --flow target/release/flow --shape fan --n 10 100 1000
+    pip install ninja dvc                 # make, xargs and time come with the system
+    python3 benches/peers.py              # --help has what can be left out
 
 Shapes, all of `sh` scripts that copy a line or two:
 
@@ -11,16 +11,19 @@ Shapes, all of `sh` scripts that copy a line or two:
 - deep:  one stage after the other, N of them
 - big:   one stage that reads a file of --size bytes (N is not used)
 
-Scenarios: cold; no-op (median of three); touch (the root's times change); edit (one leaf changes);
-comment (the root changes, what prep makes of it does not). A row gives user + system CPU seconds of the whole
-process tree, elapsed seconds, the largest resident set of one process in MiB, and how many scripts ran
-(each appends a byte to a file). `xargs` starts the same scripts and nothing else: the floor.
-Prints one JSON object a row, then a Markdown table.
+Scenarios: cold; no-op; plan (`flow plan` of a no-op); touch (the times of an input change); edit (a leaf
+changes); revert (it is again what it was); comment (an input changes, but not what the first script makes of it).
+A row gives user + system CPU seconds of the whole process tree, elapsed seconds, how many scripts ran (each
+appends a byte to a file), and for no-op and plan the largest resident set of one process in MiB. `xargs` starts the same scripts and
+nothing else, by way of `sh -c` as make and ninja can: the floor; `exec` is xargs without that `sh -c`. Prints one JSON object a row, then a Markdown table; fails where flow ran other scripts
+than those that had to run.
 """
 
 import argparse
 import json
 import os
+import platform
+import re
 import shutil
 import statistics
 import subprocess
@@ -99,6 +102,10 @@ class Project:
         return steps
 
 
+# What is compared, and the program that does it.
+PROGRAMS = {"xargs": "xargs", "exec": "xargs", "make": "make", "ninja": "ninja", "dvc": "dvc", "flow": "flow"}
+
+
 class Tool:
     """How a tool describes and runs a project."""
 
@@ -106,6 +113,7 @@ class Tool:
         self.name, self.program = name, program
 
     def setup(self, project):
+        """Writes the tool's description of the project. Gives the number of steps."""
         steps = project.prepare()
         folder = project.folder
         if self.name == "make":
@@ -130,6 +138,7 @@ class Tool:
         elif self.name == "flow":
             (folder / "flow.toml").touch()
             write(folder / "pipeline.toml", flow_pipeline(project))
+        return len(steps)
 
     def argv(self, project):
         steps = project.steps()
@@ -141,8 +150,14 @@ class Tool:
             return [self.program, "repro", "-q"]
         if self.name == "flow":
             return [self.program, "run", "pipeline.toml", "--jobs", "2", "-q"]
-        write(project.folder / "commands", "\n".join(project.command(*s) for s in steps) + "\n")
-        return ["xargs", "-P2", "-d", "\n", "-n1", "-a", "commands", "sh", "-c", 'eval "$0"']
+        # Level by level: it waits for nothing but the number of processes.
+        level = lambda step: step[0].rstrip("0123456789")
+        commands = [project.command(*step) for step in sorted(steps, key=level if project.shape == "chain" else lambda _: "")]
+        if self.name == "exec":
+            commands = [command.removeprefix("sh ") for command in commands]
+        write(project.folder / "commands", "".join(f"{command}\n" for command in commands))
+        start = ["-L1", "/bin/sh"] if self.name == "exec" else ["-d", "\n", "-I{}", "/bin/sh", "-c", "{}"]
+        return [self.program, "-P2", "-a", "commands", *start]
 
 
 def flow_pipeline(project):
@@ -150,15 +165,15 @@ def flow_pipeline(project):
     n, items = project.n, f"each = {{ i = {{ range = [0, {project.n}] }} }}"
     if project.shape == "big":
         return stage("big", 'run = ["sh", "big.sh", "{out}", "root.txt"]\nfiles = ["big.sh", "root.txt"]\noutputs = { out = "out" }') + \
-            '[outputs]\n"out/big" = "big"\n'
+            '[outputs]\n"out/big.txt" = "big"\n'
     if project.shape == "deep":
         text = ""
         for i in range(n):
             source = f'"{{before}}"]\ninputs = {{ before = "d{i - 1}" }}\nfiles = ["st.sh"]' if i else '"root.txt"]\nfiles = ["st.sh", "root.txt"]'
             text += stage(f"d{i}", f'run = ["sh", "st.sh", "{{out}}", {source}\noutputs = {{ out = "out" }}')
-        return text + f'[outputs]\n"out/last" = "d{n - 1}"\n'
+        return text + f'[outputs]\n"out/last.txt" = "d{n - 1}"\n'
     merge = stage("merge", 'run = ["sh", "merge.sh", "{out}", "{w.list}"]\nfiles = ["merge.sh"]\ninputs = { w = "%s" }\noutputs = { out = "out" }')
-    out = '[outputs]\n"out/merge" = "merge"\n'
+    out = '[outputs]\n"out/merge.txt" = "merge"\n'
     if project.shape == "fan":
         prep = stage("prep", 'run = ["sh", "st.sh", "{out}", "root.txt"]\nfiles = ["st.sh", "root.txt"]\noutputs = { out = "out" }')
         work = stage("w", 'run = ["sh", "st.sh", "{out}", "{prep}", "leaf/{i}.txt"]\nfiles = ["st.sh", "leaf/{i}.txt"]\n'
@@ -171,71 +186,137 @@ def flow_pipeline(project):
     return first + follow("b", "a") + follow("c", "b") + merge % "c" + out
 
 
-def measure(tool, project):
+def measure(argv, project):
     """CPU, wall, peak memory and scripts run of one invocation."""
     count = Path(f"{project.folder}.count")
     count.write_bytes(b"")
     env = {**os.environ, "COUNT": str(count)}
     started = time.monotonic()
-    child = subprocess.Popen(tool.argv(project), cwd=project.folder, env=env, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+    child = subprocess.Popen(argv, cwd=project.folder, env=env, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
     err = child.stderr.read()
     _, status, usage = os.wait4(child.pid, 0)
     wall = time.monotonic() - started
     code = os.waitstatus_to_exitcode(status)
     if code != 0:
-        sys.exit(f"{tool.name} failed with {code}: {err.decode()[-2000:]}")
-    return {"cpu": usage.ru_utime + usage.ru_stime, "wall": wall, "rss_mib": usage.ru_maxrss / 1024, "ran": count.stat().st_size}
+        sys.exit(f"{argv[0]} failed with {code}: {err.decode()[-2000:]}")
+    return {"cpu": usage.ru_utime + usage.ru_stime, "wall": wall, "ran": count.stat().st_size}
 
 
-def scenarios(tool, project):
-    folder = project.folder
-    yield "cold", measure(tool, project)
-    if tool.name == "xargs":
-        return
-    repeats = [measure(tool, project) for _ in range(3)]
-    yield "no-op", {key: statistics.median(r[key] for r in repeats) for key in repeats[0]}
-    time.sleep(1.1)
-    os.utime(folder / "root.txt")
-    yield "touch", measure(tool, project)
-    if project.shape in ("fan", "chain"):
+def peak(argv, project):
+    """The largest resident set of one process in MiB. What is started from here counts Python's own; GNU time's is small."""
+    if not shutil.which("time"):
+        return float("nan")
+    told = subprocess.run([shutil.which("time"), "-f", "%M", *argv], cwd=project.folder, capture_output=True, text=True, check=True)
+    return int(told.stderr.split()[-1]) / 1024
+
+
+def median(rows):
+    return {key: statistics.median(row[key] for row in rows) for key in rows[0]}
+
+
+def changes(project):
+    """The scenarios after the first run: a name, what is changed, and the scripts that then have to run."""
+    folder, shape = project.folder, project.shape
+    root, leaf = folder / "root.txt", folder / "leaf/0.txt"
+    touched = root if shape in ("fan", "big") else leaf if shape == "chain" else root
+    yield "touch", lambda: os.utime(touched), 0
+    if shape == "fan":
+        yield "edit", lambda: write(leaf, "another\n"), 2
+        yield "revert", lambda: write(leaf, "leaf 0\n"), 0
+        yield "comment", lambda: write(root, "# second\nroot\n"), 1
+    if shape == "chain":
+        yield "edit", lambda: write(leaf, "another\n"), 4
+        yield "revert", lambda: write(leaf, "leaf 0\n"), 0
+        yield "comment", lambda: write(leaf, "# second\nleaf 0\n"), 1
+
+
+def after_cold(tool, project, repeats):
+    """What comes after the first run: no-ops, then changes."""
+    argv = tool.argv(project)
+    quiet = lambda argv: median([measure(argv, project) for _ in range(repeats)]) | {"rss_mib": peak(argv, project)}
+    yield "no-op", quiet(argv), 0
+    if tool.name == "flow":
+        yield "plan", quiet([argv[0], "plan", "pipeline.toml", "-q"]), 0
+    for scenario, change, expected in changes(project):
+        # make and ninja go by times, which must be later.
         time.sleep(1.1)
-        write(folder / "leaf/0.txt", "another\n")
-        yield "edit", measure(tool, project)
-    if project.shape == "fan":
-        time.sleep(1.1)
-        write(folder / "root.txt", "# second\nroot\n")
-        yield "comment", measure(tool, project)
+        change()
+        yield scenario, measure(argv, project), expected
+
+
+def machine():
+    """The machine and its load, in one line."""
+    model = re.search(r"model name\s*: (.*)", Path("/proc/cpuinfo").read_text())
+    load = ", ".join(f"{load:.1f}" for load in os.getloadavg())
+    return f"{os.cpu_count()} CPUs, {model.group(1) if model else platform.machine()}, Linux {platform.release()}, load {load}"
+
+
+def version(program):
+    told = subprocess.run([program, "--version"], capture_output=True, text=True, check=False)
+    return told.stdout.splitlines()[0] if told.stdout else "?"
+
+
+def table(rows):
+    """One line for each tool: CPU seconds, memory of a no-op, and how many scripts ran."""
+    cases = {}
+    for row in rows:
+        cases.setdefault((row["shape"], row["n"], row["tool"]), {})[row["scenario"]] = row
+    ran = ["touch", "edit", "revert", "comment"]
+    print("\n| shape | N | tool | cold CPU s | / xargs | no-op CPU s | no-op RSS MiB | plan CPU s | ran: cold | " + " | ".join(ran) + " |")
+    print("|---" * (9 + len(ran)) + "|")
+    for (shape, n, tool), case in cases.items():
+        cell = lambda scenario, key, form: format(case[scenario][key], form) if scenario in case else ""
+        floor = cases.get((shape, n, "xargs"), {}).get("cold")
+        ratio = f"{case['cold']['cpu'] / floor['cpu']:.2f}" if floor else ""
+        cells = [shape, n, tool, cell("cold", "cpu", ".3f"), ratio, cell("no-op", "cpu", ".4f"), cell("no-op", "rss_mib", ".0f"),
+                 cell("plan", "cpu", ".4f"), cell("cold", "ran", ".0f"), *(cell(name, "ran", ".0f") for name in ran)]
+        print("| " + " | ".join(map(str, cells)) + " |")
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--flow", default="target/release/flow")
-    parser.add_argument("--shape", nargs="+", default=["fan"], choices=["fan", "chain", "deep", "big"])
-    parser.add_argument("--n", nargs="+", type=int, default=[10, 100, 1000])
+    parser.add_argument("--shape", nargs="+", default=["fan", "chain"], choices=["fan", "chain", "deep", "big"])
+    parser.add_argument("--n", nargs="+", type=int, default=[10, 100, 1000, 10000])
     parser.add_argument("--size", type=int, default=1 << 30, help="bytes of the input of shape big")
-    parser.add_argument("--tools", nargs="+", default=["xargs", "make", "ninja", "dvc", "flow"])
+    parser.add_argument("--tools", nargs="+", choices=list(PROGRAMS), default=list(PROGRAMS))
+    parser.add_argument("--cold", type=int, default=3, help="first runs, of which the median counts; one where N is 10000 or more")
+    parser.add_argument("--noop", type=int, default=5, help="runs in which nothing changed, of which the median counts")
     parser.add_argument("--dvc-max", type=int, default=100, help="DVC's cold runs grow with the square of N")
     parser.add_argument("--folder", help="where to work [default: a temporary folder]")
     args = parser.parse_args()
-    rows = []
+    programs = {name: os.path.abspath(args.flow) if name == "flow" else shutil.which(PROGRAMS[name]) for name in args.tools}
+    for name in [name for name, program in programs.items() if program is None]:
+        print(f"skipped: {name} is not installed", file=sys.stderr)
+        del programs[name]
+    print(json.dumps({"machine": machine(), **{name: version(program) for name, program in programs.items()}}), flush=True)
+    rows, wrong = [], []
     for shape in args.shape:
         for n in args.n if shape != "big" else [1]:
-            for name in args.tools:
-                program = os.path.abspath(args.flow) if name == "flow" else shutil.which(name)
-                if program is None or (name == "dvc" and n > args.dvc_max):
-                    print(f"skipped: {name} at {shape} {n}", file=sys.stderr)
-                    continue
-                with tempfile.TemporaryDirectory(dir=args.folder) as folder:
-                    project = Project(Path(folder) / "p", shape, n, args.size)
-                    tool = Tool(name, program)
-                    tool.setup(project)
-                    for scenario, figures in scenarios(tool, project):
-                        row = {"shape": shape, "n": n, "tool": name, "scenario": scenario, **figures}
-                        print(json.dumps(row), flush=True)
-                        rows.append(row)
-    print("\n| shape | N | tool | scenario | CPU s | wall s | RSS MiB | ran |\n|---|---|---|---|---|---|---|---|")
-    for r in rows:
-        print(f"| {r['shape']} | {r['n']} | {r['tool']} | {r['scenario']} | {r['cpu']:.3f} | {r['wall']:.3f} | {r['rss_mib']:.0f} | {r['ran']:.0f} |")
+            tools = [Tool(*known) for known in programs.items() if known[0] != "dvc" or n <= args.dvc_max]
+            cold = {tool.name: [] for tool in tools}
+            turns = args.cold if n < 10_000 else 1
+            for turn in range(turns):
+                # By turns, so that what else the machine does meets all of them.
+                for tool in tools:
+                    with tempfile.TemporaryDirectory(dir=args.folder) as folder:
+                        project = Project(Path(folder) / "p", shape, n, args.size)
+                        actions = tool.setup(project)
+                        cold[tool.name].append(measure(tool.argv(project), project))
+                        if turn + 1 < turns:
+                            continue
+                        found = [("cold", median(cold[tool.name]), actions)]
+                        if tool.name not in ("xargs", "exec"):
+                            found.extend(after_cold(tool, project, args.noop))
+                        for scenario, figures, expected in found:
+                            row = {"shape": shape, "n": n, "tool": tool.name, "scenario": scenario, **figures}
+                            print(json.dumps(row), flush=True)
+                            rows.append(row)
+                            if tool.name == "flow" and figures["ran"] != expected:
+                                wrong.append(f"{shape} {n} {scenario}: {figures['ran']:.0f} scripts ran, not {expected}")
+    print(f"\n{machine()}")
+    table(rows)
+    sys.exit("\n".join(wrong) or 0)
 
 
 if __name__ == "__main__":

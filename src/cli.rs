@@ -32,6 +32,7 @@ Exit codes:
   0    success
   1    a stage failed
   2    the pipeline, an argument or the input data is wrong
+  3    a check found a regression, or results that should be equal and are not
   4    the environment failed (disk full, store unreachable)
   101  a bug
   130  interrupted
@@ -103,6 +104,12 @@ pub enum Command {
     Runs(RunsArgs),
     /// Compare two runs: metrics, recipes, and the first action that came out differently
     Compare(CompareArgs),
+    /// Run all variants of a pipeline, and compare them with it
+    Ablate(AblateArgs),
+    /// Search for better values of parameters
+    Tune(TuneArgs),
+    /// Compare a pipeline with its committed baseline; for continuous integration
+    Check(CheckArgs),
     /// Draw the graph of a pipeline
     Graph(GraphArgs),
     /// Describe the kinds of stages: ports and parameters
@@ -124,15 +131,26 @@ pub enum Command {
     Man(ManArgs),
 }
 
-/// Which pipeline.
+/// Which file.
 #[derive(Debug, Args)]
-pub struct PipelineArgs {
+pub struct FileArgs {
     /// The TOML file
     #[arg(value_hint = clap::ValueHint::FilePath)]
     pub pipeline: PathBuf,
     /// Replace a value; VALUE is TOML, and paths in it are relative to the working directory
     #[arg(long = "set", value_name = "STAGE.PARAM=VALUE")]
     pub sets: Vec<String>,
+}
+
+/// Which pipeline.
+#[derive(Debug, Args)]
+pub struct PipelineArgs {
+    /// The file.
+    #[command(flatten)]
+    pub file: FileArgs,
+    /// One of the file's [variants] instead of the pipeline itself
+    #[arg(long, value_name = "NAME")]
+    pub variant: Option<String>,
 }
 
 /// Which part of a pipeline.
@@ -170,6 +188,24 @@ pub struct RunArgs {
     /// The store.
     #[command(flatten)]
     pub store: StoreArgs,
+    /// How to run.
+    #[command(flatten)]
+    pub exec: ExecArgs,
+    /// After a failure, go on with what does not depend on it
+    #[arg(short, long)]
+    pub keep_going: bool,
+    /// Give the run a tag, by which it can be named later; may be repeated
+    #[arg(long = "tag", value_name = "NAME")]
+    pub tags: Vec<String>,
+    /// Run N actions again that the store answers, at least one of each stage if N allows, and
+    /// compare the results
+    #[arg(long, value_name = "N", num_args = 0..=1, require_equals = true, default_missing_value = "10")]
+    pub audit: Option<NonZeroUsize>,
+}
+
+/// How to run actions.
+#[derive(Debug, Args)]
+pub struct ExecArgs {
     /// Actions at a time [default: the processors there are]
     #[arg(short, long, value_name = "N")]
     pub jobs: Option<NonZeroUsize>,
@@ -179,21 +215,12 @@ pub struct RunArgs {
     /// Memory that stages may claim together [default: the machine's]
     #[arg(long, value_name = "SIZE", value_parser = parse_size)]
     pub memory: Option<u64>,
-    /// After a failure, go on with what does not depend on it
-    #[arg(short, long)]
-    pub keep_going: bool,
     /// What runs actions: threads of this process, or a process for each
     #[arg(long, value_enum, default_value_t, value_name = "WHAT")]
     pub executor: ExecutorChoice,
     /// Write where the time went, for chrome://tracing and ui.perfetto.dev
     #[arg(long, value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
     pub trace: Option<PathBuf>,
-    /// Give the run a tag, by which it can be named later; may be repeated
-    #[arg(long = "tag", value_name = "NAME")]
-    pub tags: Vec<String>,
-    /// Run N actions that the store already answers again, and compare the bytes
-    #[arg(long, value_name = "N", num_args = 0..=1, require_equals = true, default_missing_value = "10")]
-    pub audit: Option<NonZeroUsize>,
 }
 
 /// What runs actions.
@@ -338,6 +365,115 @@ pub struct CompareArgs {
     /// The store.
     #[command(flatten)]
     pub store: StoreArgs,
+}
+
+/// `flow ablate`
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Everything runs as one graph, so that what variants have in common runs once. A variant that fails
+leaves the others alone; the exit code then is that of its failure.
+
+Examples:
+  flow ablate pipelines/ablation.toml
+  flow ablate pipelines/ablation.toml --only 'kernels*' --only no_domain
+  flow ablate pipelines/ablation.toml --message-format json | tail -1")]
+pub struct AblateArgs {
+    /// The file.
+    #[command(flatten)]
+    pub file: FileArgs,
+    /// Only variants whose name matches; `*` and `?` are wildcards (repeatable)
+    #[arg(long, value_name = "GLOB")]
+    pub only: Vec<String>,
+    /// Where results go [default: out/ablation/PIPELINE in the project root]
+    #[arg(short, long, value_name = "DIR", value_hint = clap::ValueHint::DirPath)]
+    pub output: Option<PathBuf>,
+    /// The store.
+    #[command(flatten)]
+    pub store: StoreArgs,
+    /// How to run.
+    #[command(flatten)]
+    pub exec: ExecArgs,
+}
+
+/// `flow tune`
+#[derive(Debug, Args)]
+#[command(after_help = "\
+What is searched stands in the pipeline, under [tune]. Trials are cached like everything else: a study
+that was stopped, at whatever moment, goes on where it was.
+
+Examples:
+  flow tune pipelines/tune.toml
+  flow tune pipelines/tune.toml --trials 50 --apply tuned.toml
+  flow tune pipelines/tune.toml --message-format json | tail -1")]
+pub struct TuneArgs {
+    /// The file.
+    #[command(flatten)]
+    pub file: FileArgs,
+    /// Trials in all, instead of those of the pipeline; more only add to a study
+    #[arg(long, value_name = "N")]
+    pub trials: Option<NonZeroUsize>,
+    /// Write the best values as a pipeline that extends this one
+    #[arg(long, value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
+    pub apply: Option<PathBuf>,
+    /// Let --apply replace a file
+    #[arg(long, requires = "apply")]
+    pub force: bool,
+    /// Where results go [default: out/tune/PIPELINE in the project root]
+    #[arg(short, long, value_name = "DIR", value_hint = clap::ValueHint::DirPath)]
+    pub output: Option<PathBuf>,
+    /// The store.
+    #[command(flatten)]
+    pub store: StoreArgs,
+    /// How to run.
+    #[command(flatten)]
+    pub exec: ExecArgs,
+}
+
+/// `flow check`
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Brings the pipeline up to date like `flow run`, then compares. A stage whose recipe is that of the
+baseline must give the same bytes; average precision and F1 must not drop by more than noise explains.
+Either failure ends with exit code 3.
+
+Examples:
+  flow check pipelines/domain_only.toml --baseline checks/domain_only.toml --update
+  flow check pipelines/domain_only.toml --baseline checks/domain_only.toml --explain
+  flow check pipelines/domain_only.toml --baseline checks/domain_only.toml --markdown summary.md")]
+pub struct CheckArgs {
+    /// The pipeline.
+    #[command(flatten)]
+    pub pipeline: PipelineArgs,
+    /// The baseline
+    #[arg(long, value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
+    pub baseline: PathBuf,
+    /// Write the baseline instead of comparing with it
+    #[arg(long)]
+    pub update: bool,
+    /// Name the fields of recipes that differ from the baseline
+    #[arg(long, conflicts_with = "update")]
+    pub explain: bool,
+    /// Write a report as JUnit XML
+    #[arg(long, value_name = "FILE", conflicts_with = "update", value_hint = clap::ValueHint::FilePath)]
+    pub junit: Option<PathBuf>,
+    /// Write a report as Markdown, for a pull request
+    #[arg(long, value_name = "FILE", conflicts_with = "update", value_hint = clap::ValueHint::FilePath)]
+    pub markdown: Option<PathBuf>,
+    /// How often a check may fail where nothing has become worse, all metrics together
+    #[arg(long, value_name = "RATE", default_value = "0.02", value_parser = parse_rate)]
+    pub false_alarms: f64,
+    /// Drops of a metric up to this are accepted, beyond what noise explains
+    #[arg(long, value_name = "DROP", default_value = "0", value_parser = parse_drop)]
+    pub tolerance: f64,
+    /// Run N actions again that the store already answers, and compare the bytes
+    #[arg(long, value_name = "N", num_args = 0..=1, require_equals = true, default_missing_value = "10")]
+    pub audit: Option<NonZeroUsize>,
+    /// The store.
+    #[command(flatten)]
+    pub store: StoreArgs,
+    /// How to run.
+    #[command(flatten)]
+    pub exec: ExecArgs,
 }
 
 /// `flow graph`
@@ -492,6 +628,22 @@ fn parse_size(text: &str) -> Result<u64, String> {
     }
 }
 
+/// Reads a rate between 0 and a half.
+fn parse_rate(text: &str) -> Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(rate) if rate > 0.0 && rate < 0.5 => Ok(rate),
+        _ => Err("give a number between 0 and 0.5, such as 0.01".into()),
+    }
+}
+
+/// Reads a difference of a metric.
+fn parse_drop(text: &str) -> Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(drop) if (0.0..1.0).contains(&drop) => Ok(drop),
+        _ => Err("give a number from 0 to 1, such as 0.01".into()),
+    }
+}
+
 /// Reads a number of days, not negative.
 fn parse_days(text: &str) -> Result<f64, String> {
     match text.parse::<f64>() {
@@ -519,5 +671,7 @@ mod tests {
         assert!(parse_size("1 parsec").is_err());
         assert!(parse_size("-1").is_err());
         assert!(parse_days("nan").is_err());
+        assert_eq!((parse_rate("0.02"), parse_drop("0")), (Ok(0.02), Ok(0.0)));
+        assert!(parse_rate("0").is_err() && parse_drop("nan").is_err());
     }
 }

@@ -14,6 +14,8 @@ pub enum Exit {
     Stage,
     /// The pipeline, an argument or the input data is wrong.
     Usage,
+    /// A check found a regression, or results that should be equal and are not.
+    Regression,
     /// The machine failed: disk full, store unreachable.
     Environment,
     /// A bug in this program.
@@ -29,6 +31,7 @@ impl Exit {
             Self::Ok => 0,
             Self::Stage => 1,
             Self::Usage => 2,
+            Self::Regression => 3,
             Self::Environment => 4,
             Self::Bug => 101,
             Self::Interrupted => 130,
@@ -149,6 +152,7 @@ mod tests {
         let worst = |all: &[Exit]| all.iter().fold(Exit::Ok, |a, &b| a.worse(b)).code();
         assert_eq!(worst(&[]), 0);
         assert_eq!(worst(&[Exit::Usage, Exit::Stage]), 2);
+        assert_eq!(worst(&[Exit::Regression, Exit::Usage]), 3);
         assert_eq!(worst(&[Exit::Environment, Exit::Usage]), 4);
         assert_eq!(worst(&[Exit::Bug, Exit::Environment]), 101);
         assert_eq!(worst(&[Exit::Interrupted, Exit::Bug]), 130);

@@ -1,4 +1,7 @@
-//! The runs of a project as they were recorded: finding one, and what its actions came to.
+//! The runs of a project as they were recorded: finding one, what its actions came to, and how often
+//! the same objects were looked at.
+
+use std::collections::BTreeSet;
 
 use flow_cache::{ActionKey, Digest, Runs};
 use flow_engine::Diag;
@@ -134,14 +137,35 @@ pub fn ports(runs: &Runs, record: &Json, stage: &str) -> Result<Map<String, Json
     Ok(ports.and_then(Json::as_object).cloned().unwrap_or_default())
 }
 
+/// How many configurations were ever evaluated on a table of folds: the different recipes of
+/// evaluations in the records of runs. Each look at the same objects makes the best of them look
+/// better than it is.
+pub fn tried(runs: &Runs, folds: &Digest) -> Result<usize, CliError> {
+    let folds = folds.to_string();
+    let mut recipes = BTreeSet::new();
+    for id in runs.list()? {
+        // A record that another run is just removing, or that cannot be read, tells nothing.
+        let Ok(Some((_, record))) = runs.load(&id) else {
+            continue;
+        };
+        let stages = record.get("stages").and_then(Json::as_object);
+        for stage in stages.into_iter().flat_map(|stages| stages.values()) {
+            if stage.get("folds").and_then(Json::as_str) == Some(&folds) {
+                let keys = stage.get("keys").and_then(Json::as_array);
+                let keys = keys.into_iter().flatten().filter_map(Json::as_str);
+                recipes.extend(keys.map(str::to_owned));
+            }
+        }
+    }
+    Ok(recipes.len())
+}
+
 /// When a run started, as its id says: `2026-11-23 12:05:01`.
 pub fn when(id: &str) -> String {
-    let Some(("", _)) = id.get(..15).map(|start| {
-        let digits = |c: char| c.is_ascii_digit() || c == 'T';
-        (start.trim_start_matches(digits), ())
-    }) else {
+    let is_time = |start: &str| start.chars().all(|c| c.is_ascii_digit() || c == 'T');
+    if !id.get(..15).is_some_and(is_time) {
         return String::new();
-    };
+    }
     let part = |range: std::ops::Range<usize>| &id[range];
     format!(
         "{}-{}-{} {}:{}:{}",

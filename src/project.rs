@@ -4,10 +4,11 @@
 use std::path::{Path, PathBuf};
 
 use flow_cache::{Runs, StatCache, Store};
-use flow_engine::load::{LoadOptions, load, project_root};
+use flow_engine::file::PipelineFile;
+use flow_engine::load::{LoadOptions, project_root};
 use flow_engine::{Diag, Pipeline};
 
-use crate::cli::{PipelineArgs, StoreArgs};
+use crate::cli::{FileArgs, PipelineArgs, StoreArgs};
 use crate::error::CliError;
 
 /// The working directory.
@@ -16,14 +17,23 @@ pub fn working_dir() -> Result<PathBuf, CliError> {
         .map_err(|e| CliError::environment(format!("the working directory is gone: {e}")))
 }
 
-/// Loads a pipeline, or only a stage of it and what that needs.
-pub fn load_pipeline(args: &PipelineArgs, to: Option<&str>) -> Result<Pipeline, CliError> {
+/// Reads a pipeline file.
+pub fn read_pipeline(args: &FileArgs) -> Result<PipelineFile, CliError> {
     let options = LoadOptions {
         sets: args.sets.clone(),
         cwd: working_dir()?,
     };
+    Ok(PipelineFile::read(&args.pipeline, &options)?)
+}
+
+/// Loads a pipeline or a variant of it, whole or only a stage and what that needs.
+pub fn load_pipeline(args: &PipelineArgs, to: Option<&str>) -> Result<Pipeline, CliError> {
+    let file = read_pipeline(&args.file)?;
     let registry = flow_stages::kinds::registry();
-    let mut pipeline = load(&args.pipeline, &options, &registry)?;
+    let mut pipeline = match &args.variant {
+        Some(variant) => file.variant(variant, &registry)?,
+        None => file.pipeline(&registry)?,
+    };
     if let Some(stage) = to {
         pipeline.restrict(stage).map_err(CliError::usage)?;
     }
@@ -34,6 +44,32 @@ pub fn load_pipeline(args: &PipelineArgs, to: Option<&str>) -> Result<Pipeline, 
 pub fn runs_of(dir: &Path) -> Runs {
     let root = project_root(&dir.join("pipeline.toml"));
     Runs::new(&root.join(".flow").join("runs"))
+}
+
+/// Where results of a command go: `asked`, else `out/WHAT/PIPELINE` in the project root.
+pub fn results_dir(
+    asked: Option<&Path>,
+    pipeline: &Pipeline,
+    what: &str,
+) -> Result<PathBuf, CliError> {
+    if let Some(dir) = asked {
+        return Ok(working_dir()?.join(dir));
+    }
+    let plain = |c: char| {
+        if c.is_alphanumeric() || "-_.".contains(c) {
+            c
+        } else {
+            '_'
+        }
+    };
+    let name: String = pipeline.name.chars().map(plain).collect();
+    // A name of dots alone would lead elsewhere.
+    let name = if name.trim_matches('.').is_empty() {
+        "_".to_owned()
+    } else {
+        name
+    };
+    Ok(pipeline.root.join("out").join(what).join(name))
 }
 
 /// The local state of a project.

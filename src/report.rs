@@ -5,13 +5,13 @@ use flow_cache::{Digest, Output, Store, Value};
 use flow_engine::deliver::{self, Port};
 use flow_engine::keys::Slot;
 use flow_engine::pipeline::PortRef;
-use flow_engine::plan::Plan;
+use flow_engine::plan::{FOLDS, Plan};
 use flow_engine::summary::{StageSummary, Summary};
 use flow_engine::{Pipeline, Span};
 use serde_json::{Map, Value as Json, json};
 
 /// The type of the port whose outputs hold metrics as attribute `metrics`.
-const METRICS: &str = "metrics";
+pub const METRICS: &str = "metrics";
 
 /// How a run ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,6 +45,10 @@ pub struct StageReport {
     pub ports: Vec<(String, Option<Port>)>,
     /// Rows of its first output, if that has rows.
     pub rows: Option<i64>,
+    /// Of an evaluation, the keys of its actions, as far as they are known.
+    pub keys: Vec<String>,
+    /// Of an evaluation, the digest of the table of folds that it stems from.
+    pub folds: Option<Digest>,
     /// What it wants people to know.
     pub notes: Vec<String>,
 }
@@ -121,29 +125,23 @@ impl Report {
         event
     }
 
-    /// The run record: the last event and a little more. What is long lies beside it, under the
-    /// digest `actions` ([`Long`]).
-    pub fn record(
-        &self,
-        pipeline: &Pipeline,
-        store: &Store,
-        actions: &Digest,
-        tags: &[String],
-    ) -> Json {
+    /// The run record: the last event and a little more. What is long lies beside it ([`Long`]).
+    pub fn record(&self, pipeline: &Pipeline) -> Json {
         let mut record = self.event(pipeline);
         if let Json::Object(fields) = &mut record {
             fields.remove("event");
         }
         record["flow"] = env!("CARGO_PKG_VERSION").into();
         record["file"] = pipeline.file.display().to_string().into();
-        record["store"] = store.dir().display().to_string().into();
-        record["tags"] = tags.into();
-        record["pinned"] = false.into();
-        record["actions"] = actions.to_string().into();
         let outputs = pipeline.outputs.iter();
         record["outputs"] = outputs
             .map(|o| Json::from(o.path.display().to_string()))
             .collect();
+        for stage in self.stages.iter().filter(|stage| stage.folds.is_some()) {
+            let fields = &mut record["stages"][&stage.name];
+            fields["keys"] = stage.keys.clone().into();
+            fields["folds"] = stage.folds.map(|folds| folds.to_string()).into();
+        }
         record
     }
 }
@@ -232,6 +230,15 @@ impl Long<'_> {
         Digest::of(&bytes)
     }
 
+    /// Puts keys and artifacts into the stages of the record itself, for a run of many passes.
+    pub fn inline(&self, record: &mut Json) {
+        for (stage, report) in self.report.stages.iter().enumerate() {
+            let fields = &mut record["stages"][&report.name];
+            fields["keys"] = keys(self.plan, self.slots, stage).into();
+            fields["artifacts"] = ports(report).into();
+        }
+    }
+
     /// As JSON: by stage, every action as label, key and outputs, and every port's parts as digest,
     /// reference and fold.
     pub fn text(&self) -> String {
@@ -255,20 +262,23 @@ impl Long<'_> {
                         outputs
                     ]))
                 });
-                let ports = report.ports.iter();
-                let ports: Map<String, Json> = ports
-                    .filter_map(|(name, port)| Some((name.clone(), port_json(port.as_ref()?))))
-                    .collect();
                 json!({
                     "name": report.name,
                     "actions": actions.collect::<Vec<Json>>(),
-                    "ports": ports,
+                    "ports": ports(report),
                 })
             });
         let mut text = json!({"stages": stages.collect::<Vec<Json>>()}).to_string();
         text.push('\n');
         text
     }
+}
+
+/// What is known of the ports of a stage, by name.
+fn ports(report: &StageReport) -> Map<String, Json> {
+    let ports = report.ports.iter();
+    let known = ports.filter_map(|(name, port)| Some((name.clone(), port_json(port.as_ref()?))));
+    known.collect()
 }
 
 /// The port shows a part of its artifacts only, which needs more than the artifacts.
@@ -316,13 +326,46 @@ fn stage_report(
         }
     }
     let rows = ports.first().and_then(|(_, port)| rows(port.as_ref()?));
+    let outputs = &decl.ports.outputs;
+    let folds = match outputs.iter().any(|output| output.ty == METRICS) {
+        true => folds(plan, slots, store, stage).and_then(|port| port.digest()),
+        false => None,
+    };
     StageReport {
         name: decl.name.clone(),
         figures: summary.stage(stage),
         ports,
         rows,
+        keys: match folds {
+            Some(_) => keys(plan, slots, stage),
+            None => Vec::new(),
+        },
+        folds,
         notes,
     }
+}
+
+/// The keys of a stage's actions, as far as they are known.
+fn keys(plan: &Plan<'_>, slots: &[Slot], stage: usize) -> Vec<String> {
+    let known = plan
+        .of_stage(stage)
+        .filter_map(|action| match &slots[action] {
+            Slot::Done(record) => Some(record.key.to_string()),
+            _ => None,
+        });
+    known.collect()
+}
+
+/// The table of folds that a stage stems from.
+pub fn folds(plan: &Plan<'_>, slots: &[Slot], store: &Store, stage: usize) -> Option<Port> {
+    let root = plan.pipeline.folds_above(stage)?;
+    let outputs = &plan.pipeline.stages[root].ports.outputs;
+    let reference = PortRef {
+        stage: root,
+        port: outputs.iter().position(|output| output.ty == FOLDS)?,
+        span: Span::default(),
+    };
+    deliver::port(plan, slots, store, reference)
 }
 
 /// The rows of a port: those of its shards together, in one fold, of the first stage it shows.

@@ -226,7 +226,12 @@ fn bad_arguments_are_usage_errors() {
 fn a_run_then_nothing_to_do_then_one_change() {
     let project = Project::new(CHAIN);
     let ended = project.flow(&["run", "p.toml", "--jobs", "1"]);
-    insta::assert_snapshot!("first_run", ended.all());
+    // While one action is committed another may start or not.
+    let all = ended.all();
+    let (mut ran, rest): (Vec<&str>, Vec<&str>) =
+        all.lines().partition(|line| line.contains(" ran in [T]"));
+    ran.sort_unstable();
+    insta::assert_snapshot!("first_run", [ran, rest].concat().join("\n"));
     let two = project.path().join("out/two.txt");
     assert_eq!(fs::read_to_string(&two).unwrap(), "1\n1\n");
 

@@ -60,6 +60,7 @@ fn copy(from: &Path, to: &Path) {
 }
 
 /// Whether a program is there and does what it is asked; says so where not.
+#[allow(clippy::print_stderr)] // a test that skips says so
 fn has(program: &str, args: &[&str]) -> bool {
     let output = Command::new(program).args(args).output();
     let there = output.is_ok_and(|output| output.status.success());

@@ -231,6 +231,58 @@ fn every_code_has_a_section() {
     );
 }
 
+/// The commands of `flow` in a text, each as its words; a line that ends in a backslash goes on.
+fn commands(text: &str) -> Vec<Vec<String>> {
+    let text = text.replace("\\\n", " ");
+    let command = |line: &str| -> Option<Vec<String>> {
+        let line = line.trim_start_matches(['-', ' ']);
+        let line = line.strip_prefix("run: ").unwrap_or(line);
+        let words = line.strip_prefix("flow ")?.split_whitespace();
+        let words = words.take_while(|word| !word.starts_with(['#', '|', '>', '&']));
+        Some(words.map(str::to_owned).collect())
+    };
+    text.lines().filter_map(command).collect()
+}
+
+/// Commands that are only shown to people who copy them: subcommands and options exist.
+#[test]
+fn commands_of_the_workflow_exist() {
+    let workflow = fs::read_to_string(root().join("docs/examples/github-actions.yml"));
+    let page = fs::read_to_string(root().join("docs/ci.md")).expect("docs/ci.md");
+    let workflow = workflow.expect("the workflow");
+    let mut found = commands(&workflow);
+    assert_eq!(found.len(), 3, "{found:?}");
+    for (_, block) in blocks(&page, "sh") {
+        found.extend(commands(&block));
+    }
+    assert!(found.len() >= 5, "{found:?}");
+    for words in found {
+        let subcommands = words
+            .iter()
+            .take_while(|w| w.chars().all(char::is_lowercase));
+        let subcommands: Vec<&String> = subcommands.collect();
+        assert!(!subcommands.is_empty(), "{words:?}");
+        let mut help = std::process::Command::new(env!("CARGO_BIN_EXE_flow"));
+        let help = help
+            .args(&subcommands)
+            .arg("--help")
+            .output()
+            .expect("flow starts");
+        assert!(help.status.success(), "{words:?}");
+        let help = String::from_utf8(help.stdout).expect("UTF-8");
+        let known: HashSet<&str> = help
+            .split(|c: char| !(c.is_ascii_alphanumeric() || c == '-'))
+            .collect();
+        for word in words.iter().filter(|word| word.starts_with("--")) {
+            let option = word.split('=').next().unwrap_or_default();
+            assert!(
+                known.contains(option),
+                "`{option}` of {words:?} is in no help"
+            );
+        }
+    }
+}
+
 #[test]
 fn links_lead_somewhere() {
     for (page, text) in pages() {

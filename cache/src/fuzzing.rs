@@ -50,7 +50,7 @@ fn example_record(n: u32) -> Record {
         read_bytes: 300,
         finished_unix: 1_700_000_000,
         pipeline: "pipeline".to_owned(),
-        log: n.is_multiple_of(2).then(|| output("log")),
+        log: n.is_multiple_of(2).then(|| Box::new(output("log"))),
     }
 }
 

@@ -1,5 +1,6 @@
 //! The directories of a store, its format version, and the names of what lies in it.
 
+use std::ffi::OsString;
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::MetadataExt;
@@ -167,7 +168,14 @@ impl Layout {
     /// Where an artifact lies.
     pub(crate) fn artifact(&self, digest: &Digest) -> PathBuf {
         let hex = digest.hex();
-        self.artifacts.join(&hex[..2]).join(&hex[2..])
+        // One is made for every action, so in one piece.
+        let mut path = OsString::with_capacity(self.artifacts.as_os_str().len() + 2 + hex.len());
+        for part in [self.artifacts.as_os_str(), "/".as_ref(), hex[..2].as_ref()] {
+            path.push(part);
+        }
+        path.push("/");
+        path.push(&hex[2..]);
+        path.into()
     }
 
     /// Every artifact with its size in order of digest, and every file that is none.

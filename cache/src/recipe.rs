@@ -54,6 +54,12 @@ impl Recipe {
         self.field(name).value(&value.into());
     }
 
+    /// Adds the fields of another recipe at the end. None of their names is there yet.
+    pub fn append(&mut self, other: &Self) {
+        self.count += other.count;
+        self.fields.extend_from_slice(&other.fields);
+    }
+
     /// Adds a field at the end, whose value the encoder is to write. A name comes once.
     pub fn field(&mut self, name: &str) -> Encoder<'_> {
         debug_assert!(self.get(name).is_none(), "field `{name}` comes twice");

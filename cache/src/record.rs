@@ -15,7 +15,8 @@ pub type Attrs = Value;
 pub struct Record {
     /// The key of the recipe.
     pub key: ActionKey,
-    /// What decided the result. Empty where [`Store::find`](crate::Store::find) left it on disk.
+    /// What decided the result. Empty, as the labels are, where [`Store::find`](crate::Store::find)
+    /// left it on disk.
     pub recipe: Recipe,
     /// The stage that ran it first: a label for people, part of no key.
     pub stage: String,
@@ -39,7 +40,7 @@ pub struct Record {
     /// The pipeline that ran it first: a label.
     pub pipeline: String,
     /// What its program printed. No result: two runs may differ in it, and no hit needs it.
-    pub log: Option<Output>,
+    pub log: Option<Box<Output>>,
 }
 
 /// An output of an action.
@@ -63,6 +64,7 @@ pub(crate) struct Labels<'a> {
     /// The recipe's field `kind`, or nothing.
     pub(crate) kind: &'a str,
     pub(crate) finished_unix: u64,
+    pub(crate) pipeline: &'a str,
 }
 
 /// The encoding that is written. The first one, which is still read, had no memory, no bytes read
@@ -77,7 +79,7 @@ impl Record {
 
     /// The artifacts that it holds: its outputs, then its log.
     pub fn artifacts(&self) -> impl Iterator<Item = &Output> {
-        self.outputs.iter().chain(&self.log)
+        self.outputs.iter().chain(self.log.as_deref())
     }
 
     /// The output of this name.
@@ -126,7 +128,10 @@ impl Record {
 
     /// The record in a row's payload.
     pub(crate) fn decode(key: ActionKey, payload: Payload<'_>) -> Result<Self, DecodeError> {
-        let (mut record, rest) = Self::decode_head(key, payload.head)?;
+        let (mut record, labels, rest) = Self::decode_head(key, payload.head)?;
+        record.stage = labels.stage.to_owned();
+        record.action = labels.action.to_owned();
+        record.pipeline = labels.pipeline.to_owned();
         record.recipe = match payload.recipe {
             Some(recipe) if rest.is_empty() => Recipe::decode(recipe)?,
             Some(_) => return Err(DecodeError("bytes follow the end")),
@@ -138,45 +143,48 @@ impl Record {
         Ok(record)
     }
 
-    /// The record in a row's payload without its recipe, which is neither read nor checked.
+    /// The record in a row's payload without its labels, and without its recipe, which is neither
+    /// read nor checked.
     pub(crate) fn decode_result(key: ActionKey, payload: Payload<'_>) -> Result<Self, DecodeError> {
         Ok(Self::decode_head(key, payload.head)?.0)
     }
 
-    /// The record without its recipe, and what follows in the head.
-    fn decode_head(key: ActionKey, head: &[u8]) -> Result<(Self, &[u8]), DecodeError> {
+    /// The record without labels and recipe, the labels, and what follows in the head.
+    fn decode_head(key: ActionKey, head: &[u8]) -> Result<(Self, Labels<'_>, &[u8]), DecodeError> {
         let mut cursor = Cursor::new(head);
         let encoding = encoding(&mut cursor)?;
         let labels = Labels::decode_from(&mut cursor)?;
-        let pipeline = cursor.text()?.to_owned();
         let wall_s = f64::from_le_bytes(cursor.array()?);
         let cpu_s = f64::from_le_bytes(cursor.array()?);
         let (peak_rss, read_bytes) = match encoding {
             1 => (0, 0),
             _ => (cursor.varint()?, cursor.varint()?),
         };
-        let mut outputs = Vec::new();
-        for _ in 0..cursor.count()? {
+        let count = cursor.count()?;
+        // A run keeps one of these for every action. Few have more outputs than a handful, and a count
+        // that is wrong must not allocate much.
+        let mut outputs = Vec::with_capacity(count.min(8));
+        for _ in 0..count {
             outputs.push(Output::decode_from(&mut cursor)?);
         }
         let has_log = encoding > 1 && cursor.flag()?;
         let log = has_log.then(|| Output::decode_from(&mut cursor));
-        let log = log.transpose()?;
+        let log = log.transpose()?.map(Box::new);
         let record = Self {
             key,
             recipe: Recipe::new(),
-            stage: labels.stage.to_owned(),
-            action: labels.action.to_owned(),
+            stage: String::new(),
+            action: String::new(),
             outputs,
             wall_s,
             cpu_s,
             peak_rss,
             read_bytes,
             finished_unix: labels.finished_unix,
-            pipeline,
+            pipeline: String::new(),
             log,
         };
-        Ok((record, cursor.rest()))
+        Ok((record, labels, cursor.rest()))
     }
 }
 
@@ -219,6 +227,7 @@ impl<'a> Labels<'a> {
             action: cursor.text()?,
             kind: cursor.text()?,
             finished_unix: cursor.varint()?,
+            pipeline: cursor.text()?,
         })
     }
 }
@@ -261,7 +270,7 @@ pub(crate) mod tests {
                 read_bytes: figures[1],
                 finished_unix: figures[2],
                 pipeline: labels.2,
-                log,
+                log: log.map(Box::new),
             })
     }
 
@@ -271,7 +280,14 @@ pub(crate) mod tests {
             let (head, recipe) = (record.encode_head(), record.recipe.encode());
             let payload = Payload { head: &head, recipe: Some(&recipe) };
             let result = Record::decode_result(record.key, payload).unwrap();
-            prop_assert_eq!(&Record { recipe: record.recipe.clone(), ..result }, &record);
+            let bare = Record {
+                recipe: Recipe::new(),
+                stage: String::new(),
+                action: String::new(),
+                pipeline: String::new(),
+                ..record.clone()
+            };
+            prop_assert_eq!(result, bare);
             prop_assert_eq!(Record::decode(record.key, payload).unwrap(), record);
         }
 

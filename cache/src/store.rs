@@ -149,7 +149,7 @@ impl Store {
         Ok(guard(&self.index).lookup(key)?.map(Arc::new))
     }
 
-    /// The same without the recipe: whoever asks made the key of it. This is what a run over many
+    /// The same without the recipe and the labels: whoever asks made the key. This is what a run over many
     /// actions wants, and a fraction of the time and memory of [`lookup`](Self::lookup).
     pub fn find(&self, key: &ActionKey) -> Result<Option<Arc<Record>>, StoreError> {
         Ok(guard(&self.index).result(key)?.map(Arc::new))

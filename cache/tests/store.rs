@@ -348,7 +348,7 @@ fn a_log_is_kept_like_an_output_but_never_compared() {
     let logged = |text: &[u8]| {
         let (mut record, mut staged) = action(&store, 1, &contents(1)).unwrap();
         let (log, file) = action(&store, 1, text).unwrap();
-        record.log = log.outputs.into_iter().next();
+        record.log = log.outputs.into_iter().next().map(Box::new);
         staged.extend(file);
         (record, staged)
     };

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use flow_cache::{ArtifactWriter, Digest, Value};
 
+use crate::lineage::Lineage;
 use crate::params::Params;
 use crate::stage::{Fault, Shard, SourceFile, StageError, Usage};
 
@@ -35,8 +36,11 @@ pub struct Action<'a> {
     pub fold: Option<&'a str>,
     /// The shard, for a step with [`Sources::Shard`](crate::stage::Sources::Shard).
     pub shard: Option<&'a Shard>,
-    /// The table that says which row has which role in which fold, for a step over folds.
+    /// The table that says which row has which role in which fold, for a step over folds, and for one
+    /// that scores or combines what stems from folds.
     pub folds: Option<Part>,
+    /// What stands behind the predictions that a step scores or combines.
+    pub lineage: &'a Lineage,
     /// Seed for random numbers: a function of the recipe's seeds, kind and content, for a seeded step.
     pub seed: u64,
     /// Threads it may use; never a reason for other bytes.
@@ -44,7 +48,7 @@ pub struct Action<'a> {
     /// GPUs that are its own while it runs.
     pub gpus: &'a [usize],
     /// A directory of its own, for programs that need one: it holds no files, and of folders at most
-    /// empty ones that an earlier action made.
+    /// empty ones that an earlier action made. (`home` and `log` in it are those of kind `command`.)
     pub scratch: &'a Path,
     /// The project root.
     pub root: &'a Path,

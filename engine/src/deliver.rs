@@ -65,11 +65,10 @@ impl Port {
 pub fn port(plan: &Plan<'_>, slots: &[Slot], store: &Store, reference: PortRef) -> Option<Port> {
     let mut parts = Vec::new();
     let mut needs = Vec::new();
-    for (index, feed) in plan
-        .producers(reference, nowhere(reference.stage))
-        .into_iter()
-        .enumerate()
-    {
+    let feeds = plan.producers(reference, nowhere(reference.stage));
+    for (index, feed) in feeds.into_iter().enumerate() {
+        parts.reserve_exact(feed.producers.len());
+        needs.reserve_exact(feed.producers.len());
         for &producer in &feed.producers {
             let record = match &slots[producer] {
                 Slot::Done(record) => record,

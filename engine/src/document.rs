@@ -9,12 +9,13 @@ use std::path::{Path, PathBuf};
 use crate::diag::{Diag, Diags, SourceMap, Span};
 use crate::node::{self, Entry, Item, Node, Table};
 use crate::suggest::did_you_mean;
+use crate::variants;
 
 /// Segments a dotted key may have; keeps the tree shallow whatever the text says.
 const MAX_SEGMENTS: usize = 16;
 
 /// A pipeline's tree, merged, before anything in it is understood.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Document {
     /// The merged tree.
     pub root: Table,
@@ -146,15 +147,19 @@ fn take_extends(root: &mut Table) -> Option<Entry> {
 
 /// Where in the tree a merge is: only a stage has a rule of its own.
 #[derive(Clone, Copy, PartialEq)]
-enum Level {
+pub enum Level {
+    /// At the top.
     Root,
+    /// Among the stages; a variant's values have this shape as well.
     Stages,
+    /// Within a stage.
     Stage,
+    /// Anywhere else.
     Other,
 }
 
 /// Lays `over` on `base`.
-fn merge(base: &mut Table, over: Table, level: Level) {
+pub fn merge(base: &mut Table, over: Table, level: Level) {
     for entry in over.into_entries() {
         let below = match level {
             Level::Root if entry.key == "stages" => Level::Stages,
@@ -188,7 +193,7 @@ fn merge_entry(old: &mut Entry, new: Entry, level: Level) {
 
 /// Splits quoted dotted keys where keys are paths, so that they equal bare ones, and joins bare
 /// dotted keys under `outputs`, where a key is a file name.
-fn split_dotted(root: &mut Table, diags: &mut Diags) {
+pub fn split_dotted(root: &mut Table, diags: &mut Diags) {
     if let Some(stages) = table_mut(root, "stages") {
         split_paths(stages, diags);
     }
@@ -196,6 +201,9 @@ fn split_dotted(root: &mut Table, diags: &mut Diags) {
         for variant in variants.entries_mut() {
             if let Item::Table(paths) = &mut variant.node.item {
                 split_paths(paths, diags);
+                if let Some(grid) = table_mut(paths, variants::GRID) {
+                    split_paths(grid, diags);
+                }
             }
         }
     }
@@ -345,32 +353,38 @@ fn apply_set(document: &mut Document, set: &str, diags: &mut Diags) {
             }
         };
         entry.node.item = Item::Table(split_keys(inner, diags));
-        let (root, parent) = if entry.key == "pipeline" {
-            let late = matches!(&entry.node.item, Item::Table(t) if t.get("extends").is_some());
-            if late {
-                diags.push(
-                    Diag::new(
-                        "flow::pipeline::set",
-                        "`extends` cannot be given with `--set`",
-                    )
-                    .label(entry.key_span, "too late here"),
-                );
-                continue;
-            }
-            (Some(&mut document.root), Level::Root)
-        } else {
-            let stages = table_mut(&mut document.root, "stages");
-            if let Some(unknown) = unknown_stage(stages.as_deref(), &entry) {
-                diags.push(unknown);
-                continue;
-            }
-            (stages, Level::Stages)
-        };
-        if let Some(root) = root {
-            let mut over = Table::default();
-            let _ = over.add(entry);
-            merge(root, over, parent);
+        let late = entry.key == "pipeline"
+            && matches!(&entry.node.item, Item::Table(t) if t.get("extends").is_some());
+        if late {
+            diags.push(
+                Diag::new(
+                    "flow::pipeline::set",
+                    "`extends` cannot be given with `--set`",
+                )
+                .label(entry.key_span, "too late here"),
+            );
+            continue;
         }
+        lay(&mut document.root, entry, diags);
+    }
+}
+
+/// Lays the values of one stage, or of `[pipeline]`, on a pipeline's tree.
+pub fn lay(root: &mut Table, entry: Entry, diags: &mut Diags) {
+    let (under, level) = if entry.key == "pipeline" {
+        (Some(root), Level::Root)
+    } else {
+        let stages = table_mut(root, "stages");
+        if let Some(unknown) = unknown_stage(stages.as_deref(), &entry) {
+            diags.push(unknown);
+            return;
+        }
+        (stages, Level::Stages)
+    };
+    if let Some(under) = under {
+        let mut over = Table::default();
+        let _ = over.add(entry);
+        merge(under, over, level);
     }
 }
 

@@ -37,7 +37,8 @@ pub struct Options<'a> {
     pub memory: u64,
     /// Goes on with what does not depend on a failure.
     pub keep_going: bool,
-    /// Actions that are forced run even where their bytes are there.
+    /// Actions that are forced run even where their bytes are there, each on what its record was
+    /// made from. Where one gives other bytes, what lies below is decided anew once all have run.
     pub audit: bool,
     /// Set from outside to stop the run.
     pub cancel: &'a AtomicBool,
@@ -136,9 +137,14 @@ pub fn run(
             claims: HashMap::new(),
             attempts: HashMap::new(),
             retries: HashMap::new(),
+            audited: match options.audit {
+                true => forced.clone(),
+                false => HashSet::new(),
+            },
             forced,
             failures: BTreeMap::new(),
             restart: false,
+            restart_later: false,
             more,
             to_workers,
             on_event,
@@ -177,8 +183,13 @@ struct Coordinator<'a, 'p> {
     /// How often a failed action was tried again.
     retries: HashMap<usize, u32>,
     forced: HashSet<usize>,
+    /// Those that were forced from the start, in an audit.
+    audited: HashSet<usize>,
     failures: BTreeMap<usize, StageError>,
+    /// What a record says has changed: the plan is gone through anew, at once.
     restart: bool,
+    /// The same, as soon as nothing runs.
+    restart_later: bool,
     /// Tells the committer whether there is work besides what it has to commit.
     more: &'a AtomicBool,
     to_workers: mpsc::Sender<Job>,
@@ -192,13 +203,14 @@ impl Coordinator<'_, '_> {
             .collect();
         (self.on_event)(Event::Started { actions });
         loop {
-            self.restart = false;
+            (self.restart, self.restart_later) = (false, false);
             {
                 let _span = self.track.span("plan", || "ask the store".to_owned());
                 self.settle_known()?;
             }
             self.schedule(messages)?;
-            if !self.restart || self.stopping() {
+            let again = self.restart || self.restart_later;
+            if !again || self.stopping() {
                 break;
             }
         }
@@ -310,6 +322,11 @@ impl Coordinator<'_, '_> {
                 Some(record) if !self.forced.contains(&action) => {
                     self.settle(action, Slot::Done(record), Outcome::Hit);
                 }
+                // What lies below need not wait: the record counts until the audit is over.
+                Some(record) if self.options.audit => {
+                    self.slots[action] = Slot::Done(record);
+                    self.requeue(action);
+                }
                 _ => self.requeue(action),
             },
             Err(error) => self.fail(action, error),
@@ -360,7 +377,7 @@ impl Coordinator<'_, '_> {
             return Ok(());
         }
         let reason = match (forced, self.attempts.get(&action)) {
-            (true, _) if self.options.audit => Reason::Audited,
+            (true, _) if self.audited.contains(&action) => Reason::Audit,
             (true, _) => Reason::Lost,
             (_, Some(_)) => Reason::Tainted,
             _ => reason(self.plan, &self.slots, self.store, action, &prepared.recipe)?,
@@ -439,9 +456,17 @@ impl Coordinator<'_, '_> {
                     outputs.join(", "),
                 );
                 (self.on_event)(Event::Warning { message });
+                let before = self.slots[action].clone();
                 self.settle(action, Slot::Done(record.clone()), Outcome::Ran);
                 self.settle_same(same, &record);
-                self.restart = true;
+                match before {
+                    // An audit: others go on with what their records were made from.
+                    Slot::Done(old) if worker::is_whole(self.store, &old)? => {
+                        self.slots[action] = Slot::Done(old);
+                        self.restart_later = true;
+                    }
+                    _ => self.restart = true,
+                }
             }
             Done::Lost(lost) => {
                 for (digest, producer, corrupt) in lost {

@@ -11,11 +11,11 @@ use petgraph::visit::EdgeRef;
 
 use crate::diag::{Diag, Diags, Span};
 use crate::pipeline::{Dims, Pipeline, PortRef, StageDecl};
-use crate::stage::{ANY, From, Of, Scope};
+use crate::stage::{From, Of, Scope};
 use crate::suggest::did_you_mean;
 
 /// The kind of external programs, which have no use for a matrix of folds unless they ask for it.
-const COMMAND: &str = "command";
+pub(crate) const COMMAND: &str = "command";
 
 /// Orders stages `0..reads.len()` so that each comes after what it reads; among those that could
 /// come next, the first in the file does.
@@ -127,8 +127,6 @@ fn cycle(graph: &DiGraph<(), Span>, group: &[usize], names: &[&str]) -> Diag {
 /// Stages must be in order.
 pub fn scopes(pipeline: &mut Pipeline) -> Diags {
     let mut diags = Vec::new();
-    // By stage: the folds stages its outputs stem from, gathered or not.
-    let mut lineage: Vec<Option<usize>> = Vec::with_capacity(pipeline.stages.len());
     for index in 0..pipeline.stages.len() {
         let (before, rest) = pipeline.stages.split_at_mut(index);
         let stage = &mut rest[0];
@@ -136,12 +134,6 @@ pub fn scopes(pipeline: &mut Pipeline) -> Diags {
         roots.dimensions(stage);
         roots.folds(stage, &mut diags);
         roots.shards(stage, &mut diags);
-        let from = roots.lineage(stage, &lineage, &mut diags);
-        lineage.push(if stage.layout.folds.is_empty() {
-            from
-        } else {
-            Some(index)
-        });
     }
     diags
 }
@@ -251,7 +243,7 @@ impl Roots<'_> {
                 .label(stage.span, "needs folds")
                 .help("add an input that comes from a `folds` stage: inputs = { ..., folds = \"folds\" }"),
             ),
-            (Some(first), Some(other)) if needs || fed.is_some() => diags.push(self.two_folds(stage, first, *other)),
+            (Some(first), Some(other)) if needs || fed.is_some() => diags.push(two_folds(&stage.name, (first.1, self.name(stage, first.0)), (other.1, self.name(stage, other.0)))),
             _ => {}
         }
     }
@@ -312,57 +304,25 @@ impl Roots<'_> {
         stage.shard_root = Some(first.0);
     }
 
-    /// The folds stage that a stage's inputs stem from, even after they were gathered: figures over
-    /// different folds must not meet either. What a program makes of them is its own affair.
-    fn lineage(
-        &self,
-        stage: &StageDecl,
-        lineage: &[Option<usize>],
-        diags: &mut Diags,
-    ) -> Option<usize> {
-        let mut roots = Vec::new();
-        for binding in &stage.inputs {
-            let port = stage
-                .ports
-                .inputs
-                .iter()
-                .find(|port| port.name == binding.port);
-            if port.is_some_and(|port| port.ty == ANY) {
-                continue;
-            }
-            let known = |r: &PortRef| lineage[r.stage].map(|root| (root, r.span));
-            roots.extend(binding.from.iter().filter_map(known));
-        }
-        let first = *roots.first()?;
-        let reported = diags.last().is_some_and(|diag: &Diag| {
-            diag.code == TWO_FOLDS
-                && diag
-                    .labels
-                    .iter()
-                    .any(|(span, _)| roots.iter().any(|(_, s)| s == span))
-        });
-        if let Some(other) = roots.iter().find(|(root, _)| *root != first.0)
-            && !reported
-        {
-            diags.push(self.two_folds(stage, first, *other));
-        }
-        Some(first.0)
-    }
-
-    fn two_folds(&self, stage: &StageDecl, first: (usize, Span), other: (usize, Span)) -> Diag {
-        let [a, b] = [self.name(stage, first.0), self.name(stage, other.0)];
-        Diag::new(TWO_FOLDS, format!("inputs of `{}` come from two folds stages, `{a}` and `{b}`", stage.name))
-            .label(other.1, format!("folds of `{b}`"))
-            .label(first.1, format!("folds of `{a}`"))
-            .help("rows that one scheme holds out are trained on in the other: use one folds stage for all of them")
-    }
-
     fn name<'s>(&'s self, stage: &'s StageDecl, index: usize) -> &'s str {
         self.before.get(index).map_or(&stage.name, |s| &s.name)
     }
 }
 
-const TWO_FOLDS: &str = "flow::pipeline::two_folds";
+/// Code of the diagnostic for inputs from two folds stages.
+pub(crate) const TWO_FOLDS: &str = "flow::pipeline::two_folds";
+
+/// Inputs of `stage` come from two folds stages: where, and their names.
+pub(crate) fn two_folds(stage: &str, a: (Span, &str), b: (Span, &str)) -> Diag {
+    let message = format!(
+        "inputs of `{stage}` come from two folds stages, `{}` and `{}`",
+        a.1, b.1
+    );
+    Diag::new(TWO_FOLDS, message)
+        .label(b.0, format!("folds of `{}`", b.1))
+        .label(a.0, format!("folds of `{}`", a.1))
+        .help("rows that one scheme holds out are trained on in the other: use one folds stage for all of them")
+}
 
 fn union(a: Dims, b: Dims) -> Dims {
     Dims {
@@ -395,9 +355,34 @@ impl Pipeline {
     /// No stage has that name.
     pub fn restrict(&mut self, name: &str) -> Result<(), Diag> {
         let last = self.stage_index(name)?;
+        self.keep(&[last]);
+        Ok(())
+    }
+
+    /// The stage whose folds the inputs of `stage` stem from, gathered or not; `stage` itself where
+    /// it makes folds.
+    pub fn folds_above(&self, stage: usize) -> Option<usize> {
+        let mut left = vec![stage];
+        let mut seen = vec![false; stage + 1];
+        while let Some(stage) = left.pop() {
+            if std::mem::replace(&mut seen[stage], true) {
+                continue;
+            }
+            let decl = &self.stages[stage];
+            if !decl.layout.folds.is_empty() {
+                return Some(stage);
+            }
+            let inputs = decl.inputs.iter().flat_map(|binding| &binding.from);
+            left.extend(inputs.map(|from| from.stage));
+        }
+        None
+    }
+
+    /// Keeps only these stages, by index, and what they need.
+    pub fn keep(&mut self, last: &[usize]) {
         let mut keep = vec![false; self.stages.len()];
-        keep[last] = true;
-        for index in (0..=last).rev() {
+        last.iter().for_each(|&stage| keep[stage] = true);
+        for index in (0..keep.len()).rev() {
             if keep[index] {
                 for reference in self.stages[index]
                     .inputs
@@ -441,6 +426,5 @@ impl Pipeline {
         if let Some((stage, _)) = &mut self.headline {
             *stage = renumbered[*stage];
         }
-        Ok(())
     }
 }

@@ -10,13 +10,14 @@
 //! | `item` | what tells the shard from others besides its files | the stage makes no shards |
 //! | `sources` | role and digest of each source file | not a source step |
 //! | `inputs` | by port and reference: digests of parts, of the rows that count, of views | |
+//! | `lineage` | what predictions that are scored or combined stem from: digest of the table of folds, cross-fitted or not, kinds taken on trust | all other steps |
 //! | `host` | what a kind adds about its surroundings (programs, operating system) | built-in kinds |
 //!
 //! Never in a recipe: names of stages, paths, fold and shard numbers, times, threads, hosts. The one
 //! exception is a gather over folds, whose result names them.
 
-use std::collections::BTreeMap;
-use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+use std::collections::{BTreeMap, HashMap};
 use std::ffi::OsStr;
 use std::path::Path;
 use std::sync::Arc;
@@ -59,15 +60,15 @@ pub struct Prepared {
     pub needs: Vec<(Digest, usize)>,
 }
 
-/// What many recipes share, found once a run: digests of source files, and the fields that all
+/// What many recipes share, found once a run: digests of common source files, and the fields that all
 /// actions of a step have in common.
 pub struct Keys<'p> {
     stat: &'p StatCache,
     digests: HashMap<&'p OsStr, Digest>,
     /// By stage and step.
     heads: HashMap<(usize, usize), Recipe>,
-    /// By stage: what its kind adds about its surroundings.
-    hosts: HashMap<usize, Option<Value>>,
+    /// By stage: the field with what its kind adds about its surroundings, if it does.
+    hosts: HashMap<usize, Recipe>,
     track: Track<'p>,
 }
 
@@ -89,15 +90,18 @@ impl<'p> Keys<'p> {
         Self { track, ..self }
     }
 
-    /// The digest of a file.
-    fn digest(&mut self, path: &'p Path) -> Result<Digest, StageError> {
+    /// The digest of a file. One that all actions of a stage have in `common` is looked at once a
+    /// run; those of single shards, which can be many, only the stat cache remembers.
+    fn digest(&mut self, path: &'p Path, common: bool) -> Result<Digest, StageError> {
         if let Some(digest) = self.digests.get(path.as_os_str()) {
             return Ok(*digest);
         }
         let span = self.track.span("hash", || path.display().to_string());
         let digest = digest_source(self.stat, path)?;
         drop(span);
-        self.digests.insert(path.as_os_str(), digest);
+        if common {
+            self.digests.insert(path.as_os_str(), digest);
+        }
         Ok(digest)
     }
 
@@ -112,17 +116,19 @@ impl<'p> Keys<'p> {
         head.or_insert_with(|| head_of(plan, at)).clone()
     }
 
-    fn host(&mut self, plan: &Plan<'_>, stage: usize) -> Result<Option<Value>, StageError> {
-        if let Some(host) = self.hosts.get(&stage) {
-            return Ok(host.clone());
+    /// The field that comes last.
+    fn host(&mut self, plan: &Plan<'_>, stage: usize) -> Result<&Recipe, StageError> {
+        match self.hosts.entry(stage) {
+            Entry::Occupied(entry) => Ok(entry.into_mut()),
+            Entry::Vacant(entry) => {
+                let decl = &plan.pipeline.stages[stage];
+                let mut recipe = Recipe::new();
+                if let Some(host) = decl.kind.host(&decl.params, &plan.pipeline.root) {
+                    recipe.push("host", host?);
+                }
+                Ok(entry.insert(recipe))
+            }
         }
-        let decl = &plan.pipeline.stages[stage];
-        let host = decl
-            .kind
-            .host(&decl.params, &plan.pipeline.root)
-            .transpose()?;
-        self.hosts.insert(stage, host.clone());
-        Ok(host)
     }
 }
 
@@ -236,8 +242,12 @@ pub fn prepare<'p>(
         }
     }
     let mut sources = Vec::new();
-    for file in source_files(plan, action) {
-        sources.push((file.clone(), keys.digest(&file.path)?));
+    let common = plan.pipeline.stages[plan.coords(action).stage]
+        .layout
+        .common
+        .len();
+    for (at, file) in source_files(plan, action).enumerate() {
+        sources.push((file.clone(), keys.digest(&file.path, at < common)?));
     }
     Ok(Some(Prepared {
         recipe,
@@ -356,9 +366,11 @@ fn head_of(plan: &Plan<'_>, at: Coords) -> Recipe {
 }
 
 fn seeds(plan: &Plan<'_>, stage: usize) -> Value {
-    let own = plan.pipeline.stages[stage].seed;
-    let own = own.map(|seed| ("stage".to_owned(), seed_value(seed)));
-    let pipeline = ("pipeline".to_owned(), seed_value(plan.pipeline.seed));
+    let stage = &plan.pipeline.stages[stage];
+    let own = stage
+        .seed
+        .map(|seed| ("stage".to_owned(), seed_value(seed)));
+    let pipeline = ("pipeline".to_owned(), seed_value(stage.pipeline_seed));
     Value::Map(std::iter::once(pipeline).chain(own).collect())
 }
 
@@ -387,8 +399,8 @@ fn encode<'p>(
     if step.sources != Sources::None {
         let mut field = recipe.field("sources");
         field.list(source_files(plan, action).count());
-        for file in source_files(plan, action) {
-            let digest = keys.digest(&file.path)?;
+        for (at, file) in source_files(plan, action).enumerate() {
+            let digest = keys.digest(&file.path, at < stage.layout.common.len())?;
             field.map(2).name("digest").digest(&digest);
             field.name("role").text(&file.role);
         }
@@ -410,9 +422,11 @@ fn encode<'p>(
             sources.iter().for_each(|source| source.encode(&mut field));
         }
     }
-    if let Some(host) = keys.host(plan, at.stage)? {
-        recipe.push("host", host);
+    if step.together.is_checked() {
+        let table = reads.folds.map(|(_, output)| output.digest);
+        recipe.push("lineage", stage.lineage.recipe(table));
     }
+    recipe.append(keys.host(plan, at.stage)?);
     Ok((recipe, seed))
 }
 
@@ -514,7 +528,7 @@ fn output_of<'s>(
                 StageError::new(
                     Fault::Bug,
                     "flow::bug::output",
-                    format!("the record of `{}` has no output `{name}`", record.stage),
+                    format!("the record {} has no output `{name}`", record.key),
                 )
             }),
         _ => Ok(None),

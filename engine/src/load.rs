@@ -5,8 +5,10 @@ use std::sync::Arc;
 
 use crate::check::{self, Context};
 use crate::diag::{Diag, Diags, SourceId, Span};
-use crate::document::{self, Document};
+use crate::document::Document;
+use crate::file::PipelineFile;
 use crate::graph;
+use crate::lineage::{self, Lineage};
 use crate::node::{Entry, Item, Table};
 use crate::params::Params;
 use crate::pipeline::{Binding, Pipeline, StageDecl};
@@ -14,6 +16,8 @@ use crate::resolve::{self, Targets, Wanted};
 use crate::sections;
 use crate::stage::{KindSpec, Layout, Ports, Registry, Stage, Step};
 use crate::suggest::did_you_mean;
+use crate::tune;
+use crate::variants;
 
 /// The seed of a pipeline that names none.
 pub const DEFAULT_SEED: u64 = 42;
@@ -36,31 +40,7 @@ pub struct LoadOptions {
 ///
 /// All that is wrong with it, in the order of its text, ready to be rendered.
 pub fn load(path: &Path, options: &LoadOptions, registry: &Registry) -> Result<Pipeline, Diags> {
-    let mut diags = Vec::new();
-    let document = document::read(path, &options.sets, &options.cwd, &mut diags);
-    let pipeline = if diags.is_empty() {
-        build(path, options, registry, &document, &mut diags)
-    } else {
-        None
-    };
-    match pipeline {
-        Some(pipeline) if diags.is_empty() => Ok(Pipeline {
-            sources: document.sources,
-            ..pipeline
-        }),
-        _ => {
-            // In the order of the text; the sort is stable, so causes stay before consequences.
-            diags.sort_by_key(|diag| {
-                diag.labels
-                    .first()
-                    .map(|(span, _)| (span.source.0, span.start))
-            });
-            Err(diags
-                .into_iter()
-                .map(|diag| diag.resolve(&document.sources))
-                .collect())
-        }
-    }
+    PipelineFile::read(path, options)?.pipeline(registry)
 }
 
 /// The project root of a pipeline file: the nearest ancestor that holds `flow.toml`, `.flow` or
@@ -103,14 +83,16 @@ struct Body {
     shape: Option<(Ports, Vec<Step>)>,
 }
 
-fn build(
+/// Builds the pipeline of a document that was read from `path` in the working directory `cwd`.
+/// None where there is a mistake; `diags`, empty before, says which.
+pub fn build(
     path: &Path,
-    options: &LoadOptions,
+    cwd: &Path,
     registry: &Registry,
     document: &Document,
     diags: &mut Diags,
 ) -> Option<Pipeline> {
-    let file = options.cwd.join(path);
+    let file = cwd.join(path);
     let file = file.canonicalize().unwrap_or(file);
     let root = project_root(&file);
     let sections = [
@@ -126,7 +108,7 @@ fn build(
     let env = |name: &str| std::env::var(name).ok();
     let context = Context {
         root: &root,
-        cwd: &options.cwd,
+        cwd,
         is_set: &is_set,
         keys: &STAGE_KEYS,
         env: &env,
@@ -150,8 +132,15 @@ fn build(
     let order = graph::order(&reads, &names);
     let outputs = sections::outputs(&document.root, &targets, &root, diags);
     let headline = sections::headline(&document.root, &targets, diags);
+    if let Some((stage, metric, span)) = &headline
+        && let Some(body) = &drafts[*stage].body
+    {
+        diags.extend(lineage::headline(&*body.kind, metric, *span));
+    }
     let known = |stage: usize| drafts[stage].body.as_ref().map(|body| &body.spec);
+    variants::expand(&document.root, diags);
     sections::overlays(&document.root, &targets, &known, diags);
+    let tune = tune::read(&document.root, &targets, diags);
     // In order, so that whoever pairs with the items of another stage finds them known.
     let mut layouts: Vec<Option<Layout>> = vec![None; drafts.len()];
     let mut pairs = vec![None; drafts.len()];
@@ -178,24 +167,25 @@ fn build(
             reference.stage = place[reference.stage];
         }
         let paired = paired.map(|with| place[with]);
-        decls.push(declare(draft, inputs, layout, paired));
+        decls.push(declare(draft, seed, inputs, layout, paired));
     }
     let stages: Option<Vec<StageDecl>> = order.iter().map(|&stage| decls[stage].take()).collect();
     let mut pipeline = Pipeline {
         name,
-        seed,
         root,
         file,
         stages: stages?,
         outputs,
-        headline: headline.map(|(stage, metric)| (place[stage], metric)),
-        sources: Default::default(),
+        headline: headline.map(|(stage, metric, _)| (place[stage], metric)),
+        tune,
+        sources: document.sources.clone(),
     };
     for output in &mut pipeline.outputs {
         output.from.stage = place[output.from.stage];
     }
     diags.extend(graph::scopes(&mut pipeline));
-    Some(pipeline)
+    lineage::trace(&mut pipeline, diags);
+    diags.is_empty().then_some(pipeline)
 }
 
 /// Reads `[pipeline]`.
@@ -467,6 +457,7 @@ fn layout(
 
 fn declare(
     draft: Draft,
+    pipeline_seed: u64,
     inputs: Vec<Binding>,
     layout: Option<Layout>,
     paired: Option<usize>,
@@ -480,11 +471,13 @@ fn declare(
         ports,
         steps,
         params: body.params,
+        pipeline_seed,
         seed: body.seed,
         inputs,
         layout: layout?,
         paired,
         fold_root: None,
+        lineage: Lineage::default(),
         shard_root: None,
         step_dims: Vec::new(),
         dims: Vec::new(),

@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 use flow_cache::{ActionKey, Digest, Recipe, Store, Value};
 
 use crate::exec::Options;
+use crate::lineage::Lineage;
 use crate::params::Params;
 use crate::plan::Plan;
 use crate::stage::{Fault, Part, Registry, Shard, SourceFile, Stage, StageError};
@@ -39,6 +40,8 @@ pub struct Manifest {
     pub shard: Option<Shard>,
     /// The table of folds.
     pub folds: Option<Part>,
+    /// What stands behind the predictions that it reads.
+    pub lineage: Lineage,
     /// The seed.
     pub seed: u64,
     /// Threads that it may use.
@@ -83,6 +86,7 @@ impl Manifest {
             fold: plan.fold_name(at).map(str::to_owned),
             shard: at.shard.and_then(|i| stage.layout.shards.get(i)).cloned(),
             folds: prepared.folds.clone(),
+            lineage: stage.lineage.clone(),
             seed: prepared.seed,
             threads: job.threads,
             gpus: job.gpus.clone(),
@@ -172,6 +176,7 @@ impl Manifest {
             ("fold", self.fold.clone().into()),
             ("shard", self.shard.as_ref().map(of_shard).into()),
             ("folds", self.folds.as_ref().map(of_part).into()),
+            ("lineage", self.lineage.to_value()),
             ("seed", Value::Int(self.seed.cast_signed())),
             ("threads", of_count(self.threads)),
             (
@@ -218,6 +223,7 @@ impl Manifest {
             fold: fields.option("fold", |v| v.as_str().map(str::to_owned))?,
             shard: fields.option("shard", to_shard)?,
             folds: fields.option("folds", |v| to_part(v, store))?,
+            lineage: Lineage::of_value(fields.get("lineage")?)?,
             seed: fields.int("seed")?.cast_unsigned(),
             threads: fields.count("threads")?,
             gpus: fields.each("gpus", to_count)?,

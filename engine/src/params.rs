@@ -187,6 +187,11 @@ impl Params {
             .map(|(name, value)| (name.as_str(), value))
     }
 
+    /// True where all values are equal, those that are in no recipe too.
+    pub fn same(&self, other: &Self) -> bool {
+        self.values == other.values
+    }
+
     fn want(&self, name: &str) -> &Value {
         self.get(name).unwrap_or_else(|| {
             panic!("parameter `{name}` has no value: its kind must declare a default")

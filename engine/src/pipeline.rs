@@ -4,15 +4,15 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use crate::diag::{SourceMap, Span};
+use crate::lineage::Lineage;
 use crate::params::Params;
 use crate::stage::{KindSpec, Layout, Ports, Stage, Step};
+use crate::tune::Tune;
 
 /// One pipeline.
 pub struct Pipeline {
     /// Its name.
     pub name: String,
-    /// The seed from which all others derive.
-    pub seed: u64,
     /// The project root, absolute.
     pub root: PathBuf,
     /// The file, absolute.
@@ -23,6 +23,8 @@ pub struct Pipeline {
     pub outputs: Vec<OutputDecl>,
     /// The metric to quote: stage index and metric name.
     pub headline: Option<(usize, String)>,
+    /// The study that `[tune]` describes.
+    pub tune: Option<Tune>,
     /// The texts that spans point into.
     pub sources: SourceMap,
 }
@@ -41,6 +43,8 @@ pub struct StageDecl {
     pub steps: Vec<Step>,
     /// Its parameters.
     pub params: Params,
+    /// The seed of its pipeline, from which all others derive.
+    pub pipeline_seed: u64,
     /// The stage's own seed, which tells otherwise equal stages apart.
     pub seed: Option<u64>,
     /// What it reads.
@@ -49,8 +53,11 @@ pub struct StageDecl {
     pub layout: Layout,
     /// The stage whose items its own shards are paired with.
     pub paired: Option<usize>,
-    /// The stage whose folds its steps multiply over (itself, for the kind that makes them).
+    /// The stage whose folds its steps multiply over (itself, for the kind that makes them), or by
+    /// whose table it checks predictions.
     pub fold_root: Option<usize>,
+    /// What stands behind the predictions that it scores or combines.
+    pub lineage: Lineage,
     /// The stage whose shards its steps multiply over (itself, for a source).
     pub shard_root: Option<usize>,
     /// Dimensions of each step.
@@ -68,6 +75,13 @@ pub struct Dims {
     pub fold: bool,
     /// Over the shards of the stage's shard root.
     pub shard: bool,
+}
+
+impl StageDecl {
+    /// True where a step draws random numbers, so that the seeds count.
+    pub fn is_seeded(&self) -> bool {
+        self.steps.iter().any(|step| step.seeded)
+    }
 }
 
 /// What feeds one input port.

@@ -284,8 +284,11 @@ impl<'p> Plan<'p> {
 
     /// The action that made the table of folds for some coordinates, and the name of its output.
     pub fn folds_table(&self, at: Coords) -> Option<(usize, &'p str)> {
-        at.fold?;
-        let root = self.pipeline.stages[at.stage].fold_root?;
+        let stage = &self.pipeline.stages[at.stage];
+        if at.fold.is_none() && !stage.steps[at.step].together.is_checked() {
+            return None;
+        }
+        let root = stage.fold_root?;
         let stage = &self.pipeline.stages[root];
         stage.ports.outputs.iter().find_map(|port| match &port.of {
             Of::Step { step, output } if port.ty == FOLDS => {

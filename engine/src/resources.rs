@@ -118,7 +118,7 @@ fn no_gpu(wanted: usize, there: usize) -> StageError {
     StageError::new(
         Fault::Environment,
         "flow::resources::gpus",
-        format!("an action claims {wanted} GPUs, and this run has {there}"),
+        format!("an action claims more GPUs ({wanted}) than this run has ({there})"),
     )
     .help("say how many there are: flow run --gpus N PIPELINE")
 }

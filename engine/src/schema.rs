@@ -6,6 +6,8 @@ use crate::check::describe;
 use crate::params::{Default, ParamSpec, ParamType};
 use crate::reference::toml;
 use crate::stage::{KindSpec, Registry};
+use crate::tune;
+use crate::variants::{EXTENDS, GRID};
 
 /// The schema of pipelines over the kinds of `registry`.
 ///
@@ -39,6 +41,7 @@ pub fn schema(registry: &Registry) -> Json {
             "allOf": choices,
         }),
     );
+    definitions.insert("range".into(), range());
     json!({
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "flow pipeline",
@@ -64,17 +67,69 @@ pub fn schema(registry: &Registry) -> Json {
                 "additionalProperties": false,
                 "properties": {"headline": {"type": "string", "pattern": "^[^.]+\\..+$"}},
             },
-            "variants": {"type": "object", "additionalProperties": {"type": "object"}},
-            "tune": {
-                "type": "object",
-                "additionalProperties": false,
-                "properties": {
-                    "trials": {"type": "integer", "minimum": 1},
-                    "space": {"type": "object"},
-                },
-            },
+            "variants": {"type": "object", "additionalProperties": variant()},
+            "tune": study(),
         },
         "$defs": definitions,
+    })
+}
+
+fn study() -> Json {
+    let number = |about: &str| json!({"type": "integer", "minimum": 1, "maximum": tune::MOST, "description": about});
+    json!({
+        "type": "object",
+        "description": "what `flow tune` searches",
+        "additionalProperties": false,
+        "properties": {
+            "trials": number("trials in all"),
+            "parallel": number("trials that are proposed at a time"),
+            "sampler": {"enum": ["tpe", "random", "grid"]},
+            "objective": {"type": "string", "pattern": "^[^.]+\\..+$", "description": "STAGE.METRIC"},
+            "prune": {"type": "boolean", "description": "stop trials that fall behind after some folds"},
+            "nested": {"type": "boolean", "description": "measure the optimism in an outer cross-validation"},
+            "seed": {"type": "integer", "minimum": 0, "description": "of the proposals"},
+            "space": {
+                "type": "object",
+                "description": "ranges by dotted path, such as \"model.max_depth\" = { int = [2, 8] }",
+                "additionalProperties": {"anyOf": [
+                    {"$ref": "#/$defs/range"},
+                    {"type": "object", "additionalProperties": {"type": "object"}},
+                ]},
+            },
+        },
+    })
+}
+
+/// What a value of `[tune.space]` may be.
+fn range() -> Json {
+    let ends =
+        |ty: &str| json!({"type": "array", "items": {"type": ty}, "minItems": 2, "maxItems": 2});
+    json!({
+        "type": "object",
+        "additionalProperties": false,
+        "properties": {
+            "int": ends("integer"),
+            "int_log": ends("integer"),
+            "float": ends("number"),
+            "log": ends("number"),
+            "choice": {"type": "array", "minItems": 2},
+            "steps": {"type": "integer", "minimum": 2, "maximum": tune::MOST},
+        },
+    })
+}
+
+fn variant() -> Json {
+    let name = json!({"type": "string", "minLength": 1});
+    json!({
+        "type": "object",
+        "description": "values replaced, by dotted path",
+        "properties": {
+            EXTENDS: {
+                "anyOf": [name, {"type": "array", "items": name}],
+                "description": "variants to start from",
+            },
+            GRID: {"type": "object", "description": "lists of values, by dotted path: every combination is a variant"},
+        },
     })
 }
 

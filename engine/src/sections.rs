@@ -10,6 +10,7 @@ use crate::pipeline::OutputDecl;
 use crate::resolve::{Targets, Word};
 use crate::stage::{ANY, KindSpec};
 use crate::suggest::did_you_mean;
+use crate::variants;
 
 /// The table `key` of `parent`, if it is there and is one.
 pub fn table<'t>(parent: &'t Table, key: &str, diags: &mut Diags) -> Option<&'t Table> {
@@ -123,15 +124,19 @@ fn normal(path: &Path) -> PathBuf {
     out
 }
 
-/// Reads `[metrics]`: the stage and the metric to quote.
-pub fn headline(root: &Table, targets: &Targets<'_>, diags: &mut Diags) -> Option<(usize, String)> {
+/// Reads `[metrics]`: the stage and the metric to quote, and where they are named.
+pub fn headline(
+    root: &Table,
+    targets: &Targets<'_>,
+    diags: &mut Diags,
+) -> Option<(usize, String, Span)> {
     let mut headline = None;
     for entry in table(root, "metrics", diags)?.iter() {
         match (entry.key.as_str(), &entry.node.item) {
             ("headline", Item::Str(text)) => match text.split_once('.') {
                 Some((stage, metric)) if !metric.is_empty() => {
                     let stage = targets.stage(stage, entry.node.span, diags);
-                    headline = stage.map(|stage| (stage, metric.to_owned()));
+                    headline = stage.map(|stage| (stage, metric.to_owned(), entry.node.span));
                 }
                 _ => diags.push(wrong(entry, "\"STAGE.METRIC\", such as \"evaluate.f1\"")),
             },
@@ -156,21 +161,20 @@ pub fn overlays<'s>(
         .flat_map(Table::iter)
     {
         match &variant.node.item {
-            Item::Table(paths) => overlay(paths, targets, spec, diags),
+            Item::Table(paths) => {
+                overlay(paths, targets, spec, diags);
+                if let Some(grid) = table(paths, variants::GRID, &mut Vec::new()) {
+                    overlay(grid, targets, spec, diags);
+                }
+            }
             _ => diags.push(wrong(variant, "a table from STAGE.PARAM to values")),
         }
     }
-    let Some(tune) = table(root, "tune", diags) else {
-        return;
-    };
-    for entry in tune.iter() {
-        match (entry.key.as_str(), &entry.node.item) {
-            ("trials", Item::Int(1..)) => {}
-            ("trials", _) => diags.push(wrong(entry, "a whole number, at least 1")),
-            ("space", Item::Table(paths)) => overlay(paths, targets, spec, diags),
-            ("space", _) => diags.push(wrong(entry, "a table from STAGE.PARAM to ranges")),
-            _ => diags.push(unknown_key(entry, "`[tune]`", &["trials", "space"])),
-        }
+    // What else is wrong with `[tune]` is told by who reads it.
+    let quiet = &mut Vec::new();
+    let space = table(root, "tune", quiet).and_then(|tune| table(tune, "space", &mut Vec::new()));
+    if let Some(paths) = space {
+        overlay(paths, targets, spec, diags);
     }
 }
 
@@ -182,7 +186,7 @@ fn overlay<'s>(
     spec: &impl Fn(usize) -> Option<&'s KindSpec>,
     diags: &mut Diags,
 ) {
-    for entry in paths.iter() {
+    for entry in paths.iter().filter(|entry| !variants::is_key(&entry.key)) {
         let Item::Table(values) = &entry.node.item else {
             diags.push(
                 Diag::new(

@@ -19,6 +19,7 @@ use flow_cache::Value;
 
 pub use crate::action::{Action, Host, Part};
 use crate::diag::Diag;
+pub use crate::lineage::Lineage;
 use crate::params::{ParamSpec, Params};
 
 /// A kind of stage. One implementation, one file, one line in the registry.
@@ -68,6 +69,12 @@ pub trait Stage: Send + Sync {
     /// What decides a result besides parameters, inputs and sources, such as the program that a
     /// stage starts: goes into the recipe. Built-in kinds have nothing of the sort.
     fn host(&self, _params: &Params, _root: &Path) -> Option<Result<Value, StageError>> {
+        None
+    }
+
+    /// Why a metric may not be quoted as the headline of a pipeline, if it may not: the cause, and
+    /// the metric to quote instead.
+    fn unquotable(&self, _metric: &str) -> Option<(String, String)> {
         None
     }
 
@@ -183,6 +190,34 @@ pub struct Step {
     pub seeded: bool,
     /// Which source files it reads.
     pub sources: Sources,
+    /// What it makes of the rows that it sees together.
+    pub together: Together,
+}
+
+/// What a step that is not below folds makes of the rows that it sees together. It decides what may be
+/// done with its results below folds, and with predictions that stem from them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Together {
+    /// Rows may have part in each other's results, as in any fit. Nothing below folds may fit on such
+    /// results, and no predictions that stem from them may be scored. What folds gave may be joined.
+    Mixed,
+    /// Each row by itself: shards are only put side by side.
+    Apart,
+    /// It fits, for each fold, on the out-of-fold predictions of the other folds alone. The step gets
+    /// the table of folds and its [`Lineage`].
+    Crossed,
+    /// It scores predictions. The step gets the table of folds and its [`Lineage`].
+    Scored,
+    /// What comes out was made outside of flow, out of what is not known here: it is taken on trust, and
+    /// the [`Lineage`] of what stems from it says so.
+    Foreign,
+}
+
+impl Together {
+    /// True for a step that holds predictions against the table of folds.
+    pub fn is_checked(self) -> bool {
+        matches!(self, Self::Crossed | Self::Scored)
+    }
 }
 
 /// Source files of a step.
@@ -243,6 +278,7 @@ impl Step {
             writes: Vec::new(),
             seeded: false,
             sources: Sources::None,
+            together: Together::Mixed,
         }
     }
 
@@ -296,6 +332,34 @@ impl Step {
         self.sources = sources;
         self
     }
+
+    /// Treats each row by itself: [`Together::Apart`].
+    #[must_use]
+    pub fn apart(mut self) -> Self {
+        self.together = Together::Apart;
+        self
+    }
+
+    /// Is cross-fitted: [`Together::Crossed`].
+    #[must_use]
+    pub fn crossed(mut self) -> Self {
+        self.together = Together::Crossed;
+        self
+    }
+
+    /// Scores predictions: [`Together::Scored`].
+    #[must_use]
+    pub fn scored(mut self) -> Self {
+        self.together = Together::Scored;
+        self
+    }
+
+    /// Gives what was made outside of flow: [`Together::Foreign`].
+    #[must_use]
+    pub fn foreign(mut self) -> Self {
+        self.together = Together::Foreign;
+        self
+    }
 }
 
 impl InputPort {
@@ -334,7 +398,7 @@ impl OutputPort {
 }
 
 /// Source files, shards and folds of one stage.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Layout {
     /// Files that every action with sources reads.
     pub common: Vec<SourceFile>,
@@ -347,7 +411,7 @@ pub struct Layout {
 }
 
 /// A file from outside the store. Role and digest go into the recipe, the path does not.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct SourceFile {
     /// What the file is to the stage.
     pub role: String,
@@ -356,7 +420,7 @@ pub struct SourceFile {
 }
 
 /// One shard of a source stage.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Shard {
     /// For messages.
     pub label: String,

@@ -59,6 +59,11 @@ pub struct Summary {
 impl Summary {
     /// Takes in one event.
     pub fn observe(&mut self, event: &Event) {
+        if let Event::Started { actions } = event {
+            let all: usize = actions.iter().sum();
+            self.actions
+                .reserve_exact(all.saturating_sub(self.actions.len()));
+        }
         let Event::ActionFinished {
             action,
             stage,
@@ -95,6 +100,14 @@ impl Summary {
             return;
         }
         self.actions[*action] = Some((*stage, settled, size));
+    }
+
+    /// True where an action ran, rather than being answered.
+    pub fn ran(&self, action: usize) -> bool {
+        matches!(
+            self.actions.get(action),
+            Some(Some((_, Settled::Ran(_), _)))
+        )
     }
 
     /// The figures of one stage.

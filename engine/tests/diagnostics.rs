@@ -5,6 +5,8 @@ mod kinds;
 use std::path::Path;
 
 use flow_engine::Diag;
+use flow_engine::diag::Diags;
+use flow_engine::file::PipelineFile;
 use flow_engine::load::{LoadOptions, load};
 use miette::{GraphicalReportHandler, GraphicalTheme};
 
@@ -26,10 +28,14 @@ fn mistakes(files: &[(&str, &str)], sets: &[&str]) -> Vec<Diag> {
 
 /// As a user sees it, without colours.
 fn rendered(files: &[(&str, &str)], sets: &[&str]) -> String {
+    drawn(mistakes(files, sets))
+}
+
+fn drawn(diags: Diags) -> String {
     let handler =
         GraphicalReportHandler::new_themed(GraphicalTheme::unicode_nocolor()).with_width(100);
     let mut out = String::new();
-    for diag in mistakes(files, sets) {
+    for diag in diags {
         handler.render_report(&mut out, &diag).unwrap();
         out.push('\n');
     }
@@ -252,6 +258,69 @@ space."red.size" = { int = [1, 2] }
 "#
 );
 case!(
+    variant_keys,
+    r#"
+[stages.read]
+use = "source"
+[stages.grid]
+use = "row"
+inputs = { curves = "read" }
+[variants.base]
+"read.size" = 1
+[variants."a b"]
+"read.size" = 1
+[variants.x]
+extends = ["y", "yy", 3]
+[variants.y]
+extends = "z"
+[variants.z]
+extends = "y"
+[variants.g.grid]
+"read.size" = [1, 1]
+"read.sise" = [1]
+"read.format" = []
+[variants.h]
+grid = 3
+[variants.i.grid]
+"#
+);
+
+/// Mistakes that show only in what a variant replaces, those of the base, and each once.
+#[test]
+fn variants_in_full() {
+    let text = r#"
+[stages.read]
+use = "source"
+[stages.rocket]
+use = "wide"
+inputs = { curves = "read" }
+[stages.broken]
+use = "row"
+inputs = { curves = "rocket" }
+[variants.a]
+"rocket.kernels" = 0
+[variants.b]
+extends = "a"
+"rocket.inputs.curves" = "raed"
+[variants.c]
+"pipeline.seed" = -1
+[variants.c.rocket]
+use = "row"
+[variants.d.grid]
+"rocket.kernels" = [5, "many"]
+"#;
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::write(dir.path().join("p.toml"), text).unwrap();
+    let options = LoadOptions {
+        sets: Vec::new(),
+        cwd: dir.path().to_path_buf(),
+    };
+    let file = PipelineFile::read(Path::new("p.toml"), &options).unwrap();
+    let diags = file.variants(&kinds::registry(), |_| true).err().unwrap();
+    insta::assert_snapshot!(drawn(diags));
+}
+
+case!(
     no_folds,
     "[stages.read]\nuse = \"source\"\n[stages.fit]\nuse = \"fold_only\"\ninputs = { curves = \"read\" }\n"
 );
@@ -292,6 +361,34 @@ use = "source"
 use = "two"
 inputs = { a = "x", b = "y" }
 "#
+);
+const JOINED: &str = r#"
+[stages.read]
+use = "source"
+[stages.w]
+use = "wide"
+inputs = { curves = "read" }
+[stages.f]
+use = "folds"
+inputs = { objects = "read" }
+[stages.m]
+use = "learner"
+inputs = { features = ["w"], folds = "f" }
+[stages.c]
+use = "command"
+inputs = { in = "m.predictions" }
+"#;
+case!(
+    joined,
+    &format!(
+        "{JOINED}[stages.n]\nuse = \"learner\"\ninputs = {{ features = [\"w\", \"c\"], folds = \"f\" }}\n"
+    )
+);
+case!(
+    in_sample,
+    &format!(
+        "{JOINED}[stages.score]\nuse = \"score\"\ninputs = {{ predictions = [\"m\", \"c\"] }}\n"
+    )
 );
 case!(
     fold_scope,

@@ -63,7 +63,7 @@ fn stages_are_ordered_by_what_they_read_then_by_the_file() {
         ["read", "unused", "folds", "rocket", "model", "score"]
     );
     assert_eq!(
-        (pipeline.name.as_str(), pipeline.seed),
+        (pipeline.name.as_str(), pipeline.stages[0].pipeline_seed),
         ("demo", DEFAULT_SEED)
     );
     assert_eq!(pipeline.headline, Some((5, "f1".into())));
@@ -101,7 +101,8 @@ fn folds_and_shards_are_derived() {
     assert_eq!((model.fold_root, model.shard_root), (Some(2), Some(0)));
     assert_eq!(
         (score.step_dims.as_slice(), score.fold_root),
-        (&[dims(false, false)][..], None)
+        // By whose table it checks what it scores.
+        (&[dims(false, false)][..], Some(2))
     );
 }
 

@@ -80,8 +80,9 @@ pub fn run(args: &ExplainArgs, ui: &Ui) -> Result<(), CliError> {
             verdict: preview.verdict(action),
             explanation,
             recipe: preview.recipe(action)?,
+            // With its labels, which a slot has not.
             record: match &preview.slots()[action] {
-                Slot::Done(record) => Some(record.clone()),
+                Slot::Done(record) => state.store.lookup(&record.key)?,
                 _ => None,
             },
         };
@@ -134,7 +135,7 @@ impl Alike {
         let first = self.told.iter().flat_map(|(_, labels)| labels).next();
         text.push_str(&format!(
             "\n-v shows every action; one of them: flow explain {} {} '{}'\n",
-            args.pipeline.pipeline.display(),
+            args.pipeline.file.pipeline.display(),
             args.stage,
             first.map_or("", String::as_str)
         ));

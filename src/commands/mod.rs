@@ -1,6 +1,8 @@
 //! The commands, one file each.
 
+pub mod ablate;
 mod cache;
+pub mod check;
 mod compare;
 mod completions;
 mod explain;
@@ -14,6 +16,7 @@ mod runs;
 mod schema;
 mod stage_exec;
 mod stages;
+pub mod tune;
 
 use std::process::ExitCode;
 
@@ -36,6 +39,9 @@ pub fn main(cli: &Cli) -> ExitCode {
 fn dispatch(command: &Command, ui: &Ui) -> Result<Exit, CliError> {
     match command {
         Command::Run(args) => return run::run(args, ui),
+        Command::Ablate(args) => return ablate::run(args, ui),
+        Command::Tune(args) => return tune::run(args, ui),
+        Command::Check(args) => return check::run(args, ui),
         Command::Plan(args) => plan::run(args, ui)?,
         Command::Explain(args) => explain::run(args, ui)?,
         Command::Runs(args) => runs::run(args, ui)?,

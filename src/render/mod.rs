@@ -1,10 +1,15 @@
 //! Events, figures and diagnostics as text and as JSON.
 
+pub mod ablation;
+pub mod check;
 pub mod diag;
+pub mod forest;
 pub mod json;
+pub mod junit;
 pub mod progress;
 pub mod reason;
 pub mod table;
+pub mod tune;
 
 /// Seconds as a person would say them: `0.03 s`, `12.4 s`, `3 min 20 s`.
 pub fn seconds(s: f64) -> String {

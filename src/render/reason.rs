@@ -30,7 +30,7 @@ pub fn text(reason: &Reason) -> String {
         Reason::Damaged => "its record is damaged".into(),
         Reason::Pruned(when) => format!("gc removed its record, {}", utc(*when)),
         Reason::Lost => "its bytes are gone and needed".into(),
-        Reason::Audited => "audited: run again to compare the bytes".into(),
+        Reason::Audit => "an audit compares its bytes".into(),
         Reason::Tainted => "a source file changed while it ran".into(),
     }
 }
@@ -256,7 +256,7 @@ pub fn json(reason: &Reason) -> Json {
         Reason::Damaged => json!({"why": "damaged"}),
         Reason::Pruned(when) => json!({"why": "pruned", "when": when}),
         Reason::Lost => json!({"why": "lost"}),
-        Reason::Audited => json!({"why": "audited"}),
+        Reason::Audit => json!({"why": "audit"}),
         Reason::Tainted => json!({"why": "source-changed"}),
     }
 }

@@ -7,7 +7,10 @@ use std::io::Write;
 use std::path::Path;
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, AsArray, Float32Array, RecordBatch, StringArray, UInt32Array};
+use arrow::array::{
+    Array, ArrayRef, AsArray, Float32Array, Float64Array, Int64Array, RecordBatch, StringArray,
+    UInt32Array,
+};
 use arrow::compute::{concat_batches, take_record_batch};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use flow_engine::StageError;
@@ -179,6 +182,40 @@ fn write_table(table: &RecordBatch, extension: &str, to: &mut dyn Write) -> Resu
         other => return Err(unsupported(other, "a table", "parquet, arrow, csv, json")),
     }
     Ok(())
+}
+
+/// A column of a small table of results.
+pub enum Column {
+    /// Texts.
+    Text(Vec<Option<String>>),
+    /// Numbers.
+    Number(Vec<Option<f64>>),
+    /// Whole numbers.
+    Count(Vec<Option<i64>>),
+}
+
+/// Writes a small table of named columns as `extension`: parquet, arrow, csv or json.
+///
+/// # Errors
+/// Columns differ in length, the extension is another one, or writing fails.
+pub fn write_columns(
+    columns: Vec<(String, Column)>,
+    extension: &str,
+    to: &mut dyn Write,
+) -> Result<(), StageError> {
+    let mut fields = Vec::with_capacity(columns.len());
+    let mut arrays: Vec<ArrayRef> = Vec::with_capacity(columns.len());
+    for (name, column) in columns {
+        let array: ArrayRef = match column {
+            Column::Text(values) => Arc::new(StringArray::from(values)),
+            Column::Number(values) => Arc::new(Float64Array::from(values)),
+            Column::Count(values) => Arc::new(Int64Array::from(values)),
+        };
+        fields.push(Field::new(name, array.data_type().clone(), true));
+        arrays.push(array);
+    }
+    let table = RecordBatch::try_new(Arc::new(Schema::new(fields)), arrays).map_err(broken)?;
+    write_table(&table, extension, to)
 }
 
 /// Feature tables and, in the order of object_id, where each row is.

@@ -8,6 +8,7 @@ use flow_cache::Value;
 use flow_engine::stage::{Action, Part, Rows};
 use flow_engine::{StageError, stage::Fault};
 
+use crate::leakage;
 use crate::learner::Matrix;
 use crate::table::{FeatureTable, Folds, Predictions};
 
@@ -68,7 +69,7 @@ impl TrainRows {
     /// The training rows of the action's fold.
     ///
     /// # Errors
-    /// A table is unreadable, or lacks an object.
+    /// A table is unreadable, or lacks an object, or a feature is the label.
     pub fn read(action: &Action<'_>) -> Result<Self, StageError> {
         let (folds, wanted) = rows(action, Rows::Train)?;
         let mut label = Vec::with_capacity(wanted.len());
@@ -77,8 +78,10 @@ impl TrainRows {
             label.extend(folds.classes.binary_search_by(|c| c.as_str().cmp(class)));
         }
         let object_id: Vec<String> = wanted.iter().map(|&i| folds.object_id[i].clone()).collect();
+        let features = View::open(action.input("features"), &object_id)?;
+        leakage::no_label(&features, &label, folds.positive_class())?;
         Ok(Self {
-            features: View::open(action.input("features"), &object_id)?,
+            features,
             object_id,
             label,
             classes: folds.classes,
@@ -196,7 +199,8 @@ pub fn has_role(folds: &Folds, fold: Option<(i32, i32)>, i: usize, role: Rows) -
 /// `arrange` sees each part first.
 ///
 /// # Errors
-/// A part is unreadable, the parts differ in their classes, or there are none.
+/// A part is unreadable or holds rows that its fold was fitted on, the parts differ in their classes, or
+/// there are none.
 pub fn gather(
     action: &mut Action<'_>,
     from: &str,
@@ -212,8 +216,8 @@ pub fn gather(
         for i in 0..rows.len() {
             rows.repeat[i] = fold.map_or(0, |(repeat, _)| repeat);
             rows.fold[i] = fold.map(|(_, fold)| fold);
-            let at = folds.object_id.binary_search(&rows.object_id[i]).ok();
-            rows.label[i] = at.and_then(|at| folds.label[at].clone());
+            let at = leakage::applied(folds, fold, &rows.object_id[i])?;
+            rows.label[i].clone_from(&folds.label[at]);
         }
         match &mut all {
             Some(all) => all.append(&rows)?,

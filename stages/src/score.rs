@@ -35,6 +35,53 @@ pub struct Figures {
     pub confusion: Vec<Vec<u64>>,
 }
 
+/// The rows of each repeat that have a fold.
+///
+/// # Errors
+/// There are none, one has no label, or an object comes twice in a repeat.
+pub fn out_of_fold(predictions: &Predictions) -> Result<Vec<Repeat>, StageError> {
+    let mut repeats: Vec<Repeat> = Vec::new();
+    for i in 0..predictions.len() {
+        let Some(fold) = predictions.fold[i] else {
+            continue;
+        };
+        let repeat = predictions.repeat[i] as usize;
+        if predictions.label[i].is_none() {
+            return Err(StageError::data(
+                "flow::data::no_label",
+                format!(
+                    "object `{}` has a fold but no label",
+                    predictions.object_id[i]
+                ),
+            ));
+        }
+        if repeats.len() <= repeat {
+            repeats.resize_with(repeat + 1, Repeat::default);
+        }
+        let rows = &mut repeats[repeat].rows;
+        if let Some((last, _)) = rows.last()
+            && predictions.object_id[*last] == predictions.object_id[i]
+        {
+            return Err(StageError::data(
+                "flow::data::object_twice",
+                format!(
+                    "object `{}` is held out twice in repeat {repeat}",
+                    predictions.object_id[i]
+                ),
+            ));
+        }
+        rows.push((i, fold as u32));
+    }
+    repeats.retain(|r| !r.rows.is_empty());
+    if repeats.is_empty() {
+        return Err(StageError::data(
+            "flow::data::no_rows",
+            "no prediction has a fold: there is nothing to score",
+        ));
+    }
+    Ok(repeats)
+}
+
 impl Repeat {
     /// Scores and truth for one class.
     pub fn scores(

@@ -128,19 +128,21 @@ fn failures_have_the_same_codes_and_exit_codes() {
 fn the_death_of_a_child_is_survived_once() {
     // The parent of the program is the process that runs the action.
     let project = command("", "");
-    let tries = project.path("tries");
+    // The project is closed to the program.
+    let aside = tempfile::tempdir().expect("a folder");
+    let tries = aside.path().join("tries");
     let script = format!("echo a > $1; echo x >> {}; kill -9 $PPID", tries.display());
     project.write("script.sh", &script);
     let run = project.run(&with_processes(&["p.toml"]));
     assert_eq!(run.code, 4, "{}", run.stderr);
     assert_eq!(errors(&run)[0].0, "flow::executor::signal");
     assert!(run.stderr.contains("once more"), "{}", run.stderr);
-    assert_eq!(project.read("tries"), "x\nx\n");
+    assert_eq!(std::fs::read_to_string(tries).expect("reads"), "x\nx\n");
     assert_no_debris(&project);
 
     let once = format!(
         "echo a > $1; [ -e {0} ] || {{ echo x >> {0}; kill -9 $PPID; }}",
-        project.path("once").display()
+        aside.path().join("once").display()
     );
     project.write("script.sh", once);
     let run = project.run(&with_processes(&["p.toml"]));
@@ -151,7 +153,8 @@ fn the_death_of_a_child_is_survived_once() {
 #[test]
 fn a_stop_ends_children_and_their_programs() {
     let project = command("", "");
-    let pid = project.path("pid");
+    let aside = tempfile::tempdir().expect("a folder");
+    let pid = aside.path().join("pid");
     project.write(
         "script.sh",
         format!("echo $$ > {}; sleep 60 > $1", pid.display()),
@@ -184,7 +187,8 @@ fn a_stop_ends_children_and_their_programs() {
     let run = Run::of(flow.wait_with_output().expect("ends"));
     assert_eq!(run.code, 130, "{}", run.stderr);
     assert_eq!(run.last()["status"], "interrupted");
-    let stat = format!("/proc/{}/stat", project.read("pid").trim());
+    let number = std::fs::read_to_string(&pid).expect("reads");
+    let stat = format!("/proc/{}/stat", number.trim());
     // A zombie has ended; who adopted it may reap late.
     let gone = std::fs::read_to_string(stat).map_or(true, |stat| stat.contains(") Z "));
     assert!(gone, "the program lives on");

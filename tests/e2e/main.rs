@@ -2,7 +2,10 @@
 
 #![allow(clippy::print_stdout)] // a test that skips says so
 
+mod ablate;
+mod audit;
 mod bad_data;
+mod check;
 mod commands;
 mod executor;
 mod faults;
@@ -14,3 +17,4 @@ mod pipelines;
 mod rerun;
 mod stores;
 mod survey;
+mod tune;

@@ -31,4 +31,47 @@ fn real_data_meets_the_published_figures() {
     let submission = project.read("out/submission.csv");
     assert_eq!(submission.lines().count(), 1 + 7135);
     assert_eq!(project.run(&args).ran(), []);
+
+    // The study of parts, small: two of its variants, one repeat.
+    let mut args = vec!["ablate", "pipelines/mallorn/ablation.toml"];
+    args.extend_from_slice(&sets);
+    for set in [
+        "folds.repeats=1",
+        "folds_by_split.repeats=1",
+        "model.rounds=30",
+    ] {
+        args.extend_from_slice(&["--set", set]);
+    }
+    args.extend_from_slice(&["--only", "binary", "--only", "no_rocket"]);
+    let output = project.flow(&args);
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+    let json = project.read("out/ablation/mallorn_ablation/ablation.json");
+    let json: serde_json::Value = serde_json::from_str(&json).expect("JSON");
+    let rows = &json["schemes"][0]["rows"];
+    assert_eq!(rows[0]["summary"]["objects"], 2125);
+    assert!(rows[2]["comparison"].is_object());
+}
+
+/// Without the data: every variant of the study is a sound pipeline.
+#[test]
+fn variants_of_the_study_load() {
+    let project = Project::with_pipelines();
+    for file in [
+        "train_log.csv",
+        "test_log.csv",
+        "split_01/train_full_lightcurves.csv",
+    ] {
+        project.write(&format!("data/mallorn/{file}"), "");
+    }
+    let path = "pipelines/mallorn/ablation.toml";
+    let text = project.read(path);
+    let names = text
+        .lines()
+        .filter_map(|line| line.strip_prefix("[variants."));
+    let names: Vec<&str> = names.filter_map(|name| name.strip_suffix(']')).collect();
+    assert!(names.len() >= 9, "{names:?}");
+    for name in names {
+        let output = project.flow(&["graph", path, "--variant", name]);
+        assert_eq!(output.status.code(), Some(0), "{name}: {output:?}");
+    }
 }

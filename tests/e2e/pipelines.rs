@@ -5,12 +5,13 @@ use std::path::Path;
 
 use crate::harness::{Project, SMALL};
 
-const DEMO: [(&str, &[&str]); 5] = [
+const DEMO: [(&str, &[&str]); 6] = [
     ("pipelines/rocket_domain.toml", &SMALL),
     ("pipelines/rocket_2k.toml", &SMALL),
     ("pipelines/domain_only.toml", &WITHOUT_ROCKET),
     ("pipelines/domain_gbdt.toml", &WITHOUT_ROCKET),
     ("pipelines/stack.toml", &SMALL),
+    ("pipelines/tune.toml", &WITHOUT_ROCKET),
 ];
 
 const WITHOUT_ROCKET: [&str; 8] = [
@@ -27,8 +28,12 @@ const WITHOUT_ROCKET: [&str; 8] = [
 /// What `SMALL` has to say of the second selection in `stack.toml`.
 const STACK: [&str; 2] = ["--set", "select_rocket.fdr=1.0"];
 
-/// Run by `mallorn.rs`.
-const ELSEWHERE: [&str; 1] = ["pipelines/mallorn/rocket_domain.toml"];
+/// Run by `mallorn.rs` and `ablate.rs`.
+const ELSEWHERE: [&str; 3] = [
+    "pipelines/ablation.toml",
+    "pipelines/mallorn/ablation.toml",
+    "pipelines/mallorn/rocket_domain.toml",
+];
 
 #[test]
 fn all_pipelines_are_tested() {

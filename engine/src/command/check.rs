@@ -168,7 +168,8 @@ impl<'a> Names<'a> {
                 _ => format!("`{{{name}}}` in `{param}` is no item of `each`"),
             };
             let diag = at(self.params, param, "flow::command::placeholder", message);
-            let words = known.iter().map(Cow::as_ref);
+            // A name that two things have is told of elsewhere.
+            let words: BTreeSet<&str> = known.iter().map(Cow::as_ref).collect();
             let diag = did_you_mean(diag, name, words, "names");
             diags.push(diag.help("a brace that is no name is written `{{`"));
         }

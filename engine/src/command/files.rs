@@ -1,18 +1,18 @@
-//! The project's files that a program gets: found when the pipeline is loaded, copied into the
-//! directory of each action.
+//! The project's files that a program gets: found when the pipeline is loaded, copied for each action.
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
 use std::fs;
 use std::io::{self, Read, Write};
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Component, Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use flow_cache::Digest;
 
-use super::{PROGRAM, template};
-use crate::stage::{Action, SourceFile, StageError};
+use super::template;
+use crate::stage::SourceFile;
 
 /// What is wrong with an entry of `files`: a message and a hint.
 pub type Misfit = (String, String);
@@ -25,11 +25,8 @@ pub fn find<'a>(
     value: impl Fn(&str) -> Option<Cow<'a, str>>,
     found: &mut BTreeMap<String, SourceFile>,
 ) -> Result<(), Misfit> {
-    let below = |text: &str| {
-        let path = normal(Path::new(text));
-        path.strip_prefix(root).map(Path::to_owned).ok()
-    };
-    let Some(text) = below(&template::fill(pattern, &value)) else {
+    let plain = normal(Path::new(&template::fill(pattern, &value)));
+    let Ok(text) = plain.strip_prefix(root) else {
         return Err((
             format!("`{pattern}` lies outside the project"),
             "what is outside may be read without being declared; to have it in the recipe, \
@@ -37,14 +34,14 @@ pub fn find<'a>(
                 .into(),
         ));
     };
-    let plain = root.join(&text);
     let text = text.to_string_lossy();
     let paths = if plain.is_file() {
-        vec![plain]
+        vec![plain.clone()]
     } else {
         // What a name stands for is meant as it is, and so is the path of the project.
         let escaped = |name: &str| value(name).map(|v| Cow::Owned(glob::Pattern::escape(&v)));
-        let wild = below(&template::fill(pattern, escaped)).unwrap_or_default();
+        let wild = normal(Path::new(&template::fill(pattern, escaped)));
+        let wild = wild.strip_prefix(root).unwrap_or(Path::new(""));
         let escaped = glob::Pattern::escape(&root.to_string_lossy());
         let all = glob::glob(&format!("{escaped}/{}", wild.display())).map_err(|error| {
             (
@@ -81,6 +78,12 @@ pub fn add(path: PathBuf, root: &Path, found: &mut BTreeMap<String, SourceFile>)
 
 /// A path without `.` and `..`, by its text alone.
 pub fn normal(path: &Path) -> PathBuf {
+    // Most are, and there may be one for every item.
+    let bytes = path.as_os_str().as_bytes();
+    let odd = |pair: &[u8]| pair == b"//" || pair == b"/.";
+    if bytes.starts_with(b"/") && !bytes.ends_with(b"/") && !bytes.windows(2).any(odd) {
+        return path.to_owned();
+    }
     let mut normal = PathBuf::new();
     for part in path.components() {
         match part {
@@ -109,7 +112,7 @@ pub fn program(name: &str, root: &Path) -> Option<PathBuf> {
 }
 
 /// A file of at most this size is kept in memory for the actions to come.
-const SMALL: u64 = 1 << 20;
+pub const SMALL: u64 = 1 << 20;
 /// All kept files together.
 const MOST: usize = 64 << 20;
 
@@ -129,35 +132,8 @@ struct Content {
 }
 
 impl Copies {
-    /// Lays an action's files out below `home`. Gives the path of its program.
-    pub fn lay_out(&self, action: &Action<'_>, home: &Path) -> Result<PathBuf, StageError> {
-        let mut program = PathBuf::new();
-        let mut made = home.to_owned();
-        for (file, digest) in action.all_sources() {
-            if file.role.starts_with(PROGRAM) {
-                program.clone_from(&file.path);
-                continue;
-            }
-            let to = home.join(&file.role);
-            if let Some(folder) = to.parent()
-                && folder != made
-            {
-                fs::create_dir_all(folder)?;
-                folder.clone_into(&mut made);
-            }
-            if !self
-                .copy(file, digest, &to)
-                .map_err(|e| unreadable(file, &e))?
-            {
-                let message = format!("{} changed while it was copied", file.path.display());
-                return Err(StageError::failed("flow::run::source_changing", message));
-            }
-        }
-        Ok(program)
-    }
-
-    /// False where the copy would not have that digest.
-    fn copy(&self, file: &SourceFile, digest: &Digest, to: &Path) -> io::Result<bool> {
+    /// Copies a file to `to`, over what is there. False where the copy would not have that digest.
+    pub fn copy(&self, file: &SourceFile, digest: &Digest, to: &Path) -> io::Result<bool> {
         let key = (file.path.clone(), *digest);
         let known = self.lock().files.get(&key).cloned();
         let content = match known {
@@ -167,6 +143,7 @@ impl Copies {
                 let meta = from.metadata()?;
                 if meta.len() > SMALL {
                     drop(from);
+                    drop(write_over(to)?);
                     fs::copy(&file.path, to)?;
                     return Ok(Digest::of_file(to)?.0 == *digest);
                 }
@@ -185,9 +162,9 @@ impl Copies {
                 content
             }
         };
-        let mut options = fs::OpenOptions::new();
-        let options = options.write(true).create_new(true).mode(content.mode);
-        options.open(to)?.write_all(&content.bytes)?;
+        let mut out = write_over(to)?;
+        out.set_permissions(fs::Permissions::from_mode(content.mode))?;
+        out.write_all(&content.bytes)?;
         Ok(true)
     }
 
@@ -197,8 +174,16 @@ impl Copies {
     }
 }
 
-fn unreadable(file: &SourceFile, error: &io::Error) -> StageError {
-    StageError::environment(format!("failed to copy {}: {error}", file.path.display()))
+/// An empty file at `to`: what is there, emptied, or a new one. Links are not followed.
+pub fn write_over(to: &Path) -> io::Result<fs::File> {
+    let mut options = fs::OpenOptions::new();
+    options.write(true).create(true).truncate(true);
+    let options = options.custom_flags(libc::O_NOFOLLOW);
+    options.open(to).or_else(|_| {
+        // It may not be writable, or is being executed.
+        fs::remove_file(to)?;
+        options.open(to)
+    })
 }
 
 #[cfg(test)]
@@ -266,12 +251,14 @@ mod tests {
                 path: from.clone(),
             };
             let digest = Digest::of(text.as_bytes());
-            for _ in 0..2 {
+            for _ in 0..3 {
                 assert!(copies.copy(&file, &digest, &to).unwrap());
                 assert_eq!(fs::read_to_string(&to).unwrap(), text);
                 let mode = fs::metadata(&to).unwrap().permissions().mode();
-                assert_eq!(mode & 0o100, 0o100);
-                fs::remove_file(&to).unwrap();
+                assert_eq!(mode & 0o777, 0o755);
+                // The next copy is written over what a program made of this one.
+                fs::write(&to, text.repeat(2)).unwrap();
+                fs::set_permissions(&to, fs::Permissions::from_mode(0o444)).unwrap();
             }
             assert!(!copies.copy(&file, &Digest::of(b"other"), &to).unwrap());
             let _ = fs::remove_file(&to);

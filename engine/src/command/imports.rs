@@ -201,8 +201,8 @@ fn push(statements: &mut [String], c: char) {
 /// What follows a text that began with `quote`. A text in single quotes ends with its line at last.
 fn after_text<'t>(mut rest: &'t str, quote: &str) -> &'t str {
     while let Some(c) = rest.chars().next() {
-        if rest.starts_with(quote) {
-            return &rest[quote.len()..];
+        if let Some(after) = rest.strip_prefix(quote) {
+            return after;
         }
         if c == '\n' && quote.len() == 1 {
             return rest;

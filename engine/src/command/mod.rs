@@ -20,11 +20,13 @@ use crate::stage::{
     ANY, Action, InputPort, KindSpec, Layout, OutputPort, Ports, Resources, Rows, Scope, Shard,
     SourceFile, Sources, Stage, StageError, Step,
 };
+use crate::worker::{HOME, LOG};
 
 mod call;
 mod check;
 mod claims;
 mod files;
+mod home;
 mod imports;
 mod items;
 mod process;
@@ -53,21 +55,26 @@ const MOST_SANDBOXES: usize = 256;
 /// The kind.
 pub struct CommandKind {
     rows: Box<dyn FoldRows>,
-    copies: files::Copies,
+    homes: home::Homes,
     /// By what lies open: the same for all that a worker runs, but for programs of the project.
     sandboxes: Mutex<HashMap<Places, Option<Arc<Sandbox>>>>,
     /// What the programs of `version` said.
     versions: Mutex<BTreeMap<Vec<String>, Result<String, StageError>>>,
+    programs: Programs,
 }
+
+/// Programs that were looked for in `PATH`, by the project's root and their names.
+type Programs = Mutex<HashMap<(PathBuf, String), Option<PathBuf>>>;
 
 impl CommandKind {
     /// The kind, with tables as programs below folds read and write them.
     pub fn new(rows: Box<dyn FoldRows>) -> Self {
         Self {
             rows,
-            copies: files::Copies::default(),
+            homes: home::Homes::default(),
             sandboxes: Mutex::default(),
             versions: Mutex::default(),
+            programs: Programs::default(),
         }
     }
 
@@ -149,6 +156,9 @@ impl Stage for CommandKind {
             Scope::Shard => Sources::Shard,
             _ => Sources::Common,
         });
+        if !folds {
+            run = run.foreign();
+        }
         let mut ports = Ports::default();
         for name in inputs.iter().filter(|name| !folds || *name != FOLDS) {
             ports.inputs.push(InputPort::many(name, ANY));
@@ -211,7 +221,7 @@ impl Stage for CommandKind {
     }
 
     fn layout(&self, params: &Params, root: &Path, paired: &[Shard]) -> Result<Layout, Vec<Diag>> {
-        let common = sources(params, root, None)?;
+        let common = sources(params, root, None, &self.programs)?;
         let own = items::product(&items::axes(params)?);
         let theirs = paired
             .iter()
@@ -222,10 +232,10 @@ impl Stage for CommandKind {
             .into_iter()
             .chain(params.strs("run").first().copied());
         let varied = texts.any(template::has_names);
-        let mut shards = Vec::new();
+        let mut shards = Vec::with_capacity(own.len() + paired.len());
         for (label, item) in own.into_iter().chain(theirs) {
             let files = match varied {
-                true => sources(params, root, Some(&item))?,
+                true => sources(params, root, Some(&item), &self.programs)?,
                 false => Vec::new(),
             };
             shards.push(Shard { label, item, files });
@@ -269,10 +279,19 @@ impl Stage for CommandKind {
         if action.step == GATHER {
             return self.rows.gather(action, PREDICTIONS);
         }
-        let home = folder(action, "home")?;
+        let home = action.scratch.join(HOME);
+        let ran = self.run_in(&home, action);
+        self.homes.clear_up(action, &home);
+        ran
+    }
+}
+
+impl CommandKind {
+    /// Runs the program of an action in `home`.
+    fn run_in(&self, home: &Path, action: &mut Action<'_>) -> Result<(), StageError> {
         let out = folder(action, "out")?;
         let temp = folder(action, "tmp")?;
-        let program = self.copies.lay_out(action, &home)?;
+        let program = self.homes.lay_out(action, home)?;
         let mut call = call::Call::new(action, &out);
         if in_folds(action.params) {
             for (name, role) in check::TABLES.into_iter().zip([Rows::Train, Rows::Apply]) {
@@ -283,12 +302,12 @@ impl Stage for CommandKind {
                 }
             }
         }
-        let log = action.scratch.join("log");
-        let output = fs::File::create(&log)?;
+        let log = action.scratch.join(LOG);
+        let output = files::write_over(&log)?;
         let mut command = Command::new(&program);
         command
             .args(call.arguments()?)
-            .current_dir(&home)
+            .current_dir(home)
             .env_clear()
             .env("PATH", std::env::var_os("PATH").unwrap_or_default())
             .env("TMPDIR", &temp)
@@ -366,12 +385,23 @@ fn gpus(action: &Action<'_>) -> String {
     gpus.join(",")
 }
 
+/// The program behind a name. `PATH` is searched once for each.
+fn program(name: &str, root: &Path, programs: &Programs) -> Option<PathBuf> {
+    if name.contains('/') {
+        return files::program(name, root);
+    }
+    let mut known = programs.lock().unwrap_or_else(PoisonError::into_inner);
+    let found = known.entry((root.to_owned(), name.to_owned()));
+    found.or_insert_with(|| files::program(name, root)).clone()
+}
+
 /// Source files that all actions share, or those of one item: which are the ones whose names hold
 /// the item's.
 fn sources(
     params: &Params,
     root: &Path,
     item: Option<&Value>,
+    programs: &Programs,
 ) -> Result<Vec<SourceFile>, Vec<Diag>> {
     let value = |name: &str| item.and_then(|item| items::lookup(item, name));
     let wanted = |text: &str| template::has_names(text) == item.is_some();
@@ -379,7 +409,7 @@ fn sources(
     let mut all = Vec::new();
     if let Some(name) = run.first().filter(|name| wanted(name)) {
         let name = template::fill(name, value);
-        match files::program(&name, root) {
+        match program(&name, root, programs) {
             Some(path) => all.push(SourceFile {
                 role: format!("{PROGRAM}{name}"),
                 path,

@@ -194,6 +194,7 @@ fn has_ended(pid: libc::pid_t) -> io::Result<bool> {
 }
 
 #[cfg(test)]
+#[allow(clippy::zombie_processes)] // `wait` and `reap` collect them
 mod tests {
     use super::*;
     use std::os::unix::process::CommandExt;

@@ -11,6 +11,7 @@ use std::process::ExitStatus;
 use super::PROGRAM;
 use super::files::normal;
 use crate::stage::{Action, StageError};
+use crate::worker::HOME;
 
 /// So many last lines are shown.
 const LINES: usize = 20;
@@ -138,7 +139,7 @@ impl Sight {
             .map(|(file, _)| file.role.clone());
         Self {
             root: action.root.to_owned(),
-            home: action.scratch.join("home"),
+            home: action.scratch.join(HOME),
             scratch: action.scratch.to_owned(),
             files: files.collect(),
             had: had.filter(|role| !role.starts_with(PROGRAM)).collect(),
@@ -157,7 +158,7 @@ impl Sight {
             let entries = self.files.iter().chain(&missed);
             let entries: Vec<String> = entries.map(|entry| format!("{entry:?}")).collect();
             return Some(format!(
-                "a program sees the files of the project that are declared: files = [{}]",
+                "a program sees the files of the project that are declared:\nfiles = [{}]",
                 entries.join(", ")
             ));
         }
@@ -252,7 +253,7 @@ mod tests {
         let scratch = root.join(".flow/scratch/1/0");
         Sight {
             root: root.to_owned(),
-            home: scratch.join("home"),
+            home: scratch.join(HOME),
             scratch,
             files: vec!["scripts/f*.py".into()],
             had: BTreeSet::from(["scripts/fit.py".into()]),

@@ -61,11 +61,12 @@ pub(super) fn compare(
     recipe: &Recipe,
     old: &Recipe,
 ) -> Result<Vec<Difference>, StageError> {
-    let followed = |name: &str| name == "sources" || name == "inputs";
+    let followed = |name: &str| ["sources", "inputs", "lineage"].contains(&name);
     let fields = recipe.diff_where(old, |name| !followed(name));
     let mut found: Vec<Difference> = fields.into_iter().map(field).collect();
     sources(plan, action, recipe, old, &mut found);
     inputs(plan, slots, store, action, recipe, old, &mut found)?;
+    lineage(plan, action, recipe, old, &mut found);
     if found.is_empty() {
         // Only the order of fields is left, or a shape that no recipe of ours has.
         found.extend(recipe.diff(old).into_iter().map(field));
@@ -157,6 +158,35 @@ fn digest_at(value: &Value, name: &str) -> Option<Digest> {
     match value.get(name) {
         Some(Value::Digest(digest)) => Some(*digest),
         _ => None,
+    }
+}
+
+/// What predictions stem from. The table of folds in it is made by an action like any input.
+fn lineage(
+    plan: &Plan<'_>,
+    action: usize,
+    recipe: &Recipe,
+    old: &Recipe,
+    found: &mut Vec<Difference>,
+) {
+    let table = plan.folds_table(plan.coords(action));
+    for change in recipe.diff_where(old, |name| name == "lineage") {
+        let of = match (&change.old, &change.new, table) {
+            (Some(Value::Digest(old)), Some(Value::Digest(new)), Some((producer, _))) => {
+                Of::Input(Input {
+                    producer: Some(producer),
+                    old: Some(*old),
+                    new: Some(*new),
+                    views: Vec::new(),
+                    rows: None,
+                })
+            }
+            _ => Of::Field,
+        };
+        found.push(Difference {
+            changes: vec![change],
+            of,
+        });
     }
 }
 

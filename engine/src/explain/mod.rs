@@ -34,8 +34,8 @@ pub enum Reason {
     Pruned(u64),
     /// Its outputs are known but their bytes are gone or corrupt, and something needs them.
     Lost,
-    /// The store answers it; it runs again so that the bytes can be compared.
-    Audited,
+    /// An audit compares its bytes with those that its record names.
+    Audit,
     /// A source file changed while it ran.
     Tainted,
 }

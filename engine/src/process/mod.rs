@@ -24,7 +24,7 @@ use flow_cache::{ActionKey, Digest, Record, Store};
 use crate::manifest::Manifest;
 use crate::stage::{Fault, Stage, StageError};
 use crate::trace::Track;
-use crate::worker::{Done, clear, is_whole};
+use crate::worker::{Done, HOME, clear, is_whole};
 
 pub use child::stage_exec;
 pub use report::Report;
@@ -90,6 +90,7 @@ impl Parent<'_> {
             let ended = self.child(work, &key)?;
             // A child that was killed could not; it may not even have made it.
             let _ = clear(&work.scratch);
+            let _ = std::fs::remove_dir_all(work.scratch.join(HOME));
             self.store.refresh()?;
             if let Some(done) = self.made(&key, before.as_ref(), ended.report.as_ref())? {
                 return Ok(done);
@@ -244,16 +245,27 @@ impl Ended {
                 "flow::executor::out_of_memory",
                 "the kernel ended its process, since memory ran out".to_owned(),
             )
-            .help("let fewer actions run at a time (--jobs N), or claim the memory that one needs: resources = { memory = \"8GiB\" }"),
+            .help("let fewer actions run at a time: --jobs 1"),
             Some(signal) => {
                 let message = format!("its process died ({})", self.status);
-                let crash = [libc::SIGSEGV, libc::SIGBUS, libc::SIGILL, libc::SIGABRT, libc::SIGFPE];
-                let fault = if crash.contains(&signal) { Fault::Bug } else { Fault::Environment };
+                let crash = [
+                    libc::SIGSEGV,
+                    libc::SIGBUS,
+                    libc::SIGILL,
+                    libc::SIGABRT,
+                    libc::SIGFPE,
+                ];
+                let fault = if crash.contains(&signal) {
+                    Fault::Bug
+                } else {
+                    Fault::Environment
+                };
                 StageError::new(fault, SIGNAL, message)
             }
-            None if told_to_stop => {
-                environment(SIGNAL, "its process was told to stop, though the run was not".to_owned())
-            }
+            None if told_to_stop => environment(
+                SIGNAL,
+                "its process was told to stop, though the run was not".to_owned(),
+            ),
             None => environment(
                 NO_RECORD,
                 format!("its process ended ({}) and left no record", self.status),
@@ -374,16 +386,58 @@ fn last_lines(path: &Path) -> String {
     lines[lines.len().saturating_sub(20)..].join("\n")
 }
 
-/// How often the kernel has killed in this control group (v2) since memory ran out.
+/// How often the kernel has killed since memory ran out: in this control group (v2), or where that
+/// does not tell, on this machine.
 fn oom_kills() -> u64 {
     let groups = std::fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
-    let Some(group) = groups.lines().find_map(|line| line.strip_prefix("0::")) else {
-        return 0;
-    };
-    let events = format!("/sys/fs/cgroup{group}/memory.events");
-    let events = std::fs::read_to_string(events).unwrap_or_default();
-    let kills = events
-        .lines()
-        .find_map(|line| line.strip_prefix("oom_kill "));
-    kills.and_then(|n| n.trim().parse().ok()).unwrap_or(0)
+    let group = groups.lines().find_map(|line| line.strip_prefix("0::"));
+    let events = group.and_then(|group| {
+        std::fs::read_to_string(format!("/sys/fs/cgroup{group}/memory.events")).ok()
+    });
+    let counters = events.or_else(|| std::fs::read_to_string("/proc/vmstat").ok());
+    counter(&counters.unwrap_or_default(), "oom_kill").unwrap_or(0)
+}
+
+/// A counter among lines of a name and a number.
+fn counter(lines: &str, name: &str) -> Option<u64> {
+    lines.lines().find_map(|line| {
+        let (key, number) = line.split_once(' ')?;
+        (key == name).then(|| number.trim().parse().ok())?
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn counters_are_found_by_their_whole_name() {
+        let events = "low 0\nmax 3\noom 2\noom_kill 1\noom_group_kill 0\n";
+        assert_eq!(counter(events, "oom_kill"), Some(1));
+        assert_eq!(
+            counter("oom_kill_disable 0\noom_kill 12", "oom_kill"),
+            Some(12)
+        );
+        assert_eq!(counter("", "oom_kill"), None);
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn a_kill_for_want_of_memory_is_told_from_another() {
+        use std::os::unix::process::ExitStatusExt;
+        let ended = |signal, out_of_memory| Ended {
+            status: ExitStatus::from_raw(signal),
+            report: None,
+            out_of_memory,
+            errors: String::new(),
+        };
+        let code = |ended: Ended| ended.infrastructure().code;
+        assert_eq!(
+            code(ended(libc::SIGKILL, true)),
+            "flow::executor::out_of_memory"
+        );
+        assert_eq!(code(ended(libc::SIGKILL, false)), SIGNAL);
+        assert_eq!(code(ended(libc::SIGSEGV, true)), SIGNAL);
+        assert_eq!(code(ended(0, false)), NO_RECORD);
+    }
 }

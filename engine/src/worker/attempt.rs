@@ -85,8 +85,8 @@ fn reason_text(reason: &Reason) -> String {
         }
         Reason::Damaged => "its record is damaged".to_owned(),
         Reason::Pruned(_) => "its record was pruned".to_owned(),
-        Reason::Audited => "audited".to_owned(),
         Reason::Lost => "its bytes are wanted".to_owned(),
+        Reason::Audit => "an audit".to_owned(),
         Reason::Tainted => "a source changed while it ran".to_owned(),
     }
 }

@@ -21,7 +21,7 @@ use crate::trace::Track;
 use attempt::{Attempt, attempt};
 pub(crate) use commit::commit_one;
 pub use commit::{Finished, commit};
-pub(crate) use perform::{Performed, Place, clear, is_whole, perform, verify};
+pub(crate) use perform::{HOME, LOG, Performed, Place, clear, is_whole, perform, verify};
 
 /// What every worker shares.
 #[derive(Clone)]

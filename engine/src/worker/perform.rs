@@ -2,6 +2,7 @@
 //! threads of this process and for a child.
 
 use std::collections::BTreeSet;
+use std::os::unix::fs::MetadataExt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
@@ -108,7 +109,7 @@ pub(crate) fn perform(
             let file = place.store.adopt(&path)?;
             let log = described("log", &file, Value::Null);
             staged.push(file);
-            Some(log)
+            Some(Box::new(log))
         }
         None => None,
     };
@@ -161,6 +162,7 @@ fn run(kind: &dyn Stage, work: &Manifest, place: &Place<'_>, scratch: &Path) -> 
         fold: work.fold.as_deref(),
         shard: work.shard.as_ref(),
         folds: work.folds.clone(),
+        lineage: &work.lineage,
         seed: work.seed,
         threads: work.threads,
         gpus: &work.gpus,
@@ -284,25 +286,44 @@ impl Drop for Scratch<'_> {
     }
 }
 
-/// Empties a worker's scratch folder, but for the folders directly in it: to make and remove some
-/// for every action is slow, on ext4 without a journal very much so.
+/// The directory of programs in a scratch folder; who starts one there clears it up, and makes it anew
+/// where that was not done.
+pub(crate) const HOME: &str = "home";
+/// The file in a scratch folder for what programs print; it stays while it is empty.
+pub(crate) const LOG: &str = "log";
+
+/// Clears a worker's scratch folder, but for the folders directly in it, [`HOME`] and [`LOG`]: to make
+/// and remove some for every action is slow, on ext4 without a journal very much so.
 pub(crate) fn clear(scratch: &Path) -> std::io::Result<()> {
     for entry in std::fs::read_dir(scratch)? {
         let entry = entry?;
-        if !entry.file_type()?.is_dir() {
-            std::fs::remove_file(entry.path())?;
-            continue;
-        }
-        for inner in std::fs::read_dir(entry.path())? {
-            let inner = inner?;
-            if inner.file_type()?.is_dir() {
-                std::fs::remove_dir_all(inner.path())?;
-            } else {
-                std::fs::remove_file(inner.path())?;
+        let name = entry.file_name();
+        if entry.file_type()?.is_dir() {
+            if name != HOME {
+                empty(&entry.path())?;
             }
+        } else if name != LOG || !is_unused(&entry.metadata()?) {
+            std::fs::remove_file(entry.path())?;
         }
     }
     Ok(())
+}
+
+fn empty(folder: &Path) -> std::io::Result<()> {
+    for entry in std::fs::read_dir(folder)? {
+        let entry = entry?;
+        if entry.file_type()?.is_dir() {
+            std::fs::remove_dir_all(entry.path())?;
+        } else {
+            std::fs::remove_file(entry.path())?;
+        }
+    }
+    Ok(())
+}
+
+/// An empty file with no other name.
+fn is_unused(meta: &std::fs::Metadata) -> bool {
+    meta.is_file() && meta.len() == 0 && meta.nlink() == 1
 }
 
 #[cfg(test)]

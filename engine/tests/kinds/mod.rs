@@ -5,7 +5,7 @@ use std::path::Path;
 use flow_engine::diag::Diag;
 use flow_engine::params::{ParamSpec, ParamType, Params};
 use flow_engine::stage::{
-    Action, InputPort, KindSpec, Layout, OutputPort, Ports, Registry, Scope, Shard, Stage,
+    Action, InputPort, KindSpec, Layout, OutputPort, Ports, Registry, Rows, Scope, Shard, Stage,
     StageError, Step,
 };
 
@@ -162,12 +162,12 @@ pub fn registry() -> Registry {
         ],
         vec![
             Step::new("fit", Scope::Fold)
-                .port("features")
+                .rows("features", Rows::Train)
                 .writes("model")
                 .seeded(),
             Step::new("apply", Scope::FoldShard)
                 .after(0, "model")
-                .port("features")
+                .rows("features", Rows::Apply)
                 .writes("part"),
             Step::new("gather", Scope::Whole)
                 .after(1, "part")
@@ -182,6 +182,7 @@ pub fn registry() -> Registry {
         vec![OutputPort::of("metrics", "metrics", 0, "The metrics.")],
         vec![
             Step::new("score", Scope::Whole)
+                .scored()
                 .port("predictions")
                 .writes("metrics"),
         ],
@@ -192,7 +193,11 @@ pub fn registry() -> Registry {
         "fold_only",
         vec![InputPort::one("curves", "curves")],
         vec![OutputPort::of("model", "model", 0, "The models.")],
-        vec![Step::new("fit", Scope::Fold).port("curves").writes("model")],
+        vec![
+            Step::new("fit", Scope::Fold)
+                .rows("curves", Rows::Train)
+                .writes("model"),
+        ],
     );
     add(fold_only, Layout::default());
 
@@ -213,7 +218,12 @@ pub fn registry() -> Registry {
         "command",
         vec![InputPort::one("in", flow_engine::stage::ANY)],
         vec![OutputPort::of("out", flow_engine::stage::ANY, 0, "A file.")],
-        vec![Step::new("run", Scope::Whole).port("in").writes("out")],
+        vec![
+            Step::new("run", Scope::Whole)
+                .port("in")
+                .writes("out")
+                .foreign(),
+        ],
     );
     add(command, Layout::default());
     registry

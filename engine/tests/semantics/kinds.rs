@@ -442,7 +442,12 @@ fn run_learner(_: &Control, action: &mut Action<'_>) -> Result<(), StageError> {
 // `join`: all rows in order of id.
 
 fn join() -> KindSpec {
-    let steps = vec![Step::new("join", Scope::Whole).port("rows").writes("rows")];
+    let steps = vec![
+        Step::new("join", Scope::Whole)
+            .port("rows")
+            .writes("rows")
+            .apart(),
+    ];
     let inputs = vec![InputPort::many("rows", "rows")];
     gives(kind("join", inputs, steps), "rows", "rows", 0)
 }
@@ -460,7 +465,12 @@ fn run_join(_: &Control, action: &mut Action<'_>) -> Result<(), StageError> {
 // `tweak`: a stage that behaves as it is told.
 
 fn tweak() -> KindSpec {
-    let steps = vec![Step::new("tweak", Scope::Whole).port("rows").writes("rows")];
+    let steps = vec![
+        Step::new("tweak", Scope::Whole)
+            .port("rows")
+            .writes("rows")
+            .apart(),
+    ];
     let mut rows = InputPort::many("rows", "rows");
     rows.optional = true;
     let spec = gives(kind("tweak", vec![rows], steps), "rows", "rows", 0);

@@ -33,6 +33,7 @@
 //!
 //! `tests/mutations.sh` shows that these tests can fail.
 
+mod audit;
 mod clock;
 mod command;
 mod damage;

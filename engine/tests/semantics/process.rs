@@ -14,6 +14,7 @@ use flow_engine::stage::{
     Action, Fault, KindSpec, OutputPort, Ports, Resources, Scope, Stage, StageError, Step, Usage,
 };
 
+use crate::command::outside;
 use crate::harness::{Project, Ran};
 use crate::kinds::{Control, registry};
 use crate::{ALL, LEARN, fresh, model};
@@ -30,6 +31,7 @@ pub fn executor() -> Executor {
 
 /// What `flow stage-exec` is to `flow`; no test of its own.
 #[test]
+#[allow(clippy::print_stdout)] // its report is read by who called it
 fn child() {
     let Ok(store) = std::env::var("FLOW_TEST_STORE") else {
         return;
@@ -377,22 +379,39 @@ fn script(more: &str, text: &str) -> Project {
 #[test]
 fn a_source_edited_under_the_run_is_read_again() {
     let project = script("", "");
-    let path = project.root.join("script.sh");
-    let path = path.display();
-    project.write(
-        "script.sh",
-        &format!("echo 1 > $1; echo 'echo 2 > $1' > {path}"),
+    let outside = outside(&project);
+    let (started, go) = (outside.join("started"), outside.join("go"));
+    let waiting = format!(
+        "echo 1 > $1; : > {0}; until test -e {1}; do sleep 0.01; done; rm {0} {1}\n",
+        started.display(),
+        go.display()
     );
-    let ran = project.run();
+    // The project is closed to the script, so it is somebody else who edits it, once a run.
+    let run = |edits: &[&str]| {
+        project.write("script.sh", &waiting);
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                for edit in edits {
+                    while !started.exists() {
+                        std::thread::sleep(Duration::from_millis(5));
+                    }
+                    project.write("script.sh", edit);
+                    std::fs::write(&go, "").unwrap();
+                    while go.exists() {
+                        std::thread::sleep(Duration::from_millis(5));
+                    }
+                }
+            });
+            project.run()
+        })
+    };
+    let ran = run(&["echo 2 > $1"]);
     assert!(ran.failures.is_empty(), "{:?}", ran.failures);
     assert_eq!(ran.reasons["run: run"], Reason::Tainted);
     assert_eq!(project.read("result.txt"), "2\n");
     project.expect(&[]);
-    project.write(
-        "script.sh",
-        &format!("echo 1 > $1; echo \"# $$\" >> {path}\n"),
-    );
-    let ran = project.run();
+    let again = [1, 2].map(|n| format!("{waiting}# {n}\n"));
+    let ran = run(&[&again[0], &again[1]]);
     assert_eq!(failure(&ran).code, "flow::run::source_changing");
     assert_eq!(failure(&ran).fault, Fault::Stage);
 }

@@ -1,41 +1,316 @@
-//! `flow run --audit`: runs actions again that the store answers, and compares the bytes.
+//! `flow run --audit`: runs actions again that the store answers, and says how far apart the results
+//! are.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::num::NonZeroUsize;
+use std::sync::Arc;
 
-use flow_engine::Diag;
+use flow_cache::{Health, Output, Record, Store};
+use flow_engine::event::{Event, Outcome};
 use flow_engine::keys::Slot;
-use serde_json::json;
+use flow_engine::plan::Plan;
+use flow_engine::{Diag, StageError};
+use flow_stages::compare::{Difference, compare};
+use serde_json::{Map, Value as Json, json};
 
-use super::Run;
+use super::{Run, outputs};
 use crate::error::Exit;
-use crate::render::count;
+use crate::render::{count, table};
 
-/// Runs up to `number` of the actions again, spread evenly over the plan. The engine warns of each
-/// that gives other bytes, and of each artifact that proves corrupt on the way; both fail the run.
+/// How close two results are, from the best on.
+#[derive(Clone, Debug, PartialEq)]
+enum Verdict {
+    /// The same bytes.
+    Bitwise,
+    /// Tables that differ in floating-point numbers only.
+    Ulp { ulps: u64, place: String },
+    /// JSON that differs in numbers only.
+    Metric { largest: f64, place: String },
+    /// Anything else.
+    Different(String),
+}
+
+impl Verdict {
+    fn word(&self) -> &'static str {
+        match self {
+            Self::Bitwise => "bitwise",
+            Self::Ulp { .. } => "ULP",
+            Self::Metric { .. } => "metric",
+            Self::Different(_) => "different",
+        }
+    }
+
+    /// By what a later one is worse.
+    fn rank(&self) -> (u8, f64) {
+        match self {
+            Self::Bitwise => (0, 0.0),
+            Self::Ulp { ulps, .. } => (1, *ulps as f64),
+            Self::Metric { largest, .. } => (2, *largest),
+            Self::Different(_) => (3, 0.0),
+        }
+    }
+
+    fn details(&self) -> String {
+        match self {
+            Self::Bitwise => String::new(),
+            Self::Ulp { ulps: 0, .. } => "equal values, encoded differently".to_owned(),
+            Self::Ulp { ulps, place } => format!("{ulps} ULP in {place}"),
+            Self::Metric { largest, place } if *largest > 0.0 => format!("{largest:e} in {place}"),
+            Self::Metric { .. } => "equal numbers, written differently".to_owned(),
+            Self::Different(how) => how.clone(),
+        }
+    }
+}
+
+/// What the audit found of one stage.
+struct Found {
+    stage: String,
+    /// Actions that were compared.
+    actions: usize,
+    worst: Verdict,
+    /// The action and the output of the worst verdict.
+    place: String,
+}
+
+/// Runs up to `number` of the actions again: one of every stage before a second one of any. The run
+/// fails unless all give the same bytes. Where some do not, the new bytes count, and what lies below
+/// is brought up to date with them.
 pub fn audit(run: &mut Run<'_>, number: NonZeroUsize) {
-    let done: Vec<usize> = (0..run.plan.len())
-        .filter(|&action| matches!(run.slots[action], Slot::Done(_)))
-        .collect();
-    let number = number.get().min(done.len());
-    let chosen: HashSet<usize> = (0..number).map(|i| done[i * done.len() / number]).collect();
+    let chosen = choose(run.plan, &run.slots, number.get());
     let warned = run.warnings.len();
     run.options.audit = true;
-    let finished = run.execute(chosen, false);
-    if run.settle(finished) || run.exit != Exit::Ok {
+    if let Err(error) = set_corrupt_aside(run, &chosen) {
+        return run.fail(error.into());
+    }
+    let mut again: HashMap<usize, Arc<Record>> = HashMap::new();
+    let forced: HashSet<usize> = chosen.keys().copied().collect();
+    let finished = run.execute(forced, false, &mut |event| {
+        if let Event::ActionFinished {
+            action,
+            outcome: Outcome::Ran,
+            record: Some(record),
+            ..
+        } = event
+            && chosen.get(action).is_some_and(|old| old.key == record.key)
+        {
+            again.insert(*action, Arc::clone(record));
+        }
+    });
+    run.options.audit = false;
+    // What failed is told of by now; what did not is compared.
+    if run.settle(finished) {
         return;
     }
-    let found = run.warnings.split_off(warned);
-    run.ui
-        .event(|| json!({"event": "audit-finished", "actions": number, "problems": found}));
-    if found.is_empty() {
-        let actions = count(number, "action");
-        run.ui.result(&format!(
-            "audit: {actions} ran again and gave the same bytes\n"
-        ));
+    let found = match verdicts(run, &chosen, &again) {
+        Ok(found) => found,
+        Err(error) => return run.fail(error.into()),
+    };
+    let problems = run.warnings.split_off(warned);
+    let actions = found.iter().map(|found| found.actions).sum();
+    run.ui.event(|| event(&found, actions, &problems));
+    run.ui.result(&format!("\n{}\n\n", shown(&found)));
+    let good = found.iter().all(|found| found.worst == Verdict::Bitwise) && problems.is_empty();
+    if good && run.exit == Exit::Ok {
+        let actions = count(actions, "action");
+        let text = format!("audit: {actions} ran again and gave the same bytes\n\n");
+        run.ui.result(&text);
+    }
+    if good {
         return;
     }
-    let message = format!("the audit found {}", count(found.len(), "problem"));
+    // What was decided anew has other outputs.
+    outputs::deliver(run);
+    let message = format!("the audit found {}", count(problems.len(), "problem"));
     let diag = Diag::new("flow::run::audit", message);
-    run.fail_with(Exit::Stage, found.into_iter().fold(diag, Diag::help));
+    run.fail_with(Exit::Stage, problems.into_iter().fold(diag, Diag::help));
+}
+
+/// Actions with their records: one of each stage in turn, those of one stage spread evenly.
+fn choose(plan: &Plan<'_>, slots: &[Slot], number: usize) -> BTreeMap<usize, Arc<Record>> {
+    let mut keys = HashSet::new();
+    let mut stages: Vec<Vec<(usize, &Arc<Record>)>> = Vec::new();
+    for stage in 0..plan.pipeline.stages.len() {
+        let known = plan
+            .of_stage(stage)
+            .filter_map(|action| match &slots[action] {
+                // Equal actions are one.
+                Slot::Done(record) if keys.insert(record.key) => Some((action, record)),
+                _ => None,
+            });
+        stages.push(known.collect());
+    }
+    let sizes: Vec<usize> = stages.iter().map(Vec::len).collect();
+    let mut chosen = BTreeMap::new();
+    for (known, share) in stages.iter().zip(shares(&sizes, number)) {
+        for i in 0..share {
+            let (action, record) = known[i * known.len() / share];
+            chosen.insert(action, Arc::clone(record));
+        }
+    }
+    chosen
+}
+
+/// How many of each size to take: `number` in all if there are so many, one each in turn. Fewer than
+/// there are sizes are spread evenly.
+fn shares(sizes: &[usize], number: usize) -> Vec<usize> {
+    let mut shares = vec![0; sizes.len()];
+    let mut left = number.min(sizes.iter().sum());
+    while left > 0 {
+        let open: Vec<usize> = (0..sizes.len()).filter(|&i| shares[i] < sizes[i]).collect();
+        let turn = left.min(open.len());
+        for i in 0..turn {
+            shares[open[i * open.len() / turn]] += 1;
+        }
+        left -= turn;
+    }
+    shares
+}
+
+/// Equal bytes say nothing of what lies in the store in their place, so that is looked at first.
+fn set_corrupt_aside(
+    run: &mut Run<'_>,
+    chosen: &BTreeMap<usize, Arc<Record>>,
+) -> Result<(), StageError> {
+    let store = &run.state.store;
+    for record in chosen.values() {
+        for output in &record.outputs {
+            if store.check(&output.digest)? == Health::Corrupt {
+                store.quarantine(&output.digest)?;
+                run.warn(format!(
+                    "artifact {} of stage `{}` is corrupt: set aside, made again",
+                    output.digest.short(),
+                    record.stage
+                ));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// By stage, in the order of the plan. Actions whose inputs the audit itself has changed are no
+/// second runs, and left out.
+fn verdicts(
+    run: &Run<'_>,
+    chosen: &BTreeMap<usize, Arc<Record>>,
+    again: &HashMap<usize, Arc<Record>>,
+) -> Result<Vec<Found>, StageError> {
+    let mut stages: Vec<Found> = Vec::new();
+    for (action, old) in chosen {
+        let Some(new) = again.get(action) else {
+            continue;
+        };
+        let stage = &run.plan.pipeline.stages[run.plan.coords(*action).stage].name;
+        if stages.last().is_none_or(|last| last.stage != *stage) {
+            stages.push(Found {
+                stage: stage.clone(),
+                actions: 0,
+                worst: Verdict::Bitwise,
+                place: String::new(),
+            });
+        }
+        let Some(found) = stages.last_mut() else {
+            continue;
+        };
+        found.actions += 1;
+        for output in &old.outputs {
+            let verdict = verdict(&run.state.store, output, new.output(&output.name))?;
+            if verdict.rank() > found.worst.rank() {
+                found.worst = verdict;
+                found.place = format!("{} {}", run.plan.label(*action), output.name);
+            }
+        }
+    }
+    Ok(stages)
+}
+
+fn verdict(store: &Store, old: &Output, new: Option<&Output>) -> Result<Verdict, StageError> {
+    let gone = "its earlier bytes are gone";
+    Ok(match new {
+        Some(new) if new.digest == old.digest => Verdict::Bitwise,
+        Some(new) if store.has(&old.digest) => {
+            match compare(&store.path(&old.digest), &store.path(&new.digest))? {
+                Difference::Floats { ulps, place } => Verdict::Ulp { ulps, place },
+                Difference::Numbers { largest, place } => Verdict::Metric { largest, place },
+                Difference::Other(how) => Verdict::Different(how),
+            }
+        }
+        _ => Verdict::Different(gone.to_owned()),
+    })
+}
+
+fn shown(found: &[Found]) -> String {
+    let rows = found.iter().map(|found| {
+        let worst = match found.worst {
+            Verdict::Bitwise => String::new(),
+            ref worst => format!("{}: {}", found.place, worst.details()),
+        };
+        vec![
+            found.stage.clone(),
+            found.actions.to_string(),
+            found.worst.word().to_owned(),
+            worst,
+        ]
+    });
+    let header = ["stage", "audited", "verdict", "worst"];
+    table::plain(&header, header.len(), rows.collect())
+}
+
+fn event(found: &[Found], actions: usize, problems: &[String]) -> Json {
+    let stages = found.iter().map(|found| {
+        let mut json = json!({
+            "actions": found.actions,
+            "verdict": found.worst.word().to_lowercase(),
+        });
+        match &found.worst {
+            Verdict::Bitwise => return (found.stage.clone(), json),
+            Verdict::Ulp { ulps, .. } => json["ulps"] = (*ulps).into(),
+            Verdict::Metric { largest, .. } => json["largest"] = (*largest).into(),
+            Verdict::Different(_) => {}
+        }
+        json["worst"] = found.place.clone().into();
+        json["details"] = found.worst.details().into();
+        (found.stage.clone(), json)
+    });
+    json!({
+        "event": "audit-finished",
+        "actions": actions,
+        "stages": stages.collect::<Map<String, Json>>(),
+        "problems": problems,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_stage_comes_before_a_second_action_of_any() {
+        assert_eq!(shares(&[1, 40, 0, 3], 3), [1, 1, 0, 1]);
+        assert_eq!(shares(&[1, 40, 0, 3], 7), [1, 3, 0, 3]);
+        assert_eq!(shares(&[1, 40, 0, 3], 1_000), [1, 40, 0, 3]);
+        assert_eq!(shares(&[5, 5, 5, 5], 2), [1, 0, 1, 0]);
+        assert_eq!(shares(&[0, 0], 4), [0, 0]);
+        assert!(shares(&[], 4).is_empty());
+    }
+
+    #[test]
+    fn verdicts_are_ranked() {
+        let ulp = |ulps| Verdict::Ulp {
+            ulps,
+            place: String::new(),
+        };
+        let metric = |largest| Verdict::Metric {
+            largest,
+            place: String::new(),
+        };
+        let ranks = [
+            Verdict::Bitwise,
+            ulp(0),
+            ulp(7),
+            metric(0.0),
+            metric(0.25),
+            Verdict::Different(String::new()),
+        ];
+        assert!(ranks.windows(2).all(|pair| pair[0].rank() < pair[1].rank()));
+    }
 }

@@ -3,29 +3,28 @@
 mod audit;
 mod machine;
 mod outputs;
+mod setup;
 
 use std::collections::HashSet;
 use std::num::NonZeroUsize;
-use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
+use std::path::Path;
 use std::time::Instant;
 
 use flow_cache::StatCache;
 use flow_engine::event::{Event, Outcome};
-use flow_engine::exec::{self, Executor, Finished, Options};
+use flow_engine::exec::{self, Finished, Options};
 use flow_engine::keys::Slot;
 use flow_engine::plan::Plan;
-use flow_engine::process::ProcessOptions;
 use flow_engine::summary::Summary;
-use flow_engine::trace::Trace;
 use flow_engine::{Diag, StageError};
 use serde_json::json;
 
-use crate::cli::{ExecutorChoice, RunArgs};
+pub use setup::{Setup, jobs, stop_on_signals};
+
+use crate::cli::RunArgs;
 use crate::error::{self, CliError, Exit};
 use crate::history;
-use crate::project::{State, load_pipeline, working_dir};
+use crate::project::{State, load_pipeline};
 use crate::render::progress::Progress;
 use crate::render::{json, table};
 use crate::report::{Long, Report, Status};
@@ -34,135 +33,87 @@ use crate::ui::Ui;
 /// Runs the command.
 pub fn run(args: &RunArgs, ui: &Ui) -> Result<Exit, CliError> {
     let started = Instant::now();
-    args.tags
-        .iter()
-        .try_for_each(|tag| history::check_tag(tag))?;
+    let mut tags = args.tags.iter();
+    tags.try_for_each(|tag| history::check_tag(tag))?;
     let pipeline = load_pipeline(&args.target.pipeline, args.target.to.as_deref())?;
-    let trace = args.trace.as_deref().map(trace_file).transpose()?;
-    let cancel = stop_on_signals()?;
-    let state = State::open(&pipeline.root, &args.store)?;
-    let scratch = state.scratch();
-    let stat = state.stat();
+    let setup = Setup::new(&pipeline.root, &args.store, &args.exec)?;
     let plan = Plan::new(&pipeline);
-    let runs = state.runs();
-    let options = Options {
-        jobs: jobs(args.jobs),
-        gpus: args.gpus.unwrap_or_else(machine::gpus),
-        memory: args.memory.unwrap_or_else(machine::memory),
-        keep_going: args.keep_going,
-        audit: false,
-        cancel: &cancel,
-        scratch: scratch.0.clone(),
-        logs: state.logs(),
-        executor: executor(args.executor)?,
-        trace: trace.as_ref().map(|(_, trace)| trace),
-    };
-    let mut run = Run {
-        ui,
-        plan: &plan,
-        state: &state,
-        stat: &stat,
-        options,
-        id: runs.new_id(),
-        tags: &args.tags,
-        summary: Summary::default(),
-        progress: Progress::new(ui, &plan),
-        slots: vec![Slot::Waiting; plan.len()],
-        warnings: Vec::new(),
-        exit: Exit::Ok,
-    };
+    let mut run = Run::new(ui, &plan, &setup, args.keep_going);
+    run.tags.clone_from(&args.tags);
     run.bring_up_to_date();
-    if let Some(audited) = args.audit.filter(|_| run.exit == Exit::Ok) {
-        audit::audit(&mut run, audited);
-    }
-    let saved = stat.save();
-    run.check(saved.map_err(CliError::from));
-    if let Some((path, trace)) = &trace {
-        let written = trace.write(path, &format!("flow run {}", pipeline.name));
-        run.check(written.map_err(|e| {
-            CliError::environment(format!("failed to write {}: {e}", path.display()))
-        }));
-    }
-    run.finish(started)
-}
-
-/// A trace and its file, in a folder that is there: nobody wants to hear of it after the run.
-fn trace_file(path: &Path) -> Result<(PathBuf, Trace), CliError> {
-    let path = working_dir()?.join(path);
-    if path.is_dir() || !path.parent().is_some_and(Path::is_dir) {
-        let message = format!("no file can be written at {}", path.display());
-        let diag = Diag::new("flow::cli::trace", message);
-        return Err(CliError::usage(
-            diag.help("name a file in a folder that exists: --trace trace.json"),
-        ));
-    }
-    Ok((path, Trace::new()))
-}
-
-/// What runs actions.
-fn executor(asked: ExecutorChoice) -> Result<Executor, CliError> {
-    match asked {
-        ExecutorChoice::Local => Ok(Executor::Local),
-        ExecutorChoice::Process => {
-            let program = std::env::current_exe().map_err(|e| {
-                CliError::environment(format!("this program is not to be found: {e}"))
-            })?;
-            Ok(Executor::Process(ProcessOptions {
-                command: vec![program.into(), "stage-exec".into()],
-            }))
-        }
-    }
-}
-
-/// Actions at a time.
-pub(super) fn jobs(asked: Option<NonZeroUsize>) -> usize {
-    asked
-        .or_else(|| std::thread::available_parallelism().ok())
-        .map_or(1, NonZeroUsize::get)
-}
-
-/// Sets the returned flag at the first signal to stop; the second one ends the process at once.
-pub(super) fn stop_on_signals() -> Result<Arc<AtomicBool>, CliError> {
-    use signal_hook::consts::{SIGINT, SIGTERM};
-    let stop = Arc::new(AtomicBool::new(false));
-    for signal in [SIGINT, SIGTERM] {
-        let code = i32::from(Exit::Interrupted.code());
-        // The order matters: the first handler ends the process only if the second has set the flag.
-        signal_hook::flag::register_conditional_shutdown(signal, code, Arc::clone(&stop))
-            .and_then(|_| signal_hook::flag::register(signal, Arc::clone(&stop)))
-            .map_err(|e| CliError::environment(format!("failed to catch signals: {e}")))?;
-    }
-    Ok(stop)
+    run.audit(args.audit);
+    run.close(&setup, "run");
+    run.finish(started);
+    Ok(run.exit)
 }
 
 /// A run on its way.
-struct Run<'a> {
+pub struct Run<'a> {
     ui: &'a Ui,
     plan: &'a Plan<'a>,
     state: &'a State,
     stat: &'a StatCache,
     options: Options<'a>,
-    id: String,
-    tags: &'a [String],
-    summary: Summary,
+    /// Its id.
+    pub id: String,
+    /// What it is to be called besides.
+    tags: Vec<String>,
+    /// Its figures so far.
+    pub summary: Summary,
     progress: Progress<'a>,
     /// What is known of every action.
-    slots: Vec<Slot>,
+    pub slots: Vec<Slot>,
+    /// Actions that failed in the last pass.
+    pub failures: Vec<(usize, StageError)>,
     /// What was warned of.
     warnings: Vec<String>,
-    exit: Exit,
+    /// How it would end now.
+    pub exit: Exit,
 }
 
-impl Run<'_> {
-    fn bring_up_to_date(&mut self) {
-        let finished = self.execute(HashSet::new(), true);
+impl<'a> Run<'a> {
+    /// Nothing has run yet.
+    pub fn new(ui: &'a Ui, plan: &'a Plan<'a>, setup: &'a Setup, keep_going: bool) -> Self {
+        Self {
+            ui,
+            plan,
+            state: &setup.state,
+            stat: &setup.stat,
+            options: setup.options(keep_going),
+            id: setup.state.runs().new_id(),
+            tags: Vec::new(),
+            summary: Summary::default(),
+            progress: Progress::new(ui, plan),
+            slots: vec![Slot::Waiting; plan.len()],
+            failures: Vec::new(),
+            warnings: Vec::new(),
+            exit: Exit::Ok,
+        }
+    }
+
+    /// Runs what is not up to date, and writes `[outputs]`.
+    pub fn bring_up_to_date(&mut self) {
+        let finished = self.execute(HashSet::new(), true, &mut |_| {});
         if !self.settle(finished) {
             outputs::deliver(self);
         }
     }
 
+    /// After a run that went well, runs so many actions again and compares; other results fail it.
+    pub fn audit(&mut self, actions: Option<NonZeroUsize>) {
+        if let Some(actions) = actions.filter(|_| self.exit == Exit::Ok) {
+            audit::audit(self, actions);
+        }
+    }
+
     /// Executes the plan. The first pass is told whole; of a second one, only what runs.
-    fn execute(&mut self, forced: HashSet<usize>, first: bool) -> Result<Finished, StageError> {
+    /// `watch` sees every event besides.
+    pub fn execute(
+        &mut self,
+        forced: HashSet<usize>,
+        first: bool,
+        watch: &mut dyn FnMut(&Event),
+    ) -> Result<Finished, StageError> {
         let Self {
             ui,
             plan,
@@ -173,6 +124,7 @@ impl Run<'_> {
             ..
         } = self;
         let mut on_event = |event: Event| {
+            watch(&event);
             let known = matches!(
                 event,
                 Event::Started { .. }
@@ -207,7 +159,7 @@ impl Run<'_> {
     }
 
     /// Takes in what a pass left. True if the run has to end here.
-    fn settle(&mut self, finished: Result<Finished, StageError>) -> bool {
+    pub fn settle(&mut self, finished: Result<Finished, StageError>) -> bool {
         let finished = match finished {
             Ok(finished) => finished,
             Err(error) => {
@@ -222,6 +174,7 @@ impl Run<'_> {
             self.ui.diag(&diag);
             self.exit = self.exit.worse(error.fault.into());
         }
+        self.failures = finished.failures;
         self.slots = finished.slots;
         if finished.interrupted {
             self.exit = Exit::Interrupted;
@@ -230,6 +183,13 @@ impl Run<'_> {
             self.ui.progress(line);
         }
         finished.interrupted
+    }
+
+    fn warn(&mut self, message: String) {
+        self.ui.warning(&message);
+        self.ui
+            .event(|| json!({"event": "warning", "message": message}));
+        self.warnings.push(message);
     }
 
     fn fail(&mut self, error: CliError) {
@@ -244,13 +204,26 @@ impl Run<'_> {
         });
     }
 
-    fn check(&mut self, result: Result<(), CliError>) {
+    /// Takes in a failure that does not end the run at once.
+    pub fn check(&mut self, result: Result<(), CliError>) {
         if let Err(error) = result {
             self.fail(error);
         }
     }
 
-    fn status(&self) -> Status {
+    /// Saves what is known of source files, and the trace.
+    pub fn close(&mut self, setup: &Setup, command: &str) {
+        self.check(setup.stat.save().map_err(CliError::from));
+        if let Some((path, trace)) = &setup.trace {
+            let name = format!("flow {command} {}", self.plan.pipeline.name);
+            self.check(trace.write(path, &name).map_err(|e| {
+                CliError::environment(format!("failed to write {}: {e}", path.display()))
+            }));
+        }
+    }
+
+    /// How it would end now, for JSON.
+    pub fn status(&self) -> Status {
         match self.exit {
             Exit::Ok => Status::Ok,
             Exit::Interrupted => Status::Interrupted,
@@ -258,9 +231,8 @@ impl Run<'_> {
         }
     }
 
-    /// Saves the record of the run and says what it came to.
-    fn finish(mut self, started: Instant) -> Result<Exit, CliError> {
-        let pipeline = self.plan.pipeline;
+    /// Saves the record of the run and takes stock.
+    pub fn report(&mut self, started: Instant) -> Report {
         let mut report = Report::new(
             self.plan,
             &self.slots,
@@ -276,17 +248,27 @@ impl Run<'_> {
             report: &report,
         };
         let actions = long.digest();
-        let record = report.record(pipeline, &self.state.store, &actions, self.tags);
+        let mut record = report.record(self.plan.pipeline);
+        record["store"] = self.state.store.dir().display().to_string().into();
+        record["tags"] = self.tags.clone().into();
+        record["pinned"] = false.into();
+        record["actions"] = actions.to_string().into();
         let runs = self.state.runs();
         let saved = runs.save_with(&self.id, &record, &actions, || long.text());
         self.check(saved.map_err(CliError::from));
         report.status = self.status();
+        report
+    }
+
+    /// Saves the record of the run and says what it came to.
+    pub fn finish(&mut self, started: Instant) -> Report {
+        let report = self.report(started);
         if !self.ui.quiet {
             self.ui.progress("");
             self.ui.result(&table::run(&report));
         }
-        self.ui.event(|| report.event(pipeline));
-        Ok(self.exit)
+        self.ui.event(|| report.event(self.plan.pipeline));
+        report
     }
 
     /// Says that an output file was written.

@@ -8,12 +8,13 @@
 use flow_cache::Value;
 use flow_engine::ParamSpec;
 use flow_engine::stage::{
-    Action, InputPort, KindSpec, OutputPort, Ports, Scope, Stage, StageError, Step,
+    Action, InputPort, KindSpec, Lineage, OutputPort, Ports, Scope, Stage, StageError, Step,
 };
 
+use crate::leakage;
 use crate::math::metrics::best_f1_threshold;
-use crate::score::{Figures, Repeat, binary, macro_average};
-use crate::table::Predictions;
+use crate::score::{Figures, Repeat, binary, macro_average, out_of_fold};
+use crate::table::{Folds, Predictions};
 
 /// The kind.
 pub struct Evaluate;
@@ -22,7 +23,7 @@ impl Stage for Evaluate {
     fn spec(&self) -> KindSpec {
         KindSpec {
             name: "evaluate",
-            version: 1,
+            version: 2,
             about: "Scores out-of-fold predictions: F1, AUC, log-loss and more, per fold and pooled",
             ports: Ports {
                 inputs: vec![InputPort::one("predictions", "predictions")],
@@ -51,6 +52,7 @@ impl Stage for Evaluate {
             )],
             steps: vec![
                 Step::new("score", Scope::Whole)
+                    .scored()
                     .port("predictions")
                     .writes("metrics")
                     .writes("threshold")
@@ -59,9 +61,22 @@ impl Stage for Evaluate {
         }
     }
 
+    fn unquotable(&self, metric: &str) -> Option<(String, String)> {
+        let honest = metric.strip_suffix("_oracle")?;
+        let cause = "its threshold is the best on the very rows that it scores";
+        Some((cause.into(), honest.into()))
+    }
+
     fn run(&self, action: &mut Action<'_>) -> Result<(), StageError> {
         let predictions = Predictions::read(&action.one("predictions")?.path)?;
         let repeats = out_of_fold(&predictions)?;
+        let folds = match &action.folds {
+            Some(folds) => Some(Folds::read(&folds.path)?),
+            None => None,
+        };
+        if let Some(folds) = &folds {
+            leakage::held_out(&predictions, folds)?;
+        }
         let figures = match &predictions.positive {
             Some(positive) if predictions.classes.contains(positive) => binary(
                 &predictions,
@@ -83,56 +98,13 @@ impl Stage for Evaluate {
             text.as_bytes(),
             vec![("threshold".to_owned(), attr)],
         )?;
-        let report = report(&predictions, &figures, threshold);
-        action.write("report", report.as_bytes(), Vec::new())
+        let trust = on_trust(action.lineage, folds.is_some());
+        let mut report = report(&predictions, &figures, threshold);
+        report.push_str(&provenance(action.lineage, folds.as_ref(), &trust));
+        let notes = trust.into_iter().map(Value::Str).collect();
+        let attrs = vec![("notes".to_owned(), Value::List(notes))];
+        action.write("report", report.as_bytes(), attrs)
     }
-}
-
-/// The rows of each repeat that have a fold.
-///
-/// # Errors
-/// There are none, one has no label, or an object comes twice in a repeat.
-fn out_of_fold(predictions: &Predictions) -> Result<Vec<Repeat>, StageError> {
-    let mut repeats: Vec<Repeat> = Vec::new();
-    for i in 0..predictions.len() {
-        let Some(fold) = predictions.fold[i] else {
-            continue;
-        };
-        let repeat = predictions.repeat[i] as usize;
-        if predictions.label[i].is_none() {
-            return Err(StageError::data(
-                "flow::data::no_label",
-                format!(
-                    "object `{}` has a fold but no label",
-                    predictions.object_id[i]
-                ),
-            ));
-        }
-        if repeats.len() <= repeat {
-            repeats.resize_with(repeat + 1, Repeat::default);
-        }
-        let rows = &mut repeats[repeat].rows;
-        if let Some((last, _)) = rows.last()
-            && predictions.object_id[*last] == predictions.object_id[i]
-        {
-            return Err(StageError::data(
-                "flow::data::object_twice",
-                format!(
-                    "object `{}` is held out twice in repeat {repeat}",
-                    predictions.object_id[i]
-                ),
-            ));
-        }
-        rows.push((i, fold as u32));
-    }
-    repeats.retain(|r| !r.rows.is_empty());
-    if repeats.is_empty() {
-        return Err(StageError::data(
-            "flow::data::no_rows",
-            "no prediction has a fold: there is nothing to score",
-        ));
-    }
-    Ok(repeats)
 }
 
 /// The threshold for new objects: best on all out-of-fold rows, averaged over repeats.
@@ -191,5 +163,52 @@ fn report(predictions: &Predictions, figures: &Figures, threshold: Option<f64>) 
         }
     }
     text.push('\n');
+    text
+}
+
+/// What nobody can check: that nothing was learned from the rows that are scored.
+fn on_trust(lineage: &Lineage, by_folds: bool) -> Vec<String> {
+    let mut trust = Vec::new();
+    if !by_folds {
+        trust.push(
+            "no `folds` stage stands behind the predictions: that each row was held out is taken on trust"
+                .to_owned(),
+        );
+    }
+    if !lineage.foreign.is_empty() {
+        let kinds: Vec<String> = lineage.foreign.iter().map(|k| format!("`{k}`")).collect();
+        trust.push(format!(
+            "taken on trust: that {} used no label of the rows that are scored",
+            kinds.join(" and ")
+        ));
+    }
+    trust
+}
+
+/// Which rows the models behind the predictions were fitted on.
+fn provenance(lineage: &Lineage, folds: Option<&Folds>, trust: &[String]) -> String {
+    let mut text = String::from("\n## Where the predictions come from\n\n");
+    if let Some(folds) = folds {
+        text.push_str(
+            "- Every row that is scored was held out by its fold; checked row by row against the table of folds.\n",
+        );
+        if folds.group.iter().any(Option::is_some) {
+            text.push_str("- Objects of one group are in one fold: no model was fitted on a sibling of a row that it is scored on.\n");
+        }
+    }
+    if lineage.crossed {
+        text.push_str(
+            "- Cross-fitted: a stage on the way learned, for each fold, from the out-of-fold predictions of the other folds.\n",
+        );
+    }
+    for line in trust {
+        let mut letters = line.chars();
+        let first = letters.next().map(|c| c.to_ascii_uppercase());
+        text.push_str(&format!(
+            "- {}{}.\n",
+            first.unwrap_or(' '),
+            letters.as_str()
+        ));
+    }
     text
 }

@@ -4,6 +4,17 @@
 //! shards change a fold. Besides the table there are facts for the engine: for every fold and shard
 //! the digest of the rows that train there and of those the model is applied to. A fold's actions
 //! are keyed by these, so a new shard of unlabelled objects refits nothing.
+//!
+//! Two parameters serve the search for hyper-parameters (`flow tune`), and whoever wants to look at a
+//! part:
+//!
+//! - `only` names the folds that are fitted. The table is the same, so that what is fitted for a part
+//!   is a hit for the whole.
+//! - `within = f` deals the objects that train in fold f of the first repeat anew: an inner
+//!   cross-validation. Those that fold f holds out keep no label in the table, so that no fit,
+//!   threshold or selection below it can see one, whatever it does. To everything below they are new
+//!   objects, and the final fit predicts them: exactly what a model that was chosen without them says
+//!   of them.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -18,6 +29,7 @@ use flow_engine::{ParamSpec, ParamType, Params};
 
 use crate::fold;
 use crate::math::kfold;
+use crate::math::rng::Stream;
 use crate::table::{Folds, Objects, Survey, ids_digest};
 
 /// The kind.
@@ -58,6 +70,18 @@ impl Stage for FoldsKind {
                     true,
                     "Deal at random; otherwise in the order of object_id, and there can be one repeat only.",
                 ),
+                ParamSpec::new(
+                    "only",
+                    ParamType::List(Box::new(ParamType::Str)),
+                    "Fit these folds only, by their names REPEAT.FOLD, such as \"0.1\"; \"final\" is the fit on all labelled rows. Without it, all.",
+                )
+                .optional(),
+                ParamSpec::new(
+                    "within",
+                    ParamType::Int { min: 0, max: 999 },
+                    "Deal only the objects that train in this fold of repeat 0, in folds of their own; those that it holds out count as unlabelled. An inner cross-validation.",
+                )
+                .optional(),
             ],
             steps: vec![
                 Step::new("assign", Scope::Whole)
@@ -69,18 +93,54 @@ impl Stage for FoldsKind {
     }
 
     fn check(&self, params: &Params, _inputs: &[String]) -> Vec<Diag> {
-        if params.bool("shuffle") || params.int("repeats") == 1 {
-            return Vec::new();
+        let mut diags = Vec::new();
+        let mut wrong = |param: &str, code, message: String, place: &str, help: String| {
+            let diag = Diag::new(code, message).help(help);
+            diags.push(match params.span(param) {
+                Some(span) => diag.label(span, place),
+                None => diag,
+            });
+        };
+        if !params.bool("shuffle") && params.int("repeats") > 1 {
+            wrong(
+                "repeats",
+                "flow::params::combination",
+                "repeats without shuffling would all be the same folds".into(),
+                "more than one",
+                "set `shuffle = true` or `repeats = 1`".into(),
+            );
         }
-        let diag = Diag::new(
-            "flow::params::combination",
-            "repeats without shuffling would all be the same folds",
-        )
-        .help("set `shuffle = true` or `repeats = 1`");
-        vec![match params.span("repeats") {
-            Some(span) => diag.label(span, "more than one"),
-            None => diag,
-        }]
+        let k = params.int("k");
+        if let Some(Value::Int(within)) = params.get("within")
+            && *within >= k
+        {
+            wrong(
+                "within",
+                "flow::params::folds",
+                format!(
+                    "there is no fold {within}: the folds are numbered from 0 to {}",
+                    k - 1
+                ),
+                "too large",
+                format!("within = {}", k - 1),
+            );
+        }
+        let all = names(params);
+        let asked = params.strs("only");
+        let unknown: Vec<&str> = asked
+            .iter()
+            .copied()
+            .filter(|name| !all.iter().any(|known| known == name))
+            .collect();
+        if params.get("only").is_some() && (asked.is_empty() || !unknown.is_empty()) {
+            let message = match unknown.first() {
+                Some(name) => format!("there is no fold `{name}`"),
+                None => "no fold is left".into(),
+            };
+            let help = format!("the folds are {}", all.join(", "));
+            wrong("only", "flow::params::folds", message, "this list", help);
+        }
+        diags
     }
 
     fn layout(
@@ -89,11 +149,11 @@ impl Stage for FoldsKind {
         _root: &Path,
         _paired: &[Shard],
     ) -> Result<Layout, Vec<Diag>> {
-        let (k, repeats) = (params.usize("k"), params.usize("repeats"));
-        let mut folds: Vec<String> = (0..repeats)
-            .flat_map(|r| (0..k).map(move |f| fold::name(r, f)))
-            .collect();
-        folds.push(fold::FINAL.into());
+        let mut folds = names(params);
+        if params.get("only").is_some() {
+            let only = params.strs("only");
+            folds.retain(|name| only.contains(&name.as_str()));
+        }
         Ok(Layout {
             folds,
             ..Layout::default()
@@ -122,6 +182,13 @@ impl Stage for FoldsKind {
     }
 }
 
+/// The names of all folds, the final fit last.
+fn names(params: &Params) -> Vec<String> {
+    let (k, repeats) = (params.usize("k"), params.usize("repeats"));
+    let crossed = (0..repeats).flat_map(|r| (0..k).map(move |f| fold::name(r, f)));
+    crossed.chain([fold::FINAL.to_owned()]).collect()
+}
+
 fn assign(shards: &[Objects], action: &Action<'_>) -> Result<(Folds, Vec<Value>), StageError> {
     let survey = Survey::join(shards.iter().map(|s| &s.survey))?;
     let mut rows: Vec<(&Objects, usize)> = shards
@@ -148,7 +215,7 @@ fn assign(shards: &[Objects], action: &Action<'_>) -> Result<(Folds, Vec<Value>)
         Some(_) => shard.group[i].clone(),
         None => None,
     };
-    let labelled: Vec<usize> = (0..rows.len())
+    let mut labelled: Vec<usize> = (0..rows.len())
         .filter(|&i| rows[i].0.label[rows[i].1].is_some())
         .collect();
     let classes: Vec<usize> = labelled
@@ -167,20 +234,30 @@ fn assign(shards: &[Objects], action: &Action<'_>) -> Result<(Folds, Vec<Value>)
         None => None,
         Some(column) => Some(group_numbers(&labelled, &rows, group_of, column)?),
     };
-    let k = action.params.usize("k");
+    let mut dealer = Dealer {
+        classes,
+        groups,
+        k: action.params.usize("k"),
+        seed: action.params.bool("shuffle").then_some(action.seed),
+    };
+    if let Some(Value::Int(within)) = action.params.get("within") {
+        let inside = dealer.narrow(*within as u32)?;
+        let mut inside = inside.iter();
+        labelled.retain(|_| inside.next().is_some_and(|&inside| inside));
+    }
+    let mut label = vec![None; rows.len()];
+    for &row in &labelled {
+        let (shard, i) = rows[row];
+        label[row].clone_from(&shard.label[i]);
+    }
     let mut repeats = Vec::new();
     let mut notes = Vec::new();
     for repeat in 0..action.params.usize("repeats") {
-        let shuffle = action
-            .params
-            .bool("shuffle")
-            .then_some((action.seed, repeat as u64));
-        let assignment = kfold::assign(&classes, groups.as_deref(), k, shuffle)
-            .map_err(|e| StageError::data("flow::data::folds", e.to_string()))?;
-        if repeat == 0 && assignment.smallest_class < k {
+        let assignment = dealer.deal(repeat as u64)?;
+        if repeat == 0 && assignment.smallest_class < dealer.k {
             notes.push(Value::Str(format!(
-                "the rarest class has {} labelled objects for {k} folds: some folds have none",
-                assignment.smallest_class
+                "the rarest class has {} labelled objects for {} folds: some folds have none",
+                assignment.smallest_class, dealer.k
             )));
         }
         let mut of_row = vec![None; rows.len()];
@@ -193,12 +270,53 @@ fn assign(shards: &[Objects], action: &Action<'_>) -> Result<(Folds, Vec<Value>)
         classes: survey.classes,
         positive: survey.positive,
         object_id: rows.iter().map(|(s, i)| s.object_id[*i].clone()).collect(),
-        label: rows.iter().map(|(s, i)| s.label[*i].clone()).collect(),
+        label,
         group: rows.iter().map(group_of).collect(),
         repeats,
     };
     Ok((folds, notes))
 }
+
+/// Deals labelled objects to folds.
+struct Dealer {
+    /// By object.
+    classes: Vec<usize>,
+    /// By object, where some stay together.
+    groups: Option<Vec<usize>>,
+    k: usize,
+    /// None: in the order of the objects.
+    seed: Option<u64>,
+}
+
+impl Dealer {
+    fn deal(&self, repeat: u64) -> Result<kfold::Assignment, StageError> {
+        let shuffle = self.seed.map(|seed| (seed, repeat));
+        kfold::assign(&self.classes, self.groups.as_deref(), self.k, shuffle)
+            .map_err(|e| StageError::data("flow::data::folds", e.to_string()))
+    }
+
+    /// Goes on with the objects that train in fold `fold` of repeat 0 only. Says of each object
+    /// whether it does.
+    fn narrow(&mut self, fold: u32) -> Result<Vec<bool>, StageError> {
+        let inside: Vec<bool> = self.deal(0)?.folds.iter().map(|&f| f != fold).collect();
+        self.classes = kept(&self.classes, &inside);
+        self.groups = self.groups.as_ref().map(|groups| kept(groups, &inside));
+        // Other draws than those that dealt the outer folds.
+        let path = [INNER, u64::from(fold)];
+        self.seed = self.seed.map(|seed| Stream::new(seed, &path).next_u64());
+        Ok(inside)
+    }
+}
+
+fn kept(values: &[usize], inside: &[bool]) -> Vec<usize> {
+    let both = values.iter().zip(inside);
+    both.filter(|(_, inside)| **inside)
+        .map(|(value, _)| *value)
+        .collect()
+}
+
+/// Sets the random numbers of inner folds apart from those of repeats.
+const INNER: u64 = u64::MAX;
 
 fn group_numbers(
     labelled: &[usize],

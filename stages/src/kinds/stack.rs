@@ -17,9 +17,10 @@ use flow_engine::stage::{
 };
 
 use crate::fold::no_positive;
+use crate::leakage;
 use crate::math::linear::{Logistic, Options};
 use crate::math::rank::midranks;
-use crate::table::Predictions;
+use crate::table::{Folds, Predictions};
 
 /// The kind.
 pub struct Stack;
@@ -70,6 +71,7 @@ impl Stage for Stack {
             ],
             steps: vec![
                 Step::new("combine", Scope::Whole)
+                    .crossed()
                     .port("predictions")
                     .writes("predictions")
                     .writes("model"),
@@ -87,6 +89,9 @@ impl Stage for Stack {
             .ok_or_else(|| StageError::data("flow::data::no_rows", "there is nothing to stack"))?;
         for other in &models[1..] {
             same_rows(first, other)?;
+        }
+        if let Some(folds) = &action.folds {
+            leakage::held_out(first, &Folds::read(&folds.path)?)?;
         }
         let method = action.params.str("method");
         let combined = match method {

@@ -36,7 +36,7 @@ impl Stage for TableKind {
                 ParamSpec::new("prefix", ParamType::Str, "Put before each column's name.").or(flow_cache::Value::Str(String::new())),
                 ParamSpec::choice("on_missing", "keep", &["keep", "error"], "An empty value stays a missing value (NaN), or is an error."),
             ],
-            steps: vec![Step::new("read", Scope::Whole).sources(Sources::Common).writes("features")],
+            steps: vec![Step::new("read", Scope::Whole).foreign().sources(Sources::Common).writes("features")],
         }
     }
 

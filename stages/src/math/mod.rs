@@ -12,3 +12,5 @@ pub mod metrics;
 pub mod rank;
 pub mod rng;
 pub mod rocket;
+pub mod stats;
+pub mod tune;

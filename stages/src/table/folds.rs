@@ -103,6 +103,12 @@ impl Folds {
         Ok(folds)
     }
 
+    /// Index of the positive class, if there is one that occurs.
+    pub fn positive_class(&self) -> Option<usize> {
+        let positive = self.positive.as_ref()?;
+        self.classes.binary_search(positive).ok()
+    }
+
     /// Number of folds of repeat `r`: one more than the highest.
     pub fn k(&self, r: usize) -> usize {
         self.repeats[r]

@@ -269,6 +269,34 @@ fn resources_are_read_with_their_units() {
 }
 
 #[test]
+fn what_is_claimed_is_never_handed_out_twice() {
+    // Who meets another one at work fails.
+    let script = "cd DIR && mkdir busy && sleep 0.1 && rmdir busy && echo $FLOW_GPUS > {out}";
+    let run = |claim: &str| {
+        let more = format!("each = {{ i = [1, 2, 3, 4] }}\nresources = {{ {claim} }}");
+        let mut project = alone("", &more);
+        let dir = outside(&project).display().to_string();
+        project.edit("''''''", &format!("'''{}'''", script.replace("DIR", &dir)));
+        project.jobs = 4;
+        (project.run(), project)
+    };
+    // The machine of these tests has 1 GPU and 1 GiB.
+    for (claim, gpu) in [
+        ("cpus = 3", ""),
+        ("memory = \"600MiB\"", ""),
+        ("gpu = 1", "0"),
+    ] {
+        let (ran, project) = run(claim);
+        assert!(ran.failures.is_empty(), "{claim}: {:?}", ran.failures);
+        assert_eq!(project.read("result.txt"), format!("{gpu}\n").repeat(4));
+    }
+    assert!(!run("memory = \"100MiB\"").0.failures.is_empty());
+    let (ran, _) = run("gpu = 2");
+    assert_eq!(ran.failures[0].1.code, "flow::resources::gpus");
+    assert!(ran.started.is_empty());
+}
+
+#[test]
 fn names_are_checked_before_anything_runs() {
     let project = alone("{oout}", "");
     expect_mistake(

@@ -3,6 +3,7 @@
 use super::{expect_mistake, failure};
 use crate::harness::Project;
 
+#[allow(clippy::print_stderr)] // a test that skips says so
 fn python() -> Option<Project> {
     if std::process::Command::new("python3")
         .arg("--version")

@@ -206,6 +206,7 @@ fn mistakes_in_pairs_are_told() {
     expect_mistake(&project, "flow::pipeline::pair", "no items to pair with");
 }
 
+#[allow(clippy::print_stderr)] // a test that skips says so
 #[test]
 fn an_item_can_name_the_program() {
     let rest = LIST.to_owned() + "each = { prog = [\"sh\", \"bash\"] }\n";

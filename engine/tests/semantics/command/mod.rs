@@ -3,6 +3,7 @@
 mod basics;
 mod code;
 mod folds;
+mod home;
 mod items;
 mod sandbox;
 
@@ -62,7 +63,7 @@ outputs = {{ out = "o.txt" }}
 }
 
 /// A folder that programs may write to: it is neither the project's nor on the way to it.
-fn outside(project: &Project) -> PathBuf {
+pub fn outside(project: &Project) -> PathBuf {
     let folder = project.root.parent().unwrap().join("outside");
     std::fs::create_dir_all(&folder).unwrap();
     folder

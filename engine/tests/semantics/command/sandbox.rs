@@ -6,6 +6,7 @@ use super::{alone, failure};
 use crate::harness::Project;
 
 /// Whether the kernel can keep programs out; says so where it cannot.
+#[allow(clippy::print_stderr)] // a test that skips says so
 fn landlock() -> bool {
     let there = CommandKind::landlock() > 0;
     if !there {

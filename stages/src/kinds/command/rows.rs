@@ -17,6 +17,7 @@ use parquet::basic::Compression;
 use parquet::file::properties::EnabledStatistics;
 
 use crate::fold::{self, View};
+use crate::leakage;
 use crate::table::{SCHEMA, Source, TableWriter, check_order, json_list, properties};
 
 /// Values of features in a row group: 128 MiB.
@@ -44,6 +45,13 @@ pub(super) fn write(action: &Action<'_>, role: Rows, to: &Path) -> Result<(), St
     } else {
         None
     };
+    let class = |&i: &usize| folds.classes.binary_search(folds.label[i].as_ref()?).ok();
+    let classes: Option<Vec<usize>> = wanted.iter().map(class).collect();
+    for input in &inputs {
+        if let (Input::Features(view), Some(classes)) = (input, &classes) {
+            leakage::no_label(view, classes, folds.positive_class())?;
+        }
+    }
     let table = Table {
         ids,
         labels,
@@ -492,7 +500,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let a = save(&dir, "a", &curves(&["a"]));
         let again = save(&dir, "again", &curves(&["a", "b"]));
-        let lacks = written(&dir, table(&["a", "b"], None, &[&[a.clone()]]));
+        let lacks = written(&dir, table(&["a", "b"], None, &[std::slice::from_ref(&a)]));
         assert_eq!(lacks.unwrap_err().code, "flow::data::objects_differ");
         let twice = written(&dir, table(&["a", "b"], None, &[&[a, again]]));
         assert_eq!(twice.unwrap_err().code, "flow::data::object_twice");

@@ -1,0 +1,166 @@
+//! The directory that a program starts in: it holds the declared files and nothing else.
+//!
+//! The copies that one action leaves there are written over for the next one of the same worker. To make
+//! files and to remove them for every action is slow, and more so the more there were: before ext4 without
+//! a journal takes an inode, it looks at all those that were freed within the last minute.
+
+use std::collections::{BTreeSet, HashMap};
+use std::fs;
+use std::io;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use super::PROGRAM;
+use super::files::{Copies, SMALL};
+use crate::stage::{Action, SourceFile, StageError};
+
+/// The directories of all workers.
+#[derive(Default)]
+pub struct Homes {
+    copies: Copies,
+    /// What lies in those that no program uses; one that is not listed may hold anything.
+    left: Mutex<HashMap<PathBuf, Laid>>,
+}
+
+/// What lies in a directory, by relative path.
+#[derive(Default)]
+struct Laid {
+    files: BTreeSet<PathBuf>,
+    folders: BTreeSet<PathBuf>,
+}
+
+impl Laid {
+    /// The declared files of an action with their folders.
+    fn of(action: &Action<'_>) -> Self {
+        let files = action.all_sources().iter().map(|(file, _)| file);
+        let files: BTreeSet<PathBuf> = files.filter_map(role).map(Path::to_owned).collect();
+        let folders = files.iter().flat_map(|file| file.ancestors().skip(1));
+        let folders = folders.filter(|folder| !folder.as_os_str().is_empty());
+        Self {
+            folders: folders.map(Path::to_owned).collect(),
+            files,
+        }
+    }
+
+    /// True where nothing that is a file here is a folder there.
+    fn fits(&self, other: &Self) -> bool {
+        self.files.is_disjoint(&other.folders) && self.folders.is_disjoint(&other.files)
+    }
+}
+
+/// Where a file is to lie, unless it is the program, which is started where it is.
+fn role(file: &SourceFile) -> Option<&Path> {
+    (!file.role.starts_with(PROGRAM)).then(|| Path::new(&file.role))
+}
+
+impl Homes {
+    /// Makes `home` hold an action's files and nothing else. Gives the path of its program.
+    pub fn lay_out(&self, action: &Action<'_>, home: &Path) -> Result<PathBuf, StageError> {
+        let wanted = Laid::of(action);
+        let known = self.lock().remove(home);
+        let left = match known.filter(|left| wanted.fits(left)) {
+            Some(left) => left,
+            None => {
+                empty(home)?;
+                Laid::default()
+            }
+        };
+        for folder in wanted.folders.difference(&left.folders) {
+            fs::create_dir(home.join(folder))?;
+        }
+        let mut spare = left.files.difference(&wanted.files);
+        let mut program = PathBuf::new();
+        for (file, digest) in action.all_sources() {
+            let Some(role) = role(file) else {
+                program.clone_from(&file.path);
+                continue;
+            };
+            let to = home.join(role);
+            if !left.files.contains(role)
+                && let Some(spare) = spare.next()
+            {
+                fs::rename(home.join(spare), &to)?;
+            }
+            let copied = self.copies.copy(file, digest, &to).map_err(|error| {
+                let message = format!("failed to copy {}: {error}", file.path.display());
+                StageError::environment(message)
+            })?;
+            if !copied {
+                let message = format!("{} changed while it was copied", file.path.display());
+                return Err(StageError::failed("flow::run::source_changing", message));
+            }
+        }
+        for spare in spare {
+            fs::remove_file(home.join(spare))?;
+        }
+        let unwanted: Vec<&PathBuf> = left.folders.difference(&wanted.folders).collect();
+        // Those within others come first.
+        for folder in unwanted.into_iter().rev() {
+            fs::remove_dir(home.join(folder))?;
+        }
+        Ok(program)
+    }
+
+    /// Clears up after an action's program: of what lies in `home`, only copies that can be written
+    /// over stay.
+    pub fn clear_up(&self, action: &Action<'_>, home: &Path) {
+        // After a failure it is not listed, and the next action makes it anew.
+        if let Ok(left) = clear_up(home, &Laid::of(action)) {
+            self.lock().insert(home.to_owned(), left);
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<PathBuf, Laid>> {
+        // What a panic may have left is a map with or without an entry.
+        self.left.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn clear_up(home: &Path, laid: &Laid) -> io::Result<Laid> {
+    // A program may have put anything in the place of anything. Only the folder of all workers is
+    // closed to it, which tells the mode that a new one has.
+    let workers = home.ancestors().nth(2).unwrap_or(home);
+    let fresh = fs::metadata(workers)?.mode();
+    let is_fresh = |meta: fs::Metadata| meta.is_dir() && meta.mode() == fresh;
+    if !is_fresh(fs::symlink_metadata(home)?) {
+        return Err(io::ErrorKind::NotADirectory.into());
+    }
+    let mut left = Laid::default();
+    let mut folders = vec![PathBuf::new()];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(home.join(&folder))? {
+            let entry = entry?;
+            let (path, role) = (entry.path(), folder.join(entry.file_name()));
+            if entry.file_type()?.is_dir() {
+                if laid.folders.contains(&role) && is_fresh(entry.metadata()?) {
+                    left.folders.insert(role.clone());
+                    folders.push(role);
+                } else {
+                    fs::remove_dir_all(path)?;
+                }
+            } else if laid.files.contains(&role) && is_plain(&entry.metadata()?) {
+                left.files.insert(role);
+            } else {
+                fs::remove_file(path)?;
+            }
+        }
+    }
+    Ok(left)
+}
+
+/// A small regular file with no other name: written over, it changes nothing elsewhere.
+fn is_plain(meta: &fs::Metadata) -> bool {
+    meta.is_file() && meta.nlink() == 1 && meta.len() <= SMALL
+}
+
+/// An empty directory, whatever was there.
+fn empty(home: &Path) -> io::Result<()> {
+    match fs::symlink_metadata(home) {
+        Ok(meta) if meta.is_dir() => fs::remove_dir_all(home)?,
+        Ok(_) => fs::remove_file(home)?,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+        Err(error) => return Err(error),
+    }
+    fs::create_dir(home)
+}

@@ -1,0 +1,334 @@
+//! What a study found, as data: the table, the files and the last event are all made from it.
+
+use std::collections::HashSet;
+use std::path::PathBuf;
+
+use flow_cache::{Digest, Health, Store};
+use flow_engine::deliver::{self, Port};
+use flow_engine::keys::Slot;
+use flow_engine::plan::Plan;
+use flow_engine::variants::BASE;
+use flow_engine::{Pipeline, StageError};
+use flow_stages::study::{Arm, Comparison, Options, Summary, compare, summarise};
+use serde_json::{Value as Json, json};
+
+use super::cost::{Cost, Costs};
+use super::study::{PREDICTIONS, Study};
+use crate::error::CliError;
+use crate::history;
+use crate::report::{self, METRICS};
+
+/// What a study found.
+pub struct Results {
+    /// Name of the pipeline.
+    pub pipeline: String,
+    /// How arms were compared.
+    pub options: Options,
+    /// The base first.
+    pub variants: Vec<VariantResult>,
+    /// Each evaluation with all variants that have it.
+    pub schemes: Vec<Scheme>,
+    /// What it cost.
+    pub costs: Costs,
+    /// Stages of all variants together, equal ones once.
+    pub stages: usize,
+    /// Stages that a variant has in common with an earlier one.
+    pub shared_stages: usize,
+}
+
+/// A variant.
+pub struct VariantResult {
+    /// Its name.
+    pub name: String,
+    /// What it replaces.
+    pub changes: Vec<(String, String)>,
+    /// What it cost.
+    pub cost: Cost,
+}
+
+/// One evaluation of all variants.
+pub struct Scheme {
+    /// The name of the `evaluate` stage.
+    pub name: String,
+    /// The base's table of folds.
+    pub folds: Option<Digest>,
+    /// Configurations ever evaluated on it in this project.
+    pub tried: Option<usize>,
+    /// The variants that have it, in order.
+    pub rows: Vec<Row>,
+}
+
+/// One variant in one evaluation.
+pub struct Row {
+    /// Index of the variant.
+    pub variant: usize,
+    /// `ok`, `failed`, or `skipped` where the run was stopped before.
+    pub status: &'static str,
+    /// Its metrics, with intervals.
+    pub summary: Option<Summary>,
+    /// Its differences to the base.
+    pub comparison: Option<Comparison>,
+    /// The metrics as its `evaluate` stage reports them.
+    pub metrics: Json,
+    /// Why something is missing.
+    pub note: Option<String>,
+}
+
+/// A study after its run.
+pub struct Finished<'a> {
+    /// The study.
+    pub study: &'a Study,
+    /// Its plan.
+    pub plan: &'a Plan<'a>,
+    /// What is known of every action.
+    pub slots: &'a [Slot],
+    /// What failed.
+    pub failures: &'a [(usize, StageError)],
+    /// Where the bytes are.
+    pub store: &'a Store,
+}
+
+impl Finished<'_> {
+    /// Actions whose bytes the comparison reads and the store has lost.
+    pub fn lost(&self) -> Result<HashSet<usize>, CliError> {
+        let mut lost = HashSet::new();
+        let schemes = self.study.variants.iter().flat_map(|v| &v.schemes);
+        for &(_, stage) in schemes {
+            let ports = [self.predictions(stage), self.folds(stage)];
+            for (digest, producer) in ports.iter().flatten().flat_map(|port| &port.needs) {
+                match self.store.check(digest)? {
+                    Health::Ok => continue,
+                    Health::Missing => {}
+                    Health::Corrupt => drop(self.store.quarantine(digest)?),
+                }
+                lost.insert(*producer);
+            }
+        }
+        Ok(lost)
+    }
+
+    /// The predictions that a stage scores.
+    fn predictions(&self, stage: usize) -> Option<Port> {
+        let inputs = &self.plan.pipeline.stages[stage].inputs;
+        let input = inputs.iter().find(|input| input.port == PREDICTIONS)?;
+        deliver::port(self.plan, self.slots, self.store, *input.from.first()?)
+    }
+
+    fn folds(&self, stage: usize) -> Option<Port> {
+        report::folds(self.plan, self.slots, self.store, stage)
+    }
+
+    /// Compares everything with the base.
+    pub fn results(&self, pipeline: &Pipeline, costs: Costs) -> Result<Results, CliError> {
+        let options = Options::default();
+        let mut schemes = Vec::new();
+        for name in self.study.schemes() {
+            schemes.push(self.scheme(name, &options)?);
+        }
+        let variants = self.study.variants.iter().zip(&costs.variants);
+        let variants = variants.map(|(variant, cost)| VariantResult {
+            name: variant.name.clone(),
+            changes: variant.changes.clone(),
+            cost: *cost,
+        });
+        Ok(Results {
+            pipeline: pipeline.name.clone(),
+            options,
+            variants: variants.collect(),
+            schemes,
+            costs,
+            stages: pipeline.stages.len(),
+            shared_stages: self.study.union.shared(),
+        })
+    }
+
+    fn scheme(&self, name: &str, options: &Options) -> Result<Scheme, CliError> {
+        let mut rows: Vec<Row> = Vec::new();
+        let mut folds = None;
+        let mut base: Option<Arm> = None;
+        // Those that can be compared, with their rows.
+        let mut arms: Vec<(usize, Arm)> = Vec::new();
+        for (index, variant) in self.study.variants.iter().enumerate() {
+            let Some((_, stage)) = variant.schemes.iter().find(|(scheme, _)| scheme == name) else {
+                continue;
+            };
+            let mut row = self.row(index, *stage);
+            if row.status == "ok" {
+                match self.arm(&variant.name, *stage) {
+                    Err(error) => row.note = Some(error.message),
+                    Ok(arm) => {
+                        row.summary = Some(summarise(&arm, options)?);
+                        if variant.name == BASE {
+                            folds = self.folds(*stage).and_then(|port| port.digest());
+                            base = Some(arm);
+                        } else {
+                            match base.as_ref().map(|base| base.comparable(&arm)) {
+                                Some(Ok(())) => arms.push((rows.len(), arm)),
+                                Some(Err(error)) => row.note = Some(error.message),
+                                None => row.note = Some("the base has no scores here".into()),
+                            }
+                        }
+                    }
+                }
+            }
+            rows.push(row);
+        }
+        if let Some(base) = base.filter(|_| !arms.is_empty()) {
+            let (places, arms): (Vec<usize>, Vec<Arm>) = arms.into_iter().unzip();
+            for (place, comparison) in places.into_iter().zip(compare(&base, &arms, options)?) {
+                rows[place].comparison = Some(comparison);
+            }
+        }
+        Ok(Scheme {
+            name: name.to_owned(),
+            folds,
+            tried: None,
+            rows,
+        })
+    }
+
+    fn row(&self, variant: usize, stage: usize) -> Row {
+        let done = self.plan.of_stage(stage).all(|action| {
+            let slot = &self.slots[action];
+            matches!(slot, Slot::Done(_) | Slot::Vacant)
+        });
+        let cause = self.cause(stage);
+        Row {
+            variant,
+            status: match (done, &cause) {
+                (true, _) => "ok",
+                (false, Some(_)) => "failed",
+                (false, None) => "skipped",
+            },
+            summary: None,
+            comparison: None,
+            metrics: self.metrics(stage),
+            note: if done { None } else { cause },
+        }
+    }
+
+    /// The metrics that a stage reports.
+    fn metrics(&self, stage: usize) -> Json {
+        let actions = self.plan.of_stage(stage);
+        let records = actions.filter_map(|action| match &self.slots[action] {
+            Slot::Done(record) => Some(record),
+            _ => None,
+        });
+        let outputs = records.flat_map(|record| &record.outputs);
+        let found = outputs
+            .filter(|output| output.name == METRICS)
+            .find_map(|output| output.attrs.get("metrics"));
+        found.map_or(Json::Null, flow_cache::Value::to_json)
+    }
+
+    /// The first failure among what a stage needs.
+    fn cause(&self, stage: usize) -> Option<String> {
+        let stages = &self.plan.pipeline.stages;
+        let mut needed = vec![false; stage + 1];
+        needed[stage] = true;
+        for index in (0..=stage).rev() {
+            if needed[index] {
+                let inputs = stages[index].inputs.iter().flat_map(|input| &input.from);
+                inputs.for_each(|from| needed[from.stage] = true);
+            }
+        }
+        let of = |action: usize| self.plan.coords(action).stage;
+        let mut failures = self.failures.iter();
+        let (action, error) =
+            failures.find(|(action, _)| needed.get(of(*action)).is_some_and(|needed| *needed))?;
+        let stage = &stages[of(*action)].name;
+        Some(format!("`{stage}` failed: {}", error.message))
+    }
+
+    fn arm(&self, name: &str, stage: usize) -> Result<Arm, StageError> {
+        let path =
+            |port: Option<Port>| -> Option<PathBuf> { Some(port?.parts.first()?.path.clone()) };
+        let predictions = path(self.predictions(stage)).ok_or_else(|| {
+            StageError::data(
+                "flow::ablate::no_evaluation",
+                "its predictions have no rows",
+            )
+        })?;
+        Arm::read(name, &predictions, path(self.folds(stage)).as_deref())
+    }
+}
+
+impl Results {
+    /// Looks up how often the folds of each evaluation were used.
+    pub fn count_tried(&mut self, runs: &flow_cache::Runs) -> Result<(), CliError> {
+        for scheme in &mut self.schemes {
+            if let Some(folds) = &scheme.folds {
+                scheme.tried = Some(history::tried(runs, folds)?);
+            }
+        }
+        Ok(())
+    }
+
+    /// All of it.
+    pub fn json(&self) -> Json {
+        let cost = |cost: &Cost| {
+            json!({
+                "actions": cost.actions,
+                "shared_actions": cost.shared,
+                "cpu_cold_s": cost.cold_s,
+                "cpu_now_s": cost.now_s,
+                "saved": cost.saved(),
+            })
+        };
+        let variants: Vec<Json> = self
+            .variants
+            .iter()
+            .map(|variant| {
+                let changes = variant.changes.iter();
+                let changes =
+                    changes.map(|(path, value)| (path.clone(), Json::from(value.clone())));
+                json!({
+                    "name": variant.name,
+                    "changes": Json::Object(changes.collect()),
+                    "cost": cost(&variant.cost),
+                })
+            })
+            .collect();
+        let mut total = cost(&self.costs.together);
+        total["cpu_separate_s"] = self.costs.separate_s().into();
+        total["ratio"] = self.costs.ratio().into();
+        total["stages"] = self.stages.into();
+        total["shared_stages"] = self.shared_stages.into();
+        let schemes: Vec<Json> = self.schemes.iter().map(|s| self.scheme_json(s)).collect();
+        json!({
+            "pipeline": self.pipeline,
+            "options": {
+                "draws": self.options.draws,
+                "level": self.options.level,
+                "margin": self.options.margin,
+                "seed": self.options.seed,
+            },
+            "variants": variants,
+            "schemes": schemes,
+            "cost": total,
+        })
+    }
+
+    fn scheme_json(&self, scheme: &Scheme) -> Json {
+        let rows: Vec<Json> = scheme
+            .rows
+            .iter()
+            .map(|row| {
+                json!({
+                    "variant": self.variants[row.variant].name,
+                    "status": row.status,
+                    "note": row.note,
+                    "summary": row.summary,
+                    "comparison": row.comparison,
+                    "metrics": row.metrics,
+                })
+            })
+            .collect();
+        json!({
+            "name": scheme.name,
+            "folds": scheme.folds.as_ref().map(ToString::to_string),
+            "configurations_tried": scheme.tried,
+            "rows": rows,
+        })
+    }
+}

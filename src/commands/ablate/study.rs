@@ -1,0 +1,139 @@
+//! The variants of a pipeline as one graph, reduced to what their evaluations need.
+
+use flow_engine::file::{PipelineFile, Variant};
+use flow_engine::union::{Union, unite};
+use flow_engine::variants::{BASE, matches};
+use flow_engine::{Diag, Pipeline};
+
+use crate::error::CliError;
+use crate::report::METRICS;
+
+/// A base and its variants.
+pub struct Study {
+    /// All stages.
+    pub union: Union,
+    /// The base first.
+    pub variants: Vec<StudyVariant>,
+}
+
+/// One of them.
+pub struct StudyVariant {
+    /// Its name.
+    pub name: String,
+    /// What it replaces: dotted path and value.
+    pub changes: Vec<(String, String)>,
+    /// Its evaluations: name, and index of the stage in the union.
+    pub schemes: Vec<(String, usize)>,
+}
+
+impl Study {
+    /// The study of those variants of a file whose names match one of the patterns, all of them
+    /// where there are none.
+    pub fn new(file: &PipelineFile, only: &[String]) -> Result<Self, CliError> {
+        let registry = flow_stages::kinds::registry();
+        let wanted = |name: &str| only.is_empty() || only.iter().any(|p| matches(p, name));
+        // First of all, since this shows all mistakes at once.
+        let found = file.variants(&registry, wanted)?;
+        let names = file.names()?;
+        check_patterns(only, &names)?;
+        if names.is_empty() {
+            let diag = Diag::new("flow::ablate::no_variants", "the pipeline has no variants");
+            return Err(CliError::usage(
+                diag.help("[variants.NAME]\n\"STAGE.PARAM\" = VALUE"),
+            ));
+        }
+        let mut variants = Vec::with_capacity(found.len());
+        let mut pipelines = Vec::with_capacity(found.len());
+        for Variant {
+            name,
+            changes,
+            mut pipeline,
+        } in found
+        {
+            let evaluations = evaluations(&pipeline);
+            if evaluations.is_empty() {
+                return Err(CliError::usage(no_evaluation(&name)));
+            }
+            pipeline.keep(&evaluations);
+            variants.push(StudyVariant {
+                name: name.clone(),
+                changes,
+                schemes: scheme_names(&pipeline),
+            });
+            pipelines.push((name, pipeline));
+        }
+        let union = unite(pipelines).ok_or_else(|| CliError::usage(no_evaluation(BASE)))?;
+        for (variant, places) in variants.iter_mut().zip(&union.places) {
+            for (_, stage) in &mut variant.schemes {
+                *stage = places[*stage];
+            }
+        }
+        Ok(Self { union, variants })
+    }
+
+    /// The names of evaluations: those of the base in order, then what only variants have.
+    pub fn schemes(&self) -> Vec<&str> {
+        let mut names: Vec<&str> = Vec::new();
+        for (name, _) in self.variants.iter().flat_map(|variant| &variant.schemes) {
+            if !names.contains(&name.as_str()) {
+                names.push(name);
+            }
+        }
+        names
+    }
+}
+
+fn no_evaluation(variant: &str) -> Diag {
+    let whose = match variant {
+        BASE => "the pipeline".to_owned(),
+        name => format!("the variant `{name}`"),
+    };
+    Diag::new(
+        "flow::ablate::no_evaluation",
+        format!("{whose} has no `evaluate` stage, so there is nothing to compare"),
+    )
+    .help("[stages.evaluate]\nuse = \"evaluate\"\ninputs = { predictions = \"MODEL\" }")
+}
+
+fn check_patterns(only: &[String], names: &[String]) -> Result<(), CliError> {
+    let lost = |pattern: &&String| !names.iter().any(|name| matches(pattern, name));
+    let diags: Vec<Diag> = only
+        .iter()
+        .filter(lost)
+        .map(|pattern| {
+            let diag = Diag::new(
+                "flow::variants::unknown",
+                format!("no variant fits `--only {pattern}`"),
+            );
+            match names {
+                [] => diag.help("the pipeline has no variants"),
+                names => diag.help(format!("variants: {}", names.join(", "))),
+            }
+        })
+        .collect();
+    if diags.is_empty() {
+        Ok(())
+    } else {
+        Err(diags.into())
+    }
+}
+
+/// The stages that score predictions.
+pub fn evaluations(pipeline: &Pipeline) -> Vec<usize> {
+    let scores = |stage: &usize| {
+        let stage = &pipeline.stages[*stage];
+        let metrics = stage.ports.outputs.iter().any(|port| port.ty == METRICS);
+        metrics && stage.inputs.iter().any(|input| input.port == PREDICTIONS)
+    };
+    (0..pipeline.stages.len()).filter(scores).collect()
+}
+
+/// The port of an evaluation through which predictions come in.
+pub const PREDICTIONS: &str = "predictions";
+
+fn scheme_names(pipeline: &Pipeline) -> Vec<(String, usize)> {
+    evaluations(pipeline)
+        .into_iter()
+        .map(|stage| (pipeline.stages[stage].name.clone(), stage))
+        .collect()
+}

@@ -1,0 +1,225 @@
+//! The baseline: what a pipeline came to, as a text file to be committed beside it.
+//!
+//! It is TOML with one line a value, in an order that follows from names alone, so that a change
+//! touches few lines. Nothing in it depends on the machine, the time or the project's folder.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+use flow_cache::Digest;
+use flow_engine::diag::SourceMap;
+use flow_engine::{Diag, SourceId, Span};
+use flow_stages::study::Scores;
+use flow_stages::study::gate::Noise;
+use serde::{Deserialize, Serialize};
+
+use super::recipes::StageState;
+use crate::error::CliError;
+use crate::project::working_dir;
+
+/// Version of the format.
+const FORMAT: i64 = 1;
+
+/// By this a file is known that may be replaced.
+const TITLE: &str = "# Baseline of `flow check`.";
+
+const ADVICE: &str = "\
+# Written by `flow check ... --update`, and not to be edited by hand. After a merge conflict in this
+# file run that command again: it needs nothing of what is here.
+";
+
+/// What a pipeline came to.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Baseline {
+    format: i64,
+    /// Name of the pipeline.
+    pub pipeline: String,
+    /// What became of its evaluations.
+    #[serde(default)]
+    pub evaluations: BTreeMap<String, Evaluation>,
+    /// Its stages.
+    #[serde(default)]
+    pub stages: BTreeMap<String, StageState>,
+}
+
+/// One evaluation.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Evaluation {
+    /// The digest of the table of folds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub folds: Option<Digest>,
+    /// Pooled metrics, as reported; to six digits, for people.
+    #[serde(default)]
+    pub metrics: BTreeMap<String, f64>,
+    /// How metrics vary from repeat to repeat. None without a positive class.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub noise: Option<Noise>,
+    /// Out-of-fold scores. None without a positive class.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scores: Option<Scores>,
+}
+
+/// Only this is read of a file before its format is known.
+#[derive(Deserialize)]
+struct Version {
+    format: i64,
+}
+
+/// Where the baseline is, and the command that writes it.
+pub struct Place {
+    /// Absolute.
+    pub path: PathBuf,
+    /// As it was given.
+    pub shown: String,
+    update: String,
+}
+
+impl Place {
+    /// The file that was named for a pipeline, in the working directory.
+    pub fn new(file: &Path, pipeline: &Path) -> Result<Self, CliError> {
+        let (shown, pipeline) = (file.display().to_string(), pipeline.display());
+        Ok(Self {
+            path: working_dir()?.join(file),
+            update: format!("flow check {pipeline} --baseline {shown} --update"),
+            shown,
+        })
+    }
+
+    /// A diagnostic whose remedy is a new baseline.
+    pub fn diag(&self, code: &'static str, message: String) -> Diag {
+        Diag::new(code, message).help(format!("write a new one: {}", self.update))
+    }
+
+    fn text(&self) -> Result<Option<String>, CliError> {
+        match fs::read(&self.path) {
+            Ok(bytes) => Ok(Some(String::from_utf8_lossy(&bytes).into_owned())),
+            Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(e) => {
+                let message = format!("the baseline {} cannot be read: {e}", self.shown);
+                Err(CliError::usage(
+                    Diag::new("flow::check::baseline", message)
+                        .help("name a file: --baseline FILE"),
+                ))
+            }
+        }
+    }
+
+    /// Reads the baseline of a pipeline.
+    pub fn read(&self, pipeline: &str) -> Result<Baseline, CliError> {
+        let Some(text) = self.text()? else {
+            let message = format!("there is no baseline {}", self.shown);
+            return Err(CliError::usage(self.diag("flow::check::baseline", message)));
+        };
+        let baseline = self.parse(text).map_err(CliError::usage)?;
+        if baseline.pipeline != pipeline {
+            let message = format!(
+                "{} is the baseline of the pipeline `{}`, not of `{pipeline}`",
+                self.shown, baseline.pipeline
+            );
+            return Err(CliError::usage(self.diag("flow::check::foreign", message)));
+        }
+        Ok(baseline)
+    }
+
+    fn parse(&self, text: String) -> Result<Baseline, Diag> {
+        if text.lines().any(|line| line.starts_with("<<<<<<< ")) {
+            let message = format!("the baseline {} has merge conflicts", self.shown);
+            return Err(self.diag("flow::check::baseline", message));
+        }
+        match toml::from_str::<Version>(&text) {
+            Ok(version) if version.format != FORMAT => {
+                let (shown, format) = (&self.shown, version.format);
+                let message = format!(
+                    "the baseline {shown} has format {format}, and this flow knows {FORMAT}"
+                );
+                return Err(self.diag("flow::check::newer", message));
+            }
+            _ => {}
+        }
+        toml::from_str(&text).map_err(|error| {
+            let what = error.message().lines().next().unwrap_or_default();
+            let message = format!("the baseline {} is damaged: {what}", self.shown);
+            let diag = self.diag("flow::check::baseline", message);
+            match error.span() {
+                Some(range) => {
+                    let mut sources = SourceMap::default();
+                    let id: SourceId = sources.add(&self.shown, text);
+                    diag.label(Span::new(id, range), "here").resolve(&sources)
+                }
+                None => diag,
+            }
+        })
+    }
+
+    /// What an update replaces: none if there is nothing, or nothing that can be read.
+    ///
+    /// # Errors
+    /// There is a file that is no baseline at all.
+    pub fn replaced(&self) -> Result<Option<Baseline>, CliError> {
+        match self.text()? {
+            Some(text) if !text.is_empty() && !text.starts_with(TITLE) => {
+                let message = format!("{} is no baseline, and is not replaced", self.shown);
+                let diag = Diag::new("flow::check::not_a_baseline", message);
+                Err(CliError::usage(diag.help(format!(
+                    "name another file, or remove this one: rm {}",
+                    self.shown
+                ))))
+            }
+            Some(text) => Ok(self.parse(text).ok()),
+            None => Ok(None),
+        }
+    }
+}
+
+impl Baseline {
+    /// Of these parts.
+    pub fn new(
+        pipeline: &str,
+        evaluations: BTreeMap<String, Evaluation>,
+        stages: BTreeMap<String, StageState>,
+    ) -> Self {
+        Self {
+            format: FORMAT,
+            pipeline: pipeline.to_owned(),
+            evaluations,
+            stages,
+        }
+    }
+
+    /// The text of the file.
+    pub fn text(&self) -> Result<String, CliError> {
+        let body = toml::to_string(self)
+            .map_err(|e| CliError::environment(format!("the baseline cannot be written: {e}")))?;
+        Ok(format!("{TITLE}\n{ADVICE}\n{body}"))
+    }
+
+    /// Writes the file, beside its place first, so that it is the old one or the new one.
+    pub fn write(&self, place: &Place) -> Result<u64, CliError> {
+        let text = self.text()?;
+        replace(&place.path, text.as_bytes())?;
+        Ok(text.len() as u64)
+    }
+}
+
+/// Writes a file by way of one beside it, and makes its folder where that is not there.
+pub fn replace(path: &Path, bytes: &[u8]) -> Result<(), CliError> {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let beside = path.with_file_name(format!(".{name}.flow-{}", std::process::id()));
+    let folder = path.parent().unwrap_or(Path::new("."));
+    let written = fs::create_dir_all(folder)
+        .and_then(|()| fs::File::create(&beside))
+        .and_then(|mut file| {
+            file.write_all(bytes)?;
+            file.sync_all()
+        })
+        .and_then(|()| fs::rename(&beside, path));
+    written.map_err(|error| {
+        // The half-written file is of no use; the first error is the one to report.
+        let _ = fs::remove_file(&beside);
+        CliError::environment(format!("failed to write {}: {error}", path.display()))
+    })
+}

@@ -1,0 +1,259 @@
+//! What decides the results of a stage, and what they are: small enough for a file that people merge.
+//!
+//! An action's key holds the digests of all that it reads, also of what other actions of its stage
+//! made. If one of those gave other bytes, the keys below it would differ too, and nothing would look
+//! wrong. So the recipe of a **stage** is made of what comes from outside of it: the fields of its
+//! actions' recipes without their inputs, and the digests of all that its ports read.
+
+use std::collections::{BTreeMap, HashSet};
+
+use flow_cache::{Digest, StatCache, Store, Value};
+use flow_engine::deliver;
+use flow_engine::keys::{self, Keys, Known, Slot};
+use flow_engine::plan::Plan;
+use serde::{Deserialize, Serialize};
+
+use crate::error::CliError;
+use crate::report;
+
+/// One stage, after a run.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct StageState {
+    /// The digest of all that decides its results.
+    pub recipe: Digest,
+    /// That of its inputs, a part of it.
+    pub inputs: Digest,
+    /// That of its source files and items, another part.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sources: Option<Digest>,
+    /// Its results, by output.
+    #[serde(default)]
+    pub outputs: BTreeMap<String, Digest>,
+    /// The rest of the recipe: kind, version, parameters, seeds, surroundings.
+    #[serde(default)]
+    pub fields: BTreeMap<String, String>,
+}
+
+/// Fields of a recipe that tell actions of a stage apart; only their digest is kept.
+const OF_ACTIONS: [&str; 2] = ["sources", "item"];
+
+/// The states of all stages after a run that went well; outputs are filled in from the report.
+pub fn states(
+    plan: &Plan<'_>,
+    slots: &[Slot],
+    store: &Store,
+    stat: &StatCache,
+) -> Result<Vec<StageState>, CliError> {
+    let mut keys = Keys::new(stat);
+    let mut states = Vec::with_capacity(plan.pipeline.stages.len());
+    for stage in 0..plan.pipeline.stages.len() {
+        let inputs = inputs(plan, slots, store, stage);
+        let mut all = inputs.as_bytes().to_vec();
+        let mut sources = Vec::new();
+        let mut fields = BTreeMap::new();
+        // The fields that all actions of a step share are looked at once.
+        let mut seen = HashSet::new();
+        for action in plan.of_stage(stage) {
+            let Known::Recipe(recipe) = keys::recipe(plan, slots, &mut keys, action)? else {
+                continue;
+            };
+            for (name, value) in recipe.fields() {
+                if name == "inputs" {
+                    continue;
+                }
+                let digest = Digest::of(&value.encode());
+                all.extend(name.as_bytes());
+                all.extend(digest.as_bytes());
+                if OF_ACTIONS.contains(&name.as_str()) {
+                    sources.extend(digest.as_bytes());
+                } else if name != "step" && seen.insert((name.clone(), digest)) {
+                    flatten(name, &value, &mut fields);
+                }
+            }
+        }
+        states.push(StageState {
+            recipe: Digest::of(&all),
+            inputs,
+            sources: (!sources.is_empty()).then(|| Digest::of(&sources)),
+            outputs: BTreeMap::new(),
+            fields,
+        });
+    }
+    Ok(states)
+}
+
+/// The digest of all that the ports of a stage read, and of the folds that slice it.
+fn inputs(plan: &Plan<'_>, slots: &[Slot], store: &Store, stage: usize) -> Digest {
+    let decl = &plan.pipeline.stages[stage];
+    let mut bindings: Vec<_> = decl.inputs.iter().collect();
+    bindings.sort_by(|a, b| a.port.cmp(&b.port));
+    let mut all = Vec::new();
+    let mut add = |name: &str, port: Option<deliver::Port>| {
+        all.extend(name.as_bytes());
+        all.push(0);
+        if let Some(digest) = port.and_then(|port| port.digest()) {
+            all.extend(digest.as_bytes());
+        }
+    };
+    for binding in bindings {
+        for from in &binding.from {
+            add(&binding.port, deliver::port(plan, slots, store, *from));
+        }
+    }
+    if decl.fold_root.is_some_and(|root| root != stage) {
+        add("", report::folds(plan, slots, store, stage));
+    }
+    Digest::of(&all)
+}
+
+/// Maps as one entry for each of their values, with a dotted name.
+fn flatten(name: String, value: &Value, into: &mut BTreeMap<String, String>) {
+    match value {
+        Value::Map(entries) if !entries.is_empty() => {
+            for (inner, value) in entries {
+                flatten(format!("{name}.{inner}"), value, into);
+            }
+        }
+        _ => drop(into.entry(name).or_insert_with(|| value.to_string())),
+    }
+}
+
+/// How a stage stands to the baseline.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Standing {
+    /// The same recipe and the same results.
+    Same,
+    /// The same recipe, and these outputs differ: what they were, and what they are.
+    Nondeterministic(Vec<(String, Digest, Digest)>),
+    /// Another recipe: what differs in it.
+    Changed(Vec<String>),
+    /// The baseline does not have it.
+    New,
+    /// The pipeline no longer has it.
+    Gone,
+}
+
+/// Stages with their standing: those of the pipeline in order, then those that are gone.
+pub fn standings(
+    earlier: &BTreeMap<String, StageState>,
+    now: &[(String, StageState)],
+) -> Vec<(String, Standing)> {
+    let names: HashSet<&str> = now.iter().map(|(name, _)| name.as_str()).collect();
+    let standing = |name: &str, state: &StageState| {
+        let named = earlier.get(name);
+        // A stage that was only renamed has the same recipe.
+        let same = named.filter(|old| old.recipe == state.recipe);
+        let same = same.or_else(|| earlier.values().find(|old| old.recipe == state.recipe));
+        match (same, named) {
+            (Some(old), _) => match differing(old, state) {
+                outputs if outputs.is_empty() => Standing::Same,
+                outputs => Standing::Nondeterministic(outputs),
+            },
+            (None, Some(old)) => Standing::Changed(changes(old, state)),
+            (None, None) => Standing::New,
+        }
+    };
+    let mut all: Vec<(String, Standing)> = now
+        .iter()
+        .map(|(name, state)| (name.clone(), standing(name, state)))
+        .collect();
+    for (name, old) in earlier {
+        let renamed = now.iter().any(|(_, state)| state.recipe == old.recipe);
+        if !names.contains(name.as_str()) && !renamed {
+            all.push((name.clone(), Standing::Gone));
+        }
+    }
+    all
+}
+
+fn differing(old: &StageState, now: &StageState) -> Vec<(String, Digest, Digest)> {
+    let outputs = old.outputs.iter().filter_map(|(name, was)| {
+        let is = now.outputs.get(name)?;
+        (is != was).then(|| (name.clone(), *was, *is))
+    });
+    outputs.collect()
+}
+
+/// What differs between two recipes.
+fn changes(old: &StageState, now: &StageState) -> Vec<String> {
+    let mut changes = Vec::new();
+    for (name, value) in &now.fields {
+        match old.fields.get(name) {
+            Some(was) if was == value => {}
+            Some(was) => changes.push(format!("{name}: {} -> {}", short(was), short(value))),
+            None => changes.push(format!("{name}: new, {}", short(value))),
+        }
+    }
+    for (name, was) in &old.fields {
+        if !now.fields.contains_key(name) {
+            changes.push(format!("{name}: gone, was {}", short(was)));
+        }
+    }
+    if old.sources != now.sources {
+        changes.push("sources: other files, contents or items".into());
+    }
+    if old.inputs != now.inputs {
+        changes.push("inputs: other results of earlier stages".into());
+    }
+    if changes.is_empty() {
+        changes.push("its actions: others, or in another order".into());
+    }
+    changes
+}
+
+/// A value in at most 60 characters.
+fn short(text: &str) -> String {
+    if text.chars().count() <= 60 {
+        return text.to_owned();
+    }
+    let cut: String = text.chars().take(57).collect();
+    format!("{cut}...")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn state(recipe: &str, output: &str, rounds: &str) -> StageState {
+        StageState {
+            recipe: Digest::of(recipe.as_bytes()),
+            inputs: Digest::of(b"inputs"),
+            sources: None,
+            outputs: [("out".to_owned(), Digest::of(output.as_bytes()))].into(),
+            fields: [("params.rounds".to_owned(), rounds.to_owned())].into(),
+        }
+    }
+
+    #[test]
+    fn equal_recipes_must_give_equal_results() {
+        let earlier = [
+            ("a".to_owned(), state("a", "1", "5")),
+            ("b".to_owned(), state("b", "2", "5")),
+            ("old".to_owned(), state("c", "3", "5")),
+            ("gone".to_owned(), state("d", "4", "5")),
+        ]
+        .into();
+        let now = [
+            ("a".to_owned(), state("a", "other", "5")),
+            ("b".to_owned(), state("b2", "2", "6")),
+            ("renamed".to_owned(), state("c", "3", "5")),
+            ("new".to_owned(), state("e", "5", "5")),
+        ];
+        let found = standings(&earlier, &now);
+        let nondeterministic = vec![("out".into(), Digest::of(b"1"), Digest::of(b"other"))];
+        assert_eq!(
+            found,
+            [
+                ("a".into(), Standing::Nondeterministic(nondeterministic)),
+                (
+                    "b".into(),
+                    Standing::Changed(vec!["params.rounds: 5 -> 6".into()])
+                ),
+                ("renamed".into(), Standing::Same),
+                ("new".into(), Standing::New),
+                ("gone".into(), Standing::Gone),
+            ]
+        );
+    }
+}

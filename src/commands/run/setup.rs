@@ -1,0 +1,118 @@
+//! What a command that runs actions needs around its plan.
+
+use std::num::NonZeroUsize;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+use flow_cache::StatCache;
+use flow_engine::Diag;
+use flow_engine::exec::{Executor, Options};
+use flow_engine::process::ProcessOptions;
+use flow_engine::trace::Trace;
+
+use super::machine;
+use crate::cli::{ExecArgs, ExecutorChoice, StoreArgs};
+use crate::error::{CliError, Exit};
+use crate::project::{Scratch, State, working_dir};
+
+/// Store, local state, and how to run.
+pub struct Setup {
+    /// The local state with the store.
+    pub state: State,
+    /// Digests of source files.
+    pub stat: StatCache,
+    /// Where the time goes, and the file to write it to.
+    pub trace: Option<(PathBuf, Trace)>,
+    cancel: Arc<AtomicBool>,
+    scratch: Scratch,
+    jobs: usize,
+    gpus: usize,
+    memory: u64,
+    executor: Executor,
+}
+
+impl Setup {
+    /// For the project in `root`. From here on, a signal stops runs in good order.
+    pub fn new(root: &Path, store: &StoreArgs, args: &ExecArgs) -> Result<Self, CliError> {
+        let trace = args.trace.as_deref().map(trace_file).transpose()?;
+        let cancel = stop_on_signals()?;
+        let state = State::open(root, store)?;
+        Ok(Self {
+            scratch: state.scratch(),
+            stat: state.stat(),
+            state,
+            trace,
+            cancel,
+            jobs: jobs(args.jobs),
+            gpus: args.gpus.unwrap_or_else(machine::gpus),
+            memory: args.memory.unwrap_or_else(machine::memory),
+            executor: executor(args.executor)?,
+        })
+    }
+
+    /// How to run.
+    pub fn options(&self, keep_going: bool) -> Options<'_> {
+        Options {
+            jobs: self.jobs,
+            gpus: self.gpus,
+            memory: self.memory,
+            keep_going,
+            audit: false,
+            cancel: &self.cancel,
+            scratch: self.scratch.0.clone(),
+            logs: self.state.logs(),
+            executor: self.executor.clone(),
+            trace: self.trace.as_ref().map(|(_, trace)| trace),
+        }
+    }
+}
+
+/// A trace and its file, in a folder that is there: nobody wants to hear of it after the run.
+fn trace_file(path: &Path) -> Result<(PathBuf, Trace), CliError> {
+    let path = working_dir()?.join(path);
+    if path.is_dir() || !path.parent().is_some_and(Path::is_dir) {
+        let message = format!("no file can be written at {}", path.display());
+        let diag = Diag::new("flow::cli::trace", message);
+        return Err(CliError::usage(
+            diag.help("name a file in a folder that exists: --trace trace.json"),
+        ));
+    }
+    Ok((path, Trace::new()))
+}
+
+/// What runs actions.
+fn executor(asked: ExecutorChoice) -> Result<Executor, CliError> {
+    match asked {
+        ExecutorChoice::Local => Ok(Executor::Local),
+        ExecutorChoice::Process => {
+            let program = std::env::current_exe().map_err(|e| {
+                CliError::environment(format!("this program is not to be found: {e}"))
+            })?;
+            Ok(Executor::Process(ProcessOptions {
+                command: vec![program.into(), "stage-exec".into()],
+            }))
+        }
+    }
+}
+
+/// Actions at a time.
+pub fn jobs(asked: Option<NonZeroUsize>) -> usize {
+    asked
+        .or_else(|| std::thread::available_parallelism().ok())
+        .map_or(1, NonZeroUsize::get)
+}
+
+/// Sets the returned flag at the first signal to stop; the second one ends the process at once.
+pub fn stop_on_signals() -> Result<Arc<AtomicBool>, CliError> {
+    use signal_hook::consts::{SIGINT, SIGTERM};
+    let stop = Arc::new(AtomicBool::new(false));
+    for signal in [SIGINT, SIGTERM] {
+        let code = i32::from(Exit::Interrupted.code());
+        // The order matters: the first handler ends the process only if the second has set the flag.
+        signal_hook::flag::register_conditional_shutdown(signal, code, Arc::clone(&stop))
+            .and_then(|_| signal_hook::flag::register(signal, Arc::clone(&stop)))
+            .map_err(|e| CliError::environment(format!("failed to catch signals: {e}")))?;
+    }
+    Ok(stop)
+}

@@ -1,0 +1,189 @@
+//! `flow tune --apply`: the best values as a pipeline that extends the one that was tuned.
+
+use std::collections::BTreeMap;
+use std::path::{Component, Path, PathBuf};
+
+use flow_engine::file::{PipelineFile, Replace};
+use flow_engine::load::LoadOptions;
+use flow_engine::union::unite;
+use flow_engine::{Diag, Pipeline};
+
+use super::problem::Problem;
+use crate::cli::TuneArgs;
+use crate::error::CliError;
+use crate::project::working_dir;
+
+/// Where the pipeline goes.
+pub struct Target {
+    path: PathBuf,
+    sets: Vec<String>,
+}
+
+impl Target {
+    /// Checks that a file may be written there, before anything is searched.
+    pub fn new(args: &TuneArgs, base: &Pipeline) -> Result<Option<Self>, CliError> {
+        let Some(to) = &args.apply else {
+            return Ok(None);
+        };
+        let path = working_dir()?.join(to);
+        let refuse = |message: String, help: &str| {
+            Err(CliError::usage(
+                Diag::new("flow::tune::apply", message).help(help),
+            ))
+        };
+        let shown = to.display();
+        if path.is_dir() || !path.parent().is_some_and(Path::is_dir) {
+            return refuse(
+                format!("no pipeline can be written at {shown}"),
+                "name a file in a folder that exists: --apply tuned.toml",
+            );
+        }
+        let same = |source: &Path| match (source.canonicalize(), path.canonicalize()) {
+            (Ok(a), Ok(b)) => a == b,
+            _ => false,
+        };
+        let cwd = working_dir()?;
+        let sources = (0..base.sources.len()).filter_map(|id| {
+            let source = base.sources.get(flow_engine::SourceId(id))?;
+            Some(cwd.join(source.name()))
+        });
+        if sources
+            .chain([base.file.clone()])
+            .any(|source| same(&source))
+        {
+            return refuse(
+                format!("{shown} is the pipeline itself, or one that it extends"),
+                "name another file: --apply tuned.toml",
+            );
+        }
+        if path.exists() && !args.force {
+            return refuse(
+                format!("{shown} is there already"),
+                "add --force to replace it, or name another file",
+            );
+        }
+        Ok(Some(Self {
+            path,
+            sets: args.file.sets.clone(),
+        }))
+    }
+
+    /// Writes the pipeline with these values, and says where. It is loaded from a file beside its
+    /// place first, and has to be what was evaluated.
+    pub fn write(
+        &self,
+        problem: &Problem<'_>,
+        values: &[Replace],
+        heading: &str,
+    ) -> Result<&Path, CliError> {
+        let failed = |error: std::io::Error| {
+            CliError::environment(format!("failed to write {}: {error}", self.path.display()))
+        };
+        let text = text(problem, &self.path, values, heading, &self.sets);
+        let process = std::process::id();
+        let beside = self.path.with_extension(format!("{process}.tmp.toml"));
+        std::fs::write(&beside, text).map_err(failed)?;
+        let done = self
+            .check(problem, values, &beside)
+            .and_then(|()| std::fs::rename(&beside, &self.path).map_err(failed));
+        if done.is_err() {
+            // It is of no use; the first error is the one to report.
+            let _ = std::fs::remove_file(&beside);
+        }
+        done.map(|()| self.path.as_path())
+    }
+
+    fn check(
+        &self,
+        problem: &Problem<'_>,
+        values: &[Replace],
+        written: &Path,
+    ) -> Result<(), CliError> {
+        let options = LoadOptions {
+            sets: self.sets.clone(),
+            cwd: working_dir()?,
+        };
+        let written = PipelineFile::read(written, &options)?.pipeline(&problem.registry)?;
+        let meant = problem.file.with(values, &problem.registry)?;
+        let stages = meant.stages.len();
+        let both = unite(vec![("meant".into(), meant), ("written".into(), written)]);
+        if both.is_some_and(|both| both.shared() == stages && both.pipeline.stages.len() == stages)
+        {
+            return Ok(());
+        }
+        let message = format!(
+            "{} would be another pipeline than the one that was tuned",
+            self.path.display()
+        );
+        Err(CliError::usage(
+            Diag::new("flow::tune::apply", message)
+                .help("write it beside the pipeline that it extends, so that paths mean the same"),
+        ))
+    }
+}
+
+fn text(
+    problem: &Problem<'_>,
+    to: &Path,
+    values: &[Replace],
+    heading: &str,
+    sets: &[String],
+) -> String {
+    let from = to.parent().unwrap_or(Path::new("/"));
+    let from = from.canonicalize().unwrap_or_else(|_| from.to_path_buf());
+    let extends = relative(&problem.path, &from).display().to_string();
+    let quoted = |text: &str| toml::Value::from(text).to_string();
+    let mut text = format!("# {heading}\n");
+    for set in sets {
+        text.push_str(&format!(
+            "# The study was made with --set '{set}', which is not in this file.\n"
+        ));
+    }
+    text.push_str(&format!(
+        "\n[pipeline]\nname = {}\nextends = {}\n",
+        quoted(&format!("{}_tuned", problem.name)),
+        quoted(&extends),
+    ));
+    let mut stages: BTreeMap<&str, Vec<String>> = BTreeMap::new();
+    for value in values {
+        if let Some((stage, rest)) = value.path.split_once('.') {
+            let lines = stages.entry(stage).or_default();
+            lines.push(format!("{rest} = {}\n", value.value));
+        }
+    }
+    for (stage, lines) in stages {
+        text.push_str(&format!("\n[stages.{stage}]\n{}", lines.concat()));
+    }
+    text
+}
+
+/// `path` as seen from the folder `from`, both absolute.
+fn relative(path: &Path, from: &Path) -> PathBuf {
+    let (mut path_parts, mut from_parts) = (path.components(), from.components());
+    let mut common = 0;
+    while let (Some(a), Some(b)) = (path_parts.next(), from_parts.next()) {
+        if a != b {
+            break;
+        }
+        common += 1;
+    }
+    let up = from.components().skip(common).map(|_| Component::ParentDir);
+    up.chain(path.components().skip(common)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths_are_seen_from_a_folder() {
+        let seen = |path: &str, from: &str| {
+            let seen = relative(Path::new(path), Path::new(from));
+            seen.display().to_string()
+        };
+        assert_eq!(seen("/a/b/p.toml", "/a/b"), "p.toml");
+        assert_eq!(seen("/a/b/p.toml", "/a/b/c"), "../p.toml");
+        assert_eq!(seen("/a/b/p.toml", "/a/x/y"), "../../b/p.toml");
+        assert_eq!(seen("/a/p.toml", "/b"), "../a/p.toml");
+    }
+}

@@ -1,0 +1,174 @@
+//! `flow tune`: searches for better values of parameters.
+
+mod apply;
+mod bench;
+mod nested;
+mod problem;
+mod search;
+
+use std::path::PathBuf;
+use std::time::Instant;
+
+use flow_engine::Diag;
+use flow_stages::study::{Arm, Estimate, Metric, Options, summarise};
+use flow_stages::tuning::Best;
+
+pub use bench::Bench;
+pub use nested::{Nested, OuterFold};
+pub use problem::{Candidate, Problem};
+pub use search::Searched;
+
+use crate::cli::TuneArgs;
+use crate::commands::run::Setup;
+use crate::error::{CliError, Exit};
+use crate::history;
+use crate::project::{read_pipeline, results_dir};
+use crate::render::tune as render;
+use crate::report::Status;
+use crate::ui::Ui;
+use bench::Found;
+use problem::Part;
+
+/// What a study came to.
+pub struct Findings {
+    /// The study.
+    pub searched: Searched,
+    /// The value of the best configuration with the interval of its objects, where statistics know
+    /// the metric.
+    pub interval: Option<Estimate>,
+    /// Nested cross-validation, where asked for.
+    pub nested: Option<Nested>,
+    /// Configurations that were ever evaluated on these objects and folds, by the history of runs.
+    pub tried: Option<usize>,
+    /// CPU seconds that pruning saved, nested studies included: an estimate.
+    pub saved_s: f64,
+}
+
+/// Runs the command.
+pub fn run(args: &TuneArgs, ui: &Ui) -> Result<Exit, CliError> {
+    let started = Instant::now();
+    let file = read_pipeline(&args.file)?;
+    let registry = flow_stages::kinds::registry();
+    let base = file.pipeline(&registry)?;
+    let trials = args.trials.map(std::num::NonZeroUsize::get);
+    let problem = Problem::new(&file, &base, registry, trials)?;
+    let target = apply::Target::new(args, &base)?;
+    let folder = results_dir(args.output.as_deref(), &base, "tune")?;
+    let setup = Setup::new(&base.root, &args.store, &args.exec)?;
+    let mut bench = Bench::new(ui, &problem, &setup, started);
+    render::started(&bench);
+    let ended = study(&mut bench, &setup);
+    let saved = setup.stat.save().map_err(CliError::from);
+    if let Some((path, trace)) = &setup.trace {
+        let name = format!("flow tune {}", base.name);
+        trace.write(path, &name).map_err(|e| {
+            CliError::environment(format!("failed to write {}: {e}", path.display()))
+        })?;
+    }
+    let findings = match ended.and_then(|findings| saved.map(|()| findings)) {
+        Ok(findings) => findings,
+        Err(error) => {
+            if error.exit == Exit::Interrupted {
+                ui.progress(
+                    "interrupted: what had finished is kept, and the next run goes on from there",
+                );
+            }
+            error.diags.iter().for_each(|diag| ui.diag(diag));
+            render::stopped(&bench, error.exit);
+            return Ok(error.exit);
+        }
+    };
+    render::files(&bench, &findings, &folder)?;
+    render::findings(&bench, &findings, started.elapsed().as_secs_f64());
+    if let Some(target) = &target {
+        let best = findings.searched.best(&bench);
+        let values = best.map(|best| best.values).unwrap_or_default();
+        let heading = render::heading(&bench, &findings);
+        let path = target.write(&problem, &values, &heading)?;
+        ui.progress(&format!("wrote {}", path.display()));
+        ui.event(
+            || serde_json::json!({"event": "output-written", "path": path.display().to_string()}),
+        );
+    }
+    render::finished(&bench, &findings, started.elapsed().as_secs_f64());
+    Ok(Exit::Ok)
+}
+
+/// Makes the study, and the nested ones.
+fn study(bench: &mut Bench<'_>, setup: &Setup) -> Result<Findings, CliError> {
+    let searched = search::search(bench, None, &mut |bench, searched| {
+        bench.save(Status::Interrupted, search::record(bench, searched))
+    })?;
+    let complete = searched
+        .study
+        .trials()
+        .iter()
+        .any(|t| t.outcome.value().is_some());
+    if !complete {
+        bench.save(Status::Failed, search::record(bench, &searched))?;
+        let diag = Diag::new("flow::tune::all_failed", "no trial could be evaluated");
+        let reason = searched
+            .study
+            .trials()
+            .iter()
+            .find_map(|t| match &t.outcome {
+                flow_stages::tuning::Outcome::Failed(message) => Some(message),
+                _ => None,
+            });
+        return Err(CliError {
+            exit: Exit::Stage,
+            diags: vec![
+                reason
+                    .iter()
+                    .fold(diag, |diag, why| diag.help(format!("the first: {why}"))),
+            ],
+        });
+    }
+    let mut arms = vec![bench.problem.base()];
+    arms.extend(searched.best(bench).filter(|_| {
+        searched
+            .study
+            .best()
+            .is_some_and(|(best, _)| best != Best::Base)
+    }));
+    let found = bench.evaluate(&arms, None, Part::Crossed, true)?;
+    let interval = found
+        .last()
+        .and_then(|found| interval(found, &bench.problem.metric));
+    let folds = found.iter().rev().find_map(|found| found.folds.clone());
+    let nested = match &folds {
+        Some((_, table)) if bench.problem.tune.nested => {
+            Some(nested::nested(bench, &table.clone())?)
+        }
+        _ => None,
+    };
+    bench.save(Status::Ok, search::record(bench, &searched))?;
+    let tried = match &folds {
+        Some((digest, _)) => Some(history::tried(&setup.state.runs(), digest)?),
+        None => None,
+    };
+    let inner = nested.iter().flat_map(|nested| &nested.folds);
+    let saved_s = searched.saved_s + inner.map(|fold| fold.searched.saved_s).sum::<f64>();
+    Ok(Findings {
+        searched,
+        interval,
+        nested,
+        tried,
+        saved_s,
+    })
+}
+
+/// The value of a configuration with its interval: none for metrics and surveys that the statistics
+/// do not know.
+fn interval(found: &Found, metric: &str) -> Option<Estimate> {
+    let metric = Metric::from_key(metric)?;
+    let folds: Option<&PathBuf> = found.folds.as_ref().map(|(_, path)| path);
+    let arm = Arm::read(
+        "best",
+        found.predictions.as_ref()?,
+        folds.map(PathBuf::as_path),
+    )
+    .ok()?;
+    let summary = summarise(&arm, &Options::default()).ok()?;
+    summary.metrics.get(&metric).copied()
+}

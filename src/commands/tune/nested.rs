@@ -1,0 +1,119 @@
+//! `nested = true`: the study within each fold of an outer cross-validation, and what the
+//! configurations that won there are worth on the objects that they never saw.
+
+use std::path::{Path, PathBuf};
+
+use flow_stages::study::{Difference, Metric, Options, compare};
+use flow_stages::tuning::{Outer, outer};
+
+use super::bench::Bench;
+use super::problem::{Candidate, Part};
+use super::search::{Searched, search};
+use crate::error::{CliError, Exit};
+use crate::render::tune as render;
+use flow_engine::Diag;
+
+/// What nested cross-validation says.
+pub struct Nested {
+    /// By outer fold.
+    pub folds: Vec<OuterFold>,
+    /// The value of the objective for what the studies chose, over all outer folds.
+    pub tuned: Option<f64>,
+    /// That of the pipeline as it is, on the same objects.
+    pub base: Option<f64>,
+    /// The paired difference between the two, where statistics know the metric.
+    pub difference: Option<Difference>,
+}
+
+/// One outer fold.
+pub struct OuterFold {
+    /// The study within.
+    pub searched: Searched,
+    /// What won.
+    pub chosen: Candidate,
+    /// Its score in the inner folds.
+    pub inner: f64,
+    /// The value of the objective on the objects that the outer fold holds out.
+    pub outer: Option<f64>,
+}
+
+impl Nested {
+    /// The mean of the inner scores.
+    pub fn inner(&self) -> f64 {
+        let sum: f64 = self.folds.iter().map(|fold| fold.inner).sum();
+        sum / self.folds.len().max(1) as f64
+    }
+}
+
+/// Makes the studies and joins what they say; `folds` is the table of the outer folds.
+pub fn nested(bench: &mut Bench<'_>, folds: &Path) -> Result<Nested, CliError> {
+    let problem = bench.problem;
+    let number = problem.folds.as_ref().map_or(0, |folds| folds.first);
+    let mut done = Vec::with_capacity(number);
+    let mut tuned: Vec<PathBuf> = Vec::with_capacity(number);
+    let mut base: Vec<PathBuf> = Vec::with_capacity(number);
+    for fold in 0..number {
+        let searched = search(bench, Some(fold), &mut |_, _| Ok(()))?;
+        let (Some(chosen), Some((_, scores))) = (searched.best(bench), searched.study.best())
+        else {
+            return Err(nothing(fold));
+        };
+        let inner = scores.pooled;
+        let arms = [problem.base(), chosen.clone()];
+        let mut found = bench.evaluate(&arms, Some(fold), Part::Whole, true)?;
+        let (of_chosen, of_base) = (found.pop(), found.pop());
+        let path = of_chosen.and_then(|found| found.predictions);
+        tuned.push(path.ok_or_else(|| nothing(fold))?);
+        base.extend(of_base.and_then(|found| found.predictions));
+        let outer_fold = OuterFold {
+            searched,
+            chosen,
+            inner,
+            outer: None,
+        };
+        render::outer_fold(bench, fold, &outer_fold);
+        done.push(outer_fold);
+    }
+    let join = |parts: &[PathBuf]| -> Result<Outer, CliError> {
+        let parts: Vec<&Path> = parts.iter().map(PathBuf::as_path).collect();
+        Ok(outer(folds, &parts, problem.fixed)?)
+    };
+    let tuned = join(&tuned)?;
+    let base = match base.len() == number {
+        true => Some(join(&base)?),
+        false => None,
+    };
+    let by_fold = tuned
+        .metric(&problem.metric)
+        .map(|metric| metric.folds.clone());
+    for (fold, value) in done.iter_mut().zip(by_fold.into_iter().flatten()) {
+        fold.outer = value;
+    }
+    let value = |outer: &Outer| {
+        outer
+            .metric(&problem.metric)
+            .and_then(|metric| metric.pooled)
+    };
+    Ok(Nested {
+        folds: done,
+        tuned: value(&tuned),
+        base: base.as_ref().and_then(value),
+        difference: base.and_then(|base| difference(&base, &tuned, &problem.metric)),
+    })
+}
+
+fn nothing(fold: usize) -> CliError {
+    let message = format!("within outer fold {fold} no configuration could be evaluated");
+    CliError {
+        exit: Exit::Stage,
+        diags: vec![Diag::new("flow::tune::all_failed", message)],
+    }
+}
+
+/// None without a positive class, for which the statistics are made.
+fn difference(base: &Outer, tuned: &Outer, metric: &str) -> Option<Difference> {
+    let metric = Metric::from_key(metric)?;
+    let (base, tuned) = (base.arm("base").ok()?, tuned.arm("tuned").ok()?);
+    let compared = compare(&base, &[tuned], &Options::default()).ok()?;
+    compared.first()?.metrics.get(&metric).cloned()
+}

@@ -1,0 +1,356 @@
+//! A study for people: tables on the terminal, and in words.
+
+use flow_stages::study::{Difference, Estimate, Metric, Verdict};
+use serde_json::Value as Json;
+
+use super::forest::{Panel, PanelRow};
+use super::table::plain;
+use super::{count, seconds};
+use crate::commands::ablate::results::{Results, Row, Scheme};
+use crate::report::Report;
+
+/// Names of variants are cut to this many characters in tables, so that 120 columns do.
+const NAME: usize = 22;
+
+/// A verdict in one word.
+pub fn word(verdict: Verdict) -> &'static str {
+    match verdict {
+        Verdict::Better => "better",
+        Verdict::Worse => "worse",
+        Verdict::Equivalent => "equivalent",
+        Verdict::Inconclusive => "inconclusive",
+    }
+}
+
+/// What comes after a study: a table for each evaluation, one of costs, and a few sentences.
+pub fn tables(results: &Results, report: &Report) -> String {
+    let mut text = String::new();
+    for scheme in &results.schemes {
+        text.push_str(&format!(
+            "{}\n\n{}\n\n",
+            heading(results, scheme),
+            metrics(results, scheme)
+        ));
+        for row in &scheme.rows {
+            if let Some(note) = &row.note {
+                let name = &results.variants[row.variant].name;
+                text.push_str(&format!("{name}: {note}\n"));
+            }
+        }
+        if scheme.rows.iter().any(|row| row.note.is_some()) {
+            text.push('\n');
+        }
+    }
+    text.push_str(&format!(
+        "{}\n\n{}\n",
+        costs(results),
+        cost_in_words(results)
+    ));
+    let took = seconds(report.wall_s);
+    text.push_str(&format!(
+        "\nrun {} {} in {took}\n",
+        report.run,
+        report.status.name()
+    ));
+    text
+}
+
+fn heading(results: &Results, scheme: &Scheme) -> String {
+    let mut text = scheme.name.clone();
+    if let Some(summary) = scheme.rows.iter().find_map(|row| row.summary.as_ref()) {
+        let unit = match summary.unit {
+            flow_stages::study::Unit::Object => String::new(),
+            flow_stages::study::Unit::Group => format!(" in {} groups", summary.units),
+        };
+        text.push_str(&format!(
+            ": {} objects{unit}, {} positive, {}",
+            summary.objects,
+            summary.positives,
+            count(summary.repeats, "repeat"),
+        ));
+    }
+    if let Some(tried) = scheme.tried {
+        text.push_str(&format!(
+            "; {} tried on these folds so far",
+            count(tried, "configuration")
+        ));
+    }
+    text.push_str(&format!("\nintervals {}%", percent(results.options.level)));
+    text
+}
+
+fn percent(part: f64) -> String {
+    format!("{:.0}", part * 100.0)
+}
+
+fn cut(name: &str) -> String {
+    if name.chars().count() <= NAME {
+        return name.to_owned();
+    }
+    let start: String = name.chars().take(NAME - 3).collect();
+    format!("{start}...")
+}
+
+fn metrics(results: &Results, scheme: &Scheme) -> String {
+    let header = [
+        "variant",
+        "AP",
+        "F1",
+        "prec",
+        "rec",
+        "AUC",
+        "AP - base",
+        "verdict",
+        "detects",
+    ];
+    let rows = scheme.rows.iter().map(|row| {
+        let mut cells = vec![cut(&results.variants[row.variant].name)];
+        cells.push(match estimate(row, Metric::Ap) {
+            Some(ap) => format!("{:.3} [{:.2}, {:.2}]", ap.value, ap.low, ap.high),
+            None => pooled(row, Metric::Ap),
+        });
+        for metric in [
+            Metric::F1,
+            Metric::Precision,
+            Metric::Recall,
+            Metric::RocAuc,
+        ] {
+            cells.push(match estimate(row, metric) {
+                Some(estimate) => format!("{:.3}", estimate.value),
+                None => pooled(row, metric),
+            });
+        }
+        match primary(row) {
+            Some(found) => {
+                cells.push(difference(&found.difference));
+                cells.push(word(found.verdict).to_owned());
+                cells.push(format!("{:.3}", found.detectable));
+            }
+            None => cells.extend([String::new(), missing(row).to_owned(), String::new()]),
+        }
+        cells
+    });
+    plain(&header, 1, rows.collect())
+}
+
+/// What stands in place of a verdict.
+fn missing(row: &Row) -> &'static str {
+    match (row.status, &row.note) {
+        ("ok", None) => "",
+        ("ok", Some(_)) => "not compared",
+        (status, _) => status,
+    }
+}
+
+fn estimate(row: &Row, metric: Metric) -> Option<&Estimate> {
+    row.summary.as_ref()?.metrics.get(&metric)
+}
+
+fn primary(row: &Row) -> Option<&Difference> {
+    row.comparison.as_ref()?.metrics.get(&Metric::Ap)
+}
+
+/// A metric as the `evaluate` stage reports it, where there is nothing better.
+fn pooled(row: &Row, metric: Metric) -> String {
+    let value = row.metrics.get(metric.key()).and_then(|m| m.get("pooled"));
+    let value = value.and_then(Json::as_f64);
+    value.map_or("-".into(), |value| format!("{value:.3}"))
+}
+
+fn difference(d: &Estimate) -> String {
+    format!("{:+.3} [{:+.3}, {:+.3}]", d.value, d.low, d.high)
+}
+
+fn costs(results: &Results) -> String {
+    let header = [
+        "variant", "actions", "shared", "CPU cold", "CPU now", "saved",
+    ];
+    let rows = results.variants.iter().map(|variant| {
+        let cost = &variant.cost;
+        vec![
+            cut(&variant.name),
+            cost.actions.to_string(),
+            cost.shared.to_string(),
+            seconds(cost.cold_s),
+            seconds(cost.now_s),
+            format!("{} %", percent(cost.saved())),
+        ]
+    });
+    plain(&header, 1, rows.collect())
+}
+
+fn cost_in_words(results: &Results) -> String {
+    let costs = &results.costs;
+    let mut text = format!(
+        "{} and {} are in common with earlier variants.\n{} of CPU now; {} for all of it with nothing in the store",
+        count(results.shared_stages, "stage"),
+        count(costs.together.shared, "action"),
+        seconds(costs.together.now_s),
+        seconds(costs.together.cold_s),
+    );
+    if let Some(ratio) = costs.ratio() {
+        let separate = seconds(costs.separate_s());
+        text.push_str(&format!(
+            ",\n{} % of the {separate} that separate cold runs take",
+            percent(ratio),
+        ));
+    }
+    text.push('.');
+    text
+}
+
+/// A study in words, as Markdown.
+pub fn summary(results: &Results) -> String {
+    let mut text = format!("# Ablation of {}\n", escape(&results.pipeline));
+    for scheme in &results.schemes {
+        text.push_str(&format!(
+            "\n## {}\n\n{}\n",
+            escape(&scheme.name),
+            about(results, scheme)
+        ));
+        for row in &scheme.rows {
+            text.push_str(&format!("\n- {}", sentence(results, row)));
+        }
+        text.push('\n');
+    }
+    text.push_str(&format!("\n## Cost\n\n{}\n", cost_in_words(results)));
+    text
+}
+
+/// What the comparison of one evaluation rests on, and what it comes to.
+fn about(results: &Results, scheme: &Scheme) -> String {
+    let Some(summary) = scheme.rows.iter().find_map(|row| row.summary.as_ref()) else {
+        return "Nothing could be compared here.".into();
+    };
+    let unit = match summary.unit {
+        flow_stages::study::Unit::Object => "objects".to_owned(),
+        flow_stages::study::Unit::Group => format!("{} groups", summary.units),
+    };
+    let mut text = format!(
+        "Scores of {} objects ({} positive) that no model had seen, averaged over {}. Every variant is \
+         compared with the base on the same objects in the same folds; intervals hold with {} % confidence \
+         (bootstrap over {unit}, {} draws). A difference counts if it is unlikely by chance after Holm's \
+         adjustment for the number of variants; \"equivalent\" means that it is smaller than {} either way.",
+        summary.objects,
+        summary.positives,
+        count(summary.repeats, "repeat"),
+        percent(results.options.level),
+        results.options.draws,
+        results.options.margin,
+    );
+    let verdicts = |verdict: Verdict| {
+        let found = scheme.rows.iter().filter_map(primary);
+        found.filter(|found| found.verdict == verdict).count()
+    };
+    let found = [
+        Verdict::Better,
+        Verdict::Worse,
+        Verdict::Equivalent,
+        Verdict::Inconclusive,
+    ];
+    let found: Vec<String> = found
+        .into_iter()
+        .map(|verdict| (verdicts(verdict), word(verdict)))
+        .filter(|(n, _)| *n > 0)
+        .map(|(n, word)| format!("{n} {word}"))
+        .collect();
+    if !found.is_empty() {
+        text.push_str(&format!(" Average precision: {}.", found.join(", ")));
+    }
+    if let Some(tried) = scheme.tried.filter(|tried| *tried > 1) {
+        text.push_str(&format!(
+            " {} have been evaluated on these folds so far: the best of many looks better than it is.",
+            count(tried, "configuration"),
+        ));
+    }
+    text
+}
+
+fn sentence(results: &Results, row: &Row) -> String {
+    let variant = &results.variants[row.variant];
+    let mut text = format!("**{}**", escape(&variant.name));
+    if !variant.changes.is_empty() {
+        let changes = variant.changes.iter();
+        let changes: Vec<String> = changes
+            .map(|(path, value)| format!("`{path} = {value}`"))
+            .collect();
+        text.push_str(&format!(" ({})", changes.join(", ")));
+    }
+    let figures = match (estimate(row, Metric::Ap), estimate(row, Metric::F1)) {
+        (Some(ap), Some(f1)) => format!(
+            "AP {:.3} [{:.3}, {:.3}], F1 {:.3} [{:.3}, {:.3}]",
+            ap.value, ap.low, ap.high, f1.value, f1.low, f1.high
+        ),
+        _ => String::new(),
+    };
+    let Some(found) = primary(row) else {
+        let note = row.note.as_deref().map(escape);
+        let parts = [Some(figures).filter(|f| !f.is_empty()), note];
+        let parts: Vec<String> = parts.into_iter().flatten().collect();
+        let what = match row.status {
+            "ok" => parts.join("; "),
+            status => [vec![status.to_owned()], parts].concat().join(": "),
+        };
+        return format!("{text}: {what}.");
+    };
+    let d = &found.difference;
+    let against = match d.value {
+        v if v > 0.0 => format!("{v:.3} above the base"),
+        v if v < 0.0 => format!("{:.3} below the base", -v),
+        _ => "no different from the base".to_owned(),
+    };
+    text.push_str(&format!(
+        ": {}. {figures}; AP is {against} [{:+.3}, {:+.3}], p = {:.3} after Holm's adjustment.",
+        word(found.verdict),
+        d.low,
+        d.high,
+        found.p_holm,
+    ));
+    if found.verdict == Verdict::Inconclusive {
+        text.push_str(&format!(
+            " A true difference of {:.3} would have been found with a chance of 80 %.",
+            found.detectable
+        ));
+    }
+    text
+}
+
+/// Text that Markdown takes as it is.
+fn escape(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            '*' | '_' | '[' | ']' | '<' | '#' | '|' | '\\' => out.extend(['\\', c]),
+            '\n' | '\r' => out.push(' '),
+            c => out.push(c),
+        }
+    }
+    out
+}
+
+/// The forest plot of a study.
+pub fn panels(results: &Results) -> Vec<Panel> {
+    let panel = |scheme: &Scheme| Panel {
+        title: format!("{}: average precision, difference to the base", scheme.name),
+        margin: results.options.margin,
+        rows: scheme
+            .rows
+            .iter()
+            .filter(|row| row.variant > 0)
+            .map(|row| PanelRow {
+                name: results.variants[row.variant].name.clone(),
+                interval: primary(row).map(|found| {
+                    let d = &found.difference;
+                    [d.low, d.value, d.high]
+                }),
+                text: match primary(row) {
+                    Some(found) => {
+                        format!("{}  {}", difference(&found.difference), word(found.verdict))
+                    }
+                    None => missing(row).to_owned(),
+                },
+            })
+            .collect(),
+    };
+    results.schemes.iter().map(panel).collect()
+}

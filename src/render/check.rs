@@ -1,0 +1,211 @@
+//! What a check found, as a table for people and as Markdown for a pull request.
+
+use std::fmt::Write;
+
+use flow_stages::study::gate::{Judged, Judgement};
+
+use super::{count, table};
+use crate::commands::check::recipes::Standing;
+use crate::commands::check::results::Results;
+
+const HEADER: [&str; 7] = [
+    "metric",
+    "baseline",
+    "now",
+    "difference",
+    "95 % interval",
+    "limit",
+    "verdict",
+];
+
+/// For people. `explain` names what differs in recipes.
+pub fn text(results: &Results, explain: bool) -> String {
+    let mut text = String::from("\n");
+    let rows = rows(results);
+    if !rows.is_empty() {
+        let _ = writeln!(text, "{}\n", table::plain(&HEADER, 1, rows));
+    }
+    for note in notes(results) {
+        let _ = writeln!(text, "{note}");
+    }
+    let _ = writeln!(text, "{}", stages(results));
+    if explain {
+        for (name, standing) in &results.stages {
+            for line in differences(standing) {
+                let _ = writeln!(text, "  {name}: {line}");
+            }
+        }
+    } else if changed(results) > 0 {
+        text.push_str("`--explain` says in what recipes differ\n");
+    }
+    let _ = writeln!(
+        text,
+        "\ncheck against {}: {}",
+        results.baseline,
+        results.verdict()
+    );
+    text
+}
+
+/// For a pull request.
+pub fn markdown(results: &Results) -> String {
+    let mut text = format!(
+        "### flow check: `{}` {}\n\n",
+        results.pipeline,
+        match results.verdict() {
+            "ok" => "passed",
+            _ => "**failed**",
+        }
+    );
+    let rows = rows(results);
+    if !rows.is_empty() {
+        let line = |cells: &[String]| format!("| {} |\n", cells.join(" | "));
+        text.push_str(&line(&HEADER.map(str::to_owned)));
+        text.push_str("|---|---:|---:|---:|---:|---:|---|\n");
+        rows.iter().for_each(|row| text.push_str(&line(row)));
+        let _ = writeln!(
+            text,
+            "\nDifferences are now less baseline, on the same objects. A metric fails if it falls by more than its limit; \
+             where nothing has become worse, at most {} % of checks do.\n",
+            100.0 * results.false_alarms
+        );
+    }
+    for note in notes(results) {
+        let _ = writeln!(text, "- {note}");
+    }
+    let _ = writeln!(text, "- {}", stages(results));
+    let lines: Vec<String> = (results.stages.iter())
+        .flat_map(|(name, standing)| {
+            differences(standing)
+                .into_iter()
+                .map(move |line| format!("- `{name}`: {line}\n"))
+        })
+        .collect();
+    if !lines.is_empty() {
+        let _ = write!(
+            text,
+            "\n<details><summary>What differs from {}</summary>\n\n{}\n</details>\n",
+            results.baseline,
+            lines.concat()
+        );
+    }
+    text
+}
+
+fn rows(results: &Results) -> Vec<Vec<String>> {
+    let rows = results.evaluations.iter().flat_map(|evaluation| {
+        let name = &evaluation.name;
+        evaluation
+            .metrics
+            .iter()
+            .map(move |metric| row(name, metric))
+    });
+    rows.collect()
+}
+
+fn row(evaluation: &str, judged: &Judged) -> Vec<String> {
+    let difference = judged.difference;
+    vec![
+        format!("{evaluation} {}", judged.metric.title()),
+        format!("{:.4}", judged.baseline),
+        format!("{:.4}", judged.now),
+        signed(difference.value),
+        format!("{} to {}", signed(difference.low), signed(difference.high)),
+        format!("{:.4}", judged.limit),
+        verdict(judged.verdict).to_owned(),
+    ]
+}
+
+/// With a sign, unless it is nothing.
+fn signed(value: f64) -> String {
+    let text = format!("{value:+.4}");
+    match text.trim_start_matches(['+', '-']) {
+        zero @ "0.0000" => zero.to_owned(),
+        _ => text,
+    }
+}
+
+/// The word for a judgement.
+pub fn verdict(judgement: Judgement) -> &'static str {
+    match judgement {
+        Judgement::Worse => "worse",
+        Judgement::Ok => "ok",
+        Judgement::Better => "better",
+    }
+}
+
+fn notes(results: &Results) -> Vec<String> {
+    let mut notes = Vec::new();
+    for evaluation in &results.evaluations {
+        if let (Some((objects, positives)), Some((now, then))) =
+            (evaluation.objects, evaluation.repeats)
+        {
+            let repeats = match now == then {
+                true => count(now, "repeat"),
+                false => format!("{} ({then} in the baseline)", count(now, "repeat")),
+            };
+            notes.push(format!(
+                "{}: {} in common, {positives} of them positive; {repeats}",
+                evaluation.name,
+                count(objects, "object"),
+            ));
+        }
+        let own = evaluation.notes.iter();
+        notes.extend(own.map(|note| format!("{}: {note}", evaluation.name)));
+    }
+    notes
+}
+
+fn changed(results: &Results) -> usize {
+    let stages = results.stages.iter();
+    stages
+        .filter(|(_, standing)| matches!(standing, Standing::Changed(_)))
+        .count()
+}
+
+/// How stages stand, in a line.
+fn stages(results: &Results) -> String {
+    let with = |wanted: fn(&Standing) -> bool| -> Vec<&str> {
+        let stages = results.stages.iter().filter(|(_, s)| wanted(s));
+        stages.map(|(name, _)| name.as_str()).collect()
+    };
+    let same = with(|s| matches!(s, Standing::Same)).len();
+    let mut text = format!(
+        "{} with the recipe and the bytes of the baseline",
+        count(same, "stage")
+    );
+    for (names, what) in [
+        (
+            with(|s| matches!(s, Standing::Nondeterministic(_))),
+            "with its recipe and other bytes",
+        ),
+        (
+            with(|s| matches!(s, Standing::Changed(_))),
+            "with another recipe",
+        ),
+        (with(|s| matches!(s, Standing::New)), "new"),
+        (with(|s| matches!(s, Standing::Gone)), "gone"),
+    ] {
+        if !names.is_empty() {
+            let _ = write!(text, "; {} {what}: {}", names.len(), names.join(", "));
+        }
+    }
+    text
+}
+
+/// What differs in one stage, a line each.
+pub fn differences(standing: &Standing) -> Vec<String> {
+    match standing {
+        Standing::Same => Vec::new(),
+        Standing::Nondeterministic(outputs) => outputs
+            .iter()
+            .map(|(name, was, is)| {
+                let (was, is) = (was.short(), is.short());
+                format!("the same recipe gave other bytes: {name} was {was}, is {is}")
+            })
+            .collect(),
+        Standing::Changed(changes) => changes.clone(),
+        Standing::New => vec!["not in the baseline".to_owned()],
+        Standing::Gone => vec!["no longer in the pipeline".to_owned()],
+    }
+}

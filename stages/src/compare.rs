@@ -1,0 +1,356 @@
+//! How far two artifacts of one output lie apart whose bytes differ.
+//!
+//! Tables (Parquet, Arrow IPC) are compared value by value: the same schema, rows and values but for
+//! floating-point numbers, whose distance is counted in units in the last place. JSON documents, such
+//! as metrics, are compared number by number. What a file is, its first and last bytes tell, so what
+//! a user's command wrote is read like the rest.
+
+use std::collections::HashMap;
+use std::fs::File;
+use std::io::{self, BufReader, Read};
+use std::path::Path;
+
+use arrow::array::{Array, ArrayRef, AsArray};
+use arrow::compute::cast;
+use arrow::datatypes::{DataType, Float32Type, Float64Type, Schema};
+use arrow::ipc::reader::FileReader;
+use arrow::record_batch::RecordBatch;
+use parquet::arrow::arrow_reader::{ArrowReaderOptions, ParquetRecordBatchReaderBuilder};
+use serde_json::Value as Json;
+
+/// How two files differ.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Difference {
+    /// Two tables that differ in floating-point numbers alone.
+    Floats {
+        /// The largest distance in units in the last place of the column's type: how many numbers
+        /// of the type lie between, plus one. 0: all values are equal, and only their encoding differs.
+        ulps: u64,
+        /// Where that is.
+        place: String,
+    },
+    /// Two JSON documents that differ in numbers alone.
+    Numbers {
+        /// The largest absolute difference.
+        largest: f64,
+        /// Where that is, as a dotted path.
+        place: String,
+    },
+    /// Anything else, in words.
+    Other(String),
+}
+
+/// Compares two files. One that cannot be read as the table or document that it seems to be is
+/// compared byte by byte.
+///
+/// # Errors
+/// A file cannot be read.
+pub fn compare(old: &Path, new: &Path) -> io::Result<Difference> {
+    let found = match (form(old)?, form(new)?) {
+        (Form::Parquet, Form::Parquet) => tables(parquet(old), parquet(new)),
+        (Form::Ipc, Form::Ipc) => tables(ipc(old), ipc(new)),
+        (Form::Other, Form::Other) => documents(old, new)?,
+        _ => None,
+    };
+    found.map_or_else(|| bytes(old, new), Ok)
+}
+
+enum Form {
+    Parquet,
+    Ipc,
+    Other,
+}
+
+fn form(path: &Path) -> io::Result<Form> {
+    let mut head = Vec::new();
+    File::open(path)?.take(6).read_to_end(&mut head)?;
+    Ok(match head.as_slice() {
+        head if head.starts_with(b"PAR1") => Form::Parquet,
+        b"ARROW1" => Form::Ipc,
+        _ => Form::Other,
+    })
+}
+
+/// A table being read; none where it is not readable.
+type Table = Option<(Schema, Box<dyn Iterator<Item = Option<RecordBatch>>>)>;
+
+fn parquet(path: &Path) -> Table {
+    // The types that any reader sees, as in our own tables.
+    let options = ArrowReaderOptions::new().with_skip_arrow_metadata(true);
+    let file = File::open(path).ok()?;
+    let builder = ParquetRecordBatchReaderBuilder::try_new_with_options(file, options).ok()?;
+    let pairs = builder.metadata().file_metadata().key_value_metadata();
+    let pairs = pairs.into_iter().flatten();
+    let pairs = pairs.map(|pair| (pair.key.clone(), pair.value.clone().unwrap_or_default()));
+    let schema = Schema::new(builder.schema().fields().clone())
+        .with_metadata(pairs.collect::<HashMap<_, _>>());
+    let reader = builder.build().ok()?;
+    Some((schema, Box::new(reader.map(Result::ok))))
+}
+
+fn ipc(path: &Path) -> Table {
+    let reader = FileReader::try_new_buffered(File::open(path).ok()?, None).ok()?;
+    let schema = reader.schema().as_ref().clone();
+    Some((schema, Box::new(reader.map(Result::ok))))
+}
+
+/// None where one of them is not readable to its end.
+fn tables(old: Table, new: Table) -> Option<Difference> {
+    let ((schema, mut old), (other, mut new)) = (old?, new?);
+    if schema != other {
+        return Some(Difference::Other("the schemas differ".to_owned()));
+    }
+    let mut worst = Worst::default();
+    let mut row = 0;
+    // Batches need not be cut at the same rows.
+    let (mut a, mut b) = (None, None);
+    loop {
+        let (x, y) = (rows(&mut a, &mut *old)?, rows(&mut b, &mut *new)?);
+        let count = x.num_rows().min(y.num_rows());
+        if count == 0 {
+            if x.num_rows() != y.num_rows() {
+                return Some(Difference::Other("the numbers of rows differ".to_owned()));
+            }
+            return Some(Difference::Floats {
+                ulps: worst.ulps,
+                place: worst.place,
+            });
+        }
+        for (field, (left, right)) in schema
+            .fields()
+            .iter()
+            .zip(x.columns().iter().zip(y.columns()))
+        {
+            let (left, right) = (left.slice(0, count), right.slice(0, count));
+            if !worst.take(&left, &right, field.name()) {
+                let from = format!("`{}` differs within rows {row} to ", field.name());
+                return Some(Difference::Other(format!("{from}{}", row + count - 1)));
+            }
+        }
+        row += count;
+        a = Some(x.slice(count, x.num_rows() - count));
+        b = Some(y.slice(count, y.num_rows() - count));
+    }
+}
+
+/// What is left of a batch, or the next one that has rows; an empty one at the end.
+fn rows(
+    left: &mut Option<RecordBatch>,
+    more: &mut dyn Iterator<Item = Option<RecordBatch>>,
+) -> Option<RecordBatch> {
+    let mut batch = left.take();
+    loop {
+        match batch {
+            Some(batch) if batch.num_rows() > 0 => return Some(batch),
+            last => match more.next() {
+                Some(next) => batch = Some(next?),
+                None => {
+                    return Some(
+                        last.unwrap_or_else(|| RecordBatch::new_empty(Schema::empty().into())),
+                    );
+                }
+            },
+        }
+    }
+}
+
+/// The largest distance of floating-point numbers so far.
+#[derive(Default)]
+struct Worst {
+    ulps: u64,
+    place: String,
+}
+
+impl Worst {
+    /// Takes in two columns of one type and length. False: they differ in more than such numbers.
+    fn take(&mut self, old: &ArrayRef, new: &ArrayRef, name: &str) -> bool {
+        let nulls = |array: &ArrayRef| array.logical_nulls().filter(|nulls| nulls.null_count() > 0);
+        match old.data_type() {
+            DataType::Float32
+            | DataType::Float64
+            | DataType::Struct(_)
+            | DataType::List(_)
+            | DataType::LargeList(_)
+            | DataType::FixedSizeList(..)
+                if nulls(old) != nulls(new) =>
+            {
+                false
+            }
+            DataType::Float32 => {
+                let (a, b) = (
+                    old.as_primitive::<Float32Type>(),
+                    new.as_primitive::<Float32Type>(),
+                );
+                a.iter()
+                    .zip(b)
+                    .all(|(a, b)| self.note(distance_f32(a, b), name, &a, &b))
+            }
+            DataType::Float64 => {
+                let (a, b) = (
+                    old.as_primitive::<Float64Type>(),
+                    new.as_primitive::<Float64Type>(),
+                );
+                a.iter()
+                    .zip(b)
+                    .all(|(a, b)| self.note(distance_f64(a, b), name, &a, &b))
+            }
+            DataType::Struct(fields) => {
+                let (a, b) = (old.as_struct(), new.as_struct());
+                let columns = a.columns().iter().zip(b.columns());
+                fields
+                    .iter()
+                    .zip(columns)
+                    .all(|(field, (a, b))| self.take(a, b, &format!("{name}.{}", field.name())))
+            }
+            DataType::List(_) => {
+                let (a, b) = (old.as_list::<i32>(), new.as_list::<i32>());
+                let lengths = a.offsets().lengths().eq(b.offsets().lengths());
+                let part = |list: &arrow::array::ListArray| {
+                    let (first, end) = (list.offsets()[0], list.offsets()[list.len()]);
+                    list.values().slice(first as usize, (end - first) as usize)
+                };
+                lengths && self.take(&part(a), &part(b), name)
+            }
+            // Rare: as a list with offsets of the usual width.
+            DataType::LargeList(field) => {
+                let to = DataType::List(field.clone());
+                match (cast(old, &to), cast(new, &to)) {
+                    (Ok(a), Ok(b)) => self.take(&a, &b, name),
+                    _ => old == new,
+                }
+            }
+            DataType::FixedSizeList(..) => {
+                let (a, b) = (old.as_fixed_size_list(), new.as_fixed_size_list());
+                self.take(a.values(), b.values(), name)
+            }
+            _ => old == new,
+        }
+    }
+
+    fn note<T: std::fmt::Debug>(
+        &mut self,
+        distance: Option<u64>,
+        name: &str,
+        old: &Option<T>,
+        new: &Option<T>,
+    ) -> bool {
+        if let (Some(ulps), Some(a), Some(b)) = (distance, old, new)
+            && ulps > self.ulps
+        {
+            self.ulps = ulps;
+            self.place = format!("`{name}`, {a:?} and {b:?}");
+        }
+        distance.is_some()
+    }
+}
+
+/// The distance of two numbers; none where one is missing, no number or infinite and the other not.
+fn distance_f64(old: Option<f64>, new: Option<f64>) -> Option<u64> {
+    match (old, new) {
+        (Some(a), Some(b)) if a.is_finite() && b.is_finite() => {
+            // In the order of the numbers, the two zeros in one place.
+            let place = |x: f64| {
+                let bits = (x.to_bits() & !(1 << 63)).cast_signed();
+                if x.is_sign_negative() { -bits } else { bits }
+            };
+            Some(place(a).abs_diff(place(b)))
+        }
+        (Some(a), Some(b)) => (a == b || (a.is_nan() && b.is_nan())).then_some(0),
+        (None, None) => Some(0),
+        _ => None,
+    }
+}
+
+/// The same for single precision.
+fn distance_f32(old: Option<f32>, new: Option<f32>) -> Option<u64> {
+    match (old, new) {
+        (Some(a), Some(b)) if a.is_finite() && b.is_finite() => {
+            let place = |x: f32| {
+                let bits = i64::from(x.to_bits() & !(1 << 31));
+                if x.is_sign_negative() { -bits } else { bits }
+            };
+            Some(place(a).abs_diff(place(b)))
+        }
+        (a, b) => distance_f64(a.map(f64::from), b.map(f64::from)),
+    }
+}
+
+/// None where one of them is no JSON, or they differ in more than numbers.
+fn documents(old: &Path, new: &Path) -> io::Result<Option<Difference>> {
+    let (Some(old), Some(new)) = (document(old)?, document(new)?) else {
+        return Ok(None);
+    };
+    let mut worst = (0.0, String::new());
+    Ok(
+        numbers(&old, &new, "", &mut worst).then_some(Difference::Numbers {
+            largest: worst.0,
+            place: worst.1,
+        }),
+    )
+}
+
+fn document(path: &Path) -> io::Result<Option<Json>> {
+    match serde_json::from_reader(BufReader::new(File::open(path)?)) {
+        Ok(document) => Ok(Some(document)),
+        Err(error) if error.is_io() => Err(error.into()),
+        Err(_) => Ok(None),
+    }
+}
+
+fn numbers(old: &Json, new: &Json, path: &str, worst: &mut (f64, String)) -> bool {
+    match (old, new) {
+        (Json::Number(a), Json::Number(b)) => {
+            let (Some(a), Some(b)) = (a.as_f64(), b.as_f64()) else {
+                return false;
+            };
+            if (a - b).abs() > worst.0 {
+                *worst = ((a - b).abs(), path.to_owned());
+            }
+            true
+        }
+        (Json::Array(a), Json::Array(b)) => {
+            let pairs = a.iter().zip(b).enumerate();
+            a.len() == b.len()
+                && pairs
+                    .into_iter()
+                    .all(|(i, (a, b))| numbers(a, b, &within(path, &i.to_string()), worst))
+        }
+        (Json::Object(a), Json::Object(b)) => {
+            a.len() == b.len()
+                && a.iter().all(|(key, a)| {
+                    b.get(key)
+                        .is_some_and(|b| numbers(a, b, &within(path, key), worst))
+                })
+        }
+        (a, b) => a == b,
+    }
+}
+
+fn within(path: &str, key: &str) -> String {
+    match path {
+        "" => key.to_owned(),
+        path => format!("{path}.{key}"),
+    }
+}
+
+/// Sizes, and where the first byte differs.
+fn bytes(old: &Path, new: &Path) -> io::Result<Difference> {
+    let (a, b) = (File::open(old)?, File::open(new)?);
+    let sizes = (a.metadata()?.len(), b.metadata()?.len());
+    let pairs = BufReader::new(a).bytes().zip(BufReader::new(b).bytes());
+    let mut first = sizes.0.min(sizes.1);
+    for (place, (a, b)) in (0..).zip(pairs) {
+        if a? != b? {
+            first = place;
+            break;
+        }
+    }
+    let (old, new) = sizes;
+    Ok(Difference::Other(match old == new {
+        true => format!("{old} bytes, which differ from byte {first} on"),
+        false => format!("{old} and {new} bytes, which differ from byte {first} on"),
+    }))
+}
+
+#[cfg(test)]
+mod tests;

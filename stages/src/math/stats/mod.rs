@@ -1,0 +1,19 @@
+//! Statistics that compare classifiers: how much of a difference is noise.
+//!
+//! - [`weighted`]: the metrics of one classifier on rows that count several times, sorted once;
+//! - [`bootstrap`]: resampling of objects or groups, intervals and p-values;
+//! - [`resampled`]: t tests on the folds of repeated cross-validation;
+//! - [`distribution`]: the normal and Student distributions they need;
+//! - [`multiple`]: p-values of several comparisons.
+//!
+//! All of it is deterministic: sums have a fixed order, functions come from `libm`, draws from
+//! counter-based streams.
+
+pub mod bootstrap;
+pub mod distribution;
+pub mod multiple;
+pub mod resampled;
+pub mod weighted;
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,402 @@
+//! Kinds that leak, each in one way, and honest ones that look like them.
+
+use std::io::Write as _;
+
+use flow_cache::{Digest, Value};
+use flow_engine::stage::{
+    Action, From, InputPort, KindSpec, Layout, Of, OutputPort, PortType, Ports, Registry, Rows,
+    Scope, Shard, Stage, StageError, Step,
+};
+use flow_engine::{Diag, Params};
+use flow_stages::fold::{self, ApplyRows, TrainRows};
+use flow_stages::table::{
+    Curves, FeatureTable, FeatureWriter, Folds, Objects, Predictions, ids_digest, row_attrs,
+};
+
+type Run = fn(&mut Action<'_>) -> Result<(), StageError>;
+
+/// A kind made of its description and what it does.
+struct Fake {
+    spec: KindSpec,
+    folds: &'static [&'static str],
+    run: Run,
+}
+
+impl Stage for Fake {
+    fn spec(&self) -> KindSpec {
+        self.spec.clone()
+    }
+
+    fn layout(
+        &self,
+        _params: &Params,
+        _root: &std::path::Path,
+        _paired: &[Shard],
+    ) -> Result<Layout, Vec<Diag>> {
+        Ok(Layout {
+            folds: self.folds.iter().map(|name| (*name).into()).collect(),
+            ..Layout::default()
+        })
+    }
+
+    fn run(&self, action: &mut Action<'_>) -> Result<(), StageError> {
+        (self.run)(action)
+    }
+}
+
+/// A kind that takes one reference of each type (under the type's name) and gives `output`, by the
+/// last step unless `of` says otherwise.
+fn kind(
+    name: &'static str,
+    inputs: &[PortType],
+    output: PortType,
+    steps: Vec<Step>,
+    run: Run,
+) -> Fake {
+    let last = steps.len() - 1;
+    Fake {
+        spec: KindSpec {
+            name,
+            version: 1,
+            about: "A kind for tests of leakage.",
+            ports: Ports {
+                inputs: inputs.iter().map(|ty| InputPort::one(ty, ty)).collect(),
+                outputs: vec![OutputPort::of(output, output, last, "What it gives.")],
+            },
+            params: Vec::new(),
+            steps,
+        },
+        folds: &[],
+        run,
+    }
+}
+
+fn step(name: &'static str, scope: Scope) -> Step {
+    Step::new(name, scope)
+}
+
+/// The built-in kinds and these.
+pub fn registry() -> Registry {
+    let mut registry = flow_stages::kinds::registry();
+    let mut add = |kind: Fake| registry.add(kind);
+
+    // Row by row.
+    let steps = vec![
+        step("apply", Scope::Shard)
+            .port("curves")
+            .writes("features"),
+    ];
+    add(kind("flux", &["curves"], "features", steps, flux));
+    let steps = vec![
+        step("turn", Scope::Shard)
+            .port("predictions")
+            .writes("features"),
+    ];
+    add(kind("turned", &["predictions"], "features", steps, turned));
+
+    // Scaling: by the rows of the fold, by all of them at once, by all of them and then row by row.
+    let scaled = || {
+        step("apply", Scope::Shard)
+            .port("features")
+            .after(0, "scale")
+            .writes("features")
+    };
+    let fit = |scope| step("fit", scope).writes("scale");
+    let ports = &["features", "folds"];
+    let steps = vec![fit(Scope::Fold).rows("features", Rows::Train), scaled()];
+    add(kind("scale", ports, "features", steps, scale));
+    let steps = vec![fit(Scope::Whole).port("features"), scaled()];
+    add(kind("scale_all", &["features"], "features", steps, scale));
+    let steps = vec![fit(Scope::Fold).port("features"), scaled()];
+    add(kind("scale_peek", ports, "features", steps, scale));
+
+    // Selection on all rows, seen through a view.
+    let steps = vec![step("fit", Scope::Whole).port("features").writes("columns")];
+    let mut select = kind("select_all", &["features"], "features", steps, never);
+    select.spec.ports.outputs[0].of = Of::View {
+        port: "features",
+        step: 0,
+        output: "columns",
+    };
+    add(select);
+
+    // Corrections of out-of-fold predictions.
+    let correct = || {
+        step("correct", Scope::Whole)
+            .port("predictions")
+            .writes("predictions")
+    };
+    let predictions = &["predictions"];
+    let same = |name, step| kind(name, predictions, "predictions", vec![step], passed_on);
+    add(same("calibrate", correct().crossed()));
+    add(same("calibrate_all", correct()));
+    let shifted = vec![correct().apart()];
+    add(kind("shifted", predictions, "predictions", shifted, shift));
+
+    // Models that are applied to what they saw.
+    let steps = vec![
+        step("all", Scope::Whole)
+            .port("curves")
+            .writes("predictions"),
+    ];
+    add(kind("lookup", &["curves"], "predictions", steps, never));
+    let model = || {
+        step("fit", Scope::Fold)
+            .rows("features", Rows::Train)
+            .writes("model")
+    };
+    let apply = || {
+        step("apply", Scope::FoldShard)
+            .rows("features", Rows::Apply)
+            .after(0, "model")
+            .writes("part")
+    };
+    let steps = vec![
+        model(),
+        step("apply", Scope::Whole)
+            .after(0, "model")
+            .port("features")
+            .writes("predictions"),
+    ];
+    add(kind("final_fit", ports, "predictions", steps, never));
+    let steps = vec![
+        model(),
+        step("best", Scope::Whole).after(0, "model").writes("model"),
+        step("apply", Scope::FoldShard)
+            .rows("features", Rows::Apply)
+            .after(1, "model")
+            .writes("part"),
+        step("gather", Scope::Whole)
+            .after(2, "part")
+            .port("folds")
+            .writes("predictions"),
+    ];
+    add(kind("best_fold", ports, "predictions", steps, never));
+    let gather = || {
+        step("gather", Scope::Whole)
+            .after(1, "part")
+            .port("folds")
+            .writes("predictions")
+    };
+    let steps = || vec![model(), apply(), gather()];
+    add(kind("prior", ports, "predictions", steps(), prior));
+    add(kind("greedy", ports, "predictions", steps(), greedy));
+    add(kind("careless", ports, "predictions", steps(), careless));
+
+    // Groups that are known and torn apart.
+    let steps = vec![step("assign", Scope::Whole).port("objects").writes("folds")];
+    let mut torn = kind("torn_folds", &["objects"], "folds", steps, torn_folds);
+    torn.folds = &["0.0", "0.1", "final"];
+    add(torn);
+    registry
+}
+
+/// For pipelines that are never run.
+fn never(_: &mut Action<'_>) -> Result<(), StageError> {
+    panic!("a pipeline that leaks has run")
+}
+
+/// The largest flux and its noise.
+fn flux(action: &mut Action<'_>) -> Result<(), StageError> {
+    let curves = Curves::read(&action.one("curves")?.path)?;
+    let columns = ["max".to_owned(), "first".to_owned()];
+    let mut writer = FeatureWriter::new(action.create()?, &columns)?;
+    for i in 0..curves.len() {
+        let flux = &curves.flux[curves.offsets[i]..curves.offsets[i + 1]];
+        let max = flux.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+        let id = &curves.objects.object_id[i..=i];
+        writer.push(id, &[max as f32, flux[0] as f32])?;
+    }
+    let attrs = row_attrs(&curves.objects.object_id);
+    action.finish("features", writer.finish()?, attrs)
+}
+
+/// Predictions as features.
+fn turned(action: &mut Action<'_>) -> Result<(), StageError> {
+    let predictions = Predictions::read(&action.one("predictions")?.path)?;
+    let mut writer = FeatureWriter::new(action.create()?, &["p".to_owned()])?;
+    for (i, id) in predictions.object_id.iter().enumerate() {
+        writer.push(&[id], &[predictions.probability[0][i] as f32])?;
+    }
+    action.finish("features", writer.finish()?, Vec::new())
+}
+
+/// Divides all features by the mean of the first over the rows that the fit saw.
+fn scale(action: &mut Action<'_>) -> Result<(), StageError> {
+    if action.step == 0 {
+        let rows = TrainRows::read(action)?;
+        let first = rows.features.transposed(&[0]);
+        let mean = first.iter().sum::<f32>() / first.len() as f32;
+        return action.write("scale", &mean.to_le_bytes(), Vec::new());
+    }
+    let bytes = std::fs::read(&action.one("scale")?.path)?;
+    let mean = f32::from_le_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]);
+    let table = FeatureTable::open(&action.one("features")?.path)?;
+    let mut writer = FeatureWriter::new(action.create()?, table.columns())?;
+    for i in 0..table.rows() {
+        let row: Vec<f32> = table.row(i).iter().map(|v| v / mean).collect();
+        writer.push(&table.object_ids()[i..=i], &row)?;
+    }
+    let attrs = row_attrs(table.object_ids());
+    action.finish("features", writer.finish()?, attrs)
+}
+
+fn passed_on(action: &mut Action<'_>) -> Result<(), StageError> {
+    rewritten(action, |_| {})
+}
+
+/// Says of every row that the next fold held it out.
+fn shift(action: &mut Action<'_>) -> Result<(), StageError> {
+    rewritten(action, |rows| {
+        let k = rows.fold.iter().flatten().max().copied().unwrap_or(0) + 1;
+        for fold in rows.fold.iter_mut().flatten() {
+            *fold = (*fold + 1) % k;
+        }
+    })
+}
+
+fn rewritten(action: &mut Action<'_>, change: impl Fn(&mut Predictions)) -> Result<(), StageError> {
+    let mut rows = Predictions::read(&action.one("predictions")?.path)?;
+    change(&mut rows);
+    let mut writer = action.create()?;
+    rows.write(&mut writer)?;
+    action.finish("predictions", writer, Vec::new())
+}
+
+/// A model that predicts the share of positives among its training rows.
+fn prior(action: &mut Action<'_>) -> Result<(), StageError> {
+    match action.step {
+        0 => share(action),
+        1 => {
+            let ids = ApplyRows::read(action)?.object_id;
+            part(action, ids)
+        }
+        _ => {
+            let folds = Folds::read(&action.one("folds")?.path)?;
+            fold::gather(action, "part", "predictions", &folds, |_| {})
+        }
+    }
+}
+
+/// The same, of all rows in the tables rather than those it is asked for.
+fn greedy(action: &mut Action<'_>) -> Result<(), StageError> {
+    match action.step {
+        1 => {
+            let table = FeatureTable::open(&action.one("features")?.path)?;
+            part(action, table.object_ids().to_vec())
+        }
+        _ => prior(action),
+    }
+}
+
+/// The same, joined by its own hand.
+fn careless(action: &mut Action<'_>) -> Result<(), StageError> {
+    if action.step < 2 {
+        return greedy(action);
+    }
+    let folds = Folds::read(&action.one("folds")?.path)?;
+    let mut all: Option<Predictions> = None;
+    for part in action.input("part") {
+        let Some((_, fold)) = fold::parse(part.fold.as_deref().unwrap_or(fold::FINAL))? else {
+            continue;
+        };
+        let mut rows = Predictions::read(&part.path)?;
+        rows.fold.fill(Some(fold));
+        for (id, label) in rows.object_id.iter().zip(&mut rows.label) {
+            let at = folds.object_id.binary_search(id).expect("a known object");
+            label.clone_from(&folds.label[at]);
+        }
+        match &mut all {
+            None => all = Some(rows),
+            // One row an object, as `evaluate` wants it: the first fold has them all.
+            Some(_) => break,
+        }
+    }
+    let mut writer = action.create()?;
+    all.expect("a part").write(&mut writer)?;
+    action.finish("predictions", writer, Vec::new())
+}
+
+fn share(action: &mut Action<'_>) -> Result<(), StageError> {
+    let rows = TrainRows::read(action)?;
+    let positive = fold::binary_labels(&rows)?;
+    let share = positive.iter().sum::<usize>() as f64 / positive.len() as f64;
+    action.write("model", &share.to_le_bytes(), Vec::new())
+}
+
+fn part(action: &mut Action<'_>, object_id: Vec<String>) -> Result<(), StageError> {
+    let bytes = std::fs::read(&action.one("model")?.path)?;
+    let share = f64::from_le_bytes(bytes[..8].try_into().expect("eight bytes"));
+    let n = object_id.len();
+    let part = Predictions {
+        classes: vec!["A".into()],
+        positive: Some("A".into()),
+        repeat: vec![0; n],
+        fold: vec![None; n],
+        label: vec![None; n],
+        probability: vec![vec![share; n]],
+        object_id,
+    };
+    let attrs = row_attrs(&part.object_id);
+    let mut writer = action.create()?;
+    part.write(&mut writer)?;
+    action.finish("part", writer, attrs)
+}
+
+/// Deals objects into two folds by fours, whatever their groups.
+fn torn_folds(action: &mut Action<'_>) -> Result<(), StageError> {
+    let objects = Objects::read(&action.one("objects")?.path)?;
+    let n = objects.len();
+    let folds = Folds {
+        classes: vec!["A".into(), "B".into()],
+        positive: Some("A".into()),
+        object_id: objects.object_id.clone(),
+        label: objects.label.clone(),
+        group: objects.group.clone(),
+        repeats: vec![(0..n).map(|i| Some((i / 4 % 2) as i32)).collect()],
+    };
+    let Value::Str(ids) = ids_digest(&objects.object_id) else {
+        unreachable!("a digest as text")
+    };
+    let mut slices = Vec::new();
+    for name in ["0.0", "0.1", "final"] {
+        for role in [Rows::Train, Rows::Apply] {
+            let rows = fold::rows_of(&folds, fold::parse(name)?, role);
+            if rows.is_empty() {
+                continue;
+            }
+            let text: String = rows.iter().map(|i| folds.object_id[*i].as_str()).collect();
+            let digest = Value::Digest(Digest::of(text.as_bytes()));
+            let entries = [("*", digest.clone()), (ids.as_str(), digest)];
+            slices.push((format!("{}/{name}", role.name()), Value::map(entries)));
+        }
+    }
+    let attrs = vec![
+        ("rows".to_owned(), Value::Int(n as i64)),
+        (
+            "shards".to_owned(),
+            Value::map([(ids, Value::Int(n as i64))]),
+        ),
+        ("slices".to_owned(), Value::map(slices)),
+    ];
+    let mut writer = action.create()?;
+    folds.write(&mut writer)?;
+    writer.flush()?;
+    action.finish("folds", writer, attrs)
+}
+
+/// Every read of a step is of an input that the kind has: a slip here would test nothing.
+#[test]
+fn the_kinds_are_sound() {
+    for (name, kind) in registry().iter() {
+        let spec = kind.spec();
+        let known = |port: &String| spec.ports.inputs.iter().any(|input| input.name == *port);
+        for read in spec.steps.iter().flat_map(|step| &step.reads) {
+            let sound = match &read.from {
+                From::Port(port) => known(port),
+                From::Step(step, output) => spec.steps[*step].writes.iter().any(|w| w == output),
+            };
+            assert!(sound, "{name}: {read:?}");
+        }
+    }
+}
