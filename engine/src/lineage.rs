@@ -19,7 +19,7 @@ use crate::pipeline::{Dims, Pipeline, StageDecl};
 use crate::plan::FOLDS;
 use crate::stage::{ANY, From, Of, Rows, Scope, Stage, Step, Together};
 
-/// What stands behind the predictions that a step scores or combines.
+/// What stands behind the predictions that a step scores or combines, and behind what others read.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Lineage {
     /// A stage on the way fits on the out-of-fold predictions of other folds.
@@ -106,22 +106,22 @@ pub(crate) fn trace(pipeline: &mut Pipeline, diags: &mut Diags) {
         let one_scheme = view.one_scheme(diags);
         let steps = view.steps(diags);
         let ports = view.ports(&steps);
-        let checked = view.stage.steps.iter().zip(&steps);
-        let checked = checked.filter(|(step, _)| step.together.is_checked());
-        let mut behind: Option<Facts> = None;
-        for (_, facts) in checked {
-            behind.get_or_insert_default().add(facts);
-        }
-        if let Some(facts) = behind {
-            let stage = &mut pipeline.stages[index];
-            if one_scheme {
-                stage.fold_root = stage.fold_root.or(facts.roots.first().copied());
+        let is_checked = |step: &&Step| step.together.is_checked();
+        let scores = view.stage.steps.iter().any(|step| is_checked(&step));
+        let mut behind = Facts::default();
+        for (step, facts) in view.stage.steps.iter().zip(&steps) {
+            if !scores || is_checked(&step) {
+                behind.add(facts);
             }
-            stage.lineage = Lineage {
-                crossed: facts.crossed,
-                foreign: facts.foreign.iter().map(|kind| (*kind).into()).collect(),
-            };
         }
+        let stage = &mut pipeline.stages[index];
+        if scores && one_scheme {
+            stage.fold_root = stage.fold_root.or(behind.roots.first().copied());
+        }
+        stage.lineage = Lineage {
+            crossed: behind.crossed,
+            foreign: behind.foreign.iter().map(|kind| (*kind).into()).collect(),
+        };
         known.push(ports);
     }
 }

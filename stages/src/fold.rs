@@ -79,7 +79,7 @@ impl TrainRows {
         }
         let object_id: Vec<String> = wanted.iter().map(|&i| folds.object_id[i].clone()).collect();
         let features = View::open(action.input("features"), &object_id)?;
-        leakage::no_label(&features, &label, folds.positive_class())?;
+        leakage::no_label(action, &features, &label, folds.positive_class())?;
         Ok(Self {
             features,
             object_id,

@@ -6,7 +6,7 @@
 
 use std::collections::HashMap;
 
-use flow_engine::StageError;
+use flow_engine::{Action, StageError};
 use flow_engine::stage::Rows;
 
 use crate::fold::{self, View};
@@ -112,8 +112,9 @@ const CODES: usize = 40;
 /// Natural logarithm of how unlikely it must be that a column tells the label by chance (1e-9).
 const CHANCE: f64 = -20.7;
 
-/// Refuses a column of features that is the label: by its name, or because its few values tell the class
-/// of every row. `labels` are the rows' classes as indices.
+/// Refuses a column of features that is the label: by its name, or, among features that were made outside
+/// of flow (a kind of its own cannot see labels, and may measure what does tell them), because its few
+/// values tell the class of every row. `labels` are the rows' classes as indices.
 ///
 /// A column of continuous values tells every row apart and so says nothing. What counts is how many ways
 /// of dealing the labels over the rows would agree with the column: at most C^v for v values and C
@@ -122,12 +123,30 @@ const CHANCE: f64 = -20.7;
 ///
 /// # Errors
 /// There is such a column.
-pub fn no_label(view: &View, labels: &[usize], positive: Option<usize>) -> Result<(), StageError> {
+pub fn no_label(
+    action: &Action<'_>,
+    view: &View,
+    labels: &[usize],
+    positive: Option<usize>,
+) -> Result<(), StageError> {
+    named(view)?;
+    match action.lineage.foreign.is_empty() {
+        true => Ok(()),
+        false => disguised(view, labels, positive),
+    }
+}
+
+fn named(view: &View) -> Result<(), StageError> {
     let names = view.names();
     if let Some(name) = names.iter().find(|name| name.eq_ignore_ascii_case("label")) {
         let message = format!("a feature is called `{name}`");
         return Err(refused(message));
     }
+    Ok(())
+}
+
+fn disguised(view: &View, labels: &[usize], positive: Option<usize>) -> Result<(), StageError> {
+    let names = view.names();
     let binary: Vec<usize> = match positive {
         Some(positive) => labels.iter().map(|&c| usize::from(c == positive)).collect(),
         None => Vec::new(),
@@ -232,7 +251,7 @@ mod tests {
         let hint = |i: usize| if i == 17 { 0.0 } else { (i % 3) as f32 };
         let view = view(&[("noise", &noise), ("hint", &hint), ("x", column)], 60);
         let labels: Vec<usize> = (0..60).map(|i| i % 3).collect();
-        no_label(&view, &labels, Some(2)).map_err(|e| e.message)
+        disguised(&view, &labels, Some(2)).map_err(|e| e.message)
     }
 
     #[test]
@@ -257,7 +276,7 @@ mod tests {
     #[test]
     fn a_column_is_refused_by_name() {
         let view = view(&[("Label", &|i| i as f32)], 3);
-        let error = no_label(&view, &[0, 1, 0], None).unwrap_err();
+        let error = named(&view).unwrap_err();
         assert_eq!(error.code, LABEL_COLUMN);
     }
 
@@ -265,7 +284,7 @@ mod tests {
     fn few_rows_prove_nothing() {
         let view = view(&[("x", &|i| (i % 2) as f32)], 10);
         let labels: Vec<usize> = (0..10).map(|i| i % 2).collect();
-        assert!(no_label(&view, &labels, Some(1)).is_ok());
+        assert!(disguised(&view, &labels, Some(1)).is_ok());
         assert_eq!(most_values(&[0; 50], 1), None);
         // 50 rows in halves: 1.26e14 ways; with 1e9 to spare, two values may have 2^16 of them.
         let labels: Vec<usize> = (0..50).map(|i| i % 2).collect();

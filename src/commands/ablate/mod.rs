@@ -84,7 +84,6 @@ fn compare(
     run: &mut Run<'_>,
     setup: &Setup,
 ) -> Result<Option<Results>, CliError> {
-    let store = &setup.state.store;
     let lost = finished(study, plan, run, setup).lost()?;
     if !lost.is_empty() {
         let finished = run.execute(lost, false, &mut |_| {});
@@ -93,13 +92,7 @@ fn compare(
         }
     }
     let costs = Costs::new(study, plan, &run.slots, &run.summary);
-    let found = Finished {
-        study,
-        plan,
-        slots: &run.slots,
-        failures: &run.failures,
-        store,
-    };
+    let found = finished(study, plan, run, setup);
     found.results(plan.pipeline, costs).map(Some)
 }
 

@@ -49,7 +49,7 @@ pub(super) fn write(action: &Action<'_>, role: Rows, to: &Path) -> Result<(), St
     let classes: Option<Vec<usize>> = wanted.iter().map(class).collect();
     for input in &inputs {
         if let (Input::Features(view), Some(classes)) = (input, &classes) {
-            leakage::no_label(view, classes, folds.positive_class())?;
+            leakage::no_label(action, view, classes, folds.positive_class())?;
         }
     }
     let table = Table {
