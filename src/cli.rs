@@ -100,6 +100,10 @@ pub enum Command {
     Plan(PlanArgs),
     /// Show what decides the result of a stage, and what changed since it last ran
     Explain(ExplainArgs),
+    /// List the runs of this project; tag, pin and remove them
+    Runs(RunsArgs),
+    /// Compare two runs: metrics, recipes, and the first action that came out differently
+    Compare(CompareArgs),
     /// Run all variants of a pipeline, and compare them with it
     Ablate(AblateArgs),
     /// Search for better values of parameters
@@ -190,6 +194,9 @@ pub struct RunArgs {
     /// After a failure, go on with what does not depend on it
     #[arg(short, long)]
     pub keep_going: bool,
+    /// Give the run a tag, by which it can be named later; may be repeated
+    #[arg(long = "tag", value_name = "NAME")]
+    pub tags: Vec<String>,
     /// Run N actions again that the store answers, at least one of each stage if N allows, and
     /// compare the results
     #[arg(long, value_name = "N", num_args = 0..=1, require_equals = true, default_missing_value = "10")]
@@ -264,6 +271,7 @@ pub struct PlanArgs {
 #[command(after_help = "\
 Examples:
   flow explain pipelines/rocket_domain.toml rocket
+  flow explain pipelines/rocket_domain.toml model 'fit 0.3' --hit
   flow explain pipelines/rocket_domain.toml model --message-format json")]
 pub struct ExplainArgs {
     /// The pipeline.
@@ -271,6 +279,89 @@ pub struct ExplainArgs {
     pub pipeline: PipelineArgs,
     /// The stage
     pub stage: String,
+    /// One of its actions, such as 'fit 0.3' [default: all]
+    pub action: Option<String>,
+    /// Prove a hit: where its record lies, who made it, and the state of its bytes
+    #[arg(long)]
+    pub hit: bool,
+    /// The store.
+    #[command(flatten)]
+    pub store: StoreArgs,
+}
+
+/// `flow runs`
+#[derive(Debug, Args)]
+#[command(
+    args_conflicts_with_subcommands = true,
+    after_help = "\
+A run is named by its id, the start of it, a tag, or `last`.
+Records and results of pinned runs stay in the store whatever the goals of `flow cache gc`.
+
+Examples:
+  flow runs --pipeline rocket_domain -n 5
+  flow runs tag last baseline
+  flow runs pin baseline"
+)]
+pub struct RunsArgs {
+    /// What to do instead of listing.
+    #[command(subcommand)]
+    pub command: Option<RunsCommand>,
+    /// Only runs with this tag
+    #[arg(long, value_name = "NAME")]
+    pub tag: Option<String>,
+    /// Only runs of this pipeline
+    #[arg(long, value_name = "NAME")]
+    pub pipeline: Option<String>,
+    /// So many at most, the newest
+    #[arg(short, default_value_t = 20, value_name = "N")]
+    pub n: usize,
+}
+
+/// What to do with runs.
+#[derive(Debug, Subcommand)]
+pub enum RunsCommand {
+    /// Give a run a tag
+    Tag {
+        /// The run
+        run: String,
+        /// The tag
+        name: String,
+    },
+    /// Take a tag from a run
+    Untag {
+        /// The run
+        run: String,
+        /// The tag
+        name: String,
+    },
+    /// Keep a run's records and results in the store
+    Pin {
+        /// The run
+        run: String,
+    },
+    /// Keep them no longer
+    Unpin {
+        /// The run
+        run: String,
+    },
+    /// Forget a run that is not pinned; what it made stays in the store until gc takes it
+    Remove {
+        /// The run
+        run: String,
+    },
+}
+
+/// `flow compare`
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  flow compare baseline last
+  flow compare 20260131 20260201 --message-format json")]
+pub struct CompareArgs {
+    /// The run to compare with: its id, the start of it, a tag, or `last`
+    pub old: String,
+    /// The run to compare
+    pub new: String,
     /// The store.
     #[command(flatten)]
     pub store: StoreArgs,
@@ -430,7 +521,7 @@ Examples:
   flow export last model.predictions -o predictions.csv
   flow export 20260131 domain -o features.parquet")]
 pub struct ExportArgs {
-    /// The run: its id, the start of it, or `last`
+    /// The run: its id, the start of it, a tag, or `last`
     pub run: String,
     /// The stage, and the port where it has several
     #[arg(value_name = "STAGE[.PORT]")]
@@ -458,7 +549,7 @@ pub enum CacheCommand {
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Without a goal only what no record names is removed; with one, what goes is said first.
-Records of the last 10 runs and of pinned ones always stay.
+Records of the last 10 runs and of pinned ones always stay, and the artifacts of pinned ones.
 
 Examples:
   flow cache gc --max-size 10GiB

@@ -40,6 +40,12 @@ pub fn load_pipeline(args: &PipelineArgs, to: Option<&str>) -> Result<Pipeline, 
     Ok(pipeline)
 }
 
+/// The records of runs of the project that a directory is in, whichever store they used.
+pub fn runs_of(dir: &Path) -> Runs {
+    let root = project_root(&dir.join("pipeline.toml"));
+    Runs::new(&root.join(".flow").join("runs"))
+}
+
 /// Where results of a command go: `asked`, else `out/WHAT/PIPELINE` in the project root.
 pub fn results_dir(
     asked: Option<&Path>,

@@ -45,7 +45,7 @@ pub struct StageReport {
     pub ports: Vec<(String, Option<Port>)>,
     /// Rows of its first output, if that has rows.
     pub rows: Option<i64>,
-    /// The keys of its actions, as far as they are known.
+    /// Of an evaluation, the keys of its actions, as far as they are known.
     pub keys: Vec<String>,
     /// Of an evaluation, the digest of the table of folds that it stems from.
     pub folds: Option<Digest>,
@@ -125,28 +125,22 @@ impl Report {
         event
     }
 
-    /// The run record: the last event, with what `flow export` and gc need besides.
+    /// The run record: the last event and a little more. What is long lies beside it ([`Long`]).
     pub fn record(&self, pipeline: &Pipeline) -> Json {
         let mut record = self.event(pipeline);
         if let Json::Object(fields) = &mut record {
             fields.remove("event");
         }
+        record["flow"] = env!("CARGO_PKG_VERSION").into();
         record["file"] = pipeline.file.display().to_string().into();
         let outputs = pipeline.outputs.iter();
         record["outputs"] = outputs
             .map(|o| Json::from(o.path.display().to_string()))
             .collect();
-        for stage in &self.stages {
+        for stage in self.stages.iter().filter(|stage| stage.folds.is_some()) {
             let fields = &mut record["stages"][&stage.name];
             fields["keys"] = stage.keys.clone().into();
-            if let Some(folds) = &stage.folds {
-                fields["folds"] = folds.to_string().into();
-            }
-            let ports = stage.ports.iter();
-            let ports: Map<String, Json> = ports
-                .filter_map(|(name, port)| Some((name.clone(), artifacts(port.as_ref()?))))
-                .collect();
-            fields["artifacts"] = ports.into();
+            fields["folds"] = stage.folds.map(|folds| folds.to_string()).into();
         }
         record
     }
@@ -182,24 +176,123 @@ impl StageReport {
     }
 }
 
-/// The artifacts of a port for the run record. `view` is true where the port shows a part of them
-/// only, which needs more than the artifacts.
-fn artifacts(port: &Port) -> Json {
-    let parts: Vec<Json> = port
-        .parts
-        .iter()
-        .map(|part| {
-            json!({
-                "digest": part.digest.to_string(),
-                "reference": part.reference,
-                "fold": part.fold,
-            })
-        })
-        .collect();
+/// What a run record says of every action and every part of a port. Equal runs have it in common,
+/// so that its digest is made first, of what decides it; the text only if it is not there yet.
+pub struct Long<'a> {
+    /// The plan.
+    pub plan: &'a Plan<'a>,
+    /// What is known of every action.
+    pub slots: &'a [Slot],
+    /// What the run came to.
+    pub report: &'a Report,
+}
+
+impl Long<'_> {
+    /// Its digest.
+    pub fn digest(&self) -> Digest {
+        let mut bytes = Vec::new();
+        let mut put = |part: &[u8]| {
+            bytes.extend_from_slice(&(part.len() as u64).to_le_bytes());
+            bytes.extend_from_slice(part);
+        };
+        put(b"flow run actions 1");
+        let pipeline = self.plan.pipeline;
+        for (stage, report) in self.report.stages.iter().enumerate() {
+            put(report.name.as_bytes());
+            // Labels of actions are made of these.
+            let decl = &pipeline.stages[stage];
+            decl.steps.iter().for_each(|step| put(step.name.as_bytes()));
+            let layout = &decl.layout;
+            layout.folds.iter().for_each(|fold| put(fold.as_bytes()));
+            layout.shards.iter().for_each(|s| put(s.label.as_bytes()));
+            for action in self.plan.of_stage(stage) {
+                if let Slot::Done(record) = &self.slots[action] {
+                    put(&action.to_le_bytes());
+                    put(record.key.0.as_bytes());
+                    for output in &record.outputs {
+                        put(output.name.as_bytes());
+                        put(output.digest.as_bytes());
+                    }
+                }
+            }
+            for (name, port) in &report.ports {
+                let Some(port) = port else { continue };
+                put(name.as_bytes());
+                put(port.ty.as_bytes());
+                put(&[u8::from(shows_a_part(port))]);
+                for part in &port.parts {
+                    put(part.digest.as_bytes());
+                    put(&part.reference.to_le_bytes());
+                    put(part.fold.as_deref().unwrap_or("").as_bytes());
+                }
+            }
+        }
+        Digest::of(&bytes)
+    }
+
+    /// Puts keys and artifacts into the stages of the record itself, for a run of many passes.
+    pub fn inline(&self, record: &mut Json) {
+        for (stage, report) in self.report.stages.iter().enumerate() {
+            let fields = &mut record["stages"][&report.name];
+            fields["keys"] = keys(self.plan, self.slots, stage).into();
+            fields["artifacts"] = ports(report).into();
+        }
+    }
+
+    /// As JSON: by stage, every action as label, key and outputs, and every port's parts as digest,
+    /// reference and fold.
+    pub fn text(&self) -> String {
+        let stages = self
+            .report
+            .stages
+            .iter()
+            .enumerate()
+            .map(|(stage, report)| {
+                let actions = self.plan.of_stage(stage).filter_map(|action| {
+                    let Slot::Done(record) = &self.slots[action] else {
+                        return None;
+                    };
+                    let outputs = record.outputs.iter();
+                    let outputs: Map<String, Json> = outputs
+                        .map(|o| (o.name.clone(), o.digest.to_string().into()))
+                        .collect();
+                    Some(json!([
+                        self.plan.label(action),
+                        record.key.to_string(),
+                        outputs
+                    ]))
+                });
+                json!({
+                    "name": report.name,
+                    "actions": actions.collect::<Vec<Json>>(),
+                    "ports": ports(report),
+                })
+            });
+        let mut text = json!({"stages": stages.collect::<Vec<Json>>()}).to_string();
+        text.push('\n');
+        text
+    }
+}
+
+/// What is known of the ports of a stage, by name.
+fn ports(report: &StageReport) -> Map<String, Json> {
+    let ports = report.ports.iter();
+    let known = ports.filter_map(|(name, port)| Some((name.clone(), port_json(port.as_ref()?))));
+    known.collect()
+}
+
+/// The port shows a part of its artifacts only, which needs more than the artifacts.
+fn shows_a_part(port: &Port) -> bool {
+    port.needs.len() > port.parts.len()
+}
+
+fn port_json(port: &Port) -> Json {
+    let parts = port.parts.iter();
+    let parts = parts.map(|part| json!([part.digest.to_string(), part.reference, part.fold]));
     json!({
         "type": port.ty,
-        "view": port.needs.len() > port.parts.len(),
-        "parts": parts,
+        "view": shows_a_part(port),
+        "parts": parts.collect::<Vec<Json>>(),
     })
 }
 
@@ -226,30 +319,41 @@ fn stage_report(
             (output.name.clone(), port)
         })
         .collect();
-    let mut keys = Vec::new();
     let mut notes = Vec::new();
     for action in plan.of_stage(stage) {
         if let Slot::Done(record) = &slots[action] {
-            keys.push(record.key.to_string());
             notes.extend(record.outputs.iter().flat_map(notes_of));
         }
     }
     let rows = ports.first().and_then(|(_, port)| rows(port.as_ref()?));
+    let outputs = &decl.ports.outputs;
+    let folds = match outputs.iter().any(|output| output.ty == METRICS) {
+        true => folds(plan, slots, store, stage).and_then(|port| port.digest()),
+        false => None,
+    };
     StageReport {
         name: decl.name.clone(),
         figures: summary.stage(stage),
         ports,
         rows,
-        keys,
-        folds: decl
-            .ports
-            .outputs
-            .iter()
-            .any(|output| output.ty == METRICS)
-            .then(|| folds(plan, slots, store, stage)?.digest())
-            .flatten(),
+        keys: match folds {
+            Some(_) => keys(plan, slots, stage),
+            None => Vec::new(),
+        },
+        folds,
         notes,
     }
+}
+
+/// The keys of a stage's actions, as far as they are known.
+fn keys(plan: &Plan<'_>, slots: &[Slot], stage: usize) -> Vec<String> {
+    let known = plan
+        .of_stage(stage)
+        .filter_map(|action| match &slots[action] {
+            Slot::Done(record) => Some(record.key.to_string()),
+            _ => None,
+        });
+    known.collect()
 }
 
 /// The table of folds that a stage stems from.
@@ -312,12 +416,14 @@ pub struct Recorded {
 }
 
 impl Recorded {
-    /// Reads what [`Report::record`] wrote. None if it is something else.
+    /// Reads what [`Long::text`] wrote, or an earlier version, whose parts have names for their
+    /// fields. None if it is something else.
     pub fn read(port: &Json) -> Option<Self> {
         let parts = port.get("parts")?.as_array()?.iter().map(|part| {
-            let digest = part.get("digest")?.as_str()?.parse().ok()?;
-            let reference = usize::try_from(part.get("reference")?.as_u64()?).ok()?;
-            let fold = part.get("fold")?.as_str().map(str::to_owned);
+            let field = |at: usize, name: &str| part.get(at).or_else(|| part.get(name));
+            let digest = field(0, "digest")?.as_str()?.parse().ok()?;
+            let reference = usize::try_from(field(1, "reference")?.as_u64()?).ok()?;
+            let fold = field(2, "fold")?.as_str().map(str::to_owned);
             Some((digest, reference, fold))
         });
         Some(Self {

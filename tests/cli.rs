@@ -137,6 +137,8 @@ fn help_is_complete() {
         &["run", "--help"],
         &["plan", "--help"],
         &["explain", "--help"],
+        &["runs", "--help"],
+        &["compare", "--help"],
         &["graph", "--help"],
         &["stages", "--help"],
         &["export", "--help"],

@@ -55,6 +55,8 @@ pub const POINTS: &[&str] = &[
     "stage-exec.publish",
     "stage-exec.remove",
     "store.quarantine",
+    "gc.write-pruned",
+    "gc.publish-pruned",
     "gc.write-segment",
     "gc.publish-segment",
     "gc.sync-records-dir",

@@ -16,6 +16,7 @@ use crate::error::StoreError;
 use crate::index::{Index, Slot};
 use crate::layout::{list_dir, now_nanos};
 use crate::lock::{self, Reach, Tried};
+use crate::pruned;
 use crate::segment::FILE_MAGIC;
 use crate::store::{Store, guard};
 
@@ -146,12 +147,14 @@ impl Store {
         });
 
         let mut kept: Vec<Slot> = Vec::new();
+        let mut removed: Vec<ActionKey> = Vec::new();
         let mut sources: HashMap<Digest, Source> = HashMap::new();
         let mut aged: HashMap<Digest, String> = HashMap::new();
         let mut report = GcReport::default();
         index.for_each(|slot, record| {
             if record.finished_unix < oldest && !policy.keep_records.contains(&record.key) {
                 report.records_removed += 1;
+                removed.push(record.key);
                 let going = report.stages.entry(record.stage.clone()).or_default();
                 going.records += 1;
                 going.cost_s += record.cost_s();
@@ -187,6 +190,7 @@ impl Store {
         if policy.dry_run {
             return Ok(report);
         }
+        pruned::note(&self.layout, &removed)?;
         let one = index.segment_paths().len() <= 1;
         if report.records_removed > 0 || !one || index.sound_segments().is_empty() {
             self.compact(&mut index, &kept)?;

@@ -51,8 +51,21 @@ fn beats(segments: &[Segment], slot: &Slot, other: &Slot) -> bool {
     rank(slot) < rank(other)
 }
 
+/// Where the record of an action lies.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Place {
+    /// The segment.
+    pub segment: PathBuf,
+    /// Where its row starts, in bytes.
+    pub offset: u64,
+    /// How often the record was replaced, by one of other bytes or since it was damaged.
+    pub generation: u32,
+    /// When it was appended, in nanoseconds since 1970 (UTC).
+    pub stamp: u64,
+}
+
 /// The first half of a key. It finds the row, which holds the whole key.
-type Half = [u8; 16];
+pub(crate) type Half = [u8; 16];
 
 /// Keys are digests already: eight bytes of one are as good as a hash of it.
 #[derive(Default)]
@@ -70,7 +83,7 @@ impl Hasher for AsItIs {
     }
 }
 
-fn half(key: &ActionKey) -> Half {
+pub(crate) fn half(key: &ActionKey) -> Half {
     let mut half = [0; 16];
     half.copy_from_slice(&key.0.as_bytes()[..16]);
     half
@@ -262,6 +275,22 @@ impl Index {
                 slot.offset
             ),
         });
+    }
+
+    /// Where the row of a key lies.
+    pub(crate) fn place(&self, key: &ActionKey) -> Option<Place> {
+        let slot = self.slots.get(&half(key))?;
+        Some(Place {
+            segment: self.segments[slot.segment as usize].path.clone(),
+            offset: slot.offset,
+            generation: slot.generation,
+            stamp: slot.stamp,
+        })
+    }
+
+    /// The row of a key was met and is damaged.
+    pub(crate) fn is_damaged(&self, key: &ActionKey) -> bool {
+        self.replaced_by.contains_key(&half(key)) && !self.slots.contains_key(&half(key))
     }
 
     /// The generation of the next row of a key that has none that is readable.

@@ -56,6 +56,11 @@ impl Layout {
         ]
     }
 
+    /// Keys of records that gc removed.
+    pub(crate) fn pruned(&self) -> PathBuf {
+        self.root.join("pruned")
+    }
+
     fn format_file(&self) -> PathBuf {
         self.root.join("format")
     }

@@ -12,6 +12,7 @@
 //! <store>/locks/commit           held while records are appended
 //! <store>/locks/in-use           shared by all who have the store open, exclusive for gc
 //! <store>/quarantine/            artifacts that were not what their digests say
+//! <store>/pruned                 keys of records that gc removed, and when: for explanations only
 //! ```
 //!
 //! The stat cache and the records of runs lie outside the store; the caller says where.
@@ -59,6 +60,7 @@ mod layout;
 mod lock;
 mod manifests;
 mod nearest;
+mod pruned;
 mod recipe;
 mod record;
 mod runs;
@@ -74,11 +76,12 @@ pub use commit::{Committed, Published};
 pub use digest::{ActionKey, Digest, ParseDigestError};
 pub use error::StoreError;
 pub use gc::{Evicted, GcPolicy, GcReport, Going};
-pub use index::Warning;
+pub use index::{Place, Warning};
 pub use lock::ActionLock;
-pub use recipe::{Change, Encoder, Recipe};
+pub use nearest::Nearness;
+pub use recipe::{Change, Encoder, Recipe, unmatched};
 pub use record::{Attrs, Output, Record};
-pub use runs::Runs;
+pub use runs::{Runs, utc};
 pub use stat_cache::StatCache;
 pub use store::{Health, Store};
 pub use value::Value;

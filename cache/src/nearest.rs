@@ -1,81 +1,243 @@
-//! The earlier record that best explains why an action misses.
+//! Earlier records to compare with: the one that best explains why an action misses, and the one
+//! that made given bytes.
 
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::sync::{Arc, Mutex};
 
-use crate::digest::ActionKey;
+use crate::digest::{ActionKey, Digest};
 use crate::error::StoreError;
 use crate::index::Index;
 use crate::recipe::Recipe;
 use crate::record::{Labels, Record};
 use crate::store::{Store, guard};
 
-/// Of how many recent records of a kind the most similar one is chosen.
+/// Of so many recent records of a kind the most similar one is chosen, and so many of a label are
+/// searched for bytes.
 const CANDIDATES: usize = 64;
 
-/// The keys of records by their labels, in order of age.
-#[derive(Default)]
+/// In what way a record is near to an action.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Nearness {
+    /// It has the same stage and action labels: what the action was before.
+    SameAction,
+    /// It has the same kind and action label, and another stage's name.
+    SameKindAndAction,
+    /// It has the same kind, and of those the fewest differences.
+    SameKind,
+}
+
+/// All records by their labels, in the order in which they were made. Of labels it has hashes: two
+/// that fall together would make an explanation odd, and nothing else.
 pub(crate) struct Neighbours {
-    by_label: HashMap<(String, String), Vec<(u64, ActionKey)>>,
-    by_kind: HashMap<String, Vec<(u64, ActionKey)>>,
+    keys: Vec<ActionKey>,
+    by_label: Lists,
+    by_kind_and_action: Lists,
+    by_kind: Lists,
+    /// By kind, stage and step, what was found nearest of the kind.
+    nearest: Mutex<HashMap<u64, Option<ActionKey>>>,
+}
+
+/// Lists of records, each under a hash: its entries are the hash, when the record was made, and its
+/// place among the keys. Sorted, so that a list is a range.
+#[derive(Default)]
+struct Lists(Vec<(u64, u64, u32)>);
+
+impl Lists {
+    fn get(&self, hash: u64) -> impl DoubleEndedIterator<Item = usize> {
+        let start = self.0.partition_point(|entry| entry.0 < hash);
+        let end = self.0.partition_point(|entry| entry.0 <= hash);
+        self.0[start..end].iter().map(|entry| entry.2 as usize)
+    }
+}
+
+fn hash(parts: &[&str]) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    parts.hash(&mut hasher);
+    hasher.finish()
 }
 
 impl Neighbours {
     fn scan(index: &mut Index) -> Result<Self, StoreError> {
-        let mut found = Self::default();
+        let mut keys = Vec::new();
+        let [mut by_label, mut by_kind_and_action, mut by_kind] =
+            [(); 3].map(|()| Lists::default());
         index.for_each_row(|_, row, payload| {
             let labels = Labels::decode(payload)?;
-            let entry = (labels.finished_unix, row.key);
-            let label = (labels.stage.to_owned(), labels.action.to_owned());
-            found.by_label.entry(label).or_default().push(entry);
-            found
-                .by_kind
-                .entry(labels.kind.to_owned())
-                .or_default()
-                .push(entry);
+            let entry = |hash: u64| (hash, row.stamp, keys.len() as u32);
+            by_label.0.push(entry(hash(&[labels.stage, labels.action])));
+            if !labels.kind.is_empty() {
+                by_kind_and_action
+                    .0
+                    .push(entry(hash(&[labels.kind, labels.action])));
+                by_kind.0.push(entry(hash(&[labels.kind])));
+            }
+            keys.push(row.key);
             Ok(())
         })?;
-        let lists = found
-            .by_label
-            .values_mut()
-            .chain(found.by_kind.values_mut());
-        lists.for_each(|list| list.sort_unstable());
-        Ok(found)
+        for lists in [&mut by_label, &mut by_kind_and_action, &mut by_kind] {
+            lists.0.sort_unstable();
+        }
+        Ok(Self {
+            keys,
+            by_label,
+            by_kind_and_action,
+            by_kind,
+            nearest: Mutex::default(),
+        })
+    }
+
+    /// The keys of a list, newest first.
+    fn newest(&self, lists: &Lists, hash: u64) -> Vec<ActionKey> {
+        let places = lists.get(hash).rev().take(CANDIDATES);
+        places.map(|place| self.keys[place]).collect()
     }
 }
 
 impl Store {
-    /// The record to compare a missing action with: the most recent one of the same stage and
-    /// action labels; else, of the most recent ones of the same kind, the one that differs least.
+    /// The record to compare a missing action with: the latest one of the same stage and action
+    /// labels; else of the same kind and action label; else, of the latest ones of the same kind,
+    /// one that differs least. The last is searched for once for all actions of a stage's step.
     ///
     /// Considers the records that the store held at the first call, which is what "earlier" means
-    /// to a run. Nothing is found where nothing is comparable, or the records cannot be read.
-    pub fn nearest(&self, stage: &str, action: &str, recipe: &Recipe) -> Option<Arc<Record>> {
-        let neighbours = match self.neighbours.get() {
-            Some(neighbours) => neighbours,
+    /// to a run. Nothing is found where no record of the kind is readable.
+    pub fn nearest(
+        &self,
+        stage: &str,
+        action: &str,
+        recipe: &Recipe,
+    ) -> Result<Option<(Nearness, Arc<Record>)>, StoreError> {
+        let neighbours = self.neighbours()?;
+        let key = recipe.key();
+        let first = |lists: &Lists, hash: u64| -> Result<Option<Arc<Record>>, StoreError> {
+            for candidate in neighbours.newest(lists, hash) {
+                if candidate != key
+                    && let Some(record) = self.lookup(&candidate)?
+                {
+                    return Ok(Some(record));
+                }
+            }
+            Ok(None)
+        };
+        if let Some(record) = first(&neighbours.by_label, hash(&[stage, action]))? {
+            return Ok(Some((Nearness::SameAction, record)));
+        }
+        let kind = recipe.get("kind");
+        let Some(kind) = kind.as_ref().and_then(|kind| kind.as_str()) else {
+            return Ok(None);
+        };
+        let lists = &neighbours.by_kind_and_action;
+        if let Some(record) = first(lists, hash(&[kind, action]))? {
+            return Ok(Some((Nearness::SameKindAndAction, record)));
+        }
+        let step = recipe.get("step");
+        let step = step.as_ref().and_then(|step| step.as_str());
+        let step = hash(&[kind, stage, step.unwrap_or_default()]);
+        let known = guard(&neighbours.nearest).get(&step).copied();
+        let found = match known {
+            Some(found) => found,
             None => {
-                let scanned = Neighbours::scan(&mut guard(&self.index)).ok()?;
-                self.neighbours.get_or_init(|| scanned)
+                let mut best: Option<(usize, ActionKey)> = None;
+                for candidate in neighbours.newest(&neighbours.by_kind, hash(&[kind])) {
+                    if candidate == key {
+                        continue;
+                    }
+                    if let Some(record) = self.lookup(&candidate)? {
+                        let distance = recipe.diff(&record.recipe).len();
+                        if best.is_none_or(|(least, _)| distance < least) {
+                            best = Some((distance, candidate));
+                        }
+                    }
+                }
+                let found = best.map(|(_, key)| key);
+                guard(&neighbours.nearest).insert(step, found);
+                found
             }
         };
-        let key = recipe.key();
-        let read = |candidate: &ActionKey| {
-            let other = *candidate != key;
-            other
-                .then(|| self.lookup(candidate).ok().flatten())
-                .flatten()
+        let record = match found.filter(|found| *found != key) {
+            Some(found) => self.lookup(&found)?,
+            None => None,
         };
-        let label = (stage.to_owned(), action.to_owned());
-        if let Some(list) = neighbours.by_label.get(&label)
-            && let Some(record) = list.iter().rev().find_map(|(_, k)| read(k))
-        {
-            return Some(record);
+        Ok(record.map(|record| (Nearness::SameKind, record)))
+    }
+
+    /// How many records there were at the first call of [`nearest`](Self::nearest): all, or those of
+    /// a kind.
+    pub fn earlier_records(&self, kind: Option<&str>) -> Result<usize, StoreError> {
+        let neighbours = self.neighbours()?;
+        Ok(match kind {
+            Some(kind) => neighbours.by_kind.get(hash(&[kind])).count(),
+            None => neighbours.keys.len(),
+        })
+    }
+
+    /// Of the latest records of an action, by its labels or else by its kind and action label, the
+    /// last that has an output with wanted bytes, and that output's digest.
+    pub fn maker(
+        &self,
+        labels: [&str; 3],
+        wanted: impl Fn(&Digest) -> bool,
+    ) -> Result<Option<(Digest, Arc<Record>)>, StoreError> {
+        let made = |record: &Record| {
+            let mut digests = record.outputs.iter().map(|output| output.digest);
+            digests.find(&wanted)
+        };
+        let record = self.latest(labels, |record| made(record).is_some())?;
+        Ok(record.and_then(|record| Some((made(&record)?, record))))
+    }
+
+    /// Of the latest records of an action, by its labels (stage, kind, action), or else by its kind
+    /// and action label, the last that is as wanted.
+    pub fn latest(
+        &self,
+        [stage, kind, action]: [&str; 3],
+        wanted: impl Fn(&Record) -> bool,
+    ) -> Result<Option<Arc<Record>>, StoreError> {
+        let neighbours = self.neighbours()?;
+        let lists = [
+            (&neighbours.by_label, stage),
+            (&neighbours.by_kind_and_action, kind),
+        ];
+        for (lists, name) in lists {
+            for key in neighbours.newest(lists, hash(&[name, action])) {
+                if self.find(&key)?.is_some_and(|record| wanted(&record)) {
+                    return Ok(self.lookup(&key)?);
+                }
+            }
         }
-        let kind = recipe.get("kind")?;
-        let kind = kind.as_str().filter(|k| !k.is_empty())?;
-        let recent = neighbours.by_kind.get(kind)?.iter().rev().take(CANDIDATES);
-        recent
-            .filter_map(|(_, candidate)| read(candidate))
-            .min_by_key(|record| recipe.diff(&record.recipe).len())
+        Ok(None)
+    }
+
+    /// The earliest record, whatever its labels, that has these bytes among its outputs. The first
+    /// call reads the results of all records.
+    pub fn origin(&self, digest: &Digest) -> Result<Option<Arc<Record>>, StoreError> {
+        let origins = match self.origins.get() {
+            Some(origins) => origins,
+            None => {
+                let mut found: HashMap<Digest, (u64, ActionKey)> = HashMap::new();
+                guard(&self.index).for_each_row(|_, row, payload| {
+                    for output in Record::decode_result(row.key, payload)?.outputs {
+                        let entry = found.entry(output.digest).or_insert((row.stamp, row.key));
+                        *entry = (*entry).min((row.stamp, row.key));
+                    }
+                    Ok(())
+                })?;
+                let found = found.into_iter().map(|(digest, (_, key))| (digest, key));
+                let found = found.collect();
+                self.origins.get_or_init(|| found)
+            }
+        };
+        match origins.get(digest) {
+            Some(key) => self.lookup(key),
+            None => Ok(None),
+        }
+    }
+
+    fn neighbours(&self) -> Result<&Neighbours, StoreError> {
+        if let Some(neighbours) = self.neighbours.get() {
+            return Ok(neighbours);
+        }
+        let scanned = Neighbours::scan(&mut guard(&self.index))?;
+        Ok(self.neighbours.get_or_init(|| scanned))
     }
 }

@@ -1,5 +1,6 @@
 //! The recipe of an action: everything that decides its result, in one ordered list.
 
+use std::collections::HashMap;
 use std::sync::OnceLock;
 
 use serde_json::Value as Json;
@@ -145,15 +146,26 @@ impl Recipe {
     }
 
     /// What changed from `old` to this recipe, in this recipe's order and then what is gone.
-    /// Maps and lists are descended into, so that a change of one entry is one change.
+    /// Maps and lists are descended into, so that a change of one entry is one change; of a list
+    /// whose entries are the same in another order, `(order)` is said.
     ///
     /// Empty exactly where the keys are equal, except for recipes that differ in nothing but the
     /// order of their fields: those give one change of the path `(order)`.
     pub fn diff(&self, old: &Recipe) -> Vec<Change> {
-        let (before, now) = (old.fields(), self.fields());
+        self.diff_where(old, |_| true)
+    }
+
+    /// The same, of some fields only.
+    pub fn diff_where(&self, old: &Recipe, wanted: impl Fn(&str) -> bool) -> Vec<Change> {
+        let wanted = |recipe: &Recipe| {
+            let mut fields = recipe.fields();
+            fields.retain(|(name, _)| wanted(name));
+            fields
+        };
+        let (before, now) = (wanted(old), wanted(self));
         let mut changes = Vec::new();
         diff_entries("", &before, &now, &mut changes);
-        if changes.is_empty() && self != old {
+        if changes.is_empty() && before != now {
             let order = |fields: &Entries| {
                 let names = fields.iter().map(|(n, _)| n.as_str());
                 Some(Value::from(names.collect::<Vec<_>>()))
@@ -164,6 +176,15 @@ impl Recipe {
                 new: order(&now),
             });
         }
+        changes
+    }
+}
+
+impl Change {
+    /// What changed at a place from one value to another: nothing where they are equal.
+    pub fn between(path: &str, old: &Value, new: &Value) -> Vec<Self> {
+        let mut changes = Vec::new();
+        diff_values(path.to_owned(), old, new, &mut changes);
         changes
     }
 }
@@ -244,25 +265,61 @@ fn diff_values(path: String, old: &Value, new: &Value, changes: &mut Vec<Change>
     }
     match (old, new) {
         (Value::Map(a), Value::Map(b)) => diff_entries(&path, a, b, changes),
-        (Value::List(a), Value::List(b)) => {
-            for i in 0..a.len().max(b.len()) {
-                let at = format!("{path}[{i}]");
-                match (a.get(i), b.get(i)) {
-                    (Some(x), Some(y)) => diff_values(at, x, y, changes),
-                    (x, y) => changes.push(Change {
-                        path: at,
-                        old: x.cloned(),
-                        new: y.cloned(),
-                    }),
-                }
-            }
-        }
+        (Value::List(a), Value::List(b)) => diff_lists(&path, a, b, changes),
         _ => changes.push(Change {
             path,
             old: Some(old.clone()),
             new: Some(new.clone()),
         }),
     }
+}
+
+/// What only one of two lists has, in pairs as far as they go: so an entry that comes in or goes is
+/// one change, and does not shift the others. Lists of the same entries differ in their order.
+fn diff_lists(path: &str, old: &[Value], new: &[Value], changes: &mut Vec<Change>) {
+    let (gone, come) = unmatched(&Vec::from_iter(old), &Vec::from_iter(new));
+    if gone.is_empty() && come.is_empty() {
+        changes.push(Change {
+            path: format!("{path} (order)"),
+            old: Some(Value::List(old.to_vec())),
+            new: Some(Value::List(new.to_vec())),
+        });
+    }
+    for i in 0..gone.len().max(come.len()) {
+        match (gone.get(i), come.get(i)) {
+            (Some(&x), Some(&y)) => diff_values(format!("{path}[{y}]"), &old[x], &new[y], changes),
+            (Some(&x), None) => changes.push(Change {
+                path: format!("{path}[{x}]"),
+                old: Some(old[x].clone()),
+                new: None,
+            }),
+            (None, y) => changes.extend(y.map(|&y| Change {
+                path: format!("{path}[{y}]"),
+                old: None,
+                new: Some(new[y].clone()),
+            })),
+        }
+    }
+}
+
+/// The places of the entries that only one of two lists has, first those of the old one; equal
+/// entries are matched one to one, wherever they stand.
+pub fn unmatched(old: &[&Value], new: &[&Value]) -> (Vec<usize>, Vec<usize>) {
+    // Equal beginnings, which is all there is in most lists, cost no hashing.
+    let same = old.iter().zip(new).take_while(|(a, b)| a == b).count();
+    let mut there: HashMap<Vec<u8>, Vec<usize>> = HashMap::new();
+    for (at, value) in old.iter().enumerate().skip(same).rev() {
+        there.entry(value.encode()).or_default().push(at);
+    }
+    let mut come = Vec::new();
+    for (at, value) in new.iter().enumerate().skip(same) {
+        if there.get_mut(&value.encode()).and_then(Vec::pop).is_none() {
+            come.push(at);
+        }
+    }
+    let mut gone: Vec<usize> = there.into_values().flatten().collect();
+    gone.sort_unstable();
+    (gone, come)
 }
 
 #[cfg(test)]
@@ -326,6 +383,18 @@ pub(crate) mod tests {
                 ("inputs[2]", None, Some("c".into())),
             ]
         );
+    }
+
+    #[test]
+    fn an_entry_that_comes_in_front_shifts_nothing() {
+        let paths = |new: &[&str], old: &[&str]| -> Vec<String> {
+            let changes = example(1, new).diff(&example(1, old));
+            changes.into_iter().map(|change| change.path).collect()
+        };
+        assert_eq!(paths(&["x", "a", "b"], &["a", "b"]), ["inputs[0]"]);
+        assert_eq!(paths(&["b"], &["a", "b"]), ["inputs[0]"]);
+        assert_eq!(paths(&["b", "a"], &["a", "b"]), ["inputs (order)"]);
+        assert_eq!(paths(&["a", "a"], &["a"]), ["inputs[1]"]);
     }
 
     #[test]

@@ -1,11 +1,19 @@
 //! Records of runs: one JSON file a run, named so that the order of names is the order of time.
+//!
+//! What is long in a record, action by action, lies in a file of its own under its digest, which the
+//! record names in its field `actions`. Runs that came to the same share it, so a run in which
+//! nothing changed writes a few hundred bytes.
 
 use std::io;
 use std::path::{Path, PathBuf};
 
+use serde_json::Value as Json;
+
+use crate::digest::Digest;
 use crate::disk;
 use crate::error::StoreError;
 use crate::layout::{list_dir, now_nanos};
+use crate::lock;
 
 /// The records of runs in a directory.
 #[derive(Clone, Debug)]
@@ -39,13 +47,87 @@ impl Runs {
     }
 
     /// Saves the record of a run; readers see the old one or the new one.
-    pub fn save(&self, id: &str, record: &serde_json::Value) -> Result<(), StoreError> {
+    pub fn save(&self, id: &str, record: &Json) -> Result<(), StoreError> {
         std::fs::create_dir_all(&self.dir)
             .map_err(|e| StoreError::env("run.save", &self.dir, e))?;
         let path = self.path(id);
         let mut text = record.to_string();
         text.push('\n');
         disk::replace("run.save", "run.publish", &path, text.as_bytes())
+    }
+
+    /// Saves the record of a run and the long part that it names, unless that is there.
+    pub fn save_with(
+        &self,
+        id: &str,
+        record: &Json,
+        actions: &Digest,
+        text: impl FnOnce() -> String,
+    ) -> Result<(), StoreError> {
+        let path = self.actions_path(actions);
+        if let Some(dir) = path.parent() {
+            std::fs::create_dir_all(dir).map_err(|e| StoreError::env("run.save", dir, e))?;
+        }
+        // Who removes runs must not take it for nobody's meanwhile.
+        let _lock = lock::exclusive(&self.lock_path())?;
+        if !path.exists() {
+            disk::replace("run.save", "run.publish", &path, text().as_bytes())?;
+        }
+        self.save(id, record)
+    }
+
+    /// The long part of a record, if the record names one and it is there.
+    pub fn actions(&self, record: &Json) -> Result<Option<Json>, StoreError> {
+        match actions_of(record) {
+            Some(digest) => read(&self.actions_path(&digest)),
+            None => Ok(None),
+        }
+    }
+
+    /// Changes the record of a run in place. False: there is no such run.
+    pub fn update(&self, id: &str, change: impl FnOnce(&mut Json)) -> Result<bool, StoreError> {
+        if !self.path(id).exists() {
+            return Ok(false);
+        }
+        let _lock = lock::exclusive(&self.lock_path())?;
+        let Some(mut record) = read(&self.path(id))? else {
+            return Ok(false);
+        };
+        change(&mut record);
+        self.save(id, &record)?;
+        Ok(true)
+    }
+
+    /// Removes the record of a run, and of long parts those that no other run names.
+    pub fn remove(&self, id: &str) -> Result<(), StoreError> {
+        let _lock = lock::exclusive(&self.lock_path())?;
+        disk::remove("run.remove", &self.path(id))?;
+        let mut named = Vec::new();
+        for id in self.list()? {
+            match read(&self.path(&id)) {
+                Ok(record) => named.extend(record.as_ref().and_then(actions_of)),
+                // What a damaged record names is not known, so everything stays.
+                Err(StoreError::Corrupt { .. }) => return Ok(()),
+                Err(error) => return Err(error),
+            }
+        }
+        let named: Vec<PathBuf> = named.iter().map(|d| self.actions_path(d)).collect();
+        for path in list_dir(&self.dir.join("actions"))? {
+            if !named.contains(&path) {
+                disk::remove("run.remove", &path)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn actions_path(&self, digest: &Digest) -> PathBuf {
+        self.dir
+            .join("actions")
+            .join(format!("{}.json", digest.hex()))
+    }
+
+    fn lock_path(&self) -> PathBuf {
+        self.dir.join("lock")
     }
 
     /// The ids of all runs, newest first.
@@ -61,7 +143,7 @@ impl Runs {
 
     /// The record of the run with this id, or with the only id that starts like this.
     /// `latest` is the newest one. `None` if there is no such run.
-    pub fn load(&self, id: &str) -> Result<Option<(String, serde_json::Value)>, StoreError> {
+    pub fn load(&self, id: &str) -> Result<Option<(String, Json)>, StoreError> {
         let ids = self.list()?;
         let mut matches: Vec<String> = match id {
             "latest" => ids.into_iter().take(1).collect(),
@@ -80,30 +162,47 @@ impl Runs {
         let Some(id) = matches.pop() else {
             return Ok(None);
         };
-        let path = self.path(&id);
-        let text = match std::fs::read(&path) {
-            Ok(text) => text,
-            Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
-            Err(e) => return Err(StoreError::env("run.load", &path, e)),
-        };
-        let record = serde_json::from_slice(&text).map_err(|e| StoreError::Corrupt {
-            path,
-            detail: format!("the record of the run cannot be read: {e}"),
-        })?;
-        Ok(Some((id, record)))
+        Ok(read(&self.path(&id))?.map(|record| (id, record)))
     }
+}
+
+fn actions_of(record: &Json) -> Option<Digest> {
+    record.get("actions")?.as_str()?.parse().ok()
+}
+
+/// Reads a JSON file; none where there is no file.
+fn read(path: &Path) -> Result<Option<Json>, StoreError> {
+    let text = match std::fs::read(path) {
+        Ok(text) => text,
+        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(e) => return Err(StoreError::env("run.load", path, e)),
+    };
+    let record = serde_json::from_slice(&text).map_err(|e| StoreError::Corrupt {
+        path: path.to_path_buf(),
+        detail: format!("the record of the run cannot be read: {e}"),
+    })?;
+    Ok(Some(record))
+}
+
+/// A time in seconds since 1970 as `2026-11-23 12:05:01 UTC`.
+pub fn utc(seconds: u64) -> String {
+    let (year, month, day) = civil(seconds / 86_400);
+    let (hour, minute, second) = clock(seconds);
+    format!("{year:04}-{month:02}-{day:02} {hour:02}:{minute:02}:{second:02} UTC")
+}
+
+fn clock(seconds: u64) -> (u64, u64, u64) {
+    let time = seconds % 86_400;
+    (time / 3600, time / 60 % 60, time % 60)
 }
 
 fn id_at(nanos: u64, process: u32) -> String {
     let (seconds, fraction) = (nanos / 1_000_000_000, nanos % 1_000_000_000);
-    let (days, time) = (seconds / 86_400, seconds % 86_400);
-    let (year, month, day) = civil(days);
+    let (year, month, day) = civil(seconds / 86_400);
+    let (hour, minute, second) = clock(seconds);
     let ticks = fraction * 65_536 / 1_000_000_000;
     format!(
-        "{year:04}{month:02}{day:02}T{:02}{:02}{:02}-{ticks:04x}{:02x}",
-        time / 3600,
-        time / 60 % 60,
-        time % 60,
+        "{year:04}{month:02}{day:02}T{hour:02}{minute:02}{second:02}-{ticks:04x}{:02x}",
         process % 256
     )
 }
@@ -142,6 +241,7 @@ mod tests {
             id_at(1_795_435_501_000_000_000, 0),
             "20261123T120501-000000"
         );
+        assert_eq!(utc(951_827_696), "2000-02-29 12:34:56 UTC");
         assert_eq!(civil(47_540), (2100, 2, 28));
         assert_eq!(civil(47_541), (2100, 3, 1));
     }
@@ -175,5 +275,25 @@ mod tests {
             Err(StoreError::AmbiguousRun { matches, .. }) if matches.len() == 2
         ));
         assert!(!runs.list().unwrap().contains(&runs.new_id()));
+    }
+
+    #[test]
+    fn long_parts_are_shared_and_go_with_the_last_run_that_names_them() {
+        let dir = tempfile::tempdir().unwrap();
+        let runs = Runs::new(&dir.path().join("runs"));
+        let digest = Digest::of(b"actions");
+        let record = json!({"actions": digest.to_string()});
+        let save = |id, text: &str| runs.save_with(id, &record, &digest, || text.to_owned());
+        save("20260101T000000-0001", "[1]").unwrap();
+        save("20260101T000000-0002", "not written").unwrap();
+        runs.remove("20260101T000000-0001").unwrap();
+        assert_eq!(runs.actions(&record).unwrap(), Some(json!([1])));
+        let tagged = runs.update("20260101T000000-0002", |record| record["x"] = 1.into());
+        assert!(tagged.unwrap());
+        assert!(!runs.update("20260101T000000-0001", |_| ()).unwrap());
+        assert_eq!(runs.load("latest").unwrap().unwrap().1["x"], 1);
+        runs.remove("20260101T000000-0002").unwrap();
+        assert_eq!(runs.actions(&record).unwrap(), None);
+        assert_eq!(runs.actions(&json!({"stages": {}})).unwrap(), None);
     }
 }

@@ -11,10 +11,11 @@ use crate::commit::SegmentWriter;
 use crate::digest::{ActionKey, Digest};
 use crate::disk;
 use crate::error::{StoreError, is_refused};
-use crate::index::{Index, Warning};
+use crate::index::{Index, Place, Warning};
 use crate::layout::{Layout, now_nanos, open_lock_file};
 use crate::lock::{self, ActionLock, ActionLocks};
 use crate::nearest::Neighbours;
+use crate::pruned::Pruned;
 use crate::record::Record;
 use crate::writer::{ArtifactWriter, Scratch, Session, Staged};
 
@@ -31,6 +32,9 @@ pub struct Store {
     pub(crate) segment: Mutex<Option<SegmentWriter>>,
     health: Mutex<HashMap<Digest, Stamp>>,
     pub(crate) neighbours: OnceLock<Neighbours>,
+    /// By artifact, who made it first.
+    pub(crate) origins: OnceLock<HashMap<Digest, ActionKey>>,
+    pub(crate) pruned: OnceLock<Pruned>,
 }
 
 /// The state of an artifact's bytes.
@@ -124,6 +128,8 @@ impl Store {
             segment: Mutex::default(),
             health: Mutex::default(),
             neighbours: OnceLock::new(),
+            origins: OnceLock::new(),
+            pruned: OnceLock::new(),
         })
     }
 
@@ -147,6 +153,16 @@ impl Store {
     /// actions wants, and a fraction of the time and memory of [`lookup`](Self::lookup).
     pub fn find(&self, key: &ActionKey) -> Result<Option<Arc<Record>>, StoreError> {
         Ok(guard(&self.index).result(key)?.map(Arc::new))
+    }
+
+    /// Where the record of an action lies.
+    pub fn place(&self, key: &ActionKey) -> Option<Place> {
+        guard(&self.index).place(key)
+    }
+
+    /// The action has a record that was looked up and is damaged.
+    pub fn is_damaged(&self, key: &ActionKey) -> bool {
+        guard(&self.index).is_damaged(key)
     }
 
     /// Takes in the records that other processes appended since.

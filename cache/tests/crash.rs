@@ -19,6 +19,8 @@ fn scenario(root: &Path) -> Result<(), StoreError> {
     drop(store);
     let store = Store::open(root)?;
     commit(&store, &[2, 3])?;
+    // One that gc is to find too old.
+    commit(&store, &[0])?;
     tear(root);
     commit(&store, &[4])?;
     let digest = Digest::of(&contents(4));
@@ -36,10 +38,19 @@ fn scenario(root: &Path) -> Result<(), StoreError> {
     store.put_manifest(&key(6), b"left for gc")?;
     store.remove_manifest(&key(5))?;
     // A child that another test forks holds the locks of this process until it starts its program.
-    while store.gc(&GcPolicy::default())?.in_use {
+    while store.gc(&younger_than(500_000.0))?.in_use {
         std::thread::yield_now();
     }
     Ok(())
+}
+
+/// Drops records that were finished before then, in seconds since 1970.
+fn younger_than(seconds: f64) -> GcPolicy {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
+    GcPolicy {
+        max_age_days: Some((now.as_secs_f64() - seconds) / 86_400.0),
+        ..GcPolicy::default()
+    }
 }
 
 /// Leaves a torn row at the end of each segment, as a writer that dies does.
@@ -55,7 +66,7 @@ fn assert_recovers(root: &Path, what: &str) {
     let store = Store::open(root).unwrap();
     let damaged = Digest::of(&contents(4));
     let mut expected = 0;
-    for n in 1..=4 {
+    for n in 0..=4 {
         let Some(record) = store.lookup(&key(n)).unwrap() else {
             continue;
         };
@@ -215,11 +226,9 @@ fn wait_for(file: &Path) {
 
 /// Of actions 1 to 6, the records of 1 to 3 are too old, and there is room for two artifacts.
 fn small_and_young() -> GcPolicy {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
     GcPolicy {
         max_bytes: Some(2 * contents(1).len() as u64),
-        max_age_days: Some((now.as_secs_f64() - 3.5e6) / 86_400.0),
-        ..GcPolicy::default()
+        ..younger_than(3.5e6)
     }
 }
 

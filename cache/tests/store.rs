@@ -6,7 +6,7 @@ use std::collections::HashSet;
 use std::fs;
 
 use common::{action, commit, contents, key, recipe, segments, tempdir};
-use flow_cache::{Committed, Digest, GcPolicy, Going, Health, Store, StoreError};
+use flow_cache::{Committed, Digest, GcPolicy, Going, Health, Nearness, Store, StoreError};
 
 fn open() -> (tempfile::TempDir, Store) {
     let dir = tempdir();
@@ -234,16 +234,36 @@ fn the_nearest_record_explains_a_miss() {
     let (_dir, store) = open();
     commit(&store, &[1, 2]).unwrap();
     let near = |stage: &str, action: &str| {
-        let record = store.nearest(stage, action, &recipe(7))?;
-        Some(recipe(7).diff(&record.recipe)[0].old.clone().unwrap())
+        let (nearness, record) = store.nearest(stage, action, &recipe(7)).unwrap()?;
+        let old = recipe(7).diff(&record.recipe)[0].old.clone().unwrap();
+        Some((nearness, old))
     };
-    assert_eq!(near("stage", "item 1"), Some(1u32.into()));
-    assert_eq!(near("renamed", "item 9"), Some(2u32.into()));
-    assert!(
-        store
-            .nearest("stage", "item 1", &recipe(1))
-            .is_none_or(|r| r.key != key(1))
+    let near_1 = |nearness| Some((nearness, 1u32.into()));
+    assert_eq!(near("stage", "item 1"), near_1(Nearness::SameAction));
+    assert_eq!(
+        near("renamed", "item 1"),
+        near_1(Nearness::SameKindAndAction)
     );
+    assert_eq!(
+        near("renamed", "item 9"),
+        Some((Nearness::SameKind, 2u32.into()))
+    );
+    // The record of the recipe itself explains nothing.
+    let other = store.nearest("stage", "item 1", &recipe(1)).unwrap();
+    assert_eq!(other.unwrap().1.key, key(2));
+    assert_eq!(store.earlier_records(None).unwrap(), 2);
+    assert_eq!(store.earlier_records(Some("other")).unwrap(), 0);
+
+    let wanted = Digest::of(&contents(1));
+    let maker = |labels| store.maker(labels, |digest| *digest == wanted).unwrap();
+    assert_eq!(maker(["stage", "test", "item 1"]).unwrap().1.key, key(1));
+    assert_eq!(maker(["renamed", "test", "item 1"]).unwrap().1.key, key(1));
+    assert!(maker(["stage", "test", "item 2"]).is_none());
+    assert_eq!(store.origin(&wanted).unwrap().unwrap().key, key(1));
+    assert!(store.origin(&Digest::of(b"none")).unwrap().is_none());
+    let place = store.place(&key(2)).unwrap();
+    assert_eq!(place.generation, 0);
+    assert!(place.offset > store.place(&key(1)).unwrap().offset);
 }
 
 #[test]
@@ -313,6 +333,8 @@ fn gc_prunes_old_records_and_merges_segments() {
     assert_eq!(report.recompute_s, 4.0);
     assert_eq!(segments(store.dir()).len(), 1);
     assert!(store.lookup(&key(2)).unwrap().is_some());
+    let pruned = [1, 2, 3].map(|n| store.pruned(&key(n)).unwrap().is_some());
+    assert_eq!(pruned, [true, false, true]);
     commit(&store, &[4]).unwrap();
     policy.max_age_days = None;
     assert_eq!(store.gc(&policy).unwrap().records_removed, 0);

@@ -63,15 +63,10 @@ impl Port {
 
 /// What stands behind an output port. None while something of it is not known.
 pub fn port(plan: &Plan<'_>, slots: &[Slot], store: &Store, reference: PortRef) -> Option<Port> {
-    let nowhere = Coords {
-        stage: reference.stage,
-        step: 0,
-        fold: None,
-        shard: None,
-    };
     let mut parts = Vec::new();
     let mut needs = Vec::new();
-    for (index, feed) in plan.producers(reference, nowhere).into_iter().enumerate() {
+    let feeds = plan.producers(reference, nowhere(reference.stage));
+    for (index, feed) in feeds.into_iter().enumerate() {
         parts.reserve_exact(feed.producers.len());
         needs.reserve_exact(feed.producers.len());
         for &producer in &feed.producers {
@@ -100,6 +95,26 @@ pub fn port(plan: &Plan<'_>, slots: &[Slot], store: &Store, reference: PortRef) 
     }
     let ty = plan.pipeline.stages[reference.stage].ports.outputs[reference.port].ty;
     Some(Port { ty, parts, needs })
+}
+
+/// Where someone stands who reads all folds and shards of a stage.
+fn nowhere(stage: usize) -> Coords {
+    Coords {
+        stage,
+        step: 0,
+        fold: None,
+        shard: None,
+    }
+}
+
+/// A file that a run would write.
+pub struct Stale {
+    /// Its index among the pipeline's outputs.
+    pub file: usize,
+    /// The artifacts that it is written from, with who makes them.
+    pub needs: Vec<(Digest, usize)>,
+    /// These are all of them. Else some are not known yet, and perhaps nothing is to be written.
+    pub complete: bool,
 }
 
 /// The files of a pipeline's `[outputs]`, to be brought up to date after a run.
@@ -164,6 +179,63 @@ impl Delivery<'_> {
         delivered
     }
 
+    /// The files that a run would write, as far as what is known tells; writes nothing.
+    pub fn stale(&self, slots: &[Slot]) -> Result<Vec<Stale>, StageError> {
+        let outputs = &self.plan.pipeline.outputs;
+        let mut stale = Vec::new();
+        if outputs.is_empty() {
+            return Ok(stale);
+        }
+        let manifest = Manifest::open(&self.manifest);
+        for (file, output) in outputs.iter().enumerate() {
+            let Some(port) = port(self.plan, slots, self.store, output.from) else {
+                stale.push(Stale {
+                    file,
+                    needs: self.known_needs(slots, output.from),
+                    complete: false,
+                });
+                continue;
+            };
+            let Some(source) = port.digest() else {
+                continue;
+            };
+            if !self.is_up_to_date(&manifest, source, &output.path) {
+                stale.push(Stale {
+                    file,
+                    needs: port.needs,
+                    complete: true,
+                });
+            }
+        }
+        Ok(stale)
+    }
+
+    /// What is known of the artifacts behind a port.
+    fn known_needs(&self, slots: &[Slot], from: PortRef) -> Vec<(Digest, usize)> {
+        let mut needs = Vec::new();
+        for feed in self.plan.producers(from, nowhere(from.stage)) {
+            let made = feed
+                .producers
+                .iter()
+                .map(|&producer| (producer, feed.output));
+            for (producer, name) in made.chain(feed.views) {
+                if let Slot::Done(record) = &slots[producer]
+                    && let Some(output) = record.output(name)
+                {
+                    needs.push((output.digest, producer));
+                }
+            }
+        }
+        needs
+    }
+
+    fn is_up_to_date(&self, manifest: &Manifest, source: Digest, path: &Path) -> bool {
+        let entry = manifest.entries.get(&path.display().to_string());
+        entry.is_some_and(|[made_from, made]| {
+            *made_from == source && self.stat.digest(path).is_ok_and(|(now, _)| now == *made)
+        })
+    }
+
     /// Brings some files up to date. Returns those whose bytes are gone, with who makes them.
     fn pass(
         &self,
@@ -198,11 +270,7 @@ impl Delivery<'_> {
         let Some(source) = port.digest() else {
             return Ok(File::UpToDate);
         };
-        let key = to.display().to_string();
-        if let Some([made_from, made]) = manifest.entries.get(&key)
-            && *made_from == source
-            && self.stat.digest(to).is_ok_and(|(now, _)| now == *made)
-        {
+        if self.is_up_to_date(manifest, source, to) {
             return Ok(File::UpToDate);
         }
         // Only now: files that are up to date cost no look at the store.
@@ -212,6 +280,7 @@ impl Delivery<'_> {
         }
         write_file(port, to, self.exporter)?;
         let (made, _) = self.stat.digest(to)?;
+        let key = to.display().to_string();
         if manifest.entries.insert(key, [source, made]) != Some([source, made]) {
             manifest.changed = true;
         }

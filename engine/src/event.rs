@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use flow_cache::Record;
 
-use crate::plan::Reason;
+use crate::explain::Reason;
 use crate::stage::StageError;
 
 /// One event.

@@ -18,9 +18,9 @@ use std::sync::mpsc;
 use flow_cache::{ActionKey, Health, Record, StatCache, Store};
 
 use crate::event::{Event, Outcome};
+use crate::explain::{Reason, reason};
 use crate::keys::{self, Keys, Known, Slot, prepare};
-use crate::plan::{Plan, Reason};
-use crate::preview::reason;
+use crate::plan::Plan;
 use crate::process::ProcessOptions;
 use crate::resources::{Claim, Fit, Resources};
 use crate::stage::{Fault, StageError};
@@ -380,7 +380,7 @@ impl Coordinator<'_, '_> {
             (true, _) if self.audited.contains(&action) => Reason::Audit,
             (true, _) => Reason::Lost,
             (_, Some(_)) => Reason::Tainted,
-            _ => reason(self.plan, self.store, action, &prepared),
+            _ => reason(self.plan, &self.slots, self.store, action, &prepared.recipe)?,
         };
         self.in_flight.insert(key, Vec::new());
         let claim = self.resources.take(self.plan.coords(action).stage);

@@ -332,20 +332,29 @@ fn union(a: Dims, b: Dims) -> Dims {
 }
 
 impl Pipeline {
+    /// The index of a stage.
+    ///
+    /// # Errors
+    /// There is none of this name.
+    pub fn stage_index(&self, name: &str) -> Result<usize, Diag> {
+        let found = self.stages.iter().position(|stage| stage.name == name);
+        found.ok_or_else(|| {
+            let diag = Diag::new(
+                "flow::pipeline::unknown_stage",
+                format!("there is no stage `{name}`"),
+            );
+            let names = self.stages.iter().map(|stage| stage.name.as_str());
+            did_you_mean(diag, name, names, "stages")
+        })
+    }
+
     /// Keeps only the stage called `name` and what it needs.
     ///
     /// # Errors
     ///
     /// No stage has that name.
     pub fn restrict(&mut self, name: &str) -> Result<(), Diag> {
-        let Some(last) = self.stages.iter().position(|stage| stage.name == name) else {
-            let diag = Diag::new(
-                "flow::pipeline::unknown_stage",
-                format!("there is no stage `{name}`"),
-            );
-            let names = self.stages.iter().map(|stage| stage.name.as_str());
-            return Err(did_you_mean(diag, name, names, "stages"));
-        };
+        let last = self.stage_index(name)?;
         self.keep(&[last]);
         Ok(())
     }

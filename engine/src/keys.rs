@@ -148,20 +148,35 @@ pub fn digest_source(stat: &StatCache, path: &Path) -> Result<Digest, StageError
 }
 
 /// One artifact that an action reads.
-struct Source<'s> {
-    producer: usize,
-    output: &'s Output,
+pub(crate) struct Source<'s> {
+    pub(crate) producer: usize,
+    pub(crate) output: &'s Output,
     /// The fold it was made in, where parts of several folds meet.
     fold: Option<&'s str>,
     /// The digest of the rows that count, where only some do.
     rows: Option<Digest>,
-    views: Vec<(usize, &'s Output)>,
+    pub(crate) views: Vec<(usize, &'s Output)>,
 }
 
 /// All that an action reads, by reference, in the order that its recipe has.
-struct Reads<'s> {
-    folds: Option<(usize, &'s Output)>,
-    feeds: Vec<(Feed<'s>, Vec<Source<'s>>)>,
+pub(crate) struct Reads<'s> {
+    pub(crate) folds: Option<(usize, &'s Output)>,
+    pub(crate) feeds: Vec<(Feed<'s>, Vec<Source<'s>>)>,
+}
+
+impl Reads<'_> {
+    /// Every artifact, with the action that makes it.
+    pub(crate) fn needs(&self, mut need: impl FnMut(Digest, usize)) {
+        if let Some((producer, output)) = &self.folds {
+            need(output.digest, *producer);
+        }
+        for source in self.feeds.iter().flat_map(|(_, sources)| sources) {
+            need(source.output.digest, source.producer);
+            for (view, output) in &source.views {
+                need(output.digest, *view);
+            }
+        }
+    }
 }
 
 /// What is known of an action's recipe.
@@ -213,20 +228,16 @@ pub fn prepare<'p>(
     };
     let (recipe, seed) = encode(plan, keys, action, &reads)?;
     let mut needs = Vec::new();
-    let folds = reads.folds.map(|(producer, output)| {
-        needs.push((output.digest, producer));
-        part(store, output, 0, None)
-    });
+    reads.needs(|digest, producer| needs.push((digest, producer)));
+    let folds = reads.folds.map(|(_, output)| part(store, output, 0, None));
     let mut inputs: BTreeMap<String, Vec<Part>> = BTreeMap::new();
     for (feed, sources) in &reads.feeds {
         let parts = inputs.entry(feed.port.to_owned()).or_default();
         for source in sources {
-            needs.push((source.output.digest, source.producer));
             let mut part = part(store, source.output, feed.reference, source.fold);
-            for (view, output) in &source.views {
-                needs.push((output.digest, *view));
-                part.views.push(store.path(&output.digest));
-            }
+            let views = source.views.iter();
+            part.views
+                .extend(views.map(|(_, output)| store.path(&output.digest)));
             parts.push(part);
         }
     }
@@ -250,7 +261,7 @@ pub fn prepare<'p>(
 
 /// Finds what an action reads. None: it has no rows, or (`settled` is false then) something that it
 /// reads is not known.
-fn reads<'s>(
+pub(crate) fn reads<'s>(
     plan: &'s Plan<'s>,
     slots: &'s [Slot],
     action: usize,
@@ -474,7 +485,10 @@ fn fold_position(plan: &Plan<'_>, stage: usize, fold: Option<&str>) -> usize {
 }
 
 /// The source files of an action, those that all actions of its stage share first.
-fn source_files<'p>(plan: &Plan<'p>, action: usize) -> impl Iterator<Item = &'p SourceFile> {
+pub(crate) fn source_files<'p>(
+    plan: &Plan<'p>,
+    action: usize,
+) -> impl Iterator<Item = &'p SourceFile> {
     let at = plan.coords(action);
     let stage = &plan.pipeline.stages[at.stage];
     let own = match (stage.steps[at.step].sources, at.shard) {

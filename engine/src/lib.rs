@@ -18,6 +18,7 @@ pub mod diag;
 pub mod document;
 pub mod event;
 pub mod exec;
+pub mod explain;
 pub mod file;
 pub mod graph;
 pub mod keys;

@@ -6,38 +6,8 @@
 
 use std::ops::Range;
 
-use flow_cache::{Change, Record};
-
 use crate::pipeline::{Dims, Pipeline, PortRef};
 use crate::stage::{From, Of, Rows};
-
-/// Why an action cannot be answered from the store.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Reason {
-    /// Nothing like it was run before.
-    New,
-    /// These fields of the recipe differ from the nearest earlier run.
-    Changed(Vec<Change>),
-    /// Its outputs are known but their bytes are gone or corrupt, and something needs them.
-    Lost,
-    /// An audit compares its bytes with those that its record names.
-    Audit,
-    /// A source file changed while it ran.
-    Tainted,
-}
-
-/// What a run would do with an action.
-#[derive(Clone, Debug)]
-pub enum Verdict {
-    /// The store has its outputs.
-    Hit(std::sync::Arc<Record>),
-    /// It has to run.
-    Run(Reason),
-    /// Known only once this action (an index) has run.
-    Pending(usize),
-    /// It has no rows.
-    Vacant,
-}
 
 /// The actions of one step.
 #[derive(Clone, Copy, Debug)]

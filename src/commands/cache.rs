@@ -1,15 +1,15 @@
 //! `flow cache`: figures of the store, verification, garbage collection.
 
-use std::collections::HashSet;
 use std::time::Instant;
 
-use flow_cache::{ActionKey, GcPolicy, GcReport, Runs, StoreError};
+use flow_cache::{GcPolicy, GcReport, Runs, StoreError};
 use flow_engine::Diag;
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::{Map, Value as Json, json};
 
 use crate::cli::{CacheCommand, GcArgs, StoreArgs};
 use crate::error::{CliError, Exit};
+use crate::history;
 use crate::project::State;
 use crate::render::{bytes, count, seconds, table};
 use crate::ui::Ui;
@@ -131,13 +131,13 @@ fn verify(args: &StoreArgs, ui: &Ui) -> Result<Exit, CliError> {
 
 fn gc(args: &GcArgs, ui: &Ui) -> Result<Exit, CliError> {
     let state = State::of_working_dir(&args.store)?;
-    let policy = GcPolicy {
+    let mut policy = GcPolicy {
         max_bytes: args.max_size,
         max_age_days: args.max_age,
         dry_run: args.dry_run,
-        keep_records: kept_records(&state.runs(), ui)?,
-        keep_bytes: HashSet::new(),
+        ..GcPolicy::default()
     };
+    keep(&state.runs(), &mut policy, ui)?;
     let report = state
         .store
         .gc_announced(&policy, |plan| announce(plan, args, ui))?;
@@ -229,9 +229,8 @@ fn hashing_bar(ui: &Ui) -> ProgressBar {
     ProgressBar::new(0).with_style(style)
 }
 
-/// The keys of all actions in the last runs and in pinned ones.
-fn kept_records(runs: &Runs, ui: &Ui) -> Result<HashSet<ActionKey>, CliError> {
-    let mut keys = HashSet::new();
+/// Keeps the records that the last runs and pinned ones reach, and the bytes of pinned ones.
+fn keep(runs: &Runs, policy: &mut GcPolicy, ui: &Ui) -> Result<(), CliError> {
     for (age, id) in runs.list()?.into_iter().enumerate() {
         let record = match runs.load(&id) {
             Ok(Some((_, record))) => record,
@@ -242,18 +241,19 @@ fn kept_records(runs: &Runs, ui: &Ui) -> Result<HashSet<ActionKey>, CliError> {
             }
             Err(error) => return Err(error.into()),
         };
-        let pinned = record.get("pinned").and_then(Json::as_bool);
-        if age >= RECENT_RUNS && pinned != Some(true) {
+        let pinned = history::is_pinned(&record);
+        if age >= RECENT_RUNS && !pinned {
             continue;
         }
-        let stages = record.get("stages").and_then(Json::as_object);
-        for stage in stages.into_iter().flat_map(Map::values) {
-            let found = stage.get("keys").and_then(Json::as_array);
-            let found = found.into_iter().flatten().filter_map(Json::as_str);
-            keys.extend(found.filter_map(|key| key.parse::<ActionKey>().ok()));
+        policy.keep_records.extend(history::keys(runs, &record)?);
+        if pinned {
+            let actions = history::actions(runs, &record)?.unwrap_or_default();
+            let rows = actions.into_iter().flat_map(|(_, rows)| rows);
+            let outputs = rows.flat_map(|row| row.outputs);
+            policy.keep_bytes.extend(outputs.map(|(_, digest)| digest));
         }
     }
-    Ok(keys)
+    Ok(())
 }
 
 #[cfg(test)]
@@ -276,7 +276,9 @@ mod tests {
         }
         std::fs::write(runs.path("202600000"), "{").unwrap();
         let cli = Cli::parse_from(["flow", "cache", "stat"]);
-        let kept = kept_records(&runs, &Ui::new(&cli.common)).unwrap();
+        let mut policy = GcPolicy::default();
+        keep(&runs, &mut policy, &Ui::new(&cli.common)).unwrap();
+        let kept = policy.keep_records;
         let kept: Vec<usize> = (0..RECENT_RUNS + 3)
             .filter(|&n| kept.contains(&key(n).parse().unwrap()))
             .collect();

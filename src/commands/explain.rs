@@ -1,107 +1,323 @@
-//! `flow explain`: what decides the result of a stage, and what changed since it last ran.
+//! `flow explain`: what decides the result of an action, and what changed since it last ran; with
+//! `--hit`, the proof that its result is known.
 
-use flow_cache::Value;
-use flow_engine::keys::Prepared;
-use flow_engine::plan::{Plan, Reason, Verdict};
-use flow_engine::preview::preview;
-use serde_json::{Value as Json, json};
+use std::collections::HashMap;
+use std::sync::Arc;
 
+use flow_cache::{Health, Recipe, Record, Value, utc};
+use flow_engine::deliver::Delivery;
+use flow_engine::explain::{Causes, Explanation, Reason};
+use flow_engine::keys::Slot;
+use flow_engine::plan::Plan;
+use flow_engine::preview::{Preview, Verdict};
+use flow_engine::{Diag, StageError};
+use flow_stages::export::Exporter;
+use serde_json::{Map, Value as Json, json};
+
+use super::plan::{action_json, why, word};
 use crate::cli::ExplainArgs;
 use crate::error::CliError;
 use crate::project::{State, load_pipeline};
-use crate::render::reason;
+use crate::render::{bytes, count, reason, seconds};
 use crate::ui::Ui;
+
+/// A stage of more actions than this is summed up; `-v` shows all, and so does JSON.
+const FEW: usize = 12;
+
+/// An action of the stage, explained.
+struct Told<'a> {
+    plan: &'a Plan<'a>,
+    state: &'a State,
+    action: usize,
+    verdict: Verdict,
+    explanation: Explanation,
+    recipe: Option<Recipe>,
+    /// For a hit, its record.
+    record: Option<Arc<Record>>,
+}
 
 /// Runs the command.
 pub fn run(args: &ExplainArgs, ui: &Ui) -> Result<(), CliError> {
-    let pipeline = load_pipeline(&args.pipeline, Some(&args.stage))?;
+    // Whole, since what is restored is decided by who comes after.
+    let pipeline = load_pipeline(&args.pipeline, None)?;
+    let stage = pipeline.stage_index(&args.stage).map_err(CliError::usage)?;
     let state = State::open(&pipeline.root, &args.store)?;
     let stat = state.stat();
     let plan = Plan::new(&pipeline);
-    let verdicts = preview(&plan, &state.store, &stat)?;
+    let actions = plan.of_stage(stage);
+    let chosen = |action: usize| match &args.action {
+        Some(label) => plan.label(action) == *label,
+        None => true,
+    };
+    if !actions.clone().any(chosen) {
+        return Err(no_action(&plan, args, actions));
+    }
+    let delivery = Delivery {
+        plan: &plan,
+        store: &state.store,
+        stat: &stat,
+        manifest: state.manifest(),
+        exporter: &Exporter,
+    };
+    let mut preview = Preview::new(&delivery)?;
     stat.save()?;
-    for (action, (verdict, prepared)) in verdicts.into_iter().enumerate() {
-        let stage = &pipeline.stages[plan.coords(action).stage].name;
-        if *stage != args.stage {
+    let mut causes = Causes::new(&mut preview, &delivery);
+    for _ in 0..actions.start {
+        causes.explain_next()?;
+    }
+    let in_full = args.action.is_some() || ui.verbose || actions.len() <= FEW;
+    let mut alike = Alike::default();
+    for action in actions.clone() {
+        let explanation = causes.explain_next()?;
+        if !chosen(action) {
             continue;
         }
-        let verdict = match verdict {
-            // With its labels.
-            Verdict::Hit(record) => {
-                Verdict::Hit(state.store.lookup(&record.key)?.unwrap_or(record))
-            }
-            other => other,
+        let preview = causes.preview();
+        let told = Told {
+            plan: &plan,
+            state: &state,
+            action,
+            verdict: preview.verdict(action),
+            explanation,
+            recipe: preview.recipe(action)?,
+            // With its labels, which a slot has not.
+            record: match &preview.slots()[action] {
+                Slot::Done(record) => state.store.lookup(&record.key)?,
+                _ => None,
+            },
         };
-        let label = plan.label(action);
-        let waits_for = match verdict {
-            Verdict::Pending(on) => Some(&pipeline.stages[plan.coords(on).stage].name),
-            _ => None,
-        };
-        ui.event(|| event(stage, &label, &verdict, prepared.as_ref(), waits_for));
-        ui.answer(&text(stage, &label, &verdict, prepared.as_ref(), waits_for));
+        if ui.json {
+            let event = told.json(&causes, args.hit)?;
+            ui.event(|| event);
+        }
+        if in_full {
+            ui.answer(&told.text(args.hit)?);
+        } else {
+            alike.add(told.summary(), plan.label(action));
+        }
+    }
+    if !in_full {
+        ui.answer(&alike.text(args));
+    }
+    for warning in state.store.take_warnings() {
+        ui.warning(&warning.to_string());
     }
     Ok(())
 }
 
-fn event(
-    stage: &str,
-    label: &str,
-    verdict: &Verdict,
-    prepared: Option<&Prepared>,
-    waits_for: Option<&String>,
-) -> Json {
-    let (word, why) = match verdict {
-        Verdict::Hit(_) => ("hit", Json::Null),
-        Verdict::Run(reason) => ("run", reason::json(reason)),
-        Verdict::Pending(_) => ("pending", Json::Null),
-        Verdict::Vacant => ("vacant", Json::Null),
-    };
-    json!({
-        "event": "action-explained",
-        "stage": stage,
-        "action": label,
-        "verdict": word,
-        "reason": why,
-        "waits_for": waits_for,
-        "key": prepared.map(|p| p.recipe.key().to_string()),
-        "recipe": prepared.map(|p| p.recipe.to_json()),
-    })
+/// A stage of many actions: equal explanations, with the labels that they are of.
+#[derive(Default)]
+struct Alike {
+    told: Vec<(String, Vec<String>)>,
+    known: HashMap<String, usize>,
 }
 
-fn text(
-    stage: &str,
-    label: &str,
-    verdict: &Verdict,
-    prepared: Option<&Prepared>,
-    waits_for: Option<&String>,
-) -> String {
-    let mut text = format!("{stage}: {label}\n");
-    match verdict {
-        Verdict::Hit(record) => {
-            let by = (record.stage != stage).then(|| format!(", made by `{}`", record.stage));
-            text.push_str(&format!("  hit{}\n", by.unwrap_or_default()));
+impl Alike {
+    fn add(&mut self, summary: String, label: String) {
+        let at = *self.known.entry(summary.clone()).or_insert_with(|| {
+            self.told.push((summary, Vec::new()));
+            self.told.len() - 1
+        });
+        self.told[at].1.push(label);
+    }
+
+    fn text(&self, args: &ExplainArgs) -> String {
+        let mut text = format!("{}\n", args.stage);
+        for (why, labels) in self.told.iter().take(FEW) {
+            let names = reason::names(labels.iter().map(String::as_str));
+            let actions = count(labels.len(), "action");
+            text.push_str(&format!("  {actions}: {why}\n    {names}\n"));
         }
-        Verdict::Run(Reason::Changed(changes)) => {
-            text.push_str("  would run; since the nearest earlier run these changed:\n");
-            for change in changes {
-                text.push_str(&format!("    {}\n", reason::change(change)));
+        if self.told.len() > FEW {
+            let more = self.told.len() - FEW;
+            text.push_str(&format!("  ... and {more} explanations more\n"));
+        }
+        let first = self.told.iter().flat_map(|(_, labels)| labels).next();
+        text.push_str(&format!(
+            "\n-v shows every action; one of them: flow explain {} {} '{}'\n",
+            args.pipeline.file.pipeline.display(),
+            args.stage,
+            first.map_or("", String::as_str)
+        ));
+        text
+    }
+}
+
+fn no_action(plan: &Plan<'_>, args: &ExplainArgs, actions: std::ops::Range<usize>) -> CliError {
+    let label = args.action.as_deref().unwrap_or_default();
+    let message = match args.action {
+        Some(_) => format!("stage `{}` has no action `{label}`", args.stage),
+        None => format!("stage `{}` has no actions", args.stage),
+    };
+    let labels: Vec<String> = actions.map(|action| plan.label(action)).collect();
+    let names = reason::names(labels.iter().map(String::as_str));
+    CliError::usage(Diag::new("flow::cli::action", message).help(format!(
+        "its actions are {names}; a label of several words goes into quotes"
+    )))
+}
+
+impl Told<'_> {
+    fn stage(&self) -> &str {
+        &self.plan.pipeline.stages[self.plan.coords(self.action).stage].name
+    }
+
+    /// In a line.
+    fn summary(&self) -> String {
+        let lines = why(self.plan, self.action, self.verdict, &self.explanation);
+        match lines.as_slice() {
+            [] => word(self.verdict).to_owned(),
+            lines => format!("{}: {}", word(self.verdict), lines.join("; ")),
+        }
+    }
+
+    fn json(&self, causes: &Causes<'_, '_>, proof: bool) -> Result<Json, StageError> {
+        let groups = causes.groups();
+        let mut json = action_json(
+            self.plan,
+            self.action,
+            self.verdict,
+            &self.explanation,
+            groups,
+        );
+        json["event"] = "action-explained".into();
+        json["key"] = self.recipe.as_ref().map(|r| r.key().to_string()).into();
+        json["recipe"] = self.recipe.as_ref().map_or(Json::Null, Recipe::to_json);
+        if let Some(record) = self.record.as_ref().filter(|_| proof) {
+            json["record"] = self.proof_json(record)?;
+        }
+        Ok(json)
+    }
+
+    fn text(&self, proof: bool) -> Result<String, StageError> {
+        let mut text = format!("{}\n", reason::action(self.plan, self.action));
+        let mut line = |line: &str| text.push_str(&format!("  {line}\n"));
+        match (self.verdict, &self.explanation.reason) {
+            (Verdict::Run, Some(Reason::Changed(changed))) => {
+                line(&format!(
+                    "would run; against {}, {}, these changed:",
+                    reason::nearness(changed.earlier.nearness),
+                    reason::earlier(&changed.earlier)
+                ));
+                for change in &changed.changes {
+                    line(&format!("  {}", reason::change(change)));
+                }
+                // What a change of its own says already is not said again.
+                let upstream = self.explanation.causes.iter().map(|cause| {
+                    let said = reason::cause(self.plan, cause, self.action);
+                    let known = changed.changes.iter().any(|c| reason::change(c) == said);
+                    (!known).then_some(said)
+                });
+                let upstream: Vec<String> = upstream.flatten().collect();
+                if !upstream.is_empty() {
+                    line("which goes back to:");
+                    upstream
+                        .iter()
+                        .for_each(|cause| line(&format!("  {cause}")));
+                }
+                if self.explanation.more {
+                    line("  and more");
+                }
+            }
+            (Verdict::Run, Some(why)) => line(&format!("would run: {}", reason::text(why))),
+            (Verdict::Hit, _) => {
+                let made = self.record.as_ref();
+                line(&made.map_or("hit".to_owned(), |record| {
+                    format!(
+                        "hit: made by `{}: {}` of pipeline `{}`, {}",
+                        record.stage,
+                        record.action,
+                        record.pipeline,
+                        utc(record.finished_unix)
+                    )
+                }));
+            }
+            _ => line(&match self.verdict {
+                Verdict::Vacant => "has no rows".to_owned(),
+                _ => self.summary(),
+            }),
+        }
+        match &self.record {
+            Some(record) if proof => self.proof(record, &mut line)?,
+            None if proof => line("no hit: there is nothing to prove"),
+            _ => {}
+        }
+        if let Some(recipe) = &self.recipe {
+            text.push_str(&format!("  key = {}\n", recipe.key()));
+            for (name, value) in recipe.fields() {
+                field(&mut text, &name, &value);
             }
         }
-        Verdict::Run(why) => text.push_str(&format!("  would run: {}\n", reason::text(why))),
-        Verdict::Pending(_) => {
-            let on = waits_for.map_or("an earlier stage", String::as_str);
-            text.push_str(&format!("  not known before `{on}` has run\n"));
-        }
-        Verdict::Vacant => text.push_str("  has no rows\n"),
+        text.push('\n');
+        Ok(text)
     }
-    if let Some(prepared) = prepared {
-        text.push_str(&format!("  key = {}\n", prepared.recipe.key()));
-        for (name, value) in prepared.recipe.fields() {
-            field(&mut text, &name, &value);
+
+    /// Where the record lies, what making it took, and the state of its bytes.
+    fn proof(&self, record: &Record, line: &mut impl FnMut(&str)) -> Result<(), StageError> {
+        if let Some(place) = self.state.store.place(&record.key) {
+            let replaced = match place.generation {
+                0 => String::new(),
+                n => format!(", replaced {}", count(n as usize, "time")),
+            };
+            line(&format!(
+                "record: byte {} of {}, written {}{replaced}",
+                place.offset,
+                place.segment.display(),
+                utc(place.stamp / 1_000_000_000)
+            ));
         }
+        line(&format!(
+            "it took {}, {} of processors",
+            seconds(record.wall_s),
+            seconds(record.cpu_s)
+        ));
+        for output in record.artifacts() {
+            let name = match record.output(&output.name) {
+                Some(known) if known == output => format!("output {}", output.name),
+                _ => "log".to_owned(),
+            };
+            let health = match self.state.store.check(&output.digest)? {
+                Health::Ok => "there, and the digest is right",
+                Health::Missing => "not there: made again where it is needed",
+                Health::Corrupt => "there and CORRUPT: set aside and made again where it is needed",
+            };
+            line(&format!(
+                "{name}: {}, {}, {health}",
+                output.digest,
+                bytes(output.size)
+            ));
+        }
+        Ok(())
     }
-    text.push('\n');
-    text
+
+    fn proof_json(&self, record: &Record) -> Result<Json, StageError> {
+        let mut outputs = Map::new();
+        for output in &record.outputs {
+            let health = match self.state.store.check(&output.digest)? {
+                Health::Ok => "ok",
+                Health::Missing => "missing",
+                Health::Corrupt => "corrupt",
+            };
+            let told = json!({
+                "digest": output.digest.to_string(),
+                "bytes": output.size,
+                "health": health,
+            });
+            outputs.insert(output.name.clone(), told);
+        }
+        let place = self.state.store.place(&record.key);
+        Ok(json!({
+            "segment": place.as_ref().map(|place| place.segment.display().to_string()),
+            "offset": place.as_ref().map(|place| place.offset),
+            "generation": place.as_ref().map(|place| place.generation),
+            "pipeline": record.pipeline,
+            "stage": record.stage,
+            "action": record.action,
+            "finished": record.finished_unix,
+            "wall_s": record.wall_s,
+            "cpu_s": record.cpu_s,
+            "outputs": outputs,
+        }))
+    }
 }
 
 /// One field of a recipe, maps with a line for each entry.

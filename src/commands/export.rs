@@ -1,6 +1,6 @@
 //! `flow export`: an artifact of a run as a file. Needs the store and the run record only.
 
-use flow_cache::{Health, Value};
+use flow_cache::{Health, Runs, Value};
 use flow_engine::deliver::{Port, write_file};
 use flow_engine::stage::{ANY, Part, PortType};
 use flow_engine::{Diag, Registry};
@@ -9,6 +9,7 @@ use serde_json::{Map, Value as Json, json};
 
 use crate::cli::ExportArgs;
 use crate::error::CliError;
+use crate::history;
 use crate::project::{State, working_dir};
 use crate::report::Recorded;
 use crate::ui::Ui;
@@ -16,17 +17,9 @@ use crate::ui::Ui;
 /// Runs the command.
 pub fn run(args: &ExportArgs, ui: &Ui) -> Result<(), CliError> {
     let state = State::of_working_dir(&args.store)?;
-    let id = match args.run.as_str() {
-        "last" => "latest",
-        id => id,
-    };
-    let Some((id, record)) = state.runs().load(id)? else {
-        let message = format!("there is no run `{}` in this project", args.run);
-        return Err(CliError::usage(Diag::new("flow::cli::run", message).help(
-            "`last` is the latest; `flow run` prints the id of each run",
-        )));
-    };
-    let (name, recorded) = find(&record, &args.port)?;
+    let runs = state.runs();
+    let (id, record) = history::find(&runs, &args.run)?;
+    let (name, recorded) = find(&runs, &record, &args.port)?;
     if recorded.view {
         let message = format!("`{name}` is a selection of columns, not a table of its own");
         return Err(CliError::usage(
@@ -53,7 +46,7 @@ pub fn run(args: &ExportArgs, ui: &Ui) -> Result<(), CliError> {
 }
 
 /// Finds `STAGE` or `STAGE.PORT` in a run record.
-fn find(record: &Json, wanted: &str) -> Result<(String, Recorded), CliError> {
+fn find(runs: &Runs, record: &Json, wanted: &str) -> Result<(String, Recorded), CliError> {
     let wrong = |message: String, help: String| {
         CliError::usage(Diag::new("flow::cli::port", message).help(help))
     };
@@ -67,16 +60,13 @@ fn find(record: &Json, wanted: &str) -> Result<(String, Recorded), CliError> {
         Some((stage, port)) => (stage, Some(port)),
         None => (wanted, None),
     };
-    let Some(found) = stages.get(stage) else {
+    if !stages.contains_key(stage) {
         return Err(wrong(
             format!("the run has no stage `{stage}`"),
             format!("its stages are {}", names(stages)),
         ));
-    };
-    let ports = found
-        .get("artifacts")
-        .and_then(Json::as_object)
-        .unwrap_or(&none);
+    }
+    let ports = &history::ports(runs, record, stage)?;
     let port = match (port, ports.len()) {
         (Some(port), _) => port.to_owned(),
         (None, 1) => names(ports),

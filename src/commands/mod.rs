@@ -3,6 +3,7 @@
 pub mod ablate;
 mod cache;
 pub mod check;
+mod compare;
 mod completions;
 mod explain;
 mod export;
@@ -11,6 +12,7 @@ mod init;
 mod man;
 mod plan;
 mod run;
+mod runs;
 mod schema;
 mod stage_exec;
 mod stages;
@@ -42,6 +44,8 @@ fn dispatch(command: &Command, ui: &Ui) -> Result<Exit, CliError> {
         Command::Check(args) => return check::run(args, ui),
         Command::Plan(args) => plan::run(args, ui)?,
         Command::Explain(args) => explain::run(args, ui)?,
+        Command::Runs(args) => runs::run(args, ui)?,
+        Command::Compare(args) => compare::run(args, ui)?,
         Command::Graph(args) => graph::run(args, ui)?,
         Command::Stages(args) => stages::run(args, ui)?,
         Command::Schema => schema::run(ui),

@@ -1,23 +1,35 @@
 //! `flow plan`: what a run would do, and why. Runs nothing.
 
-use flow_engine::plan::{Plan, Reason, Verdict};
-use flow_engine::preview::preview;
+use flow_engine::deliver::Delivery;
+use flow_engine::explain::{Causes, Explanation, Group};
+use flow_engine::plan::Plan;
+use flow_engine::preview::{Need, Preview, Verdict, Wait};
+use flow_stages::export::Exporter;
 use serde_json::{Value as Json, json};
 
 use crate::cli::PlanArgs;
 use crate::error::CliError;
 use crate::project::{State, load_pipeline};
-use crate::render::{reason, table};
+use crate::render::reason;
+use crate::render::table;
 use crate::ui::Ui;
+
+/// So many causes are shown; `-v` shows all.
+const CAUSES: usize = 10;
 
 /// What a run would do with the actions of one stage.
 #[derive(Default)]
 struct StagePlan {
     hit: usize,
+    run: usize,
+    restore: usize,
     pending: usize,
-    run: Vec<(String, Reason)>,
-    /// Names of the stages that pending actions wait for.
+    /// Groups of causes of those that run.
+    groups: Vec<u32>,
+    /// Names of the stages, or files, that pending actions wait for.
     waits_for: Vec<String>,
+    /// Who reads what is restored.
+    needed_by: Vec<String>,
 }
 
 /// Runs the command.
@@ -26,120 +38,280 @@ pub fn run(args: &PlanArgs, ui: &Ui) -> Result<(), CliError> {
     let state = State::open(&pipeline.root, &args.store)?;
     let stat = state.stat();
     let plan = Plan::new(&pipeline);
-    let verdicts = preview(&plan, &state.store, &stat)?;
+    let delivery = Delivery {
+        plan: &plan,
+        store: &state.store,
+        stat: &stat,
+        manifest: state.manifest(),
+        exporter: &Exporter,
+    };
+    let mut preview = Preview::new(&delivery)?;
     stat.save()?;
-    let mut stages: Vec<StagePlan> = pipeline
-        .stages
-        .iter()
-        .map(|_| StagePlan::default())
-        .collect();
-    for (action, (verdict, _)) in verdicts.into_iter().enumerate() {
-        let stage = &mut stages[plan.coords(action).stage];
-        match verdict {
-            Verdict::Hit(_) => stage.hit += 1,
-            Verdict::Run(reason) => stage.run.push((plan.label(action), reason)),
-            Verdict::Pending(on) => {
-                stage.pending += 1;
-                let name = &pipeline.stages[plan.coords(on).stage].name;
-                if !stage.waits_for.contains(name) {
-                    stage.waits_for.push(name.clone());
-                }
+    let mut causes = Causes::new(&mut preview, &delivery);
+    let stages = pipeline.stages.iter().map(|_| StagePlan::default());
+    let mut stages: Vec<StagePlan> = stages.collect();
+    for action in 0..plan.len() {
+        let verdict = causes.preview().verdict(action);
+        let told = causes.explain_next()?;
+        stages[plan.coords(action).stage].count(&plan, verdict, &told);
+        if !matches!(verdict, Verdict::Hit | Verdict::Vacant) {
+            ui.event(|| action_json(&plan, action, verdict, &told, causes.groups()));
+            if ui.verbose {
+                ui.answer(&action_text(&plan, action, verdict, &told));
             }
-            Verdict::Vacant => {}
         }
     }
-    let named = || {
-        pipeline
-            .stages
-            .iter()
-            .map(|stage| stage.name.as_str())
-            .zip(&stages)
-    };
-    for (name, stage) in named() {
+    let groups = causes.groups();
+    let names = pipeline.stages.iter().map(|stage| stage.name.as_str());
+    let named: Vec<(&str, &StagePlan)> = names.zip(&stages).collect();
+    for (name, stage) in &named {
         ui.event(|| stage.json(name));
     }
-    let rows = named().map(|(name, stage)| stage.row(name)).collect();
-    let header = ["stage", "verdict", "why", "hit", "run", "pending"];
-    ui.answer(&format!("{}\n", table::plain(&header, 3, rows)));
-    if ui.verbose {
-        for (name, stage) in named() {
-            for (label, why) in &stage.run {
-                ui.answer(&format!("\n{name}: {label} would run\n"));
-                if let Reason::Changed(changes) = why {
-                    for change in changes {
-                        ui.answer(&format!("  {}\n", reason::change(change)));
-                    }
-                }
-            }
-        }
+    let rows = named.iter().map(|(name, s)| s.row(&plan, name, groups));
+    let header = [
+        "stage", "verdict", "why", "hit", "run", "restore", "pending",
+    ];
+    ui.answer(&format!("{}\n", table::plain(&header, 3, rows.collect())));
+    ui.answer(&causes_text(&plan, groups, ui.verbose));
+    for warning in state.store.take_warnings() {
+        ui.warning(&warning.to_string());
+        ui.event(|| json!({"event": "warning", "message": warning.to_string()}));
     }
+    let sum = |count: fn(&StagePlan) -> usize| stages.iter().map(count).sum::<usize>();
     ui.event(|| {
         json!({
             "event": "plan-finished",
             "pipeline": pipeline.name,
-            "hit": stages.iter().map(|s| s.hit).sum::<usize>(),
-            "run": stages.iter().map(|s| s.run.len()).sum::<usize>(),
-            "pending": stages.iter().map(|s| s.pending).sum::<usize>(),
+            "hit": sum(|s| s.hit),
+            "run": sum(|s| s.run),
+            "restore": sum(|s| s.restore),
+            "pending": sum(|s| s.pending),
+            "causes": groups.iter().map(|group| reason::group_json(&plan, group)).collect::<Vec<_>>(),
         })
     });
     Ok(())
 }
 
+/// Each cause in a line, with what it reaches.
+fn causes_text(plan: &Plan<'_>, groups: &[Group], all: bool) -> String {
+    let shown = if all { groups.len() } else { CAUSES };
+    let mut text = String::new();
+    for group in groups.iter().take(shown) {
+        text.push_str(&format!("\n{}", reason::group_line(plan, group)));
+    }
+    if groups.len() > shown {
+        text.push_str(&format!(
+            "\n... and {} causes more; -v shows all",
+            groups.len() - shown
+        ));
+    }
+    match text.is_empty() {
+        true => text,
+        false => format!("{text}\n"),
+    }
+}
+
+/// Who needs bytes: the name of a stage, or of a file.
+pub fn need(plan: &Plan<'_>, need: Need) -> String {
+    match need {
+        Need::Action(action) => {
+            let stage = plan.coords(action).stage;
+            plan.pipeline.stages[stage].name.clone()
+        }
+        Need::File(file) => {
+            let path = &plan.pipeline.outputs[file].path;
+            let path = path.strip_prefix(&plan.pipeline.root).unwrap_or(path);
+            path.display().to_string()
+        }
+    }
+}
+
+/// The word for a verdict.
+pub fn word(verdict: Verdict) -> &'static str {
+    match verdict {
+        Verdict::Hit => "hit",
+        Verdict::Run => "run",
+        Verdict::Restore(_) => "restore",
+        Verdict::Pending(_) => "pending",
+        Verdict::Vacant => "vacant",
+    }
+}
+
+/// What is to be said of an action besides its verdict's word: why it runs, what it waits for.
+pub fn why(plan: &Plan<'_>, action: usize, verdict: Verdict, told: &Explanation) -> Vec<String> {
+    match verdict {
+        Verdict::Run => {
+            let causes = told.causes.iter();
+            let mut lines: Vec<String> = causes
+                .map(|cause| reason::cause(plan, cause, action))
+                .collect();
+            if told.more {
+                lines.push("and more".to_owned());
+            }
+            lines
+        }
+        Verdict::Restore(by) => vec![format!(
+            "its bytes are gone, and `{}` needs them",
+            need(plan, by)
+        )],
+        Verdict::Pending(Wait::Inputs(on)) => {
+            vec![format!(
+                "not known before `{}` has run",
+                reason::action(plan, on)
+            )]
+        }
+        Verdict::Pending(Wait::Equal(first)) => vec![format!(
+            "equal to `{}`, which runs: its result is taken",
+            reason::action(plan, first)
+        )],
+        Verdict::Pending(Wait::Bytes(by)) => vec![format!(
+            "its bytes are gone: it runs if `{}` turns out to need them",
+            need(plan, by)
+        )],
+        Verdict::Hit | Verdict::Vacant => Vec::new(),
+    }
+}
+
+/// An action as JSON.
+pub fn action_json(
+    plan: &Plan<'_>,
+    action: usize,
+    verdict: Verdict,
+    told: &Explanation,
+    groups: &[Group],
+) -> Json {
+    let at = |action: usize| {
+        let stage = &plan.pipeline.stages[plan.coords(action).stage].name;
+        json!({"stage": stage, "action": plan.label(action)})
+    };
+    let mut json = at(action);
+    json["event"] = "action-planned".into();
+    json["verdict"] = word(verdict).into();
+    if let Some(why) = &told.reason {
+        json["reason"] = reason::json(why);
+    }
+    let causes: Vec<Json> = match verdict {
+        Verdict::Run => {
+            let causes = told.causes.iter();
+            causes
+                .map(|cause| reason::cause_json(plan, cause))
+                .collect()
+        }
+        _ => {
+            let groups = told.groups.iter().map(|&group| &groups[group as usize]);
+            let causes = groups.map(|group| reason::cause_json(plan, &group.cause));
+            causes.collect()
+        }
+    };
+    if !causes.is_empty() {
+        json["causes"] = causes.into();
+        json["more_causes"] = told.more.into();
+    }
+    match verdict {
+        Verdict::Restore(Need::Action(by)) => json["needed_by"] = at(by),
+        Verdict::Restore(by) => json["needed_by"] = json!({"file": need(plan, by)}),
+        Verdict::Pending(Wait::Inputs(on)) => json["waits_for"] = at(on),
+        Verdict::Pending(Wait::Equal(first)) => json["equal_to"] = at(first),
+        Verdict::Pending(Wait::Bytes(Need::Action(by))) => json["wanted_if"] = at(by),
+        Verdict::Pending(Wait::Bytes(by)) => json["wanted_if"] = json!({"file": need(plan, by)}),
+        Verdict::Run | Verdict::Hit | Verdict::Vacant => {}
+    }
+    json
+}
+
+fn action_text(plan: &Plan<'_>, action: usize, verdict: Verdict, told: &Explanation) -> String {
+    let mut text = format!("{}: {}\n", reason::action(plan, action), word(verdict));
+    for line in why(plan, action, verdict, told) {
+        text.push_str(&format!("  {line}\n"));
+    }
+    text
+}
+
+fn note(list: &mut Vec<String>, name: String) {
+    if !list.contains(&name) {
+        list.push(name);
+    }
+}
+
 impl StagePlan {
+    fn count(&mut self, plan: &Plan<'_>, verdict: Verdict, told: &Explanation) {
+        match verdict {
+            Verdict::Hit => self.hit += 1,
+            Verdict::Run => {
+                self.run += 1;
+                for &group in &told.groups {
+                    if !self.groups.contains(&group) {
+                        self.groups.push(group);
+                    }
+                }
+            }
+            Verdict::Restore(by) => {
+                self.restore += 1;
+                note(&mut self.needed_by, need(plan, by));
+            }
+            Verdict::Pending(wait) => {
+                self.pending += 1;
+                let on = match wait {
+                    Wait::Inputs(on) | Wait::Equal(on) => Need::Action(on),
+                    Wait::Bytes(by) => by,
+                };
+                note(&mut self.waits_for, need(plan, on));
+            }
+            Verdict::Vacant => {}
+        }
+    }
+
     fn verdict(&self) -> &'static str {
-        match (self.run.is_empty(), self.pending) {
-            (false, _) => "run",
-            (true, 0) => "hit",
-            (true, _) => "pending",
+        match (self.run, self.restore, self.pending) {
+            (0, 0, 0) => "hit",
+            (0, 0, _) => "pending",
+            (0, ..) => "restore",
+            _ => "run",
         }
     }
 
-    /// Why, in a few words: the reason that most actions share, or what is waited for.
-    fn why(&self) -> String {
-        let Some((_, first)) = self.run.first() else {
-            return match self.waits_for.as_slice() {
-                [] => String::new(),
-                names => format!("on {}", names.join(", ")),
+    /// Why, in a few words: the first cause, what is waited for, or who needs what is gone.
+    fn why(&self, plan: &Plan<'_>, groups: &[Group]) -> String {
+        let names = |list: &[String]| reason::names(list.iter().map(String::as_str));
+        if let Some(&first) = self.groups.first() {
+            let text = reason::group(plan, &groups[first as usize]);
+            return match self.groups.len() {
+                1 => text,
+                n => format!("{text} (and {} causes more)", n - 1),
             };
-        };
-        let text = reason::text(first);
-        let others = self
-            .run
-            .iter()
-            .filter(|(_, r)| reason::text(r) != text)
-            .count();
-        match others {
-            0 => text,
-            n => format!("{text} (and {n} for other reasons)"),
+        }
+        if self.restore > 0 {
+            return format!("for {}", names(&self.needed_by));
+        }
+        match self.pending {
+            0 => String::new(),
+            _ => format!("on {}", names(&self.waits_for)),
         }
     }
 
-    fn row(&self, name: &str) -> Vec<String> {
+    fn row(&self, plan: &Plan<'_>, name: &str, groups: &[Group]) -> Vec<String> {
         vec![
             name.to_owned(),
             self.verdict().to_owned(),
-            self.why(),
+            self.why(plan, groups),
             self.hit.to_string(),
-            self.run.len().to_string(),
+            self.run.to_string(),
+            self.restore.to_string(),
             self.pending.to_string(),
         ]
     }
 
     fn json(&self, name: &str) -> Json {
-        let reasons: Vec<Json> = self
-            .run
-            .iter()
-            .map(|(label, why)| json!({"action": label, "reason": reason::json(why)}))
-            .collect();
         json!({
             "event": "stage-planned",
             "stage": name,
             "verdict": self.verdict(),
             "hit": self.hit,
-            "run": self.run.len(),
+            "run": self.run,
+            "restore": self.restore,
             "pending": self.pending,
-            "reasons": reasons,
             "waits_for": self.waits_for,
+            "needed_by": self.needed_by,
         })
     }
 }

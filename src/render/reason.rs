@@ -1,24 +1,57 @@
-//! Why an action runs, in words and as JSON.
+//! Why an action runs and what that goes back to, in words and as JSON.
 
-use flow_cache::{Change, Value};
-use flow_engine::plan::Reason;
+use std::path::Path;
+
+use flow_cache::{Change, Digest, Value, utc};
+use flow_engine::explain::{Cause, Earlier, Group, Nearness, Novelty, Reason, What};
+use flow_engine::plan::Plan;
 use serde_json::{Value as Json, json};
+
+use super::count;
 
 /// Values longer than this are cut for people; JSON has them whole.
 const LONG: usize = 60;
 
+/// So many names are listed in a line.
+const NAMES: usize = 4;
+
 /// In a few words.
 pub fn text(reason: &Reason) -> String {
     match reason {
-        Reason::New => "not run before".into(),
-        Reason::Changed(changes) => match changes.as_slice() {
-            [] => "changed".into(),
+        Reason::New(Novelty::Store) => "first run: the store has no records".into(),
+        Reason::New(Novelty::Kind) => "nothing of this kind was run before".into(),
+        Reason::New(Novelty::Unreadable) => "the records of its kind are damaged".into(),
+        Reason::Changed(changed) => match changed.changes.as_slice() {
+            // At least one thing differs.
+            [] => String::new(),
             [only] => change(only),
             [first, rest @ ..] => format!("{} and {} more", change(first), rest.len()),
         },
+        Reason::Damaged => "its record is damaged".into(),
+        Reason::Pruned(when) => format!("gc removed its record, {}", utc(*when)),
         Reason::Lost => "its bytes are gone and needed".into(),
         Reason::Audit => "an audit compares its bytes".into(),
         Reason::Tainted => "a source file changed while it ran".into(),
+    }
+}
+
+/// An earlier record, as `stage: action` of a pipeline, and when it was made.
+pub fn earlier(earlier: &Earlier) -> String {
+    format!(
+        "`{}: {}` of pipeline `{}`, made {}",
+        earlier.stage,
+        earlier.action,
+        earlier.pipeline,
+        utc(earlier.finished_unix)
+    )
+}
+
+/// In what way an earlier record is near, for one that is not what the action was before.
+pub fn nearness(nearness: Nearness) -> &'static str {
+    match nearness {
+        Nearness::SameAction => "the same action before",
+        Nearness::SameKindAndAction => "the same action of another stage of its kind",
+        Nearness::SameKind => "the nearest of its kind",
     }
 }
 
@@ -46,29 +79,295 @@ pub fn short(value: &Value) -> String {
     format!("{cut}...")
 }
 
-/// As JSON: `{"why": "changed", "changes": [...]}`.
+/// An action as `stage: label`.
+pub fn action(plan: &Plan<'_>, action: usize) -> String {
+    let stage = &plan.pipeline.stages[plan.coords(action).stage].name;
+    format!("{stage}: {}", plan.label(action))
+}
+
+/// Some names with commas, and how many more there are.
+pub fn names<'n>(all: impl IntoIterator<Item = &'n str>) -> String {
+    let all: Vec<&str> = all.into_iter().collect();
+    match all.len() {
+        n if n > NAMES => format!("{} and {} more", all[..NAMES - 1].join(", "), n + 1 - NAMES),
+        _ => all.join(", "),
+    }
+}
+
+fn shown(plan: &Plan<'_>, path: &Path) -> String {
+    let path = path.strip_prefix(&plan.pipeline.root).unwrap_or(path);
+    path.display().to_string()
+}
+
+fn bytes(old: &Digest, new: Option<&Digest>) -> String {
+    match new {
+        Some(new) => format!("{} -> {}", old.short(), new.short()),
+        None => format!("before {}", old.short()),
+    }
+}
+
+/// A cause, without where it comes in.
+pub fn what(plan: &Plan<'_>, what: &What) -> String {
+    match what {
+        What::Field(changed) => change(changed),
+        What::Source {
+            role,
+            path,
+            old,
+            new,
+        } => {
+            let file = match path {
+                Some(path) => shown(plan, path),
+                None => String::new(),
+            };
+            let file = match (file.as_str() == role, file.is_empty()) {
+                (true, _) => format!("source file {file}"),
+                (_, true) => format!("a source file ({role})"),
+                _ => format!("source file {file} ({role})"),
+            };
+            match (old, new) {
+                (Some(old), Some(new)) => format!("{file} changed: {}", bytes(old, Some(new))),
+                (None, _) => format!("{file} is new"),
+                (Some(old), None) => format!("{file} is gone, was {}", old.short()),
+            }
+        }
+        What::More { producer, files } => {
+            let files: Vec<String> = files.iter().map(|path| shown(plan, path)).collect();
+            let from = match files.as_slice() {
+                [] => String::new(),
+                files => format!(" ({})", names(files.iter().map(String::as_str))),
+            };
+            format!(
+                "it reads one part more, of `{}`{from}",
+                action(plan, *producer)
+            )
+        }
+        What::Less { digest, then } => match (then, digest) {
+            (Some(then), _) => format!("it reads one part less, that of {}", earlier(then)),
+            (None, Some(digest)) => format!("it reads one part less, {}", digest.short()),
+            (None, None) => "it reads one part less".to_owned(),
+        },
+        What::Rewired { producer, then } => format!(
+            "it reads an output of `{}` where it read one of {}",
+            action(plan, *producer),
+            earlier(then)
+        ),
+        What::Remade { producer, old, new } => format!(
+            "`{}` was made again by the same recipe and gave other bytes, {}: it is not deterministic",
+            action(plan, *producer),
+            bytes(old, Some(new))
+        ),
+        What::Cold { producer, old, new } => format!(
+            "`{}` gives other bytes than before, {}; no record of the old ones is left to compare with",
+            action(plan, *producer),
+            bytes(old, new.as_ref())
+        ),
+        What::Action(reason) => text(reason),
+    }
+}
+
+/// A cause, after the action at which it comes in unless that is `here`.
+pub fn cause(plan: &Plan<'_>, cause: &Cause, here: usize) -> String {
+    let text = what(plan, &cause.what);
+    match cause.action == here {
+        true => text,
+        false => format!("`{}`: {text}", action(plan, cause.action)),
+    }
+}
+
+/// Equal causes in one phrase, after the stages at which they come in unless those are the ones
+/// that run.
+pub fn group(plan: &Plan<'_>, group: &Group) -> String {
+    let stage = |index: &usize| plan.pipeline.stages[*index].name.as_str();
+    let files: Vec<String> = group.files.iter().map(|path| shown(plan, path)).collect();
+    let files = || names(files.iter().map(String::as_str));
+    let text = match &group.cause.what {
+        What::Source { role, old, new, .. } if group.files.len() > 1 => {
+            let happened = match (old, new) {
+                (Some(_), Some(_)) => "changed",
+                (None, _) => "are new",
+                (_, None) => "are gone",
+            };
+            format!("source files ({role}) {happened}: {}", files())
+        }
+        What::More { .. } if group.files.len() > 1 => {
+            format!("more parts than before, of {}", files())
+        }
+        What::Field(changed) if changed.path.starts_with("item") && group.run > 1 => {
+            format!(
+                "other items than before, the first of them {}",
+                change(changed)
+            )
+        }
+        _ => what(plan, &group.cause.what),
+    };
+    if group.at.iter().all(|at| group.stages.contains(at)) {
+        return text;
+    }
+    format!("{}: {text}", names(group.at.iter().map(stage)))
+}
+
+/// Equal causes in one line, with what they reach.
+pub fn group_line(plan: &Plan<'_>, told: &Group) -> String {
+    let stages = told.stages.iter();
+    let stages = names(stages.map(|stage| plan.pipeline.stages[*stage].name.as_str()));
+    let run = match told.run {
+        1 => "runs",
+        _ => "run",
+    };
+    let mut line = format!(
+        "{} of {stages} {run}: {}",
+        count(told.run, "action"),
+        group(plan, told)
+    );
+    if let Some(record) = &told.earlier {
+        line.push_str(&format!(
+            " (against {}: {})",
+            nearness(record.nearness),
+            earlier(record)
+        ));
+    }
+    if told.pending > 0 {
+        let wait = match told.pending {
+            1 => "waits",
+            _ => "wait",
+        };
+        line.push_str(&format!(
+            "; {} {wait} for that",
+            count(told.pending, "action")
+        ));
+    }
+    line
+}
+
+/// As JSON: `{"why": "changed", "changes": [...], "earlier": {...}}`.
 pub fn json(reason: &Reason) -> Json {
     match reason {
-        Reason::New => json!({"why": "new"}),
-        Reason::Changed(changes) => json!({"why": "changed", "changes": self::changes(changes)}),
+        Reason::New(novelty) => json!({"why": "new", "of": match novelty {
+            Novelty::Store => "store",
+            Novelty::Kind => "kind",
+            Novelty::Unreadable => "damaged",
+        }}),
+        Reason::Changed(changed) => json!({
+            "why": "changed",
+            "changes": changes(&changed.changes),
+            "earlier": earlier_json(&changed.earlier),
+        }),
+        Reason::Damaged => json!({"why": "damaged"}),
+        Reason::Pruned(when) => json!({"why": "pruned", "when": when}),
         Reason::Lost => json!({"why": "lost"}),
         Reason::Audit => json!({"why": "audit"}),
         Reason::Tainted => json!({"why": "source-changed"}),
     }
 }
 
+fn earlier_json(earlier: &Earlier) -> Json {
+    json!({
+        "near": match earlier.nearness {
+            Nearness::SameAction => "action",
+            Nearness::SameKindAndAction => "kind-and-action",
+            Nearness::SameKind => "kind",
+        },
+        "key": earlier.key.to_string(),
+        "stage": earlier.stage,
+        "action": earlier.action,
+        "pipeline": earlier.pipeline,
+        "finished": earlier.finished_unix,
+    })
+}
+
 /// Changes as JSON.
 pub fn changes(changes: &[Change]) -> Vec<Json> {
+    changes.iter().map(change_json).collect()
+}
+
+fn change_json(change: &Change) -> Json {
     let side = |value: &Option<Value>| value.as_ref().map_or(Json::Null, Value::to_json);
-    changes
-        .iter()
-        .map(|c| json!({"path": c.path, "old": side(&c.old), "new": side(&c.new)}))
-        .collect()
+    json!({"path": change.path, "old": side(&change.old), "new": side(&change.new)})
+}
+
+/// A cause as JSON.
+pub fn cause_json(plan: &Plan<'_>, cause: &Cause) -> Json {
+    let at = |index: usize| {
+        let stage = &plan.pipeline.stages[plan.coords(index).stage].name;
+        json!({"stage": stage, "action": plan.label(index)})
+    };
+    let digest = |digest: &Option<Digest>| digest.map(|digest| digest.to_string());
+    let mut told = match &cause.what {
+        What::Field(change) => {
+            let mut told = change_json(change);
+            told["what"] = "field".into();
+            told
+        }
+        What::Source {
+            role,
+            path,
+            old,
+            new,
+        } => json!({
+            "what": "source",
+            "role": role,
+            "file": path.as_ref().map(|path| shown(plan, path)),
+            "old": digest(old),
+            "new": digest(new),
+        }),
+        What::More { producer, files } => json!({
+            "what": "more",
+            "producer": at(*producer),
+            "files": files.iter().map(|path| shown(plan, path)).collect::<Vec<_>>(),
+        }),
+        What::Less { digest: gone, then } => json!({
+            "what": "less",
+            "old": digest(gone),
+            "then": then.as_ref().map(earlier_json),
+        }),
+        What::Rewired { producer, then } => json!({
+            "what": "rewired",
+            "producer": at(*producer),
+            "then": earlier_json(then),
+        }),
+        What::Remade { producer, old, new } => json!({
+            "what": "remade",
+            "producer": at(*producer),
+            "old": old.to_string(),
+            "new": new.to_string(),
+        }),
+        What::Cold { producer, old, new } => json!({
+            "what": "no-record",
+            "producer": at(*producer),
+            "old": old.to_string(),
+            "new": digest(new),
+        }),
+        What::Action(reason) => {
+            let mut told = json(reason);
+            told["what"] = told["why"].take();
+            if let Json::Object(fields) = &mut told {
+                fields.remove("why");
+            }
+            told
+        }
+    };
+    told["at"] = at(cause.action);
+    told
+}
+
+/// Equal causes as JSON.
+pub fn group_json(plan: &Plan<'_>, group: &Group) -> Json {
+    let mut told = cause_json(plan, &group.cause);
+    let name = |stage: &usize| plan.pipeline.stages[*stage].name.clone();
+    told["run"] = group.run.into();
+    told["pending"] = group.pending.into();
+    told["stages"] = group.stages.iter().map(name).collect::<Vec<_>>().into();
+    let files = group.files.iter().map(|path| shown(plan, path));
+    told["files"] = files.collect::<Vec<_>>().into();
+    told
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use flow_cache::{ActionKey, Recipe};
+    use flow_engine::explain::Changed;
 
     #[test]
     fn changes_are_said_in_one_line() {
@@ -82,9 +381,30 @@ mod tests {
         assert_eq!(change(&one(None, number())), "params.k: new, 5");
         let long = Value::Str("x".repeat(100));
         assert_eq!(short(&long).chars().count(), LONG);
-        let two = vec![one(number(), Some(long)), one(number(), None)];
-        let text = text(&Reason::Changed(two));
+        let key: ActionKey = Recipe::new().key();
+        let changed = Changed {
+            earlier: Earlier {
+                nearness: Nearness::SameAction,
+                key,
+                stage: "s".into(),
+                action: "a".into(),
+                pipeline: "p".into(),
+                finished_unix: 0,
+            },
+            changes: vec![one(number(), Some(long)), one(number(), None)],
+        };
+        assert_eq!(
+            earlier(&changed.earlier),
+            "`s: a` of pipeline `p`, made 1970-01-01 00:00:00 UTC"
+        );
+        let text = text(&Reason::Changed(Box::new(changed)));
         assert!(text.starts_with("params.k: 5 -> \"xxx"), "{text}");
         assert!(text.ends_with(" and 1 more"), "{text}");
+    }
+
+    #[test]
+    fn long_lists_of_names_are_cut() {
+        assert_eq!(names(["a", "b", "c", "d"]), "a, b, c, d");
+        assert_eq!(names(["a", "b", "c", "d", "e"]), "a, b, c and 2 more");
     }
 }

@@ -10,6 +10,7 @@ mod commands;
 mod executor;
 mod faults;
 mod harness;
+mod history;
 mod kills;
 mod mallorn;
 mod pipelines;

@@ -11,8 +11,8 @@ use super::commit::{Finished, written};
 use super::perform::{Performed, Place, is_whole, perform, verify};
 use super::{Done, Job, Message, Shared};
 use crate::exec::Executor;
+use crate::explain::Reason;
 use crate::manifest::Manifest;
-use crate::plan::Reason;
 use crate::process::Parent;
 use crate::stage::{Host, StageError};
 use crate::trace::Track;
@@ -77,11 +77,14 @@ pub(super) fn attempt<'t>(
 
 fn reason_text(reason: &Reason) -> String {
     match reason {
-        Reason::New => "new".to_owned(),
-        Reason::Changed(changes) => {
-            let paths: Vec<&str> = changes.iter().map(|change| change.path.as_str()).collect();
+        Reason::New(_) => "new".to_owned(),
+        Reason::Changed(changed) => {
+            let changes = changed.changes.iter();
+            let paths: Vec<&str> = changes.map(|change| change.path.as_str()).collect();
             format!("changed: {}", paths.join(", "))
         }
+        Reason::Damaged => "its record is damaged".to_owned(),
+        Reason::Pruned(_) => "its record was pruned".to_owned(),
         Reason::Lost => "its bytes are wanted".to_owned(),
         Reason::Audit => "an audit".to_owned(),
         Reason::Tainted => "a source changed while it ran".to_owned(),

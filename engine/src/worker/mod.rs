@@ -12,8 +12,9 @@ use std::sync::{Arc, Mutex};
 use flow_cache::{ActionKey, Digest, Record, StatCache, Store};
 
 use crate::exec::Options;
+use crate::explain::Reason;
 use crate::keys::Prepared;
-use crate::plan::{Plan, Reason};
+use crate::plan::Plan;
 use crate::stage::{Fault, StageError};
 use crate::trace::Track;
 

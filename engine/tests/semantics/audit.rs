@@ -1,7 +1,7 @@
 //! Actions that run again for a comparison: on what their records were made from, with the store
 //! consistent afterwards.
 
-use flow_engine::plan::Reason;
+use flow_engine::explain::Reason;
 
 use crate::harness::Project;
 use crate::{ALL, built};

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::atomic::Ordering;
 
-use flow_engine::plan::Reason;
+use flow_engine::explain::Reason;
 use flow_engine::stage::Fault;
 
 use crate::harness::Project;

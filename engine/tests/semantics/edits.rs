@@ -2,7 +2,7 @@
 
 use std::sync::atomic::Ordering;
 
-use flow_engine::plan::Reason;
+use flow_engine::explain::{Novelty, Reason};
 
 use crate::harness::Project;
 use crate::{ALL, LEARN, MAIN, built, fresh};
@@ -25,7 +25,8 @@ const EDITED_A: [&str; 10] = [
 fn a_second_run_does_nothing() {
     let project = fresh();
     let first = project.expect(&ALL);
-    assert!(first.reasons.values().all(|reason| *reason == Reason::New));
+    let new = Reason::New(Novelty::Store);
+    assert!(first.reasons.values().all(|reason| *reason == new));
     assert_eq!(first.counts, [0, 16, 0, 0]);
     let second = project.expect(&[]);
     assert_eq!(second.counts, [16, 0, 0, 0]);
@@ -91,10 +92,10 @@ fn a_parameter_reaches_what_lies_below() {
     let project = built();
     project.edit("use = \"learner\"", "use = \"learner\"\ndepth = 4");
     let ran = project.expect(&LEARN);
-    let Reason::Changed(changes) = &ran.reasons["learn: fit 0"] else {
+    let Reason::Changed(changed) = &ran.reasons["learn: fit 0"] else {
         panic!("{:?}", ran.reasons);
     };
-    assert_eq!(changes.len(), 1, "{changes:?}");
+    assert_eq!(changed.changes.len(), 1, "{changed:?}");
     project.edit("depth = 4", "depth = 3");
     project.expect(&[]);
 }

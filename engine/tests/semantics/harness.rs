@@ -10,9 +10,11 @@ use flow_cache::{ActionKey, Digest, Record, StatCache, Store};
 use flow_engine::deliver::{self, Delivery, Export};
 use flow_engine::event::{Event, Outcome};
 use flow_engine::exec::{self, Executor, Options};
+use flow_engine::explain::{Causes, Explanation, Group, Reason, What};
 use flow_engine::keys::Slot;
 use flow_engine::load::{LoadOptions, load};
-use flow_engine::plan::{Plan, Reason};
+use flow_engine::plan::Plan;
+use flow_engine::preview::{Need, Preview, Verdict};
 use flow_engine::stage::{Part, PortType};
 use flow_engine::summary::Summary;
 use flow_engine::trace::Trace;
@@ -65,6 +67,46 @@ pub struct Ran {
     pub keys: BTreeMap<String, ActionKey>,
     /// The record of every such action.
     pub records: BTreeMap<String, Arc<Record>>,
+}
+
+/// What `flow plan` says.
+pub struct Planned {
+    /// The verdict on each action, by `STAGE: LABEL`.
+    pub verdicts: BTreeMap<String, Verdict>,
+    /// Why.
+    pub told: BTreeMap<String, Explanation>,
+    /// What that goes back to: the action and the cause.
+    pub causes: BTreeMap<String, Vec<(String, What)>>,
+    /// For a restored action, the action or the file that needs it.
+    pub needed_by: BTreeMap<String, String>,
+    /// Equal causes.
+    pub groups: Vec<Group>,
+}
+
+impl Planned {
+    /// The actions with a verdict of this word, in order of name.
+    pub fn all(&self, wanted: fn(&Verdict) -> bool) -> Vec<&str> {
+        let wanted = self.verdicts.iter().filter(|(_, verdict)| wanted(verdict));
+        wanted.map(|(name, _)| name.as_str()).collect()
+    }
+
+    /// The actions that certainly run.
+    pub fn run(&self) -> Vec<&str> {
+        self.all(|verdict| *verdict == Verdict::Run)
+    }
+
+    /// The actions that make bytes again.
+    pub fn restore(&self) -> Vec<&str> {
+        self.all(|verdict| matches!(verdict, Verdict::Restore(_)))
+    }
+
+    /// The only cause of an action.
+    pub fn cause(&self, name: &str) -> (&str, &What) {
+        match self.causes[name].as_slice() {
+            [(at, what)] => (at, what),
+            all => panic!("{all:?}"),
+        }
+    }
 }
 
 impl Project {
@@ -189,6 +231,68 @@ impl Project {
         stat.save()?;
         ran.ran.sort();
         Ok(ran)
+    }
+
+    /// Says what a run would do, and runs nothing.
+    pub fn plan(&self) -> Planned {
+        let pipeline = self.load();
+        let plan = Plan::new(&pipeline);
+        let store = Store::open(&self.store()).unwrap();
+        let stat = StatCache::open(&self.root.join(".flow/stat"));
+        let delivery = Delivery {
+            plan: &plan,
+            store: &store,
+            stat: &stat,
+            manifest: self.root.join(".flow/outputs"),
+            exporter: &Concat,
+        };
+        let name = |action: usize| {
+            let stage = &plan.pipeline.stages[plan.coords(action).stage].name;
+            format!("{stage}: {}", plan.label(action))
+        };
+        let mut planned = Planned {
+            verdicts: BTreeMap::new(),
+            told: BTreeMap::new(),
+            causes: BTreeMap::new(),
+            needed_by: BTreeMap::new(),
+            groups: Vec::new(),
+        };
+        let mut preview = Preview::new(&delivery).unwrap();
+        let mut causes = Causes::new(&mut preview, &delivery);
+        for action in 0..plan.len() {
+            let told = causes.explain_next().unwrap();
+            let verdict = causes.preview().verdict(action);
+            // What is told of an action that runs is never nothing.
+            let said = match &told.reason {
+                Some(Reason::Changed(changed)) => !changed.changes.is_empty(),
+                other => other.is_some(),
+            };
+            let runs = verdict == Verdict::Run;
+            assert_eq!(runs, said, "{}: {told:?}", name(action));
+            assert!(
+                !runs || !told.causes.is_empty(),
+                "{}: {told:?}",
+                name(action)
+            );
+            let all = told.causes.iter();
+            let all = all.map(|cause| (name(cause.action), cause.what.clone()));
+            planned.causes.insert(name(action), all.collect());
+            planned.verdicts.insert(name(action), verdict);
+            planned.told.insert(name(action), told);
+            if let Verdict::Restore(need) = verdict {
+                let by = match need {
+                    Need::Action(by) => name(by),
+                    Need::File(file) => {
+                        let path = &pipeline.outputs[file].path;
+                        let path = path.strip_prefix(&self.root).unwrap();
+                        path.display().to_string()
+                    }
+                };
+                planned.needed_by.insert(name(action), by);
+            }
+        }
+        planned.groups = causes.groups().to_vec();
+        planned
     }
 
     /// Runs actions, given as `STAGE: LABEL`, again the way `flow run --audit` does.

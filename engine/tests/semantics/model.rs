@@ -11,8 +11,9 @@ use std::sync::atomic::Ordering;
 use flow_cache::{ActionKey, Digest, GcPolicy, Store};
 use flow_engine::StageError;
 use flow_engine::exec::Executor;
+use flow_engine::preview::Verdict;
 
-use crate::harness::{Project, Ran};
+use crate::harness::{Planned, Project, Ran};
 use crate::oracle::{Act, Node, Oracle, World};
 
 const CASES: u64 = 200;
@@ -288,6 +289,8 @@ struct Life {
 struct Before {
     records: HashSet<ActionKey>,
     healthy: HashSet<Digest>,
+    /// Some artifact is not what its digest says.
+    corrupt: bool,
     files: BTreeMap<usize, String>,
 }
 
@@ -301,13 +304,16 @@ impl Life {
             let path = self.project.root.join(format!("out/{index}.txt"));
             Some((index, std::fs::read_to_string(path).ok()?))
         });
+        let artifacts = artifacts(&self.project);
+        let healthy: HashSet<Digest> = artifacts
+            .iter()
+            .filter(|(digest, path)| Digest::of(&std::fs::read(path).unwrap()) == *digest)
+            .map(|(digest, _)| *digest)
+            .collect();
         Before {
             records,
-            healthy: artifacts(&self.project)
-                .into_iter()
-                .filter(|(digest, path)| Digest::of(&std::fs::read(path).unwrap()) == *digest)
-                .map(|(digest, _)| digest)
-                .collect(),
+            corrupt: healthy.len() < artifacts.len(),
+            healthy,
             files: files.collect(),
         }
     }
@@ -398,6 +404,7 @@ impl Life {
         let before = self.before();
         let (must, _) = self.expected(&oracle, &before);
         let project = &self.project;
+        let planned = (at_once == 1).then(|| project.plan());
         let runs: Vec<Ran> = std::thread::scope(|scope| {
             let runs: Vec<_> = (0..at_once)
                 .map(|_| scope.spawn(|| project.run()))
@@ -419,11 +426,49 @@ impl Life {
             let required = must.contains(&act.identity);
             assert!(did || !required, "{} did not run", act.name);
         }
+        if let Some(planned) = planned {
+            self.as_planned(&oracle, &before, &planned, &runs[0]);
+        }
         self.files(&oracle, &before, &refs);
         let again = self.project.run();
         assert!(again.ran.is_empty(), "a second run ran {:?}", again.ran);
         let written = again.written;
         assert!(written.is_empty(), "a second run wrote {written:?}");
+    }
+
+    /// A run did what the plan said. Equal actions, and equal bytes of several actions, are made
+    /// once, by any of them.
+    fn as_planned(&self, oracle: &Oracle, before: &Before, planned: &Planned, ran: &Ran) {
+        let did: BTreeSet<&String> = ran.ran.iter().collect();
+        for act in &oracle.acts {
+            let equal = |other: &&Act| other.identity == act.identity;
+            let any = |like: &dyn Fn(&&Act) -> bool| {
+                let mut all = oracle.acts.iter().filter(|other| like(other));
+                all.any(|other| did.contains(&other.name))
+            };
+            match planned.verdicts[&act.name] {
+                Verdict::Run => assert!(any(&equal), "{} was to run", act.name),
+                Verdict::Restore(_) => {
+                    let same_bytes = |other: &&Act| other.digest() == act.digest();
+                    assert!(any(&same_bytes), "{} was to be restored", act.name);
+                }
+                Verdict::Hit | Verdict::Pending(_) | Verdict::Vacant => {}
+            }
+        }
+        // That bytes are corrupt nobody knows before they are read.
+        if before.corrupt {
+            return;
+        }
+        for name in did {
+            let act = oracle.acts.iter().find(|act| act.name == *name).unwrap();
+            let like = oracle
+                .acts
+                .iter()
+                .filter(|other| other.identity == act.identity || other.digest() == act.digest());
+            let planned = like.map(|other| planned.verdicts[&other.name]);
+            let mut foreseen = planned.filter(|v| !matches!(v, Verdict::Hit | Verdict::Vacant));
+            assert!(foreseen.next().is_some(), "{name} was to be a hit");
+        }
     }
 
     /// Output files are right, and were written only where they were not.

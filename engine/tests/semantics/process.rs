@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use flow_cache::{GcPolicy, Store};
 use flow_engine::exec::Executor;
+use flow_engine::explain::Reason;
 use flow_engine::params::{ParamSpec, ParamType};
-use flow_engine::plan::Reason;
 use flow_engine::process::{ProcessOptions, stage_exec};
 use flow_engine::stage::{
     Action, Fault, KindSpec, OutputPort, Ports, Resources, Scope, Stage, StageError, Step, Usage,

@@ -23,19 +23,23 @@ pub use setup::{Setup, jobs, stop_on_signals};
 
 use crate::cli::RunArgs;
 use crate::error::{self, CliError, Exit};
+use crate::history;
 use crate::project::{State, load_pipeline};
 use crate::render::progress::Progress;
 use crate::render::{json, table};
-use crate::report::{Report, Status};
+use crate::report::{Long, Report, Status};
 use crate::ui::Ui;
 
 /// Runs the command.
 pub fn run(args: &RunArgs, ui: &Ui) -> Result<Exit, CliError> {
     let started = Instant::now();
+    let mut tags = args.tags.iter();
+    tags.try_for_each(|tag| history::check_tag(tag))?;
     let pipeline = load_pipeline(&args.target.pipeline, args.target.to.as_deref())?;
     let setup = Setup::new(&pipeline.root, &args.store, &args.exec)?;
     let plan = Plan::new(&pipeline);
     let mut run = Run::new(ui, &plan, &setup, args.keep_going);
+    run.tags.clone_from(&args.tags);
     run.bring_up_to_date();
     run.audit(args.audit);
     run.close(&setup, "run");
@@ -52,6 +56,8 @@ pub struct Run<'a> {
     options: Options<'a>,
     /// Its id.
     pub id: String,
+    /// What it is to be called besides.
+    tags: Vec<String>,
     /// Its figures so far.
     pub summary: Summary,
     progress: Progress<'a>,
@@ -75,6 +81,7 @@ impl<'a> Run<'a> {
             stat: &setup.stat,
             options: setup.options(keep_going),
             id: setup.state.runs().new_id(),
+            tags: Vec::new(),
             summary: Summary::default(),
             progress: Progress::new(ui, plan),
             slots: vec![Slot::Waiting; plan.len()],
@@ -235,8 +242,19 @@ impl<'a> Run<'a> {
             self.status(),
             started.elapsed().as_secs_f64(),
         );
-        let record = report.record(self.plan.pipeline);
-        let saved = self.state.runs().save(&self.id, &record);
+        let long = Long {
+            plan: self.plan,
+            slots: &self.slots,
+            report: &report,
+        };
+        let actions = long.digest();
+        let mut record = report.record(self.plan.pipeline);
+        record["store"] = self.state.store.dir().display().to_string().into();
+        record["tags"] = self.tags.clone().into();
+        record["pinned"] = false.into();
+        record["actions"] = actions.to_string().into();
+        let runs = self.state.runs();
+        let saved = runs.save_with(&self.id, &record, &actions, || long.text());
         self.check(saved.map_err(CliError::from));
         report.status = self.status();
         report

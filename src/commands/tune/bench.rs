@@ -18,7 +18,7 @@ use serde_json::{Map, Value as Json, json};
 use super::problem::{Candidate, Part, Problem};
 use crate::commands::run::{Run, Setup};
 use crate::error::{self, CliError, Exit};
-use crate::report::{self, METRICS, Report, Status};
+use crate::report::{self, Long, METRICS, Report, Status};
 use crate::ui::Ui;
 
 /// The port of an evaluation through which predictions come in.
@@ -335,7 +335,14 @@ impl<'a> Bench<'a> {
             self.spent.ran += stage.figures.ran;
             self.spent.cpu_s += stage.figures.cpu_s;
         }
-        if let Json::Object(mut record) = report.record(plan.pipeline)
+        let mut record = report.record(plan.pipeline);
+        let long = Long {
+            plan,
+            slots: &run.slots,
+            report: &report,
+        };
+        long.inline(&mut record);
+        if let Json::Object(mut record) = record
             && let Some(Json::Object(stages)) = record.remove("stages")
         {
             for (mut name, mut stage) in stages {

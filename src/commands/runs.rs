@@ -1,0 +1,178 @@
+//! `flow runs`: the history of a project, tags and pins.
+
+use flow_cache::Runs;
+use flow_engine::Diag;
+use serde_json::{Map, Value as Json, json};
+
+use crate::cli::{RunsArgs, RunsCommand};
+use crate::error::CliError;
+use crate::history::{self, find, is_pinned, tags, when};
+use crate::project::{runs_of, working_dir};
+use crate::render::{seconds, table};
+use crate::ui::Ui;
+
+/// Runs the command.
+pub fn run(args: &RunsArgs, ui: &Ui) -> Result<(), CliError> {
+    let runs = runs_of(&working_dir()?);
+    let Some(command) = &args.command else {
+        return list(args, &runs, ui);
+    };
+    let (RunsCommand::Tag { run, .. }
+    | RunsCommand::Untag { run, .. }
+    | RunsCommand::Pin { run }
+    | RunsCommand::Unpin { run }
+    | RunsCommand::Remove { run }) = command;
+    let (id, record) = find(&runs, run)?;
+    let done = match command {
+        RunsCommand::Tag { name, .. } => {
+            history::check_tag(name)?;
+            runs.update(&id, |record| {
+                let mut all: Vec<String> = tags(record).map(str::to_owned).collect();
+                if !all.contains(name) {
+                    all.push(name.clone());
+                }
+                record["tags"] = all.into();
+            })?;
+            format!("has the tag `{name}`")
+        }
+        RunsCommand::Untag { name, .. } => {
+            if !tags(&record).any(|tag| tag == name) {
+                let message = format!("run {id} has no tag `{name}`");
+                return Err(CliError::usage(
+                    Diag::new("flow::cli::tag", message).help("`flow runs` shows the tags of runs"),
+                ));
+            }
+            runs.update(&id, |record| {
+                let left = tags(record).filter(|tag| tag != name);
+                record["tags"] = left.map(str::to_owned).collect();
+            })?;
+            format!("has the tag `{name}` no longer")
+        }
+        RunsCommand::Pin { .. } => {
+            runs.update(&id, |record| record["pinned"] = true.into())?;
+            "is pinned".to_owned()
+        }
+        RunsCommand::Unpin { .. } => {
+            runs.update(&id, |record| record["pinned"] = false.into())?;
+            "is not pinned".to_owned()
+        }
+        RunsCommand::Remove { .. } => {
+            if is_pinned(&record) {
+                let message = format!("run {id} is pinned and stays");
+                return Err(CliError::usage(
+                    Diag::new("flow::cli::pinned", message).help(format!("flow runs unpin {id}")),
+                ));
+            }
+            runs.remove(&id)?;
+            "is forgotten".to_owned()
+        }
+    };
+    let record = runs.load(&id)?.map(|(_, record)| record);
+    ui.event(|| {
+        json!({
+            "event": "run-changed",
+            "run": id,
+            "removed": record.is_none(),
+            "tags": record.iter().flat_map(tags).collect::<Vec<_>>(),
+            "pinned": record.as_ref().is_some_and(is_pinned),
+        })
+    });
+    ui.result(&format!("run {id} {done}\n"));
+    Ok(())
+}
+
+fn list(args: &RunsArgs, runs: &Runs, ui: &Ui) -> Result<(), CliError> {
+    let mut rows = Vec::new();
+    let mut more = false;
+    for id in runs.list()? {
+        let record = match runs.load(&id) {
+            Ok(Some((_, record))) => record,
+            Ok(None) => continue,
+            Err(error) => {
+                ui.warning(&error.to_string());
+                continue;
+            }
+        };
+        let other = |wanted: &Option<String>, has: &dyn Fn(&str) -> bool| {
+            wanted.as_deref().is_some_and(|wanted| !has(wanted))
+        };
+        let pipeline = text(&record, "pipeline");
+        if other(&args.tag, &|tag| tags(&record).any(|known| known == tag))
+            || other(&args.pipeline, &|name| pipeline == name)
+        {
+            continue;
+        }
+        if rows.len() == args.n {
+            more = true;
+            break;
+        }
+        ui.event(|| event(&id, &record));
+        rows.push(row(&id, &record));
+    }
+    if rows.is_empty() {
+        ui.answer("no runs\n");
+        return Ok(());
+    }
+    let header = [
+        "run", "started", "pipeline", "status", "tags", "headline", "ran", "hit", "time",
+    ];
+    ui.answer(&format!("{}\n", table::plain(&header, 5, rows)));
+    if more {
+        ui.answer("... and earlier ones; -n shows more\n");
+    }
+    Ok(())
+}
+
+fn text<'r>(record: &'r Json, name: &str) -> &'r str {
+    record.get(name).and_then(Json::as_str).unwrap_or("?")
+}
+
+/// The actions of all stages that were this.
+fn sum(record: &Json, what: &str) -> u64 {
+    let stages = record.get("stages").and_then(Json::as_object);
+    let stages = stages.into_iter().flat_map(Map::values);
+    stages
+        .filter_map(|stage| stage.get(what).and_then(Json::as_u64))
+        .sum()
+}
+
+fn headline(record: &Json) -> Option<f64> {
+    record.get("headline")?.get("value")?.as_f64()
+}
+
+fn wall_s(record: &Json) -> f64 {
+    record.get("wall_s").and_then(Json::as_f64).unwrap_or(0.0)
+}
+
+fn row(id: &str, record: &Json) -> Vec<String> {
+    let pin = is_pinned(record).then_some("(pinned)");
+    let marks: Vec<&str> = tags(record).chain(pin).collect();
+    vec![
+        id.to_owned(),
+        when(id),
+        text(record, "pipeline").to_owned(),
+        text(record, "status").to_owned(),
+        marks.join(" "),
+        headline(record).map_or(String::new(), |value| format!("{value:.4}")),
+        sum(record, "ran").to_string(),
+        sum(record, "hit").to_string(),
+        seconds(wall_s(record)),
+    ]
+}
+
+fn event(id: &str, record: &Json) -> Json {
+    json!({
+        "event": "run-listed",
+        "run": id,
+        "started": when(id),
+        "pipeline": record.get("pipeline"),
+        "status": record.get("status"),
+        "headline": record.get("headline"),
+        "ran": sum(record, "ran"),
+        "hit": sum(record, "hit"),
+        "failed": sum(record, "failed"),
+        "wall_s": wall_s(record),
+        "tags": tags(record).collect::<Vec<_>>(),
+        "pinned": is_pinned(record),
+    })
+}

@@ -1,0 +1,277 @@
+//! The history of runs: tags, pins, what gc leaves of them, and two runs side by side.
+
+use serde_json::{Value as Json, json};
+
+use crate::harness::Project;
+
+/// Three shells in a row; `{WORD}` and `{NOISE}` are to be filled in.
+const CHAIN: &str = r#"
+[pipeline]
+name = "chain"
+[stages.one]
+use = "command"
+run = ["sh", "-c", "echo WORD NOISE > {out}"]
+outputs = { out = "one.txt" }
+[stages.two]
+use = "command"
+run = ["sh", "-c", "cat {from} > {out}"]
+inputs = { from = "one" }
+outputs = { out = "two.txt" }
+[stages.beside]
+use = "command"
+run = ["sh", "-c", "echo beside > {out}"]
+outputs = { out = "beside.txt" }
+[outputs]
+"two.txt" = "two"
+"#;
+
+fn chain(word: &str, noise: &str) -> String {
+    CHAIN.replace("WORD", word).replace("NOISE", noise)
+}
+
+/// The JSON events of a command that must go well.
+fn events(project: &Project, args: &[&str]) -> Vec<Json> {
+    let output = project.flow(&[args, &["--message-format", "json"]].concat());
+    let text = String::from_utf8(output.stdout).expect("UTF-8");
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{args:?}: {stderr}\n{text}");
+    let events = text.lines().map(serde_json::from_str);
+    events.collect::<Result<_, _>>().expect("JSON lines")
+}
+
+fn code(project: &Project, args: &[&str]) -> (Option<i32>, String) {
+    let output = project.flow(args);
+    let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
+    (output.status.code(), stderr)
+}
+
+fn run(project: &Project, more: &[&str]) -> String {
+    let run = project.run(&[&["p.toml"], more].concat());
+    run.ok()["run"].as_str().expect("an id").to_owned()
+}
+
+#[test]
+fn runs_are_listed_tagged_pinned_and_removed() {
+    let project = Project::new();
+    project.write("p.toml", chain("a", ""));
+    let first = run(&project, &["--tag", "base", "--tag", "v1"]);
+    let second = run(&project, &[]);
+    let listed = events(&project, &["runs"]);
+    let ids: Vec<&str> = listed.iter().filter_map(|e| e["run"].as_str()).collect();
+    assert_eq!(ids, [second.as_str(), &first]);
+    assert_eq!(
+        (&listed[0]["hit"], &listed[0]["ran"]),
+        (&json!(3), &json!(0))
+    );
+    assert_eq!(listed[1]["tags"], json!(["base", "v1"]));
+    assert_eq!(listed[1]["pipeline"], "chain");
+    let text = String::from_utf8(project.flow(&["runs"]).stdout).expect("UTF-8");
+    assert!(text.contains("base v1") && text.contains(&second), "{text}");
+
+    events(&project, &["runs", "tag", "last", "newer"]);
+    events(&project, &["runs", "untag", "base", "v1"]);
+    events(&project, &["runs", "pin", "base"]);
+    let filtered = events(&project, &["runs", "--tag", "base"]);
+    assert_eq!(filtered.len(), 1);
+    assert_eq!(
+        (&filtered[0]["tags"], &filtered[0]["pinned"]),
+        (&json!(["base"]), &json!(true))
+    );
+    assert_eq!(events(&project, &["runs", "--pipeline", "other"]).len(), 0);
+    assert_eq!(
+        events(&project, &["runs", "-n", "1"])[0]["run"],
+        second.as_str()
+    );
+    // A tag names a run wherever one is named.
+    events(&project, &["export", "base", "two", "-o", "copy.txt"]);
+    assert_eq!(project.read("copy.txt"), "a\n");
+
+    let (refused, said) = code(&project, &["runs", "remove", "base"]);
+    assert_eq!(refused, Some(2));
+    assert!(said.contains("flow::cli::pinned"), "{said}");
+    events(&project, &["runs", "unpin", "base"]);
+    events(&project, &["runs", "remove", "base"]);
+    assert_eq!(events(&project, &["runs"]).len(), 1);
+    // What both runs had in common is still there for the other.
+    events(&project, &["export", "newer", "two", "-o", "copy.txt"]);
+    for bad in [
+        &["runs", "tag", "last", "2x"][..],
+        &["runs", "untag", "last", "base"],
+        &["run", "p.toml", "--tag", "last"],
+        &["runs", "pin", "nothing"],
+    ] {
+        assert_eq!(code(&project, bad).0, Some(2), "{bad:?}");
+    }
+}
+
+#[test]
+fn an_older_record_is_listed_exported_and_kept() {
+    let project = Project::new();
+    project.write("p.toml", chain("a", ""));
+    let id = run(&project, &[]);
+    // As the first version wrote it: keys and artifacts in the record itself.
+    let path = format!(".flow/runs/{id}.json");
+    let mut record: Json = serde_json::from_str(&project.read(&path)).expect("JSON");
+    let long = record["actions"].as_str().expect("a digest");
+    let hex = long.strip_prefix("b3:").expect("a digest");
+    let long = project.read(&format!(".flow/runs/actions/{hex}.json"));
+    let long: Json = serde_json::from_str(&long).expect("JSON");
+    for stage in long["stages"].as_array().expect("stages") {
+        let fields = &mut record["stages"][stage["name"].as_str().expect("a name")];
+        let action = &stage["actions"][0];
+        fields["keys"] = json!([action[1]]);
+        let part = json!({"digest": action[2]["out"], "reference": 0, "fold": null});
+        fields["artifacts"] = json!({"out": {"type": "any", "view": false, "parts": [part]}});
+    }
+    for new in ["actions", "tags", "pinned", "store", "flow"] {
+        record.as_object_mut().expect("an object").remove(new);
+    }
+    project.write(&path, record.to_string());
+    assert_eq!(events(&project, &["runs"])[0]["status"], "ok");
+    events(&project, &["export", "last", "two", "-o", "copy.txt"]);
+    assert_eq!(project.read("copy.txt"), "a\n");
+    let collected = events(&project, &["cache", "gc", "--max-age", "0"]);
+    assert_eq!(collected.last().expect("an event")["records_removed"], 0);
+    let compared = events(&project, &["compare", "last", "last"]);
+    assert_eq!(compared[0]["first_divergence"], Json::Null);
+}
+
+#[test]
+fn gc_keeps_what_a_pinned_run_reaches() {
+    let project = Project::new();
+    for word in ["kept", "gone"] {
+        project.write("p.toml", chain(word, ""));
+        run(&project, &["--tag", word]);
+    }
+    events(&project, &["runs", "pin", "kept"]);
+    // Of the others only the last ten are kept; here even these are forgotten.
+    events(&project, &["runs", "remove", "gone"]);
+    std::thread::sleep(std::time::Duration::from_millis(1100));
+    let gc = ["cache", "gc", "--max-age", "0", "--max-size", "0"];
+    let collected = events(&project, &gc);
+    assert_eq!(collected.last().expect("an event")["records_removed"], 2);
+    events(&project, &["export", "kept", "two", "-o", "copy.txt"]);
+    assert_eq!(project.read("copy.txt"), "kept\n");
+}
+
+#[test]
+fn two_runs_are_compared() {
+    let project = Project::new();
+    project.write("p.toml", chain("a", ""));
+    run(&project, &["--tag", "a"]);
+    run(&project, &["--tag", "again"]);
+    project.write("p.toml", chain("b", ""));
+    run(&project, &["--tag", "b"]);
+
+    let same = events(&project, &["compare", "a", "again"]);
+    assert_eq!(same[0]["first_divergence"], Json::Null);
+    assert!(same[0]["stages"]["one"]["equal"].as_bool().expect("a flag"));
+    let text = String::from_utf8(project.flow(&["compare", "a", "again"]).stdout);
+    assert!(
+        text.expect("UTF-8")
+            .contains("every action came to the same bytes")
+    );
+
+    let other = &events(&project, &["compare", "a", "b"])[0];
+    let first = &other["first_divergence"];
+    assert_eq!(
+        (&first["stage"], &first["why"]),
+        (&json!("one"), &json!("recipe"))
+    );
+    assert_eq!(first["changes"][0]["path"], "params.run[2]");
+    assert_eq!(other["stages"]["two"]["same_recipe"], 0);
+    assert_eq!(other["stages"]["beside"]["equal"], true);
+    let text = project.flow(&["compare", "a", "b"]).stdout;
+    let text = String::from_utf8(text).expect("UTF-8");
+    assert!(text.contains("first to differ: `one: run`"), "{text}");
+    assert!(text.contains("echo a  > {out}"), "{text}");
+
+    // Without the records it is still known where they part, and said what is not known.
+    let store = project.path(".flow/store/records");
+    std::fs::remove_dir_all(&store).expect("the records");
+    std::fs::create_dir(&store).expect("a folder");
+    let other = &events(&project, &["compare", "a", "b"])[0];
+    assert_eq!(other["first_divergence"]["stage"], "one");
+    assert_eq!(other["first_divergence"]["why"], "no-record");
+    assert_eq!(
+        other["first_divergence"]["runs"].as_array().map(Vec::len),
+        Some(2)
+    );
+}
+
+#[test]
+fn a_nondeterministic_action_is_called_that() {
+    let project = Project::new();
+    project.write("p.toml", chain("a", "$(od -An -N8 -tx8 /dev/urandom)"));
+    run(&project, &["--tag", "a"]);
+    std::fs::remove_dir_all(project.path(".flow/store")).expect("the store");
+    run(&project, &["--tag", "b"]);
+    let first = &events(&project, &["compare", "a", "b"])[0]["first_divergence"];
+    assert_eq!(
+        (&first["stage"], &first["why"]),
+        (&json!("one"), &json!("nondeterminism"))
+    );
+}
+
+#[test]
+fn a_hit_is_proven_and_a_plan_explains_itself() {
+    let project = Project::new();
+    project.write("p.toml", chain("a", ""));
+    let planned = events(&project, &["plan", "p.toml"]);
+    let last = planned.last().expect("an event");
+    assert_eq!((&last["run"], &last["pending"]), (&json!(2), &json!(1)));
+    assert_eq!(last["causes"][0]["what"], "new");
+    run(&project, &[]);
+
+    let proof = &events(&project, &["explain", "p.toml", "two", "run", "--hit"])[0];
+    assert_eq!(proof["verdict"], "hit");
+    let record = &proof["record"];
+    assert_eq!(
+        (&record["stage"], &record["pipeline"]),
+        (&json!("two"), &json!("chain"))
+    );
+    assert_eq!(record["outputs"]["out"]["health"], "ok");
+    assert!(
+        record["segment"]
+            .as_str()
+            .expect("a path")
+            .ends_with(".seg")
+    );
+    let text = project.flow(&["explain", "p.toml", "two", "--hit"]).stdout;
+    let text = String::from_utf8(text).expect("UTF-8");
+    assert!(text.contains("there, and the digest is right"), "{text}");
+    assert_eq!(
+        code(&project, &["explain", "p.toml", "two", "walk"]).0,
+        Some(2)
+    );
+
+    // The bytes of `one` are gone, and `two` is to read them.
+    let digest = events(&project, &["explain", "p.toml", "one", "--hit"])[0]["record"]["outputs"]
+        ["out"]["digest"]
+        .as_str()
+        .expect("a digest")
+        .to_owned();
+    let hex = digest.strip_prefix("b3:").expect("a digest");
+    let artifact = format!(".flow/store/artifacts/{}/{}", &hex[..2], &hex[2..]);
+    std::fs::remove_file(project.path(&artifact)).expect("the artifact");
+    let set = r#"two.run=["sh", "-c", "cat {from} {from} > {out}"]"#;
+    let planned = events(&project, &["plan", "p.toml", "--set", set]);
+    let one = planned
+        .iter()
+        .find(|e| e["stage"] == "one")
+        .expect("stage one");
+    assert_eq!(
+        (&one["verdict"], &one["needed_by"]["stage"]),
+        (&json!("restore"), &json!("two"))
+    );
+    let text = project
+        .flow(&["explain", "p.toml", "one", "--set", set])
+        .stdout;
+    let text = String::from_utf8(text).expect("UTF-8");
+    assert!(
+        text.contains("its bytes are gone, and `two` needs them"),
+        "{text}"
+    );
+    let ran = project.run(&["p.toml", "--set", set]);
+    assert_eq!(ran.stages_that_ran(), ["one", "two"]);
+}
