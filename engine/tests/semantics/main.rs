@@ -28,6 +28,7 @@
 //! | store on another file system | e2e `stores::a_store_on_another_file_system_is_as_good` |
 //! | clock set back, times that lie | `clock`, cache `racy` and the unit tests of its stat cache |
 //! | chain and fan of 100,000 | `scale::a_hundred_thousand` (by hand), `scale::{a_long_chain_and_a_wide_fan, a_fan_of_items}` |
+//! | second runs for a comparison | `audit`, e2e `audit` |
 //! | random graphs, edits, damage, trouble | `model`, against the oracle of `oracle` |
 //!
 //! `tests/mutations.sh` shows that these tests can fail.
