@@ -65,11 +65,11 @@ fn stat(args: &StoreArgs, ui: &Ui) -> Result<Exit, CliError> {
     });
     let header = ["stage", "records", "CPU", "time", "outputs", "present"];
     ui.answer(&format!(
-        "{}\n\n{} artifacts, {}, {} records in {}\n",
+        "{}\n\n{}, {}, {} in {}\n",
         table::plain(&header, 1, rows.collect()),
-        stat.artifacts,
+        count(stat.artifacts as usize, "artifact"),
         bytes(stat.bytes),
-        stat.records,
+        count(stat.records as usize, "record"),
         state.store.dir().display()
     ));
     Ok(Exit::Ok)
@@ -102,12 +102,12 @@ fn verify(args: &StoreArgs, ui: &Ui) -> Result<Exit, CliError> {
         })
     });
     ui.answer(&format!(
-        "{} artifacts ({}, {}/s) and {} records verified, {} outputs evicted\n",
-        report.artifacts,
+        "{} ({}, {}/s) and {} verified, {} evicted\n",
+        count(report.artifacts as usize, "artifact"),
         bytes(report.bytes),
         bytes(rate as u64),
-        report.records,
-        report.evicted
+        count(report.records as usize, "record"),
+        count(report.evicted as usize, "output"),
     ));
     for stray in &report.strays {
         ui.warning(&format!("{} is no artifact", stray.display()));

@@ -5,7 +5,9 @@ use std::path::{Path, PathBuf};
 use flow_engine::stage::{Layout, OutputPort, Ports, Scope, Shard, SourceFile, Sources, Step};
 use flow_engine::{Action, Diag, KindSpec, ParamSpec, ParamType, Params, Stage, StageError};
 
-use crate::table::{FeatureTable, FeatureWriter, NpyValues, SCHEMA, read_npz, row_attrs};
+use crate::table::{
+    FeatureTable, FeatureWriter, NpyValues, SCHEMA, columns_help, read_npz, row_attrs,
+};
 
 /// The kind.
 pub struct TableKind;
@@ -188,8 +190,7 @@ fn read_csv(path: &Path, wanted: impl Fn(&str) -> bool) -> Result<FeatureTable, 
         .map(|name| name.trim().to_string())
         .collect();
     let Some(id) = header.iter().position(|name| name == "object_id") else {
-        return Err(data("the table has no column `object_id`")
-            .help(format!("its columns are: {}", header.join(", "))));
+        return Err(data("the table has no column `object_id`").help(columns_help(&header)));
     };
     let places: Vec<usize> = (0..header.len())
         .filter(|&i| i != id && wanted(&header[i]))

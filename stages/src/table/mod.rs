@@ -68,6 +68,18 @@ pub(crate) fn schema_error(message: impl Into<String>) -> StageError {
     StageError::data(SCHEMA, message)
 }
 
+/// The hint that goes with a column that is not there: which ones are, the first dozens of them.
+pub(crate) fn columns_help<S: AsRef<str>>(names: impl IntoIterator<Item = S>) -> String {
+    const MOST: usize = 24;
+    let names: Vec<S> = names.into_iter().collect();
+    let shown: Vec<&str> = names.iter().take(MOST).map(AsRef::as_ref).collect();
+    let shown = shown.join(", ");
+    match names.len().saturating_sub(MOST) {
+        0 => format!("its columns are: {shown}"),
+        more => format!("its columns are: {shown} and {more} more"),
+    }
+}
+
 /// `ids` must ascend by bytes without repeats.
 pub(crate) fn check_order(ids: &[String], what: &str) -> Result<(), StageError> {
     match ids.windows(2).find(|pair| pair[0] >= pair[1]) {
@@ -95,6 +107,14 @@ mod tests {
             ids_digest(["a", "b"]),
             ids_digest([String::from("a"), "b".into()])
         );
+    }
+
+    #[test]
+    fn long_lists_of_columns_are_cut() {
+        assert_eq!(columns_help(["a", "b"]), "its columns are: a, b");
+        let help = columns_help((0..60_000).map(|i| i.to_string()));
+        assert!(help.starts_with("its columns are: 0, 1, 2, "), "{help}");
+        assert!(help.ends_with(", 23 and 59976 more"), "{help}");
     }
 
     #[test]

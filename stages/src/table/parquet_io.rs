@@ -20,7 +20,7 @@ use parquet::file::metadata::KeyValue;
 use parquet::file::properties::{WriterProperties, WriterPropertiesBuilder, WriterVersion};
 use parquet::schema::types::ColumnPath;
 
-use super::schema_error;
+use super::{columns_help, schema_error};
 
 /// Rows that a reader decodes at a time: bounds memory, not results.
 const BATCH: usize = 4096;
@@ -246,10 +246,8 @@ impl Batch {
 
     fn want(&self, name: &str) -> Result<&ArrayRef, StageError> {
         self.column(name).ok_or_else(|| {
-            schema_error(format!("{} has no column `{name}`", self.name)).help(format!(
-                "its columns are: {}",
-                self.columns.column_names().join(", ")
-            ))
+            schema_error(format!("{} has no column `{name}`", self.name))
+                .help(columns_help(self.columns.column_names()))
         })
     }
 

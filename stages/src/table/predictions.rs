@@ -10,7 +10,7 @@ use flow_engine::StageError;
 
 use super::folds::to_i32;
 use super::parquet_io::{self, Source, json_list, properties};
-use super::schema_error;
+use super::{columns_help, schema_error};
 
 /// One row a prediction, in the order of (repeat, `object_id`); all columns have the same length.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -140,9 +140,10 @@ impl Predictions {
             None => columns.map(String::from).collect(),
         };
         if classes.is_empty() {
-            let names: Vec<_> = source.fields().iter().map(|f| f.name().as_str()).collect();
-            return Err(schema_error(format!("{name} has no column `p_<class>`"))
-                .help(format!("its columns are: {}", names.join(", "))));
+            let names = source.fields().iter().map(|field| field.name());
+            return Err(
+                schema_error(format!("{name} has no column `p_<class>`")).help(columns_help(names))
+            );
         }
         let mut all = Predictions {
             positive: source

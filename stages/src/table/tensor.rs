@@ -21,7 +21,7 @@ use arrow::record_batch::RecordBatch;
 use flow_engine::StageError;
 use memmap2::Mmap;
 
-use super::{check_order, schema_error};
+use super::{check_order, columns_help, schema_error};
 
 /// Values in one record batch, at most (64 MiB). A constant, so that the bytes of a file do not
 /// depend on how its rows were pushed.
@@ -298,15 +298,8 @@ impl TensorTable {
 
 /// The shape of the tensor column `name`: from its extension type, else its list's length.
 fn shape_of(schema: &Schema, name: &str) -> Result<Vec<usize>, StageError> {
-    let names = || {
-        schema
-            .fields()
-            .iter()
-            .map(|f| f.name().as_str())
-            .collect::<Vec<_>>()
-            .join(", ")
-    };
-    let wrong = |what: &str| schema_error(what).help(format!("its columns are: {}", names()));
+    let names = || schema.fields().iter().map(|field| field.name());
+    let wrong = |what: &str| schema_error(what).help(columns_help(names()));
     match schema
         .field_with_name("object_id")
         .map(|f| f.data_type().clone())

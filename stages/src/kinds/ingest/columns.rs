@@ -3,6 +3,8 @@
 use flow_cache::Value;
 use flow_engine::{Params, StageError};
 
+use crate::table::columns_help;
+
 /// What a file can hold: our name of it, and its column's name unless the pipeline says otherwise.
 const DEFAULTS: [(&str, &str); 11] = [
     ("object_id", "object_id"),
@@ -114,7 +116,7 @@ fn missing(key: &str, name: &str, header: &[String], file: &str) -> StageError {
         )),
         None => error.help(format!("name it: [stages.NAME.columns] {key} = \"...\"")),
     };
-    error.help(format!("its columns are: {}", header.join(", ")))
+    error.help(columns_help(header))
 }
 
 /// Regrouping of labels.
