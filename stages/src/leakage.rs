@@ -6,8 +6,8 @@
 
 use std::collections::HashMap;
 
-use flow_engine::{Action, StageError};
 use flow_engine::stage::Rows;
+use flow_engine::{Action, StageError};
 
 use crate::fold::{self, View};
 use crate::table::{Folds, Predictions};
