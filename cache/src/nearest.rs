@@ -201,7 +201,7 @@ impl Store {
         for (lists, name) in lists {
             for key in neighbours.newest(lists, hash(&[name, action])) {
                 if self.find(&key)?.is_some_and(|record| wanted(&record)) {
-                    return Ok(self.lookup(&key)?);
+                    return self.lookup(&key);
                 }
             }
         }

@@ -157,10 +157,6 @@ fn no_action(plan: &Plan<'_>, args: &ExplainArgs, actions: std::ops::Range<usize
 }
 
 impl Told<'_> {
-    fn stage(&self) -> &str {
-        &self.plan.pipeline.stages[self.plan.coords(self.action).stage].name
-    }
-
     /// In a line.
     fn summary(&self) -> String {
         let lines = why(self.plan, self.action, self.verdict, &self.explanation);

@@ -228,7 +228,7 @@ fn a_summary_has_every_metric_within_its_interval() {
 #[test]
 fn an_arm_equals_itself() {
     let base = made(arm("base", 2.0, 0));
-    let same = &compare(&base, &[base.clone()], &quick()).unwrap()[0];
+    let same = &compare(&base, std::slice::from_ref(&base), &quick()).unwrap()[0];
     for difference in same.metrics.values() {
         let e = difference.difference;
         assert_eq!((e.value, e.low, e.high), (0.0, 0.0, 0.0));

@@ -57,7 +57,7 @@ fn id(i: usize) -> String {
 }
 
 fn class(i: usize) -> &'static str {
-    if i / 2 % 2 == 0 { "A" } else { "B" }
+    if (i / 2).is_multiple_of(2) { "A" } else { "B" }
 }
 
 impl Project {
