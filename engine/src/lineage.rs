@@ -26,7 +26,7 @@ pub struct Lineage {
     pub crossed: bool,
     /// Kinds on the way that gave what was made outside of flow, by name: taken on trust.
     pub foreign: Vec<String>,
-    /// Something on the way was made by a program, or elsewhere, and may hold what kinds do not see.
+    /// Something that comes in was made by a program, or elsewhere, and may hold what kinds do not see.
     pub outside: bool,
 }
 
@@ -123,6 +123,7 @@ pub(crate) fn trace(pipeline: &mut Pipeline, diags: &mut Diags) {
                 behind.add(facts);
             }
         }
+        let outside = view.reads_outside();
         let stage = &mut pipeline.stages[index];
         if scores && one_scheme {
             stage.fold_root = stage.fold_root.or(behind.roots.first().copied());
@@ -130,7 +131,7 @@ pub(crate) fn trace(pipeline: &mut Pipeline, diags: &mut Diags) {
         stage.lineage = Lineage {
             crossed: behind.crossed,
             foreign: behind.foreign.iter().map(|kind| (*kind).into()).collect(),
-            outside: behind.outside,
+            outside,
         };
         known.push(ports);
     }
@@ -194,6 +195,14 @@ impl<'a> View<'a> {
             diags.push(two_folds(&self.stage.name, named(first), named(other)));
         }
         false
+    }
+
+    /// Whether something that the stage reads was made by a program, or elsewhere.
+    fn reads_outside(&self) -> bool {
+        let inputs = self.stage.inputs.iter().flat_map(|binding| &binding.from);
+        inputs
+            .into_iter()
+            .any(|from| self.known[from.stage][from.port].outside)
     }
 
     fn name(&self, stage: usize) -> &'a str {

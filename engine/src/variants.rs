@@ -214,10 +214,16 @@ fn parents<'t>(entry: &'t Entry, variants: &Table, diags: &mut Diags) -> Vec<(&'
     let mut parents = Vec::new();
     for node in nodes {
         let Item::Str(name) = &node.item else {
-            diags.push(sections::wrong(
-                extends,
-                "the name of a variant, or a list of names",
-            ));
+            let given = node.item.describe();
+            diags.push(
+                Diag::new(
+                    "flow::params::type",
+                    format!(
+                        "`extends` takes the name of a variant or a list of names, not {given}"
+                    ),
+                )
+                .label(node.span, format!("is {given}")),
+            );
             continue;
         };
         if variants.get(name).is_some() {
