@@ -82,7 +82,7 @@ fn stage_of<'p>(pipeline: &'p Pipeline, name: &str) -> &'p flow_engine::StageDec
     stages.find(|stage| stage.name == name).unwrap()
 }
 
-fn names<'v>(variants: &'v [Variant]) -> Vec<&'v str> {
+fn names(variants: &[Variant]) -> Vec<&str> {
     variants
         .iter()
         .map(|variant| variant.name.as_str())

@@ -99,11 +99,7 @@ type Taken = (Vec<StageState>, Vec<Scored>);
 
 /// What is compared: recipes of stages and scores of evaluations. Bytes that the store has lost are
 /// made again first. None if that went wrong.
-fn take(
-    plan: &Plan<'_>,
-    run: &mut Run<'_>,
-    setup: &Setup,
-) -> Result<Option<Taken>, CliError> {
+fn take(plan: &Plan<'_>, run: &mut Run<'_>, setup: &Setup) -> Result<Option<Taken>, CliError> {
     let store = &setup.state.store;
     let lost = lost(plan, &run.slots, store)?;
     if !lost.is_empty() {
