@@ -95,7 +95,10 @@ fn tell(title: &str, all: &[Vec<Judged>]) {
     for metric in 0..2 {
         let mean = |f: &dyn Fn(&Judged) -> f64| all.iter().map(|p| f(&p[metric])).sum::<f64>() / n;
         let drop = mean(&|j| -j.difference.value);
-        let square = mean(&|j| (-j.difference.value - drop).powi(2));
+        let square = mean(&|j| {
+            let apart = -j.difference.value - drop;
+            apart * apart
+        });
         println!(
             "  {:4} worse {:3}; drop {drop:+.4} +- {:.4}; se {:.4}; noise {:.4}; limit {:.4}; detectable {:.4}",
             all[0][metric].metric.title(),
