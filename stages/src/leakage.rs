@@ -107,14 +107,12 @@ pub fn held_out(predictions: &Predictions, folds: &Folds) -> Result<(), StageErr
     Ok(())
 }
 
-/// So many values a label may have as a column: survey catalogues have some dozens of types.
-const CODES: usize = 40;
 /// Natural logarithm of how unlikely it must be that a column tells the label by chance (1e-9).
 const CHANCE: f64 = -20.7;
 
 /// Refuses a column of features that is the label: by its name, or, among features that a
-/// program or somebody else made (kinds cannot see labels, and may measure what does tell them), because its few
-/// values tell the class of every row. `labels` are the rows' classes as indices.
+/// program or somebody else made (kinds cannot see labels, and may measure what does tell them), because one value
+/// a class tells the class of every row. `labels` are the rows' classes as indices.
 ///
 /// A column of continuous values tells every row apart and so says nothing. What counts is how many ways
 /// of dealing the labels over the rows would agree with the column: at most C^v for v values and C
@@ -168,7 +166,7 @@ fn refused(message: String) -> StageError {
     )
 }
 
-/// A column whose few values tell all labels.
+/// A column with one value a class that tells all labels.
 fn telling(view: &View, labels: &[usize]) -> Option<usize> {
     let most = most_values(labels, view.names().len())?;
     // By column that may still be one: the class that goes with each of its values so far.
@@ -200,8 +198,9 @@ fn telling(view: &View, labels: &[usize]) -> Option<usize> {
     left.first().map(|(j, _)| *j)
 }
 
-/// How many values a column may have for its agreement with the labels to be no chance; none if there
-/// are too few rows to say so of any.
+/// How many values a column may have that is the label: one a class, since what is finer may be a
+/// measurement that tells classes apart, as it should. None if there are too few rows for its agreement
+/// with the labels to be no chance.
 fn most_values(labels: &[usize], columns: usize) -> Option<usize> {
     let mut counts = HashMap::<usize, usize>::new();
     for &label in labels {
@@ -213,8 +212,7 @@ fn most_values(labels: &[usize], columns: usize) -> Option<usize> {
     let ways = factorial(labels.len()) - sizes.iter().map(|&n| factorial(n)).sum::<f64>();
     let classes = sizes.len();
     let most = (ways + CHANCE - libm::log(columns.max(1) as f64)) / libm::log(classes as f64);
-    let most = most.min(CODES as f64);
-    (classes > 1 && most >= classes as f64).then_some(most as usize)
+    (classes > 1 && most >= classes as f64).then_some(classes)
 }
 
 #[cfg(test)]
@@ -261,11 +259,11 @@ mod tests {
         assert_eq!(check(&|i| (i % 2) as f32), Ok(()));
         // Coarser than the classes and not the positive one: a property that some classes share.
         assert_eq!(check(&|i| f32::from(i % 3 == 0)), Ok(()));
+        // Finer: it may have been measured.
+        assert_eq!(check(&|i| (i % 3 * 10 + i % 2) as f32), Ok(()));
         for leak in [
             (&|i: usize| (i % 3) as f32) as &dyn Fn(usize) -> f32,
             &|i| [7.5, f32::NAN, -1.0][i % 3],
-            // Finer: a type that the survey's classes are made of.
-            &|i| (i % 3 * 10 + i % 2) as f32,
             &|i| f32::from(i % 3 == 2),
         ] {
             let error = check(leak).unwrap_err();
@@ -286,9 +284,9 @@ mod tests {
         let labels: Vec<usize> = (0..10).map(|i| i % 2).collect();
         assert!(disguised(&view, &labels, Some(1)).is_ok());
         assert_eq!(most_values(&[0; 50], 1), None);
-        // 50 rows in halves: 1.26e14 ways; with 1e9 to spare, two values may have 2^16 of them.
+        // 50 rows in halves: 1.26e14 ways, 1e9 to spare.
         let labels: Vec<usize> = (0..50).map(|i| i % 2).collect();
-        assert_eq!(most_values(&labels, 1), Some(16));
+        assert_eq!(most_values(&labels, 1), Some(2));
     }
 
     fn folds() -> Folds {
