@@ -148,7 +148,7 @@ pub struct PipelineArgs {
     /// The file.
     #[command(flatten)]
     pub file: FileArgs,
-    /// One of the file's [variants] instead of the pipeline itself
+    /// A variant that the file has instead of the pipeline itself
     #[arg(long, value_name = "NAME")]
     pub variant: Option<String>,
 }
