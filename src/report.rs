@@ -1,8 +1,8 @@
 //! What a run came to: the last event, the run record and the tables for people are all made from
 //! this one account.
 
-use flow_cache::{Digest, Output, Store, Value};
-use flow_engine::deliver::{self, Port};
+use flow_cache::{Digest, Digester, Output, Store, Value};
+use flow_engine::deliver::{self, Port, Shown};
 use flow_engine::keys::Slot;
 use flow_engine::pipeline::PortRef;
 use flow_engine::plan::{FOLDS, Plan};
@@ -41,8 +41,10 @@ pub struct StageReport {
     pub name: String,
     /// Its actions, time and bytes.
     pub figures: StageSummary,
-    /// Its output ports; none where something of one is not known.
-    pub ports: Vec<(String, Option<Port>)>,
+    /// The digests of its output ports, as far as they are known.
+    pub outputs: Vec<(String, Option<Digest>)>,
+    /// The metrics of an evaluation.
+    metrics: Option<Json>,
     /// Rows of its first output, if that has rows.
     pub rows: Option<i64>,
     /// Of an evaluation, the keys of its actions, as far as they are known.
@@ -89,7 +91,7 @@ impl Report {
             run,
             status,
             wall_s,
-            metrics: metrics(pipeline, &stages),
+            metrics: metrics(&stages),
             stages,
             headline: headline
                 .map(|(stage, metric)| format!("{}.{metric}", pipeline.stages[*stage].name)),
@@ -150,12 +152,9 @@ impl StageReport {
     fn figures(&self) -> Map<String, Json> {
         let figures = &self.figures;
         let outputs: Map<String, Json> = self
-            .ports
+            .outputs
             .iter()
-            .filter_map(|(name, port)| {
-                let digest = port.as_ref()?.digest()?;
-                Some((name.clone(), digest.to_string().into()))
-            })
+            .filter_map(|(name, digest)| Some((name.clone(), digest.as_ref()?.to_string().into())))
             .collect();
         let fields = [
             ("actions", Json::from(figures.actions())),
@@ -187,47 +186,64 @@ pub struct Long<'a> {
     pub report: &'a Report,
 }
 
+/// What is digested, in a form that says where each part ends.
+#[derive(Default)]
+struct Account(Digester);
+
+impl Account {
+    fn number(&mut self, number: usize) {
+        self.0.put(&number.to_le_bytes());
+    }
+
+    fn text(&mut self, text: &str) {
+        self.number(text.len());
+        self.0.put(text.as_bytes());
+    }
+
+    fn digest(&mut self, digest: &Digest) {
+        self.0.put(digest.as_bytes());
+    }
+}
+
 impl Long<'_> {
     /// Its digest.
     pub fn digest(&self) -> Digest {
-        let mut bytes = Vec::new();
-        let mut put = |part: &[u8]| {
-            bytes.extend_from_slice(&(part.len() as u64).to_le_bytes());
-            bytes.extend_from_slice(part);
-        };
-        put(b"flow run actions 1");
+        let mut out = Account::default();
+        out.text("flow run actions 2");
         let pipeline = self.plan.pipeline;
         for (stage, report) in self.report.stages.iter().enumerate() {
-            put(report.name.as_bytes());
+            out.text(&report.name);
             // Labels of actions are made of these.
             let decl = &pipeline.stages[stage];
-            decl.steps.iter().for_each(|step| put(step.name.as_bytes()));
+            decl.steps.iter().for_each(|step| out.text(step.name));
             let layout = &decl.layout;
-            layout.folds.iter().for_each(|fold| put(fold.as_bytes()));
-            layout.shards.iter().for_each(|s| put(s.label.as_bytes()));
+            layout.folds.iter().for_each(|fold| out.text(fold));
+            layout.shards.iter().for_each(|s| out.text(&s.label));
             for action in self.plan.of_stage(stage) {
                 if let Slot::Done(record) = &self.slots[action] {
-                    put(&action.to_le_bytes());
-                    put(record.key.0.as_bytes());
+                    out.number(action);
+                    out.digest(&record.key.0);
+                    out.number(record.outputs.len());
                     for output in &record.outputs {
-                        put(output.name.as_bytes());
-                        put(output.digest.as_bytes());
+                        out.text(&output.name);
+                        out.digest(&output.digest);
                     }
                 }
             }
-            for (name, port) in &report.ports {
+            for (name, port) in shown(self.plan, self.slots, stage) {
                 let Some(port) = port else { continue };
-                put(name.as_bytes());
-                put(port.ty.as_bytes());
-                put(&[u8::from(shows_a_part(port))]);
-                for part in &port.parts {
-                    put(part.digest.as_bytes());
-                    put(&part.reference.to_le_bytes());
-                    put(part.fold.as_deref().unwrap_or("").as_bytes());
+                out.text(name);
+                out.text(port.ty);
+                out.number(usize::from(port.is_a_view()));
+                out.number(port.parts().count());
+                for (reference, part) in port.parts() {
+                    out.digest(&part.output.digest);
+                    out.number(reference);
+                    out.text(part.fold.unwrap_or(""));
                 }
             }
         }
-        Digest::of(&bytes)
+        out.0.finish()
     }
 
     /// Puts keys and artifacts into the stages of the record itself, for a run of many passes.
@@ -235,7 +251,7 @@ impl Long<'_> {
         for (stage, report) in self.report.stages.iter().enumerate() {
             let fields = &mut record["stages"][&report.name];
             fields["keys"] = keys(self.plan, self.slots, stage).into();
-            fields["artifacts"] = ports(report).into();
+            fields["artifacts"] = self.ports(stage).into();
         }
     }
 
@@ -265,34 +281,47 @@ impl Long<'_> {
                 json!({
                     "name": report.name,
                     "actions": actions.collect::<Vec<Json>>(),
-                    "ports": ports(report),
+                    "ports": self.ports(stage),
                 })
             });
         let mut text = json!({"stages": stages.collect::<Vec<Json>>()}).to_string();
         text.push('\n');
         text
     }
+
+    /// What is known of the ports of a stage, by name.
+    fn ports(&self, stage: usize) -> Map<String, Json> {
+        let known = shown(self.plan, self.slots, stage).filter_map(|(name, port)| {
+            let port = port?;
+            let parts = port.parts().map(|(reference, part)| {
+                json!([part.output.digest.to_string(), reference, part.fold])
+            });
+            let json = json!({
+                "type": port.ty,
+                "view": port.is_a_view(),
+                "parts": parts.collect::<Vec<Json>>(),
+            });
+            Some((name.to_owned(), json))
+        });
+        known.collect()
+    }
 }
 
-/// What is known of the ports of a stage, by name.
-fn ports(report: &StageReport) -> Map<String, Json> {
-    let ports = report.ports.iter();
-    let known = ports.filter_map(|(name, port)| Some((name.clone(), port_json(port.as_ref()?))));
-    known.collect()
-}
-
-/// The port shows a part of its artifacts only, which needs more than the artifacts.
-fn shows_a_part(port: &Port) -> bool {
-    port.needs.len() > port.parts.len()
-}
-
-fn port_json(port: &Port) -> Json {
-    let parts = port.parts.iter();
-    let parts = parts.map(|part| json!([part.digest.to_string(), part.reference, part.fold]));
-    json!({
-        "type": port.ty,
-        "view": shows_a_part(port),
-        "parts": parts.collect::<Vec<Json>>(),
+/// The output ports of a stage; none where something of one is not known.
+fn shown<'s>(
+    plan: &'s Plan<'_>,
+    slots: &'s [Slot],
+    stage: usize,
+) -> impl Iterator<Item = (&'s str, Option<Shown<'s>>)> {
+    let outputs = plan.pipeline.stages[stage].ports.outputs.iter();
+    outputs.enumerate().map(move |(port, output)| {
+        let reference = PortRef {
+            stage,
+            port,
+            span: Span::default(),
+        };
+        let shown = deliver::shown(plan, slots, reference);
+        (output.name.as_str(), shown)
     })
 }
 
@@ -304,28 +333,26 @@ fn stage_report(
     stage: usize,
 ) -> StageReport {
     let decl = &plan.pipeline.stages[stage];
-    let ports: Vec<(String, Option<Port>)> = decl
-        .ports
-        .outputs
-        .iter()
-        .enumerate()
-        .map(|(port, output)| {
-            let reference = PortRef {
-                stage,
-                port,
-                span: Span::default(),
-            };
-            let port = deliver::port(plan, slots, store, reference);
-            (output.name.clone(), port)
-        })
-        .collect();
+    let (mut digests, mut metrics) = (Vec::new(), None);
+    let mut rows_of_first = None;
+    for ((name, port), output) in shown(plan, slots, stage).zip(&decl.ports.outputs) {
+        let digest = port.as_ref().and_then(Shown::digest);
+        if digests.is_empty() {
+            rows_of_first = port.as_ref().and_then(rows);
+        }
+        digests.push((name.to_owned(), digest));
+        if output.ty == METRICS
+            && let Some((_, part)) = port.as_ref().and_then(|port| port.parts().next())
+        {
+            metrics = part.output.attrs.get("metrics").map(Value::to_json);
+        }
+    }
     let mut notes = Vec::new();
     for action in plan.of_stage(stage) {
         if let Slot::Done(record) = &slots[action] {
             notes.extend(record.outputs.iter().flat_map(notes_of));
         }
     }
-    let rows = ports.first().and_then(|(_, port)| rows(port.as_ref()?));
     let outputs = &decl.ports.outputs;
     let folds = match outputs.iter().any(|output| output.ty == METRICS) {
         true => folds(plan, slots, store, stage).and_then(|port| port.digest()),
@@ -334,8 +361,9 @@ fn stage_report(
     StageReport {
         name: decl.name.clone(),
         figures: summary.stage(stage),
-        ports,
-        rows,
+        outputs: digests,
+        metrics,
+        rows: rows_of_first,
         keys: match folds {
             Some(_) => keys(plan, slots, stage),
             None => Vec::new(),
@@ -369,14 +397,13 @@ pub fn folds(plan: &Plan<'_>, slots: &[Slot], store: &Store, stage: usize) -> Op
 }
 
 /// The rows of a port: those of its shards together, in one fold, of the first stage it shows.
-fn rows(port: &Port) -> Option<i64> {
-    let fold = port.parts.first()?.fold.clone();
+fn rows(port: &Shown<'_>) -> Option<i64> {
+    let (_, first) = port.parts().next()?;
     let parts = port
-        .parts
-        .iter()
-        .filter(|part| part.fold == fold && part.reference == 0);
+        .parts()
+        .filter(|(reference, part)| part.fold == first.fold && *reference == 0);
     parts
-        .map(|part| part.attrs.get("rows").and_then(Value::as_int))
+        .map(|(_, part)| part.output.attrs.get("rows").and_then(Value::as_int))
         .sum()
 }
 
@@ -390,19 +417,12 @@ fn notes_of(output: &Output) -> Vec<String> {
     }
 }
 
-fn metrics(pipeline: &Pipeline, stages: &[StageReport]) -> Map<String, Json> {
-    let mut all = Map::new();
-    for (decl, report) in pipeline.stages.iter().zip(stages) {
-        for (output, (_, port)) in decl.ports.outputs.iter().zip(&report.ports) {
-            let first = port.as_ref().and_then(|port| port.parts.first());
-            if output.ty == METRICS
-                && let Some(metrics) = first.and_then(|part| part.attrs.get("metrics"))
-            {
-                all.insert(report.name.clone(), metrics.to_json());
-            }
-        }
-    }
-    all
+fn metrics(stages: &[StageReport]) -> Map<String, Json> {
+    let known = stages.iter().filter_map(|stage| {
+        let metrics = stage.metrics.clone()?;
+        Some((stage.name.clone(), metrics))
+    });
+    known.collect()
 }
 
 /// What `flow export` finds in a run record: the digests of a port's parts.

@@ -104,6 +104,33 @@ impl Digest {
     }
 }
 
+/// Makes the digest of bytes that come in small pieces, for which BLAKE3 by itself is slow.
+#[derive(Default)]
+pub struct Digester {
+    hasher: blake3::Hasher,
+    pending: Vec<u8>,
+}
+
+impl Digester {
+    /// Bytes that wait to be hashed together.
+    const PENDING: usize = 64 << 10;
+
+    /// Takes in the next bytes.
+    pub fn put(&mut self, bytes: &[u8]) {
+        self.pending.extend_from_slice(bytes);
+        if self.pending.len() >= Self::PENDING {
+            self.hasher.update(&self.pending);
+            self.pending.clear();
+        }
+    }
+
+    /// The digest of all bytes.
+    pub fn finish(mut self) -> Digest {
+        self.hasher.update(&self.pending);
+        Digest::finish(&self.hasher)
+    }
+}
+
 /// Reads until `block` is full or the file ends.
 fn fill(mut file: &File, block: &mut [u8]) -> io::Result<usize> {
     let mut filled = 0;
@@ -211,6 +238,19 @@ mod tests {
             serde_json::from_str::<Digest>(&format!("\"{text}\"")).unwrap(),
             digest
         );
+    }
+
+    #[test]
+    fn pieces_give_the_digest_of_the_whole() {
+        let bytes: Vec<u8> = (0..3 * Digester::PENDING)
+            .map(|i| (i * 7 % 251) as u8)
+            .collect();
+        for size in [1, 1000, Digester::PENDING, bytes.len()] {
+            let mut digester = Digester::default();
+            bytes.chunks(size).for_each(|piece| digester.put(piece));
+            assert_eq!(digester.finish(), Digest::of(&bytes));
+        }
+        assert_eq!(Digester::default().finish(), Digest::of(b""));
     }
 
     #[test]

@@ -73,13 +73,13 @@ mod writer;
 
 pub use codec::DecodeError;
 pub use commit::{Committed, Published};
-pub use digest::{ActionKey, Digest, ParseDigestError};
+pub use digest::{ActionKey, Digest, Digester, ParseDigestError};
 pub use error::StoreError;
 pub use gc::{Evicted, GcPolicy, GcReport, Going};
 pub use index::{Place, Warning};
 pub use lock::ActionLock;
 pub use nearest::Nearness;
-pub use recipe::{Change, Encoder, Recipe, unmatched};
+pub use recipe::{Change, Encoder, Head, Recipe, unmatched};
 pub use record::{Attrs, Output, Record};
 pub use runs::{Runs, utc};
 pub use stat_cache::StatCache;

@@ -95,13 +95,7 @@ impl Recipe {
 
     /// The key of the action: BLAKE3 in key-derivation mode over [`Recipe::encode`].
     pub fn key(&self) -> ActionKey {
-        let mut count = Vec::with_capacity(1);
-        put_varint(&mut count, self.count);
-        // Setting a hasher up costs as much as hashing a recipe does.
-        static KEYED: OnceLock<blake3::Hasher> = OnceLock::new();
-        let keyed = KEYED.get_or_init(|| blake3::Hasher::new_derive_key(KEY_CONTEXT));
-        let mut hasher = keyed.clone();
-        hasher.update(&count);
+        let mut hasher = key_hasher(self.count);
         hasher.update(&self.fields);
         ActionKey(Digest::finish(&hasher))
     }
@@ -177,6 +171,63 @@ impl Recipe {
             });
         }
         changes
+    }
+}
+
+/// The hasher of a key, which has taken in the number of fields.
+fn key_hasher(count: u64) -> blake3::Hasher {
+    // Setting a hasher up costs as much as hashing a recipe does.
+    static KEYED: OnceLock<blake3::Hasher> = OnceLock::new();
+    let keyed = KEYED.get_or_init(|| blake3::Hasher::new_derive_key(KEY_CONTEXT));
+    let mut hasher = keyed.clone();
+    let mut bytes = Vec::with_capacity(1);
+    put_varint(&mut bytes, count);
+    hasher.update(&bytes);
+    hasher
+}
+
+/// The fields that many recipes have in common at their start, encoded and hashed once for all.
+pub struct Head {
+    recipe: Recipe,
+    /// By number of fields of the whole recipe, which is hashed before them.
+    hashed: Option<(u64, blake3::Hasher)>,
+}
+
+impl Head {
+    /// Room for what a recipe has besides, so that few recipes are moved while they grow.
+    const ROOM: usize = 320;
+
+    /// The head with these fields.
+    pub fn new(recipe: Recipe) -> Self {
+        let hashed = None;
+        Self { recipe, hashed }
+    }
+
+    /// A recipe that starts with it.
+    pub fn recipe(&self) -> Recipe {
+        let mut fields = Vec::with_capacity(self.recipe.fields.len() + Self::ROOM);
+        fields.extend_from_slice(&self.recipe.fields);
+        let count = self.recipe.count;
+        Recipe { count, fields }
+    }
+
+    /// What [`Recipe::key`] gives, of a recipe that [starts](Self::recipe) with it.
+    pub fn key(&mut self, recipe: &Recipe) -> ActionKey {
+        let own = &self.recipe.fields;
+        let Some(rest) = recipe.fields.strip_prefix(own.as_slice()) else {
+            return recipe.key();
+        };
+        let mut hasher = match &self.hashed {
+            Some((count, hasher)) if *count == recipe.count => hasher.clone(),
+            _ => {
+                let mut hasher = key_hasher(recipe.count);
+                hasher.update(own);
+                self.hashed = Some((recipe.count, hasher.clone()));
+                hasher
+            }
+        };
+        hasher.update(rest);
+        ActionKey(Digest::finish(&hasher))
     }
 }
 
@@ -343,6 +394,21 @@ pub(crate) mod tests {
     }
 
     proptest! {
+        #[test]
+        fn a_head_gives_the_same_keys(
+            head in any_recipe(),
+            rest in prop::collection::vec(any_recipe(), 0..4),
+        ) {
+            let mut shared = Head::new(head.clone());
+            for rest in rest {
+                let mut recipe = shared.recipe();
+                prop_assert_eq!(&recipe, &head);
+                recipe.append(&rest);
+                prop_assert_eq!(shared.key(&recipe), recipe.key());
+                prop_assert_eq!(shared.key(&rest), rest.key());
+            }
+        }
+
         #[test]
         fn encoding_round_trips(recipe in any_recipe()) {
             let back = Recipe::decode(&recipe.encode()).unwrap();

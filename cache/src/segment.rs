@@ -161,7 +161,9 @@ impl Window {
             offset >= self.start && offset + length as u64 <= self.start + self.bytes.len() as u64;
         if !inside {
             let end = self.start + self.bytes.len() as u64;
-            let goes_on = offset + self.size as u64 >= self.start && offset <= end;
+            // A scan of headers leaps over payloads, and so a little out of the window.
+            let near = self.size as u64;
+            let goes_on = offset + near >= self.start && offset <= end + near;
             self.size = if goes_on {
                 (self.size * 2).clamp(LEAST_WINDOW, WINDOW)
             } else {

@@ -10,7 +10,7 @@ use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use flow_cache::{Digest, Health, StatCache, Store, fault};
+use flow_cache::{Digest, Digester, Health, Output, StatCache, Store, fault};
 
 use crate::keys::Slot;
 use crate::pipeline::PortRef;
@@ -50,51 +50,109 @@ pub struct Port {
 impl Port {
     /// One digest for the port: that of the artifact, or of the ordered list where there are many.
     pub fn digest(&self) -> Option<Digest> {
-        match self.needs.as_slice() {
-            [] => None,
-            [(digest, _)] => Some(*digest),
-            many => {
-                let bytes: Vec<u8> = many.iter().flat_map(|(d, _)| *d.as_bytes()).collect();
-                Some(Digest::of(&bytes))
-            }
-        }
+        digest_of(self.needs.iter().map(|(digest, _)| *digest))
     }
 }
 
 /// What stands behind an output port. None while something of it is not known.
 pub fn port(plan: &Plan<'_>, slots: &[Slot], store: &Store, reference: PortRef) -> Option<Port> {
-    let mut parts = Vec::new();
-    let mut needs = Vec::new();
-    let feeds = plan.producers(reference, nowhere(reference.stage));
-    for (index, feed) in feeds.into_iter().enumerate() {
-        parts.reserve_exact(feed.producers.len());
-        needs.reserve_exact(feed.producers.len());
-        for &producer in &feed.producers {
-            let record = match &slots[producer] {
-                Slot::Done(record) => record,
-                Slot::Vacant => continue,
-                Slot::Waiting | Slot::Blocked => return None,
-            };
-            let output = record.outputs.iter().find(|o| o.name == feed.output)?;
-            needs.push((output.digest, producer));
-            parts.push(Part {
-                path: store.path(&output.digest),
-                digest: output.digest,
-                attrs: output.attrs.clone(),
-                reference: index,
-                fold: plan.fold_name(plan.coords(producer)).map(str::to_owned),
-                views: Vec::new(),
-            });
-        }
-        for &(view, name) in &feed.views {
-            if let Slot::Done(record) = &slots[view] {
-                let output = record.outputs.iter().find(|o| o.name == name)?;
-                needs.push((output.digest, view));
-            }
-        }
+    let shown = shown(plan, slots, reference)?;
+    let parts = shown.parts().map(|(reference, part)| Part {
+        path: store.path(&part.output.digest),
+        digest: part.output.digest,
+        attrs: part.output.attrs.clone(),
+        reference,
+        fold: part.fold.map(str::to_owned),
+        views: Vec::new(),
+    });
+    let needs = shown.needs().map(|part| (part.output.digest, part.action));
+    Some(Port {
+        ty: shown.ty,
+        parts: parts.collect(),
+        needs: needs.collect(),
+    })
+}
+
+/// An output port as the records have it: what [`port`] is made of, and all that a report needs.
+pub struct Shown<'s> {
+    /// Type of the port.
+    pub ty: PortType,
+    /// By stage that it shows: its artifacts, and views of them.
+    feeds: Vec<(Vec<Made<'s>>, Vec<Made<'s>>)>,
+}
+
+/// An artifact with who made it.
+#[derive(Clone, Copy)]
+pub struct Made<'s> {
+    /// The action.
+    pub action: usize,
+    /// The artifact.
+    pub output: &'s Output,
+    /// The fold it was made in.
+    pub fold: Option<&'s str>,
+}
+
+impl<'s> Shown<'s> {
+    /// Its artifacts, each with the number of the stage that it shows.
+    pub fn parts(&self) -> impl Iterator<Item = (usize, Made<'s>)> {
+        let feeds = self.feeds.iter().enumerate();
+        feeds.flat_map(|(number, (parts, _))| parts.iter().map(move |part| (number, *part)))
     }
-    let ty = plan.pipeline.stages[reference.stage].ports.outputs[reference.port].ty;
-    Some(Port { ty, parts, needs })
+
+    /// Every artifact behind it, views included.
+    fn needs(&self) -> impl Iterator<Item = Made<'s>> {
+        let feeds = self.feeds.iter();
+        feeds.flat_map(|(parts, views)| parts.iter().chain(views).copied())
+    }
+
+    /// It shows a part of its artifacts only, which needs more than the artifacts.
+    pub fn is_a_view(&self) -> bool {
+        self.feeds.iter().any(|(_, views)| !views.is_empty())
+    }
+
+    /// What [`Port::digest`] gives.
+    pub fn digest(&self) -> Option<Digest> {
+        digest_of(self.needs().map(|part| part.output.digest))
+    }
+}
+
+/// One digest for a list of artifacts: that of the only one, or of the ordered list.
+fn digest_of(mut needs: impl Iterator<Item = Digest>) -> Option<Digest> {
+    let first = needs.next()?;
+    let Some(second) = needs.next() else {
+        return Some(first);
+    };
+    let mut digester = Digester::default();
+    for digest in [first, second].into_iter().chain(needs) {
+        digester.put(digest.as_bytes());
+    }
+    Some(digester.finish())
+}
+
+/// What the records tell of an output port. None while something of it is not known.
+pub fn shown<'s>(plan: &'s Plan<'_>, slots: &'s [Slot], reference: PortRef) -> Option<Shown<'s>> {
+    let made = |action: usize, name: &str| match &slots[action] {
+        Slot::Done(record) => Some(Made {
+            action,
+            output: record.output(name)?,
+            fold: plan.fold_name(plan.coords(action)),
+        }),
+        _ => None,
+    };
+    let feeds = plan.producers(reference, nowhere(reference.stage));
+    let feeds = feeds.into_iter().map(|feed| {
+        let producers = feed.producers.into_iter();
+        let parts = producers.filter(|&action| !matches!(slots[action], Slot::Vacant));
+        let parts: Option<Vec<Made<'_>>> = parts.map(|action| made(action, feed.output)).collect();
+        let views = feed.views.into_iter();
+        let views = views.filter(|&(action, _)| matches!(slots[action], Slot::Done(_)));
+        let views: Option<Vec<Made<'_>>> = views.map(|(action, name)| made(action, name)).collect();
+        Some((parts?, views?))
+    });
+    Some(Shown {
+        ty: plan.pipeline.stages[reference.stage].ports.outputs[reference.port].ty,
+        feeds: feeds.collect::<Option<_>>()?,
+    })
 }
 
 /// Where someone stands who reads all folds and shards of a stage.

@@ -1,5 +1,5 @@
 //! What happens in a run, as data. The console, the JSON lines and the run record are folds over
-//! these events.
+//! these events. They name actions by number; [`Plan::label`](crate::plan::Plan::label) is for people.
 
 use std::sync::Arc;
 
@@ -22,8 +22,6 @@ pub enum Event {
         action: usize,
         /// Index of the stage.
         stage: usize,
-        /// Such as `fit 0.3` or `split_01/train`.
-        label: String,
         /// Why it could not be answered from the store.
         reason: Reason,
     },
@@ -44,8 +42,6 @@ pub enum Event {
         action: usize,
         /// Index of the stage.
         stage: usize,
-        /// Such as `fit 0.3`.
-        label: String,
         /// How.
         outcome: Outcome,
         /// Its record, for a hit or a run.

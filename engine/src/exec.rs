@@ -1,4 +1,4 @@
-//! The local executor: one coordinator, a few worker threads, one committer.
+//! The local executor: one coordinator, and if anything has to run, a few worker threads and a committer.
 //!
 //! The index order of actions is an order of dependence, so one pass over it settles everything
 //! that the store already answers; a run in which nothing changed ends there. What is left is
@@ -81,24 +81,68 @@ pub fn run(
     forced: HashSet<usize>,
     on_event: &mut dyn FnMut(Event),
 ) -> Result<Finished, StageError> {
+    let more = AtomicBool::new(false);
+    let (to_workers, jobs) = mpsc::channel();
+    let track = Track::of(options.trace, || "coordinator".to_owned());
+    let mut coordinator = Coordinator {
+        plan,
+        store,
+        options,
+        keys: Keys::new(stat).traced(track),
+        track,
+        slots: Vec::new(),
+        told: vec![false; plan.len()],
+        remaining: Vec::new(),
+        dependents: HashMap::new(),
+        ready: BinaryHeap::new(),
+        in_flight: HashMap::new(),
+        resources: Resources::new(plan, options),
+        claims: HashMap::new(),
+        attempts: HashMap::new(),
+        retries: HashMap::new(),
+        audited: match options.audit {
+            true => forced.clone(),
+            false => HashSet::new(),
+        },
+        forced,
+        failures: BTreeMap::new(),
+        restart: false,
+        restart_later: false,
+        more: &more,
+        to_workers,
+        on_event,
+    };
+    coordinator.begin()?;
+    if coordinator.ready.is_empty() {
+        // To start threads for nothing would cost more than all else of a small run.
+        return Ok(coordinator.finish());
+    }
+    with_workers(coordinator, stat, jobs, &more)
+}
+
+/// Starts the threads, and runs what is ready and what becomes so.
+fn with_workers(
+    mut coordinator: Coordinator<'_, '_>,
+    stat: &StatCache,
+    jobs: mpsc::Receiver<Job>,
+    more: &AtomicBool,
+) -> Result<Finished, StageError> {
+    let (plan, store, options) = (coordinator.plan, coordinator.store, coordinator.options);
     let pool = rayon::ThreadPoolBuilder::new()
         .num_threads(options.jobs)
         .build()
         .map_err(|e| StageError::environment(format!("failed to start threads: {e}")))?;
-    let more = AtomicBool::new(false);
-    let more = &more;
+    let shared = worker::Shared {
+        plan,
+        store,
+        stat,
+        options,
+        pool: &pool,
+    };
+    let jobs = Arc::new(std::sync::Mutex::new(jobs));
     std::thread::scope(|scope| {
-        let (to_workers, jobs) = mpsc::channel::<Job>();
         let (to_coordinator, messages) = mpsc::channel::<Message>();
         let (to_committer, finished) = mpsc::channel::<worker::Finished<'_>>();
-        let jobs = Arc::new(std::sync::Mutex::new(jobs));
-        let shared = worker::Shared {
-            plan,
-            store,
-            stat,
-            options,
-            pool: &pool,
-        };
         for worker in 0..options.jobs {
             let jobs = Arc::clone(&jobs);
             let to_committer = to_committer.clone();
@@ -120,36 +164,9 @@ pub fn run(
         drop(to_committer);
         let track = Track::of(options.trace, || "committer".to_owned());
         scope.spawn(move || worker::commit(store, track, more, &finished, &to_coordinator));
-        let track = Track::of(options.trace, || "coordinator".to_owned());
-        let mut coordinator = Coordinator {
-            plan,
-            store,
-            options,
-            keys: Keys::new(stat).traced(track),
-            track,
-            slots: Vec::new(),
-            told: vec![false; plan.len()],
-            remaining: Vec::new(),
-            dependents: HashMap::new(),
-            ready: BinaryHeap::new(),
-            in_flight: HashMap::new(),
-            resources: Resources::new(plan, options),
-            claims: HashMap::new(),
-            attempts: HashMap::new(),
-            retries: HashMap::new(),
-            audited: match options.audit {
-                true => forced.clone(),
-                false => HashSet::new(),
-            },
-            forced,
-            failures: BTreeMap::new(),
-            restart: false,
-            restart_later: false,
-            more,
-            to_workers,
-            on_event,
-        };
-        coordinator.run(&messages)
+        coordinator.run(&messages)?;
+        // With it goes the channel on which the workers wait.
+        Ok(coordinator.finish())
     })
 }
 
@@ -197,23 +214,29 @@ struct Coordinator<'a, 'p> {
 }
 
 impl Coordinator<'_, '_> {
-    fn run(&mut self, messages: &mpsc::Receiver<Message>) -> Result<Finished, StageError> {
+    /// Settles what needs nothing to run.
+    fn begin(&mut self) -> Result<(), StageError> {
         let actions = (0..self.plan.pipeline.stages.len())
             .map(|stage| self.plan.of_stage(stage).len())
             .collect();
         (self.on_event)(Event::Started { actions });
+        self.settle_known()
+    }
+
+    /// Runs the rest.
+    fn run(&mut self, messages: &mpsc::Receiver<Message>) -> Result<(), StageError> {
         loop {
-            (self.restart, self.restart_later) = (false, false);
-            {
-                let _span = self.track.span("plan", || "ask the store".to_owned());
-                self.settle_known()?;
-            }
             self.schedule(messages)?;
             let again = self.restart || self.restart_later;
             if !again || self.stopping() {
-                break;
+                return Ok(());
             }
+            (self.restart, self.restart_later) = (false, false);
+            self.settle_known()?;
         }
+    }
+
+    fn finish(mut self) -> Finished {
         let interrupted = self.options.cancel.load(Ordering::Relaxed);
         for action in 0..self.plan.len() {
             if matches!(self.slots[action], Slot::Waiting) {
@@ -221,11 +244,11 @@ impl Coordinator<'_, '_> {
                 self.finished(action, Outcome::Skipped, None);
             }
         }
-        Ok(Finished {
-            slots: std::mem::take(&mut self.slots),
-            failures: std::mem::take(&mut self.failures).into_iter().collect(),
+        Finished {
+            slots: self.slots,
+            failures: self.failures.into_iter().collect(),
             interrupted,
-        })
+        }
     }
 
     fn stopping(&self) -> bool {
@@ -235,6 +258,7 @@ impl Coordinator<'_, '_> {
 
     /// Settles what the store answers, in one pass, and notes who waits for whom.
     fn settle_known(&mut self) -> Result<(), StageError> {
+        let _span = self.track.span("plan", || "ask the store".to_owned());
         let total = self.plan.len();
         self.slots = vec![Slot::Waiting; total];
         self.remaining = vec![0; total];
@@ -318,7 +342,7 @@ impl Coordinator<'_, '_> {
         match keys::recipe(self.plan, &self.slots, &mut self.keys, action) {
             Ok(Known::Unsettled) => return Ok(false),
             Ok(Known::Vacant) => self.settle(action, Slot::Vacant, Outcome::Vacant),
-            Ok(Known::Recipe(recipe)) => match self.store.find(&recipe.key())? {
+            Ok(Known::Recipe(_, key)) => match self.store.find(&key)? {
                 Some(record) if !self.forced.contains(&action) => {
                     self.settle(action, Slot::Done(record), Outcome::Hit);
                 }
@@ -366,7 +390,7 @@ impl Coordinator<'_, '_> {
                 return Ok(());
             }
         };
-        let key = prepared.recipe.key();
+        let key = prepared.key;
         if let Some(same) = self.in_flight.get_mut(&key) {
             same.push(action);
             return Ok(());
@@ -408,7 +432,6 @@ impl Coordinator<'_, '_> {
                 (self.on_event)(Event::ActionStarted {
                     action,
                     stage: self.plan.coords(action).stage,
-                    label: self.plan.label(action),
                     reason,
                 });
                 return Ok(());
@@ -590,8 +613,9 @@ impl Coordinator<'_, '_> {
     }
 
     fn settle(&mut self, action: usize, slot: Slot, outcome: Outcome) {
-        let mut settled = vec![(action, slot, outcome)];
-        while let Some((action, slot, outcome)) = settled.pop() {
+        // Most settle nothing else.
+        let (mut next, mut settled) = (Some((action, slot, outcome)), Vec::new());
+        while let Some((action, slot, outcome)) = next.take().or_else(|| settled.pop()) {
             let record = match &slot {
                 Slot::Done(record) => Some(record.clone()),
                 _ => None,
@@ -622,7 +646,6 @@ impl Coordinator<'_, '_> {
         (self.on_event)(Event::ActionFinished {
             action,
             stage: self.plan.coords(action).stage,
-            label: self.plan.label(action),
             outcome,
             record,
         });

@@ -16,13 +16,14 @@
 //! Never in a recipe: names of stages, paths, fold and shard numbers, times, threads, hosts. The one
 //! exception is a gather over folds, whose result names them.
 
-use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, HashMap};
 use std::ffi::OsStr;
 use std::path::Path;
 use std::sync::Arc;
 
-use flow_cache::{Digest, Encoder, Output, Recipe, Record, StatCache, Store, Value};
+use flow_cache::{
+    ActionKey, Digest, Encoder, Head, Output, Recipe, Record, StatCache, Store, Value,
+};
 
 use crate::plan::{Coords, Feed, Plan};
 use crate::stage::{Fault, Part, Rows, Scope, SourceFile, Sources, StageError};
@@ -48,6 +49,8 @@ pub enum Slot {
 pub struct Prepared {
     /// What decides its result.
     pub recipe: Recipe,
+    /// The key that it gives.
+    pub key: ActionKey,
     /// What it reads, by port, with the producer of each artifact.
     pub inputs: BTreeMap<String, Vec<Part>>,
     /// The table of folds it reads rows by.
@@ -60,16 +63,24 @@ pub struct Prepared {
     pub needs: Vec<(Digest, usize)>,
 }
 
-/// What many recipes share, found once a run: digests of common source files, and the fields that all
-/// actions of a step have in common.
+/// What many recipes share, found once a run.
 pub struct Keys<'p> {
     stat: &'p StatCache,
+    /// Of files that all actions of a stage read, and perhaps those of others.
     digests: HashMap<&'p OsStr, Digest>,
-    /// By stage and step.
-    heads: HashMap<(usize, usize), Recipe>,
-    /// By stage: the field with what its kind adds about its surroundings, if it does.
-    hosts: HashMap<usize, Recipe>,
+    stages: Vec<Shared>,
     track: Track<'p>,
+}
+
+/// What the recipes of one stage share.
+#[derive(Default)]
+struct Shared {
+    /// By step, the fields that come first.
+    heads: Vec<Option<Head>>,
+    /// The digests of the files that all its actions read.
+    common: Option<Vec<Digest>>,
+    /// The field with what its kind adds about its surroundings, if it does.
+    host: Option<Recipe>,
 }
 
 impl<'p> Keys<'p> {
@@ -78,8 +89,7 @@ impl<'p> Keys<'p> {
         Self {
             stat,
             digests: HashMap::new(),
-            heads: HashMap::new(),
-            hosts: HashMap::new(),
+            stages: Vec::new(),
             track: Track::default(),
         }
     }
@@ -90,45 +100,72 @@ impl<'p> Keys<'p> {
         Self { track, ..self }
     }
 
-    /// The digest of a file. One that all actions of a stage have in `common` is looked at once a
-    /// run; those of single shards, which can be many, only the stat cache remembers.
-    fn digest(&mut self, path: &'p Path, common: bool) -> Result<Digest, StageError> {
-        if let Some(digest) = self.digests.get(path.as_os_str()) {
-            return Ok(*digest);
+    fn stage(&mut self, stage: usize) -> &mut Shared {
+        if self.stages.len() <= stage {
+            self.stages.resize_with(stage + 1, Shared::default);
         }
-        let span = self.track.span("hash", || path.display().to_string());
-        let digest = digest_source(self.stat, path)?;
-        drop(span);
-        if common {
-            self.digests.insert(path.as_os_str(), digest);
+        &mut self.stages[stage]
+    }
+
+    /// The fields that come first.
+    fn head(&mut self, plan: &Plan<'_>, at: Coords) -> &mut Head {
+        let heads = &mut self.stage(at.stage).heads;
+        if heads.len() <= at.step {
+            heads.resize_with(at.step + 1, || None);
         }
-        Ok(digest)
+        heads[at.step].get_or_insert_with(|| Head::new(head_of(plan, at)))
+    }
+
+    /// The field that comes last.
+    fn host(&mut self, plan: &Plan<'_>, stage: usize) -> Result<&Recipe, StageError> {
+        let host = &mut self.stage(stage).host;
+        if host.is_none() {
+            let decl = &plan.pipeline.stages[stage];
+            let mut recipe = Recipe::new();
+            if let Some(host) = decl.kind.host(&decl.params, &plan.pipeline.root) {
+                recipe.push("host", host?);
+            }
+            *host = Some(recipe);
+        }
+        Ok(host.get_or_insert_default())
+    }
+
+    /// The digests of an action's source files, in order. One that all actions of a stage read is
+    /// looked at once a run; those of single shards, which can be many, only the stat cache
+    /// remembers.
+    fn sources(&mut self, plan: &Plan<'p>, action: usize) -> Result<Vec<Digest>, StageError> {
+        let stage = plan.coords(action).stage;
+        let files = &plan.pipeline.stages[stage].layout.common;
+        if self.stage(stage).common.is_none() {
+            let mut common = Vec::with_capacity(files.len());
+            for file in files {
+                let known = self.digests.get(file.path.as_os_str()).copied();
+                let digest = known.map_or_else(|| self.digest(&file.path), Ok)?;
+                self.digests.insert(file.path.as_os_str(), digest);
+                common.push(digest);
+            }
+            self.stage(stage).common = Some(common);
+        }
+        let common = self.stages[stage].common.as_deref().unwrap_or_default();
+        let mut digests = Vec::with_capacity(common.len() + 1);
+        digests.extend_from_slice(common);
+        for file in source_files(plan, action).skip(common.len()) {
+            digests.push(self.digest(&file.path)?);
+        }
+        Ok(digests)
+    }
+
+    fn digest(&self, path: &Path) -> Result<Digest, StageError> {
+        let _span = self.track.span("hash", || path.display().to_string());
+        digest_source(self.stat, path)
     }
 
     /// Forgets a file that changed.
     pub fn forget(&mut self, path: &Path) {
         self.digests.remove(path.as_os_str());
-    }
-
-    /// The fields that come first.
-    fn head(&mut self, plan: &Plan<'_>, at: Coords) -> Recipe {
-        let head = self.heads.entry((at.stage, at.step));
-        head.or_insert_with(|| head_of(plan, at)).clone()
-    }
-
-    /// The field that comes last.
-    fn host(&mut self, plan: &Plan<'_>, stage: usize) -> Result<&Recipe, StageError> {
-        match self.hosts.entry(stage) {
-            Entry::Occupied(entry) => Ok(entry.into_mut()),
-            Entry::Vacant(entry) => {
-                let decl = &plan.pipeline.stages[stage];
-                let mut recipe = Recipe::new();
-                if let Some(host) = decl.kind.host(&decl.params, &plan.pipeline.root) {
-                    recipe.push("host", host?);
-                }
-                Ok(entry.insert(recipe))
-            }
-        }
+        self.stages
+            .iter_mut()
+            .for_each(|shared| shared.common = None);
     }
 }
 
@@ -181,8 +218,8 @@ impl Reads<'_> {
 
 /// What is known of an action's recipe.
 pub enum Known {
-    /// All of it.
-    Recipe(Recipe),
+    /// All of it, and the key that it gives.
+    Recipe(Recipe, ActionKey),
     /// The action has no rows.
     Vacant,
     /// Something that the action reads is not settled, or blocked.
@@ -200,7 +237,10 @@ pub fn recipe<'p>(
     let reads = reads(plan, slots, action, &mut settled)?;
     Ok(match reads {
         _ if !settled => Known::Unsettled,
-        Some(reads) => Known::Recipe(encode(plan, keys, action, &reads)?.0),
+        Some(reads) => {
+            let (recipe, key, _) = encode(plan, keys, action, &reads)?;
+            Known::Recipe(recipe, key)
+        }
         None => Known::Vacant,
     })
 }
@@ -226,7 +266,7 @@ pub fn prepare<'p>(
     let Some(reads) = reads else {
         return Ok(None);
     };
-    let (recipe, seed) = encode(plan, keys, action, &reads)?;
+    let (recipe, key, seed) = encode(plan, keys, action, &reads)?;
     let mut needs = Vec::new();
     reads.needs(|digest, producer| needs.push((digest, producer)));
     let folds = reads.folds.map(|(_, output)| part(store, output, 0, None));
@@ -242,15 +282,14 @@ pub fn prepare<'p>(
         }
     }
     let mut sources = Vec::new();
-    let common = plan.pipeline.stages[plan.coords(action).stage]
-        .layout
-        .common
-        .len();
-    for (at, file) in source_files(plan, action).enumerate() {
-        sources.push((file.clone(), keys.digest(&file.path, at < common)?));
+    let at = plan.coords(action);
+    if plan.pipeline.stages[at.stage].steps[at.step].sources != Sources::None {
+        let digests = keys.sources(plan, action)?;
+        sources.extend(source_files(plan, action).cloned().zip(digests));
     }
     Ok(Some(Prepared {
         recipe,
+        key,
         inputs,
         folds,
         sources,
@@ -374,17 +413,17 @@ fn seeds(plan: &Plan<'_>, stage: usize) -> Value {
     Value::Map(std::iter::once(pipeline).chain(own).collect())
 }
 
-/// The recipe of an action and its seed.
+/// The recipe of an action, its key and its seed.
 fn encode<'p>(
     plan: &'p Plan<'p>,
     keys: &mut Keys<'p>,
     action: usize,
     reads: &Reads<'_>,
-) -> Result<(Recipe, u64), StageError> {
+) -> Result<(Recipe, ActionKey, u64), StageError> {
     let at = plan.coords(action);
     let stage = &plan.pipeline.stages[at.stage];
     let step = &stage.steps[at.step];
-    let mut recipe = keys.head(plan, at);
+    let mut recipe = keys.head(plan, at).recipe();
     let seed = if step.seeded {
         let content = slices(plan, at, reads.folds).and_then(|s| s.content());
         derive_seed(stage.spec.name, &seeds(plan, at.stage), content)
@@ -397,11 +436,11 @@ fn encode<'p>(
         recipe.field("item").value(&stage.layout.shards[shard].item);
     }
     if step.sources != Sources::None {
+        let digests = keys.sources(plan, action)?;
         let mut field = recipe.field("sources");
-        field.list(source_files(plan, action).count());
-        for (at, file) in source_files(plan, action).enumerate() {
-            let digest = keys.digest(&file.path, at < stage.layout.common.len())?;
-            field.map(2).name("digest").digest(&digest);
+        field.list(digests.len());
+        for (file, digest) in source_files(plan, action).zip(&digests) {
+            field.map(2).name("digest").digest(digest);
             field.name("role").text(&file.role);
         }
     }
@@ -427,7 +466,8 @@ fn encode<'p>(
         recipe.push("lineage", stage.lineage.recipe(table));
     }
     recipe.append(keys.host(plan, at.stage)?);
-    Ok((recipe, seed))
+    let key = keys.head(plan, at).key(&recipe);
+    Ok((recipe, key, seed))
 }
 
 impl Source<'_> {

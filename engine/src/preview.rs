@@ -87,22 +87,19 @@ impl<'a> Preview<'a> {
                     preview.slots[action] = Slot::Vacant;
                     Verdict::Vacant
                 }
-                Known::Recipe(recipe) => {
-                    let key = recipe.key();
-                    match delivery.store.find(&key)? {
-                        Some(record) => {
-                            preview.slots[action] = Slot::Done(record);
-                            Verdict::Hit
-                        }
-                        None => match running.insert(key, action) {
-                            None => Verdict::Run,
-                            Some(first) => {
-                                running.insert(key, first);
-                                Verdict::Pending(Wait::Equal(first))
-                            }
-                        },
+                Known::Recipe(_, key) => match delivery.store.find(&key)? {
+                    Some(record) => {
+                        preview.slots[action] = Slot::Done(record);
+                        Verdict::Hit
                     }
-                }
+                    None => match running.insert(key, action) {
+                        None => Verdict::Run,
+                        Some(first) => {
+                            running.insert(key, first);
+                            Verdict::Pending(Wait::Equal(first))
+                        }
+                    },
+                },
             };
             preview.verdicts.push(verdict);
         }
@@ -124,7 +121,7 @@ impl<'a> Preview<'a> {
     pub fn recipe(&mut self, action: usize) -> Result<Option<Recipe>, StageError> {
         let known = keys::recipe(self.plan, &self.slots, &mut self.keys, action)?;
         Ok(match known {
-            Known::Recipe(recipe) => Some(recipe),
+            Known::Recipe(recipe, _) => Some(recipe),
             Known::Vacant | Known::Unsettled => None,
         })
     }

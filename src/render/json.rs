@@ -24,23 +24,21 @@ pub fn event(plan: &Plan<'_>, run: &str, event: &Event) -> Option<Json> {
             }))
         }
         Event::ActionStarted {
+            action,
             stage,
-            label,
             reason,
-            ..
         } => Some(json!({
             "event": "action-started",
             "stage": name(*stage),
-            "action": label,
+            "action": plan.label(*action),
             "reason": reason::json(reason),
         })),
         Event::Progress { .. } => None,
         Event::ActionFinished {
+            action,
             stage,
-            label,
             outcome,
             record,
-            ..
         } => {
             let outcome = match outcome {
                 Outcome::Hit => "hit",
@@ -52,7 +50,7 @@ pub fn event(plan: &Plan<'_>, run: &str, event: &Event) -> Option<Json> {
             let mut json = json!({
                 "event": "action-finished",
                 "stage": name(*stage),
-                "action": label,
+                "action": plan.label(*action),
                 "outcome": outcome,
             });
             if let (Some(record), Json::Object(fields)) = (record, &mut json) {

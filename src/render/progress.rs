@@ -59,15 +59,15 @@ impl<'a> Progress<'a> {
             Event::ActionStarted {
                 action,
                 stage,
-                label,
                 reason,
             } => {
+                let label = self.plan.label(*action);
                 if self.ui.verbose {
                     let why = reason::text(reason);
                     self.line(&format!("{}: {label} starts ({why})", self.name(*stage)));
                 }
                 let running = &mut self.stages[*stage].running;
-                running.insert(*action, (label.clone(), 0.0));
+                running.insert(*action, (label, 0.0));
                 self.draw(*stage);
             }
             Event::Progress {
@@ -84,13 +84,12 @@ impl<'a> Progress<'a> {
             Event::ActionFinished {
                 action,
                 stage,
-                label,
                 outcome,
                 record,
             } => {
                 let wall_s = record.as_ref().map_or(0.0, |record| record.wall_s);
                 self.settle(*action, *stage, outcome, wall_s);
-                self.say(*stage, label, outcome, wall_s);
+                self.say(*action, *stage, outcome, wall_s);
                 self.draw(*stage);
             }
             Event::Warning { message } => match &self.bars {
@@ -117,14 +116,15 @@ impl<'a> Progress<'a> {
         }
     }
 
-    fn say(&self, stage: usize, label: &str, outcome: &Outcome, wall_s: f64) {
+    fn say(&self, action: usize, stage: usize, outcome: &Outcome, wall_s: f64) {
         let name = self.name(stage);
+        let label = || self.plan.label(action);
         match outcome {
             Outcome::Ran if !self.ui.live || self.ui.verbose => {
-                self.line(&format!("{name}: {label} ran in {}", seconds(wall_s)));
+                self.line(&format!("{name}: {} ran in {}", label(), seconds(wall_s)));
             }
-            Outcome::Failed(_) => self.line(&format!("{name}: {label} failed")),
-            Outcome::Hit if self.ui.verbose => self.line(&format!("{name}: {label} hit")),
+            Outcome::Failed(_) => self.line(&format!("{name}: {} failed", label())),
+            Outcome::Hit if self.ui.verbose => self.line(&format!("{name}: {} hit", label())),
             _ => {}
         }
     }

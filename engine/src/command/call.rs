@@ -11,7 +11,7 @@ use std::process::{Command, Stdio};
 use flow_cache::{Recipe, Value};
 
 use super::template::{self, Piece, pieces};
-use super::{files, items};
+use super::{items, sources};
 use crate::stage::{Action, StageError};
 
 /// One call of a program.
@@ -194,7 +194,7 @@ pub fn not_started(shown: &str, error: &io::Error) -> StageError {
 pub fn version(run: &[String], root: &Path) -> Result<String, StageError> {
     let shown = run.join(" ");
     let wrong = |message: String| StageError::failed("flow::command::version", message);
-    let program = files::program(&run[0], root)
+    let program = sources::program(&run[0], root)
         .ok_or_else(|| wrong(format!("failed to run `{shown}`: there is no such program")))?;
     let output = Command::new(program)
         .args(&run[1..])

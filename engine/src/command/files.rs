@@ -1,115 +1,15 @@
-//! The project's files that a program gets: found when the pipeline is loaded, copied for each action.
+//! Copies of the project's files: what a program sees of it.
 
-use std::borrow::Cow;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::fs;
 use std::io::{self, Read, Write};
-use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
-use std::path::{Component, Path, PathBuf};
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use flow_cache::Digest;
 
-use super::template;
 use crate::stage::SourceFile;
-
-/// What is wrong with an entry of `files`: a message and a hint.
-pub type Misfit = (String, String);
-
-/// Finds what a pattern (an absolute path, perhaps with wildcards) stands for: source files by
-/// their project-relative paths. Names in braces are replaced by `value`.
-pub fn find<'a>(
-    pattern: &str,
-    root: &Path,
-    value: impl Fn(&str) -> Option<Cow<'a, str>>,
-    found: &mut BTreeMap<String, SourceFile>,
-) -> Result<(), Misfit> {
-    let plain = normal(Path::new(&template::fill(pattern, &value)));
-    let Ok(text) = plain.strip_prefix(root) else {
-        return Err((
-            format!("`{pattern}` lies outside the project"),
-            "what is outside may be read without being declared; to have it in the recipe, \
-             link or copy it into the project"
-                .into(),
-        ));
-    };
-    let text = text.to_string_lossy();
-    let paths = if plain.is_file() {
-        vec![plain.clone()]
-    } else {
-        // What a name stands for is meant as it is, and so is the path of the project.
-        let escaped = |name: &str| value(name).map(|v| Cow::Owned(glob::Pattern::escape(&v)));
-        let wild = normal(Path::new(&template::fill(pattern, escaped)));
-        let wild = wild.strip_prefix(root).unwrap_or(Path::new(""));
-        let escaped = glob::Pattern::escape(&root.to_string_lossy());
-        let all = glob::glob(&format!("{escaped}/{}", wild.display())).map_err(|error| {
-            (
-                format!("`{text}` is no pattern: {}", error.msg),
-                "`*` stands for any name, `**` for any folders, `[ab]` for one of these letters"
-                    .to_owned(),
-            )
-        })?;
-        all.filter_map(Result::ok).filter(|p| p.is_file()).collect()
-    };
-    if paths.is_empty() {
-        let help = if root.join(&*text).is_dir() {
-            format!("it is a folder: \"{text}/**/*\" stands for all files below it")
-        } else {
-            format!(
-                "patterns are relative to the project root, {}",
-                root.display()
-            )
-        };
-        return Err((format!("no file matches `{text}`"), help));
-    }
-    for path in paths {
-        add(path, root, found);
-    }
-    Ok(())
-}
-
-/// Adds a file under its project-relative path.
-pub fn add(path: PathBuf, root: &Path, found: &mut BTreeMap<String, SourceFile>) {
-    let role = path.strip_prefix(root).unwrap_or(&path);
-    let role = role.to_string_lossy().into_owned();
-    found.insert(role.clone(), SourceFile { role, path });
-}
-
-/// A path without `.` and `..`, by its text alone.
-pub fn normal(path: &Path) -> PathBuf {
-    // Most are, and there may be one for every item.
-    let bytes = path.as_os_str().as_bytes();
-    let odd = |pair: &[u8]| pair == b"//" || pair == b"/.";
-    if bytes.starts_with(b"/") && !bytes.ends_with(b"/") && !bytes.windows(2).any(odd) {
-        return path.to_owned();
-    }
-    let mut normal = PathBuf::new();
-    for part in path.components() {
-        match part {
-            Component::CurDir => {}
-            Component::ParentDir => {
-                normal.pop();
-            }
-            part => normal.push(part),
-        }
-    }
-    normal
-}
-
-/// The program behind a name: in `PATH`, or below the project root where the name is a path.
-pub fn program(name: &str, root: &Path) -> Option<PathBuf> {
-    if name.contains('/') {
-        let path = root.join(name);
-        return path.is_file().then_some(path);
-    }
-    let folders = std::env::var_os("PATH")?;
-    let mut paths = std::env::split_paths(&folders).map(|folder| root.join(folder).join(name));
-    paths.find(|path| {
-        let file = fs::metadata(path);
-        file.is_ok_and(|file| file.is_file() && file.permissions().mode() & 0o111 != 0)
-    })
-}
 
 /// A file of at most this size is kept in memory for the actions to come.
 pub const SMALL: u64 = 1 << 20;
@@ -189,54 +89,6 @@ pub fn write_over(to: &Path) -> io::Result<fs::File> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn roles(pattern: &str, root: &Path) -> Result<Vec<String>, Misfit> {
-        let mut found = BTreeMap::new();
-        let value = |name: &str| (name == "i").then_some(Cow::Borrowed("[1]"));
-        let pattern = root.join(pattern);
-        find(&pattern.to_string_lossy(), root, value, &mut found)?;
-        Ok(found.into_keys().collect())
-    }
-
-    #[test]
-    fn patterns_find_files_below_the_root() {
-        let temp = tempfile::tempdir().unwrap();
-        let root = temp.path().join("a[b]");
-        for file in [
-            "x.py",
-            "lib/y.py",
-            "lib/deep/z.py",
-            "d/p[1].txt",
-            "d/p1.txt",
-        ] {
-            let path = root.join(file);
-            fs::create_dir_all(path.parent().unwrap()).unwrap();
-            fs::write(path, "").unwrap();
-        }
-        assert_eq!(roles("*.py", &root).unwrap(), ["x.py"]);
-        let below = roles("**/*.py", &root).unwrap();
-        assert_eq!(below, ["lib/deep/z.py", "lib/y.py", "x.py"]);
-        assert_eq!(roles("d/p{i}.txt", &root).unwrap(), ["d/p[1].txt"]);
-        assert_eq!(roles("d/p{i}.*", &root).unwrap(), ["d/p[1].txt"]);
-        let (message, help) = roles("lib", &root).unwrap_err();
-        assert!(message.contains("`lib`") && help.contains("lib/**/*"));
-        assert!(roles("none.py", &root).unwrap_err().0.contains("no file"));
-        assert!(roles("a***", &root).unwrap_err().0.contains("pattern"));
-        assert!(
-            roles("/etc/passwd", &root)
-                .unwrap_err()
-                .0
-                .contains("outside")
-        );
-        assert!(
-            roles("lib/../../x", &root)
-                .unwrap_err()
-                .0
-                .contains("outside")
-        );
-        assert_eq!(roles("lib/../x.*", &root).unwrap(), ["x.py"]);
-        assert!(roles("../x", &root).unwrap_err().0.contains("outside"));
-    }
 
     #[test]
     fn copies_are_what_the_digest_says() {

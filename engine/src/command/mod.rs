@@ -18,7 +18,7 @@ use crate::diag::Diag;
 use crate::params::{ParamSpec, ParamType, Params};
 use crate::stage::{
     ANY, Action, InputPort, KindSpec, Layout, OutputPort, Ports, Resources, Rows, Scope, Shard,
-    SourceFile, Sources, Stage, StageError, Step,
+    Sources, Stage, StageError, Step,
 };
 use crate::worker::{HOME, LOG};
 
@@ -32,6 +32,7 @@ mod items;
 mod process;
 mod rows;
 mod sandbox;
+mod sources;
 mod template;
 mod trouble;
 
@@ -39,9 +40,8 @@ pub use rows::FoldRows;
 
 use process::End;
 use sandbox::{Places, Sandbox};
+use sources::{Finder, PROGRAM, Programs};
 
-/// Role of the program among an action's sources, before its name.
-const PROGRAM: &str = "program:";
 /// The port for the table of folds.
 const FOLDS: &str = crate::plan::FOLDS;
 /// The output that is joined over the folds.
@@ -62,9 +62,6 @@ pub struct CommandKind {
     versions: Mutex<BTreeMap<Vec<String>, Result<String, StageError>>>,
     programs: Programs,
 }
-
-/// Programs that were looked for in `PATH`, by the project's root and their names.
-type Programs = Mutex<HashMap<(PathBuf, String), Option<PathBuf>>>;
 
 impl CommandKind {
     /// The kind, with tables as programs below folds read and write them.
@@ -221,23 +218,15 @@ impl Stage for CommandKind {
     }
 
     fn layout(&self, params: &Params, root: &Path, paired: &[Shard]) -> Result<Layout, Vec<Diag>> {
-        let common = sources(params, root, None, &self.programs)?;
+        let mut finder = Finder::new(params, root, &self.programs);
+        let common = finder.common()?;
         let own = items::product(&items::axes(params)?);
         let theirs = paired
             .iter()
             .map(|shard| (shard.label.clone(), shard.item.clone()));
-        // Few stages have files of single items, and items can be many.
-        let mut texts = params
-            .strs("files")
-            .into_iter()
-            .chain(params.strs("run").first().copied());
-        let varied = texts.any(template::has_names);
         let mut shards = Vec::with_capacity(own.len() + paired.len());
         for (label, item) in own.into_iter().chain(theirs) {
-            let files = match varied {
-                true => sources(params, root, Some(&item), &self.programs)?,
-                false => Vec::new(),
-            };
+            let files = finder.of_item(&item)?;
             shards.push(Shard { label, item, files });
         }
         Ok(Layout {
@@ -383,83 +372,4 @@ fn folder(action: &Action<'_>, name: &str) -> std::io::Result<PathBuf> {
 fn gpus(action: &Action<'_>) -> String {
     let gpus: Vec<String> = action.gpus.iter().map(usize::to_string).collect();
     gpus.join(",")
-}
-
-/// The program behind a name. `PATH` is searched once for each.
-fn program(name: &str, root: &Path, programs: &Programs) -> Option<PathBuf> {
-    if name.contains('/') {
-        return files::program(name, root);
-    }
-    let mut known = programs.lock().unwrap_or_else(PoisonError::into_inner);
-    let found = known.entry((root.to_owned(), name.to_owned()));
-    found.or_insert_with(|| files::program(name, root)).clone()
-}
-
-/// Source files that all actions share, or those of one item: which are the ones whose names hold
-/// the item's.
-fn sources(
-    params: &Params,
-    root: &Path,
-    item: Option<&Value>,
-    programs: &Programs,
-) -> Result<Vec<SourceFile>, Vec<Diag>> {
-    let value = |name: &str| item.and_then(|item| items::lookup(item, name));
-    let wanted = |text: &str| template::has_names(text) == item.is_some();
-    let run = params.strs("run");
-    let mut all = Vec::new();
-    if let Some(name) = run.first().filter(|name| wanted(name)) {
-        let name = template::fill(name, value);
-        match program(&name, root, programs) {
-            Some(path) => all.push(SourceFile {
-                role: format!("{PROGRAM}{name}"),
-                path,
-            }),
-            None => {
-                let message = if name.contains('/') {
-                    format!("there is no program `{name}`")
-                } else {
-                    format!("the program `{name}` is not in PATH")
-                };
-                return Err(vec![check::at(
-                    params,
-                    "run",
-                    "flow::command::program",
-                    message,
-                )]);
-            }
-        }
-    }
-    let mut found = BTreeMap::new();
-    for pattern in params.strs("files").into_iter().filter(|text| wanted(text)) {
-        files::find(pattern, root, value, &mut found).map_err(|(message, help)| {
-            let diag = check::at(params, "files", "flow::command::files", message);
-            vec![diag.help(help)]
-        })?;
-    }
-    if item.is_none() && params.get("code").is_some() {
-        for file in scripts(&run, &found, root) {
-            for module in imports::closure(&file, root) {
-                files::add(module, root, &mut found);
-            }
-        }
-    }
-    all.extend(found.into_values());
-    Ok(all)
-}
-
-/// The Python scripts among files and arguments.
-fn scripts(run: &[&str], files: &BTreeMap<String, SourceFile>, root: &Path) -> Vec<PathBuf> {
-    let python = |path: &Path| path.extension().is_some_and(|e| e == "py");
-    let declared = files.values().map(|file| file.path.clone());
-    let named = run
-        .iter()
-        .skip(1)
-        .map(|argument| files::normal(&root.join(argument)));
-    let named = named.filter(|path| path.starts_with(root) && path.is_file());
-    let mut scripts: Vec<PathBuf> = declared.chain(named).filter(|p| python(p)).collect();
-    if let Some(at) = run.iter().position(|argument| *argument == "-m") {
-        let name = run.get(at + 1).copied().unwrap_or_default();
-        scripts.extend(imports::module(name, root));
-    }
-    scripts
 }

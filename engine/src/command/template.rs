@@ -37,6 +37,43 @@ pub fn pieces(text: &str) -> Vec<Piece<'_>> {
     pieces
 }
 
+/// A text that is filled in many times.
+pub struct Template<'a> {
+    /// As it was written.
+    pub text: &'a str,
+    pieces: Vec<Piece<'a>>,
+}
+
+impl<'a> Template<'a> {
+    /// The template that a text is.
+    pub fn new(text: &'a str) -> Self {
+        let pieces = pieces(text);
+        Self { text, pieces }
+    }
+
+    /// True where it has names.
+    pub fn has_names(&self) -> bool {
+        let mut pieces = self.pieces.iter();
+        pieces.any(|piece| matches!(piece, Piece::Name(_)))
+    }
+
+    /// The text with its names replaced. One that is not known stays as it is: a check has told of
+    /// it.
+    pub fn fill<'v>(&self, value: impl Fn(&str) -> Option<Cow<'v, str>>) -> String {
+        let mut filled = String::with_capacity(self.text.len() + 8);
+        for piece in &self.pieces {
+            match piece {
+                Piece::Text(part) => filled.push_str(part),
+                Piece::Name(name) => match value(name) {
+                    Some(value) => filled.push_str(&value),
+                    None => filled.extend(["{", name, "}"]),
+                },
+            }
+        }
+        filled
+    }
+}
+
 /// The names in a text.
 pub fn names(text: &str) -> impl Iterator<Item = &str> {
     pieces(text).into_iter().filter_map(|piece| match piece {
@@ -50,19 +87,9 @@ pub fn has_names(text: &str) -> bool {
     names(text).next().is_some()
 }
 
-/// A text with its names replaced. One that is not known stays as it is: a check has told of it.
-pub fn fill<'a>(text: &str, value: impl Fn(&str) -> Option<Cow<'a, str>>) -> String {
-    let mut filled = String::with_capacity(text.len());
-    for piece in pieces(text) {
-        match piece {
-            Piece::Text(part) => filled.push_str(part),
-            Piece::Name(name) => match value(name) {
-                Some(value) => filled.push_str(&value),
-                None => filled.extend(["{", name, "}"]),
-            },
-        }
-    }
-    filled
+/// A text with its names replaced, once.
+pub fn fill<'v>(text: &str, value: impl Fn(&str) -> Option<Cow<'v, str>>) -> String {
+    Template::new(text).fill(value)
 }
 
 #[cfg(test)]

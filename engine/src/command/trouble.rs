@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitStatus;
 
 use super::PROGRAM;
-use super::files::normal;
+use super::sources::normal;
 use crate::stage::{Action, StageError};
 use crate::worker::HOME;
 
@@ -178,7 +178,7 @@ impl Sight {
         if word.is_empty() || word.len() > 4096 {
             return None;
         }
-        let path = normal(&self.home.join(word));
+        let path = normal(self.home.join(word));
         // Relative to where it ran is relative to the project as the program sees it.
         let relative = match path.strip_prefix(&self.home) {
             Ok(below) => below.to_owned(),

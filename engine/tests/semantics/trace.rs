@@ -77,7 +77,7 @@ fn every_action_that_ran_is_a_bar_of_its_worker() {
         assert_every_action(&found, &ran, &ALL);
         let names = found.iter().filter(|event| event["name"] == "thread_name");
         let names: Vec<&str> = names.map(|n| n["args"]["name"].as_str().unwrap()).collect();
-        assert_eq!(names, ["worker 1", "worker 2", "committer", "coordinator"]);
+        assert_eq!(names, ["coordinator", "worker 1", "worker 2", "committer"]);
         assert_eq!(found[0]["args"]["name"], "flow run p");
         // Three files, each looked at before its action and after; a child does the latter.
         let hashed = spans(&found, "hash");

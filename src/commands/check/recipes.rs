@@ -55,7 +55,7 @@ pub fn states(
         // The fields that all actions of a step share are looked at once.
         let mut seen = HashSet::new();
         for action in plan.of_stage(stage) {
-            let Known::Recipe(recipe) = keys::recipe(plan, slots, &mut keys, action)? else {
+            let Known::Recipe(recipe, _) = keys::recipe(plan, slots, &mut keys, action)? else {
                 continue;
             };
             for (name, value) in recipe.fields() {

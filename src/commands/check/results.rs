@@ -127,9 +127,9 @@ pub fn baseline(
 /// Stages with their names and outputs, in the order of the pipeline.
 pub fn named(report: &Report, stages: Vec<StageState>) -> Vec<(String, StageState)> {
     let named = report.stages.iter().zip(stages).map(|(stage, mut state)| {
-        for (output, port) in &stage.ports {
-            if let Some(digest) = port.as_ref().and_then(Port::digest) {
-                state.outputs.insert(output.clone(), digest);
+        for (output, digest) in &stage.outputs {
+            if let Some(digest) = digest {
+                state.outputs.insert(output.clone(), *digest);
             }
         }
         (stage.name.clone(), state)

@@ -6,6 +6,7 @@ mod outputs;
 mod setup;
 
 use std::collections::HashSet;
+use std::mem::ManuallyDrop;
 use std::num::NonZeroUsize;
 use std::path::Path;
 use std::time::Instant;
@@ -35,10 +36,14 @@ pub fn run(args: &RunArgs, ui: &Ui) -> Result<Exit, CliError> {
     let started = Instant::now();
     let mut tags = args.tags.iter();
     tags.try_for_each(|tag| history::check_tag(tag))?;
-    let pipeline = load_pipeline(&args.target.pipeline, args.target.to.as_deref())?;
+    // To free all that is known of every action takes longer than the process takes to end.
+    let pipeline = ManuallyDrop::new(load_pipeline(
+        &args.target.pipeline,
+        args.target.to.as_deref(),
+    )?);
     let setup = Setup::new(&pipeline.root, &args.store, &args.exec)?;
     let plan = Plan::new(&pipeline);
-    let mut run = Run::new(ui, &plan, &setup, args.keep_going);
+    let mut run = ManuallyDrop::new(Run::new(ui, &plan, &setup, args.keep_going));
     run.tags.clone_from(&args.tags);
     run.bring_up_to_date();
     run.audit(args.audit);

@@ -1,0 +1,386 @@
+//! The source files of a stage, found when the pipeline is loaded: those that all its actions share,
+//! and those of single items, whose names hold the item's.
+
+use std::borrow::Cow;
+use std::collections::HashMap;
+use std::ffi::{OsStr, OsString};
+use std::fs;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Component, Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
+
+use flow_cache::Value;
+
+use super::template::Template;
+use super::{check, imports, items};
+use crate::diag::Diag;
+use crate::params::Params;
+use crate::stage::SourceFile;
+
+/// Role of the program among an action's sources, before its name.
+pub const PROGRAM: &str = "program:";
+
+/// Programs that were looked for in `PATH`, by the project's root and their names.
+pub type Programs = Mutex<HashMap<(PathBuf, String), Option<PathBuf>>>;
+
+/// What is wrong with an entry of `files`: a message and a hint.
+type Misfit = (String, String);
+
+/// Finds the source files of one stage.
+pub struct Finder<'p> {
+    params: &'p Params,
+    root: &'p Path,
+    programs: &'p Programs,
+    program: Option<Template<'p>>,
+    files: Vec<Template<'p>>,
+    looks: Looks,
+}
+
+impl<'p> Finder<'p> {
+    /// Nothing found yet.
+    pub fn new(params: &'p Params, root: &'p Path, programs: &'p Programs) -> Self {
+        let program = params.strs("run").first().copied();
+        Self {
+            params,
+            root,
+            programs,
+            program: program.map(Template::new),
+            files: params
+                .strs("files")
+                .into_iter()
+                .map(Template::new)
+                .collect(),
+            looks: Looks::default(),
+        }
+    }
+
+    /// The files that all actions share.
+    pub fn common(&mut self) -> Result<Vec<SourceFile>, Vec<Diag>> {
+        let program = self.program(false, |_| None)?;
+        let mut files = self.files(false, |_| None)?;
+        if self.params.get("code").is_some() {
+            for script in self.scripts(&files) {
+                let modules = imports::closure(&script, self.root).into_iter();
+                files.extend(modules.map(|module| source(module, self.root)));
+            }
+        }
+        Ok(in_order(program, files))
+    }
+
+    /// The files of one item besides.
+    pub fn of_item(&mut self, item: &Value) -> Result<Vec<SourceFile>, Vec<Diag>> {
+        let value = |name: &str| items::lookup(item, name);
+        let program = self.program(true, value)?;
+        Ok(in_order(program, self.files(true, value)?))
+    }
+
+    /// The program, if its name holds an item's, or if it does not.
+    fn program<'v>(
+        &self,
+        of_item: bool,
+        value: impl Fn(&str) -> Option<Cow<'v, str>>,
+    ) -> Result<Option<SourceFile>, Vec<Diag>> {
+        let Some(name) = self.program.as_ref().filter(|p| p.has_names() == of_item) else {
+            return Ok(None);
+        };
+        let name = name.fill(value);
+        let path = if name.contains('/') {
+            program(&name, self.root)
+        } else {
+            // `PATH` is searched once for each.
+            let mut known = self.programs.lock().unwrap_or_else(PoisonError::into_inner);
+            let found = known.entry((self.root.to_owned(), name.clone()));
+            found.or_insert_with(|| program(&name, self.root)).clone()
+        };
+        let Some(path) = path else {
+            let message = if name.contains('/') {
+                format!("there is no program `{name}`")
+            } else {
+                format!("the program `{name}` is not in PATH")
+            };
+            let code = "flow::command::program";
+            return Err(vec![check::at(self.params, "run", code, message)]);
+        };
+        let role = format!("{PROGRAM}{name}");
+        Ok(Some(SourceFile { role, path }))
+    }
+
+    /// What the entries of `files` stand for whose names hold an item's, or the others.
+    fn files<'v>(
+        &mut self,
+        of_item: bool,
+        value: impl Fn(&str) -> Option<Cow<'v, str>>,
+    ) -> Result<Vec<SourceFile>, Vec<Diag>> {
+        let mut found = Vec::new();
+        for pattern in self.files.iter().filter(|p| p.has_names() == of_item) {
+            let files = find(pattern, self.root, &value, &mut self.looks, &mut found);
+            files.map_err(|(message, help)| {
+                let diag = check::at(self.params, "files", "flow::command::files", message);
+                vec![diag.help(help)]
+            })?;
+        }
+        Ok(found)
+    }
+
+    /// The Python scripts among files and arguments.
+    fn scripts(&self, files: &[SourceFile]) -> Vec<PathBuf> {
+        let run = self.params.strs("run");
+        let python = |path: &Path| path.extension().is_some_and(|e| e == "py");
+        let declared = files.iter().map(|file| file.path.clone());
+        let named = run
+            .iter()
+            .skip(1)
+            .map(|argument| normal(self.root.join(argument)));
+        let named = named.filter(|path| path.starts_with(self.root) && path.is_file());
+        let mut scripts: Vec<PathBuf> = declared.chain(named).filter(|p| python(p)).collect();
+        if let Some(at) = run.iter().position(|argument| *argument == "-m") {
+            let name = run.get(at + 1).copied().unwrap_or_default();
+            scripts.extend(imports::module(name, self.root));
+        }
+        scripts
+    }
+}
+
+/// The program, then the files by their roles, each once.
+fn in_order(program: Option<SourceFile>, mut files: Vec<SourceFile>) -> Vec<SourceFile> {
+    files.sort_by(|a, b| a.role.cmp(&b.role));
+    files.dedup_by(|a, b| a.role == b.role);
+    program.into_iter().chain(files).collect()
+}
+
+/// A file under its project-relative path.
+fn source(path: PathBuf, root: &Path) -> SourceFile {
+    let role = below(&path, root).unwrap_or(&path);
+    let role = role.to_string_lossy().into_owned();
+    SourceFile { role, path }
+}
+
+/// The part of a path below `root`, if it lies there; both are without `.` and `..`. By bytes:
+/// there may be a path for every item, and taking one apart costs more than all else here.
+fn below<'p>(path: &'p Path, root: &Path) -> Option<&'p Path> {
+    let (path, root) = (path.as_os_str().as_bytes(), root.as_os_str().as_bytes());
+    let rest = path.strip_prefix(root.strip_suffix(b"/").unwrap_or(root))?;
+    Some(Path::new(OsStr::from_bytes(rest.strip_prefix(b"/")?)))
+}
+
+/// How often a folder is looked into before it is listed.
+const LOOKS: usize = 100;
+/// So many names of it at most.
+const LISTED: usize = 100_000;
+
+/// Tells which files there are. Of items with a file each, there may be very many in one folder: to
+/// list that takes a fraction of the time of asking for each.
+#[derive(Default)]
+struct Looks {
+    folder: Vec<u8>,
+    looks: usize,
+    /// In order.
+    files: Vec<OsString>,
+    /// The one after the last that was found: many are asked for in that order.
+    next: usize,
+}
+
+impl Looks {
+    fn is_file(&mut self, path: &Path) -> bool {
+        let bytes = path.as_os_str().as_bytes();
+        let Some(slash) = bytes.iter().rposition(|byte| *byte == b'/') else {
+            return false;
+        };
+        let (folder, name) = (&bytes[..=slash], OsStr::from_bytes(&bytes[slash + 1..]));
+        if folder != self.folder {
+            *self = Self {
+                folder: folder.to_owned(),
+                ..Self::default()
+            };
+        }
+        self.looks += 1;
+        if self.looks == LOOKS {
+            let entries = fs::read_dir(OsStr::from_bytes(folder)).into_iter();
+            let entries = entries.flatten().flatten().take(LISTED);
+            let files = entries.filter(|entry| entry.file_type().is_ok_and(|ty| ty.is_file()));
+            self.files = files.map(|entry| entry.file_name()).collect();
+            self.files.sort_unstable();
+        }
+        let found = match self.files.get(self.next) {
+            Some(next) if next == name => Ok(self.next),
+            _ => self
+                .files
+                .binary_search_by(|file| file.as_os_str().cmp(name)),
+        };
+        self.next = found.map_or(self.next, |at| at + 1);
+        // A link is no file, but may lead to one.
+        found.is_ok() || path.is_file()
+    }
+}
+
+/// Finds what a pattern (an absolute path, perhaps with wildcards) stands for. Names in braces are
+/// replaced by `value`.
+fn find<'v>(
+    pattern: &Template<'_>,
+    root: &Path,
+    value: impl Fn(&str) -> Option<Cow<'v, str>>,
+    looks: &mut Looks,
+    found: &mut Vec<SourceFile>,
+) -> Result<(), Misfit> {
+    let plain = normal(pattern.fill(&value).into());
+    let Some(text) = below(&plain, root) else {
+        return Err((
+            format!("`{}` lies outside the project", pattern.text),
+            "what is outside may be read without being declared; to have it in the recipe, \
+             link or copy it into the project"
+                .into(),
+        ));
+    };
+    if looks.is_file(&plain) {
+        found.push(source(plain, root));
+        return Ok(());
+    }
+    let text = text.to_string_lossy();
+    // What a name stands for is meant as it is, and so is the path of the project.
+    let escaped = |name: &str| value(name).map(|v| Cow::Owned(glob::Pattern::escape(&v)));
+    let wild = normal(pattern.fill(escaped).into());
+    let wild = wild.strip_prefix(root).unwrap_or(Path::new(""));
+    let escaped = glob::Pattern::escape(&root.to_string_lossy());
+    let all = glob::glob(&format!("{escaped}/{}", wild.display())).map_err(|error| {
+        (
+            format!("`{text}` is no pattern: {}", error.msg),
+            "`*` stands for any name, `**` for any folders, `[ab]` for one of these letters"
+                .to_owned(),
+        )
+    })?;
+    let before = found.len();
+    let files = all.filter_map(Result::ok).filter(|p| p.is_file());
+    found.extend(files.map(|path| source(path, root)));
+    if found.len() == before {
+        let help = if root.join(&*text).is_dir() {
+            format!("it is a folder: \"{text}/**/*\" stands for all files below it")
+        } else {
+            format!(
+                "patterns are relative to the project root, {}",
+                root.display()
+            )
+        };
+        return Err((format!("no file matches `{text}`"), help));
+    }
+    Ok(())
+}
+
+/// A path without `.` and `..`, by its text alone.
+pub fn normal(path: PathBuf) -> PathBuf {
+    // Most are, and there may be one for every item.
+    let bytes = path.as_os_str().as_bytes();
+    let odd = |pair: &[u8]| pair == b"//" || pair == b"/.";
+    if bytes.starts_with(b"/") && !bytes.ends_with(b"/") && !bytes.windows(2).any(odd) {
+        return path;
+    }
+    let mut normal = PathBuf::new();
+    for part in path.components() {
+        match part {
+            Component::CurDir => {}
+            Component::ParentDir => {
+                normal.pop();
+            }
+            part => normal.push(part),
+        }
+    }
+    normal
+}
+
+/// The program behind a name: in `PATH`, or below the project root where the name is a path.
+pub fn program(name: &str, root: &Path) -> Option<PathBuf> {
+    if name.contains('/') {
+        let path = root.join(name);
+        return path.is_file().then_some(path);
+    }
+    let folders = std::env::var_os("PATH")?;
+    let mut paths = std::env::split_paths(&folders).map(|folder| root.join(folder).join(name));
+    paths.find(|path| {
+        let file = fs::metadata(path);
+        file.is_ok_and(|file| file.is_file() && file.permissions().mode() & 0o111 != 0)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn roles(pattern: &str, root: &Path) -> Result<Vec<String>, Misfit> {
+        let mut found = Vec::new();
+        let value = |name: &str| (name == "i").then_some(Cow::Borrowed("[1]"));
+        let pattern = root.join(pattern);
+        let pattern = Template::new(pattern.to_str().unwrap());
+        find(&pattern, root, value, &mut Looks::default(), &mut found)?;
+        let files = in_order(None, found).into_iter();
+        Ok(files.map(|file| file.role).collect())
+    }
+
+    #[test]
+    fn patterns_find_files_below_the_root() {
+        let temp = tempfile::tempdir().unwrap();
+        let root = temp.path().join("a[b]");
+        for file in [
+            "x.py",
+            "lib/y.py",
+            "lib/deep/z.py",
+            "d/p[1].txt",
+            "d/p1.txt",
+        ] {
+            let path = root.join(file);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, "").unwrap();
+        }
+        assert_eq!(roles("*.py", &root).unwrap(), ["x.py"]);
+        let below = roles("**/*.py", &root).unwrap();
+        assert_eq!(below, ["lib/deep/z.py", "lib/y.py", "x.py"]);
+        assert_eq!(roles("d/p{i}.txt", &root).unwrap(), ["d/p[1].txt"]);
+        assert_eq!(roles("d/p{i}.*", &root).unwrap(), ["d/p[1].txt"]);
+        let (message, help) = roles("lib", &root).unwrap_err();
+        assert!(message.contains("`lib`") && help.contains("lib/**/*"));
+        assert!(roles("none.py", &root).unwrap_err().0.contains("no file"));
+        assert!(roles("a***", &root).unwrap_err().0.contains("pattern"));
+        assert!(
+            roles("/etc/passwd", &root)
+                .unwrap_err()
+                .0
+                .contains("outside")
+        );
+        assert!(
+            roles("lib/../../x", &root)
+                .unwrap_err()
+                .0
+                .contains("outside")
+        );
+        assert_eq!(roles("lib/../x.*", &root).unwrap(), ["x.py"]);
+        assert!(roles("../x", &root).unwrap_err().0.contains("outside"));
+    }
+
+    #[test]
+    fn a_listed_folder_has_the_same_files() {
+        let temp = tempfile::tempdir().unwrap();
+        let path = |name: &str| temp.path().join(name);
+        fs::create_dir(path("folder")).unwrap();
+        for name in ["file", "folder/file"] {
+            fs::write(path(name), "").unwrap();
+        }
+        std::os::unix::fs::symlink("file", path("link")).unwrap();
+        std::os::unix::fs::symlink("none", path("broken")).unwrap();
+        let mut looks = Looks::default();
+        for _ in 0..=LOOKS {
+            let files = ["file", "folder", "link", "broken", "none"];
+            let found = files.map(|name| looks.is_file(&path(name)));
+            assert_eq!(found, [true, false, true, false, false]);
+        }
+        assert_eq!(looks.files, ["file"]);
+        assert!(looks.is_file(&path("folder/file")));
+    }
+
+    #[test]
+    fn paths_lie_below_whole_folders() {
+        let part = |path, root| below(Path::new(path), Path::new(root));
+        assert_eq!(part("/a/b/c", "/a"), Some(Path::new("b/c")));
+        assert_eq!(part("/a/b", "/"), Some(Path::new("a/b")));
+        assert_eq!(part("/ab/c", "/a"), None);
+        assert_eq!(part("/a", "/a"), None);
+    }
+}
