@@ -19,7 +19,7 @@ fn every_mutation_applies() {
         let text = fs::read_to_string(&path).expect("reads");
         assert!(text.contains("\nTests: -p "), "{}", path.display());
         let dry = Command::new("patch")
-            .args(["-p1", "-s", "-F3", "--dry-run", "-i"])
+            .args(["-p1", "-s", "-F1", "--dry-run", "-i"])
             .arg(&path)
             .current_dir(root)
             .output()

@@ -26,7 +26,7 @@ for name in "${names[@]}"; do
     patch=$root/tests/mutations/$name.patch
     # The first word that is no option filters the tests.
     read -ra tests <<<"$(sed -n 's/^Tests: //p' "$patch")"
-    if ! patch -p1 -s -F3 --no-backup-if-mismatch <"$patch"; then
+    if ! patch -p1 -s -F1 --no-backup-if-mismatch <"$patch"; then
         echo "$name: the patch no longer applies: renew it"
         exit 2
     fi
@@ -43,7 +43,7 @@ for name in "${names[@]}"; do
         noticed=$(sed -n 's/^    \([a-z_0-9:]*\)$/\1/p' "$copy/log" | sort -u | paste -sd, | sed 's/,/, /g')
         echo "$name: noticed by ${noticed:-a test that does not end}"
     fi
-    patch -p1 -s -R -F3 --no-backup-if-mismatch <"$patch"
+    patch -p1 -s -R -F1 --no-backup-if-mismatch <"$patch"
 done
 if [ "$survived" -gt 0 ]; then
     echo "$survived of ${#names[@]} mutations survived"

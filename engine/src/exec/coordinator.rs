@@ -1,174 +1,21 @@
-//! The local executor: one coordinator, and if anything has to run, a few worker threads and a committer.
-//!
-//! The index order of actions is an order of dependence, so one pass over it settles everything
-//! that the store already answers; a run in which nothing changed ends there. What is left is
-//! scheduled: an action becomes ready when all it reads is settled, is prepared (its recipe can
-//! only now be built), looked up once more, and run by a worker. Finished actions go to the
-//! committer, which makes outputs and records durable in batches.
-//!
-//! Two things can send an action round again: bytes that turn out to be lost or corrupt (the
-//! producer runs first), and a source file that changed while the action ran.
+//! Decides what runs when; all that is known of a run's actions is here.
 
 use std::collections::{BTreeMap, BinaryHeap, HashMap, HashSet};
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc;
 
-use flow_cache::{ActionKey, Health, Record, StatCache, Store};
+use flow_cache::{ActionKey, Health, Record, Store};
 
+use super::{Finished, Options};
 use crate::event::{Event, Outcome};
 use crate::explain::{Reason, reason};
 use crate::keys::{self, Keys, Known, Slot, prepare};
 use crate::plan::Plan;
-use crate::process::ProcessOptions;
 use crate::resources::{Claim, Fit, Resources};
 use crate::stage::{Fault, StageError};
-use crate::trace::{Trace, Track};
+use crate::trace::Track;
 use crate::worker::{self, Done, Job, Message};
-
-/// How to run.
-pub struct Options<'a> {
-    /// Actions at a time, and threads that their loops share.
-    pub jobs: usize,
-    /// GPUs that actions may claim.
-    pub gpus: usize,
-    /// Bytes of memory that actions may claim together.
-    pub memory: u64,
-    /// Goes on with what does not depend on a failure.
-    pub keep_going: bool,
-    /// Actions that are forced run even where their bytes are there, each on what its record was
-    /// made from. Where one gives other bytes, what lies below is decided anew once all have run.
-    pub audit: bool,
-    /// Set from outside to stop the run.
-    pub cancel: &'a AtomicBool,
-    /// A directory for what stages leave while they run; emptied afterwards.
-    pub scratch: PathBuf,
-    /// Where the logs of failed programs go.
-    pub logs: PathBuf,
-    /// What runs the actions.
-    pub executor: Executor,
-    /// Takes note of where the time goes.
-    pub trace: Option<&'a Trace>,
-}
-
-/// What runs actions. Results do not depend on it.
-#[derive(Clone, Debug)]
-pub enum Executor {
-    /// Threads of this process.
-    Local,
-    /// Processes, one an action.
-    Process(ProcessOptions),
-}
-
-/// What a run left behind.
-pub struct Finished {
-    /// What is known of every action.
-    pub slots: Vec<Slot>,
-    /// Failed actions with their errors, in the order of the plan.
-    pub failures: Vec<(usize, StageError)>,
-    /// The run was stopped before its end.
-    pub interrupted: bool,
-}
-
-/// Brings everything up to date. `forced` actions run even where their record is known, since
-/// their bytes are wanted and gone.
-pub fn run(
-    plan: &Plan<'_>,
-    store: &Store,
-    stat: &StatCache,
-    options: &Options<'_>,
-    forced: HashSet<usize>,
-    on_event: &mut dyn FnMut(Event),
-) -> Result<Finished, StageError> {
-    let more = AtomicBool::new(false);
-    let (to_workers, jobs) = mpsc::channel();
-    let track = Track::of(options.trace, || "coordinator".to_owned());
-    let mut coordinator = Coordinator {
-        plan,
-        store,
-        options,
-        keys: Keys::new(stat).traced(track),
-        track,
-        slots: Vec::new(),
-        told: vec![false; plan.len()],
-        remaining: Vec::new(),
-        dependents: HashMap::new(),
-        ready: BinaryHeap::new(),
-        in_flight: HashMap::new(),
-        resources: Resources::new(plan, options),
-        claims: HashMap::new(),
-        attempts: HashMap::new(),
-        retries: HashMap::new(),
-        audited: match options.audit {
-            true => forced.clone(),
-            false => HashSet::new(),
-        },
-        forced,
-        failures: BTreeMap::new(),
-        restart: false,
-        restart_later: false,
-        more: &more,
-        to_workers,
-        on_event,
-    };
-    coordinator.begin()?;
-    if coordinator.ready.is_empty() {
-        // To start threads for nothing would cost more than all else of a small run.
-        return Ok(coordinator.finish());
-    }
-    with_workers(coordinator, stat, jobs, &more)
-}
-
-/// Starts the threads, and runs what is ready and what becomes so.
-fn with_workers(
-    mut coordinator: Coordinator<'_, '_>,
-    stat: &StatCache,
-    jobs: mpsc::Receiver<Job>,
-    more: &AtomicBool,
-) -> Result<Finished, StageError> {
-    let (plan, store, options) = (coordinator.plan, coordinator.store, coordinator.options);
-    let pool = rayon::ThreadPoolBuilder::new()
-        .num_threads(options.jobs)
-        .build()
-        .map_err(|e| StageError::environment(format!("failed to start threads: {e}")))?;
-    let shared = worker::Shared {
-        plan,
-        store,
-        stat,
-        options,
-        pool: &pool,
-    };
-    let jobs = Arc::new(std::sync::Mutex::new(jobs));
-    std::thread::scope(|scope| {
-        let (to_coordinator, messages) = mpsc::channel::<Message>();
-        let (to_committer, finished) = mpsc::channel::<worker::Finished<'_>>();
-        for worker in 0..options.jobs {
-            let jobs = Arc::clone(&jobs);
-            let to_committer = to_committer.clone();
-            let to_coordinator = to_coordinator.clone();
-            let shared = shared.clone();
-            let track = Track::of(options.trace, || format!("worker {}", worker + 1));
-            scope.spawn(move || {
-                let scratch = options.scratch.join(worker.to_string());
-                worker::work(
-                    &shared,
-                    track,
-                    &scratch,
-                    &jobs,
-                    &to_committer,
-                    &to_coordinator,
-                );
-            });
-        }
-        drop(to_committer);
-        let track = Track::of(options.trace, || "committer".to_owned());
-        scope.spawn(move || worker::commit(store, track, more, &finished, &to_coordinator));
-        coordinator.run(&messages)?;
-        // With it goes the channel on which the workers wait.
-        Ok(coordinator.finish())
-    })
-}
 
 /// So many actions at most run or wait to be committed.
 const MOST_IN_FLIGHT: usize = 1_000;
@@ -176,10 +23,11 @@ const MOST_IN_FLIGHT: usize = 1_000;
 /// So many actions that wait for a GPU are passed over in the search for one that need not.
 const MOST_PASSED: usize = 100;
 
-struct Coordinator<'a, 'p> {
-    plan: &'a Plan<'p>,
-    store: &'a Store,
-    options: &'a Options<'a>,
+/// Knows what is settled, what waits for what, and what may start.
+pub struct Coordinator<'a, 'p> {
+    pub plan: &'a Plan<'p>,
+    pub store: &'a Store,
+    pub options: &'a Options<'a>,
     keys: Keys<'a>,
     track: Track<'a>,
     slots: Vec<Slot>,
@@ -213,9 +61,55 @@ struct Coordinator<'a, 'p> {
     on_event: &'a mut dyn FnMut(Event),
 }
 
-impl Coordinator<'_, '_> {
+impl<'a, 'p> Coordinator<'a, 'p> {
+    /// Nothing is settled yet.
+    #[allow(
+        clippy::too_many_arguments,
+        reason = "they are its surroundings, named once"
+    )]
+    pub fn new(
+        plan: &'a Plan<'p>,
+        store: &'a Store,
+        options: &'a Options<'a>,
+        keys: Keys<'a>,
+        forced: HashSet<usize>,
+        more: &'a AtomicBool,
+        to_workers: mpsc::Sender<Job>,
+        on_event: &'a mut dyn FnMut(Event),
+    ) -> Self {
+        let track = Track::of(options.trace, || "coordinator".to_owned());
+        Self {
+            plan,
+            store,
+            options,
+            keys: keys.traced(track),
+            track,
+            slots: Vec::new(),
+            told: vec![false; plan.len()],
+            remaining: Vec::new(),
+            dependents: HashMap::new(),
+            ready: BinaryHeap::new(),
+            in_flight: HashMap::new(),
+            resources: Resources::new(plan, options),
+            claims: HashMap::new(),
+            attempts: HashMap::new(),
+            retries: HashMap::new(),
+            audited: match options.audit {
+                true => forced.clone(),
+                false => HashSet::new(),
+            },
+            forced,
+            failures: BTreeMap::new(),
+            restart: false,
+            restart_later: false,
+            more,
+            to_workers,
+            on_event,
+        }
+    }
+
     /// Settles what needs nothing to run.
-    fn begin(&mut self) -> Result<(), StageError> {
+    pub fn begin(&mut self) -> Result<(), StageError> {
         let actions = (0..self.plan.pipeline.stages.len())
             .map(|stage| self.plan.of_stage(stage).len())
             .collect();
@@ -223,8 +117,13 @@ impl Coordinator<'_, '_> {
         self.settle_known()
     }
 
+    /// Something is ready to run.
+    pub fn has_work(&self) -> bool {
+        !self.ready.is_empty()
+    }
+
     /// Runs the rest.
-    fn run(&mut self, messages: &mpsc::Receiver<Message>) -> Result<(), StageError> {
+    pub fn run(&mut self, messages: &mpsc::Receiver<Message>) -> Result<(), StageError> {
         loop {
             self.schedule(messages)?;
             let again = self.restart || self.restart_later;
@@ -236,7 +135,8 @@ impl Coordinator<'_, '_> {
         }
     }
 
-    fn finish(mut self) -> Finished {
+    /// What is known at the end.
+    pub fn finish(mut self) -> Finished {
         let interrupted = self.options.cancel.load(Ordering::Relaxed);
         for action in 0..self.plan.len() {
             if matches!(self.slots[action], Slot::Waiting) {

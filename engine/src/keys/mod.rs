@@ -16,18 +16,21 @@
 //! Never in a recipe: names of stages, paths, fold and shard numbers, times, threads, hosts. The one
 //! exception is a gather over folds, whose result names them.
 
-use std::collections::{BTreeMap, HashMap};
-use std::ffi::OsStr;
-use std::path::Path;
+mod shared;
+mod slices;
+
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use flow_cache::{
-    ActionKey, Digest, Encoder, Head, Output, Recipe, Record, StatCache, Store, Value,
-};
+use flow_cache::{ActionKey, Digest, Encoder, Output, Recipe, Record, Store, Value};
 
 use crate::plan::{Coords, Feed, Plan};
-use crate::stage::{Fault, Part, Rows, Scope, SourceFile, Sources, StageError};
-use crate::trace::Track;
+use crate::stage::{Fault, Part, Scope, SourceFile, Sources, StageError};
+
+pub use shared::{Keys, digest_source};
+pub use slices::attr;
+
+use slices::Slices;
 
 /// Version of the list of fields.
 const FORMAT: i64 = 1;
@@ -61,127 +64,6 @@ pub struct Prepared {
     pub seed: u64,
     /// Every artifact it needs, with the action that can make it again.
     pub needs: Vec<(Digest, usize)>,
-}
-
-/// What many recipes share, found once a run.
-pub struct Keys<'p> {
-    stat: &'p StatCache,
-    /// Of files that all actions of a stage read, and perhaps those of others.
-    digests: HashMap<&'p OsStr, Digest>,
-    stages: Vec<Shared>,
-    track: Track<'p>,
-}
-
-/// What the recipes of one stage share.
-#[derive(Default)]
-struct Shared {
-    /// By step, the fields that come first.
-    heads: Vec<Option<Head>>,
-    /// The digests of the files that all its actions read.
-    common: Option<Vec<Digest>>,
-    /// The field with what its kind adds about its surroundings, if it does.
-    host: Option<Recipe>,
-}
-
-impl<'p> Keys<'p> {
-    /// Nothing known, over a stat cache.
-    pub fn new(stat: &'p StatCache) -> Self {
-        Self {
-            stat,
-            digests: HashMap::new(),
-            stages: Vec::new(),
-            track: Track::default(),
-        }
-    }
-
-    /// Shows in a trace what takes long.
-    #[must_use]
-    pub fn traced(self, track: Track<'p>) -> Self {
-        Self { track, ..self }
-    }
-
-    fn stage(&mut self, stage: usize) -> &mut Shared {
-        if self.stages.len() <= stage {
-            self.stages.resize_with(stage + 1, Shared::default);
-        }
-        &mut self.stages[stage]
-    }
-
-    /// The fields that come first.
-    fn head(&mut self, plan: &Plan<'_>, at: Coords) -> &mut Head {
-        let heads = &mut self.stage(at.stage).heads;
-        if heads.len() <= at.step {
-            heads.resize_with(at.step + 1, || None);
-        }
-        heads[at.step].get_or_insert_with(|| Head::new(head_of(plan, at)))
-    }
-
-    /// The field that comes last.
-    fn host(&mut self, plan: &Plan<'_>, stage: usize) -> Result<&Recipe, StageError> {
-        let host = &mut self.stage(stage).host;
-        if host.is_none() {
-            let decl = &plan.pipeline.stages[stage];
-            let mut recipe = Recipe::new();
-            if let Some(host) = decl.kind.host(&decl.params, &plan.pipeline.root) {
-                recipe.push("host", host?);
-            }
-            *host = Some(recipe);
-        }
-        Ok(host.get_or_insert_default())
-    }
-
-    /// The digests of an action's source files, in order. One that all actions of a stage read is
-    /// looked at once a run; those of single shards, which can be many, only the stat cache
-    /// remembers.
-    fn sources(&mut self, plan: &Plan<'p>, action: usize) -> Result<Vec<Digest>, StageError> {
-        let stage = plan.coords(action).stage;
-        let files = &plan.pipeline.stages[stage].layout.common;
-        if self.stage(stage).common.is_none() {
-            let mut common = Vec::with_capacity(files.len());
-            for file in files {
-                let known = self.digests.get(file.path.as_os_str()).copied();
-                let digest = known.map_or_else(|| self.digest(&file.path), Ok)?;
-                self.digests.insert(file.path.as_os_str(), digest);
-                common.push(digest);
-            }
-            self.stage(stage).common = Some(common);
-        }
-        let common = self.stages[stage].common.as_deref().unwrap_or_default();
-        let mut digests = Vec::with_capacity(common.len() + 1);
-        digests.extend_from_slice(common);
-        for file in source_files(plan, action).skip(common.len()) {
-            digests.push(self.digest(&file.path)?);
-        }
-        Ok(digests)
-    }
-
-    fn digest(&self, path: &Path) -> Result<Digest, StageError> {
-        let _span = self.track.span("hash", || path.display().to_string());
-        digest_source(self.stat, path)
-    }
-
-    /// Forgets a file that changed.
-    pub fn forget(&mut self, path: &Path) {
-        self.digests.remove(path.as_os_str());
-        self.stages
-            .iter_mut()
-            .for_each(|shared| shared.common = None);
-    }
-}
-
-/// The digest of a source file as it is now.
-pub fn digest_source(stat: &StatCache, path: &Path) -> Result<Digest, StageError> {
-    match stat.digest(path) {
-        Ok((digest, _)) => Ok(digest),
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Err(StageError::data(
-            "flow::source::missing",
-            format!("the file {} does not exist", path.display()),
-        )),
-        Err(error) => Err(StageError::environment(format!(
-            "failed to read {}: {error}",
-            path.display()
-        ))),
-    }
 }
 
 /// One artifact that an action reads.
@@ -572,75 +454,5 @@ fn output_of<'s>(
                 )
             }),
         _ => Ok(None),
-    }
-}
-
-/// An attribute of an output.
-pub fn attr<'v>(attrs: &'v Value, name: &str) -> Option<&'v Value> {
-    match attrs {
-        Value::Map(entries) => entries
-            .binary_search_by(|(key, _)| key.as_str().cmp(name))
-            .ok()
-            .map(|at| &entries[at].1),
-        _ => None,
-    }
-}
-
-/// The rows of a fold, as the folds artifact's attributes give them: `slices` maps `train/FOLD` and
-/// `apply/FOLD` to a map from a shard's `ids` (and `*` for all rows together) to the digest of the
-/// rows and labels that count there; `shards` lists the `ids` of every shard there is.
-struct Slices<'a> {
-    attrs: &'a Value,
-    fold: &'a str,
-}
-
-impl Slices<'_> {
-    fn of(&self, rows: Rows) -> Option<&Value> {
-        let slices = attr(self.attrs, "slices")?;
-        attr(slices, &format!("{}/{}", rows.name(), self.fold))
-    }
-
-    /// The digest of all training rows together.
-    fn content(&self) -> Option<Digest> {
-        match attr(self.of(Rows::Train)?, "*") {
-            Some(Value::Digest(digest)) => Some(*digest),
-            _ => None,
-        }
-    }
-
-    /// The digest of those rows of an artifact that count; none if none do.
-    fn find(
-        &self,
-        rows: Rows,
-        output: &Output,
-        stage: &str,
-        feed: &Feed<'_>,
-    ) -> Result<Option<Digest>, StageError> {
-        let Some(slices) = self.of(rows) else {
-            return Ok(None);
-        };
-        let shards = attr(self.attrs, "shards");
-        let key = match attr(&output.attrs, "ids") {
-            Some(Value::Str(ids))
-                if feed.producers.len() > 1 || shards.is_some_and(|s| attr(s, ids).is_some()) =>
-            {
-                if shards.is_none_or(|s| attr(s, ids).is_none()) {
-                    return Err(StageError::data(
-                        "flow::data::objects_differ",
-                        format!(
-                            "the rows that reach port `{}` of stage `{stage}` are not the objects that the folds were made of",
-                            feed.port
-                        ),
-                    )
-                    .help("make the folds from the `objects` of the same `ingest` stage"));
-                }
-                ids.as_str()
-            }
-            _ => "*",
-        };
-        Ok(match attr(slices, key) {
-            Some(Value::Digest(digest)) => Some(*digest),
-            _ => None,
-        })
     }
 }

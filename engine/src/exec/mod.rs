@@ -1,0 +1,148 @@
+//! The local executor: one coordinator, and if anything has to run, a few worker threads and a committer.
+//!
+//! The index order of actions is an order of dependence, so one pass over it settles everything
+//! that the store already answers; a run in which nothing changed ends there. What is left is
+//! scheduled: an action becomes ready when all it reads is settled, is prepared (its recipe can
+//! only now be built), looked up once more, and run by a worker. Finished actions go to the
+//! committer, which makes outputs and records durable in batches.
+//!
+//! Two things can send an action round again: bytes that turn out to be lost or corrupt (the
+//! producer runs first), and a source file that changed while the action ran.
+
+mod coordinator;
+
+use std::collections::HashSet;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::sync::mpsc;
+
+use flow_cache::{StatCache, Store};
+
+use crate::event::Event;
+use crate::keys::{Keys, Slot};
+use crate::plan::Plan;
+use crate::process::ProcessOptions;
+use crate::stage::StageError;
+use crate::trace::{Trace, Track};
+use crate::worker::{self, Job, Message};
+
+use coordinator::Coordinator;
+
+/// How to run.
+pub struct Options<'a> {
+    /// Actions at a time, and threads that their loops share.
+    pub jobs: usize,
+    /// GPUs that actions may claim.
+    pub gpus: usize,
+    /// Bytes of memory that actions may claim together.
+    pub memory: u64,
+    /// Goes on with what does not depend on a failure.
+    pub keep_going: bool,
+    /// Actions that are forced run even where their bytes are there, each on what its record was
+    /// made from. Where one gives other bytes, what lies below is decided anew once all have run.
+    pub audit: bool,
+    /// Set from outside to stop the run.
+    pub cancel: &'a AtomicBool,
+    /// A directory for what stages leave while they run; emptied afterwards.
+    pub scratch: PathBuf,
+    /// Where the logs of failed programs go.
+    pub logs: PathBuf,
+    /// What runs the actions.
+    pub executor: Executor,
+    /// Takes note of where the time goes.
+    pub trace: Option<&'a Trace>,
+}
+
+/// What runs actions. Results do not depend on it.
+#[derive(Clone, Debug)]
+pub enum Executor {
+    /// Threads of this process.
+    Local,
+    /// Processes, one an action.
+    Process(ProcessOptions),
+}
+
+/// What a run left behind.
+pub struct Finished {
+    /// What is known of every action.
+    pub slots: Vec<Slot>,
+    /// Failed actions with their errors, in the order of the plan.
+    pub failures: Vec<(usize, StageError)>,
+    /// The run was stopped before its end.
+    pub interrupted: bool,
+}
+
+/// Brings everything up to date. `forced` actions run even where their record is known, since
+/// their bytes are wanted and gone.
+pub fn run(
+    plan: &Plan<'_>,
+    store: &Store,
+    stat: &StatCache,
+    options: &Options<'_>,
+    forced: HashSet<usize>,
+    on_event: &mut dyn FnMut(Event),
+) -> Result<Finished, StageError> {
+    let more = AtomicBool::new(false);
+    let (to_workers, jobs) = mpsc::channel();
+    let keys = Keys::new(stat);
+    let mut coordinator = Coordinator::new(
+        plan, store, options, keys, forced, &more, to_workers, on_event,
+    );
+    coordinator.begin()?;
+    if !coordinator.has_work() {
+        // To start threads for nothing would cost more than all else of a small run.
+        return Ok(coordinator.finish());
+    }
+    with_workers(coordinator, stat, jobs, &more)
+}
+
+/// Starts the threads, and runs what is ready and what becomes so.
+fn with_workers(
+    mut coordinator: Coordinator<'_, '_>,
+    stat: &StatCache,
+    jobs: mpsc::Receiver<Job>,
+    more: &AtomicBool,
+) -> Result<Finished, StageError> {
+    let (plan, store, options) = (coordinator.plan, coordinator.store, coordinator.options);
+    let pool = rayon::ThreadPoolBuilder::new()
+        .num_threads(options.jobs)
+        .build()
+        .map_err(|e| StageError::environment(format!("failed to start threads: {e}")))?;
+    let shared = worker::Shared {
+        plan,
+        store,
+        stat,
+        options,
+        pool: &pool,
+    };
+    let jobs = Arc::new(std::sync::Mutex::new(jobs));
+    std::thread::scope(|scope| {
+        let (to_coordinator, messages) = mpsc::channel::<Message>();
+        let (to_committer, finished) = mpsc::channel::<worker::Finished<'_>>();
+        for worker in 0..options.jobs {
+            let jobs = Arc::clone(&jobs);
+            let to_committer = to_committer.clone();
+            let to_coordinator = to_coordinator.clone();
+            let shared = shared.clone();
+            let track = Track::of(options.trace, || format!("worker {}", worker + 1));
+            scope.spawn(move || {
+                let scratch = options.scratch.join(worker.to_string());
+                worker::work(
+                    &shared,
+                    track,
+                    &scratch,
+                    &jobs,
+                    &to_committer,
+                    &to_coordinator,
+                );
+            });
+        }
+        drop(to_committer);
+        let track = Track::of(options.trace, || "committer".to_owned());
+        scope.spawn(move || worker::commit(store, track, more, &finished, &to_coordinator));
+        coordinator.run(&messages)?;
+        // With it goes the channel on which the workers wait.
+        Ok(coordinator.finish())
+    })
+}
