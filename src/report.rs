@@ -2,7 +2,7 @@
 //! this one account.
 
 use flow_cache::{Digest, Digester, Output, Store, Value};
-use flow_engine::deliver::{self, Port, Shown};
+use flow_engine::deliver::{self, Made, Port, Shown};
 use flow_engine::keys::Slot;
 use flow_engine::pipeline::PortRef;
 use flow_engine::plan::{FOLDS, Plan};
@@ -256,36 +256,48 @@ impl Long<'_> {
     }
 
     /// As JSON: by stage, every action as label, key and outputs, and every port's parts as digest,
-    /// reference and fold.
+    /// reference and fold. Put together piece by piece, as there may be very many.
     pub fn text(&self) -> String {
-        let stages = self
-            .report
-            .stages
-            .iter()
-            .enumerate()
-            .map(|(stage, report)| {
-                let actions = self.plan.of_stage(stage).filter_map(|action| {
-                    let Slot::Done(record) = &self.slots[action] else {
-                        return None;
-                    };
-                    let outputs = record.outputs.iter();
-                    let outputs: Map<String, Json> = outputs
-                        .map(|o| (o.name.clone(), o.digest.to_string().into()))
-                        .collect();
-                    Some(json!([
-                        self.plan.label(action),
-                        record.key.to_string(),
-                        outputs
-                    ]))
-                });
-                json!({
-                    "name": report.name,
-                    "actions": actions.collect::<Vec<Json>>(),
-                    "ports": self.ports(stage),
-                })
-            });
-        let mut text = json!({"stages": stages.collect::<Vec<Json>>()}).to_string();
-        text.push('\n');
+        let mut text = String::from("{\"stages\":[");
+        for (stage, report) in self.report.stages.iter().enumerate() {
+            let comma = if stage == 0 { "" } else { "," };
+            text += &format!("{comma}{{\"name\":{},\"actions\":[", json!(report.name));
+            let mut comma = "";
+            for action in self.plan.of_stage(stage) {
+                let Slot::Done(record) = &self.slots[action] else {
+                    continue;
+                };
+                let outputs = record.outputs.iter();
+                let outputs: Map<String, Json> = outputs
+                    .map(|o| (o.name.clone(), o.digest.to_string().into()))
+                    .collect();
+                let key = record.key.to_string();
+                text.extend([
+                    comma,
+                    &json!([self.plan.label(action), key, outputs]).to_string(),
+                ]);
+                comma = ",";
+            }
+            text += "],\"ports\":{";
+            let mut comma = "";
+            for (name, port) in shown(self.plan, self.slots, stage) {
+                let Some(port) = port else { continue };
+                let (ty, view) = (json!(port.ty), port.is_a_view());
+                text += &format!(
+                    "{comma}{}:{{\"type\":{ty},\"view\":{view},\"parts\":[",
+                    json!(name)
+                );
+                comma = "";
+                for (reference, part) in port.parts() {
+                    text.extend([comma, &part_json(reference, &part).to_string()]);
+                    comma = ",";
+                }
+                text += "]}";
+                comma = ",";
+            }
+            text += "}}";
+        }
+        text += "]}\n";
         text
     }
 
@@ -293,9 +305,7 @@ impl Long<'_> {
     fn ports(&self, stage: usize) -> Map<String, Json> {
         let known = shown(self.plan, self.slots, stage).filter_map(|(name, port)| {
             let port = port?;
-            let parts = port.parts().map(|(reference, part)| {
-                json!([part.output.digest.to_string(), reference, part.fold])
-            });
+            let parts = port.parts().map(|(n, part)| part_json(n, &part));
             let json = json!({
                 "type": port.ty,
                 "view": port.is_a_view(),
@@ -305,6 +315,10 @@ impl Long<'_> {
         });
         known.collect()
     }
+}
+
+fn part_json(reference: usize, part: &Made<'_>) -> Json {
+    json!([part.output.digest.to_string(), reference, part.fold])
 }
 
 /// The output ports of a stage; none where something of one is not known.
