@@ -134,6 +134,13 @@ impl StatCache {
         Ok((digest, size))
     }
 
+    /// Whether a file surely was this at every moment since it was hashed: nothing touched it.
+    pub fn is_as_hashed(&self, path: &Path, digest: &Digest) -> bool {
+        let now = std::fs::metadata(path).map(|meta| Stat::of(&meta));
+        let known = self.find(path).filter(Entry::is_trusted);
+        known.is_some_and(|entry| entry.digest == *digest && now.is_ok_and(|now| now == entry.stat))
+    }
+
     fn find(&self, path: &Path) -> Option<Entry> {
         let path = path.as_os_str().as_bytes();
         let mut used = self.lock_used();
@@ -291,6 +298,28 @@ mod tests {
         std::fs::write(&path, "two").unwrap();
         assert_eq!(cache.digest(&path).unwrap(), (Digest::of(b"two"), 3));
         assert!(cache.digest(&dir.path().join("none")).is_err());
+    }
+
+    #[test]
+    fn a_file_that_was_touched_is_not_as_hashed() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("f");
+        std::fs::write(&path, "one").unwrap();
+        let cache = StatCache::open(&dir.path().join("cache"));
+        let one = Digest::of(b"one");
+        assert!(!cache.is_as_hashed(&path, &one), "it was not hashed");
+        cache.digest(&path).unwrap();
+        assert!(!cache.is_as_hashed(&path, &one), "it is too new");
+        settle();
+        cache.digest(&path).unwrap();
+        assert!(cache.is_as_hashed(&path, &one));
+        assert!(!cache.is_as_hashed(&path, &Digest::of(b"two")));
+        // It was another file for a moment.
+        std::fs::write(&path, "two").unwrap();
+        std::fs::write(&path, "one").unwrap();
+        assert!(!cache.is_as_hashed(&path, &one));
+        std::fs::remove_file(&path).unwrap();
+        assert!(!cache.is_as_hashed(&path, &one));
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use flow_cache::{ArtifactWriter, Digest, Value};
+use flow_cache::{ArtifactWriter, Digest, StatCache, Value};
 
 use crate::lineage::Lineage;
 use crate::params::Params;
@@ -56,6 +56,7 @@ pub struct Action<'a> {
     pub artifacts: &'a Path,
     pub(crate) inputs: BTreeMap<String, Vec<Part>>,
     pub(crate) sources: Vec<(SourceFile, Digest)>,
+    pub(crate) stat: &'a StatCache,
     pub(crate) host: &'a dyn Host,
     pub(crate) outputs: Vec<(String, flow_cache::Staged, Value)>,
     pub(crate) used: Usage,

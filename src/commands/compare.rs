@@ -307,7 +307,7 @@ impl Why {
                     .to_owned(),
             ],
             Self::Unknown(runs) => vec![format!(
-                "its recipes differ; in what is not known, since gc removed the record of {}",
+                "its recipes differ; in what is not known, since this store has no readable record of {} any more",
                 runs.join(" and ")
             )],
             Self::Only(run) => vec![format!("only run {run} has it")],

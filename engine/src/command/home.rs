@@ -82,10 +82,13 @@ impl Homes {
             {
                 fs::rename(home.join(spare), &to)?;
             }
-            let copied = self.copies.copy(file, digest, &to).map_err(|error| {
-                let message = format!("failed to copy {}: {error}", file.path.display());
-                StageError::environment(message)
-            })?;
+            let copied = self
+                .copies
+                .copy(file, digest, &to, action.stat)
+                .map_err(|error| {
+                    let message = format!("failed to copy {}: {error}", file.path.display());
+                    StageError::environment(message)
+                })?;
             if !copied {
                 let message = format!("{} changed while it was copied", file.path.display());
                 return Err(StageError::failed("flow::run::source_changing", message));

@@ -171,6 +171,7 @@ fn run(kind: &dyn Stage, work: &Manifest, place: &Place<'_>, scratch: &Path) -> 
         artifacts: place.store.artifacts_dir(),
         inputs: work.inputs.clone(),
         sources: work.sources.clone(),
+        stat: place.stat,
         host: place.host,
         outputs: Vec::new(),
         used: Usage::default(),
