@@ -73,15 +73,20 @@ impl Model {
         self.nodes.get(index.checked_sub(1)?)
     }
 
-    /// Works row by row from the source on: what folds can cut.
+    /// Works row by row from the source on, and joins no folds on the way: what folds can cut.
     fn row_wise(&self, mut index: usize) -> bool {
+        let mut chosen = false;
         while let Some(node) = self.node_at(index) {
-            match node {
-                Node::Map { from, .. } | Node::Choose { from, .. } | Node::Pick { from, .. } => {
-                    index = *from;
+            index = match node {
+                Node::Choose { from, .. } => {
+                    chosen = true;
+                    *from
                 }
+                // One choice over all folds of what was picked in each: leakage, and refused.
+                Node::Pick { .. } if chosen => return false,
+                Node::Map { from, .. } | Node::Pick { from, .. } => *from,
                 _ => return false,
-            }
+            };
         }
         true
     }
