@@ -4,9 +4,12 @@
 use std::path::{Path, PathBuf};
 
 use flow_cache::{Runs, StatCache, Store};
+use flow_engine::deliver::Delivery;
 use flow_engine::file::PipelineFile;
 use flow_engine::load::{LoadOptions, project_root};
+use flow_engine::plan::Plan;
 use flow_engine::{Diag, Pipeline};
+use flow_stages::export::Exporter;
 
 use crate::cli::{FileArgs, PipelineArgs, StoreArgs};
 use crate::error::CliError;
@@ -129,9 +132,15 @@ impl State {
         self.dir.join("logs")
     }
 
-    /// What files under `[outputs]` were last written from.
-    pub fn manifest(&self) -> PathBuf {
-        self.dir.join("outputs")
+    /// The files under `[outputs]`.
+    pub fn delivery<'a>(&'a self, plan: &'a Plan<'a>, stat: &'a StatCache) -> Delivery<'a> {
+        Delivery {
+            plan,
+            store: &self.store,
+            stat,
+            manifest: self.dir.join("outputs"),
+            exporter: &Exporter,
+        }
     }
 
     /// A directory for what this process leaves while it runs. It is made by who first needs it.

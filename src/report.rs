@@ -1,13 +1,16 @@
 //! What a run came to: the last event, the run record and the tables for people are all made from
 //! this one account.
 
+use std::collections::BTreeMap;
+
 use flow_cache::{Digest, Digester, Output, Store, Value};
-use flow_engine::deliver::{self, Made, Port, Shown};
+use flow_engine::deliver::{self, Port, Shown};
 use flow_engine::keys::Slot;
 use flow_engine::pipeline::PortRef;
 use flow_engine::plan::{FOLDS, Plan};
 use flow_engine::summary::{StageSummary, Summary};
 use flow_engine::{Pipeline, Span};
+use serde::{Serialize, Serializer};
 use serde_json::{Map, Value as Json, json};
 
 /// The type of the port whose outputs hold metrics as attribute `metrics`.
@@ -176,7 +179,7 @@ impl StageReport {
 }
 
 /// What a run record says of every action and every part of a port. Equal runs have it in common,
-/// so that its digest is made first, of what decides it; the text only if it is not there yet.
+/// so that its digest is made first, of what decides it; the JSON only if it is not there yet.
 pub struct Long<'a> {
     /// The plan.
     pub plan: &'a Plan<'a>,
@@ -251,74 +254,76 @@ impl Long<'_> {
         for (stage, report) in self.report.stages.iter().enumerate() {
             let fields = &mut record["stages"][&report.name];
             fields["keys"] = keys(self.plan, self.slots, stage).into();
-            fields["artifacts"] = self.ports(stage).into();
+            fields["artifacts"] = json!(self.ports(stage));
         }
     }
 
-    /// As JSON: by stage, every action as label, key and outputs, and every port's parts as digest,
-    /// reference and fold. Put together piece by piece, as there may be very many.
-    pub fn text(&self) -> String {
-        let mut text = String::from("{\"stages\":[");
-        for (stage, report) in self.report.stages.iter().enumerate() {
-            let comma = if stage == 0 { "" } else { "," };
-            text += &format!("{comma}{{\"name\":{},\"actions\":[", json!(report.name));
-            let mut comma = "";
-            for action in self.plan.of_stage(stage) {
-                let Slot::Done(record) = &self.slots[action] else {
-                    continue;
-                };
-                let outputs = record.outputs.iter();
-                let outputs: Map<String, Json> = outputs
-                    .map(|o| (o.name.clone(), o.digest.to_string().into()))
-                    .collect();
-                let key = record.key.to_string();
-                text.extend([
-                    comma,
-                    &json!([self.plan.label(action), key, outputs]).to_string(),
-                ]);
-                comma = ",";
-            }
-            text += "],\"ports\":{";
-            let mut comma = "";
-            for (name, port) in shown(self.plan, self.slots, stage) {
-                let Some(port) = port else { continue };
-                let (ty, view) = (json!(port.ty), port.is_a_view());
-                text += &format!(
-                    "{comma}{}:{{\"type\":{ty},\"view\":{view},\"parts\":[",
-                    json!(name)
-                );
-                comma = "";
-                for (reference, part) in port.parts() {
-                    text.extend([comma, &part_json(reference, &part).to_string()]);
-                    comma = ",";
-                }
-                text += "]}";
-                comma = ",";
-            }
-            text += "}}";
+    fn stage(&self, stage: usize) -> impl Serialize {
+        let action = move |action| {
+            let Slot::Done(record) = &self.slots[action] else {
+                return None;
+            };
+            let outputs = record.outputs.iter();
+            let outputs: BTreeMap<&str, Digest> =
+                outputs.map(|o| (o.name.as_str(), o.digest)).collect();
+            Some((self.plan.label(action), record.key.to_string(), outputs))
+        };
+        StageText {
+            name: &self.report.stages[stage].name,
+            actions: Each(move || self.plan.of_stage(stage).filter_map(action)),
+            ports: self.ports(stage),
         }
-        text += "]}\n";
-        text
     }
 
     /// What is known of the ports of a stage, by name.
-    fn ports(&self, stage: usize) -> Map<String, Json> {
+    fn ports(&self, stage: usize) -> BTreeMap<&str, impl Serialize> {
         let known = shown(self.plan, self.slots, stage).filter_map(|(name, port)| {
             let port = port?;
-            let parts = port.parts().map(|(n, part)| part_json(n, &part));
-            let json = json!({
-                "type": port.ty,
-                "view": port.is_a_view(),
-                "parts": parts.collect::<Vec<Json>>(),
-            });
-            Some((name.to_owned(), json))
+            let parts = port
+                .parts()
+                .map(|(n, part)| (part.output.digest, n, part.fold));
+            let port = PortText {
+                ty: port.ty,
+                view: port.is_a_view(),
+                parts: parts.collect::<Vec<_>>(),
+            };
+            Some((name, port))
         });
         known.collect()
     }
 }
 
-fn part_json(reference: usize, part: &Made<'_>) -> Json {
-    json!([part.output.digest.to_string(), reference, part.fold])
+/// By stage, every action as label, key and outputs, and every port's parts as digest, reference and
+/// fold.
+impl Serialize for Long<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let stages = Each(|| (0..self.report.stages.len()).map(|stage| self.stage(stage)));
+        serializer.collect_map([("stages", stages)])
+    }
+}
+
+#[derive(Serialize)]
+struct StageText<'a, A, P> {
+    name: &'a str,
+    actions: A,
+    ports: P,
+}
+
+#[derive(Serialize)]
+struct PortText<'a, P> {
+    #[serde(rename = "type")]
+    ty: &'a str,
+    view: bool,
+    parts: P,
+}
+
+/// A list whose items are made as they are written: there may be very many.
+struct Each<F>(F);
+
+impl<F: Fn() -> I, I: Iterator<Item: Serialize>> Serialize for Each<F> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq((self.0)())
+    }
 }
 
 /// The output ports of a stage; none where something of one is not known.
@@ -450,7 +455,7 @@ pub struct Recorded {
 }
 
 impl Recorded {
-    /// Reads what [`Long::text`] wrote, or an earlier version, whose parts have names for their
+    /// Reads what [`Long`] wrote, or an earlier version, whose parts have names for their
     /// fields. None if it is something else.
     pub fn read(port: &Json) -> Option<Self> {
         let parts = port.get("parts")?.as_array()?.iter().map(|part| {

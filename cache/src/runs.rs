@@ -7,6 +7,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
+use serde::Serialize;
 use serde_json::Value as Json;
 
 use crate::digest::Digest;
@@ -62,7 +63,7 @@ impl Runs {
         id: &str,
         record: &Json,
         actions: &Digest,
-        text: impl FnOnce() -> String,
+        long: &impl Serialize,
     ) -> Result<(), StoreError> {
         let path = self.actions_path(actions);
         if let Some(dir) = path.parent() {
@@ -71,7 +72,9 @@ impl Runs {
         // Who removes runs must not take it for nobody's meanwhile.
         let _lock = lock::exclusive(&self.lock_path())?;
         if !path.exists() {
-            disk::replace("run.save", "run.publish", &path, text().as_bytes())?;
+            let failed = |e: serde_json::Error| StoreError::env("run.save", &path, e.into());
+            let text = serde_json::to_vec(long).map_err(failed)?;
+            disk::replace("run.save", "run.publish", &path, &text)?;
         }
         self.save(id, record)
     }
@@ -283,9 +286,9 @@ mod tests {
         let runs = Runs::new(&dir.path().join("runs"));
         let digest = Digest::of(b"actions");
         let record = json!({"actions": digest.to_string()});
-        let save = |id, text: &str| runs.save_with(id, &record, &digest, || text.to_owned());
-        save("20260101T000000-0001", "[1]").unwrap();
-        save("20260101T000000-0002", "not written").unwrap();
+        let save = |id, long: Json| runs.save_with(id, &record, &digest, &long);
+        save("20260101T000000-0001", json!([1])).unwrap();
+        save("20260101T000000-0002", json!("not written")).unwrap();
         runs.remove("20260101T000000-0001").unwrap();
         assert_eq!(runs.actions(&record).unwrap(), Some(json!([1])));
         let tagged = runs.update("20260101T000000-0002", |record| record["x"] = 1.into());

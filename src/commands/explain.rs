@@ -5,13 +5,11 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use flow_cache::{Health, Recipe, Record, Value, utc};
-use flow_engine::deliver::Delivery;
 use flow_engine::explain::{Causes, Explanation, Reason};
 use flow_engine::keys::Slot;
 use flow_engine::plan::Plan;
 use flow_engine::preview::{Preview, Verdict};
 use flow_engine::{Diag, StageError};
-use flow_stages::export::Exporter;
 use serde_json::{Map, Value as Json, json};
 
 use super::plan::{action_json, why, word};
@@ -52,13 +50,7 @@ pub fn run(args: &ExplainArgs, ui: &Ui) -> Result<(), CliError> {
     if !actions.clone().any(chosen) {
         return Err(no_action(&plan, args, actions));
     }
-    let delivery = Delivery {
-        plan: &plan,
-        store: &state.store,
-        stat: &stat,
-        manifest: state.manifest(),
-        exporter: &Exporter,
-    };
+    let delivery = state.delivery(&plan, &stat);
     let mut preview = Preview::new(&delivery)?;
     stat.save()?;
     let mut causes = Causes::new(&mut preview, &delivery);

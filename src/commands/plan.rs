@@ -1,10 +1,8 @@
 //! `flow plan`: what a run would do, and why. Runs nothing.
 
-use flow_engine::deliver::Delivery;
 use flow_engine::explain::{Causes, Explanation, Group};
 use flow_engine::plan::Plan;
 use flow_engine::preview::{Need, Preview, Verdict, Wait};
-use flow_stages::export::Exporter;
 use serde_json::{Value as Json, json};
 
 use crate::cli::PlanArgs;
@@ -38,13 +36,7 @@ pub fn run(args: &PlanArgs, ui: &Ui) -> Result<(), CliError> {
     let state = State::open(&pipeline.root, &args.store)?;
     let stat = state.stat();
     let plan = Plan::new(&pipeline);
-    let delivery = Delivery {
-        plan: &plan,
-        store: &state.store,
-        stat: &stat,
-        manifest: state.manifest(),
-        exporter: &Exporter,
-    };
+    let delivery = state.delivery(&plan, &stat);
     let mut preview = Preview::new(&delivery)?;
     stat.save()?;
     let mut causes = Causes::new(&mut preview, &delivery);

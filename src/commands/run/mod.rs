@@ -259,7 +259,7 @@ impl<'a> Run<'a> {
         record["pinned"] = false.into();
         record["actions"] = actions.to_string().into();
         let runs = self.state.runs();
-        let saved = runs.save_with(&self.id, &record, &actions, || long.text());
+        let saved = runs.save_with(&self.id, &record, &actions, &long);
         self.check(saved.map_err(CliError::from));
         report.status = self.status();
         report

@@ -1,8 +1,6 @@
 //! The files under `[outputs]`.
 
 use flow_engine::Diag;
-use flow_engine::deliver::Delivery;
-use flow_stages::export::Exporter;
 use serde_json::json;
 
 use super::Run;
@@ -10,14 +8,8 @@ use crate::error::Exit;
 
 /// Brings the files up to date whose stages are done; runs again what the store has lost of them.
 pub fn deliver(run: &mut Run<'_>) {
-    let delivery = Delivery {
-        plan: run.plan,
-        store: &run.state.store,
-        stat: run.stat,
-        manifest: run.state.manifest(),
-        exporter: &Exporter,
-    };
-    let slots = run.slots.clone();
+    let delivery = run.state.delivery(run.plan, run.stat);
+    let slots = std::mem::take(&mut run.slots);
     let delivered = delivery.deliver(&slots, |lost| {
         if run.exit != Exit::Ok {
             return None;
@@ -25,6 +17,10 @@ pub fn deliver(run: &mut Run<'_>) {
         let finished = run.execute(lost, false, &mut |_| {});
         (!run.settle(finished)).then(|| run.slots.clone())
     });
+    // Unless it ran again, what is known is what was.
+    if run.slots.is_empty() {
+        run.slots = slots;
+    }
     for message in &delivered.warnings {
         run.ui.warning(message);
         run.ui
