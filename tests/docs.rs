@@ -334,8 +334,8 @@ fn the_example_of_a_kind_is_the_one_in_its_page_and_runs() {
     let options = exec::Options {
         jobs: 2,
         audit: false,
-        gpus: 0,
-        memory: u64::MAX,
+        gpus: Some(0),
+        memory: Some(u64::MAX),
         keep_going: false,
         cancel: &AtomicBool::new(false),
         scratch: dir.join("scratch"),

@@ -158,14 +158,27 @@ impl Store {
     fn publish_artifacts(&self, staged: &[Staged]) -> Result<(), StoreError> {
         let files: Vec<&Path> = staged.iter().map(Staged::path).collect();
         disk::sync_files("commit.sync-output", &files)?;
-        let mut names = Vec::new();
+        let names = Vec::from_iter(staged.iter().map(|file| self.path(&file.digest)));
+        let mut dirs: BTreeSet<&Path> = names.iter().filter_map(|name| name.parent()).collect();
+        // Also a directory that is there is made durable, once in the life of this process: who
+        // made it may not have come to that.
+        let mut fresh = Vec::from_iter(dirs.iter().map(|dir| dir.to_path_buf()));
+        let durable = guard(&self.durable_dirs);
+        fresh.retain(|dir| !durable.contains(dir));
+        drop(durable);
+        for dir in &fresh {
+            disk::mkdir("commit.mkdir", dir)?;
+        }
         for file in staged {
             self.link(file)?;
-            names.push(self.path(&file.digest));
         }
-        // Also where the name was there: who linked it may not have synced the directory yet.
-        let dirs: BTreeSet<&Path> = names.iter().filter_map(|name| name.parent()).collect();
-        disk::sync_dirs("commit.sync-dir", &Vec::from_iter(dirs))
+        if !fresh.is_empty() {
+            dirs.insert(&self.layout.artifacts);
+        }
+        // For names the same holds, each time.
+        disk::sync_dirs("commit.sync-dir", &Vec::from_iter(dirs))?;
+        guard(&self.durable_dirs).extend(fresh);
+        Ok(())
     }
 
     fn link(&self, staged: &Staged) -> Result<(), StoreError> {
@@ -175,7 +188,8 @@ impl Store {
             if let Some(dir) = path.parent()
                 && !dir.is_dir()
             {
-                disk::mkdir("commit.link", dir)?;
+                // Somebody removed it.
+                disk::mkdir("commit.mkdir", dir)?;
                 disk::sync_dir("commit.sync-dir", &self.layout.artifacts)?;
             }
             if disk::link("commit.link", staged.path(), &path)? {

@@ -234,14 +234,35 @@ pub(crate) fn remove(name: &'static str, path: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Writes a whole file by way of a temporary one: readers see the old contents or the new ones.
-///
-/// The temporary name holds the process id and a counter, so concurrent writers never share it.
+/// Writes a whole file by way of a temporary one: readers see the old contents or the new ones, also
+/// after a power loss.
 pub(crate) fn replace(
     write: &'static str,
     publish: &'static str,
     path: &Path,
     bytes: &[u8],
+) -> Result<()> {
+    replace_with(write, publish, path, bytes, true)
+}
+
+/// The same without waiting for the disk: a power loss within the next seconds may leave the old
+/// contents, the new ones, some of them, or none.
+pub(crate) fn replace_soon(
+    write: &'static str,
+    publish: &'static str,
+    path: &Path,
+    bytes: &[u8],
+) -> Result<()> {
+    replace_with(write, publish, path, bytes, false)
+}
+
+/// The temporary name holds the process id and a counter, so concurrent writers never share it.
+fn replace_with(
+    write: &'static str,
+    publish: &'static str,
+    path: &Path,
+    bytes: &[u8],
+    sync: bool,
 ) -> Result<()> {
     static COUNTER: std::sync::atomic::AtomicU64 = std::sync::atomic::AtomicU64::new(0);
     let unique = COUNTER.fetch_add(1, Ordering::Relaxed);
@@ -251,7 +272,10 @@ pub(crate) fn replace(
     let written = create(write, &temporary)
         .and_then(|mut file| {
             append(write, &temporary, &mut file, bytes)?;
-            sync_open(write, &temporary, &file)
+            match sync {
+                true => sync_open(write, &temporary, &file),
+                false => Ok(()),
+            }
         })
         .and_then(|()| rename(publish, &temporary, path));
     if written.is_err() {

@@ -42,6 +42,7 @@ pub const POINTS: &[&str] = &[
     "stage.write",
     "stage.seal",
     "commit.sync-output",
+    "commit.mkdir",
     "commit.link",
     "commit.sync-dir",
     "commit.create-segment",

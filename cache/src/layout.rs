@@ -98,11 +98,6 @@ impl Layout {
         for part in parts {
             disk::mkdir("open.layout", part)?;
         }
-        // All at once, so that a commit never has to make a new directory durable.
-        for byte in 0..=255u8 {
-            disk::mkdir("open.layout", &self.artifacts.join(format!("{byte:02x}")))?;
-        }
-        disk::sync_dir("open.sync-layout", &self.artifacts)?;
         disk::sync_dir("open.sync-layout", &self.root)?;
         if !known {
             let text = format!("{FORMAT_PREFIX}{FORMAT}\n");

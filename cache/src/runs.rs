@@ -2,7 +2,8 @@
 //!
 //! What is long in a record, action by action, lies in a file of its own under its digest, which the
 //! record names in its field `actions`. Runs that came to the same share it, so a run in which
-//! nothing changed writes a few hundred bytes.
+//! nothing changed writes a few hundred bytes. Nor does it wait for the disk: a power loss in the seconds
+//! after a run may take its record, which another run of the same would write again, and no other.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -47,14 +48,12 @@ impl Runs {
         self.dir.join(format!("{id}.json"))
     }
 
-    /// Saves the record of a run; readers see the old one or the new one.
+    /// Saves the record of a run.
     pub fn save(&self, id: &str, record: &Json) -> Result<(), StoreError> {
         std::fs::create_dir_all(&self.dir)
             .map_err(|e| StoreError::env("run.save", &self.dir, e))?;
-        let path = self.path(id);
-        let mut text = record.to_string();
-        text.push('\n');
-        disk::replace("run.save", "run.publish", &path, text.as_bytes())
+        let text = format!("{record}\n");
+        disk::replace_soon("run.save", "run.publish", &self.path(id), text.as_bytes())
     }
 
     /// Saves the record of a run and the long part that it names, unless that is there.
@@ -97,7 +96,8 @@ impl Runs {
             return Ok(false);
         };
         change(&mut record);
-        self.save(id, &record)?;
+        let text = format!("{record}\n");
+        disk::replace("run.save", "run.publish", &self.path(id), text.as_bytes())?;
         Ok(true)
     }
 
@@ -138,6 +138,8 @@ impl Runs {
         let mut ids: Vec<String> = list_dir(&self.dir)?
             .iter()
             .filter(|path| path.extension().is_some_and(|e| e == "json"))
+            // A power loss leaves empty files.
+            .filter(|path| path.metadata().is_ok_and(|meta| meta.len() > 0))
             .filter_map(|path| path.file_stem()?.to_str().map(str::to_owned))
             .collect();
         ids.reverse();

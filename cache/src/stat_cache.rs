@@ -175,7 +175,8 @@ impl StatCache {
         if let Some(dir) = self.path.parent() {
             std::fs::create_dir_all(dir).map_err(|e| StoreError::env("stat-cache.save", dir, e))?;
         }
-        disk::replace("stat-cache.save", "stat-cache.publish", &self.path, &bytes)
+        // What a power loss makes of it, its check tells.
+        disk::replace_soon("stat-cache.save", "stat-cache.publish", &self.path, &bytes)
     }
 }
 

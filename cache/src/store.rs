@@ -1,6 +1,6 @@
 //! The local store: opening, looking up, and the health of artifacts.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::MetadataExt;
@@ -31,6 +31,8 @@ pub struct Store {
     session: Mutex<Option<Arc<Session>>>,
     pub(crate) segment: Mutex<Option<SegmentWriter>>,
     health: Mutex<HashMap<Digest, Stamp>>,
+    /// The directories of artifacts whose own names this process has made durable.
+    pub(crate) durable_dirs: Mutex<HashSet<PathBuf>>,
     pub(crate) neighbours: OnceLock<Neighbours>,
     /// By artifact, who made it first.
     pub(crate) origins: OnceLock<HashMap<Digest, ActionKey>>,
@@ -127,6 +129,7 @@ impl Store {
             session: Mutex::default(),
             segment: Mutex::default(),
             health: Mutex::default(),
+            durable_dirs: Mutex::default(),
             neighbours: OnceLock::new(),
             origins: OnceLock::new(),
             pruned: OnceLock::new(),

@@ -144,7 +144,7 @@ fn child() {
     }
 }
 
-/// How often a point is tried; `open.layout` alone is passed 261 times.
+/// How often a point is tried.
 const PASSES: u32 = 4;
 
 #[test]

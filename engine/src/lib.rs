@@ -24,6 +24,7 @@ pub mod graph;
 pub mod keys;
 mod lineage;
 pub mod load;
+mod machine;
 pub mod manifest;
 pub mod meter;
 mod node;

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use crate::exec::Options;
+use crate::machine;
 use crate::plan::Plan;
 use crate::stage::{self, Fault, StageError};
 
@@ -45,15 +46,26 @@ impl Resources {
     /// All of it free.
     pub fn new(plan: &Plan<'_>, options: &Options<'_>) -> Self {
         let stages = plan.pipeline.stages.iter();
+        let wanted = Vec::from_iter(stages.map(|s| s.kind.resources(&s.params)));
+        // The machine is asked only for what somebody claims.
+        let claimed = |claim: fn(&stage::Resources) -> bool| wanted.iter().any(claim);
+        let gpus = match options.gpus {
+            None if claimed(|wanted| wanted.gpus > 0) => machine::gpus(),
+            given => given.unwrap_or(0),
+        };
+        let memory = match options.memory {
+            None if claimed(|wanted| wanted.memory > 0) => machine::memory(),
+            given => given.unwrap_or(u64::MAX),
+        };
         Self {
-            wanted: stages.map(|s| s.kind.resources(&s.params)).collect(),
+            wanted,
             jobs: options.jobs,
             running: 0,
             cpus: options.jobs,
-            memory: options.memory,
-            memory_in_all: options.memory,
-            gpus: (0..options.gpus).collect(),
-            gpus_in_all: options.gpus,
+            memory,
+            memory_in_all: memory,
+            gpus: (0..gpus).collect(),
+            gpus_in_all: gpus,
         }
     }
 

@@ -66,6 +66,12 @@ pub trait Stage: Send + Sync {
         Resources::default()
     }
 
+    /// Whether the stage's code has parallel loops, for which the threads that all actions share are
+    /// started and its code runs on one of them. Who says no must have none.
+    fn has_loops(&self, _params: &Params) -> bool {
+        true
+    }
+
     /// What decides a result besides parameters, inputs and sources, such as the program that a
     /// stage starts: goes into the recipe. Built-in kinds have nothing of the sort.
     fn host(&self, _params: &Params, _root: &Path) -> Option<Result<Value, StageError>> {

@@ -49,7 +49,7 @@ impl Copies {
                 let meta = from.metadata()?;
                 if meta.len() > SMALL {
                     drop(from);
-                    drop(write_over(to)?);
+                    drop(open_over(to)?);
                     fs::copy(&file.path, to)?;
                     // To hash it a second time may take as long as the program does.
                     let same = stat.is_as_hashed(&file.path, digest);
@@ -70,9 +70,12 @@ impl Copies {
                 content
             }
         };
-        let mut out = write_over(to)?;
-        out.set_permissions(fs::Permissions::from_mode(content.mode))?;
+        let (mut out, before) = open_over(to)?;
+        if before.permissions().mode() & 0o777 != content.mode {
+            out.set_permissions(fs::Permissions::from_mode(content.mode))?;
+        }
         out.write_all(&content.bytes)?;
+        cut(&out, &before, content.bytes.len() as u64)?;
         Ok(true)
     }
 
@@ -84,14 +87,32 @@ impl Copies {
 
 /// An empty file at `to`: what is there, emptied, or a new one. Links are not followed.
 pub fn write_over(to: &Path) -> io::Result<fs::File> {
+    let (file, before) = open_over(to)?;
+    cut(&file, &before, 0)?;
+    Ok(file)
+}
+
+/// The file at `to`, or a new one, and what it is before anything is written. It is not emptied: what
+/// was emptied and written anew ext4 brings to the disk as soon as it is closed.
+fn open_over(to: &Path) -> io::Result<(fs::File, fs::Metadata)> {
     let mut options = fs::OpenOptions::new();
-    options.write(true).create(true).truncate(true);
+    options.write(true).create(true).truncate(false);
     let options = options.custom_flags(libc::O_NOFOLLOW);
-    options.open(to).or_else(|_| {
+    let file = options.open(to).or_else(|_| {
         // It may not be writable, or is being executed.
         fs::remove_file(to)?;
         options.open(to)
-    })
+    })?;
+    let meta = file.metadata()?;
+    Ok((file, meta))
+}
+
+/// Cuts a file off that was longer than what was written.
+fn cut(file: &fs::File, before: &fs::Metadata, length: u64) -> io::Result<()> {
+    if before.len() > length {
+        file.set_len(length)?;
+    }
+    Ok(())
 }
 
 #[cfg(test)]

@@ -38,7 +38,7 @@ mod trouble;
 
 pub use rows::FoldRows;
 
-use process::End;
+use process::{End, Starter};
 use sandbox::{Places, Sandbox};
 use sources::{Finder, PROGRAM, Programs};
 
@@ -49,7 +49,7 @@ const PREDICTIONS: &str = "predictions";
 /// The step that joins it.
 const GATHER: usize = 1;
 
-/// So many sandboxes are kept.
+/// So many sandboxes are kept, each with a thread that sleeps.
 const MOST_SANDBOXES: usize = 256;
 
 /// The kind.
@@ -57,7 +57,7 @@ pub struct CommandKind {
     rows: Box<dyn FoldRows>,
     homes: home::Homes,
     /// By what lies open: the same for all that a worker runs, but for programs of the project.
-    sandboxes: Mutex<HashMap<Places, Option<Arc<Sandbox>>>>,
+    sandboxes: Mutex<HashMap<Places, Option<Arc<Starter>>>>,
     /// What the programs of `version` said.
     versions: Mutex<BTreeMap<Vec<String>, Result<String, StageError>>>,
     programs: Programs,
@@ -81,11 +81,12 @@ impl CommandKind {
         sandbox::version()
     }
 
-    fn sandbox(
+    /// What starts the action's program in its sandbox; `None` where there is no Landlock.
+    fn starter(
         &self,
         action: &Action<'_>,
         program: &Path,
-    ) -> Result<Option<Arc<Sandbox>>, StageError> {
+    ) -> Result<Option<Arc<Starter>>, StageError> {
         let places = Places {
             root: action.root.to_owned(),
             artifacts: action.artifacts.to_owned(),
@@ -96,19 +97,21 @@ impl CommandKind {
             .sandboxes
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
-        if let Some(sandbox) = known.get(&places) {
-            return Ok(sandbox.clone());
+        if let Some(starter) = known.get(&places) {
+            return Ok(starter.clone());
         }
-        let sandbox = Sandbox::new(&places).map_err(|error| {
+        let starter =
+            Sandbox::new(&places).and_then(|sandbox| sandbox.map(Starter::new).transpose());
+        let starter = starter.map_err(|error| {
             StageError::environment(format!("failed to set up Landlock: {error}"))
         })?;
-        let sandbox = sandbox.map(Arc::new);
+        let starter = starter.map(Arc::new);
         // A few for each worker; more only where scratch folders are not used again.
         if known.len() >= MOST_SANDBOXES {
             known.clear();
         }
-        known.insert(places, sandbox.clone());
-        Ok(sandbox)
+        known.insert(places, starter.clone());
+        Ok(starter)
     }
 }
 
@@ -241,6 +244,11 @@ impl Stage for CommandKind {
         claims::read(params).0.resources
     }
 
+    fn has_loops(&self, params: &Params) -> bool {
+        // Only tables below folds are read and written here; else it waits for programs.
+        in_folds(params)
+    }
+
     fn host(&self, params: &Params, root: &Path) -> Option<Result<Value, StageError>> {
         let mut facts = vec![
             ("arch".to_owned(), Value::Str(std::env::consts::ARCH.into())),
@@ -308,11 +316,12 @@ impl CommandKind {
             .stderr(output)
             .process_group(0);
         let shown = action.params.strs("run").join(" ");
-        let sandbox = self.sandbox(action, &program)?;
-        let started = process::start(&mut command, sandbox.as_deref());
+        // With the command, our own ends of its output are closed.
+        let started = match self.starter(action, &program)? {
+            Some(starter) => starter.start(command),
+            None => command.spawn(),
+        };
         let child = started.map_err(|error| call::not_started(&shown, &error))?;
-        // Our own end of its output is closed with the command.
-        drop(command);
         let limit = claims::read(action.params).0.timeout;
         let (end, usage) = process::wait(&child, limit, || action.checkpoint().is_err())?;
         action.used(usage);

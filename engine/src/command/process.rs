@@ -6,6 +6,7 @@
 use std::io;
 use std::os::unix::process::ExitStatusExt;
 use std::process::{Child, Command, ExitStatus};
+use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
 use super::sandbox::Sandbox;
@@ -27,22 +28,41 @@ pub enum End {
     Stopped,
 }
 
-/// Starts a program in a sandbox. The thread that starts it is shut in and its child inherits that,
-/// so the thread has to be a fresh one.
-pub fn start(command: &mut Command, sandbox: Option<&Sandbox>) -> io::Result<Child> {
-    let Some(sandbox) = sandbox else {
-        return command.spawn();
-    };
-    std::thread::scope(|scope| {
+/// Starts programs in a sandbox. What a thread starts inherits its restrictions, which it cannot put
+/// off, so there is a thread for each sandbox, as long as this lives.
+pub struct Starter(mpsc::Sender<Order>);
+
+/// A program to start, and where to tell of it.
+type Order = (Command, mpsc::SyncSender<io::Result<Child>>);
+
+impl Starter {
+    /// Shuts a new thread in.
+    pub fn new(sandbox: Sandbox) -> io::Result<Self> {
+        let (sender, orders) = mpsc::channel::<Order>();
         let thread = std::thread::Builder::new().stack_size(128 << 10);
-        let started = thread.spawn_scoped(scope, || {
-            sandbox.enter()?;
-            command.spawn()
+        thread.spawn(move || {
+            let entered = sandbox.enter();
+            for (mut command, reply) in orders {
+                let started = match &entered {
+                    Ok(()) => command.spawn(),
+                    Err(error) => Err(io::Error::other(format!("Landlock failed: {error}"))),
+                };
+                // Our own ends of its output are closed before anybody waits for it.
+                drop(command);
+                // Who ordered it waits.
+                let _ = reply.send(started);
+            }
         })?;
-        started
-            .join()
-            .unwrap_or_else(|_| Err(io::Error::other("the thread that starts it panicked")))
-    })
+        Ok(Self(sender))
+    }
+
+    /// Starts a program.
+    pub fn start(&self, command: Command) -> io::Result<Child> {
+        let gone = || io::Error::other("the thread that starts programs is gone");
+        let (reply, started) = mpsc::sync_channel(1);
+        self.0.send((command, reply)).map_err(|_| gone())?;
+        started.recv().map_err(|_| gone())?
+    }
 }
 
 /// Waits for a program that leads a process group, and says what it used. Whatever happens, nothing
@@ -202,7 +222,7 @@ mod tests {
     fn sh(script: &str) -> Child {
         let mut command = Command::new("/bin/sh");
         command.args(["-c", script]).process_group(0);
-        start(&mut command, None).unwrap()
+        command.spawn().unwrap()
     }
 
     #[test]

@@ -45,7 +45,7 @@ mod landlocked {
     /// Rights that are known here; a kernel that knows fewer enforces those.
     const KNOWN: ABI = ABI::V5;
 
-    /// Rules for a run, ready for any number of threads.
+    /// Rules that a thread can take upon itself.
     pub struct Sandbox(RulesetCreated);
 
     /// The kernel's version of Landlock, 0 without it.
@@ -120,9 +120,8 @@ mod landlocked {
         }
 
         /// Shuts this thread in for good, and all that it starts.
-        pub fn enter(&self) -> io::Result<()> {
-            let rules = self.0.try_clone()?;
-            rules.restrict_self().map_err(io::Error::other)?;
+        pub fn enter(self) -> io::Result<()> {
+            self.0.restrict_self().map_err(io::Error::other)?;
             Ok(())
         }
     }
@@ -150,8 +149,8 @@ mod open {
         }
 
         /// Cannot be called.
-        pub fn enter(&self) -> io::Result<()> {
-            match *self {}
+        pub fn enter(self) -> io::Result<()> {
+            match self {}
         }
     }
 }

@@ -33,10 +33,10 @@ use coordinator::Coordinator;
 pub struct Options<'a> {
     /// Actions at a time, and threads that their loops share.
     pub jobs: usize,
-    /// GPUs that actions may claim.
-    pub gpus: usize,
-    /// Bytes of memory that actions may claim together.
-    pub memory: u64,
+    /// GPUs that actions may claim; `None` for those that the machine has.
+    pub gpus: Option<usize>,
+    /// Bytes of memory that actions may claim together; `None` for what the machine has.
+    pub memory: Option<u64>,
     /// Goes on with what does not depend on a failure.
     pub keep_going: bool,
     /// Actions that are forced run even where their bytes are there, each on what its record was
@@ -105,16 +105,12 @@ fn with_workers(
     more: &AtomicBool,
 ) -> Result<Finished, StageError> {
     let (plan, store, options) = (coordinator.plan, coordinator.store, coordinator.options);
-    let pool = rayon::ThreadPoolBuilder::new()
-        .num_threads(options.jobs)
-        .build()
-        .map_err(|e| StageError::environment(format!("failed to start threads: {e}")))?;
     let shared = worker::Shared {
         plan,
         store,
         stat,
         options,
-        pool: &pool,
+        pool: &worker::Pool::new(options.jobs),
     };
     let jobs = Arc::new(std::sync::Mutex::new(jobs));
     std::thread::scope(|scope| {

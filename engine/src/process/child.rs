@@ -9,7 +9,7 @@ use super::Report;
 use crate::manifest::Manifest;
 use crate::stage::{Host, Registry, StageError};
 use crate::trace::Track;
-use crate::worker::{Done, Performed, Place, commit_one, perform, verify};
+use crate::worker::{Done, Performed, Place, Pool, Scratch, commit_one, perform, verify};
 
 /// Runs the action `key` from its manifest in the store, and commits what it makes, by the same
 /// protocol as a run does. `progress` hears how it gets on, from several threads.
@@ -53,17 +53,14 @@ impl ChildHost<'_> {
         if !lost.is_empty() {
             return Ok(Report::Lost(lost));
         }
-        let pool = rayon::ThreadPoolBuilder::new()
-            .num_threads(jobs)
-            .build()
-            .map_err(|e| StageError::environment(format!("failed to start threads: {e}")))?;
         let place = Place {
             store: self.store,
             // An empty one: sources are hashed here, whatever others found.
             stat: &StatCache::open(&work.scratch.join("stat")),
-            pool: &pool,
+            pool: &Pool::new(jobs),
             host: self,
             track: Track::default(),
+            scratch: &Scratch::new(&work.scratch),
         };
         Ok(match perform(kind, &work, &place)? {
             Performed::Tainted(paths) => Report::Tainted(paths),

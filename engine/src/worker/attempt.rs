@@ -8,7 +8,7 @@ use std::time::Duration;
 use flow_cache::{ActionLock, ArtifactWriter, Digest, Record, Staged};
 
 use super::commit::{Finished, written};
-use super::perform::{Performed, Place, is_whole, perform, verify};
+use super::perform::{Performed, Place, Scratch, is_whole, perform, verify};
 use super::{Done, Job, Message, Shared};
 use crate::exec::Executor;
 use crate::explain::Reason;
@@ -29,7 +29,7 @@ pub(super) enum Attempt<'t> {
 pub(super) fn attempt<'t>(
     shared: &Shared<'t>,
     track: Track<'t>,
-    scratch: &Path,
+    scratch: &Scratch,
     job: &Job,
     to_coordinator: &mpsc::Sender<Message>,
 ) -> Attempt<'t> {
@@ -101,7 +101,7 @@ struct Worker<'a, 't> {
     shared: &'a Shared<'t>,
     job: &'a Job,
     track: Track<'t>,
-    scratch: &'a Path,
+    scratch: &'a Scratch,
     to_coordinator: mpsc::Sender<Message>,
 }
 
@@ -118,7 +118,7 @@ impl Worker<'_, '_> {
                 return Ok(Tried::Over(Done::Hit(record)));
             }
         }
-        let work = Manifest::new(shared.plan, shared.options, job, self.scratch);
+        let work = Manifest::new(shared.plan, shared.options, job, self.scratch.path());
         let kind = &*shared.plan.pipeline.stages[shared.plan.coords(job.action).stage].kind;
         // Nothing but this differs between executors.
         match &shared.options.executor {
@@ -134,6 +134,7 @@ impl Worker<'_, '_> {
                     pool: shared.pool,
                     host: self,
                     track: self.track,
+                    scratch: self.scratch,
                 };
                 Ok(match perform(kind, &work, &place)? {
                     Performed::Made(record, staged) => Tried::Made(record, staged, lock),

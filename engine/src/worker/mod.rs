@@ -4,6 +4,7 @@
 mod attempt;
 mod commit;
 mod perform;
+mod pool;
 
 use std::path::{Path, PathBuf};
 use std::sync::mpsc;
@@ -21,7 +22,8 @@ use crate::trace::Track;
 use attempt::{Attempt, attempt};
 pub(crate) use commit::commit_one;
 pub use commit::{Finished, commit};
-pub(crate) use perform::{HOME, LOG, Performed, Place, clear, is_whole, perform, verify};
+pub(crate) use perform::{HOME, LOG, Performed, Place, Scratch, clear, is_whole, perform, verify};
+pub use pool::Pool;
 
 /// What every worker shares.
 #[derive(Clone)]
@@ -35,7 +37,7 @@ pub struct Shared<'a> {
     /// How to run.
     pub options: &'a Options<'a>,
     /// Threads for the loops inside stages.
-    pub pool: &'a rayon::ThreadPool,
+    pub pool: &'a Pool,
 }
 
 /// An action to run.
@@ -137,6 +139,7 @@ pub fn work<'t>(
     to_committer: &mpsc::Sender<Finished<'t>>,
     to_coordinator: &mpsc::Sender<Message>,
 ) {
+    let scratch = Scratch::new(scratch);
     loop {
         let job = match jobs.lock() {
             Ok(jobs) => jobs.recv(),
@@ -144,7 +147,7 @@ pub fn work<'t>(
         };
         let Ok(job) = job else { return };
         let (action, key) = (job.action, job.key);
-        let done = match attempt(shared, track, scratch, &job, to_coordinator) {
+        let done = match attempt(shared, track, &scratch, &job, to_coordinator) {
             Attempt::Finished(finished) => {
                 let ran = Message::Ran { action };
                 if to_committer.send(*finished).is_ok() && to_coordinator.send(ran).is_ok() {

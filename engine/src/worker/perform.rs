@@ -1,10 +1,12 @@
 //! An action from the check of what it reads to the record of what it made: the same code for
 //! threads of this process and for a child.
 
+use std::any::Any;
 use std::collections::BTreeSet;
 use std::os::unix::fs::MetadataExt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use flow_cache::{Digest, Health, Output, Record, Staged, StatCache, Store, Value};
@@ -14,6 +16,7 @@ use crate::manifest::Manifest;
 use crate::meter::{self, METER};
 use crate::stage::{Action, Fault, Host, Stage, StageError, Usage};
 use crate::trace::Track;
+use crate::worker::Pool;
 
 /// Where actions are performed.
 pub(crate) struct Place<'a> {
@@ -21,9 +24,11 @@ pub(crate) struct Place<'a> {
     /// Digests of source files.
     pub(crate) stat: &'a StatCache,
     /// Threads for the loops inside stages.
-    pub(crate) pool: &'a rayon::ThreadPool,
+    pub(crate) pool: &'a Pool,
     pub(crate) host: &'a dyn Host,
     pub(crate) track: Track<'a>,
+    /// The folder for what is left when the action is over.
+    pub(crate) scratch: &'a Scratch,
 }
 
 /// How an action ended that did not fail.
@@ -71,9 +76,9 @@ pub(crate) fn perform(
     work: &Manifest,
     place: &Place<'_>,
 ) -> Result<Performed, StageError> {
-    let scratch = Scratch::new(&work.scratch)?;
+    let _entered = place.scratch.enter()?;
     let read_bytes = read_bytes(work, place.store);
-    let ran = run(kind, work, place, scratch.0);
+    let ran = run(kind, work, place);
     if let Err(error) = &ran.result
         && error.fault == Fault::Interrupted
     {
@@ -155,7 +160,7 @@ struct Ran {
 }
 
 /// The stage's own code.
-fn run(kind: &dyn Stage, work: &Manifest, place: &Place<'_>, scratch: &Path) -> Ran {
+fn run(kind: &dyn Stage, work: &Manifest, place: &Place<'_>) -> Ran {
     let mut action = Action {
         step: work.step,
         params: &work.params,
@@ -166,7 +171,7 @@ fn run(kind: &dyn Stage, work: &Manifest, place: &Place<'_>, scratch: &Path) -> 
         seed: work.seed,
         threads: work.threads,
         gpus: &work.gpus,
-        scratch,
+        scratch: &place.scratch.path,
         root: &work.root,
         artifacts: place.store.artifacts_dir(),
         inputs: work.inputs.clone(),
@@ -180,18 +185,22 @@ fn run(kind: &dyn Stage, work: &Manifest, place: &Place<'_>, scratch: &Path) -> 
     let span = place.track.span("run", || work.kind.clone());
     let started = Instant::now();
     let metered = METER.start();
-    let ran = place
-        .pool
-        .install(|| catch_unwind(AssertUnwindSafe(|| kind.run(&mut action))));
+    let mut call = || catch_unwind(AssertUnwindSafe(|| kind.run(&mut action)));
+    let ran = if kind.has_loops(&work.params) {
+        place.pool.install(call)
+    } else {
+        Ok(call())
+    };
     let cpu_s = metered.stop();
     let wall_s = started.elapsed().as_secs_f64();
     drop(span);
-    let result = ran.unwrap_or_else(|panic| {
+    let panicked = |panic: Box<dyn Any + Send>| {
         let text = panic_text(&*panic);
         let message = format!("stage `{}` panicked: {text}", work.stage);
         Err(StageError::new(Fault::Bug, "flow::bug::panic", message)
             .help("this is a bug in flow: please report it with the pipeline that shows it"))
-    });
+    };
+    let result = ran.and_then(|ran| ran.unwrap_or_else(panicked));
     Ran {
         result,
         outputs: std::mem::take(&mut action.outputs),
@@ -202,7 +211,7 @@ fn run(kind: &dyn Stage, work: &Manifest, place: &Place<'_>, scratch: &Path) -> 
     }
 }
 
-fn panic_text(panic: &(dyn std::any::Any + Send)) -> &str {
+fn panic_text(panic: &(dyn Any + Send)) -> &str {
     panic
         .downcast_ref::<String>()
         .map(String::as_str)
@@ -270,20 +279,42 @@ fn log_name(stage: &str, action: &str) -> String {
 }
 
 /// A directory that is empty before and after an attempt: debris is of no use to anybody.
-struct Scratch<'p>(&'p Path);
+pub(crate) struct Scratch {
+    path: PathBuf,
+    /// It is there, and was cleared.
+    is_clear: AtomicBool,
+}
 
-impl<'p> Scratch<'p> {
-    fn new(path: &'p Path) -> Result<Self, StageError> {
-        std::fs::create_dir_all(path)?;
-        clear(path)?;
-        Ok(Self(path))
+impl Scratch {
+    /// The one at `path`, of which nothing is known.
+    pub(crate) fn new(path: &Path) -> Self {
+        Self {
+            path: path.to_owned(),
+            is_clear: AtomicBool::new(false),
+        }
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Readies it for an attempt, which is over when the result is dropped.
+    fn enter(&self) -> Result<Entered<'_>, StageError> {
+        if !self.is_clear.swap(false, Ordering::Relaxed) {
+            std::fs::create_dir_all(&self.path)?;
+            clear(&self.path)?;
+        }
+        Ok(Entered(self))
     }
 }
 
-impl Drop for Scratch<'_> {
+struct Entered<'s>(&'s Scratch);
+
+impl Drop for Entered<'_> {
     fn drop(&mut self) {
         // What cannot be removed now is in the way of the next attempt, which says so.
-        let _ = clear(self.0);
+        let is_clear = clear(&self.0.path).is_ok();
+        self.0.is_clear.store(is_clear, Ordering::Relaxed);
     }
 }
 

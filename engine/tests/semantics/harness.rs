@@ -341,8 +341,8 @@ impl Project {
         let number = RUNS.fetch_add(1, Ordering::SeqCst);
         let options = Options {
             jobs: self.jobs,
-            gpus: 1,
-            memory: 1 << 30,
+            gpus: Some(1),
+            memory: Some(1 << 30),
             keep_going: self.keep_going,
             audit,
             cancel: &self.cancel,
@@ -434,8 +434,8 @@ impl Project {
         let stat = StatCache::open(&dir.join("stat"));
         let options = Options {
             jobs: 1,
-            gpus: 1,
-            memory: 1 << 30,
+            gpus: Some(1),
+            memory: Some(1 << 30),
             keep_going: false,
             audit: false,
             cancel: &cancel,

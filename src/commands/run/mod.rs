@@ -1,7 +1,6 @@
 //! `flow run`: brings the outputs of a pipeline up to date.
 
 mod audit;
-mod machine;
 mod outputs;
 mod setup;
 

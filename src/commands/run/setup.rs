@@ -11,7 +11,6 @@ use flow_engine::exec::{Executor, Options};
 use flow_engine::process::ProcessOptions;
 use flow_engine::trace::Trace;
 
-use super::machine;
 use crate::cli::{ExecArgs, ExecutorChoice, StoreArgs};
 use crate::error::{CliError, Exit};
 use crate::project::{Scratch, State, working_dir};
@@ -27,8 +26,8 @@ pub struct Setup {
     cancel: Arc<AtomicBool>,
     scratch: Scratch,
     jobs: usize,
-    gpus: usize,
-    memory: u64,
+    gpus: Option<usize>,
+    memory: Option<u64>,
     executor: Executor,
 }
 
@@ -45,8 +44,8 @@ impl Setup {
             trace,
             cancel,
             jobs: jobs(args.jobs),
-            gpus: args.gpus.unwrap_or_else(machine::gpus),
-            memory: args.memory.unwrap_or_else(machine::memory),
+            gpus: args.gpus,
+            memory: args.memory,
             executor: executor(args.executor)?,
         })
     }

@@ -55,8 +55,8 @@ impl Project {
         let options = exec::Options {
             jobs,
             audit: false,
-            gpus: 0,
-            memory: u64::MAX,
+            gpus: Some(0),
+            memory: Some(u64::MAX),
             keep_going: true,
             cancel: &cancel,
             scratch: store_dir.join("scratch"),

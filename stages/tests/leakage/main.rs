@@ -116,8 +116,8 @@ impl Project {
         let options = exec::Options {
             jobs: 2,
             audit: false,
-            gpus: 0,
-            memory: u64::MAX,
+            gpus: Some(0),
+            memory: Some(u64::MAX),
             keep_going: true,
             cancel: &cancel,
             scratch: home.join("scratch"),
