@@ -290,6 +290,16 @@ def main():
         print(f"skipped: {name} is not installed", file=sys.stderr)
         del programs[name]
     print(json.dumps({"machine": machine(), **{name: version(program) for name, program in programs.items()}}), flush=True)
+    # Removed at the end: for a minute after files were removed, ext4 without a journal is slow to make new ones.
+    with tempfile.TemporaryDirectory(dir=args.folder) as folder:
+        rows, wrong = run(args, programs, Path(folder))
+    print(f"\n{machine()}")
+    table(rows)
+    sys.exit("\n".join(wrong) or 0)
+
+
+def run(args, programs, folder):
+    """All figures, and what was not as it had to be."""
     rows, wrong = [], []
     for shape in args.shape:
         for n in args.n if shape != "big" else [1]:
@@ -299,24 +309,21 @@ def main():
             for turn in range(turns):
                 # By turns, so that what else the machine does meets all of them.
                 for tool in tools:
-                    with tempfile.TemporaryDirectory(dir=args.folder) as folder:
-                        project = Project(Path(folder) / "p", shape, n, args.size)
-                        actions = tool.setup(project)
-                        cold[tool.name].append(measure(tool.argv(project), project))
-                        if turn + 1 < turns:
-                            continue
-                        found = [("cold", median(cold[tool.name]), actions)]
-                        if tool.name not in ("xargs", "exec"):
-                            found.extend(after_cold(tool, project, args.noop))
-                        for scenario, figures, expected in found:
-                            row = {"shape": shape, "n": n, "tool": tool.name, "scenario": scenario, **figures}
-                            print(json.dumps(row), flush=True)
-                            rows.append(row)
-                            if tool.name == "flow" and figures["ran"] != expected:
-                                wrong.append(f"{shape} {n} {scenario}: {figures['ran']:.0f} scripts ran, not {expected}")
-    print(f"\n{machine()}")
-    table(rows)
-    sys.exit("\n".join(wrong) or 0)
+                    project = Project(folder / f"{shape}-{n}-{tool.name}-{turn}" / "p", shape, n, args.size)
+                    actions = tool.setup(project)
+                    cold[tool.name].append(measure(tool.argv(project), project))
+                    if turn + 1 < turns:
+                        continue
+                    found = [("cold", median(cold[tool.name]), actions)]
+                    if tool.name not in ("xargs", "exec"):
+                        found.extend(after_cold(tool, project, args.noop))
+                    for scenario, figures, expected in found:
+                        row = {"shape": shape, "n": n, "tool": tool.name, "scenario": scenario, **figures}
+                        print(json.dumps(row), flush=True)
+                        rows.append(row)
+                        if tool.name == "flow" and figures["ran"] != expected:
+                            wrong.append(f"{shape} {n} {scenario}: {figures['ran']:.0f} scripts ran, not {expected}")
+    return rows, wrong
 
 
 if __name__ == "__main__":

@@ -221,7 +221,7 @@ impl Long<'_> {
             decl.steps.iter().for_each(|step| out.text(step.name));
             let layout = &decl.layout;
             layout.folds.iter().for_each(|fold| out.text(fold));
-            layout.shards.iter().for_each(|s| out.text(&s.label));
+            layout.shards.iter().for_each(|s| out.text(s.label()));
             for action in self.plan.of_stage(stage) {
                 if let Slot::Done(record) = &self.slots[action] {
                     out.number(action);

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use criterion::measurement::{Measurement, ValueFormatter, WallTime};
 use criterion::{Criterion, criterion_group, criterion_main};
-use flow_cache::{ActionKey, Digest, Output, Recipe, Record, StatCache, Store, Value};
+use flow_cache::{ActionKey, Digest, Output, Provenance, Recipe, Record, StatCache, Store, Value};
 
 const ACTIONS: u32 = 10_000;
 
@@ -80,9 +80,12 @@ fn fill(dir: &Path) -> Vec<ActionKey> {
         let recipe = recipe(n);
         let record = Record {
             key: recipe.key(),
-            recipe,
-            stage: "model".to_owned(),
-            action: format!("fit {n}"),
+            provenance: Some(Box::new(Provenance {
+                recipe,
+                stage: "model".to_owned(),
+                action: format!("fit {n}"),
+                pipeline: "pipeline".to_owned(),
+            })),
             outputs: vec![Output {
                 name: "model".to_owned(),
                 digest,
@@ -94,7 +97,6 @@ fn fill(dir: &Path) -> Vec<ActionKey> {
             peak_rss: 1 << 20,
             read_bytes: 1 << 20,
             finished_unix: 1_700_000_000,
-            pipeline: "pipeline".to_owned(),
             log: None,
         };
         (record, std::mem::take(&mut staged))

@@ -213,7 +213,7 @@ impl Store {
             for output in record.artifacts() {
                 if !fresh.contains(&output.digest) && !self.has(&output.digest) {
                     return Err(StoreError::MissingOutput {
-                        stage: record.stage.clone(),
+                        stage: record.stage().to_owned(),
                         output: output.name.clone(),
                         digest: output.digest,
                     });
@@ -289,10 +289,10 @@ fn put_record(
         Policy::FirstWins => index.first_generation(&record.key),
         Policy::Supersede => index.next_generation(&record.key),
     };
-    let (head, recipe) = (record.encode_head(), record.recipe.encode());
+    let (head, recipe) = (record.encode_head(), record.recipe().encode());
     let row = put_row(rows, record.key, generation, now_nanos(), &head, &recipe);
     row.ok_or_else(|| StoreError::Corrupt {
-        path: PathBuf::from(&record.stage),
+        path: PathBuf::from(record.stage()),
         detail: "the record is larger than 4 GiB".to_owned(),
     })
 }

@@ -14,7 +14,7 @@ pub fn example() -> Vec<u8> {
     let mut bytes = FILE_MAGIC.to_vec();
     for n in 0..4u32 {
         let record = example_record(n);
-        let (head, recipe) = (record.encode_head(), record.recipe.encode());
+        let (head, recipe) = (record.encode_head(), record.recipe().encode());
         let _ = put_row(&mut bytes, record.key, n, u64::from(n), &head, &recipe);
     }
     bytes
@@ -40,16 +40,18 @@ fn example_record(n: u32) -> Record {
     };
     Record {
         key: recipe.key(),
-        recipe,
-        stage: "stage".to_owned(),
-        action: format!("run {n}"),
+        provenance: Some(Box::new(crate::Provenance {
+            recipe,
+            stage: "stage".to_owned(),
+            action: format!("run {n}"),
+            pipeline: "pipeline".to_owned(),
+        })),
         outputs: vec![output("one"), output("two")],
         wall_s: 1.5,
         cpu_s: 0.5,
         peak_rss: 1 << 20,
         read_bytes: 300,
         finished_unix: 1_700_000_000,
-        pipeline: "pipeline".to_owned(),
         log: n.is_multiple_of(2).then(|| Box::new(output("log"))),
     }
 }
@@ -118,7 +120,7 @@ pub fn segment(scratch: &File, bytes: &[u8]) -> std::io::Result<()> {
         appended.extend_from_slice(FILE_MAGIC);
     }
     let at = end + appended.len() as u64;
-    let (head, recipe) = (record.encode_head(), record.recipe.encode());
+    let (head, recipe) = (record.encode_head(), record.recipe().encode());
     let _ = put_row(&mut appended, record.key, 0, 0, &head, &recipe);
     write(&appended, end)?;
     let after = end + appended.len() as u64;

@@ -155,10 +155,14 @@ impl Store {
             if record.finished_unix < oldest && !policy.keep_records.contains(&record.key) {
                 report.records_removed += 1;
                 removed.push(record.key);
-                let going = report.stages.entry(record.stage.clone()).or_default();
+                let going = report.stages.entry(record.stage().to_owned()).or_default();
                 going.records += 1;
                 going.cost_s += record.cost_s();
-                aged.extend(record.artifacts().map(|a| (a.digest, record.stage.clone())));
+                aged.extend(
+                    record
+                        .artifacts()
+                        .map(|a| (a.digest, record.stage().to_owned())),
+                );
                 return;
             }
             kept.push(slot);
@@ -166,7 +170,7 @@ impl Store {
             for output in record.artifacts() {
                 let source = Source {
                     key: record.key,
-                    stage: record.stage.clone(),
+                    stage: record.stage().to_owned(),
                     cost_s: record.cost_s(),
                     rate: record.cost_s() / bytes.max(1) as f64,
                     finished_unix: record.finished_unix,

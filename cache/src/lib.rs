@@ -24,7 +24,8 @@
 //!
 //! 1. every output, complete and hashed in `tmp/`, is synced;
 //! 2. each is linked to its name unless that is taken (then what is there is verified);
-//! 3. the directories of those names are synced;
+//! 3. the directories of those names are synced, and where this process first uses one, the name of
+//!    the directory itself: they are made at the first need;
 //! 4. the temporary names are removed;
 //! 5. under the `commit` lock: other writers' records are taken in, a torn tail that a dead writer
 //!    left is cut off the segment, records of actions that have none are appended to it in one
@@ -52,6 +53,7 @@ mod digest;
 pub mod disk;
 mod error;
 pub mod fault;
+mod folder;
 #[doc(hidden)]
 pub mod fuzzing;
 mod gc;
@@ -75,12 +77,13 @@ pub use codec::DecodeError;
 pub use commit::{Committed, Published};
 pub use digest::{ActionKey, Digest, Digester, ParseDigestError};
 pub use error::StoreError;
+pub use folder::Folder;
 pub use gc::{Evicted, GcPolicy, GcReport, Going};
 pub use index::{Place, Warning};
 pub use lock::ActionLock;
 pub use nearest::Nearness;
 pub use recipe::{Change, Encoder, Head, Recipe, unmatched};
-pub use record::{Attrs, Output, Record};
+pub use record::{Attrs, Output, Provenance, Record};
 pub use runs::{Runs, utc};
 pub use stat_cache::StatCache;
 pub use store::{Health, Store};

@@ -143,7 +143,7 @@ impl Store {
                         continue;
                     }
                     if let Some(record) = self.lookup(&candidate)? {
-                        let distance = recipe.diff(&record.recipe).len();
+                        let distance = recipe.diff(record.recipe()).len();
                         if best.is_none_or(|(least, _)| distance < least) {
                             best = Some((distance, candidate));
                         }

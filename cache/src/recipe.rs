@@ -45,8 +45,11 @@ pub struct Change {
 
 impl Recipe {
     /// A recipe without fields.
-    pub fn new() -> Self {
-        Self::default()
+    pub const fn new() -> Self {
+        Self {
+            count: 0,
+            fields: Vec::new(),
+        }
     }
 
     /// Adds a field at the end. A name comes once.
@@ -244,6 +247,13 @@ impl Encoder<'_> {
     /// A value.
     pub fn value(&mut self, value: &Value) -> &mut Self {
         value.encode_to(self.out);
+        self
+    }
+
+    /// A value in its canonical encoding, which [`Value::encode`] gives.
+    pub fn encoded(&mut self, value: &[u8]) -> &mut Self {
+        debug_assert!(Value::decode(value).is_ok());
+        self.out.extend_from_slice(value);
         self
     }
 

@@ -15,13 +15,9 @@ pub type Attrs = Value;
 pub struct Record {
     /// The key of the recipe.
     pub key: ActionKey,
-    /// What decided the result. Empty, as the labels are, where [`Store::find`](crate::Store::find)
-    /// left it on disk.
-    pub recipe: Recipe,
-    /// The stage that ran it first: a label for people, part of no key.
-    pub stage: String,
-    /// The action within the stage, such as `fit 0.3`: a label too.
-    pub action: String,
+    /// By what it was made, and for whom; `None` where [`Store::find`](crate::Store::find) left it on
+    /// disk. A run keeps a record of every action, and seldom asks.
+    pub provenance: Option<Box<Provenance>>,
     /// What it made, in the order of the kind's ports.
     pub outputs: Vec<Output>,
     /// Elapsed seconds.
@@ -37,10 +33,21 @@ pub struct Record {
     pub read_bytes: u64,
     /// When it finished, in seconds since 1970 (UTC).
     pub finished_unix: u64,
-    /// The pipeline that ran it first: a label.
-    pub pipeline: String,
     /// What its program printed. No result: two runs may differ in it, and no hit needs it.
     pub log: Option<Box<Output>>,
+}
+
+/// By what a record was made, and for whom.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Provenance {
+    /// What decided the result.
+    pub recipe: Recipe,
+    /// The stage that ran it first: a label for people, part of no key.
+    pub stage: String,
+    /// The action within the stage, such as `fit 0.3`: a label too.
+    pub action: String,
+    /// The pipeline that ran it first: a label too.
+    pub pipeline: String,
 }
 
 /// An output of an action.
@@ -72,6 +79,27 @@ pub(crate) struct Labels<'a> {
 const ENCODING: u8 = 2;
 
 impl Record {
+    /// What decided the result; empty where it was left on disk.
+    pub fn recipe(&self) -> &Recipe {
+        static NONE: Recipe = Recipe::new();
+        self.provenance.as_ref().map_or(&NONE, |p| &p.recipe)
+    }
+
+    /// [`Provenance::stage`]; empty where it was left on disk.
+    pub fn stage(&self) -> &str {
+        self.provenance.as_ref().map_or("", |p| &p.stage)
+    }
+
+    /// [`Provenance::action`]; empty where it was left on disk.
+    pub fn action(&self) -> &str {
+        self.provenance.as_ref().map_or("", |p| &p.action)
+    }
+
+    /// [`Provenance::pipeline`]; empty where it was left on disk.
+    pub fn pipeline(&self) -> &str {
+        self.provenance.as_ref().map_or("", |p| &p.pipeline)
+    }
+
     /// Seconds that making it again would take, at least: elapsed time where threads helped.
     pub fn cost_s(&self) -> f64 {
         self.wall_s.max(self.cpu_s)
@@ -108,13 +136,13 @@ impl Record {
     pub(crate) fn encode_head(&self) -> Vec<u8> {
         let mut out = Vec::with_capacity(512);
         out.push(ENCODING);
-        put_bytes(&mut out, self.stage.as_bytes());
-        put_bytes(&mut out, self.action.as_bytes());
-        let kind = self.recipe.get("kind");
+        put_bytes(&mut out, self.stage().as_bytes());
+        put_bytes(&mut out, self.action().as_bytes());
+        let kind = self.recipe().get("kind");
         let kind = kind.as_ref().and_then(Value::as_str).unwrap_or_default();
         put_bytes(&mut out, kind.as_bytes());
         put_varint(&mut out, self.finished_unix);
-        put_bytes(&mut out, self.pipeline.as_bytes());
+        put_bytes(&mut out, self.pipeline().as_bytes());
         out.extend_from_slice(&self.wall_s.to_le_bytes());
         out.extend_from_slice(&self.cpu_s.to_le_bytes());
         put_varint(&mut out, self.peak_rss);
@@ -129,17 +157,20 @@ impl Record {
     /// The record in a row's payload.
     pub(crate) fn decode(key: ActionKey, payload: Payload<'_>) -> Result<Self, DecodeError> {
         let (mut record, labels, rest) = Self::decode_head(key, payload.head)?;
-        record.stage = labels.stage.to_owned();
-        record.action = labels.action.to_owned();
-        record.pipeline = labels.pipeline.to_owned();
-        record.recipe = match payload.recipe {
+        let recipe = match payload.recipe {
             Some(recipe) if rest.is_empty() => Recipe::decode(recipe)?,
             Some(_) => return Err(DecodeError("bytes follow the end")),
             None => Recipe::decode(rest)?,
         };
-        if record.recipe.key() != key {
+        if recipe.key() != key {
             return Err(DecodeError("the recipe does not give the key"));
         }
+        record.provenance = Some(Box::new(Provenance {
+            recipe,
+            stage: labels.stage.to_owned(),
+            action: labels.action.to_owned(),
+            pipeline: labels.pipeline.to_owned(),
+        }));
         Ok(record)
     }
 
@@ -172,16 +203,13 @@ impl Record {
         let log = log.transpose()?.map(Box::new);
         let record = Self {
             key,
-            recipe: Recipe::new(),
-            stage: String::new(),
-            action: String::new(),
+            provenance: None,
             outputs,
             wall_s,
             cpu_s,
             peak_rss,
             read_bytes,
             finished_unix: labels.finished_unix,
-            pipeline: String::new(),
             log,
         };
         Ok((record, labels, cursor.rest()))
@@ -260,16 +288,18 @@ pub(crate) mod tests {
         )
             .prop_map(|(recipe, outputs, log, labels, seconds, figures)| Record {
                 key: recipe.key(),
-                recipe,
-                stage: labels.0,
-                action: labels.1,
+                provenance: Some(Box::new(Provenance {
+                    recipe,
+                    stage: labels.0,
+                    action: labels.1,
+                    pipeline: labels.2,
+                })),
                 outputs,
                 wall_s: seconds.0,
                 cpu_s: seconds.1,
                 peak_rss: figures[0],
                 read_bytes: figures[1],
                 finished_unix: figures[2],
-                pipeline: labels.2,
                 log: log.map(Box::new),
             })
     }
@@ -277,16 +307,10 @@ pub(crate) mod tests {
     proptest! {
         #[test]
         fn encoding_round_trips(record in any_record()) {
-            let (head, recipe) = (record.encode_head(), record.recipe.encode());
+            let (head, recipe) = (record.encode_head(), record.recipe().encode());
             let payload = Payload { head: &head, recipe: Some(&recipe) };
             let result = Record::decode_result(record.key, payload).unwrap();
-            let bare = Record {
-                recipe: Recipe::new(),
-                stage: String::new(),
-                action: String::new(),
-                pipeline: String::new(),
-                ..record.clone()
-            };
+            let bare = Record { provenance: None, ..record.clone() };
             prop_assert_eq!(result, bare);
             prop_assert_eq!(Record::decode(record.key, payload).unwrap(), record);
         }
@@ -295,16 +319,16 @@ pub(crate) mod tests {
         fn the_first_encoding_is_still_read(record in any_record()) {
             let record = Record { peak_rss: 0, read_bytes: 0, log: None, ..record };
             let mut old = vec![1];
-            put_bytes(&mut old, record.stage.as_bytes());
-            put_bytes(&mut old, record.action.as_bytes());
+            put_bytes(&mut old, record.stage().as_bytes());
+            put_bytes(&mut old, record.action().as_bytes());
             put_bytes(&mut old, b"");
             put_varint(&mut old, record.finished_unix);
-            put_bytes(&mut old, record.pipeline.as_bytes());
+            put_bytes(&mut old, record.pipeline().as_bytes());
             old.extend_from_slice(&record.wall_s.to_le_bytes());
             old.extend_from_slice(&record.cpu_s.to_le_bytes());
             put_varint(&mut old, record.outputs.len() as u64);
             record.outputs.iter().for_each(|o| o.encode_to(&mut old));
-            record.recipe.encode_to(&mut old);
+            record.recipe().encode_to(&mut old);
             let payload = Payload { head: &old, recipe: None };
             prop_assert!(Labels::decode(payload).is_ok());
             prop_assert!(Record::decode_result(record.key, payload).is_ok());
@@ -313,7 +337,7 @@ pub(crate) mod tests {
 
         #[test]
         fn damaged_payloads_never_panic(record in any_record(), at: prop::sample::Index, xor: u8) {
-            let (mut head, mut recipe) = (record.encode_head(), record.recipe.encode());
+            let (mut head, mut recipe) = (record.encode_head(), record.recipe().encode());
             let at = at.index(head.len() + recipe.len());
             let in_recipe = at.checked_sub(head.len());
             match in_recipe {

@@ -46,7 +46,7 @@ const OLD_ROW_MAGIC: &[u8; 8] = b"flow-row";
 /// Bytes of a row before its payload.
 pub(crate) const HEADER: usize = 72;
 const LEAST_WINDOW: usize = 4 << 10;
-const WINDOW: usize = 256 << 10;
+const WINDOW: usize = 64 << 10;
 
 /// The header of a row.
 #[derive(Clone, Copy, Debug, PartialEq)]

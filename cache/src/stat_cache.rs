@@ -27,18 +27,21 @@ use crate::codec::{Cursor, DecodeError};
 use crate::digest::Digest;
 use crate::disk;
 use crate::error::StoreError;
+use crate::folder::Folder;
 use crate::layout::{is_settled, mtime_nanos, nanos, now_nanos};
 
 const MAGIC: &[u8; 8] = b"flowstat";
+/// Bytes of an entry besides its path.
+const ENTRY: usize = 76;
 /// Entries that this process did not use are dropped beyond this number.
 const KEEP: usize = 100_000;
 /// What is compared to tell whether a file changed. Times in nanoseconds since 1970.
 #[derive(Clone, Copy, Debug, PartialEq)]
-struct Stat {
-    size: u64,
-    mtime: i64,
-    ctime: i64,
-    inode: u64,
+pub(crate) struct Stat {
+    pub(crate) size: u64,
+    pub(crate) mtime: i64,
+    pub(crate) ctime: i64,
+    pub(crate) inode: u64,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -49,6 +52,11 @@ struct Entry {
 }
 
 impl Stat {
+    /// Of the file at `path`.
+    pub(crate) fn of_path(path: &Path) -> io::Result<Self> {
+        std::fs::metadata(path).map(|meta| Self::of(&meta))
+    }
+
     fn of(meta: &std::fs::Metadata) -> Self {
         Self {
             size: meta.size(),
@@ -110,7 +118,16 @@ impl StatCache {
     /// The digest is of the bytes as they were read; a file that changes meanwhile is hashed again
     /// the next time, as its entry is not kept.
     pub fn digest(&self, path: &Path) -> io::Result<(Digest, u64)> {
-        let stat = Stat::of(&std::fs::metadata(path)?);
+        self.digest_if(Stat::of_path(path)?, path)
+    }
+
+    /// The same, of one of many files that are asked for in a row.
+    pub fn digest_in(&self, folder: &mut Folder, path: &Path) -> io::Result<(Digest, u64)> {
+        self.digest_if(folder.stat(path)?, path)
+    }
+
+    /// The digest of a file that was just seen to be this.
+    fn digest_if(&self, stat: Stat, path: &Path) -> io::Result<(Digest, u64)> {
         if let Some(entry) = self.find(path)
             && entry.stat == stat
             && entry.is_trusted()
@@ -199,7 +216,9 @@ impl Saved {
             return Err(bad);
         }
         let count = u64::from_le_bytes(cursor.array()?);
-        let mut starts = Vec::new();
+        // A count that is wrong must not allocate much.
+        let most = body / ENTRY;
+        let mut starts = Vec::with_capacity(most.min(usize::try_from(count).unwrap_or(most)));
         for _ in 0..count {
             starts.push(body - cursor.rest().len());
             read_entry(&mut cursor)?;

@@ -135,7 +135,7 @@ impl Store {
         self.refresh()?;
         self.for_each_record(|record| {
             stat.records += 1;
-            let stage = stat.stages.entry(record.stage.clone()).or_default();
+            let stage = stat.stages.entry(record.stage().to_owned()).or_default();
             stage.records += 1;
             for artifact in record.artifacts() {
                 stage.output_bytes += artifact.size;

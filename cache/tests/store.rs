@@ -31,7 +31,7 @@ fn what_is_committed_is_found_by_this_and_other_handles() {
     other.refresh().unwrap();
     for store in [&store, &other, &Store::open(store.dir()).unwrap()] {
         let record = store.lookup(&key(2)).unwrap().unwrap();
-        assert_eq!(record.recipe, recipe(2));
+        assert_eq!(*record.recipe(), recipe(2));
         let digest = record.outputs[0].digest;
         assert_eq!(fs::read(store.path(&digest)).unwrap(), contents(2));
         assert_eq!(store.check(&digest).unwrap(), Health::Ok);
@@ -235,7 +235,7 @@ fn the_nearest_record_explains_a_miss() {
     commit(&store, &[1, 2]).unwrap();
     let near = |stage: &str, action: &str| {
         let (nearness, record) = store.nearest(stage, action, &recipe(7)).unwrap()?;
-        let old = recipe(7).diff(&record.recipe)[0].old.clone().unwrap();
+        let old = recipe(7).diff(record.recipe())[0].old.clone().unwrap();
         Some((nearness, old))
     };
     let near_1 = |nearness| Some((nearness, 1u32.into()));

@@ -39,6 +39,7 @@ mod resolve;
 mod resources;
 pub mod schema;
 mod sections;
+mod shards;
 pub mod stage;
 mod suggest;
 pub mod summary;

@@ -14,7 +14,7 @@ use crate::params::Params;
 use crate::pipeline::{Binding, Pipeline, StageDecl};
 use crate::resolve::{self, Targets, Wanted};
 use crate::sections;
-use crate::stage::{KindSpec, Layout, Ports, Registry, Stage, Step};
+use crate::stage::{KindSpec, Layout, Ports, Registry, Shards, Stage, Step};
 use crate::suggest::did_you_mean;
 use crate::tune;
 use crate::variants;
@@ -422,7 +422,8 @@ fn layout(
     diags: &mut Diags,
 ) -> Option<Layout> {
     let body = draft.body.as_ref().filter(|body| body.clean)?;
-    let shards = paired.map_or(&[][..], |layout| &layout.shards);
+    let none = Shards::default();
+    let shards = paired.map_or(&none, |layout| &layout.shards);
     let mut found = body.kind.check_paired(&body.params, &draft.ports(), shards);
     if let (Some(name), Some(layout)) = (body.kind.paired(&body.params), paired)
         && !layout.items
@@ -442,6 +443,10 @@ fn layout(
             .layout(&body.params, root, shards)
             .map_err(|errors| found.extend(errors))
             .ok()
+            .map(|mut layout| {
+                layout.shards.shrink_to_fit();
+                layout
+            })
     } else {
         None
     };

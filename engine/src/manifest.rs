@@ -84,7 +84,10 @@ impl Manifest {
             writes: stage.steps[at.step].writes.clone(),
             params: stage.params.clone(),
             fold: plan.fold_name(at).map(str::to_owned),
-            shard: at.shard.and_then(|i| stage.layout.shards.get(i)).cloned(),
+            shard: at
+                .shard
+                .and_then(|i| stage.layout.shards.get(i))
+                .map(|shard| shard.to_shard()),
             folds: prepared.folds.clone(),
             lineage: stage.lineage.clone(),
             seed: prepared.seed,

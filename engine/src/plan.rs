@@ -166,11 +166,8 @@ impl<'p> Plan<'p> {
     /// Label of the shard at some coordinates.
     pub fn shard_label(&self, at: Coords) -> Option<&'p str> {
         let root = self.pipeline.stages[at.stage].shard_root?;
-        Some(
-            self.pipeline.stages[root].layout.shards[at.shard?]
-                .label
-                .as_str(),
-        )
+        let shard = self.pipeline.stages[root].layout.shards.get(at.shard?)?;
+        Some(shard.label())
     }
 
     /// The actions behind output `port` of `stage` as seen from some coordinates, with the name of

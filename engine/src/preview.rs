@@ -80,6 +80,7 @@ impl<'a> Preview<'a> {
             verdicts: Vec::with_capacity(plan.len()),
         };
         let mut running: HashMap<ActionKey, usize> = HashMap::new();
+        preview.keys.in_a_row(true);
         for action in 0..plan.len() {
             let verdict = match keys::recipe(plan, &preview.slots, &mut preview.keys, action)? {
                 Known::Unsettled => Verdict::Pending(Wait::Inputs(preview.waits_for(action))),
@@ -103,6 +104,7 @@ impl<'a> Preview<'a> {
             };
             preview.verdicts.push(verdict);
         }
+        preview.keys.in_a_row(false);
         preview.restore()?;
         Ok(preview)
     }

@@ -21,6 +21,7 @@ pub use crate::action::{Action, Host, Part};
 use crate::diag::Diag;
 pub use crate::lineage::Lineage;
 use crate::params::{ParamSpec, Params};
+pub use crate::shards::{FileRef, ShardRef, Shards};
 
 /// A kind of stage. One implementation, one file, one line in the registry.
 pub trait Stage: Send + Sync {
@@ -40,7 +41,7 @@ pub trait Stage: Send + Sync {
     }
 
     /// [`Stage::check`] once the shards of the stage that [`Stage::paired`] names are known.
-    fn check_paired(&self, params: &Params, inputs: &[String], _paired: &[Shard]) -> Vec<Diag> {
+    fn check_paired(&self, params: &Params, inputs: &[String], _paired: &Shards) -> Vec<Diag> {
         self.check(params, inputs)
     }
 
@@ -56,7 +57,7 @@ pub trait Stage: Send + Sync {
         &self,
         _params: &Params,
         _root: &Path,
-        _paired: &[Shard],
+        _paired: &Shards,
     ) -> Result<Layout, Vec<Diag>> {
         Ok(Layout::default())
     }
@@ -409,7 +410,7 @@ pub struct Layout {
     /// Files that every action with sources reads.
     pub common: Vec<SourceFile>,
     /// The shards, for a kind that starts a shard dimension.
-    pub shards: Vec<Shard>,
+    pub shards: Shards,
     /// The shards are the items of a list: their order counts, and who gathers them gets them in it.
     pub items: bool,
     /// Names of the folds, for a kind that starts a fold dimension; they are labels, in no recipe.

@@ -32,28 +32,31 @@ impl StageSummary {
     }
 }
 
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Debug)]
 enum Settled {
-    Hit,
-    Ran(Figures),
+    /// Bytes of its outputs.
+    Hit(u64),
+    Ran(Box<Figures>),
     Failed,
     Skipped,
 }
 
 /// What an action that ran used.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Debug)]
 struct Figures {
     wall_s: f64,
     cpu_s: f64,
     peak_rss: u64,
     read_bytes: u64,
+    /// Bytes of its outputs.
+    size: u64,
 }
 
 /// Follows the events of a run.
 #[derive(Debug, Default)]
 pub struct Summary {
-    /// By action: its stage, how it ended, bytes.
-    actions: Vec<Option<(usize, Settled, u64)>>,
+    /// By action: its stage, and how it ended.
+    actions: Vec<Option<(u32, Settled)>>,
 }
 
 impl Summary {
@@ -75,49 +78,49 @@ impl Summary {
             return;
         };
         if self.actions.len() <= *action {
-            self.actions.resize(*action + 1, None);
+            self.actions.resize_with(*action + 1, || None);
         }
         let size = record
             .as_ref()
             .map_or(0, |r| r.outputs.iter().map(|o| o.size).sum());
         let settled = match outcome {
-            Outcome::Hit => Settled::Hit,
-            Outcome::Ran => Settled::Ran(Figures {
+            Outcome::Hit => Settled::Hit(size),
+            Outcome::Ran => Settled::Ran(Box::new(Figures {
                 wall_s: record.as_ref().map_or(0.0, |r| r.wall_s),
                 cpu_s: record.as_ref().map_or(0.0, |r| r.cpu_s),
                 peak_rss: record.as_ref().map_or(0, |r| r.peak_rss),
                 read_bytes: record.as_ref().map_or(0, |r| r.read_bytes),
-            }),
+                size,
+            })),
             Outcome::Failed(_) => Settled::Failed,
             Outcome::Skipped => Settled::Skipped,
             Outcome::Vacant => return,
         };
         // What ran stays counted as run, even where the plan is gone through a second time.
-        if matches!(
-            (&self.actions[*action], settled),
-            (Some((_, Settled::Ran(_), _)), Settled::Hit)
-        ) {
+        if matches!(settled, Settled::Hit(_)) && self.ran(*action) {
             return;
         }
-        self.actions[*action] = Some((*stage, settled, size));
+        self.actions[*action] = Some((*stage as u32, settled));
     }
 
     /// True where an action ran, rather than being answered.
     pub fn ran(&self, action: usize) -> bool {
-        matches!(
-            self.actions.get(action),
-            Some(Some((_, Settled::Ran(_), _)))
-        )
+        matches!(self.actions.get(action), Some(Some((_, Settled::Ran(_)))))
     }
 
     /// The figures of one stage.
     pub fn stage(&self, stage: usize) -> StageSummary {
         let mut sum = StageSummary::default();
-        for (_, settled, size) in self.actions.iter().flatten().filter(|a| a.0 == stage) {
+        let actions = self.actions.iter().flatten();
+        for (_, settled) in actions.filter(|(of, _)| *of as usize == stage) {
             match settled {
-                Settled::Hit => sum.hit += 1,
+                Settled::Hit(size) => {
+                    sum.hit += 1;
+                    sum.size += size;
+                }
                 Settled::Ran(used) => {
                     sum.ran += 1;
+                    sum.size += used.size;
                     sum.wall_s += used.wall_s;
                     sum.cpu_s += used.cpu_s;
                     sum.peak_rss = sum.peak_rss.max(used.peak_rss);
@@ -126,7 +129,6 @@ impl Summary {
                 Settled::Failed => sum.failed += 1,
                 Settled::Skipped => sum.skipped += 1,
             }
-            sum.size += size;
         }
         sum
     }

@@ -79,7 +79,7 @@ pub fn read_csv(bytes: &[u8]) -> Result<usize, StageError> {
             std::fs::write(dir.path().join(format!("{name}.csv")), bytes).unwrap();
         }
         let stage = &pipeline.stages[0];
-        let shard = &stage.layout.shards[0];
+        let shard = stage.layout.shards.get(0).unwrap().to_shard();
         let sources = stage.layout.common.iter().chain(&shard.files);
         let sources = sources.map(|file| (file.role.clone(), file.path.clone()));
         read_files(&stage.params, &shard.item, sources.collect())

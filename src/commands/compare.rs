@@ -169,7 +169,9 @@ fn stage_differences(
 /// What differs between the recipes of two actions, if the store has both.
 fn recipes(store: &Store, old: &Row, new: &Row) -> Result<Option<Vec<Change>>, CliError> {
     let (old, new) = (store.lookup(&old.key)?, store.lookup(&new.key)?);
-    Ok(old.zip(new).map(|(old, new)| new.recipe.diff(&old.recipe)))
+    Ok(old
+        .zip(new)
+        .map(|(old, new)| new.recipe().diff(old.recipe())))
 }
 
 impl StageDifference {

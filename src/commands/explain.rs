@@ -212,9 +212,9 @@ impl Told<'_> {
                 line(&made.map_or("hit".to_owned(), |record| {
                     format!(
                         "hit: made by `{}: {}` of pipeline `{}`, {}",
-                        record.stage,
-                        record.action,
-                        record.pipeline,
+                        record.stage(),
+                        record.action(),
+                        record.pipeline(),
                         utc(record.finished_unix)
                     )
                 }));
@@ -297,9 +297,9 @@ impl Told<'_> {
             "segment": place.as_ref().map(|place| place.segment.display().to_string()),
             "offset": place.as_ref().map(|place| place.offset),
             "generation": place.as_ref().map(|place| place.generation),
-            "pipeline": record.pipeline,
-            "stage": record.stage,
-            "action": record.action,
+            "pipeline": record.pipeline(),
+            "stage": record.stage(),
+            "action": record.action(),
             "finished": record.finished_unix,
             "wall_s": record.wall_s,
             "cpu_s": record.cpu_s,

@@ -41,9 +41,12 @@ pub fn action(store: &Store, n: u32, bytes: &[u8]) -> Result<(Record, Vec<Staged
     let staged = writer.finish()?;
     let record = Record {
         key: key(n),
-        recipe: recipe(n),
-        stage: "stage".to_owned(),
-        action: format!("item {n}"),
+        provenance: Some(Box::new(flow_cache::Provenance {
+            recipe: recipe(n),
+            stage: "stage".to_owned(),
+            action: format!("item {n}"),
+            pipeline: "p".to_owned(),
+        })),
         outputs: vec![flow_cache::Output {
             name: "out".to_owned(),
             digest: staged.digest,
@@ -55,7 +58,6 @@ pub fn action(store: &Store, n: u32, bytes: &[u8]) -> Result<(Record, Vec<Staged
         peak_rss: 0,
         read_bytes: 0,
         finished_unix: 1_000_000 * u64::from(n),
-        pipeline: "p".to_owned(),
         log: None,
     };
     Ok((record, vec![staged]))

@@ -9,19 +9,20 @@ use flow_cache::Value;
 use super::{FOLDS, claims, in_folds, items, template};
 use crate::diag::Diag;
 use crate::params::Params;
-use crate::stage::Shard;
+use crate::stage::Shards;
 use crate::suggest::did_you_mean;
 
 /// Tables that a program below folds is given.
 pub const TABLES: [&str; 2] = ["train", "apply"];
 
 /// Everything that can be said without a look at files.
-pub fn check(params: &Params, inputs: &[String], paired: &[Shard]) -> Vec<Diag> {
+pub fn check(params: &Params, inputs: &[String], paired: &Shards) -> Vec<Diag> {
     let mut diags = Vec::new();
     let axes = items::axes(params).map_err(|wrong| diags.extend(wrong));
     // What cannot be known, because it is wrong or stands in another stage, is not asked for.
-    let items: Option<Vec<&str>> = match (paired.first(), items::paired(params)) {
-        (Some(shard), _) => Some(items::names(&shard.item).collect()),
+    let first = paired.get(0).map(|shard| shard.item());
+    let items: Option<Vec<&str>> = match (&first, items::paired(params)) {
+        (Some(item), _) => Some(items::names(item).collect()),
         (None, Some(_)) => None,
         (None, None) => axes.ok().map(|axes| axes.iter().map(|a| a.name).collect()),
     };
@@ -176,7 +177,7 @@ impl<'a> Names<'a> {
     }
 
     /// Outputs are plain names, and no two are the same, for any item.
-    fn files_of_outputs(&self, paired: &[Shard], diags: &mut Vec<Diag>) {
+    fn files_of_outputs(&self, paired: &Shards, diags: &mut Vec<Diag>) {
         let mut files: Vec<&str> = values(self.params.map("outputs")).collect();
         let code = "flow::command::output_name";
         let wrong = |message: String| at(self.params, "outputs", code, message);
@@ -198,13 +199,12 @@ impl<'a> Names<'a> {
         if !diags.is_empty() {
             return;
         }
-        let product = items::product(&items::axes(self.params).unwrap_or_default());
-        let own = product.iter().map(|(label, item)| (label, item));
-        let all = own.chain(paired.iter().map(|shard| (&shard.label, &shard.item)));
-        for (label, item) in all {
+        let axes = items::axes(self.params).unwrap_or_default();
+        let theirs = paired.iter().map(|s| (s.label().to_owned(), s.item()));
+        for (label, item) in items::product(&axes).chain(theirs) {
             let mut seen = HashSet::new();
             for file in &files {
-                let name = template::fill(file, |name| items::lookup(item, name));
+                let name = template::fill(file, |name| items::lookup(&item, name));
                 let what = if !simple(&name) {
                     not_plain(&name)
                 } else if !seen.insert(name.clone()) {

@@ -33,12 +33,14 @@ struct Content {
 
 impl Copies {
     /// Copies a file to `to`, over what is there. False where the copy would not have that digest.
+    /// The contents of a `shared` one are kept, for the other actions of its stage.
     pub fn copy(
         &self,
         file: &SourceFile,
         digest: &Digest,
         to: &Path,
         stat: &StatCache,
+        shared: bool,
     ) -> io::Result<bool> {
         let key = (file.path.clone(), *digest);
         let known = self.lock().files.get(&key).cloned();
@@ -63,7 +65,7 @@ impl Copies {
                 let mode = meta.permissions().mode() & 0o777;
                 let content = Arc::new(Content { bytes, mode });
                 let mut kept = self.lock();
-                if kept.bytes + content.bytes.len() <= MOST {
+                if shared && kept.bytes + content.bytes.len() <= MOST {
                     kept.bytes += content.bytes.len();
                     kept.files.insert(key, Arc::clone(&content));
                 }
@@ -134,7 +136,7 @@ mod tests {
             };
             let digest = Digest::of(text.as_bytes());
             for _ in 0..3 {
-                assert!(copies.copy(&file, &digest, &to, &stat).unwrap());
+                assert!(copies.copy(&file, &digest, &to, &stat, true).unwrap());
                 assert_eq!(fs::read_to_string(&to).unwrap(), text);
                 let mode = fs::metadata(&to).unwrap().permissions().mode();
                 assert_eq!(mode & 0o777, 0o755);
@@ -144,7 +146,7 @@ mod tests {
             }
             assert!(
                 !copies
-                    .copy(&file, &Digest::of(b"other"), &to, &stat)
+                    .copy(&file, &Digest::of(b"other"), &to, &stat, true)
                     .unwrap()
             );
             let _ = fs::remove_file(&to);

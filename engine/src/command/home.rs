@@ -71,7 +71,9 @@ impl Homes {
         }
         let mut spare = left.files.difference(&wanted.files);
         let mut program = PathBuf::new();
-        for (file, digest) in action.all_sources() {
+        let of_item = action.shard.map_or(0, |shard| shard.files.len());
+        let shared = action.all_sources().len().saturating_sub(of_item);
+        for (index, (file, digest)) in action.all_sources().iter().enumerate() {
             let Some(role) = role(file) else {
                 program.clone_from(&file.path);
                 continue;
@@ -84,7 +86,7 @@ impl Homes {
             }
             let copied = self
                 .copies
-                .copy(file, digest, &to, action.stat)
+                .copy(file, digest, &to, action.stat, index < shared)
                 .map_err(|error| {
                     let message = format!("failed to copy {}: {error}", file.path.display());
                     StageError::environment(message)

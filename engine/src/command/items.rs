@@ -144,13 +144,14 @@ fn values<'p>(name: &str, value: &'p Value) -> Result<Values<'p>, (String, Strin
 }
 
 /// All items: label and content. The last key runs fastest.
-pub fn product(axes: &[Axis<'_>]) -> Vec<(String, Value)> {
-    let count: u64 = axes.iter().map(Axis::len).product();
-    let mut items = Vec::with_capacity(if axes.is_empty() { 0 } else { count as usize });
-    if axes.is_empty() {
-        return items;
-    }
-    for number in 0..count {
+pub fn product(axes: &[Axis<'_>]) -> impl ExactSizeIterator<Item = (String, Value)> {
+    // As many as `axes` checked to be few enough.
+    let count = match axes {
+        [] => 0,
+        _ => axes.iter().map(|axis| axis.len() as usize).product(),
+    };
+    (0..count).map(move |number| {
+        let (number, count) = (number as u64, count as u64);
         let mut below = count;
         let mut rest = number;
         let mut label = String::new();
@@ -165,9 +166,8 @@ pub fn product(axes: &[Axis<'_>]) -> Vec<(String, Value)> {
             label.extend([axis.name, "=", &text(&value)]);
             item.push((axis.name.to_owned(), value));
         }
-        items.push((label, Value::map(item)));
-    }
-    items
+        (label, Value::map(item))
+    })
 }
 
 /// The names that an item has values for.
@@ -222,7 +222,8 @@ mod tests {
     #[test]
     fn the_product_is_in_the_order_written() {
         let params = params(vec![("i", range(-1, 1)), ("band", list(&["g", "r"]))]);
-        let items = product(&axes(&params).unwrap());
+        let axes = axes(&params).unwrap();
+        let items = Vec::from_iter(product(&axes));
         let labels: Vec<&str> = items.iter().map(|(label, _)| label.as_str()).collect();
         let expected = ["i=-1,band=g", "i=-1,band=r", "i=0,band=g", "i=0,band=r"];
         assert_eq!(labels, expected);
@@ -234,7 +235,7 @@ mod tests {
 
     #[test]
     fn without_items_there_is_no_product() {
-        assert!(product(&axes(&Params::default()).unwrap()).is_empty());
+        assert_eq!(product(&axes(&Params::default()).unwrap()).len(), 0);
     }
 
     #[test]

@@ -18,7 +18,7 @@ use crate::diag::Diag;
 use crate::params::{ParamSpec, ParamType, Params};
 use crate::stage::{
     ANY, Action, InputPort, KindSpec, Layout, OutputPort, Ports, Resources, Rows, Scope, Shard,
-    Sources, Stage, StageError, Step,
+    Shards, Sources, Stage, StageError, Step,
 };
 use crate::worker::{HOME, LOG};
 
@@ -209,10 +209,10 @@ impl Stage for CommandKind {
     }
 
     fn check(&self, params: &Params, inputs: &[String]) -> Vec<Diag> {
-        check::check(params, inputs, &[])
+        check::check(params, inputs, &Shards::default())
     }
 
-    fn check_paired(&self, params: &Params, inputs: &[String], paired: &[Shard]) -> Vec<Diag> {
+    fn check_paired(&self, params: &Params, inputs: &[String], paired: &Shards) -> Vec<Diag> {
         check::check(params, inputs, paired)
     }
 
@@ -220,17 +220,18 @@ impl Stage for CommandKind {
         items::paired(params).map(str::to_owned)
     }
 
-    fn layout(&self, params: &Params, root: &Path, paired: &[Shard]) -> Result<Layout, Vec<Diag>> {
+    fn layout(&self, params: &Params, root: &Path, paired: &Shards) -> Result<Layout, Vec<Diag>> {
         let mut finder = Finder::new(params, root, &self.programs);
         let common = finder.common()?;
-        let own = items::product(&items::axes(params)?);
+        let axes = items::axes(params)?;
+        let own = items::product(&axes);
         let theirs = paired
             .iter()
-            .map(|shard| (shard.label.clone(), shard.item.clone()));
-        let mut shards = Vec::with_capacity(own.len() + paired.len());
-        for (label, item) in own.into_iter().chain(theirs) {
+            .map(|shard| (shard.label().to_owned(), shard.item()));
+        let mut shards = Shards::with_capacity(own.len() + paired.len());
+        for (label, item) in own.chain(theirs) {
             let files = finder.of_item(&item)?;
-            shards.push(Shard { label, item, files });
+            shards.push(&Shard { label, item, files });
         }
         Ok(Layout {
             common,

@@ -166,6 +166,7 @@ impl<'a, 'p> Coordinator<'a, 'p> {
         self.ready.clear();
         // After a restart, what failed is tried again.
         self.failures.clear();
+        self.keys.in_a_row(true);
         for action in 0..total {
             if self.arrive(action)? {
                 continue;
@@ -184,6 +185,7 @@ impl<'a, 'p> Coordinator<'a, 'p> {
                 self.dependents.entry(on).or_default().push(action);
             }
         }
+        self.keys.in_a_row(false);
         Ok(())
     }
 

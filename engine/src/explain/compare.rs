@@ -102,7 +102,7 @@ fn sources(
     }
     let (gone, come) = unmatched(&Vec::from_iter(&before), &Vec::from_iter(&now));
     let paths: Vec<PathBuf> = source_files(plan, action)
-        .map(|file| file.path.clone())
+        .map(|file| file.path.to_owned())
         .collect();
     let role = |value: &Value| value.get("role").and_then(Value::as_str).map(str::to_owned);
     let mut gone_by_role: HashMap<String, Vec<usize>> = HashMap::new();
@@ -281,7 +281,7 @@ fn entries(
                 value: value.clone(),
                 place: (*reference, place),
                 producer: source.producer,
-                views: source.views.iter().map(|(view, _)| *view).collect(),
+                views: source.views().iter().map(|(view, _)| *view).collect(),
             });
         }
         *reference += 1;

@@ -82,9 +82,9 @@ impl Earlier {
         Self {
             nearness,
             key: record.key,
-            stage: record.stage.clone(),
-            action: record.action.clone(),
-            pipeline: record.pipeline.clone(),
+            stage: record.stage().to_owned(),
+            action: record.action().to_owned(),
+            pipeline: record.pipeline().to_owned(),
             finished_unix: record.finished_unix,
         }
     }
@@ -123,7 +123,7 @@ fn examine(
     let stage = &plan.pipeline.stages[plan.coords(action).stage];
     let nearest = store.nearest(&stage.name, &plan.label(action), recipe)?;
     if let Some((nearness, record)) = nearest {
-        let differences = compare(plan, slots, store, action, recipe, &record.recipe)?;
+        let differences = compare(plan, slots, store, action, recipe, record.recipe())?;
         let changes = differences.iter().flat_map(|d| d.changes.iter().cloned());
         let changed = Changed {
             earlier: Earlier::new(nearness, &record),

@@ -212,7 +212,7 @@ impl<'a> Tracer<'a> {
         };
         match now {
             Some(now) => {
-                let (recipe, before) = (&now.recipe, &old.recipe);
+                let (recipe, before) = (now.recipe(), old.recipe());
                 let differences = compare(self.plan, slots, self.store, action, recipe, before)?;
                 self.frame(slots, (action, old.key), differences)
             }
@@ -357,7 +357,7 @@ impl<'a> Tracer<'a> {
                 _ => What::Cold { producer, old, new },
             }));
         };
-        let field = |name: &str| then.recipe.get(name);
+        let field = |name: &str| then.recipe().get(name);
         let kind = field("kind") == Some(Value::from(stage.spec.name));
         let step = field("step") == Some(Value::from(stage.steps[at.step].name));
         if !kind || !step || key == Some(then.key) {
@@ -405,7 +405,7 @@ impl<'a> Tracer<'a> {
             .shard_root
             .zip(at.shard)
             .and_then(|(root, shard)| stages[root].layout.shards.get(shard));
-        let files = shard.map_or(&[][..], |shard| shard.files.as_slice());
-        files.iter().map(|file| file.path.clone()).collect()
+        let files = shard.into_iter().flat_map(|shard| shard.files());
+        files.map(|file| file.path.to_owned()).collect()
     }
 }

@@ -25,7 +25,7 @@ use std::sync::Arc;
 use flow_cache::{ActionKey, Digest, Encoder, Output, Recipe, Record, Store, Value};
 
 use crate::plan::{Coords, Feed, Plan};
-use crate::stage::{Fault, Part, Scope, SourceFile, Sources, StageError};
+use crate::stage::{Fault, FileRef, Part, Scope, SourceFile, Sources, StageError};
 
 pub use shared::{Keys, digest_source};
 pub use slices::attr;
@@ -70,11 +70,17 @@ pub struct Prepared {
 pub(crate) struct Source<'s> {
     pub(crate) producer: usize,
     pub(crate) output: &'s Output,
+    /// In a box, as there may be very many sources and most are whole artifacts.
+    part: Option<Box<SourcePart<'s>>>,
+}
+
+/// What makes a source less than an artifact.
+struct SourcePart<'s> {
     /// The fold it was made in, where parts of several folds meet.
     fold: Option<&'s str>,
     /// The digest of the rows that count, where only some do.
     rows: Option<Digest>,
-    pub(crate) views: Vec<(usize, &'s Output)>,
+    views: Vec<(usize, &'s Output)>,
 }
 
 /// All that an action reads, by reference, in the order that its recipe has.
@@ -91,7 +97,7 @@ impl Reads<'_> {
         }
         for source in self.feeds.iter().flat_map(|(_, sources)| sources) {
             need(source.output.digest, source.producer);
-            for (view, output) in &source.views {
+            for (view, output) in source.views() {
                 need(output.digest, *view);
             }
         }
@@ -156,8 +162,8 @@ pub fn prepare<'p>(
     for (feed, sources) in &reads.feeds {
         let parts = inputs.entry(feed.port.to_owned()).or_default();
         for source in sources {
-            let mut part = part(store, source.output, feed.reference, source.fold);
-            let views = source.views.iter();
+            let mut part = part(store, source.output, feed.reference, source.fold());
+            let views = source.views().iter();
             part.views
                 .extend(views.map(|(_, output)| store.path(&output.digest)));
             parts.push(part);
@@ -167,7 +173,11 @@ pub fn prepare<'p>(
     let at = plan.coords(action);
     if plan.pipeline.stages[at.stage].steps[at.step].sources != Sources::None {
         let digests = keys.sources(plan, action)?;
-        sources.extend(source_files(plan, action).cloned().zip(digests));
+        sources.extend(
+            source_files(plan, action)
+                .map(FileRef::to_file)
+                .zip(digests),
+        );
     }
     Ok(Some(Prepared {
         recipe,
@@ -237,12 +247,11 @@ pub(crate) fn reads<'s>(
                 .over_folds
                 .then(|| plan.fold_name(plan.coords(producer)))
                 .flatten();
+            let whole = fold.is_none() && rows.is_none() && views.is_empty();
             sources.push(Source {
                 producer,
                 output,
-                fold,
-                rows,
-                views,
+                part: (!whole).then(|| Box::new(SourcePart { fold, rows, views })),
             });
         }
         if sources.is_empty() && !feed.producers.is_empty() {
@@ -251,7 +260,7 @@ pub(crate) fn reads<'s>(
         // Items have an order. Other shards have none, so that within a fold their parts are keyed in
         // the order of their bytes.
         if !plan.over_items(&feed) {
-            sources.sort_by_key(|s| (fold_position(plan, at.stage, s.fold), s.output.digest));
+            sources.sort_by_key(|s| (fold_position(plan, at.stage, s.fold()), s.output.digest));
         }
         feeds.push((feed, sources));
     }
@@ -313,9 +322,9 @@ fn encode<'p>(
         0
     };
     if (step.sources == Sources::Shard || stage.layout.items)
-        && let Some(shard) = at.shard
+        && let Some(shard) = at.shard.and_then(|shard| stage.layout.shards.get(shard))
     {
-        recipe.field("item").value(&stage.layout.shards[shard].item);
+        recipe.field("item").encoded(shard.encoded_item());
     }
     if step.sources != Sources::None {
         let digests = keys.sources(plan, action)?;
@@ -323,7 +332,7 @@ fn encode<'p>(
         field.list(digests.len());
         for (file, digest) in source_files(plan, action).zip(&digests) {
             field.map(2).name("digest").digest(digest);
-            field.name("role").text(&file.role);
+            field.name("role").text(file.role);
         }
     }
     let mut by_port: Vec<(&str, Vec<&[Source<'_>]>)> = Vec::new();
@@ -352,22 +361,32 @@ fn encode<'p>(
     Ok((recipe, key, seed))
 }
 
-impl Source<'_> {
+impl<'s> Source<'s> {
+    fn fold(&self) -> Option<&'s str> {
+        self.part.as_ref()?.fold
+    }
+
+    /// The views that it is seen through, each with the action that made it.
+    pub(crate) fn views(&self) -> &[(usize, &'s Output)] {
+        self.part.as_ref().map_or(&[], |part| &part.views)
+    }
+
     /// A map, whose names are in order.
     fn encode(&self, field: &mut Encoder<'_>) {
-        let views = usize::from(!self.views.is_empty());
-        let optional = usize::from(self.fold.is_some()) + usize::from(self.rows.is_some());
-        field.map(1 + optional + views);
+        let (fold, views) = (self.fold(), self.views());
+        let rows = self.part.as_ref().and_then(|part| part.rows);
+        let optional = [fold.is_some(), rows.is_some(), !views.is_empty()];
+        field.map(1 + optional.into_iter().filter(|there| *there).count());
         field.name("digest").digest(&self.output.digest);
-        if let Some(fold) = self.fold {
+        if let Some(fold) = fold {
             field.name("fold").text(fold);
         }
-        if let Some(rows) = &self.rows {
+        if let Some(rows) = &rows {
             field.name("rows").digest(rows);
         }
-        if !self.views.is_empty() {
-            field.name("views").list(self.views.len());
-            for (_, output) in &self.views {
+        if !views.is_empty() {
+            field.name("views").list(views.len());
+            for (_, output) in views {
                 field.digest(&output.digest);
             }
         }
@@ -410,18 +429,19 @@ fn fold_position(plan: &Plan<'_>, stage: usize, fold: Option<&str>) -> usize {
 pub(crate) fn source_files<'p>(
     plan: &Plan<'p>,
     action: usize,
-) -> impl Iterator<Item = &'p SourceFile> {
+) -> impl Iterator<Item = FileRef<'p>> {
     let at = plan.coords(action);
     let stage = &plan.pipeline.stages[at.stage];
     let own = match (stage.steps[at.step].sources, at.shard) {
-        (Sources::Shard, Some(shard)) => stage.layout.shards[shard].files.as_slice(),
-        _ => &[],
+        (Sources::Shard, Some(shard)) => stage.layout.shards.get(shard),
+        _ => None,
     };
     let common = match stage.steps[at.step].sources {
         Sources::None => &[],
         _ => stage.layout.common.as_slice(),
     };
-    common.iter().chain(own)
+    let common = common.iter().map(FileRef::from);
+    common.chain(own.into_iter().flat_map(|shard| shard.files()))
 }
 
 fn part(store: &Store, output: &Output, reference: usize, fold: Option<&str>) -> Part {

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::ffi::OsStr;
 use std::path::Path;
 
-use flow_cache::{Digest, Head, Recipe, StatCache};
+use flow_cache::{Digest, Folder, Head, Recipe, StatCache};
 
 use super::{head_of, source_files};
 use crate::plan::{Coords, Plan};
@@ -17,6 +17,8 @@ pub struct Keys<'p> {
     /// Of files that all actions of a stage read, and perhaps those of others.
     digests: HashMap<&'p OsStr, Digest>,
     stages: Vec<Shared>,
+    /// Where the files of single shards are looked at, while many are in a row.
+    folder: Option<Folder>,
     track: Track<'p>,
 }
 
@@ -38,6 +40,7 @@ impl<'p> Keys<'p> {
             stat,
             digests: HashMap::new(),
             stages: Vec::new(),
+            folder: None,
             track: Track::default(),
         }
     }
@@ -46,6 +49,11 @@ impl<'p> Keys<'p> {
     #[must_use]
     pub fn traced(self, track: Track<'p>) -> Self {
         Self { track, ..self }
+    }
+
+    /// Whether keys are made in a row. A folder is held open only so long: it may be replaced.
+    pub fn in_a_row(&mut self, yes: bool) {
+        self.folder = yes.then(Folder::default);
     }
 
     fn stage(&mut self, stage: usize) -> &mut Shared {
@@ -102,14 +110,18 @@ impl<'p> Keys<'p> {
         let mut digests = Vec::with_capacity(common.len() + 1);
         digests.extend_from_slice(common);
         for file in source_files(plan, action).skip(common.len()) {
-            digests.push(self.digest(&file.path)?);
+            digests.push(self.digest(file.path)?);
         }
         Ok(digests)
     }
 
-    fn digest(&self, path: &Path) -> Result<Digest, StageError> {
+    fn digest(&mut self, path: &Path) -> Result<Digest, StageError> {
         let _span = self.track.span("hash", || path.display().to_string());
-        digest_source(self.stat, path)
+        let found = match &mut self.folder {
+            Some(folder) => self.stat.digest_in(folder, path),
+            None => self.stat.digest(path),
+        };
+        readable(path, found)
     }
 
     /// Forgets a file that changed.
@@ -123,7 +135,12 @@ impl<'p> Keys<'p> {
 
 /// The digest of a source file as it is now.
 pub fn digest_source(stat: &StatCache, path: &Path) -> Result<Digest, StageError> {
-    match stat.digest(path) {
+    readable(path, stat.digest(path))
+}
+
+/// The digest, or what is wrong with the file.
+fn readable(path: &Path, found: std::io::Result<(Digest, u64)>) -> Result<Digest, StageError> {
+    match found {
         Ok((digest, _)) => Ok(digest),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Err(StageError::data(
             "flow::source::missing",

@@ -1,7 +1,7 @@
 //! What workers finish becomes durable, and counts.
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc;
+use std::sync::{Arc, mpsc};
 use std::time::{Duration, Instant};
 
 use flow_cache::{ActionLock, Committed, Record, Staged, Store};
@@ -106,13 +106,26 @@ pub(super) fn written(record: &Record) -> u64 {
     record.artifacts().map(|output| output.size).sum()
 }
 
+/// A record as [`Store::find`] gives it: the run keeps it to its end.
+fn bare(record: Arc<Record>) -> Arc<Record> {
+    match Arc::try_unwrap(record) {
+        Ok(record) => Arc::new(Record {
+            provenance: None,
+            ..record
+        }),
+        Err(shared) => shared,
+    }
+}
+
 fn outcome(
     store: &Store,
     committed: Committed,
     forced: Option<Record>,
 ) -> Result<Done, StageError> {
     Ok(match (committed, forced) {
-        (Committed::New(record), _) | (Committed::Existing(record), Some(_)) => Done::Ran(record),
+        (Committed::New(record), _) | (Committed::Existing(record), Some(_)) => {
+            Done::Ran(bare(record))
+        }
         (Committed::Existing(record), None) => Done::Hit(record),
         // The old bytes are gone, the new ones are in the store by now.
         (Committed::Nondeterministic { differing, .. }, Some(new)) => Done::Different {

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
-use flow_cache::{Digest, Health, Output, Record, Staged, StatCache, Store, Value};
+use flow_cache::{Digest, Health, Output, Provenance, Record, Staged, StatCache, Store, Value};
 
 use crate::keys::digest_source;
 use crate::manifest::Manifest;
@@ -124,10 +124,12 @@ pub(crate) fn perform(
     };
     let record = Record {
         key: work.recipe.key(),
-        recipe: work.recipe.clone(),
-        stage: work.stage.clone(),
-        action: work.action.clone(),
-        pipeline: work.pipeline.clone(),
+        provenance: Some(Box::new(Provenance {
+            recipe: work.recipe.clone(),
+            stage: work.stage.clone(),
+            action: work.action.clone(),
+            pipeline: work.pipeline.clone(),
+        })),
         outputs,
         wall_s: ran.wall_s,
         cpu_s: ran.cpu_s + ran.used.cpu_s,

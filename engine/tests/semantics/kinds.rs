@@ -14,7 +14,7 @@ use flow_engine::diag::Diag;
 use flow_engine::params::{ParamSpec, ParamType, Params};
 use flow_engine::stage::{
     Action, InputPort, KindSpec, Layout, OutputPort, Part, Ports, Registry, Rows, Scope, Shard,
-    SourceFile, Sources, Stage, StageError, Step,
+    Shards, SourceFile, Sources, Stage, StageError, Step,
 };
 
 use crate::rows::TextRows;
@@ -106,17 +106,14 @@ impl Stage for Fake {
         spec
     }
 
-    fn layout(
-        &self,
-        params: &Params,
-        _root: &Path,
-        _paired: &[Shard],
-    ) -> Result<Layout, Vec<Diag>> {
+    fn layout(&self, params: &Params, _root: &Path, _paired: &Shards) -> Result<Layout, Vec<Diag>> {
         let mut layout = (self.layout)(params);
         let shuffle = self.control.shuffle.load(Ordering::SeqCst);
         if shuffle > 0 {
             let place = |shard: &Shard| Digest::of(format!("{shuffle} {}", shard.label).as_bytes());
-            layout.shards.sort_by_key(place);
+            let mut shards = Vec::from_iter(layout.shards.iter().map(|shard| shard.to_shard()));
+            shards.sort_by_key(place);
+            layout.shards = Shards::from_iter(shards);
         }
         Ok(layout)
     }

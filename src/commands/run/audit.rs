@@ -172,14 +172,15 @@ fn set_corrupt_aside(
     chosen: &BTreeMap<usize, Arc<Record>>,
 ) -> Result<(), StageError> {
     let store = &run.state.store;
-    for record in chosen.values() {
+    for (action, record) in chosen {
         for output in &record.outputs {
             if store.check(&output.digest)? == Health::Corrupt {
                 store.quarantine(&output.digest)?;
+                let stage = run.plan.coords(*action).stage;
                 run.warn(format!(
                     "artifact {} of stage `{}` is corrupt: set aside, made again",
                     output.digest.short(),
-                    record.stage
+                    run.plan.pipeline.stages[stage].name
                 ));
             }
         }

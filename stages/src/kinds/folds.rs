@@ -22,7 +22,7 @@ use std::path::Path;
 use flow_cache::{Digest, Value};
 use flow_engine::diag::Diag;
 use flow_engine::stage::{
-    Action, InputPort, KindSpec, Layout, OutputPort, Ports, Rows, Scope, Shard, Stage, StageError,
+    Action, InputPort, KindSpec, Layout, OutputPort, Ports, Rows, Scope, Shards, Stage, StageError,
     Step,
 };
 use flow_engine::{ParamSpec, ParamType, Params};
@@ -143,12 +143,7 @@ impl Stage for FoldsKind {
         diags
     }
 
-    fn layout(
-        &self,
-        params: &Params,
-        _root: &Path,
-        _paired: &[Shard],
-    ) -> Result<Layout, Vec<Diag>> {
+    fn layout(&self, params: &Params, _root: &Path, _paired: &Shards) -> Result<Layout, Vec<Diag>> {
         let mut folds = names(params);
         if params.get("only").is_some() {
             let only = params.strs("only");
@@ -167,7 +162,7 @@ impl Stage for FoldsKind {
         }
         let (folds, notes) = assign(&shards, action)?;
         let names: Vec<String> = self
-            .layout(action.params, Path::new(""), &[])
+            .layout(action.params, Path::new(""), &Shards::default())
             .map(|layout| layout.folds)
             .unwrap_or_default();
         let attrs = vec![

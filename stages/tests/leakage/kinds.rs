@@ -5,7 +5,7 @@ use std::io::Write as _;
 use flow_cache::{Digest, Value};
 use flow_engine::stage::{
     Action, From, InputPort, KindSpec, Layout, Of, OutputPort, PortType, Ports, Registry, Rows,
-    Scope, Shard, Stage, StageError, Step,
+    Scope, Shards, Stage, StageError, Step,
 };
 use flow_engine::{Diag, Params};
 use flow_stages::fold::{self, ApplyRows, TrainRows};
@@ -31,7 +31,7 @@ impl Stage for Fake {
         &self,
         _params: &Params,
         _root: &std::path::Path,
-        _paired: &[Shard],
+        _paired: &Shards,
     ) -> Result<Layout, Vec<Diag>> {
         Ok(Layout {
             folds: self.folds.iter().map(|name| (*name).into()).collect(),

@@ -62,7 +62,7 @@ fn mallorn(params: &Params) -> Result<Layout, Diag> {
         for set in SETS {
             let path = root.join(split).join(format!("{set}_full_lightcurves.csv"));
             if path.is_file() {
-                layout.shards.push(Shard {
+                layout.shards.push(&Shard {
                     label: format!("{split}/{set}"),
                     item: Value::map([
                         ("set", Value::Str(set.into())),
@@ -128,7 +128,7 @@ fn mapped(params: &Params) -> Result<Layout, Vec<Diag>> {
             .file_name()
             .map(|name| name.to_string_lossy().into_owned())
             .unwrap_or_default();
-        layout.shards.push(Shard {
+        layout.shards.push(&Shard {
             label: name.clone(),
             // The name stands in the report; folders do not, so that a project can move.
             item: Value::map([("file", Value::Str(name))]),

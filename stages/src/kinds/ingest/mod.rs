@@ -28,7 +28,7 @@ pub(crate) mod tests;
 use std::path::{Path, PathBuf};
 
 use flow_cache::Value;
-use flow_engine::stage::{Layout, OutputPort, Ports, Scope, Shard, Sources, Step};
+use flow_engine::stage::{Layout, OutputPort, Ports, Scope, Shards, Sources, Step};
 use flow_engine::{Action, Diag, KindSpec, ParamSpec, ParamType, Params, Stage, StageError};
 
 use crate::table::{Curves, Objects, Survey, row_attrs};
@@ -165,12 +165,7 @@ impl Stage for Ingest {
         (ports, steps)
     }
 
-    fn layout(
-        &self,
-        params: &Params,
-        _root: &Path,
-        _paired: &[Shard],
-    ) -> Result<Layout, Vec<Diag>> {
+    fn layout(&self, params: &Params, _root: &Path, _paired: &Shards) -> Result<Layout, Vec<Diag>> {
         layout::layout(params)
     }
 

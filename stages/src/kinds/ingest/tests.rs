@@ -101,7 +101,7 @@ impl Sample {
 /// Both steps over the whole layout, as the engine would run them.
 fn all(params: &Params, seed: u64) -> Result<(Vec<(Curves, Part)>, report::Report), StageError> {
     let layout = Ingest
-        .layout(params, Path::new(""), &[])
+        .layout(params, Path::new(""), &Shards::default())
         .map_err(|diags| StageError::data("layout", diags[0].message.clone()))?;
     let request = |item, files: &[&flow_engine::stage::SourceFile]| Request {
         params,
@@ -113,8 +113,9 @@ fn all(params: &Params, seed: u64) -> Result<(Vec<(Curves, Part)>, report::Repor
         seed,
         checkpoint: &|| Ok(()),
     };
+    let packed = Vec::from_iter(layout.shards.iter().map(|shard| shard.to_shard()));
     let mut shards = Vec::new();
-    for shard in &layout.shards {
+    for shard in &packed {
         let files: Vec<_> = layout.common.iter().chain(&shard.files).collect();
         shards.push(request(&shard.item, &files).read()?);
     }
@@ -382,7 +383,9 @@ fn the_mallorn_layout_reports_a_missing_split() {
     let folder = Value::Str(dir.path().to_string_lossy().into_owned());
     let params = params("mallorn", &[("path", folder)]);
     assert!(
-        Ingest.layout(&params, Path::new(""), &[]).unwrap_err()[0]
+        Ingest
+            .layout(&params, Path::new(""), &Shards::default())
+            .unwrap_err()[0]
             .message
             .contains("no light-curve file")
     );
@@ -396,7 +399,9 @@ fn the_mallorn_layout_reports_a_missing_split() {
         &format!("{header}t,1,2,0.5,y\n"),
     );
     assert!(
-        Ingest.layout(&params, Path::new(""), &[]).unwrap_err()[0]
+        Ingest
+            .layout(&params, Path::new(""), &Shards::default())
+            .unwrap_err()[0]
             .message
             .contains("train_log.csv is missing")
     );
@@ -472,7 +477,7 @@ fn mappings_of_unknown_names_are_diagnosed() {
     let missing = [("curves", Value::Str("/nowhere/*.csv".into()))];
     assert!(
         Ingest
-            .layout(&params("csv", &missing), Path::new(""), &[])
+            .layout(&params("csv", &missing), Path::new(""), &Shards::default())
             .unwrap_err()[0]
             .message
             .contains("no file")

@@ -1,0 +1,89 @@
+//! Looks at many files of one folder.
+
+use std::ffi::{CString, OsStr};
+use std::fs::File;
+use std::io;
+use std::os::fd::AsRawFd;
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+
+use crate::layout::nanos;
+use crate::stat_cache::Stat;
+
+/// A folder in which files are looked at one after the other: from the second one on the way to it is not
+/// gone anew, which is a good part of a look. Not to be kept for long, as a folder may be replaced.
+#[derive(Debug, Default)]
+pub struct Folder {
+    path: Vec<u8>,
+    open: Option<File>,
+}
+
+impl Folder {
+    /// What tells whether a file changed.
+    pub(crate) fn stat(&mut self, path: &Path) -> io::Result<Stat> {
+        let bytes = path.as_os_str().as_bytes();
+        let slash = bytes.iter().rposition(|byte| *byte == b'/');
+        let (folder, name) = bytes.split_at(slash.map_or(0, |at| at + 1));
+        if folder != self.path || folder.is_empty() {
+            *self = Self {
+                path: folder.to_vec(),
+                open: None,
+            };
+            return Stat::of_path(path);
+        }
+        if self.open.is_none() {
+            self.open = File::open(OsStr::from_bytes(folder)).ok();
+        }
+        match &self.open {
+            Some(open) => stat_at(open, name),
+            // It may be closed to lists, and its files not.
+            None => Stat::of_path(path),
+        }
+    }
+}
+
+/// The file `name` in an open folder.
+fn stat_at(folder: &File, name: &[u8]) -> io::Result<Stat> {
+    let name = CString::new(name)?;
+    // SAFETY: all-zero is a valid `stat`.
+    let mut stat: libc::stat = unsafe { std::mem::zeroed() };
+    // SAFETY: the descriptor is open, the name ends with a zero, and the result is written to `stat`.
+    match unsafe { libc::fstatat(folder.as_raw_fd(), name.as_ptr(), &raw mut stat, 0) } {
+        0 => Ok(Stat {
+            size: stat.st_size.cast_unsigned(),
+            mtime: nanos(stat.st_mtime, stat.st_mtime_nsec),
+            ctime: nanos(stat.st_ctime, stat.st_ctime_nsec),
+            inode: stat.st_ino,
+        }),
+        _ => Err(io::Error::last_os_error()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn looks_by_way_of_an_open_folder_tell_the_same() {
+        let dir = tempfile::tempdir().unwrap();
+        let files = ["a", "b", "c"].map(|name| dir.path().join(name));
+        for (size, file) in files.iter().enumerate() {
+            std::fs::write(file, vec![b'x'; size]).unwrap();
+        }
+        std::os::unix::fs::symlink("c", dir.path().join("link")).unwrap();
+        let mut folder = Folder::default();
+        let elsewhere = Path::new("/proc/self/stat");
+        let link = dir.path().join("link");
+        for path in [&files[0], &files[1], &files[2], &link, &files[0]] {
+            assert_eq!(folder.stat(path).unwrap(), Stat::of_path(path).unwrap());
+        }
+        assert!(folder.open.is_some());
+        assert!(folder.stat(elsewhere).is_ok() && folder.open.is_none());
+        for name in ["none", "none", "none"] {
+            let error = folder.stat(&dir.path().join(name)).unwrap_err();
+            assert_eq!(error.kind(), io::ErrorKind::NotFound);
+        }
+        assert!(folder.stat(Path::new("relative")).is_err());
+        assert!(folder.stat(Path::new("")).is_err());
+    }
+}
