@@ -34,9 +34,9 @@ pub struct Fault {
 /// Every fault point of the store, in the order in which a first commit and then a gc pass them.
 pub const POINTS: &[&str] = &[
     "open.layout",
-    "open.sync-layout",
     "open.format",
     "open.publish-format",
+    "open.sync-layout",
     "writer.register",
     "stage.create",
     "stage.write",

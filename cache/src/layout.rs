@@ -81,8 +81,9 @@ impl Layout {
     }
 
     /// Creates what is missing. The format file comes last: a directory without one is a store
-    /// whose creation was interrupted, and is completed. One of an earlier format gets this one,
-    /// since what is appended from now on an earlier program could not read.
+    /// whose creation was interrupted, and is completed; so is one that lacks a directory. One of an
+    /// earlier format gets this one, since what is appended from now on an earlier program could not
+    /// read.
     pub(crate) fn create(&self) -> Result<(), StoreError> {
         let found = self.check_format()?;
         let known = found == Some(FORMAT);
@@ -98,14 +99,13 @@ impl Layout {
         for part in parts {
             disk::mkdir("open.layout", part)?;
         }
-        disk::sync_dir("open.sync-layout", &self.root)?;
         if !known {
             let text = format!("{FORMAT_PREFIX}{FORMAT}\n");
             let path = self.format_file();
             disk::replace("open.format", "open.publish-format", &path, text.as_bytes())?;
-            disk::sync_dir("open.publish-format", &self.root)?;
         }
-        Ok(())
+        // All names at once: until they are durable, nothing that counts lies below them.
+        disk::sync_dir("open.sync-layout", &self.root)
     }
 
     /// An error if the directory holds anything but what an interrupted creation leaves: it is

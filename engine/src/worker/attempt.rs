@@ -27,11 +27,11 @@ pub(super) enum Attempt<'t> {
 
 /// Makes an attempt.
 pub(super) fn attempt<'t>(
-    shared: &Shared<'t>,
+    shared: &Shared<'_>,
     track: Track<'t>,
     scratch: &Scratch,
     job: &Job,
-    to_coordinator: &mpsc::Sender<Message>,
+    to_coordinator: &mpsc::Sender<Message<'t>>,
 ) -> Attempt<'t> {
     let mut span = track.span("action", || {
         let stage = shared.plan.coords(job.action).stage;
@@ -98,14 +98,14 @@ enum Tried {
 
 /// A worker at an action.
 struct Worker<'a, 't> {
-    shared: &'a Shared<'t>,
+    shared: &'a Shared<'a>,
     job: &'a Job,
     track: Track<'t>,
     scratch: &'a Scratch,
-    to_coordinator: mpsc::Sender<Message>,
+    to_coordinator: mpsc::Sender<Message<'t>>,
 }
 
-impl Worker<'_, '_> {
+impl<'t> Worker<'_, 't> {
     fn attempt(&self) -> Result<Tried, StageError> {
         let (shared, job) = (self.shared, self.job);
         let lock = self.lock()?;
@@ -197,7 +197,7 @@ impl Worker<'_, '_> {
         Done::Lost(lost.collect())
     }
 
-    fn send(&self, message: Message) {
+    fn send(&self, message: Message<'t>) {
         // Nobody left to tell is no reason to stop.
         let _ = self.to_coordinator.send(message);
     }

@@ -59,7 +59,7 @@ pub struct Job {
 }
 
 /// What comes back.
-pub enum Message {
+pub enum Message<'t> {
     /// It has the lock and all that it reads, and runs.
     Started {
         /// Index of the action.
@@ -79,10 +79,7 @@ pub enum Message {
     /// Something that a user should know.
     Warning(String),
     /// It has run and only waits to be committed: what it occupied is free.
-    Ran {
-        /// Index of the action.
-        action: usize,
-    },
+    Ran(Box<Finished<'t>>),
     /// It is over.
     Done {
         /// Index of the action.
@@ -132,12 +129,11 @@ impl Done {
 
 /// Takes jobs until there are no more, each with the worker's own scratch folder.
 pub fn work<'t>(
-    shared: &Shared<'t>,
+    shared: &Shared<'_>,
     track: Track<'t>,
     scratch: &Path,
     jobs: &Mutex<mpsc::Receiver<Job>>,
-    to_committer: &mpsc::Sender<Finished<'t>>,
-    to_coordinator: &mpsc::Sender<Message>,
+    to_coordinator: &mpsc::Sender<Message<'t>>,
 ) {
     let scratch = Scratch::new(scratch);
     loop {
@@ -147,24 +143,11 @@ pub fn work<'t>(
         };
         let Ok(job) = job else { return };
         let (action, key) = (job.action, job.key);
-        let done = match attempt(shared, track, &scratch, &job, to_coordinator) {
-            Attempt::Finished(finished) => {
-                let ran = Message::Ran { action };
-                if to_committer.send(*finished).is_ok() && to_coordinator.send(ran).is_ok() {
-                    continue;
-                }
-                Done::Failed(StageError::new(
-                    Fault::Bug,
-                    "flow::bug::committer",
-                    "the committer is gone",
-                ))
-            }
-            Attempt::Over(done) => done,
+        let message = match attempt(shared, track, &scratch, &job, to_coordinator) {
+            Attempt::Finished(finished) => Message::Ran(finished),
+            Attempt::Over(done) => Message::Done { action, key, done },
         };
-        if to_coordinator
-            .send(Message::Done { action, key, done })
-            .is_err()
-        {
+        if to_coordinator.send(message).is_err() {
             return;
         }
     }
