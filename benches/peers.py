@@ -230,13 +230,12 @@ def changes(project):
         yield "comment", lambda: write(leaf, "# second\nleaf 0\n"), 1
 
 
-def after_cold(tool, project, repeats):
-    """What comes after the first run: no-ops, then changes."""
+def after_no_op(tool, project, repeats):
+    """What comes after runs in which nothing changed: plans, then changes."""
     argv = tool.argv(project)
-    quiet = lambda argv: median([measure(argv, project) for _ in range(repeats)]) | {"rss_mib": peak(argv, project)}
-    yield "no-op", quiet(argv), 0
     if tool.name == "flow":
-        yield "plan", quiet([argv[0], "plan", "pipeline.toml", "-q"]), 0
+        plan = [argv[0], "plan", "pipeline.toml", "-q"]
+        yield "plan", median([measure(plan, project) for _ in range(repeats)]) | {"rss_mib": peak(plan, project)}, 0
     for scenario, change, expected in changes(project):
         # make and ninja go by times, which must be later.
         time.sleep(1.1)
@@ -281,8 +280,9 @@ def main():
     parser.add_argument("--size", type=int, default=1 << 30, help="bytes of the input of shape big")
     parser.add_argument("--tools", nargs="+", choices=list(PROGRAMS), default=list(PROGRAMS))
     parser.add_argument("--cold", type=int, default=3, help="first runs, of which the median counts; one where N is 10000 or more")
-    parser.add_argument("--noop", type=int, default=5, help="runs in which nothing changed, of which the median counts")
+    parser.add_argument("--noop", type=int, default=11, help="runs in which nothing changed, of which the median counts")
     parser.add_argument("--dvc-max", type=int, default=100, help="DVC's cold runs grow with the square of N")
+    parser.add_argument("--settle", type=float, default=65, help="seconds from the last project written to the first run")
     parser.add_argument("--folder", help="where to work [default: a temporary folder]")
     args = parser.parse_args()
     programs = {name: os.path.abspath(args.flow) if name == "flow" else shutil.which(PROGRAMS[name]) for name in args.tools}
@@ -290,7 +290,6 @@ def main():
         print(f"skipped: {name} is not installed", file=sys.stderr)
         del programs[name]
     print(json.dumps({"machine": machine(), **{name: version(program) for name, program in programs.items()}}), flush=True)
-    # Removed at the end: for a minute after files were removed, ext4 without a journal is slow to make new ones.
     with tempfile.TemporaryDirectory(dir=args.folder) as folder:
         rows, wrong = run(args, programs, Path(folder))
     print(f"\n{machine()}")
@@ -298,38 +297,56 @@ def main():
     sys.exit("\n".join(wrong) or 0)
 
 
+def prepared(args, programs, folder):
+    """For every shape and N: the tools, with a project for each cold run and how many scripts that takes."""
+    cases = [(n, shape) for n in sorted(args.n) for shape in args.shape if shape != "big"]
+    if "big" in args.shape:
+        cases.append((1, "big"))
+    for n, shape in cases:
+        tools = [Tool(*known) for known in programs.items() if known[0] != "dvc" or n <= args.dvc_max]
+        turns = args.cold if n < 10_000 else 1
+        projects, actions = {}, 0
+        for tool in tools:
+            projects[tool.name] = [
+                Project(folder / f"{shape}-{n}-{tool.name}-{turn}" / "p", shape, n, args.size) for turn in range(turns)
+            ]
+            for project in projects[tool.name]:
+                actions = tool.setup(project)
+        yield shape, n, tools, projects, actions
+
+
 def run(args, programs, folder):
     """All figures, and what was not as it had to be."""
     rows, wrong = [], []
-    for shape in args.shape:
-        for n in args.n if shape != "big" else [1]:
-            tools = [Tool(*known) for known in programs.items() if known[0] != "dvc" or n <= args.dvc_max]
-            turns = args.cold if n < 10_000 else 1
-            projects = {}
+    todo = list(prepared(args, programs, folder))
+    # Nobody is to pay for what was written here, nor to meet files that are only just there; and for a minute after
+    # files were removed, ext4 without a journal is slow to make new ones.
+    os.sync()
+    time.sleep(args.settle)
+    for shape, n, tools, projects, actions in todo:
+        # By turns, so that what else the machine does meets all of them.
+        cold, no_op = {tool.name: [] for tool in tools}, {tool.name: [] for tool in tools if tool.name not in ("xargs", "exec")}
+        for turn in range(len(projects[tools[0].name])):
             for tool in tools:
-                for turn in range(turns):
-                    project = Project(folder / f"{shape}-{n}-{tool.name}-{turn}" / "p", shape, n, args.size)
-                    actions = tool.setup(project)
-                    projects[tool.name, turn] = project
-            # Nobody is to pay for what was written here, nor to meet files whose times are those of now.
-            os.sync()
-            time.sleep(1.1)
-            cold = {tool.name: [] for tool in tools}
-            for turn in range(turns):
-                # By turns, so that what else the machine does meets all of them.
-                for tool in tools:
-                    cold[tool.name].append(measure(tool.argv(projects[tool.name, turn]), projects[tool.name, turn]))
-                    os.sync()
+                project = projects[tool.name][turn]
+                cold[tool.name].append(measure(tool.argv(project), project))
+        for _ in range(args.noop):
             for tool in tools:
-                found = [("cold", median(cold[tool.name]), actions)]
-                if tool.name not in ("xargs", "exec"):
-                    found.extend(after_cold(tool, projects[tool.name, turns - 1], args.noop))
-                for scenario, figures, expected in found:
-                    row = {"shape": shape, "n": n, "tool": tool.name, "scenario": scenario, **figures}
-                    print(json.dumps(row), flush=True)
-                    rows.append(row)
-                    if tool.name == "flow" and figures["ran"] != expected:
-                        wrong.append(f"{shape} {n} {scenario}: {figures['ran']:.0f} scripts ran, not {expected}")
+                if tool.name in no_op:
+                    project = projects[tool.name][-1]
+                    no_op[tool.name].append(measure(tool.argv(project), project))
+        for tool in tools:
+            project = projects[tool.name][-1]
+            found = [("cold", median(cold[tool.name]), actions)]
+            if tool.name in no_op:
+                figures = median(no_op[tool.name]) | {"rss_mib": peak(tool.argv(project), project)}
+                found += [("no-op", figures, 0), *after_no_op(tool, project, args.noop)]
+            for scenario, figures, expected in found:
+                row = {"shape": shape, "n": n, "tool": tool.name, "scenario": scenario, **figures}
+                print(json.dumps(row), flush=True)
+                rows.append(row)
+                if tool.name == "flow" and figures["ran"] != expected:
+                    wrong.append(f"{shape} {n} {scenario}: {figures['ran']:.0f} scripts ran, not {expected}")
     return rows, wrong
 
 
