@@ -283,6 +283,18 @@ mod tests {
     }
 
     #[test]
+    fn a_record_that_a_power_loss_left_empty_is_none() {
+        let dir = tempfile::tempdir().unwrap();
+        let runs = Runs::new(dir.path());
+        runs.save("20260101T000000-0001", &json!({"id": 1}))
+            .unwrap();
+        std::fs::write(runs.path("20260102T000000-0001"), "").unwrap();
+        assert_eq!(runs.list().unwrap(), ["20260101T000000-0001"]);
+        assert_eq!(runs.load("latest").unwrap().unwrap().1["id"], 1);
+        assert!(runs.load("20260102").unwrap().is_none());
+    }
+
+    #[test]
     fn long_parts_are_shared_and_go_with_the_last_run_that_names_them() {
         let dir = tempfile::tempdir().unwrap();
         let runs = Runs::new(&dir.path().join("runs"));

@@ -187,7 +187,8 @@ fn a_corrupt_artifact_is_found_though_the_bytes_are_the_same() {
     assert_eq!(run.code, 1, "{}", run.stderr);
     assert_eq!(audited(&run)["stages"]["steady"]["verdict"], "bitwise");
     assert!(
-        run.stderr.contains("is corrupt: set aside, made again"),
+        run.stderr
+            .contains("of stage `steady` is corrupt: set aside, made again"),
         "{}",
         run.stderr
     );

@@ -269,6 +269,37 @@ fn a_store_of_a_newer_format_is_left_alone() {
 }
 
 #[test]
+fn a_run_whose_messages_nobody_reads_holds_up_no_other() {
+    let project = Project::new();
+    project.write("flow.toml", "");
+    project.write(
+        "many.toml",
+        r#"
+            [stages.w]
+            use = "command"
+            run = ["sh", "-c", "echo {i} > $1", "w", "{out}"]
+            outputs = { out = "out" }
+            each = { i = { range = [0, 300] } }
+        "#,
+    );
+    let args = ["run", "many.toml", "--message-format", "json"];
+    // It stops when the pipe is full, which takes far less than its messages.
+    let unread = project
+        .command(&args)
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("flow starts");
+    let read = project.run(&args[1..2]);
+    read.ok();
+    let unread = Run::of(unread.wait_with_output().expect("ends"));
+    unread.ok();
+    assert_eq!(unread.digests(), read.digests());
+    let ran = |run: &Run| run.ran().iter().map(|(_, n)| n).sum::<u64>();
+    assert_eq!(ran(&unread) + ran(&read), 300);
+}
+
+#[test]
 fn two_to_four_processes_run_each_action_once() {
     for at_once in 2..=4 {
         let project = project();

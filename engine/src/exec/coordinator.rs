@@ -2,12 +2,11 @@
 
 use std::collections::{BTreeMap, BinaryHeap, HashMap, HashSet};
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
-use std::sync::mpsc::{self, RecvTimeoutError};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc;
 
 use flow_cache::{ActionKey, Health, Record, Store};
 
-use super::gather::{Batch, Gathered};
 use super::{Finished, Options};
 use crate::event::{Event, Outcome};
 use crate::explain::{Reason, reason};
@@ -56,7 +55,8 @@ pub struct Coordinator<'a, 'p> {
     restart: bool,
     /// The same, as soon as nothing runs.
     restart_later: bool,
-    gathered: Gathered<'a>,
+    /// Tells the committer whether there is work besides what it has to commit.
+    more: &'a AtomicBool,
     to_workers: mpsc::Sender<Job>,
     on_event: &'a mut dyn FnMut(Event),
 }
@@ -73,7 +73,8 @@ impl<'a, 'p> Coordinator<'a, 'p> {
         options: &'a Options<'a>,
         keys: Keys<'a>,
         forced: HashSet<usize>,
-        (to_workers, to_committer): (mpsc::Sender<Job>, mpsc::Sender<Batch<'a>>),
+        more: &'a AtomicBool,
+        to_workers: mpsc::Sender<Job>,
         on_event: &'a mut dyn FnMut(Event),
     ) -> Self {
         let track = Track::of(options.trace, || "coordinator".to_owned());
@@ -101,7 +102,7 @@ impl<'a, 'p> Coordinator<'a, 'p> {
             failures: BTreeMap::new(),
             restart: false,
             restart_later: false,
-            gathered: Gathered::new(to_committer),
+            more,
             to_workers,
             on_event,
         }
@@ -122,11 +123,9 @@ impl<'a, 'p> Coordinator<'a, 'p> {
     }
 
     /// Runs the rest.
-    pub fn run(&mut self, messages: &mpsc::Receiver<Message<'a>>) -> Result<(), StageError> {
+    pub fn run(&mut self, messages: &mpsc::Receiver<Message>) -> Result<(), StageError> {
         loop {
-            let ended = self.schedule(messages);
-            self.gathered.commit()?;
-            ended?;
+            self.schedule(messages)?;
             let again = self.restart || self.restart_later;
             if !again || self.stopping() {
                 return Ok(());
@@ -190,7 +189,7 @@ impl<'a, 'p> Coordinator<'a, 'p> {
         Ok(())
     }
 
-    fn schedule(&mut self, messages: &mpsc::Receiver<Message<'a>>) -> Result<(), StageError> {
+    fn schedule(&mut self, messages: &mpsc::Receiver<Message>) -> Result<(), StageError> {
         loop {
             self.start_ready()?;
             let figures = [
@@ -201,27 +200,11 @@ impl<'a, 'p> Coordinator<'a, 'p> {
             if self.in_flight.is_empty() {
                 return Ok(());
             }
-            if !self.may_gather() {
-                self.gathered.commit()?;
-            }
-            let received = match self.gathered.time_left() {
-                None => messages.recv().map_err(RecvTimeoutError::from),
-                Some(left) => messages.recv_timeout(left),
-            };
-            match received {
+            match messages.recv() {
                 Ok(message) => self.receive(message)?,
-                Err(RecvTimeoutError::Timeout) => self.gathered.commit()?,
-                Err(RecvTimeoutError::Disconnected) => return Ok(()),
+                Err(_) => return Ok(()),
             }
         }
-    }
-
-    /// Whether there is work that does not wait for what is gathered: then more may come to be committed
-    /// with it.
-    fn may_gather(&self) -> bool {
-        let elsewhere = !self.claims.is_empty() && !self.gathered.is_wanted();
-        let work = !self.ready.is_empty() || elsewhere;
-        work && self.in_flight.len() < MOST_IN_FLIGHT && !self.stopping() && !self.restart
     }
 
     /// Starts what is ready, as far as resources go. Who waits for processors or memory keeps
@@ -249,6 +232,9 @@ impl<'a, 'p> Coordinator<'a, 'p> {
             }
         }
         self.ready.extend(passed);
+        let full = self.in_flight.len() >= MOST_IN_FLIGHT;
+        let more = !self.ready.is_empty() && !full && !self.stopping() && !self.restart;
+        self.more.store(more, Ordering::Relaxed);
         Ok(())
     }
 
@@ -342,7 +328,7 @@ impl<'a, 'p> Coordinator<'a, 'p> {
             .map_err(|_| StageError::new(Fault::Bug, "flow::bug::workers", "all workers are gone"))
     }
 
-    fn receive(&mut self, message: Message<'a>) -> Result<(), StageError> {
+    fn receive(&mut self, message: Message) -> Result<(), StageError> {
         let (action, key, done) = match message {
             Message::Started { action, reason } => {
                 (self.on_event)(Event::ActionStarted {
@@ -370,8 +356,8 @@ impl<'a, 'p> Coordinator<'a, 'p> {
                 });
                 return Ok(());
             }
-            Message::Ran(finished) => {
-                self.gather(finished);
+            Message::Ran { action } => {
+                self.give_back(action);
                 return Ok(());
             }
             Message::Done { action, key, done } => (action, key, done),
@@ -463,17 +449,6 @@ impl<'a, 'p> Coordinator<'a, 'p> {
             }
         }
         Ok(())
-    }
-
-    fn gather(&mut self, finished: Box<worker::Finished<'a>>) {
-        let action = finished.action();
-        self.give_back(action);
-        // Of all that an action waits for, the last one to finish finds the others uncommitted.
-        let uncommitted = self.in_flight.len() - self.claims.len();
-        let waiting = self.dependents.get(&action).into_iter().flatten();
-        let mut remaining = waiting.map(|&waiting| self.remaining[waiting] as usize);
-        let is_wanted = remaining.any(|remaining| remaining <= uncommitted);
-        self.gathered.add(finished, is_wanted);
     }
 
     fn give_back(&mut self, action: usize) {

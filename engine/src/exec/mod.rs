@@ -10,7 +10,6 @@
 //! producer runs first), and a source file that changed while the action ran.
 
 mod coordinator;
-mod gather;
 
 use std::collections::HashSet;
 use std::path::PathBuf;
@@ -29,7 +28,6 @@ use crate::trace::{Trace, Track};
 use crate::worker::{self, Job, Message};
 
 use coordinator::Coordinator;
-use gather::Batch;
 
 /// How to run.
 pub struct Options<'a> {
@@ -85,31 +83,26 @@ pub fn run(
     forced: HashSet<usize>,
     on_event: &mut dyn FnMut(Event),
 ) -> Result<Finished, StageError> {
+    let more = AtomicBool::new(false);
     let (to_workers, jobs) = mpsc::channel();
-    let (to_committer, batches) = mpsc::channel();
+    let keys = Keys::new(stat);
     let mut coordinator = Coordinator::new(
-        plan,
-        store,
-        options,
-        Keys::new(stat),
-        forced,
-        (to_workers, to_committer),
-        on_event,
+        plan, store, options, keys, forced, &more, to_workers, on_event,
     );
     coordinator.begin()?;
     if !coordinator.has_work() {
         // To start threads for nothing would cost more than all else of a small run.
         return Ok(coordinator.finish());
     }
-    with_workers(coordinator, stat, jobs, batches)
+    with_workers(coordinator, stat, jobs, &more)
 }
 
 /// Starts the threads, and runs what is ready and what becomes so.
-fn with_workers<'a>(
-    mut coordinator: Coordinator<'a, '_>,
+fn with_workers(
+    mut coordinator: Coordinator<'_, '_>,
     stat: &StatCache,
     jobs: mpsc::Receiver<Job>,
-    batches: mpsc::Receiver<Batch<'a>>,
+    more: &AtomicBool,
 ) -> Result<Finished, StageError> {
     let (plan, store, options) = (coordinator.plan, coordinator.store, coordinator.options);
     let shared = worker::Shared {
@@ -121,21 +114,31 @@ fn with_workers<'a>(
     };
     let jobs = Arc::new(std::sync::Mutex::new(jobs));
     std::thread::scope(|scope| {
-        let (to_coordinator, messages) = mpsc::channel::<Message<'_>>();
+        let (to_coordinator, messages) = mpsc::channel::<Message>();
+        let (to_committer, finished) = mpsc::channel::<worker::Finished<'_>>();
         for worker in 0..options.jobs {
             let jobs = Arc::clone(&jobs);
+            let to_committer = to_committer.clone();
             let to_coordinator = to_coordinator.clone();
             let shared = shared.clone();
             let track = Track::of(options.trace, || format!("worker {}", worker + 1));
             scope.spawn(move || {
                 let scratch = options.scratch.join(worker.to_string());
-                worker::work(&shared, track, &scratch, &jobs, &to_coordinator);
+                worker::work(
+                    &shared,
+                    track,
+                    &scratch,
+                    &jobs,
+                    &to_committer,
+                    &to_coordinator,
+                );
             });
         }
+        drop(to_committer);
         let track = Track::of(options.trace, || "committer".to_owned());
-        scope.spawn(move || worker::commit(store, track, &batches, &to_coordinator));
+        scope.spawn(move || worker::commit(store, track, more, &finished, &to_coordinator));
         coordinator.run(&messages)?;
-        // With it go the channels on which workers and committer wait.
+        // With it goes the channel on which the workers wait.
         Ok(coordinator.finish())
     })
 }

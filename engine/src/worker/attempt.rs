@@ -27,11 +27,11 @@ pub(super) enum Attempt<'t> {
 
 /// Makes an attempt.
 pub(super) fn attempt<'t>(
-    shared: &Shared<'_>,
+    shared: &Shared<'t>,
     track: Track<'t>,
     scratch: &Scratch,
     job: &Job,
-    to_coordinator: &mpsc::Sender<Message<'t>>,
+    to_coordinator: &mpsc::Sender<Message>,
 ) -> Attempt<'t> {
     let mut span = track.span("action", || {
         let stage = shared.plan.coords(job.action).stage;
@@ -98,14 +98,14 @@ enum Tried {
 
 /// A worker at an action.
 struct Worker<'a, 't> {
-    shared: &'a Shared<'a>,
+    shared: &'a Shared<'t>,
     job: &'a Job,
     track: Track<'t>,
     scratch: &'a Scratch,
-    to_coordinator: mpsc::Sender<Message<'t>>,
+    to_coordinator: mpsc::Sender<Message>,
 }
 
-impl<'t> Worker<'_, 't> {
+impl Worker<'_, '_> {
     fn attempt(&self) -> Result<Tried, StageError> {
         let (shared, job) = (self.shared, self.job);
         let lock = self.lock()?;
@@ -197,7 +197,7 @@ impl<'t> Worker<'_, 't> {
         Done::Lost(lost.collect())
     }
 
-    fn send(&self, message: Message<'t>) {
+    fn send(&self, message: Message) {
         // Nobody left to tell is no reason to stop.
         let _ = self.to_coordinator.send(message);
     }

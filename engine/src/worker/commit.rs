@@ -1,6 +1,8 @@
 //! What workers finish becomes durable, and counts.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, mpsc};
+use std::time::{Duration, Instant};
 
 use flow_cache::{ActionLock, Committed, Record, Staged, Store};
 
@@ -19,22 +21,26 @@ pub struct Finished<'t> {
     pub(super) span: Ended<'t>,
 }
 
-impl Finished<'_> {
-    /// Index of the action.
-    pub fn action(&self) -> usize {
-        self.action
-    }
-}
+/// So long a finished action waits for others to be committed with it, while there is other work:
+/// a batch costs a few syncs whatever its size.
+const GATHER: Duration = Duration::from_millis(40);
 
-/// Commits finished actions in batches: one costs a few syncs whatever its size.
-pub fn commit<'t>(
+/// Commits what workers finish, as many at a time as have gathered. `ready` says that workers have
+/// more to do, so that nobody waits for what is being gathered.
+pub fn commit(
     store: &Store,
     track: Track<'_>,
-    batches: &mpsc::Receiver<Vec<Box<Finished<'t>>>>,
-    to_coordinator: &mpsc::Sender<Message<'t>>,
+    ready: &AtomicBool,
+    finished: &mpsc::Receiver<Finished<'_>>,
+    to_coordinator: &mpsc::Sender<Message>,
 ) {
-    while let Ok(mut batch) = batches.recv() {
-        batch.extend(batches.try_iter().flatten());
+    while let Ok(first) = finished.recv() {
+        let started = Instant::now();
+        let mut batch = vec![first];
+        while ready.load(Ordering::Relaxed) && started.elapsed() < GATHER {
+            batch.extend(finished.recv_timeout(GATHER / 8));
+        }
+        batch.extend(finished.try_iter());
         let mut span = track.span("io", || "commit".to_owned());
         span.arg("actions", || batch.len());
         let mut rows = Vec::with_capacity(batch.len());

@@ -59,7 +59,7 @@ pub struct Job {
 }
 
 /// What comes back.
-pub enum Message<'t> {
+pub enum Message {
     /// It has the lock and all that it reads, and runs.
     Started {
         /// Index of the action.
@@ -79,7 +79,10 @@ pub enum Message<'t> {
     /// Something that a user should know.
     Warning(String),
     /// It has run and only waits to be committed: what it occupied is free.
-    Ran(Box<Finished<'t>>),
+    Ran {
+        /// Index of the action.
+        action: usize,
+    },
     /// It is over.
     Done {
         /// Index of the action.
@@ -129,11 +132,12 @@ impl Done {
 
 /// Takes jobs until there are no more, each with the worker's own scratch folder.
 pub fn work<'t>(
-    shared: &Shared<'_>,
+    shared: &Shared<'t>,
     track: Track<'t>,
     scratch: &Path,
     jobs: &Mutex<mpsc::Receiver<Job>>,
-    to_coordinator: &mpsc::Sender<Message<'t>>,
+    to_committer: &mpsc::Sender<Finished<'t>>,
+    to_coordinator: &mpsc::Sender<Message>,
 ) {
     let scratch = Scratch::new(scratch);
     loop {
@@ -143,11 +147,24 @@ pub fn work<'t>(
         };
         let Ok(job) = job else { return };
         let (action, key) = (job.action, job.key);
-        let message = match attempt(shared, track, &scratch, &job, to_coordinator) {
-            Attempt::Finished(finished) => Message::Ran(finished),
-            Attempt::Over(done) => Message::Done { action, key, done },
+        let done = match attempt(shared, track, &scratch, &job, to_coordinator) {
+            Attempt::Finished(finished) => {
+                let ran = Message::Ran { action };
+                if to_committer.send(*finished).is_ok() && to_coordinator.send(ran).is_ok() {
+                    continue;
+                }
+                Done::Failed(StageError::new(
+                    Fault::Bug,
+                    "flow::bug::committer",
+                    "the committer is gone",
+                ))
+            }
+            Attempt::Over(done) => done,
         };
-        if to_coordinator.send(message).is_err() {
+        if to_coordinator
+            .send(Message::Done { action, key, done })
+            .is_err()
+        {
             return;
         }
     }
