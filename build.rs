@@ -1,7 +1,7 @@
 //! Links the program at a fixed address, where the platform is known to allow it.
 //!
 //! A position-independent program of this size has 40,000 addresses to fill in whenever it starts, over 130
-//! pages that each process then has for itself: a third of the time of a run in which nothing changed.
+//! pages that each process then has for itself: a third of the time of a small run in which nothing changed.
 //! Libraries, heap and stack stay where chance puts them. `FLOW_PIE=1 cargo build` gives that up for a
 //! position-independent program, as some distributions require it.
 

@@ -104,7 +104,8 @@ impl Layout {
             let path = self.format_file();
             disk::replace("open.format", "open.publish-format", &path, text.as_bytes())?;
         }
-        // All names at once: until they are durable, nothing that counts lies below them.
+        // All names at once. One that is lost before costs what another process has put below it by
+        // then, which is made again.
         disk::sync_dir("open.sync-layout", &self.root)
     }
 

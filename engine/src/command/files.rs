@@ -73,7 +73,7 @@ impl Copies {
             }
         };
         let (mut out, before) = open_over(to)?;
-        if before.permissions().mode() & 0o777 != content.mode {
+        if before.permissions().mode() & 0o7777 != content.mode {
             out.set_permissions(fs::Permissions::from_mode(content.mode))?;
         }
         out.write_all(&content.bytes)?;
