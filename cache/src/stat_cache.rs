@@ -95,6 +95,11 @@ struct Used {
 }
 
 impl StatCache {
+    /// Where it is saved.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
     /// Loads the cache file at `path`. One that is missing or damaged is an empty cache: it costs
     /// hashing, never a wrong digest.
     pub fn open(path: &Path) -> Self {

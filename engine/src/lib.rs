@@ -43,6 +43,7 @@ mod shards;
 pub mod stage;
 mod suggest;
 pub mod summary;
+mod surroundings;
 pub mod trace;
 pub mod tune;
 pub mod union;

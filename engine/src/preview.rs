@@ -4,7 +4,7 @@
 //! the hits whose bytes are gone and will be read. What a run then does is what this says; only
 //! what waits for results that are not there yet, the pending actions, nobody can know.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use flow_cache::{ActionKey, Digest, Recipe};
 
@@ -46,6 +46,9 @@ pub enum Wait {
     Equal(usize),
     /// It is a hit whose bytes are gone, and it is not known yet whether who reads them runs.
     Bytes(Need),
+    /// Something about its surroundings that only a run asks for, such as what a program says of its
+    /// version.
+    Surroundings,
 }
 
 /// What a run would do.
@@ -84,6 +87,7 @@ impl<'a> Preview<'a> {
         for action in 0..plan.len() {
             let verdict = match keys::recipe(plan, &preview.slots, &mut preview.keys, action)? {
                 Known::Unsettled => Verdict::Pending(Wait::Inputs(preview.waits_for(action))),
+                Known::Unasked => Verdict::Pending(Wait::Surroundings),
                 Known::Vacant => {
                     preview.slots[action] = Slot::Vacant;
                     Verdict::Vacant
@@ -114,6 +118,11 @@ impl<'a> Preview<'a> {
         self.verdicts[action]
     }
 
+    /// Stages of whose surroundings only what an earlier run was told is known.
+    pub fn remembered(&self) -> &BTreeSet<usize> {
+        self.keys.remembered()
+    }
+
     /// What is known of every action.
     pub fn slots(&self) -> &[Slot] {
         &self.slots
@@ -124,7 +133,7 @@ impl<'a> Preview<'a> {
         let known = keys::recipe(self.plan, &self.slots, &mut self.keys, action)?;
         Ok(match known {
             Known::Recipe(recipe, _) => Some(recipe),
-            Known::Vacant | Known::Unsettled => None,
+            Known::Vacant | Known::Unsettled | Known::Unasked => None,
         })
     }
 

@@ -22,6 +22,7 @@ use crate::diag::Diag;
 pub use crate::lineage::Lineage;
 use crate::params::{ParamSpec, Params};
 pub use crate::shards::{FileRef, ShardRef, Shards};
+pub use crate::surroundings::{Question, Start, Surroundings};
 
 /// A kind of stage. One implementation, one file, one line in the registry.
 pub trait Stage: Send + Sync {
@@ -73,10 +74,13 @@ pub trait Stage: Send + Sync {
         true
     }
 
-    /// What decides a result besides parameters, inputs and sources, such as the program that a
-    /// stage starts: goes into the recipe. Built-in kinds have nothing of the sort.
-    fn host(&self, _params: &Params, _root: &Path) -> Option<Result<Value, StageError>> {
-        None
+    /// What decides a result besides parameters, inputs and sources, such as what a program says of
+    /// its version: goes into the recipe. Built-in kinds have nothing of the sort.
+    ///
+    /// # Errors
+    /// It cannot be found out.
+    fn surroundings(&self, _question: &Question<'_>) -> Result<Surroundings, StageError> {
+        Ok(Surroundings::None)
     }
 
     /// Why a metric may not be quoted as the headline of a pipeline, if it may not: the cause, and

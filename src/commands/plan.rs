@@ -1,5 +1,7 @@
 //! `flow plan`: what a run would do, and why. Runs nothing.
 
+use std::collections::BTreeSet;
+
 use flow_engine::explain::{Causes, Explanation, Group};
 use flow_engine::plan::Plan;
 use flow_engine::preview::{Need, Preview, Verdict, Wait};
@@ -65,6 +67,15 @@ pub fn run(args: &PlanArgs, ui: &Ui) -> Result<(), CliError> {
     ];
     ui.answer(&format!("{}\n", table::plain(&header, 3, rows.collect())));
     ui.answer(&causes_text(&plan, groups, ui.verbose));
+    let remembered = causes.preview().remembered().clone();
+    if !remembered.is_empty() {
+        let commands: BTreeSet<String> = remembered.iter().map(|&s| version(&plan, s)).collect();
+        let commands = reason::names(commands.iter().map(String::as_str));
+        ui.answer(&format!(
+            "\nas of the last run that asked {commands}; a run asks again\n"
+        ));
+    }
+    let groups = causes.groups();
     for warning in state.store.take_warnings() {
         ui.warning(&warning.to_string());
         ui.event(|| json!({"event": "warning", "message": warning.to_string()}));
@@ -78,6 +89,7 @@ pub fn run(args: &PlanArgs, ui: &Ui) -> Result<(), CliError> {
             "run": sum(|s| s.run),
             "restore": sum(|s| s.restore),
             "pending": sum(|s| s.pending),
+            "remembered": remembered.iter().map(|&s| &pipeline.stages[s].name).collect::<Vec<_>>(),
             "causes": groups.iter().map(|group| reason::group_json(&plan, group)).collect::<Vec<_>>(),
         })
     });
@@ -160,8 +172,17 @@ pub fn why(plan: &Plan<'_>, action: usize, verdict: Verdict, told: &Explanation)
             "its bytes are gone: it runs if `{}` turns out to need them",
             need(plan, by)
         )],
+        Verdict::Pending(Wait::Surroundings) => vec![format!(
+            "not known before a run asks its `version`: `{}`",
+            version(plan, plan.coords(action).stage)
+        )],
         Verdict::Hit | Verdict::Vacant => Vec::new(),
     }
+}
+
+/// The command that tells the version of what a stage runs.
+fn version(plan: &Plan<'_>, stage: usize) -> String {
+    plan.pipeline.stages[stage].params.strs("version").join(" ")
 }
 
 /// An action as JSON.
@@ -206,6 +227,7 @@ pub fn action_json(
         Verdict::Pending(Wait::Equal(first)) => json["equal_to"] = at(first),
         Verdict::Pending(Wait::Bytes(Need::Action(by))) => json["wanted_if"] = at(by),
         Verdict::Pending(Wait::Bytes(by)) => json["wanted_if"] = json!({"file": need(plan, by)}),
+        Verdict::Pending(Wait::Surroundings) => json["asks"] = "version".into(),
         Verdict::Run | Verdict::Hit | Verdict::Vacant => {}
     }
     json
@@ -244,10 +266,11 @@ impl StagePlan {
             Verdict::Pending(wait) => {
                 self.pending += 1;
                 let on = match wait {
-                    Wait::Inputs(on) | Wait::Equal(on) => Need::Action(on),
-                    Wait::Bytes(by) => by,
+                    Wait::Inputs(on) | Wait::Equal(on) => need(plan, Need::Action(on)),
+                    Wait::Bytes(by) => need(plan, by),
+                    Wait::Surroundings => "version".to_owned(),
                 };
-                note(&mut self.waits_for, need(plan, on));
+                note(&mut self.waits_for, on);
             }
             Verdict::Vacant => {}
         }

@@ -6,12 +6,11 @@ use std::fs;
 use std::io::{self, Write};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
 
 use flow_cache::{Recipe, Value};
 
+use super::items;
 use super::template::{self, Piece, pieces};
-use super::{items, sources};
 use crate::stage::{Action, StageError};
 
 /// One call of a program.
@@ -187,26 +186,5 @@ pub fn not_started(shown: &str, error: &io::Error) -> StageError {
             failed.help("a script needs a first line that names its interpreter, such as #!/bin/sh")
         }
         _ => failed,
-    }
-}
-
-/// What the command in `version` says.
-pub fn version(run: &[String], root: &Path) -> Result<String, StageError> {
-    let shown = run.join(" ");
-    let wrong = |message: String| StageError::failed("flow::command::version", message);
-    let program = sources::program(&run[0], root)
-        .ok_or_else(|| wrong(format!("failed to run `{shown}`: there is no such program")))?;
-    let output = Command::new(program)
-        .args(&run[1..])
-        .current_dir(root)
-        .stdin(Stdio::null())
-        .output()
-        .map_err(|error| wrong(format!("failed to run `{shown}`: {error}")))?;
-    let mut text = String::from_utf8_lossy(&output.stdout).into_owned();
-    text.push_str(&String::from_utf8_lossy(&output.stderr));
-    if output.status.success() {
-        Ok(text)
-    } else {
-        Err(wrong(format!("`{shown}` failed: {}", output.status)).help(text))
     }
 }

@@ -11,8 +11,8 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use super::PROGRAM;
 use super::files::{Copies, SMALL};
+use super::sources::is_started;
 use crate::stage::{Action, SourceFile, StageError};
 
 /// The directories of all workers.
@@ -49,14 +49,14 @@ impl Laid {
     }
 }
 
-/// Where a file is to lie, unless it is the program, which is started where it is.
+/// Where a file is to lie, unless it is a program, which is started where it is.
 fn role(file: &SourceFile) -> Option<&Path> {
-    (!file.role.starts_with(PROGRAM)).then(|| Path::new(&file.role))
+    (!is_started(&file.role)).then(|| Path::new(&file.role))
 }
 
 impl Homes {
-    /// Makes `home` hold an action's files and nothing else. Gives the path of its program.
-    pub fn lay_out(&self, action: &Action<'_>, home: &Path) -> Result<PathBuf, StageError> {
+    /// Makes `home` hold an action's files and nothing else.
+    pub fn lay_out(&self, action: &Action<'_>, home: &Path) -> Result<(), StageError> {
         let wanted = Laid::of(action);
         let known = self.lock().remove(home);
         let left = match known.filter(|left| wanted.fits(left)) {
@@ -70,12 +70,10 @@ impl Homes {
             fs::create_dir(home.join(folder))?;
         }
         let mut spare = left.files.difference(&wanted.files);
-        let mut program = PathBuf::new();
         let of_item = action.shard.map_or(0, |shard| shard.files.len());
         let shared = action.all_sources().len().saturating_sub(of_item);
         for (index, (file, digest)) in action.all_sources().iter().enumerate() {
             let Some(role) = role(file) else {
-                program.clone_from(&file.path);
                 continue;
             };
             let to = home.join(role);
@@ -104,7 +102,7 @@ impl Homes {
         for folder in unwanted.into_iter().rev() {
             fs::remove_dir(home.join(folder))?;
         }
-        Ok(program)
+        Ok(())
     }
 
     /// Clears up after an action's program: of what lies in `home`, only copies that can be written

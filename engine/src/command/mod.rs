@@ -5,11 +5,15 @@
 //! project. It gets the paths of its inputs and of the outputs it must write through `{name}` in its
 //! arguments. `docs/commands.md` is the long version.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
+use std::ffi::{OsStr, OsString};
 use std::fs;
+use std::io::{self, Write};
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::OpenOptionsExt;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use flow_cache::Value;
@@ -17,8 +21,8 @@ use flow_cache::Value;
 use crate::diag::Diag;
 use crate::params::{ParamSpec, ParamType, Params};
 use crate::stage::{
-    ANY, Action, InputPort, KindSpec, Layout, OutputPort, Ports, Resources, Rows, Scope, Shard,
-    Shards, Sources, Stage, StageError, Step,
+    ANY, Action, InputPort, KindSpec, Layout, OutputPort, Ports, Question, Resources, Rows, Scope,
+    Shard, Shards, Sources, Stage, StageError, Step, Surroundings,
 };
 use crate::worker::{HOME, LOG};
 
@@ -35,12 +39,14 @@ mod sandbox;
 mod sources;
 mod template;
 mod trouble;
+mod version;
 
 pub use rows::FoldRows;
 
 use process::{End, Starter};
 use sandbox::{Places, Sandbox};
-use sources::{Finder, PROGRAM, Programs};
+use sources::{Finder, PROGRAM, Programs, TOOL};
+use version::Said;
 
 /// The port for the table of folds.
 const FOLDS: &str = crate::plan::FOLDS;
@@ -48,6 +54,10 @@ const FOLDS: &str = crate::plan::FOLDS;
 const PREDICTIONS: &str = "predictions";
 /// The step that joins it.
 const GATHER: usize = 1;
+
+/// Where a program finds others, besides its `tools` and unless `env` says otherwise: never where its user
+/// does, who may be anybody.
+const PATH: &str = "/usr/local/bin:/usr/bin:/bin";
 
 /// So many sandboxes are kept, each with a thread that sleeps.
 const MOST_SANDBOXES: usize = 256;
@@ -59,7 +69,7 @@ pub struct CommandKind {
     /// By what lies open: the same for all that a worker runs, but for programs of the project.
     sandboxes: Mutex<HashMap<Places, Option<Arc<Starter>>>>,
     /// What the programs of `version` said.
-    versions: Mutex<BTreeMap<Vec<String>, Result<String, StageError>>>,
+    versions: version::Answers,
     programs: Programs,
 }
 
@@ -81,17 +91,34 @@ impl CommandKind {
         sandbox::version()
     }
 
-    /// What starts the action's program in its sandbox; `None` where there is no Landlock.
+    /// Starts a program for an action: in its sandbox where there is Landlock.
+    fn start(
+        &self,
+        action: &Action<'_>,
+        program: &Path,
+        mut command: Command,
+    ) -> Result<io::Result<Child>, StageError> {
+        // With the command, our own ends of its output are closed.
+        Ok(match self.starter(action, program)? {
+            Some(starter) => starter.start(command),
+            None => command.spawn(),
+        })
+    }
+
+    /// What starts an action's programs in their sandbox; `None` where there is no Landlock.
     fn starter(
         &self,
         action: &Action<'_>,
         program: &Path,
     ) -> Result<Option<Arc<Starter>>, StageError> {
+        let tools = tools(action).map(|(_, path)| path);
+        let programs = std::iter::once(program).chain(tools);
+        let own = programs.filter(|path| path.starts_with(action.root));
         let places = Places {
             root: action.root.to_owned(),
             artifacts: action.artifacts.to_owned(),
             scratch: action.scratch.to_owned(),
-            program: program.starts_with(action.root).then(|| program.to_owned()),
+            programs: own.map(Path::to_owned).collect(),
         };
         let mut known = self
             .sandboxes
@@ -127,7 +154,7 @@ impl Stage for CommandKind {
         let paths = ParamType::List(Box::new(ParamType::Path));
         KindSpec {
             name: "command",
-            version: 2,
+            version: 3,
             about: "Runs an external program on declared files",
             ports: Ports::default(),
             params: vec![
@@ -135,7 +162,8 @@ impl Stage for CommandKind {
                 ParamSpec::new("outputs", table(), "Output ports and the file names under which the program writes them."),
                 ParamSpec::new("files", paths, "Project files (or globs) that the program may read; copied into its directory under their project-relative paths.").optional().unkeyed(),
                 ParamSpec::new("code", ParamType::Choice(&["import-closure"]), "Adds to `files` the Python scripts in `run` and `files`, and the modules of the project that they import.").optional().unkeyed(),
-                ParamSpec::new("env", table(), "Environment variables; besides them the program gets PATH, TMPDIR, FLOW_CPUS and FLOW_GPUS.").optional(),
+                ParamSpec::new("tools", strings(), "Programs that the program starts, such as `[\"samtools\"]`: found as `run[0]` is, in the recipe by their contents, and before all others in its PATH.").optional().unkeyed(),
+                ParamSpec::new("env", table(), "Environment variables; besides them the program gets PATH (/usr/local/bin:/usr/bin:/bin), TMPDIR, FLOW_CPUS and FLOW_GPUS.").optional(),
                 ParamSpec::new("version", strings(), "A command whose output is part of the recipe, such as `[\"python3\", \"--version\"]`.").optional(),
                 ParamSpec::new("resources", claims::param(), "`cpus`, `memory` (\"2GiB\") and `gpu` that an action claims, its `timeout` (\"10min\"), and how many `retries` it has. Changes no result.").optional().unkeyed(),
                 ParamSpec::new("each", items::param(), "One action an item: `{ i = { range = [0, 100] } }` (upper end excluded) or `{ band = [\"g\", \"r\"] }`, several keys for all combinations, or the name of a stage whose items these pair with. `{i}` works in `run`, `files`, `env` and the names of `outputs`.").optional().unkeyed(),
@@ -250,27 +278,21 @@ impl Stage for CommandKind {
         in_folds(params)
     }
 
-    fn host(&self, params: &Params, root: &Path) -> Option<Result<Value, StageError>> {
-        let mut facts = vec![
-            ("arch".to_owned(), Value::Str(std::env::consts::ARCH.into())),
-            ("os".to_owned(), Value::Str(std::env::consts::OS.into())),
-        ];
-        let version: Vec<String> = params
-            .strs("version")
-            .into_iter()
-            .map(str::to_owned)
-            .collect();
-        if !version.is_empty() {
-            let mut known = self.versions.lock().unwrap_or_else(PoisonError::into_inner);
-            let said = known
-                .entry(version)
-                .or_insert_with_key(|run| call::version(run, root));
-            match said {
-                Ok(text) => facts.push(("version".to_owned(), Value::Str(text.clone()))),
-                Err(error) => return Some(Err(error.clone())),
-            }
-        }
-        Some(Ok(Value::Map(facts)))
+    fn surroundings(&self, question: &Question<'_>) -> Result<Surroundings, StageError> {
+        let facts = |version: Option<String>| {
+            let version = version.map(|text| ("version", Value::Str(text)));
+            let system = [
+                ("arch", Value::from(std::env::consts::ARCH)),
+                ("os", Value::from(std::env::consts::OS)),
+            ];
+            Value::map(system.into_iter().chain(version))
+        };
+        Ok(match version::said(self, question)? {
+            None => Surroundings::Known(facts(None)),
+            Some(Said::Now(text)) => Surroundings::Known(facts(Some(text))),
+            Some(Said::Before(text)) => Surroundings::Remembered(facts(Some(text))),
+            Some(Said::Nothing) => Surroundings::Unknown,
+        })
     }
 
     fn run(&self, action: &mut Action<'_>) -> Result<(), StageError> {
@@ -288,8 +310,7 @@ impl CommandKind {
     /// Runs the program of an action in `home`.
     fn run_in(&self, home: &Path, action: &mut Action<'_>) -> Result<(), StageError> {
         let out = folder(action, "out")?;
-        let temp = folder(action, "tmp")?;
-        let program = self.homes.lay_out(action, home)?;
+        self.homes.lay_out(action, home)?;
         let mut call = call::Call::new(action, &out);
         if in_folds(action.params) {
             for (name, role) in check::TABLES.into_iter().zip([Rows::Train, Rows::Apply]) {
@@ -302,26 +323,15 @@ impl CommandKind {
         }
         let log = action.scratch.join(LOG);
         let output = files::write_over(&log)?;
-        let mut command = Command::new(&program);
+        let program = program(action);
+        let mut command = Command::new(program);
         command
             .args(call.arguments()?)
-            .current_dir(home)
-            .env_clear()
-            .env("PATH", std::env::var_os("PATH").unwrap_or_default())
-            .env("TMPDIR", &temp)
-            .env("FLOW_CPUS", action.threads.to_string())
-            .env("FLOW_GPUS", gpus(action))
-            .envs(call.environment()?)
-            .stdin(Stdio::null())
             .stdout(output.try_clone()?)
-            .stderr(output)
-            .process_group(0);
+            .stderr(output);
+        surround(&mut command, action, home, call.environment()?)?;
         let shown = action.params.strs("run").join(" ");
-        // With the command, our own ends of its output are closed.
-        let started = match self.starter(action, &program)? {
-            Some(starter) => starter.start(command),
-            None => command.spawn(),
-        };
+        let started = self.start(action, program, command)?;
         let child = started.map_err(|error| call::not_started(&shown, &error))?;
         let limit = claims::read(action.params).0.timeout;
         let (end, usage) = process::wait(&child, limit, || action.checkpoint().is_err())?;
@@ -369,11 +379,81 @@ impl CommandKind {
     }
 }
 
+/// The program of an action.
+fn program<'a>(action: &'a Action<'_>) -> &'a Path {
+    let mut sources = action.all_sources().iter();
+    let found = sources.find(|(file, _)| file.role.starts_with(PROGRAM));
+    found.map_or(Path::new(""), |(file, _)| &file.path)
+}
+
+/// The tools of an action with their names.
+fn tools<'a>(action: &'a Action<'_>) -> impl Iterator<Item = (&'a str, &'a Path)> {
+    let sources = action.all_sources().iter();
+    sources.filter_map(|(file, _)| Some((file.role.strip_prefix(TOOL)?, file.path.as_path())))
+}
+
+/// Gives a command its surroundings: directory, environment, no input, a process group of its own.
+fn surround(
+    command: &mut Command,
+    action: &Action<'_>,
+    home: &Path,
+    declared: Vec<(&str, OsString)>,
+) -> io::Result<()> {
+    let given = declared.iter().find(|(name, _)| *name == "PATH");
+    let given = given.map_or(OsStr::new(PATH), |(_, path)| path);
+    let path = path(action, given)?;
+    command
+        .current_dir(home)
+        .env_clear()
+        .env("TMPDIR", folder(action, "tmp")?)
+        .env("FLOW_CPUS", action.threads.to_string())
+        .env("FLOW_GPUS", gpus(action))
+        .envs(declared)
+        .env("PATH", path)
+        .stdin(Stdio::null())
+        .process_group(0);
+    Ok(())
+}
+
+/// Where an action's program finds others: its tools first.
+fn path(action: &Action<'_>, others: &OsStr) -> io::Result<OsString> {
+    let mut tools = tools(action).peekable();
+    if tools.peek().is_none() {
+        return Ok(others.to_owned());
+    }
+    let folder = folder(action, "tools")?;
+    for (name, tool) in tools {
+        // Not a link: many programs look for what belongs to them beside the name that they were started
+        // by, an interpreter of a virtual environment for one.
+        let mut options = fs::OpenOptions::new();
+        options.write(true).create_new(true).mode(0o755);
+        let mut file = options.open(folder.join(name))?;
+        file.write_all(&starter_of(tool))?;
+    }
+    let mut path = folder.into_os_string();
+    path.push(":");
+    path.push(others);
+    Ok(path)
+}
+
+/// A script that becomes a program.
+fn starter_of(tool: &Path) -> Vec<u8> {
+    let mut script = b"#!/bin/sh\nexec '".to_vec();
+    for &byte in tool.as_os_str().as_bytes() {
+        match byte {
+            b'\'' => script.extend_from_slice(b"'\\''"),
+            byte => script.push(byte),
+        }
+    }
+    script.extend_from_slice(b"' \"$@\"\n");
+    script
+}
+
 /// A folder of the action; an earlier one may have left it, empty.
-fn folder(action: &Action<'_>, name: &str) -> std::io::Result<PathBuf> {
+fn folder(action: &Action<'_>, name: &str) -> io::Result<PathBuf> {
     let folder = action.scratch.join(name);
     match fs::create_dir(&folder) {
-        Err(error) if error.kind() != std::io::ErrorKind::AlreadyExists => Err(error),
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(error),
         _ => Ok(folder),
     }
 }

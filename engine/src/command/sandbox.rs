@@ -17,8 +17,8 @@ pub struct Places {
     pub artifacts: PathBuf,
     /// The action's folder, to read and write; those of others are closed.
     pub scratch: PathBuf,
-    /// The program, where it is one of the project's files.
-    pub program: Option<PathBuf>,
+    /// The programs that are files of the project.
+    pub programs: Vec<PathBuf>,
 }
 
 impl Places {
@@ -83,7 +83,7 @@ mod landlocked {
             rules.allow(&places.root.join(".venv"), read)?;
             rules.allow(&places.scratch, all)?;
             rules.allow(&places.artifacts, read & !AccessFs::Execute)?;
-            if let Some(program) = &places.program {
+            for program in &places.programs {
                 rules.allow(program, read)?;
             }
             Ok(Some(rules))

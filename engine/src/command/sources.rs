@@ -2,7 +2,7 @@
 //! and those of single items, whose names hold the item's.
 
 use std::borrow::Cow;
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::os::unix::ffi::OsStrExt;
@@ -20,6 +20,13 @@ use crate::stage::SourceFile;
 
 /// Role of the program among an action's sources, before its name.
 pub const PROGRAM: &str = "program:";
+/// Role of a program that the program may start, before its name.
+pub const TOOL: &str = "tool:";
+
+/// True for the role of what is started where it lies, rather than copied.
+pub fn is_started(role: &str) -> bool {
+    role.starts_with(PROGRAM) || role.starts_with(TOOL)
+}
 
 /// Programs that were looked for in `PATH`, by the project's root and their names.
 pub type Programs = Mutex<HashMap<(PathBuf, String), Option<PathBuf>>>;
@@ -57,7 +64,8 @@ impl<'p> Finder<'p> {
 
     /// The files that all actions share.
     pub fn common(&mut self) -> Result<Vec<SourceFile>, Vec<Diag>> {
-        let program = self.program(false, |_| None)?;
+        let mut programs = Vec::from_iter(self.program(false, |_| None)?);
+        programs.extend(self.tools()?);
         let mut files = self.files(false, |_| None)?;
         if self.params.get("code").is_some() {
             for script in self.scripts(&files) {
@@ -65,14 +73,17 @@ impl<'p> Finder<'p> {
                 files.extend(modules.map(|module| source(module, self.root)));
             }
         }
-        Ok(in_order(program, files))
+        Ok(in_order(programs, files))
     }
 
     /// The files of one item besides.
     pub fn of_item(&mut self, item: &Value) -> Result<Vec<SourceFile>, Vec<Diag>> {
         let value = |name: &str| items::lookup(item, name);
         let program = self.program(true, value)?;
-        Ok(in_order(program, self.files(true, value)?))
+        Ok(in_order(
+            program.into_iter().collect(),
+            self.files(true, value)?,
+        ))
     }
 
     /// The program, if its name holds an item's, or if it does not.
@@ -85,25 +96,52 @@ impl<'p> Finder<'p> {
             return Ok(None);
         };
         let name = name.fill(value);
+        let path = self.find("run", &name)?;
+        let role = format!("{PROGRAM}{name}");
+        Ok(Some(SourceFile { role, path }))
+    }
+
+    /// The programs that the program may start besides those of the system, by the names under which it
+    /// finds them.
+    fn tools(&self) -> Result<Vec<SourceFile>, Vec<Diag>> {
+        let mut tools = BTreeMap::new();
+        for text in self.params.strs("tools") {
+            let name = text.rsplit('/').next().unwrap_or(text);
+            let path = self.find("tools", text)?;
+            if tools.insert(name, path).is_some() {
+                let message = format!("two tools are called `{name}`");
+                let diag = check::at(self.params, "tools", "flow::command::name", message);
+                return Err(vec![
+                    diag.help("a program finds a tool by its file name alone"),
+                ]);
+            }
+        }
+        let tools = tools.into_iter().map(|(name, path)| SourceFile {
+            role: format!("{TOOL}{name}"),
+            path,
+        });
+        Ok(tools.collect())
+    }
+
+    /// The program of a name that stands in a parameter.
+    fn find(&self, param: &str, name: &str) -> Result<PathBuf, Vec<Diag>> {
         let path = if name.contains('/') {
-            program(&name, self.root)
+            program(name, self.root)
         } else {
             // `PATH` is searched once for each.
             let mut known = self.programs.lock().unwrap_or_else(PoisonError::into_inner);
-            let found = known.entry((self.root.to_owned(), name.clone()));
-            found.or_insert_with(|| program(&name, self.root)).clone()
+            let found = known.entry((self.root.to_owned(), name.to_owned()));
+            found.or_insert_with(|| program(name, self.root)).clone()
         };
-        let Some(path) = path else {
+        path.ok_or_else(|| {
             let message = if name.contains('/') {
                 format!("there is no program `{name}`")
             } else {
                 format!("the program `{name}` is not in PATH")
             };
             let code = "flow::command::program";
-            return Err(vec![check::at(self.params, "run", code, message)]);
-        };
-        let role = format!("{PROGRAM}{name}");
-        Ok(Some(SourceFile { role, path }))
+            vec![check::at(self.params, param, code, message)]
+        })
     }
 
     /// What the entries of `files` stand for whose names hold an item's, or the others.
@@ -142,11 +180,11 @@ impl<'p> Finder<'p> {
     }
 }
 
-/// The program, then the files by their roles, each once.
-fn in_order(program: Option<SourceFile>, mut files: Vec<SourceFile>) -> Vec<SourceFile> {
+/// The programs, then the files by their roles, each once.
+fn in_order(programs: Vec<SourceFile>, mut files: Vec<SourceFile>) -> Vec<SourceFile> {
     files.sort_by(|a, b| a.role.cmp(&b.role));
     files.dedup_by(|a, b| a.role == b.role);
-    program.into_iter().chain(files).collect()
+    programs.into_iter().chain(files).collect()
 }
 
 /// A file under its project-relative path.
@@ -287,14 +325,18 @@ pub fn normal(path: PathBuf) -> PathBuf {
     normal
 }
 
-/// The program behind a name: in `PATH`, or below the project root where the name is a path.
+/// The program behind a name: in the user's `PATH`, or below the project root where the name is a path.
 pub fn program(name: &str, root: &Path) -> Option<PathBuf> {
     if name.contains('/') {
         let path = root.join(name);
         return path.is_file().then_some(path);
     }
-    let folders = std::env::var_os("PATH")?;
-    let mut paths = std::env::split_paths(&folders).map(|folder| root.join(folder).join(name));
+    in_path(name, root, &std::env::var_os("PATH")?)
+}
+
+/// The program of a name in a list of folders, those that are relative below `root`.
+pub fn in_path(name: &str, root: &Path, folders: &OsStr) -> Option<PathBuf> {
+    let mut paths = std::env::split_paths(folders).map(|folder| root.join(folder).join(name));
     paths.find(|path| {
         let file = fs::metadata(path);
         file.is_ok_and(|file| file.is_file() && file.permissions().mode() & 0o111 != 0)
@@ -311,7 +353,7 @@ mod tests {
         let pattern = root.join(pattern);
         let pattern = Template::new(pattern.to_str().unwrap());
         find(&pattern, root, value, &mut Looks::default(), &mut found)?;
-        let files = in_order(None, found).into_iter();
+        let files = in_order(Vec::new(), found).into_iter();
         Ok(files.map(|file| file.role).collect())
     }
 

@@ -8,8 +8,7 @@ use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::ExitStatus;
 
-use super::PROGRAM;
-use super::sources::normal;
+use super::sources::{is_started, normal};
 use crate::stage::{Action, StageError};
 use crate::worker::HOME;
 
@@ -54,16 +53,17 @@ pub fn failure(
     if let Some(hint) = sight.hint(&text) {
         error = error.help(hint);
     }
-    last_words(error, &text)
+    with_words(error, &text)
 }
 
 /// Adds the last lines of a log to an error.
 pub fn with_log(error: StageError, log: &Path) -> StageError {
     let text = tail(log).unwrap_or_default();
-    last_words(error, &text)
+    with_words(error, &text)
 }
 
-fn last_words(error: StageError, text: &str) -> StageError {
+/// Adds the last lines of what a program said.
+pub fn with_words(error: StageError, text: &str) -> StageError {
     let lines: Vec<&str> = text.lines().collect();
     if lines.is_empty() {
         return error;
@@ -142,7 +142,7 @@ impl Sight {
             home: action.scratch.join(HOME),
             scratch: action.scratch.to_owned(),
             files: files.collect(),
-            had: had.filter(|role| !role.starts_with(PROGRAM)).collect(),
+            had: had.filter(|role| !is_started(role)).collect(),
         }
     }
 

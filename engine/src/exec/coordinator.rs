@@ -242,7 +242,8 @@ impl<'a, 'p> Coordinator<'a, 'p> {
     /// reads is not settled, or blocked.
     fn arrive(&mut self, action: usize) -> Result<bool, StageError> {
         match keys::recipe(self.plan, &self.slots, &mut self.keys, action) {
-            Ok(Known::Unsettled) => return Ok(false),
+            // In a run, what can be asked has been.
+            Ok(Known::Unsettled | Known::Unasked) => return Ok(false),
             Ok(Known::Vacant) => self.settle(action, Slot::Vacant, Outcome::Vacant),
             Ok(Known::Recipe(_, key)) => match self.store.find(&key)? {
                 Some(record) if !self.forced.contains(&action) => {

@@ -23,7 +23,7 @@ use crate::event::Event;
 use crate::keys::{Keys, Slot};
 use crate::plan::Plan;
 use crate::process::ProcessOptions;
-use crate::stage::StageError;
+use crate::stage::{StageError, Start};
 use crate::trace::{Trace, Track};
 use crate::worker::{self, Job, Message};
 
@@ -85,7 +85,11 @@ pub fn run(
 ) -> Result<Finished, StageError> {
     let more = AtomicBool::new(false);
     let (to_workers, jobs) = mpsc::channel();
-    let keys = Keys::new(stat);
+    let keys = Keys::new(stat).asking(Start {
+        artifacts: store.artifacts_dir(),
+        scratch: options.scratch.join("version"),
+        cancel: options.cancel,
+    });
     let mut coordinator = Coordinator::new(
         plan, store, options, keys, forced, &more, to_workers, on_event,
     );

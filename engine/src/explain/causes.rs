@@ -96,7 +96,7 @@ impl<'a, 'p> Causes<'a, 'p> {
                 self.wait(&told);
             }
             Verdict::Hit | Verdict::Restore(_) | Verdict::Vacant => {}
-            Verdict::Pending(Wait::Bytes(_)) => {}
+            Verdict::Pending(Wait::Bytes(_) | Wait::Surroundings) => {}
         }
         let set = self.set((told.groups.clone(), told.more));
         self.of.push(set);

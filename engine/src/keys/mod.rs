@@ -11,7 +11,7 @@
 //! | `sources` | role and digest of each source file | not a source step |
 //! | `inputs` | by port and reference: digests of parts, of the rows that count, of views | |
 //! | `lineage` | what predictions that are scored or combined stem from: digest of the table of folds, cross-fitted or not, kinds taken on trust | all other steps |
-//! | `host` | what a kind adds about its surroundings (programs, operating system) | built-in kinds |
+//! | `host` | what a kind adds about its surroundings (what a program says of its version, operating system) | built-in kinds |
 //!
 //! Never in a recipe: names of stages, paths, fold and shard numbers, times, threads, hosts. The one
 //! exception is a gather over folds, whose result names them.
@@ -112,6 +112,8 @@ pub enum Known {
     Vacant,
     /// Something that the action reads is not settled, or blocked.
     Unsettled,
+    /// Something decides it that only a run can find out.
+    Unasked,
 }
 
 /// The recipe of an action, and with it the key.
@@ -125,10 +127,10 @@ pub fn recipe<'p>(
     let reads = reads(plan, slots, action, &mut settled)?;
     Ok(match reads {
         _ if !settled => Known::Unsettled,
-        Some(reads) => {
-            let (recipe, key, _) = encode(plan, keys, action, &reads)?;
-            Known::Recipe(recipe, key)
-        }
+        Some(reads) => match encode(plan, keys, action, &reads)? {
+            Some((recipe, key, _)) => Known::Recipe(recipe, key),
+            None => Known::Unasked,
+        },
         None => Known::Vacant,
     })
 }
@@ -154,7 +156,11 @@ pub fn prepare<'p>(
     let Some(reads) = reads else {
         return Ok(None);
     };
-    let (recipe, key, seed) = encode(plan, keys, action, &reads)?;
+    let encoded = encode(plan, keys, action, &reads)?;
+    let (recipe, key, seed) = encoded.ok_or_else(|| {
+        let message = "an action was prepared before its surroundings are known";
+        StageError::new(Fault::Bug, "flow::bug::output", message)
+    })?;
     let mut needs = Vec::new();
     reads.needs(|digest, producer| needs.push((digest, producer)));
     let folds = reads.folds.map(|(_, output)| part(store, output, 0, None));
@@ -304,13 +310,13 @@ fn seeds(plan: &Plan<'_>, stage: usize) -> Value {
     Value::Map(std::iter::once(pipeline).chain(own).collect())
 }
 
-/// The recipe of an action, its key and its seed.
+/// The recipe of an action, its key and its seed; none where only a run can tell.
 fn encode<'p>(
     plan: &'p Plan<'p>,
     keys: &mut Keys<'p>,
     action: usize,
     reads: &Reads<'_>,
-) -> Result<(Recipe, ActionKey, u64), StageError> {
+) -> Result<Option<(Recipe, ActionKey, u64)>, StageError> {
     let at = plan.coords(action);
     let stage = &plan.pipeline.stages[at.stage];
     let step = &stage.steps[at.step];
@@ -356,9 +362,12 @@ fn encode<'p>(
         let table = reads.folds.map(|(_, output)| output.digest);
         recipe.push("lineage", stage.lineage.recipe(table));
     }
-    recipe.append(keys.host(plan, at.stage)?);
+    let Some(host) = keys.host(plan, at.stage)? else {
+        return Ok(None);
+    };
+    recipe.append(host);
     let key = keys.head(plan, at).key(&recipe);
-    Ok((recipe, key, seed))
+    Ok(Some((recipe, key, seed)))
 }
 
 impl<'s> Source<'s> {

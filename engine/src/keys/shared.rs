@@ -1,6 +1,6 @@
 //! What many recipes have in common.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::ffi::OsStr;
 use std::path::Path;
 
@@ -8,7 +8,7 @@ use flow_cache::{Digest, Folder, Head, Recipe, StatCache};
 
 use super::{head_of, source_files};
 use crate::plan::{Coords, Plan};
-use crate::stage::StageError;
+use crate::stage::{Question, StageError, Start, Surroundings};
 use crate::trace::Track;
 
 /// What many recipes share, found once a run.
@@ -20,6 +20,10 @@ pub struct Keys<'p> {
     /// Where the files of single shards are looked at, while many are in a row.
     folder: Option<Folder>,
     track: Track<'p>,
+    /// How to start programs, in a run.
+    start: Option<Start<'p>>,
+    /// Stages of whose surroundings only what an earlier run was told is known.
+    remembered: BTreeSet<usize>,
 }
 
 /// What the recipes of one stage share.
@@ -29,8 +33,9 @@ struct Shared {
     heads: Vec<Option<Head>>,
     /// The digests of the files that all its actions read.
     common: Option<Vec<Digest>>,
-    /// The field with what its kind adds about its surroundings, if it does.
-    host: Option<Recipe>,
+    /// The field with what its kind adds about its surroundings, if it does; none where only a run can
+    /// tell.
+    host: Option<Result<Option<Recipe>, StageError>>,
 }
 
 impl<'p> Keys<'p> {
@@ -42,7 +47,23 @@ impl<'p> Keys<'p> {
             stages: Vec::new(),
             folder: None,
             track: Track::default(),
+            start: None,
+            remembered: BTreeSet::new(),
         }
+    }
+
+    /// Those of a run, which may start the programs that recipes hold the answers of.
+    #[must_use]
+    pub fn asking(self, start: Start<'p>) -> Self {
+        Self {
+            start: Some(start),
+            ..self
+        }
+    }
+
+    /// Stages of whose surroundings only what an earlier run was told is known.
+    pub fn remembered(&self) -> &BTreeSet<usize> {
+        &self.remembered
     }
 
     /// Shows in a trace what takes long.
@@ -72,18 +93,45 @@ impl<'p> Keys<'p> {
         heads[at.step].get_or_insert_with(|| Head::new(head_of(plan, at)))
     }
 
-    /// The field that comes last.
-    pub(super) fn host(&mut self, plan: &Plan<'_>, stage: usize) -> Result<&Recipe, StageError> {
-        let host = &mut self.stage(stage).host;
-        if host.is_none() {
-            let decl = &plan.pipeline.stages[stage];
-            let mut recipe = Recipe::new();
-            if let Some(host) = decl.kind.host(&decl.params, &plan.pipeline.root) {
-                recipe.push("host", host?);
-            }
-            *host = Some(recipe);
+    /// The field that comes last; none where only a run can tell.
+    pub(super) fn host(
+        &mut self,
+        plan: &Plan<'p>,
+        stage: usize,
+    ) -> Result<Option<&Recipe>, StageError> {
+        if self.stage(stage).host.is_none() {
+            let found = self.find_host(plan, stage);
+            self.stages[stage].host = Some(found);
         }
-        Ok(host.get_or_insert_default())
+        match &self.stages[stage].host {
+            Some(Ok(host)) => Ok(host.as_ref()),
+            Some(Err(error)) => Err(error.clone()),
+            None => Ok(None),
+        }
+    }
+
+    fn find_host(&mut self, plan: &Plan<'p>, stage: usize) -> Result<Option<Recipe>, StageError> {
+        let decl = &plan.pipeline.stages[stage];
+        let digests = self.common(plan, stage)?.to_vec();
+        let question = Question {
+            params: &decl.params,
+            root: &plan.pipeline.root,
+            sources: decl.layout.common.iter().cloned().zip(digests).collect(),
+            stat: self.stat,
+            memory: self.stat.path().with_file_name("versions"),
+            start: self.start.as_ref(),
+        };
+        let mut recipe = Recipe::new();
+        match decl.kind.surroundings(&question)? {
+            Surroundings::None => {}
+            Surroundings::Known(facts) => recipe.push("host", facts),
+            Surroundings::Remembered(facts) => {
+                recipe.push("host", facts);
+                self.remembered.insert(stage);
+            }
+            Surroundings::Unknown => return Ok(None),
+        }
+        Ok(Some(recipe))
     }
 
     /// The digests of an action's source files, in order. One that all actions of a stage read is
@@ -95,6 +143,18 @@ impl<'p> Keys<'p> {
         action: usize,
     ) -> Result<Vec<Digest>, StageError> {
         let stage = plan.coords(action).stage;
+        let common = self.common(plan, stage)?;
+        let mut digests = Vec::with_capacity(common.len() + 1);
+        digests.extend_from_slice(common);
+        let shared = digests.len();
+        for file in source_files(plan, action).skip(shared) {
+            digests.push(self.digest(file.path)?);
+        }
+        Ok(digests)
+    }
+
+    /// The digests of the files that all actions of a stage read.
+    fn common(&mut self, plan: &Plan<'p>, stage: usize) -> Result<&[Digest], StageError> {
         let files = &plan.pipeline.stages[stage].layout.common;
         if self.stage(stage).common.is_none() {
             let mut common = Vec::with_capacity(files.len());
@@ -106,13 +166,7 @@ impl<'p> Keys<'p> {
             }
             self.stage(stage).common = Some(common);
         }
-        let common = self.stages[stage].common.as_deref().unwrap_or_default();
-        let mut digests = Vec::with_capacity(common.len() + 1);
-        digests.extend_from_slice(common);
-        for file in source_files(plan, action).skip(common.len()) {
-            digests.push(self.digest(file.path)?);
-        }
-        Ok(digests)
+        Ok(self.stages[stage].common.as_deref().unwrap_or_default())
     }
 
     fn digest(&mut self, path: &Path) -> Result<Digest, StageError> {
@@ -127,9 +181,9 @@ impl<'p> Keys<'p> {
     /// Forgets a file that changed.
     pub fn forget(&mut self, path: &Path) {
         self.digests.remove(path.as_os_str());
-        self.stages
-            .iter_mut()
-            .for_each(|shared| shared.common = None);
+        for shared in &mut self.stages {
+            (shared.common, shared.host) = (None, None);
+        }
     }
 }
 

@@ -236,20 +236,6 @@ fn a_failed_program_is_tried_again() {
 }
 
 #[test]
-fn what_a_tool_says_of_its_version_is_in_the_recipe() {
-    let more = "version = [\"/bin/cat\", \"version.txt\"]";
-    let project = alone("echo 1 > {out}", more);
-    project.write("version.txt", "1.0");
-    project.expect(&["run: run"]);
-    project.expect(&[]);
-    project.write("version.txt", "1.1");
-    project.expect(&["run: run"]);
-    project.edit("version.txt", "none.txt");
-    let ran = project.run();
-    assert_eq!(failure(&ran).code, "flow::command::version");
-}
-
-#[test]
 fn resources_are_read_with_their_units() {
     let project = alone(
         "echo $FLOW_CPUS > {out}",

@@ -6,6 +6,8 @@ mod folds;
 mod home;
 mod items;
 mod sandbox;
+mod tools;
+mod version;
 
 use std::path::{Path, PathBuf};
 

@@ -1,0 +1,336 @@
+//! `version`: what a program says of itself, which is part of the recipe.
+//!
+//! A run asks, in the sandbox, at most once for the same question. What it was told is remembered in the
+//! project for those who only look, as `flow plan` does. That it is still true nobody knows before the
+//! next run asks: libraries may have changed of which no digest tells.
+
+use std::cell::RefCell;
+use std::collections::{BTreeMap, HashMap};
+use std::fs;
+use std::io::{self, Read};
+use std::os::fd::AsRawFd;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::atomic::Ordering;
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use flow_cache::{ArtifactWriter, Digest, Staged, Value};
+
+use super::process::{self, End};
+use super::sources;
+use super::{CommandKind, claims, template};
+use crate::lineage::Lineage;
+use crate::stage::{Action, Fault, Host, Question, StageError, Start, Usage};
+use crate::worker::HOME;
+
+/// So long a program may think.
+const LIMIT: Duration = Duration::from_secs(60);
+/// So many bytes it may say.
+const MOST: usize = 64 << 10;
+/// So many answers are remembered.
+const ANSWERS: usize = 256;
+/// The first line of the file of answers.
+const FORMAT: &[u8] = b"flow-versions 1\n";
+
+/// Answers of this process, by the project's root and the digest of the question.
+pub type Answers = Mutex<HashMap<(PathBuf, Digest), Result<String, StageError>>>;
+
+/// What is known of an answer.
+pub enum Said {
+    /// The program said this, in this process.
+    Now(String),
+    /// It said this to an earlier run.
+    Before(String),
+    /// Nobody asked yet.
+    Nothing,
+}
+
+/// What a program says of its version; none for a stage without `version`.
+pub fn said(kind: &CommandKind, question: &Question<'_>) -> Result<Option<Said>, StageError> {
+    let run = question.params.strs("version");
+    let Some(name) = run.first() else {
+        return Ok(None);
+    };
+    let shown = run.join(" ");
+    let program = sources::program(name, question.root);
+    let program = program
+        .ok_or_else(|| wrong(format!("failed to run `{shown}`: there is no such program")))?;
+    let env = environment(question);
+    let digest = digest_of(question, &run, &program, &env)?;
+    // Nobody else asks meanwhile.
+    let mut known = kind.versions.lock().unwrap_or_else(PoisonError::into_inner);
+    let key = (question.root.to_owned(), digest);
+    if let Some(answer) = known.get(&key) {
+        return answer.clone().map(|text| Some(Said::Now(text)));
+    }
+    let mut memory = Memory::open(&question.memory);
+    let Some(start) = question.start else {
+        let text = memory.get(&digest);
+        return Ok(Some(text.map_or(Said::Nothing, Said::Before)));
+    };
+    let answer = ask(kind, question, start, &shown, &program, &run[1..], &env);
+    if !matches!(&answer, Err(error) if error.fault == Fault::Interrupted) {
+        known.insert(key, answer.clone());
+    }
+    let text = answer?;
+    // Who cannot remember only says less in `flow plan`.
+    let _ = memory.put(digest, &text);
+    Ok(Some(Said::Now(text)))
+}
+
+/// All that the answer may depend on, as far as flow knows.
+fn digest_of(
+    question: &Question<'_>,
+    run: &[&str],
+    program: &Path,
+    env: &[(&str, String)],
+) -> Result<Digest, StageError> {
+    let (program, _) = question.stat.digest(program)?;
+    let texts = |texts: Vec<&str>| Value::List(texts.into_iter().map(Value::from).collect());
+    let env = env.iter().map(|(name, text)| texts(vec![name, text]));
+    let files = question.sources.iter().map(|(file, digest)| {
+        Value::List(vec![
+            Value::from(file.role.as_str()),
+            Value::Digest(*digest),
+        ])
+    });
+    let all = [
+        texts(run.to_vec()),
+        Value::Digest(program),
+        Value::List(env.collect()),
+        Value::List(files.collect()),
+    ];
+    Ok(Digest::of(&Value::List(all.into()).encode()))
+}
+
+/// The declared variables that are the same for all actions.
+fn environment<'a>(question: &'a Question<'_>) -> Vec<(&'a str, String)> {
+    let variables = question.params.map("env").iter();
+    let constant = variables.filter_map(|(name, value)| match value {
+        Value::Str(text) if !template::has_names(text) => {
+            Some((name.as_str(), template::fill(text, |_| None)))
+        }
+        _ => None,
+    });
+    constant.collect()
+}
+
+/// Asks.
+fn ask(
+    kind: &CommandKind,
+    question: &Question<'_>,
+    start: &Start<'_>,
+    shown: &str,
+    program: &Path,
+    arguments: &[&str],
+    env: &[(&str, String)],
+) -> Result<String, StageError> {
+    let host = Asked(start);
+    let action = Action {
+        step: 0,
+        params: question.params,
+        fold: None,
+        shard: None,
+        folds: None,
+        lineage: &Lineage::default(),
+        seed: 0,
+        threads: 1,
+        gpus: &[],
+        scratch: &start.scratch,
+        root: question.root,
+        artifacts: start.artifacts,
+        inputs: BTreeMap::new(),
+        sources: question.sources.clone(),
+        stat: question.stat,
+        host: &host,
+        outputs: Vec::new(),
+        used: Usage::default(),
+        log: None,
+    };
+    fs::create_dir_all(&start.scratch)?;
+    let said = Saying::of(kind, &action, shown, program, arguments, env);
+    // What cannot be removed now is swept with the scratch folders of the run.
+    let _ = fs::remove_dir_all(&start.scratch);
+    said
+}
+
+/// A program that is being asked.
+struct Saying {
+    pipe: io::PipeReader,
+    bytes: Vec<u8>,
+}
+
+impl Saying {
+    fn of(
+        kind: &CommandKind,
+        action: &Action<'_>,
+        shown: &str,
+        program: &Path,
+        arguments: &[&str],
+        env: &[(&str, String)],
+    ) -> Result<String, StageError> {
+        let home = action.scratch.join(HOME);
+        kind.homes.lay_out(action, &home)?;
+        let (pipe, output) = io::pipe()?;
+        // Something that the program left behind may hold the other end open.
+        // SAFETY: a plain system call on a descriptor that is open.
+        if unsafe { libc::fcntl(pipe.as_raw_fd(), libc::F_SETFL, libc::O_NONBLOCK) } < 0 {
+            return Err(io::Error::last_os_error().into());
+        }
+        let mut command = Command::new(program);
+        command
+            .args(arguments)
+            .stdout(output.try_clone()?)
+            .stderr(output);
+        let env = env.iter().map(|(name, text)| (*name, text.into()));
+        super::surround(&mut command, action, &home, env.collect())?;
+        let child = kind
+            .start(action, program, command)?
+            .map_err(|error| wrong(format!("failed to run `{shown}`: {error}")))?;
+        let saying = RefCell::new(Self {
+            pipe,
+            bytes: Vec::new(),
+        });
+        let stop = || !saying.borrow_mut().listen() || action.checkpoint().is_err();
+        let (end, _) = process::wait(&child, Some(LIMIT), stop)?;
+        let mut saying = saying.into_inner();
+        if !saying.listen() {
+            let message = format!("`{shown}` says more than {} KiB", MOST >> 10);
+            return Err(wrong(message).help("`version` is for a line or two"));
+        }
+        let text = String::from_utf8_lossy(&saying.bytes).into_owned();
+        match end {
+            End::Stopped => Err(StageError::interrupted()),
+            End::TimedOut => {
+                let limit = claims::describe(LIMIT);
+                let message = format!("`{shown}` did not end within {limit}");
+                Err(wrong(message).help("`version` is for a program that says who it is, and ends"))
+            }
+            End::Exited(status) if status.success() => Ok(text),
+            End::Exited(status) => {
+                let failed = wrong(format!("`{shown}` failed: {status}"));
+                Err(super::trouble::with_words(failed, &text))
+            }
+        }
+    }
+
+    /// Takes in what was said. False if that is too much.
+    fn listen(&mut self) -> bool {
+        let mut part = [0; 4096];
+        while self.bytes.len() <= MOST {
+            match self.pipe.read(&mut part) {
+                Ok(0) => break,
+                Ok(n) => self.bytes.extend_from_slice(&part[..n]),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                // Nothing more as yet.
+                Err(_) => break,
+            }
+        }
+        self.bytes.len() <= MOST
+    }
+}
+
+fn wrong(message: String) -> StageError {
+    StageError::failed("flow::command::version", message)
+}
+
+/// Whoever asks; there is nothing to make.
+struct Asked<'a>(&'a Start<'a>);
+
+impl Host for Asked<'_> {
+    fn create(&self) -> Result<ArtifactWriter, StageError> {
+        Err(nothing_to_make())
+    }
+
+    fn adopt(&self, _path: &Path) -> Result<Staged, StageError> {
+        Err(nothing_to_make())
+    }
+
+    fn cancelled(&self) -> bool {
+        self.0.cancel.load(Ordering::Relaxed)
+    }
+
+    fn progress(&self, _done: u64, _total: u64) {}
+}
+
+fn nothing_to_make() -> StageError {
+    let message = "a question after a version makes an artifact";
+    StageError::new(Fault::Bug, "flow::bug::output", message)
+}
+
+/// Answers to questions of earlier runs, by the digest of the question. The newest are last.
+struct Memory {
+    path: PathBuf,
+    answers: Vec<(Digest, String)>,
+}
+
+impl Memory {
+    /// A file that is missing or damaged holds no answers.
+    fn open(path: &Path) -> Self {
+        let bytes = fs::read(path).unwrap_or_default();
+        Self {
+            path: path.to_owned(),
+            answers: decode(&bytes).unwrap_or_default(),
+        }
+    }
+
+    fn get(&self, question: &Digest) -> Option<String> {
+        let answer = self.answers.iter().find(|(known, _)| known == question);
+        answer.map(|(_, text)| text.clone())
+    }
+
+    /// Writes an answer down, unless it is there.
+    fn put(&mut self, question: Digest, text: &str) -> io::Result<()> {
+        if self.get(&question).as_deref() == Some(text) {
+            return Ok(());
+        }
+        self.answers.retain(|(known, _)| *known != question);
+        self.answers.push((question, text.to_owned()));
+        let old = self.answers.len().saturating_sub(ANSWERS);
+        let entries = self.answers.drain(..).skip(old);
+        let entries = entries
+            .map(|(digest, text)| Value::List(vec![Value::Digest(digest), Value::Str(text)]));
+        let mut bytes = FORMAT.to_vec();
+        bytes.extend_from_slice(&Value::List(entries.collect()).encode());
+        let beside = self.path.with_extension(std::process::id().to_string());
+        fs::write(&beside, bytes)?;
+        fs::rename(&beside, &self.path)
+    }
+}
+
+fn decode(bytes: &[u8]) -> Option<Vec<(Digest, String)>> {
+    let Value::List(entries) = Value::decode(bytes.strip_prefix(FORMAT)?).ok()? else {
+        return None;
+    };
+    let entry = |entry: Value| match entry {
+        Value::List(pair) => match <[Value; 2]>::try_from(pair).ok()? {
+            [Value::Digest(digest), Value::Str(text)] => Some((digest, text)),
+            _ => None,
+        },
+        _ => None,
+    };
+    entries.into_iter().map(entry).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn answers_are_remembered_and_the_oldest_forgotten() {
+        let temp = tempfile::tempdir().unwrap();
+        let path = temp.path().join("versions");
+        let question = |n: usize| Digest::of(&n.to_le_bytes());
+        for n in 0..=ANSWERS {
+            Memory::open(&path).put(question(n), "1.0\n").unwrap();
+        }
+        Memory::open(&path).put(question(1), "1.1\n").unwrap();
+        let memory = Memory::open(&path);
+        assert_eq!(memory.get(&question(0)), None);
+        assert_eq!(memory.get(&question(1)).as_deref(), Some("1.1\n"));
+        assert_eq!(memory.get(&question(2)).as_deref(), Some("1.0\n"));
+        fs::write(&path, "flow-versions 1\nx").unwrap();
+        assert_eq!(Memory::open(&path).get(&question(1)), None);
+    }
+}
