@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 use flow_cache::{ActionKey, Digest, Recipe, Store, Value};
 
 use crate::exec::Options;
+use crate::keys::differs;
 use crate::lineage::Lineage;
 use crate::params::Params;
 use crate::plan::Plan;
@@ -149,6 +150,11 @@ impl Manifest {
             return Err(bad(format!(
                 "the manifest asks for version {} of `{name}`, and this program has {version}",
                 manifest.version
+            )));
+        }
+        if let Some(field) = differs(&manifest, &**kind) {
+            return Err(bad(format!(
+                "the manifest of {key} was changed: its {field} are not those that give this key"
             )));
         }
         Ok((manifest, &**kind))
@@ -403,7 +409,7 @@ fn of_part(part: &Part) -> Value {
 }
 
 /// The digest of the artifact at a path, which is its name.
-fn digest_at(path: &Path) -> Option<Digest> {
+pub(crate) fn digest_at(path: &Path) -> Option<Digest> {
     let (folder, file) = (path.parent()?.file_name()?, path.file_name()?);
     Digest::from_hex(&format!("{}{}", folder.to_str()?, file.to_str()?)).ok()
 }

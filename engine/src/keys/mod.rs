@@ -18,6 +18,7 @@
 
 mod shared;
 mod slices;
+mod verify;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -29,6 +30,7 @@ use crate::stage::{Fault, FileRef, Part, Scope, SourceFile, Sources, StageError}
 
 pub use shared::{Keys, digest_source};
 pub use slices::attr;
+pub(crate) use verify::differs;
 
 use slices::Slices;
 

@@ -25,7 +25,7 @@ pub(super) struct Slices<'a> {
 }
 
 impl Slices<'_> {
-    fn of(&self, rows: Rows) -> Option<&Value> {
+    pub(super) fn of(&self, rows: Rows) -> Option<&Value> {
         let slices = attr(self.attrs, "slices")?;
         attr(slices, &format!("{}/{}", rows.name(), self.fold))
     }

@@ -41,6 +41,7 @@ mod damage;
 mod edits;
 mod explain;
 mod faults;
+mod forged;
 mod harness;
 mod kinds;
 mod model;
