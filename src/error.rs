@@ -1,9 +1,16 @@
 //! What ends a command early: an exit code and the diagnostics that say why.
 
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+
 use flow_cache::StoreError;
 use flow_engine::pipeline::Pipeline;
+use flow_engine::plan::Plan;
 use flow_engine::stage::Fault;
 use flow_engine::{Diag, Diags, StageError};
+
+/// How the hint begins that names the log of an action.
+const LOG: &str = "the whole log: ";
 
 /// How the program ends. Part of the public interface.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -132,6 +139,59 @@ pub fn of_action(pipeline: &Pipeline, stage: usize, action: &str, error: &StageE
     diag_of(error, message)
         .label(stage.span, "this stage")
         .resolve(&pipeline.sources)
+}
+
+/// Failures with what is told once: the first of each sort, and the others of its stage that are like it
+/// but for numbers, as those of all folds of a program that has a mistake.
+pub fn alike<'e>(
+    plan: &Plan<'_>,
+    failures: &'e [(usize, StageError)],
+) -> Vec<(usize, &'e StageError, Vec<usize>)> {
+    let mut told: Vec<(usize, &StageError, Vec<usize>)> = Vec::new();
+    let mut sorts = HashMap::new();
+    for (action, error) in failures {
+        let stage = plan.coords(*action).stage;
+        match sorts.entry((stage, error.code, shape(error))) {
+            Entry::Vacant(entry) => {
+                entry.insert(told.len());
+                told.push((*action, error, Vec::new()));
+            }
+            Entry::Occupied(entry) => told[*entry.get()].2.push(*action),
+        }
+    }
+    told
+}
+
+/// The words of an error without what differs from action to action: numbers, and where its log is.
+fn shape(error: &StageError) -> String {
+    let logs = error.help.iter().filter(|help| !help.starts_with(LOG));
+    let words = std::iter::once(&error.message).chain(logs);
+    let words: Vec<String> = words
+        .map(|text| {
+            text.split(|c: char| c.is_ascii_digit())
+                .filter(|part| !part.is_empty())
+        })
+        .map(|parts| parts.collect::<Vec<_>>().join("#"))
+        .collect();
+    words.join("\n")
+}
+
+/// `and 3 more like it: fold 2, fold 3, final`.
+pub fn more_like_it(plan: &Plan<'_>, others: &[usize]) -> Option<String> {
+    const NAMED: usize = 5;
+    if others.is_empty() {
+        return None;
+    }
+    let named = others.iter().take(NAMED).map(|&action| plan.label(action));
+    let mut names: Vec<String> = named.collect();
+    if others.len() > NAMED {
+        names.push("...".to_owned());
+    }
+    Some(format!(
+        "and {} more like it: {}",
+        others.len(),
+        names.join(", ")
+    ))
 }
 
 fn diag_of(error: &StageError, message: String) -> Diag {

@@ -1,6 +1,8 @@
 //! Where output goes. Results go to stdout; progress, warnings and diagnostics to stderr. With
 //! `--message-format json`, stdout has JSON lines only, and results for people move to stderr.
 //!
+//! Whatever is said, control characters in it are shown and not sent, see [`escape`].
+//!
 //! A reader that goes away (`flow ... | head`) is no error: the rest is not written.
 
 use std::cell::{Cell, RefCell};
@@ -12,6 +14,7 @@ use serde_json::Value as Json;
 use crate::cli::{ColorChoice, Common, MessageFormat};
 use crate::error::CliError;
 use crate::render::diag;
+use crate::render::escape::{self, escaped};
 
 /// Where output goes.
 pub struct Ui {
@@ -75,8 +78,8 @@ impl Ui {
     /// What a command was asked for, as text. `--quiet` silences it only where JSON says it too.
     pub fn answer(&self, text: &str) {
         match (self.json, self.quiet) {
-            (false, _) => self.stdout(text),
-            (true, false) => self.stderr(text),
+            (false, _) => self.stdout(&escaped(text)),
+            (true, false) => self.stderr(&escaped(text)),
             (true, true) => {}
         }
     }
@@ -96,7 +99,7 @@ impl Ui {
     /// A line on how things go.
     pub fn progress(&self, line: &str) {
         if !self.quiet {
-            self.stderr(&format!("{line}\n"));
+            self.stderr(&format!("{}\n", escaped(line)));
         }
     }
 
@@ -107,13 +110,13 @@ impl Ui {
         } else {
             "warning"
         };
-        self.stderr(&format!("{label}: {message}\n"));
+        self.stderr(&format!("{label}: {}\n", escaped(message)));
     }
 
     /// A JSON event, if JSON is asked for; built only then.
     pub fn event(&self, event: impl FnOnce() -> Json) {
         if self.json {
-            self.stdout(&format!("{}\n", event()));
+            self.stdout(&format!("{}\n", escape::json(event().to_string())));
         }
     }
 

@@ -106,6 +106,27 @@ impl Diag {
         self
     }
 
+    /// The same, with all words as `show` gives them. The text that it points into keeps its places, so
+    /// that a control character in it becomes as many `?` as it has bytes.
+    #[must_use]
+    pub fn shown(&self, show: impl Fn(&str) -> String) -> Self {
+        let source = self.source.as_ref().map(|source| {
+            let plain = plain(source.inner());
+            Arc::new(NamedSource::new(show(source.name()), plain).with_language("toml"))
+        });
+        Self {
+            code: self.code,
+            message: show(&self.message),
+            labels: self
+                .labels
+                .iter()
+                .map(|(span, text)| (*span, show(text)))
+                .collect(),
+            help: self.help.iter().map(|help| show(help)).collect(),
+            source,
+        }
+    }
+
     /// Attaches the text of the first label, so that the diagnostic can be rendered on its own.
     /// Labels in other texts cannot be drawn in the same frame and become hints.
     #[must_use]
@@ -127,6 +148,17 @@ impl Diag {
         }
         self
     }
+}
+
+fn plain(text: &str) -> String {
+    let mut plain = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c.is_control() && !"\n\r\t".contains(c) {
+            true => plain.extend(std::iter::repeat_n('?', c.len_utf8())),
+            false => plain.push(c),
+        }
+    }
+    plain
 }
 
 fn line_of(text: &str, offset: usize) -> usize {

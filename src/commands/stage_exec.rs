@@ -14,6 +14,7 @@ use super::run::{jobs, stop_on_signals};
 use crate::cli::StageExecArgs;
 use crate::error::{CliError, Exit};
 use crate::project::working_dir;
+use crate::render::escape;
 
 /// Runs the command.
 pub fn run(args: &StageExecArgs) -> Result<Exit, CliError> {
@@ -58,6 +59,7 @@ fn exit_of(report: &Report) -> Exit {
 /// Writes a line to whoever started this process; if nobody listens, the store still tells.
 fn say(line: &Json) {
     let mut stdout = io::stdout().lock();
+    let line = escape::json(line.to_string());
     let _ = writeln!(stdout, "{line}").and_then(|()| stdout.flush());
 }
 

@@ -6,6 +6,8 @@ use flow_engine::Diag;
 use miette::{Diagnostic, MietteHandler, MietteHandlerOpts, ReportHandler};
 use serde_json::{Value as Json, json};
 
+use super::escape::escaped;
+
 struct Framed<'a>(&'a MietteHandler, &'a Diag);
 
 impl fmt::Display for Framed<'_> {
@@ -23,7 +25,9 @@ pub fn text(diag: &Diag, color: bool) -> String {
         .terminal_links(false)
         .break_words(false)
         .build();
-    let text = Framed(&handler, diag).to_string();
+    // Before the frame is drawn, whose colours are orders as well.
+    let diag = diag.shown(|text| escaped(text).into_owned());
+    let text = Framed(&handler, &diag).to_string();
     format!("{}\n\n", text.trim_end())
 }
 

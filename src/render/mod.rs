@@ -3,6 +3,7 @@
 pub mod ablation;
 pub mod check;
 pub mod diag;
+pub mod escape;
 pub mod forest;
 pub mod json;
 pub mod junit;

@@ -8,6 +8,7 @@ use flow_engine::event::{Event, Outcome};
 use flow_engine::plan::Plan;
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
+use super::escape::escaped;
 use super::{count, reason, seconds};
 use crate::ui::Ui;
 
@@ -165,6 +166,7 @@ impl<'a> Progress<'a> {
             bar.set_position(progress.settled as u64 * STEPS + (parts * STEPS as f64) as u64);
             let label = progress.running.values().next_back();
             let label = label.map_or("waiting", |(label, _)| label.as_str());
+            let label = escaped(label);
             bar.set_message(format!("{}/{total} {label}", progress.settled));
         }
     }

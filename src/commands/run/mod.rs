@@ -171,11 +171,12 @@ impl<'a> Run<'a> {
                 return true;
             }
         };
-        for (action, error) in &finished.failures {
-            let stage = self.plan.coords(*action).stage;
-            let label = self.plan.label(*action);
+        for (action, error, others) in error::alike(self.plan, &finished.failures) {
+            let stage = self.plan.coords(action).stage;
+            let label = self.plan.label(action);
             let diag = error::of_action(self.plan.pipeline, stage, &label, error);
-            self.ui.diag(&diag);
+            let more = error::more_like_it(self.plan, &others);
+            self.ui.diag(&more.into_iter().fold(diag, Diag::help));
             self.exit = self.exit.worse(error.fault.into());
         }
         self.failures = finished.failures;
