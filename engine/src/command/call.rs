@@ -101,7 +101,9 @@ impl<'a> Call<'a> {
         if name == "seed" {
             return Ok(Cow::Owned(seed(action).to_string().into()));
         }
-        if let Some(text) = action.shard.and_then(|s| items::lookup(&s.item, name)) {
+        let item = action.shard.and_then(|s| items::lookup(&s.item, name));
+        let given = || items::lookup(action.params.get("params")?, name);
+        if let Some(text) = item.or_else(given) {
             return Ok(Cow::Owned(text.into_owned().into()));
         }
         if let Some((_, path)) = self.tables.iter().find(|(table, _)| *table == name) {

@@ -42,6 +42,7 @@ pub fn check(params: &Params, inputs: &[String], paired: &Shards) -> Vec<Diag> {
     }
     diags.extend(names.program());
     diags.extend(names.clashes());
+    diags.extend(names.params());
     diags.extend(names.placeholders());
     names.files_of_outputs(paired, &mut diags);
     diags
@@ -70,6 +71,40 @@ impl<'a> Names<'a> {
         outputs.map(|(name, _)| name.as_str())
     }
 
+    /// The names of `params`.
+    fn given(&self) -> impl Iterator<Item = &'a str> {
+        let params = self.params.map("params").iter();
+        params.map(|(name, _)| name.as_str())
+    }
+
+    /// The texts in which parameters may stand.
+    fn texts(&self) -> impl Iterator<Item = &'a str> {
+        let run = self.params.strs("run").into_iter();
+        run.chain(values(self.params.map("env")))
+    }
+
+    /// A parameter has a name that can stand in a text, and stands in one: a search for its best value
+    /// would else compare runs that are all the same.
+    fn params(&self) -> Vec<Diag> {
+        let mut diags = Vec::new();
+        for name in self.given() {
+            let plain = |c: char| c.is_ascii_alphanumeric() || c == '_';
+            if name.is_empty() || !name.chars().all(plain) {
+                let message = format!("a parameter cannot be called {name:?}");
+                let diag = at(self.params, "params", "flow::command::name", message);
+                diags.push(diag.help("a name has letters, digits and `_`"));
+            } else if !self
+                .texts()
+                .any(|text| template::names(text).any(|n| n == name))
+            {
+                let message = format!("the parameter `{name}` is used nowhere");
+                let diag = at(self.params, "params", "flow::command::placeholder", message);
+                diags.push(diag.help(format!("write `{{{name}}}` in `run` or `env`")));
+            }
+        }
+        diags
+    }
+
     fn program(&self) -> Option<Diag> {
         let code = "flow::command::empty";
         let run = self.params.strs("run");
@@ -88,6 +123,7 @@ impl<'a> Names<'a> {
         let tables = TABLES.iter().filter(|_| self.folds).copied();
         let mut all: Vec<&str> = inputs.chain(self.outputs()).chain(tables).collect();
         all.extend(self.items.iter().flatten());
+        all.extend(self.given());
         all.push("seed");
         all.sort_unstable();
         let twice: BTreeSet<&str> = all
@@ -105,9 +141,9 @@ impl<'a> Names<'a> {
             )
         };
         let kinds = if self.folds {
-            "inputs, outputs, `train`, `apply` and `seed` may not share a name"
+            "inputs, outputs, parameters, `train`, `apply` and `seed` may not share a name"
         } else {
-            "inputs, outputs, items and `seed` may not share a name"
+            "inputs, outputs, parameters, items and `seed` may not share a name"
         };
         twice
             .into_iter()
@@ -124,6 +160,7 @@ impl<'a> Names<'a> {
         let mut known: Vec<Cow<'_, str>> = items.iter().map(|i| Cow::Borrowed(*i)).collect();
         known.extend(self.outputs().map(Cow::Borrowed));
         known.push(Cow::Borrowed("seed"));
+        known.extend(self.given().map(Cow::Borrowed));
         if self.folds {
             known.extend(TABLES.map(Cow::Borrowed));
         } else {

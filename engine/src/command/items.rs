@@ -179,7 +179,7 @@ pub fn names(item: &Value) -> impl Iterator<Item = &str> {
     entries.iter().map(|(name, _)| name.as_str())
 }
 
-/// What stands for `{name}` in an item.
+/// What stands for `{name}` in an item, or among the `params`.
 pub fn lookup<'v>(item: &'v Value, name: &str) -> Option<Cow<'v, str>> {
     let Value::Map(entries) = item else {
         return None;
@@ -192,6 +192,9 @@ fn text(value: &Value) -> Cow<'_, str> {
     match value {
         Value::Str(text) => Cow::Borrowed(text),
         Value::Int(number) => Cow::Owned(number.to_string()),
+        // As short as it can be, and always with a point or an exponent.
+        Value::Float(number) => Cow::Owned(format!("{number:?}")),
+        Value::Bool(on) => Cow::Borrowed(if *on { "true" } else { "false" }),
         _ => Cow::Borrowed(""),
     }
 }

@@ -142,6 +142,16 @@ impl CommandKind {
     }
 }
 
+/// What `params` accepts.
+fn values() -> ParamType {
+    let (min, max) = (i64::MIN, i64::MAX);
+    let whole = ParamType::Int { min, max };
+    let (min, max) = (f64::MIN, f64::MAX);
+    let number = ParamType::Float { min, max };
+    let any = vec![ParamType::Bool, whole, number, ParamType::Str];
+    ParamType::Map(Box::new(ParamType::OneOf(any)))
+}
+
 /// True where a stage runs once a fold.
 fn in_folds(params: &Params) -> bool {
     params.opt_str("scope") == Some("fold")
@@ -164,6 +174,7 @@ impl Stage for CommandKind {
                 ParamSpec::new("code", ParamType::Choice(&["import-closure"]), "Adds to `files` the Python scripts in `run` and `files`, and the modules of the project that they import.").optional().unkeyed(),
                 ParamSpec::new("tools", strings(), "Programs that the program starts, such as `[\"samtools\"]`: found as `run[0]` is, in the recipe by their contents, and before all others in its PATH.").optional().unkeyed(),
                 ParamSpec::new("env", table(), "Environment variables; besides them the program gets PATH (/usr/local/bin:/usr/bin:/bin), TMPDIR, FLOW_CPUS and FLOW_GPUS.").optional(),
+                ParamSpec::new("params", values(), "Numbers, texts and switches by name: `{name}` stands for them in `run` and `env`. `--set`, variants and `[tune]` can replace each.").optional(),
                 ParamSpec::new("version", strings(), "A command whose output is part of the recipe, such as `[\"python3\", \"--version\"]`.").optional(),
                 ParamSpec::new("resources", claims::param(), "`cpus`, `memory` (\"2GiB\") and `gpu` that an action claims, its `timeout` (\"10min\"), and how many `retries` it has. Changes no result.").optional().unkeyed(),
                 ParamSpec::new("each", items::param(), "One action an item: `{ i = { range = [0, 100] } }` (upper end excluded) or `{ band = [\"g\", \"r\"] }`, several keys for all combinations, or the name of a stage whose items these pair with. `{i}` works in `run`, `files`, `env` and the names of `outputs`.").optional().unkeyed(),

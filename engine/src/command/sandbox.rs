@@ -26,11 +26,97 @@ impl Places {
     #[cfg(target_os = "linux")]
     fn closed(&self) -> Vec<PathBuf> {
         let store = self.artifacts.parent().unwrap_or(&self.artifacts);
-        [&self.root, store]
+        let mut closed: Vec<PathBuf> = [&self.root, store]
             .into_iter()
             .map(|path| path.canonicalize().unwrap_or_else(|_| path.to_owned()))
-            .collect()
+            .collect();
+        let mounts = std::fs::read("/proc/self/mountinfo").unwrap_or_default();
+        let elsewhere = closed.iter().flat_map(|path| aliases(&mounts, path));
+        let elsewhere: Vec<PathBuf> = elsewhere.collect();
+        closed.extend(elsewhere);
+        closed
     }
+}
+
+/// The virtual environment of a project: a folder of its own, by whatever name it goes. A link to one of
+/// the project's other folders opens nothing.
+#[cfg(target_os = "linux")]
+fn environment(root: &Path) -> Option<PathBuf> {
+    let folder = root.join(".venv").canonicalize().ok()?;
+    let root = root.canonicalize().ok()?;
+    let marks = ["pyvenv.cfg", "conda-meta"];
+    let marked = marks.iter().any(|mark| folder.join(mark).exists());
+    (marked && !root.starts_with(&folder)).then_some(folder)
+}
+
+/// Where else a folder, or a part of it, is to be found: other mounts of its file system.
+#[cfg(target_os = "linux")]
+fn aliases(mounts: &[u8], folder: &Path) -> Vec<PathBuf> {
+    let mounts: Vec<Mount> = mounts
+        .split(|&b| b == b'\n')
+        .filter_map(Mount::read)
+        .collect();
+    // Of those at one place, the last one is seen.
+    let within = mounts.iter().filter(|mount| folder.starts_with(&mount.at));
+    let Some(own) = within.max_by_key(|mount| mount.at.as_os_str().len()) else {
+        return Vec::new();
+    };
+    let Ok(below) = folder.strip_prefix(&own.at) else {
+        return Vec::new();
+    };
+    let inside = own.root.join(below);
+    let others = mounts.iter().filter(|mount| mount.device == own.device);
+    let places = others.filter_map(|mount| match inside.strip_prefix(&mount.root) {
+        Ok(below) => Some(mount.at.join(below)),
+        Err(_) => mount.root.starts_with(&inside).then(|| mount.at.clone()),
+    });
+    // A path that ends with a slash is another one to nobody else.
+    let places = places.map(|place| place.components().collect::<PathBuf>());
+    let elsewhere = |place: &PathBuf| !place.starts_with(folder) && place != Path::new("/");
+    places.filter(elsewhere).collect()
+}
+
+/// A line of `/proc/self/mountinfo`.
+#[cfg(target_os = "linux")]
+struct Mount<'a> {
+    device: &'a [u8],
+    /// What of the file system is seen.
+    root: PathBuf,
+    /// Where.
+    at: PathBuf,
+}
+
+#[cfg(target_os = "linux")]
+impl<'a> Mount<'a> {
+    fn read(line: &'a [u8]) -> Option<Self> {
+        let mut words = line.split(|&b| b == b' ').skip(2);
+        let (device, root, at) = (words.next()?, words.next()?, words.next()?);
+        let (root, at) = (unescaped(root), unescaped(at));
+        Some(Self { device, root, at })
+    }
+}
+
+/// A path in which blanks and the like stand as `\040`.
+#[cfg(target_os = "linux")]
+fn unescaped(text: &[u8]) -> PathBuf {
+    use std::os::unix::ffi::OsStringExt;
+    let mut path = Vec::with_capacity(text.len());
+    let mut rest = text;
+    while let [byte, after @ ..] = rest {
+        let octal = after.get(..3).filter(|_| *byte == b'\\');
+        let octal = octal.and_then(|digits| std::str::from_utf8(digits).ok());
+        match octal.and_then(|digits| u8::from_str_radix(digits, 8).ok()) {
+            Some(code) => {
+                path.push(code);
+                rest = &after[3..];
+            }
+            None => {
+                path.push(*byte);
+                rest = after;
+            }
+        }
+    }
+    std::ffi::OsString::from_vec(path).into()
 }
 
 #[cfg(target_os = "linux")]
@@ -80,7 +166,9 @@ mod landlocked {
                 .map_err(io::Error::other)?;
             let mut rules = Self(rules);
             rules.allow_beside(&closed, all)?;
-            rules.allow(&places.root.join(".venv"), read)?;
+            if let Some(environment) = environment(&places.root) {
+                rules.allow(&environment, read)?;
+            }
             rules.allow(&places.scratch, all)?;
             rules.allow(&places.artifacts, read & !AccessFs::Execute)?;
             for program in &places.programs {
@@ -157,3 +245,46 @@ mod open {
 
 #[cfg(not(target_os = "linux"))]
 pub use open::{Sandbox, version};
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn other_mounts_of_a_folder_are_found() {
+        let mounts = b"22 1 8:1 / / rw - ext4 /dev/sda1 rw\n\
+            30 22 8:2 / /home rw - ext4 /dev/sda2 rw\n\
+            31 22 8:2 /me /mnt/my\\040home rw - ext4 /dev/sda2 rw\n\
+            32 22 8:2 /me/project/data /srv/data rw - ext4 /dev/sda2 rw\n\
+            33 22 8:2 /other /srv/other rw - ext4 /dev/sda2 rw\n\
+            34 22 8:1 /me /srv/else rw - ext4 /dev/sda1 rw\n\
+            odd\n";
+        let found = aliases(mounts, Path::new("/home/me/project"));
+        let expected = ["/mnt/my home/project", "/srv/data"];
+        assert_eq!(found, expected.map(PathBuf::from));
+        // Seen from one of those places, it is elsewhere too.
+        let found = aliases(mounts, Path::new("/mnt/my home/project"));
+        assert_eq!(found, ["/home/me/project", "/srv/data"].map(PathBuf::from));
+        assert_eq!(aliases(b"", Path::new("/a")), Vec::<PathBuf>::new());
+    }
+
+    #[test]
+    fn only_an_environment_is_one() {
+        let temp = tempfile::tempdir().unwrap();
+        let root = temp.path().canonicalize().unwrap();
+        std::fs::create_dir(root.join("data")).unwrap();
+        let link = |to: &str| {
+            let _ = std::fs::remove_file(root.join(".venv"));
+            std::os::unix::fs::symlink(to, root.join(".venv")).unwrap();
+            environment(&root)
+        };
+        assert_eq!(link("data"), None);
+        assert_eq!(link("none"), None);
+        assert_eq!(link("."), None);
+        std::fs::create_dir(root.join("env")).unwrap();
+        std::fs::write(root.join("env/pyvenv.cfg"), "").unwrap();
+        assert_eq!(link("env"), Some(root.join("env")));
+        std::fs::write(root.join("pyvenv.cfg"), "").unwrap();
+        assert_eq!(link("."), None);
+    }
+}

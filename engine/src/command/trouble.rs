@@ -2,22 +2,27 @@
 //! missed.
 
 use std::collections::BTreeSet;
+use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::ExitStatus;
 
-use super::sources::{is_started, normal};
+use flow_cache::Value;
+
+use super::sources::{in_path, is_started, normal};
 use crate::stage::{Action, StageError};
 use crate::worker::HOME;
 
 /// So many last lines are shown.
 const LINES: usize = 20;
+/// So many characters of each.
+const LINE: usize = 500;
 /// So much of the end of a log is looked at.
 const TAIL: u64 = 64 << 10;
 
-/// The error for a program that ended badly.
+/// The error for a program that ended badly. What it said itself comes before what can be said of it.
 pub fn failure(
     action: &Action<'_>,
     shown: &str,
@@ -25,35 +30,35 @@ pub fn failure(
     peak_rss: u64,
     log: &Path,
 ) -> StageError {
-    let mut error = match status.signal() {
-        Some(libc::SIGKILL) => {
-            let message = format!("`{shown}` was killed (SIGKILL)");
-            StageError::failed("flow::command::killed", message).help(memory(peak_rss))
-        }
-        Some(signal) => {
-            let message = format!("`{shown}` was ended by {}", name_of(signal));
-            StageError::failed("flow::command::failed", message)
-        }
-        None => {
-            let message = format!("`{shown}` failed: {status}");
-            StageError::failed("flow::command::failed", message)
-        }
+    let (code, message) = match status.signal() {
+        Some(libc::SIGKILL) => (
+            "flow::command::killed",
+            format!("`{shown}` was killed (SIGKILL)"),
+        ),
+        Some(signal) => (
+            "flow::command::failed",
+            format!("`{shown}` was ended by {}", name_of(signal)),
+        ),
+        None => (
+            "flow::command::failed",
+            format!("`{shown}` failed: {status}"),
+        ),
     };
+    let text = tail(log).unwrap_or_default();
+    let mut error = with_words(StageError::failed(code, message), &text);
     // A shell passes on how its program ended in this way.
-    match status.code() {
-        Some(137) => error = error.help(memory(peak_rss)),
-        Some(code) if code > 128 && code < 160 => {
+    match (status.signal(), status.code()) {
+        (Some(libc::SIGKILL), _) | (_, Some(137)) => error = error.help(memory(peak_rss)),
+        (_, Some(code)) if code > 128 && code < 160 => {
             let signal = name_of(code - 128);
             error = error.help(format!("a shell gives this status for {signal}"));
         }
         _ => {}
     }
-    let text = tail(log).unwrap_or_default();
-    let sight = Sight::of(action);
-    if let Some(hint) = sight.hint(&text) {
-        error = error.help(hint);
+    match Sight::of(action).hint(&text) {
+        Some(hint) => error.help(hint),
+        None => error,
     }
-    with_words(error, &text)
 }
 
 /// Adds the last lines of a log to an error.
@@ -64,12 +69,25 @@ pub fn with_log(error: StageError, log: &Path) -> StageError {
 
 /// Adds the last lines of what a program said.
 pub fn with_words(error: StageError, text: &str) -> StageError {
-    let lines: Vec<&str> = text.lines().collect();
+    let lines: Vec<String> = text.lines().map(line).collect();
     if lines.is_empty() {
         return error;
     }
     let last = &lines[lines.len().saturating_sub(LINES)..];
     error.help(format!("the last it said:\n{}", last.join("\n")))
+}
+
+/// A line as a terminal shows it: what was written over is gone, and it has an end.
+fn line(text: &str) -> String {
+    let text = text.trim_end_matches('\r');
+    let text = text.rsplit('\r').next().unwrap_or_default();
+    match text.char_indices().nth(LINE) {
+        Some((end, _)) => {
+            let more = text[end..].chars().count();
+            format!("{} ... and {more} characters more", &text[..end])
+        }
+        None => text.to_owned(),
+    }
 }
 
 fn memory(peak_rss: u64) -> String {
@@ -113,6 +131,28 @@ fn tail(log: &Path) -> std::io::Result<String> {
     Ok(String::from_utf8_lossy(&bytes).into_owned())
 }
 
+/// Words for a file that is not there or not to be read.
+const MISSED: [&str; 16] = [
+    "no such file",
+    "not found",
+    "does not exist",
+    "permission denied",
+    "not permitted",
+    "enoent",
+    "eacces",
+    "errno 2",
+    "errno 13",
+    "cannot open",
+    "can't open",
+    "could not open",
+    "unable to open",
+    "failed to open",
+    "cannot access",
+    "cannot read",
+];
+/// Those for one that is there.
+const REFUSED: [&str; 4] = ["permission denied", "not permitted", "eacces", "errno 13"];
+
 /// What a program saw of the project.
 struct Sight {
     root: PathBuf,
@@ -120,6 +160,10 @@ struct Sight {
     scratch: PathBuf,
     /// Entries of `files` as written.
     files: Vec<String>,
+    /// Entries of `tools` as written.
+    tools: Vec<String>,
+    /// Where it found other programs.
+    path: OsString,
     /// Project-relative paths that it had.
     had: BTreeSet<String>,
 }
@@ -137,39 +181,77 @@ impl Sight {
             .all_sources()
             .iter()
             .map(|(file, _)| file.role.clone());
+        let env = action.params.map("env").iter();
+        let mut paths = env.filter_map(|(name, value)| match value {
+            Value::Str(text) if name == "PATH" => Some(text.as_str()),
+            _ => None,
+        });
+        let tools = action.params.strs("tools").into_iter();
         Self {
             root: action.root.to_owned(),
             home: action.scratch.join(HOME),
             scratch: action.scratch.to_owned(),
             files: files.collect(),
+            tools: tools.map(str::to_owned).collect(),
+            path: paths.next().unwrap_or(super::PATH).into(),
             had: had.filter(|role| !is_started(role)).collect(),
         }
     }
 
-    /// The line to add where a message names a file of the project that was not declared, else which
-    /// folder is closed where it was refused something.
+    /// What is to be declared, where that is certain: the program says that it missed something, and that
+    /// is there. Else which folder is closed, where it was refused what may lie there.
     fn hint(&self, text: &str) -> Option<String> {
-        let mut missed = BTreeSet::new();
-        for word in words(text) {
-            missed.extend(self.undeclared(word));
+        let mut files: BTreeSet<String> = self.modules(text).into_iter().collect();
+        let mut tools = BTreeSet::new();
+        let mut refused = false;
+        for line in text.lines() {
+            let lower = line.to_lowercase();
+            let says = |words: &[&str]| words.iter().any(|word| lower.contains(word));
+            if says(&MISSED) {
+                files.extend(words(line).filter_map(|word| self.undeclared(word)));
+                tools.extend(programs(line).filter(|name| self.is_tool(name)));
+            }
+            refused |= says(&REFUSED) && !words(line).any(|word| self.is_elsewhere(word));
         }
-        missed.extend(self.modules(text));
-        if !missed.is_empty() {
-            let entries = self.files.iter().chain(&missed);
-            let entries: Vec<String> = entries.map(|entry| format!("{entry:?}")).collect();
+        let entries = |known: &[String], more: Vec<&str>| {
+            let known = known.iter().map(String::as_str);
+            let entries = known.chain(more).map(|entry| format!("{entry:?}"));
+            entries.collect::<Vec<_>>().join(", ")
+        };
+        if !files.is_empty() {
+            let more = files.iter().map(String::as_str).collect();
             return Some(format!(
                 "a program sees the files of the project that are declared:\nfiles = [{}]",
-                entries.join(", ")
+                entries(&self.files, more)
             ));
         }
-        let lower = text.to_lowercase();
-        let refused = ["permission denied", "eacces", "errno 13", "not permitted"];
-        refused.iter().any(|word| lower.contains(word)).then(|| {
+        if !tools.is_empty() {
+            let path = self.path.to_string_lossy();
+            return Some(format!(
+                "a program finds others in {path}, and those that are declared:\ntools = [{}]",
+                entries(&self.tools, tools.into_iter().collect())
+            ));
+        }
+        refused.then(|| {
             format!(
                 "the project's folder {} is closed to the program, but for its `files` and `.venv`",
                 self.root.display()
             )
         })
+    }
+
+    /// True for a program that the user has and this one did not find.
+    fn is_tool(&self, name: &str) -> bool {
+        let there = |path: &OsStr| in_path(name, &self.root, path).is_some();
+        let known = self.tools.iter().any(|tool| tool == name);
+        !known && !there(&self.path) && std::env::var_os("PATH").is_some_and(|path| there(&path))
+    }
+
+    /// True for a path that is there, outside of the project.
+    fn is_elsewhere(&self, word: &str) -> bool {
+        word.starts_with('/') && !Path::new(word).starts_with(&self.root) && {
+            std::fs::symlink_metadata(word).is_ok()
+        }
     }
 
     /// The pattern that would declare what a word names, if it is a path in the project that the
@@ -185,8 +267,7 @@ impl Sight {
             Err(_) if path.starts_with(&self.scratch) => return None,
             Err(_) => path.strip_prefix(&self.root).ok()?.to_owned(),
         };
-        let state = relative.starts_with(".flow") || relative.starts_with(".git");
-        if relative.as_os_str().is_empty() || state {
+        if relative.as_os_str().is_empty() || self.is_no_source(&relative) {
             return None;
         }
         let text = relative.to_str()?;
@@ -198,6 +279,14 @@ impl Sight {
             return (word.contains('/') && !known).then(|| format!("{text}/**/*"));
         }
         (!self.had.contains(text)).then(|| text.to_owned())
+    }
+
+    /// True for what nobody declares: state, and what is installed in an environment.
+    fn is_no_source(&self, relative: &Path) -> bool {
+        let state = [".flow", ".git", ".venv"];
+        let mut folders = relative.ancestors().skip(1);
+        state.iter().any(|name| relative.starts_with(name))
+            || folders.any(|folder| self.root.join(folder).join("pyvenv.cfg").is_file())
     }
 
     /// Files of Python modules that were not found.
@@ -215,13 +304,44 @@ impl Sight {
                 let package = folder.join(&path);
                 if self.root.join(&module).is_file() {
                     files.push(module.to_string_lossy().into_owned());
-                } else if !path.is_empty() && self.root.join(&package).is_dir() {
+                } else if !path.is_empty() && has_modules(&self.root.join(&package)) {
                     files.push(package.join("**/*.py").to_string_lossy().into_owned());
                 }
             }
         }
         files
     }
+}
+
+/// True for a folder with Python files in it.
+fn has_modules(package: &Path) -> bool {
+    let entries = std::fs::read_dir(package).into_iter().flatten().flatten();
+    let mut names = entries.map(|entry| entry.file_name());
+    names.any(|name| Path::new(&name).extension().is_some_and(|e| e == "py"))
+}
+
+/// Names that a line says were not found: `sh: 1: NAME: not found`, `No such file or directory: 'NAME'`.
+fn programs(line: &str) -> impl Iterator<Item = &str> {
+    let lower = line.to_ascii_lowercase();
+    let phrases = [
+        "command not found",
+        "not found",
+        "no such file or directory",
+    ];
+    let found = phrases.into_iter().find_map(|phrase| {
+        let at = lower.find(phrase)?;
+        Some((at, at + phrase.len()))
+    });
+    let quotes = ['\'', '"', '`', '‘', '’', '“', '”'];
+    let sides = found.into_iter().flat_map(move |(from, to)| {
+        let before = line[..from].trim_end().strip_suffix(':');
+        let before = before.and_then(|text| text.rsplit([' ', ':']).next());
+        let after = line[to..].strip_prefix(':');
+        let after = after.and_then(|text| text.split_whitespace().next());
+        [before, after].into_iter().flatten()
+    });
+    let names = sides.map(move |name| name.trim_matches(quotes));
+    names.filter(|name| !name.is_empty() && !name.contains('/'))
 }
 
 /// Stretches of a text that may be paths: what stands between quotes, and between spaces and
@@ -256,6 +376,8 @@ mod tests {
             home: scratch.join(HOME),
             scratch,
             files: vec!["scripts/f*.py".into()],
+            tools: vec!["known".into()],
+            path: "/nowhere".into(),
             had: BTreeSet::from(["scripts/fit.py".into()]),
         }
     }
@@ -274,8 +396,11 @@ mod tests {
             ("No such file or directory: 'data/x y.csv'", "data/x y.csv"),
             ("cat: ./data/z.csv: No such file", "data/z.csv"),
             (absolute.as_str(), "data/z.csv"),
-            ("open(../../../../../data/z.csv)", "data/z.csv"),
-            ("cannot list data/.", "data/**/*"),
+            (
+                "open(../../../../../data/z.csv): Permission denied",
+                "data/z.csv",
+            ),
+            ("ls: cannot access data/.", "data/**/*"),
             (
                 "ModuleNotFoundError: No module named 'lib'",
                 "scripts/lib.py",
@@ -293,7 +418,30 @@ mod tests {
     fn other_messages_give_no_line() {
         let temp = tempfile::tempdir().unwrap();
         let sight = sight(temp.path());
+        let root = temp.path().display().to_string();
+        for file in [
+            ".venv/lib/m.py",
+            "env/lib/m.py",
+            "env/pyvenv.cfg",
+            "numpy/x.txt",
+        ] {
+            let path = temp.path().join(file);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(path, "").unwrap();
+        }
+        let in_environment = [
+            "ROOT/.venv/lib/m.py: not found",
+            "ROOT/env/lib/m.py: not found",
+        ];
+        for text in in_environment {
+            assert_eq!(sight.hint(&text.replace("ROOT", &root)), None, "{text}");
+        }
         for text in [
+            // A stack names files that are there and were read.
+            "Traceback (most recent call last):\n  File \"data/z.csv\", line 3\nKeyError: 'b'",
+            "PermissionError: [Errno 13] Permission denied: '/etc/passwd'",
+            "known: not found",
+            "no-such-program: not found",
             "File \"scripts/fit.py\", line 3",
             "No such file or directory: 'data/none.csv'",
             "the data is wrong",
@@ -302,10 +450,35 @@ mod tests {
         ] {
             assert_eq!(sight.hint(text), None, "{text}");
         }
+        // The user's PATH has it, and the program's does not.
+        for text in [
+            "sh: 1: ls: not found",
+            "bash: line 1: ls: command not found",
+            "FileNotFoundError: [Errno 2] No such file or directory: 'ls'",
+            "env: ‘ls’: No such file or directory",
+        ] {
+            let hint = sight.hint(text).unwrap_or_default();
+            assert!(
+                hint.contains("tools = [\"known\", \"ls\"]"),
+                "{text}: {hint}"
+            );
+        }
         let closed = sight.hint("PermissionError: [Errno 13] something").unwrap();
         assert!(
             closed.contains(&temp.path().display().to_string()),
             "{closed}"
         );
+    }
+
+    #[test]
+    fn lines_are_as_a_terminal_shows_them_and_have_an_end() {
+        assert_eq!(line("10 %\r50 %\rdone\r"), "done");
+        let long = "ü".repeat(LINE + 3);
+        let cut = line(&long);
+        assert!(
+            cut.starts_with(&"ü".repeat(LINE)) && cut.ends_with(" 3 characters more"),
+            "{cut}"
+        );
+        assert_eq!(line(&long[..2 * LINE]), long[..2 * LINE]);
     }
 }

@@ -19,7 +19,7 @@ use flow_cache::{ArtifactWriter, Digest, Staged, Value};
 
 use super::process::{self, End};
 use super::sources;
-use super::{CommandKind, claims, template};
+use super::{CommandKind, claims, items, template};
 use crate::lineage::Lineage;
 use crate::stage::{Action, Fault, Host, Question, StageError, Start, Usage};
 use crate::worker::HOME;
@@ -106,10 +106,11 @@ fn digest_of(
 
 /// The declared variables that are the same for all actions.
 fn environment<'a>(question: &'a Question<'_>) -> Vec<(&'a str, String)> {
+    let given = |name: &str| items::lookup(question.params.get("params")?, name);
     let variables = question.params.map("env").iter();
     let constant = variables.filter_map(|(name, value)| match value {
-        Value::Str(text) if !template::has_names(text) => {
-            Some((name.as_str(), template::fill(text, |_| None)))
+        Value::Str(text) if template::names(text).all(|name| given(name).is_some()) => {
+            Some((name.as_str(), template::fill(text, given)))
         }
         _ => None,
     });

@@ -251,7 +251,8 @@ fn resources_are_read_with_their_units() {
         "resources = { cpus = 2, memroy = \"1GB\" }",
         "timeout_s = 3",
     );
-    expect_mistake(&project, "flow::pipeline::unknown_key", "resources");
+    let lists = "`flow stages command` lists";
+    expect_mistake(&project, "flow::pipeline::unknown_key", lists);
 }
 
 #[test]

@@ -5,6 +5,7 @@ mod code;
 mod folds;
 mod home;
 mod items;
+mod params;
 mod sandbox;
 mod tools;
 mod version;

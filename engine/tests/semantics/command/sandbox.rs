@@ -103,8 +103,30 @@ fn inputs_can_be_read_and_not_written() {
 fn a_virtual_environment_stays_readable() {
     let project = script("cat ROOT/.venv/lib/x > {out}; ls ROOT/.venv >> {out}", "");
     project.write(".venv/lib/x", "x\n");
+    project.write(".venv/pyvenv.cfg", "");
     project.expect(&["run: run"]);
-    assert_eq!(project.read("result.txt"), "lib\nx\n");
+    assert_eq!(project.read("result.txt"), "lib\npyvenv.cfg\nx\n");
+}
+
+#[test]
+fn a_link_by_the_name_of_an_environment_opens_no_data() {
+    if !landlock() {
+        return;
+    }
+    let project = script("cat .venv/x ROOT/.venv/x ROOT/data/x > {out}", "");
+    project.write("data/x", "secret\n");
+    std::os::unix::fs::symlink("data", project.root.join(".venv")).unwrap();
+    let ran = project.run();
+    assert_eq!(failure(&ran).code, "flow::command::failed");
+    // An environment elsewhere in the project is one all the same.
+    project.write("data/pyvenv.cfg", "");
+    project.edit(
+        "cat .venv/x ROOT/.venv/x"
+            .replace("ROOT", &project.root.display().to_string())
+            .as_str(),
+        "cat",
+    );
+    project.expect(&["run: run"]);
 }
 
 #[test]
