@@ -38,8 +38,9 @@ Exit codes:
   130  interrupted
 
 Environment:
-  FLOW_STORE  the store, where --store is not given
-  FLOW_SIMD   highest instruction set to use: scalar, avx2 or avx512; results do not depend on it
+  FLOW_STORE    the store, where --store is not given
+  FLOW_SCRATCH  the folder for unfinished work, where --scratch is not given
+  FLOW_SIMD     highest instruction set to use: scalar, avx2 or avx512; results do not depend on it
 
 Start with `flow init demo && flow run demo/rocket_domain.toml`.";
 
@@ -207,8 +208,11 @@ pub struct RunArgs {
 #[derive(Debug, Args)]
 pub struct ExecArgs {
     /// Actions at a time [default: the processors there are]
-    #[arg(short, long, value_name = "N")]
+    #[arg(short, long, value_name = "N", value_parser = parse_jobs)]
     pub jobs: Option<NonZeroUsize>,
+    /// Where actions have their unfinished work [default: .flow/scratch in the project root]
+    #[arg(long, env = "FLOW_SCRATCH", hide_env = true, value_name = "DIR", value_hint = clap::ValueHint::DirPath)]
+    pub scratch: Option<PathBuf>,
     /// GPUs that stages may claim [default: the NVIDIA devices there are]
     #[arg(long, value_name = "N")]
     pub gpus: Option<usize>,
@@ -244,7 +248,7 @@ pub struct StageExecArgs {
     #[arg(long, env = "FLOW_STORE", hide_env = true, value_name = "DIR", value_hint = clap::ValueHint::DirPath)]
     pub store: PathBuf,
     /// Threads [default: the processors there are]
-    #[arg(short, long, value_name = "N")]
+    #[arg(short, long, value_name = "N", value_parser = parse_jobs)]
     pub jobs: Option<NonZeroUsize>,
     /// Keys of actions
     #[arg(required = true, value_name = "KEY")]
@@ -548,7 +552,8 @@ pub enum CacheCommand {
 /// `flow cache gc`
 #[derive(Debug, Args)]
 #[command(after_help = "\
-Without a goal only what no record names is removed; with one, what goes is said first.
+Without a goal only what no record names is removed; with one, what goes is said first, and more
+than half of the bytes need `--yes` or an answer at the terminal (`--max-size 0` does not).
 Records of the last 10 runs and of pinned ones always stay, and the artifacts of pinned ones.
 
 Examples:
@@ -567,6 +572,9 @@ pub struct GcArgs {
     /// Only say what would be removed
     #[arg(long)]
     pub dry_run: bool,
+    /// Do not ask before more than half of the bytes go
+    #[arg(long, conflicts_with = "dry_run")]
+    pub yes: bool,
 }
 
 /// `flow init`
@@ -610,7 +618,9 @@ fn parse_size(text: &str) -> Result<u64, String> {
         .unwrap_or(text.len());
     let (number, unit) = text.split_at(split);
     let factor: f64 = match unit.trim().to_ascii_lowercase().as_str() {
-        "" | "b" => 1.0,
+        "" if number.parse() == Ok(0.0) => 1.0,
+        "" => return Err(format!("`{text}` of what? try {text}MB or {text}GiB")),
+        "b" => 1.0,
         "kb" => 1e3,
         "mb" => 1e6,
         "gb" => 1e9,
@@ -625,6 +635,15 @@ fn parse_size(text: &str) -> Result<u64, String> {
         // Floats turn into whole numbers by saturation, so no size is too large.
         Ok(number) => Ok((number * factor) as u64),
         Err(_) => Err("give a number with a unit, such as 10GiB".into()),
+    }
+}
+
+/// Reads a number of threads that a system may have.
+fn parse_jobs(text: &str) -> Result<NonZeroUsize, String> {
+    const MOST: usize = 1_000;
+    match text.parse::<NonZeroUsize>() {
+        Ok(jobs) if jobs.get() <= MOST => Ok(jobs),
+        _ => Err(format!("give a number from 1 to {MOST}")),
     }
 }
 
@@ -666,11 +685,14 @@ mod tests {
     fn sizes_have_units() {
         assert_eq!(parse_size("10GiB"), Ok(10 << 30));
         assert_eq!(parse_size("1.5 kB"), Ok(1500));
-        assert_eq!(parse_size("7"), Ok(7));
+        assert_eq!((parse_size("7B"), parse_size("0")), (Ok(7), Ok(0)));
+        assert!(parse_size("7").is_err() && parse_size("").is_err());
         assert!(parse_size("GiB").is_err());
         assert!(parse_size("1 parsec").is_err());
         assert!(parse_size("-1").is_err());
         assert!(parse_days("nan").is_err());
+        assert!(parse_jobs("1000").is_ok() && parse_jobs("1001").is_err());
+        assert!(parse_jobs("0").is_err());
         assert_eq!((parse_rate("0.02"), parse_drop("0")), (Ok(0.02), Ok(0.0)));
         assert!(parse_rate("0").is_err() && parse_drop("nan").is_err());
     }

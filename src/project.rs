@@ -3,7 +3,7 @@
 
 use std::path::{Path, PathBuf};
 
-use flow_cache::{Runs, StatCache, Store};
+use flow_cache::{Runs, StatCache, Store, require_no_link};
 use flow_engine::deliver::Delivery;
 use flow_engine::file::PipelineFile;
 use flow_engine::load::{LoadOptions, project_root};
@@ -44,9 +44,30 @@ pub fn load_pipeline(args: &PipelineArgs, to: Option<&str>) -> Result<Pipeline, 
 }
 
 /// The records of runs of the project that a directory is in, whichever store they used.
-pub fn runs_of(dir: &Path) -> Runs {
+pub fn runs_of(dir: &Path) -> Result<Runs, CliError> {
     let root = project_root(&dir.join("pipeline.toml"));
-    Runs::new(&root.join(".flow").join("runs"))
+    Ok(Runs::new(&local(&root)?.join("runs")))
+}
+
+/// The folder of a project's local state. A project may come with one that somebody else has made: none
+/// of it may lead elsewhere.
+fn local(root: &Path) -> Result<PathBuf, CliError> {
+    let dir = root.join(".flow");
+    require_no_link(&dir)?;
+    for part in ["logs", "runs"] {
+        require_no_link(&dir.join(part))?;
+    }
+    Ok(dir)
+}
+
+/// Where the store is. A link in a path that the user has given is the user's own.
+fn store_place(dir: &Path, args: &StoreArgs) -> Result<PathBuf, CliError> {
+    if let Some(place) = &args.store {
+        return Ok(working_dir()?.join(place));
+    }
+    let place = dir.join("store");
+    require_no_link(&place)?;
+    Ok(place)
 }
 
 /// Where results of a command go: `asked`, else `out/WHAT/PIPELINE` in the project root.
@@ -85,15 +106,16 @@ pub struct State {
 impl State {
     /// The state of the project in `root`.
     pub fn open(root: &Path, store: &StoreArgs) -> Result<Self, CliError> {
-        let dir = root.join(".flow");
-        let place = match &store.store {
-            Some(place) => working_dir()?.join(place),
-            None => dir.join("store"),
-        };
-        Ok(Self {
-            store: Store::open(&place)?,
-            dir,
-        })
+        let dir = local(root)?;
+        let store = Store::open(&store_place(&dir, store)?)?;
+        Ok(Self { store, dir })
+    }
+
+    /// The same, to look only: no store is made where there is none.
+    pub fn open_for_reading(root: &Path, store: &StoreArgs) -> Result<Self, CliError> {
+        let dir = local(root)?;
+        let store = Store::open_for_reading(&store_place(&dir, store)?)?;
+        Ok(Self { store, dir })
     }
 
     /// The state of the project that the working directory is in. Creates nothing.
@@ -101,12 +123,8 @@ impl State {
     /// # Errors
     /// There is no store there.
     pub fn of_working_dir(store: &StoreArgs) -> Result<Self, CliError> {
-        let cwd = working_dir()?;
-        let root = project_root(&cwd.join("pipeline.toml"));
-        let place = match &store.store {
-            Some(place) => cwd.join(place),
-            None => root.join(".flow").join("store"),
-        };
+        let root = project_root(&working_dir()?.join("pipeline.toml"));
+        let place = store_place(&local(&root)?, store)?;
         if !place.join("format").is_file() {
             let message = format!("there is no store in {}", place.display());
             return Err(CliError::usage(
@@ -143,37 +161,13 @@ impl State {
         }
     }
 
-    /// A directory for what this process leaves while it runs. It is made by who first needs it.
-    pub fn scratch(&self) -> Scratch {
-        let all = self.dir.join("scratch");
-        sweep(&all);
-        Scratch(all.join(std::process::id().to_string()))
-    }
-}
-
-/// A directory that is removed when dropped.
-pub struct Scratch(pub PathBuf);
-
-impl Drop for Scratch {
-    fn drop(&mut self) {
-        // What cannot be removed now is swept by the next run.
-        let _ = std::fs::remove_dir_all(&self.0);
-    }
-}
-
-/// Removes what killed runs left. Without a `/proc` nobody knows who lives, and it stays.
-fn sweep(all: &Path) {
-    let proc = Path::new("/proc");
-    if !proc.join("self").exists() {
-        return;
-    }
-    let Ok(entries) = std::fs::read_dir(all) else {
-        return;
-    };
-    for entry in entries.flatten() {
-        if !proc.join(entry.file_name()).exists() {
-            // Another run may sweep at the same time; the directory is gone either way.
-            let _ = std::fs::remove_dir_all(entry.path());
-        }
+    /// Where actions have their unfinished work: `asked`, else in the project.
+    pub fn scratch(&self, asked: Option<&Path>) -> Result<PathBuf, CliError> {
+        let Some(asked) = asked else {
+            return Ok(self.dir.join("scratch"));
+        };
+        let place = working_dir()?.join(asked);
+        // A link in a path that the user has given is the user's own.
+        Ok(place.canonicalize().unwrap_or(place))
     }
 }

@@ -8,6 +8,8 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use crate::threads::with_pool;
+
 /// Bytes read at a time; hashing of one block overlaps reading of the next.
 const BLOCK: usize = 4 << 20;
 /// Below this size a file is read and hashed on the calling thread.
@@ -63,6 +65,14 @@ impl Digest {
         if file.metadata()?.len() < PARALLEL_FROM {
             return Self::of_reader(file);
         }
+        match with_pool(|| Self::of_large_file(file)) {
+            Some(digest) => digest,
+            // There are no threads to be had.
+            None => Self::of_reader(file),
+        }
+    }
+
+    fn of_large_file(file: &File) -> io::Result<(Self, u64)> {
         let mut hasher = blake3::Hasher::new();
         let (mut current, mut next) = (vec![0; BLOCK], vec![0; BLOCK]);
         let mut filled = fill(file, &mut current)?;

@@ -3,9 +3,9 @@
 //! A step has a name, which is its fault point and what an error says. Steps can be recorded, so
 //! that a test can replay what a power loss may have left of them.
 
-use std::fs::File;
+use std::fs::{File, Permissions};
 use std::io::{self, Write};
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 
 use crate::error::StoreError;
 use crate::fault;
+use crate::layout::{is_dir, unique_name};
 
 type Result<T> = std::result::Result<T, StoreError>;
 
@@ -75,20 +76,23 @@ fn step<T>(name: &'static str, path: &Path, act: impl FnOnce() -> io::Result<T>)
         .map_err(|source| StoreError::env(name, path, source))
 }
 
-/// Creates a directory if it is not there.
+/// Creates a directory if it is not there; a link to one is none.
 pub(crate) fn mkdir(name: &'static str, path: &Path) -> Result<()> {
-    match step(name, path, || std::fs::create_dir(path)) {
-        Ok(()) => {
-            note(path, || Op::Mkdir(path.to_path_buf()));
-            Ok(())
-        }
+    match make_dir(name, path) {
         Err(StoreError::Environment { source, .. })
-            if source.kind() == io::ErrorKind::AlreadyExists && path.is_dir() =>
+            if source.kind() == io::ErrorKind::AlreadyExists && is_dir(path) =>
         {
             Ok(())
         }
-        Err(e) => Err(e),
+        made => made,
     }
+}
+
+/// Creates a directory that must not be there.
+pub(crate) fn make_dir(name: &'static str, path: &Path) -> Result<()> {
+    step(name, path, || std::fs::create_dir(path))?;
+    note(path, || Op::Mkdir(path.to_path_buf()));
+    Ok(())
 }
 
 /// Creates a file that must not be there, for appending.
@@ -114,11 +118,67 @@ pub(crate) fn truncate(name: &'static str, path: &Path, file: &File, length: u64
     Ok(())
 }
 
-/// Makes a file immutable for well-behaved programs.
+/// Makes a file immutable for well-behaved programs. Nobody may read it who could not before.
 pub(crate) fn seal(name: &'static str, path: &Path, file: &File) -> Result<()> {
     step(name, path, || {
-        file.set_permissions(std::fs::Permissions::from_mode(0o444))
+        let readers = file.metadata()?.permissions().mode() & 0o444;
+        file.set_permissions(Permissions::from_mode(OWNER | readers))
     })
+}
+
+const OWNER: u32 = 0o400;
+
+/// Takes the right to read a sealed file from those who are not in `readers`.
+pub(crate) fn narrow(name: &'static str, path: &Path, readers: u32) -> Result<()> {
+    step(name, path, || {
+        let mode = std::fs::metadata(path)?.permissions().mode() & 0o777;
+        match OWNER | mode & readers {
+            narrow if narrow == mode => Ok(()),
+            narrow => std::fs::set_permissions(path, Permissions::from_mode(narrow)),
+        }
+    })
+}
+
+/// Opens a file of the store. A program can take away its owner's right to read it, or to enter its
+/// folder, though not to write to it: that is given back.
+pub(crate) fn open_own(path: &Path) -> io::Result<File> {
+    let open = || {
+        let mut options = File::options();
+        options.read(true).custom_flags(libc::O_NOFOLLOW).open(path)
+    };
+    match open() {
+        Err(e) if e.kind() == io::ErrorKind::PermissionDenied => {
+            let folder = path.parent().is_some_and(|folder| give_back(folder, 0o700));
+            if give_back(path, OWNER) || folder {
+                open()
+            } else {
+                Err(e)
+            }
+        }
+        opened => opened,
+    }
+}
+
+/// The entries of a directory of the store, likewise.
+pub(crate) fn read_own_dir(path: &Path) -> io::Result<std::fs::ReadDir> {
+    match std::fs::read_dir(path) {
+        Err(e) if e.kind() == io::ErrorKind::PermissionDenied && give_back(path, 0o700) => {
+            std::fs::read_dir(path)
+        }
+        listed => listed,
+    }
+}
+
+/// Gives the owner of something rights that are missing. Whether that changed anything.
+fn give_back(path: &Path, rights: u32) -> bool {
+    let Ok(meta) = std::fs::symlink_metadata(path) else {
+        return false;
+    };
+    let mode = meta.permissions().mode() & 0o777;
+    !meta.is_symlink()
+        && mode & rights != rights
+        // Of another owner it is refused.
+        && std::fs::set_permissions(path, Permissions::from_mode(mode | rights)).is_ok()
 }
 
 /// From this many files or directories on, one sync of the file system is cheaper than one each,
@@ -256,7 +316,6 @@ pub(crate) fn replace_soon(
     replace_with(write, publish, path, bytes, false)
 }
 
-/// The temporary name holds the process id and a counter, so concurrent writers never share it.
 fn replace_with(
     write: &'static str,
     publish: &'static str,
@@ -264,10 +323,8 @@ fn replace_with(
     bytes: &[u8],
     sync: bool,
 ) -> Result<()> {
-    static COUNTER: std::sync::atomic::AtomicU64 = std::sync::atomic::AtomicU64::new(0);
-    let unique = COUNTER.fetch_add(1, Ordering::Relaxed);
     let mut name = path.file_name().unwrap_or_default().to_os_string();
-    name.push(format!(".{}-{unique}.tmp", std::process::id()));
+    name.push(format!(".{}.tmp", unique_name()));
     let temporary = path.with_file_name(name);
     let written = create(write, &temporary)
         .and_then(|mut file| {

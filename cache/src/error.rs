@@ -41,6 +41,16 @@ pub enum StoreError {
         /// What tells.
         detail: String,
     },
+    /// A folder or file that flow keeps for itself is a link.
+    Link {
+        /// The link.
+        path: PathBuf,
+    },
+    /// A wait for another process was given up, as this one is to stop.
+    Stopped {
+        /// The lock that the other process holds.
+        path: PathBuf,
+    },
     /// A record names an output whose bytes were neither staged with it nor are in the store.
     MissingOutput {
         /// The record's stage label.
@@ -67,6 +77,18 @@ impl StoreError {
             path: path.to_path_buf(),
             source,
         }
+    }
+
+    /// A link in the place of something that flow keeps for itself.
+    pub(crate) fn link(path: &Path) -> Self {
+        Self::Link {
+            path: path.to_path_buf(),
+        }
+    }
+
+    /// Whether this user may not write there, whatever the state of the disk.
+    pub fn is_refused(&self) -> bool {
+        matches!(self, Self::Environment { source, .. } if is_refused(source))
     }
 
     /// A write that was asked of a store opened for reading only.
@@ -115,6 +137,14 @@ impl fmt::Display for StoreError {
             ),
             Self::NotAStore { path, detail } => {
                 write!(f, "{} is not a store: {detail}", path.display())
+            }
+            Self::Link { path } => write!(
+                f,
+                "{} is a link, and flow keeps nothing of its own behind links",
+                path.display()
+            ),
+            Self::Stopped { path } => {
+                write!(f, "stopped while another process has {}", path.display())
             }
             Self::MissingOutput {
                 stage,

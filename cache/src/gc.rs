@@ -8,14 +8,14 @@
 //! that are equal. Records go before their artifacts, so none is left without what it names.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use crate::digest::{ActionKey, Digest};
 use crate::disk;
 use crate::error::StoreError;
 use crate::index::{Index, Slot};
-use crate::layout::{list_dir, now_nanos};
-use crate::lock::{self, Reach, Tried};
+use crate::layout::{file_name, list_dir, now_nanos};
+use crate::lock::Reach;
 use crate::pruned;
 use crate::segment::FILE_MAGIC;
 use crate::store::{Store, guard};
@@ -53,6 +53,8 @@ pub struct Evicted {
 pub struct GcReport {
     /// Another process has the store open, so nothing was removed.
     pub in_use: bool,
+    /// Who was told what would go said no, so nothing was removed.
+    pub refused: bool,
     /// Bytes of artifacts before.
     pub bytes_before: u64,
     /// Bytes of artifacts after.
@@ -101,42 +103,49 @@ fn going(report: &mut GcReport, stage: &str, size: u64) {
     going.bytes += size;
 }
 
+/// What in a directory has a name that starts with a digest, as all has that flow puts there.
+fn named_by_digest(dir: &Path) -> Result<Vec<PathBuf>, StoreError> {
+    let mut paths = list_dir(dir)?;
+    paths.retain(|path| {
+        let name = file_name(path);
+        let stem = name.split('.').next().unwrap_or_default();
+        Digest::from_hex(stem).is_ok()
+    });
+    Ok(paths)
+}
+
 impl Store {
     /// Collects garbage. Not to be called while this process runs actions on the store.
     pub fn gc(&self, policy: &GcPolicy) -> Result<GcReport, StoreError> {
-        self.gc_announced(policy, |_| {})
+        self.gc_announced(policy, |_| true)
     }
 
-    /// The same, and hands what will go to `announce` before anything does.
+    /// The same, and hands what will go to `announce` before anything does. False: nothing is to go.
     pub fn gc_announced(
         &self,
         policy: &GcPolicy,
-        announce: impl FnOnce(&GcReport),
+        announce: impl FnOnce(&GcReport) -> bool,
     ) -> Result<GcReport, StoreError> {
         if policy.dry_run {
             return self.collect(policy, announce);
         }
         self.require_writable("gc.remove-artifact")?;
-        let path = self.layout.in_use_lock();
         let Some(in_use) = &self.in_use else {
             return self.collect(policy, announce);
         };
-        // Trying gives the shared lock up, so it is taken again whatever comes.
-        let report = match lock::try_exclusive(in_use, &path)? {
-            Tried::Taken | Tried::NoLocks => self.collect(policy, announce),
-            Tried::Held => Ok(GcReport {
+        let collected = in_use.alone(|| self.collect(policy, announce))?;
+        collected.unwrap_or_else(|| {
+            Ok(GcReport {
                 in_use: true,
                 ..GcReport::default()
-            }),
-        };
-        lock::shared(in_use, &path)?;
-        report
+            })
+        })
     }
 
     fn collect(
         &self,
         policy: &GcPolicy,
-        announce: impl FnOnce(&GcReport),
+        announce: impl FnOnce(&GcReport) -> bool,
     ) -> Result<GcReport, StoreError> {
         let mut writer = guard(&self.segment);
         let mut index = guard(&self.index);
@@ -185,13 +194,16 @@ impl Store {
         let doomed = self.choose(policy, &sources, &aged, &mut report)?;
         // Segments that an interrupted gc left half-written.
         let mut debris = list_dir(&self.layout.records)?;
-        debris.retain(|path| path.extension().is_none_or(|e| e != "seg"));
+        debris.retain(|path| {
+            let name = file_name(path);
+            name.contains(".seg.") && name.ends_with(".tmp")
+        });
         // Nothing runs, so these are of runs that were killed.
-        debris.extend(list_dir(&self.layout.manifests)?);
-        let quarantined = list_dir(&self.layout.quarantine)?;
+        debris.extend(named_by_digest(&self.layout.manifests)?);
+        let quarantined = named_by_digest(&self.layout.quarantine)?;
         report.quarantined = quarantined.len() as u64;
-        announce(&report);
-        if policy.dry_run {
+        if !announce(&report) || policy.dry_run {
+            report.refused = !policy.dry_run;
             return Ok(report);
         }
         pruned::note(&self.layout, &removed)?;

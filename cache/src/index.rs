@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 
 use crate::codec::DecodeError;
 use crate::digest::ActionKey;
+use crate::disk;
 use crate::error::StoreError;
 use crate::layout::{is_settled, list_dir, mtime_nanos, now_nanos};
 use crate::record::Record;
@@ -124,7 +125,8 @@ impl Index {
         if self.listed != Some(changed) {
             for path in list_dir(records)? {
                 let is_segment = path.extension().is_some_and(|e| e == "seg");
-                if is_segment && self.number(&path).is_none() {
+                // What is behind a link is not ours to append to, or to cut.
+                if is_segment && self.number(&path).is_none() && !path.is_symlink() {
                     self.add(path);
                 }
             }
@@ -167,7 +169,7 @@ impl Index {
         }
         // One that is shorter now is another one, or someone else cut it: only a look can tell.
         let start = if *scanned > length { 0 } else { *scanned };
-        let file = File::open(path).map_err(env)?;
+        let file = disk::open_own(path).map_err(env)?;
         let slots = &mut self.slots;
         let scan = segment::scan(&file, start, length, &mut self.window, |offset, row| {
             let slot = Slot {
@@ -235,7 +237,7 @@ impl Index {
         let env = |e| StoreError::env("records.read", path, e);
         if self.open.as_ref().is_none_or(|(n, _)| *n != slot.segment) {
             self.window.clear();
-            self.open = match File::open(path) {
+            self.open = match disk::open_own(path) {
                 Ok(file) => Some((slot.segment, file)),
                 Err(e) if e.kind() == io::ErrorKind::NotFound => None,
                 Err(e) => return Err(env(e)),

@@ -1,7 +1,6 @@
 //! The directories of a store, its format version, and the names of what lies in it.
 
 use std::ffi::OsString;
-use std::fs::File;
 use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -46,6 +45,20 @@ impl Layout {
         }
     }
 
+    /// Whether all folders that a store has from the start are there. An error if one is a link: what
+    /// lies behind it may be anybody's.
+    pub(crate) fn is_whole(&self) -> Result<bool, StoreError> {
+        let mut whole = true;
+        for part in self.parts() {
+            match std::fs::symlink_metadata(part) {
+                Ok(meta) if meta.is_symlink() => return Err(StoreError::link(part)),
+                found => whole &= found.is_ok_and(|meta| meta.is_dir()),
+            }
+        }
+        require_no_link(&self.manifests)?;
+        Ok(whole)
+    }
+
     fn parts(&self) -> [&PathBuf; 5] {
         [
             &self.artifacts,
@@ -81,14 +94,15 @@ impl Layout {
     }
 
     /// Creates what is missing. The format file comes last: a directory without one is a store
-    /// whose creation was interrupted, and is completed; so is one that lacks a directory. One of an
+    /// whose creation was interrupted, and is completed; so is one that lacks a directory. Each step
+    /// is one that another process may have taken already. One of an
     /// earlier format gets this one, since what is appended from now on an earlier program could not
     /// read.
     pub(crate) fn create(&self) -> Result<(), StoreError> {
         let found = self.check_format()?;
         let known = found == Some(FORMAT);
         let parts = self.parts();
-        if known && parts.iter().all(|part| part.is_dir()) {
+        if self.is_whole()? && known {
             return Ok(());
         }
         if found.is_none() {
@@ -112,9 +126,13 @@ impl Layout {
     /// An error if the directory holds anything but what an interrupted creation leaves: it is
     /// someone else's, and a store is not to be mixed with it.
     pub(crate) fn require_free(&self) -> Result<(), StoreError> {
-        let parts = self.parts();
+        // Another process may finish creating the store between our look for `format` and this one,
+        // and start to work.
+        let parts = self.parts().into_iter().chain([&self.manifests]);
+        let parts: Vec<&PathBuf> = parts.collect();
         let stranger = list_dir(&self.root)?.into_iter().find(|path| {
-            let ours = parts.contains(&path) || file_name(path).starts_with("format.");
+            let name = file_name(path);
+            let ours = parts.contains(&path) || name == "format" || name.starts_with("format.");
             !ours
         });
         match stranger {
@@ -178,7 +196,7 @@ impl Layout {
     pub(crate) fn list_artifacts(&self) -> Result<Listing, StoreError> {
         let (mut artifacts, mut strays) = (Vec::new(), Vec::new());
         for shard in list_dir(&self.artifacts)? {
-            if !shard.is_dir() {
+            if !is_dir(&shard) {
                 strays.push(shard);
                 continue;
             }
@@ -205,7 +223,7 @@ impl Layout {
 
 /// The entries of a directory in order of name; none if it is gone.
 pub(crate) fn list_dir(dir: &Path) -> Result<Vec<PathBuf>, StoreError> {
-    let entries = match std::fs::read_dir(dir) {
+    let entries = match disk::read_own_dir(dir) {
         Ok(entries) => entries,
         Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
         Err(e) => return Err(StoreError::env("store.list", dir, e)),
@@ -226,15 +244,19 @@ pub(crate) fn file_name(path: &Path) -> String {
         .into_owned()
 }
 
-/// Opens a lock file, creating it if need be.
-pub(crate) fn open_lock_file(path: &Path) -> Result<File, StoreError> {
-    File::options()
-        .create(true)
-        .truncate(false)
-        .read(true)
-        .write(true)
-        .open(path)
-        .map_err(|e| StoreError::env("open.lock", path, e))
+/// Whether a directory is there, and no link to one.
+pub(crate) fn is_dir(path: &Path) -> bool {
+    std::fs::symlink_metadata(path).is_ok_and(|meta| meta.is_dir())
+}
+
+/// An error if a path is a link: what flow keeps for itself lies where it put it. Someone else may have
+/// left the link, and what is behind it is not flow's to change.
+pub fn require_no_link(path: &Path) -> Result<(), StoreError> {
+    match std::fs::symlink_metadata(path) {
+        Ok(meta) if meta.is_symlink() => Err(StoreError::link(path)),
+        // What else is wrong with it shows where it is used.
+        _ => Ok(()),
+    }
 }
 
 /// Nanoseconds since 1970; 0 for a clock before that.
@@ -270,10 +292,53 @@ pub(crate) fn is_settled(time: i64, at: u64) -> bool {
     time.saturating_add(granule) < i64::try_from(at).unwrap_or(i64::MAX)
 }
 
-/// A name that no other process on a shared store will choose: time, process, randomness.
-pub(crate) fn unique_name() -> String {
+/// A name that no other process will choose, on whatever machine or in whatever container: time and
+/// randomness.
+pub fn unique_name() -> String {
     use std::hash::{BuildHasher, RandomState};
     let nanos = now_nanos();
-    let random = RandomState::new().hash_one((nanos, std::process::id()));
-    format!("{nanos:016x}-{:x}-{random:016x}", std::process::id())
+    let random = RandomState::new().hash_one(nanos);
+    format!("{nanos:016x}-{random:016x}")
+}
+
+/// Whether this is [`unique_name`], with the name of a machine; that of a process, which earlier versions
+/// put between time and randomness, may be there. What has another name, flow did not make.
+pub(crate) fn is_unique_name(name: &str) -> bool {
+    let is_hex = |part: &&str| {
+        let digit = |b: u8| b.is_ascii_digit() || (b'a'..=b'f').contains(&b);
+        !part.is_empty() && part.bytes().all(digit)
+    };
+    let parts: Vec<&str> = name.split('-').collect();
+    let Some((machine, parts)) = parts.split_last() else {
+        return false;
+    };
+    (2..=3).contains(&parts.len())
+        && parts[0].len() == 16
+        && parts.iter().all(is_hex)
+        && (*machine == "unknown" || machine.len() == 16 && is_hex(machine))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_flow_makes_has_such_a_name() {
+        for ours in [
+            Reach::of(Path::new("/")).name(),
+            "18ec0408a6eea78a-c37ada8489f6586b-unknown".to_owned(),
+            "18ec0408a6eea78a-78b-c37ada8489f6586b-28af18a42e9c9629".to_owned(),
+        ] {
+            assert!(is_unique_name(&ours), "{ours}");
+        }
+        for other in [
+            "",
+            "lock",
+            "thesis",
+            "2026-11-28-notes",
+            "18ec0408a6eea78a-x-unknown",
+        ] {
+            assert!(!is_unique_name(other), "{other}");
+        }
+    }
 }

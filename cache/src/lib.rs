@@ -10,12 +10,16 @@
 //! <store>/manifests/<key>         what another process needs to run an action, while it runs
 //! <store>/locks/actions          one byte locked for each running action
 //! <store>/locks/commit           held while records are appended
-//! <store>/locks/in-use           shared by all who have the store open, exclusive for gc
+//! <store>/locks/in-use           shared by all who have the store open, exclusive for gc; the only
+//!                                lock that can be opened by who may not write
 //! <store>/quarantine/            artifacts that were not what their digests say
 //! <store>/pruned                 keys of records that gc removed, and when: for explanations only
 //! ```
 //!
 //! The stat cache and the records of runs lie outside the store; the caller says where.
+//!
+//! None of these folders may be a link, and only what has a name that the store gives is swept or
+//! collected: a store may have come with somebody's files.
 //!
 //! # The commit protocol
 //!
@@ -69,8 +73,10 @@ mod runs;
 mod segment;
 mod stat_cache;
 mod store;
+mod threads;
 mod value;
 mod verify;
+mod work_dir;
 mod writer;
 
 pub use codec::DecodeError;
@@ -80,13 +86,16 @@ pub use error::StoreError;
 pub use folder::Folder;
 pub use gc::{Evicted, GcPolicy, GcReport, Going};
 pub use index::{Place, Warning};
-pub use lock::ActionLock;
+pub use layout::{require_no_link, unique_name};
+pub use lock::{ActionLock, Patience, set_patience};
 pub use nearest::Nearness;
 pub use recipe::{Change, Encoder, Head, Recipe, unmatched};
 pub use record::{Attrs, Output, Provenance, Record};
 pub use runs::{Runs, utc};
 pub use stat_cache::StatCache;
 pub use store::{Health, Store};
+pub use threads::thread_pool;
 pub use value::Value;
 pub use verify::{Progress, StageStat, StoreStat, VerifyReport};
+pub use work_dir::{Beside, WorkDir};
 pub use writer::{ArtifactWriter, Scratch, Staged};

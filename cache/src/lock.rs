@@ -2,16 +2,104 @@
 //! hand. They make concurrent runs efficient; what is stored is right without them.
 //!
 //! A file system that has no locks grants every one, but then nobody is taken for dead.
+//!
+//! Whoever can open a file can lock it. So lock files can be opened only by those who may write to
+//! them, but for `in-use`: readers lock it shared, in the way of those locks for which a reader can
+//! get no exclusive one (locks of a byte, which need a file that is open for writing).
 
 use std::collections::HashSet;
-use std::fs::{File, TryLockError};
+use std::fs::{File, Permissions, TryLockError};
 use std::io;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::time::{Duration, Instant};
 
 use crate::digest::ActionKey;
 use crate::error::StoreError;
-use crate::layout::{open_lock_file, unique_name};
+use crate::layout::unique_name;
+
+/// Is told what this process waits for, again and again, and since when. False: it is to give up.
+pub type Patience = fn(&Path, Duration) -> bool;
+
+static PATIENCE: OnceLock<Patience> = OnceLock::new();
+
+/// Has waits for locks watched. Without that, they last as long as it takes.
+pub fn set_patience(patience: Patience) {
+    // The first one stays.
+    let _ = PATIENCE.set(patience);
+}
+
+/// Tries until something comes of it, or whoever watches has no more patience.
+pub(crate) fn wait<T>(
+    path: &Path,
+    mut attempt: impl FnMut() -> Result<Option<T>, StoreError>,
+) -> Result<T, StoreError> {
+    const LONGEST: Duration = Duration::from_millis(20);
+    let started = Instant::now();
+    let mut pause = Duration::from_micros(100);
+    loop {
+        if let Some(done) = attempt()? {
+            return Ok(done);
+        }
+        if let Some(patience) = PATIENCE.get()
+            && !patience(path, started.elapsed())
+        {
+            return Err(StoreError::Stopped {
+                path: path.to_path_buf(),
+            });
+        }
+        std::thread::sleep(pause);
+        pause = (pause * 2).min(LONGEST);
+    }
+}
+
+/// Opens a lock file, creating it if need be; never through a link.
+pub(crate) fn open_file(path: &Path) -> Result<File, StoreError> {
+    File::options()
+        .create(true)
+        .truncate(false)
+        .read(true)
+        .write(true)
+        .custom_flags(libc::O_NOFOLLOW)
+        .open(path)
+        .map_err(|e| match e.raw_os_error() {
+            Some(libc::ELOOP) => StoreError::link(path),
+            _ => StoreError::env("open.lock", path, e),
+        })
+}
+
+/// The same, for a file that none shall be able to lock who may not write to it.
+pub(crate) fn open_private(path: &Path) -> Result<File, StoreError> {
+    let file = open_file(path)?;
+    restrict(&file);
+    Ok(file)
+}
+
+/// Takes the right to read from those who may not write.
+fn restrict(file: &File) {
+    let Ok(meta) = file.metadata() else { return };
+    let mode = meta.mode() & 0o777;
+    let writers = mode & 0o222;
+    let restricted = (mode & !0o444) | (writers << 1);
+    if restricted != mode {
+        // Of another owner's file it is for the owner to do.
+        let _ = file.set_permissions(Permissions::from_mode(restricted));
+    }
+}
+
+/// Locks a file that was just made to tell others that its maker is alive. Nothing if one of them has
+/// taken it for a dead one's.
+pub(crate) fn take_new(file: File, path: &Path) -> Result<Option<File>, StoreError> {
+    match try_exclusive(&file, path)? {
+        Tried::Held => Ok(None),
+        Tried::Taken | Tried::NoLocks => {
+            let meta = file.metadata();
+            let meta = meta.map_err(|e| StoreError::env("lock.file", path, e))?;
+            Ok((meta.nlink() > 0).then_some(file))
+        }
+    }
+}
 
 /// The locks of actions: one byte of one file for each key, so that a hundred thousand actions
 /// leave no lock files behind.
@@ -55,9 +143,9 @@ impl ActionLocks {
             return Ok(None);
         }
         if let Some(file) = &self.file {
-            match set_lock(file, offset, true) {
-                Ok(true) => {}
-                Ok(false) => return Ok(None),
+            match set_lock(file, offset, Byte::Lock) {
+                Ok(Tried::Taken | Tried::NoLocks) => {}
+                Ok(Tried::Held) => return Ok(None),
                 Err(e) => return Err(StoreError::env("lock.action", path, e)),
             }
         }
@@ -78,38 +166,52 @@ impl Drop for ActionLock {
             .unwrap_or_else(PoisonError::into_inner);
         if let Some(file) = &self.locks.file {
             // Unlocking fails only for a bad descriptor; the kernel would have released it then.
-            let _ = set_lock(file, self.offset, false);
+            let _ = set_lock(file, self.offset, Byte::Unlock);
         }
         held.remove(&self.offset);
     }
 }
 
-/// Locks or unlocks one byte for this open file. `Ok(false)`: someone else holds it.
+/// What is done to the lock of a byte.
+#[derive(Clone, Copy, PartialEq)]
+enum Byte {
+    Lock,
+    #[cfg_attr(not(target_os = "linux"), allow(dead_code))]
+    Share,
+    Unlock,
+}
+
+/// Locks or unlocks one byte for this open file.
 #[cfg(target_os = "linux")]
-fn set_lock(file: &File, offset: i64, lock: bool) -> io::Result<bool> {
+fn set_lock(file: &File, offset: i64, what: Byte) -> io::Result<Tried> {
     use std::os::fd::AsRawFd;
+    let kind = match what {
+        Byte::Lock => libc::F_WRLCK,
+        Byte::Share => libc::F_RDLCK,
+        Byte::Unlock => libc::F_UNLCK,
+    };
     // SAFETY: `flock` is plain data for which zeros are valid.
     let mut range: libc::flock = unsafe { std::mem::zeroed() };
-    range.l_type = if lock { libc::F_WRLCK } else { libc::F_UNLCK } as libc::c_short;
+    range.l_type = kind as libc::c_short;
     range.l_whence = libc::SEEK_SET as libc::c_short;
     range.l_start = offset;
     range.l_len = 1;
     // SAFETY: the descriptor is open and `range` outlives the call.
     if unsafe { libc::fcntl(file.as_raw_fd(), libc::F_OFD_SETLK, &range) } == 0 {
-        return Ok(true);
+        return Ok(Tried::Taken);
     }
     let error = io::Error::last_os_error();
     match error.raw_os_error() {
-        Some(libc::EAGAIN | libc::EACCES) => Ok(false),
-        Some(libc::ENOLCK | libc::EINVAL | libc::EOPNOTSUPP | libc::ENOSYS) => Ok(true),
+        Some(libc::EAGAIN | libc::EACCES) => Ok(Tried::Held),
+        Some(libc::ENOLCK | libc::EINVAL | libc::EOPNOTSUPP | libc::ENOSYS) => Ok(Tried::NoLocks),
         _ => Err(error),
     }
 }
 
 /// Without open-file-description locks, only the threads of one process keep each other out.
 #[cfg(not(target_os = "linux"))]
-fn set_lock(_file: &File, _offset: i64, _lock: bool) -> io::Result<bool> {
-    Ok(true)
+fn set_lock(_file: &File, _offset: i64, _what: Byte) -> io::Result<Tried> {
+    Ok(Tried::NoLocks)
 }
 
 fn unsupported(error: &io::Error) -> bool {
@@ -125,15 +227,14 @@ pub(crate) struct Exclusive {
 
 /// Takes a whole-file lock and waits for it.
 pub(crate) fn exclusive(path: &Path) -> Result<Exclusive, StoreError> {
-    let file = open_lock_file(path)?;
-    let is_real = match file.lock() {
-        Ok(()) => true,
-        Err(e) if unsupported(&e) => false,
-        Err(e) => return Err(StoreError::env("lock.file", path, e)),
-    };
+    let file = open_private(path)?;
+    let tried = wait(path, || match try_exclusive(&file, path)? {
+        Tried::Held => Ok(None),
+        tried => Ok(Some(tried)),
+    })?;
     Ok(Exclusive {
         _file: file,
-        is_real,
+        is_real: tried == Tried::Taken,
     })
 }
 
@@ -204,7 +305,7 @@ fn is_local(_dir: &Path) -> bool {
 }
 
 /// What came of trying to take a lock.
-#[derive(Clone, Copy, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum Tried {
     Taken,
     /// Someone else has it.
@@ -223,11 +324,56 @@ pub(crate) fn try_exclusive(file: &File, path: &Path) -> Result<Tried, StoreErro
     }
 }
 
-/// Takes a shared whole-file lock on an open file, and waits while someone holds it exclusively.
-pub(crate) fn shared(file: &File, path: &Path) -> Result<(), StoreError> {
-    match file.lock_shared() {
-        Err(e) if !unsupported(&e) => Err(StoreError::env("lock.file", path, e)),
-        _ => Ok(()),
+/// The lock of who has a store open: shared by all of them, exclusive for gc.
+#[derive(Debug)]
+pub(crate) struct InUse {
+    file: File,
+    path: std::path::PathBuf,
+}
+
+impl InUse {
+    /// Opens it to share it, and waits while gc has it. A reader may be given a file that it can only
+    /// read.
+    pub(crate) fn share(file: File, path: &Path) -> Result<Self, StoreError> {
+        let in_use = Self {
+            file,
+            path: path.to_path_buf(),
+        };
+        wait(path, || match in_use.set(Byte::Share)? {
+            Tried::Held => Ok(None),
+            _ => Ok(Some(())),
+        })?;
+        Ok(in_use)
+    }
+
+    /// Runs `collect` while nobody else has the store open; nothing where somebody has.
+    pub(crate) fn alone<T>(&self, collect: impl FnOnce() -> T) -> Result<Option<T>, StoreError> {
+        let done = match self.set(Byte::Lock)? {
+            Tried::Held => None,
+            Tried::Taken | Tried::NoLocks => Some(collect()),
+        };
+        self.set(Byte::Share)?;
+        Ok(done)
+    }
+
+    #[cfg(target_os = "linux")]
+    fn set(&self, what: Byte) -> Result<Tried, StoreError> {
+        set_lock(&self.file, 0, what).map_err(|e| StoreError::env("lock.file", &self.path, e))
+    }
+
+    #[cfg(not(target_os = "linux"))]
+    fn set(&self, what: Byte) -> Result<Tried, StoreError> {
+        let set = match what {
+            Byte::Lock => return try_exclusive(&self.file, &self.path),
+            Byte::Share => self.file.try_lock_shared(),
+            Byte::Unlock => return Ok(Tried::Taken),
+        };
+        match set {
+            Ok(()) => Ok(Tried::Taken),
+            Err(TryLockError::WouldBlock) => Ok(Tried::Held),
+            Err(TryLockError::Error(e)) if unsupported(&e) => Ok(Tried::NoLocks),
+            Err(TryLockError::Error(e)) => Err(StoreError::env("lock.file", &self.path, e)),
+        }
     }
 }
 
@@ -253,10 +399,49 @@ mod tests {
     }
 
     #[test]
+    fn who_may_not_write_cannot_open_a_lock() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("lock");
+        for (before, after) in [
+            (0o644, 0o600),
+            (0o664, 0o660),
+            (0o666, 0o666),
+            (0o600, 0o600),
+        ] {
+            File::create(&path).unwrap();
+            std::fs::set_permissions(&path, Permissions::from_mode(before)).unwrap();
+            let file = open_private(&path).unwrap();
+            assert_eq!(file.metadata().unwrap().mode() & 0o777, after, "{before:o}");
+        }
+        let link = dir.path().join("link");
+        std::os::unix::fs::symlink(dir.path().join("victim"), &link).unwrap();
+        assert!(matches!(open_private(&link), Err(StoreError::Link { .. })));
+        assert!(!dir.path().join("victim").exists());
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn a_reader_cannot_have_a_store_to_itself() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("in-use");
+        let owner = InUse::share(open_file(&path).unwrap(), &path).unwrap();
+        // What tools take on a file that they may only read, and the lock of a byte.
+        let reader = File::open(&path).unwrap();
+        reader.lock().unwrap();
+        assert!(set_lock(&reader, 0, Byte::Lock).is_err());
+        InUse::share(open_file(&path).unwrap(), &path).unwrap();
+        assert_eq!(owner.alone(|| 1).unwrap(), Some(1));
+        let reading = InUse::share(File::open(&path).unwrap(), &path).unwrap();
+        assert_eq!(owner.alone(|| 1).unwrap(), None);
+        drop(reading);
+        assert_eq!(owner.alone(|| 1).unwrap(), Some(1));
+    }
+
+    #[test]
     fn one_holder_at_a_time_across_descriptors_and_threads() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("actions");
-        let open = || ActionLocks::new(Some(open_lock_file(&path).unwrap()));
+        let open = || ActionLocks::new(Some(open_private(&path).unwrap()));
         let (mine, other) = (open(), open());
         let (a, b) = (ActionKey(Digest::of(b"a")), ActionKey(Digest::of(b"b")));
         let lock = mine.try_lock(&a, &path).unwrap().unwrap();

@@ -14,7 +14,7 @@ use serde_json::Value as Json;
 use crate::digest::Digest;
 use crate::disk;
 use crate::error::StoreError;
-use crate::layout::{list_dir, now_nanos};
+use crate::layout::{list_dir, now_nanos, require_no_link};
 use crate::lock;
 
 /// The records of runs in a directory.
@@ -31,16 +31,12 @@ impl Runs {
         }
     }
 
-    /// A new id: UTC date and time, then the fraction of the second and some of the process id.
+    /// A new id: UTC date and time, then the fraction of the second and something random, so that
+    /// runs that start at once have different ones in whatever container.
     pub fn new_id(&self) -> String {
-        let mut nanos = now_nanos();
-        loop {
-            let id = id_at(nanos, std::process::id());
-            if !self.path(&id).exists() {
-                return id;
-            }
-            nanos += 1_000_000_000 / 65_536 + 1;
-        }
+        use std::hash::{BuildHasher, RandomState};
+        let nanos = now_nanos();
+        id_at(nanos, RandomState::new().hash_one(nanos))
     }
 
     /// Where the record of a run lies.
@@ -65,6 +61,7 @@ impl Runs {
         long: &impl Serialize,
     ) -> Result<(), StoreError> {
         let path = self.actions_path(actions);
+        self.require_no_links()?;
         if let Some(dir) = path.parent() {
             std::fs::create_dir_all(dir).map_err(|e| StoreError::env("run.save", dir, e))?;
         }
@@ -91,6 +88,7 @@ impl Runs {
         if !self.path(id).exists() {
             return Ok(false);
         }
+        self.require_no_links()?;
         let _lock = lock::exclusive(&self.lock_path())?;
         let Some(mut record) = read(&self.path(id))? else {
             return Ok(false);
@@ -103,6 +101,7 @@ impl Runs {
 
     /// Removes the record of a run, and of long parts those that no other run names.
     pub fn remove(&self, id: &str) -> Result<(), StoreError> {
+        self.require_no_links()?;
         let _lock = lock::exclusive(&self.lock_path())?;
         disk::remove("run.remove", &self.path(id))?;
         let mut named = Vec::new();
@@ -127,6 +126,11 @@ impl Runs {
         self.dir
             .join("actions")
             .join(format!("{}.json", digest.hex()))
+    }
+
+    fn require_no_links(&self) -> Result<(), StoreError> {
+        require_no_link(&self.dir)?;
+        require_no_link(&self.dir.join("actions"))
     }
 
     fn lock_path(&self) -> PathBuf {
@@ -201,15 +205,22 @@ fn clock(seconds: u64) -> (u64, u64, u64) {
     (time / 3600, time / 60 % 60, time % 60)
 }
 
-fn id_at(nanos: u64, process: u32) -> String {
+fn id_at(nanos: u64, random: u64) -> String {
     let (seconds, fraction) = (nanos / 1_000_000_000, nanos % 1_000_000_000);
     let (year, month, day) = civil(seconds / 86_400);
     let (hour, minute, second) = clock(seconds);
-    let ticks = fraction * 65_536 / 1_000_000_000;
-    format!(
-        "{year:04}{month:02}{day:02}T{hour:02}{minute:02}{second:02}-{ticks:04x}{:02x}",
-        process % 256
-    )
+    let ticks = three_digits(fraction * 36 * 36 * 36 / 1_000_000_000);
+    let random = three_digits(random % (36 * 36 * 36));
+    format!("{year:04}{month:02}{day:02}T{hour:02}{minute:02}{second:02}-{ticks}{random}")
+}
+
+/// A number in three digits of 0 to 9 and a to z, whose order is that of numbers.
+fn three_digits(number: u64) -> String {
+    let digit = |n: u64| char::from_digit((n % 36) as u32, 36).unwrap_or('0');
+    [number / (36 * 36), number / 36, number]
+        .map(digit)
+        .iter()
+        .collect()
 }
 
 /// Year, month and day of a day count since 1970-01-01 in the Gregorian calendar, counted in
@@ -240,12 +251,14 @@ mod tests {
         assert_eq!(id_at(0, 1), "19700101T000000-000001");
         assert_eq!(
             id_at(951_827_696_500_000_000, 255),
-            "20000229T123456-8000ff"
+            "20000229T123456-i00073"
         );
         assert_eq!(
             id_at(1_795_435_501_000_000_000, 0),
             "20261123T120501-000000"
         );
+        assert_eq!(id_at(999_999_999, u64::MAX).len(), 22);
+        assert_eq!(three_digits(36 * 36 * 36 - 1), "zzz");
         assert_eq!(utc(951_827_696), "2000-02-29 12:34:56 UTC");
         assert_eq!(civil(47_540), (2100, 2, 28));
         assert_eq!(civil(47_541), (2100, 3, 1));

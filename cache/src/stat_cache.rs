@@ -179,8 +179,16 @@ impl StatCache {
         self.used.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Saves the cache if it changed, atomically.
+    /// Saves the cache if it changed, atomically. Where this user may not write, it is not saved, and
+    /// files are hashed again.
     pub fn save(&self) -> Result<(), StoreError> {
+        match self.write() {
+            Err(error) if error.is_refused() => Ok(()),
+            saved => saved,
+        }
+    }
+
+    fn write(&self) -> Result<(), StoreError> {
         let used = self.lock_used();
         if used.made.is_empty() {
             return Ok(());

@@ -10,13 +10,14 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use crate::commit::SegmentWriter;
 use crate::digest::{ActionKey, Digest};
 use crate::disk;
-use crate::error::{StoreError, is_refused};
+use crate::error::StoreError;
 use crate::index::{Index, Place, Warning};
-use crate::layout::{Layout, now_nanos, open_lock_file};
-use crate::lock::{self, ActionLock, ActionLocks};
+use crate::layout::{Layout, now_nanos};
+use crate::lock::{self, ActionLock, ActionLocks, InUse};
 use crate::nearest::Neighbours;
 use crate::pruned::Pruned;
 use crate::record::Record;
+use crate::work_dir;
 use crate::writer::{ArtifactWriter, Scratch, Session, Staged};
 
 /// A store in a local directory. Shared by threads as it is, and by processes that open the same
@@ -25,7 +26,7 @@ pub struct Store {
     pub(crate) layout: Layout,
     read_only: bool,
     /// Locked shared while the store is open; gc takes it exclusively.
-    pub(crate) in_use: Option<File>,
+    pub(crate) in_use: Option<InUse>,
     locks: Arc<ActionLocks>,
     pub(crate) index: Mutex<Index>,
     session: Mutex<Option<Arc<Session>>>,
@@ -46,7 +47,7 @@ pub enum Health {
     Ok,
     /// Not there: evicted, or never made here.
     Missing,
-    /// There, but not what the digest says.
+    /// There, but not what the digest says, or not for this user to read.
     Corrupt,
 }
 
@@ -64,22 +65,18 @@ impl Store {
     /// written but holds a store is opened for lookups.
     pub fn open(dir: &Path) -> Result<Self, StoreError> {
         let layout = Layout::new(dir);
-        let denied = |e: &StoreError| match e {
-            StoreError::Environment { source, .. } => is_refused(source),
-            _ => false,
-        };
         let writable = layout.create().and_then(|()| {
-            let in_use = open_lock_file(&layout.in_use_lock())?;
-            let actions = open_lock_file(&layout.actions_lock())?;
+            let in_use = lock::open_file(&layout.in_use_lock())?;
+            let actions = lock::open_private(&layout.actions_lock())?;
             Ok((in_use, actions))
         });
         match writable {
             Ok((in_use, actions)) => {
-                lock::shared(&in_use, &layout.in_use_lock())?;
-                Session::sweep(&layout)?;
+                let in_use = InUse::share(in_use, &layout.in_use_lock())?;
+                work_dir::sweep(&layout.tmp)?;
                 Self::with(layout, false, Some(in_use), Some(actions))
             }
-            Err(e) if denied(&e) && matches!(layout.check_format(), Ok(Some(_))) => {
+            Err(e) if e.is_refused() && matches!(layout.check_format(), Ok(Some(_))) => {
                 Self::open_read_only(dir)
             }
             Err(e) => Err(e),
@@ -89,15 +86,15 @@ impl Store {
     /// Opens the store in `dir` for lookups and reads; nothing there is created or changed.
     pub fn open_read_only(dir: &Path) -> Result<Self, StoreError> {
         let layout = Layout::new(dir);
+        layout.is_whole()?;
         if layout.check_format()?.is_none() {
             let none = io::Error::new(io::ErrorKind::NotFound, "there is no store");
             return Err(StoreError::env("open.format", dir, none));
         }
-        // A lock needs no write permission; without the file there is no gc to keep out.
-        let in_use = File::open(layout.in_use_lock()).ok();
-        if let Some(file) = &in_use {
-            lock::shared(file, &layout.in_use_lock())?;
-        }
+        // To share a lock needs no write permission; without the file there is no gc to keep out.
+        let path = layout.in_use_lock();
+        let in_use = File::open(&path).ok();
+        let in_use = in_use.map(|file| InUse::share(file, &path)).transpose()?;
         Self::with(layout, true, in_use, None)
     }
 
@@ -115,7 +112,7 @@ impl Store {
     fn with(
         layout: Layout,
         read_only: bool,
-        in_use: Option<File>,
+        in_use: Option<InUse>,
         actions: Option<File>,
     ) -> Result<Self, StoreError> {
         let mut index = Index::default();
@@ -247,8 +244,10 @@ impl Store {
     /// again only when the file's size, inode or modification time changed.
     pub fn check(&self, digest: &Digest) -> Result<Health, StoreError> {
         let path = self.path(digest);
-        let Some((file, stamp)) = open_stamped(&path)? else {
-            return Ok(Health::Missing);
+        let (file, stamp) = match open_stamped(&path)? {
+            Opened::Yes(file, stamp) => (file, stamp),
+            Opened::Gone => return Ok(Health::Missing),
+            Opened::Refused => return Ok(Health::Corrupt),
         };
         if guard(&self.health).get(digest) == Some(&stamp) {
             return Ok(Health::Ok);
@@ -264,7 +263,7 @@ impl Store {
 
     /// Notes that an artifact was hashed while this process wrote it.
     pub(crate) fn assume_healthy(&self, digest: &Digest) -> Result<(), StoreError> {
-        if let Some((_, stamp)) = open_stamped(&self.path(digest))? {
+        if let Opened::Yes(_, stamp) = open_stamped(&self.path(digest))? {
             guard(&self.health).insert(*digest, stamp);
         }
         Ok(())
@@ -294,18 +293,25 @@ impl Store {
     }
 }
 
-/// Opens a file and takes its stamp; `None` if it is not there.
-fn open_stamped(path: &Path) -> Result<Option<(File, Stamp)>, StoreError> {
-    let opened = File::open(path).and_then(|file| {
+/// What came of opening an artifact.
+enum Opened {
+    Yes(File, Stamp),
+    Gone,
+    /// It is there, but this user may not read it.
+    Refused,
+}
+
+/// Opens a file and takes its stamp.
+fn open_stamped(path: &Path) -> Result<Opened, StoreError> {
+    let opened = disk::open_own(path).and_then(|file| {
         let meta = file.metadata()?;
-        Ok((
-            file,
-            (meta.mtime(), meta.mtime_nsec(), meta.size(), meta.ino()),
-        ))
+        let stamp = (meta.mtime(), meta.mtime_nsec(), meta.size(), meta.ino());
+        Ok(Opened::Yes(file, stamp))
     });
     match opened {
-        Ok(found) => Ok(Some(found)),
-        Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
+        Ok(found) => Ok(found),
+        Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(Opened::Gone),
+        Err(e) if e.kind() == io::ErrorKind::PermissionDenied => Ok(Opened::Refused),
         Err(e) => Err(StoreError::env("store.check", path, e)),
     }
 }

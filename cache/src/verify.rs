@@ -7,9 +7,11 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use rayon::prelude::*;
 
 use crate::digest::Digest;
-use crate::error::StoreError;
+use crate::disk;
+use crate::error::{StoreError, is_refused};
 use crate::index::Warning;
 use crate::store::{Store, guard};
+use crate::threads::with_pool;
 
 /// How far a verification is.
 #[derive(Clone, Copy, Debug)]
@@ -86,25 +88,32 @@ impl Store {
         let (artifacts, strays) = self.layout.list_artifacts()?;
         let total_bytes = artifacts.iter().map(|(_, size)| size).sum();
         let (bytes, done) = (AtomicU64::new(0), AtomicU64::new(0));
-        let verdicts: Vec<Option<Digest>> = artifacts
-            .par_iter()
-            .map(|(digest, _)| {
-                let path = self.path(digest);
-                let (actual, size) = match Digest::of_file(&path) {
-                    Ok(found) => found,
-                    // Quarantined by another process since the listing.
-                    Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(None),
-                    Err(e) => return Err(StoreError::env("store.verify", &path, e)),
-                };
-                progress(Progress {
-                    bytes: bytes.fetch_add(size, Ordering::Relaxed) + size,
-                    total_bytes,
-                    artifacts: done.fetch_add(1, Ordering::Relaxed) + 1,
-                    total_artifacts: artifacts.len() as u64,
-                });
-                Ok((actual != *digest).then_some(*digest))
-            })
-            .collect::<Result<_, StoreError>>()?;
+        let look = |(digest, _): &(Digest, u64)| {
+            let path = self.path(digest);
+            let (actual, size) = match disk::open_own(&path).and_then(|f| Digest::of_open_file(&f))
+            {
+                Ok((actual, size)) => (Some(actual), size),
+                // Quarantined by another process since the listing.
+                Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+                // Somebody took away the right to read it.
+                Err(e) if is_refused(&e) => (None, 0),
+                Err(e) => return Err(StoreError::env("store.verify", &path, e)),
+            };
+            progress(Progress {
+                bytes: bytes.fetch_add(size, Ordering::Relaxed) + size,
+                total_bytes,
+                artifacts: done.fetch_add(1, Ordering::Relaxed) + 1,
+                total_artifacts: artifacts.len() as u64,
+            });
+            Ok((actual != Some(*digest)).then_some(*digest))
+        };
+        let verdicts = with_pool(|| artifacts.par_iter().map(&look).collect());
+        let verdicts: Result<Vec<Option<Digest>>, StoreError> = match verdicts {
+            Some(verdicts) => verdicts,
+            // There are no threads to be had.
+            None => artifacts.iter().map(&look).collect(),
+        };
+        let verdicts = verdicts?;
 
         let mut report = VerifyReport {
             artifacts: done.into_inner(),

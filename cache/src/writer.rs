@@ -10,8 +10,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use crate::digest::Digest;
 use crate::disk;
 use crate::error::StoreError;
-use crate::layout::{Layout, file_name, list_dir, open_lock_file};
-use crate::lock::{self, Reach, Tried};
+use crate::layout::{Layout, file_name};
+use crate::work_dir::WorkDir;
 
 const BUFFER: usize = 256 << 10;
 
@@ -19,63 +19,22 @@ const BUFFER: usize = 256 << 10;
 /// nothing uses it any more.
 #[derive(Debug)]
 pub(crate) struct Session {
-    dir: PathBuf,
-    /// Held while alive, so that others can tell debris from work.
-    _lock: File,
+    dir: WorkDir,
     counter: AtomicU64,
 }
 
 impl Session {
-    /// Registers this process. Registering and sweeping exclude each other, so a directory whose
-    /// lock is free belongs to the dead.
+    /// Registers this process.
     pub(crate) fn register(layout: &Layout) -> Result<Arc<Self>, StoreError> {
-        let _guard = lock::exclusive(&layout.commit_lock())?;
-        let dir = layout.tmp.join(Reach::of(&layout.tmp).name());
-        disk::mkdir("writer.register", &dir)?;
-        let lock_path = dir.join("lock");
-        let file = open_lock_file(&lock_path)?;
-        lock::try_exclusive(&file, &lock_path)?;
         Ok(Arc::new(Self {
-            dir,
-            _lock: file,
+            dir: WorkDir::new("writer.register", &layout.tmp)?,
             counter: AtomicU64::new(0),
         }))
     }
 
-    /// Removes what dead writers left. Debris is harmless, so failures are left to the next sweep.
-    pub(crate) fn sweep(layout: &Layout) -> Result<(), StoreError> {
-        let dirs = list_dir(&layout.tmp)?;
-        if dirs.is_empty() {
-            return Ok(());
-        }
-        let commit = layout.commit_lock();
-        let guard = open_lock_file(&commit)?;
-        if lock::try_exclusive(&guard, &commit)? != Tried::Taken {
-            return Ok(());
-        }
-        let reach = Reach::of(&layout.tmp);
-        for dir in dirs.into_iter().filter(|dir| reach.covers(dir)) {
-            let lock_path = dir.join("lock");
-            let dead = match File::open(&lock_path) {
-                Ok(file) => lock::try_exclusive(&file, &lock_path)? == Tried::Taken,
-                Err(e) => e.kind() == io::ErrorKind::NotFound,
-            };
-            if dead {
-                let _ = std::fs::remove_dir_all(&dir);
-            }
-        }
-        Ok(())
-    }
-
     fn fresh_path(&self) -> PathBuf {
         let number = self.counter.fetch_add(1, Ordering::Relaxed);
-        self.dir.join(number.to_string())
-    }
-}
-
-impl Drop for Session {
-    fn drop(&mut self) {
-        let _ = std::fs::remove_dir_all(&self.dir);
+        self.dir.path().join(number.to_string())
     }
 }
 
@@ -219,6 +178,11 @@ impl Staged {
     /// Where its bytes are until the commit.
     pub fn path(&self) -> &Path {
         &self.file.path
+    }
+
+    /// Leaves only those the right to read it who are in `readers`, a set of permissions.
+    pub fn narrow(&self, readers: u32) -> Result<(), StoreError> {
+        disk::narrow("stage.seal", self.path(), readers)
     }
 
     /// Takes over a file that another program has finished.

@@ -131,6 +131,7 @@ fn child() {
             let report = store.gc_announced(&small_and_young(), |_| {
                 std::fs::write(dir.join("tmp/announced"), "").unwrap();
                 wait_for(&dir.join("tmp/go-on"));
+                true
             });
             assert!(!report.unwrap().in_use);
         }

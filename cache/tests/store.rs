@@ -412,3 +412,23 @@ fn nobody_appends_to_a_damaged_segment_and_gc_rewrites_it() {
     let store = Store::open(store.dir()).unwrap();
     assert_eq!((store.len(), store.take_warnings()), (2, Vec::new()));
 }
+
+#[test]
+fn many_may_create_a_store_at_once() {
+    for _ in 0..50 {
+        let dir = tempdir();
+        let root = dir.path().join("store");
+        let start = std::sync::Barrier::new(6);
+        std::thread::scope(|scope| {
+            for n in 0..6 {
+                let (root, start) = (&root, &start);
+                scope.spawn(move || {
+                    start.wait();
+                    let store = Store::open(root).unwrap();
+                    commit(&store, &[n]).unwrap();
+                });
+            }
+        });
+        assert_eq!(Store::open(&root).unwrap().len(), 6);
+    }
+}

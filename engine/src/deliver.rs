@@ -7,10 +7,11 @@
 use std::collections::{BTreeMap, HashSet};
 use std::fs;
 use std::io::{BufWriter, Write};
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
 
-use flow_cache::{Digest, Digester, Health, Output, StatCache, Store, fault};
+use flow_cache::{Beside, Digest, Digester, Health, Output, StatCache, Store, StoreError, fault};
 
 use crate::keys::Slot;
 use crate::pipeline::PortRef;
@@ -199,7 +200,7 @@ pub struct Delivered {
     /// What was found corrupt on the way.
     pub warnings: Vec<String>,
     /// Why what they were written from could not be noted down: the next run writes them again.
-    pub unnoted: Option<StageError>,
+    pub unnoted: Option<StoreError>,
 }
 
 impl Delivery<'_> {
@@ -288,7 +289,7 @@ impl Delivery<'_> {
     }
 
     fn is_up_to_date(&self, manifest: &Manifest, source: Digest, path: &Path) -> bool {
-        let entry = manifest.entries.get(&path.display().to_string());
+        let entry = manifest.entries.get(&in_a_line(path));
         entry.is_some_and(|[made_from, made]| {
             *made_from == source && self.stat.digest(path).is_ok_and(|(now, _)| now == *made)
         })
@@ -338,7 +339,7 @@ impl Delivery<'_> {
         }
         write_file(port, to, self.exporter)?;
         let (made, _) = self.stat.digest(to)?;
-        let key = to.display().to_string();
+        let key = in_a_line(to);
         if manifest.entries.insert(key, [source, made]) != Some([source, made]) {
             manifest.changed = true;
         }
@@ -385,6 +386,14 @@ struct Manifest {
     changed: bool,
 }
 
+/// A path in one line, whatever is in its name.
+fn in_a_line(path: &Path) -> String {
+    match path.to_str() {
+        Some(text) if !text.contains(['\n', '\r', '\\']) => text.to_owned(),
+        _ => path.as_os_str().as_bytes().escape_ascii().to_string(),
+    }
+}
+
 impl Manifest {
     /// Reads a manifest; a missing or unreadable one is empty, and files are then written anew.
     fn open(path: &Path) -> Self {
@@ -406,7 +415,7 @@ impl Manifest {
     }
 
     /// Writes the manifest back if it changed.
-    fn save(&self) -> Result<(), StageError> {
+    fn save(&self) -> Result<(), StoreError> {
         if !self.changed {
             return Ok(());
         }
@@ -414,49 +423,20 @@ impl Manifest {
         for (path, [source, file]) in &self.entries {
             text.push_str(&format!("{source} {file} {path}\n"));
         }
-        sweep(&self.path);
-        let beside = beside(&self.path);
-        let saved = fault::point("manifest.write", &beside)
-            .and_then(|()| fs::write(&beside, text))
-            .and_then(|()| fault::point("manifest.publish", &self.path))
-            .and_then(|()| fs::rename(&beside, &self.path));
-        saved.map_err(|error| {
-            let _ = fs::remove_file(&beside);
-            StageError::environment(format!("failed to write {}: {error}", self.path.display()))
+        let folder = self.path.parent().unwrap_or(Path::new("."));
+        let saved = fs::create_dir_all(folder)
+            .and_then(|()| fault::point("manifest.write", &self.path))
+            .and_then(|()| {
+                let mut beside = Beside::create(&self.path, 0o666)?;
+                beside.file.write_all(text.as_bytes())?;
+                fault::point("manifest.publish", &self.path)?;
+                beside.publish()
+            });
+        saved.map_err(|source| StoreError::Environment {
+            step: "run.outputs",
+            path: self.path.clone(),
+            source,
         })
-    }
-}
-
-/// A hidden name beside `path` that no other run uses at this moment.
-fn beside(path: &Path) -> PathBuf {
-    static COUNT: AtomicU64 = AtomicU64::new(0);
-    let count = COUNT.fetch_add(1, Ordering::Relaxed);
-    let process = std::process::id();
-    path.with_file_name(format!("{}{process}-{count}", beside_prefix(path)))
-}
-
-fn beside_prefix(path: &Path) -> String {
-    let name = path.file_name().unwrap_or_default().to_string_lossy();
-    format!(".{name}.flow-")
-}
-
-/// Removes what killed runs left beside `path`. Without a `/proc` nobody knows who lives, and it
-/// stays.
-fn sweep(path: &Path) {
-    let proc = Path::new("/proc");
-    let entries = path.parent().map(fs::read_dir);
-    let Some(Ok(entries)) = entries.filter(|_| proc.join("self").exists()) else {
-        return;
-    };
-    let prefix = beside_prefix(path);
-    for entry in entries.flatten() {
-        let name = entry.file_name();
-        let rest = name.to_str().and_then(|name| name.strip_prefix(&prefix));
-        let process = rest.and_then(|rest| rest.split('-').next());
-        if process.is_some_and(|process| !proc.join(process).exists()) {
-            // Another run may sweep at the same time; the file is gone either way.
-            let _ = fs::remove_file(entry.path());
-        }
     }
 }
 
@@ -471,22 +451,26 @@ pub fn write_file(port: &Port, to: &Path, exporter: &dyn Export) -> Result<(), S
         .extension()
         .map(|e| e.to_string_lossy().to_lowercase())
         .unwrap_or_default();
-    sweep(to);
-    let beside = beside(to);
-    let written = fault::point("deliver.write", &beside)
-        .and_then(|()| fs::File::create(&beside))
-        .map_err(|e| failed("create", e))
-        .and_then(|file| {
-            let mut file = BufWriter::new(file);
-            exporter.export(port.ty, &port.parts, &extension, &mut file)?;
-            file.flush().map_err(|e| failed("write", e))?;
-            fault::point("deliver.publish", to)
-                .and_then(|()| fs::rename(&beside, to))
-                .map_err(|e| failed("write", e))
-        });
-    if written.is_err() {
-        // The half-written file is of no use; the first error is the one to report.
-        let _ = fs::remove_file(&beside);
+    fault::point("deliver.write", to).map_err(|e| failed("create", e))?;
+    let mut beside = Beside::create(to, mode(port)).map_err(|e| failed("create", e))?;
+    let mut file = BufWriter::new(&mut beside.file);
+    exporter.export(port.ty, &port.parts, &extension, &mut file)?;
+    file.flush().map_err(|e| failed("write", e))?;
+    drop(file);
+    fault::point("deliver.publish", to)
+        .and_then(|()| beside.publish())
+        .map_err(|e| failed("write", e))
+}
+
+/// The permissions that a file of what the port holds may have at most: those who may not read all of
+/// its artifacts may not read it either.
+fn mode(port: &Port) -> u32 {
+    let mut readers = 0o444;
+    for part in &port.parts {
+        // One that is gone is missed when it is read.
+        if let Ok(meta) = fs::metadata(&part.path) {
+            readers &= meta.mode();
+        }
     }
-    written
+    0o600 | readers | readers >> 1
 }

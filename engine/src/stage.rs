@@ -564,17 +564,33 @@ impl std::convert::From<std::io::Error> for StageError {
     }
 }
 
+/// What to do where there is no place for unfinished work.
+const SCRATCH: &str = "is it writable? `--scratch DIR` takes another folder for unfinished work";
+
+/// What to do about a link among flow's own folders.
+const LINK: &str = "remove it; to keep things elsewhere, name the place: `--store DIR` for the store, \
+                    `--scratch DIR` for unfinished work";
+
 impl std::convert::From<flow_cache::StoreError> for StageError {
     fn from(error: flow_cache::StoreError) -> Self {
+        use flow_cache::StoreError::{Environment, Link, Stopped};
         let code = "flow::environment::store";
         let failed = Self::new(Fault::Environment, code, error.to_string());
-        if error.is_disk_full() {
-            failed.help(FULL)
-        } else if error.is_environment() {
-            failed.help("is the store writable? `--store DIR` takes another one")
-        } else {
-            failed
-        }
+        let advice = match &error {
+            _ if error.is_disk_full() => FULL,
+            Environment { step, .. } if step.starts_with("scratch.") => SCRATCH,
+            // They lie beside the store, in the project.
+            Environment { step, .. } if step.starts_with("run.") => {
+                "is the project's folder `.flow` writable?"
+            }
+            Environment { .. } => "is the store writable? `--store DIR` takes another one",
+            Stopped { .. } => return Self::interrupted(),
+            Link { .. } => {
+                return Self::new(Fault::Data, "flow::cache::link", error.to_string()).help(LINK);
+            }
+            _ => return failed,
+        };
+        failed.help(advice)
     }
 }
 

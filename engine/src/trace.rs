@@ -4,11 +4,13 @@
 //! A [`Track`] is a row of the picture, such as a worker; a [`Span`] is a bar in it, from its
 //! start to its drop. Without a trace both are empty, and names and figures are not even built.
 
+use std::fs::File;
 use std::io::{self, BufWriter, Write};
 use std::path::Path;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use flow_cache::Beside;
 use serde_json::{Map, Value as Json, json};
 
 /// All events of a run so far.
@@ -73,21 +75,13 @@ impl Trace {
 
     /// Writes the events to a file, by way of one beside it. `process` is what people call the run.
     pub fn write(&self, path: &Path, process: &str) -> io::Result<()> {
-        let mut name = path.file_name().unwrap_or_default().to_os_string();
-        name.push(format!(".{}.tmp", std::process::id()));
-        let beside = path.with_file_name(name);
-        let written = self
-            .write_to(&beside, process)
-            .and_then(|()| std::fs::rename(&beside, path));
-        if written.is_err() {
-            // The first failure is what matters.
-            let _ = std::fs::remove_file(&beside);
-        }
-        written
+        let mut beside = Beside::create(path, 0o666)?;
+        self.write_to(&mut beside.file, process)?;
+        beside.publish()
     }
 
-    fn write_to(&self, path: &Path, process: &str) -> io::Result<()> {
-        let mut file = BufWriter::new(std::fs::File::create(path)?);
+    fn write_to(&self, file: &mut File, process: &str) -> io::Result<()> {
+        let mut file = BufWriter::new(file);
         let pid = std::process::id();
         let state = self.state();
         writeln!(file, "{{\"displayTimeUnit\": \"ms\", \"traceEvents\": [")?;

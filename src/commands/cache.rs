@@ -1,5 +1,6 @@
 //! `flow cache`: figures of the store, verification, garbage collection.
 
+use std::io::{self, IsTerminal, Write};
 use std::time::Instant;
 
 use flow_cache::{GcPolicy, GcReport, Runs, StoreError};
@@ -141,6 +142,17 @@ fn gc(args: &GcArgs, ui: &Ui) -> Result<Exit, CliError> {
     let report = state
         .store
         .gc_announced(&policy, |plan| announce(plan, args, ui))?;
+    if report.refused {
+        let message = format!(
+            "the goal takes {} of {}; nothing was removed",
+            bytes(report.bytes_before - report.bytes_after),
+            bytes(report.bytes_before)
+        );
+        return Err(CliError::usage(
+            Diag::new("flow::cache::much", message)
+                .help("`--yes` says that this is meant; `--dry-run` only shows it"),
+        ));
+    }
     if report.in_use {
         return Err(CliError {
             exit: Exit::Environment,
@@ -172,11 +184,11 @@ fn gc(args: &GcArgs, ui: &Ui) -> Result<Exit, CliError> {
     Ok(Exit::Ok)
 }
 
-/// Says what goes, and what that costs, before anything does.
-fn announce(plan: &GcReport, args: &GcArgs, ui: &Ui) {
+/// Says what goes, and what that costs, before anything does. True: it may.
+fn announce(plan: &GcReport, args: &GcArgs, ui: &Ui) -> bool {
     ui.event(|| collected("cache-collecting", plan, args));
     if plan.stages.is_empty() {
-        return;
+        return true;
     }
     let rows = plan.stages.iter().map(|(name, going)| {
         vec![
@@ -189,6 +201,25 @@ fn announce(plan: &GcReport, args: &GcArgs, ui: &Ui) {
     });
     let header = ["stage", "records", "artifacts", "bytes", "to make again"];
     ui.answer(&format!("{}\n\n", table::plain(&header, 1, rows.collect())));
+    // What no record names goes without a goal too.
+    let orphans = plan.orphans.1;
+    let goes = plan.bytes_before - plan.bytes_after - orphans;
+    // Who says 0 says all.
+    let meant = args.yes || args.dry_run || args.max_size == Some(0);
+    meant || goes * 2 <= plan.bytes_before - orphans || ask(goes, ui)
+}
+
+/// Asks whoever sits at the terminal; nobody is a no.
+fn ask(goes: u64, ui: &Ui) -> bool {
+    if !(ui.live && io::stdin().is_terminal()) {
+        return false;
+    }
+    // Without a word in between, so that the answer stands behind the question.
+    let question = format!("{} go, more than half: remove them? [y/N] ", bytes(goes));
+    let _ = io::stderr().write_all(question.as_bytes());
+    let mut answer = String::new();
+    let read = io::stdin().read_line(&mut answer);
+    read.is_ok() && matches!(answer.trim(), "y" | "Y" | "yes")
 }
 
 fn collected(event: &str, report: &GcReport, args: &GcArgs) -> Json {

@@ -39,7 +39,7 @@ pub fn run(args: &ExplainArgs, ui: &Ui) -> Result<(), CliError> {
     // Whole, since what is restored is decided by who comes after.
     let pipeline = load_pipeline(&args.pipeline, None)?;
     let stage = pipeline.stage_index(&args.stage).map_err(CliError::usage)?;
-    let state = State::open(&pipeline.root, &args.store)?;
+    let state = State::open_for_reading(&pipeline.root, &args.store)?;
     let stat = state.stat();
     let plan = Plan::new(&pipeline);
     let actions = plan.of_stage(stage);

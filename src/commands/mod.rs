@@ -19,6 +19,7 @@ mod stages;
 pub mod tune;
 
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use flow_engine::Diag;
 use flow_stages::math::rocket::SimdLevel;
@@ -30,6 +31,8 @@ use crate::ui::Ui;
 /// Runs the command that the arguments ask for.
 pub fn main(cli: &Cli) -> ExitCode {
     let ui = Ui::new(&cli.common);
+    flow_cache::set_patience(run::patience);
+    outlive_a_file_limit();
     let ended = cap_simd().and_then(|()| dispatch(&cli.command, &ui));
     let exit = settle(&ui, ended);
     let exit = exit.worse(settle(&ui, ui.finish().map(|()| Exit::Ok)));
@@ -57,6 +60,13 @@ fn dispatch(command: &Command, ui: &Ui) -> Result<Exit, CliError> {
         Command::Man(args) => man::run(args, ui)?,
     }
     Ok(Exit::Ok)
+}
+
+/// A write beyond the limit of a file's size is then an error, as on a full disk, and not the end of the
+/// process. Programs that are started have the signal's usual effect, since a handler ends with them.
+fn outlive_a_file_limit() {
+    // Without it, the signal does what it does.
+    let _ = signal_hook::flag::register(signal_hook::consts::SIGXFSZ, Arc::default());
 }
 
 fn settle(ui: &Ui, ended: Result<Exit, CliError>) -> Exit {

@@ -35,7 +35,7 @@ struct StagePlan {
 /// Runs the command.
 pub fn run(args: &PlanArgs, ui: &Ui) -> Result<(), CliError> {
     let pipeline = load_pipeline(&args.target.pipeline, args.target.to.as_deref())?;
-    let state = State::open(&pipeline.root, &args.store)?;
+    let state = State::open_for_reading(&pipeline.root, &args.store)?;
     let stat = state.stat();
     let plan = Plan::new(&pipeline);
     let delivery = state.delivery(&plan, &stat);

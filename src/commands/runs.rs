@@ -13,7 +13,7 @@ use crate::ui::Ui;
 
 /// Runs the command.
 pub fn run(args: &RunsArgs, ui: &Ui) -> Result<(), CliError> {
-    let runs = runs_of(&working_dir()?);
+    let runs = runs_of(&working_dir()?)?;
     let Some(command) = &args.command else {
         return list(args, &runs, ui);
     };

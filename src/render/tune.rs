@@ -243,10 +243,7 @@ pub fn files(bench: &Bench<'_>, findings: &Findings, folder: &Path) -> Result<()
         ("trials.csv", csv(bench, &findings.searched)),
     ] {
         let path = folder.join(name);
-        let beside = folder.join(format!("{name}.{}.tmp", std::process::id()));
-        std::fs::write(&beside, text)
-            .and_then(|()| std::fs::rename(&beside, &path))
-            .map_err(failed)?;
+        flow_cache::Beside::write(&path, text.as_bytes()).map_err(failed)?;
         bench.ui.progress(&format!("wrote {}", path.display()));
         bench
             .ui

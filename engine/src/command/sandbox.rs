@@ -22,11 +22,13 @@ pub struct Places {
 }
 
 impl Places {
-    /// Folders that are closed but for what lies open in them.
+    /// Folders that are closed but for what lies open in them. The run's folder of unfinished work may
+    /// lie outside of the project.
     #[cfg(target_os = "linux")]
     fn closed(&self) -> Vec<PathBuf> {
         let store = self.artifacts.parent().unwrap_or(&self.artifacts);
-        let mut closed: Vec<PathBuf> = [&self.root, store]
+        let run = self.scratch.parent().unwrap_or(&self.scratch);
+        let mut closed: Vec<PathBuf> = [&self.root, store, run]
             .into_iter()
             .map(|path| path.canonicalize().unwrap_or_else(|_| path.to_owned()))
             .collect();

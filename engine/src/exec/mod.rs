@@ -16,8 +16,9 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::sync::mpsc;
+use std::thread::Builder;
 
-use flow_cache::{StatCache, Store};
+use flow_cache::{StatCache, Store, WorkDir};
 
 use crate::event::Event;
 use crate::keys::{Keys, Slot};
@@ -44,7 +45,7 @@ pub struct Options<'a> {
     pub audit: bool,
     /// Set from outside to stop the run.
     pub cancel: &'a AtomicBool,
-    /// A directory for what stages leave while they run; emptied afterwards.
+    /// Where the directory is made for what stages leave while they run; it is removed afterwards.
     pub scratch: PathBuf,
     /// Where the logs of failed programs go.
     pub logs: PathBuf,
@@ -117,6 +118,8 @@ fn with_workers(
         pool: &worker::Pool::new(options.jobs),
     };
     let jobs = Arc::new(std::sync::Mutex::new(jobs));
+    // No other run has the same one, and it lasts as long as the threads.
+    let scratch = WorkDir::create(&options.scratch)?;
     std::thread::scope(|scope| {
         let (to_coordinator, messages) = mpsc::channel::<Message>();
         let (to_committer, finished) = mpsc::channel::<worker::Finished<'_>>();
@@ -126,8 +129,10 @@ fn with_workers(
             let to_coordinator = to_coordinator.clone();
             let shared = shared.clone();
             let track = Track::of(options.trace, || format!("worker {}", worker + 1));
-            scope.spawn(move || {
-                let scratch = options.scratch.join(worker.to_string());
+            let scratch = scratch.path();
+            let sender = to_coordinator.clone();
+            let thread = Builder::new().spawn_scoped(scope, move || {
+                let scratch = scratch.join(worker.to_string());
                 worker::work(
                     &shared,
                     track,
@@ -137,12 +142,32 @@ fn with_workers(
                     &to_coordinator,
                 );
             });
+            match thread {
+                Ok(_) => {}
+                Err(error) if worker == 0 => return Err(no_thread(&error)),
+                Err(error) => {
+                    let jobs = options.jobs;
+                    let text = format!("{worker} of {jobs} threads run actions: {error}");
+                    // The receiver is here.
+                    let _ = sender.send(Message::Warning(text));
+                    break;
+                }
+            }
         }
         drop(to_committer);
         let track = Track::of(options.trace, || "committer".to_owned());
-        scope.spawn(move || worker::commit(store, track, more, &finished, &to_coordinator));
+        Builder::new()
+            .spawn_scoped(scope, move || {
+                worker::commit(store, track, more, &finished, &to_coordinator);
+            })
+            .map_err(|error| no_thread(&error))?;
         coordinator.run(&messages)?;
         // With it goes the channel on which the workers wait.
         Ok(coordinator.finish())
     })
+}
+
+fn no_thread(error: &std::io::Error) -> StageError {
+    StageError::environment(format!("failed to start a thread: {error}"))
+        .help("a limit of processes is reached: `ulimit -u`, or that of the container")
 }

@@ -77,7 +77,7 @@ pub(crate) fn perform(
     place: &Place<'_>,
 ) -> Result<Performed, StageError> {
     let _entered = place.scratch.enter()?;
-    let read_bytes = read_bytes(work, place.store);
+    let (read_bytes, readers) = look_at_inputs(work, place.store);
     let ran = run(kind, work, place);
     if let Err(error) = &ran.result
         && error.fault == Fault::Interrupted
@@ -118,6 +118,9 @@ pub(crate) fn perform(
         }
         None => None,
     };
+    if readers != ALL {
+        staged.iter().try_for_each(|file| file.narrow(readers))?;
+    }
     let peak_rss = match ran.used.peak_rss {
         0 => meter::peak_rss(),
         of_child => of_child,
@@ -237,15 +240,24 @@ fn changed(work: &Manifest, place: &Place<'_>) -> Result<Vec<PathBuf>, StageErro
     Ok(tainted)
 }
 
-/// Bytes of all that an action reads; what cannot be asked for its size counts nothing.
-fn read_bytes(work: &Manifest, store: &Store) -> u64 {
-    let size = |path: &Path| std::fs::metadata(path).map_or(0, |meta| meta.len());
-    let artifacts = BTreeSet::from_iter(&work.needs);
-    let artifacts = artifacts
-        .into_iter()
-        .map(|digest| size(&store.path(digest)));
-    let sources = work.sources.iter().map(|(file, _)| size(&file.path));
-    artifacts.chain(sources).sum()
+/// The permission of everybody to read.
+const ALL: u32 = 0o444;
+
+/// Bytes of all that an action reads, and who may read all of it: nobody else may read what is made of
+/// it. What cannot be asked counts nothing.
+fn look_at_inputs(work: &Manifest, store: &Store) -> (u64, u32) {
+    let (mut bytes, mut readers) = (0, ALL);
+    let mut look = |path: &Path| {
+        if let Ok(meta) = std::fs::metadata(path) {
+            bytes += meta.len();
+            readers &= meta.mode();
+        }
+    };
+    for digest in BTreeSet::from_iter(&work.needs) {
+        look(&store.path(digest));
+    }
+    work.sources.iter().for_each(|(file, _)| look(&file.path));
+    (bytes, readers)
 }
 
 fn has_text(log: &Path) -> bool {

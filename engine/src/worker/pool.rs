@@ -2,6 +2,8 @@
 
 use std::sync::OnceLock;
 
+use flow_cache::thread_pool;
+
 use crate::stage::StageError;
 
 /// A pool of threads that start at the first need: many runs only wait for programs.
@@ -21,10 +23,9 @@ impl Pool {
 
     /// Runs `work` on one of the threads, with the others there for its loops.
     pub fn install<R: Send>(&self, work: impl FnOnce() -> R + Send) -> Result<R, StageError> {
-        let started = self.started.get_or_init(|| {
-            let pool = rayon::ThreadPoolBuilder::new().num_threads(self.threads);
-            pool.build().map_err(|error| error.to_string())
-        });
+        let started = self
+            .started
+            .get_or_init(|| thread_pool(self.threads).map_err(|error| error.to_string()));
         match started {
             Ok(pool) => Ok(pool.install(work)),
             Err(error) => {

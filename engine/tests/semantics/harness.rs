@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashSet};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::atomic::AtomicBool;
 
 use flow_cache::{ActionKey, Digest, Record, StatCache, Store};
 use flow_engine::deliver::{self, Delivery, Export};
@@ -207,7 +207,7 @@ impl Project {
             if let Some(error) = error
                 .into_iter()
                 .chain(failed)
-                .chain(delivered.unnoted)
+                .chain(delivered.unnoted.map(StageError::from))
                 .next()
             {
                 return Err(error);
@@ -337,8 +337,6 @@ impl Project {
         ran: &mut Ran,
         summary: &mut Summary,
     ) -> Result<Vec<Slot>, StageError> {
-        static RUNS: AtomicU32 = AtomicU32::new(0);
-        let number = RUNS.fetch_add(1, Ordering::SeqCst);
         let options = Options {
             jobs: self.jobs,
             gpus: Some(1),
@@ -346,7 +344,7 @@ impl Project {
             keep_going: self.keep_going,
             audit,
             cancel: &self.cancel,
-            scratch: self.root.join(format!(".flow/scratch/{number}")),
+            scratch: self.root.join(".flow/scratch"),
             logs: self.root.join(".flow/logs"),
             executor: self.executor.clone(),
             trace: self.trace.as_ref(),

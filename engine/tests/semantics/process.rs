@@ -454,7 +454,7 @@ fn an_interruption_reaches_the_child() {
 fn manifests_of_killed_runs_are_swept() {
     let project = moody("calm", "");
     project.expect(&["moody: be"]);
-    let left = project.store().join("manifests/debris");
+    let left = project.store().join("manifests").join("ab".repeat(32));
     std::fs::write(&left, "").unwrap();
     let store = Store::open(&project.store()).unwrap();
     // A child that another test forks holds the locks of this process until it starts its program.

@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::Path;
 
+use flow_cache::Beside;
 use flow_stages::export::{Column, write_columns};
 use flow_stages::study::Metric;
 
@@ -31,13 +32,7 @@ pub fn write(results: &Results, dir: &Path) -> Result<(), CliError> {
     fs::create_dir_all(dir).map_err(|e| failed(dir, &e))?;
     for (name, bytes) in NAMES.iter().zip(contents) {
         let path = dir.join(name);
-        let beside = dir.join(format!(".{name}.{}", std::process::id()));
-        let written = fs::write(&beside, bytes).and_then(|()| fs::rename(&beside, &path));
-        if let Err(error) = written {
-            // The half-written file is of no use; the first error is the one to report.
-            let _ = fs::remove_file(&beside);
-            return Err(failed(&path, &error));
-        }
+        Beside::write(&path, &bytes).map_err(|error| failed(&path, &error))?;
     }
     Ok(())
 }

@@ -5,10 +5,10 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::io::{self, Write};
+use std::io;
 use std::path::{Path, PathBuf};
 
-use flow_cache::Digest;
+use flow_cache::{Beside, Digest};
 use flow_engine::diag::SourceMap;
 use flow_engine::{Diag, SourceId, Span};
 use flow_stages::study::Scores;
@@ -207,19 +207,9 @@ impl Baseline {
 
 /// Writes a file by way of one beside it, and makes its folder where that is not there.
 pub fn replace(path: &Path, bytes: &[u8]) -> Result<(), CliError> {
-    let name = path.file_name().unwrap_or_default().to_string_lossy();
-    let beside = path.with_file_name(format!(".{name}.flow-{}", std::process::id()));
     let folder = path.parent().unwrap_or(Path::new("."));
-    let written = fs::create_dir_all(folder)
-        .and_then(|()| fs::File::create(&beside))
-        .and_then(|mut file| {
-            file.write_all(bytes)?;
-            file.sync_all()
-        })
-        .and_then(|()| fs::rename(&beside, path));
+    let written = fs::create_dir_all(folder).and_then(|()| Beside::write(path, bytes));
     written.map_err(|error| {
-        // The half-written file is of no use; the first error is the one to report.
-        let _ = fs::remove_file(&beside);
         CliError::environment(format!("failed to write {}: {error}", path.display()))
     })
 }

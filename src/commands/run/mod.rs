@@ -10,7 +10,7 @@ use std::num::NonZeroUsize;
 use std::path::Path;
 use std::time::Instant;
 
-use flow_cache::StatCache;
+use flow_cache::{StatCache, StoreError};
 use flow_engine::event::{Event, Outcome};
 use flow_engine::exec::{self, Finished, Options};
 use flow_engine::keys::Slot;
@@ -19,7 +19,7 @@ use flow_engine::summary::Summary;
 use flow_engine::{Diag, StageError};
 use serde_json::json;
 
-pub use setup::{Setup, jobs, stop_on_signals};
+pub use setup::{Setup, jobs, patience, stop_on_signals};
 
 use crate::cli::RunArgs;
 use crate::error::{self, CliError, Exit};
@@ -71,6 +71,8 @@ pub struct Run<'a> {
     pub failures: Vec<(usize, StageError)>,
     /// What was warned of.
     warnings: Vec<String>,
+    /// It was told that the project's folder cannot be written.
+    told_read_only: bool,
     /// How it would end now.
     pub exit: Exit,
 }
@@ -91,6 +93,7 @@ impl<'a> Run<'a> {
             slots: vec![Slot::Waiting; plan.len()],
             failures: Vec::new(),
             warnings: Vec::new(),
+            told_read_only: false,
             exit: Exit::Ok,
         }
     }
@@ -216,6 +219,19 @@ impl<'a> Run<'a> {
         }
     }
 
+    /// Takes in how flow's own account of the run was saved. That a user may not write in the project is
+    /// no failure of the run, and is said once.
+    pub fn noted(&mut self, saved: Result<(), StoreError>) {
+        match saved {
+            Err(error) if error.is_refused() => {
+                if !std::mem::replace(&mut self.told_read_only, true) {
+                    self.warn(format!("this run leaves no note in the project: {error}"));
+                }
+            }
+            saved => self.check(saved.map_err(CliError::from)),
+        }
+    }
+
     /// Saves what is known of source files, and the trace.
     pub fn close(&mut self, setup: &Setup, command: &str) {
         self.check(setup.stat.save().map_err(CliError::from));
@@ -260,7 +276,7 @@ impl<'a> Run<'a> {
         record["actions"] = actions.to_string().into();
         let runs = self.state.runs();
         let saved = runs.save_with(&self.id, &record, &actions, &long);
-        self.check(saved.map_err(CliError::from));
+        self.noted(saved);
         report.status = self.status();
         report
     }

@@ -1,9 +1,11 @@
 //! What a command that runs actions needs around its plan.
 
+use std::io::Write;
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use flow_cache::StatCache;
 use flow_engine::Diag;
@@ -13,7 +15,7 @@ use flow_engine::trace::Trace;
 
 use crate::cli::{ExecArgs, ExecutorChoice, StoreArgs};
 use crate::error::{CliError, Exit};
-use crate::project::{Scratch, State, working_dir};
+use crate::project::{State, working_dir};
 
 /// Store, local state, and how to run.
 pub struct Setup {
@@ -24,7 +26,7 @@ pub struct Setup {
     /// Where the time goes, and the file to write it to.
     pub trace: Option<(PathBuf, Trace)>,
     cancel: Arc<AtomicBool>,
-    scratch: Scratch,
+    scratch: PathBuf,
     jobs: usize,
     gpus: Option<usize>,
     memory: Option<u64>,
@@ -38,7 +40,7 @@ impl Setup {
         let cancel = stop_on_signals()?;
         let state = State::open(root, store)?;
         Ok(Self {
-            scratch: state.scratch(),
+            scratch: state.scratch(args.scratch.as_deref())?,
             stat: state.stat(),
             state,
             trace,
@@ -59,7 +61,7 @@ impl Setup {
             keep_going,
             audit: false,
             cancel: &self.cancel,
-            scratch: self.scratch.0.clone(),
+            scratch: self.scratch.clone(),
             logs: self.state.logs(),
             executor: self.executor.clone(),
             trace: self.trace.as_ref().map(|(_, trace)| trace),
@@ -113,5 +115,27 @@ pub fn stop_on_signals() -> Result<Arc<AtomicBool>, CliError> {
             .and_then(|_| signal_hook::flag::register(signal, Arc::clone(&stop)))
             .map_err(|e| CliError::environment(format!("failed to catch signals: {e}")))?;
     }
+    // The first one stays: a process has one flag.
+    let _ = STOP.set(Arc::clone(&stop));
     Ok(stop)
+}
+
+/// Set when the process is to stop.
+static STOP: OnceLock<Arc<AtomicBool>> = OnceLock::new();
+
+/// Says what this process waits for, once it is worth a word, and that it is to give up where it is to
+/// stop.
+pub fn patience(lock: &Path, waited: Duration) -> bool {
+    static SAID: AtomicBool = AtomicBool::new(false);
+    if waited < Duration::from_secs(1) {
+        SAID.store(false, Ordering::Relaxed);
+    } else if !SAID.swap(true, Ordering::Relaxed) {
+        // In one write, as there may be other words on the way.
+        let text = format!(
+            "waiting for another process, which has {}\n",
+            lock.display()
+        );
+        let _ = std::io::stderr().write_all(text.as_bytes());
+    }
+    !STOP.get().is_some_and(|stop| stop.load(Ordering::Relaxed))
 }

@@ -80,8 +80,8 @@ impl Target {
             CliError::environment(format!("failed to write {}: {error}", self.path.display()))
         };
         let text = text(problem, &self.path, values, heading, &self.sets);
-        let process = std::process::id();
-        let beside = self.path.with_extension(format!("{process}.tmp.toml"));
+        let beside = format!("{}.tmp.toml", flow_cache::unique_name());
+        let beside = self.path.with_extension(beside);
         std::fs::write(&beside, text).map_err(failed)?;
         let done = self
             .check(problem, values, &beside)
