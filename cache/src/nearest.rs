@@ -1,7 +1,7 @@
 //! Earlier records to compare with: the one that best explains why an action misses, and the one
 //! that made given bytes.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::{Arc, Mutex};
 
@@ -19,7 +19,8 @@ const CANDIDATES: usize = 64;
 /// In what way a record is near to an action.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Nearness {
-    /// It has the same stage and action labels: what the action was before.
+    /// It has the same stage and action labels: what the action was before, or is in another
+    /// pipeline.
     SameAction,
     /// It has the same kind and action label, and another stage's name.
     SameKindAndAction,
@@ -95,9 +96,11 @@ impl Neighbours {
 }
 
 impl Store {
-    /// The record to compare a missing action with: the latest one of the same stage and action
-    /// labels; else of the same kind and action label; else, of the latest ones of the same kind,
-    /// one that differs least. The last is searched for once for all actions of a stage's step.
+    /// The record to compare a missing action with: of the latest ones of the same stage and action
+    /// labels, and of the same kind and action label, the one that differs least, whichever pipeline
+    /// made it; of several the one of the same stage, then the newest. Where there are none, of the
+    /// latest of the same kind one that differs least, which is searched for once for all actions
+    /// of a stage's step.
     ///
     /// Considers the records that the store held at the first call, which is what "earlier" means
     /// to a run. Nothing is found where no record of the kind is readable.
@@ -109,27 +112,26 @@ impl Store {
     ) -> Result<Option<(Nearness, Arc<Record>)>, StoreError> {
         let neighbours = self.neighbours()?;
         let key = recipe.key();
-        let first = |lists: &Lists, hash: u64| -> Result<Option<Arc<Record>>, StoreError> {
-            for candidate in neighbours.newest(lists, hash) {
-                if candidate != key
-                    && let Some(record) = self.lookup(&candidate)?
-                {
-                    return Ok(Some(record));
-                }
-            }
-            Ok(None)
-        };
-        if let Some(record) = first(&neighbours.by_label, hash(&[stage, action]))? {
-            return Ok(Some((Nearness::SameAction, record)));
-        }
         let kind = recipe.get("kind");
-        let Some(kind) = kind.as_ref().and_then(|kind| kind.as_str()) else {
+        let kind = kind.as_ref().and_then(|kind| kind.as_str());
+        let mut candidates = neighbours.newest(&neighbours.by_label, hash(&[stage, action]));
+        if let Some(kind) = kind {
+            let list = hash(&[kind, action]);
+            let others = neighbours.newest(&neighbours.by_kind_and_action, list);
+            let known = HashSet::<ActionKey>::from_iter(candidates.iter().copied());
+            candidates.extend(others.into_iter().filter(|key| !known.contains(key)));
+        }
+        if let Some(record) = self.least_different(recipe, &key, &candidates)? {
+            let same = record.stage() == stage && record.action() == action;
+            let nearness = match same {
+                true => Nearness::SameAction,
+                false => Nearness::SameKindAndAction,
+            };
+            return Ok(Some((nearness, record)));
+        }
+        let Some(kind) = kind else {
             return Ok(None);
         };
-        let lists = &neighbours.by_kind_and_action;
-        if let Some(record) = first(lists, hash(&[kind, action]))? {
-            return Ok(Some((Nearness::SameKindAndAction, record)));
-        }
         let step = recipe.get("step");
         let step = step.as_ref().and_then(|step| step.as_str());
         let step = hash(&[kind, stage, step.unwrap_or_default()]);
@@ -137,19 +139,9 @@ impl Store {
         let found = match known {
             Some(found) => found,
             None => {
-                let mut best: Option<(usize, ActionKey)> = None;
-                for candidate in neighbours.newest(&neighbours.by_kind, hash(&[kind])) {
-                    if candidate == key {
-                        continue;
-                    }
-                    if let Some(record) = self.lookup(&candidate)? {
-                        let distance = recipe.diff(record.recipe()).len();
-                        if best.is_none_or(|(least, _)| distance < least) {
-                            best = Some((distance, candidate));
-                        }
-                    }
-                }
-                let found = best.map(|(_, key)| key);
+                let candidates = neighbours.newest(&neighbours.by_kind, hash(&[kind]));
+                let found = self.least_different(recipe, &key, &candidates)?;
+                let found = found.map(|record| record.key);
                 guard(&neighbours.nearest).insert(step, found);
                 found
             }
@@ -159,6 +151,30 @@ impl Store {
             None => None,
         };
         Ok(record.map(|record| (Nearness::SameKind, record)))
+    }
+
+    /// The record whose recipe differs in the fewest fields; of several, that which comes first.
+    fn least_different(
+        &self,
+        recipe: &Recipe,
+        key: &ActionKey,
+        candidates: &[ActionKey],
+    ) -> Result<Option<Arc<Record>>, StoreError> {
+        let mut best: Option<(usize, Arc<Record>)> = None;
+        for candidate in candidates.iter().filter(|candidate| *candidate != key) {
+            let Some(record) = self.lookup(candidate)? else {
+                continue;
+            };
+            let distance = recipe.diff(record.recipe()).len();
+            if best.as_ref().is_none_or(|(least, _)| distance < *least) {
+                best = Some((distance, record));
+            }
+            // Only its own key differs in nothing, so no other is nearer: after most edits the first.
+            if distance <= 1 {
+                break;
+            }
+        }
+        Ok(best.map(|(_, record)| record))
     }
 
     /// How many records there were at the first call of [`nearest`](Self::nearest): all, or those of

@@ -20,7 +20,7 @@ pub struct Group {
     /// The stages at which they come in, as far as these are told apart.
     pub at: Vec<usize>,
     /// The earlier record that the first action that runs is compared with, unless that is what
-    /// the same action was before.
+    /// the same action of this pipeline was before.
     pub earlier: Option<Earlier>,
     /// Actions that run because of it.
     pub run: usize,
@@ -134,7 +134,8 @@ impl<'a, 'p> Causes<'a, 'p> {
             let group = &mut self.groups[group as usize];
             if let Reason::Changed(changed) = &why
                 && group.run == 0
-                && changed.earlier.nearness != Nearness::SameAction
+                && (changed.earlier.nearness != Nearness::SameAction
+                    || changed.earlier.pipeline != plan.pipeline.name)
             {
                 group.earlier = Some(changed.earlier.clone());
             }

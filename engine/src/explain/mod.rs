@@ -75,6 +75,8 @@ pub struct Earlier {
     pub pipeline: String,
     /// When it was made, in seconds since 1970 (UTC).
     pub finished_unix: u64,
+    /// How many seconds that took.
+    pub wall_s: f64,
 }
 
 impl Earlier {
@@ -86,6 +88,7 @@ impl Earlier {
             action: record.action().to_owned(),
             pipeline: record.pipeline().to_owned(),
             finished_unix: record.finished_unix,
+            wall_s: record.wall_s,
         }
     }
 }

@@ -55,7 +55,8 @@ pub enum What {
         /// The record of those bytes, if it is still there.
         then: Option<Earlier>,
     },
-    /// It reads from another kind of action than before.
+    /// It reads from another action than before: one of another kind, or one that had been done
+    /// when the old bytes were made, so that nothing changed there.
     Rewired {
         /// Who makes its input now.
         producer: usize,
@@ -360,7 +361,9 @@ impl<'a> Tracer<'a> {
         let field = |name: &str| then.recipe().get(name);
         let kind = field("kind") == Some(Value::from(stage.spec.name));
         let step = field("step") == Some(Value::from(stage.steps[at.step].name));
-        if !kind || !step || key == Some(then.key) {
+        let stamp = |key: &ActionKey| self.store.place(key).map(|place| place.stamp);
+        let known_then = key.is_some_and(|key| stamp(&key) < stamp(&then.key));
+        if !kind || !step || key == Some(then.key) || known_then {
             let then = Earlier::new(Nearness::SameAction, &then);
             return Ok(Some(What::Rewired { producer, then }));
         }

@@ -388,3 +388,106 @@ fn a_cause_is_found_at_the_other_end_of_a_long_chain() {
         ("s0: tweak", "params.tag: 0 -> 7777")
     );
 }
+
+/// [`MAIN`] as another pipeline has it, with other rows for the learner.
+fn another() -> String {
+    let text = MAIN.replace("seed = 1", "seed = 1\nname = \"another\"");
+    text.replace("op = \"upper\"", "op = \"first\"")
+}
+
+#[test]
+fn what_another_pipeline_ran_meanwhile_is_no_reason() {
+    let project = built();
+    project.write("p.toml", &another());
+    project.run();
+    project.write("p.toml", MAIN);
+    project.edit("use = \"learner\"", "use = \"learner\"\ndepth = 4");
+    let planned = project.plan();
+    assert_eq!(
+        planned.run(),
+        ["learn: fit 0", "learn: fit 1", "learn: fit final"]
+    );
+    for name in planned.run() {
+        assert_eq!(changed(&planned, name).earlier.pipeline, "p");
+        assert_eq!(changed(&planned, name).changes.len(), 1);
+        let (at, what) = planned.cause(name);
+        assert_eq!((at, field(what).as_str()), (name, "params.depth: 3 -> 4"));
+    }
+    // The other way round, and under another stage's name.
+    project.write(
+        "p.toml",
+        &another()
+            .replace("learn", "fitted")
+            .replace("use = \"fitteder\"", "use = \"learner\"\ndepth = 5"),
+    );
+    let planned = project.plan();
+    let told = changed(&planned, "fitted: fit 1");
+    assert_eq!(told.earlier.pipeline, "another");
+    assert_eq!(told.earlier.nearness, Nearness::SameKindAndAction);
+    let (_, what) = planned.cause("fitted: fit 1");
+    assert_eq!(field(what), "params.depth: 3 -> 5");
+}
+
+#[test]
+fn an_older_record_is_nearer_than_a_newer_one_that_differs_more() {
+    let text = |stage: &str, words: &str| {
+        format!(
+            "[stages.{stage}]\nuse = \"command\"\nrun = [\"sh\", \"-c\", \"echo {words} > $1\", \"x\", \"{{out}}\"]\n\
+             outputs = {{ out = \"o.txt\" }}\nenv = {{ A = \"{words}\" }}\n"
+        )
+    };
+    // All actions of programs have the same label, so that only recipes tell them apart.
+    let project = Project::new(&format!("{}{}", text("one", "1"), text("two", "2")));
+    project.run();
+    let edited = text("uno", "1").replace("A = \"1\"", "A = \"3\"");
+    project.write("p.toml", &edited);
+    let planned = project.plan();
+    assert_eq!(changed(&planned, "uno: run").earlier.stage, "one");
+    assert_eq!(
+        field(planned.cause("uno: run").1),
+        "params.env.A: \"1\" -> \"3\""
+    );
+    // Of equally near ones the stage's own is the reference.
+    let edited = text("one", "1").replace("A = \"1\"", "A = \"3\"");
+    project.write(
+        "p.toml",
+        &text("uno", "1").replace("A = \"1\"", "A = \"4\""),
+    );
+    project.run();
+    project.write("p.toml", &edited);
+    let planned = project.plan();
+    let told = changed(&planned, "one: run");
+    assert_eq!(
+        (told.earlier.stage.as_str(), told.changes.len()),
+        ("one", 1)
+    );
+}
+
+#[test]
+fn what_was_done_before_is_no_cause() {
+    let project = fresh();
+    project.write("p.toml", upstream());
+    project.run();
+    project.write("p.toml", &another());
+    project.run();
+    // The learner has read the other pipeline's rows only; those of this one are all hits, and older.
+    project.write("p.toml", MAIN);
+    let planned = project.plan();
+    assert!(
+        planned.run().contains(&"learn: fit 1"),
+        "{:?}",
+        planned.run()
+    );
+    for (at, what) in planned.causes.values().flatten() {
+        let What::Rewired { then, .. } = what else {
+            panic!("{what:?}");
+        };
+        assert_eq!(then.pipeline, "another");
+        assert!(planned.run().contains(&at.as_str()), "{at}");
+    }
+    let groups = &planned.groups;
+    assert!(
+        groups.iter().all(|group| group.earlier.is_some()),
+        "{groups:?}"
+    );
+}
