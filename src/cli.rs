@@ -205,7 +205,7 @@ pub struct RunArgs {
 }
 
 /// How to run actions.
-#[derive(Debug, Args)]
+#[derive(Debug, Default, Args)]
 pub struct ExecArgs {
     /// Actions at a time [default: the processors there are]
     #[arg(short, long, value_name = "N", value_parser = parse_jobs)]
@@ -283,8 +283,11 @@ pub struct ExplainArgs {
     pub pipeline: PipelineArgs,
     /// The stage
     pub stage: String,
-    /// One of its actions, such as 'fit 0.3' [default: all]
+    /// One of its actions, such as 'fit 0.3' [default: all, summed up]
     pub action: Option<String>,
+    /// Every action in full
+    #[arg(long, conflicts_with = "action")]
+    pub all: bool,
     /// Prove a hit: where its record lies, who made it, and the state of its bytes
     #[arg(long)]
     pub hit: bool,
@@ -298,11 +301,12 @@ pub struct ExplainArgs {
 #[command(
     args_conflicts_with_subcommands = true,
     after_help = "\
-A run is named by its id, the start of it, a tag, or `last`.
+A run is named by its id, the start of it, a tag, `last`, or `last~1` for the one before that.
 Records and results of pinned runs stay in the store whatever the goals of `flow cache gc`.
 
 Examples:
   flow runs --pipeline rocket_domain -n 5
+  flow runs show last~1
   flow runs tag last baseline
   flow runs pin baseline"
 )]
@@ -324,6 +328,11 @@ pub struct RunsArgs {
 /// What to do with runs.
 #[derive(Debug, Subcommand)]
 pub enum RunsCommand {
+    /// Show all that is recorded of a run
+    Show {
+        /// The run
+        run: String,
+    },
     /// Give a run a tag
     Tag {
         /// The run
@@ -359,10 +368,11 @@ pub enum RunsCommand {
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
+  flow compare last~1 last
   flow compare baseline last
   flow compare 20260131 20260201 --message-format json")]
 pub struct CompareArgs {
-    /// The run to compare with: its id, the start of it, a tag, or `last`
+    /// The run to compare with: its id, the start of it, a tag, `last`, or `last~1`
     pub old: String,
     /// The run to compare
     pub new: String,
@@ -521,11 +531,13 @@ pub struct StagesArgs {
 /// `flow export`
 #[derive(Debug, Args)]
 #[command(after_help = "\
+What gc has evicted is made again, the way that the run made it.
+
 Examples:
   flow export last model.predictions -o predictions.csv
   flow export 20260131 domain -o features.parquet")]
 pub struct ExportArgs {
-    /// The run: its id, the start of it, a tag, or `last`
+    /// The run: its id, the start of it, a tag, `last`, or `last~1` for the one before
     pub run: String,
     /// The stage, and the port where it has several
     #[arg(value_name = "STAGE[.PORT]")]

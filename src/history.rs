@@ -8,6 +8,8 @@ use flow_engine::Diag;
 use serde_json::{Map, Value as Json};
 
 use crate::error::CliError;
+use crate::project;
+use crate::render::quoted;
 
 /// What an action of a recorded run came to.
 #[derive(Clone, Debug, PartialEq)]
@@ -23,19 +25,46 @@ pub struct Row {
 /// The actions of a recorded run by stage, in the order of its plan.
 pub type Actions = Vec<(String, Vec<Row>)>;
 
-/// The run that someone means: `last`, a tag (the newest run that has it), or an id or its start.
+/// The run that someone means: `last`, `last~2` for the second before that, a tag (the newest run
+/// that has it), or an id or its start.
 pub fn find(runs: &Runs, word: &str) -> Result<(String, Json), CliError> {
-    let found = match word {
-        "last" | "latest" => runs.load("latest")?,
-        _ if is_tag(word) => tagged(runs, word)?,
-        _ => runs.load(word)?,
+    let found = match before_last(word) {
+        Some(0) => runs.load("latest")?,
+        Some(back) => match runs.list()?.get(back) {
+            Some(id) => runs.load(id)?,
+            None => None,
+        },
+        None if is_tag(word) => tagged(runs, word)?,
+        None => runs.load(word)?,
     };
     found.ok_or_else(|| {
-        let message = format!("there is no run `{word}` in this project");
-        CliError::usage(Diag::new("flow::cli::run", message).help(
-            "`flow runs` lists them; a run is named by its id, the start of it, a tag, or `last`",
-        ))
+        let place = runs.dir().display();
+        let message = match runs.list() {
+            Ok(ids) if !ids.is_empty() => {
+                format!(
+                    "there is no run `{word}` among the {} in {place}",
+                    ids.len()
+                )
+            }
+            _ => format!("there is no run `{word}`: {place} has none"),
+        };
+        let diag = Diag::new("flow::cli::run", message).help(
+            "`flow runs` lists them; a run is named by its id, the start of it, a tag, `last`, or \
+             `last~1` for the one before",
+        );
+        CliError::usage(project::elsewhere().into_iter().fold(diag, Diag::help))
     })
+}
+
+/// How many runs before the last one is meant: 0 for `last`, 2 for `last~2`.
+fn before_last(word: &str) -> Option<usize> {
+    let rest = word
+        .strip_prefix("latest")
+        .or_else(|| word.strip_prefix("last"))?;
+    match rest {
+        "" => Some(0),
+        _ => rest.strip_prefix('~')?.parse().ok(),
+    }
 }
 
 fn tagged(runs: &Runs, tag: &str) -> Result<Option<(String, Json)>, CliError> {
@@ -71,6 +100,61 @@ pub fn check_tag(name: &str) -> Result<(), CliError> {
 pub fn tags(record: &Json) -> impl Iterator<Item = &str> {
     let tags = record.get("tags").and_then(Json::as_array);
     tags.into_iter().flatten().filter_map(Json::as_str)
+}
+
+/// The values that a run was given.
+pub fn sets(record: &Json) -> impl Iterator<Item = &str> {
+    let sets = record.get("set").and_then(Json::as_array);
+    sets.into_iter().flatten().filter_map(Json::as_str)
+}
+
+/// What a run was asked for besides its file: as options that ask for it again, or shorter.
+pub fn asked(record: &Json, options: bool) -> String {
+    let known = |name: &'static str| {
+        let value = record.get(name)?.as_str()?;
+        Some(format!("--{name} {}", quoted(value)))
+    };
+    let words = [known("variant"), known("to")].into_iter().flatten();
+    let sets = sets(record).map(|set| match options {
+        true => format!("--set {}", quoted(set)),
+        false => set.to_owned(),
+    });
+    words.chain(sets).collect::<Vec<_>>().join(" ")
+}
+
+/// What a run record says of git.
+pub struct Git<'r> {
+    commit: &'r str,
+    dirty: Option<bool>,
+}
+
+impl<'r> Git<'r> {
+    /// None for a project that git does not keep.
+    pub fn of(record: &'r Json) -> Option<Self> {
+        let git = record.get("git")?;
+        Some(Self {
+            commit: git.get("commit")?.as_str()?,
+            dirty: git.get("dirty").and_then(Json::as_bool),
+        })
+    }
+
+    /// The start of the commit, with a `+` where files differed from it.
+    pub fn short(&self) -> String {
+        let start = self.commit.get(..8).unwrap_or(self.commit);
+        let mark = if self.dirty == Some(true) { "+" } else { "" };
+        format!("{start}{mark}")
+    }
+
+    /// The commit, and whether files differed from it.
+    pub fn long(&self) -> String {
+        let state = match self.dirty {
+            Some(true) => ", with changes that were not committed",
+            Some(false) => ", without changes",
+            // Nothing ran, so nobody asked.
+            None => "",
+        };
+        format!("{}{state}", self.commit)
+    }
 }
 
 /// Whether a run is pinned.
@@ -197,6 +281,12 @@ mod tests {
         assert_eq!(found("base").unwrap(), "20260101T000000-1");
         assert_eq!(found("last").unwrap(), "20260102T000000-1");
         assert_eq!(found("20260102").unwrap(), "20260102T000000-1");
+        assert_eq!(found("last~0"), found("latest"));
+        assert_eq!(found("last~1").unwrap(), "20260101T000000-1");
+        assert_eq!(found("latest~1"), found("last~1"));
+        for none in ["last~2", "last~", "last~x", "last~-1", "base~1", "lasting"] {
+            assert_eq!(found(none), None, "{none}");
+        }
         assert_eq!(
             (found("none"), found("1999"), found("2026")),
             (None, None, None)

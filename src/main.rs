@@ -3,6 +3,7 @@
 mod cli;
 mod commands;
 mod error;
+mod git;
 mod history;
 mod project;
 mod render;

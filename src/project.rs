@@ -1,7 +1,7 @@
 //! What a command needs around a pipeline: the pipeline itself, the store, and the local state
 //! under `.flow` in the project root.
 
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 use flow_cache::{Runs, StatCache, Store, require_no_link};
 use flow_engine::deliver::Delivery;
@@ -13,6 +13,7 @@ use flow_stages::export::Exporter;
 
 use crate::cli::{FileArgs, PipelineArgs, StoreArgs};
 use crate::error::CliError;
+use crate::render::reason;
 
 /// The working directory.
 pub fn working_dir() -> Result<PathBuf, CliError> {
@@ -43,10 +44,14 @@ pub fn load_pipeline(args: &PipelineArgs, to: Option<&str>) -> Result<Pipeline, 
     Ok(pipeline)
 }
 
+/// The project that a directory is in.
+fn project_of(dir: &Path) -> PathBuf {
+    project_root(&dir.join("pipeline.toml"))
+}
+
 /// The records of runs of the project that a directory is in, whichever store they used.
 pub fn runs_of(dir: &Path) -> Result<Runs, CliError> {
-    let root = project_root(&dir.join("pipeline.toml"));
-    Ok(Runs::new(&local(&root)?.join("runs")))
+    Ok(Runs::new(&local(&project_of(dir))?.join("runs")))
 }
 
 /// The folder of a project's local state. A project may come with one that somebody else has made: none
@@ -68,6 +73,24 @@ fn store_place(dir: &Path, args: &StoreArgs) -> Result<PathBuf, CliError> {
     let place = dir.join("store");
     require_no_link(&place)?;
     Ok(place)
+}
+
+/// Where something is to be found if the project of the working directory has nothing: projects in
+/// folders right below it.
+pub fn elsewhere() -> Option<String> {
+    let here = working_dir().ok()?;
+    let entries = std::fs::read_dir(&here).ok()?.flatten();
+    let mut below: Vec<String> = entries
+        .filter(|entry| entry.path().join(".flow").is_dir())
+        .map(|entry| shown(&entry.path()))
+        .collect();
+    below.sort_unstable();
+    let all = reason::names(below.iter().map(String::as_str));
+    match below.as_slice() {
+        [] => None,
+        [only] => Some(format!("there is a project in {only}: cd {only}")),
+        _ => Some(format!("there are projects in {all}: go to one of them")),
+    }
 }
 
 /// Where results of a command go: `asked`, else `out/WHAT/PIPELINE` in the project root.
@@ -94,6 +117,36 @@ pub fn results_dir(
         name
     };
     Ok(pipeline.root.join("out").join(what).join(name))
+}
+
+/// `path` as seen from the folder `from`, both absolute.
+pub fn relative(path: &Path, from: &Path) -> PathBuf {
+    let (mut path_parts, mut from_parts) = (path.components(), from.components());
+    let mut common = 0;
+    while let (Some(a), Some(b)) = (path_parts.next(), from_parts.next()) {
+        if a != b {
+            break;
+        }
+        common += 1;
+    }
+    let up = from.components().skip(common).map(|_| Component::ParentDir);
+    up.chain(path.components().skip(common)).collect()
+}
+
+/// A path as somebody in the working directory writes it; one that is far away stays whole.
+pub fn shown(path: &Path) -> String {
+    let near = std::env::current_dir().ok().and_then(|here| {
+        let near = relative(path, &here);
+        let steps = near
+            .components()
+            .filter(|part| *part == Component::ParentDir);
+        (steps.count() < here.components().count() - 1).then_some(near)
+    });
+    match near {
+        Some(near) if near.as_os_str().is_empty() => ".".to_owned(),
+        Some(near) if path.is_absolute() => near.display().to_string(),
+        _ => path.display().to_string(),
+    }
 }
 
 /// The local state of a project.
@@ -123,13 +176,14 @@ impl State {
     /// # Errors
     /// There is no store there.
     pub fn of_working_dir(store: &StoreArgs) -> Result<Self, CliError> {
-        let root = project_root(&working_dir()?.join("pipeline.toml"));
+        let root = project_of(&working_dir()?);
         let place = store_place(&local(&root)?, store)?;
         if !place.join("format").is_file() {
             let message = format!("there is no store in {}", place.display());
+            let diag = Diag::new("flow::cli::store", message)
+                .help("go to the project, or name the store with --store DIR");
             return Err(CliError::usage(
-                Diag::new("flow::cli::store", message)
-                    .help("go to the project, or name the store with --store DIR"),
+                elsewhere().into_iter().fold(diag, Diag::help),
             ));
         }
         Self::open(&root, store)
@@ -169,5 +223,22 @@ impl State {
         let place = working_dir()?.join(asked);
         // A link in a path that the user has given is the user's own.
         Ok(place.canonicalize().unwrap_or(place))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths_are_seen_from_a_folder() {
+        let seen = |path: &str, from: &str| {
+            let seen = relative(Path::new(path), Path::new(from));
+            seen.display().to_string()
+        };
+        assert_eq!(seen("/a/b/p.toml", "/a/b"), "p.toml");
+        assert_eq!(seen("/a/b/p.toml", "/a/b/c"), "../p.toml");
+        assert_eq!(seen("/a/b/p.toml", "/a/x/y"), "../../b/p.toml");
+        assert_eq!(seen("/a/p.toml", "/b"), "../a/p.toml");
     }
 }

@@ -31,6 +31,11 @@ impl Runs {
         }
     }
 
+    /// Where they lie.
+    pub fn dir(&self) -> &Path {
+        &self.dir
+    }
+
     /// A new id: UTC date and time, then the fraction of the second and something random, so that
     /// runs that start at once have different ones in whatever container.
     pub fn new_id(&self) -> String {

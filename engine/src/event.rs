@@ -47,6 +47,11 @@ pub enum Event {
         /// Its record, for a hit or a run.
         record: Option<Arc<Record>>,
     },
+    /// The run was asked to stop: nothing starts any more.
+    Stopping {
+        /// Actions that are still running.
+        running: usize,
+    },
     /// Something a user should know that does not fail the run, such as a corrupt artifact that
     /// was set aside.
     Warning {

@@ -11,7 +11,7 @@ use serde_json::{Map, Value as Json, json};
 use crate::cli::{CacheCommand, GcArgs, StoreArgs};
 use crate::error::{CliError, Exit};
 use crate::history;
-use crate::project::State;
+use crate::project::{State, shown};
 use crate::render::{bytes, count, seconds, table};
 use crate::ui::Ui;
 
@@ -71,7 +71,7 @@ fn stat(args: &StoreArgs, ui: &Ui) -> Result<Exit, CliError> {
         count(stat.artifacts as usize, "artifact"),
         bytes(stat.bytes),
         count(stat.records as usize, "record"),
-        state.store.dir().display()
+        shown(state.store.dir())
     ));
     Ok(Exit::Ok)
 }
@@ -111,7 +111,7 @@ fn verify(args: &StoreArgs, ui: &Ui) -> Result<Exit, CliError> {
         count(report.evicted as usize, "output"),
     ));
     for stray in &report.strays {
-        ui.warning(&format!("{} is no artifact", stray.display()));
+        ui.warning(&format!("{} is no artifact", shown(stray)));
     }
     if report.is_clean() {
         return Ok(Exit::Ok);

@@ -15,11 +15,11 @@ use serde_json::{Map, Value as Json, json};
 use super::plan::{action_json, why, word};
 use crate::cli::ExplainArgs;
 use crate::error::CliError;
-use crate::project::{State, load_pipeline};
-use crate::render::{bytes, count, reason, seconds};
+use crate::project::{State, load_pipeline, shown};
+use crate::render::{bytes, count, quoted, reason, seconds};
 use crate::ui::Ui;
 
-/// A stage of more actions than this is summed up; `-v` shows all, and so does JSON.
+/// So many different explanations are told where actions are summed up.
 const FEW: usize = 12;
 
 /// An action of the stage, explained.
@@ -57,7 +57,7 @@ pub fn run(args: &ExplainArgs, ui: &Ui) -> Result<(), CliError> {
     for _ in 0..actions.start {
         causes.explain_next()?;
     }
-    let in_full = args.action.is_some() || ui.verbose || actions.len() <= FEW;
+    let in_full = args.action.is_some() || args.all || ui.verbose || actions.len() == 1;
     let mut alike = Alike::default();
     for action in actions.clone() {
         let explanation = causes.explain_next()?;
@@ -85,7 +85,7 @@ pub fn run(args: &ExplainArgs, ui: &Ui) -> Result<(), CliError> {
         if in_full {
             ui.answer(&told.text(args.hit)?);
         } else {
-            alike.add(told.summary(), plan.label(action));
+            alike.add(&told, plan.label(action));
         }
     }
     if !in_full {
@@ -97,42 +97,95 @@ pub fn run(args: &ExplainArgs, ui: &Ui) -> Result<(), CliError> {
     Ok(())
 }
 
-/// A stage of many actions: equal explanations, with the labels that they are of.
+/// A stage of several actions: equal explanations, with the labels that they are of, and what the
+/// recipes have in common.
 #[derive(Default)]
 struct Alike {
     told: Vec<(String, Vec<String>)>,
     known: HashMap<String, usize>,
+    /// The fields of the first recipe that is known, with whether all others have them too.
+    fields: Vec<(String, Value, bool)>,
+    /// Recipes that are known.
+    recipes: usize,
 }
 
 impl Alike {
-    fn add(&mut self, summary: String, label: String) {
+    fn add(&mut self, told: &Told<'_>, label: String) {
+        let summary = told.summary();
         let at = *self.known.entry(summary.clone()).or_insert_with(|| {
             self.told.push((summary, Vec::new()));
             self.told.len() - 1
         });
         self.told[at].1.push(label);
+        let Some(recipe) = &told.recipe else { return };
+        let fields = flat(recipe);
+        self.recipes += 1;
+        if self.recipes == 1 {
+            let shared = fields.into_iter().map(|(name, value)| (name, value, true));
+            self.fields = shared.collect();
+            return;
+        }
+        for (name, value, shared) in &mut self.fields {
+            let same = fields.iter().find(|(other, _)| other == name);
+            *shared &= same.is_some_and(|(_, other)| other == value);
+        }
+        for (name, value) in fields {
+            if !self.fields.iter().any(|(known, ..)| *known == name) {
+                self.fields.push((name, value, false));
+            }
+        }
     }
 
     fn text(&self, args: &ExplainArgs) -> String {
-        let mut text = format!("{}\n", args.stage);
+        let labels = || self.told.iter().flat_map(|(_, labels)| labels);
+        let mut text = format!("{}: {}\n", args.stage, count(labels().count(), "action"));
         for (why, labels) in self.told.iter().take(FEW) {
             let names = reason::names(labels.iter().map(String::as_str));
             let actions = count(labels.len(), "action");
             text.push_str(&format!("  {actions}: {why}\n    {names}\n"));
         }
         if self.told.len() > FEW {
-            let more = self.told.len() - FEW;
-            text.push_str(&format!("  ... and {more} explanations more\n"));
+            let more = count(self.told.len() - FEW, "explanation");
+            text.push_str(&format!("  ... and {more} more\n"));
         }
-        let first = self.told.iter().flat_map(|(_, labels)| labels).next();
+        if self.recipes > 0 {
+            text.push_str(&match self.recipes {
+                1 => "  the recipe that is known:\n".to_owned(),
+                n => format!("  what their {n} recipes have in common:\n"),
+            });
+        }
+        for (name, value, _) in self.fields.iter().filter(|(.., shared)| *shared) {
+            text.push_str(&format!("    {name} = {}\n", reason::short(value)));
+        }
+        let differ = self.fields.iter().filter(|(.., shared)| !shared);
+        let differ: Vec<&str> = differ.map(|(name, ..)| name.as_str()).collect();
+        if !differ.is_empty() {
+            text.push_str(&format!("  and where they differ: {}\n", differ.join(", ")));
+        }
+        let pipeline = quoted(&args.pipeline.file.pipeline.display().to_string());
+        let first = labels().next().map_or("", String::as_str);
         text.push_str(&format!(
-            "\n-v shows every action; one of them: flow explain {} {} '{}'\n",
-            args.pipeline.file.pipeline.display(),
-            args.stage,
-            first.map_or("", String::as_str)
+            "\n--all shows every action in full; one of them: flow explain {pipeline} {} {}\n",
+            quoted(&args.stage),
+            quoted(first),
         ));
         text
     }
+}
+
+/// The fields of a recipe, with those of maps one by one.
+fn flat(recipe: &Recipe) -> Vec<(String, Value)> {
+    let mut flat = Vec::new();
+    for (name, value) in recipe.fields() {
+        match value {
+            Value::Map(entries) if !entries.is_empty() => {
+                let entries = entries.into_iter();
+                flat.extend(entries.map(|(inner, value)| (format!("{name}.{inner}"), value)));
+            }
+            value => flat.push((name, value)),
+        }
+    }
+    flat
 }
 
 fn no_action(plan: &Plan<'_>, args: &ExplainArgs, actions: std::ops::Range<usize>) -> CliError {
@@ -249,7 +302,7 @@ impl Told<'_> {
             line(&format!(
                 "record: byte {} of {}, written {}{replaced}",
                 place.offset,
-                place.segment.display(),
+                shown(&place.segment),
                 utc(place.stamp / 1_000_000_000)
             ));
         }

@@ -1,16 +1,27 @@
-//! `flow export`: an artifact of a run as a file. Needs the store and the run record only.
+//! `flow export`: an artifact of a run as a file. Needs the store and the run record only, and the
+//! pipeline where the store no longer has the bytes.
 
-use flow_cache::{Health, Runs, Value};
+use std::collections::HashSet;
+use std::path::Path;
+
+use flow_cache::{Digest, Health, Runs, Value};
 use flow_engine::deliver::{Port, write_file};
+use flow_engine::file::PipelineFile;
+use flow_engine::keys::Slot;
+use flow_engine::load::LoadOptions;
+use flow_engine::plan::Plan;
+use flow_engine::preview::Preview;
 use flow_engine::stage::{ANY, Part, PortType};
-use flow_engine::{Diag, Registry};
+use flow_engine::{Diag, Pipeline, Registry};
 use flow_stages::export::Exporter;
 use serde_json::{Map, Value as Json, json};
 
-use crate::cli::ExportArgs;
-use crate::error::CliError;
-use crate::history;
-use crate::project::{State, working_dir};
+use super::run::{Run, Setup};
+use crate::cli::{ExecArgs, ExportArgs};
+use crate::error::{CliError, Exit};
+use crate::history::{self, Git};
+use crate::project::{State, shown, working_dir};
+use crate::render::quoted;
 use crate::report::Recorded;
 use crate::ui::Ui;
 
@@ -28,20 +39,19 @@ pub fn run(args: &ExportArgs, ui: &Ui) -> Result<(), CliError> {
         ));
     }
     let port = port(&state, &recorded);
-    for part in &port.parts {
-        if state.store.check(&part.digest)? != Health::Ok {
+    let lost = lost(&state, &port)?;
+    if !lost.is_empty() {
+        remake(args, &record, &name, &lost, ui).map_err(|mut error| {
             let message = format!("the store no longer has the bytes of `{name}` of run {id}");
-            return Err(CliError::usage(
-                Diag::new("flow::export::evicted", message)
-                    .help("list it under [outputs] and run the pipeline: it is made again"),
-            ));
-        }
+            error.diags.insert(0, evicted(message, &record, &name));
+            error
+        })?;
     }
     let to = working_dir()?.join(&args.output);
     write_file(&port, &to, &Exporter)?;
     let path = args.output.display().to_string();
     ui.event(|| json!({"event": "exported", "run": id, "port": name, "path": path}));
-    ui.progress(&format!("wrote {path}"));
+    ui.progress(&format!("wrote {}", shown(&to)));
     Ok(())
 }
 
@@ -85,6 +95,108 @@ fn find(runs: &Runs, record: &Json, wanted: &str) -> Result<(String, Recorded), 
         None => Err(wrong(
             format!("the run has no result of `{stage}.{port}`"),
             format!("ports with results are {}", names(ports)),
+        )),
+    }
+}
+
+/// The parts that the store has no sound bytes of.
+fn lost(state: &State, port: &Port) -> Result<HashSet<Digest>, CliError> {
+    let mut lost = HashSet::new();
+    for part in &port.parts {
+        if state.store.check(&part.digest)? != Health::Ok {
+            lost.insert(part.digest);
+        }
+    }
+    Ok(lost)
+}
+
+/// Makes bytes again, by the actions that made them in a run.
+fn remake(
+    args: &ExportArgs,
+    record: &Json,
+    name: &str,
+    lost: &HashSet<Digest>,
+    ui: &Ui,
+) -> Result<(), CliError> {
+    let pipeline = pipeline_of(record, name)?;
+    let setup = Setup::new(&pipeline.root, &args.store, &ExecArgs::default())?;
+    let plan = Plan::new(&pipeline);
+    let delivery = setup.state.delivery(&plan, &setup.stat);
+    let preview = Preview::new(&delivery)?;
+    let mut known = HashSet::new();
+    let makes = |slot: &Slot| {
+        let Slot::Done(record) = slot else {
+            return false;
+        };
+        let digests = record.outputs.iter().map(|output| output.digest);
+        let wanted: Vec<Digest> = digests.filter(|digest| lost.contains(digest)).collect();
+        known.extend(&wanted);
+        !wanted.is_empty()
+    };
+    let slots = preview.slots().iter().map(makes).enumerate();
+    let actions: HashSet<usize> = slots
+        .filter_map(|(at, makes)| makes.then_some(at))
+        .collect();
+    if known != *lost {
+        let message = "the pipeline makes other bytes now than in that run";
+        return Err(CliError::usage(Diag::new("flow::export::changed", message)));
+    }
+    let mut run = Run::new(ui, &plan, &setup, false);
+    let finished = run.execute(actions, false, &mut |_| {});
+    run.settle(finished);
+    run.check(setup.stat.save().map_err(CliError::from));
+    let diags = Vec::new();
+    match run.exit {
+        Exit::Ok => {}
+        exit => return Err(CliError { exit, diags }),
+    }
+    for digest in lost {
+        if setup.state.store.check(digest)? != Health::Ok {
+            let message = "it was made again, and came out with other bytes: a stage that it stems from is not deterministic";
+            return Err(CliError::usage(Diag::new("flow::export::changed", message)));
+        }
+    }
+    Ok(())
+}
+
+/// The pipeline of a run as it is now, down to the stage of a port.
+fn pipeline_of(record: &Json, name: &str) -> Result<Pipeline, CliError> {
+    let text = |field: &str| record.get(field).and_then(Json::as_str);
+    let options = LoadOptions {
+        sets: history::sets(record).map(str::to_owned).collect(),
+        cwd: text("cwd").map_or_else(working_dir, |dir| Ok(dir.into()))?,
+    };
+    let file = PipelineFile::read(Path::new(text("file").unwrap_or_default()), &options)?;
+    let registry = flow_stages::kinds::registry();
+    let mut pipeline = match text("variant") {
+        Some(variant) => file.variant(variant, &registry)?,
+        None => file.pipeline(&registry)?,
+    };
+    let stage = name.split('.').next().unwrap_or_default();
+    pipeline.restrict(stage).map_err(CliError::usage)?;
+    Ok(pipeline)
+}
+
+/// Says which command makes the bytes again, given the files that the run had.
+fn evicted(message: String, record: &Json, name: &str) -> Diag {
+    let file = record
+        .get("file")
+        .and_then(Json::as_str)
+        .unwrap_or_default();
+    let file = quoted(&shown(Path::new(file)));
+    let mut command = format!("flow run {file} {}", history::asked(record, true));
+    if record.get("to").is_none_or(Json::is_null) {
+        let stage = name.split('.').next().unwrap_or_default();
+        command = format!("{} --to {}", command.trim_end(), quoted(stage));
+    }
+    let diag = Diag::new("flow::export::evicted", message);
+    match Git::of(record) {
+        Some(git) => diag.help(format!(
+            "with the files as they were, at commit {}, this makes it again: {command}",
+            git.long()
+        )),
+        None => diag.help(format!(
+            "with the files as they were, this makes it again: {command}"
         )),
     }
 }

@@ -9,9 +9,8 @@ use serde_json::{Value as Json, json};
 
 use crate::cli::PlanArgs;
 use crate::error::CliError;
-use crate::project::{State, load_pipeline};
-use crate::render::reason;
-use crate::render::table;
+use crate::project::{State, load_pipeline, shown};
+use crate::render::{count, reason, table};
 use crate::ui::Ui;
 
 /// So many causes are shown; `-v` shows all.
@@ -65,7 +64,15 @@ pub fn run(args: &PlanArgs, ui: &Ui) -> Result<(), CliError> {
     let header = [
         "stage", "verdict", "why", "hit", "run", "restore", "pending",
     ];
-    ui.answer(&format!("{}\n", table::plain(&header, 3, rows.collect())));
+    // Columns of noughts go before a reason is cut.
+    let noughts = [
+        ("restore", stages.iter().all(|stage| stage.restore == 0)),
+        ("pending", stages.iter().all(|stage| stage.pending == 0)),
+    ];
+    let noughts = noughts.iter().filter(|(_, all)| *all);
+    let least: Vec<&str> = noughts.map(|(name, _)| *name).collect();
+    let rows = rows.collect();
+    ui.answer(&format!("{}\n", table::fitted(&header, 3, rows, &least)));
     ui.answer(&causes_text(&plan, groups, ui.verbose));
     let remembered = causes.preview().remembered().clone();
     if !remembered.is_empty() {
@@ -105,8 +112,8 @@ fn causes_text(plan: &Plan<'_>, groups: &[Group], all: bool) -> String {
     }
     if groups.len() > shown {
         text.push_str(&format!(
-            "\n... and {} causes more; -v shows all",
-            groups.len() - shown
+            "\n... and {} more; -v shows all",
+            count(groups.len() - shown, "cause")
         ));
     }
     match text.is_empty() {
@@ -122,11 +129,7 @@ pub fn need(plan: &Plan<'_>, need: Need) -> String {
             let stage = plan.coords(action).stage;
             plan.pipeline.stages[stage].name.clone()
         }
-        Need::File(file) => {
-            let path = &plan.pipeline.outputs[file].path;
-            let path = path.strip_prefix(&plan.pipeline.root).unwrap_or(path);
-            path.display().to_string()
-        }
+        Need::File(file) => shown(&plan.pipeline.outputs[file].path),
     }
 }
 
@@ -292,7 +295,7 @@ impl StagePlan {
             let text = reason::group(plan, &groups[first as usize]);
             return match self.groups.len() {
                 1 => text,
-                n => format!("{text} (and {} causes more)", n - 1),
+                n => format!("{text} (and {} more)", count(n - 1, "cause")),
             };
         }
         if self.restore > 0 {

@@ -4,7 +4,7 @@ use flow_stages::study::{Difference, Estimate, Metric, Verdict};
 use serde_json::Value as Json;
 
 use super::forest::{Panel, PanelRow};
-use super::table::plain;
+use super::table::{fitted, plain};
 use super::{count, seconds};
 use crate::commands::ablate::results::{Results, Row, Scheme};
 use crate::report::Report;
@@ -130,7 +130,8 @@ fn metrics(results: &Results, scheme: &Scheme) -> String {
         }
         cells
     });
-    plain(&header, 1, rows.collect())
+    let least = ["detects", "AUC", "rec", "prec", "F1"];
+    fitted(&header, 1, rows.collect(), &least)
 }
 
 /// What stands in place of a verdict.

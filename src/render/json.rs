@@ -71,6 +71,7 @@ pub fn event(plan: &Plan<'_>, run: &str, event: &Event) -> Option<Json> {
             }
             Some(json)
         }
+        Event::Stopping { running } => Some(json!({"event": "run-stopping", "running": running})),
         Event::Warning { message } => Some(json!({"event": "warning", "message": message})),
     }
 }

@@ -9,6 +9,7 @@ pub mod json;
 pub mod junit;
 pub mod progress;
 pub mod reason;
+mod screen;
 pub mod table;
 pub mod tune;
 
@@ -45,9 +46,25 @@ pub fn count(n: usize, what: &str) -> String {
     format!("{n} {what}{}", if n == 1 { "" } else { "s" })
 }
 
+/// A word as a shell takes it.
+pub fn quoted(word: &str) -> String {
+    let plain = |c: char| c.is_alphanumeric() || "-_./,:=+@%~".contains(c);
+    match !word.is_empty() && word.chars().all(plain) && !word.starts_with('~') {
+        true => word.to_owned(),
+        false => format!("'{}'", word.replace('\'', "'\\''")),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn words_are_quoted_for_a_shell() {
+        assert_eq!(quoted("model.rounds=11"), "model.rounds=11");
+        assert_eq!(quoted("it's \"a\""), "'it'\\''s \"a\"'");
+        assert_eq!((quoted(""), quoted("~x")), ("''".into(), "'~x'".into()));
+    }
 
     #[test]
     fn figures_are_short() {

@@ -5,10 +5,12 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use flow_engine::event::{Event, Outcome};
+use flow_engine::explain::Reason;
 use flow_engine::plan::Plan;
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use super::escape::escaped;
+use super::screen::Screen;
 use super::{count, reason, seconds};
 use crate::ui::Ui;
 
@@ -24,6 +26,8 @@ pub struct Progress<'a> {
     /// By stage.
     stages: Vec<StageProgress>,
     bars: Option<MultiProgress>,
+    /// The run stops: no bar is drawn any more, so that whatever ends it leaves a clean screen.
+    stopping: bool,
 }
 
 #[derive(Default)]
@@ -33,6 +37,8 @@ struct StageProgress {
     wall_s: f64,
     /// Running actions: label, and how much of it is done, 0 to 1.
     running: BTreeMap<usize, (String, f64)>,
+    /// Seconds that an action took in an earlier run, of the last one whose record names one.
+    earlier_s: Option<f64>,
     bar: Option<ProgressBar>,
 }
 
@@ -50,6 +56,7 @@ impl<'a> Progress<'a> {
                 .map(|_| StageProgress::default())
                 .collect(),
             bars: None,
+            stopping: false,
         }
     }
 
@@ -67,8 +74,11 @@ impl<'a> Progress<'a> {
                     let why = reason::text(reason);
                     self.line(&format!("{}: {label} starts ({why})", self.name(*stage)));
                 }
-                let running = &mut self.stages[*stage].running;
-                running.insert(*action, (label, 0.0));
+                let progress = &mut self.stages[*stage];
+                progress.running.insert(*action, (label, 0.0));
+                if let Reason::Changed(changed) = reason {
+                    progress.earlier_s = Some(changed.earlier.wall_s);
+                }
                 self.draw(*stage);
             }
             Event::Progress {
@@ -92,6 +102,17 @@ impl<'a> Progress<'a> {
                 self.settle(*action, *stage, outcome, wall_s);
                 self.say(*action, *stage, outcome, wall_s);
                 self.draw(*stage);
+            }
+            Event::Stopping { running } => {
+                self.finish();
+                self.stopping = true;
+                self.ui.progress(&match running {
+                    0 => "stopping; again to stop now".to_owned(),
+                    n => format!(
+                        "stopping after {}; again to stop now",
+                        count(*n, "running action")
+                    ),
+                });
             }
             Event::Warning { message } => match &self.bars {
                 Some(bars) => bars.suspend(|| self.ui.warning(message)),
@@ -139,7 +160,7 @@ impl<'a> Progress<'a> {
 
     /// Draws the bar of a stage, or takes it away once nothing of the stage is left.
     fn draw(&mut self, stage: usize) {
-        if !self.ui.live || self.ui.quiet {
+        if !self.ui.live || self.ui.quiet || self.stopping {
             return;
         }
         let total = self.plan.of_stage(stage).len();
@@ -157,7 +178,8 @@ impl<'a> Progress<'a> {
         }
         if progress.bar.is_none() && !progress.running.is_empty() {
             let bars = self.bars.get_or_insert_with(|| {
-                MultiProgress::with_draw_target(ProgressDrawTarget::stderr())
+                let screen = Box::<Screen>::default();
+                MultiProgress::with_draw_target(ProgressDrawTarget::term_like_with_hz(screen, 20))
             });
             progress.bar = Some(bars.add(new_bar(&self.plan.pipeline.stages[stage].name, total)));
         }
@@ -167,7 +189,11 @@ impl<'a> Progress<'a> {
             let label = progress.running.values().next_back();
             let label = label.map_or("waiting", |(label, _)| label.as_str());
             let label = escaped(label);
-            bar.set_message(format!("{}/{total} {label}", progress.settled));
+            let left = match progress.left_s(total) {
+                Some(left) => format!(", about {} left", seconds(left)),
+                None => String::new(),
+            };
+            bar.set_message(format!("{}/{total}{left}: {label}", progress.settled));
         }
     }
 
@@ -182,6 +208,20 @@ impl<'a> Progress<'a> {
     }
 }
 
+impl StageProgress {
+    /// The seconds that are left: by what an action took so far in this run, or else in an earlier
+    /// one, if as many go on running at a time as do now.
+    fn left_s(&self, total: usize) -> Option<f64> {
+        let each = match self.ran {
+            0 => self.earlier_s?,
+            n => self.wall_s / n as f64,
+        };
+        let parts: f64 = self.running.values().map(|(_, part)| part).sum();
+        let left = total.saturating_sub(self.settled) as f64 - parts;
+        Some(each * left.max(0.0) / self.running.len().max(1) as f64)
+    }
+}
+
 fn new_bar(name: &str, total: usize) -> ProgressBar {
     // The template is a constant, so it parses; the fallback is indicatif's own style.
     let style = ProgressStyle::with_template("{prefix:>16} [{bar:24}] {elapsed:>4} {wide_msg}")
@@ -192,4 +232,24 @@ fn new_bar(name: &str, total: usize) -> ProgressBar {
         .with_prefix(name.to_owned());
     bar.enable_steady_tick(Duration::from_millis(200));
     bar
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_left_goes_by_this_run_and_else_by_an_earlier_one() {
+        let mut stage = StageProgress::default();
+        stage.running.insert(0, ("a".to_owned(), 0.0));
+        assert_eq!(stage.left_s(10), None);
+        stage.earlier_s = Some(3.0);
+        assert_eq!(stage.left_s(10), Some(30.0));
+        stage.running.insert(1, ("b".to_owned(), 0.5));
+        assert_eq!(stage.left_s(10), Some(14.25));
+        (stage.ran, stage.settled, stage.wall_s) = (4, 6, 8.0);
+        assert_eq!(stage.left_s(10), Some(3.5));
+        (stage.settled, stage.running) = (10, BTreeMap::new());
+        assert_eq!(stage.left_s(10), Some(0.0));
+    }
 }

@@ -8,6 +8,7 @@ use flow_engine::plan::Plan;
 use serde_json::{Value as Json, json};
 
 use super::count;
+use crate::project::shown;
 
 /// Values longer than this are cut for people; JSON has them whole.
 const LONG: usize = 60;
@@ -94,7 +95,8 @@ pub fn names<'n>(all: impl IntoIterator<Item = &'n str>) -> String {
     }
 }
 
-fn shown(plan: &Plan<'_>, path: &Path) -> String {
+/// A file by its path in the project, as JSON has it.
+fn in_project(plan: &Plan<'_>, path: &Path) -> String {
     let path = path.strip_prefix(&plan.pipeline.root).unwrap_or(path);
     path.display().to_string()
 }
@@ -117,10 +119,13 @@ pub fn what(plan: &Plan<'_>, what: &What) -> String {
             new,
         } => {
             let file = match path {
-                Some(path) => shown(plan, path),
+                Some(path) => shown(path),
                 None => String::new(),
             };
-            let file = match (file.as_str() == role, file.is_empty()) {
+            let is_role = path
+                .as_ref()
+                .is_some_and(|path| in_project(plan, path) == *role);
+            let file = match (is_role, file.is_empty()) {
                 (true, _) => format!("source file {file}"),
                 (_, true) => format!("a source file ({role})"),
                 _ => format!("source file {file} ({role})"),
@@ -132,7 +137,7 @@ pub fn what(plan: &Plan<'_>, what: &What) -> String {
             }
         }
         What::More { producer, files } => {
-            let files: Vec<String> = files.iter().map(|path| shown(plan, path)).collect();
+            let files: Vec<String> = files.iter().map(|path| shown(path)).collect();
             let from = match files.as_slice() {
                 [] => String::new(),
                 files => format!(" ({})", names(files.iter().map(String::as_str))),
@@ -179,7 +184,7 @@ pub fn cause(plan: &Plan<'_>, cause: &Cause, here: usize) -> String {
 /// that run.
 pub fn group(plan: &Plan<'_>, group: &Group) -> String {
     let stage = |index: &usize| plan.pipeline.stages[*index].name.as_str();
-    let files: Vec<String> = group.files.iter().map(|path| shown(plan, path)).collect();
+    let files: Vec<String> = group.files.iter().map(|path| shown(path)).collect();
     let files = || names(files.iter().map(String::as_str));
     let text = match &group.cause.what {
         What::Source { role, old, new, .. } if group.files.len() > 1 => {
@@ -307,14 +312,14 @@ pub fn cause_json(plan: &Plan<'_>, cause: &Cause) -> Json {
         } => json!({
             "what": "source",
             "role": role,
-            "file": path.as_ref().map(|path| shown(plan, path)),
+            "file": path.as_ref().map(|path| in_project(plan, path)),
             "old": digest(old),
             "new": digest(new),
         }),
         What::More { producer, files } => json!({
             "what": "more",
             "producer": at(*producer),
-            "files": files.iter().map(|path| shown(plan, path)).collect::<Vec<_>>(),
+            "files": files.iter().map(|path| in_project(plan, path)).collect::<Vec<_>>(),
         }),
         What::Less { digest: gone, then } => json!({
             "what": "less",
@@ -358,7 +363,7 @@ pub fn group_json(plan: &Plan<'_>, group: &Group) -> Json {
     told["run"] = group.run.into();
     told["pending"] = group.pending.into();
     told["stages"] = group.stages.iter().map(name).collect::<Vec<_>>().into();
-    let files = group.files.iter().map(|path| shown(plan, path));
+    let files = group.files.iter().map(|path| in_project(plan, path));
     told["files"] = files.collect::<Vec<_>>().into();
     told
 }
@@ -390,6 +395,7 @@ mod tests {
                 action: "a".into(),
                 pipeline: "p".into(),
                 finished_unix: 0,
+                wall_s: 0.0,
             },
             changes: vec![one(number(), Some(long)), one(number(), None)],
         };

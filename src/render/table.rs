@@ -1,7 +1,12 @@
-//! The tables at the end of a run.
+//! Tables for people, and those at the end of a run.
+//!
+//! A table is as wide as the terminal at most, or 80 columns where stdout is none: first the columns
+//! go that matter least, then digits, then the ends of long texts. No line is ever wrapped; JSON has
+//! everything.
 
 use comfy_table::{Cell, CellAlignment, Table, presets};
 use serde_json::Value as Json;
+use unicode_width::UnicodeWidthStr;
 
 use super::{bytes, seconds};
 use crate::report::Report;
@@ -31,28 +36,147 @@ pub fn run(report: &Report) -> String {
     text
 }
 
+/// The width of tables where stdout is no terminal.
+const WIDTH: usize = 80;
+
+/// No text is cut shorter than this, and no terminal is taken to be narrower than five of them.
+const LEAST: usize = 8;
+
+/// Between columns.
+const GAP: usize = 2;
+
 /// A table without lines: names to the left, figures to the right.
 pub fn plain(header: &[&str], texts: usize, rows: Vec<Vec<String>>) -> String {
+    fitted(header, texts, rows, &[])
+}
+
+/// The same; of the columns named in `least`, the first one goes first where not all fit.
+pub fn fitted(header: &[&str], texts: usize, rows: Vec<Vec<String>>, least: &[&str]) -> String {
+    let terminal = terminal_size::terminal_size_of(std::io::stdout());
+    let width = terminal.map_or(WIDTH, |(width, _)| usize::from(width.0).max(5 * LEAST));
+    render(fit(header, texts, rows, least, width))
+}
+
+/// Columns: whether they are texts, and their cells with the header first.
+type Columns = Vec<(bool, Vec<String>)>;
+
+fn fit(
+    header: &[&str],
+    texts: usize,
+    rows: Vec<Vec<String>>,
+    least: &[&str],
+    width: usize,
+) -> Columns {
+    let columns = header.iter().enumerate().map(|(at, name)| {
+        let cells = rows.iter().map(|row| row[at].clone());
+        let cells = std::iter::once((*name).to_owned()).chain(cells);
+        (at < texts, cells.collect())
+    });
+    let mut columns: Columns = columns.collect();
+    for name in least {
+        if too_wide(&columns, width) > 0 {
+            columns.retain(|(_, cells)| cells[0] != *name);
+        }
+    }
+    for digits in [3, 2] {
+        if too_wide(&columns, width) > 0 {
+            let cells = columns.iter_mut().flat_map(|(_, cells)| &mut cells[1..]);
+            cells.for_each(|cell| *cell = with_digits(cell, digits));
+        }
+    }
+    loop {
+        let over = too_wide(&columns, width);
+        let texts = columns.iter_mut().filter(|(text, _)| *text);
+        let widest = texts.max_by_key(|(_, cells)| wide(cells));
+        match widest {
+            Some((_, cells)) if over > 0 && wide(cells) > LEAST => {
+                // In small steps, so that several long ones share the loss.
+                let most = wide(cells) - over.min(4).min(wide(cells) - LEAST);
+                cells[1..]
+                    .iter_mut()
+                    .for_each(|cell| *cell = cut(cell, most));
+                cells[0] = cut(&cells[0], most);
+            }
+            _ => return columns,
+        }
+    }
+}
+
+/// So many columns of the screen are lacking.
+fn too_wide(columns: &Columns, width: usize) -> usize {
+    let all: usize = columns.iter().map(|(_, cells)| wide(cells) + GAP).sum();
+    all.saturating_sub(GAP + width)
+}
+
+fn wide(cells: &[String]) -> usize {
+    let cells = cells
+        .iter()
+        .map(|cell| UnicodeWidthStr::width(cell.as_str()));
+    cells.max().unwrap_or(0)
+}
+
+/// A text in so many columns of the screen at most.
+pub fn cut(text: &str, most: usize) -> String {
+    if UnicodeWidthStr::width(text) <= most {
+        return text.to_owned();
+    }
+    let text = text.strip_suffix("...").unwrap_or(text);
+    let mut start = String::new();
+    for c in text.chars() {
+        start.push(c);
+        if UnicodeWidthStr::width(start.as_str()) + 3 > most {
+            start.pop();
+            break;
+        }
+    }
+    format!("{start}...")
+}
+
+/// A cell whose decimal numbers have so many digits after the point at most.
+fn with_digits(cell: &str, digits: usize) -> String {
+    let is_number = |c: char| c.is_ascii_digit() || c == '.';
+    let mut out = String::new();
+    let mut rest = cell;
+    while let Some(start) = rest.find(|c: char| c.is_ascii_digit()) {
+        let number = &rest[start..];
+        let number = &number[..number.find(|c: char| !is_number(c)).unwrap_or(number.len())];
+        let (before, after) = (&rest[..start], &rest[start + number.len()..]);
+        // A name such as v1.2345 is none, nor is 1.2345e-7.
+        let word = |c: Option<char>| c.is_some_and(|c| c.is_alphanumeric() || "_-/".contains(c));
+        let sign = before.trim_end_matches(['+', '-']);
+        let inside = word(sign.chars().next_back()) || word(after.chars().next());
+        let long = number
+            .split_once('.')
+            .is_some_and(|(_, d)| d.len() > digits);
+        let value = number.parse::<f64>().ok().filter(|_| long && !inside);
+        out.push_str(before);
+        match value {
+            Some(value) => out.push_str(&format!("{value:.digits$}")),
+            None => out.push_str(number),
+        }
+        rest = after;
+    }
+    out + rest
+}
+
+fn render(columns: Columns) -> String {
     let mut table = Table::new();
     table.load_style(presets::NOTHING);
-    let cells = |row: Vec<String>| -> Vec<Cell> {
-        row.into_iter()
-            .enumerate()
-            .map(|(column, text)| {
-                Cell::new(text).set_alignment(if column < texts {
-                    CellAlignment::Left
-                } else {
-                    CellAlignment::Right
-                })
+    let rows = columns.first().map_or(0, |(_, cells)| cells.len());
+    for row in 0..rows {
+        let cells = columns.iter().map(|(text, cells)| {
+            Cell::new(&cells[row]).set_alignment(match text {
+                true => CellAlignment::Left,
+                false => CellAlignment::Right,
             })
-            .collect()
-    };
-    table.set_header(cells(header.iter().map(|h| (*h).to_owned()).collect()));
-    for row in rows {
-        table.add_row(cells(row));
+        });
+        match row {
+            0 => table.set_header(cells),
+            _ => table.add_row(cells),
+        };
     }
     for column in table.column_iter_mut() {
-        column.set_padding((0, 2));
+        column.set_padding((0, GAP as u16));
     }
     let lines: Vec<String> = table
         .lines()
@@ -91,7 +215,7 @@ fn stages(report: &Report) -> String {
         row.push(bytes(figures.size));
         row
     });
-    plain(&header, 1, rows.collect())
+    fitted(&header, 1, rows.collect(), &["size", "rows"])
 }
 
 fn metrics(report: &Report) -> Option<String> {
@@ -134,4 +258,63 @@ fn headline(report: &Report) -> Option<String> {
         figure(metric.get("mean")),
         figure(metric.get("std")),
     ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn lines(width: usize, least: &[&str]) -> Vec<String> {
+        let row = |name: &str| {
+            let figures = ["0.123456", "-0.5 [-0.51234, +0.4]", "17"];
+            let row = [name, "because of this and that and more"]
+                .into_iter()
+                .chain(figures);
+            row.map(str::to_owned).collect()
+        };
+        let header = ["name", "why", "mean", "interval", "count"];
+        let rows = vec![row("a"), row("v1.23456-long")];
+        let text = render(fit(&header, 2, rows, least, width));
+        text.lines().map(str::to_owned).collect()
+    }
+
+    #[test]
+    fn columns_then_digits_then_texts_are_given_up() {
+        let least = ["count", "mean"];
+        let header = |width: usize| {
+            let lines = lines(width, &least);
+            lines[0].split_whitespace().count()
+        };
+        assert_eq!([100, 85, 72, 60].map(header), [5, 4, 3, 3]);
+        assert!(lines(85, &least)[2].contains("0.123456  -0.5 [-0.51234, +0.4]"));
+        assert_eq!(
+            lines(70, &least)[2],
+            "v1.23456-long  because of this and that and more  -0.5 [-0.512, +0.4]"
+        );
+        assert_eq!(
+            lines(60, &least)[2],
+            "v1.23456-long  because of this and th...  -0.5 [-0.51, +0.4]"
+        );
+        for width in [40, 50, 60, 70, 80, 90] {
+            for line in lines(width, &least) {
+                assert!(
+                    UnicodeWidthStr::width(line.as_str()) <= width,
+                    "{width}: {line}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn only_numbers_lose_digits() {
+        assert_eq!(
+            with_digits("1.23456 v1.23456 1.23456e-7 b3:1.2345", 2),
+            "1.23 v1.23456 1.23456e-7 b3:1.23"
+        );
+        assert_eq!(
+            with_digits("+0.12345 [-0.98765, 3]", 3),
+            "+0.123 [-0.988, 3]"
+        );
+        assert_eq!(with_digits("größer 0.5", 2), "größer 0.5");
+    }
 }

@@ -13,6 +13,7 @@ use super::table::plain;
 use super::{count, seconds};
 use crate::commands::tune::{Bench, Candidate, Findings, Nested, OuterFold, Searched};
 use crate::error::{CliError, Exit};
+use crate::project::shown;
 
 /// Tables for people have so many trials at most: the best.
 const SHOWN: usize = 30;
@@ -244,7 +245,7 @@ pub fn files(bench: &Bench<'_>, findings: &Findings, folder: &Path) -> Result<()
     ] {
         let path = folder.join(name);
         flow_cache::Beside::write(&path, text.as_bytes()).map_err(failed)?;
-        bench.ui.progress(&format!("wrote {}", path.display()));
+        bench.ui.progress(&format!("wrote {}", shown(&path)));
         bench
             .ui
             .event(|| json!({"event": "output-written", "path": path.display().to_string()}));

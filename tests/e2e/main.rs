@@ -13,6 +13,7 @@ mod harness;
 mod history;
 mod kills;
 mod mallorn;
+mod manners;
 mod own_folders;
 mod pipelines;
 mod rerun;

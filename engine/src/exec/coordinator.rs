@@ -3,7 +3,8 @@
 use std::collections::{BTreeMap, BinaryHeap, HashMap, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc;
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::time::Duration;
 
 use flow_cache::{ActionKey, Health, Record, Store};
 
@@ -22,6 +23,9 @@ const MOST_IN_FLIGHT: usize = 1_000;
 
 /// So many actions that wait for a GPU are passed over in the search for one that need not.
 const MOST_PASSED: usize = 100;
+
+/// How often it is looked whether somebody wants the run to stop.
+const LOOK: Duration = Duration::from_millis(50);
 
 /// Knows what is settled, what waits for what, and what may start.
 pub struct Coordinator<'a, 'p> {
@@ -55,6 +59,8 @@ pub struct Coordinator<'a, 'p> {
     restart: bool,
     /// The same, as soon as nothing runs.
     restart_later: bool,
+    /// It was said that the run stops.
+    said: bool,
     /// Tells the committer whether there is work besides what it has to commit.
     more: &'a AtomicBool,
     to_workers: mpsc::Sender<Job>,
@@ -102,6 +108,7 @@ impl<'a, 'p> Coordinator<'a, 'p> {
             failures: BTreeMap::new(),
             restart: false,
             restart_later: false,
+            said: false,
             more,
             to_workers,
             on_event,
@@ -200,9 +207,26 @@ impl<'a, 'p> Coordinator<'a, 'p> {
             if self.in_flight.is_empty() {
                 return Ok(());
             }
-            match messages.recv() {
-                Ok(message) => self.receive(message)?,
-                Err(_) => return Ok(()),
+            match self.next(messages) {
+                Some(message) => self.receive(message)?,
+                None => return Ok(()),
+            }
+        }
+    }
+
+    /// Waits for a message, and says in the meantime that the run was asked to stop. None once nobody
+    /// is left who could send any.
+    fn next(&mut self, messages: &mpsc::Receiver<Message>) -> Option<Message> {
+        loop {
+            if !self.said && self.options.cancel.load(Ordering::Relaxed) {
+                self.said = true;
+                let running = self.claims.len();
+                (self.on_event)(Event::Stopping { running });
+            }
+            match messages.recv_timeout(LOOK) {
+                Ok(message) => return Some(message),
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => return None,
             }
         }
     }

@@ -372,6 +372,7 @@ impl Project {
                         name(action)
                     );
                 }
+                Event::Stopping { .. } => {}
                 Event::Warning { message } => ran.warnings.push(message),
                 Event::Started { .. } | Event::Progress { .. } => {}
             }

@@ -17,7 +17,7 @@ use self::study::Study;
 use crate::cli::AblateArgs;
 use crate::commands::run::{Run, Setup};
 use crate::error::{CliError, Exit};
-use crate::project::{read_pipeline, results_dir};
+use crate::project::{read_pipeline, results_dir, shown};
 use crate::render::ablation;
 use crate::ui::Ui;
 
@@ -31,6 +31,7 @@ pub fn run(args: &AblateArgs, ui: &Ui) -> Result<Exit, CliError> {
     let setup = Setup::new(&pipeline.root, &args.store, &args.exec)?;
     let plan = Plan::new(pipeline);
     let mut run = Run::new(ui, &plan, &setup, true);
+    run.asked.sets.clone_from(&args.file.sets);
     let finished = run.execute(HashSet::new(), true, &mut |_| {});
     let stopped = run.settle(finished);
     let results = if stopped {
@@ -56,10 +57,9 @@ pub fn run(args: &AblateArgs, ui: &Ui) -> Result<Exit, CliError> {
     if !ui.quiet {
         ui.progress("");
         ui.result(&ablation::tables(&results, &report));
-        let shown = dir.strip_prefix(&pipeline.root).unwrap_or(&dir);
         ui.progress(&format!(
             "wrote {}/{{{}}}",
-            shown.display(),
+            shown(&dir),
             files::NAMES.join(",")
         ));
     }

@@ -8,7 +8,6 @@ pub mod recipes;
 pub mod results;
 
 use std::fmt::Write;
-use std::path::Path;
 use std::time::Instant;
 
 use flow_engine::plan::Plan;
@@ -20,9 +19,9 @@ use self::baseline::{Baseline, Place, replace};
 use self::recipes::{StageState, Standing, states};
 use self::results::{Results, Scored, lost, scored};
 use crate::cli::CheckArgs;
-use crate::commands::run::{Run, Setup};
+use crate::commands::run::{Asked, Run, Setup};
 use crate::error::{CliError, Exit};
-use crate::project::{load_pipeline, working_dir};
+use crate::project::{load_pipeline, shown, working_dir};
 use crate::render::{bytes, check, junit};
 use crate::ui::Ui;
 
@@ -42,6 +41,7 @@ pub fn run(args: &CheckArgs, ui: &Ui) -> Result<Exit, CliError> {
     let setup = Setup::new(&pipeline.root, &args.store, &args.exec)?;
     let plan = Plan::new(&pipeline);
     let mut run = Run::new(ui, &plan, &setup, false);
+    run.asked = Asked::of(&args.pipeline);
     run.bring_up_to_date();
     if run.exit == Exit::Ok {
         run.audit(args.audit);
@@ -227,13 +227,4 @@ fn failures(results: &Results, pipeline: &Pipeline) -> Vec<Diag> {
         );
     }
     diags
-}
-
-fn shown(path: &Path) -> String {
-    let here = working_dir().ok();
-    let below = here.and_then(|here| path.strip_prefix(here).ok().map(Path::to_owned));
-    below
-        .unwrap_or_else(|| path.to_owned())
-        .display()
-        .to_string()
 }

@@ -10,25 +10,25 @@ use std::num::NonZeroUsize;
 use std::path::Path;
 use std::time::Instant;
 
-use flow_cache::{StatCache, StoreError};
+use flow_cache::{StatCache, Store, StoreError};
 use flow_engine::event::{Event, Outcome};
 use flow_engine::exec::{self, Finished, Options};
 use flow_engine::keys::Slot;
 use flow_engine::plan::Plan;
 use flow_engine::summary::Summary;
 use flow_engine::{Diag, StageError};
-use serde_json::json;
+use serde_json::{Value as Json, json};
 
 pub use setup::{Setup, jobs, patience, stop_on_signals};
 
-use crate::cli::RunArgs;
+use crate::cli::{PipelineArgs, RunArgs};
 use crate::error::{self, CliError, Exit};
-use crate::history;
-use crate::project::{State, load_pipeline};
+use crate::project::{State, load_pipeline, shown, working_dir};
 use crate::render::progress::Progress;
 use crate::render::{json, table};
 use crate::report::{Long, Report, Status};
 use crate::ui::Ui;
+use crate::{git, history};
 
 /// Runs the command.
 pub fn run(args: &RunArgs, ui: &Ui) -> Result<Exit, CliError> {
@@ -44,11 +44,35 @@ pub fn run(args: &RunArgs, ui: &Ui) -> Result<Exit, CliError> {
     let plan = Plan::new(&pipeline);
     let mut run = ManuallyDrop::new(Run::new(ui, &plan, &setup, args.keep_going));
     run.tags.clone_from(&args.tags);
+    run.asked = Asked::of(&args.target.pipeline);
+    run.asked.to.clone_from(&args.target.to);
     run.bring_up_to_date();
     run.audit(args.audit);
     run.close(&setup, "run");
     run.finish(started);
     Ok(run.exit)
+}
+
+/// What a run was asked for besides the file: kept in its record, for people and for `flow export`.
+#[derive(Default)]
+pub struct Asked {
+    /// Values that were set.
+    pub sets: Vec<String>,
+    /// A variant instead of the pipeline.
+    pub variant: Option<String>,
+    /// A stage instead of all.
+    pub to: Option<String>,
+}
+
+impl Asked {
+    /// For a pipeline.
+    pub fn of(args: &PipelineArgs) -> Self {
+        Self {
+            sets: args.file.sets.clone(),
+            variant: args.variant.clone(),
+            to: None,
+        }
+    }
 }
 
 /// A run on its way.
@@ -60,8 +84,13 @@ pub struct Run<'a> {
     options: Options<'a>,
     /// Its id.
     pub id: String,
+    started: Instant,
     /// What it is to be called besides.
     tags: Vec<String>,
+    /// What it was asked for.
+    pub asked: Asked,
+    /// Once something runs: whether files differ from the commit.
+    dirty: Option<git::Dirty>,
     /// Its figures so far.
     pub summary: Summary,
     progress: Progress<'a>,
@@ -87,7 +116,10 @@ impl<'a> Run<'a> {
             stat: &setup.stat,
             options: setup.options(keep_going),
             id: setup.state.runs().new_id(),
+            started: Instant::now(),
             tags: Vec::new(),
+            asked: Asked::default(),
+            dirty: None,
             summary: Summary::default(),
             progress: Progress::new(ui, plan),
             slots: vec![Slot::Waiting; plan.len()],
@@ -128,10 +160,18 @@ impl<'a> Run<'a> {
             summary,
             progress,
             warnings,
+            state,
+            asked,
+            started,
+            tags,
+            dirty,
             ..
         } = self;
         let mut on_event = |event: Event| {
             watch(&event);
+            if matches!(event, Event::ActionStarted { .. }) && dirty.is_none() {
+                *dirty = Some(git::Dirty::ask(&plan.pipeline.root));
+            }
             let known = matches!(
                 event,
                 Event::Started { .. }
@@ -147,6 +187,17 @@ impl<'a> Run<'a> {
             progress.observe(&event);
             if let Event::Warning { message } = &event {
                 warnings.push(message.clone());
+            }
+            if matches!(event, Event::Stopping { .. }) {
+                // Whoever does not wait for the end has a record of the run all the same.
+                let slots = vec![Slot::Waiting; plan.len()];
+                let (took, store) = (started.elapsed().as_secs_f64(), &state.store);
+                let stopped = Status::Interrupted;
+                let report = Report::new(plan, &slots, store, summary, id.clone(), stopped, took);
+                let record = record(plan, store, &report, asked, tags, None);
+                if let Err(error) = state.runs().save(id, &record) {
+                    ui.warning(&error.to_string());
+                }
             }
             if ui.json
                 && let Some(event) = json::event(plan, id, &event)
@@ -269,10 +320,9 @@ impl<'a> Run<'a> {
             report: &report,
         };
         let actions = long.digest();
-        let mut record = report.record(self.plan.pipeline);
-        record["store"] = self.state.store.dir().display().to_string().into();
-        record["tags"] = self.tags.clone().into();
-        record["pinned"] = false.into();
+        let dirty = self.dirty.as_ref().and_then(git::Dirty::answer);
+        let store = &self.state.store;
+        let mut record = record(self.plan, store, &report, &self.asked, &self.tags, dirty);
         record["actions"] = actions.to_string().into();
         let runs = self.state.runs();
         let saved = runs.save_with(&self.id, &record, &actions, &long);
@@ -294,9 +344,31 @@ impl<'a> Run<'a> {
 
     /// Says that an output file was written.
     fn wrote(&self, path: &Path) {
-        let shown = path.strip_prefix(&self.plan.pipeline.root).unwrap_or(path);
-        self.ui.progress(&format!("wrote {}", shown.display()));
+        self.ui.progress(&format!("wrote {}", shown(path)));
         self.ui
             .event(|| json!({"event": "output-written", "path": path.display().to_string()}));
     }
+}
+
+/// The record of a run, but for its actions.
+fn record(
+    plan: &Plan<'_>,
+    store: &Store,
+    report: &Report,
+    asked: &Asked,
+    tags: &[String],
+    dirty: Option<bool>,
+) -> Json {
+    let mut record = report.record(plan.pipeline);
+    record["set"] = asked.sets.clone().into();
+    record["variant"] = asked.variant.clone().into();
+    record["to"] = asked.to.clone().into();
+    record["cwd"] = working_dir().map_or(Json::Null, |dir| dir.display().to_string().into());
+    if let Some(commit) = git::commit(&plan.pipeline.root) {
+        record["git"] = json!({"commit": commit, "dirty": dirty});
+    }
+    record["store"] = store.dir().display().to_string().into();
+    record["tags"] = tags.into();
+    record["pinned"] = false.into();
+    record
 }

@@ -5,6 +5,7 @@ use serde_json::json;
 
 use super::Run;
 use crate::error::Exit;
+use crate::project::shown;
 
 /// Brings the files up to date whose stages are done; runs again what the store has lost of them.
 pub fn deliver(run: &mut Run<'_>) {
@@ -32,7 +33,7 @@ pub fn deliver(run: &mut Run<'_>) {
     }
     for (file, error) in delivered.failed {
         let output = &pipeline.outputs[file];
-        let message = format!("failed to write {}: {error}", output.path.display());
+        let message = format!("failed to write {}: {error}", shown(&output.path));
         let diag = Diag::new(error.code, message).label(output.from.span, "this output");
         let diag = error.help.iter().fold(diag, Diag::help);
         run.fail_with(error.fault.into(), diag.resolve(&pipeline.sources));

@@ -1,7 +1,7 @@
 //! `flow tune --apply`: the best values as a pipeline that extends the one that was tuned.
 
 use std::collections::BTreeMap;
-use std::path::{Component, Path, PathBuf};
+use std::path::{Path, PathBuf};
 
 use flow_engine::file::{PipelineFile, Replace};
 use flow_engine::load::LoadOptions;
@@ -11,7 +11,7 @@ use flow_engine::{Diag, Pipeline};
 use super::problem::Problem;
 use crate::cli::TuneArgs;
 use crate::error::CliError;
-use crate::project::working_dir;
+use crate::project::{relative, working_dir};
 
 /// Where the pipeline goes.
 pub struct Target {
@@ -155,35 +155,4 @@ fn text(
         text.push_str(&format!("\n[stages.{stage}]\n{}", lines.concat()));
     }
     text
-}
-
-/// `path` as seen from the folder `from`, both absolute.
-fn relative(path: &Path, from: &Path) -> PathBuf {
-    let (mut path_parts, mut from_parts) = (path.components(), from.components());
-    let mut common = 0;
-    while let (Some(a), Some(b)) = (path_parts.next(), from_parts.next()) {
-        if a != b {
-            break;
-        }
-        common += 1;
-    }
-    let up = from.components().skip(common).map(|_| Component::ParentDir);
-    up.chain(path.components().skip(common)).collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn paths_are_seen_from_a_folder() {
-        let seen = |path: &str, from: &str| {
-            let seen = relative(Path::new(path), Path::new(from));
-            seen.display().to_string()
-        };
-        assert_eq!(seen("/a/b/p.toml", "/a/b"), "p.toml");
-        assert_eq!(seen("/a/b/p.toml", "/a/b/c"), "../p.toml");
-        assert_eq!(seen("/a/b/p.toml", "/a/x/y"), "../../b/p.toml");
-        assert_eq!(seen("/a/p.toml", "/b"), "../a/p.toml");
-    }
 }

@@ -22,7 +22,7 @@ use crate::cli::TuneArgs;
 use crate::commands::run::Setup;
 use crate::error::{CliError, Exit};
 use crate::history;
-use crate::project::{read_pipeline, results_dir};
+use crate::project::{read_pipeline, results_dir, shown};
 use crate::render::tune as render;
 use crate::report::Status;
 use crate::ui::Ui;
@@ -85,7 +85,7 @@ pub fn run(args: &TuneArgs, ui: &Ui) -> Result<Exit, CliError> {
         let values = best.map(|best| best.values).unwrap_or_default();
         let heading = render::heading(&bench, &findings);
         let path = target.write(&problem, &values, &heading)?;
-        ui.progress(&format!("wrote {}", path.display()));
+        ui.progress(&format!("wrote {}", shown(path)));
         ui.event(
             || serde_json::json!({"event": "output-written", "path": path.display().to_string()}),
         );

@@ -1,15 +1,20 @@
 //! `flow runs`: the history of a project, tags and pins.
 
+mod show;
+
 use flow_cache::Runs;
 use flow_engine::Diag;
 use serde_json::{Map, Value as Json, json};
 
 use crate::cli::{RunsArgs, RunsCommand};
 use crate::error::CliError;
-use crate::history::{self, find, is_pinned, tags, when};
-use crate::project::{runs_of, working_dir};
+use crate::history::{self, Git, asked, find, is_pinned, sets, tags, when};
+use crate::project::{elsewhere, runs_of, working_dir};
 use crate::render::{seconds, table};
 use crate::ui::Ui;
+
+/// What was set is cut at so many columns in a list; `flow runs show` has it whole.
+const SET: usize = 32;
 
 /// Runs the command.
 pub fn run(args: &RunsArgs, ui: &Ui) -> Result<(), CliError> {
@@ -17,13 +22,18 @@ pub fn run(args: &RunsArgs, ui: &Ui) -> Result<(), CliError> {
     let Some(command) = &args.command else {
         return list(args, &runs, ui);
     };
-    let (RunsCommand::Tag { run, .. }
+    let (RunsCommand::Show { run }
+    | RunsCommand::Tag { run, .. }
     | RunsCommand::Untag { run, .. }
     | RunsCommand::Pin { run }
     | RunsCommand::Unpin { run }
     | RunsCommand::Remove { run }) = command;
     let (id, record) = find(&runs, run)?;
     let done = match command {
+        RunsCommand::Show { .. } => {
+            show::show(&id, &record, ui);
+            return Ok(());
+        }
         RunsCommand::Tag { name, .. } => {
             history::check_tag(name)?;
             runs.update(&id, |record| {
@@ -110,13 +120,33 @@ fn list(args: &RunsArgs, runs: &Runs, ui: &Ui) -> Result<(), CliError> {
         rows.push(row(&id, &record));
     }
     if rows.is_empty() {
-        ui.answer("no runs\n");
+        ui.answer(&format!("no runs in {}\n", runs.dir().display()));
+        let elsewhere = elsewhere().filter(|_| runs.list().is_ok_and(|all| all.is_empty()));
+        if let Some(elsewhere) = elsewhere {
+            ui.answer(&format!("{elsewhere}\n"));
+        }
         return Ok(());
     }
-    let header = [
-        "run", "started", "pipeline", "status", "tags", "headline", "ran", "hit", "time",
+    let mut header = vec![
+        "run", "pipeline", "status", "set", "commit", "tags", "headline", "ran", "hit", "time",
     ];
-    ui.answer(&format!("{}\n", table::plain(&header, 5, rows)));
+    // What no run has needs no column.
+    for name in ["set", "commit", "tags", "headline"] {
+        if let Some(at) = header.iter().position(|known| *known == name)
+            && rows.iter().all(|row| row[at].is_empty())
+        {
+            header.remove(at);
+            rows.iter_mut().for_each(|row| drop(row.remove(at)));
+        }
+    }
+    let texts = header
+        .iter()
+        .take_while(|name| !["headline", "ran"].contains(name));
+    let least = ["time", "hit", "ran", "commit"];
+    ui.answer(&format!(
+        "{}\n",
+        table::fitted(&header, texts.count(), rows, &least)
+    ));
     if more {
         ui.answer("... and earlier ones; -n shows more\n");
     }
@@ -149,9 +179,10 @@ fn row(id: &str, record: &Json) -> Vec<String> {
     let marks: Vec<&str> = tags(record).chain(pin).collect();
     vec![
         id.to_owned(),
-        when(id),
         text(record, "pipeline").to_owned(),
         text(record, "status").to_owned(),
+        table::cut(&asked(record, false), SET),
+        Git::of(record).map_or(String::new(), |git| git.short()),
         marks.join(" "),
         headline(record).map_or(String::new(), |value| format!("{value:.4}")),
         sum(record, "ran").to_string(),
@@ -174,5 +205,9 @@ fn event(id: &str, record: &Json) -> Json {
         "wall_s": wall_s(record),
         "tags": tags(record).collect::<Vec<_>>(),
         "pinned": is_pinned(record),
+        "set": sets(record).collect::<Vec<_>>(),
+        "variant": record.get("variant"),
+        "to": record.get("to"),
+        "git": record.get("git"),
     })
 }
