@@ -170,7 +170,7 @@ pub(crate) fn read_own_dir(path: &Path) -> io::Result<std::fs::ReadDir> {
 }
 
 /// Gives the owner of something rights that are missing. Whether that changed anything.
-fn give_back(path: &Path, rights: u32) -> bool {
+pub(crate) fn give_back(path: &Path, rights: u32) -> bool {
     let Ok(meta) = std::fs::symlink_metadata(path) else {
         return false;
     };

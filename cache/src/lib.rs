@@ -87,7 +87,7 @@ pub use folder::Folder;
 pub use gc::{Evicted, GcPolicy, GcReport, Going};
 pub use index::{Place, Warning};
 pub use layout::{require_no_link, unique_name};
-pub use lock::{ActionLock, Patience, set_patience};
+pub use lock::{ActionLock, Wait, Watcher, watch_waits};
 pub use nearest::Nearness;
 pub use recipe::{Change, Encoder, Head, Recipe, unmatched};
 pub use record::{Attrs, Output, Provenance, Record};

@@ -159,7 +159,7 @@ impl Handle {
             }
             let path = room.at(&entry.file_name());
             if entry.file_type()?.is_dir() {
-                std::fs::remove_dir_all(path)?;
+                remove_tree(&path)?;
             } else {
                 std::fs::remove_file(path)?;
             }
@@ -167,6 +167,25 @@ impl Handle {
         std::fs::remove_file(room.at(OsStr::new(LOCK)))?;
         std::fs::remove_dir(self.at(name))
     }
+}
+
+/// Removes a folder with all that is in it, also what a program closed to its owner.
+fn remove_tree(folder: &Path) -> io::Result<()> {
+    match std::fs::remove_dir_all(folder) {
+        Err(e) if e.kind() == io::ErrorKind::PermissionDenied => {}
+        removed => return removed,
+    }
+    let mut folders = vec![folder.to_owned()];
+    while let Some(folder) = folders.pop() {
+        for entry in disk::read_own_dir(&folder)? {
+            let entry = entry?;
+            if entry.file_type()?.is_dir() {
+                folders.push(entry.path());
+            }
+        }
+        disk::give_back(&folder, 0o700);
+    }
+    std::fs::remove_dir_all(folder)
 }
 
 /// A file on its way to a name, under a hidden name beside it that no other process uses. Dropped

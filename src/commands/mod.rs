@@ -31,7 +31,7 @@ use crate::ui::Ui;
 /// Runs the command that the arguments ask for.
 pub fn main(cli: &Cli) -> ExitCode {
     let ui = Ui::new(&cli.common);
-    flow_cache::set_patience(run::patience);
+    flow_cache::watch_waits(run::WATCHER);
     outlive_a_file_limit();
     let ended = cap_simd().and_then(|()| dispatch(&cli.command, &ui));
     let exit = settle(&ui, ended);

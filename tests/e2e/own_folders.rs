@@ -429,6 +429,77 @@ fn a_wait_for_gc_says_so_and_obeys_the_first_signal() {
 }
 
 #[test]
+fn a_wait_for_an_action_of_another_run_says_so() {
+    let project = project();
+    let aside = tempfile::tempdir().expect("a folder");
+    let slow = format!("touch {}/started; sleep 2; echo x", aside.path().display());
+    project.write("p.toml", ONE.replace("echo x", &slow));
+    let mut first = project
+        .command(&["run", "-q", "p.toml"])
+        .spawn()
+        .expect("flow starts");
+    while !aside.path().join("started").exists() {
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    let second = project.run(&["p.toml"]);
+    second.ok();
+    assert_eq!(second.ran(), []);
+    let words = "waiting for another process, which runs `run` of stage `a`";
+    assert_eq!(second.stderr.matches(words).count(), 1, "{}", second.stderr);
+    assert!(first.wait().expect("ends").success());
+}
+
+#[test]
+fn the_log_of_what_read_a_private_file_is_private() {
+    let project = project();
+    project.write("in.csv", "secret\n");
+    project.write(
+        "p.toml",
+        r#"
+        [stages.a]
+        use = "command"
+        run = ["sh", "-c", "cat in.csv; exit 1"]
+        files = ["in.csv"]
+        outputs = { out = "o" }
+        "#,
+    );
+    for (source, expected) in [(0o600, 0o600), (0o640, 0o640), (0o644, 0o644)] {
+        set_mode(&project.path("in.csv"), source);
+        let mut command = Command::new("sh");
+        command.args(["-c", r#"umask 022; "$FLOW" run p.toml"#]);
+        command
+            .current_dir(project.path(""))
+            .env_remove("FLOW_STORE");
+        command.env("FLOW", env!("CARGO_BIN_EXE_flow"));
+        let ended = command.output().expect("a shell");
+        assert_eq!(ended.status.code(), Some(1), "{ended:?}");
+        let log = std::fs::read_dir(project.path(".flow/logs"))
+            .expect("a listing")
+            .next();
+        let log = log.expect("a log").expect("a log").path();
+        assert_eq!(mode(&log), expected, "{source:o}");
+    }
+}
+
+#[test]
+fn what_a_dead_run_left_closed_is_swept() {
+    let project = project();
+    let dead = ".flow/scratch/18ec0408a6eea78a-c37ada8489f6586b-unknown";
+    project.write(&format!("{dead}/lock"), "");
+    project.write(&format!("{dead}/0/home/closed/x/y"), "debris");
+    project.write(&format!("{dead}/0/home/shut/x/y"), "debris");
+    let script = format!(
+        r#"chmod 555 {dead}/0/home/closed/x; chmod 500 {dead}/0/home/closed
+        chmod 000 {dead}/0/home/shut; "$FLOW" run -q p.toml; r=$?; ls {dead} 2>/dev/null; exit $r"#
+    );
+    let Some(ended) = as_nobody(&project, &script) else {
+        return;
+    };
+    assert!(ended.status.success(), "{ended:?}");
+    assert!(!project.path(dead).exists(), "{ended:?}");
+}
+
+#[test]
 fn a_limit_of_file_sizes_is_an_error_of_the_environment() {
     let project = project();
     project.write(

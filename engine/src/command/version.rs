@@ -7,7 +7,7 @@
 use std::cell::RefCell;
 use std::collections::{BTreeMap, HashMap};
 use std::fs;
-use std::io::{self, Read};
+use std::io::{self, Read, Write};
 use std::os::fd::AsRawFd;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -15,7 +15,7 @@ use std::sync::atomic::Ordering;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use flow_cache::{ArtifactWriter, Digest, Staged, Value};
+use flow_cache::{ArtifactWriter, Beside, Digest, Staged, Value};
 
 use super::process::{self, End};
 use super::sources;
@@ -294,9 +294,9 @@ impl Memory {
             .map(|(digest, text)| Value::List(vec![Value::Digest(digest), Value::Str(text)]));
         let mut bytes = FORMAT.to_vec();
         bytes.extend_from_slice(&Value::List(entries.collect()).encode());
-        let beside = self.path.with_extension(std::process::id().to_string());
-        fs::write(&beside, bytes)?;
-        fs::rename(&beside, &self.path)
+        let mut beside = Beside::create(&self.path, 0o666)?;
+        beside.file.write_all(&bytes)?;
+        beside.publish()
     }
 }
 

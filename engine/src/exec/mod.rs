@@ -130,7 +130,6 @@ fn with_workers(
             let shared = shared.clone();
             let track = Track::of(options.trace, || format!("worker {}", worker + 1));
             let scratch = scratch.path();
-            let sender = to_coordinator.clone();
             let thread = Builder::new().spawn_scoped(scope, move || {
                 let scratch = scratch.join(worker.to_string());
                 worker::work(
@@ -142,17 +141,7 @@ fn with_workers(
                     &to_coordinator,
                 );
             });
-            match thread {
-                Ok(_) => {}
-                Err(error) if worker == 0 => return Err(no_thread(&error)),
-                Err(error) => {
-                    let jobs = options.jobs;
-                    let text = format!("{worker} of {jobs} threads run actions: {error}");
-                    // The receiver is here.
-                    let _ = sender.send(Message::Warning(text));
-                    break;
-                }
-            }
+            thread.map_err(|error| no_thread(&error, worker))?;
         }
         drop(to_committer);
         let track = Track::of(options.trace, || "committer".to_owned());
@@ -160,14 +149,17 @@ fn with_workers(
             .spawn_scoped(scope, move || {
                 worker::commit(store, track, more, &finished, &to_coordinator);
             })
-            .map_err(|error| no_thread(&error))?;
+            .map_err(|error| no_thread(&error, options.jobs))?;
         coordinator.run(&messages)?;
         // With it goes the channel on which the workers wait.
         Ok(coordinator.finish())
     })
 }
 
-fn no_thread(error: &std::io::Error) -> StageError {
-    StageError::environment(format!("failed to start a thread: {error}"))
-        .help("a limit of processes is reached: `ulimit -u`, or that of the container")
+/// The system gave so many threads and not one more. Programs and loops need some as well.
+fn no_thread(error: &std::io::Error, given: usize) -> StageError {
+    let fewer = (given / 2).max(1);
+    StageError::environment(format!("failed to start a thread: {error}")).help(format!(
+        "fewer actions at a time need fewer: `--jobs {fewer}`; the limit is that of `ulimit -u`, or the container's"
+    ))
 }

@@ -3,9 +3,8 @@
 use std::path::Path;
 use std::sync::atomic::Ordering;
 use std::sync::mpsc;
-use std::time::Duration;
 
-use flow_cache::{ActionLock, ArtifactWriter, Digest, Record, Staged};
+use flow_cache::{ActionLock, ArtifactWriter, Digest, Record, Staged, Wait};
 
 use super::commit::{Finished, written};
 use super::perform::{Performed, Place, Scratch, is_whole, perform, verify};
@@ -169,9 +168,17 @@ impl Worker<'_, '_> {
         }
         // Another run has it: wait for its record, or for its end.
         let _span = self.track.span("wait", || "another run has it".to_owned());
+        let mut wait = Wait::default();
+        let what = || {
+            let coords = self.shared.plan.coords(self.job.action);
+            let stage = &self.shared.plan.pipeline.stages[coords.stage].name;
+            format!(
+                "runs `{}` of stage `{stage}`",
+                self.shared.plan.label(self.job.action)
+            )
+        };
         loop {
-            std::thread::sleep(Duration::from_millis(20));
-            if self.cancelled() {
+            if !wait.a_moment(what) || self.cancelled() {
                 return Err(StageError::interrupted());
             }
             if let Some(lock) = self.shared.store.lock(&self.job.key)? {

@@ -3,7 +3,8 @@
 
 use std::any::Any;
 use std::collections::BTreeSet;
-use std::os::unix::fs::MetadataExt;
+use std::fs::Permissions;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -95,7 +96,7 @@ pub(crate) fn perform(
         return Ok(Performed::Tainted(tainted));
     }
     if let Err(error) = ran.result {
-        return Err(with_log(error, ran.log.as_deref(), work));
+        return Err(with_log(error, ran.log.as_deref(), work, readers));
     }
     let mut outputs = Vec::with_capacity(work.writes.len());
     for name in &work.writes {
@@ -265,14 +266,19 @@ fn has_text(log: &Path) -> bool {
 }
 
 /// Keeps the log of a failed action, and says where.
-fn with_log(error: StageError, log: Option<&Path>, work: &Manifest) -> StageError {
+fn with_log(error: StageError, log: Option<&Path>, work: &Manifest, readers: u32) -> StageError {
     let Some(log) = log.filter(|log| has_text(log)) else {
         return error;
     };
     let to = work.logs.join(log_name(&work.stage, &work.action));
     let kept = std::fs::create_dir_all(&work.logs)
         // Another file system needs a copy.
-        .and_then(|()| std::fs::rename(log, &to).or_else(|_| std::fs::copy(log, &to).map(drop)));
+        .and_then(|()| std::fs::rename(log, &to).or_else(|_| std::fs::copy(log, &to).map(drop)))
+        // What a program prints may be what it read.
+        .and_then(|()| {
+            let mode = std::fs::metadata(&to)?.mode() & (0o600 | readers);
+            std::fs::set_permissions(&to, Permissions::from_mode(mode))
+        });
     match kept {
         Ok(()) => error.help(format!("the whole log: {}", to.display())),
         // The failure of the action is what matters.

@@ -19,7 +19,7 @@ use flow_engine::summary::Summary;
 use flow_engine::{Diag, StageError};
 use serde_json::{Value as Json, json};
 
-pub use setup::{Setup, jobs, patience, stop_on_signals};
+pub use setup::{Setup, WATCHER, jobs, stop_on_signals};
 
 use crate::cli::{PipelineArgs, RunArgs};
 use crate::error::{self, CliError, Exit};

@@ -5,9 +5,8 @@ use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
-use std::time::Duration;
 
-use flow_cache::StatCache;
+use flow_cache::{StatCache, Watcher};
 use flow_engine::Diag;
 use flow_engine::exec::{Executor, Options};
 use flow_engine::process::ProcessOptions;
@@ -123,19 +122,12 @@ pub fn stop_on_signals() -> Result<Arc<AtomicBool>, CliError> {
 /// Set when the process is to stop.
 static STOP: OnceLock<Arc<AtomicBool>> = OnceLock::new();
 
-/// Says what this process waits for, once it is worth a word, and that it is to give up where it is to
-/// stop.
-pub fn patience(lock: &Path, waited: Duration) -> bool {
-    static SAID: AtomicBool = AtomicBool::new(false);
-    if waited < Duration::from_secs(1) {
-        SAID.store(false, Ordering::Relaxed);
-    } else if !SAID.swap(true, Ordering::Relaxed) {
+/// Says what this process waits for, and ends the wait where it is to stop.
+pub const WATCHER: Watcher = Watcher {
+    say: |what| {
         // In one write, as there may be other words on the way.
-        let text = format!(
-            "waiting for another process, which has {}\n",
-            lock.display()
-        );
+        let text = format!("waiting for another process, which {what}\n");
         let _ = std::io::stderr().write_all(text.as_bytes());
-    }
-    !STOP.get().is_some_and(|stop| stop.load(Ordering::Relaxed))
-}
+    },
+    stop: || STOP.get().is_some_and(|stop| stop.load(Ordering::Relaxed)),
+};
