@@ -30,9 +30,9 @@ pub struct Cli {
 const EXIT_CODES: &str = "\
 Exit codes:
   0    success
-  1    a stage failed
+  1    a stage failed, or `run --audit` found results that should be equal and are not
   2    the pipeline, an argument or the input data is wrong
-  3    a check found a regression, or results that should be equal and are not
+  3    `check` found a regression, or results that should be equal and are not
   4    the environment failed (disk full, store unreachable)
   101  a bug
   130  interrupted
@@ -199,7 +199,7 @@ pub struct RunArgs {
     #[arg(long = "tag", value_name = "NAME")]
     pub tags: Vec<String>,
     /// Run N actions again that the store answers, at least one of each stage if N allows, and
-    /// compare the results
+    /// compare the results; others end with exit code 1
     #[arg(long, value_name = "N", num_args = 0..=1, require_equals = true, default_missing_value = "10")]
     pub audit: Option<NonZeroUsize>,
 }
@@ -424,8 +424,8 @@ pub struct TuneArgs {
     #[command(flatten)]
     pub file: FileArgs,
     /// Trials in all, instead of those of the pipeline; more only add to a study
-    #[arg(long, value_name = "N")]
-    pub trials: Option<NonZeroUsize>,
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=flow_engine::tune::MOST))]
+    pub trials: Option<u32>,
     /// Write the best values as a pipeline that extends this one
     #[arg(long, value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
     pub apply: Option<PathBuf>,
@@ -479,7 +479,8 @@ pub struct CheckArgs {
     /// Drops of a metric up to this are accepted, beyond what noise explains
     #[arg(long, value_name = "DROP", default_value = "0", value_parser = parse_drop)]
     pub tolerance: f64,
-    /// Run N actions again that the store already answers, and compare the bytes
+    /// Run N actions again that the store already answers, and compare the bytes; others end with
+    /// exit code 3
     #[arg(long, value_name = "N", num_args = 0..=1, require_equals = true, default_missing_value = "10")]
     pub audit: Option<NonZeroUsize>,
     /// The store.

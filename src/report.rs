@@ -9,7 +9,7 @@ use flow_engine::keys::Slot;
 use flow_engine::pipeline::PortRef;
 use flow_engine::plan::{FOLDS, Plan};
 use flow_engine::summary::{StageSummary, Summary};
-use flow_engine::{Pipeline, Span};
+use flow_engine::{Diag, Pipeline, Span};
 use serde::{Serialize, Serializer};
 use serde_json::{Map, Value as Json, json};
 
@@ -105,6 +105,27 @@ impl Report {
     pub fn headline_metric(&self) -> Option<&Json> {
         let (stage, metric) = self.headline.as_ref()?.split_once('.')?;
         self.metrics.get(stage)?.get(metric)
+    }
+
+    /// What is wrong with the metric to quote, if its stage has metrics and it is none of them.
+    pub fn lost_headline(&self) -> Option<Diag> {
+        let (stage, metric) = self.headline.as_ref()?.split_once('.')?;
+        let known = self.metrics.get(stage)?.as_object()?;
+        if known.contains_key(metric) {
+            return None;
+        }
+        let message =
+            format!("the headline is `{stage}.{metric}`, and `{stage}` gives no `{metric}` here");
+        let quotable = known.iter().filter(|(_, m)| m.get("pooled").is_some());
+        let names: Vec<&str> = quotable.map(|(name, _)| name.as_str()).collect();
+        let diag = Diag::new("flow::metrics::unknown", message);
+        let diag = match known.values().find_map(|m| m.get("average")?.as_str()) {
+            Some(average) => diag.help(format!(
+                "without a positive class its figures are {average} averages: name one in the `ingest` stage, positive = \"CLASS\""
+            )),
+            None => diag,
+        };
+        Some(diag.help(format!("it gives {}", names.join(", "))))
     }
 
     /// The last event of a run.

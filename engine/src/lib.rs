@@ -41,7 +41,7 @@ pub mod schema;
 mod sections;
 mod shards;
 pub mod stage;
-mod suggest;
+pub mod suggest;
 pub mod summary;
 mod surroundings;
 pub mod trace;

@@ -135,12 +135,28 @@ pub fn build(
     if let Some((stage, metric, span)) = &headline
         && let Some(body) = &drafts[*stage].body
     {
+        let name = &drafts[*stage].name;
+        diags.extend(sections::unknown_metric(&*body.kind, name, metric, *span));
         diags.extend(lineage::headline(&*body.kind, metric, *span));
     }
     let known = |stage: usize| drafts[stage].body.as_ref().map(|body| &body.spec);
     variants::expand(&document.root, diags);
     sections::overlays(&document.root, &targets, &known, diags);
     let tune = tune::read(&document.root, &targets, diags);
+    if let Some(objective) = tune.as_ref().and_then(|tune| tune.objective.as_ref())
+        && let Some(draft) = drafts.iter().find(|draft| draft.name == objective.stage)
+        && let Some(body) = &draft.body
+        // That a stage has no metrics at all, the study says.
+        && !body.kind.metrics().is_empty()
+    {
+        let metric = &objective.metric;
+        diags.extend(sections::unknown_metric(
+            &*body.kind,
+            &draft.name,
+            metric,
+            objective.span,
+        ));
+    }
     // In order, so that whoever pairs with the items of another stage finds them known.
     let mut layouts: Vec<Option<Layout>> = vec![None; drafts.len()];
     let mut pairs = vec![None; drafts.len()];
@@ -184,6 +200,7 @@ pub fn build(
         output.from.stage = place[output.from.stage];
     }
     diags.extend(graph::scopes(&mut pipeline));
+    diags.extend(sections::undeliverable(&pipeline));
     lineage::trace(&mut pipeline, diags);
     diags.is_empty().then_some(pipeline)
 }

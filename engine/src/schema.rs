@@ -75,14 +75,14 @@ pub fn schema(registry: &Registry) -> Json {
 }
 
 fn study() -> Json {
-    let number = |about: &str| json!({"type": "integer", "minimum": 1, "maximum": tune::MOST, "description": about});
+    let number = |most: i64, about: &str| json!({"type": "integer", "minimum": 1, "maximum": most, "description": about});
     json!({
         "type": "object",
         "description": "what `flow tune` searches",
         "additionalProperties": false,
         "properties": {
-            "trials": number("trials in all"),
-            "parallel": number("trials that are proposed at a time"),
+            "trials": number(tune::MOST, "trials in all"),
+            "parallel": number(tune::AT_A_TIME, "trials that are proposed at a time"),
             "sampler": {"enum": ["tpe", "random", "grid"]},
             "objective": {"type": "string", "pattern": "^[^.]+\\..+$", "description": "STAGE.METRIC"},
             "prune": {"type": "boolean", "description": "stop trials that fall behind after some folds"},

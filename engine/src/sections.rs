@@ -6,10 +6,10 @@ use std::path::{Component, Path, PathBuf};
 use crate::diag::{Diag, Diags, Span};
 use crate::load::STAGE_KEYS;
 use crate::node::{Entry, Item, Table};
-use crate::pipeline::OutputDecl;
+use crate::pipeline::{OutputDecl, Pipeline};
 use crate::resolve::{Targets, Word};
-use crate::stage::{ANY, KindSpec};
-use crate::suggest::did_you_mean;
+use crate::stage::{ANY, KindSpec, Stage};
+use crate::suggest::{closest, did_you_mean};
 use crate::variants;
 
 /// The table `key` of `parent`, if it is there and is one.
@@ -109,6 +109,53 @@ pub fn outputs(
     outputs
 }
 
+/// Outputs that will not be written, whatever is in them: those that are no tables, where they come in
+/// several parts or are wanted as one.
+pub fn undeliverable(pipeline: &Pipeline) -> Diags {
+    let mut diags = Vec::new();
+    for output in &pipeline.outputs {
+        let stage = &pipeline.stages[output.from.stage];
+        let port = &stage.ports.outputs[output.from.port];
+        if !stage.kind.opaque(&stage.params, &port.name) {
+            continue;
+        }
+        let what = format!("{}.{}", stage.name, port.name);
+        let dims = stage
+            .dims
+            .get(output.from.port)
+            .copied()
+            .unwrap_or_default();
+        let layout = |root: Option<usize>| root.map(|root| &pipeline.stages[root].layout);
+        let folds = layout(stage.fold_root.filter(|_| dims.fold)).map_or(1, |l| l.folds.len());
+        let shards = layout(stage.shard_root.filter(|_| dims.shard)).map_or(1, |l| l.shards.len());
+        let extension = output
+            .path
+            .extension()
+            .and_then(|ext| ext.to_str())
+            .unwrap_or_default();
+        let diag = if folds * shards > 1 {
+            let message = format!(
+                "`{what}` has {} parts that do not form one table",
+                folds * shards
+            );
+            Diag::new("flow::export::parts", message)
+                .label(output.from.span, "cannot be one file")
+                .help("name an output that is made of all of them, or look at single parts with `flow explain`")
+        } else if ["parquet", "arrow"].contains(&extension) {
+            let message = format!(
+                "`.{extension}` is not a format that `{what}` can be written as: it is no table"
+            );
+            Diag::new("flow::export::format", message)
+                .label(output.from.span, "is no table")
+                .help("use one of: csv, json, md or txt, as it is")
+        } else {
+            continue;
+        };
+        diags.push(diag);
+    }
+    diags
+}
+
 /// A path without `.` and `..`, by its text alone: two spellings of one output must look the same.
 fn normal(path: &Path) -> PathBuf {
     let mut out = PathBuf::new();
@@ -147,6 +194,26 @@ pub fn headline(
         }
     }
     headline
+}
+
+/// Objects to a metric that its stage never gives.
+pub fn unknown_metric(kind: &dyn Stage, stage: &str, metric: &str, span: Span) -> Option<Diag> {
+    let known = kind.metrics();
+    if known.contains(&metric) {
+        return None;
+    }
+    let message = match known.is_empty() {
+        true => format!("`{stage}` gives no metrics"),
+        false => format!("`{stage}` gives no metric `{metric}`"),
+    };
+    let diag = Diag::new("flow::metrics::unknown", message).label(span, "no such metric");
+    Some(match closest(metric, known.iter().copied()) {
+        _ if known.is_empty() => {
+            diag.help("name a stage that scores predictions: use = \"evaluate\"")
+        }
+        Some(name) => diag.help(format!("did you mean \"{stage}.{name}\"?")),
+        None => diag.help(format!("it gives {}", known.join(", "))),
+    })
 }
 
 /// Checks that what `[variants]` and `[tune]` would replace is there.

@@ -83,6 +83,16 @@ pub trait Stage: Send + Sync {
         Ok(Surroundings::None)
     }
 
+    /// Whether an output is no table: it is delivered as it is, in one part or not at all.
+    fn opaque(&self, _params: &Params, _output: &str) -> bool {
+        false
+    }
+
+    /// The names of all metrics that it may give, in the order to show them.
+    fn metrics(&self) -> Vec<&'static str> {
+        Vec::new()
+    }
+
     /// Why a metric may not be quoted as the headline of a pipeline, if it may not: the cause, and
     /// the metric to quote instead.
     fn unquotable(&self, _metric: &str) -> Option<(String, String)> {

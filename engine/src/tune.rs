@@ -124,8 +124,11 @@ pub const KEYS: [&str; 8] = [
 /// The keys of which a range has one.
 pub const RANGES: [&str; 5] = ["int", "float", "log", "int_log", "choice"];
 
-/// So many trials at most, in all and at a time.
+/// So many trials at most, in all.
 pub const MOST: i64 = 100_000;
+
+/// So many at a time: their pipelines become one graph.
+pub const AT_A_TIME: i64 = 1_000;
 
 /// Reads `[tune]`. What `space` names is checked elsewhere. None where the section is not there.
 pub fn read(root: &Table, targets: &Targets<'_>, diags: &mut Diags) -> Option<Tune> {
@@ -146,11 +149,17 @@ pub fn read(root: &Table, targets: &Targets<'_>, diags: &mut Diags) -> Option<Tu
     for entry in section.iter() {
         match (entry.key.as_str(), &entry.node.item) {
             ("trials", Item::Int(n @ 1..=MOST)) => tune.trials = usize::try_from(*n).ok(),
-            ("parallel", Item::Int(n @ 1..=MOST)) => {
+            ("parallel", Item::Int(n @ 1..=AT_A_TIME)) => {
                 tune.parallel = usize::try_from(*n).unwrap_or(1);
             }
-            ("trials" | "parallel", _) => {
+            ("trials", _) => {
                 diags.push(wrong(entry, &format!("a whole number from 1 to {MOST}")));
+            }
+            ("parallel", _) => {
+                diags.push(wrong(
+                    entry,
+                    &format!("a whole number from 1 to {AT_A_TIME}"),
+                ));
             }
             ("sampler", Item::Str(word)) => match word.as_str() {
                 "tpe" => tune.sampler = Sampler::Tpe,

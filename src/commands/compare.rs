@@ -101,7 +101,10 @@ fn metrics(old: &Json, new: &Json) -> Vec<(String, [Option<f64>; 2])> {
                 let value = ["pooled", "mean"]
                     .iter()
                     .find_map(|which| values.get(which)?.as_f64());
-                let name = format!("{stage}.{metric}");
+                // Macro averages are other figures than those of a class, by whatever name.
+                let average = values.get("average").and_then(Json::as_str);
+                let average = average.map_or(String::new(), |average| format!(" ({average})"));
+                let name = format!("{stage}.{metric}{average}");
                 let known = all.iter().position(|(known, _)| *known == name);
                 let at = known.unwrap_or_else(|| {
                     all.push((name, [None, None]));

@@ -1,6 +1,6 @@
 //! A study for people: tables on the terminal, and in words.
 
-use flow_stages::study::{Difference, Estimate, Metric, Verdict};
+use flow_stages::study::{Difference, Estimate, Metric, Summary, Verdict};
 use serde_json::Value as Json;
 
 use super::forest::{Panel, PanelRow};
@@ -63,9 +63,9 @@ fn heading(results: &Results, scheme: &Scheme) -> String {
             flow_stages::study::Unit::Group => format!(" in {} groups", summary.units),
         };
         text.push_str(&format!(
-            ": {} objects{unit}, {} positive, {}",
+            ": {} objects{unit}, {}, {}",
             summary.objects,
-            summary.positives,
+            classes(summary),
             count(summary.repeats, "repeat"),
         ));
     }
@@ -77,6 +77,14 @@ fn heading(results: &Results, scheme: &Scheme) -> String {
     }
     text.push_str(&format!("\nintervals {}%", percent(results.options.level)));
     text
+}
+
+/// What the metrics are of.
+fn classes(summary: &Summary) -> String {
+    match summary.positives {
+        Some(positives) => format!("{positives} positive"),
+        None => "macro averages over classes".to_owned(),
+    }
 }
 
 fn percent(part: f64) -> String {
@@ -92,13 +100,19 @@ fn cut(name: &str) -> String {
 }
 
 fn metrics(results: &Results, scheme: &Scheme) -> String {
+    let of_classes = scheme.rows.iter().find_map(|row| row.summary.as_ref());
+    let of_classes = of_classes.is_some_and(|summary| summary.positives.is_none());
+    let (last, last_title) = match of_classes {
+        true => (Metric::LogLoss, "loss"),
+        false => (Metric::RocAuc, "AUC"),
+    };
     let header = [
         "variant",
         "AP",
         "F1",
         "prec",
         "rec",
-        "AUC",
+        last_title,
         "AP - base",
         "verdict",
         "detects",
@@ -109,12 +123,7 @@ fn metrics(results: &Results, scheme: &Scheme) -> String {
             Some(ap) => format!("{:.3} [{:.2}, {:.2}]", ap.value, ap.low, ap.high),
             None => pooled(row, Metric::Ap),
         });
-        for metric in [
-            Metric::F1,
-            Metric::Precision,
-            Metric::Recall,
-            Metric::RocAuc,
-        ] {
+        for metric in [Metric::F1, Metric::Precision, Metric::Recall, last] {
             cells.push(match estimate(row, metric) {
                 Some(estimate) => format!("{:.3}", estimate.value),
                 None => pooled(row, metric),
@@ -228,12 +237,12 @@ fn about(results: &Results, scheme: &Scheme) -> String {
         flow_stages::study::Unit::Group => format!("{} groups", summary.units),
     };
     let mut text = format!(
-        "Scores of {} objects ({} positive) that no model had seen, averaged over {}. Every variant is \
+        "Scores of {} objects ({}) that no model had seen, averaged over {}. Every variant is \
          compared with the base on the same objects in the same folds; intervals hold with {} % confidence \
          (bootstrap over {unit}, {} draws). A difference counts if it is unlikely by chance after Holm's \
          adjustment for the number of variants; \"equivalent\" means that it is smaller than {} either way.",
         summary.objects,
-        summary.positives,
+        classes(summary),
         count(summary.repeats, "repeat"),
         percent(results.options.level),
         results.options.draws,

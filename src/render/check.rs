@@ -2,11 +2,12 @@
 
 use std::fmt::Write;
 
+use flow_stages::study::Metric;
 use flow_stages::study::gate::{Judged, Judgement};
 
 use super::{count, table};
 use crate::commands::check::recipes::Standing;
-use crate::commands::check::results::Results;
+use crate::commands::check::results::{Compared, Results};
 
 const HEADER: [&str; 7] = [
     "metric",
@@ -18,12 +19,18 @@ const HEADER: [&str; 7] = [
     "verdict",
 ];
 
+/// How these figures differ from those of a run that have nearly the same names.
+const AVERAGED: &str = "\
+These are figures of scores averaged over repeats, on the objects in common: AP
+(average precision) is `pr_auc` of those, where `evaluate` averages the `pr_auc`
+of each repeat; F1 likewise.";
+
 /// For people. `explain` names what differs in recipes.
 pub fn text(results: &Results, explain: bool) -> String {
     let mut text = String::from("\n");
     let rows = rows(results);
     if !rows.is_empty() {
-        let _ = writeln!(text, "{}\n", table::plain(&HEADER, 1, rows));
+        let _ = writeln!(text, "{}\n\n{AVERAGED}\n", table::plain(&HEADER, 1, rows));
     }
     for note in notes(results) {
         let _ = writeln!(text, "{note}");
@@ -65,8 +72,9 @@ pub fn markdown(results: &Results) -> String {
         rows.iter().for_each(|row| text.push_str(&line(row)));
         let _ = writeln!(
             text,
-            "\nDifferences are now less baseline, on the same objects. A metric fails if it falls by more than its limit; \
+            "\n{} Differences are now less baseline. A metric fails if it becomes worse by more than its limit; \
              where nothing has become worse, at most {} % of checks do.\n",
+            AVERAGED.replace('\n', " "),
             100.0 * results.false_alarms
         );
     }
@@ -94,19 +102,25 @@ pub fn markdown(results: &Results) -> String {
 
 fn rows(results: &Results) -> Vec<Vec<String>> {
     let rows = results.evaluations.iter().flat_map(|evaluation| {
-        let name = &evaluation.name;
-        evaluation
-            .metrics
-            .iter()
-            .map(move |metric| row(name, metric))
+        let metrics = evaluation.metrics.iter();
+        metrics.map(move |metric| row(evaluation, metric))
     });
     rows.collect()
 }
 
-fn row(evaluation: &str, judged: &Judged) -> Vec<String> {
+/// What a metric is called, given what it is an average of.
+pub fn title(metric: Metric, average: Option<&str>) -> String {
+    match average.filter(|_| metric != Metric::LogLoss) {
+        Some(average) => format!("{average} {}", metric.title()),
+        None => metric.title().to_owned(),
+    }
+}
+
+fn row(evaluation: &Compared, judged: &Judged) -> Vec<String> {
     let difference = judged.difference;
+    let title = title(judged.metric, evaluation.average);
     vec![
-        format!("{evaluation} {}", judged.metric.title()),
+        format!("{} {title}", evaluation.name),
         format!("{:.4}", judged.baseline),
         format!("{:.4}", judged.now),
         signed(difference.value),
@@ -144,8 +158,10 @@ fn notes(results: &Results) -> Vec<String> {
                 true => count(now, "repeat"),
                 false => format!("{} ({then} in the baseline)", count(now, "repeat")),
             };
+            let positives = positives.map(|n| format!(", {n} of them positive"));
+            let positives = positives.unwrap_or_default();
             notes.push(format!(
-                "{}: {} in common, {positives} of them positive; {repeats}",
+                "{}: {} in common{positives}; {repeats}",
                 evaluation.name,
                 count(objects, "object"),
             ));

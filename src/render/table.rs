@@ -228,7 +228,7 @@ fn metrics(report: &Report) -> Option<String> {
             let figure = |key: &str| figure(metric.get(key));
             let undefined = folds.iter().filter(|fold| fold.is_null()).count();
             rows.push(vec![
-                format!("{stage}.{name}"),
+                format!("{stage}.{name}{}", average(metric)),
                 figure("pooled"),
                 figure("mean"),
                 figure("std"),
@@ -243,6 +243,12 @@ fn metrics(report: &Report) -> Option<String> {
     (!rows.is_empty()).then(|| plain(&header, 1, rows))
 }
 
+/// What a metric is an average of, where that is not one class.
+fn average(metric: &Json) -> String {
+    let average = metric.get("average").and_then(Json::as_str);
+    average.map_or(String::new(), |average| format!(" ({average})"))
+}
+
 fn figure(value: Option<&Json>) -> String {
     value
         .and_then(Json::as_f64)
@@ -252,8 +258,9 @@ fn figure(value: Option<&Json>) -> String {
 fn headline(report: &Report) -> Option<String> {
     let metric = report.headline_metric()?;
     Some(format!(
-        "{} = {} (folds: {} +- {})",
+        "{}{} = {} (folds: {} +- {})",
         report.headline.as_ref()?,
+        average(metric),
         figure(metric.get("pooled")),
         figure(metric.get("mean")),
         figure(metric.get("std")),

@@ -6,6 +6,7 @@
 
 use flow_cache::Value;
 use flow_engine::stage::{Action, Part, Rows};
+use flow_engine::suggest::closest;
 use flow_engine::{StageError, stage::Fault};
 
 use crate::leakage;
@@ -121,25 +122,49 @@ impl ApplyRows {
 /// # Errors
 /// The survey names no positive class.
 pub fn binary_labels(rows: &TrainRows) -> Result<Vec<usize>, StageError> {
-    let positive = rows
-        .positive
-        .as_ref()
-        .and_then(|positive| rows.classes.binary_search(positive).ok())
-        .ok_or_else(no_positive)?;
+    let positive = rows.positive.as_ref();
+    let column = positive.and_then(|positive| rows.classes.binary_search(positive).ok());
+    let column = column.ok_or_else(|| no_positive(positive.map(String::as_str), &rows.classes))?;
     Ok(rows
         .label
         .iter()
-        .map(|&c| usize::from(c == positive))
+        .map(|&c| usize::from(c == column))
         .collect())
 }
 
-/// The error where something binary is asked of a survey without a positive class.
-pub fn no_positive() -> StageError {
-    StageError::data(
-        "flow::data::no_positive",
-        "a binary target needs to know the positive class, and the survey names none that occurs",
-    )
-    .help("set `positive = \"CLASS\"` in the `ingest` stage, or `target = \"classes\"`")
+/// The error where something binary is asked of a survey that names no positive class, or one that is
+/// none of `classes`, those that occur.
+pub fn no_positive(positive: Option<&str>, classes: &[String]) -> StageError {
+    const CODE: &str = "flow::data::no_positive";
+    let names = || classes.iter().map(String::as_str);
+    let occur = match classes {
+        [] => "there are no classes at all".to_owned(),
+        _ => format!("the classes are: {}", listed(names())),
+    };
+    let Some(positive) = positive else {
+        let message = "a binary target needs to know the positive class, and the survey names none";
+        return StageError::data(CODE, message)
+            .help("set `positive = \"CLASS\"` in the `ingest` stage, or `target = \"classes\"`")
+            .help(occur);
+    };
+    let message = format!("no labelled object is of class `{positive}`, the positive one");
+    let error = StageError::data(CODE, message);
+    let error = match closest(positive, names()) {
+        Some(name) => error.help(format!("in the `ingest` stage: positive = \"{name}\"")),
+        None => error.help("`positive` in the `ingest` stage names one of the classes that occur"),
+    };
+    error.help(occur)
+}
+
+/// The first of some names, in quotes.
+pub fn listed<'a>(names: impl Iterator<Item = &'a str>) -> String {
+    const MOST: usize = 24;
+    let names: Vec<String> = names.map(|name| format!("`{name}`")).collect();
+    let shown = names[..names.len().min(MOST)].join(", ");
+    match names.len().saturating_sub(MOST) {
+        0 => shown,
+        more => format!("{shown} and {more} more"),
+    }
 }
 
 /// The class of row `i` of a folds table, which is labelled.

@@ -1,17 +1,24 @@
 //! Metrics of predictions, per fold and pooled: what `evaluate` reports.
 
+use std::collections::BTreeMap;
+
 use flow_cache::Value;
 use flow_engine::StageError;
 
+use crate::fold::no_positive;
 use crate::math::metrics::{
     self as m, Confusion, best_f1_threshold, cross_fitted_threshold, multiclass,
 };
 use crate::table::Predictions;
 
-/// The out-of-fold rows of one repeat: row of the predictions, fold.
-#[derive(Default)]
+/// The out-of-fold rows of one repeat. Numbers of repeats and folds are names: nothing is as long as the
+/// largest of them.
 pub struct Repeat {
-    /// In the order of object_id.
+    /// Its number.
+    pub number: i32,
+    /// The numbers of the folds that hold out rows, ascending.
+    pub folds: Vec<i32>,
+    /// In the order of object_id: row of the predictions, place of its fold in `folds`.
     pub rows: Vec<(usize, u32)>,
 }
 
@@ -31,8 +38,40 @@ pub struct Figures {
     pub metrics: Vec<Metric>,
     /// Classes of the confusion matrix.
     pub confusion_classes: Vec<String>,
-    /// Counts over all repeats, by true and predicted class.
-    pub confusion: Vec<Vec<u64>>,
+    /// Counts over all repeats, by true and predicted class; none where something has no prediction.
+    pub confusion: Option<Vec<Vec<u64>>>,
+    /// Why something is undefined.
+    pub notes: Vec<String>,
+    /// What figures are averages of, where they are not of one class: `macro`.
+    pub average: Option<&'static str>,
+}
+
+/// The column and the name of the class that binary metrics score; none if the survey names none.
+///
+/// # Errors
+/// The class that it names has no column.
+pub fn positive_column(predictions: &Predictions) -> Result<Option<(usize, &str)>, StageError> {
+    let Some(positive) = &predictions.positive else {
+        return Ok(None);
+    };
+    let column = predictions.classes.iter().position(|c| c == positive);
+    let column = column.ok_or_else(|| no_positive(Some(positive), &predictions.classes))?;
+    Ok(Some((column, positive)))
+}
+
+/// All metrics: of the positive class against the rest, or macro averages where the survey names none.
+///
+/// # Errors
+/// A class that is named, or that a label bears, has no column of probabilities.
+pub fn figures(
+    predictions: &Predictions,
+    repeats: &[Repeat],
+    fixed: f64,
+) -> Result<Figures, StageError> {
+    match positive_column(predictions)? {
+        Some((column, positive)) => Ok(binary(predictions, column, positive, repeats, fixed)),
+        None => macro_average(predictions, repeats),
+    }
 }
 
 /// The rows of each repeat that have a fold.
@@ -40,12 +79,11 @@ pub struct Figures {
 /// # Errors
 /// There are none, one has no label, or an object comes twice in a repeat.
 pub fn out_of_fold(predictions: &Predictions) -> Result<Vec<Repeat>, StageError> {
-    let mut repeats: Vec<Repeat> = Vec::new();
+    let mut repeats: BTreeMap<i32, Vec<(usize, i32)>> = BTreeMap::new();
     for i in 0..predictions.len() {
         let Some(fold) = predictions.fold[i] else {
             continue;
         };
-        let repeat = predictions.repeat[i] as usize;
         if predictions.label[i].is_none() {
             return Err(StageError::data(
                 "flow::data::no_label",
@@ -55,34 +93,50 @@ pub fn out_of_fold(predictions: &Predictions) -> Result<Vec<Repeat>, StageError>
                 ),
             ));
         }
-        if repeats.len() <= repeat {
-            repeats.resize_with(repeat + 1, Repeat::default);
-        }
-        let rows = &mut repeats[repeat].rows;
-        if let Some((last, _)) = rows.last()
-            && predictions.object_id[*last] == predictions.object_id[i]
-        {
-            return Err(StageError::data(
-                "flow::data::object_twice",
-                format!(
-                    "object `{}` is held out twice in repeat {repeat}",
-                    predictions.object_id[i]
-                ),
-            ));
-        }
-        rows.push((i, fold as u32));
+        let repeat = repeats.entry(predictions.repeat[i]).or_default();
+        repeat.push((i, fold));
     }
-    repeats.retain(|r| !r.rows.is_empty());
     if repeats.is_empty() {
         return Err(StageError::data(
             "flow::data::no_rows",
             "no prediction has a fold: there is nothing to score",
         ));
     }
-    Ok(repeats)
+    let repeats = repeats.into_iter();
+    repeats
+        .map(|(number, rows)| Repeat::new(predictions, number, rows))
+        .collect()
 }
 
 impl Repeat {
+    /// Of rows with the numbers of their folds.
+    fn new(
+        predictions: &Predictions,
+        number: i32,
+        mut rows: Vec<(usize, i32)>,
+    ) -> Result<Self, StageError> {
+        let id = |row: usize| &predictions.object_id[row];
+        rows.sort_by(|a, b| id(a.0).cmp(id(b.0)));
+        if let Some(pair) = rows.windows(2).find(|p| id(p[0].0) == id(p[1].0)) {
+            return Err(StageError::data(
+                "flow::data::object_twice",
+                format!(
+                    "object `{}` is held out twice in repeat {number}",
+                    id(pair[0].0)
+                ),
+            ));
+        }
+        let mut folds: Vec<i32> = rows.iter().map(|(_, fold)| *fold).collect();
+        folds.sort_unstable();
+        folds.dedup();
+        let place = |fold: i32| folds.partition_point(|&other| other < fold) as u32;
+        Ok(Self {
+            number,
+            rows: rows.into_iter().map(|(i, fold)| (i, place(fold))).collect(),
+            folds,
+        })
+    }
+
     /// Scores and truth for one class.
     pub fn scores(
         &self,
@@ -99,8 +153,14 @@ impl Repeat {
             .unzip()
     }
 
-    fn folds(&self) -> Vec<u32> {
+    /// By row, the place of its fold.
+    pub fn places(&self) -> Vec<u32> {
         self.rows.iter().map(|&(_, fold)| fold).collect()
+    }
+
+    /// What folds are called.
+    fn name(&self, place: usize) -> String {
+        format!("{}.{}", self.number, self.folds[place])
     }
 }
 
@@ -131,10 +191,11 @@ impl Metric {
         (values.len() > 1).then(|| (squares / (values.len() - 1) as f64).sqrt())
     }
 
-    fn to_value(&self) -> Value {
+    fn to_value(&self, average: Option<&str>) -> Value {
         let number = |v: Option<f64>| v.map_or(Value::Null, Value::Float);
         let undefined = self.folds.iter().filter(|f| f.is_none()).count();
-        Value::Map(vec![
+        let average = average.map(|average| ("average".to_owned(), Value::Str(average.into())));
+        let fields = [
             (
                 "folds".into(),
                 Value::List(self.folds.iter().map(|&f| number(f)).collect()),
@@ -143,7 +204,8 @@ impl Metric {
             ("pooled".into(), number(self.pooled)),
             ("std".into(), number(self.std())),
             ("undefined_folds".into(), Value::Int(undefined as i64)),
-        ])
+        ];
+        Value::Map(average.into_iter().chain(fields).collect())
     }
 }
 
@@ -153,18 +215,18 @@ impl Figures {
         let mut entries: Vec<(String, Value)> = self
             .metrics
             .iter()
-            .map(|metric| (metric.name.to_owned(), metric.to_value()))
+            .map(|metric| (metric.name.to_owned(), metric.to_value(self.average)))
             .collect();
-        let counts = self
-            .confusion
-            .iter()
-            .map(|row| Value::List(row.iter().map(|&n| Value::Int(n as i64)).collect()));
+        let row = |row: &Vec<u64>| Value::List(row.iter().map(|&n| Value::Int(n as i64)).collect());
+        let counts = self.confusion.as_ref().map_or(Value::Null, |counts| {
+            Value::List(counts.iter().map(row).collect())
+        });
         let classes = self.confusion_classes.iter().cloned().map(Value::Str);
         entries.push((
             "confusion".into(),
             Value::Map(vec![
                 ("classes".into(), Value::List(classes.collect())),
-                ("counts".into(), Value::List(counts.collect())),
+                ("counts".into(), counts),
             ]),
         ));
         entries.sort_by(|a, b| a.0.cmp(&b.0));
@@ -207,7 +269,11 @@ impl Collector {
     }
 }
 
-const BINARY: [&str; 14] = [
+/// The word for macro averages.
+pub const MACRO_AVERAGE: &str = "macro";
+
+/// The metrics of one class against the rest.
+pub const BINARY: [&str; 14] = [
     "f1",
     "precision",
     "recall",
@@ -224,88 +290,63 @@ const BINARY: [&str; 14] = [
     "threshold_oracle",
 ];
 
-/// Metrics of one class against the rest. A fold without positives (or negatives) has no values.
-pub fn binary(
+/// Metrics of one class against the rest. A fold without positives (or negatives) has no values, and
+/// what depends on thresholds has none where there is no other fold to choose one on.
+fn binary(
     predictions: &Predictions,
+    column: usize,
     positive: &str,
     repeats: &[Repeat],
     fixed: f64,
 ) -> Figures {
-    let column = predictions
-        .classes
-        .iter()
-        .position(|c| c == positive)
-        .unwrap_or(0);
     let mut all = Collector::new(&BINARY, repeats.len());
-    let mut confusion = vec![vec![0; 2]; 2];
+    let mut confusion = Some(vec![vec![0; 2]; 2]);
+    let mut notes = Vec::new();
     for (index, repeat) in repeats.iter().enumerate() {
         let (scores, labels) = repeat.scores(predictions, column, positive);
-        let folds = repeat.folds();
+        let folds = repeat.places();
         let nested = cross_fitted_threshold(&scores, &labels, &folds);
-        let first = index == 0;
+        let without = nested.thresholds.iter().position(Option::is_none);
+        if let Some(place) = without
+            && notes.is_empty()
+        {
+            notes.push(no_threshold(repeat, place, &labels, positive));
+        }
         let total = Confusion::of(&nested.predicted, &labels);
-        confusion[0][0] += total.tn;
-        confusion[0][1] += total.fp;
-        confusion[1][0] += total.fn_;
-        confusion[1][1] += total.tp;
-        let at_fixed = Confusion::at(&scores, &labels, fixed);
-        let oracle = best_f1_threshold(&scores, &labels);
-        let chosen: Vec<f64> = nested.thresholds.iter().copied().flatten().collect();
-        let mean_threshold = chosen.iter().sum::<f64>() / chosen.len().max(1) as f64;
-        let pooled = [
-            ("f1", Some(total.f1())),
-            ("precision", Some(total.precision())),
-            ("recall", Some(total.recall())),
-            ("mcc", Some(total.mcc())),
-            ("f1_fixed", Some(at_fixed.f1())),
-            ("precision_fixed", Some(at_fixed.precision())),
-            ("recall_fixed", Some(at_fixed.recall())),
-            (
-                "f1_oracle",
-                oracle.map(|t| Confusion::at(&scores, &labels, t).f1()),
-            ),
-            ("roc_auc", m::roc_auc(&scores, &labels, None)),
-            ("pr_auc", m::average_precision(&scores, &labels, None)),
-            ("log_loss", m::log_loss(&scores, &labels)),
-            ("brier", m::brier(&scores, &labels)),
-            ("threshold", (!chosen.is_empty()).then_some(mean_threshold)),
-            ("threshold_oracle", oracle),
-        ];
-        for (name, value) in pooled {
-            all.pooled(name, first, value);
+        confusion = confusion
+            .filter(|_| without.is_none())
+            .map(|mut counts: Vec<Vec<u64>>| {
+                counts[0][0] += total.tn;
+                counts[0][1] += total.fp;
+                counts[1][0] += total.fn_;
+                counts[1][1] += total.tp;
+                counts
+            });
+        let chosen: Option<Vec<f64>> = nested.thresholds.iter().copied().collect();
+        let threshold = chosen.map(|chosen| chosen.iter().sum::<f64>() / chosen.len() as f64);
+        let pooled = Sample {
+            scores: &scores,
+            labels: &labels,
+            nested: without.is_none().then_some(total),
+            threshold,
+        };
+        for (name, value) in BINARY.into_iter().zip(pooled.values(fixed)) {
+            all.pooled(name, index == 0, value);
         }
         for (fold, threshold) in nested.thresholds.iter().enumerate() {
             let here: Vec<usize> = (0..folds.len())
                 .filter(|&i| folds[i] as usize == fold)
                 .collect();
             let scores: Vec<f64> = here.iter().map(|&i| scores[i]).collect();
-            let truth: Vec<bool> = here.iter().map(|&i| labels[i]).collect();
+            let labels: Vec<bool> = here.iter().map(|&i| labels[i]).collect();
             let predicted: Vec<bool> = here.iter().map(|&i| nested.predicted[i]).collect();
-            let defined = truth.contains(&true);
-            let nested = Confusion::of(&predicted, &truth);
-            let at_fixed = Confusion::at(&scores, &truth, fixed);
-            let oracle = best_f1_threshold(&scores, &truth);
-            let some = |v: f64| defined.then_some(v);
-            let values = [
-                ("f1", some(nested.f1())),
-                ("precision", some(nested.precision())),
-                ("recall", some(nested.recall())),
-                ("mcc", some(nested.mcc())),
-                ("f1_fixed", some(at_fixed.f1())),
-                ("precision_fixed", some(at_fixed.precision())),
-                ("recall_fixed", some(at_fixed.recall())),
-                (
-                    "f1_oracle",
-                    oracle.map(|t| Confusion::at(&scores, &truth, t).f1()),
-                ),
-                ("roc_auc", m::roc_auc(&scores, &truth, None)),
-                ("pr_auc", m::average_precision(&scores, &truth, None)),
-                ("log_loss", m::log_loss(&scores, &truth)),
-                ("brier", m::brier(&scores, &truth)),
-                ("threshold", *threshold),
-                ("threshold_oracle", oracle),
-            ];
-            for (name, value) in values {
+            let sample = Sample {
+                scores: &scores,
+                labels: &labels,
+                nested: threshold.map(|_| Confusion::of(&predicted, &labels)),
+                threshold: *threshold,
+            };
+            for (name, value) in BINARY.into_iter().zip(sample.values(fixed)) {
                 all.fold(name, value);
             }
         }
@@ -314,10 +355,65 @@ pub fn binary(
         metrics: all.metrics,
         confusion_classes: vec!["rest".into(), positive.into()],
         confusion,
+        notes,
+        average: None,
     }
 }
 
-const MACRO: [&str; 7] = [
+/// Why a fold has no threshold.
+fn no_threshold(repeat: &Repeat, place: usize, labels: &[bool], positive: &str) -> String {
+    let fold = repeat.name(place);
+    let cause = if !labels.contains(&true) {
+        format!("no object that is scored is a `{positive}`")
+    } else if repeat.folds.len() == 1 {
+        format!("{fold} is the only fold that is scored")
+    } else {
+        format!("all objects of `{positive}` are in fold {fold}")
+    };
+    format!(
+        "f1, precision, recall, mcc and threshold are undefined: a fold's threshold is chosen on the other folds, and {cause}"
+    )
+}
+
+/// Rows that are scored together.
+struct Sample<'a> {
+    scores: &'a [f64],
+    labels: &'a [bool],
+    /// Counts at the thresholds of other folds, where there are such.
+    nested: Option<Confusion>,
+    /// That threshold, or the mean of several.
+    threshold: Option<f64>,
+}
+
+impl Sample<'_> {
+    /// The values of [`BINARY`], in that order.
+    fn values(&self, fixed: f64) -> [Option<f64>; BINARY.len()] {
+        let (scores, labels) = (self.scores, self.labels);
+        let defined = labels.contains(&true);
+        let nested = self.nested.filter(|_| defined);
+        let fixed = defined.then(|| Confusion::at(scores, labels, fixed));
+        let oracle = best_f1_threshold(scores, labels);
+        [
+            nested.map(|counts| counts.f1()),
+            nested.map(|counts| counts.precision()),
+            nested.map(|counts| counts.recall()),
+            nested.map(|counts| counts.mcc()),
+            fixed.map(|counts| counts.f1()),
+            fixed.map(|counts| counts.precision()),
+            fixed.map(|counts| counts.recall()),
+            oracle.map(|t| Confusion::at(scores, labels, t).f1()),
+            m::roc_auc(scores, labels, None),
+            m::average_precision(scores, labels, None),
+            m::log_loss(scores, labels),
+            m::brier(scores, labels),
+            self.threshold,
+            oracle,
+        ]
+    }
+}
+
+/// The metrics over all classes.
+pub const MACRO: [&str; 7] = [
     "f1",
     "precision",
     "recall",
@@ -331,7 +427,7 @@ const MACRO: [&str; 7] = [
 ///
 /// # Errors
 /// A label has no column of probabilities.
-pub fn macro_average(predictions: &Predictions, repeats: &[Repeat]) -> Result<Figures, StageError> {
+fn macro_average(predictions: &Predictions, repeats: &[Repeat]) -> Result<Figures, StageError> {
     let n_classes = predictions.classes.len();
     let mut all = Collector::new(&MACRO, repeats.len());
     let mut confusion = vec![vec![0; n_classes]; n_classes];
@@ -341,7 +437,7 @@ pub fn macro_average(predictions: &Predictions, repeats: &[Repeat]) -> Result<Fi
             .iter()
             .map(|&(i, _)| class_index(predictions, i))
             .collect::<Result<_, _>>()?;
-        let folds = repeat.folds();
+        let folds = repeat.places();
         let probabilities = |rows: &[usize]| -> Vec<f64> {
             rows.iter()
                 .flat_map(|&r| (0..n_classes).map(move |c| (r, c)))
@@ -349,8 +445,7 @@ pub fn macro_average(predictions: &Predictions, repeats: &[Repeat]) -> Result<Fi
                 .collect()
         };
         let everyone: Vec<usize> = (0..labels.len()).collect();
-        let n_folds = folds.iter().max().map_or(0, |&f| f as usize + 1);
-        for fold in std::iter::once(None).chain((0..n_folds).map(Some)) {
+        for fold in std::iter::once(None).chain((0..repeat.folds.len()).map(Some)) {
             let rows: Vec<usize> = match fold {
                 None => everyone.clone(),
                 Some(fold) => everyone
@@ -378,7 +473,7 @@ pub fn macro_average(predictions: &Predictions, repeats: &[Repeat]) -> Result<Fi
             for (name, value) in values {
                 match fold {
                     None => all.pooled(name, index == 0, value),
-                    Some(_) => all.fold(name, if rows.is_empty() { None } else { value }),
+                    Some(_) => all.fold(name, value),
                 }
             }
             if fold.is_none() {
@@ -393,11 +488,17 @@ pub fn macro_average(predictions: &Predictions, repeats: &[Repeat]) -> Result<Fi
     Ok(Figures {
         metrics: all.metrics,
         confusion_classes: predictions.classes.clone(),
-        confusion,
+        confusion: Some(confusion),
+        notes: Vec::new(),
+        average: Some(MACRO_AVERAGE),
     })
 }
 
-fn class_index(predictions: &Predictions, row: usize) -> Result<usize, StageError> {
+/// The class of a row.
+///
+/// # Errors
+/// There is no column for it.
+pub fn class_index(predictions: &Predictions, row: usize) -> Result<usize, StageError> {
     let label = predictions.label[row].as_deref().unwrap_or_default();
     predictions
         .classes
@@ -411,3 +512,6 @@ fn class_index(predictions: &Predictions, row: usize) -> Result<usize, StageErro
             .help("learn all classes: target = \"classes\" in the `model` stage, or name a `positive` class")
         })
 }
+
+#[cfg(test)]
+mod tests;

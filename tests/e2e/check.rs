@@ -297,7 +297,7 @@ fn a_wrong_baseline_is_a_mistake_with_a_remedy() {
             "flow::check::foreign",
         ),
         (
-            good.replace("format = 1", "format = 2"),
+            good.replace("format = 2", "format = 3"),
             "flow::check::newer",
         ),
     ];

@@ -20,3 +20,4 @@ mod rerun;
 mod stores;
 mod survey;
 mod tune;
+mod unmeasured;

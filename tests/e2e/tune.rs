@@ -428,5 +428,6 @@ fn mistakes_are_told_before_anything_runs() {
     let project = project("objective = \"evaluate.f2\"");
     let run = tune(&project, &[]);
     assert_eq!(run.code, 2);
-    assert!(run.stderr.contains("pr_auc"), "{}", run.stderr);
+    assert!(run.stderr.contains("\"evaluate.f1\"?"), "{}", run.stderr);
+    assert!(!project.path(".flow/store").exists());
 }

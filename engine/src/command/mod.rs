@@ -284,6 +284,18 @@ impl Stage for CommandKind {
         claims::read(params).0.resources
     }
 
+    fn opaque(&self, params: &Params, output: &str) -> bool {
+        let outputs = params.map("outputs").iter();
+        let file = outputs.filter(|(name, _)| name == output);
+        let mut extension = file.filter_map(|(_, file)| Path::new(file.as_str()?).extension());
+        // What the name does not tell is looked at when it is there.
+        extension.any(|ext| {
+            ["csv", "tsv", "txt", "json", "md", "log"]
+                .iter()
+                .any(|text| ext == *text)
+        })
+    }
+
     fn has_loops(&self, params: &Params) -> bool {
         // Only tables below folds are read and written here; else it waits for programs.
         in_folds(params)

@@ -35,6 +35,13 @@ impl Stage for Fake {
         Ok(self.layout.clone())
     }
 
+    fn metrics(&self) -> Vec<&'static str> {
+        match self.spec.name {
+            "score" => vec!["f1", "pr_auc"],
+            _ => Vec::new(),
+        }
+    }
+
     fn run(&self, _action: &mut Action<'_>) -> Result<(), StageError> {
         Ok(())
     }

@@ -69,10 +69,7 @@ fn columns(results: &Results) -> Vec<(String, Column)> {
         ("status", text(&|_, row| Some(row.status.to_owned()))),
         ("note", text(&|_, row| row.note.clone())),
         ("objects", count(&|row| Some(row.summary.as_ref()?.objects))),
-        (
-            "positives",
-            count(&|row| Some(row.summary.as_ref()?.positives)),
-        ),
+        ("positives", count(&|row| row.summary.as_ref()?.positives)),
         ("repeats", count(&|row| Some(row.summary.as_ref()?.repeats))),
     ]
     .into_iter()

@@ -19,8 +19,9 @@ use super::recipes::StageState;
 use crate::error::CliError;
 use crate::project::working_dir;
 
-/// Version of the format.
-const FORMAT: i64 = 1;
+/// Version of the format. Version 1 lacks the names of source files, of the positive class, and the
+/// scores of evaluations without one; what it has is read.
+const FORMAT: i64 = 2;
 
 /// By this a file is known that may be replaced.
 const TITLE: &str = "# Baseline of `flow check`.";
@@ -55,10 +56,13 @@ pub struct Evaluation {
     /// Pooled metrics, as reported; to six digits, for people.
     #[serde(default)]
     pub metrics: BTreeMap<String, f64>,
-    /// How metrics vary from repeat to repeat. None without a positive class.
+    /// The class that metrics are of; none where they are macro averages.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub positive: Option<String>,
+    /// How metrics vary from repeat to repeat.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub noise: Option<Noise>,
-    /// Out-of-fold scores. None without a positive class.
+    /// Out-of-fold scores.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub scores: Option<Scores>,
 }
@@ -131,7 +135,7 @@ impl Place {
             return Err(self.diag("flow::check::baseline", message));
         }
         match toml::from_str::<Version>(&text) {
-            Ok(version) if version.format != FORMAT => {
+            Ok(version) if !(1..=FORMAT).contains(&version.format) => {
                 let (shown, format) = (&self.shown, version.format);
                 let message = format!(
                     "the baseline {shown} has format {format}, and this flow knows {FORMAT}"

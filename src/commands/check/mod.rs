@@ -76,7 +76,7 @@ pub fn run(args: &CheckArgs, ui: &Ui) -> Result<Exit, CliError> {
         ..GateOptions::default()
     };
     let stages = results::named(&report, stages);
-    let results = Results::new(&earlier, &place.shown, &stages, &scored, &options)?;
+    let results = Results::new(&earlier, &place, &stages, &scored, &report, &options)?;
     if let Some(path) = &args.junit {
         replace(&working_dir()?.join(path), junit::text(&results).as_bytes())?;
     }
@@ -207,11 +207,13 @@ fn failures(results: &Results, pipeline: &Pipeline) -> Vec<Diag> {
     }
     let worse: Vec<String> = (results.worse().iter())
         .map(|(evaluation, metric)| {
+            let change = metric.difference.value;
             format!(
-                "{} of `{}` fell by {:.4}, from {:.4} to {:.4} (limit {:.4})",
-                metric.metric.title(),
+                "{} of `{}` {} by {:.4}, from {:.4} to {:.4} (limit {:.4})",
+                check::title(metric.metric, evaluation.average),
                 evaluation.name,
-                -metric.difference.value,
+                if change < 0.0 { "fell" } else { "rose" },
+                change.abs(),
                 metric.baseline,
                 metric.now,
                 metric.limit

@@ -6,11 +6,13 @@
 //! actions' recipes without their inputs, and the digests of all that its ports read.
 
 use std::collections::{BTreeMap, HashSet};
+use std::path::Path;
 
 use flow_cache::{Digest, StatCache, Store, Value};
 use flow_engine::deliver;
 use flow_engine::keys::{self, Keys, Known, Slot};
 use flow_engine::plan::Plan;
+use flow_engine::stage::FileRef;
 use serde::{Deserialize, Serialize};
 
 use crate::error::CliError;
@@ -27,6 +29,9 @@ pub struct StageState {
     /// That of its source files and items, another part.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sources: Option<Digest>,
+    /// The source files by their paths in the project, unless there are many.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub files: BTreeMap<String, Digest>,
     /// Its results, by output.
     #[serde(default)]
     pub outputs: BTreeMap<String, Digest>,
@@ -37,6 +42,9 @@ pub struct StageState {
 
 /// Fields of a recipe that tell actions of a stage apart; only their digest is kept.
 const OF_ACTIONS: [&str; 2] = ["sources", "item"];
+
+/// The files of a stage are named in a baseline if there are no more than so many.
+const FILES: usize = 64;
 
 /// The states of all stages after a run that went well; outputs are filled in from the report.
 pub fn states(
@@ -76,11 +84,36 @@ pub fn states(
             recipe: Digest::of(&all),
             inputs,
             sources: (!sources.is_empty()).then(|| Digest::of(&sources)),
+            files: files(plan, stage, stat)?,
             outputs: BTreeMap::new(),
             fields,
         });
     }
     Ok(states)
+}
+
+/// The source files of a stage, if there are not too many to name. They are called by their paths in the
+/// project, or by their names alone where they lie outside: nothing in a baseline depends on the machine.
+fn files(
+    plan: &Plan<'_>,
+    stage: usize,
+    stat: &StatCache,
+) -> Result<BTreeMap<String, Digest>, CliError> {
+    let decl = &plan.pipeline.stages[stage];
+    let common = decl.layout.common.iter().map(FileRef::from);
+    let of_shards = decl.layout.shards.iter().flat_map(|shard| shard.files());
+    let found: Vec<FileRef<'_>> = common.chain(of_shards).take(FILES + 1).collect();
+    let mut files = BTreeMap::new();
+    for file in found.iter().filter(|_| found.len() <= FILES) {
+        let below = file.path.strip_prefix(&plan.pipeline.root).ok();
+        let name = below.or_else(|| file.path.file_name().map(Path::new));
+        let name = name.unwrap_or(file.path).to_string_lossy().into_owned();
+        let (digest, _) = stat.digest(file.path).map_err(|error| {
+            CliError::environment(format!("failed to read {}: {error}", file.path.display()))
+        })?;
+        files.insert(name, digest);
+    }
+    Ok(files)
 }
 
 /// The digest of all that the ports of a stage read, and of the folds that slice it.
@@ -191,13 +224,40 @@ fn changes(old: &StageState, now: &StageState) -> Vec<String> {
         }
     }
     if old.sources != now.sources {
-        changes.push("sources: other files, contents or items".into());
+        changes.extend(changed_files(old, now));
     }
     if old.inputs != now.inputs {
         changes.push("inputs: other results of earlier stages".into());
     }
     if changes.is_empty() {
         changes.push("its actions: others, or in another order".into());
+    }
+    changes
+}
+
+/// Which source files differ.
+fn changed_files(old: &StageState, now: &StageState) -> Vec<String> {
+    let mut changes = Vec::new();
+    for (name, digest) in &now.files {
+        match old.files.get(name) {
+            Some(was) if was == digest => {}
+            Some(_) => changes.push(format!("sources: {name} has other contents")),
+            None if old.files.is_empty() => {}
+            None => changes.push(format!("sources: {name} is new")),
+        }
+    }
+    let gone = |name: &&String| !now.files.is_empty() && !now.files.contains_key(*name);
+    let gone = old.files.keys().filter(gone);
+    changes.extend(gone.map(|name| format!("sources: {name} is gone")));
+    if changes.is_empty() {
+        changes.push(match (old.files.is_empty(), now.files.is_empty()) {
+            (false, false) => "sources: the same files for other items".into(),
+            (true, false) => {
+                "sources: other files, contents or items (a baseline written anew names them)"
+                    .into()
+            }
+            _ => "sources: other files, contents or items".into(),
+        });
     }
     changes
 }
@@ -220,9 +280,43 @@ mod tests {
             recipe: Digest::of(recipe.as_bytes()),
             inputs: Digest::of(b"inputs"),
             sources: None,
+            files: BTreeMap::new(),
             outputs: [("out".to_owned(), Digest::of(output.as_bytes()))].into(),
             fields: [("params.rounds".to_owned(), rounds.to_owned())].into(),
         }
+    }
+
+    #[test]
+    fn the_file_that_changed_is_named() {
+        let with = |sources: &str, files: &[(&str, &str)]| StageState {
+            sources: Some(Digest::of(sources.as_bytes())),
+            files: (files.iter())
+                .map(|(name, text)| ((*name).to_owned(), Digest::of(text.as_bytes())))
+                .collect(),
+            ..state("r", "1", "5")
+        };
+        let old = with("1", &[("fit.py", "a"), ("lib/x.py", "b"), ("old.py", "c")]);
+        let now = with("2", &[("fit.py", "a"), ("lib/x.py", "B"), ("new.py", "c")]);
+        assert_eq!(
+            changes(&old, &now),
+            [
+                "sources: lib/x.py has other contents",
+                "sources: new.py is new",
+                "sources: old.py is gone",
+            ]
+        );
+        let other_items = StageState {
+            sources: Some(Digest::of(b"3")),
+            ..old.clone()
+        };
+        assert_eq!(
+            changes(&old, &other_items),
+            ["sources: the same files for other items"]
+        );
+        // A baseline of an older flow does not name them.
+        let unnamed = with("1", &[]);
+        assert_eq!(changes(&unnamed, &now).len(), 1);
+        assert!(changes(&unnamed, &now)[0].contains("written anew"));
     }
 
     #[test]

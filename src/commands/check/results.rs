@@ -3,14 +3,16 @@
 use std::collections::{BTreeMap, HashSet};
 
 use flow_cache::{Health, Store};
+use flow_engine::Diag;
 use flow_engine::deliver::{self, Port};
 use flow_engine::keys::Slot;
 use flow_engine::plan::Plan;
-use flow_stages::study::gate::{GateOptions, JUDGED, Judged, Judgement, Noise, POWER, judge};
+use flow_stages::score::MACRO_AVERAGE;
+use flow_stages::study::gate::{GateOptions, Judged, Judgement, Noise, POWER, judge, metrics_of};
 use flow_stages::study::{Arm, Pair, Scores};
 use serde_json::{Map, Value as Json, json};
 
-use super::baseline::{Baseline, Evaluation};
+use super::baseline::{Baseline, Evaluation, Place};
 use super::recipes::{StageState, Standing, standings};
 use crate::commands::ablate::study::{PREDICTIONS, evaluations};
 use crate::error::CliError;
@@ -26,8 +28,8 @@ pub struct Scored {
     pub name: String,
     /// What goes into a baseline, but for the metrics.
     pub kept: Evaluation,
-    /// Its scores; why there are none otherwise.
-    pub arm: Result<Arm, String>,
+    /// Its scores.
+    pub arm: Arm,
 }
 
 /// The artifacts that an evaluation reads: predictions, and the table of folds.
@@ -73,24 +75,18 @@ pub fn scored(plan: &Plan<'_>, slots: &[Slot], store: &Store) -> Result<Vec<Scor
     let mut all = Vec::new();
     for reads in reads(plan, slots, store) {
         let path = |port: &Option<Port>| Some(port.as_ref()?.parts.first()?.path.clone());
-        let arm = match path(&reads.predictions) {
-            Some(predictions) => {
-                match Arm::read(&reads.name, &predictions, path(&reads.folds).as_deref()) {
-                    Ok(arm) => Ok(arm),
-                    // Macro metrics are not compared; anything else is an error.
-                    Err(error) if error.code == "flow::study::positive" => Err(error.message),
-                    Err(error) => return Err(error.into()),
-                }
-            }
-            None => Err("it has no predictions".to_owned()),
+        let Some(predictions) = path(&reads.predictions) else {
+            let message = format!("evaluation `{}` has no predictions to compare", reads.name);
+            return Err(CliError::usage(Diag::new(UNMEASURED, message)));
         };
-        let known = arm.as_ref().ok();
+        let arm = Arm::read(&reads.name, &predictions, path(&reads.folds).as_deref())?;
         all.push(Scored {
             kept: Evaluation {
                 folds: reads.folds.and_then(|port| port.digest()),
                 metrics: BTreeMap::new(),
-                noise: known.map(Noise::of),
-                scores: known.map(Scores::of),
+                positive: arm.parts().class.clone(),
+                noise: Some(Noise::of(&arm)),
+                scores: Some(Scores::of(&arm)),
             },
             name: reads.name,
             arm,
@@ -156,7 +152,9 @@ pub struct Compared {
     /// Its name.
     pub name: String,
     /// Objects that both have, and how many of them are positive.
-    pub objects: Option<(usize, usize)>,
+    pub objects: Option<(usize, Option<usize>)>,
+    /// Figures are macro averages.
+    pub average: Option<&'static str>,
     /// Repeats that differ, now and in the baseline.
     pub repeats: Option<(usize, usize)>,
     /// Judged metrics; empty where there is nothing to compare.
@@ -166,32 +164,36 @@ pub struct Compared {
 }
 
 impl Results {
-    /// Compares.
+    /// Compares; `report` has the metrics of the run.
     ///
     /// # Errors
-    /// Too few objects are left in common.
+    /// Too few objects are left in common, or the baseline measures what the run does not.
     pub fn new(
         earlier: &Baseline,
-        shown: &str,
+        place: &Place,
         stages: &[(String, StageState)],
         scored: &[Scored],
+        report: &Report,
         options: &GateOptions,
     ) -> Result<Self, CliError> {
+        let tests = scored.iter().map(|scored| metrics_of(&scored.arm).len());
         let options = GateOptions {
-            tests: scored.len() * JUDGED.len(),
+            tests: tests.sum(),
             ..options.clone()
         };
         let mut evaluations = Vec::new();
         for scored in scored {
-            evaluations.push(compared(
-                earlier.evaluations.get(&scored.name),
-                scored,
-                &options,
-            )?);
+            let earlier = earlier.evaluations.get(&scored.name);
+            let metrics = report.metrics.get(&scored.name);
+            if let Some(why) = earlier.and_then(|e| unmeasured(e, scored, metrics)) {
+                let message = format!("evaluation `{}` is not measured: {why}", scored.name);
+                return Err(CliError::usage(place.diag(UNMEASURED, message)));
+            }
+            evaluations.push(compared(earlier, scored, &options)?);
         }
         Ok(Self {
             pipeline: earlier.pipeline.clone(),
-            baseline: shown.to_owned(),
+            baseline: place.shown.clone(),
             stages: standings(&earlier.stages, stages),
             evaluations,
             false_alarms: options.false_alarms,
@@ -256,7 +258,8 @@ impl Compared {
             .collect();
         json!({
             "objects": self.objects.map(|(all, _)| all),
-            "positives": self.objects.map(|(_, positives)| positives),
+            "positives": self.objects.and_then(|(_, positives)| positives),
+            "average": self.average,
             "repeats": self.repeats.map(|(now, _)| now),
             "baseline_repeats": self.repeats.map(|(_, then)| then),
             "metrics": metrics,
@@ -284,6 +287,49 @@ fn standing_json(standing: &Standing) -> Json {
     }
 }
 
+/// Code of the error for what the baseline measures and the run does not.
+const UNMEASURED: &str = "flow::check::unmeasured";
+
+/// Why an evaluation cannot be held against the baseline. `metrics` are those of the run.
+fn unmeasured(earlier: &Evaluation, now: &Scored, metrics: Option<&Json>) -> Option<String> {
+    let Some(scores) = &earlier.scores else {
+        return Some("the baseline has no scores of it".to_owned());
+    };
+    let of = |class: Option<&String>, columns: &[String]| match class {
+        _ if !columns.is_empty() => format!("macro averages over {}", columns.join(", ")),
+        Some(class) => format!("figures of the class `{class}`"),
+        None => "figures of a positive class".to_owned(),
+    };
+    let parts = now.arm.parts();
+    let columns = parts
+        .classes
+        .as_ref()
+        .map_or(&[][..], |c| c.names.as_slice());
+    // The first format does not say which class it is.
+    let same = earlier.positive == parts.class || earlier.positive.is_none();
+    if scores.columns != columns || !same {
+        return Some(format!(
+            "the baseline has {}, and the run {}",
+            of(earlier.positive.as_ref(), &scores.columns),
+            of(parts.class.as_ref(), columns)
+        ));
+    }
+    let undefined = |name: &&String| {
+        let metric = metrics.and_then(|metrics| metrics.get(*name));
+        metric.is_none_or(|metric| metric["pooled"].is_null())
+    };
+    let lost: Vec<&str> = earlier
+        .metrics
+        .keys()
+        .filter(undefined)
+        .map(String::as_str)
+        .collect();
+    let lost = (!lost.is_empty()).then(|| lost.join(", "))?;
+    Some(format!(
+        "the baseline has {lost}, which the run leaves undefined"
+    ))
+}
+
 fn compared(
     earlier: Option<&Evaluation>,
     scored: &Scored,
@@ -292,25 +338,18 @@ fn compared(
     let mut compared = Compared {
         name: scored.name.clone(),
         objects: None,
+        average: None,
         repeats: None,
         metrics: Vec::new(),
         notes: Vec::new(),
     };
-    let parts = (earlier, &scored.arm, &scored.kept.noise);
-    let (Some(earlier), Ok(arm), Some(noise)) = parts else {
-        compared.notes.push(match &scored.arm {
-            Err(why) => format!("not compared: {why}"),
-            Ok(_) => "not compared: the baseline does not have it".to_owned(),
-        });
+    let before = earlier.and_then(|e| Some((e, e.scores.as_ref()?, e.noise.as_ref()?)));
+    let (Some((earlier, scores, before)), Some(noise)) = (before, &scored.kept.noise) else {
+        let note = "not compared: the baseline does not have it; `--update` takes it in";
+        compared.notes.push(note.to_owned());
         return Ok(compared);
     };
-    let (Some(scores), Some(before)) = (&earlier.scores, &earlier.noise) else {
-        compared
-            .notes
-            .push("not compared: the baseline has no scores".to_owned());
-        return Ok(compared);
-    };
-    let pair = Pair::new(scores, arm)?;
+    let pair = Pair::new(scores, &scored.arm)?;
     let mut note = |n: usize, what: &str| {
         if n > 0 {
             compared
@@ -348,6 +387,8 @@ fn compared(
             100.0 * POWER
         ));
     }
+    let classes = pair.now.parts().classes.as_ref();
+    compared.average = classes.map(|_| MACRO_AVERAGE);
     compared.objects = Some((pair.now.len(), pair.now.positives()));
     compared.repeats = Some((noise.repeats, before.repeats));
     Ok(compared)

@@ -314,6 +314,10 @@ impl<'a> Run<'a> {
             self.status(),
             started.elapsed().as_secs_f64(),
         );
+        if let Some(diag) = report.lost_headline().filter(|_| self.exit == Exit::Ok) {
+            self.fail_with(Exit::Usage, diag);
+            report.status = self.status();
+        }
         let long = Long {
             plan: self.plan,
             slots: &self.slots,

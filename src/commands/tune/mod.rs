@@ -50,7 +50,7 @@ pub fn run(args: &TuneArgs, ui: &Ui) -> Result<Exit, CliError> {
     let file = read_pipeline(&args.file)?;
     let registry = flow_stages::kinds::registry();
     let base = file.pipeline(&registry)?;
-    let trials = args.trials.map(std::num::NonZeroUsize::get);
+    let trials = args.trials.map(|trials| trials as usize);
     let problem = Problem::new(&file, &base, registry, trials)?;
     let target = apply::Target::new(args, &base)?;
     let folder = results_dir(args.output.as_deref(), &base, "tune")?;
@@ -158,8 +158,7 @@ fn study(bench: &mut Bench<'_>, setup: &Setup) -> Result<Findings, CliError> {
     })
 }
 
-/// The value of a configuration with its interval: none for metrics and surveys that the statistics
-/// do not know.
+/// The value of a configuration with its interval: none for metrics that the statistics do not know.
 fn interval(found: &Found, metric: &str) -> Option<Estimate> {
     let metric = Metric::from_key(metric)?;
     let folds: Option<&PathBuf> = found.folds.as_ref().map(|(_, path)| path);

@@ -110,7 +110,7 @@ fn nothing(fold: usize) -> CliError {
     }
 }
 
-/// None without a positive class, for which the statistics are made.
+/// None for metrics that the statistics do not know.
 fn difference(base: &Outer, tuned: &Outer, metric: &str) -> Option<Difference> {
     let metric = Metric::from_key(metric)?;
     let (base, tuned) = (base.arm("base").ok()?, tuned.arm("tuned").ok()?);

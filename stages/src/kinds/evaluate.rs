@@ -6,14 +6,14 @@
 //! class, metrics are macro averages at the most probable class.
 
 use flow_cache::Value;
-use flow_engine::ParamSpec;
 use flow_engine::stage::{
     Action, InputPort, KindSpec, Lineage, OutputPort, Ports, Scope, Stage, StageError, Step,
 };
+use flow_engine::{ParamSpec, Params};
 
 use crate::leakage;
 use crate::math::metrics::best_f1_threshold;
-use crate::score::{Figures, Repeat, binary, macro_average, out_of_fold};
+use crate::score::{BINARY, Figures, MACRO, Repeat, figures, out_of_fold};
 use crate::table::{Folds, Predictions};
 
 /// The kind.
@@ -23,7 +23,7 @@ impl Stage for Evaluate {
     fn spec(&self) -> KindSpec {
         KindSpec {
             name: "evaluate",
-            version: 2,
+            version: 3,
             about: "Scores out-of-fold predictions: F1, AUC, log-loss and more, per fold and pooled",
             ports: Ports {
                 inputs: vec![InputPort::one("predictions", "predictions")],
@@ -61,6 +61,15 @@ impl Stage for Evaluate {
         }
     }
 
+    fn opaque(&self, _params: &Params, _output: &str) -> bool {
+        true
+    }
+
+    fn metrics(&self) -> Vec<&'static str> {
+        let more = MACRO.into_iter().filter(|name| !BINARY.contains(name));
+        BINARY.into_iter().chain(more).collect()
+    }
+
     fn unquotable(&self, metric: &str) -> Option<(String, String)> {
         let honest = metric.strip_suffix("_oracle")?;
         let cause = "its threshold is the best on the very rows that it scores";
@@ -77,15 +86,7 @@ impl Stage for Evaluate {
         if let Some(folds) = &folds {
             leakage::held_out(&predictions, folds)?;
         }
-        let figures = match &predictions.positive {
-            Some(positive) if predictions.classes.contains(positive) => binary(
-                &predictions,
-                positive,
-                &repeats,
-                action.params.float("threshold"),
-            ),
-            _ => macro_average(&predictions, &repeats)?,
-        };
+        let figures = figures(&predictions, &repeats, action.params.float("threshold"))?;
         let threshold = final_threshold(&predictions, &repeats);
         let metrics = figures.to_value();
         let text = format!("{:#}\n", metrics.to_json());
@@ -101,7 +102,8 @@ impl Stage for Evaluate {
         let trust = on_trust(action.lineage, folds.is_some());
         let mut report = report(&predictions, &figures, threshold);
         report.push_str(&provenance(action.lineage, folds.as_ref(), &trust));
-        let notes = trust.into_iter().map(Value::Str).collect();
+        let notes = figures.notes.into_iter().chain(trust);
+        let notes = notes.map(Value::Str).collect();
         let attrs = vec![("notes".to_owned(), Value::List(notes))];
         action.write("report", report.as_bytes(), attrs)
     }
@@ -138,11 +140,13 @@ fn report(predictions: &Predictions, figures: &Figures, threshold: Option<f64>) 
     text.push_str(
         "| metric | pooled | mean | std | folds without a value |\n|---|---|---|---|---|\n",
     );
+    let average = figures.average.map(|average| format!(" ({average})"));
+    let average = average.unwrap_or_default();
     for metric in &figures.metrics {
         let show = |value: Option<f64>| value.map_or("-".to_owned(), |v| format!("{v:.4}"));
         let undefined = metric.folds.iter().filter(|f| f.is_none()).count();
         text.push_str(&format!(
-            "| {} | {} | {} | {} | {undefined} of {} |\n",
+            "| {}{average} | {} | {} | {} | {undefined} of {} |\n",
             metric.name,
             show(metric.pooled),
             show(metric.mean()),
@@ -150,13 +154,19 @@ fn report(predictions: &Predictions, figures: &Figures, threshold: Option<f64>) 
             metric.folds.len()
         ));
     }
+    for note in &figures.notes {
+        text.push_str(&format!("\n{}.\n", sentence(note)));
+    }
+    let Some(confusion) = &figures.confusion else {
+        return text;
+    };
     text.push_str("\nConfusion (rows: true, columns: predicted):\n\n| |");
     for class in &figures.confusion_classes {
         text.push_str(&format!(" {class} |"));
     }
     text.push_str("\n|---|");
     text.push_str(&"---|".repeat(figures.confusion_classes.len()));
-    for (class, row) in figures.confusion_classes.iter().zip(&figures.confusion) {
+    for (class, row) in figures.confusion_classes.iter().zip(confusion) {
         text.push_str(&format!("\n| {class} |"));
         for count in row {
             text.push_str(&format!(" {count} |"));
@@ -202,13 +212,14 @@ fn provenance(lineage: &Lineage, folds: Option<&Folds>, trust: &[String]) -> Str
         );
     }
     for line in trust {
-        let mut letters = line.chars();
-        let first = letters.next().map(|c| c.to_ascii_uppercase());
-        text.push_str(&format!(
-            "- {}{}.\n",
-            first.unwrap_or(' '),
-            letters.as_str()
-        ));
+        text.push_str(&format!("- {}.\n", sentence(line)));
     }
     text
+}
+
+/// With a capital letter.
+fn sentence(text: &str) -> String {
+    let mut letters = text.chars();
+    let first = letters.next().map(|c| c.to_ascii_uppercase());
+    format!("{}{}", first.unwrap_or(' '), letters.as_str())
 }

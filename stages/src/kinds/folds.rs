@@ -32,6 +32,11 @@ use crate::math::kfold;
 use crate::math::rng::Stream;
 use crate::table::{Folds, Objects, Survey, ids_digest};
 
+/// So many folds at most, of all repeats together: each is fitted.
+const MOST: i64 = 10_000;
+/// Lists of so many folds are shown in full.
+const FEW: usize = 24;
+
 /// The kind.
 pub struct FoldsKind;
 
@@ -57,7 +62,7 @@ impl Stage for FoldsKind {
                     1,
                     1,
                     1000,
-                    "How often the objects are dealt anew. Repeat r does not depend on how many there are.",
+                    "How often the objects are dealt anew, with 10,000 folds at most in all. Repeat r does not depend on how many there are.",
                 ),
                 ParamSpec::new(
                     "group_by",
@@ -111,6 +116,19 @@ impl Stage for FoldsKind {
             );
         }
         let k = params.int("k");
+        if k * params.int("repeats") > MOST {
+            wrong(
+                "repeats",
+                "flow::params::folds",
+                format!(
+                    "{k} folds in each of {} repeats are more than {MOST}",
+                    params.int("repeats")
+                ),
+                "too many",
+                format!("repeats = {}", MOST / k),
+            );
+            return diags;
+        }
         if let Some(Value::Int(within)) = params.get("within")
             && *within >= k
         {
@@ -137,7 +155,15 @@ impl Stage for FoldsKind {
                 Some(name) => format!("there is no fold `{name}`"),
                 None => "no fold is left".into(),
             };
-            let help = format!("the folds are {}", all.join(", "));
+            let help = match all.len() {
+                0..=FEW => format!("the folds are {}", all.join(", ")),
+                _ => format!(
+                    "the folds are {} to {}, and {}",
+                    all[0],
+                    all[all.len() - 2],
+                    fold::FINAL
+                ),
+            };
             wrong("only", "flow::params::folds", message, "this list", help);
         }
         diags
@@ -213,6 +239,13 @@ fn assign(shards: &[Objects], action: &Action<'_>) -> Result<(Folds, Vec<Value>)
     let mut labelled: Vec<usize> = (0..rows.len())
         .filter(|&i| rows[i].0.label[rows[i].1].is_some())
         .collect();
+    if labelled.is_empty() {
+        return Err(StageError::data(
+            "flow::data::folds",
+            format!("none of the {} objects has a label: there is nothing to deal into folds", rows.len()),
+        )
+        .help("name the column that holds the classes: `label` in the `columns` of the `ingest` stage"));
+    }
     let classes: Vec<usize> = labelled
         .iter()
         .filter_map(|&i| rows[i].0.label[rows[i].1].as_ref())
@@ -251,8 +284,10 @@ fn assign(shards: &[Objects], action: &Action<'_>) -> Result<(Folds, Vec<Value>)
         let assignment = dealer.deal(repeat as u64)?;
         if repeat == 0 && assignment.smallest_class < dealer.k {
             notes.push(Value::Str(format!(
-                "the rarest class has {} labelled objects for {} folds: some folds have none",
-                assignment.smallest_class, dealer.k
+                "the rarest class, `{}`, has {} labelled objects for {} folds: some folds have none",
+                survey.classes[dealer.rarest()],
+                assignment.smallest_class,
+                dealer.k
             )));
         }
         let mut of_row = vec![None; rows.len()];
@@ -288,6 +323,16 @@ impl Dealer {
         let shuffle = self.seed.map(|seed| (seed, repeat));
         kfold::assign(&self.classes, self.groups.as_deref(), self.k, shuffle)
             .map_err(|e| StageError::data("flow::data::folds", e.to_string()))
+    }
+
+    /// The class of fewest objects, of equals the first.
+    fn rarest(&self) -> usize {
+        let mut counts: BTreeMap<usize, usize> = BTreeMap::new();
+        for &class in &self.classes {
+            *counts.entry(class).or_default() += 1;
+        }
+        let rarest = counts.into_iter().min_by_key(|(class, n)| (*n, *class));
+        rarest.map_or(0, |(class, _)| class)
     }
 
     /// Goes on with the objects that train in fold `fold` of repeat 0 only. Says of each object

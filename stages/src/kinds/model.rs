@@ -6,7 +6,7 @@ use flow_cache::Value;
 use flow_engine::stage::{
     Action, InputPort, KindSpec, Of, OutputPort, Ports, Rows, Scope, Stage, StageError, Step,
 };
-use flow_engine::{ParamSpec, ParamType};
+use flow_engine::{ParamSpec, ParamType, Params};
 
 use crate::fold::{self, ApplyRows, TrainRows, binary_labels};
 use crate::learner::{
@@ -70,6 +70,10 @@ impl Stage for Model {
                     .writes("importance"),
             ],
         }
+    }
+
+    fn opaque(&self, _params: &Params, output: &str) -> bool {
+        output == "model"
     }
 
     fn run(&self, action: &mut Action<'_>) -> Result<(), StageError> {

@@ -11,15 +11,16 @@
 //! - `logistic`: logistic regression (L2) on the models' log-odds of the positive class.
 
 use flow_cache::Value;
-use flow_engine::ParamSpec;
 use flow_engine::stage::{
     Action, InputPort, KindSpec, OutputPort, Ports, Scope, Stage, StageError, Step,
 };
+use flow_engine::{ParamSpec, Params};
 
 use crate::fold::no_positive;
 use crate::leakage;
 use crate::math::linear::{Logistic, Options};
 use crate::math::rank::midranks;
+use crate::score::positive_column;
 use crate::table::{Folds, Predictions};
 
 /// The kind.
@@ -77,6 +78,10 @@ impl Stage for Stack {
                     .writes("model"),
             ],
         }
+    }
+
+    fn opaque(&self, _params: &Params, output: &str) -> bool {
+        output == "model"
     }
 
     fn run(&self, action: &mut Action<'_>) -> Result<(), StageError> {
@@ -155,14 +160,10 @@ fn positive_only(models: &[Predictions]) -> Result<Vec<Predictions>, StageError>
     models
         .iter()
         .map(|model| {
-            let positive = model.positive.clone().ok_or_else(no_positive)?;
-            let column = model
-                .classes
-                .iter()
-                .position(|c| *c == positive)
-                .ok_or_else(no_positive)?;
+            let (column, positive) =
+                positive_column(model)?.ok_or_else(|| no_positive(None, &model.classes))?;
             Ok(Predictions {
-                classes: vec![positive],
+                classes: vec![positive.to_owned()],
                 probability: vec![model.probability[column].clone()],
                 ..model.clone()
             })

@@ -4,7 +4,7 @@ use flow_cache::Value;
 use flow_engine::stage::{
     Action, InputPort, KindSpec, OutputPort, Ports, Scope, Stage, StageError, Step,
 };
-use flow_engine::{ParamSpec, ParamType};
+use flow_engine::{ParamSpec, ParamType, Params};
 
 use crate::table::Predictions;
 
@@ -54,6 +54,10 @@ impl Stage for Submission {
         }
     }
 
+    fn opaque(&self, _params: &Params, _output: &str) -> bool {
+        true
+    }
+
     fn run(&self, action: &mut Action<'_>) -> Result<(), StageError> {
         let predictions = Predictions::read(&action.one("predictions")?.path)?;
         let threshold = read_threshold(action)?;
@@ -87,7 +91,8 @@ impl Stage for Submission {
                     return Err(StageError::data(
                         "flow::data::no_threshold",
                         "there is a positive class but no threshold: no labelled object is positive",
-                    ));
+                    )
+                    .help("the labelled objects that are scored are all of other classes: check `positive` and `classes` of the `ingest` stage"));
                 }
                 (None, _) => most_probable(&predictions, i),
             };

@@ -240,7 +240,7 @@ pub struct CrossFitted {
 }
 
 /// Predicts each fold's rows by the threshold of highest F1 on the rows of all other folds, so that
-/// no row has a say in its own threshold. `folds` numbers the fold of each row from 0.
+/// no row has a say in its own threshold. `folds` numbers the fold of each row from 0, without gaps.
 pub fn cross_fitted_threshold(scores: &[f64], labels: &[bool], folds: &[u32]) -> CrossFitted {
     assert!(scores.len() == labels.len() && scores.len() == folds.len());
     let n_folds = folds.iter().max().map_or(0, |&last| last + 1);

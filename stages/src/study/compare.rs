@@ -30,8 +30,8 @@ pub struct Summary {
     pub name: String,
     /// Objects that were scored.
     pub objects: usize,
-    /// Those of the positive class.
-    pub positives: usize,
+    /// Those of the positive class; none without one.
+    pub positives: Option<usize>,
     /// Repeats of the cross-validation that scores are averaged over.
     pub repeats: usize,
     /// What the bootstrap drew.
@@ -125,13 +125,14 @@ fn units(arm: &Arm, options: &Options) -> Result<(Unit, Units), StageError> {
 
 impl Metric {
     /// The metric among figures; `None` where undefined.
-    fn of(self, figures: &Figures) -> Option<f64> {
+    pub(super) fn of(self, figures: &Figures) -> Option<f64> {
         match self {
             Metric::Ap => figures.average_precision,
-            Metric::F1 => Some(figures.f1),
-            Metric::Precision => Some(figures.precision),
-            Metric::Recall => Some(figures.recall),
+            Metric::F1 => figures.f1,
+            Metric::Precision => figures.precision,
+            Metric::Recall => figures.recall,
             Metric::RocAuc => figures.roc_auc,
+            Metric::LogLoss => figures.log_loss,
         }
     }
 
@@ -191,10 +192,8 @@ fn distribution(
 /// one class to draw from.
 pub fn summarise(arm: &Arm, options: &Options) -> Result<Summary, StageError> {
     let (unit, units) = units(arm, options)?;
-    let draws = units.draws(options.draws, options.seed, |counts| {
-        arm.ranking.figures(counts)
-    });
-    let whole = arm.ranking.figures(&vec![1; arm.len()]);
+    let draws = units.draws(options.draws, options.seed, |counts| arm.figures(counts));
+    let whole = arm.figures(&vec![1; arm.len()]);
     let mut metrics = BTreeMap::new();
     for metric in Metric::ALL {
         if let Some(value) = metric.of(&whole) {
@@ -231,7 +230,7 @@ pub fn compare(
     // By draw: the base's figures, then those of each arm.
     let draws = units.draws(options.draws, options.seed, |counts| {
         let arms = std::iter::once(base).chain(others);
-        arms.map(|arm| arm.ranking.figures(counts)).collect()
+        arms.map(|arm| arm.figures(counts)).collect()
     });
     let mut comparisons = Vec::new();
     for (a, arm) in others.iter().enumerate() {
@@ -259,7 +258,7 @@ fn differences<'a>(
     options: &Options,
 ) -> Result<BTreeMap<Metric, Difference>, StageError> {
     let ones = vec![1; base.len()];
-    let whole = (base.ranking.figures(&ones), arm.ranking.figures(&ones));
+    let whole = (base.figures(&ones), arm.figures(&ones));
     let folds = (fold_figures(base), fold_figures(arm));
     let mut metrics = BTreeMap::new();
     for metric in Metric::ALL {
@@ -302,18 +301,18 @@ fn judge(comparisons: &mut [Comparison], options: &Options) {
         let p: Vec<f64> = differences.iter().map(|d| d.p).collect();
         for (difference, p_holm) in differences.iter_mut().zip(holm(&p)) {
             difference.p_holm = p_holm;
-            difference.verdict = verdict(difference, options);
+            difference.verdict = verdict(metric, difference, options);
         }
     }
 }
 
-fn verdict(difference: &Difference, options: &Options) -> Verdict {
+fn verdict(metric: Metric, difference: &Difference, options: &Options) -> Verdict {
     let Estimate { value, low, high } = difference.difference;
     if -options.margin < low && high < options.margin {
         Verdict::Equivalent
     } else if difference.p_holm > 1.0 - options.level {
         Verdict::Inconclusive
-    } else if value > 0.0 {
+    } else if metric.gain(value) > 0.0 {
         Verdict::Better
     } else {
         Verdict::Worse
@@ -336,21 +335,32 @@ fn fold_figures(arm: &Arm) -> Vec<Option<Figures>> {
     let truth = &arm.parts().positive;
     let mut all = Vec::new();
     for deal in &arm.parts().repeats {
+        if arm.parts().classes.is_some() {
+            let scorer = arm.scorer_of(deal);
+            let folds = deal.folds.iter().max().map_or(0, |&last| last + 1);
+            all.extend((0..folds).map(|fold| {
+                let here = |&f: &u32| u32::from(f == fold);
+                let counts: Vec<u32> = deal.folds.iter().map(here).collect();
+                Some(scorer.figures(&counts))
+            }));
+            continue;
+        }
         let nested = cross_fitted_threshold(&deal.scores, truth, &deal.folds);
-        for fold in 0..nested.thresholds.len() as u32 {
+        for (fold, threshold) in nested.thresholds.iter().enumerate() {
             let rows: Vec<usize> = (0..truth.len())
-                .filter(|&i| deal.folds[i] == fold)
+                .filter(|&i| deal.folds[i] as usize == fold)
                 .collect();
             let labels: Vec<bool> = rows.iter().map(|&i| truth[i]).collect();
             let scores: Vec<f64> = rows.iter().map(|&i| deal.scores[i]).collect();
             let predicted: Vec<bool> = rows.iter().map(|&i| nested.predicted[i]).collect();
-            let counts = Confusion::of(&predicted, &labels);
+            let counts = threshold.map(|_| Confusion::of(&predicted, &labels));
             all.push(labels.contains(&true).then(|| Figures {
                 average_precision: average_precision(&scores, &labels, None),
                 roc_auc: roc_auc(&scores, &labels, None),
-                f1: counts.f1(),
-                precision: counts.precision(),
-                recall: counts.recall(),
+                f1: counts.map(|counts| counts.f1()),
+                precision: counts.map(|counts| counts.precision()),
+                recall: counts.map(|counts| counts.recall()),
+                log_loss: None,
             }));
         }
     }

@@ -5,25 +5,31 @@ use std::collections::BTreeMap;
 use flow_engine::StageError;
 use serde::{Deserialize, Serialize};
 
-use super::{Arm, Deal, Parts};
+use super::{Arm, Classes, Deal, Parts};
 
 /// Scores are kept in millionths. Both sides of a comparison are rounded alike, so an evaluation
 /// always equals itself, and objects that rounding makes equal are tied on both sides.
 const SCALE: f64 = 1e6;
 
-/// Fewer common objects of a class than this are not compared.
+/// Two classes need so many common objects each.
 const FEWEST: usize = 10;
 
 /// The scores of an evaluation, averaged over repeats, by object.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Scores {
+    /// Without a positive class, the classes that have probabilities, in their order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub columns: Vec<String>,
     /// Objects of the positive class, with their scores in millionths.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub positive: BTreeMap<String, u32>,
     /// All others.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub negative: BTreeMap<String, u32>,
+    /// By class, its objects with the probabilities of `columns` in millionths.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub classes: BTreeMap<String, BTreeMap<String, Vec<u32>>>,
 }
 
 impl Scores {
@@ -31,20 +37,34 @@ impl Scores {
     pub fn of(arm: &Arm) -> Self {
         let mut scores = Self::default();
         let parts = arm.parts();
-        let rows = parts.ids.iter().zip(&parts.positive).zip(arm.average());
-        for ((id, &positive), &score) in rows {
-            let class = match positive {
-                true => &mut scores.positive,
-                false => &mut scores.negative,
-            };
-            class.insert(id.clone(), millionths(score));
+        let rows = arm.average().chunks_exact(parts.width());
+        for (i, (id, row)) in parts.ids.iter().zip(rows).enumerate() {
+            let (id, class) = (id.clone(), parts.class_of(i));
+            let row = || row.iter().map(|&score| millionths(score));
+            match &parts.classes {
+                Some(classes) => {
+                    let class = scores.classes.entry(classes.names[class].clone());
+                    class.or_default().insert(id, row().collect());
+                }
+                None if class == 1 => scores
+                    .positive
+                    .extend(row().map(|score| (id.clone(), score))),
+                None => scores
+                    .negative
+                    .extend(row().map(|score| (id.clone(), score))),
+            }
         }
+        scores.columns = match &parts.classes {
+            Some(classes) => classes.names.clone(),
+            None => Vec::new(),
+        };
         scores
     }
 
     /// How many objects there are.
     pub fn len(&self) -> usize {
-        self.positive.len() + self.negative.len()
+        let of_classes = self.classes.values().map(BTreeMap::len).sum::<usize>();
+        self.positive.len() + self.negative.len() + of_classes
     }
 
     /// True without objects.
@@ -52,17 +72,22 @@ impl Scores {
         self.len() == 0
     }
 
-    /// The score of an object that has this class.
-    fn find(&self, id: &str, positive: bool) -> Option<f64> {
-        let class = match positive {
-            true => &self.positive,
-            false => &self.negative,
+    /// The scores of object `i` of an arm, if it had the same class.
+    fn find(&self, now: &Parts, i: usize) -> Option<Vec<f64>> {
+        let (id, class) = (&now.ids[i], now.class_of(i));
+        let found: &[u32] = match &now.classes {
+            Some(classes) => self.classes.get(&classes.names[class])?.get(id)?,
+            None if class == 1 => std::slice::from_ref(self.positive.get(id)?),
+            None => std::slice::from_ref(self.negative.get(id)?),
         };
-        class.get(id).map(|&score| f64::from(score) / SCALE)
+        let scores = found.iter().map(|&score| f64::from(score) / SCALE);
+        (found.len() == now.width()).then(|| scores.collect())
     }
 
     fn has(&self, id: &str) -> bool {
-        self.positive.contains_key(id) || self.negative.contains_key(id)
+        self.positive.contains_key(id)
+            || self.negative.contains_key(id)
+            || self.classes.values().any(|class| class.contains_key(id))
     }
 }
 
@@ -91,32 +116,46 @@ impl Pair {
     /// Pairs earlier scores with an evaluation.
     ///
     /// # Errors
-    /// Fewer than half of the earlier objects, or fewer than ten of a class, are left in common.
+    /// Fewer than half of the earlier objects, or no two classes with ten each, are left in common.
     pub fn new(earlier: &Scores, now: &Arm) -> Result<Self, StageError> {
         let parts = now.parts();
-        let common: Vec<(usize, f64)> = (0..now.len())
-            .filter_map(|i| Some((i, earlier.find(&parts.ids[i], parts.positive[i])?)))
+        let common: Vec<(usize, Vec<f64>)> = (0..now.len())
+            .filter_map(|i| Some((i, earlier.find(parts, i)?)))
             .collect();
         let known = parts.ids.iter().filter(|id| earlier.has(id)).count();
-        let positives = common.iter().filter(|(i, _)| parts.positive[*i]).count();
-        let fewest = positives.min(common.len() - positives);
-        if 2 * common.len() < earlier.len() || fewest < FEWEST {
+        let mut of_class: BTreeMap<usize, usize> = BTreeMap::new();
+        for (i, _) in &common {
+            *of_class.entry(parts.class_of(*i)).or_default() += 1;
+        }
+        let enough = of_class.values().filter(|&&n| n >= FEWEST).count();
+        if 2 * common.len() < earlier.len() || enough < 2 {
+            let positive = parts.classes.is_none().then(|| {
+                let positive = of_class.get(&1).copied().unwrap_or(0);
+                format!(", {positive} of them positive")
+            });
             let message = format!(
-                "evaluation `{}` has {} of the baseline's {} objects, {positives} of them positive: too few to compare",
+                "evaluation `{}` has {} of the baseline's {} objects{}: too few to compare",
                 now.name(),
                 common.len(),
                 earlier.len(),
+                positive.unwrap_or_default(),
             );
             return Err(StageError::data("flow::check::objects", message)
                 .help("if the data has changed on purpose, run `flow check ... --update`"));
         }
         let side = |name: &str, scores: Vec<f64>| {
-            let pick = |values: &[bool]| common.iter().map(|(i, _)| values[*i]).collect();
             let groups = parts.groups.as_ref();
+            let positive = common.iter().filter_map(|(i, _)| parts.positive.get(*i));
+            let classes = parts.classes.as_ref().map(|classes| Classes {
+                names: classes.names.clone(),
+                of: common.iter().map(|(i, _)| classes.of[*i]).collect(),
+            });
             Arm::from_parts(Parts {
                 name: name.into(),
+                class: parts.class.clone(),
                 ids: common.iter().map(|(i, _)| parts.ids[*i].clone()).collect(),
-                positive: pick(&parts.positive),
+                positive: positive.copied().collect(),
+                classes,
                 groups: groups.map(|g| common.iter().map(|(i, _)| g[*i].clone()).collect()),
                 repeats: (parts.repeats.iter())
                     .map(|deal| Deal {
@@ -126,12 +165,23 @@ impl Pair {
                     .collect(),
             })
         };
-        let rounded = |i: usize| f64::from(millionths(now.average()[i])) / SCALE;
+        let width = parts.width();
+        let rounded = |i: usize| {
+            let row = &now.average()[i * width..][..width];
+            row.iter()
+                .map(|&score| f64::from(millionths(score)) / SCALE)
+        };
         Ok(Self {
-            base: side("baseline", common.iter().map(|(_, score)| *score).collect())?,
+            base: side(
+                "baseline",
+                common
+                    .iter()
+                    .flat_map(|(_, scores)| scores.clone())
+                    .collect(),
+            )?,
             now: side(
                 now.name(),
-                common.iter().map(|(i, _)| rounded(*i)).collect(),
+                common.iter().flat_map(|(i, _)| rounded(*i)).collect(),
             )?,
             appeared: now.len() - known,
             gone: earlier.len() - known,

@@ -31,11 +31,15 @@ use flow_engine::StageError;
 use serde::{Deserialize, Serialize};
 
 use super::{Arm, Estimate, Metric, Options, Pair, compare};
-use crate::math::metrics::{Confusion, average_precision, cross_fitted_threshold};
 use crate::math::stats::distribution::{normal_quantile, student_quantile};
 
-/// The metrics that are judged.
-pub const JUDGED: [Metric; 2] = [Metric::Ap, Metric::F1];
+/// The metrics of an evaluation that are judged.
+pub fn metrics_of(arm: &Arm) -> &'static [Metric] {
+    match arm.parts().classes {
+        None => &[Metric::Ap, Metric::F1],
+        Some(_) => &[Metric::Ap, Metric::F1, Metric::LogLoss],
+    }
+}
 
 /// The chance with which [`Judged::detectable`] is caught.
 pub const POWER: f64 = 0.93;
@@ -63,11 +67,11 @@ impl Noise {
                 continue;
             }
             repeats += 1;
-            let area = average_precision(&deal.scores, &parts.positive, None);
-            values.entry(Metric::Ap).or_default().extend(area);
-            let nested = cross_fitted_threshold(&deal.scores, &parts.positive, &deal.folds);
-            let f1 = Confusion::of(&nested.predicted, &parts.positive).f1();
-            values.entry(Metric::F1).or_default().push(f1);
+            let figures = arm.scorer_of(deal).figures(&vec![1; arm.len()]);
+            for &metric in metrics_of(arm) {
+                let found = metric.of(&figures);
+                values.entry(metric).or_default().extend(found);
+            }
         }
         let spread = |(metric, values): (Metric, Vec<f64>)| Some((metric, sd(&values)?));
         Self {
@@ -108,7 +112,7 @@ impl Default for GateOptions {
     fn default() -> Self {
         Self {
             false_alarms: 0.02,
-            tests: JUDGED.len(),
+            tests: 2,
             tolerance: 0.0,
             draws: 2000,
             seed: 0,
@@ -143,7 +147,7 @@ pub struct Judged {
     pub se: f64,
     /// Standard deviation of the difference over seeds; `None` for one repeat.
     pub noise: Option<f64>,
-    /// The drop beyond which it is worse.
+    /// The drop beyond which it is worse, the rise of a loss.
     pub limit: f64,
     /// The drop on these objects, on average over seeds, that is caught with a chance of [`POWER`].
     pub detectable: f64,
@@ -167,7 +171,7 @@ pub fn judge(
         ..Options::default()
     };
     let comparison = compare(&pair.base, std::slice::from_ref(&pair.now), &how)?.remove(0);
-    let judged = JUDGED.into_iter().filter_map(|metric| {
+    let judged = metrics_of(&pair.now).iter().filter_map(|&metric| {
         let found = comparison.metrics.get(&metric)?;
         let noise = noise(metric, before, now);
         let objects = (
@@ -179,7 +183,7 @@ pub fn judge(
         let seeds = noise.unwrap_or(objects).0.sqrt();
         let level = 1.0 - options.false_alarms / options.tests.max(1) as f64;
         let limit = options.tolerance + student_quantile(level, df) * spread;
-        let change = found.difference.value;
+        let gain = metric.gain(found.difference.value);
         Some(Judged {
             metric,
             baseline: found.base,
@@ -189,9 +193,9 @@ pub fn judge(
             noise: noise.map(|(variance, _)| variance.sqrt()),
             limit,
             detectable: limit + normal_quantile(POWER) * seeds,
-            verdict: if -change > limit {
+            verdict: if -gain > limit {
                 Judgement::Worse
-            } else if change > limit {
+            } else if gain > limit {
                 Judgement::Better
             } else {
                 Judgement::Ok
@@ -253,8 +257,8 @@ mod tests {
             name: "model".into(),
             ids: (0..n).map(|i| format!("o{i:03}")).collect(),
             positive,
-            groups: None,
             repeats,
+            ..Parts::default()
         })
         .unwrap()
     }

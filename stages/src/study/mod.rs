@@ -6,6 +6,9 @@
 //! with a [`Verdict`]. Both are pure functions of the arms and [`Options`]: the same figures for any
 //! number of threads. Their results serialise to plain JSON objects.
 //!
+//! With a positive class, an object's score is P(positive) and metrics are those of that class against the
+//! rest. Without one they are macro averages over all classes, and their log-loss.
+//!
 //! Metrics are those of the **repeat-averaged scores**: the mean over repeats of an object's
 //! out-of-fold probabilities. They are a little better than `evaluate`'s pooled figures, which are
 //! means over repeats of the metrics, as an average of models is better than its parts.
@@ -19,7 +22,7 @@ pub mod gate;
 #[cfg(test)]
 mod tests;
 
-pub use arm::{Arm, Deal, Parts};
+pub use arm::{Arm, Classes, Deal, Parts};
 pub use compare::{Comparison, Difference, Estimate, Summary, Verdict, compare, summarise};
 pub use earlier::{Pair, Scores};
 
@@ -43,16 +46,20 @@ pub enum Metric {
     /// Area under the ROC curve.
     #[serde(rename = "roc_auc")]
     RocAuc,
+    /// Mean of -ln P(true class): the lower, the better. Only where all classes are scored.
+    #[serde(rename = "log_loss")]
+    LogLoss,
 }
 
 impl Metric {
     /// All of them, the primary one first.
-    pub const ALL: [Metric; 5] = [
+    pub const ALL: [Metric; 6] = [
         Metric::Ap,
         Metric::F1,
         Metric::Precision,
         Metric::Recall,
         Metric::RocAuc,
+        Metric::LogLoss,
     ];
 
     /// Its name in JSON and in `evaluate`'s metrics.
@@ -63,6 +70,7 @@ impl Metric {
             Metric::Precision => "precision",
             Metric::Recall => "recall",
             Metric::RocAuc => "roc_auc",
+            Metric::LogLoss => "log_loss",
         }
     }
 
@@ -74,6 +82,15 @@ impl Metric {
             Metric::Precision => "precision",
             Metric::Recall => "recall",
             Metric::RocAuc => "ROC-AUC",
+            Metric::LogLoss => "log-loss",
+        }
+    }
+
+    /// How much better a difference makes it: less is better of a loss.
+    pub fn gain(self, difference: f64) -> f64 {
+        match self {
+            Metric::LogLoss => -difference,
+            _ => difference,
         }
     }
 

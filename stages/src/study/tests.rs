@@ -107,11 +107,14 @@ fn probabilities(mut parts: Parts) -> Parts {
 #[test]
 fn an_arm_is_read_from_predictions_and_folds() {
     let dir = tempfile::tempdir().unwrap();
-    let parts = probabilities(arm("a", 2.0, 0));
+    let parts = Parts {
+        class: Some("TDE".into()),
+        ..probabilities(arm("a", 2.0, 0))
+    };
     let (predictions, folds) = files(&parts, dir.path());
     let read = Arm::read("a", &predictions, Some(&folds)).unwrap();
     assert_eq!(read.parts(), &parts);
-    assert_eq!((read.len(), read.positives()), (300, 29));
+    assert_eq!((read.len(), read.positives()), (300, Some(29)));
     let mean = (parts.repeats[0].scores[3] + parts.repeats[1].scores[3]) / 2.0;
     assert_eq!(read.average()[3], mean);
     let ungrouped = Arm::read("a", &predictions, None).unwrap();
@@ -133,22 +136,127 @@ fn folds_of_another_stage_are_refused() {
     assert!(error.message.contains("`o011`"), "{error}");
 }
 
-#[test]
-fn an_arm_needs_a_positive_class() {
-    let file = tempfile::NamedTempFile::new().unwrap();
-    let predictions = Predictions {
-        classes: vec!["AGN".into(), "TDE".into()],
-        object_id: vec!["a".into()],
-        repeat: vec![0],
-        fold: vec![Some(0)],
-        label: vec![Some("TDE".into())],
-        probability: vec![vec![0.5], vec![0.5]],
-        positive: None,
+/// Three classes, 240 objects in two repeats of three folds; `skill` is how far the probability of the
+/// true class stands out.
+fn of_classes(name: &str, skill: f64, noise: u64) -> Parts {
+    let mut shared = Stream::new(3, &[]);
+    let mut own = Stream::new(noise, &[11]);
+    let mut classes = Classes {
+        names: ["AGN", "SN", "TDE"].map(String::from).to_vec(),
+        of: Vec::new(),
     };
-    predictions.write(file.as_file()).unwrap();
-    let error = Arm::read("a", file.path(), None).unwrap_err();
-    assert_eq!(error.code, "flow::study::positive");
-    assert!(error.help[0].contains("positive = "));
+    let mut parts = Parts {
+        name: name.into(),
+        repeats: vec![
+            Deal {
+                folds: Vec::new(),
+                scores: Vec::new(),
+            };
+            2
+        ],
+        ..Parts::default()
+    };
+    for i in 0..240 {
+        let class = [0, 0, 0, 1, 1, 2][i % 6];
+        let common: [f64; 3] = std::array::from_fn(|_| shared.normal());
+        parts.ids.push(format!("o{i:03}"));
+        classes.of.push(class);
+        for (r, deal) in parts.repeats.iter_mut().enumerate() {
+            deal.folds.push(((i / 6 + r * (i / 18)) % 3) as u32);
+            let mut odds: [f64; 3] =
+                std::array::from_fn(|c| libm::exp(common[c] + 0.2 * own.normal()));
+            odds[class] *= libm::exp(skill);
+            let sum: f64 = odds.iter().sum();
+            deal.scores.extend(odds.map(|odd| odd / sum));
+        }
+    }
+    parts.classes = Some(classes);
+    parts
+}
+
+#[test]
+fn without_a_positive_class_macro_figures_are_compared() {
+    let base = made(of_classes("base", 1.5, 0));
+    let summary = summarise(&base, &quick()).unwrap();
+    assert_eq!((summary.objects, summary.positives), (240, None));
+    assert_eq!(summary.metrics.len(), Metric::ALL.len());
+    for (metric, e) in &summary.metrics {
+        assert!(e.low < e.value && e.value < e.high, "{metric:?} {e:?}");
+    }
+    let worse = made(of_classes("worse", 0.3, 1));
+    let better = made(of_classes("better", 2.5, 1));
+    let found = compare(&base, &[worse, better], &quick()).unwrap();
+    for metric in [Metric::Ap, Metric::F1, Metric::LogLoss] {
+        let [down, up] = [0, 1].map(|i| &found[i].metrics[&metric]);
+        // Of a loss, more is worse.
+        assert!(metric.gain(down.difference.value) < 0.0, "{metric:?}");
+        assert_eq!(down.verdict, Verdict::Worse, "{metric:?}");
+        assert_eq!(up.verdict, Verdict::Better, "{metric:?}");
+        assert!(down.resampled_t.is_some(), "{metric:?}");
+    }
+}
+
+/// The figures of a sample are those of `evaluate`'s definitions on the rows written down so often.
+#[test]
+fn macro_figures_are_those_of_the_metrics() {
+    use crate::math::metrics::multiclass as m;
+    let parts = of_classes("a", 0.8, 4);
+    let arm = made(parts.clone());
+    let truth = parts.classes.unwrap().of;
+    let counts: Vec<u32> = (0..240).map(|i| (i * 7 % 4) as u32).collect();
+    let rows = || (0..240).flat_map(|i| std::iter::repeat_n(i, counts[i] as usize));
+    let p: Vec<f64> = rows()
+        .flat_map(|i| arm.average()[3 * i..][..3].to_vec())
+        .collect();
+    let labels: Vec<usize> = rows().map(|i| truth[i]).collect();
+    let matrix = m::ConfusionMatrix::of(&m::argmax(&p, 3), &labels, 3);
+    let found = arm.figures(&counts);
+    for (found, expected) in [
+        (found.f1, Some(matrix.macro_f1())),
+        (found.precision, Some(matrix.macro_precision())),
+        (found.recall, Some(matrix.macro_recall())),
+        (
+            found.average_precision,
+            m::average_precision_macro(&p, &labels, 3),
+        ),
+        (found.roc_auc, m::roc_auc_macro(&p, &labels, 3)),
+        (found.log_loss, m::log_loss(&p, &labels, 3)),
+    ] {
+        assert!(
+            (found.unwrap() - expected.unwrap()).abs() < 1e-12,
+            "{found:?} {expected:?}"
+        );
+    }
+}
+
+#[test]
+fn a_positive_class_that_does_not_occur_is_no_macro_average() {
+    let dir = tempfile::tempdir().unwrap();
+    let read = |positive: Option<&str>| {
+        let path = dir.path().join("p.parquet");
+        let predictions = Predictions {
+            classes: vec!["AGN".into(), "TDE".into()],
+            object_id: vec!["a".into(), "b".into()],
+            repeat: vec![0; 2],
+            fold: vec![Some(20_251_101), Some(7)],
+            label: vec![Some("TDE".into()), Some("AGN".into())],
+            probability: vec![vec![0.5; 2]; 2],
+            positive: positive.map(String::from),
+        };
+        predictions
+            .write(std::fs::File::create(&path).unwrap())
+            .unwrap();
+        Arm::read("a", &path, None)
+    };
+    let error = read(Some("TDEs")).unwrap_err();
+    assert_eq!(error.code, "flow::data::no_positive");
+    assert!(error.help[0].ends_with("positive = \"TDE\""), "{error:?}");
+    assert_eq!(read(None).unwrap().positives(), None);
+    let arm = read(Some("TDE")).unwrap();
+    assert_eq!(arm.positives(), Some(1));
+    // Numbers of folds are names.
+    assert_eq!(arm.parts().repeats[0].folds, [1, 0]);
+    assert!(arm.comparable(&read(None).unwrap()).is_err());
 }
 
 #[test]
@@ -212,9 +320,9 @@ fn a_summary_has_every_metric_within_its_interval() {
     assert_eq!((summary.unit, summary.units), (Unit::Group, 60));
     assert_eq!(
         (summary.objects, summary.positives, summary.repeats),
-        (300, 29, 2)
+        (300, Some(29), 2)
     );
-    assert_eq!(summary.metrics.len(), Metric::ALL.len());
+    assert_eq!(summary.metrics.len(), Metric::ALL.len() - 1, "no log-loss");
     for (metric, e) in &summary.metrics {
         assert!(e.low < e.value && e.value < e.high, "{metric:?} {e:?}");
     }
@@ -298,7 +406,8 @@ fn results_are_json_and_the_same_for_any_number_of_threads() {
     assert!(ap["verdict"].is_string() && ap["resampled_t"]["df"].is_f64());
     assert_eq!(json["summary"]["unit"], "group");
     for metric in Metric::ALL {
-        assert!(json["summary"]["metrics"][metric.key()]["value"].is_f64());
+        let value = &json["summary"]["metrics"][metric.key()]["value"];
+        assert_eq!(value.is_f64(), metric != Metric::LogLoss);
         assert_eq!(Metric::from_key(metric.key()), Some(metric));
     }
 }

@@ -13,8 +13,8 @@ use std::path::Path;
 use flow_engine::StageError;
 
 use crate::fold::no_positive;
-use crate::score::{Figures, Metric, binary, macro_average, out_of_fold};
-use crate::study::{Arm, Deal, Parts};
+use crate::score::{Figures, Metric, figures, out_of_fold, positive_column};
+use crate::study::{Arm, Parts};
 use crate::table::{Folds, Predictions};
 
 /// What the outer folds say.
@@ -39,24 +39,12 @@ impl Outer {
     /// As an arm of a comparison.
     ///
     /// # Errors
-    /// There is no positive class.
+    /// As [`Parts::of`] and [`Arm::from_parts`].
     pub fn arm(&self, name: &str) -> Result<Arm, StageError> {
-        let table = positive_only(&self.predictions)?;
-        let truth = table.label.iter().map(|label| *label == table.positive);
+        let repeats = out_of_fold(&self.predictions)?;
         Arm::from_parts(Parts {
-            name: name.into(),
-            positive: truth.collect(),
             groups: self.groups.clone(),
-            repeats: vec![Deal {
-                folds: table
-                    .fold
-                    .iter()
-                    .flatten()
-                    .map(|&fold| fold as u32)
-                    .collect(),
-                scores: table.probability.concat(),
-            }],
-            ids: table.object_id,
+            ..Parts::of(name, &self.predictions, &repeats)?
         })
     }
 }
@@ -86,12 +74,7 @@ pub fn outer(folds: &Path, parts: &[&Path], fixed: f64) -> Result<Outer, StageEr
     }
     predictions.sort();
     let repeats = out_of_fold(&predictions)?;
-    let figures = match &predictions.positive {
-        Some(positive) if predictions.classes.contains(positive) => {
-            binary(&predictions, positive, &repeats, fixed)
-        }
-        _ => macro_average(&predictions, &repeats)?,
-    };
+    let figures = figures(&predictions, &repeats, fixed)?;
     let group = |id: &String| folds.group[folds.object_id.binary_search(id).ok()?].clone();
     Ok(Outer {
         groups: predictions.object_id.iter().map(group).collect(),
@@ -136,11 +119,10 @@ fn held_out(folds: &Folds, fold: i32, all: &Predictions) -> Result<Predictions, 
 }
 
 fn positive_only(table: &Predictions) -> Result<Predictions, StageError> {
-    let positive = table.positive.clone().ok_or_else(no_positive)?;
-    let column = table.classes.iter().position(|class| *class == positive);
-    let column = column.ok_or_else(no_positive)?;
+    let (column, positive) =
+        positive_column(table)?.ok_or_else(|| no_positive(None, &table.classes))?;
     Ok(Predictions {
-        classes: vec![positive],
+        classes: vec![positive.to_owned()],
         probability: vec![table.probability[column].clone()],
         ..table.clone()
     })

@@ -36,6 +36,8 @@ pub(super) struct Catalogue {
     pub objects: Objects,
     /// What was read, kept and dropped.
     pub tally: Tally,
+    /// The labels as they are in the files.
+    pub labels: BTreeSet<String>,
     rows: HashMap<String, Option<usize>>,
     regroup: Regroup,
     nulls: [OnNull; 4],
@@ -60,6 +62,7 @@ impl Catalogue {
         Ok(Self {
             objects: Objects::default(),
             tally: Tally::default(),
+            labels: BTreeSet::new(),
             rows: HashMap::new(),
             regroup,
             nulls: NULLABLE.map(policy),
@@ -145,6 +148,7 @@ impl Catalogue {
                     .odd(name, file, row.line, &format!("{id}: {value}"));
             }
         }
+        self.labels.extend(values.label.clone());
         self.tally.kept += 1;
         self.rows.insert(id.clone(), Some(self.objects.len()));
         self.objects.object_id.push(id);

@@ -1,5 +1,7 @@
 //! Which column of a file is what, and which class a label belongs to.
 
+use std::collections::BTreeMap;
+
 use flow_cache::Value;
 use flow_engine::{Params, StageError};
 
@@ -155,6 +157,21 @@ impl Regroup {
             .iter()
             .find(|(pattern, _)| pattern.matches(label))
             .map_or(label, |(_, class)| class)
+    }
+
+    /// True if a rule other than one for everything fits `label`.
+    pub fn names(&self, label: &str) -> bool {
+        let mut rules = self.rules.iter().map(|(pattern, _)| pattern);
+        rules.any(|pattern| pattern.as_str() != "*" && pattern.matches(label))
+    }
+
+    /// The patterns of each class.
+    pub fn by_class(&self) -> BTreeMap<&str, Vec<&glob::Pattern>> {
+        let mut classes: BTreeMap<&str, Vec<&glob::Pattern>> = BTreeMap::new();
+        for (pattern, class) in &self.rules {
+            classes.entry(class).or_default().push(pattern);
+        }
+        classes
     }
 }
 

@@ -18,6 +18,7 @@ mod catalogue;
 mod columns;
 mod csv;
 mod demo;
+mod labels;
 mod layout;
 mod parquet;
 mod reject;
@@ -169,6 +170,10 @@ impl Stage for Ingest {
         layout::layout(params)
     }
 
+    fn opaque(&self, _params: &Params, output: &str) -> bool {
+        output == "report"
+    }
+
     fn run(&self, action: &mut Action<'_>) -> Result<(), StageError> {
         if action.step != READ {
             return collect_step(action);
@@ -230,6 +235,14 @@ fn collect_step(action: &mut Action<'_>) -> Result<(), StageError> {
         catalogue.as_ref(),
         action.params.float("max_rejected"),
     )?;
+    // Without a word of it, what the demo makes is as wanted.
+    if action.params.str("format") != "demo" || action.params.get("positive").is_some() {
+        let labels = catalogue
+            .map(|catalogue| catalogue.labels)
+            .unwrap_or_default();
+        let positive = positive(action.params);
+        labels::check(action.params, positive.as_deref(), &report.labels, &labels)?;
+    }
     let notes = report.notes.iter().cloned().map(Value::Str).collect();
     action.write(
         "report",
@@ -265,6 +278,15 @@ pub fn read_files(
     Ok(curves.objects.object_id.len())
 }
 
+/// The class that binary metrics score.
+fn positive(params: &Params) -> Option<String> {
+    let own = params.opt_str("positive").map(String::from);
+    match MAPPED.contains(&params.str("format")) {
+        true => own,
+        false => own.or(Some("TDE".into())),
+    }
+}
+
 /// What one action is asked for.
 struct Request<'a> {
     params: &'a Params,
@@ -288,16 +310,10 @@ impl Request<'_> {
                 .collect(),
             _ => LSST.map(String::from).to_vec(),
         };
-        let own = self.params.opt_str("positive").map(String::from);
-        let positive = if MAPPED.contains(&format) {
-            own
-        } else {
-            own.or(Some("TDE".into()))
-        };
         let survey = Survey {
             bands,
             classes: Vec::new(),
-            positive,
+            positive: positive(self.params),
         };
         if format == "demo" {
             let (curves, tally) = demo::read(

@@ -10,6 +10,7 @@
 //! counter-based streams.
 
 pub mod bootstrap;
+pub mod classes;
 pub mod distribution;
 pub mod multiple;
 pub mod resampled;

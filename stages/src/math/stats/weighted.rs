@@ -33,12 +33,15 @@ pub struct Figures {
     pub average_precision: Option<f64>,
     /// Area under the ROC curve; `None` unless both classes are present.
     pub roc_auc: Option<f64>,
-    /// F1 at cross-fitted thresholds, averaged over deals.
-    pub f1: f64,
+    /// F1 at cross-fitted thresholds, averaged over deals; `None` if a fold has rows and no other fold
+    /// has positives to choose its threshold by.
+    pub f1: Option<f64>,
     /// Precision at the same thresholds.
-    pub precision: f64,
+    pub precision: Option<f64>,
     /// Recall at the same thresholds.
-    pub recall: f64,
+    pub recall: Option<f64>,
+    /// Mean of -ln P(true class); only where all classes are scored.
+    pub log_loss: Option<f64>,
 }
 
 /// Counts inside a fold at the threshold that the other folds chose, and how good that was there.
@@ -93,20 +96,19 @@ impl Ranking {
             .map(|&row| u64::from(counts[row as usize]))
             .collect();
         let (average_precision, roc_auc) = self.areas(&counts);
-        let mut sums = [0.0; 3];
+        let mut sums = (!self.deals.is_empty()).then_some([0.0; 3]);
         for deal in &self.deals {
-            let values = self.cross_fitted(deal, &counts);
-            for (sum, value) in sums.iter_mut().zip(values) {
-                *sum += value;
-            }
+            let both = sums.zip(self.cross_fitted(deal, &counts));
+            sums = both.map(|(sums, values)| std::array::from_fn(|i| sums[i] + values[i]));
         }
-        let [f1, precision, recall] = sums.map(|sum| sum / self.deals.len().max(1) as f64);
+        let mean = |i: usize| sums.map(|sums| sums[i] / self.deals.len() as f64);
         Figures {
             average_precision,
             roc_auc,
-            f1,
-            precision,
-            recall,
+            f1: mean(0),
+            precision: mean(1),
+            recall: mean(2),
+            log_loss: None,
         }
     }
 
@@ -138,15 +140,21 @@ impl Ranking {
         )
     }
 
-    /// F1, precision and recall where each fold uses the threshold of highest F1 on the others.
-    fn cross_fitted(&self, deal: &Deal, counts: &[u64]) -> [f64; 3] {
+    /// F1, precision and recall where each fold uses the threshold of highest F1 on the others; `None`
+    /// if a fold with rows has none.
+    fn cross_fitted(&self, deal: &Deal, counts: &[u64]) -> Option<[f64; 3]> {
+        let mut rows = vec![0_u64; deal.k];
         let mut positives = vec![0_u64; deal.k];
         for ((&count, &positive), &fold) in counts.iter().zip(&self.positive).zip(&deal.folds) {
+            rows[fold as usize] += count;
             if positive {
                 positives[fold as usize] += count;
             }
         }
         let total: u64 = positives.iter().sum();
+        if (0..deal.k).any(|fold| rows[fold] > 0 && positives[fold] == total) {
+            return None;
+        }
         // Counts (true positives, predicted positives) so far, by fold and in all.
         let mut inside = vec![(0_u64, 0_u64); deal.k];
         let mut all = (0_u64, 0_u64);
@@ -187,10 +195,10 @@ impl Ranking {
         let tp: u64 = choices.iter().map(|choice| choice.own.0).sum();
         let predicted: u64 = choices.iter().map(|choice| choice.own.1).sum();
         let share = |n: u64, of: u64| if of == 0 { 0.0 } else { n as f64 / of as f64 };
-        [
+        Some([
             share(2 * tp, predicted + total),
             share(tp, predicted),
             share(tp, total),
-        ]
+        ])
     }
 }

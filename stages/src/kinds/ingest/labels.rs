@@ -1,0 +1,121 @@
+//! Class names that the pipeline gives, held against the labels that occur.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use flow_engine::suggest::closest;
+use flow_engine::{Params, StageError};
+
+use super::columns::Regroup;
+use crate::fold::{listed, no_positive};
+
+/// Holds `positive` against the classes that occur, and `classes` against the labels in the files, as far
+/// as these are known. A survey without any label can have neither.
+///
+/// # Errors
+/// No object is of the positive class, or a class of `classes` gets no object where a label looks like a
+/// slip of the pen for one of its patterns.
+pub(super) fn check(
+    params: &Params,
+    positive: Option<&str>,
+    classes: &BTreeMap<String, u64>,
+    labels: &BTreeSet<String>,
+) -> Result<(), StageError> {
+    if classes.is_empty() {
+        return Ok(());
+    }
+    regrouped(params, labels)?;
+    match positive.filter(|positive| !classes.contains_key(*positive)) {
+        None => Ok(()),
+        Some(positive) => {
+            let classes: Vec<String> = classes.keys().cloned().collect();
+            Err(no_positive(Some(positive), &classes))
+        }
+    }
+}
+
+/// A class that no label belongs to may be one that this survey does not have; but if there is a label
+/// that no rule names and that is nearly one of its patterns, the pattern is misspelt.
+fn regrouped(params: &Params, labels: &BTreeSet<String>) -> Result<(), StageError> {
+    let rules =
+        Regroup::of(params).map_err(|text| StageError::data("flow::params::classes", text))?;
+    let left = || {
+        labels
+            .iter()
+            .map(String::as_str)
+            .filter(|label| !rules.names(label))
+    };
+    for (class, patterns) in rules.by_class() {
+        let matched = |label: &String| patterns.iter().any(|pattern| pattern.matches(label));
+        if labels.iter().any(matched) {
+            continue;
+        }
+        let near = patterns.iter().find_map(|pattern| {
+            let text = pattern.as_str();
+            Some((text, closest(text, left())?))
+        });
+        if let Some((pattern, label)) = near {
+            return Err(StageError::data(
+                "flow::data::no_such_label",
+                format!(
+                    "no label is `{pattern}`, so the class `{class}` of `classes` has no object"
+                ),
+            )
+            .help(format!("did you mean `{label}`?"))
+            .help(format!(
+                "the labels are: {}",
+                listed(labels.iter().map(String::as_str))
+            )));
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kinds::ingest::tests::{ordered, params};
+
+    fn checked(
+        classes: &[(&str, &[&str])],
+        labels: &[&str],
+        positive: Option<&str>,
+    ) -> Result<(), StageError> {
+        let params = params("csv", &[("classes", ordered(classes))]);
+        let rules = Regroup::of(&params).unwrap();
+        let mut counts = BTreeMap::new();
+        for label in labels {
+            *counts.entry(rules.class(label).to_owned()).or_default() += 1;
+        }
+        let labels = labels.iter().map(|&label| label.to_owned()).collect();
+        check(&params, positive, &counts, &labels)
+    }
+
+    #[test]
+    fn a_positive_class_must_occur() {
+        let labels = ["SN Ia", "TDE", "AGN"];
+        assert!(checked(&[], &labels, Some("TDE")).is_ok());
+        assert!(checked(&[], &labels, None).is_ok());
+        assert!(checked(&[], &[], Some("TDE")).is_ok());
+        let error = checked(&[], &labels, Some("tde")).unwrap_err();
+        assert_eq!(error.code, "flow::data::no_positive");
+        assert!(error.help[0].contains("positive = \"TDE\""), "{error:?}");
+        // Numbers keep their spelling.
+        let error = checked(&[], &["1", "0"], Some("1.0")).unwrap_err();
+        assert!(error.help.last().unwrap().contains("`0`, `1`"), "{error:?}");
+        // It was regrouped into another class.
+        let error = checked(&[("other", &["*"])], &labels, Some("TDE")).unwrap_err();
+        assert!(error.help.last().unwrap().contains("`other`"), "{error:?}");
+    }
+
+    #[test]
+    fn a_misspelt_pattern_is_told_from_a_class_that_is_not_there() {
+        let labels = ["SNIa", "SNII", "AGN"];
+        let typo = checked(&[("Ia", &["SN1a"]), ("other", &["*"])], &labels, None);
+        let error = typo.unwrap_err();
+        assert_eq!(error.code, "flow::data::no_such_label");
+        assert!(error.help[0].contains("`SNIa`"), "{error:?}");
+        // `SNIb` may well be absent: the label that looks like it has a rule of its own.
+        let absent: &[(&str, &[&str])] = &[("Ia", &["SNIa"]), ("Ib", &["SNIb"]), ("kn", &["KN"])];
+        assert!(checked(absent, &["SNIa", "AGN"], None).is_ok());
+    }
+}

@@ -1,0 +1,241 @@
+//! What is not measured does not pass: names that nothing bears, figures that change their meaning, and
+//! figures that are undefined.
+
+use serde_json::Value as Json;
+
+use crate::harness::Project;
+use crate::survey::{Survey, write_survey};
+
+fn survey(positive: &'static str) -> Project {
+    let project = Project::new();
+    let survey = Survey {
+        positive,
+        ..Survey::default()
+    };
+    write_survey(&project, &survey);
+    project
+}
+
+/// `flow check` with more arguments: its exit code and all that it said.
+fn check(project: &Project, more: &[&str]) -> (i32, String) {
+    let mut args = vec!["check", "survey.toml", "--baseline", "b.toml"];
+    args.extend(more);
+    let output = project.flow(&args);
+    let text = [output.stdout, output.stderr].concat();
+    let text = String::from_utf8_lossy(&text).into_owned();
+    (output.status.code().unwrap_or(-1), text)
+}
+
+fn expect(project: &Project, more: &[&str], code: i32, parts: &[&str]) {
+    let (found, text) = check(project, more);
+    assert_eq!(found, code, "{text}");
+    // Hints may be broken over lines.
+    let words = text.split_whitespace().filter(|word| *word != "│");
+    let text = words.collect::<Vec<_>>().join(" ");
+    for part in parts {
+        assert!(text.contains(part), "`{part}` is not in\n{text}");
+    }
+}
+
+#[test]
+fn a_positive_class_that_nothing_bears_is_an_error_of_the_input() {
+    let project = survey("Ia");
+    expect(&project, &["--update"], 0, &[]);
+    let lost = ["flow::data::no_positive", "`KN`, `other`"];
+    expect(
+        &project,
+        &["--set", "ingest.positive=\"ia\""],
+        2,
+        &[lost[0], "positive = \"Ia\""],
+    );
+    expect(&project, &["--set", "ingest.positive=\"TDE\""], 2, &lost);
+    // A label that `classes` regroups is no class any more.
+    expect(&project, &["--set", "ingest.positive=\"II-P\""], 2, &lost);
+    // Another class than that of the baseline, though it occurs.
+    let unmeasured = "flow::check::unmeasured";
+    expect(
+        &project,
+        &["--set", "ingest.positive=\"KN\""],
+        2,
+        &[unmeasured, "class `Ia`", "class `KN`"],
+    );
+    // None at all: macro averages by the same names.
+    let text = project
+        .read("survey.toml")
+        .replace("positive = \"Ia\"\n", "");
+    project.write("survey.toml", text);
+    expect(
+        &project,
+        &[],
+        2,
+        &[unmeasured, "macro averages over Ia, KN, other"],
+    );
+}
+
+#[test]
+fn a_misspelt_pattern_of_classes_is_told() {
+    let project = survey("");
+    let text = project.read("survey.toml");
+    project.write(
+        "survey.toml",
+        text.replace("KN = \"KN\"", "KN = \"KM\"")
+            .replace("other = \"*\"", "II = \"II*\""),
+    );
+    let output = project.flow(&["run", "survey.toml"]);
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(2), "{said}");
+    assert!(
+        said.contains("flow::data::no_such_label") && said.contains("`KN`?"),
+        "{said}"
+    );
+}
+
+#[test]
+fn an_undefined_figure_is_not_zero_and_does_not_pass() {
+    let project = survey("Ia");
+    expect(&project, &["--update"], 0, &[]);
+    let one = ["--set", "folds.only=[\"0.1\"]"];
+    expect(
+        &project,
+        &one,
+        2,
+        &[
+            "flow::check::unmeasured",
+            "f1, mcc, precision, recall, threshold",
+        ],
+    );
+
+    let run = project.run(&[&["survey.toml"], &one[..]].concat());
+    let metrics = &run.ok()["metrics"]["evaluate"];
+    assert_eq!(metrics["f1"]["pooled"], Json::Null);
+    assert_eq!(metrics["f1"]["folds"], serde_json::json!([null]));
+    assert!(metrics["pr_auc"]["pooled"].is_f64());
+    assert_eq!(metrics["confusion"]["counts"], Json::Null);
+
+    // A baseline of it has what can be measured, and is passed with that.
+    expect(&project, &[&["--update"], &one[..]].concat(), 0, &[]);
+    let (code, text) = check(&project, &one);
+    assert!(
+        code == 0 && text.contains("evaluate AP") && !text.contains("evaluate F1"),
+        "{text}"
+    );
+    assert!(
+        text.contains("0.1 is the only fold that is scored"),
+        "{text}"
+    );
+}
+
+#[test]
+fn without_a_positive_class_there_is_a_gate_too() {
+    let project = survey("");
+    expect(&project, &["--update"], 0, &[]);
+    let baseline = project.read("b.toml");
+    let same = [
+        "evaluate macro AP",
+        "evaluate macro F1",
+        "evaluate log-loss",
+        "b.toml: ok",
+    ];
+    expect(&project, &[], 0, &same);
+    let worse = [
+        "--set",
+        "model.rounds=1",
+        "--set",
+        "model.learning_rate=0.01",
+    ];
+    expect(
+        &project,
+        &worse,
+        3,
+        &["flow::check::regression", "log-loss of `evaluate` rose"],
+    );
+
+    // What an older flow wrote of such a pipeline measures nothing.
+    let old = baseline.replace("format = 2", "format = 1");
+    let scores = old.find("[evaluations.evaluate.noise]").unwrap();
+    let stages = old.find("[stages.").unwrap();
+    project.write("b.toml", format!("{}{}", &old[..scores], &old[stages..]));
+    expect(
+        &project,
+        &[],
+        2,
+        &["flow::check::unmeasured", "--baseline b.toml --update"],
+    );
+}
+
+#[test]
+fn a_baseline_of_the_first_format_is_read() {
+    let project = survey("Ia");
+    expect(&project, &["--update"], 0, &[]);
+    let text = project.read("b.toml").replace("format = 2", "format = 1");
+    let lines = text.lines().filter(|line| !line.starts_with("positive = "));
+    project.write(
+        "b.toml",
+        lines.map(|line| format!("{line}\n")).collect::<String>(),
+    );
+    expect(&project, &[], 0, &["b.toml: ok"]);
+    expect(&project, &["--update"], 0, &[]);
+    assert!(project.read("b.toml").contains("\nformat = 2\n"));
+}
+
+#[test]
+fn a_headline_is_a_metric_that_its_stage_gives() {
+    let project = survey("");
+    let text = project.read("survey.toml");
+    let told = |headline: &str| {
+        project.write(
+            "survey.toml",
+            format!("{text}\n[metrics]\nheadline = \"{headline}\"\n"),
+        );
+        let output = project.flow(&["run", "survey.toml"]);
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        (output.status.code(), said)
+    };
+    for (headline, hint) in [
+        ("evaluate.f11", "did you mean \"evaluate.f1\"?"),
+        ("evaluate.auc", "roc_auc"),
+        ("model.f1", "use = \"evaluate\""),
+    ] {
+        let (code, said) = told(headline);
+        assert_eq!(code, Some(2), "{said}");
+        assert!(
+            said.contains("flow::metrics::unknown") && said.contains(hint),
+            "{said}"
+        );
+        assert!(!project.path(".flow/store").exists());
+    }
+    // Only a run shows that there is no positive class.
+    let (code, said) = told("evaluate.mcc");
+    assert_eq!(code, Some(2), "{said}");
+    assert!(
+        said.contains("accuracy") && said.contains("positive = \"CLASS\""),
+        "{said}"
+    );
+    assert_eq!(told("evaluate.f1").0, Some(0));
+}
+
+#[test]
+fn the_script_that_changed_is_named() {
+    let project = Project::new();
+    project.write("fit.sh", "echo 1 > \"$1\"\n");
+    project.write("lib/a.sh", "true\n");
+    project.write(
+        "survey.toml",
+        "[stages.fit]\nuse = \"command\"\nrun = [\"sh\", \"fit.sh\", \"{out}\"]\nfiles = [\"fit.sh\", \"lib/*.sh\"]\noutputs = { out = \"x.txt\" }\n",
+    );
+    expect(&project, &["--update"], 0, &[]);
+    project.write("fit.sh", "echo 2 > \"$1\"\n");
+    expect(
+        &project,
+        &["--explain"],
+        0,
+        &["fit: sources: fit.sh has other contents"],
+    );
+    project.write("lib/b.sh", "true\n");
+    expect(
+        &project,
+        &["--explain"],
+        0,
+        &["fit: sources: lib/b.sh is new"],
+    );
+}
