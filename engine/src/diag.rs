@@ -150,10 +150,12 @@ impl Diag {
     }
 }
 
+/// A text without orders to a terminal, byte for byte as long.
 fn plain(text: &str) -> String {
     let mut plain = String::with_capacity(text.len());
     for c in text.chars() {
-        match c.is_control() && !"\n\r\t".contains(c) {
+        let turns = matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+        match turns || (c.is_control() && !"\n\r\t".contains(c)) {
             true => plain.extend(std::iter::repeat_n('?', c.len_utf8())),
             false => plain.push(c),
         }

@@ -16,7 +16,9 @@ pub struct Question<'a> {
     /// The project root.
     pub root: &'a Path,
     /// The source files that all its actions share.
-    pub sources: Vec<(SourceFile, Digest)>,
+    pub files: &'a [SourceFile],
+    /// Their digests.
+    pub digests: &'a [Digest],
     /// Digests of files.
     pub stat: &'a StatCache,
     /// Where answers are remembered.

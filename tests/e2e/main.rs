@@ -16,6 +16,7 @@ mod mallorn;
 mod manners;
 mod own_folders;
 mod pipelines;
+mod recipes;
 mod rerun;
 mod stores;
 mod survey;

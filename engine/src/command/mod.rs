@@ -36,6 +36,7 @@ mod items;
 mod process;
 mod rows;
 mod sandbox;
+mod shell;
 mod sources;
 mod template;
 mod trouble;
@@ -413,6 +414,16 @@ fn program<'a>(action: &'a Action<'_>) -> &'a Path {
 fn tools<'a>(action: &'a Action<'_>) -> impl Iterator<Item = (&'a str, &'a Path)> {
     let sources = action.all_sources().iter();
     sources.filter_map(|(file, _)| Some((file.role.strip_prefix(TOOL)?, file.path.as_path())))
+}
+
+/// Where a program finds others besides its tools: as declared, else the fixed place.
+fn path_of(params: &Params) -> &str {
+    let env = params.map("env").iter();
+    let mut paths = env.filter_map(|(name, value)| match value {
+        Value::Str(text) if name == "PATH" => Some(text.as_str()),
+        _ => None,
+    });
+    paths.next().unwrap_or(PATH)
 }
 
 /// Gives a command its surroundings: directory, environment, no input, a process group of its own.

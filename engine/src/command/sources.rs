@@ -13,7 +13,7 @@ use std::sync::{Mutex, PoisonError};
 use flow_cache::Value;
 
 use super::template::Template;
-use super::{check, imports, items};
+use super::{check, imports, items, shell};
 use crate::diag::Diag;
 use crate::params::Params;
 use crate::stage::SourceFile;
@@ -102,7 +102,7 @@ impl<'p> Finder<'p> {
     }
 
     /// The programs that the program may start besides those of the system, by the names under which it
-    /// finds them.
+    /// finds them: `tools`, and what a shell line starts that the system does not have.
     fn tools(&self) -> Result<Vec<SourceFile>, Vec<Diag>> {
         let mut tools = BTreeMap::new();
         for text in self.params.strs("tools") {
@@ -114,6 +114,15 @@ impl<'p> Finder<'p> {
                 return Err(vec![
                     diag.help("a program finds a tool by its file name alone"),
                 ]);
+            }
+        }
+        let system = super::path_of(self.params);
+        for name in shell::started(&self.params.strs("run")) {
+            if !tools.contains_key(name)
+                && in_path(name, self.root, OsStr::new(system)).is_none()
+                && let Ok(path) = self.find("run", name)
+            {
+                tools.insert(name, path);
             }
         }
         let tools = tools.into_iter().map(|(name, path)| SourceFile {

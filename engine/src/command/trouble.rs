@@ -9,8 +9,6 @@ use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::ExitStatus;
 
-use flow_cache::Value;
-
 use super::sources::{in_path, is_started, normal};
 use crate::stage::{Action, StageError};
 use crate::worker::HOME;
@@ -181,11 +179,6 @@ impl Sight {
             .all_sources()
             .iter()
             .map(|(file, _)| file.role.clone());
-        let env = action.params.map("env").iter();
-        let mut paths = env.filter_map(|(name, value)| match value {
-            Value::Str(text) if name == "PATH" => Some(text.as_str()),
-            _ => None,
-        });
         let tools = action.params.strs("tools").into_iter();
         Self {
             root: action.root.to_owned(),
@@ -193,7 +186,7 @@ impl Sight {
             scratch: action.scratch.to_owned(),
             files: files.collect(),
             tools: tools.map(str::to_owned).collect(),
-            path: paths.next().unwrap_or(super::PATH).into(),
+            path: super::path_of(action.params).into(),
             had: had.filter(|role| !is_started(role)).collect(),
         }
     }

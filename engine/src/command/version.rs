@@ -89,7 +89,8 @@ fn digest_of(
     let (program, _) = question.stat.digest(program)?;
     let texts = |texts: Vec<&str>| Value::List(texts.into_iter().map(Value::from).collect());
     let env = env.iter().map(|(name, text)| texts(vec![name, text]));
-    let files = question.sources.iter().map(|(file, digest)| {
+    let files = question.files.iter().zip(question.digests);
+    let files = files.map(|(file, digest)| {
         Value::List(vec![
             Value::from(file.role.as_str()),
             Value::Digest(*digest),
@@ -128,6 +129,8 @@ fn ask(
     env: &[(&str, String)],
 ) -> Result<String, StageError> {
     let host = Asked(start);
+    let sources = question.files.iter().cloned();
+    let sources = sources.zip(question.digests.iter().copied());
     let action = Action {
         step: 0,
         params: question.params,
@@ -142,7 +145,7 @@ fn ask(
         root: question.root,
         artifacts: start.artifacts,
         inputs: BTreeMap::new(),
-        sources: question.sources.clone(),
+        sources: sources.collect(),
         stat: question.stat,
         host: &host,
         outputs: Vec::new(),

@@ -116,7 +116,8 @@ impl<'p> Keys<'p> {
         let question = Question {
             params: &decl.params,
             root: &plan.pipeline.root,
-            sources: decl.layout.common.iter().cloned().zip(digests).collect(),
+            files: &decl.layout.common,
+            digests: &digests,
             stat: self.stat,
             memory: self.stat.path().with_file_name("versions"),
             start: self.start.as_ref(),

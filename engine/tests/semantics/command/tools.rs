@@ -85,6 +85,21 @@ fn a_tool_of_the_project_can_be_started_and_a_tool_that_another_starts() {
 }
 
 #[test]
+fn what_a_shell_line_starts_and_the_system_lacks_is_a_tool() {
+    // The system is a folder of which this is the whole PATH; the user's has more.
+    let project = alone("ls > {out}", "env = { PATH = \"BARE\" }");
+    let bare = outside(&project).join("bare");
+    project.edit("BARE", &bare.display().to_string());
+    std::fs::create_dir_all(&bare).unwrap();
+    project.expect(&["run: run"]);
+    project.expect(&[]);
+    // What the system has is its own matter.
+    tool(&bare.join("ls"), "echo of the system");
+    project.expect(&["run: run"]);
+    assert_eq!(project.read("result.txt"), "of the system\n");
+}
+
+#[test]
 fn mistakes_in_tools_are_told() {
     let (project, folder) = with_tools("true > {out}", &["a/x", "b/x"]);
     expect_mistake(&project, "flow::command::program", "a/x");
