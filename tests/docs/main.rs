@@ -16,7 +16,8 @@ use flow_engine::plan::Plan;
 use flow_stages::kinds;
 use flow_stages::math::domain::catalogue_markdown;
 
-#[path = "../docs/examples/quality_cut.rs"]
+mod fences;
+#[path = "../../docs/examples/quality_cut.rs"]
 mod quality_cut;
 
 /// In `docs/reference.md`, what follows this line is generated.

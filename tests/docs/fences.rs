@@ -1,0 +1,240 @@
+//! Every fenced block of a page, in its order: files are written, commands run in one folder for the
+//! page, with this `flow` on the path. A comment in the line before a fence says what is special:
+//!
+//! - `<!-- file: PATH -->`: the block is that file;
+//! - `<!-- exit 2 -->`: its commands end with that code;
+//! - `<!-- not run: REASON -->`: nothing is done with it, for one of the [`REASONS`].
+//!
+//! Pipelines get fewer objects, so that all of it takes seconds: figures are not looked at.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use crate::{files, pages, root, write};
+
+/// All that may keep a block from being run.
+const REASONS: [&str; 6] = [
+    "it needs data that is not in the repository",
+    "it measures, for minutes",
+    "it builds this repository",
+    "it shows several ways to write a line",
+    "it shows a mistake",
+    "a part of a file that a test compiles",
+];
+
+/// Values in pipelines that decide how long they take, and what they are here.
+const SMALL: [(&str, &str); 10] = [
+    ("labelled", "60"),
+    ("positives", "20"),
+    ("unlabelled", "20"),
+    ("kernels", "20"),
+    ("\"rocket.kernels\"", "[5, 10]"),
+    ("rounds", "5"),
+    ("\"model.rounds\"", "{ int = [2, 5] }"),
+    ("trials", "3"),
+    ("repeats", "1"),
+    ("k", "3"),
+];
+
+/// A fenced block.
+struct Fence {
+    line: usize,
+    language: String,
+    /// What the comment before it says.
+    mark: String,
+    text: String,
+}
+
+impl Fence {
+    fn mark(&self, what: &str) -> Option<&str> {
+        self.mark.strip_prefix(what).map(str::trim)
+    }
+}
+
+fn fences(page: &str) -> Vec<Fence> {
+    let mut found: Vec<Fence> = Vec::new();
+    let (mut open, mut before) = (false, "");
+    for (at, line) in page.lines().enumerate() {
+        match (line.trim_start().strip_prefix("```"), open) {
+            (Some(language), false) => {
+                let mark = before
+                    .strip_prefix("<!--")
+                    .and_then(|m| m.strip_suffix("-->"));
+                found.push(Fence {
+                    line: at + 1,
+                    language: language.to_owned(),
+                    mark: mark.unwrap_or_default().trim().to_owned(),
+                    text: String::new(),
+                });
+                open = true;
+            }
+            (Some(_), true) => open = false,
+            (None, true) => {
+                if let Some(fence) = found.last_mut() {
+                    fence.text.push_str(line);
+                    fence.text.push('\n');
+                }
+            }
+            (None, false) => {}
+        }
+        before = line;
+    }
+    found
+}
+
+/// A pipeline that takes a moment.
+fn small(text: &str) -> String {
+    let line = |line: &str| {
+        let name = line.split('=').next().unwrap_or_default().trim();
+        match SMALL.iter().find(|(known, _)| *known == name) {
+            Some((name, value)) => format!("{name} = {value}\n"),
+            None if line.trim() == "format = \"demo\"" && !text.contains("\npositives") => {
+                format!("{line}\npositives = 20\n")
+            }
+            // So few objects tell little, and columns are to be left.
+            None if line.trim() == "use = \"select\"" && !text.contains("\nfdr") => {
+                format!("{line}\nfdr = 1.0\n")
+            }
+            None => format!("{line}\n"),
+        }
+    };
+    text.lines().map(line).collect()
+}
+
+/// Programs for the path: this `flow`, and a `cargo` that has built it already.
+fn programs(folder: &Path) {
+    let flow = Path::new(env!("CARGO_BIN_EXE_flow"));
+    std::os::unix::fs::symlink(flow, folder.join("flow")).expect("a link");
+    let cargo = folder.join("cargo");
+    write(
+        &cargo,
+        "#!/bin/sh\ncase \"$1 $2\" in\n'build --release') exit 0;;\n\
+         'run --release') shift 3; exec flow \"$@\";;\nesac\necho \"cargo $*\" >&2; exit 1\n",
+    );
+    let mode = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+    fs::set_permissions(&cargo, mode).expect("a program");
+}
+
+fn copy(name: &str, to: &Path, change: impl Fn(&str) -> String) {
+    for extension in ["toml", "py", "R", "sh", "yml"] {
+        for path in files(&root().join(name), extension) {
+            let below = path.strip_prefix(root()).expect("below the root");
+            let text = fs::read_to_string(&path).expect("a file");
+            write(&to.join(below), &change(&text));
+        }
+    }
+}
+
+/// Goes through a page.
+fn run(page: &str) {
+    let text = fs::read_to_string(root().join(page)).expect("a page");
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let (bin, project) = (folder.path().join("bin"), folder.path().join("project"));
+    fs::create_dir_all(&bin).expect("a folder");
+    programs(&bin);
+    write(&project.join("flow.toml"), "");
+    copy("pipelines", &project, small);
+    copy("docs/examples", &project, str::to_owned);
+    let old = std::env::var("PATH").unwrap_or_default();
+    let path = format!("{}:{old}", bin.display());
+    for fence in fences(&text) {
+        let place = format!("{page}:{}", fence.line);
+        if fence.mark("not run:").is_some() {
+            continue;
+        }
+        if let Some(name) = fence.mark("file:") {
+            let whole = match name.ends_with(".toml") {
+                true => small(&fence.text),
+                false => fence.text.clone(),
+            };
+            write(&project.join(name), &whole);
+            continue;
+        }
+        match fence.language.as_str() {
+            "sh" | "console" => shell(&project, &path, &fence, &place),
+            // Whole pipelines are loaded by another test.
+            "toml" => {
+                let read = toml::from_str::<toml::Table>(&fence.text);
+                assert!(read.is_ok(), "{place}: {}", read.unwrap_err());
+            }
+            "text" => {}
+            other => panic!("{place}: what is to be done with `{other}`?"),
+        }
+    }
+}
+
+fn shell(project: &Path, path: &str, fence: &Fence, place: &str) {
+    let wanted = fence
+        .mark("exit")
+        .map_or(0, |code| code.parse().expect("an exit code"));
+    let mut shell = Command::new("sh");
+    shell.args(["-eu", "-c", &fence.text]).current_dir(project);
+    shell
+        .env("PATH", path)
+        .env_remove("FLOW_STORE")
+        .stdin(Stdio::null());
+    let ended = shell.output().expect("a shell");
+    assert!(
+        ended.status.code() == Some(wanted),
+        "{place} ended with {}, not {wanted}:\n{}\n{}\n{}",
+        ended.status,
+        fence.text,
+        String::from_utf8_lossy(&ended.stdout),
+        String::from_utf8_lossy(&ended.stderr),
+    );
+}
+
+macro_rules! pages_that_run {
+    ($($test:ident: $page:literal,)*) => {
+        const PAGES: &[&str] = &[$($page,)*];
+        $(
+            #[test]
+            fn $test() {
+                run($page);
+            }
+        )*
+    };
+}
+
+pages_that_run! {
+    readme: "README.md",
+    ablation: "docs/ablation.md",
+    benchmarks: "docs/benchmarks.md",
+    cache: "docs/cache.md",
+    ci: "docs/ci.md",
+    commands: "docs/commands.md",
+    data: "docs/data.md",
+    errors: "docs/errors.md",
+    explain: "docs/explain.md",
+    reference: "docs/reference.md",
+    statistics: "docs/statistics.md",
+    tuning: "docs/tuning.md",
+    tutorial: "docs/tutorial.md",
+    writing_a_stage: "docs/writing-a-stage.md",
+}
+
+#[test]
+fn no_page_and_no_reason_is_forgotten() {
+    let mut reasons = BTreeSet::new();
+    for (page, text) in pages() {
+        let fences = fences(&text);
+        let shown = page == "README.md" || page.starts_with("docs/");
+        if shown && !fences.is_empty() {
+            assert!(PAGES.contains(&&*page), "{page} has no test");
+        }
+        for fence in &fences {
+            let place = format!("{page}:{}", fence.line);
+            if let Some(reason) = fence.mark("not run:") {
+                assert!(REASONS.contains(&reason), "{place}: {reason}");
+                reasons.insert(reason.to_owned());
+            }
+        }
+    }
+    let known: BTreeSet<String> = REASONS.map(str::to_owned).into();
+    assert_eq!(reasons, known, "a reason that no block has");
+    for page in PAGES {
+        assert!(PathBuf::from(root()).join(page).is_file(), "{page} is gone");
+    }
+}
