@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 
 use crate::error::StoreError;
 use crate::fault;
-use crate::layout::{is_dir, unique_name};
+use crate::layout::{is_dir, require_no_link, unique_name};
 
 type Result<T> = std::result::Result<T, StoreError>;
 
@@ -84,6 +84,7 @@ pub(crate) fn mkdir(name: &'static str, path: &Path) -> Result<()> {
         {
             Ok(())
         }
+        Err(error) => Err(require_no_link(path).err().unwrap_or(error)),
         made => made,
     }
 }

@@ -175,6 +175,26 @@ fn a_link_is_no_segment_and_no_lock() {
 }
 
 #[test]
+fn nothing_is_put_behind_a_link_among_the_artifacts() {
+    let project = project();
+    project.run(&["p.toml"]).ok();
+    let aside = tempfile::tempdir().expect("a folder");
+    for n in 0..256 {
+        let folder = project.path(&format!(".flow/store/artifacts/{n:02x}"));
+        let _ = std::fs::remove_dir_all(&folder);
+        symlink(aside.path(), folder).expect("a link");
+    }
+    project.write("p.toml", ONE.replace("echo x", "echo y"));
+    let ended = project.flow(&["run", "p.toml"]);
+    assert_eq!(ended.status.code(), Some(2), "{ended:?}");
+    assert!(said(&ended).contains("flow::cache::link"), "{ended:?}");
+    let gc = project.flow(&["cache", "gc", "--max-size", "0"]);
+    assert!(gc.status.success(), "{gc:?}");
+    let mut left = std::fs::read_dir(aside.path()).expect("a listing");
+    assert!(left.next().is_none());
+}
+
+#[test]
 fn what_somebody_else_left_in_flows_folders_stays() {
     let project = project();
     project.run(&["p.toml"]).ok();
