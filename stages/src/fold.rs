@@ -407,6 +407,15 @@ impl View {
         for i in 0..self.rows() {
             self.gather(i, columns, &mut values);
         }
+        if let Some(at) = values.iter().position(|v: &f32| v.is_infinite()) {
+            let (row, column) = (at / columns.len(), columns[at % columns.len()]);
+            let (table, place) = self.places[row][self.columns[column].0];
+            let tables = &self.tables[self.columns[column].0];
+            let (id, name) = (&tables[table].object_ids()[place], &self.names[column]);
+            let text = format!("feature `{name}` of object `{id}` is infinite");
+            return Err(StageError::data("flow::data::features", text)
+                .help("a missing value is NaN; look at the stage that makes the feature"));
+        }
         Matrix::new(self.rows(), columns.len(), std::sync::Arc::new(values))
             .map_err(|e| StageError::data("flow::data::features", e.to_string()))
     }

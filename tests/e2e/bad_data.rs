@@ -114,3 +114,32 @@ fn a_few_bad_rows_are_dropped_and_counted() {
         + &String::from_utf8_lossy(&again.stdout);
     assert!(text.contains("dropped 4 of"), "{text}");
 }
+
+/// What stands in `docs/data.md` runs as it stands there.
+#[test]
+fn the_sample_rows_of_the_docs_are_read() {
+    let page = include_str!("../../docs/data.md");
+    let blocks: Vec<&str> = page.split("```").skip(1).step_by(2).collect();
+    let block = |start: &str| {
+        let found = blocks.iter().find_map(|block| block.strip_prefix(start));
+        found.unwrap_or_else(|| panic!("no block begins with {start:?}"))
+    };
+    let project = Project::new();
+    let objects = format!("id,sim_type{}", block("csv\nid,sim_type"));
+    let curves = format!("id,days{}", block("csv\nid,days"));
+    let pipeline = format!(
+        "[pipeline]\nname = \"my_survey\"\n{}",
+        block("toml\n[pipeline]\nname = \"my_survey\"\n")
+    );
+    project.write("data/my_survey/objects.csv", objects);
+    project.write("data/my_survey/lightcurves_1.csv", curves);
+    project.write("pipelines/my_survey.toml", pipeline);
+    let run = project.run(&["pipelines/my_survey.toml", "--to", "deredden"]);
+    run.ok();
+    assert!(
+        run.stderr
+            .contains("left out 2 objects without light curves"),
+        "{}",
+        run.stderr
+    );
+}

@@ -530,7 +530,12 @@ impl<'a, 'p> Coordinator<'a, 'p> {
         }
     }
 
-    fn fail(&mut self, action: usize, error: StageError) {
+    fn fail(&mut self, action: usize, mut error: StageError) {
+        // A kind does not know what its stage is called.
+        let table = format!("[stages.{}", self.stage_name(action));
+        for help in &mut error.help {
+            *help = help.replace("[stages.NAME", &table);
+        }
         if error.fault == Fault::Interrupted {
             self.settle(action, Slot::Blocked, Outcome::Skipped);
             return;

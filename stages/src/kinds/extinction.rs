@@ -11,7 +11,7 @@ use flow_engine::stage::{
 use flow_engine::{ParamSpec, ParamType};
 
 use crate::math::dust;
-use crate::table::{Curves, row_attrs};
+use crate::table::{Curves, IMPOSSIBLE, is_possible, row_attrs};
 
 /// The kind.
 pub struct Extinction;
@@ -49,37 +49,27 @@ impl Stage for Extinction {
         let mut curves = Curves::read(&action.one("curves")?.path)?;
         let law = dust::Fitzpatrick99::new(action.params.float("r_v"));
         let given = action.params.map("wavelengths");
-        let mut per_ebv = Vec::with_capacity(curves.bands().len());
-        for band in curves.bands() {
-            let wavelength = given
-                .iter()
-                .find(|(name, _)| name == band)
-                .and_then(|(_, value)| match value {
+        let wavelengths: Vec<Option<f64>> = curves
+            .bands()
+            .iter()
+            .map(|band| {
+                let own = given.iter().find(|(name, _)| name == band);
+                let own = own.and_then(|(_, value)| match value {
                     Value::Float(v) => Some(*v),
                     Value::Int(v) => Some(*v as f64),
                     _ => None,
-                })
-                .or_else(|| lsst_wavelength(band))
-                .ok_or_else(|| unknown_band(band))?;
-            per_ebv.push(law.extinction(wavelength));
-        }
-        let keep = action.params.str("missing_ebv") == "keep";
-        for i in 0..curves.len() {
-            let ebv = match curves.objects.ebv[i] {
-                Some(ebv) => ebv,
-                None if keep => continue,
-                None => return Err(no_ebv(&curves.objects.object_id[i])),
-            };
-            let factors: Vec<f64> = per_ebv
-                .iter()
-                .map(|&k| 1.0 / dust::transmission(k, ebv))
-                .collect();
-            for j in curves.offsets[i]..curves.offsets[i + 1] {
-                let factor = factors[usize::from(curves.band[j])];
-                curves.flux[j] *= factor;
-                curves.flux_err[j] *= factor;
-            }
-        }
+                });
+                own.or_else(|| lsst_wavelength(band))
+            })
+            .collect();
+        let known: Option<Vec<f64>> = wavelengths.iter().copied().collect();
+        let known = known.ok_or_else(|| unknown_bands(curves.bands(), &wavelengths))?;
+        let per_ebv: Vec<f64> = known.iter().map(|&w| law.extinction(w)).collect();
+        correct(
+            &mut curves,
+            &per_ebv,
+            action.params.str("missing_ebv") == "keep",
+        )?;
         let attrs = row_attrs(&curves.objects.object_id);
         let mut writer = action.create()?;
         curves.write(&mut writer)?;
@@ -92,20 +82,130 @@ fn lsst_wavelength(band: &str) -> Option<f64> {
     Some(dust::LSST_WAVELENGTHS[at])
 }
 
-fn unknown_band(band: &str) -> StageError {
+/// Corrects all fluxes: `per_ebv` is the extinction of each band at an E(B-V) of 1.
+fn correct(curves: &mut Curves, per_ebv: &[f64], keep: bool) -> Result<(), StageError> {
+    for i in 0..curves.len() {
+        let given = curves.objects.ebv[i];
+        let ebv = match given.filter(|&ebv| is_possible("ebv", ebv)) {
+            Some(ebv) => ebv,
+            None if keep => continue,
+            None => return Err(no_ebv(&curves.objects.object_id[i], given)),
+        };
+        let factors: Vec<f64> = per_ebv
+            .iter()
+            .map(|&k| 1.0 / dust::transmission(k, ebv))
+            .collect();
+        if let Some(band) = factors.iter().position(|f| !f.is_finite() || *f <= 0.0) {
+            let (id, band) = (&curves.objects.object_id[i], &curves.bands()[band]);
+            return Err(StageError::data(
+                IMPOSSIBLE,
+                format!("object `{id}`: an E(B-V) of {ebv} changes fluxes in band `{band}` beyond all numbers"),
+            )
+            .help("look at its E(B-V), at `r_v` and at the wavelength of the band"));
+        }
+        for j in curves.offsets[i]..curves.offsets[i + 1] {
+            let factor = factors[usize::from(curves.band[j])];
+            curves.flux[j] *= factor;
+            curves.flux_err[j] *= factor;
+        }
+    }
+    Ok(())
+}
+
+fn unknown_bands(bands: &[String], wavelengths: &[Option<f64>]) -> StageError {
+    let unknown = bands.iter().zip(wavelengths).filter(|(_, w)| w.is_none());
+    let unknown: Vec<&str> = unknown.map(|(band, _)| band.as_str()).collect();
+    let lines: Vec<String> = unknown
+        .iter()
+        .map(|band| format!("{band:?} = 6155.0"))
+        .collect();
     StageError::data(
         "flow::data::band",
-        format!("the effective wavelength of band `{band}` is not known"),
+        format!(
+            "the effective wavelength of band `{}` is not known",
+            unknown.join("`, `")
+        ),
     )
     .help(format!(
-        "give it, in angstrom: wavelengths = {{ {band} = 6155.0 }}"
+        "give your survey's, in angstrom, for instance (6155 is a red band):\n[stages.NAME.wavelengths]\n{}",
+        lines.join("\n")
     ))
 }
 
-fn no_ebv(object: &str) -> StageError {
-    StageError::data(
-        "flow::data::no_ebv",
-        format!("object `{object}` has no E(B-V)"),
-    )
-    .help("map its column in the `ingest` stage, or set `missing_ebv = \"keep\"`")
+fn no_ebv(object: &str, given: Option<f64>) -> StageError {
+    let text = match given {
+        Some(ebv) => format!("object `{object}` has an E(B-V) of {ebv}, which stands for none"),
+        None => format!("object `{object}` has no E(B-V)"),
+    };
+    StageError::data("flow::data::no_ebv", text)
+        .help("the report of `ingest` counts values such as -9 and 999 that were read as missing")
+        .help("map its column in the `ingest` stage, or set `missing_ebv = \"keep\"`")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::table::Survey;
+
+    fn curves(ebv: Option<f64>) -> Curves {
+        let mut curves = Curves::new(Survey {
+            bands: vec!["g".into()],
+            ..Survey::default()
+        });
+        let all = &mut curves.objects;
+        all.object_id = vec!["a".into()];
+        all.ebv = vec![ebv];
+        (all.label, all.split, all.group) = (vec![None], vec![None], vec![None]);
+        (all.redshift, all.redshift_err) = (vec![None], vec![None]);
+        curves.offsets.push(1);
+        (curves.time, curves.band) = (vec![1.0], vec![0]);
+        (curves.flux, curves.flux_err) = (vec![30.0], vec![1.0]);
+        curves
+    }
+
+    #[test]
+    fn a_sentinel_is_a_missing_value() {
+        for ebv in [
+            None,
+            Some(-9.0),
+            Some(999.0),
+            Some(f64::NAN),
+            Some(f64::INFINITY),
+        ] {
+            let mut kept = curves(ebv);
+            correct(&mut kept, &[3.6], true).unwrap();
+            assert_eq!((kept.flux[0], kept.flux_err[0]), (30.0, 1.0), "{ebv:?}");
+            let error = correct(&mut curves(ebv), &[3.6], false).unwrap_err();
+            assert_eq!(error.code, "flow::data::no_ebv");
+            assert!(error.message.contains("object `a`"), "{error}");
+        }
+        let error = correct(&mut curves(Some(-9.0)), &[3.6], false).unwrap_err();
+        assert!(
+            error
+                .message
+                .contains("an E(B-V) of -9, which stands for none"),
+            "{error}"
+        );
+        let mut noise = curves(Some(-0.01));
+        correct(&mut noise, &[3.6], false).unwrap();
+        assert!(noise.flux[0] < 30.0 && noise.flux[0] > 28.0);
+    }
+
+    #[test]
+    fn a_factor_beyond_all_numbers_names_its_object() {
+        let error = correct(&mut curves(Some(49.0)), &[20.0], true).unwrap_err();
+        assert!(
+            error.message.contains("object `a`: an E(B-V) of 49"),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn all_unknown_bands_are_named_with_lines_to_paste() {
+        let bands = ["g", "0", "W 1"].map(String::from);
+        let error = unknown_bands(&bands, &[Some(4800.0), None, None]);
+        assert!(error.message.contains("`0`, `W 1`"), "{error}");
+        let lines = "[stages.NAME.wavelengths]\n\"0\" = 6155.0\n\"W 1\" = 6155.0";
+        assert!(error.help[0].ends_with(lines), "{:?}", error.help);
+    }
 }

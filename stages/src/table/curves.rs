@@ -11,7 +11,7 @@ use flow_engine::StageError;
 
 use super::objects::{Objects, Survey};
 use super::parquet_io::{self, Batch, Source, properties};
-use super::schema_error;
+use super::{IMPOSSIBLE, schema_error};
 
 /// One shard of light curves. Object `i` has the observations `offsets[i]..offsets[i + 1]` of the
 /// flat columns, in time order.
@@ -96,8 +96,14 @@ impl Curves {
     /// `lightcurve: struct<mjd: list<f64>, band: list<utf8>, flux: list<f64>, flux_err: list<f64>>`.
     ///
     /// # Errors
-    /// The writer fails, or a shard holds more than 2^31 observations.
+    /// A light curve holds an impossible value, the writer fails, or a shard holds more than 2^31
+    /// observations.
     pub fn write(&self, writer: impl Write + Send) -> Result<(), StageError> {
+        self.check(0)?;
+        self.write_unchecked(writer)
+    }
+
+    fn write_unchecked(&self, writer: impl Write + Send) -> Result<(), StageError> {
         let bounds: Result<Vec<i32>, _> = self.offsets.iter().map(|&o| i32::try_from(o)).collect();
         let bounds = bounds.map_err(|_| {
             schema_error("a shard holds more than 2^31 observations")
@@ -187,12 +193,15 @@ impl Curves {
         for (column, values) in columns {
             let values = values.as_primitive::<Float64Type>();
             let part = &values.values()[range.clone()];
-            if values.null_count() > 0 || part.iter().any(|v| !v.is_finite()) {
-                return Err(schema_error(
-                    "a light curve holds a null or a value that is not finite",
-                ));
+            // Arrow does not say what is behind a null.
+            let valid = |i: &usize| values.is_valid(*i);
+            match values.null_count() {
+                0 => column.extend_from_slice(part),
+                _ => column.extend(range.clone().map(|i| match valid(&i) {
+                    true => values.value(i),
+                    false => f64::NAN,
+                })),
             }
-            column.extend_from_slice(part);
         }
         let names = &self.objects.survey.bands;
         let values = bands.as_string::<i32>();
@@ -211,12 +220,55 @@ impl Curves {
         let base = self.offsets[first];
         self.offsets
             .extend(bounds[1..].iter().map(|b| base + b - bounds[0]));
+        self.check(first)?;
         for i in first..self.len() {
             if self.get(i).time.windows(2).any(|pair| pair[0] > pair[1]) {
                 return Err(schema_error(format!(
                     "the light curve of `{}` is not in time order",
                     self.objects.object_id[i]
                 )));
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Curves {
+    /// Every number of the light curves from object `first` on must be one, and every error positive.
+    fn check(&self, first: usize) -> Result<(), StageError> {
+        let from = self.offsets[first];
+        let good =
+            |all: &[f64], least: f64| all[from..].iter().all(|v| v.is_finite() && *v > least);
+        let any = f64::NEG_INFINITY;
+        if good(&self.time, any) && good(&self.flux, any) && good(&self.flux_err, 0.0) {
+            return Ok(());
+        }
+        for i in first..self.len() {
+            for j in self.offsets[i]..self.offsets[i + 1] {
+                let (time, flux, error) = (self.time[j], self.flux[j], self.flux_err[j]);
+                let (what, value) = match () {
+                    () if !time.is_finite() => ("time", time),
+                    () if !flux.is_finite() => ("flux", flux),
+                    () if !error.is_finite() || error <= 0.0 => ("flux error", error),
+                    () => continue,
+                };
+                let value = match value.is_nan() {
+                    true => "no number".into(),
+                    false => value.to_string(),
+                };
+                return Err(StageError::data(
+                    IMPOSSIBLE,
+                    format!(
+                        "object `{}` has a {what} of {value} in band `{}`{}",
+                        self.objects.object_id[i],
+                        self.bands()[usize::from(self.band[j])],
+                        match what {
+                            "time" => String::new(),
+                            _ => format!(" at time {time}"),
+                        }
+                    ),
+                )
+                .help("times and fluxes are finite numbers, flux errors positive ones; leave other observations out"));
             }
         }
         Ok(())
@@ -315,7 +367,9 @@ mod tests {
         );
         let error = Curves::read(file(b"object_id,flux\n").path()).unwrap_err();
         assert!(
-            error.message.contains("not a readable Parquet file"),
+            error
+                .message
+                .contains("the curves table is text, where Parquet is expected"),
             "{error}"
         );
     }
@@ -330,13 +384,43 @@ mod tests {
             "{error}"
         );
         let mut curves = sample();
-        curves.flux[1] = f64::NAN;
-        let error = Curves::read(file(&bytes(&curves)).path()).unwrap_err();
-        assert!(error.message.contains("not finite"), "{error}");
-        let mut curves = sample();
         curves.objects.object_id.swap(0, 1);
         let error = Curves::read(file(&bytes(&curves)).path()).unwrap_err();
         assert!(error.message.contains("order of object_id"), "{error}");
+    }
+
+    #[test]
+    fn impossible_values_are_refused_where_they_are_written_and_read() {
+        type Change = fn(&mut Curves);
+        let changes: [(Change, &str); 4] = [
+            (
+                |c| c.flux[1] = f64::NAN,
+                "object `a` has a flux of no number in band `g` at time 2.5",
+            ),
+            (
+                |c| c.flux[2] = f64::INFINITY,
+                "object `ü` has a flux of inf in band `r` at time 7",
+            ),
+            (
+                |c| c.flux_err[0] = 0.0,
+                "object `a` has a flux error of 0 in band `r` at time 1",
+            ),
+            (
+                |c| c.time[2] = f64::NAN,
+                "object `ü` has a time of no number",
+            ),
+        ];
+        for (change, message) in changes {
+            let mut curves = sample();
+            change(&mut curves);
+            let error = curves.write(Vec::new()).unwrap_err();
+            assert!(error.message.contains(message), "{error}");
+            // What a command writes is looked at when it is read.
+            let mut foreign = Vec::new();
+            curves.write_unchecked(&mut foreign).unwrap();
+            let error = Curves::read(file(&foreign).path()).unwrap_err();
+            assert!(error.message.contains(message), "{error}");
+        }
     }
 
     #[test]

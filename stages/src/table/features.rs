@@ -6,9 +6,10 @@ use std::path::Path;
 use arrow::datatypes::DataType;
 use flow_engine::StageError;
 
+use super::narrow::Narrow;
 use super::parquet_io::{Source, json_list, parse_list};
-use super::schema_error;
 use super::tensor::{TensorTable, TensorWriter};
+use super::{IMPOSSIBLE, schema_error};
 
 /// Name of the tensor column.
 const COLUMN: &str = "features";
@@ -16,7 +17,10 @@ const COLUMN: &str = "features";
 const NAMES: &str = "flow.columns";
 
 /// Writes a feature matrix: a tensor table whose tensors have shape `[columns]`.
-pub struct FeatureWriter<W: Write>(TensorWriter<W>);
+pub struct FeatureWriter<W: Write> {
+    tensor: TensorWriter<W>,
+    columns: Vec<String>,
+}
 
 impl<W: Write> FeatureWriter<W> {
     /// A writer of these columns.
@@ -34,20 +38,32 @@ impl<W: Write> FeatureWriter<W> {
             .help("give one of the stages a `prefix`"));
         }
         let metadata = vec![(NAMES.to_string(), json_list(columns))];
-        Ok(Self(TensorWriter::new(
-            writer,
-            COLUMN,
-            &[columns.len()],
-            metadata,
-        )?))
+        Ok(Self {
+            tensor: TensorWriter::new(writer, COLUMN, &[columns.len()], metadata)?,
+            columns: columns.to_vec(),
+        })
     }
 
     /// Appends rows in the order of `object_id`'s bytes; `rows` is row-major.
     ///
     /// # Errors
-    /// Lengths differ, ids do not ascend, or the writer fails.
+    /// Lengths differ, ids do not ascend, a value is infinite, or the writer fails.
     pub fn push<S: AsRef<str>>(&mut self, ids: &[S], rows: &[f32]) -> Result<(), StageError> {
-        self.0.push(ids, rows)
+        // Without a branch, so that looking costs next to nothing.
+        if rows.iter().fold(false, |any, v| any | v.is_infinite()) {
+            let width = self.columns.len().max(1);
+            let at = rows.iter().position(|v| v.is_infinite()).unwrap_or(0);
+            let id = ids.get(at / width).map_or("", AsRef::as_ref);
+            return Err(StageError::data(
+                IMPOSSIBLE,
+                format!(
+                    "feature `{}` of object `{id}` is infinite",
+                    self.columns[at % width]
+                ),
+            )
+            .help("look at the object's light curve, redshift and E(B-V)"));
+        }
+        self.tensor.push(ids, rows)
     }
 
     /// Completes the file and gives back the writer.
@@ -55,7 +71,7 @@ impl<W: Write> FeatureWriter<W> {
     /// # Errors
     /// The writer fails.
     pub fn finish(self) -> Result<W, StageError> {
-        self.0.finish()
+        self.tensor.finish()
     }
 }
 
@@ -64,6 +80,7 @@ impl<W: Write> FeatureWriter<W> {
 pub struct FeatureTable {
     tensor: TensorTable,
     columns: Vec<String>,
+    notes: Vec<String>,
 }
 
 impl FeatureTable {
@@ -93,7 +110,11 @@ impl FeatureTable {
                 tensor.shape()
             )));
         }
-        Ok(Self { tensor, columns })
+        Ok(Self {
+            tensor,
+            columns,
+            notes: Vec::new(),
+        })
     }
 
     /// Reads the columns of a Parquet table that `wanted` picks, by `object_id`, and sorts the rows.
@@ -119,22 +140,29 @@ impl FeatureTable {
             })
             .collect::<Result<_, _>>()?;
         let (mut ids, mut rows) = (Vec::new(), Vec::new());
+        let mut narrow = Narrow::new(columns.len());
         while let Some(batch) = source.next_batch()? {
-            for id in &batch.texts("object_id")? {
-                let id = id.ok_or_else(|| {
-                    schema_error(format!("column `object_id` of {name} holds a null"))
-                })?;
-                ids.push(id.to_string());
-            }
+            let before = ids.len();
+            ids.extend(batch.ids("object_id", before)?);
             let first = rows.len();
             rows.resize(first + batch.len() * columns.len(), f32::NAN);
             for (j, column) in columns.iter().enumerate() {
                 for (i, value) in batch.floats(column)?.iter().enumerate() {
-                    rows[first + i * columns.len() + j] = value.map_or(f32::NAN, |v| v as f32);
+                    let place = || {
+                        let place = format!(
+                            "row {} of {name} (object `{}`)",
+                            before + i + 1,
+                            ids[before + i]
+                        );
+                        (place, column.clone())
+                    };
+                    let value = value.unwrap_or(f64::NAN);
+                    rows[first + i * columns.len() + j] = narrow.take(j, value, place)?;
                 }
             }
         }
-        Self::from_rows(ids, columns, rows, name)
+        let notes = narrow.notes(&columns);
+        Ok(Self::from_rows(ids, columns, rows, name)?.with_notes(notes))
     }
 
     /// A table of rows in any order.
@@ -167,7 +195,19 @@ impl FeatureTable {
         Ok(Self {
             tensor: TensorTable::from_memory(ids, values, Vec::new()),
             columns,
+            notes: Vec::new(),
         })
+    }
+
+    /// The same table, with what was lost when it was read.
+    #[must_use]
+    pub(crate) fn with_notes(self, notes: Vec<String>) -> Self {
+        Self { notes, ..self }
+    }
+
+    /// What was lost when the table was read, one line each.
+    pub fn notes(&self) -> &[String] {
+        &self.notes
     }
 
     /// The objects, in row order.
@@ -221,6 +261,18 @@ mod tests {
         let columns = vec!["a".to_string(), "b".into(), "a".into()];
         let error = FeatureWriter::new(Vec::new(), &columns).err().unwrap();
         assert!(error.message.contains("`a`") && error.help[0].contains("prefix"));
+    }
+
+    #[test]
+    fn an_infinite_feature_is_refused_where_it_is_made() {
+        let columns = vec!["a".to_string(), "b".into()];
+        let mut writer = FeatureWriter::new(Vec::new(), &columns).unwrap();
+        let rows = [1.0, f32::NAN, 3.0, f32::NEG_INFINITY];
+        let error = writer.push(&["o1", "o2"], &rows).unwrap_err();
+        assert!(
+            error.message.contains("feature `b` of object `o2`"),
+            "{error}"
+        );
     }
 
     #[test]

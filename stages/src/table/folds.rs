@@ -78,12 +78,8 @@ impl Folds {
             return Err(schema_error("the folds table has no column `repeat_0`"));
         }
         while let Some(batch) = source.next_batch()? {
-            for id in &batch.texts("object_id")? {
-                let id = id.ok_or_else(|| {
-                    schema_error("column `object_id` of the folds table holds a null")
-                })?;
-                folds.object_id.push(id.into());
-            }
+            let ids = batch.ids("object_id", folds.object_id.len())?;
+            folds.object_id.extend(ids);
             folds
                 .label
                 .extend(parquet_io::options(&batch.texts("label")?));

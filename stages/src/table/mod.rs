@@ -16,28 +16,41 @@ mod curves;
 mod features;
 mod folds;
 mod importance;
+mod missing;
+mod narrow;
 mod npz;
 mod objects;
 mod parquet_io;
 mod predictions;
+mod sniff;
 mod tensor;
+mod text;
 
 pub use curves::{Curves, LightCurve};
 pub use features::{FeatureTable, FeatureWriter};
 pub use folds::Folds;
 pub use importance::write_importance;
+pub use missing::{is_no_value, is_possible};
+pub(crate) use narrow::Narrow;
 pub use npz::{NpyArray, NpyValues, read_npz};
 pub use objects::{Objects, Survey};
 pub use parquet_io::parse_list;
-pub(crate) use parquet_io::{Batch, Source, TableWriter, json_list, properties};
+pub(crate) use parquet_io::{
+    Batch, Source, TableWriter, column_twice, json_list, no_id, properties,
+};
 pub use predictions::Predictions;
+pub(crate) use sniff::is_parquet;
 pub use tensor::{TensorTable, TensorWriter};
+pub(crate) use text::Records;
 
 use flow_cache::{Digest, Value};
 use flow_engine::StageError;
 
 /// Code of the error for a table whose schema or content does not fit its port.
 pub const SCHEMA: &str = "flow::data::schema";
+
+/// Code of the error for a value that what it describes cannot have.
+pub const IMPOSSIBLE: &str = "flow::data::impossible";
 
 /// The `ids` attribute of a row table: the digest of its object ids in row order, each preceded by
 /// its length in bytes (little-endian, 8 bytes), so that no two lists run together.

@@ -3,12 +3,12 @@
 //! Source: NumPy Enhancement Proposal 1, "A simple file format for NumPy arrays".
 
 use std::fs::File;
-use std::io::Read;
+use std::io::{Read, Seek, SeekFrom};
 use std::path::Path;
 
 use flow_engine::StageError;
 
-use super::schema_error;
+use super::{schema_error, sniff};
 
 /// The largest array taken, in bytes.
 const MAX_BYTES: u64 = 16 << 30;
@@ -25,8 +25,10 @@ pub struct NpyArray {
 
 /// Values of an array.
 pub enum NpyValues {
-    /// Numbers or truth values.
+    /// Numbers or truth values that a 64-bit float holds as they are.
     Numbers(Vec<f64>),
+    /// Whole numbers of 64 bits, which it may not hold.
+    Whole(Vec<i128>),
     /// Texts.
     Texts(Vec<String>),
 }
@@ -36,25 +38,44 @@ pub enum NpyValues {
 /// # Errors
 /// The file cannot be opened (environment), or is no archive of arrays of numbers and texts (data).
 pub fn read_npz(path: &Path) -> Result<Vec<NpyArray>, StageError> {
-    let file = File::open(path).map_err(|error| {
+    let mut file = File::open(path).map_err(|error| {
         StageError::environment(format!("cannot open {}: {error}", path.display()))
     })?;
-    let bad =
-        |error: &dyn std::fmt::Display| schema_error(format!("not a readable npz file: {error}"));
+    let mut head = Vec::new();
+    file.by_ref().take(4096).read_to_end(&mut head)?;
+    let listed = entries(&mut file)?;
+    let bad = |error: &dyn std::fmt::Display| sniff::not_binary("the file", "npz", &head, error);
     let mut archive = zip::ZipArchive::new(file).map_err(|error| bad(&error))?;
+    // The reader keeps the last of several entries with one name.
+    if listed.is_some_and(|listed| listed > archive.len()) {
+        return Err(StageError::data(
+            "flow::data::column_twice",
+            "the npz file has two arrays of one name",
+        )
+        .help("save the arrays again, each under a name of its own"));
+    }
     let mut arrays = Vec::new();
     for i in 0..archive.len() {
-        let entry = archive.by_index(i).map_err(|error| bad(&error))?;
+        let mut entry = archive.by_index(i).map_err(|error| bad(&error))?;
         let Some(name) = entry.name().strip_suffix(".npy").map(String::from) else {
             continue;
         };
+        let wrong = |what| schema_error(format!("array `{name}` of the npz file {what}"));
+        // The archive says how long the array is; it takes no more memory than that.
+        let size = usize::try_from(entry.size()).unwrap_or(usize::MAX);
         let mut bytes = Vec::new();
+        if entry.size() > MAX_BYTES || bytes.try_reserve_exact(size).is_err() {
+            return Err(wrong(format!(
+                "has {} bytes, more than fit into memory",
+                entry.size()
+            )));
+        }
         entry
-            .take(MAX_BYTES)
+            .by_ref()
+            .take(size as u64)
             .read_to_end(&mut bytes)
             .map_err(|error| bad(&error))?;
-        let (shape, values) = parse(&bytes)
-            .map_err(|what| schema_error(format!("array `{name}` of the npz file {what}")))?;
+        let (shape, values) = parse(&bytes).map_err(wrong)?;
         arrays.push(NpyArray {
             name,
             shape,
@@ -63,6 +84,25 @@ pub fn read_npz(path: &Path) -> Result<Vec<NpyArray>, StageError> {
     }
     arrays.sort_by(|a, b| a.name.cmp(&b.name));
     Ok(arrays)
+}
+
+/// How many entries the archive lists, if it says so: a number near its end.
+fn entries(file: &mut File) -> std::io::Result<Option<usize>> {
+    const RECORD: usize = 22;
+    let length = file.seek(SeekFrom::End(0))?;
+    file.seek(SeekFrom::Start(
+        length.saturating_sub((RECORD + 0xffff) as u64),
+    ))?;
+    let mut tail = Vec::new();
+    file.read_to_end(&mut tail)?;
+    file.rewind()?;
+    let starts = tail.windows(RECORD).rev();
+    let mut records = starts.filter(|record| record.starts_with(b"PK\x05\x06"));
+    let entries = records
+        .next()
+        .map(|r| usize::from(u16::from_le_bytes([r[10], r[11]])));
+    // Larger archives count elsewhere.
+    Ok(entries.filter(|&n| n != 0xffff))
 }
 
 fn parse(bytes: &[u8]) -> Result<(Vec<usize>, NpyValues), String> {
@@ -115,10 +155,11 @@ fn parse(bytes: &[u8]) -> Result<(Vec<usize>, NpyValues), String> {
         let [rows, columns] = shape[..] else {
             return Err("is in Fortran order and has more than two dimensions".into());
         };
-        if let NpyValues::Numbers(v) = &mut values {
-            *v = (0..rows * columns)
-                .map(|i| v[(i % columns) * rows + i / columns])
-                .collect();
+        let at = |i: usize| (i % columns) * rows + i / columns;
+        match &mut values {
+            NpyValues::Numbers(v) => *v = (0..v.len()).map(|i| v[at(i)]).collect(),
+            NpyValues::Whole(v) => *v = (0..v.len()).map(|i| v[at(i)]).collect(),
+            NpyValues::Texts(v) => *v = (0..v.len()).map(|i| v[at(i)].clone()).collect(),
         }
     }
     Ok((shape, values))
@@ -140,7 +181,16 @@ fn decode(data: &[u8], kind: &str, count: usize) -> Result<NpyValues, String> {
     if order == ">" {
         return Err(unknown());
     }
-    let width = if letter == "U" { size * 4 } else { size };
+    let width = if letter == "U" {
+        size.checked_mul(4).ok_or_else(unknown)?
+    } else {
+        size
+    };
+    if width == 0 && count > 0 {
+        return Err(format!(
+            "has the type `{kind}` of no bytes for {count} values"
+        ));
+    }
     let data = width
         .checked_mul(count)
         .and_then(|n| data.get(..n))
@@ -153,6 +203,15 @@ fn decode(data: &[u8], kind: &str, count: usize) -> Result<NpyValues, String> {
                         b.try_into()
                             .map_or(f64::NAN, |b| <$t>::from_le_bytes(b) as f64)
                     })
+                    .collect(),
+            )
+        };
+    }
+    macro_rules! whole {
+        ($t:ty) => {
+            NpyValues::Whole(
+                data.chunks_exact(size_of::<$t>())
+                    .map(|b| b.try_into().map_or(0, |b| <$t>::from_le_bytes(b) as i128))
                     .collect(),
             )
         };
@@ -170,11 +229,11 @@ fn decode(data: &[u8], kind: &str, count: usize) -> Result<NpyValues, String> {
         ("i", 1) => numbers!(i8),
         ("i", 2) => numbers!(i16),
         ("i", 4) => numbers!(i32),
-        ("i", 8) => numbers!(i64),
+        ("i", 8) => whole!(i64),
         ("u" | "b", 1) => numbers!(u8),
         ("u", 2) => numbers!(u16),
         ("u", 4) => numbers!(u32),
-        ("u", 8) => numbers!(u64),
+        ("u", 8) => whole!(u64),
         ("U", _) => texts(&|bytes| {
             let points = bytes
                 .chunks_exact(4)
@@ -210,6 +269,7 @@ mod tests {
     fn numbers(bytes: &[u8]) -> Vec<f64> {
         match parse(bytes).unwrap().1 {
             NpyValues::Numbers(values) => values,
+            NpyValues::Whole(values) => values.into_iter().map(|v| v as f64).collect(),
             NpyValues::Texts(_) => panic!("texts"),
         }
     }

@@ -8,6 +8,7 @@ use arrow::array::{ArrayRef, Float64Array, StringArray};
 use arrow::datatypes::{DataType, Field, Schema};
 use flow_engine::StageError;
 
+use super::missing::is_no_value;
 use super::parquet_io::{self, Batch, Source, json_list, properties};
 
 /// What all objects of a survey share; kept in the metadata of every file.
@@ -146,22 +147,26 @@ impl Objects {
     }
 
     pub(super) fn extend(&mut self, batch: &Batch) -> Result<(), StageError> {
-        let ids = batch.texts("object_id")?;
-        for id in &ids {
-            let id = id.ok_or_else(|| super::schema_error("column `object_id` holds a null"))?;
-            self.object_id.push(id.into());
-        }
+        self.object_id
+            .extend(batch.ids("object_id", self.object_id.len())?);
         let texts = |name: &str| -> Result<Vec<Option<String>>, StageError> {
-            match batch.column(name) {
-                Some(_) => Ok(parquet_io::options(&batch.texts(name)?).collect()),
-                None => Ok(vec![None; batch.len()]),
-            }
+            let Some(_) = batch.column(name) else {
+                return Ok(vec![None; batch.len()]);
+            };
+            let some = |text: &String| !is_no_value(text.trim());
+            Ok(parquet_io::options(&batch.texts(name)?)
+                .map(|text| text.filter(some))
+                .collect())
         };
         let floats = |name: &str| -> Result<Vec<Option<f64>>, StageError> {
-            match batch.column(name) {
-                Some(_) => Ok(batch.floats(name)?.iter().collect()),
-                None => Ok(vec![None; batch.len()]),
-            }
+            let Some(_) = batch.column(name) else {
+                return Ok(vec![None; batch.len()]);
+            };
+            let values = batch.floats(name)?;
+            Ok(values
+                .iter()
+                .map(|value| value.filter(|v| !v.is_nan()))
+                .collect())
         };
         self.label.extend(texts("label")?);
         self.redshift.extend(floats("redshift")?);

@@ -1,7 +1,7 @@
 //! Reading and writing Parquet the same way everywhere.
 
 use std::fs::File;
-use std::io::Write;
+use std::io::{Read, Write};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -20,7 +20,7 @@ use parquet::file::metadata::KeyValue;
 use parquet::file::properties::{WriterProperties, WriterPropertiesBuilder, WriterVersion};
 use parquet::schema::types::ColumnPath;
 
-use super::{columns_help, schema_error};
+use super::{columns_help, is_no_value, schema_error, sniff};
 
 /// Rows that a reader decodes at a time: bounds memory, not results.
 const BATCH: usize = 4096;
@@ -136,15 +136,15 @@ impl Source {
         name: &str,
         wanted: impl Fn(&str) -> bool,
     ) -> Result<Self, StageError> {
-        let file = File::open(path).map_err(|error| {
+        let mut file = File::open(path).map_err(|error| {
             StageError::environment(format!("cannot open {}: {error}", path.display()))
         })?;
+        let mut head = Vec::new();
+        Read::by_ref(&mut file).take(64).read_to_end(&mut head)?;
         // Arrow's copy of a schema may hold types that only its writer has; Parquet's own are enough.
         let options = ArrowReaderOptions::new().with_skip_arrow_metadata(true);
         let builder = ParquetRecordBatchReaderBuilder::try_new_with_options(file, options)
-            .map_err(|error| {
-                schema_error(format!("{name} is not a readable Parquet file: {error}"))
-            })?;
+            .map_err(|error| sniff::not_binary(name, "Parquet", &head, error))?;
         let metadata = builder
             .metadata()
             .file_metadata()
@@ -216,10 +216,10 @@ impl Source {
 
     /// The next rows.
     pub fn next_batch(&mut self) -> Result<Option<Batch>, StageError> {
-        let batch =
-            self.reader.next().transpose().map_err(|error| {
-                schema_error(format!("{} cannot be decoded: {error}", self.name))
-            })?;
+        let batch = self.reader.next().transpose().map_err(|error| {
+            schema_error(format!("{} cannot be decoded: {error}", self.name))
+                .help("if the compression is not known, write the file with zstd, snappy or gzip")
+        })?;
         Ok(batch.map(|batch| Batch {
             name: self.name.clone(),
             columns: batch.into(),
@@ -245,10 +245,15 @@ impl Batch {
     }
 
     fn want(&self, name: &str) -> Result<&ArrayRef, StageError> {
-        self.column(name).ok_or_else(|| {
+        let column = self.column(name).ok_or_else(|| {
             schema_error(format!("{} has no column `{name}`", self.name))
                 .help(columns_help(self.columns.column_names()))
-        })
+        })?;
+        let names = self.columns.column_names().into_iter();
+        match names.filter(|other| *other == name).count() {
+            1 => Ok(column),
+            _ => Err(column_twice(name, &self.name)),
+        }
     }
 
     fn cast(&self, name: &str, array: &ArrayRef, to: &DataType) -> Result<ArrayRef, StageError> {
@@ -266,10 +271,60 @@ impl Batch {
         })
     }
 
-    /// A column of texts; numbers and dictionaries are converted.
+    /// A column of texts; numbers and dictionaries are converted. A data frame turns whole numbers
+    /// into floats as soon as one is missing: 90.0 is the text `90`, and NaN is a null.
+    ///
+    /// # Errors
+    /// There is no such column, it is none of texts or numbers, or a float in it may be another number
+    /// than was meant.
     pub fn texts(&self, name: &str) -> Result<StringArray, StageError> {
-        let array = self.cast(name, self.want(name)?, &DataType::Utf8)?;
-        Ok(array.as_string::<i32>().clone())
+        let array = self.want(name)?;
+        let exact = match array.data_type() {
+            DataType::Float16 => f64::from(1 << 11),
+            DataType::Float32 => f64::from(1 << 24),
+            DataType::Float64 => (1_u64 << 53) as f64,
+            kind if kind.is_nested() => {
+                let text = format!(
+                    "column `{name}` of {} is {kind}, where one text a row is expected",
+                    self.name
+                );
+                return Err(schema_error(text));
+            }
+            _ => return Ok(self.cast(name, array, &DataType::Utf8)?.as_string().clone()),
+        };
+        // Each width by itself: 0.1 of 32 bits is not 0.10000000149 as a text.
+        let spelled = self.cast(name, array, &DataType::Utf8)?;
+        let values = self.floats(name)?;
+        let texts = values.iter().zip(spelled.as_string::<i32>());
+        let texts = texts.map(|(value, text)| match value {
+            None => Ok(None),
+            Some(value) if value.is_nan() => Ok(None),
+            Some(value) if value.fract() != 0.0 => Ok(text.map(String::from)),
+            Some(value) if value.abs() <= exact => Ok(Some(value.to_string())),
+            Some(value) => Err(schema_error(format!(
+                "column `{name}` of {} is {}, which does not tell whole numbers such as {value} from \
+                 their neighbours",
+                self.name,
+                array.data_type()
+            ))
+            .help("write the column as whole numbers or as texts; in pandas, `.astype(\"Int64\")` before \
+                   values are lost")),
+        });
+        texts.collect()
+    }
+
+    /// The column of object ids; `before` rows of the file came in earlier batches.
+    ///
+    /// # Errors
+    /// As of [`Batch::texts`], or a row has no id.
+    pub fn ids(&self, name: &str, before: usize) -> Result<Vec<String>, StageError> {
+        let ids = self.texts(name)?;
+        let ids = ids.iter().enumerate().map(|(i, id)| {
+            let id = id.filter(|id| !is_no_value(id.trim()));
+            id.map(String::from)
+                .ok_or_else(|| no_id(&self.name, "row", before + i + 1, name))
+        });
+        ids.collect()
     }
 
     /// A column of numbers, as 64-bit floats.
@@ -300,6 +355,36 @@ impl Batch {
         })
     }
 
+    /// A column of lists of structs: the row bounds (one more than rows), and the structs' fields.
+    pub fn structs(&self, name: &str) -> Result<(Vec<usize>, Batch), StageError> {
+        let array = self.want(name)?;
+        let item = match array.data_type() {
+            DataType::List(item) | DataType::LargeList(item) | DataType::FixedSizeList(item, _) => {
+                item
+            }
+            kind => {
+                let text = format!(
+                    "column `{name}` of {} is {kind}, where lists are expected",
+                    self.name
+                );
+                return Err(schema_error(text));
+            }
+        };
+        let array = self.cast(name, array, &DataType::List(item.clone()))?;
+        let list = array.as_list::<i32>();
+        let bounds = list.offsets().iter().map(|&o| o as usize).collect();
+        let columns = list.values().as_struct_opt().cloned().ok_or_else(|| {
+            let text = format!(
+                "column `{name}` of {} holds lists of {}, where structs are expected",
+                self.name,
+                item.data_type()
+            );
+            schema_error(text)
+        })?;
+        let name = format!("`{name}` of {}", self.name);
+        Ok((bounds, Batch { name, columns }))
+    }
+
     /// A column of lists: the row bounds (one more than rows) and the values, cast to `item`.
     pub fn lists(&self, name: &str, item: &DataType) -> Result<(Vec<usize>, ArrayRef), StageError> {
         let array = self.want(name)?;
@@ -309,6 +394,23 @@ impl Batch {
         let bounds = list.offsets().iter().map(|&o| o as usize).collect();
         Ok((bounds, list.values().clone()))
     }
+}
+
+/// The error for a row without a usable object id; `place` is a line of a text or a row of a table.
+pub(crate) fn no_id(table: &str, place: &str, number: usize, column: &str) -> StageError {
+    schema_error(format!(
+        "{place} {number} of {table} has no value in `{column}`"
+    ))
+    .help("every row needs the name of its object: give it one, or remove the row")
+}
+
+/// The error for two columns of one name, of which neither is meant.
+pub(crate) fn column_twice(column: &str, table: &str) -> StageError {
+    StageError::data(
+        "flow::data::column_twice",
+        format!("{table} has two columns called `{column}`"),
+    )
+    .help("rename or remove one of the two")
 }
 
 /// The columns of a nullable text as options.

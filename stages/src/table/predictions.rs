@@ -155,12 +155,8 @@ impl Predictions {
             ..Predictions::default()
         };
         while let Some(batch) = source.next_batch()? {
-            for id in &batch.texts("object_id")? {
-                let id = id.ok_or_else(|| {
-                    schema_error(format!("column `object_id` of {name} holds a null"))
-                })?;
-                all.object_id.push(id.into());
-            }
+            let ids = batch.ids("object_id", all.object_id.len())?;
+            all.object_id.extend(ids);
             let rows = all.object_id.len();
             match batch.column("repeat") {
                 Some(_) => {

@@ -183,9 +183,7 @@ pub(super) fn object_ids(path: &Path, name: &str) -> Result<Option<Vec<String>>,
             return Ok(None);
         }
         while let Some(batch) = source.next_batch()? {
-            for id in &batch.texts("object_id")? {
-                ids.push(id.ok_or_else(null)?.to_owned());
-            }
+            ids.extend(batch.ids("object_id", ids.len())?);
         }
     } else if magic == b"ARROW1" {
         let unreadable = |e: arrow::error::ArrowError| {

@@ -215,8 +215,9 @@ struct Reader {
     columns: Vec<ArrayRef>,
     /// The next row.
     at: usize,
-    /// Counts what was decoded.
+    /// Counts what was decoded: batches, rows.
     batch: usize,
+    read: usize,
 }
 
 impl Tables {
@@ -247,6 +248,7 @@ impl Tables {
                 columns: Vec::new(),
                 at: 0,
                 batch: 0,
+                read: 0,
             });
         }
         Ok(tables)
@@ -319,13 +321,10 @@ impl Reader {
         let Some(batch) = self.source.next_batch()? else {
             return Ok(false);
         };
-        let null =
-            || StageError::data(SCHEMA, format!("column `object_id` of {name} holds a null"));
         let mut ids: Vec<String> = self.ids.pop().into_iter().collect();
         let before = ids.len();
-        for id in &batch.texts("object_id")? {
-            ids.push(id.ok_or_else(null)?.to_owned());
-        }
+        ids.extend(batch.ids("object_id", self.read)?);
+        self.read += batch.len();
         check_order(&ids, name)?;
         self.ids = ids.split_off(before);
         self.columns = fields

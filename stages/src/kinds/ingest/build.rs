@@ -2,10 +2,14 @@
 
 use std::collections::HashMap;
 
-use crate::table::{Curves, Survey};
+use crate::table::{Curves, Survey, is_possible};
 
 use super::catalogue::Catalogue;
-use super::reject::{Cell, Tally};
+use super::reject::{Bad, Cell, Tally, UNKNOWN_BAND};
+
+/// Days between an observation and its object's others beyond which its time is none: a survey that
+/// writes 0 or -1 where it knows no date, or mixes Julian dates with modified ones.
+const TOO_FAR: f64 = 50_000.0;
 
 /// One row of a light-curve file.
 pub(super) struct Row<'a> {
@@ -92,9 +96,15 @@ impl<'a> Builder<'a> {
             .text()
             .map_err(|bad| (bad.reason("band"), row.band.show()))?;
         let band = self.bands.iter().position(|band| band == name);
-        let band = band.ok_or_else(|| ("unknown band".to_string(), name.to_string()))?;
+        let band = band.ok_or_else(|| (UNKNOWN_BAND.to_string(), name.to_string()))?;
         let number = |cell: &Cell<'_>, what: &str| {
-            cell.number().map_err(|bad| (bad.reason(what), cell.show()))
+            let value = cell
+                .number()
+                .and_then(|value| match is_possible(what, value) {
+                    true => Ok(value),
+                    false => Err(Bad::Impossible),
+                });
+            value.map_err(|bad| (bad.reason(what), cell.show()))
         };
         let time = number(&row.time, "time")?;
         let flux = number(&row.flux, "flux")?;
@@ -157,6 +167,11 @@ impl<'a> Builder<'a> {
                 .then(a.flux_err.total_cmp(&b.flux_err))
                 .then(a.line.cmp(&b.line))
         });
+        let by_object = self.observations.chunk_by(|a, b| a.object == b.object);
+        let mut middle = vec![0.0; order.len()];
+        for all in by_object {
+            middle[all[0].object as usize] = all[all.len() / 2].time;
+        }
         let mut seen: Option<Observation> = None;
         let mut present = vec![false; order.len()];
         for o in &self.observations {
@@ -164,13 +179,16 @@ impl<'a> Builder<'a> {
                 (p.object, p.band, p.time, p.flux, p.flux_err)
                     == (o.object, o.band, o.time, o.flux, o.flux_err)
             };
-            if seen.is_some_and(same) {
-                self.tally.drop(
-                    "repeated observation",
-                    self.file,
-                    o.line,
-                    &o.time.to_string(),
-                );
+            let reason = if seen.is_some_and(same) {
+                Some("repeated observation")
+            } else if (o.time - middle[o.object as usize]).abs() > TOO_FAR {
+                Some("impossible time")
+            } else {
+                None
+            };
+            if let Some(reason) = reason {
+                let time = o.time.to_string();
+                self.tally.drop(reason, self.file, o.line, &time);
                 continue;
             }
             if !present[o.object as usize] {

@@ -1,16 +1,33 @@
 //! The objects of a survey: who may have a light curve.
 
+use std::cell::OnceCell;
 use std::collections::{BTreeSet, HashMap};
 
 use flow_engine::{Params, StageError};
 
-use crate::table::Objects;
+use crate::table::{Objects, is_possible};
 
 use super::columns::Regroup;
 use super::reject::{Bad, Cell, Tally};
 
 /// The columns that may be empty, with what happens then.
 pub(super) const NULLABLE: [&str; 4] = ["label", "redshift", "redshift_err", "ebv"];
+
+/// Why an observation has no object.
+pub(super) const DROPPED: &str = "object that was itself dropped";
+/// The same.
+pub(super) const SPELLED: &str = "object that the objects table spells otherwise";
+
+/// The digits that tell a whole number from others: `7` of `7`, `7.0` and `007`.
+fn number(id: &str) -> Option<&str> {
+    let whole = match id.split_once('.') {
+        Some((whole, zeros)) if zeros.bytes().all(|b| b == b'0') => whole,
+        Some(_) => return None,
+        None => id,
+    };
+    let digits = !whole.is_empty() && whole.bytes().all(|b| b.is_ascii_digit());
+    digits.then(|| whole.trim_start_matches('0'))
+}
 
 /// What happens to an object that lacks a value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,6 +56,8 @@ pub(super) struct Catalogue {
     /// The labels as they are in the files.
     pub labels: BTreeSet<String>,
     rows: HashMap<String, Option<usize>>,
+    /// The ids that are numbers, by their number; built when one is not found as it is spelled.
+    by_number: OnceCell<HashMap<String, String>>,
     regroup: Regroup,
     nulls: [OnNull; 4],
 }
@@ -64,6 +83,7 @@ impl Catalogue {
             tally: Tally::default(),
             labels: BTreeSet::new(),
             rows: HashMap::new(),
+            by_number: OnceCell::new(),
             regroup,
             nulls: NULLABLE.map(policy),
         })
@@ -73,9 +93,20 @@ impl Catalogue {
     pub fn row(&self, id: &str) -> Result<usize, &'static str> {
         match self.rows.get(id) {
             Some(Some(row)) => Ok(*row),
-            Some(None) => Err("object that was itself dropped"),
+            Some(None) => Err(DROPPED),
+            None if self.other_spelling(id).is_some() => Err(SPELLED),
             None => Err("object that is not in the objects table"),
         }
+    }
+
+    /// The object whose id is the same number as `id`, as a data frame may spell it: `1.0` or `007`.
+    pub fn other_spelling(&self, id: &str) -> Option<&str> {
+        let by_number = self.by_number.get_or_init(|| {
+            let ids = self.rows.keys();
+            ids.filter_map(|id| Some((number(id)?.to_string(), id.clone())))
+                .collect()
+        });
+        by_number.get(number(id)?).map(String::as_str)
     }
 
     /// The classes of all labels, in the order of their bytes.
@@ -198,11 +229,9 @@ impl Reader<'_> {
         cell: Option<Cell<'_>>,
     ) -> Result<Option<Option<f64>>, StageError> {
         let bad = match cell.unwrap_or(Cell::Missing).number() {
-            Ok(value) => return Ok(Some(Some(value))),
-            // NaN is how many a tool writes "no value".
-            Err(Bad::NotFinite) if cell.is_some_and(|c| c.show().eq_ignore_ascii_case("nan")) => {
-                Bad::Empty
-            }
+            Ok(value) if is_possible(NULLABLE[column], value) => return Ok(Some(Some(value))),
+            Ok(_) => Bad::Impossible,
+            Err(Bad::Nan) => Bad::Empty,
             Err(bad) => bad,
         };
         Ok(self.null(column, bad, cell)?.then_some(None))
@@ -217,21 +246,30 @@ impl Reader<'_> {
     ) -> Result<bool, StageError> {
         let (id, file, line) = self.at;
         let reason = bad.reason(NULLABLE[column]);
+        let value = cell.map_or(String::new(), |c| c.show());
+        let shown = match value.as_str() {
+            "" => String::new(),
+            value => format!(": `{value}`"),
+        };
         match self.nulls[column] {
             OnNull::Keep if bad == Bad::Empty => return Ok(true),
+            OnNull::Keep if bad == Bad::Impossible => {
+                let value = format!("{id}: {value}");
+                self.tally.missing(NULLABLE[column], file, line, &value);
+                return Ok(true);
+            }
             OnNull::Error => {
                 return Err(StageError::data(
                     "flow::data::null",
-                    format!("{file}:{line}: object `{id}` has {reason}"),
+                    format!("{file}:{line}: object `{id}` has {reason}{shown}"),
                 )
                 .help(format!(
-                    "keep or drop such objects: [stages.NAME.nulls] {} = \"keep\"",
+                    "keep such objects, or drop them with \"reject\":\n[stages.NAME.nulls]\n{} = \"keep\"",
                     NULLABLE[column]
                 )));
             }
             OnNull::Keep | OnNull::Reject => {}
         }
-        let value = cell.map_or(String::new(), |c| c.show());
         self.tally.drop(&reason, file, line, &value);
         Ok(false)
     }

@@ -5,15 +5,16 @@ use std::collections::BTreeMap;
 use flow_cache::Value;
 use flow_engine::{Params, StageError};
 
-use crate::table::columns_help;
+use crate::table::{column_twice, columns_help};
 
 /// What a file can hold: our name of it, and its column's name unless the pipeline says otherwise.
-const DEFAULTS: [(&str, &str); 11] = [
+const DEFAULTS: [(&str, &str); 12] = [
     ("object_id", "object_id"),
     ("time", "mjd"),
     ("band", "band"),
     ("flux", "flux"),
     ("flux_err", "flux_err"),
+    ("lightcurve", "lightcurve"),
     ("label", "label"),
     ("redshift", "redshift"),
     ("redshift_err", "redshift_err"),
@@ -80,10 +81,12 @@ impl Mapping {
     /// The file lacks it: with the closest name, and all there are.
     pub fn place(&self, key: &str, header: &[String], file: &str) -> Result<usize, StageError> {
         let name = self.name(key);
-        header
-            .iter()
-            .position(|column| column == name)
-            .ok_or_else(|| missing(key, name, header, file))
+        let mut places = (0..header.len()).filter(|&i| header[i] == name);
+        match (places.next(), places.next()) {
+            (Some(place), None) => Ok(place),
+            (None, _) => Err(missing(key, name, header, file)),
+            (Some(_), Some(_)) => Err(column_twice(name, file)),
+        }
     }
 
     /// The same for a column that may be lacking, unless the pipeline names it.
@@ -93,11 +96,10 @@ impl Mapping {
         header: &[String],
         file: &str,
     ) -> Result<Option<usize>, StageError> {
-        match self.place(key, header, file) {
-            Ok(place) => Ok(Some(place)),
-            Err(error) if self.given(key) => Err(error),
-            Err(_) => Ok(None),
+        if !self.given(key) && !header.iter().any(|column| column == self.name(key)) {
+            return Ok(None);
         }
+        self.place(key, header, file).map(Some)
     }
 }
 
@@ -114,11 +116,15 @@ fn missing(key: &str, name: &str, header: &[String], file: &str) -> StageError {
         .filter(|(distance, _)| *distance <= (name.chars().count() / 3).max(1));
     let error = match near {
         Some((_, column)) => error.help(format!(
-            "did you mean `{column}`? [stages.NAME.columns] {key} = \"{column}\""
+            "did you mean `{column}`?\n[stages.NAME.columns]\n{key} = \"{column}\""
         )),
-        None => error.help(format!("name it: [stages.NAME.columns] {key} = \"...\"")),
+        None => error.help(format!("name it:\n[stages.NAME.columns]\n{key} = \"...\"")),
     };
-    error.help(columns_help(header))
+    let error = error.help(columns_help(header));
+    match header {
+        [_] => error.help("columns are separated by commas, or by semicolons or tabs where the header has no comma"),
+        _ => error,
+    }
 }
 
 /// Regrouping of labels.

@@ -6,9 +6,9 @@
 //!
 //! | row | what happens |
 //! |---|---|
-//! | observation: empty or non-finite time, flux or error; error <= 0; unknown band; not UTF-8; wrong number of fields; unknown object; exact repeat | dropped and counted |
+//! | observation: empty or impossible time, flux or error; error <= 0; unknown band; not UTF-8; wrong number of fields; unknown object; exact repeat | dropped and counted |
 //! | object: a number that is none; wrong number of fields; empty name | dropped and counted |
-//! | object: empty redshift, E(B-V) or label | kept, unless `nulls` says otherwise |
+//! | object: empty redshift, E(B-V) or label, or a sentinel such as -9 | kept without, unless `nulls` says otherwise |
 //! | object: without light curve, or without a usable observation | left out and counted |
 //! | object listed twice, or in two files; no such column; empty file; open quote | error |
 //! | more than `max_rejected` of a file's rows dropped | error |
@@ -32,7 +32,7 @@ use flow_cache::Value;
 use flow_engine::stage::{Layout, OutputPort, Ports, Scope, Shards, Sources, Step};
 use flow_engine::{Action, Diag, KindSpec, ParamSpec, ParamType, Params, Stage, StageError};
 
-use crate::table::{Curves, Objects, Survey, row_attrs};
+use crate::table::{Curves, Objects, Survey, is_no_value, is_parquet, row_attrs};
 
 use build::Builder;
 use catalogue::Catalogue;
@@ -139,6 +139,13 @@ impl Stage for Ingest {
             );
         }
         let mut bands = params.strs("bands");
+        if let Some(word) = bands.iter().find(|band| is_no_value(band.trim())) {
+            wrong(
+                "bands",
+                format!("`{word}` as a band's name means that there is none"),
+                "call the band otherwise, in the file too".into(),
+            );
+        }
         bands.sort_unstable();
         if let Some(pair) = bands.windows(2).find(|pair| pair[0] == pair[1]) {
             wrong(
@@ -350,10 +357,45 @@ impl Request<'_> {
             classes,
             ..survey.clone()
         };
+        let bands = survey.bands.join(", ");
         let (curves, unusable, tally) = builder.finish(survey);
-        tally.check("observations", &file, self.params.float("max_rejected"))?;
-        let part = part(file.clone(), &curves, tally, unusable);
+        let limit = self.params.float("max_rejected");
+        if let Err(mut error) = tally.check("observations", &file, limit) {
+            // The first cause first: objects that were dropped take their observations with them.
+            catalogue
+                .tally
+                .check("objects", "the objects table", limit)?;
+            if tally.dropped.contains_key(catalogue::DROPPED) {
+                error.help.splice(..0, catalogue.tally.places());
+            }
+            if tally.dropped.contains_key(reject::UNKNOWN_BAND) {
+                error = error.help(format!("the bands of the pipeline are: {bands}"));
+            }
+            if let Some(count) = tally.dropped.get(catalogue::SPELLED)
+                && let Some(example) = count.examples.first()
+                && let Some(other) = catalogue.other_spelling(&example.value)
+            {
+                error = error.help(format!(
+                    "`{}` is `{other}` in the objects table: a data frame makes floats of whole numbers \
+                     where one is missing, and drops leading zeros. Write ids as texts, in pandas with \
+                     `.astype(\"Int64\").astype(str)`",
+                    example.value
+                ));
+            }
+            return Err(error);
+        }
+        let mut part = part(file.clone(), &curves, tally, unusable);
+        if self.lists_no_objects() && catalogue.tally.is_notable() {
+            part.catalogue = Some(catalogue.tally);
+        }
         Ok((curves, part))
+    }
+
+    /// True if each light-curve file brings its own objects.
+    fn lists_no_objects(&self) -> bool {
+        LOGS.into_iter()
+            .chain([OBJECTS])
+            .all(|role| self.paths(role).next().is_none())
     }
 
     fn mapping(&self) -> Mapping {
@@ -409,18 +451,14 @@ impl Request<'_> {
         for role in LOGS.into_iter().chain([OBJECTS]) {
             for path in self.paths(role) {
                 any = true;
-                let csv = self.params.str("format") != "parquet"
-                    || path
-                        .extension()
-                        .is_some_and(|ext| ext.eq_ignore_ascii_case("csv"));
                 let name = if role == OBJECTS {
                     "the objects table".to_string()
                 } else {
                     format!("{role}.csv")
                 };
-                match csv {
-                    true => csv::objects(path, &name, &mapping, &mut catalogue)?,
-                    false => parquet::objects(path, &name, &mapping, &mut catalogue)?,
+                match is_parquet(path)? {
+                    true => parquet::objects(path, &name, &mapping, &mut catalogue)?,
+                    false => csv::objects(path, &name, &mapping, &mut catalogue)?,
                 }
             }
         }
@@ -455,6 +493,7 @@ fn part(file: String, curves: &Curves, observations: Tally, unusable: Vec<String
         observations,
         bands,
         unusable,
+        catalogue: None,
     }
 }
 
@@ -502,7 +541,7 @@ fn params() -> Vec<ParamSpec> {
         ParamSpec::new(
             "columns",
             map(ParamType::Str),
-            "Names of the file's columns, by what they hold: object_id, time (days), band, flux, flux_err; of objects: label, redshift, redshift_err, ebv, split, group. The default is the same name, and `mjd` for time.",
+            "Names of the file's columns, by what they hold: object_id, time (days), band, flux, flux_err; lightcurve, the nested column (Parquet); of objects: label, redshift, redshift_err, ebv, split, group. The default is the same name, and `mjd` for time.",
         )
         .optional()
         .only("format", MAPPED),

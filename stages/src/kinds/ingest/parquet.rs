@@ -1,19 +1,82 @@
 //! Parquet files: objects, and light curves either flat (one row an observation) or nested.
 
 use std::path::Path;
+use std::sync::Arc;
 
-use arrow::array::{Array, AsArray, Float64Array, StringArray};
+use arrow::array::{Array, ArrayRef, AsArray, Float64Array, StringArray};
 use arrow::datatypes::{DataType, Float64Type};
 use flow_engine::StageError;
 
-use crate::table::{Batch, Source};
+use crate::table::{Batch, Source, columns_help};
 
 use super::build::{Builder, Row};
 use super::catalogue::{Catalogue, ObjectRow};
 use super::columns::{Mapping, OBJECT_COLUMNS};
 use super::reject::Cell;
 
-/// The struct column of nested light curves.
+/// How a file holds light curves.
+enum Form<'a> {
+    /// One row an observation.
+    Flat,
+    /// One row an object: a struct of lists.
+    Struct(&'a str),
+    /// A list of structs.
+    List(&'a str),
+    /// Several lists.
+    Lists,
+}
+
+impl<'a> Form<'a> {
+    fn of(source: &Source, mapping: &'a Mapping, file: &str) -> Result<Self, StageError> {
+        let header = header(source);
+        let kind = |name: &str| {
+            let field = source.fields().iter().find(|field| field.name() == name);
+            field.map(|field| field.data_type())
+        };
+        let is_list = |kind: &DataType| {
+            matches!(
+                kind,
+                DataType::List(_) | DataType::LargeList(_) | DataType::FixedSizeList(..)
+            )
+        };
+        let nested = mapping.name(NESTED);
+        mapping.place_if_any(NESTED, &header, file)?;
+        match kind(nested) {
+            Some(kind) if is_list(kind) => return Ok(Self::List(nested)),
+            Some(_) => return Ok(Self::Struct(nested)),
+            None => {}
+        }
+        match kind(mapping.name("time")) {
+            Some(kind) if is_list(kind) => return Ok(Self::Lists),
+            Some(_) => {}
+            None => {
+                let other = source
+                    .fields()
+                    .iter()
+                    .find(|field| field.data_type().is_nested());
+                if let Some(other) = other {
+                    let text = format!(
+                        "{file} has no column `{}` (time), nor `{nested}` of nested light curves",
+                        mapping.name("time")
+                    );
+                    let help = format!(
+                        "if the light curves are in `{0}`:\n[stages.NAME.columns]\n{NESTED} = \"{0}\"",
+                        other.name()
+                    );
+                    return Err(StageError::data("flow::data::column", text)
+                        .help(help)
+                        .help(columns_help(&header)));
+                }
+            }
+        }
+        for key in ["time", "band", "flux", "flux_err"] {
+            mapping.place(key, &header, file)?;
+        }
+        Ok(Self::Flat)
+    }
+}
+
+/// What nested light curves are called in a mapping.
 const NESTED: &str = "lightcurve";
 
 /// Reads the object columns of a file into `catalogue`; messages call it `file`.
@@ -79,18 +142,13 @@ pub(super) fn observations(
     }
     let header = header(&source);
     let id = mapping.place("object_id", &header, file)?;
-    let nested = source.has(NESTED);
-    if !nested {
-        for key in ["time", "band", "flux", "flux_err"] {
-            mapping.place(key, &header, file)?;
-        }
-    }
+    let form = Form::of(&source, mapping, file)?;
     let mut line = 0;
     while let Some(batch) = source.next_batch()? {
         checkpoint()?;
         let ids = batch.texts(&header[id])?;
-        if nested {
-            nested_rows(&batch, &ids, mapping, builder, line)?;
+        if !matches!(form, Form::Flat) {
+            nested_rows(&form, &batch, &ids, mapping, builder, line)?;
         } else {
             let columns =
                 ["time", "flux", "flux_err"].map(|key| Column::of(&batch, mapping.name(key), true));
@@ -114,18 +172,35 @@ pub(super) fn observations(
 }
 
 fn nested_rows(
+    form: &Form<'_>,
     batch: &Batch,
     ids: &StringArray,
     mapping: &Mapping,
     builder: &mut Builder<'_>,
     line: u64,
 ) -> Result<(), StageError> {
-    let light = batch.fields(NESTED)?;
-    let list = |key: &str| light.lists(mapping.name(key), &DataType::Float64);
-    let (bounds, time) = list("time")?;
-    let (flux_bounds, flux) = list("flux")?;
-    let (err_bounds, flux_err) = list("flux_err")?;
-    let (band_bounds, bands) = light.lists(mapping.name("band"), &DataType::Utf8)?;
+    let inner = match form {
+        Form::Struct(name) => Some(batch.fields(name)?),
+        _ => None,
+    };
+    let structs = match form {
+        Form::List(name) => Some(batch.structs(name)?),
+        _ => None,
+    };
+    let list = |key: &str, item: DataType| -> Result<(Vec<usize>, ArrayRef), StageError> {
+        let name = mapping.name(key);
+        match &structs {
+            None => inner.as_ref().unwrap_or(batch).lists(name, &item),
+            Some((bounds, rows)) if item == DataType::Utf8 => {
+                Ok((bounds.clone(), Arc::new(rows.texts(name)?)))
+            }
+            Some((bounds, rows)) => Ok((bounds.clone(), Arc::new(rows.floats(name)?))),
+        }
+    };
+    let (bounds, time) = list("time", DataType::Float64)?;
+    let (flux_bounds, flux) = list("flux", DataType::Float64)?;
+    let (err_bounds, flux_err) = list("flux_err", DataType::Float64)?;
+    let (band_bounds, bands) = list("band", DataType::Utf8)?;
     let [time, flux, flux_err] =
         [&time, &flux, &flux_err].map(|a| Column::Numbers(a.as_primitive::<Float64Type>().clone()));
     let bands = bands.as_string::<i32>();

@@ -5,10 +5,17 @@ use std::collections::BTreeMap;
 use flow_engine::StageError;
 use serde::{Deserialize, Serialize};
 
+use crate::table::is_no_value;
+
 /// Examples kept of each reason.
 const EXAMPLES: usize = 3;
 /// Longest text of an example, in characters.
 const EXAMPLE_CHARS: usize = 40;
+
+/// Why an observation has no band.
+pub(super) const UNKNOWN_BAND: &str = "unknown band";
+/// How the reason of a text that is no number ends.
+const NO_NUMBER: &str = "that is no number";
 
 /// Rows read, kept and dropped.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -21,6 +28,9 @@ pub(super) struct Tally {
     pub dropped: BTreeMap<String, Count>,
     /// Rows that were kept although they look odd.
     pub odd: BTreeMap<String, Count>,
+    /// Values of rows that were kept which stand for none, such as -9: by column.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub missing: BTreeMap<String, Count>,
 }
 
 /// How often, and where for instance.
@@ -54,6 +64,17 @@ impl Tally {
         count(&mut self.odd, reason, file, line, value);
     }
 
+    /// Counts a value that stands for none.
+    pub fn missing(&mut self, column: &str, file: &str, line: u64, value: &str) {
+        count(&mut self.missing, column, file, line, value);
+    }
+
+    /// True if a row was dropped, or looks odd, or has a value that stands for none.
+    pub fn is_notable(&self) -> bool {
+        let all = [&self.dropped, &self.odd, &self.missing];
+        all.iter().any(|counts| !counts.is_empty())
+    }
+
     /// Rows dropped for any reason.
     pub fn lost(&self) -> u64 {
         self.dropped.values().map(|c| c.count).sum()
@@ -66,6 +87,7 @@ impl Tally {
         for (mine, theirs) in [
             (&mut self.dropped, &other.dropped),
             (&mut self.odd, &other.odd),
+            (&mut self.missing, &other.missing),
         ] {
             for (reason, more) in theirs {
                 let all = mine.entry(reason.clone()).or_default();
@@ -95,6 +117,25 @@ impl Tally {
         (!self.odd.is_empty()).then(|| format!("kept {what} with {}", list(&self.odd)))
     }
 
+    /// One line on values that stand for none, with the first of each column.
+    pub fn missing_note(&self) -> Option<String> {
+        let columns = self.missing.iter().map(|(column, count)| {
+            let first = count.examples.first().map_or("", |e| e.value.as_str());
+            format!(
+                "{} of {column} ({first}{})",
+                grouped(count.count),
+                if count.count > 1 { ", ..." } else { "" }
+            )
+        });
+        let columns: Vec<String> = columns.collect();
+        (!columns.is_empty()).then(|| {
+            format!(
+                "impossible values were read as missing: {}",
+                columns.join(", ")
+            )
+        })
+    }
+
     /// An error if more than the share `limit` was dropped.
     pub fn check(&self, what: &str, file: &str, limit: f64) -> Result<(), StageError> {
         if self.lost() as f64 <= limit * self.read as f64 {
@@ -109,12 +150,24 @@ impl Tally {
                 list(&self.dropped)
             ),
         );
+        error.help = self.places();
+        Err(error)
+    }
+
+    /// The first place of each reason for which rows were dropped.
+    pub fn places(&self) -> Vec<String> {
+        let mut places = Vec::new();
         for (reason, count) in &self.dropped {
             if let Some(e) = count.examples.first() {
-                error = error.help(format!("{reason}: {}:{}: `{}`", e.file, e.line, e.value));
+                let mut place = format!("{reason}: {}:{}: `{}`", e.file, e.line, e.value);
+                let number = e.value.replace(',', ".").parse::<f64>();
+                if reason.ends_with(NO_NUMBER) && number.is_ok() {
+                    place += " (a decimal point is needed, not a comma)";
+                }
+                places.push(place);
             }
         }
-        Err(error)
+        places
     }
 }
 
@@ -177,8 +230,12 @@ pub(super) enum Bad {
     NotUtf8,
     /// The text is no number.
     NotNumber,
-    /// Infinite or NaN.
+    /// Infinite.
     NotFinite,
+    /// Not a number by name: how many a tool writes "no value".
+    Nan,
+    /// A number that stands for "no value", such as -9.
+    Impossible,
 }
 
 impl Bad {
@@ -187,8 +244,9 @@ impl Bad {
         match self {
             Bad::Empty => format!("empty {name}"),
             Bad::NotUtf8 => "not UTF-8".into(),
-            Bad::NotNumber => format!("{name} that is no number"),
-            Bad::NotFinite => format!("{name} that is not finite"),
+            Bad::NotNumber => format!("{name} {NO_NUMBER}"),
+            Bad::NotFinite | Bad::Nan => format!("{name} that is not finite"),
+            Bad::Impossible => format!("impossible {name}"),
         }
     }
 }
@@ -209,33 +267,34 @@ impl Cell<'_> {
             Cell::Missing => return Err(Bad::Empty),
             Cell::Number(value) => *value,
             Cell::Text(_) => {
-                let text = self.text()?;
-                if ["null", "none", "na", "n/a"]
-                    .iter()
-                    .any(|word| text.eq_ignore_ascii_case(word))
-                {
-                    return Err(Bad::Empty);
-                }
-                text.parse().map_err(|_| Bad::NotNumber)?
+                let text = self.bare()?;
+                let bad = if is_no_value(text) {
+                    Bad::Empty
+                } else {
+                    Bad::NotNumber
+                };
+                text.parse().map_err(|_| bad)?
             }
         };
-        if value.is_finite() {
-            Ok(value)
-        } else {
-            Err(Bad::NotFinite)
+        match value {
+            value if value.is_nan() => Err(Bad::Nan),
+            value if value.is_infinite() => Err(Bad::NotFinite),
+            value => Ok(value),
         }
     }
 
-    /// A text that is not empty, without surrounding blanks.
+    /// A text that means something, without surrounding blanks.
     pub fn text(&self) -> Result<&str, Bad> {
-        let text = match self {
-            Cell::Text(bytes) => std::str::from_utf8(bytes).map_err(|_| Bad::NotUtf8)?.trim(),
-            Cell::Missing | Cell::Number(_) => "",
-        };
-        if text.is_empty() {
-            Err(Bad::Empty)
-        } else {
-            Ok(text)
+        match self.bare()? {
+            text if is_no_value(text) => Err(Bad::Empty),
+            text => Ok(text),
+        }
+    }
+
+    fn bare(&self) -> Result<&str, Bad> {
+        match self {
+            Cell::Text(bytes) => Ok(std::str::from_utf8(bytes).map_err(|_| Bad::NotUtf8)?.trim()),
+            Cell::Missing | Cell::Number(_) => Ok(""),
         }
     }
 }
@@ -251,7 +310,8 @@ mod tests {
         assert_eq!(number("  "), Err(Bad::Empty));
         assert_eq!(number("NULL"), Err(Bad::Empty));
         assert_eq!(number("1,5"), Err(Bad::NotNumber));
-        assert_eq!(number("NaN"), Err(Bad::NotFinite));
+        assert_eq!(number("NaN"), Err(Bad::Nan));
+        assert_eq!(Cell::Text(b" N/A").text(), Err(Bad::Empty));
         assert_eq!(number("-inf"), Err(Bad::NotFinite));
         assert_eq!(Cell::Text(b"\xff1").number(), Err(Bad::NotUtf8));
         assert_eq!(Cell::Number(f64::INFINITY).number(), Err(Bad::NotFinite));

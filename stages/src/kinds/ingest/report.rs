@@ -26,6 +26,9 @@ pub(super) struct Part {
     pub bands: BTreeMap<String, u64>,
     /// Objects of the file that no usable observation is left of.
     pub unusable: Vec<String>,
+    /// What is worth saying of the objects' columns of a file that brings its own objects.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub catalogue: Option<Tally>,
 }
 
 /// The report of an ingest.
@@ -101,6 +104,9 @@ pub(super) fn collect(
         unusable: Missing::default(),
         files: Vec::new(),
     };
+    for own in parts.iter().filter_map(|part| part.catalogue.as_ref()) {
+        report.catalogue.add(own);
+    }
     report
         .catalogue
         .check("objects", "the objects table", max_rejected)?;
@@ -130,10 +136,10 @@ pub(super) fn collect(
         });
     }
     if report.objects == 0 {
-        return Err(StageError::data(
-            "flow::data::empty",
-            "no object has a usable light curve",
-        ));
+        let mut error = StageError::data("flow::data::empty", "no object has a usable light curve");
+        error.help = report.catalogue.places();
+        error.help.extend(report.observations.places());
+        return Err(error);
     }
     for id in &unusable {
         report.unusable.push(id, None);
@@ -213,6 +219,7 @@ fn notes(report: &Report) -> Vec<String> {
         report.observations.note("observations"),
         report.catalogue.note("objects"),
         report.catalogue.odd_note("objects"),
+        report.catalogue.missing_note(),
         report.without_light_curve.note("without light curves"),
         report.unusable.note("without usable observations"),
     ]

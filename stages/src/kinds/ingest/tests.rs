@@ -3,6 +3,8 @@ use flow_engine::stage::Fault;
 
 use super::*;
 
+mod values;
+
 /// Checked parameters: those given, and the defaults of all others that apply.
 pub(crate) fn fill(specs: &[ParamSpec], given: &[(&str, Value)]) -> Params {
     let word = |name: &str| {
@@ -175,6 +177,12 @@ fn every_bad_row_is_counted_under_its_reason() {
         ("a,,g,1,1\n", "empty time"),
         ("a,7,y,1,1\n", "unknown band"),
         ("a,7,,1,1\n", "empty band"),
+        ("a,7,NA,1,1\n", "empty band"),
+        ("n/a,7,g,1,1\n", "empty object id"),
+        ("a,7,g,1e30,1\n", "impossible flux"),
+        ("a,7,g,1,9.97e36\n", "impossible flux error"),
+        ("a,60000,g,1,1\n", "impossible time"),
+        ("a,1e20,g,1,1\n", "impossible time"),
         ("zz,7,g,1,1\n", "object that is not in the objects table"),
         (",7,g,1,1\n", "empty object id"),
         ("a,7,g,1\n", "wrong number of fields"),
