@@ -75,7 +75,7 @@ pub trait Host: Sync {
     fn progress(&self, done: u64, total: u64);
 }
 
-impl Action<'_> {
+impl<'a> Action<'a> {
     /// The parts of what comes in through `port` (or, for an earlier step, under its output's name).
     pub fn input(&self, port: &str) -> &[Part] {
         self.inputs.get(port).map_or(&[], Vec::as_slice)
@@ -179,12 +179,17 @@ impl Action<'_> {
         self.host.progress(done, total);
     }
 
-    /// An error once the run is to stop; long loops ask now and then.
+    /// An error once the run is to stop; long loops ask now and then, at least once a second.
     pub fn checkpoint(&self) -> Result<(), StageError> {
-        if self.host.cancelled() {
-            Err(StageError::interrupted())
-        } else {
-            Ok(())
+        match self.stop()() {
+            true => Err(StageError::interrupted()),
+            false => Ok(()),
         }
+    }
+
+    /// The same question for other threads: true once the run is to stop.
+    pub fn stop(&self) -> impl Fn() -> bool + Sync + use<'a> {
+        let host = self.host;
+        move || host.cancelled()
     }
 }

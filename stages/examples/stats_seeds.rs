@@ -53,7 +53,7 @@ fn scores(values: &[f32], labels: &[usize], folds: &[u32], seed: u64) -> Vec<f64
             ..LearnerParams::default()
         };
         let y: Vec<usize> = train.iter().map(|&row| labels[row]).collect();
-        let model = learner.fit(&matrix(&train, values), &y, 2, &params, 1);
+        let model = learner.fit(&matrix(&train, values), &y, 2, &params, 1, &|| false);
         let model = model.expect("a model");
         let p = model.predict(&matrix(&held_out, values)).expect("scores");
         for (&row, p) in held_out.iter().zip(p.chunks_exact(2)) {

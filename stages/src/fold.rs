@@ -9,7 +9,7 @@ use flow_engine::stage::{Action, Part, Rows};
 use flow_engine::suggest::closest;
 use flow_engine::{StageError, stage::Fault};
 
-use crate::leakage;
+use crate::leakage::{self, Labels};
 use crate::learner::Matrix;
 use crate::table::{FeatureTable, Folds, Predictions};
 
@@ -73,18 +73,14 @@ impl TrainRows {
     /// A table is unreadable, or lacks an object, or a feature is the label.
     pub fn read(action: &Action<'_>) -> Result<Self, StageError> {
         let (folds, wanted) = rows(action, Rows::Train)?;
-        let mut label = Vec::with_capacity(wanted.len());
-        for &i in &wanted {
-            let class = self::label(&folds, i)?;
-            label.extend(folds.classes.binary_search_by(|c| c.as_str().cmp(class)));
-        }
+        let labels = Labels::of(&folds, &wanted)?;
         let object_id: Vec<String> = wanted.iter().map(|&i| folds.object_id[i].clone()).collect();
         let features = View::open(action.input("features"), &object_id)?;
-        leakage::no_label(action, &features, &label, folds.positive_class())?;
+        leakage::no_label(action, &features, &labels)?;
         Ok(Self {
             features,
             object_id,
-            label,
+            label: labels.into_classes(),
             classes: folds.classes,
             positive: folds.positive,
         })
@@ -143,8 +139,11 @@ pub fn no_positive(positive: Option<&str>, classes: &[String]) -> StageError {
     };
     let Some(positive) = positive else {
         let message = "a binary target needs to know the positive class, and the survey names none";
+        let one = classes.first().map_or("CLASS", String::as_str);
         return StageError::data(CODE, message)
-            .help("set `positive = \"CLASS\"` in the `ingest` stage, or `target = \"classes\"`")
+            .help(format!(
+                "set `positive = {one:?}` in the `ingest` stage, or `target = \"classes\"`"
+            ))
             .help(occur);
     };
     let message = format!("no labelled object is of class `{positive}`, the positive one");
@@ -235,6 +234,7 @@ pub fn gather(
 ) -> Result<(), StageError> {
     let mut all: Option<Predictions> = None;
     for part in action.input(from) {
+        action.checkpoint()?;
         let mut rows = Predictions::read(&part.path)?;
         arrange(&mut rows);
         let fold = parse(part.fold.as_deref().unwrap_or(FINAL))?;

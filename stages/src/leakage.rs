@@ -10,7 +10,10 @@ use flow_engine::stage::Rows;
 use flow_engine::{Action, StageError};
 
 use crate::fold::{self, View};
-use crate::table::{Folds, Predictions};
+use crate::table::{Folds, Predictions, RAW_LABEL};
+
+/// Column of the class.
+const LABEL: &str = "label";
 
 /// Code of the error for a row that a model predicts although it was fitted on it.
 pub const FIT_ROW: &str = "flow::leakage::fit_row";
@@ -110,54 +113,102 @@ pub fn held_out(predictions: &Predictions, folds: &Folds) -> Result<(), StageErr
 /// Natural logarithm of how unlikely it must be that a column tells the label by chance (1e-9).
 const CHANCE: f64 = -20.7;
 
-/// Refuses a column of features that is the label: by its name, or, among features that a
-/// program or somebody else made (kinds cannot see labels, and may measure what does tell them), because one value
-/// a class tells the class of every row. `labels` are the rows' classes as indices.
+/// The labels of some rows, in three grains.
+pub struct Labels {
+    /// What the survey calls each row, as an index.
+    raw: Vec<usize>,
+    /// Its class, which follows from that unless a program made the table.
+    class: Vec<usize>,
+    /// 1 for the positive class, 0 for the others; empty without one that occurs.
+    positive: Vec<usize>,
+}
+
+impl Labels {
+    /// Those of the rows `rows` of a table of folds, all of which are labelled.
+    ///
+    /// # Errors
+    /// One has a label that is not in the list of classes.
+    pub fn of(folds: &Folds, rows: &[usize]) -> Result<Self, StageError> {
+        let mut labels = Self {
+            raw: Vec::with_capacity(rows.len()),
+            class: Vec::with_capacity(rows.len()),
+            positive: Vec::new(),
+        };
+        let mut names = HashMap::new();
+        for &i in rows {
+            let class = fold::label(folds, i)?;
+            labels
+                .class
+                .extend(folds.classes.binary_search_by(|c| c.as_str().cmp(class)));
+            let next = names.len();
+            let name = folds.survey_label(i);
+            labels.raw.push(*names.entry(name).or_insert(next));
+        }
+        if let Some(positive) = folds.positive_class() {
+            let is = |&class: &usize| usize::from(class == positive);
+            labels.positive = labels.class.iter().map(is).collect();
+        }
+        Ok(labels)
+    }
+
+    /// The rows' classes as indices into the list of classes.
+    pub fn into_classes(self) -> Vec<usize> {
+        self.class
+    }
+}
+
+/// Refuses a column of features that is the label: by its name, or, among features that a program or
+/// somebody else made (kinds cannot see labels, and may measure what does tell them), because its value
+/// follows from the survey's label in every row, and the class, or the positive class, from its value.
 ///
-/// A column of continuous values tells every row apart and so says nothing. What counts is how many ways
-/// of dealing the labels over the rows would agree with the column: at most C^v for v values and C
-/// classes, out of n! / (n_1! ... n_C!). Where a column of so few values would agree by chance less than
-/// once in 10^9 tables, it is no chance.
+/// A column that varies within a label measured something: it may well tell the classes apart. And one
+/// that does not may be of one value in few rows by chance. What counts is how many ways of dealing the
+/// classes over the rows would agree with the column: at most C^v for v values and C classes, out of
+/// n! / (n_1! ... n_C!). Where a column of so few values would agree by chance less than once in 10^9
+/// tables, it is no chance.
 ///
 /// # Errors
 /// There is such a column.
-pub fn no_label(
-    action: &Action<'_>,
-    view: &View,
-    labels: &[usize],
-    positive: Option<usize>,
-) -> Result<(), StageError> {
+pub fn no_label(action: &Action<'_>, view: &View, labels: &Labels) -> Result<(), StageError> {
     named(view)?;
     match action.lineage.outside {
-        true => disguised(view, labels, positive),
+        true => disguised(view, labels),
         false => Ok(()),
     }
 }
 
 fn named(view: &View) -> Result<(), StageError> {
-    let names = view.names();
-    if let Some(name) = names.iter().find(|name| name.eq_ignore_ascii_case("label")) {
-        let message = format!("a feature is called `{name}`");
-        return Err(refused(message));
+    let mut names = view.names().iter();
+    match names.find(|name| {
+        [LABEL, RAW_LABEL]
+            .iter()
+            .any(|l| name.eq_ignore_ascii_case(l))
+    }) {
+        Some(name) => Err(refused(format!("a feature is called `{name}`"))),
+        None => Ok(()),
     }
-    Ok(())
 }
 
-fn disguised(view: &View, labels: &[usize], positive: Option<usize>) -> Result<(), StageError> {
-    let names = view.names();
-    let binary: Vec<usize> = match positive {
-        Some(positive) => labels.iter().map(|&c| usize::from(c == positive)).collect(),
-        None => Vec::new(),
-    };
-    let found = telling(view, labels).or_else(|| telling(view, &binary));
-    match found {
-        None => Ok(()),
-        Some(column) => Err(refused(format!(
-            "feature `{}` tells the class of all {} training rows: it is the label under another name",
-            names[column],
-            labels.len()
-        ))),
+fn disguised(view: &View, labels: &Labels) -> Result<(), StageError> {
+    for (told, what) in [
+        (&labels.class, "the class"),
+        (&labels.positive, "the positive class"),
+    ] {
+        // A gap may be a value, or a row of which the column says nothing.
+        for gaps in [true, false] {
+            if let Some((column, rows)) = telling(view, &labels.raw, told, gaps) {
+                let of = match rows == labels.raw.len() {
+                    true => format!("all {rows} training rows"),
+                    false => format!("the {rows} training rows in which it has a value"),
+                };
+                return Err(refused(format!(
+                    "feature `{}` tells {what} of {of}, and has one value for each label: it is the label under another name",
+                    view.names()[column]
+                )));
+            }
+        }
     }
+    Ok(())
 }
 
 fn refused(message: String) -> StageError {
@@ -166,53 +217,98 @@ fn refused(message: String) -> StageError {
     )
 }
 
-/// A column with one value a class that tells all labels.
-fn telling(view: &View, labels: &[usize]) -> Option<usize> {
-    let most = most_values(labels, view.names().len())?;
-    // By column that may still be one: the class that goes with each of its values so far.
-    let mut left: Vec<(usize, Vec<(u32, usize)>)> =
-        (0..view.names().len()).map(|j| (j, Vec::new())).collect();
+/// A column whose value follows from `raw`, and `told` from its value, by no chance; and in how many rows.
+/// Missing values count as one value, or (without `gaps`) not at all.
+fn telling(view: &View, raw: &[usize], told: &[usize], gaps: bool) -> Option<(usize, usize)> {
+    let all = view.names().len();
+    let mut left: Vec<Suspect> = (0..all).map(Suspect::new).collect();
     let mut columns: Vec<usize> = Vec::new();
     let mut row = Vec::new();
-    for (i, &label) in labels.iter().enumerate() {
+    for (i, (&label, &class)) in raw.iter().zip(told).enumerate() {
         if columns.len() != left.len() {
-            columns = left.iter().map(|(j, _)| *j).collect();
+            columns = left.iter().map(|suspect| suspect.column).collect();
         }
         row.clear();
         view.gather(i, &columns, &mut row);
         let mut values = row.iter();
-        left.retain_mut(|(_, seen)| {
-            let value = values.next().map_or(0, |v| (v + 0.0).to_bits());
-            match seen.iter().find(|(known, _)| *known == value) {
-                Some((_, class)) => *class == label,
-                None => {
-                    seen.push((value, label));
-                    seen.len() <= most
-                }
-            }
+        left.retain_mut(|suspect| {
+            let value = values.next().copied().unwrap_or_default();
+            (!gaps && value.is_nan()) || suspect.fits(label, bits(value), class)
         });
         if left.is_empty() {
             return None;
         }
     }
-    left.first().map(|(j, _)| *j)
+    left.into_iter().find_map(|suspect| {
+        let values = view.transposed(&[suspect.column]);
+        let rows: Vec<usize> = (0..told.len())
+            .filter(|&i| gaps || !values[i].is_nan())
+            .collect();
+        let classes = sizes(rows.iter().map(|&i| told[i]));
+        let values = sizes(rows.iter().map(|&i| bits(values[i])));
+        let tells = (1..=most_values(&classes, all)).contains(&values.len());
+        // With one value a class, it follows from the label because the class does.
+        let follows =
+            values.len() == classes.len() || suspect.seen.len() <= most_values(&values, all);
+        (tells && follows).then_some((suspect.column, rows.len()))
+    })
 }
 
-/// How many values a column may have that is the label: one a class, since what is finer may be a
-/// measurement that tells classes apart, as it should. None if there are too few rows for its agreement
-/// with the labels to be no chance.
-fn most_values(labels: &[usize], columns: usize) -> Option<usize> {
-    let mut counts = HashMap::<usize, usize>::new();
-    for &label in labels {
-        *counts.entry(label).or_default() += 1;
+/// Equal for equal numbers; all that are none are equal.
+fn bits(value: f32) -> u32 {
+    match value.is_nan() {
+        true => f32::NAN.to_bits(),
+        false => (value + 0.0).to_bits(),
+    }
+}
+
+/// A column that may still be the label.
+struct Suspect {
+    column: usize,
+    /// By label that was met: the column's value and the class.
+    seen: Vec<(usize, u32, usize)>,
+}
+
+impl Suspect {
+    fn new(column: usize) -> Self {
+        Self {
+            column,
+            seen: Vec::new(),
+        }
+    }
+
+    /// Takes a row in; false if it shows that the column is not the label.
+    fn fits(&mut self, label: usize, value: u32, class: usize) -> bool {
+        if let Some(&(_, v, c)) = self.seen.iter().find(|(l, ..)| *l == label) {
+            return (v, c) == (value, class);
+        }
+        let fits = self.seen.iter().all(|&(_, v, c)| v != value || c == class);
+        self.seen.push((label, value, class));
+        fits
+    }
+}
+
+/// How many there are of each, the fewest first.
+fn sizes<T: Eq + std::hash::Hash>(items: impl Iterator<Item = T>) -> Vec<usize> {
+    let mut counts = HashMap::<T, usize>::new();
+    for item in items {
+        *counts.entry(item).or_default() += 1;
     }
     let mut sizes: Vec<usize> = counts.into_values().collect();
     sizes.sort_unstable();
+    sizes
+}
+
+/// How many values a column may have whose agreement with classes of these sizes is no chance; 0 if there
+/// are too few rows for any.
+fn most_values(classes: &[usize], columns: usize) -> usize {
+    if classes.len() < 2 {
+        return 0;
+    }
     let factorial = |n: usize| libm::lgamma(n as f64 + 1.0);
-    let ways = factorial(labels.len()) - sizes.iter().map(|&n| factorial(n)).sum::<f64>();
-    let classes = sizes.len();
-    let most = (ways + CHANCE - libm::log(columns.max(1) as f64)) / libm::log(classes as f64);
-    (classes > 1 && most >= classes as f64).then_some(classes)
+    let ways = factorial(classes.iter().sum()) - classes.iter().map(|&n| factorial(n)).sum::<f64>();
+    let spare = ways + CHANCE - libm::log(columns.max(1) as f64);
+    (spare / libm::log(classes.len() as f64)).max(0.0) as usize
 }
 
 #[cfg(test)]
@@ -243,50 +339,130 @@ mod tests {
         View::open(&[part], &ids).unwrap()
     }
 
-    /// Sixty rows of three classes, a column beside two honest ones.
+    /// Sixty rows of four labels, the last two of one class, a column beside two honest ones.
     fn check(column: &dyn Fn(usize) -> f32) -> Result<(), String> {
         let noise = |i: usize| (i * 7919 % 101) as f32;
-        let hint = |i: usize| if i == 17 { 0.0 } else { (i % 3) as f32 };
+        let hint = |i: usize| if i == 17 { 0.0 } else { (i % 4) as f32 };
         let view = view(&[("noise", &noise), ("hint", &hint), ("x", column)], 60);
-        let labels: Vec<usize> = (0..60).map(|i| i % 3).collect();
-        disguised(&view, &labels, Some(2)).map_err(|e| e.message)
+        let raw: Vec<usize> = (0..60).map(|i| i % 4).collect();
+        let class: Vec<usize> = raw.iter().map(|&label| label.min(2)).collect();
+        let positive = class.iter().map(|&class| usize::from(class == 2)).collect();
+        let labels = Labels {
+            raw,
+            class,
+            positive,
+        };
+        disguised(&view, &labels).map_err(|e| e.message)
     }
 
     #[test]
     fn a_column_that_is_the_label_is_found() {
-        assert_eq!(check(&|i| i as f32), Ok(()));
-        assert_eq!(check(&|_| 1.0), Ok(()));
-        assert_eq!(check(&|i| (i % 2) as f32), Ok(()));
-        // Coarser than the classes and not the positive one: a property that some classes share.
-        assert_eq!(check(&|i| f32::from(i % 3 == 0)), Ok(()));
-        // Finer: it may have been measured.
-        assert_eq!(check(&|i| (i % 3 * 10 + i % 2) as f32), Ok(()));
-        for leak in [
-            (&|i: usize| (i % 3) as f32) as &dyn Fn(usize) -> f32,
-            &|i| [7.5, f32::NAN, -1.0][i % 3],
-            &|i| f32::from(i % 3 == 2),
+        let cycle = |values: &'static [f32]| move |i: usize| values[i % values.len()];
+        let gap = |i: usize| {
+            if i.is_multiple_of(5) {
+                f32::NAN
+            } else {
+                (i % 4) as f32
+            }
+        };
+        for (leak, what) in [
+            // The class, however it is written.
+            (
+                &cycle(&[0.0, 1.0, 2.0, 2.0]) as &dyn Fn(usize) -> f32,
+                "the class of all 60",
+            ),
+            (&cycle(&[7.5, f32::NAN, -1.0, -1.0]), "the class of all 60"),
+            (&cycle(&[-0.0, -1.0, -2.0, -2.0]), "the class of all 60"),
+            (&cycle(&[8.1e9, -3.2e-7, 0.25, 0.25]), "the class of all 60"),
+            // The label before it was regrouped.
+            (&cycle(&[0.0, 1.0, 2.0, 3.0]), "the class of all 60"),
+            (&cycle(&[41.5, -7.0, 3.25, f32::NAN]), "the class of all 60"),
+            // The positive class, or what it was before, and nothing of the others.
+            (
+                &cycle(&[0.0, 0.0, 1.0, 1.0]),
+                "the positive class of all 60",
+            ),
+            (
+                &cycle(&[f32::NAN, f32::NAN, 1.0, 1.0]),
+                "the positive class of all 60",
+            ),
+            (
+                &cycle(&[5.0, 5.0, 1.0, 2.0]),
+                "the positive class of all 60",
+            ),
+            // With gaps.
+            (&gap, "the class of the 48"),
         ] {
             let error = check(leak).unwrap_err();
-            assert!(error.contains("`x`") && error.contains("60"), "{error}");
+            assert!(error.contains("`x`") && error.contains(what), "{error}");
         }
     }
 
     #[test]
+    fn a_column_that_measures_something_is_not() {
+        let duration = |i: usize| [3, 20, 60, 60][i % 4] as f32 + (i * 31 % 7) as f32;
+        assert_eq!(check(&|i| i as f32), Ok(()));
+        assert_eq!(check(&|_| 1.0), Ok(()));
+        assert_eq!(check(&|_| f32::NAN), Ok(()));
+        assert_eq!(check(&|i| (i % 2) as f32), Ok(()));
+        // Coarser than the classes and not the positive one: a property that some classes share.
+        assert_eq!(check(&|i| f32::from(i % 4 == 0)), Ok(()));
+        // Whole days that differ within a label, and yet tell the classes apart.
+        assert_eq!(check(&duration), Ok(()));
+        assert_eq!(check(&|i| (i % 4 * 10 + i / 4 % 2) as f32), Ok(()));
+        // One row of another value, and a label with gaps that are no gaps.
+        assert_eq!(
+            check(&|i| if i == 30 { 9.0 } else { (i % 4) as f32 }),
+            Ok(())
+        );
+        assert_eq!(
+            check(&|i: usize| if i.is_multiple_of(5) {
+                -99.0
+            } else {
+                (i % 4) as f32
+            }),
+            Ok(())
+        );
+    }
+
+    /// Where nearly every label is of its own, values follow from it whatever they are.
+    #[test]
+    fn labels_of_one_row_each_prove_nothing() {
+        let days = |i: usize| (i % 2 * 40 + i / 2 % 5) as f32;
+        let view = view(&[("days", &days), ("told", &|i| (i % 2) as f32)], 100);
+        let class: Vec<usize> = (0..100).map(|i| i % 2).collect();
+        let labels = |raw: &dyn Fn(usize) -> usize| Labels {
+            raw: (0..100).map(raw).collect(),
+            class: class.clone(),
+            positive: Vec::new(),
+        };
+        let found = |labels: Labels| telling(&view, &labels.raw, &labels.class, true);
+        assert_eq!(found(labels(&|i| i)), Some((1, 100)));
+        assert_eq!(found(labels(&|i| i % 10)), Some((0, 100)));
+    }
+
+    #[test]
     fn a_column_is_refused_by_name() {
-        let view = view(&[("Label", &|i| i as f32)], 3);
-        let error = named(&view).unwrap_err();
-        assert_eq!(error.code, LABEL_COLUMN);
+        for name in ["Label", "raw_label"] {
+            let view = view(&[(name, &|i| i as f32)], 3);
+            assert_eq!(named(&view).unwrap_err().code, LABEL_COLUMN);
+        }
     }
 
     #[test]
     fn few_rows_prove_nothing() {
         let view = view(&[("x", &|i| (i % 2) as f32)], 10);
-        let labels: Vec<usize> = (0..10).map(|i| i % 2).collect();
-        assert!(disguised(&view, &labels, Some(1)).is_ok());
-        assert_eq!(most_values(&[0; 50], 1), None);
+        let two = |rows: usize| -> Vec<usize> { (0..rows).map(|i| i % 2).collect() };
+        let labels = Labels {
+            raw: two(10),
+            class: two(10),
+            positive: two(10),
+        };
+        assert!(disguised(&view, &labels).is_ok());
+        assert_eq!(most_values(&[50], 1), 0);
         // 50 rows in halves: 1.26e14 ways, 1e9 to spare.
-        let labels: Vec<usize> = (0..50).map(|i| i % 2).collect();
-        assert_eq!(most_values(&labels, 1), Some(2));
+        assert_eq!(most_values(&sizes(two(50).into_iter()), 1), 16);
+        assert_eq!(most_values(&sizes(two(30).into_iter()), 1), 0);
     }
 
     fn folds() -> Folds {
@@ -296,6 +472,7 @@ mod tests {
             positive: None,
             object_id: ["a", "b", "c", "u"].map(String::from).into(),
             label: vec![some("A"), some("B"), some("A"), None],
+            raw_label: Vec::new(),
             group: vec![some("g"), some("h"), some("g"), some("g")],
             repeats: vec![vec![Some(0), Some(1), Some(0), None]],
         }

@@ -97,7 +97,12 @@ impl Stage for Domain {
         columns.extend(["redshift".to_owned(), "ebv".to_owned()]);
         let width = columns.len();
         let mut rows = vec![f32::NAN; curves.len() * width];
-        rows.par_chunks_mut(width).enumerate().for_each(|(i, row)| {
+        let stop = action.stop();
+        let each = rows.par_chunks_mut(width).enumerate();
+        each.try_for_each(|(i, row)| {
+            if stop() {
+                return Err(StageError::interrupted());
+            }
             let mut values = vec![f64::NAN; measured];
             measure(&curves, i, bands.len(), &options, &mut values);
             for (to, from) in row.iter_mut().zip(&values) {
@@ -106,7 +111,8 @@ impl Stage for Domain {
             }
             row[measured] = curves.objects.redshift[i].map_or(f32::NAN, |v| v as f32);
             row[measured + 1] = curves.objects.ebv[i].map_or(f32::NAN, |v| v as f32);
-        });
+            Ok(())
+        })?;
         let mut writer = FeatureWriter::new(action.create()?, &columns)?;
         writer.push(&curves.objects.object_id, &rows)?;
         let attrs = row_attrs(&curves.objects.object_id);

@@ -212,6 +212,7 @@ fn names(params: &Params) -> Vec<String> {
 
 fn assign(shards: &[Objects], action: &Action<'_>) -> Result<(Folds, Vec<Value>), StageError> {
     let survey = Survey::join(shards.iter().map(|s| &s.survey))?;
+    Objects::classes(shards.iter().flat_map(|s| &s.label), "label")?;
     let mut rows: Vec<(&Objects, usize)> = shards
         .iter()
         .flat_map(|s| (0..s.len()).map(move |i| (s, i)))
@@ -273,10 +274,14 @@ fn assign(shards: &[Objects], action: &Action<'_>) -> Result<(Folds, Vec<Value>)
         let mut inside = inside.iter();
         labelled.retain(|_| inside.next().is_some_and(|&inside| inside));
     }
-    let mut label = vec![None; rows.len()];
+    let (mut label, mut raw_label) = (vec![None; rows.len()], vec![None; rows.len()]);
     for &row in &labelled {
         let (shard, i) = rows[row];
         label[row].clone_from(&shard.label[i]);
+        raw_label[row].clone_from(&shard.raw_label[i]);
+    }
+    if raw_label.iter().all(Option::is_none) {
+        raw_label.clear();
     }
     let mut repeats = Vec::new();
     let mut notes = Vec::new();
@@ -301,6 +306,7 @@ fn assign(shards: &[Objects], action: &Action<'_>) -> Result<(Folds, Vec<Value>)
         positive: survey.positive,
         object_id: rows.iter().map(|(s, i)| s.object_id[*i].clone()).collect(),
         label,
+        raw_label,
         group: rows.iter().map(group_of).collect(),
         repeats,
     };
@@ -472,6 +478,10 @@ impl Slice {
         self.text(&folds.object_id[row]);
         if self.labels {
             self.text(folds.label[row].as_deref().unwrap_or_default());
+            // A fit holds its features against these, too.
+            if let Some(raw) = folds.raw_label.get(row) {
+                self.text(raw.as_deref().unwrap_or_default());
+            }
         }
     }
 

@@ -79,6 +79,7 @@ impl Stage for Interpolate {
         let mut writer =
             TensorWriter::new(action.create()?, "grid", &[bands.len(), points], metadata)?;
         for i in 0..curves.len() {
+            action.checkpoint()?;
             let series = by_band(&curves.get(i), bands.len());
             let series: Vec<(&[f64], &[f64])> =
                 series.iter().map(|(t, f)| (&t[..], &f[..])).collect();

@@ -178,6 +178,7 @@ fn fit(action: &mut Action<'_>) -> Result<(), StageError> {
             n_classes,
             &learner_params(action),
             action.threads,
+            &action.stop(),
         )
         .map_err(|e| fit_error(&e, action.fold.unwrap_or_default()))?;
     let header = Header {
@@ -216,6 +217,7 @@ fn fit(action: &mut Action<'_>) -> Result<(), StageError> {
 fn fit_error(error: &LearnError, fold: &str) -> StageError {
     let message = format!("fold {fold}: {error}");
     match error {
+        LearnError::Stopped => StageError::interrupted(),
         LearnError::Unsupported { .. } | LearnError::Parameter { .. } | LearnError::Data(_) => {
             StageError::data("flow::model::fit", message)
         }

@@ -9,13 +9,13 @@ use flow_engine::stage::{
 };
 use flow_engine::{ParamSpec, ParamType};
 
-use crate::math::rocket::{KernelSet, Variant, z_normalise};
+use crate::math::rocket::{KernelSet, LANES, Variant, z_normalise};
 use crate::table::{FeatureWriter, TensorTable, parse_list, row_attrs};
 
 /// The kind.
 pub struct Rocket;
 
-/// Rows transformed and written at a time.
+/// Rows written at a time.
 const ROWS: usize = 256;
 
 impl Stage for Rocket {
@@ -85,6 +85,7 @@ impl Stage for Rocket {
         let mut columns = Vec::with_capacity(bands * kernels * 2);
         let mut sets = Vec::with_capacity(bands);
         for (index, band) in names.iter().enumerate() {
+            action.checkpoint()?;
             for j in 0..kernels {
                 columns.push(format!("{prefix}rocket_{band}_{j}_ppv"));
                 columns.push(format!("{prefix}rocket_{band}_{j}_max"));
@@ -122,7 +123,13 @@ impl Stage for Rocket {
                 if action.params.bool("normalise") {
                     z_normalise(&mut series, points);
                 }
-                set.transform(&series, &mut out, width, band * kernels * 2);
+                // Some rows a thread, so that a stop need not wait for all of them.
+                let some = 2 * LANES * action.threads.max(1);
+                let (series, out) = (series.chunks(some * points), out.chunks_mut(some * width));
+                for (series, out) in series.zip(out) {
+                    action.checkpoint()?;
+                    set.transform(series, out, width, band * kernels * 2);
+                }
             }
             writer.push(&ids[rows], &out)?;
         }

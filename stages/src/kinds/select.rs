@@ -12,14 +12,14 @@ use flow_engine::stage::{
 use flow_engine::{ParamSpec, ParamType};
 
 use crate::fold::{TrainRows, binary_labels};
-use crate::learner::{LearnerParams, learner};
+use crate::learner::{LearnError, LearnerParams, learner};
 use crate::math::fresh::{Correction, Test, p_values, select_by, variance};
 
 /// The kind.
 pub struct Select;
 
-/// Columns that are transposed at a time: a few tens of megabytes for some thousand rows.
-const BLOCK: usize = 2048;
+/// Values that are transposed and judged at a time: a few tens of megabytes, and well below a second.
+const BLOCK: usize = 4 << 20;
 
 impl Stage for Select {
     fn spec(&self) -> KindSpec {
@@ -90,7 +90,10 @@ impl Stage for Select {
                     action.fold.unwrap_or("")
                 ),
             )
-            .help("raise `fdr`, or name columns to keep: keep = [\"redshift\"]"));
+            .help(format!(
+                "keep some whatever their merit, as in `keep = [{}]`, or be less strict, as in `fdr = 1.0`",
+                serde_json::json!(names[0])
+            )));
         }
         let chosen: Vec<&String> = all.iter().map(|&i| &names[i]).collect();
         let text =
@@ -131,9 +134,10 @@ fn in_blocks(
     columns: &[usize],
     mut judge: impl FnMut(&[usize], &[f32]),
 ) -> Result<(), StageError> {
-    for (index, block) in columns.chunks(BLOCK).enumerate() {
+    let width = (BLOCK / rows.object_id.len().max(1)).max(1);
+    for (index, block) in columns.chunks(width).enumerate() {
         action.checkpoint()?;
-        action.progress((index * BLOCK) as u64, columns.len() as u64);
+        action.progress((index * width) as u64, columns.len() as u64);
         judge(block, &rows.features.transposed(block));
     }
     Ok(())
@@ -205,13 +209,22 @@ fn by_importance(
         seed: action.seed,
         ..LearnerParams::default()
     };
-    let failed =
-        |e: crate::learner::LearnError| StageError::failed("flow::model::fit", e.to_string());
+    let failed = |error: LearnError| match error {
+        LearnError::Stopped => StageError::interrupted(),
+        error => StageError::failed("flow::model::fit", error.to_string()),
+    };
     let learner =
         learner("hessboost").ok_or_else(|| StageError::failed("flow::model::fit", "no learner"))?;
     let matrix = rows.features.matrix(columns)?;
     let model = learner
-        .fit(&matrix, &labels, classes, &params, action.threads)
+        .fit(
+            &matrix,
+            &labels,
+            classes,
+            &params,
+            action.threads,
+            &action.stop(),
+        )
         .map_err(failed)?;
     let gain = model.importance();
     let mut chosen: Vec<usize> = (0..columns.len()).filter(|&i| gain[i] > 0.0).collect();

@@ -99,26 +99,28 @@ impl Stage for Stack {
             leakage::held_out(first, &Folds::read(&folds.path)?)?;
         }
         let method = action.params.str("method");
+        let go_on = || action.checkpoint();
         let combined = match method {
             "weighted" => {
                 let models = same_classes(&models)?;
                 crossed(
                     &models,
-                    |rows| Ok(em_weights(&models, rows)),
+                    |rows| em_weights(&models, rows, &go_on),
                     |w, i| mix(&models, w, i),
                 )?
             }
             "rank" => {
                 let models = positive_only(&models)?;
                 let ranks = fold_ranks(&models);
-                crossed(&models, |_| Ok(Vec::new()), |_, i| vec![ranks[i]])?
+                let none = |_: &[usize]| go_on().map(|()| Vec::new());
+                crossed(&models, none, |_, i| vec![ranks[i]])?
             }
             _ => {
                 let models = positive_only(&models)?;
                 let c = action.params.float("c");
                 crossed(
                     &models,
-                    |rows| logistic(&models, rows, c),
+                    |rows| go_on().and_then(|()| logistic(&models, rows, c)),
                     |w, i| vec![meta(&models, w, i)],
                 )?
             }
@@ -220,17 +222,22 @@ fn likelihood(model: &Predictions, row: usize) -> f64 {
     }
 }
 
-fn em_weights(models: &[Predictions], rows: &[usize]) -> Vec<f64> {
+fn em_weights(
+    models: &[Predictions],
+    rows: &[usize],
+    go_on: &dyn Fn() -> Result<(), StageError>,
+) -> Result<Vec<f64>, StageError> {
     let k = models.len();
     let mut weights = vec![1.0 / k as f64; k];
     if rows.is_empty() {
-        return weights;
+        return Ok(weights);
     }
     let likelihoods: Vec<f64> = rows
         .iter()
         .flat_map(|&i| models.iter().map(move |m| likelihood(m, i).max(EDGE)))
         .collect();
     for _ in 0..EM_STEPS {
+        go_on()?;
         let mut next = vec![0.0; k];
         for row in likelihoods.chunks(k) {
             let total: f64 = row.iter().zip(&weights).map(|(p, w)| p * w).sum();
@@ -240,7 +247,7 @@ fn em_weights(models: &[Predictions], rows: &[usize]) -> Vec<f64> {
         }
         weights = next.into_iter().map(|w| w / rows.len() as f64).collect();
     }
-    weights
+    Ok(weights)
 }
 
 fn mix(models: &[Predictions], weights: &[f64], row: usize) -> Vec<f64> {

@@ -18,7 +18,7 @@
 
 use super::objective::{Objective, sigmoid};
 use super::tree::{Grown, Node, Tree};
-use super::{LearnError, Learner, LearnerParams, Matrix, Model};
+use super::{LearnError, Learner, LearnerParams, Matrix, Model, Stop};
 use super::{check_width, class_counts, shares, split};
 use ::gbdt::config::Loss;
 use ::gbdt::decision_tree::{Data, DecisionTree, TrainingCache};
@@ -54,6 +54,7 @@ impl Learner for Gbdt {
         n_classes: usize,
         params: &LearnerParams,
         _threads: usize,
+        stop: Stop<'_>,
     ) -> Result<Box<dyn Model>, LearnError> {
         let params = params.resolve(self)?;
         let counts = class_counts(x, y, n_classes)?;
@@ -65,13 +66,13 @@ impl Learner for Gbdt {
             )));
         }
         let weights = params.class_weight.resolve(&counts)?;
-        let mut training = Training::new(x, y, weights, &params);
+        let mut training = Training::new(x, y, weights, &params, stop)?;
         let all: Vec<usize> = (0..x.rows()).collect();
         let rounds = match params.early_stopping {
             None => params.rounds,
-            Some(stop) => {
-                let (kept, held) = split::holdout(y, n_classes, stop.fraction, params.seed)?;
-                let watch = Some((&held[..], stop.patience));
+            Some(early) => {
+                let (kept, held) = split::holdout(y, n_classes, early.fraction, params.seed)?;
+                let watch = Some((&held[..], early.patience));
                 training.boost(&kept, params.rounds, watch)?.rounds()
             }
         };
@@ -97,12 +98,20 @@ struct Training<'a> {
     /// One item a row, whose features are ranks in `distinct`.
     rows: Vec<Data>,
     cache: TrainingCache,
+    stop: Stop<'a>,
 }
 
 impl<'a> Training<'a> {
-    fn new(x: &Matrix, y: &'a [usize], weights: Vec<f64>, params: &'a LearnerParams) -> Self {
+    fn new(
+        x: &Matrix,
+        y: &'a [usize],
+        weights: Vec<f64>,
+        params: &'a LearnerParams,
+        stop: Stop<'a>,
+    ) -> Result<Self, LearnError> {
         let (mut medians, mut distinct) = (Vec::new(), Vec::new());
         for column in 0..x.cols() {
+            go_on(stop)?;
             let (median, values) = column_values(x, column);
             medians.push(median);
             distinct.push(values);
@@ -121,7 +130,7 @@ impl<'a> Training<'a> {
             .collect();
         // Level 2, the crate's default: sort every column once.
         let cache = TrainingCache::get_cache(x.cols(), &rows, 2);
-        Training {
+        Ok(Training {
             y,
             objective: Objective::new(weights),
             params,
@@ -129,7 +138,8 @@ impl<'a> Training<'a> {
             distinct,
             rows,
             cache,
-        }
+            stop,
+        })
     }
 
     /// Boosts on `fit_rows` for `rounds` rounds. With `watch` = (held-out rows, patience) it stops
@@ -161,6 +171,7 @@ impl<'a> Training<'a> {
             let sample = split::subsample(fit_rows, self.params.subsample, self.params.seed, round);
             let mut trees = Vec::with_capacity(margins.len());
             for (class, margins) in positives.clone().zip(&mut margins) {
+                go_on(self.stop)?;
                 let mut tree = self.grow(class, margins, &sample)?;
                 self.add_gain(&tree, &sample, &mut model.gain);
                 for (margin, row) in margins.iter_mut().zip(&self.rows) {
@@ -269,6 +280,13 @@ impl<'a> Training<'a> {
                 gain[column] += drop.max(0.0);
             }
         }
+    }
+}
+
+fn go_on(stop: Stop<'_>) -> Result<(), LearnError> {
+    match stop() {
+        true => Err(LearnError::Stopped),
+        false => Ok(()),
     }
 }
 

@@ -8,7 +8,7 @@
 //! Missing values need no imputation: every split learns the side that they go to.
 
 use super::objective::{self, Objective};
-use super::{EarlyStopping, LearnError, Learner, LearnerParams, Matrix, Model};
+use super::{EarlyStopping, LearnError, Learner, LearnerParams, Matrix, Model, Stop};
 use super::{check_width, class_counts, shares, split};
 use ::hessboost::config::TrainingParams;
 use ::hessboost::data::DMatrix;
@@ -16,8 +16,9 @@ use ::hessboost::error::HessboostError;
 use ::hessboost::metric::{CustomMetric, EvalMetric};
 use ::hessboost::model::{BoostedModel, ImportanceType, Iterations, ModelFormat};
 use ::hessboost::objective::{CustomLoss, GradPair, Objective as Loss};
-use ::hessboost::training::{self, Trainer};
+use ::hessboost::training::{RoundEval, Trainer};
 use std::num::NonZeroUsize;
+use std::ops::ControlFlow;
 
 /// The name of our loss in the model's bytes.
 const LOSS: &str = "flow:logistic";
@@ -49,6 +50,7 @@ impl Learner for HessBoost {
         n_classes: usize,
         params: &LearnerParams,
         threads: usize,
+        stop: Stop<'_>,
     ) -> Result<Box<dyn Model>, LearnError> {
         let params = params.resolve(self)?;
         let counts = class_counts(x, y, n_classes)?;
@@ -61,9 +63,12 @@ impl Learner for HessBoost {
         let settings = settings(&params, &objective, base, threads)?;
         let rounds = match params.early_stopping {
             None => params.rounds,
-            Some(stop) => best_rounds(&data, y, &settings, &params, stop, &objective)?,
+            Some(early) => {
+                let best = |trainer: Trainer<'_>| train(trainer, stop);
+                best_rounds(&data, y, &settings, &params, early, &objective, best)?
+            }
         };
-        let model = training::train(&settings, &data, rounds).map_err(failed)?;
+        let model = train(Trainer::new(&settings, &data, rounds), stop)?;
         Ok(Box::new(Fitted { model, n_classes }))
     }
 
@@ -122,17 +127,35 @@ fn settings(
     builder.build().map_err(failed)
 }
 
+/// Runs the crate, which can be stopped between two rounds.
+fn train(trainer: Trainer<'_>, stop: Stop<'_>) -> Result<BoostedModel, LearnError> {
+    let mut stopped = false;
+    let after_round = |_: RoundEval<'_>| {
+        stopped = stop();
+        match stopped {
+            true => ControlFlow::Break(()),
+            false => ControlFlow::Continue(()),
+        }
+    };
+    let trained = trainer.on_round(after_round).train().map_err(failed)?;
+    match stopped {
+        true => Err(LearnError::Stopped),
+        false => Ok(trained.model),
+    }
+}
+
 /// The round count with the lowest log-loss on held-out rows of `data` (see [`EarlyStopping`]).
 fn best_rounds(
     data: &DMatrix,
     y: &[usize],
     settings: &TrainingParams,
     params: &LearnerParams,
-    stop: EarlyStopping,
+    early: EarlyStopping,
     objective: &Objective,
+    train: impl Fn(Trainer<'_>) -> Result<BoostedModel, LearnError>,
 ) -> Result<usize, LearnError> {
     let n_classes = objective.n_classes();
-    let (kept, held) = split::holdout(y, n_classes, stop.fraction, params.seed)?;
+    let (kept, held) = split::holdout(y, n_classes, early.fraction, params.seed)?;
     let kept = data.select_rows(&kept).map_err(failed)?;
     let held = data.select_rows(&held).map_err(failed)?;
     let loss = objective.clone();
@@ -140,14 +163,12 @@ fn best_rounds(
         let p = objective::probabilities(margins, n_classes);
         loss.log_loss(&p, y.iter().map(|&label| label as usize))
     });
-    let patience = NonZeroUsize::new(stop.patience).unwrap_or(NonZeroUsize::MIN);
-    let result = Trainer::new(settings, &kept, params.rounds)
+    let patience = NonZeroUsize::new(early.patience).unwrap_or(NonZeroUsize::MIN);
+    let trainer = Trainer::new(settings, &kept, params.rounds)
         .eval(&held, "held out")
         .early_stopping_rounds(patience)
-        .custom_metric(Box::new(metric))
-        .train()
-        .map_err(failed)?;
-    Ok(result.model.best_iteration().map_or(1, |best| best + 1))
+        .custom_metric(Box::new(metric));
+    Ok(train(trainer)?.best_iteration().map_or(1, |best| best + 1))
 }
 
 /// A fitted model of the crate.

@@ -91,6 +91,9 @@ impl Matrix {
     }
 }
 
+/// Says whether a fit is to end before it is done.
+pub type Stop<'a> = &'a (dyn Fn() -> bool + Sync);
+
 /// A way to fit a model.
 pub trait Learner: Sync {
     /// The name by which a pipeline chooses it.
@@ -103,12 +106,13 @@ pub trait Learner: Sync {
     /// Fits on all rows of `x` with classes `y` (`x.rows()` indices below `n_classes`).
     ///
     /// At most `threads` threads run (0 counts as 1), in a pool of their own, and their number never
-    /// changes the model.
+    /// changes the model. `stop` is asked after every round, at least: once it says true, the fit ends.
     ///
     /// # Errors
     /// [`LearnError::Unsupported`] and [`LearnError::Parameter`] for parameters, [`LearnError::Data`]
     /// when `x` and `y` do not fit together, fewer than two classes occur in `y`, or the matrix is
-    /// beyond the learner; [`LearnError::Library`] when the crate behind it fails.
+    /// beyond the learner; [`LearnError::Library`] when the crate behind it fails;
+    /// [`LearnError::Stopped`].
     fn fit(
         &self,
         x: &Matrix,
@@ -116,6 +120,7 @@ pub trait Learner: Sync {
         n_classes: usize,
         params: &LearnerParams,
         threads: usize,
+        stop: Stop<'_>,
     ) -> Result<Box<dyn Model>, LearnError>;
 
     /// The model that [`Model::to_bytes`] wrote.
@@ -188,6 +193,8 @@ pub enum LearnError {
     Model(String),
     /// The crate behind the learner failed.
     Library(String),
+    /// The fit was told to stop.
+    Stopped,
 }
 
 impl fmt::Display for LearnError {
@@ -206,11 +213,15 @@ impl fmt::Display for LearnError {
             LearnError::Data(reason) => f.write_str(reason),
             LearnError::Model(reason) => write!(f, "not a model of this learner: {reason}"),
             LearnError::Library(reason) => write!(f, "the learner failed: {reason}"),
+            LearnError::Stopped => f.write_str("the fit was told to stop"),
         }
     }
 }
 
 impl std::error::Error for LearnError {}
+
+/// Margins of a fit at most: with their gradients, some twenty gigabytes.
+const MOST_MARGINS: usize = 1 << 30;
 
 /// Rows of each class in `y`, after checking that `y` fits `x` and can be learned from.
 fn class_counts(x: &Matrix, y: &[usize], n_classes: usize) -> Result<Vec<usize>, LearnError> {
@@ -218,6 +229,12 @@ fn class_counts(x: &Matrix, y: &[usize], n_classes: usize) -> Result<Vec<usize>,
         return Err(LearnError::Data(format!(
             "{} labels for {} rows",
             y.len(),
+            x.rows()
+        )));
+    }
+    if x.rows().saturating_mul(n_classes) > MOST_MARGINS {
+        return Err(LearnError::Data(format!(
+            "{} training rows of {n_classes} classes are too many to be fitted at once; group the classes",
             x.rows()
         )));
     }

@@ -36,6 +36,8 @@ fn matrix(rows: usize, cols: usize, values: Vec<f32>) -> Matrix {
     Matrix::new(rows, cols, Arc::new(values)).unwrap()
 }
 
+const NEVER: Stop<'_> = &|| false;
+
 fn each() -> impl Iterator<Item = &'static dyn Learner> {
     LEARNERS.iter().map(|name| learner(name).unwrap())
 }
@@ -61,7 +63,7 @@ fn learns_an_exclusive_or() {
     let (x, y) = xor(600, 5, 0.0, 1);
     let (fresh, fresh_y) = xor(400, 5, 0.0, 2);
     for learner in each() {
-        let model = learner.fit(&x, &y, 2, &quick(), 1).unwrap();
+        let model = learner.fit(&x, &y, 2, &quick(), 1, NEVER).unwrap();
         let p = model.predict(&fresh).unwrap();
         assert_eq!((p.len(), model.rounds(), model.n_classes()), (800, 40, 2));
         assert!(p.chunks(2).all(|p| (p[0] + p[1] - 1.0).abs() < 1e-12));
@@ -83,7 +85,7 @@ fn learns_three_classes() {
                 class_weight,
                 ..quick()
             };
-            let model = learner.fit(&x, &y, 3, &params, 1).unwrap();
+            let model = learner.fit(&x, &y, 3, &params, 1, NEVER).unwrap();
             let p = model.predict(&fresh).unwrap();
             assert!(
                 p.chunks(3)
@@ -120,7 +122,7 @@ fn threads_do_not_change_a_byte() {
                 ..LearnerParams::default()
             };
             let fit = |threads| {
-                let model = learner.fit(&x, &y, 2, &params, threads).unwrap();
+                let model = learner.fit(&x, &y, 2, &params, threads, NEVER).unwrap();
                 let p: Vec<u64> = model
                     .predict(&x)
                     .unwrap()
@@ -149,7 +151,7 @@ fn missing_values_are_learned_from() {
     }
     let x = matrix(500, 4, values);
     for learner in each() {
-        let model = learner.fit(&x, &y, 2, &quick(), 1).unwrap();
+        let model = learner.fit(&x, &y, 2, &quick(), 1, NEVER).unwrap();
         let p = model.predict(&x).unwrap();
         assert!(p.iter().all(|p| p.is_finite()));
         assert!(accuracy(&p, &y, 2) > 0.95, "{}", learner.name());
@@ -167,7 +169,7 @@ fn tiny_units_do_not_matter() {
     for learner in each() {
         let fit = |x: &Matrix| {
             learner
-                .fit(x, &y, 2, &quick(), 1)
+                .fit(x, &y, 2, &quick(), 1, NEVER)
                 .unwrap()
                 .predict(x)
                 .unwrap()
@@ -187,7 +189,7 @@ fn weights_shift_probabilities() {
                 ..LearnerParams::default()
             };
             let p = learner
-                .fit(&x, &y, 2, &params, 1)
+                .fit(&x, &y, 2, &params, 1, NEVER)
                 .unwrap()
                 .predict(&x)
                 .unwrap();
@@ -218,7 +220,7 @@ fn early_stopping_stops_and_refits() {
             }),
             ..LearnerParams::default()
         };
-        let stopped = learner.fit(&x, &y, 2, &params, 1).unwrap();
+        let stopped = learner.fit(&x, &y, 2, &params, 1, NEVER).unwrap();
         let rounds = stopped.rounds();
         assert!((1..200).contains(&rounds), "{}: {rounds}", learner.name());
         // The model is the one that all rows give with that many rounds.
@@ -227,7 +229,7 @@ fn early_stopping_stops_and_refits() {
             early_stopping: None,
             ..params
         };
-        let plain = learner.fit(&x, &y, 2, &plain, 1).unwrap();
+        let plain = learner.fit(&x, &y, 2, &plain, 1, NEVER).unwrap();
         assert_eq!(plain.to_bytes().unwrap(), stopped.to_bytes().unwrap());
     }
     let (x, y) = three(200, 8);
@@ -239,7 +241,7 @@ fn early_stopping_stops_and_refits() {
             }),
             ..quick()
         };
-        learner.fit(&x, &y, 3, &params, 1).unwrap();
+        learner.fit(&x, &y, 3, &params, 1, NEVER).unwrap();
     }
 }
 
@@ -254,7 +256,7 @@ fn seeds_matter_only_where_something_is_drawn() {
                 ..quick()
             };
             learner
-                .fit(&x, &y, 2, &params, 1)
+                .fit(&x, &y, 2, &params, 1, NEVER)
                 .unwrap()
                 .to_bytes()
                 .unwrap()
@@ -269,7 +271,7 @@ fn seeds_matter_only_where_something_is_drawn() {
 fn saved_models_predict_the_same() {
     let (x, y) = xor(300, 5, 0.1, 10);
     for learner in each() {
-        let model = learner.fit(&x, &y, 2, &quick(), 1).unwrap();
+        let model = learner.fit(&x, &y, 2, &quick(), 1, NEVER).unwrap();
         let bytes = model.to_bytes().unwrap();
         let loaded = learner.load(&bytes).unwrap();
         assert_eq!(loaded.predict(&x).unwrap(), model.predict(&x).unwrap());
@@ -286,20 +288,20 @@ fn saved_models_predict_the_same() {
 fn bad_data_is_an_error() {
     let (x, y) = xor(20, 3, 0.0, 11);
     for learner in each() {
-        let fit = |y: &[usize], k| learner.fit(&x, y, k, &quick(), 1).err();
+        let fit = |y: &[usize], k| learner.fit(&x, y, k, &quick(), 1, NEVER).err();
         let one = fit(&[1; 20], 2).unwrap().to_string();
         assert!(one.contains("all 20 training rows are of class 1"), "{one}");
         assert!(matches!(fit(&y[1..], 2), Some(LearnError::Data(_))));
         assert!(matches!(fit(&[5; 20], 2), Some(LearnError::Data(_))));
         assert!(matches!(fit(&[0; 20], 0), Some(LearnError::Data(_))));
-        let model = learner.fit(&x, &y, 2, &quick(), 0).unwrap();
+        let model = learner.fit(&x, &y, 2, &quick(), 0, NEVER).unwrap();
         let narrow = matrix(1, 2, vec![0.0; 2]);
         assert!(matches!(model.predict(&narrow), Err(LearnError::Data(_))));
     }
     let wide = matrix(2, 2_001, vec![0.0; 4_002]);
     let error = learner("gbdt")
         .unwrap()
-        .fit(&wide, &[0, 1], 2, &quick(), 1)
+        .fit(&wide, &[0, 1], 2, &quick(), 1, NEVER)
         .err();
     assert!(
         error
@@ -325,7 +327,7 @@ fn a_class_may_be_absent_from_the_training_rows() {
                 class_weight,
                 ..quick()
             };
-            let model = learner.fit(&x, &y, 4, &params, 1).unwrap();
+            let model = learner.fit(&x, &y, 4, &params, 1, NEVER).unwrap();
             let p = model.predict(&x).unwrap();
             assert!(
                 p.chunks(4).all(|p| p[2] + p[3] < 0.05),
@@ -345,7 +347,7 @@ fn parameters_are_checked() {
         ..quick()
     };
     let error = gbdt
-        .fit(&x, &y, 3, &unsupported, 1)
+        .fit(&x, &y, 3, &unsupported, 1, NEVER)
         .err()
         .unwrap()
         .to_string();
@@ -370,7 +372,7 @@ fn parameters_are_checked() {
         for spoil in bad {
             let mut params = quick();
             spoil(&mut params);
-            let error = learner.fit(&x, &y, 3, &params, 1).err();
+            let error = learner.fit(&x, &y, 3, &params, 1, NEVER).err();
             assert!(
                 matches!(error, Some(LearnError::Parameter { .. })),
                 "{params:?}"
@@ -382,4 +384,48 @@ fn parameters_are_checked() {
     let auto = ClassWeight::Auto;
     assert_eq!(auto.resolve(&[90, 10]).unwrap(), [1.0, 9.0]);
     assert_eq!(auto.resolve(&[20, 5, 0, 5]).unwrap(), [0.5, 2.0, 1.0, 2.0]);
+}
+
+/// Another thread says so while the fit is under way, and there is no model of the rounds so far.
+#[test]
+fn a_fit_ends_when_it_is_told_to() {
+    use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+    let (x, y) = three(300, 1);
+    for learner in each() {
+        for early_stopping in [
+            None,
+            Some(EarlyStopping {
+                fraction: 0.2,
+                patience: 100_000,
+            }),
+        ] {
+            let params = LearnerParams {
+                rounds: 100_000,
+                early_stopping,
+                ..quick()
+            };
+            let (asked, told) = (AtomicUsize::new(0), AtomicBool::new(false));
+            let stop = || {
+                asked.fetch_add(1, Ordering::Relaxed);
+                told.load(Ordering::Relaxed)
+            };
+            let fitted = std::thread::scope(|scope| {
+                scope.spawn(|| {
+                    while asked.load(Ordering::Relaxed) < 10 {
+                        std::thread::yield_now();
+                    }
+                    told.store(true, Ordering::Relaxed);
+                });
+                learner.fit(&x, &y, 3, &params, 1, &stop)
+            });
+            assert_eq!(
+                fitted.err(),
+                Some(LearnError::Stopped),
+                "{}",
+                learner.name()
+            );
+            let asked = asked.into_inner();
+            assert!((10..50_000).contains(&asked), "{}: {asked}", learner.name());
+        }
+    }
 }

@@ -313,6 +313,7 @@ mod tests {
         });
         curves.objects.object_id = vec!["a".into(), "b".into(), "ü".into()];
         curves.objects.label = vec![Some("TDE".into()), None, Some("AGN".into())];
+        curves.objects.raw_label = vec![None; 3];
         curves.objects.redshift = vec![Some(0.1), None, Some(-0.01)];
         curves.objects.redshift_err = vec![None; 3];
         curves.objects.ebv = vec![Some(0.02); 3];
@@ -351,6 +352,20 @@ mod tests {
         curves.objects.write(&mut objects).unwrap();
         let file = self::file(&objects);
         assert_eq!(Objects::read(file.path()).unwrap(), curves.objects);
+    }
+
+    /// Light curves go to programs below folds, those of held-out objects too.
+    #[test]
+    fn what_a_label_was_is_written_with_objects_only() {
+        let mut curves = sample();
+        let plain = bytes(&curves);
+        curves.objects.raw_label[0] = Some("TDE-H".into());
+        assert_eq!(bytes(&curves), plain);
+        let mut objects = Vec::new();
+        curves.objects.write(&mut objects).unwrap();
+        let read = Objects::read(file(&objects).path()).unwrap();
+        assert_eq!(read, curves.objects);
+        assert_eq!(read.raw_label[0].as_deref(), Some("TDE-H"));
     }
 
     #[test]

@@ -8,6 +8,7 @@ use arrow::array::{ArrayRef, Int32Array, StringArray};
 use arrow::datatypes::{DataType, Field, Schema};
 use flow_engine::StageError;
 
+use super::objects::{RAW_LABEL, texts};
 use super::parquet_io::{self, Source, json_list, properties};
 use super::{check_order, schema_error};
 
@@ -22,6 +23,9 @@ pub struct Folds {
     pub object_id: Vec<String>,
     /// Class; none for an unlabelled object.
     pub label: Vec<Option<String>>,
+    /// What the survey called it, where `classes` put it into another class; empty where nothing was
+    /// regrouped.
+    pub raw_label: Vec<Option<String>>,
     /// What was kept together, if anything was.
     pub group: Vec<Option<String>>,
     /// By repeat and row: the fold that holds the object out; none for an unlabelled object.
@@ -29,24 +33,26 @@ pub struct Folds {
 }
 
 impl Folds {
-    /// Writes Parquet: `object_id, label, group, repeat_0, repeat_1, ...`.
+    /// Writes Parquet: `object_id, label, group, repeat_0, repeat_1, ...`, and `raw_label` where a label
+    /// was regrouped.
     ///
     /// # Errors
     /// The writer fails.
     pub fn write(&self, writer: impl Write + Send) -> Result<(), StageError> {
-        let text = |values: &[Option<String>]| -> ArrayRef {
-            Arc::new(StringArray::from_iter(values.iter().map(Option::as_deref)))
-        };
         let mut fields = vec![
             Field::new("object_id", DataType::Utf8, false),
             Field::new("label", DataType::Utf8, true),
             Field::new("group", DataType::Utf8, true),
         ];
         let ids: ArrayRef = Arc::new(StringArray::from_iter_values(&self.object_id));
-        let mut columns = vec![ids, text(&self.label), text(&self.group)];
+        let mut columns = vec![ids, texts(&self.label), texts(&self.group)];
         for (r, folds) in self.repeats.iter().enumerate() {
             fields.push(Field::new(format!("repeat_{r}"), DataType::Int32, true));
             columns.push(Arc::new(Int32Array::from(folds.clone())));
+        }
+        if !self.raw_label.is_empty() {
+            fields.push(Field::new(RAW_LABEL, DataType::Utf8, true));
+            columns.push(texts(&self.raw_label));
         }
         let positive: Vec<String> = self.positive.iter().cloned().collect();
         let metadata = [
@@ -83,6 +89,10 @@ impl Folds {
             folds
                 .label
                 .extend(parquet_io::options(&batch.texts("label")?));
+            if batch.column(RAW_LABEL).is_some() {
+                let raw = batch.texts(RAW_LABEL)?;
+                folds.raw_label.extend(parquet_io::options(&raw));
+            }
             match batch.column("group") {
                 Some(_) => folds
                     .group
@@ -103,6 +113,12 @@ impl Folds {
     pub fn positive_class(&self) -> Option<usize> {
         let positive = self.positive.as_ref()?;
         self.classes.binary_search(positive).ok()
+    }
+
+    /// The label of row `i` as the survey has it.
+    pub fn survey_label(&self, i: usize) -> Option<&String> {
+        let raw = self.raw_label.get(i).and_then(Option::as_ref);
+        raw.or(self.label[i].as_ref())
     }
 }
 
@@ -130,6 +146,7 @@ mod tests {
             positive: Some("TDE".into()),
             object_id: vec!["a".into(), "b".into(), "c".into()],
             label: vec![Some("TDE".into()), None, Some("AGN".into())],
+            raw_label: vec![Some("TDE-H".into()), None, None],
             group: vec![None, None, Some("g".into())],
             repeats: vec![vec![Some(0), None, Some(1)], vec![Some(2), None, Some(0)]],
         };

@@ -33,6 +33,7 @@ pub use importance::write_importance;
 pub use missing::{is_no_value, is_possible};
 pub(crate) use narrow::Narrow;
 pub use npz::{NpyArray, NpyValues, read_npz};
+pub(crate) use objects::RAW_LABEL;
 pub use objects::{Objects, Survey};
 pub use parquet_io::parse_list;
 pub(crate) use parquet_io::{

@@ -1,5 +1,6 @@
 //! What is known of each object besides its light curve.
 
+use std::collections::BTreeSet;
 use std::io::Write;
 use std::path::Path;
 use std::sync::Arc;
@@ -31,6 +32,8 @@ pub struct Objects {
     pub object_id: Vec<String>,
     /// Class; none for an unlabelled object.
     pub label: Vec<Option<String>>,
+    /// What the survey called it, where `classes` put it into another class.
+    pub raw_label: Vec<Option<String>>,
     /// Redshift.
     pub redshift: Vec<Option<f64>>,
     /// Its standard error.
@@ -89,6 +92,14 @@ impl Survey {
     }
 }
 
+/// Classes at most: a model has a tree a round, and predictions a column, for each.
+pub const MOST_CLASSES: usize = 1000;
+/// Below so many labels it is no wonder if each is another.
+const FEW: usize = 20;
+
+/// Column of the labels before they were regrouped.
+pub(crate) const RAW_LABEL: &str = "raw_label";
+
 /// The text columns besides `object_id`, all of few values.
 const TEXTS: [&str; 3] = ["label", "split", "group"];
 
@@ -103,10 +114,38 @@ impl Objects {
         self.object_id.is_empty()
     }
 
+    /// The classes that occur among labels, in the order of their bytes. `column` is what the survey calls
+    /// the labels' column.
+    ///
+    /// # Errors
+    /// They are no classes: more than [`MOST_CLASSES`], or nearly every label is of its own.
+    pub fn classes<'a>(
+        labels: impl IntoIterator<Item = &'a Option<String>>,
+        column: &str,
+    ) -> Result<Vec<String>, StageError> {
+        let mut labelled = 0;
+        let labels = labels.into_iter().flatten();
+        let classes: BTreeSet<&String> = labels.inspect(|_| labelled += 1).collect();
+        let own = labelled >= FEW && classes.len() * 10 > labelled * 9;
+        if own || classes.len() > MOST_CLASSES {
+            let some: Vec<&str> = classes.iter().take(3).map(|c| c.as_str()).collect();
+            let message = format!(
+                "column `{column}` has {} different labels for {labelled} objects, such as {}: these are no classes",
+                classes.len(),
+                some.join(", ")
+            );
+            return Err(StageError::data("flow::data::classes", message).help(format!(
+                "name the column of the class under `columns`, or group these, as in `classes = {{ other = \"*\" }}`; there may be {MOST_CLASSES} classes"
+            )));
+        }
+        Ok(classes.into_iter().cloned().collect())
+    }
+
     /// Appends row `i` of `other`.
     pub fn push_from(&mut self, other: &Objects, i: usize) {
         self.object_id.push(other.object_id[i].clone());
         self.label.push(other.label[i].clone());
+        self.raw_label.push(other.raw_label[i].clone());
         self.redshift.push(other.redshift[i]);
         self.redshift_err.push(other.redshift_err[i]);
         self.ebv.push(other.ebv[i]);
@@ -114,18 +153,25 @@ impl Objects {
         self.group.push(other.group[i].clone());
     }
 
-    /// Writes them as Parquet.
+    /// Writes them as Parquet. The column `raw_label` is there only where a label was regrouped, and
+    /// only here: what carries light curves goes to programs, which shall not see it.
     ///
     /// # Errors
     /// The writer fails.
     pub fn write(&self, writer: impl Write + Send) -> Result<(), StageError> {
-        let (fields, columns) = self.columns();
+        let (mut fields, mut columns) = self.columns();
+        let mut few = TEXTS.to_vec();
+        if self.raw_label.iter().any(Option::is_some) {
+            few.push(RAW_LABEL);
+            fields.push(Field::new(RAW_LABEL, DataType::Utf8, true));
+            columns.push(texts(&self.raw_label));
+        }
         let schema = Arc::new(Schema::new(fields));
         parquet_io::write(
             writer,
             schema,
             columns,
-            properties(&self.survey.metadata(), &TEXTS),
+            properties(&self.survey.metadata(), &few),
         )
     }
 
@@ -169,6 +215,7 @@ impl Objects {
                 .collect())
         };
         self.label.extend(texts("label")?);
+        self.raw_label.extend(texts(RAW_LABEL)?);
         self.redshift.extend(floats("redshift")?);
         self.redshift_err.extend(floats("redshift_err")?);
         self.ebv.extend(floats("ebv")?);
@@ -183,7 +230,7 @@ impl Objects {
         let mut columns = vec![ids];
         let mut text = |name: &str, values: &[Option<String>]| -> ArrayRef {
             fields.push(Field::new(name, DataType::Utf8, true));
-            Arc::new(StringArray::from_iter(values.iter().map(Option::as_deref)))
+            texts(values)
         };
         let label = text("label", &self.label);
         let split = text("split", &self.split);
@@ -201,9 +248,44 @@ impl Objects {
     }
 }
 
+/// A column of texts.
+pub(super) fn texts(values: &[Option<String>]) -> ArrayRef {
+    Arc::new(StringArray::from_iter(values.iter().map(Option::as_deref)))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn labels_that_are_no_classes_are_refused() {
+        let check = |labels: &[String]| {
+            let labels: Vec<Option<String>> = labels.iter().cloned().map(Some).collect();
+            let classes = Objects::classes(&labels, "kind");
+            classes.map(|classes| classes.len()).map_err(|error| {
+                assert_eq!(error.code, "flow::data::classes");
+                error.message
+            })
+        };
+        let labels = |n: usize, label: &dyn Fn(usize) -> usize| -> Vec<String> {
+            (0..n).map(|i| format!("l{}", label(i))).collect()
+        };
+        // A few objects may all be different; many of the same two are the rule.
+        assert_eq!(check(&labels(19, &|i| i)), Ok(19));
+        assert_eq!(check(&labels(5000, &|i| i % 2)), Ok(2));
+        // One class in some numbers among notes that differ from object to object.
+        assert_eq!(check(&labels(60, &|i| if i < 10 { 0 } else { i })), Ok(51));
+        assert_eq!(check(&labels(3000, &|i| i % 1000)), Ok(1000));
+        for (labels, found) in [
+            (labels(40, &|i| i), "40 different labels for 40 objects"),
+            (labels(200, &|i| i.max(9)), "191 different labels for 200"),
+            (labels(9000, &|i| i % 1001), "1001 different labels"),
+        ] {
+            let error = check(&labels).unwrap_err();
+            assert!(error.contains(found), "{error}");
+            assert!(error.contains("`kind`"), "{error}");
+        }
+    }
 
     #[test]
     fn parts_of_a_survey_join() {

@@ -141,9 +141,10 @@ impl Predictions {
         };
         if classes.is_empty() {
             let names = source.fields().iter().map(|field| field.name());
-            return Err(
-                schema_error(format!("{name} has no column `p_<class>`")).help(columns_help(names))
-            );
+            return Err(schema_error(format!(
+                "{name} has no column of probabilities, which are called `p_` and the class"
+            ))
+            .help(columns_help(names)));
         }
         let mut all = Predictions {
             positive: source

@@ -147,6 +147,7 @@ mod tests {
             positive: some("TDE"),
             object_id: ["a", "b", "c", "d", "u"].map(str::to_owned).to_vec(),
             label: vec![some("TDE"), some("AGN"), some("TDE"), some("AGN"), None],
+            raw_label: Vec::new(),
             group: vec![None; 5],
             repeats: vec![vec![Some(0), Some(0), Some(1), Some(1), None]],
         };

@@ -352,6 +352,7 @@ fn torn_folds(action: &mut Action<'_>) -> Result<(), StageError> {
         positive: Some("A".into()),
         object_id: objects.object_id.clone(),
         label: objects.label.clone(),
+        raw_label: Vec::new(),
         group: objects.group.clone(),
         repeats: vec![(0..n).map(|i| Some((i / 4 % 2) as i32)).collect()],
     };

@@ -390,6 +390,82 @@ fn the_label_is_no_feature() {
     );
 }
 
+/// What the survey calls object `i` before `REGROUP`: three of A, two of B.
+fn raw(i: usize) -> usize {
+    if class(i) == "A" { i % 3 } else { 3 + i % 2 }
+}
+
+const REGROUP: &str = "[stages.ingest.classes]\nA = [\"Ia\", \"Ib\", \"Ic\"]\nB = [\"*\"]\n";
+
+fn regrouped(more: &str, column: &dyn Fn(usize) -> String) -> Project {
+    let project = Project::new(&format!("{REGROUP}{more}"));
+    let mut objects = String::from("object_id,label,group\n");
+    let mut answers = String::from("object_id,x\n");
+    for i in 0..OBJECTS {
+        let raw = ["Ia", "Ib", "Ic", "II", "AGN"][raw(i)];
+        let _ = writeln!(objects, "{},{raw},g{}", id(i), i / 2);
+        let _ = writeln!(answers, "{},{}", id(i), column(i));
+    }
+    project.write("objects.csv", &objects);
+    project.write("answers.csv", &answers);
+    project
+}
+
+#[test]
+fn a_label_is_no_feature_however_it_was_regrouped() {
+    let table = "[stages.table]\nuse = \"table\"\npath = \"answers.csv\"\n";
+    let mine = format!(
+        "{table}[stages.mine]\nuse = \"command\"\nscope = \"fold\"\nrun = [\"cp\", \"{{train}}\", \"{{predictions}}\"]\n\
+         inputs = {{ features = \"table\", folds = \"folds\" }}\noutputs = {{ predictions = \"p\" }}\n"
+    );
+    let select = format!(
+        "{table}[stages.select]\nuse = \"select\"\ninputs = {{ features = [\"table\"], folds = \"folds\" }}\n"
+    );
+    let code = "flow::leakage::label_column";
+    let features = "model.inputs.features=[\"flux\", \"table\"]";
+    let number = |i: usize| raw(i).to_string();
+    let shifted = |i: usize| (-1.5 - 0.25 * raw(i) as f64).to_string();
+    let hashed = |i: usize| ["817254", "11", "-402.5", "6e7", "90210"][raw(i)].to_owned();
+    // B is one value, the kinds of A are three.
+    let half = |i: usize| raw(i).min(3).to_string();
+    for column in [
+        &number as &dyn Fn(usize) -> String,
+        &shifted,
+        &hashed,
+        &half,
+    ] {
+        fails(&regrouped(table, column), &[features], Fault::Data, code);
+    }
+    for (more, set) in [
+        (table, "model.target=\"classes\""),
+        (&mine, &evaluate_on("mine")),
+        (&select, &model_on("select")),
+    ] {
+        fails(
+            &regrouped(more, &number),
+            &[features, set],
+            Fault::Data,
+            code,
+        );
+    }
+    // Whole days, apart in the two classes and different within each label, are a measurement.
+    let days = |i: usize| ([4, 9, 9, 60, 70][raw(i)] + i / 6 % 5).to_string();
+    let (failures, report) = regrouped(table, &days).evaluate(&[features]);
+    assert!(failures.is_empty(), "{failures:?}");
+    assert!(report.contains("held out by its fold"), "{report}");
+}
+
+#[test]
+fn the_folds_know_what_a_label_was() {
+    let project = regrouped("", &|i| i.to_string());
+    let (_, folds) = project.run(&[], "folds");
+    std::fs::write(project.path("folds.parquet"), folds).expect("writes");
+    let folds = Folds::read(&project.path("folds.parquet")).expect("reads");
+    assert_eq!(folds.classes, ["A", "B"]);
+    assert_eq!(folds.survey_label(4).map(String::as_str), Some("Ib"));
+    assert_eq!(folds.label[4].as_deref(), Some("A"));
+}
+
 #[test]
 fn rows_that_were_fitted_on_are_not_scored() {
     let code = "flow::leakage::fit_row";

@@ -11,7 +11,7 @@ use flow_engine::stage::{Action, Fault, Rows, StageError};
 
 use super::PREDICTIONS;
 use crate::fold;
-use crate::table::{Folds, Predictions, SCHEMA, Source};
+use crate::table::{Folds, Predictions, SCHEMA, Source, columns_help};
 
 /// Probabilities of all classes may miss 1 by this much.
 const SLACK: f64 = 1e-6;
@@ -30,8 +30,12 @@ pub(super) fn output(action: &Action<'_>, output: &str, file: &Path) -> Result<(
 }
 
 fn examine(action: &Action<'_>, output: &str, file: &Path) -> Result<(), StageError> {
+    let (folds, apply) = fold::rows(action, Rows::Apply)?;
     let predictions = match output {
-        PREDICTIONS => Some(Predictions::read(file)?),
+        PREDICTIONS => {
+            any_probability(file, &folds)?;
+            Some(Predictions::read(file)?)
+        }
         _ => None,
     };
     let ids = match &predictions {
@@ -41,7 +45,6 @@ fn examine(action: &Action<'_>, output: &str, file: &Path) -> Result<(), StageEr
             None => return Ok(()),
         },
     };
-    let (folds, apply) = fold::rows(action, Rows::Apply)?;
     let name = action.fold.unwrap_or(fold::FINAL);
     let here = fold::parse(name)?;
     let is_training = |id: &str| {
@@ -123,6 +126,22 @@ fn listed(ids: &[&str]) -> String {
     let more = if ids.len() > NAMED { ", ..." } else { "" };
     let objects = if ids.len() == 1 { "object" } else { "objects" };
     format!("{} {objects} ({}{more})", ids.len(), named.join(", "))
+}
+
+/// Predictions without any are told which ones are wanted.
+fn any_probability(file: &Path, folds: &Folds) -> Result<(), StageError> {
+    let source = Source::open(file, "the predictions table")?;
+    let mut names = source.fields().iter().map(|field| field.name());
+    if names.clone().any(|name| name.starts_with("p_")) {
+        return Ok(());
+    }
+    let all: Vec<String> = folds.classes.iter().map(|c| format!("`p_{c}`")).collect();
+    let all = match &folds.positive {
+        Some(positive) => format!("`p_{positive}`, or all of {}", all.join(", ")),
+        None => all.join(", "),
+    };
+    let message = format!("output `{PREDICTIONS}` has no column of probabilities: {all}");
+    Err(StageError::data(SCHEMA, message).help(columns_help(&mut names)))
 }
 
 /// One column for the positive class, or one for every class that sum to 1.

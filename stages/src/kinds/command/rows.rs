@@ -17,8 +17,8 @@ use parquet::basic::Compression;
 use parquet::file::properties::EnabledStatistics;
 
 use crate::fold::{self, View};
-use crate::leakage;
-use crate::table::{SCHEMA, Source, TableWriter, check_order, json_list, properties};
+use crate::leakage::{self, Labels};
+use crate::table::{RAW_LABEL, SCHEMA, Source, TableWriter, check_order, json_list, properties};
 
 /// Values of features in a row group: 128 MiB.
 const VALUES: usize = 32 << 20;
@@ -45,11 +45,12 @@ pub(super) fn write(action: &Action<'_>, role: Rows, to: &Path) -> Result<(), St
     } else {
         None
     };
-    let class = |&i: &usize| folds.classes.binary_search(folds.label[i].as_ref()?).ok();
-    let classes: Option<Vec<usize>> = wanted.iter().map(class).collect();
-    for input in &inputs {
-        if let (Input::Features(view), Some(classes)) = (input, &classes) {
-            leakage::no_label(action, view, classes, folds.positive_class())?;
+    if role == Rows::Train {
+        let labels = Labels::of(&folds, &wanted)?;
+        for input in &inputs {
+            if let Input::Features(view) = input {
+                leakage::no_label(action, view, &labels)?;
+            }
         }
     }
     let table = Table {
@@ -230,7 +231,9 @@ impl Tables {
             readers: Vec::new(),
         };
         for part in parts {
-            let source = Source::open_columns(&part.path, &name, |column| column != "label")?;
+            let source = Source::open_columns(&part.path, &name, |column| {
+                column != "label" && column != RAW_LABEL
+            })?;
             let fields = source.fields().iter().filter(|f| f.name() != "object_id");
             let fields: Vec<Field> = fields.map(|field| field.as_ref().clone()).collect();
             if tables.readers.is_empty() {
@@ -364,6 +367,7 @@ mod tests {
         let mut one = Objects {
             object_id: vec![String::new()],
             label: vec![Some("SN".into())],
+            raw_label: vec![None],
             redshift: vec![Some(0.5)],
             redshift_err: vec![None],
             ebv: vec![None],

@@ -109,10 +109,12 @@ impl Catalogue {
         by_number.get(number(id)?).map(String::as_str)
     }
 
-    /// The classes of all labels, in the order of their bytes.
-    pub fn classes(&self) -> Vec<String> {
-        let classes: BTreeSet<&String> = self.objects.label.iter().flatten().collect();
-        classes.into_iter().cloned().collect()
+    /// The classes of all labels, which come from this column.
+    ///
+    /// # Errors
+    /// As [`Objects::classes`].
+    pub fn classes(&self, column: &str) -> Result<Vec<String>, StageError> {
+        Objects::classes(&self.objects.label, column)
     }
 
     /// Drops a row that cannot be read.
@@ -183,11 +185,12 @@ impl Catalogue {
         self.tally.kept += 1;
         self.rows.insert(id.clone(), Some(self.objects.len()));
         self.objects.object_id.push(id);
-        self.objects.label.push(
-            values
-                .label
-                .map(|label| self.regroup.class(&label).to_string()),
-        );
+        let class = values.label.as_ref().map(|raw| self.regroup.class(raw));
+        let regrouped = class != values.label.as_deref();
+        self.objects.label.push(class.map(String::from));
+        self.objects
+            .raw_label
+            .push(values.label.filter(|_| regrouped));
         self.objects.redshift.push(redshift);
         self.objects.redshift_err.push(redshift_err);
         self.objects.ebv.push(ebv);

@@ -41,7 +41,10 @@ pub(super) fn read(
     survey: Survey,
     checkpoint: &dyn Fn() -> Result<(), StageError>,
 ) -> Result<(Curves, Tally), StageError> {
-    let wrong = |error: DemoError| StageError::data("flow::params::demo", error.to_string());
+    let wrong = |error: DemoError| {
+        StageError::data("flow::params::demo", error.to_string())
+            .help(format!("set `{}`", error.remedy()))
+    };
     let config = config(params, seed);
     let all = catalogue(&config).map_err(wrong)?;
     let classes = all
@@ -62,6 +65,7 @@ pub(super) fn read(
         all.object_id.push(object.object_id);
         all.label
             .push(object.labelled.then(|| object.class.to_string()));
+        all.raw_label.push(None);
         all.redshift.push(Some(object.redshift));
         all.redshift_err.push(object.redshift_err);
         all.ebv.push(Some(object.ebv));

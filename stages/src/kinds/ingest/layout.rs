@@ -97,6 +97,7 @@ fn demo_layout(params: &Params) -> Result<Layout, Diag> {
             params,
             "format",
         )
+        .help(format!("set `{}`", error.remedy()))
     })?;
     if splits.is_empty() {
         return Err(at(

@@ -170,6 +170,11 @@ impl Stage for Ingest {
         } = self.spec();
         // Only the generator draws random numbers: a new seed must not read a survey again.
         steps[READ].seeded = params.str("format") == "demo";
+        // Regrouped labels come with what they were. Stores know results without, under the step's
+        // other name.
+        if params.get("classes").is_some() {
+            steps[READ].name = "regroup";
+        }
         (ports, steps)
     }
 
@@ -423,7 +428,7 @@ impl Request<'_> {
                 Ok(catalogue)
             };
             let train = log(0)?;
-            let classes = train.classes();
+            let classes = train.classes(mapping.name("label"))?;
             let own = if self.text("set") == SETS[0] {
                 train
             } else {
@@ -439,7 +444,7 @@ impl Request<'_> {
                 own
             }
         };
-        let classes = catalogue.classes();
+        let classes = catalogue.classes(mapping.name("label"))?;
         Ok((catalogue, classes))
     }
 

@@ -107,7 +107,7 @@ impl std::fmt::Display for DemoError {
         match self {
             DemoError::TooManyPositives { positives, objects } => write!(
                 f,
-                "{positives} positives do not fit into {objects} objects; lower `positives` or raise `objects`"
+                "{positives} positives do not fit into {objects} labelled objects"
             ),
             DemoError::NoCopies => write!(f, "`copies` must be at least 1"),
             DemoError::Difficulty(found) => {
@@ -115,8 +115,20 @@ impl std::fmt::Display for DemoError {
             }
             DemoError::Undetectable { object_id } => write!(
                 f,
-                "no simulated source of object {object_id} could be detected; raise `difficulty`"
+                "no simulated source of object {object_id} could be detected"
             ),
+        }
+    }
+}
+
+impl DemoError {
+    /// What to set instead, as a line of the stage.
+    pub fn remedy(&self) -> String {
+        match self {
+            DemoError::TooManyPositives { positives, .. } => format!("labelled = {positives}"),
+            DemoError::NoCopies => "copies = 1".into(),
+            DemoError::Difficulty(found) if *found < 43.0 => "difficulty = 42.6".into(),
+            DemoError::Difficulty(_) | DemoError::Undetectable { .. } => "difficulty = 44.8".into(),
         }
     }
 }
