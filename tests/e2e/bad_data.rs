@@ -143,3 +143,78 @@ fn the_sample_rows_of_the_docs_are_read() {
         run.stderr
     );
 }
+
+/// What cannot be one file is known before anything runs.
+#[test]
+fn outputs_that_cannot_be_written_are_refused_before_the_run() {
+    let refused = |output: &str, more: &str| {
+        let project = Project::new();
+        write_survey(&project, &Survey::default());
+        let text = project.read("survey.toml");
+        let (stages, _) = text.split_once("[outputs]").expect("outputs");
+        project.write(
+            "survey.toml",
+            format!("{stages}{more}\n[outputs]\n{output}\n"),
+        );
+        let text = diagnose(&project);
+        assert!(!project.path(".flow/store").exists(), "{text}");
+        text
+    };
+    // Three folds and the final fit.
+    let text = refused("\"out/model.json\" = \"model.model\"", "");
+    assert!(
+        text.contains("flow::export::parts") && text.contains("has 4 parts"),
+        "{text}"
+    );
+    let each = "[stages.each]\nuse = \"command\"\nrun = [\"touch\", \"{out}\"]\n\
+                outputs = { out = \"x.csv\" }\neach = { i = { range = [0, 7] } }\n";
+    let text = refused("\"out/all.csv\" = \"each\"", each);
+    assert!(text.contains("has 7 parts"), "{text}");
+    let text = refused("\"out/metrics.parquet\" = \"evaluate.metrics\"", "");
+    assert!(text.contains("flow::export::format"), "{text}");
+}
+
+/// Sizes that a pipeline names have bounds, and nothing is made of them before they are held against
+/// these.
+#[test]
+fn sizes_without_measure_are_refused() {
+    let project = Project::new();
+    write_survey(&project, &Survey::default());
+    for (set, bound) in [
+        (&["folds.k=2000000000"][..], "1000"),
+        (&["folds.k=1000", "folds.repeats=1000"], "10000"),
+        (&["folds.repeats=4000000000"], "1000"),
+        (&["model.rounds=9000000000000000000"], "100000"),
+    ] {
+        let sets = set.iter().flat_map(|set| ["--set", set]);
+        let args: Vec<&str> = ["plan", "survey.toml"].into_iter().chain(sets).collect();
+        let output = project.flow(&args);
+        let text = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(2), "{set:?}: {text}");
+        assert!(
+            text.contains(bound) && text.len() < 5_000,
+            "{set:?}: {text}"
+        );
+    }
+}
+
+/// Without any label there is nothing to deal, and that is what is said.
+#[test]
+fn nothing_that_is_labelled_is_said() {
+    let text = {
+        let project = changed("data/objects.csv", |text| {
+            let rows = text.lines().enumerate();
+            let bare = |(i, line): (usize, &str)| match (i, line.rsplit_once(',')) {
+                (1.., Some((rest, _))) => format!("{rest},\n"),
+                _ => format!("{line}\n"),
+            };
+            rows.map(bare).collect()
+        });
+        diagnose(&project)
+    };
+    assert!(text.contains("flow::data::folds"), "{text}");
+    assert!(
+        text.contains("none of the 140 objects has a label"),
+        "{text}"
+    );
+}
