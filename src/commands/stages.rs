@@ -8,6 +8,9 @@ use crate::error::CliError;
 use crate::render::table;
 use crate::ui::Ui;
 
+/// Names of kinds and the gap behind them are no wider.
+const NAMES: usize = 16;
+
 /// Runs the command.
 pub fn run(args: &StagesArgs, ui: &Ui) -> Result<(), CliError> {
     let registry = flow_stages::kinds::registry();
@@ -31,7 +34,12 @@ pub fn run(args: &StagesArgs, ui: &Ui) -> Result<(), CliError> {
         ui.event(
             || json!({"event": "kind", "name": name, "about": spec.about, "version": spec.version}),
         );
-        rows.push(vec![name.to_owned(), spec.about.to_owned()]);
+        // What a kind does is said whole, in a line more where it must.
+        let mut name = name;
+        for line in table::lines(spec.about, table::width().saturating_sub(NAMES)) {
+            rows.push(vec![name.to_owned(), line]);
+            name = "";
+        }
     }
     ui.answer(&format!(
         "{}\n",

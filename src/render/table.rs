@@ -52,9 +52,32 @@ pub fn plain(header: &[&str], texts: usize, rows: Vec<Vec<String>>) -> String {
 
 /// The same; of the columns named in `least`, the first one goes first where not all fit.
 pub fn fitted(header: &[&str], texts: usize, rows: Vec<Vec<String>>, least: &[&str]) -> String {
+    render(fit(header, texts, rows, least, width()))
+}
+
+/// The columns of the screen that there are.
+pub fn width() -> usize {
     let terminal = terminal_size::terminal_size_of(std::io::stdout());
-    let width = terminal.map_or(WIDTH, |(width, _)| usize::from(width.0).max(5 * LEAST));
-    render(fit(header, texts, rows, least, width))
+    terminal.map_or(WIDTH, |(width, _)| usize::from(width.0).max(5 * LEAST))
+}
+
+/// A sentence in lines that are no wider, broken between words.
+pub fn lines(text: &str, width: usize) -> Vec<String> {
+    let mut lines = vec![String::new()];
+    for word in text.split_whitespace() {
+        let line = lines.len() - 1;
+        let line = &mut lines[line];
+        if line.is_empty() {
+            line.push_str(word);
+        } else if UnicodeWidthStr::width(line.as_str()) + 1 + UnicodeWidthStr::width(word) <= width
+        {
+            line.push(' ');
+            line.push_str(word);
+        } else {
+            lines.push(word.to_owned());
+        }
+    }
+    lines
 }
 
 /// Columns: whether they are texts, and their cells with the header first.
@@ -271,7 +294,7 @@ fn headline(report: &Report) -> Option<String> {
 mod tests {
     use super::*;
 
-    fn lines(width: usize, least: &[&str]) -> Vec<String> {
+    fn table(width: usize, least: &[&str]) -> Vec<String> {
         let row = |name: &str| {
             let figures = ["0.123456", "-0.5 [-0.51234, +0.4]", "17"];
             let row = [name, "because of this and that and more"]
@@ -289,27 +312,34 @@ mod tests {
     fn columns_then_digits_then_texts_are_given_up() {
         let least = ["count", "mean"];
         let header = |width: usize| {
-            let lines = lines(width, &least);
+            let lines = table(width, &least);
             lines[0].split_whitespace().count()
         };
         assert_eq!([100, 85, 72, 60].map(header), [5, 4, 3, 3]);
-        assert!(lines(85, &least)[2].contains("0.123456  -0.5 [-0.51234, +0.4]"));
+        assert!(table(85, &least)[2].contains("0.123456  -0.5 [-0.51234, +0.4]"));
         assert_eq!(
-            lines(70, &least)[2],
+            table(70, &least)[2],
             "v1.23456-long  because of this and that and more  -0.5 [-0.512, +0.4]"
         );
         assert_eq!(
-            lines(60, &least)[2],
+            table(60, &least)[2],
             "v1.23456-long  because of this and th...  -0.5 [-0.51, +0.4]"
         );
         for width in [40, 50, 60, 70, 80, 90] {
-            for line in lines(width, &least) {
+            for line in table(width, &least) {
                 assert!(
                     UnicodeWidthStr::width(line.as_str()) <= width,
                     "{width}: {line}"
                 );
             }
         }
+    }
+
+    #[test]
+    fn sentences_are_broken_between_words() {
+        assert_eq!(lines("one two  three", 7), ["one two", "three"]);
+        assert_eq!(lines("incomprehensible", 5), ["incomprehensible"]);
+        assert_eq!(lines("", 5), [""]);
     }
 
     #[test]

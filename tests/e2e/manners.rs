@@ -349,6 +349,11 @@ fn a_stage_of_several_actions_is_summed_up() {
 #[test]
 fn tables_keep_to_eighty_columns() {
     let project = Project::new();
+    // What a kind does is not cut.
+    for line in text(&project, &["stages"]).lines() {
+        let width = line.chars().count();
+        assert!(width <= 80 && !line.ends_with("..."), "{width}: {line}");
+    }
     let name = "a_stage_with_a_name_that_somebody_thought_about_for_a_long_time";
     project.write("p.toml", TWO.replace("two", name));
     text(
