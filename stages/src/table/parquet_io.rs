@@ -217,8 +217,13 @@ impl Source {
     /// The next rows.
     pub fn next_batch(&mut self) -> Result<Option<Batch>, StageError> {
         let batch = self.reader.next().transpose().map_err(|error| {
-            schema_error(format!("{} cannot be decoded: {error}", self.name))
-                .help("if the compression is not known, write the file with zstd, snappy or gzip")
+            let text = error.to_string();
+            let error = schema_error(format!("{} cannot be decoded: {text}", self.name));
+            // What the reader says of a compression that it was built without.
+            match text.contains("Disabled feature") {
+                true => error.help("write the file with zstd or snappy compression"),
+                false => error,
+            }
         })?;
         Ok(batch.map(|batch| Batch {
             name: self.name.clone(),

@@ -178,6 +178,7 @@ fn light_curves_nest_in_several_ways() {
     let lists: Vec<(&str, ArrayRef)> = flat.iter().map(|(n, v)| (*n, list(v.clone()))).collect();
     let ids: ArrayRef = Arc::new(StringArray::from(vec!["a", "b"]));
     let dir = tempfile::tempdir().unwrap();
+    let notes = std::cell::RefCell::new(Vec::new());
     let read = |columns: Vec<(&str, ArrayRef)>, name: Option<&str>| {
         let columns = [("object_id", ids.clone())].into_iter().chain(columns);
         let columns: Vec<(&str, ArrayRef)> = columns.collect();
@@ -198,7 +199,10 @@ fn light_curves_nest_in_several_ways() {
             let columns = Value::map([("lightcurve", Value::Str(name.into()))]);
             given.push(("columns", columns));
         }
-        all(&params("parquet", &given), 1).map(|(mut shards, _)| shards.remove(0).0)
+        all(&params("parquet", &given), 1).map(|(mut shards, report)| {
+            notes.replace(report.notes);
+            shards.remove(0).0
+        })
     };
     let plain = read(lists.clone(), None).unwrap();
     assert_eq!(
@@ -212,6 +216,13 @@ fn light_curves_nest_in_several_ways() {
     );
     let of_structs = list(structure(flat));
     assert_eq!(read(vec![("lightcurve", of_structs)], None).unwrap(), plain);
+    // A file that brings its own objects is reported as an objects table is.
+    let ebv: ArrayRef = Arc::new(Float64Array::from(vec![-9.0, 0.1]));
+    read(vec![("lc", of_lists.clone()), ("ebv", ebv)], Some("lc")).unwrap();
+    assert_eq!(
+        notes.borrow()[0],
+        "impossible values were read as missing: 1 of ebv (a: -9)"
+    );
     let error = read(vec![("lc", of_lists)], None).unwrap_err();
     assert!(
         error.help[0].ends_with("lightcurve = \"lc\""),
