@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use flow_cache::Value;
 
 use crate::diag::{Diag, Diags, Span};
+use crate::files;
 use crate::node::{Entry, Item, Node};
 use crate::params::{Default, ParamSpec, ParamType, Params};
 use crate::suggest::{closest, did_you_mean};
@@ -272,7 +273,8 @@ impl Checker<'_, '_> {
             (ParamType::Choice(words), Item::Str(v)) if words.contains(&v.as_str()) => {
                 Value::Str(v.clone())
             }
-            (ParamType::Path, Item::Str(v)) => self.path(v, node.span),
+            (ParamType::Path, Item::Str(v)) => self.path(v, node.span, str::to_owned),
+            (ParamType::Glob, Item::Str(v)) => self.path(v, node.span, files::escape),
             (ParamType::List(inner), Item::List(items)) => {
                 let items = items.iter().map(|item| self.convert(inner, item));
                 Value::List(items.collect::<Result<_, _>>()?)
@@ -321,8 +323,10 @@ impl Checker<'_, '_> {
         }
     }
 
-    fn path(&mut self, text: &str, span: Span) -> Value {
-        let expanded = match expand(text, self.context.env) {
+    /// Makes a path absolute. What the pipeline does not say itself is put in as `literal` makes it.
+    fn path(&mut self, text: &str, span: Span, literal: fn(&str) -> String) -> Value {
+        let env = |name: &str| (self.context.env)(name).map(|value| literal(&value));
+        let expanded = match expand(text, &env) {
             Ok(expanded) => expanded,
             Err(Unexpanded::Unset(name)) => {
                 self.diags.push(
@@ -365,7 +369,9 @@ impl Checker<'_, '_> {
         } else {
             self.context.root
         };
-        Value::Str(absolute(base, &expanded))
+        // It is text, see `build`.
+        let base = literal(&base.to_string_lossy());
+        Value::Str(absolute(Path::new(&base), &expanded))
     }
 }
 
@@ -489,6 +495,7 @@ pub fn describe(ty: &ParamType) -> String {
             }
         }
         ParamType::Path => "a path".into(),
+        ParamType::Glob => "a path or a pattern".into(),
         ParamType::List(inner) => format!("a list, each entry {}", describe(inner)),
         ParamType::Map(inner) => format!("a table, each value {}", describe(inner)),
         ParamType::Ordered(inner) => {

@@ -7,16 +7,18 @@
 use std::collections::{BTreeMap, HashSet};
 use std::fs;
 use std::io::{BufWriter, Write};
-use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use flow_cache::{Beside, Digest, Digester, Health, Output, StatCache, Store, StoreError, fault};
 
+use crate::diag::{Diag, Span};
 use crate::keys::Slot;
+use crate::outputs;
 use crate::pipeline::PortRef;
 use crate::plan::{Coords, Plan};
-use crate::stage::{Part, PortType, StageError};
+use crate::stage::{FileRef, Part, PortType, StageError};
+use crate::written::{Entry, Written};
 
 /// The fault points of a delivery, in the order in which it passes them (see [`fault`]).
 pub const POINTS: &[&str] = &[
@@ -197,13 +199,57 @@ pub struct Delivered {
     pub written: Vec<usize>,
     /// Those that could not be.
     pub failed: Vec<(usize, StageError)>,
+    /// Those in whose place there was something that this pipeline had not written.
+    pub replaced: Vec<(usize, Was)>,
     /// What was found corrupt on the way.
     pub warnings: Vec<String>,
     /// Why what they were written from could not be noted down: the next run writes them again.
     pub unnoted: Option<StoreError>,
 }
 
+/// What was in the place of a file, as far as that is known.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Was {
+    /// Nothing that a run of the project wrote.
+    Foreign,
+    /// What a run wrote, changed since.
+    Changed,
+    /// What another pipeline of the project wrote: the path of its file.
+    Of(String),
+}
+
 impl Delivery<'_> {
+    /// An output that is there, that no run is known to have written, and that is what the pipeline reads by the
+    /// name of a link. (Those that it reads by their own names were refused when it was read.) What was written
+    /// by a run costs no look.
+    pub fn linked_source(&self) -> Option<Diag> {
+        let pipeline = self.plan.pipeline;
+        let manifest = Written::open(&self.manifest, &pipeline.root);
+        let outputs = pipeline.outputs.iter();
+        let foreign: Vec<(PathBuf, Span)> = outputs
+            .filter(|output| !manifest.entries.contains_key(&output.path))
+            .filter_map(|output| Some((output.path.canonicalize().ok()?, output.from.span)))
+            .collect();
+        if foreign.is_empty() {
+            return None;
+        }
+        let is_link = |path: &Path| fs::symlink_metadata(path).is_ok_and(|meta| meta.is_symlink());
+        for stage in &pipeline.stages {
+            let common = stage.layout.common.iter().map(FileRef::from);
+            let of_shards = stage.layout.shards.iter().flat_map(|shard| shard.files());
+            for file in common.chain(of_shards).filter(|file| is_link(file.path)) {
+                let read = file.path.canonicalize().unwrap_or_default();
+                if let Some((_, span)) = foreign.iter().find(|(path, _)| *path == read) {
+                    let shown = file.path.strip_prefix(&pipeline.root).unwrap_or(file.path);
+                    let shown = shown.display().to_string();
+                    let diag = outputs::replaces_source(&shown, *span, stage.span);
+                    return Some(diag.resolve(&pipeline.sources));
+                }
+            }
+        }
+        None
+    }
+
     /// Writes the files that are not up to date and whose stages are done.
     ///
     /// Nothing in the graph may need bytes that the store has lost and a file asks for. `again` is
@@ -219,7 +265,7 @@ impl Delivery<'_> {
         if outputs.is_empty() {
             return delivered;
         }
-        let mut manifest = Manifest::open(&self.manifest);
+        let mut manifest = Written::open(&self.manifest, &self.plan.pipeline.root);
         let all = 0..outputs.len();
         let lost = self.pass(&mut manifest, slots, all, &mut delivered);
         if !lost.is_empty() && delivered.failed.is_empty() {
@@ -245,7 +291,7 @@ impl Delivery<'_> {
         if outputs.is_empty() {
             return Ok(stale);
         }
-        let manifest = Manifest::open(&self.manifest);
+        let manifest = Written::open(&self.manifest, &self.plan.pipeline.root);
         for (file, output) in outputs.iter().enumerate() {
             let Some(port) = port(self.plan, slots, self.store, output.from) else {
                 stale.push(Stale {
@@ -288,17 +334,18 @@ impl Delivery<'_> {
         needs
     }
 
-    fn is_up_to_date(&self, manifest: &Manifest, source: Digest, path: &Path) -> bool {
-        let entry = manifest.entries.get(&in_a_line(path));
-        entry.is_some_and(|[made_from, made]| {
-            *made_from == source && self.stat.digest(path).is_ok_and(|(now, _)| now == *made)
+    fn is_up_to_date(&self, manifest: &Written, source: Digest, path: &Path) -> bool {
+        let entry = manifest.entries.get(path);
+        entry.is_some_and(|entry| {
+            let now = || self.stat.digest(path);
+            entry.from == source && now().is_ok_and(|(now, _)| now == entry.made)
         })
     }
 
     /// Brings some files up to date. Returns those whose bytes are gone, with who makes them.
     fn pass(
         &self,
-        manifest: &mut Manifest,
+        manifest: &mut Written,
         slots: &[Slot],
         files: impl Iterator<Item = usize>,
         delivered: &mut Delivered,
@@ -311,7 +358,10 @@ impl Delivery<'_> {
             };
             match self.file(manifest, &port, &output.path, delivered) {
                 Ok(File::UpToDate) => {}
-                Ok(File::Written) => delivered.written.push(file),
+                Ok(File::Written(was)) => {
+                    delivered.written.push(file);
+                    delivered.replaced.extend(was.map(|was| (file, was)));
+                }
                 Ok(File::Lost(producers)) => drop(lost.insert(file, producers)),
                 Err(error) => delivered.failed.push((file, error)),
             }
@@ -321,7 +371,7 @@ impl Delivery<'_> {
 
     fn file(
         &self,
-        manifest: &mut Manifest,
+        manifest: &mut Written,
         port: &Port,
         to: &Path,
         delivered: &mut Delivered,
@@ -337,13 +387,31 @@ impl Delivery<'_> {
         if !lost.is_empty() {
             return Ok(File::Lost(lost));
         }
+        let before = self.stat.digest(to).ok().map(|(digest, _)| digest);
         write_file(port, to, self.exporter)?;
         let (made, _) = self.stat.digest(to)?;
-        let key = in_a_line(to);
-        if manifest.entries.insert(key, [source, made]) != Some([source, made]) {
-            manifest.changed = true;
-        }
-        Ok(File::Written)
+        let entry = Entry {
+            from: source,
+            made,
+            pipeline: Some(self.name()),
+        };
+        let known = manifest.entries.insert(to.to_owned(), entry.clone());
+        manifest.changed |= known.as_ref() != Some(&entry);
+        let replaced = before.filter(|before| *before != made);
+        let was = replaced.and_then(|before| match known {
+            None => Some(Was::Foreign),
+            Some(known) if known.made != before => Some(Was::Changed),
+            Some(known) if known.pipeline == entry.pipeline => None,
+            Some(known) => known.pipeline.map(Was::Of),
+        });
+        Ok(File::Written(was))
+    }
+
+    /// The pipeline as the manifest has it: the path of its file in the project.
+    fn name(&self) -> String {
+        let pipeline = self.plan.pipeline;
+        let file = pipeline.file.strip_prefix(&pipeline.root);
+        file.unwrap_or(&pipeline.file).display().to_string()
     }
 
     /// The actions that must run again since the store has lost their bytes.
@@ -374,70 +442,10 @@ impl Delivery<'_> {
 /// What became of one file.
 enum File {
     UpToDate,
-    Written,
+    /// It was written, over something that this pipeline had not written.
+    Written(Option<Was>),
     /// The store has lost the bytes that these actions make.
     Lost(Vec<usize>),
-}
-
-/// What `[outputs]` files were last written from, by path.
-struct Manifest {
-    path: PathBuf,
-    entries: BTreeMap<String, [Digest; 2]>,
-    changed: bool,
-}
-
-/// A path in one line, whatever is in its name.
-fn in_a_line(path: &Path) -> String {
-    match path.to_str() {
-        Some(text) if !text.contains(['\n', '\r', '\\']) => text.to_owned(),
-        _ => path.as_os_str().as_bytes().escape_ascii().to_string(),
-    }
-}
-
-impl Manifest {
-    /// Reads a manifest; a missing or unreadable one is empty, and files are then written anew.
-    fn open(path: &Path) -> Self {
-        let entries = fs::read_to_string(path)
-            .unwrap_or_default()
-            .lines()
-            .filter_map(|line| {
-                let mut words = line.splitn(3, ' ');
-                let source = words.next()?.parse().ok()?;
-                let file = words.next()?.parse().ok()?;
-                Some((words.next()?.to_owned(), [source, file]))
-            })
-            .collect();
-        Self {
-            path: path.to_owned(),
-            entries,
-            changed: false,
-        }
-    }
-
-    /// Writes the manifest back if it changed.
-    fn save(&self) -> Result<(), StoreError> {
-        if !self.changed {
-            return Ok(());
-        }
-        let mut text = String::new();
-        for (path, [source, file]) in &self.entries {
-            text.push_str(&format!("{source} {file} {path}\n"));
-        }
-        let folder = self.path.parent().unwrap_or(Path::new("."));
-        let saved = fs::create_dir_all(folder)
-            .and_then(|()| fault::point("manifest.write", &self.path))
-            .and_then(|()| {
-                let mut beside = Beside::create(&self.path, 0o666)?;
-                beside.file.write_all(text.as_bytes())?;
-                fault::point("manifest.publish", &self.path)?;
-                beside.publish()
-            });
-        saved.map_err(|source| StoreError::Environment {
-            step: "run.outputs",
-            path: self.path.clone(),
-            source,
-        })
-    }
 }
 
 /// Writes what a port holds to a file, by way of a file beside it.

@@ -7,8 +7,10 @@
 use std::path::{Path, PathBuf};
 
 use crate::diag::{Diag, Diags, SourceMap, Span};
+use crate::files;
 use crate::node::{self, Entry, Item, Node, Table};
 use crate::suggest::did_you_mean;
+use crate::unread;
 use crate::variants;
 
 /// Segments a dotted key may have; keeps the tree shallow whatever the text says.
@@ -21,6 +23,10 @@ pub struct Document {
     pub root: Table,
     /// The texts it came from.
     pub sources: SourceMap,
+    /// The files among them: the pipeline's own first, then what it extends; without links.
+    pub files: Vec<PathBuf>,
+    /// Names of the outputs of files that it extends.
+    pub inherited_outputs: Vec<String>,
     /// Number of the first text that is a `--set`; those before it are files.
     first_set: u32,
 }
@@ -30,6 +36,13 @@ impl Document {
     pub fn is_set(&self, span: Span) -> bool {
         span.source.0 >= self.first_set
     }
+
+    /// The file that a place is in, where the pipeline extends it.
+    pub fn base_of(&self, span: Span) -> Option<&str> {
+        let base = span.source.0 > 0 && !self.is_set(span);
+        let source = self.sources.get(span.source).filter(|_| base)?;
+        Some(source.name())
+    }
 }
 
 /// Reads `path`, follows `extends`, and applies `sets` in order.
@@ -37,8 +50,11 @@ impl Document {
 /// Diagnostics are added to `diags`; a tree with syntax errors in it is not worth checking further.
 pub fn read(path: &Path, sets: &[String], cwd: &Path, diags: &mut Diags) -> Document {
     let mut document = Document::default();
-    let layers = read_files(path, cwd, &mut document.sources, diags);
+    let layers = read_files(path, cwd, &mut document, diags);
     for layer in layers.into_iter().rev() {
+        if let Some(outputs) = table_of(&document.root, "outputs") {
+            document.inherited_outputs = outputs.iter().map(|entry| entry.key.clone()).collect();
+        }
         merge(&mut document.root, layer, Level::Root);
     }
     document.first_set = document.sources.len();
@@ -51,7 +67,7 @@ pub fn read(path: &Path, sets: &[String], cwd: &Path, diags: &mut Diags) -> Docu
 }
 
 /// The trees of the file and of what it extends, the file first.
-fn read_files(path: &Path, cwd: &Path, sources: &mut SourceMap, diags: &mut Diags) -> Vec<Table> {
+fn read_files(path: &Path, cwd: &Path, document: &mut Document, diags: &mut Diags) -> Vec<Table> {
     let mut layers = Vec::new();
     let mut seen: Vec<(PathBuf, Option<Span>)> = Vec::new();
     let mut next = Some((cwd.join(path), None::<Span>));
@@ -61,25 +77,28 @@ fn read_files(path: &Path, cwd: &Path, sources: &mut SourceMap, diags: &mut Diag
             .unwrap_or(&path)
             .display()
             .to_string();
-        let text = match std::fs::read(&path) {
-            Ok(bytes) => match String::from_utf8(bytes) {
-                Ok(text) => text,
-                Err(_) => {
-                    diags.push(unreadable(&name, from, "it is not UTF-8 text"));
-                    break;
-                }
-            },
-            Err(error) => {
-                diags.push(unreadable(&name, from, &error.to_string()));
+        let text = std::fs::read(&path).map_err(|error| files::cause(&error));
+        let text = text.and_then(|bytes| {
+            String::from_utf8(bytes).map_err(|_| "it is not UTF-8 text".to_owned())
+        });
+        let text = match text {
+            Ok(text) => text,
+            Err(why) => {
+                diags.push(unread::diag(&path, cwd, from, &why));
                 break;
             }
         };
         let identity = path.canonicalize().unwrap_or_else(|_| path.clone());
+        document.files.push(identity.clone());
         seen.push((identity, from));
-        let source = sources.add(name, text.clone());
+        let source = document.sources.add(name, text.clone());
         let mut table = node::parse(source, &text, diags);
         split_dotted(&mut table, diags);
-        if let Some(entry) = take_extends(&mut table) {
+        if from.is_some() {
+            // Whoever extends a pipeline is another one.
+            take_header(&mut table, "name");
+        }
+        if let Some(entry) = take_header(&mut table, "extends") {
             match &entry.node.item {
                 Item::Str(target) => {
                     let target = path.parent().unwrap_or(Path::new("")).join(target);
@@ -107,19 +126,6 @@ fn read_files(path: &Path, cwd: &Path, sources: &mut SourceMap, diags: &mut Diag
     layers
 }
 
-fn unreadable(name: &str, from: Option<Span>, why: &str) -> Diag {
-    let diag = Diag::new(
-        "flow::pipeline::file",
-        format!("cannot read the pipeline `{name}`: {why}"),
-    );
-    match from {
-        Some(span) => diag
-            .label(span, "extended here")
-            .help("the path in `extends` is relative to the file it stands in"),
-        None => diag,
-    }
-}
-
 fn extends_cycle(seen: &[(PathBuf, Option<Span>)], last: Span) -> Diag {
     let mut names: Vec<String> = seen.iter().map(|(path, _)| file_name(path)).collect();
     names.push(names[0].clone());
@@ -138,14 +144,12 @@ fn file_name(path: &Path) -> String {
     )
 }
 
-fn take_extends(root: &mut Table) -> Option<Entry> {
-    match &mut root.get_mut("pipeline")?.node.item {
-        Item::Table(pipeline) => pipeline.remove("extends"),
-        _ => None,
-    }
+/// Takes a key out of `[pipeline]`.
+fn take_header(root: &mut Table, key: &str) -> Option<Entry> {
+    table_mut(root, "pipeline")?.remove(key)
 }
 
-/// Where in the tree a merge is: only a stage has a rule of its own.
+/// Where in the tree a merge is: stages and outputs have rules of their own.
 #[derive(Clone, Copy, PartialEq)]
 pub enum Level {
     /// At the top.
@@ -154,6 +158,8 @@ pub enum Level {
     Stages,
     /// Within a stage.
     Stage,
+    /// Among the outputs, where `false` takes one away.
+    Outputs,
     /// Anywhere else.
     Other,
 }
@@ -163,6 +169,7 @@ pub fn merge(base: &mut Table, over: Table, level: Level) {
     for entry in over.into_entries() {
         let below = match level {
             Level::Root if entry.key == "stages" => Level::Stages,
+            Level::Root if entry.key == "outputs" => Level::Outputs,
             Level::Stages => Level::Stage,
             _ => Level::Other,
         };
@@ -171,9 +178,18 @@ pub fn merge(base: &mut Table, over: Table, level: Level) {
                 // The key is free: this cannot fail.
                 let _ = base.add(entry);
             }
+            Some(old) if drops(level, old, &entry) => {
+                base.remove(&entry.key);
+            }
             Some(old) => merge_entry(old, entry, below),
         }
     }
+}
+
+/// Whether an entry takes away what it is laid on.
+fn drops(level: Level, old: &Entry, new: &Entry) -> bool {
+    let is_false = |entry: &Entry| entry.node.item == Item::Bool(false);
+    level == Level::Outputs && is_false(new) && !is_false(old)
 }
 
 fn merge_entry(old: &mut Entry, new: Entry, level: Level) {
@@ -212,6 +228,13 @@ pub fn split_dotted(root: &mut Table, diags: &mut Diags) {
     }
     if let Some(outputs) = table_mut(root, "outputs") {
         *outputs = join_keys(std::mem::take(outputs), diags);
+    }
+}
+
+fn table_of<'a>(table: &'a Table, key: &str) -> Option<&'a Table> {
+    match &table.get(key)?.node.item {
+        Item::Table(table) => Some(table),
+        _ => None,
     }
 }
 

@@ -7,14 +7,16 @@ use crate::check::{self, Context};
 use crate::diag::{Diag, Diags, SourceId, Span};
 use crate::document::Document;
 use crate::file::PipelineFile;
+use crate::files::{Destination, Project, unescape};
 use crate::graph;
 use crate::lineage::{self, Lineage};
 use crate::node::{Entry, Item, Table};
+use crate::outputs;
 use crate::params::Params;
 use crate::pipeline::{Binding, Pipeline, StageDecl};
 use crate::resolve::{self, Targets, Wanted};
 use crate::sections;
-use crate::stage::{KindSpec, Layout, Ports, Registry, Shards, Stage, Step};
+use crate::stage::{FileRef, KindSpec, Layout, Ports, Registry, Shards, Stage, Step};
 use crate::suggest::did_you_mean;
 use crate::tune;
 use crate::variants;
@@ -66,6 +68,19 @@ struct Draft {
 }
 
 impl Draft {
+    /// Where the stage names a file: a parameter if that says no more, else the stage.
+    fn place_of(&self, path: &Path) -> Span {
+        let mut named = self.body.iter().flat_map(|body| {
+            let params = body.spec.params.iter().map(|param| param.name);
+            let own = params.filter(|name| {
+                let texts = body.params.strs(name).into_iter();
+                texts.map(unescape).any(|text| path == Path::new(&text))
+            });
+            own.filter_map(|name| body.params.span(name))
+        });
+        named.next().unwrap_or(self.span)
+    }
+
     /// The names of the input ports that the pipeline gives.
     fn ports(&self) -> Vec<String> {
         let wanted = self.wanted.iter().flatten();
@@ -95,6 +110,17 @@ pub fn build(
     let file = cwd.join(path);
     let file = file.canonicalize().unwrap_or(file);
     let root = project_root(&file);
+    if let Some(odd) = [root.as_path(), cwd]
+        .into_iter()
+        .find(|path| path.to_str().is_none())
+    {
+        let message = format!("the path of the folder `{}` is not UTF-8", odd.display());
+        diags.push(
+            Diag::new("flow::pipeline::root", message)
+                .help("rename the folder: paths in a pipeline are text, and are joined to it"),
+        );
+        return None;
+    }
     let sections = [
         "pipeline", "stages", "outputs", "metrics", "variants", "tune",
     ];
@@ -103,7 +129,7 @@ pub fn build(
             diags.push(sections::unknown_key(entry, "a pipeline", &sections));
         }
     }
-    let (name, seed) = header(document, &file, diags);
+    let header = sections::header(&document.root, &file, diags);
     let is_set = |span| document.is_set(span);
     let env = |name: &str| std::env::var(name).ok();
     let context = Context {
@@ -130,7 +156,7 @@ pub fn build(
     }
     let names: Vec<&str> = drafts.iter().map(|draft| draft.name.as_str()).collect();
     let order = graph::order(&reads, &names);
-    let outputs = sections::outputs(&document.root, &targets, &root, diags);
+    let outputs = outputs::read(document, &targets, &root, header.outside, diags);
     let headline = sections::headline(&document.root, &targets, diags);
     if let Some((stage, metric, span)) = &headline
         && let Some(body) = &drafts[*stage].body
@@ -161,11 +187,18 @@ pub fn build(
     let mut layouts: Vec<Option<Layout>> = vec![None; drafts.len()];
     let mut pairs = vec![None; drafts.len()];
     let file_order = || (0..drafts.len()).collect();
+    let project = Project {
+        root: &root,
+        outputs: &outputs.places,
+    };
     for stage in order.as_ref().map_or_else(|_| file_order(), Vec::clone) {
         pairs[stage] = paired(&drafts[stage], &targets, &reads[stage], diags);
         let with = pairs[stage].and_then(|with| layouts[with].as_ref());
-        let layout = layout(&drafts[stage], &root, with, diags);
+        let layout = layout(&drafts[stage], &project, with, diags);
         layouts[stage] = layout;
+    }
+    if !outputs.places.is_empty() {
+        sources_are_kept(&outputs.places, &drafts, &layouts, &project, diags);
     }
     let order = order.map_err(|cycles| diags.extend(cycles)).ok()?;
     if !diags.is_empty() {
@@ -183,15 +216,15 @@ pub fn build(
             reference.stage = place[reference.stage];
         }
         let paired = paired.map(|with| place[with]);
-        decls.push(declare(draft, seed, inputs, layout, paired));
+        decls.push(declare(draft, header.seed, inputs, layout, paired));
     }
     let stages: Option<Vec<StageDecl>> = order.iter().map(|&stage| decls[stage].take()).collect();
     let mut pipeline = Pipeline {
-        name,
+        name: header.name,
         root,
         file,
         stages: stages?,
-        outputs,
+        outputs: outputs.decls,
         headline: headline.map(|(stage, metric, _)| (place[stage], metric)),
         tune,
         sources: document.sources.clone(),
@@ -200,44 +233,29 @@ pub fn build(
         output.from.stage = place[output.from.stage];
     }
     diags.extend(graph::scopes(&mut pipeline));
-    diags.extend(sections::undeliverable(&pipeline));
+    diags.extend(outputs::undeliverable(&pipeline));
     lineage::trace(&mut pipeline, diags);
     diags.is_empty().then_some(pipeline)
 }
 
-/// Reads `[pipeline]`.
-fn header(document: &Document, file: &Path, diags: &mut Diags) -> (String, u64) {
-    let stem = file
-        .file_stem()
-        .map(|stem| stem.to_string_lossy().into_owned());
-    let (mut name, mut seed) = (stem.unwrap_or_default(), DEFAULT_SEED);
-    let Some(table) = sections::table(&document.root, "pipeline", diags) else {
-        return (name, seed);
-    };
-    for entry in table.iter() {
-        match (entry.key.as_str(), &entry.node.item) {
-            ("name", Item::Str(v)) if !v.is_empty() => name.clone_from(v),
-            ("name", _) => diags.push(sections::wrong(entry, "a text")),
-            ("seed", _) => seed = read_seed(entry, diags).unwrap_or(seed),
-            _ => diags.push(sections::unknown_key(
-                entry,
-                "`[pipeline]`",
-                &["name", "seed", "extends"],
-            )),
-        }
+/// Holds the outputs against the files that the stages read.
+fn sources_are_kept(
+    places: &[Destination],
+    drafts: &[Draft],
+    layouts: &[Option<Layout>],
+    project: &Project<'_>,
+    diags: &mut Diags,
+) {
+    for (draft, layout) in drafts.iter().zip(layouts) {
+        let Some(layout) = layout else {
+            continue;
+        };
+        let common = layout.common.iter().map(FileRef::from);
+        let of_shards = layout.shards.iter().flat_map(|shard| shard.files());
+        let files = common.chain(of_shards);
+        let said = |path: &Path| (project.show(path), draft.place_of(path));
+        outputs::against_sources(places, files, said, diags);
     }
-    (name, seed)
-}
-
-fn read_seed(entry: &Entry, diags: &mut Diags) -> Option<u64> {
-    let seed = match entry.node.item {
-        Item::Int(v) => u64::try_from(v).ok(),
-        _ => None,
-    };
-    if seed.is_none() {
-        diags.push(sections::wrong(entry, "a whole number, at least 0"));
-    }
-    seed
 }
 
 fn drafts(
@@ -295,7 +313,7 @@ fn draft(entry: &Entry, registry: &Registry, context: Context<'_>, diags: &mut D
     // A kind may have a parameter of that name; then it is that.
     let own_seed = spec.params.iter().any(|param| param.name == "seed");
     let seed_entry = table.get("seed").filter(|_| !own_seed);
-    let seed = seed_entry.and_then(|entry| read_seed(entry, diags));
+    let seed = seed_entry.and_then(|entry| sections::seed(entry, diags));
     let given: Vec<&Entry> = table
         .iter()
         .filter(|e| !STAGE_KEYS.contains(&e.key.as_str()) || (own_seed && e.key == "seed"))
@@ -434,7 +452,7 @@ fn paired(
 /// Asks the kind of a stage without mistakes for its own checks, then for its files.
 fn layout(
     draft: &Draft,
-    root: &Path,
+    project: &Project<'_>,
     paired: Option<&Layout>,
     diags: &mut Diags,
 ) -> Option<Layout> {
@@ -457,7 +475,7 @@ fn layout(
     }
     let layout = if found.is_empty() {
         body.kind
-            .layout(&body.params, root, shards)
+            .layout(&body.params, project, shards)
             .map_err(|errors| found.extend(errors))
             .ok()
             .map(|mut layout| {

@@ -51,6 +51,9 @@ pub enum ParamType {
     /// A path, relative to the project root (to the working directory in `--set`); `${env:NAME}`
     /// is replaced. Resolved to an absolute path.
     Path,
+    /// A path or a pattern, likewise; what the pipeline does not say itself is escaped, see
+    /// [`crate::files::escape`]. For [`crate::files::Project::find`].
+    Glob,
     /// A list.
     List(Box<ParamType>),
     /// A table with free keys, whose order does not count.

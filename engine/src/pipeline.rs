@@ -111,4 +111,6 @@ pub struct OutputDecl {
     pub path: PathBuf,
     /// What goes there.
     pub from: PortRef,
+    /// The file that says so, where the pipeline has it from one that it extends.
+    pub base: Option<String>,
 }

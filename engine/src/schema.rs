@@ -3,6 +3,7 @@
 use serde_json::{Map, Value as Json, json};
 
 use crate::check::describe;
+use crate::outputs;
 use crate::params::{Default, ParamSpec, ParamType};
 use crate::reference::toml;
 use crate::stage::{KindSpec, Registry};
@@ -34,6 +35,13 @@ pub fn schema(registry: &Registry) -> Json {
         }),
     );
     definitions.insert(
+        "reference".into(),
+        json!({
+            "anyOf": [reference, {"type": "array", "items": reference, "minItems": 1, "maxItems": 1}],
+            "description": "\"STAGE\" or \"STAGE.PORT\"",
+        }),
+    );
+    definitions.insert(
         "stage".into(),
         json!({
             "type": "object",
@@ -54,13 +62,14 @@ pub fn schema(registry: &Registry) -> Json {
                 "properties": {
                     "name": {"type": "string", "description": "default: the file's name without extension"},
                     "seed": {"type": "integer", "minimum": 0, "default": crate::load::DEFAULT_SEED},
+                    outputs::OUTSIDE: {"type": "boolean", "default": false, "description": "outputs may lie outside the project"},
                     "extends": {"type": "string", "description": "another pipeline, relative to this file"},
                 },
             },
             "stages": {"type": "object", "additionalProperties": {"$ref": "#/$defs/stage"}},
             "outputs": {
                 "type": "object",
-                "description": "files that a run leaves for the user: \"PATH\" = \"STAGE.PORT\"",
+                "description": "files that a run leaves for the user: \"PATH\" = \"STAGE.PORT\"; false drops one that is inherited",
             },
             "metrics": {
                 "type": "object",
@@ -136,16 +145,7 @@ fn variant() -> Json {
 fn kind(spec: &KindSpec) -> Json {
     let mut properties = Map::new();
     properties.insert("use".into(), json!({"const": spec.name}));
-    properties.insert(
-        "inputs".into(),
-        json!({
-            "type": "object",
-            "additionalProperties": {"$ref": "#/$defs/references"},
-            "properties": spec.ports.inputs.iter().map(|port| {
-                (port.name.clone(), json!({"$ref": "#/$defs/references", "description": port.ty}))
-            }).collect::<Map<_, _>>(),
-        }),
-    );
+    properties.insert("inputs".into(), inputs(spec));
     properties.insert(
         "seed".into(),
         json!({
@@ -160,6 +160,27 @@ fn kind(spec: &KindSpec) -> Json {
         "description": spec.about,
         "additionalProperties": false,
         "properties": properties,
+    })
+}
+
+/// The input ports of a kind, and no others, unless it takes its ports from the pipeline, as it then does its
+/// steps.
+fn inputs(spec: &KindSpec) -> Json {
+    let ports = spec.ports.inputs.iter().map(|port| {
+        let count = if port.many { "references" } else { "reference" };
+        let optional = if port.optional { ", optional" } else { "" };
+        let about = format!("{}{optional}", port.ty);
+        let schema = json!({"$ref": format!("#/$defs/{count}"), "description": about});
+        (port.name.clone(), schema)
+    });
+    let others = match spec.steps.is_empty() {
+        true => json!({"$ref": "#/$defs/references"}),
+        false => json!(false),
+    };
+    json!({
+        "type": "object",
+        "additionalProperties": others,
+        "properties": ports.collect::<Map<_, _>>(),
     })
 }
 
@@ -192,7 +213,7 @@ fn of_type(ty: &ParamType) -> Json {
             }
             Json::Object(schema)
         }
-        ParamType::Str | ParamType::Path => json!({"type": "string"}),
+        ParamType::Str | ParamType::Path | ParamType::Glob => json!({"type": "string"}),
         ParamType::Choice(words) => json!({"enum": words}),
         ParamType::List(inner) => json!({"type": "array", "items": of_type(inner)}),
         ParamType::Map(inner) | ParamType::Ordered(inner) => {

@@ -1,14 +1,13 @@
-//! The sections of a pipeline besides its stages: `outputs`, `metrics`, `variants` and `tune`.
+//! Sections of a pipeline besides its stages: `pipeline`, `metrics`, `variants` and `tune`.
 
-use std::collections::BTreeMap;
-use std::path::{Component, Path, PathBuf};
+use std::path::Path;
 
 use crate::diag::{Diag, Diags, Span};
-use crate::load::STAGE_KEYS;
+use crate::load::{DEFAULT_SEED, STAGE_KEYS};
 use crate::node::{Entry, Item, Table};
-use crate::pipeline::{OutputDecl, Pipeline};
-use crate::resolve::{Targets, Word};
-use crate::stage::{ANY, KindSpec, Stage};
+use crate::outputs;
+use crate::resolve::Targets;
+use crate::stage::{KindSpec, Stage};
 use crate::suggest::{closest, did_you_mean};
 use crate::variants;
 
@@ -44,131 +43,56 @@ pub fn unknown_key(entry: &Entry, parent: &str, known: &[&str]) -> Diag {
     did_you_mean(diag, &entry.key, known.iter().copied(), "keys")
 }
 
-/// Reads `[outputs]`.
-pub fn outputs(
-    root: &Table,
-    targets: &Targets<'_>,
-    project: &Path,
-    diags: &mut Diags,
-) -> Vec<OutputDecl> {
-    let mut outputs = Vec::new();
-    let mut taken: BTreeMap<PathBuf, Span> = BTreeMap::new();
-    for entry in table(root, "outputs", diags)
-        .into_iter()
-        .flat_map(Table::iter)
-    {
-        let path = normal(&project.join(&entry.key));
-        let shown = path.strip_prefix(normal(project)).unwrap_or(&path);
-        if let Some(first) = taken.insert(path.clone(), entry.key_span) {
-            diags.push(
-                Diag::new(
-                    "flow::pipeline::duplicate_output",
-                    format!("two outputs go to `{}`", shown.display()),
-                )
-                .label(entry.key_span, "again here")
-                .label(first, "first here")
-                .help("give one of them another name"),
-            );
-        }
-        if entry.key.ends_with('/') || path.extension().is_none() {
-            diags.push(
-                Diag::new(
-                    "flow::pipeline::output_format",
-                    format!("the name of the output `{}` has no extension", entry.key),
-                )
-                .label(entry.key_span, "its format is told by its extension")
-                .help("for example .parquet, .csv, .arrow or .json"),
-            );
-        }
-        let Item::Str(text) = &entry.node.item else {
-            diags.push(wrong(entry, "\"STAGE\" or \"STAGE.PORT\""));
-            continue;
-        };
-        let word = Word {
-            text: text.clone(),
-            span: entry.node.span,
-        };
-        if let (_, Some(from)) = targets.find(&word, ANY, diags) {
-            if targets.is_view(from) {
-                diags.push(
-                    Diag::new(
-                        "flow::pipeline::output_view",
-                        format!(
-                            "`{}` is a choice of columns by fold, not a table",
-                            word.text
-                        ),
-                    )
-                    .label(word.span, "has no file of its own")
-                    .help("name the stage whose columns are chosen, or the stage that reads them"),
-                );
-                continue;
-            }
-            outputs.push(OutputDecl { path, from });
-        }
-    }
-    outputs
+/// What `[pipeline]` says.
+pub struct Header {
+    /// The name.
+    pub name: String,
+    /// The seed from which all others derive.
+    pub seed: u64,
+    /// Outputs may lie outside the project.
+    pub outside: bool,
 }
 
-/// Outputs that will not be written, whatever is in them: those that are no tables, where they come in
-/// several parts or are wanted as one.
-pub fn undeliverable(pipeline: &Pipeline) -> Diags {
-    let mut diags = Vec::new();
-    for output in &pipeline.outputs {
-        let stage = &pipeline.stages[output.from.stage];
-        let port = &stage.ports.outputs[output.from.port];
-        if !stage.kind.opaque(&stage.params, &port.name) {
-            continue;
+/// Reads `[pipeline]`.
+pub fn header(root: &Table, file: &Path, diags: &mut Diags) -> Header {
+    let stem = file
+        .file_stem()
+        .map(|stem| stem.to_string_lossy().into_owned());
+    let mut header = Header {
+        name: stem.unwrap_or_default(),
+        seed: DEFAULT_SEED,
+        outside: false,
+    };
+    let Some(table) = table(root, "pipeline", diags) else {
+        return header;
+    };
+    for entry in table.iter() {
+        match (entry.key.as_str(), &entry.node.item) {
+            ("name", Item::Str(v)) if !v.is_empty() => header.name.clone_from(v),
+            ("name", _) => diags.push(wrong(entry, "a text")),
+            ("seed", _) => header.seed = seed(entry, diags).unwrap_or(header.seed),
+            (outputs::OUTSIDE, Item::Bool(v)) => header.outside = *v,
+            (outputs::OUTSIDE, _) => diags.push(wrong(entry, "true or false")),
+            _ => diags.push(unknown_key(
+                entry,
+                "`[pipeline]`",
+                &["name", "seed", "extends", outputs::OUTSIDE],
+            )),
         }
-        let what = format!("{}.{}", stage.name, port.name);
-        let dims = stage
-            .dims
-            .get(output.from.port)
-            .copied()
-            .unwrap_or_default();
-        let layout = |root: Option<usize>| root.map(|root| &pipeline.stages[root].layout);
-        let folds = layout(stage.fold_root.filter(|_| dims.fold)).map_or(1, |l| l.folds.len());
-        let shards = layout(stage.shard_root.filter(|_| dims.shard)).map_or(1, |l| l.shards.len());
-        let extension = output
-            .path
-            .extension()
-            .and_then(|ext| ext.to_str())
-            .unwrap_or_default();
-        let diag = if folds * shards > 1 {
-            let message = format!(
-                "`{what}` has {} parts that do not form one table",
-                folds * shards
-            );
-            Diag::new("flow::export::parts", message)
-                .label(output.from.span, "cannot be one file")
-                .help("name an output that is made of all of them, or look at single parts with `flow explain`")
-        } else if ["parquet", "arrow"].contains(&extension) {
-            let message = format!(
-                "`.{extension}` is not a format that `{what}` can be written as: it is no table"
-            );
-            Diag::new("flow::export::format", message)
-                .label(output.from.span, "is no table")
-                .help("use one of: csv, json, md or txt, as it is")
-        } else {
-            continue;
-        };
-        diags.push(diag);
     }
-    diags
+    header
 }
 
-/// A path without `.` and `..`, by its text alone: two spellings of one output must look the same.
-fn normal(path: &Path) -> PathBuf {
-    let mut out = PathBuf::new();
-    for part in path.components() {
-        match part {
-            Component::CurDir => {}
-            Component::ParentDir => {
-                out.pop();
-            }
-            part => out.push(part),
-        }
+/// Reads a seed.
+pub fn seed(entry: &Entry, diags: &mut Diags) -> Option<u64> {
+    let seed = match entry.node.item {
+        Item::Int(v) => u64::try_from(v).ok(),
+        _ => None,
+    };
+    if seed.is_none() {
+        diags.push(wrong(entry, "a whole number, at least 0"));
     }
-    out
+    seed
 }
 
 /// Reads `[metrics]`: the stage and the metric to quote, and where they are named.

@@ -12,13 +12,14 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use flow_cache::Value;
 
 pub use crate::action::{Action, Host, Part};
 use crate::diag::Diag;
+pub use crate::files::{Links, Project};
 pub use crate::lineage::Lineage;
 use crate::params::{ParamSpec, Params};
 pub use crate::shards::{FileRef, ShardRef, Shards};
@@ -51,13 +52,13 @@ pub trait Stage: Send + Sync {
         None
     }
 
-    /// Source files, shards and folds of one stage in the project at `root`. Reads directory
+    /// Source files, shards and folds of one stage in its project. Reads directory
     /// listings, never contents. `paired` holds the shards of the stage that [`Stage::paired`]
     /// names; the layout then has as many, with the same labels and items.
     fn layout(
         &self,
         _params: &Params,
-        _root: &Path,
+        _project: &Project<'_>,
         _paired: &Shards,
     ) -> Result<Layout, Vec<Diag>> {
         Ok(Layout::default())

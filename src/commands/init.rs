@@ -13,6 +13,9 @@ use crate::ui::Ui;
 
 const PIPELINE: &str = include_str!("../../pipelines/rocket_domain.toml");
 const NAME: &str = "rocket_domain.toml";
+/// Marks the root of the project.
+const MARKER: &str =
+    "# The root of a project: paths in its pipelines are relative to this folder.\n";
 /// What a run leaves in the project.
 const IGNORED: [&str; 2] = ["/.flow", "/out"];
 
@@ -37,6 +40,12 @@ pub fn run(args: &InitArgs, ui: &Ui) -> Result<(), CliError> {
             )));
         }
         Err(e) => return Err(failed(&path, e)),
+    }
+    // Else the root would be that of a project or repository around it.
+    let marker = args.dir.join("flow.toml");
+    match fs::File::create_new(&marker).and_then(|mut file| file.write_all(MARKER.as_bytes())) {
+        Err(e) if e.kind() != std::io::ErrorKind::AlreadyExists => return Err(failed(&marker, e)),
+        _ => {}
     }
     let ignore = args.dir.join(".gitignore");
     add_ignored(&ignore).map_err(|e| failed(&ignore, e))?;

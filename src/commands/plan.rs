@@ -2,12 +2,14 @@
 
 use std::collections::BTreeSet;
 
+use flow_engine::Pipeline;
 use flow_engine::explain::{Causes, Explanation, Group};
 use flow_engine::plan::Plan;
 use flow_engine::preview::{Need, Preview, Verdict, Wait};
 use serde_json::{Value as Json, json};
 
 use crate::cli::PlanArgs;
+use crate::commands::run::outputs;
 use crate::error::CliError;
 use crate::project::{State, load_pipeline, shown};
 use crate::render::{count, reason, table};
@@ -38,6 +40,7 @@ pub fn run(args: &PlanArgs, ui: &Ui) -> Result<(), CliError> {
     let stat = state.stat();
     let plan = Plan::new(&pipeline);
     let delivery = state.delivery(&plan, &stat);
+    outputs::check(&delivery, &state)?;
     let mut preview = Preview::new(&delivery)?;
     stat.save()?;
     let mut causes = Causes::new(&mut preview, &delivery);
@@ -74,6 +77,7 @@ pub fn run(args: &PlanArgs, ui: &Ui) -> Result<(), CliError> {
     let rows = rows.collect();
     ui.answer(&format!("{}\n", table::fitted(&header, 3, rows, &least)));
     ui.answer(&causes_text(&plan, groups, ui.verbose));
+    ui.answer(&inherited_text(&pipeline));
     let remembered = causes.preview().remembered().clone();
     if !remembered.is_empty() {
         let commands: BTreeSet<String> = remembered.iter().map(|&s| version(&plan, s)).collect();
@@ -101,6 +105,22 @@ pub fn run(args: &PlanArgs, ui: &Ui) -> Result<(), CliError> {
         })
     });
     Ok(())
+}
+
+/// The outputs that the pipeline has from a file that it extends.
+fn inherited_text(pipeline: &Pipeline) -> String {
+    let mut text = String::new();
+    for output in &pipeline.outputs {
+        if let Some(base) = &output.base {
+            let path = &output.path;
+            let path = path.strip_prefix(&pipeline.root).unwrap_or(path);
+            text.push_str(&format!("\n{} is an output of {base}", path.display()));
+        }
+    }
+    match text.is_empty() {
+        true => text,
+        false => format!("{text}\n"),
+    }
 }
 
 /// Each cause in a line, with what it reaches.

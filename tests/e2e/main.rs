@@ -15,6 +15,7 @@ mod kills;
 mod mallorn;
 mod manners;
 mod own_folders;
+mod paths;
 mod pipelines;
 mod recipes;
 mod rerun;

@@ -21,8 +21,8 @@ use flow_cache::Value;
 use crate::diag::Diag;
 use crate::params::{ParamSpec, ParamType, Params};
 use crate::stage::{
-    ANY, Action, InputPort, KindSpec, Layout, OutputPort, Ports, Question, Resources, Rows, Scope,
-    Shard, Shards, Sources, Stage, StageError, Step, Surroundings,
+    ANY, Action, InputPort, KindSpec, Layout, OutputPort, Ports, Project, Question, Resources,
+    Rows, Scope, Shard, Shards, Sources, Stage, StageError, Step, Surroundings,
 };
 use crate::worker::{HOME, LOG};
 
@@ -162,7 +162,7 @@ impl Stage for CommandKind {
     fn spec(&self) -> KindSpec {
         let strings = || ParamType::List(Box::new(ParamType::Str));
         let table = || ParamType::Map(Box::new(ParamType::Str));
-        let paths = ParamType::List(Box::new(ParamType::Path));
+        let paths = ParamType::List(Box::new(ParamType::Glob));
         KindSpec {
             name: "command",
             version: 3,
@@ -260,8 +260,13 @@ impl Stage for CommandKind {
         items::paired(params).map(str::to_owned)
     }
 
-    fn layout(&self, params: &Params, root: &Path, paired: &Shards) -> Result<Layout, Vec<Diag>> {
-        let mut finder = Finder::new(params, root, &self.programs);
+    fn layout(
+        &self,
+        params: &Params,
+        project: &Project<'_>,
+        paired: &Shards,
+    ) -> Result<Layout, Vec<Diag>> {
+        let mut finder = Finder::new(params, project, &self.programs);
         let common = finder.common()?;
         let axes = items::axes(params)?;
         let own = items::product(&axes);

@@ -7,7 +7,7 @@ use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::PermissionsExt;
-use std::path::{Component, Path, PathBuf};
+use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
 use flow_cache::Value;
@@ -15,8 +15,12 @@ use flow_cache::Value;
 use super::template::Template;
 use super::{check, imports, items, shell};
 use crate::diag::Diag;
+use crate::files::{Links, Project, escape, normal, unescape};
 use crate::params::Params;
 use crate::stage::SourceFile;
+
+/// An entry of `files` that stands for no file of the project.
+const CODE: &str = "flow::command::files";
 
 /// Role of the program among an action's sources, before its name.
 pub const PROGRAM: &str = "program:";
@@ -31,13 +35,10 @@ pub fn is_started(role: &str) -> bool {
 /// Programs that were looked for in `PATH`, by the project's root and their names.
 pub type Programs = Mutex<HashMap<(PathBuf, String), Option<PathBuf>>>;
 
-/// What is wrong with an entry of `files`: a message and a hint.
-type Misfit = (String, String);
-
 /// Finds the source files of one stage.
 pub struct Finder<'p> {
     params: &'p Params,
-    root: &'p Path,
+    project: &'p Project<'p>,
     programs: &'p Programs,
     program: Option<Template<'p>>,
     files: Vec<Template<'p>>,
@@ -46,11 +47,11 @@ pub struct Finder<'p> {
 
 impl<'p> Finder<'p> {
     /// Nothing found yet.
-    pub fn new(params: &'p Params, root: &'p Path, programs: &'p Programs) -> Self {
+    pub fn new(params: &'p Params, project: &'p Project<'p>, programs: &'p Programs) -> Self {
         let program = params.strs("run").first().copied();
         Self {
             params,
-            root,
+            project,
             programs,
             program: program.map(Template::new),
             files: params
@@ -69,8 +70,8 @@ impl<'p> Finder<'p> {
         let mut files = self.files(false, |_| None)?;
         if self.params.get("code").is_some() {
             for script in self.scripts(&files) {
-                let modules = imports::closure(&script, self.root).into_iter();
-                files.extend(modules.map(|module| source(module, self.root)));
+                let modules = imports::closure(&script, self.project.root).into_iter();
+                files.extend(modules.map(|module| source(module, self.project.root)));
             }
         }
         Ok(in_order(programs, files))
@@ -119,7 +120,7 @@ impl<'p> Finder<'p> {
         let system = super::path_of(self.params);
         for name in shell::started(&self.params.strs("run")) {
             if !tools.contains_key(name)
-                && in_path(name, self.root, OsStr::new(system)).is_none()
+                && in_path(name, self.project.root, OsStr::new(system)).is_none()
                 && let Ok(path) = self.find("run", name)
             {
                 tools.insert(name, path);
@@ -135,12 +136,14 @@ impl<'p> Finder<'p> {
     /// The program of a name that stands in a parameter.
     fn find(&self, param: &str, name: &str) -> Result<PathBuf, Vec<Diag>> {
         let path = if name.contains('/') {
-            program(name, self.root)
+            program(name, self.project.root)
         } else {
             // `PATH` is searched once for each.
             let mut known = self.programs.lock().unwrap_or_else(PoisonError::into_inner);
-            let found = known.entry((self.root.to_owned(), name.to_owned()));
-            found.or_insert_with(|| program(name, self.root)).clone()
+            let found = known.entry((self.project.root.to_owned(), name.to_owned()));
+            found
+                .or_insert_with(|| program(name, self.project.root))
+                .clone()
         };
         path.ok_or_else(|| {
             let message = if name.contains('/') {
@@ -161,10 +164,10 @@ impl<'p> Finder<'p> {
     ) -> Result<Vec<SourceFile>, Vec<Diag>> {
         let mut found = Vec::new();
         for pattern in self.files.iter().filter(|p| p.has_names() == of_item) {
-            let files = find(pattern, self.root, &value, &mut self.looks, &mut found);
-            files.map_err(|(message, help)| {
-                let diag = check::at(self.params, "files", "flow::command::files", message);
-                vec![diag.help(help)]
+            let files = find(pattern, self.project, &value, &mut self.looks, &mut found);
+            files.map_err(|diag| match self.params.span("files") {
+                Some(span) => vec![diag.label(span, "here")],
+                None => vec![*diag],
             })?;
         }
         Ok(found)
@@ -178,12 +181,12 @@ impl<'p> Finder<'p> {
         let named = run
             .iter()
             .skip(1)
-            .map(|argument| normal(self.root.join(argument)));
-        let named = named.filter(|path| path.starts_with(self.root) && path.is_file());
+            .map(|argument| normal(self.project.root.join(argument)));
+        let named = named.filter(|path| path.starts_with(self.project.root) && path.is_file());
         let mut scripts: Vec<PathBuf> = declared.chain(named).filter(|p| python(p)).collect();
         if let Some(at) = run.iter().position(|argument| *argument == "-m") {
             let name = run.get(at + 1).copied().unwrap_or_default();
-            scripts.extend(imports::module(name, self.root));
+            scripts.extend(imports::module(name, self.project.root));
         }
         scripts
     }
@@ -261,77 +264,61 @@ impl Looks {
     }
 }
 
-/// Finds what a pattern (an absolute path, perhaps with wildcards) stands for. Names in braces are
-/// replaced by `value`.
+/// Finds what a pattern (absolute, perhaps with wildcards) stands for. Names in braces are replaced by
+/// `value`.
 fn find<'v>(
     pattern: &Template<'_>,
-    root: &Path,
+    project: &Project<'_>,
     value: impl Fn(&str) -> Option<Cow<'v, str>>,
     looks: &mut Looks,
     found: &mut Vec<SourceFile>,
-) -> Result<(), Misfit> {
-    let plain = normal(pattern.fill(&value).into());
-    let Some(text) = below(&plain, root) else {
-        return Err((
-            format!("`{}` lies outside the project", pattern.text),
+) -> Result<(), Box<Diag>> {
+    // What a name stands for is meant as it is.
+    let literal = |name: &str| value(name).map(escaped);
+    let pattern = normal(pattern.fill(literal).into());
+    let pattern = pattern.to_string_lossy();
+    let plain = PathBuf::from(unescape(&pattern));
+    let Some(text) = below(&plain, project.root) else {
+        let message = format!("`{}` lies outside the project", plain.display());
+        return Err(Box::new(Diag::new(CODE, message).help(
             "what is outside may be read without being declared; to have it in the recipe, \
-             link or copy it into the project"
-                .into(),
-        ));
+             link or copy it into the project",
+        )));
     };
+    let text = text.to_string_lossy();
+    if text.split('/').next() == Some(".flow") {
+        let message = format!("`{text}` is flow's own, and changes with every run");
+        return Err(Box::new(Diag::new(CODE, message).help(
+            "to read what a stage made, give it to an input: inputs = { NAME = \"STAGE.OUTPUT\" }",
+        )));
+    }
     if looks.is_file(&plain) {
-        found.push(source(plain, root));
+        found.push(source(plain, project.root));
         return Ok(());
     }
-    let text = text.to_string_lossy();
-    // What a name stands for is meant as it is, and so is the path of the project.
-    let escaped = |name: &str| value(name).map(|v| Cow::Owned(glob::Pattern::escape(&v)));
-    let wild = normal(pattern.fill(escaped).into());
-    let wild = wild.strip_prefix(root).unwrap_or(Path::new(""));
-    let escaped = glob::Pattern::escape(&root.to_string_lossy());
-    let all = glob::glob(&format!("{escaped}/{}", wild.display())).map_err(|error| {
-        (
-            format!("`{text}` is no pattern: {}", error.msg),
-            "`*` stands for any name, `**` for any folders, `[ab]` for one of these letters"
-                .to_owned(),
-        )
-    })?;
-    let before = found.len();
-    let files = all.filter_map(Result::ok).filter(|p| p.is_file());
-    found.extend(files.map(|path| source(path, root)));
-    if found.len() == before {
-        let help = if root.join(&*text).is_dir() {
+    let files = project.find(&pattern, Links::Within)?;
+    if files.is_empty() {
+        let help = if plain.is_dir() {
             format!("it is a folder: \"{text}/**/*\" stands for all files below it")
         } else {
             format!(
                 "patterns are relative to the project root, {}",
-                root.display()
+                project.root.display()
             )
         };
-        return Err((format!("no file matches `{text}`"), help));
+        let diag = Diag::new(CODE, format!("no file matches `{text}`"));
+        return Err(Box::new(diag.help(help)));
     }
+    found.extend(files.into_iter().map(|path| source(path, project.root)));
     Ok(())
 }
 
-/// A path without `.` and `..`, by its text alone.
-pub fn normal(path: PathBuf) -> PathBuf {
-    // Most are, and there may be one for every item.
-    let bytes = path.as_os_str().as_bytes();
-    let odd = |pair: &[u8]| pair == b"//" || pair == b"/.";
-    if bytes.starts_with(b"/") && !bytes.ends_with(b"/") && !bytes.windows(2).any(odd) {
-        return path;
+/// [`escape`], of which most have no need.
+fn escaped(text: Cow<'_, str>) -> Cow<'_, str> {
+    match escape(&text) {
+        same if same == text => text,
+        other => Cow::Owned(other),
     }
-    let mut normal = PathBuf::new();
-    for part in path.components() {
-        match part {
-            Component::CurDir => {}
-            Component::ParentDir => {
-                normal.pop();
-            }
-            part => normal.push(part),
-        }
-    }
-    normal
 }
 
 /// The program behind a name: in the user's `PATH`, or below the project root where the name is a path.
@@ -356,12 +343,19 @@ pub fn in_path(name: &str, root: &Path, folders: &OsStr) -> Option<PathBuf> {
 mod tests {
     use super::*;
 
-    fn roles(pattern: &str, root: &Path) -> Result<Vec<String>, Misfit> {
+    fn roles(pattern: &str, root: &Path) -> Result<Vec<String>, String> {
         let mut found = Vec::new();
         let value = |name: &str| (name == "i").then_some(Cow::Borrowed("[1]"));
-        let pattern = root.join(pattern);
+        let pattern = Path::new(&escape(root.to_str().unwrap())).join(pattern);
         let pattern = Template::new(pattern.to_str().unwrap());
-        find(&pattern, root, value, &mut Looks::default(), &mut found)?;
+        find(
+            &pattern,
+            &Project::at(root),
+            value,
+            &mut Looks::default(),
+            &mut found,
+        )
+        .map_err(|diag| format!("{} ({})", diag.message, diag.help.join(", ")))?;
         let files = in_order(Vec::new(), found).into_iter();
         Ok(files.map(|file| file.role).collect())
     }
@@ -369,41 +363,39 @@ mod tests {
     #[test]
     fn patterns_find_files_below_the_root() {
         let temp = tempfile::tempdir().unwrap();
-        let root = temp.path().join("a[b]");
-        for file in [
-            "x.py",
-            "lib/y.py",
-            "lib/deep/z.py",
-            "d/p[1].txt",
-            "d/p1.txt",
-        ] {
-            let path = root.join(file);
-            fs::create_dir_all(path.parent().unwrap()).unwrap();
-            fs::write(path, "").unwrap();
+        // Neither brackets nor braces of the project's own path mean anything.
+        for root in ["a[b]", "{i}*"].map(|name| temp.path().join(name)) {
+            for file in [
+                "x.py",
+                "lib/y.py",
+                "lib/deep/z.py",
+                "d/p[1].txt",
+                "d/p1.txt",
+            ] {
+                let path = root.join(file);
+                fs::create_dir_all(path.parent().unwrap()).unwrap();
+                fs::write(path, "").unwrap();
+            }
+            let roles = |pattern: &str| roles(pattern, &root);
+            assert_eq!(roles("*.py").unwrap(), ["x.py"]);
+            let below = roles("**/*.py").unwrap();
+            assert_eq!(below, ["lib/deep/z.py", "lib/y.py", "x.py"]);
+            assert_eq!(roles("d/p{i}.txt").unwrap(), ["d/p[1].txt"]);
+            assert_eq!(roles("d/p{i}.*").unwrap(), ["d/p[1].txt"]);
+            assert!(roles("lib").unwrap_err().contains("\"lib/**/*\""));
+            assert!(roles("none.py").unwrap_err().contains("no file"));
+            assert!(roles("a***").unwrap_err().contains("pattern"));
+            for outside in ["/etc/passwd", "lib/../../x", "../x"] {
+                assert!(roles(outside).unwrap_err().contains("outside"));
+            }
+            assert_eq!(roles("lib/../x.*").unwrap(), ["x.py"]);
+            fs::create_dir_all(root.join(".flow/store")).unwrap();
+            assert!(
+                roles(".flow/store/**/*")
+                    .unwrap_err()
+                    .contains("flow's own")
+            );
         }
-        assert_eq!(roles("*.py", &root).unwrap(), ["x.py"]);
-        let below = roles("**/*.py", &root).unwrap();
-        assert_eq!(below, ["lib/deep/z.py", "lib/y.py", "x.py"]);
-        assert_eq!(roles("d/p{i}.txt", &root).unwrap(), ["d/p[1].txt"]);
-        assert_eq!(roles("d/p{i}.*", &root).unwrap(), ["d/p[1].txt"]);
-        let (message, help) = roles("lib", &root).unwrap_err();
-        assert!(message.contains("`lib`") && help.contains("lib/**/*"));
-        assert!(roles("none.py", &root).unwrap_err().0.contains("no file"));
-        assert!(roles("a***", &root).unwrap_err().0.contains("pattern"));
-        assert!(
-            roles("/etc/passwd", &root)
-                .unwrap_err()
-                .0
-                .contains("outside")
-        );
-        assert!(
-            roles("lib/../../x", &root)
-                .unwrap_err()
-                .0
-                .contains("outside")
-        );
-        assert_eq!(roles("lib/../x.*", &root).unwrap(), ["x.py"]);
-        assert!(roles("../x", &root).unwrap_err().0.contains("outside"));
     }
 
     #[test]

@@ -1,4 +1,5 @@
-//! Texts with names in braces: `--in={curves}`. `{{` gives `{`, a lone `}` is itself.
+//! Texts with names in braces: `--in={curves}`. `{{` gives `{`, a lone `}` is itself, and so is `[{]`, which is a
+//! brace in a pattern.
 
 use std::borrow::Cow;
 
@@ -23,6 +24,9 @@ pub fn pieces(text: &str) -> Vec<Piece<'_>> {
         if let Some(after) = from.strip_prefix("{{") {
             pieces.push(Piece::Text("{"));
             rest = after;
+        } else if before.ends_with('[') && from.starts_with("{]") {
+            pieces.push(Piece::Text("{]"));
+            rest = &from[2..];
         } else if let Some(close) = from.find('}') {
             pieces.push(Piece::Name(&from[1..close]));
             rest = &from[close + 1..];

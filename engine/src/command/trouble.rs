@@ -9,7 +9,8 @@ use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::ExitStatus;
 
-use super::sources::{in_path, is_started, normal};
+use super::sources::{in_path, is_started};
+use crate::files::{escape, normal};
 use crate::stage::{Action, StageError};
 use crate::worker::HOME;
 
@@ -168,11 +169,11 @@ struct Sight {
 
 impl Sight {
     fn of(action: &Action<'_>) -> Self {
+        let root = escape(&action.root.to_string_lossy());
         let files = action.params.strs("files").into_iter();
         let files = files.map(|file| {
-            let file = Path::new(file)
-                .strip_prefix(action.root)
-                .unwrap_or(Path::new(file));
+            let file = Path::new(file);
+            let file = file.strip_prefix(&root).unwrap_or(file);
             file.to_string_lossy().into_owned()
         });
         let had = action

@@ -5,8 +5,8 @@ use std::path::Path;
 use flow_engine::diag::Diag;
 use flow_engine::params::{ParamSpec, ParamType, Params};
 use flow_engine::stage::{
-    Action, InputPort, KindSpec, Layout, OutputPort, Ports, Registry, Rows, Scope, Shard, Shards,
-    Stage, StageError, Step,
+    Action, InputPort, KindSpec, Layout, OutputPort, Ports, Project, Registry, Rows, Scope, Shard,
+    Shards, Stage, StageError, Step,
 };
 
 /// A kind made of its description and, for sources and folds, a layout.
@@ -20,7 +20,12 @@ impl Stage for Fake {
         self.spec.clone()
     }
 
-    fn layout(&self, params: &Params, _root: &Path, _paired: &Shards) -> Result<Layout, Vec<Diag>> {
+    fn layout(
+        &self,
+        params: &Params,
+        _project: &Project<'_>,
+        _paired: &Shards,
+    ) -> Result<Layout, Vec<Diag>> {
         if let Some(path) = params.opt_str("path")
             && !Path::new(path).exists()
         {

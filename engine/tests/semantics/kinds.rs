@@ -2,7 +2,7 @@
 //! letter of an id is its group.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -13,8 +13,8 @@ use flow_engine::command::CommandKind;
 use flow_engine::diag::Diag;
 use flow_engine::params::{ParamSpec, ParamType, Params};
 use flow_engine::stage::{
-    Action, InputPort, KindSpec, Layout, OutputPort, Part, Ports, Registry, Rows, Scope, Shard,
-    Shards, SourceFile, Sources, Stage, StageError, Step,
+    Action, InputPort, KindSpec, Layout, OutputPort, Part, Ports, Project, Registry, Rows, Scope,
+    Shard, Shards, SourceFile, Sources, Stage, StageError, Step,
 };
 
 use crate::rows::TextRows;
@@ -106,7 +106,12 @@ impl Stage for Fake {
         spec
     }
 
-    fn layout(&self, params: &Params, _root: &Path, _paired: &Shards) -> Result<Layout, Vec<Diag>> {
+    fn layout(
+        &self,
+        params: &Params,
+        _project: &Project<'_>,
+        _paired: &Shards,
+    ) -> Result<Layout, Vec<Diag>> {
         let mut layout = (self.layout)(params);
         let shuffle = self.control.shuffle.load(Ordering::SeqCst);
         if shuffle > 0 {

@@ -1,19 +1,19 @@
 //! `flow run`: brings the outputs of a pipeline up to date.
 
 mod audit;
-mod outputs;
+pub mod outputs;
 mod setup;
 
 use std::collections::HashSet;
 use std::mem::ManuallyDrop;
 use std::num::NonZeroUsize;
-use std::path::Path;
 use std::time::Instant;
 
 use flow_cache::{StatCache, Store, StoreError};
 use flow_engine::event::{Event, Outcome};
 use flow_engine::exec::{self, Finished, Options};
 use flow_engine::keys::Slot;
+use flow_engine::pipeline::OutputDecl;
 use flow_engine::plan::Plan;
 use flow_engine::summary::Summary;
 use flow_engine::{Diag, StageError};
@@ -42,6 +42,7 @@ pub fn run(args: &RunArgs, ui: &Ui) -> Result<Exit, CliError> {
     )?);
     let setup = Setup::new(&pipeline.root, &args.store, &args.exec)?;
     let plan = Plan::new(&pipeline);
+    outputs::check(&setup.state.delivery(&plan, &setup.stat), &setup.state)?;
     let mut run = ManuallyDrop::new(Run::new(ui, &plan, &setup, args.keep_going));
     run.tags.clone_from(&args.tags);
     run.asked = Asked::of(&args.target.pipeline);
@@ -346,11 +347,21 @@ impl<'a> Run<'a> {
         report
     }
 
-    /// Says that an output file was written.
-    fn wrote(&self, path: &Path) {
-        self.ui.progress(&format!("wrote {}", shown(path)));
-        self.ui
-            .event(|| json!({"event": "output-written", "path": path.display().to_string()}));
+    /// Says that an output file was written, and whose it is.
+    fn wrote(&self, output: &OutputDecl) {
+        let path = &output.path;
+        let whose = match &output.base {
+            Some(base) => format!(" (an output of {base})"),
+            None => String::new(),
+        };
+        self.ui.progress(&format!("wrote {}{whose}", shown(path)));
+        self.ui.event(|| {
+            let mut event = json!({"event": "output-written", "path": path.display().to_string()});
+            if let Some(base) = &output.base {
+                event["base"] = base.as_str().into();
+            }
+            event
+        });
     }
 }
 

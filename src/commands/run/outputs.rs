@@ -1,11 +1,32 @@
 //! The files under `[outputs]`.
 
 use flow_engine::Diag;
+use flow_engine::deliver::{Delivery, Was};
+use flow_engine::files::real;
 use serde_json::json;
 
 use super::Run;
-use crate::error::Exit;
-use crate::project::shown;
+use crate::error::{CliError, Exit};
+use crate::project::{State, shown};
+
+/// Refuses what can only be told with the store and the memory of earlier runs at hand: an output that is a
+/// source under the name of a link, or lies in the store.
+pub fn check(delivery: &Delivery<'_>, state: &State) -> Result<(), CliError> {
+    let pipeline = delivery.plan.pipeline;
+    if let Some(diag) = delivery.linked_source() {
+        return Err(CliError::usage(diag));
+    }
+    let store = state.store.dir();
+    let store = store.canonicalize().unwrap_or_else(|_| store.to_owned());
+    let mut outputs = pipeline.outputs.iter();
+    let Some(output) = outputs.find(|output| real(&output.path).starts_with(&store)) else {
+        return Ok(());
+    };
+    let message = format!("the output `{}` lies in the store", shown(&output.path));
+    let diag = Diag::new("flow::outputs::place", message).label(output.from.span, "written here");
+    let diag = diag.help("write it to another folder, such as \"out/...\"");
+    Err(CliError::usage(diag.resolve(&pipeline.sources)))
+}
 
 /// Brings the files up to date whose stages are done; runs again what the store has lost of them.
 pub fn deliver(run: &mut Run<'_>) {
@@ -29,7 +50,17 @@ pub fn deliver(run: &mut Run<'_>) {
     }
     let pipeline = run.plan.pipeline;
     for file in delivered.written {
-        run.wrote(&pipeline.outputs[file].path);
+        run.wrote(&pipeline.outputs[file]);
+    }
+    for (file, was) in delivered.replaced {
+        let path = shown(&pipeline.outputs[file].path);
+        run.warn(match was {
+            Was::Foreign => format!("{path} was there and is replaced; no run had written it"),
+            Was::Changed => {
+                format!("{path} had been changed since a run wrote it, and is replaced")
+            }
+            Was::Of(other) => format!("{path} is replaced; `{other}` had written it"),
+        });
     }
     for (file, error) in delivered.failed {
         let output = &pipeline.outputs[file];

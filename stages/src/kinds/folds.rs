@@ -22,8 +22,8 @@ use std::path::Path;
 use flow_cache::{Digest, Value};
 use flow_engine::diag::Diag;
 use flow_engine::stage::{
-    Action, InputPort, KindSpec, Layout, OutputPort, Ports, Rows, Scope, Shards, Stage, StageError,
-    Step,
+    Action, InputPort, KindSpec, Layout, OutputPort, Ports, Project, Rows, Scope, Shards, Stage,
+    StageError, Step,
 };
 use flow_engine::{ParamSpec, ParamType, Params};
 
@@ -169,7 +169,12 @@ impl Stage for FoldsKind {
         diags
     }
 
-    fn layout(&self, params: &Params, _root: &Path, _paired: &Shards) -> Result<Layout, Vec<Diag>> {
+    fn layout(
+        &self,
+        params: &Params,
+        _project: &Project<'_>,
+        _paired: &Shards,
+    ) -> Result<Layout, Vec<Diag>> {
         let mut folds = names(params);
         if params.get("only").is_some() {
             let only = params.strs("only");
@@ -188,7 +193,11 @@ impl Stage for FoldsKind {
         }
         let (folds, notes) = assign(&shards, action)?;
         let names: Vec<String> = self
-            .layout(action.params, Path::new(""), &Shards::default())
+            .layout(
+                action.params,
+                &Project::at(Path::new("")),
+                &Shards::default(),
+            )
             .map(|layout| layout.folds)
             .unwrap_or_default();
         let attrs = vec![

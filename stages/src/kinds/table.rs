@@ -3,7 +3,9 @@
 use std::path::{Path, PathBuf};
 
 use flow_cache::Value;
-use flow_engine::stage::{Layout, OutputPort, Ports, Scope, Shards, SourceFile, Sources, Step};
+use flow_engine::stage::{
+    Layout, OutputPort, Ports, Project, Scope, Shards, SourceFile, Sources, Step,
+};
 use flow_engine::{Action, Diag, KindSpec, ParamSpec, ParamType, Params, Stage, StageError};
 
 use crate::table::{
@@ -56,7 +58,12 @@ impl Stage for TableKind {
         }
     }
 
-    fn layout(&self, params: &Params, _root: &Path, _paired: &Shards) -> Result<Layout, Vec<Diag>> {
+    fn layout(
+        &self,
+        params: &Params,
+        _project: &Project<'_>,
+        _paired: &Shards,
+    ) -> Result<Layout, Vec<Diag>> {
         let path = PathBuf::from(params.str("path"));
         let wrong = |code, text: String, help: &str| {
             vec![located(Diag::new(code, text), params, "path").help(help)]

@@ -30,7 +30,7 @@ impl Stage for Fake {
     fn layout(
         &self,
         _params: &Params,
-        _root: &std::path::Path,
+        _project: &flow_engine::stage::Project<'_>,
         _paired: &Shards,
     ) -> Result<Layout, Vec<Diag>> {
         Ok(Layout {

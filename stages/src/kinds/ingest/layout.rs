@@ -3,7 +3,8 @@
 use std::path::{Path, PathBuf};
 
 use flow_cache::Value;
-use flow_engine::stage::{Layout, Shard, SourceFile};
+use flow_engine::files::unescape;
+use flow_engine::stage::{Layout, Links, Project, Shard, SourceFile};
 use flow_engine::{Diag, Params};
 
 use super::demo;
@@ -18,11 +19,11 @@ pub(super) const LOGS: [&str; 2] = ["train_log", "test_log"];
 pub(super) const SETS: [&str; 2] = ["train", "test"];
 
 /// The layout of the survey that `params` describe.
-pub(super) fn layout(params: &Params) -> Result<Layout, Vec<Diag>> {
+pub(super) fn layout(params: &Params, project: &Project<'_>) -> Result<Layout, Vec<Diag>> {
     match params.str("format") {
         "mallorn" => mallorn(params).map_err(|diag| vec![diag]),
         "demo" => demo_layout(params).map_err(|diag| vec![diag]),
-        _ => mapped(params),
+        _ => mapped(params, project),
     }
 }
 
@@ -52,8 +53,12 @@ fn mallorn(params: &Params) -> Result<Layout, Diag> {
     };
     let entries = std::fs::read_dir(root)
         .map_err(|error| missing(format!("cannot list {}: {error}", root.display())))?;
-    let mut splits: Vec<String> = entries
-        .filter_map(|entry| entry.ok()?.file_name().into_string().ok())
+    let entries: Result<Vec<_>, _> = entries.collect();
+    let entries =
+        entries.map_err(|error| missing(format!("cannot list {}: {error}", root.display())))?;
+    let names = entries.iter().map(|entry| entry.file_name().into_string());
+    let mut splits: Vec<String> = names
+        .filter_map(Result::ok)
         .filter(|name| name.starts_with("split_"))
         .collect();
     splits.sort();
@@ -118,13 +123,13 @@ fn demo_layout(params: &Params) -> Result<Layout, Diag> {
 }
 
 /// Files by path, glob or list.
-fn mapped(params: &Params) -> Result<Layout, Vec<Diag>> {
+fn mapped(params: &Params, project: &Project<'_>) -> Result<Layout, Vec<Diag>> {
     let mut diags = Vec::new();
     let mut layout = Layout::default();
-    for path in expand(params, OBJECTS, &mut diags) {
+    for path in expand(params, project, OBJECTS, &mut diags) {
         layout.common.push(file(OBJECTS, path));
     }
-    for path in expand(params, CURVES, &mut diags) {
+    for path in expand(params, project, CURVES, &mut diags) {
         let name = path
             .file_name()
             .map(|name| name.to_string_lossy().into_owned())
@@ -144,39 +149,31 @@ fn mapped(params: &Params) -> Result<Layout, Vec<Diag>> {
 }
 
 /// The files of a parameter, in the order of their paths.
-fn expand(params: &Params, name: &str, diags: &mut Vec<Diag>) -> Vec<PathBuf> {
+fn expand(
+    params: &Params,
+    project: &Project<'_>,
+    name: &str,
+    diags: &mut Vec<Diag>,
+) -> Vec<PathBuf> {
     let mut all = Vec::new();
-    for text in params.strs(name) {
-        if Path::new(text).is_file() {
-            all.push(PathBuf::from(text));
-            continue;
-        }
-        let found: Vec<PathBuf> = match glob::glob(text) {
-            Ok(paths) => paths
-                .filter_map(Result::ok)
-                .filter(|path| path.is_file())
-                .collect(),
-            Err(error) => {
-                diags.push(at(
-                    Diag::new(
-                        "flow::data::missing",
-                        format!("`{text}` is no path: {error}"),
-                    ),
-                    params,
-                    name,
-                ));
-                continue;
+    for pattern in params.strs(name) {
+        match project.find(pattern, Links::Anywhere) {
+            Ok(found) if found.is_empty() => {
+                let text = project.show(Path::new(&unescape(pattern)));
+                let diag = Diag::new("flow::data::missing", format!("no file `{text}`"));
+                let root = project.root.display();
+                diags.push(
+                    at(diag, params, name)
+                        .help(format!("paths are relative to the project root, {root}")),
+                );
             }
-        };
-        if found.is_empty() {
-            let diag = Diag::new("flow::data::missing", format!("no file `{text}`"));
-            diags.push(at(diag, params, name).help("paths are relative to the project root"));
+            Ok(found) => all.extend(found),
+            Err(diag) => diags.push(at(*diag, params, name)),
         }
-        all.extend(found);
     }
     all.sort();
     if let Some(pair) = all.windows(2).find(|pair| pair[0] == pair[1]) {
-        let text = format!("`{name}` names {} twice", pair[0].display());
+        let text = format!("`{name}` names {} twice", project.show(&pair[0]));
         diags.push(at(Diag::new("flow::data::file_twice", text), params, name));
     }
     all

@@ -29,7 +29,7 @@ pub(crate) mod tests;
 use std::path::{Path, PathBuf};
 
 use flow_cache::Value;
-use flow_engine::stage::{Layout, OutputPort, Ports, Scope, Shards, Sources, Step};
+use flow_engine::stage::{Layout, OutputPort, Ports, Project, Scope, Shards, Sources, Step};
 use flow_engine::{Action, Diag, KindSpec, ParamSpec, ParamType, Params, Stage, StageError};
 
 use crate::table::{Curves, Objects, Survey, is_no_value, is_parquet, row_attrs};
@@ -178,8 +178,13 @@ impl Stage for Ingest {
         (ports, steps)
     }
 
-    fn layout(&self, params: &Params, _root: &Path, _paired: &Shards) -> Result<Layout, Vec<Diag>> {
-        layout::layout(params)
+    fn layout(
+        &self,
+        params: &Params,
+        project: &Project<'_>,
+        _paired: &Shards,
+    ) -> Result<Layout, Vec<Diag>> {
+        layout::layout(params, project)
     }
 
     fn opaque(&self, _params: &Params, output: &str) -> bool {
@@ -505,8 +510,8 @@ fn part(file: String, curves: &Curves, observations: Tally, unusable: Vec<String
 fn params() -> Vec<ParamSpec> {
     let paths = || {
         ParamType::OneOf(vec![
-            ParamType::Path,
-            ParamType::List(Box::new(ParamType::Path)),
+            ParamType::Glob,
+            ParamType::List(Box::new(ParamType::Glob)),
         ])
     };
     let texts = || ParamType::List(Box::new(ParamType::Str));

@@ -103,7 +103,7 @@ impl Sample {
 /// Both steps over the whole layout, as the engine would run them.
 fn all(params: &Params, seed: u64) -> Result<(Vec<(Curves, Part)>, report::Report), StageError> {
     let layout = Ingest
-        .layout(params, Path::new(""), &Shards::default())
+        .layout(params, &Project::at(Path::new("")), &Shards::default())
         .map_err(|diags| StageError::data("layout", diags[0].message.clone()))?;
     let request = |item, files: &[&flow_engine::stage::SourceFile]| Request {
         params,
@@ -392,7 +392,7 @@ fn the_mallorn_layout_reports_a_missing_split() {
     let params = params("mallorn", &[("path", folder)]);
     assert!(
         Ingest
-            .layout(&params, Path::new(""), &Shards::default())
+            .layout(&params, &Project::at(Path::new("")), &Shards::default())
             .unwrap_err()[0]
             .message
             .contains("no light-curve file")
@@ -408,7 +408,7 @@ fn the_mallorn_layout_reports_a_missing_split() {
     );
     assert!(
         Ingest
-            .layout(&params, Path::new(""), &Shards::default())
+            .layout(&params, &Project::at(Path::new("")), &Shards::default())
             .unwrap_err()[0]
             .message
             .contains("train_log.csv is missing")
@@ -485,7 +485,11 @@ fn mappings_of_unknown_names_are_diagnosed() {
     let missing = [("curves", Value::Str("/nowhere/*.csv".into()))];
     assert!(
         Ingest
-            .layout(&params("csv", &missing), Path::new(""), &Shards::default())
+            .layout(
+                &params("csv", &missing),
+                &Project::at(Path::new("")),
+                &Shards::default()
+            )
             .unwrap_err()[0]
             .message
             .contains("no file")

@@ -1,0 +1,440 @@
+//! What a run writes and where, and which files a path or a pattern stands for.
+
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::process::Output;
+
+use crate::harness::Project;
+
+/// A stage that copies what it is given to its output, which goes where the lines of `[outputs]` say.
+fn copies(files: &str, outputs: &str) -> String {
+    format!(
+        "[stages.list]\nuse = \"command\"\nrun = [\"sh\", \"-c\", \"find . -type f | LC_ALL=C sort > $1\", \"-\", \"{{out}}\"]\n\
+         files = {files}\noutputs = {{ out = \"list.txt\" }}\n[outputs]\n{outputs}\n"
+    )
+}
+
+fn said(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+/// The pipeline is refused with this code before anything runs, by `plan` as well.
+fn refused(project: &Project, code: &str, what: &str) {
+    for command in ["plan", "run"] {
+        let output = project.flow(&[command, "p.toml"]);
+        let text = said(&output);
+        assert_eq!(output.status.code(), Some(2), "{text}");
+        assert!(text.contains(code) && text.contains(what), "{text}");
+    }
+    assert!(!project.path(".flow/runs").exists());
+}
+
+#[test]
+fn no_output_replaces_what_the_pipeline_reads() {
+    let project = Project::new();
+    project.write("src/a.txt", "mine");
+    project.write("src/b.txt", "mine");
+    fs::create_dir(project.path("out")).expect("a folder");
+    symlink("../src", project.path("out/link")).expect("a link");
+    symlink("a.txt", project.path("src/alias.txt")).expect("a link");
+    let source = "flow::outputs::source";
+    for (files, output, what) in [
+        ("[\"src/a.txt\"]", "src/a.txt", "`src/a.txt`"),
+        ("[\"src/a.txt\"]", "out/../src/a.txt", "`src/a.txt`"),
+        ("[\"src/a.txt\"]", "out/link/a.txt", "`src/a.txt`"),
+        ("[\"src/alias.txt\"]", "src/a.txt", "`src/alias.txt`"),
+        ("[\"src/*.txt\"]", "src/new.txt", "`src/*.txt`"),
+        ("[\"src/?.txt\"]", "out/link/c.txt", "`src/?.txt`"),
+        ("[\"src/a.txt\"]", "p.toml", "the pipeline itself"),
+        ("[\"src/a.txt\"]", "flow.toml", "marks the project"),
+    ] {
+        project.write("p.toml", copies(files, &format!("\"{output}\" = \"list\"")));
+        refused(&project, source, what);
+    }
+    project.write("base.toml", copies("[\"src/a.txt\"]", ""));
+    let text = "[pipeline]\nextends = \"base.toml\"\n[outputs]\n\"base.toml\" = \"list\"\n";
+    project.write("p.toml", text);
+    refused(&project, source, "extends");
+    assert_eq!(project.read("src/a.txt"), "mine");
+}
+
+#[test]
+fn objects_and_light_curves_are_kept_too() {
+    let project = Project::new();
+    project.write("data/objects.csv", "object_id,label\n1,A\n");
+    project.write(
+        "data/lc_1.csv",
+        "object_id,mjd,band,flux,flux_err\n1,1,g,1,1\n",
+    );
+    for (output, what) in [
+        ("data/objects.csv", "`data/objects.csv`"),
+        ("data/lc_1.csv", "`data/lc_*.csv`"),
+        ("data/lc_all.csv", "`data/lc_*.csv`"),
+    ] {
+        let text = format!(
+            "[stages.read]\nuse = \"ingest\"\nformat = \"csv\"\ncurves = \"data/lc_*.csv\"\n\
+             objects = \"data/objects.csv\"\nbands = [\"g\"]\n[outputs]\n\"{output}\" = \"read.objects\"\n"
+        );
+        project.write("p.toml", text);
+        refused(&project, "flow::outputs::source", what);
+    }
+}
+
+#[test]
+fn outputs_have_a_place_of_their_own() {
+    let project = Project::new();
+    project.write("src/a.txt", "");
+    project.write("folder.csv/x", "");
+    project.write("notes.md", "");
+    for (outputs, what) in [
+        ("\".flow/store/x.txt\" = \"list\"", "in `.flow`"),
+        ("\"out/../.flow/x.txt\" = \"list\"", "in `.flow`"),
+        ("\".git/x.txt\" = \"list\"", "in `.git`"),
+        ("\"folder.csv\" = \"list\"", "there is a folder"),
+        ("\"notes.md/x.txt\" = \"list\"", "`notes.md`"),
+        (
+            "\"o/x.txt\" = \"list\"\n\"o/x.txt/y.txt\" = \"list\"",
+            "a file and a folder",
+        ),
+    ] {
+        project.write("p.toml", copies("[\"src/a.txt\"]", outputs));
+        refused(&project, "flow::outputs::place", what);
+    }
+    fs::create_dir(project.path("o")).expect("a folder");
+    symlink("o", project.path("same")).expect("a link");
+    let twice = "\"o/x.txt\" = \"list\"\n\"same/x.txt\" = \"list\"";
+    project.write("p.toml", copies("[\"src/a.txt\"]", twice));
+    refused(&project, "flow::pipeline::duplicate_output", "same/x.txt");
+    // Only a run knows where the store is.
+    project.write(
+        "p.toml",
+        copies("[\"src/a.txt\"]", "\"kept/artifacts/x.txt\" = \"list\""),
+    );
+    let output = project.flow(&["run", "p.toml", "--store", "kept"]);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(
+        said(&output).contains("lies in the store"),
+        "{}",
+        said(&output)
+    );
+}
+
+#[test]
+fn outputs_leave_the_project_only_on_purpose() {
+    let around = Project::new();
+    fs::remove_dir(around.path(".flow")).expect("no project");
+    let project = |name: &str| around.path("project").join(name);
+    fs::create_dir_all(project(".flow")).expect("a project");
+    fs::create_dir(around.path("other")).expect("a folder");
+    around.write("project/a.txt", "");
+    symlink("../other", project("link")).expect("a link");
+    let absolute = around.path("other/absolute.txt").display().to_string();
+    for output in ["../other/x.txt", "link/new/x.txt", absolute.as_str()] {
+        let text = copies("[\"a.txt\"]", &format!("\"{output}\" = \"list\""));
+        around.write("project/p.toml", &text);
+        let output = around.flow(&["run", "project/p.toml"]);
+        assert_eq!(output.status.code(), Some(2), "{}", said(&output));
+        assert!(said(&output).contains("flow::outputs::outside"));
+        assert_eq!(
+            fs::read_dir(around.path("other"))
+                .expect("a listing")
+                .count(),
+            0
+        );
+        // The hint, pasted.
+        around.write(
+            "project/p.toml",
+            format!("[pipeline]\noutputs_outside = true\n{text}"),
+        );
+        let output = around.flow(&["run", "project/p.toml"]);
+        assert_eq!(output.status.code(), Some(0), "{}", said(&output));
+        fs::remove_dir_all(around.path("other")).expect("it is there");
+        fs::create_dir(around.path("other")).expect("a folder");
+    }
+    let odd = copies("[\"a.txt\"]", "\"${env:HOME}/x.txt\" = \"list\"");
+    around.write("project/p.toml", odd);
+    let output = around.flow(&["run", "project/p.toml"]);
+    assert!(
+        said(&output).contains("flow::params::env"),
+        "{}",
+        said(&output)
+    );
+}
+
+#[test]
+fn what_others_wrote_is_not_replaced_without_a_word() {
+    let project = Project::new();
+    project.write("a.txt", "");
+    project.write("out/x.txt", "precious");
+    let text = copies("[\"a.txt\"]", "\"out/x.txt\" = \"list\"");
+    project.write("p.toml", &text);
+    let warned = |args: &[&str]| {
+        let mut all = vec!["run"];
+        all.extend_from_slice(args);
+        let output = project.flow(&all);
+        assert_eq!(output.status.code(), Some(0), "{}", said(&output));
+        let text = said(&output);
+        let lines = text.lines().filter(|line| line.contains("out/x.txt"));
+        let lines = lines.filter(|line| line.contains("replaced"));
+        lines.map(str::to_owned).collect::<Vec<_>>()
+    };
+    let first = warned(&["p.toml"]);
+    assert!(
+        first.len() == 1 && first[0].contains("no run had written it"),
+        "{first:?}"
+    );
+    assert_eq!(warned(&["p.toml"]), [""; 0]);
+    // The pipeline's own file, made anew, is no surprise.
+    project.write("b.txt", "");
+    project.write("p.toml", text.replace("\"a.txt\"", "\"a.txt\", \"b.txt\""));
+    assert_eq!(warned(&["p.toml"]), [""; 0]);
+    project.write("out/x.txt", "edited");
+    let edited = warned(&["p.toml"]);
+    assert!(
+        edited.len() == 1 && edited[0].contains("changed since"),
+        "{edited:?}"
+    );
+    project.write("q.toml", &text);
+    let other = warned(&["q.toml"]);
+    assert!(
+        other.len() == 1 && other[0].contains("`p.toml`"),
+        "{other:?}"
+    );
+    // Nothing was there, or the same.
+    fs::remove_file(project.path("out/x.txt")).expect("it is there");
+    assert_eq!(warned(&["p.toml"]), [""; 0]);
+    fs::remove_file(project.path(".flow/outputs")).expect("it is there");
+    assert_eq!(warned(&["p.toml"]), [""; 0]);
+}
+
+#[test]
+fn outputs_with_any_name_are_remembered() {
+    let project = Project::new();
+    project.write("a.txt", "");
+    let names = [
+        "out/new\\nline.txt",
+        "out/with blank.txt",
+        "out/{brace}.txt",
+        "out/[b].txt",
+    ];
+    let lines: Vec<String> = names
+        .iter()
+        .map(|n| format!("\"{n}\" = \"list\""))
+        .collect();
+    project.write("p.toml", copies("[\"a.txt\"]", &lines.join("\n")));
+    let written = || {
+        let run = project.run(&["p.toml"]);
+        run.ok();
+        let events = run.events.iter();
+        events
+            .filter(|event| event["event"] == "output-written")
+            .count()
+    };
+    assert_eq!(written(), 4);
+    assert_eq!(written(), 0);
+    // What an earlier program noted down counts.
+    let digests = |line: &str| {
+        let line: serde_json::Value = serde_json::from_str(line).expect("an object");
+        let path = project
+            .path("")
+            .join(line["path"].as_str().expect("a path"));
+        let path = path.canonicalize().expect("it is there");
+        let text = |key: &str| line[key].as_str().expect("a digest").to_owned();
+        format!("{} {} {}\n", text("from"), text("made"), path.display())
+    };
+    let noted = project.read(".flow/outputs");
+    let old: String = noted
+        .lines()
+        .filter(|line| !line.contains("new"))
+        .map(digests)
+        .collect();
+    project.write(".flow/outputs", old);
+    assert_eq!(written(), 1);
+}
+
+#[test]
+fn any_folders_hold_neither_flow_nor_outputs() {
+    let project = Project::new();
+    project.write("a.txt", "");
+    project.write("deep/b.txt", "");
+    symlink("..", project.path("deep/up")).expect("a link");
+    symlink("/", project.path("root")).expect("a link");
+    project.write(
+        "p.toml",
+        copies(
+            "[\"**/*\"]",
+            "\"out/list.txt\" = \"list\"\n\"list.csv\" = \"list\"",
+        ),
+    );
+    for ran in [1, 0, 0] {
+        let run = project.run(&["p.toml", "--store", "kept"]);
+        assert_eq!(run.ok()["stages"]["list"]["ran"], ran);
+        assert_eq!(
+            project.read("out/list.txt"),
+            "./a.txt\n./deep/b.txt\n./p.toml\n"
+        );
+    }
+}
+
+#[test]
+fn only_what_is_written_is_a_pattern() {
+    let around = Project::new();
+    fs::remove_dir(around.path(".flow")).expect("no project");
+    let survey = |folder: &str, flux: u32| {
+        around.write(
+            &format!("{folder}/lc_1.csv"),
+            format!("object_id,mjd,band,flux,flux_err\n1,1,g,{flux},1\n"),
+        );
+    };
+    // Neighbours that a pattern would find.
+    survey("p1/data", 777);
+    survey("p{i}[1]/data", 1);
+    survey("d1", 777);
+    fs::create_dir(around.path("p{i}[1]/.flow")).expect("a project");
+    around.write("p{i}[1]/data/objects.csv", "object_id,label\n1,A\n");
+    let text = |curves: &str| {
+        format!(
+            "[stages.read]\nuse = \"ingest\"\nformat = \"csv\"\ncurves = \"{curves}\"\n\
+             objects = \"data/objects.csv\"\nbands = [\"g\"]\n\
+             [stages.copy]\nuse = \"command\"\nrun = [\"cp\", \"data/lc_1.csv\", \"{{out}}\"]\n\
+             files = [\"data/lc_*.csv\"]\noutputs = {{ out = \"o.csv\" }}\n\
+             [outputs]\n\"o.csv\" = \"copy\"\n\"c.json\" = \"read.curves\"\n"
+        )
+    };
+    let file = "p{i}[1]/p.toml";
+    around.write(file, text("data/lc_*.csv"));
+    let run = |more: &[&str]| {
+        let mut command = around.command(&["run", file]);
+        let data = around.path("d[1]").display().to_string();
+        command.args(more).env("DATA", data);
+        command.output().expect("flow starts")
+    };
+    let output = run(&[]);
+    assert_eq!(output.status.code(), Some(0), "{}", said(&output));
+    assert!(around.read("p{i}[1]/c.json").contains("\"flux\":[1.0]"));
+    assert!(around.read("p{i}[1]/o.csv").contains(",1,1\n"));
+    // A folder of the environment that is not there is not another one.
+    around.write(file, text("${env:DATA}/lc_*.csv"));
+    let output = run(&[]);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(
+        said(&output).contains("flow::data::missing"),
+        "{}",
+        said(&output)
+    );
+    // Nor is the working directory of `--set` a pattern.
+    survey("d[1]", 2);
+    let output = around
+        .command(&[
+            "run",
+            "../p{i}[1]/p.toml",
+            "--set",
+            "read.curves=\"lc_?.csv\"",
+        ])
+        .current_dir(around.path("d[1]"))
+        .env("DATA", "")
+        .output()
+        .expect("flow starts");
+    assert_eq!(output.status.code(), Some(0), "{}", said(&output));
+    assert!(around.read("p{i}[1]/c.json").contains("\"flux\":[2.0]"));
+}
+
+#[test]
+fn a_pipeline_that_extends_has_its_own_name_and_drops_outputs() {
+    let project = Project::new();
+    project.write("a.txt", "");
+    let base = copies(
+        "[\"a.txt\"]",
+        "\"out/x.txt\" = \"list\"\n\"out/y.txt\" = \"list\"",
+    );
+    project.write("base.toml", format!("[pipeline]\nname = \"base\"\n{base}"));
+    let own = |more: &str| format!("[pipeline]\nextends = \"base.toml\"\n[outputs]\n{more}");
+    project.write(
+        "own.toml",
+        own("\"out/x.txt\" = false\n\"out/z.txt\" = \"list\"\n"),
+    );
+    let plan = project.flow(&["plan", "own.toml"]);
+    let text = String::from_utf8_lossy(&plan.stdout).into_owned();
+    assert!(
+        text.contains("out/y.txt is an output of base.toml"),
+        "{text}"
+    );
+    assert!(
+        !text.contains("out/x.txt") && !text.contains("out/z.txt"),
+        "{text}"
+    );
+    let run = project.run(&["own.toml"]);
+    assert_eq!(run.ok()["pipeline"], "own");
+    let written: Vec<(&str, Option<&str>)> = run
+        .events
+        .iter()
+        .filter(|event| event["event"] == "output-written")
+        .map(|event| {
+            (
+                event["path"].as_str().expect("a path"),
+                event["base"].as_str(),
+            )
+        })
+        .map(|(path, base)| (path.rsplit('/').next().expect("a name"), base))
+        .collect();
+    assert_eq!(written, [("y.txt", Some("base.toml")), ("z.txt", None)]);
+    assert!(!project.path("out/x.txt").exists());
+    // A third one takes it up again; one that drops what is not there is told.
+    project.write(
+        "third.toml",
+        "[pipeline]\nextends = \"own.toml\"\n[outputs]\n\"out/x.txt\" = \"list\"\n",
+    );
+    project.run(&["third.toml"]).ok();
+    assert!(project.path("out/x.txt").exists());
+    project.write("own.toml", own("\"out/yy.txt\" = false\n"));
+    let output = project.flow(&["run", "own.toml"]);
+    let text = said(&output);
+    assert!(
+        text.contains("flow::outputs::drop") && text.contains("`out/y.txt`"),
+        "{text}"
+    );
+}
+
+#[test]
+fn a_folder_is_no_pipeline_and_those_in_it_are_named() {
+    let project = Project::new();
+    project.write("flow.toml", "");
+    project.write("work/only.toml", copies("[\"a.txt\"]", ""));
+    project.write("work/settings.toml", "[tool]\nx = 1\n");
+    let output = project.flow(&["run", "."]);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(
+        said(&output).contains("`.` is a folder, not a pipeline"),
+        "{}",
+        said(&output)
+    );
+    let output = project.flow(&["plan", "work"]);
+    let text = said(&output);
+    assert!(
+        text.contains("`work` is a folder") && text.contains("`work/only.toml`"),
+        "{text}"
+    );
+    let output = project.flow(&["run", "work/onyl.toml"]);
+    assert!(
+        said(&output).contains("did you mean `work/only.toml`?"),
+        "{}",
+        said(&output)
+    );
+}
+
+#[test]
+fn a_new_project_in_a_repository_is_its_own_root() {
+    let around = Project::new();
+    fs::create_dir(around.path(".git")).expect("a repository");
+    let output = around.flow(&["init", "analysis"]);
+    assert_eq!(output.status.code(), Some(0), "{}", said(&output));
+    assert!(around.path("analysis/flow.toml").is_file());
+    around.write("analysis/a.txt", "");
+    around.write(
+        "analysis/p.toml",
+        copies("[\"a.txt\"]", "\"out/x.txt\" = \"list\""),
+    );
+    around.run(&["analysis/p.toml"]).ok();
+    assert!(around.path("analysis/out/x.txt").is_file());
+    assert!(around.path("analysis/.flow/store").is_dir());
+}
