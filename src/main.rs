@@ -15,5 +15,8 @@ use std::process::ExitCode;
 use clap::Parser;
 
 fn main() -> ExitCode {
+    if let Some(ended) = flow_engine::command::guard::serve_if_asked() {
+        return ended;
+    }
     commands::main(&cli::Cli::parse())
 }

@@ -141,10 +141,14 @@ impl Store {
         }
         let (records, staged): (Vec<Record>, Vec<Vec<Staged>>) = batch.into_iter().unzip();
         let staged: Vec<Staged> = staged.into_iter().flatten().collect();
-        self.publish_artifacts(&staged)?;
+        let fresh = self.publish_artifacts(&staged)?;
         self.require_outputs(&records, &staged)?;
         for file in &staged {
             disk::remove("commit.unstage", file.path())?;
+        }
+        // That a name went is a change of the file, as its times tell it.
+        for digest in &fresh {
+            self.assume_healthy(digest)?;
         }
         Ok(Published(records))
     }
@@ -154,8 +158,8 @@ impl Store {
         self.append(published.0, Policy::FirstWins)
     }
 
-    /// Makes the bytes of all artifacts durable under their names.
-    fn publish_artifacts(&self, staged: &[Staged]) -> Result<(), StoreError> {
+    /// Makes the bytes of all artifacts durable under their names. Returns those that were not there.
+    fn publish_artifacts(&self, staged: &[Staged]) -> Result<Vec<Digest>, StoreError> {
         let files: Vec<&Path> = staged.iter().map(Staged::path).collect();
         disk::sync_files("commit.sync-output", &files)?;
         let names = Vec::from_iter(staged.iter().map(|file| self.path(&file.digest)));
@@ -169,8 +173,11 @@ impl Store {
         for dir in &fresh {
             disk::mkdir("commit.mkdir", dir)?;
         }
+        let mut linked = Vec::new();
         for file in staged {
-            self.link(file)?;
+            if self.link(file)? {
+                linked.push(file.digest);
+            }
         }
         if !fresh.is_empty() {
             dirs.insert(&self.layout.artifacts);
@@ -178,10 +185,11 @@ impl Store {
         // For names the same holds, each time.
         disk::sync_dirs("commit.sync-dir", &Vec::from_iter(dirs))?;
         guard(&self.durable_dirs).extend(fresh);
-        Ok(())
+        Ok(linked)
     }
 
-    fn link(&self, staged: &Staged) -> Result<(), StoreError> {
+    /// Gives an artifact its name. False where it was there.
+    fn link(&self, staged: &Staged) -> Result<bool, StoreError> {
         let path = self.path(&staged.digest);
         // A second round follows a quarantine, or an artifact that went in between.
         for _ in 0..3 {
@@ -193,10 +201,10 @@ impl Store {
                 disk::sync_dir("commit.sync-dir", &self.layout.artifacts)?;
             }
             if disk::link("commit.link", staged.path(), &path)? {
-                return self.assume_healthy(&staged.digest);
+                return Ok(true);
             }
             match self.check(&staged.digest)? {
-                Health::Ok => return Ok(()),
+                Health::Ok => return Ok(false),
                 Health::Corrupt => drop(self.quarantine(&staged.digest)?),
                 Health::Missing => {}
             }

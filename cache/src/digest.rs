@@ -62,21 +62,36 @@ impl Digest {
 
     /// [`Digest::of_file`] for a file that is open, from its current position.
     pub fn of_open_file(file: &File) -> io::Result<(Self, u64)> {
+        let hashed = Self::of_open_file_while(file, &|| true)?;
+        hashed.ok_or_else(|| io::ErrorKind::Interrupted.into())
+    }
+
+    /// The same as long as `go_on` says so, which is asked before each block.
+    pub fn of_open_file_while(
+        file: &File,
+        go_on: &(dyn Fn() -> bool + Sync),
+    ) -> io::Result<Option<(Self, u64)>> {
         if file.metadata()?.len() < PARALLEL_FROM {
-            return Self::of_reader(file);
+            return Self::of_reader(file).map(Some);
         }
-        match with_pool(|| Self::of_large_file(file)) {
+        match with_pool(|| Self::of_large_file(file, go_on)) {
             Some(digest) => digest,
             // There are no threads to be had.
-            None => Self::of_reader(file),
+            None => Self::of_reader(file).map(Some),
         }
     }
 
-    fn of_large_file(file: &File) -> io::Result<(Self, u64)> {
+    fn of_large_file(
+        file: &File,
+        go_on: &(dyn Fn() -> bool + Sync),
+    ) -> io::Result<Option<(Self, u64)>> {
         let mut hasher = blake3::Hasher::new();
         let (mut current, mut next) = (vec![0; BLOCK], vec![0; BLOCK]);
         let mut filled = fill(file, &mut current)?;
         while filled > 0 {
+            if !go_on() {
+                return Ok(None);
+            }
             let (read, _) = rayon::join(
                 || fill(file, &mut next),
                 || hasher.update_rayon(&current[..filled]),
@@ -84,7 +99,7 @@ impl Digest {
             filled = read?;
             std::mem::swap(&mut current, &mut next);
         }
-        Ok((Self::finish(&hasher), hasher.count()))
+        Ok(Some((Self::finish(&hasher), hasher.count())))
     }
 
     /// The digest that `hasher` has reached.

@@ -51,6 +51,7 @@
 //! Reads are checked too ([`Store::check`]): what the disk damaged later is moved to `quarantine/`
 //! and recomputed. A damaged row is skipped, reported and outranked by its successor.
 
+mod adopt;
 mod codec;
 mod commit;
 mod digest;
@@ -79,6 +80,7 @@ mod verify;
 mod work_dir;
 mod writer;
 
+pub use adopt::NotAdopted;
 pub use codec::DecodeError;
 pub use commit::{Committed, Published};
 pub use digest::{ActionKey, Digest, Digester, ParseDigestError};

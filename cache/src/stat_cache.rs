@@ -57,7 +57,7 @@ impl Stat {
         std::fs::metadata(path).map(|meta| Self::of(&meta))
     }
 
-    fn of(meta: &std::fs::Metadata) -> Self {
+    pub(crate) fn of(meta: &std::fs::Metadata) -> Self {
         Self {
             size: meta.size(),
             mtime: mtime_nanos(meta),

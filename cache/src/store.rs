@@ -3,10 +3,10 @@
 use std::collections::{HashMap, HashSet};
 use std::fs::File;
 use std::io;
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
+use crate::adopt::{NotAdopted, adopt};
 use crate::commit::SegmentWriter;
 use crate::digest::{ActionKey, Digest};
 use crate::disk;
@@ -17,6 +17,7 @@ use crate::lock::{self, ActionLock, ActionLocks, InUse};
 use crate::nearest::Neighbours;
 use crate::pruned::Pruned;
 use crate::record::Record;
+use crate::stat_cache::Stat;
 use crate::work_dir;
 use crate::writer::{ArtifactWriter, Scratch, Session, Staged};
 
@@ -51,8 +52,8 @@ pub enum Health {
     Corrupt,
 }
 
-/// What tells that a verified file was not touched since: modification time, size, inode.
-type Stamp = (i64, i64, u64, u64);
+/// What tells that a verified file was not touched since.
+type Stamp = Stat;
 
 /// A poisoned lock means that another thread panicked between two steps; every step leaves the
 /// guarded data whole, so they are still good.
@@ -214,9 +215,15 @@ impl Store {
         ArtifactWriter::new(self.session()?)
     }
 
-    /// Takes over a finished file, which is moved where possible, else copied.
-    pub fn adopt(&self, path: &Path) -> Result<Staged, StoreError> {
-        Staged::adopt(self.session()?, path)
+    /// Takes over the file `path` below `folder` that a program finished, which is moved where possible, else
+    /// copied. Links are not followed, and nobody can write to it any more. `go_on` is asked now and then.
+    pub fn adopt(
+        &self,
+        folder: &Path,
+        path: &Path,
+        go_on: &(dyn Fn() -> bool + Sync),
+    ) -> Result<Staged, NotAdopted> {
+        adopt(&self.session()?, folder, path, go_on)
     }
 
     /// A fresh directory for an attempt, on the store's file system so that what is written there
@@ -241,7 +248,7 @@ impl Store {
     }
 
     /// Checks an artifact against its digest. It is hashed once in the life of this process, and
-    /// again only when the file's size, inode or modification time changed.
+    /// again only when the file's size, inode or times changed.
     pub fn check(&self, digest: &Digest) -> Result<Health, StoreError> {
         let path = self.path(digest);
         let (file, stamp) = match open_stamped(&path)? {
@@ -305,7 +312,7 @@ enum Opened {
 fn open_stamped(path: &Path) -> Result<Opened, StoreError> {
     let opened = disk::open_own(path).and_then(|file| {
         let meta = file.metadata()?;
-        let stamp = (meta.mtime(), meta.mtime_nsec(), meta.size(), meta.ino());
+        let stamp = Stat::of(&meta);
         Ok(Opened::Yes(file, stamp))
     });
     match opened {

@@ -2,7 +2,6 @@
 
 use std::fs::File;
 use std::io::{self, Write};
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -10,7 +9,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use crate::digest::Digest;
 use crate::disk;
 use crate::error::StoreError;
-use crate::layout::{Layout, file_name};
+use crate::layout::Layout;
 use crate::work_dir::WorkDir;
 
 const BUFFER: usize = 256 << 10;
@@ -30,6 +29,14 @@ impl Session {
             dir: WorkDir::new("writer.register", &layout.tmp)?,
             counter: AtomicU64::new(0),
         }))
+    }
+
+    /// A name for a file.
+    pub(crate) fn temp(self: &Arc<Self>) -> TempFile {
+        TempFile {
+            path: self.fresh_path(),
+            _session: Arc::clone(self),
+        }
     }
 
     fn fresh_path(&self) -> PathBuf {
@@ -66,9 +73,10 @@ pub struct Scratch {
     _session: Arc<Session>,
 }
 
+/// A file of this writer, or the name for one; removed when dropped.
 #[derive(Debug)]
-struct TempFile {
-    path: PathBuf,
+pub(crate) struct TempFile {
+    pub(crate) path: PathBuf,
     _session: Arc<Session>,
 }
 
@@ -175,6 +183,10 @@ impl From<StoreError> for io::Error {
 }
 
 impl Staged {
+    pub(crate) fn new(digest: Digest, size: u64, file: TempFile) -> Self {
+        Self { digest, size, file }
+    }
+
     /// Where its bytes are until the commit.
     pub fn path(&self) -> &Path {
         &self.file.path
@@ -183,39 +195,5 @@ impl Staged {
     /// Leaves only those the right to read it who are in `readers`, a set of permissions.
     pub fn narrow(&self, readers: u32) -> Result<(), StoreError> {
         disk::narrow("stage.seal", self.path(), readers)
-    }
-
-    /// Takes over a file that another program has finished.
-    ///
-    /// It is moved where that is possible and safe, else copied: from another file system, through
-    /// a symbolic link, or with a second name under which it could still be changed.
-    pub(crate) fn adopt(session: Arc<Session>, from: &Path) -> Result<Self, StoreError> {
-        let env = |e| StoreError::env("stage.adopt", from, e);
-        let temp = TempFile {
-            path: session.fresh_path(),
-            _session: session,
-        };
-        let meta = std::fs::symlink_metadata(from).map_err(env)?;
-        let movable = meta.is_file() && meta.nlink() == 1;
-        if !(movable && std::fs::rename(from, &temp.path).is_ok()) {
-            if !std::fs::metadata(from).map_err(env)?.is_file() {
-                return Err(env(io::Error::new(
-                    io::ErrorKind::InvalidInput,
-                    format!("{} is not a regular file", file_name(from)),
-                )));
-            }
-            disk::create("stage.create", &temp.path)?;
-            std::fs::copy(from, &temp.path)
-                .map_err(|e| StoreError::env("stage.write", &temp.path, e))?;
-        }
-        let env = |e| StoreError::env("stage.adopt", &temp.path, e);
-        let file = File::open(&temp.path).map_err(env)?;
-        disk::seal("stage.seal", &temp.path, &file)?;
-        let (digest, size) = Digest::of_open_file(&file).map_err(env)?;
-        Ok(Self {
-            digest,
-            size,
-            file: temp,
-        })
     }
 }

@@ -65,23 +65,6 @@ fn uncommitted_work_leaves_nothing() {
 }
 
 #[test]
-fn adopted_files_are_moved_or_copied_but_never_shared() {
-    let (dir, store) = open();
-    let scratch = store.scratch().unwrap();
-    let (moved, shared) = (scratch.path().join("a"), dir.path().join("b"));
-    fs::write(&moved, "a").unwrap();
-    fs::write(&shared, "b").unwrap();
-    fs::hard_link(&shared, dir.path().join("b2")).unwrap();
-    assert_eq!(store.adopt(&moved).unwrap().digest, Digest::of(b"a"));
-    assert!(!moved.exists());
-    let staged = store.adopt(&shared).unwrap();
-    fs::write(&shared, "changed").unwrap();
-    assert_eq!(fs::read(staged.path()).unwrap(), b"b");
-    assert!(store.adopt(dir.path()).is_err());
-    assert!(store.adopt(&dir.path().join("none")).is_err());
-}
-
-#[test]
 fn a_different_result_is_told_and_can_supersede() {
     let (_dir, store) = open();
     commit(&store, &[1]).unwrap();

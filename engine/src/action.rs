@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use flow_cache::{ArtifactWriter, Digest, StatCache, Value};
+use flow_cache::{ArtifactWriter, Digest, NotAdopted, StatCache, Value};
 
 use crate::lineage::Lineage;
 use crate::params::Params;
@@ -48,7 +48,7 @@ pub struct Action<'a> {
     /// GPUs that are its own while it runs.
     pub gpus: &'a [usize],
     /// A directory of its own, for programs that need one: it holds no files, and of folders at most
-    /// empty ones that an earlier action made. (`home` and `log` in it are those of kind `command`.)
+    /// empty ones that an earlier action made. (`home` in it is that of kind `command`.)
     pub scratch: &'a Path,
     /// The project root.
     pub root: &'a Path,
@@ -60,15 +60,20 @@ pub struct Action<'a> {
     pub(crate) host: &'a dyn Host,
     pub(crate) outputs: Vec<(String, flow_cache::Staged, Value)>,
     pub(crate) used: Usage,
-    pub(crate) log: Option<PathBuf>,
+    pub(crate) log: Vec<u8>,
 }
 
 /// What the executor does for an action.
 pub trait Host: Sync {
     /// A writer for a new artifact.
     fn create(&self) -> Result<ArtifactWriter, StageError>;
-    /// A finished file that becomes an artifact.
-    fn adopt(&self, path: &Path) -> Result<flow_cache::Staged, StageError>;
+    /// The file `path` below `folder` becomes an artifact, see [`flow_cache::Store::adopt`].
+    fn adopt(
+        &self,
+        folder: &Path,
+        path: &Path,
+        go_on: &(dyn Fn() -> bool + Sync),
+    ) -> Result<flow_cache::Staged, NotAdopted>;
     /// True once the run is to stop.
     fn cancelled(&self) -> bool;
     /// Reports progress.
@@ -132,16 +137,18 @@ impl<'a> Action<'a> {
         Ok(())
     }
 
-    /// Completes an output from a finished file, which is taken away.
+    /// Completes an output from the file `path` below [`Action::scratch`], which is taken away. Says where its
+    /// bytes are now. `go_on` is asked now and then.
     pub fn adopt(
         &mut self,
         output: &str,
         path: &Path,
-        attrs: Vec<(String, Value)>,
-    ) -> Result<(), StageError> {
-        let staged = self.host.adopt(path)?;
-        self.put(output, staged, attrs);
-        Ok(())
+        go_on: &(dyn Fn() -> bool + Sync),
+    ) -> Result<PathBuf, NotAdopted> {
+        let staged = self.host.adopt(self.scratch, path, go_on)?;
+        let now = staged.path().to_owned();
+        self.put(output, staged, Vec::new());
+        Ok(now)
     }
 
     /// Completes an output from bytes.
@@ -168,10 +175,10 @@ impl<'a> Action<'a> {
         self.used.peak_rss = self.used.peak_rss.max(usage.peak_rss);
     }
 
-    /// Names the text file that holds what a program printed. It is kept with the record; if the
-    /// action fails, beside the run's other files. It need not be the same on every run.
-    pub fn log(&mut self, path: &Path) {
-        self.log = Some(path.to_owned());
+    /// Takes what a program printed. It is kept with the record; if the action fails, beside the run's
+    /// other files. It need not be the same on every run.
+    pub fn log(&mut self, text: Vec<u8>) {
+        self.log = text;
     }
 
     /// Reports progress to whoever watches.

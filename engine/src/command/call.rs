@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 
 use flow_cache::{Recipe, Value};
 
+use super::OUT;
 use super::items;
 use super::template::{self, Piece, pieces};
 use crate::stage::{Action, StageError};
@@ -135,12 +136,12 @@ impl<'a> Call<'a> {
     }
 }
 
-/// Outputs with the paths where the program writes them.
-pub fn outputs(action: &Action<'_>, out: &Path) -> Vec<(String, PathBuf)> {
+/// Outputs with the paths where the program writes them, below the action's folder.
+pub fn outputs(action: &Action<'_>) -> Vec<(String, PathBuf)> {
     let outputs = action.params.map("outputs").iter();
     outputs
         .filter_map(|(name, file)| match file {
-            Value::Str(file) => Some((name.clone(), out.join(file_of(action, file)))),
+            Value::Str(file) => Some((name.clone(), Path::new(OUT).join(file_of(action, file)))),
             _ => None,
         })
         .collect()

@@ -87,15 +87,8 @@ impl Copies {
     }
 }
 
-/// An empty file at `to`: what is there, emptied, or a new one. Links are not followed.
-pub fn write_over(to: &Path) -> io::Result<fs::File> {
-    let (file, before) = open_over(to)?;
-    cut(&file, &before, 0)?;
-    Ok(file)
-}
-
 /// The file at `to`, or a new one, and what it is before anything is written. It is not emptied: what
-/// was emptied and written anew ext4 brings to the disk as soon as it is closed.
+/// was emptied and written anew ext4 brings to the disk as soon as it is closed. Links are not followed.
 fn open_over(to: &Path) -> io::Result<(fs::File, fs::Metadata)> {
     let mut options = fs::OpenOptions::new();
     options.write(true).create(true).truncate(false);

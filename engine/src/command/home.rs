@@ -14,6 +14,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use super::files::{Copies, SMALL};
 use super::sources::is_started;
 use crate::stage::{Action, SourceFile, StageError};
+use crate::worker::remove;
 
 /// The directories of all workers.
 #[derive(Default)]
@@ -140,7 +141,7 @@ fn clear_up(home: &Path, laid: &Laid) -> io::Result<Laid> {
                     left.folders.insert(role.clone());
                     folders.push(role);
                 } else {
-                    fs::remove_dir_all(path)?;
+                    remove(&path)?;
                 }
             } else if laid.files.contains(&role) && is_plain(&entry.metadata()?) {
                 left.files.insert(role);
@@ -160,7 +161,7 @@ fn is_plain(meta: &fs::Metadata) -> bool {
 /// An empty directory, whatever was there.
 fn empty(home: &Path) -> io::Result<()> {
     match fs::symlink_metadata(home) {
-        Ok(meta) if meta.is_dir() => fs::remove_dir_all(home)?,
+        Ok(meta) if meta.is_dir() => remove(home)?,
         Ok(_) => fs::remove_file(home)?,
         Err(error) if error.kind() == io::ErrorKind::NotFound => {}
         Err(error) => return Err(error),

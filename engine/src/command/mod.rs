@@ -5,18 +5,15 @@
 //! project. It gets the paths of its inputs and of the outputs it must write through `{name}` in its
 //! arguments. `docs/commands.md` is the long version.
 
-use std::collections::HashMap;
 use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::io::{self, Write};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::OpenOptionsExt;
-use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
-use flow_cache::Value;
+use flow_cache::{NotAdopted, Value};
 
 use crate::diag::Diag;
 use crate::params::{ParamSpec, ParamType, Params};
@@ -24,15 +21,18 @@ use crate::stage::{
     ANY, Action, InputPort, KindSpec, Layout, OutputPort, Ports, Project, Question, Resources,
     Rows, Scope, Shard, Shards, Sources, Stage, StageError, Step, Surroundings,
 };
-use crate::worker::{HOME, LOG};
+use crate::worker::HOME;
 
 mod call;
 mod check;
 mod claims;
 mod files;
+pub mod guard;
+mod guards;
 mod home;
 mod imports;
 mod items;
+mod log;
 mod process;
 mod rows;
 mod sandbox;
@@ -44,8 +44,9 @@ mod version;
 
 pub use rows::FoldRows;
 
-use process::{End, Starter};
-use sandbox::{Places, Sandbox};
+use guard::Program;
+use guards::Guards;
+use process::End;
 use sources::{Finder, PROGRAM, Programs, TOOL};
 use version::Said;
 
@@ -55,33 +56,31 @@ const FOLDS: &str = crate::plan::FOLDS;
 const PREDICTIONS: &str = "predictions";
 /// The step that joins it.
 const GATHER: usize = 1;
+/// The folder of outputs below that of an action.
+const OUT: &str = "out";
 
 /// Where a program finds others, besides its `tools` and unless `env` says otherwise: never where its user
 /// does, who may be anybody.
 const PATH: &str = "/usr/local/bin:/usr/bin:/bin";
 
-/// So many sandboxes are kept, each with a thread that sleeps.
-const MOST_SANDBOXES: usize = 256;
-
 /// The kind.
 pub struct CommandKind {
     rows: Box<dyn FoldRows>,
     homes: home::Homes,
-    /// By what lies open: the same for all that a worker runs, but for programs of the project.
-    sandboxes: Mutex<HashMap<Places, Option<Arc<Starter>>>>,
+    guards: Guards,
     /// What the programs of `version` said.
     versions: version::Answers,
     programs: Programs,
 }
 
 impl CommandKind {
-    /// The kind, with tables as programs below folds read and write them.
-    pub fn new(rows: Box<dyn FoldRows>) -> Self {
+    /// The kind, with tables as programs below folds read and write them, and the command of a [`guard`].
+    pub fn new(rows: Box<dyn FoldRows>, guard: Vec<OsString>) -> Self {
         Self {
             rows,
             homes: home::Homes::default(),
-            sandboxes: Mutex::default(),
-            versions: Mutex::default(),
+            guards: Guards::new(guard),
+            versions: version::Answers::default(),
             programs: Programs::default(),
         }
     }
@@ -90,56 +89,6 @@ impl CommandKind {
     /// program from undeclared files.
     pub fn landlock() -> u32 {
         sandbox::version()
-    }
-
-    /// Starts a program for an action: in its sandbox where there is Landlock.
-    fn start(
-        &self,
-        action: &Action<'_>,
-        program: &Path,
-        mut command: Command,
-    ) -> Result<io::Result<Child>, StageError> {
-        // With the command, our own ends of its output are closed.
-        Ok(match self.starter(action, program)? {
-            Some(starter) => starter.start(command),
-            None => command.spawn(),
-        })
-    }
-
-    /// What starts an action's programs in their sandbox; `None` where there is no Landlock.
-    fn starter(
-        &self,
-        action: &Action<'_>,
-        program: &Path,
-    ) -> Result<Option<Arc<Starter>>, StageError> {
-        let tools = tools(action).map(|(_, path)| path);
-        let programs = std::iter::once(program).chain(tools);
-        let own = programs.filter(|path| path.starts_with(action.root));
-        let places = Places {
-            root: action.root.to_owned(),
-            artifacts: action.artifacts.to_owned(),
-            scratch: action.scratch.to_owned(),
-            programs: own.map(Path::to_owned).collect(),
-        };
-        let mut known = self
-            .sandboxes
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        if let Some(starter) = known.get(&places) {
-            return Ok(starter.clone());
-        }
-        let starter =
-            Sandbox::new(&places).and_then(|sandbox| sandbox.map(Starter::new).transpose());
-        let starter = starter.map_err(|error| {
-            StageError::environment(format!("failed to set up Landlock: {error}"))
-        })?;
-        let starter = starter.map(Arc::new);
-        // A few for each worker; more only where scratch folders are not used again.
-        if known.len() >= MOST_SANDBOXES {
-            known.clear();
-        }
-        known.insert(places, starter.clone());
-        Ok(starter)
     }
 }
 
@@ -338,7 +287,7 @@ impl Stage for CommandKind {
 impl CommandKind {
     /// Runs the program of an action in `home`.
     fn run_in(&self, home: &Path, action: &mut Action<'_>) -> Result<(), StageError> {
-        let out = folder(action, "out")?;
+        let out = folder(action, OUT)?;
         self.homes.lay_out(action, home)?;
         let mut call = call::Call::new(action, &out);
         if in_folds(action.params) {
@@ -350,31 +299,20 @@ impl CommandKind {
                 }
             }
         }
-        let log = action.scratch.join(LOG);
-        let output = files::write_over(&log)?;
-        let program = program(action);
-        let mut command = Command::new(program);
-        command
-            .args(call.arguments()?)
-            .stdout(output.try_clone()?)
-            .stderr(output);
-        surround(&mut command, action, home, call.environment()?)?;
+        let path = program(action).to_owned();
+        let program = surround(action, home, path, call.arguments()?, call.environment()?)?;
         let shown = action.params.strs("run").join(" ");
-        let started = self.start(action, program, command)?;
-        let child = started.map_err(|error| call::not_started(&shown, &error))?;
         let limit = claims::read(action.params).0.timeout;
-        let (end, usage) = process::wait(&child, limit, || action.checkpoint().is_err())?;
+        let started = Instant::now();
+        let stop = |_| action.checkpoint().is_err();
+        let ran = self.guards.run(action, &program, limit, stop);
+        let process::Ran { end, usage, log } = ran.map_err(|error| error.of(&shown))?;
         action.used(usage);
-        if fs::metadata(&log)?.len() > 0 {
-            action.log(&log);
-        }
+        action.log(log.clone());
         match (end, limit) {
             (End::Stopped, _) => return Err(StageError::interrupted()),
             (End::TimedOut, limit) => {
-                let limit = claims::describe(limit.unwrap_or_default());
-                let message = format!("`{shown}` was stopped after {limit}");
-                let error = StageError::failed("flow::command::timeout", message)
-                    .help("resources = { timeout = ... } gives it longer");
+                let error = timed_out(&shown, limit.unwrap_or_default());
                 return Err(trouble::with_log(error, &log));
             }
             (End::Exited(status), _) if !status.success() => {
@@ -388,24 +326,49 @@ impl CommandKind {
             }
             (End::Exited(_), _) => {}
         }
-        let outputs = call::outputs(action, &out);
-        for (name, path) in &outputs {
-            if !path.is_file() {
-                let message = format!("`{shown}` did not write its output `{name}`");
-                let error = StageError::failed("flow::command::no_output", message).help(format!(
-                    "it must write the file at the path given by `{{{name}}}`"
-                ));
-                return Err(trouble::with_log(error, &log));
-            }
+        let host = action.host;
+        // What it made is hashed within its time as well.
+        let in_time = || limit.is_none_or(|limit| started.elapsed() < limit);
+        let go_on = || in_time() && !host.cancelled();
+        for (name, path) in call::outputs(action) {
+            let made = match action.adopt(&name, &path, &go_on) {
+                Ok(made) => made,
+                Err(NotAdopted::Stopped) if in_time() => return Err(StageError::interrupted()),
+                Err(NotAdopted::Stopped) => {
+                    return Err(timed_out(&shown, limit.unwrap_or_default()));
+                }
+                Err(NotAdopted::Store(error)) => return Err(error.into()),
+                Err(NotAdopted::Missing) => {
+                    let message = format!("`{shown}` did not write its output `{name}`");
+                    let error = StageError::failed("flow::command::no_output", message);
+                    return Err(trouble::with_log(at_the_path(error, &name), &log));
+                }
+                Err(NotAdopted::Unfit(what)) => {
+                    let message =
+                        format!("`{shown}` did not write its output `{name}` as a file: {what}");
+                    let error = StageError::failed("flow::command::not_a_file", message);
+                    return Err(trouble::with_log(at_the_path(error, &name), &log));
+                }
+            };
             if in_folds(action.params) {
-                self.rows.check(action, name, path)?;
+                self.rows.check(action, &name, &made)?;
             }
-        }
-        for (name, path) in outputs {
-            action.adopt(&name, &path, Vec::new())?;
         }
         Ok(())
     }
+}
+
+fn at_the_path(error: StageError, output: &str) -> StageError {
+    error.help(format!(
+        "it must write a file of its own at the path given by `{{{output}}}`"
+    ))
+}
+
+fn timed_out(shown: &str, limit: Duration) -> StageError {
+    let limit = claims::describe(limit);
+    let message = format!("`{shown}` was stopped after {limit}");
+    StageError::failed("flow::command::timeout", message)
+        .help("resources = { timeout = ... } gives it longer")
 }
 
 /// The program of an action.
@@ -431,27 +394,38 @@ fn path_of(params: &Params) -> &str {
     paths.next().unwrap_or(PATH)
 }
 
-/// Gives a command its surroundings: directory, environment, no input, a process group of its own.
+/// A program with its surroundings: directory, environment, what is open to it.
 fn surround(
-    command: &mut Command,
     action: &Action<'_>,
     home: &Path,
+    program: PathBuf,
+    args: Vec<OsString>,
     declared: Vec<(&str, OsString)>,
-) -> io::Result<()> {
+) -> io::Result<Program> {
     let given = declared.iter().find(|(name, _)| *name == "PATH");
     let given = given.map_or(OsStr::new(PATH), |(_, path)| path);
     let path = path(action, given)?;
-    command
-        .current_dir(home)
-        .env_clear()
-        .env("TMPDIR", folder(action, "tmp")?)
-        .env("FLOW_CPUS", action.threads.to_string())
-        .env("FLOW_GPUS", gpus(action))
-        .envs(declared)
-        .env("PATH", path)
-        .stdin(Stdio::null())
-        .process_group(0);
-    Ok(())
+    let mut env = vec![
+        ("TMPDIR".into(), folder(action, "tmp")?.into_os_string()),
+        ("FLOW_CPUS".into(), action.threads.to_string().into()),
+        ("FLOW_GPUS".into(), gpus(action).into()),
+    ];
+    env.extend(
+        declared
+            .into_iter()
+            .map(|(name, value)| (name.into(), value)),
+    );
+    // It comes last, and so counts.
+    env.push(("PATH".into(), path));
+    let programs = tools(action).map(|(_, path)| path).chain([&*program]);
+    let opened = programs.filter(|path| path.starts_with(action.root));
+    Ok(Program {
+        opened: opened.map(Path::to_owned).collect(),
+        path: program,
+        args,
+        dir: home.to_owned(),
+        env,
+    })
 }
 
 /// Where an action's program finds others: its tools first.

@@ -1,21 +1,24 @@
-//! Programs: started, waited for, ended.
-//!
-//! There is no `pre_exec`, so that the standard library starts a program by `posix_spawn`: to fork a
-//! process with much memory is slow. The waiting thread sleeps in the kernel until the program ends.
+//! Programs: started by a guard, waited for, ended.
 
-use std::io;
-use std::os::unix::process::ExitStatusExt;
+use std::ffi::OsString;
+use std::io::{self, PipeReader, Read, Write};
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::unix::net::UnixStream;
+use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::process::{Child, Command, ExitStatus};
-use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
-use super::sandbox::Sandbox;
+use super::guard::{self, KILL, Program, TERM};
+use super::log::Log;
+use super::sandbox::Places;
 use crate::stage::Usage;
 
 /// How often a stop of the run or the end of the time is looked for.
-const SLICE: Duration = Duration::from_millis(100);
+const SLICE: Duration = Duration::from_millis(50);
 /// From the polite request to end to the end.
-const GRACE: Duration = Duration::from_secs(2);
+const GRACE: Duration = Duration::from_secs(1);
+/// So long what was killed may take to be gone: what hangs in the kernel is not waited for.
+const PATIENCE: Duration = Duration::from_millis(700);
 
 /// Why a program is over.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,233 +31,229 @@ pub enum End {
     Stopped,
 }
 
-/// Starts programs in a sandbox. What a thread starts inherits its restrictions, which it cannot put
-/// off, so there is a thread for each sandbox, as long as this lives.
-pub struct Starter(mpsc::Sender<Order>);
-
-/// A program to start, and where to tell of it.
-type Order = (Command, mpsc::SyncSender<io::Result<Child>>);
-
-impl Starter {
-    /// Shuts a new thread in.
-    pub fn new(sandbox: Sandbox) -> io::Result<Self> {
-        let (sender, orders) = mpsc::channel::<Order>();
-        let thread = std::thread::Builder::new().stack_size(128 << 10);
-        thread.spawn(move || {
-            let entered = sandbox.enter();
-            for (mut command, reply) in orders {
-                let started = match &entered {
-                    Ok(()) => command.spawn(),
-                    Err(error) => Err(io::Error::other(format!("Landlock failed: {error}"))),
-                };
-                // Our own ends of its output are closed before anybody waits for it.
-                drop(command);
-                // Who ordered it waits.
-                let _ = reply.send(started);
-            }
-        })?;
-        Ok(Self(sender))
-    }
-
-    /// Starts a program.
-    pub fn start(&self, command: Command) -> io::Result<Child> {
-        let gone = || io::Error::other("the thread that starts programs is gone");
-        let (reply, started) = mpsc::sync_channel(1);
-        self.0.send((command, reply)).map_err(|_| gone())?;
-        started.recv().map_err(|_| gone())?
-    }
+/// A program that is over, with all that it started.
+pub struct Ran {
+    pub end: End,
+    pub usage: Usage,
+    /// What it printed.
+    pub log: Vec<u8>,
 }
 
-/// Waits for a program that leads a process group, and says what it used. Whatever happens, nothing
-/// of its group is left.
-pub fn wait(
-    child: &Child,
-    limit: Option<Duration>,
-    stop: impl Fn() -> bool,
-) -> io::Result<(End, Usage)> {
-    let pid = child.id().cast_signed();
-    let watch = Watch::new(pid);
-    let started = Instant::now();
-    let end = loop {
-        let left = limit.map_or(SLICE, |limit| limit.saturating_sub(started.elapsed()));
-        if watch.ends_within(left.min(SLICE))? {
-            break None;
-        }
-        if stop() {
-            break Some(End::Stopped);
-        }
-        if left.is_zero() {
-            break Some(End::TimedOut);
-        }
-    };
-    if end.is_some() {
-        signal_group(pid, libc::SIGTERM);
-        watch.ends_within(GRACE)?;
-    }
-    // What it left in the background must not go on writing. Its number is not taken by another
-    // before it is reaped.
-    signal_group(pid, libc::SIGKILL);
-    let (status, usage) = reap(pid)?;
-    Ok((end.unwrap_or(End::Exited(status)), usage))
+/// A guard, as flow sees it.
+pub struct Guard {
+    process: Child,
+    socket: UnixStream,
+    /// What programs print.
+    output: PipeReader,
+    /// What it said and was not read yet.
+    said: Vec<u8>,
+    /// It can be given the next program.
+    idle: bool,
 }
 
-fn signal_group(pid: libc::pid_t, signal: libc::c_int) {
-    // SAFETY: a plain system call on the process group that the child was made the leader of.
-    unsafe { libc::kill(-pid, signal) };
+/// What a guard says.
+enum Reply {
+    Started,
+    Failed(io::Error),
+    Ended(ExitStatus, Usage),
 }
 
-/// Collects an ended child.
-fn reap(pid: libc::pid_t) -> io::Result<(ExitStatus, Usage)> {
-    let mut status = 0;
-    // SAFETY: all-zero is a valid `rusage`.
-    let mut used: libc::rusage = unsafe { std::mem::zeroed() };
-    loop {
-        // SAFETY: both pointers are to values that live longer than the call.
-        if unsafe { libc::wait4(pid, &raw mut status, 0, &raw mut used) } == pid {
-            break;
+impl Guard {
+    /// Starts one by its command.
+    pub fn start(command: &[OsString], places: &Places) -> io::Result<Self> {
+        let (program, args) = command
+            .split_first()
+            .ok_or_else(|| io::Error::other("no program is named that starts others"))?;
+        let (socket, theirs) = UnixStream::pair()?;
+        let (output, input) = io::pipe()?;
+        let mut command = Command::new(program);
+        command
+            .args(args)
+            .args(guard::arguments(places))
+            // Nothing of flow's environment is within reach of a program.
+            .env_clear()
+            .current_dir("/")
+            .stdin(OwnedFd::from(theirs))
+            .stdout(input.try_clone()?)
+            .stderr(input)
+            // What a terminal sends to flow is not for the guard.
+            .process_group(0)
+            .arg0("program-guard");
+        // Without it flow itself may not have started.
+        if let Some(libraries) = std::env::var_os("LD_LIBRARY_PATH") {
+            command.env("LD_LIBRARY_PATH", libraries);
         }
-        let error = io::Error::last_os_error();
-        if error.kind() != io::ErrorKind::Interrupted {
-            return Err(error);
-        }
-    }
-    let seconds = |time: libc::timeval| time.tv_sec as f64 + time.tv_usec as f64 * 1e-6;
-    let unit = if cfg!(target_os = "linux") { 1024 } else { 1 };
-    let usage = Usage {
-        cpu_s: seconds(used.ru_utime) + seconds(used.ru_stime),
-        peak_rss: u64::try_from(used.ru_maxrss).unwrap_or(0) * unit,
-    };
-    Ok((ExitStatus::from_raw(status), usage))
-}
-
-/// Tells when a child has ended, without collecting it.
-enum Watch {
-    #[cfg(target_os = "linux")]
-    Descriptor(std::os::fd::OwnedFd),
-    /// Asked for over and over: another system, or an old kernel.
-    Number(libc::pid_t),
-}
-
-impl Watch {
-    #[cfg(target_os = "linux")]
-    fn new(pid: libc::pid_t) -> Self {
-        use std::os::fd::FromRawFd;
-        // SAFETY: a plain system call; what it gives is a descriptor of our own, or negative.
-        let fd = unsafe { libc::syscall(libc::SYS_pidfd_open, pid, 0) };
-        match i32::try_from(fd) {
-            // SAFETY: the descriptor was made just now and belongs to nobody else.
-            Ok(fd) if fd >= 0 => Self::Descriptor(unsafe { std::os::fd::OwnedFd::from_raw_fd(fd) }),
-            _ => Self::Number(pid),
-        }
+        let process = command.spawn()?;
+        Ok(Self {
+            process,
+            socket,
+            output,
+            said: Vec::new(),
+            idle: true,
+        })
     }
 
-    #[cfg(not(target_os = "linux"))]
-    fn new(pid: libc::pid_t) -> Self {
-        Self::Number(pid)
+    /// Whether it can be given another program.
+    pub fn is_idle(&self) -> bool {
+        self.idle
     }
 
-    fn ends_within(&self, time: Duration) -> io::Result<bool> {
-        match self {
-            #[cfg(target_os = "linux")]
-            Self::Descriptor(fd) => poll(fd, time),
-            Self::Number(pid) => {
-                let until = Instant::now() + time;
-                let mut pause = Duration::from_millis(1);
-                loop {
-                    if has_ended(*pid)? {
-                        return Ok(true);
-                    }
-                    let left = until.saturating_duration_since(Instant::now());
-                    if left.is_zero() {
-                        return Ok(false);
-                    }
-                    std::thread::sleep(pause.min(left));
-                    pause = (pause * 2).min(Duration::from_millis(50));
+    /// Runs a program to its end, or ends it: `stop` is told how much it has printed. Whatever happens,
+    /// nothing that it started is left.
+    pub fn run(
+        &mut self,
+        program: &Program,
+        limit: Option<Duration>,
+        stop: impl Fn(usize) -> bool,
+    ) -> Result<Ran, NotRun> {
+        let order = program.order().map_err(NotRun::Refused)?;
+        self.idle = false;
+        self.send(&order)?;
+        let mut log = Log::default();
+        let mut started = None;
+        let mut ending: Option<(End, Instant)> = None;
+        let mut killed = false;
+        let (end, usage) = loop {
+            self.listen_for(SLICE, &mut log)?;
+            match self.reply()? {
+                Some(Reply::Started) => started = Some(Instant::now()),
+                Some(Reply::Failed(error)) => {
+                    self.idle = true;
+                    return Err(NotRun::Refused(error));
                 }
+                Some(Reply::Ended(status, usage)) => {
+                    self.idle = true;
+                    let end = ending.map_or(End::Exited(status), |(end, _)| end);
+                    break (end, usage);
+                }
+                None => {}
             }
+            match ending {
+                None => {
+                    let over = |limit| started.is_some_and(|at: Instant| at.elapsed() >= limit);
+                    let end = match limit {
+                        _ if stop(log.len()) => End::Stopped,
+                        Some(limit) if over(limit) => End::TimedOut,
+                        _ => continue,
+                    };
+                    self.send(&[TERM])?;
+                    ending = Some((end, Instant::now()));
+                }
+                Some((_, at)) if !killed && at.elapsed() >= GRACE => {
+                    self.send(&[KILL])?;
+                    killed = true;
+                }
+                // The guard goes on without us, and takes no other program.
+                Some((end, at)) if at.elapsed() >= GRACE + PATIENCE => {
+                    break (end, Usage::default());
+                }
+                Some(_) => {}
+            }
+        };
+        // Who printed is gone, so that what is there is all.
+        while self.listen_for(Duration::ZERO, &mut log)? {}
+        Ok(Ran {
+            end,
+            usage,
+            log: log.finish(),
+        })
+    }
+
+    fn send(&mut self, bytes: &[u8]) -> Result<(), NotRun> {
+        self.socket.write_all(bytes).map_err(|_| NotRun::Unguarded)
+    }
+
+    /// Takes in what programs print and what the guard says, if something comes within a time. True where
+    /// something was printed.
+    fn listen_for(&mut self, time: Duration, log: &mut Log) -> Result<bool, NotRun> {
+        let readable = |descriptor: libc::c_int| libc::pollfd {
+            fd: descriptor,
+            events: libc::POLLIN,
+            revents: 0,
+        };
+        let mut polled = [
+            readable(self.output.as_raw_fd()),
+            readable(self.socket.as_raw_fd()),
+        ];
+        // SAFETY: the pointer is to two `pollfd`, as the count says.
+        let ready = unsafe { libc::poll(polled.as_mut_ptr(), 2, time.as_millis() as libc::c_int) };
+        if ready < 0 {
+            return match io::Error::last_os_error() {
+                error if error.kind() == io::ErrorKind::Interrupted => Ok(false),
+                error => Err(NotRun::Failed(error)),
+            };
+        }
+        let [printed, told] = polled.map(|poll| poll.revents != 0);
+        let mut block = [0; 16 << 10];
+        let mut taken = 0;
+        if printed {
+            taken = self.output.read(&mut block).map_err(NotRun::Failed)?;
+            log.put(&block[..taken]);
+        }
+        if told {
+            match self.socket.read(&mut block) {
+                Ok(0) | Err(_) => return Err(NotRun::Unguarded),
+                Ok(n) => self.said.extend_from_slice(&block[..n]),
+            }
+        }
+        Ok(taken > 0)
+    }
+
+    /// The next line that the guard said.
+    fn reply(&mut self) -> Result<Option<Reply>, NotRun> {
+        let Some(end) = self.said.iter().position(|byte| *byte == b'\n') else {
+            return Ok(None);
+        };
+        let line: Vec<u8> = self.said.drain(..=end).collect();
+        let line = String::from_utf8_lossy(&line);
+        let reply = Reply::parse(line.trim_end()).ok_or(NotRun::Unguarded)?;
+        Ok(Some(reply))
+    }
+}
+
+impl Reply {
+    fn parse(line: &str) -> Option<Self> {
+        let (word, rest) = line.split_once(' ').unwrap_or((line, ""));
+        Some(match word {
+            "started" => Self::Started,
+            "failed" => {
+                let (code, text) = rest.split_once(' ')?;
+                Self::Failed(match code.parse().ok()? {
+                    0 => io::Error::other(text.to_owned()),
+                    code => io::Error::from_raw_os_error(code),
+                })
+            }
+            "ended" => {
+                let mut numbers = rest.split(' ');
+                let status = ExitStatus::from_raw(numbers.next()?.parse().ok()?);
+                let usage = Usage {
+                    cpu_s: numbers.next()?.parse().ok()?,
+                    peak_rss: numbers.next()?.parse().ok()?,
+                };
+                Self::Ended(status, usage)
+            }
+            _ => return None,
+        })
+    }
+}
+
+impl Drop for Guard {
+    fn drop(&mut self) {
+        // An end of the socket is all that it waits for.
+        let _ = self.socket.shutdown(std::net::Shutdown::Both);
+        if self.idle {
+            let _ = self.process.wait();
         }
     }
 }
 
-#[cfg(target_os = "linux")]
-fn poll(fd: &std::os::fd::OwnedFd, time: Duration) -> io::Result<bool> {
-    use std::os::fd::AsRawFd;
-    let mut poll = libc::pollfd {
-        fd: fd.as_raw_fd(),
-        events: libc::POLLIN,
-        revents: 0,
-    };
-    // Rounded up: a time of less than a millisecond must not become a busy loop.
-    let ms = i32::try_from(time.as_micros().div_ceil(1000)).unwrap_or(i32::MAX);
-    // SAFETY: the pointer is to one `pollfd`, as the count says.
-    match unsafe { libc::poll(&raw mut poll, 1, ms) } {
-        -1 => match io::Error::last_os_error() {
-            error if error.kind() == io::ErrorKind::Interrupted => Ok(false),
-            error => Err(error),
-        },
-        ready => Ok(ready > 0),
-    }
-}
-
-/// Whether a child has ended; it stays to be collected.
-fn has_ended(pid: libc::pid_t) -> io::Result<bool> {
-    // SAFETY: all-zero is a valid `siginfo_t`.
-    let mut info: libc::siginfo_t = unsafe { std::mem::zeroed() };
-    let options = libc::WEXITED | libc::WNOHANG | libc::WNOWAIT;
-    // SAFETY: the pointer is to a value that lives longer than the call.
-    let result = unsafe { libc::waitid(libc::P_PID, pid.cast_unsigned(), &raw mut info, options) };
-    match result {
-        // Without an ended child it succeeds and names no signal.
-        0 => Ok(info.si_signo == libc::SIGCHLD),
-        _ => match io::Error::last_os_error() {
-            error if error.kind() == io::ErrorKind::Interrupted => Ok(false),
-            error => Err(error),
-        },
-    }
-}
-
-#[cfg(test)]
-#[allow(clippy::zombie_processes)] // `wait` and `reap` collect them
-mod tests {
-    use super::*;
-    use std::os::unix::process::CommandExt;
-
-    fn sh(script: &str) -> Child {
-        let mut command = Command::new("/bin/sh");
-        command.args(["-c", script]).process_group(0);
-        command.spawn().unwrap()
-    }
-
-    #[test]
-    fn the_status_and_the_usage_are_told() {
-        let child = sh("i=0; while [ $i -lt 20000 ]; do i=$((i+1)); done; exit 7");
-        let (end, usage) = wait(&child, None, || false).unwrap();
-        let End::Exited(status) = end else {
-            panic!("{end:?}")
-        };
-        assert_eq!(status.code(), Some(7));
-        assert!(usage.cpu_s > 0.0 && usage.peak_rss > 100_000, "{usage:?}");
-    }
-
-    #[test]
-    fn a_limit_and_a_stop_end_it() {
-        let child = sh("sleep 60");
-        let limit = Some(Duration::from_millis(50));
-        assert_eq!(wait(&child, limit, || false).unwrap().0, End::TimedOut);
-        assert_eq!(
-            wait(&sh("sleep 60"), None, || true).unwrap().0,
-            End::Stopped
-        );
-    }
-
-    #[test]
-    fn a_kernel_without_descriptors_of_processes_will_do() {
-        let child = sh("sleep 0.05");
-        let pid = child.id().cast_signed();
-        let watch = Watch::Number(pid);
-        assert!(!watch.ends_within(Duration::ZERO).unwrap());
-        assert!(watch.ends_within(Duration::from_secs(60)).unwrap());
-        assert!(has_ended(pid).unwrap(), "it is not collected by the look");
-        assert!(reap(pid).unwrap().0.success());
-    }
+/// Why a program did not run.
+#[derive(Debug)]
+pub enum NotRun {
+    /// It could not be started.
+    Refused(io::Error),
+    /// Its guard is gone.
+    Unguarded,
+    /// The system failed.
+    Failed(io::Error),
 }

@@ -125,16 +125,21 @@ fn unescaped(text: &[u8]) -> PathBuf {
 mod landlocked {
     use super::*;
 
+    use std::os::fd::{AsRawFd, OwnedFd, RawFd};
+
     use landlock::{
         ABI, Access, AccessFs, BitFlags, CompatLevel, Compatible, PathBeneath, PathFd, Ruleset,
-        RulesetAttr, RulesetCreated, RulesetCreatedAttr,
+        RulesetAttr, RulesetCreated, RulesetCreatedAttr, Scope,
     };
 
     /// Rights that are known here; a kernel that knows fewer enforces those.
-    const KNOWN: ABI = ABI::V5;
+    const KNOWN: ABI = ABI::V6;
 
-    /// Rules that a thread can take upon itself.
-    pub struct Sandbox(RulesetCreated);
+    /// Rules that a process can take upon itself.
+    pub struct Sandbox(OwnedFd);
+
+    /// Rules on their way.
+    struct Rules(RulesetCreated);
 
     /// The kernel's version of Landlock, 0 without it.
     pub fn version() -> u32 {
@@ -164,9 +169,11 @@ mod landlocked {
             let rules = Ruleset::default()
                 .set_compatibility(CompatLevel::BestEffort)
                 .handle_access(all)
+                // Signals reach what the program started itself, and nothing else.
+                .and_then(|rules| rules.scope(Scope::from_all(KNOWN)))
                 .and_then(Ruleset::create)
                 .map_err(io::Error::other)?;
-            let mut rules = Self(rules);
+            let mut rules = Rules(rules);
             rules.allow_beside(&closed, all)?;
             if let Some(environment) = environment(&places.root) {
                 rules.allow(&environment, read)?;
@@ -176,9 +183,37 @@ mod landlocked {
             for program in &places.programs {
                 rules.allow(program, read)?;
             }
-            Ok(Some(rules))
+            Ok(Option::from(rules.0).map(Self))
         }
+    }
 
+    impl AsRawFd for Sandbox {
+        fn as_raw_fd(&self) -> RawFd {
+            self.0.as_raw_fd()
+        }
+    }
+
+    /// Shuts this process in for good, and all that it starts. Made of system calls alone, for it comes
+    /// between fork and exec.
+    pub fn enter(rules: RawFd) -> io::Result<()> {
+        // To root, a kernel may show the memory of any process in spite of the rules, unless it lacks these.
+        const PERFMON: libc::c_int = 38;
+        const SYS_ADMIN: libc::c_int = 21;
+        // SAFETY: plain system calls with numbers alone.
+        unsafe {
+            // Who is not root does not have them, and may not.
+            libc::prctl(libc::PR_CAPBSET_DROP, PERFMON);
+            libc::prctl(libc::PR_CAPBSET_DROP, SYS_ADMIN);
+            if libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0
+                || libc::syscall(libc::SYS_landlock_restrict_self, rules, 0) != 0
+            {
+                return Err(io::Error::last_os_error());
+            }
+        }
+        Ok(())
+    }
+
+    impl Rules {
         /// Allows all that lies beside the way to the closed folders.
         fn allow_beside(&mut self, closed: &[PathBuf], all: BitFlags<AccessFs>) -> io::Result<()> {
             let mut ways = vec![PathBuf::from("/")];
@@ -208,17 +243,11 @@ mod landlocked {
             }
             Ok(())
         }
-
-        /// Shuts this thread in for good, and all that it starts.
-        pub fn enter(self) -> io::Result<()> {
-            self.0.restrict_self().map_err(io::Error::other)?;
-            Ok(())
-        }
     }
 }
 
 #[cfg(target_os = "linux")]
-pub use landlocked::{Sandbox, version};
+pub use landlocked::{Sandbox, enter, version};
 
 #[cfg(not(target_os = "linux"))]
 mod open {
@@ -237,16 +266,22 @@ mod open {
         pub fn new(_places: &Places) -> io::Result<Option<Self>> {
             Ok(None)
         }
+    }
 
-        /// Cannot be called.
-        pub fn enter(self) -> io::Result<()> {
-            match self {}
+    impl std::os::fd::AsRawFd for Sandbox {
+        fn as_raw_fd(&self) -> std::os::fd::RawFd {
+            match *self {}
         }
+    }
+
+    /// There is nothing to enter.
+    pub fn enter(_rules: std::os::fd::RawFd) -> io::Result<()> {
+        Ok(())
     }
 }
 
 #[cfg(not(target_os = "linux"))]
-pub use open::{Sandbox, version};
+pub use open::{Sandbox, enter, version};
 
 #[cfg(all(test, target_os = "linux"))]
 mod tests {

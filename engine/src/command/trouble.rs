@@ -3,8 +3,6 @@
 
 use std::collections::BTreeSet;
 use std::ffi::{OsStr, OsString};
-use std::fs::File;
-use std::io::{Read, Seek, SeekFrom};
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::ExitStatus;
@@ -19,7 +17,7 @@ const LINES: usize = 20;
 /// So many characters of each.
 const LINE: usize = 500;
 /// So much of the end of a log is looked at.
-const TAIL: u64 = 64 << 10;
+const TAIL: usize = 64 << 10;
 
 /// The error for a program that ended badly. What it said itself comes before what can be said of it.
 pub fn failure(
@@ -27,7 +25,7 @@ pub fn failure(
     shown: &str,
     status: ExitStatus,
     peak_rss: u64,
-    log: &Path,
+    log: &[u8],
 ) -> StageError {
     let (code, message) = match status.signal() {
         Some(libc::SIGKILL) => (
@@ -43,7 +41,7 @@ pub fn failure(
             format!("`{shown}` failed: {status}"),
         ),
     };
-    let text = tail(log).unwrap_or_default();
+    let text = tail(log);
     let mut error = with_words(StageError::failed(code, message), &text);
     // A shell passes on how its program ended in this way.
     match (status.signal(), status.code()) {
@@ -61,9 +59,8 @@ pub fn failure(
 }
 
 /// Adds the last lines of a log to an error.
-pub fn with_log(error: StageError, log: &Path) -> StageError {
-    let text = tail(log).unwrap_or_default();
-    with_words(error, &text)
+pub fn with_log(error: StageError, log: &[u8]) -> StageError {
+    with_words(error, &tail(log))
 }
 
 /// Adds the last lines of what a program said.
@@ -120,14 +117,10 @@ fn name_of(signal: i32) -> String {
     name.into()
 }
 
-/// The end of a text file.
-fn tail(log: &Path) -> std::io::Result<String> {
-    let mut file = File::open(log)?;
-    let start = file.metadata()?.len().saturating_sub(TAIL);
-    file.seek(SeekFrom::Start(start))?;
-    let mut bytes = Vec::new();
-    file.take(TAIL).read_to_end(&mut bytes)?;
-    Ok(String::from_utf8_lossy(&bytes).into_owned())
+/// The end of a text.
+fn tail(log: &[u8]) -> String {
+    let start = log.len().saturating_sub(TAIL);
+    String::from_utf8_lossy(&log[start..]).into_owned()
 }
 
 /// Words for a file that is not there or not to be read.

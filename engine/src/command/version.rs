@@ -4,20 +4,17 @@
 //! project for those who only look, as `flow plan` does. That it is still true nobody knows before the
 //! next run asks: libraries may have changed of which no digest tells.
 
-use std::cell::RefCell;
 use std::collections::{BTreeMap, HashMap};
 use std::fs;
-use std::io::{self, Read, Write};
-use std::os::fd::AsRawFd;
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::sync::atomic::Ordering;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use flow_cache::{ArtifactWriter, Beside, Digest, Staged, Value};
+use flow_cache::{ArtifactWriter, Beside, Digest, NotAdopted, Staged, Value};
 
-use super::process::{self, End};
+use super::process::{End, NotRun};
 use super::sources;
 use super::{CommandKind, claims, items, template};
 use crate::lineage::Lineage;
@@ -150,88 +147,55 @@ fn ask(
         host: &host,
         outputs: Vec::new(),
         used: Usage::default(),
-        log: None,
+        log: Vec::new(),
     };
     fs::create_dir_all(&start.scratch)?;
-    let said = Saying::of(kind, &action, shown, program, arguments, env);
+    let said = hear(kind, &action, shown, program, arguments, env);
     // What cannot be removed now is swept with the scratch folders of the run.
     let _ = fs::remove_dir_all(&start.scratch);
     said
 }
 
-/// A program that is being asked.
-struct Saying {
-    pipe: io::PipeReader,
-    bytes: Vec<u8>,
-}
-
-impl Saying {
-    fn of(
-        kind: &CommandKind,
-        action: &Action<'_>,
-        shown: &str,
-        program: &Path,
-        arguments: &[&str],
-        env: &[(&str, String)],
-    ) -> Result<String, StageError> {
-        let home = action.scratch.join(HOME);
-        kind.homes.lay_out(action, &home)?;
-        let (pipe, output) = io::pipe()?;
-        // Something that the program left behind may hold the other end open.
-        // SAFETY: a plain system call on a descriptor that is open.
-        if unsafe { libc::fcntl(pipe.as_raw_fd(), libc::F_SETFL, libc::O_NONBLOCK) } < 0 {
-            return Err(io::Error::last_os_error().into());
-        }
-        let mut command = Command::new(program);
-        command
-            .args(arguments)
-            .stdout(output.try_clone()?)
-            .stderr(output);
-        let env = env.iter().map(|(name, text)| (*name, text.into()));
-        super::surround(&mut command, action, &home, env.collect())?;
-        let child = kind
-            .start(action, program, command)?
-            .map_err(|error| wrong(format!("failed to run `{shown}`: {error}")))?;
-        let saying = RefCell::new(Self {
-            pipe,
-            bytes: Vec::new(),
-        });
-        let stop = || !saying.borrow_mut().listen() || action.checkpoint().is_err();
-        let (end, _) = process::wait(&child, Some(LIMIT), stop)?;
-        let mut saying = saying.into_inner();
-        if !saying.listen() {
-            let message = format!("`{shown}` says more than {} KiB", MOST >> 10);
-            return Err(wrong(message).help("`version` is for a line or two"));
-        }
-        let text = String::from_utf8_lossy(&saying.bytes).into_owned();
-        match end {
-            End::Stopped => Err(StageError::interrupted()),
-            End::TimedOut => {
-                let limit = claims::describe(LIMIT);
-                let message = format!("`{shown}` did not end within {limit}");
-                Err(wrong(message).help("`version` is for a program that says who it is, and ends"))
-            }
-            End::Exited(status) if status.success() => Ok(text),
-            End::Exited(status) => {
-                let failed = wrong(format!("`{shown}` failed: {status}"));
-                Err(super::trouble::with_words(failed, &text))
-            }
-        }
+/// What a program says in answer.
+fn hear(
+    kind: &CommandKind,
+    action: &Action<'_>,
+    shown: &str,
+    program: &Path,
+    arguments: &[&str],
+    env: &[(&str, String)],
+) -> Result<String, StageError> {
+    let home = action.scratch.join(HOME);
+    kind.homes.lay_out(action, &home)?;
+    let env = env.iter().map(|(name, text)| (*name, text.into()));
+    let arguments = arguments.iter().map(|text| text.into());
+    let path = program.to_owned();
+    let program = super::surround(action, &home, path, arguments.collect(), env.collect())?;
+    let stop = |said| said > MOST || action.checkpoint().is_err();
+    let ran = kind.guards.run(action, &program, Some(LIMIT), stop);
+    // Its sandbox is open to a folder that is about to go.
+    kind.guards.forget(action.scratch);
+    let ran = ran.map_err(|error| match error {
+        NotRun::Refused(error) => wrong(format!("failed to run `{shown}`: {error}")),
+        error => error.of(shown),
+    })?;
+    if ran.log.len() > MOST {
+        let message = format!("`{shown}` says more than {} KiB", MOST >> 10);
+        return Err(wrong(message).help("`version` is for a line or two"));
     }
-
-    /// Takes in what was said. False if that is too much.
-    fn listen(&mut self) -> bool {
-        let mut part = [0; 4096];
-        while self.bytes.len() <= MOST {
-            match self.pipe.read(&mut part) {
-                Ok(0) => break,
-                Ok(n) => self.bytes.extend_from_slice(&part[..n]),
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                // Nothing more as yet.
-                Err(_) => break,
-            }
+    let text = String::from_utf8_lossy(&ran.log).into_owned();
+    match ran.end {
+        End::Stopped => Err(StageError::interrupted()),
+        End::TimedOut => {
+            let limit = claims::describe(LIMIT);
+            let message = format!("`{shown}` did not end within {limit}");
+            Err(wrong(message).help("`version` is for a program that says who it is, and ends"))
         }
-        self.bytes.len() <= MOST
+        End::Exited(status) if status.success() => Ok(text),
+        End::Exited(status) => {
+            let failed = wrong(format!("`{shown}` failed: {status}"));
+            Err(super::trouble::with_words(failed, &text))
+        }
     }
 }
 
@@ -247,8 +211,13 @@ impl Host for Asked<'_> {
         Err(nothing_to_make())
     }
 
-    fn adopt(&self, _path: &Path) -> Result<Staged, StageError> {
-        Err(nothing_to_make())
+    fn adopt(
+        &self,
+        _folder: &Path,
+        _path: &Path,
+        _go_on: &(dyn Fn() -> bool + Sync),
+    ) -> Result<Staged, NotAdopted> {
+        Err(NotAdopted::Unfit("no output of anything".to_owned()))
     }
 
     fn cancelled(&self) -> bool {

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use flow_cache::{ActionKey, ArtifactWriter, Staged, StatCache, Store};
+use flow_cache::{ActionKey, ArtifactWriter, NotAdopted, Staged, StatCache, Store};
 
 use super::Report;
 use crate::manifest::Manifest;
@@ -64,6 +64,7 @@ impl ChildHost<'_> {
         };
         Ok(match perform(kind, &work, &place)? {
             Performed::Tainted(paths) => Report::Tainted(paths),
+            Performed::Lost(lost) => Report::Lost(lost),
             Performed::Made(record, staged) => {
                 match commit_one(self.store, *record, staged, work.forced)? {
                     Done::Hit(_) => Report::Hit,
@@ -80,8 +81,13 @@ impl Host for ChildHost<'_> {
         Ok(self.store.create()?)
     }
 
-    fn adopt(&self, path: &Path) -> Result<Staged, StageError> {
-        Ok(self.store.adopt(path)?)
+    fn adopt(
+        &self,
+        folder: &Path,
+        path: &Path,
+        go_on: &(dyn Fn() -> bool + Sync),
+    ) -> Result<Staged, NotAdopted> {
+        self.store.adopt(folder, path, go_on)
     }
 
     fn cancelled(&self) -> bool {

@@ -24,7 +24,7 @@ use flow_cache::{ActionKey, Digest, Record, Store};
 use crate::manifest::Manifest;
 use crate::stage::{Fault, Stage, StageError};
 use crate::trace::Track;
-use crate::worker::{Done, HOME, clear, is_whole};
+use crate::worker::{Done, HOME, clear, is_whole, remove};
 
 pub use child::stage_exec;
 pub use report::Report;
@@ -37,7 +37,7 @@ pub struct ProcessOptions {
 }
 
 /// A child that was asked to stop has so long to do so.
-const GRACE: Duration = Duration::from_secs(5);
+const GRACE: Duration = Duration::from_millis(1600);
 
 /// An artifact that is gone; true if it was corrupt, and is set aside.
 pub(crate) type Gone = (Digest, bool);
@@ -90,7 +90,7 @@ impl Parent<'_> {
             let ended = self.child(work, &key)?;
             // A child that was killed could not; it may not even have made it.
             let _ = clear(&work.scratch);
-            let _ = std::fs::remove_dir_all(work.scratch.join(HOME));
+            let _ = remove(&work.scratch.join(HOME));
             self.store.refresh()?;
             if let Some(done) = self.made(&key, before.as_ref(), ended.report.as_ref())? {
                 return Ok(done);

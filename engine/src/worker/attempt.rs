@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::atomic::Ordering;
 use std::sync::mpsc;
 
-use flow_cache::{ActionLock, ArtifactWriter, Digest, Record, Staged, Wait};
+use flow_cache::{ActionLock, ArtifactWriter, Digest, NotAdopted, Record, Staged, Wait};
 
 use super::commit::{Finished, written};
 use super::perform::{Performed, Place, Scratch, is_whole, perform, verify};
@@ -138,6 +138,7 @@ impl Worker<'_, '_> {
                 Ok(match perform(kind, &work, &place)? {
                     Performed::Made(record, staged) => Tried::Made(record, staged, lock),
                     Performed::Tainted(paths) => Tried::Over(Done::Tainted(paths)),
+                    Performed::Lost(lost) => Tried::Over(self.lost(&lost)),
                 })
             }
             Executor::Process(options) => {
@@ -215,8 +216,13 @@ impl Host for Worker<'_, '_> {
         Ok(self.shared.store.create()?)
     }
 
-    fn adopt(&self, path: &Path) -> Result<Staged, StageError> {
-        Ok(self.shared.store.adopt(path)?)
+    fn adopt(
+        &self,
+        folder: &Path,
+        path: &Path,
+        go_on: &(dyn Fn() -> bool + Sync),
+    ) -> Result<Staged, NotAdopted> {
+        self.shared.store.adopt(folder, path, go_on)
     }
 
     fn cancelled(&self) -> bool {

@@ -22,7 +22,9 @@ use crate::trace::Track;
 use attempt::{Attempt, attempt};
 pub(crate) use commit::commit_one;
 pub use commit::{Finished, commit};
-pub(crate) use perform::{HOME, LOG, Performed, Place, Scratch, clear, is_whole, perform, verify};
+pub(crate) use perform::{
+    HOME, Performed, Place, Scratch, clear, is_whole, perform, remove, verify,
+};
 pub use pool::Pool;
 
 /// What every worker shares.

@@ -3,7 +3,8 @@
 
 use std::any::Any;
 use std::collections::BTreeSet;
-use std::fs::Permissions;
+use std::fs::{File, Permissions};
+use std::io::Write;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
@@ -38,6 +39,8 @@ pub(crate) enum Performed {
     Made(Box<Record>, Vec<Staged>),
     /// These source files changed while it ran.
     Tainted(Vec<PathBuf>),
+    /// These artifacts that it read did: gone, or corrupt (true) and set aside.
+    Lost(Vec<(Digest, bool)>),
 }
 
 /// Checks the bytes that an action reads. Returns what is gone; true for what was corrupt, and is
@@ -95,8 +98,18 @@ pub(crate) fn perform(
         // Also where it failed, perhaps over a file that was half written.
         return Ok(Performed::Tainted(tainted));
     }
+    // What was read is what was verified, or nothing came of it. Where nothing touched them, that is known
+    // by a look at their times.
+    let lost = if bug {
+        Vec::new()
+    } else {
+        verify(place.store, &work.needs, Track::default())?
+    };
+    if !lost.is_empty() {
+        return Ok(Performed::Lost(lost));
+    }
     if let Err(error) = ran.result {
-        return Err(with_log(error, ran.log.as_deref(), work, readers));
+        return Err(with_log(error, &ran.log, work, readers));
     }
     let mut outputs = Vec::with_capacity(work.writes.len());
     for name in &work.writes {
@@ -110,15 +123,14 @@ pub(crate) fn perform(
         outputs.push(described(name, file, attrs.clone()));
     }
     let mut staged: Vec<Staged> = ran.outputs.into_iter().map(|(_, file, _)| file).collect();
-    let log = match ran.log.filter(|path| has_text(path)) {
-        Some(path) => {
-            let file = place.store.adopt(&path)?;
-            let log = described("log", &file, Value::Null);
-            staged.push(file);
-            Some(Box::new(log))
-        }
-        None => None,
-    };
+    let mut log = None;
+    if !ran.log.is_empty() {
+        let mut writer = place.store.create()?;
+        writer.write_all(&ran.log)?;
+        let file = writer.finish()?;
+        log = Some(Box::new(described("log", &file, Value::Null)));
+        staged.push(file);
+    }
     if readers != ALL {
         staged.iter().try_for_each(|file| file.narrow(readers))?;
     }
@@ -160,7 +172,7 @@ struct Ran {
     result: Result<(), StageError>,
     outputs: Vec<(String, Staged, Value)>,
     used: Usage,
-    log: Option<PathBuf>,
+    log: Vec<u8>,
     wall_s: f64,
     cpu_s: f64,
 }
@@ -186,7 +198,7 @@ fn run(kind: &dyn Stage, work: &Manifest, place: &Place<'_>) -> Ran {
         host: place.host,
         outputs: Vec::new(),
         used: Usage::default(),
-        log: None,
+        log: Vec::new(),
     };
     let span = place.track.span("run", || work.kind.clone());
     let started = Instant::now();
@@ -211,7 +223,7 @@ fn run(kind: &dyn Stage, work: &Manifest, place: &Place<'_>) -> Ran {
         result,
         outputs: std::mem::take(&mut action.outputs),
         used: action.used,
-        log: action.log.take(),
+        log: std::mem::take(&mut action.log),
         wall_s,
         cpu_s,
     }
@@ -261,24 +273,21 @@ fn look_at_inputs(work: &Manifest, store: &Store) -> (u64, u32) {
     (bytes, readers)
 }
 
-fn has_text(log: &Path) -> bool {
-    std::fs::metadata(log).is_ok_and(|meta| meta.len() > 0)
-}
-
 /// Keeps the log of a failed action, and says where.
-fn with_log(error: StageError, log: Option<&Path>, work: &Manifest, readers: u32) -> StageError {
-    let Some(log) = log.filter(|log| has_text(log)) else {
+fn with_log(error: StageError, log: &[u8], work: &Manifest, readers: u32) -> StageError {
+    if log.is_empty() {
         return error;
-    };
+    }
     let to = work.logs.join(log_name(&work.stage, &work.action));
-    let kept = std::fs::create_dir_all(&work.logs)
-        // Another file system needs a copy.
-        .and_then(|()| std::fs::rename(log, &to).or_else(|_| std::fs::copy(log, &to).map(drop)))
+    let kept = std::fs::create_dir_all(&work.logs).and_then(|()| {
+        // Whatever has the name, nothing is written through it.
+        let _ = std::fs::remove_file(&to);
+        let mut file = File::create_new(&to)?;
         // What a program prints may be what it read.
-        .and_then(|()| {
-            let mode = std::fs::metadata(&to)?.mode() & (0o600 | readers);
-            std::fs::set_permissions(&to, Permissions::from_mode(mode))
-        });
+        let mode = file.metadata()?.mode() & (0o600 | readers);
+        file.set_permissions(Permissions::from_mode(mode))?;
+        file.write_all(log)
+    });
     match kept {
         Ok(()) => error.help(format!("the whole log: {}", to.display())),
         // The failure of the action is what matters.
@@ -341,11 +350,9 @@ impl Drop for Entered<'_> {
 /// The directory of programs in a scratch folder; who starts one there clears it up, and makes it anew
 /// where that was not done.
 pub(crate) const HOME: &str = "home";
-/// The file in a scratch folder for what programs print; it stays while it is empty.
-pub(crate) const LOG: &str = "log";
 
-/// Clears a worker's scratch folder, but for the folders directly in it, [`HOME`] and [`LOG`]: to make
-/// and remove some for every action is slow, on ext4 without a journal very much so.
+/// Clears a worker's scratch folder, but for the folders directly in it and [`HOME`]: to make and remove
+/// some for every action is slow, on ext4 without a journal very much so.
 pub(crate) fn clear(scratch: &Path) -> std::io::Result<()> {
     for entry in std::fs::read_dir(scratch)? {
         let entry = entry?;
@@ -354,18 +361,6 @@ pub(crate) fn clear(scratch: &Path) -> std::io::Result<()> {
             if name != HOME {
                 empty(&entry.path())?;
             }
-        } else if name != LOG || !is_unused(&entry.metadata()?) {
-            std::fs::remove_file(entry.path())?;
-        }
-    }
-    Ok(())
-}
-
-fn empty(folder: &Path) -> std::io::Result<()> {
-    for entry in std::fs::read_dir(folder)? {
-        let entry = entry?;
-        if entry.file_type()?.is_dir() {
-            std::fs::remove_dir_all(entry.path())?;
         } else {
             std::fs::remove_file(entry.path())?;
         }
@@ -373,9 +368,44 @@ fn empty(folder: &Path) -> std::io::Result<()> {
     Ok(())
 }
 
-/// An empty file with no other name.
-fn is_unused(meta: &std::fs::Metadata) -> bool {
-    meta.is_file() && meta.len() == 0 && meta.nlink() == 1
+fn empty(folder: &Path) -> std::io::Result<()> {
+    open_up(folder)?;
+    for entry in std::fs::read_dir(folder)? {
+        let entry = entry?;
+        if entry.file_type()?.is_dir() {
+            remove(&entry.path())?;
+        } else {
+            std::fs::remove_file(entry.path())?;
+        }
+    }
+    Ok(())
+}
+
+/// Removes a folder with all that is in it, also what a program closed to its own user.
+pub(crate) fn remove(folder: &Path) -> std::io::Result<()> {
+    if std::fs::remove_dir_all(folder).is_ok() {
+        return Ok(());
+    }
+    let mut folders = vec![folder.to_owned()];
+    while let Some(folder) = folders.pop() {
+        open_up(&folder)?;
+        for entry in std::fs::read_dir(&folder)? {
+            let entry = entry?;
+            if entry.file_type()?.is_dir() {
+                folders.push(entry.path());
+            }
+        }
+    }
+    std::fs::remove_dir_all(folder)
+}
+
+/// Lets this user look into a folder and change it.
+fn open_up(folder: &Path) -> std::io::Result<()> {
+    let mode = std::fs::symlink_metadata(folder)?.permissions().mode();
+    if mode & 0o700 != 0o700 {
+        std::fs::set_permissions(folder, Permissions::from_mode(mode | 0o700))?;
+    }
+    Ok(())
 }
 
 #[cfg(test)]

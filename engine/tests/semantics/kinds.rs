@@ -151,7 +151,10 @@ pub fn registry(control: &Arc<Control>) -> Registry {
     add(views::choose(), |_| Layout::default(), views::run_choose);
     add(views::pick(), |_| Layout::default(), views::run_pick);
     add(items(), items_of, run_items);
-    registry.add(CommandKind::new(Box::new(TextRows)));
+    registry.add(CommandKind::new(
+        Box::new(TextRows),
+        vec![env!("CARGO_BIN_EXE_program-guard").into()],
+    ));
     registry.add(crate::process::Moody);
     registry
 }

@@ -105,9 +105,7 @@ impl Stage for Moody {
         }
         let how = action.params.str("how");
         if how.starts_with("log") {
-            let log = action.scratch.join("said.txt");
-            std::fs::write(&log, "a long story\n")?;
-            action.log(&log);
+            action.log(b"a long story\n".to_vec());
         }
         match how {
             "data" => {

@@ -103,20 +103,84 @@ pub fn jobs(asked: Option<NonZeroUsize>) -> usize {
         .map_or(1, NonZeroUsize::get)
 }
 
-/// Sets the returned flag at the first signal to stop; the second one ends the process at once.
+/// What asks a run to stop; SIGKILL cannot be caught.
+const STOPPING: [libc::c_int; 5] = [
+    libc::SIGHUP,
+    libc::SIGINT,
+    libc::SIGQUIT,
+    libc::SIGTERM,
+    libc::SIGUSR1,
+];
+
+/// From the first signal on, a run has so many microseconds to end in good order.
+const PATIENCE_US: libc::suseconds_t = 800_000;
+const PATIENCE_S: libc::time_t = 1;
+
+/// Sets the returned flag at the first signal to stop. At the second one, or when that has taken too long,
+/// the process ends at once: its programs end with it, and what was committed is whole.
 pub fn stop_on_signals() -> Result<Arc<AtomicBool>, CliError> {
-    use signal_hook::consts::{SIGINT, SIGTERM};
     let stop = Arc::new(AtomicBool::new(false));
-    for signal in [SIGINT, SIGTERM] {
-        let code = i32::from(Exit::Interrupted.code());
-        // The order matters: the first handler ends the process only if the second has set the flag.
-        signal_hook::flag::register_conditional_shutdown(signal, code, Arc::clone(&stop))
-            .and_then(|_| signal_hook::flag::register(signal, Arc::clone(&stop)))
-            .map_err(|e| CliError::environment(format!("failed to catch signals: {e}")))?;
+    for signal in STOPPING {
+        // Who starts flow by `nohup` wants it to go on.
+        if signal == libc::SIGHUP && is_ignored(signal) {
+            continue;
+        }
+        let asked = Arc::clone(&stop);
+        let act = move || {
+            if asked.swap(true, Ordering::SeqCst) {
+                end_at_once();
+            }
+            be_patient();
+        };
+        catch(signal, act)?;
     }
-    // The first one stays: a process has one flag.
-    let _ = STOP.set(Arc::clone(&stop));
+    catch(libc::SIGALRM, end_at_once)?;
     Ok(stop)
+}
+
+fn catch(signal: libc::c_int, act: impl Fn() + Sync + Send + 'static) -> Result<(), CliError> {
+    // SAFETY: the actions of this file are plain system calls and an atomic swap.
+    let caught = unsafe { signal_hook::low_level::register(signal, act) };
+    caught
+        .map(drop)
+        .map_err(|e| CliError::environment(format!("failed to catch signals: {e}")))
+}
+
+fn is_ignored(signal: libc::c_int) -> bool {
+    // SAFETY: asks for the present action, which is written to a value that outlives the call.
+    unsafe {
+        let mut now: libc::sigaction = std::mem::zeroed();
+        libc::sigaction(signal, std::ptr::null(), &raw mut now) == 0
+            && now.sa_sigaction == libc::SIG_IGN
+    }
+}
+
+/// Sends this process SIGALRM after a while.
+fn be_patient() {
+    let once = libc::itimerval {
+        it_interval: libc::timeval {
+            tv_sec: 0,
+            tv_usec: 0,
+        },
+        it_value: libc::timeval {
+            tv_sec: PATIENCE_S,
+            tv_usec: PATIENCE_US,
+        },
+    };
+    // SAFETY: a plain system call on a value that outlives it.
+    unsafe { libc::setitimer(libc::ITIMER_REAL, &raw const once, std::ptr::null_mut()) };
+}
+
+/// Ends this process, and leaves a terminal as it should be: no half-drawn bar, the cursor shown.
+fn end_at_once() {
+    const CLEAN: &[u8] = b"\r\x1b[J\x1b[?25h";
+    // SAFETY: plain system calls; the bytes are constant.
+    unsafe {
+        if libc::isatty(libc::STDERR_FILENO) == 1 {
+            libc::write(libc::STDERR_FILENO, CLEAN.as_ptr().cast(), CLEAN.len());
+        }
+        libc::_exit(i32::from(Exit::Interrupted.code()));
+    }
 }
 
 /// Set when the process is to stop.

@@ -1,7 +1,7 @@
 //! The stage kinds, one file each.
 
 use flow_engine::Registry;
-use flow_engine::command::CommandKind;
+use flow_engine::command::{CommandKind, guard};
 
 mod command;
 mod domain;
@@ -28,7 +28,10 @@ pub mod fuzzing {
 /// All kinds.
 pub fn registry() -> Registry {
     let mut registry = Registry::default();
-    registry.add(CommandKind::new(Box::new(FoldTables)));
+    registry.add(CommandKind::new(
+        Box::new(FoldTables),
+        guard::of_this_program(),
+    ));
     registry.add(domain::Domain);
     registry.add(evaluate::Evaluate);
     registry.add(extinction::Extinction);

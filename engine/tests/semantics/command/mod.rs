@@ -2,6 +2,7 @@
 
 mod basics;
 mod code;
+mod ends;
 mod folds;
 mod home;
 mod items;
