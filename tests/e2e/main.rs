@@ -11,6 +11,7 @@ mod endings;
 mod executor;
 mod faults;
 mod harness;
+mod hints;
 mod history;
 mod kills;
 mod mallorn;
