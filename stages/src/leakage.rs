@@ -245,11 +245,14 @@ fn telling(view: &View, raw: &[usize], told: &[usize], gaps: bool) -> Option<(us
             .filter(|&i| gaps || !values[i].is_nan())
             .collect();
         let classes = sizes(rows.iter().map(|&i| told[i]));
-        let values = sizes(rows.iter().map(|&i| bits(values[i])));
-        let tells = (1..=most_values(&classes, all)).contains(&values.len());
-        // With one value a class, it follows from the label because the class does.
-        let follows =
-            values.len() == classes.len() || suspect.seen.len() <= most_values(&values, all);
+        let sizes_of_values = sizes(rows.iter().map(|&i| bits(values[i])));
+        let tells = (1..=most_values(&classes, all)).contains(&sizes_of_values.len());
+        // With one value a class, it follows from the label because the class does. With more, a column
+        // of fractions measured something that happens to be alike within a label.
+        let whole = |value: f32| value.is_nan() || value.trunc().to_bits() == value.to_bits();
+        let codes = || rows.iter().all(|&i| whole(values[i]));
+        let follows = sizes_of_values.len() == classes.len()
+            || (codes() && suspect.seen.len() <= most_values(&sizes_of_values, all));
         (tells && follows).then_some((suspect.column, rows.len()))
     })
 }
@@ -376,7 +379,7 @@ mod tests {
             (&cycle(&[8.1e9, -3.2e-7, 0.25, 0.25]), "the class of all 60"),
             // The label before it was regrouped.
             (&cycle(&[0.0, 1.0, 2.0, 3.0]), "the class of all 60"),
-            (&cycle(&[41.5, -7.0, 3.25, f32::NAN]), "the class of all 60"),
+            (&cycle(&[41.0, -7.0, 3e9, f32::NAN]), "the class of all 60"),
             // The positive class, or what it was before, and nothing of the others.
             (
                 &cycle(&[0.0, 0.0, 1.0, 1.0]),
@@ -410,6 +413,8 @@ mod tests {
         // Whole days that differ within a label, and yet tell the classes apart.
         assert_eq!(check(&duration), Ok(()));
         assert_eq!(check(&|i| (i % 4 * 10 + i / 4 % 2) as f32), Ok(()));
+        // A share that is alike within each label.
+        assert_eq!(check(&|i| [0.5, 0.25, 0.75, 0.125][i % 4]), Ok(()));
         // One row of another value, and a label with gaps that are no gaps.
         assert_eq!(
             check(&|i| if i == 30 { 9.0 } else { (i % 4) as f32 }),

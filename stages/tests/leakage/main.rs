@@ -424,8 +424,8 @@ fn a_label_is_no_feature_however_it_was_regrouped() {
     let code = "flow::leakage::label_column";
     let features = "model.inputs.features=[\"flux\", \"table\"]";
     let number = |i: usize| raw(i).to_string();
-    let shifted = |i: usize| (-1.5 - 0.25 * raw(i) as f64).to_string();
-    let hashed = |i: usize| ["817254", "11", "-402.5", "6e7", "90210"][raw(i)].to_owned();
+    let shifted = |i: usize| (-2 - 3 * raw(i) as i64).to_string();
+    let hashed = |i: usize| ["817254", "11", "-402", "6e7", "90210"][raw(i)].to_owned();
     // B is one value, the kinds of A are three.
     let half = |i: usize| raw(i).min(3).to_string();
     for column in [
