@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use flow_engine::stage::Fault;
 
-use super::{alone, expect_mistake, failure, outside, project};
+use super::{alone, expect_mistake, failure, of_items, outside, project};
 use crate::harness::Project;
 
 #[test]
@@ -275,7 +275,7 @@ fn what_is_claimed_is_never_handed_out_twice() {
     ] {
         let (ran, project) = run(claim);
         assert!(ran.failures.is_empty(), "{claim}: {:?}", ran.failures);
-        assert_eq!(project.read("result.txt"), format!("{gpu}\n").repeat(4));
+        assert_eq!(of_items(&project, &ran, 1..5), format!("{gpu}\n").repeat(4));
     }
     assert!(!run("memory = \"100MiB\"").0.failures.is_empty());
     let (ran, _) = run("gpu = 2");

@@ -34,8 +34,6 @@ use = "command"
 run = ["/bin/sh", "-c", "find . -printf '%p %m\\n' | sort > $0; cat */*/* >> $0", "{out}"]
 files = ["deep/er/*"]
 outputs = { out = "o.txt" }
-[outputs]
-"result.txt" = "run"
 "#,
     );
     project.write("script.sh", SCRIPT);

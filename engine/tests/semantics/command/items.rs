@@ -28,6 +28,9 @@ use = "command"
     project
 }
 
+/// What is no table and comes in several parts cannot be an output.
+const RESULT: &str = "[outputs]\n\"result.txt\" = \"use_\"\n";
+
 const LIST: &str = r#"
 run = ["/bin/sh", "list.sh", "{out}", "{make}"]
 files = ["list.sh"]
@@ -96,6 +99,7 @@ outputs = { out = "p{i}.txt" }
 each = "make"
 "#;
     let project = chain("each = { i = { range = [0, 3] } }", rest);
+    project.edit(RESULT, "");
     for i in 0..3 {
         project.write(&format!("data/{i}.txt"), &format!("data {i}\n"));
     }
@@ -211,6 +215,7 @@ fn mistakes_in_pairs_are_told() {
 fn an_item_can_name_the_program() {
     let rest = LIST.to_owned() + "each = { prog = [\"sh\", \"bash\"] }\n";
     let project = chain("each = { i = [1] }", &rest);
+    project.edit(RESULT, "");
     project.edit(
         "run = [\"/bin/sh\", \"list.sh\"",
         "run = [\"/bin/{prog}\", \"list.sh\"",

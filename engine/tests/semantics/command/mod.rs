@@ -49,8 +49,13 @@ outputs = {{ out = "o.txt" }}
     project
 }
 
-/// A pipeline of one command without inputs that runs a text.
+/// A pipeline of one command without inputs that runs a text. Its output is `result.txt`, but for
+/// items: what is no table and has several parts cannot be one file ([`of_items`]).
 fn alone(script: &str, more: &str) -> Project {
+    let outputs = match more.contains("each =") {
+        true => "",
+        false => "[outputs]\n\"result.txt\" = \"run\"\n",
+    };
     Project::new(&format!(
         r#"
 [pipeline]
@@ -60,10 +65,16 @@ use = "command"
 run = ["/bin/sh", "-c", '''{script}''']
 outputs = {{ out = "o.txt" }}
 {more}
-[outputs]
-"result.txt" = "run"
-"#
+{outputs}"#
     ))
+}
+
+/// What each item `i` of `run` wrote, one after the other.
+fn of_items(project: &Project, ran: &Ran, items: std::ops::Range<u32>) -> String {
+    let paths = items.map(|i| project.artifact(ran, &format!("run: run i={i} out")));
+    paths
+        .map(|path| std::fs::read_to_string(path).unwrap())
+        .collect()
 }
 
 /// A folder that programs may write to: it is neither the project's nor on the way to it.
