@@ -1,5 +1,7 @@
 //! The stage kinds, one file each.
 
+use std::ffi::OsString;
+
 use flow_engine::Registry;
 use flow_engine::command::{CommandKind, guard};
 
@@ -25,13 +27,15 @@ pub mod fuzzing {
     pub use super::ingest::read_files;
 }
 
-/// All kinds.
+/// All kinds, for a program that can be the [`guard`] of others: it calls [`guard::serve_if_asked`] first.
 pub fn registry() -> Registry {
+    registry_with(guard::of_this_program())
+}
+
+/// All kinds, with the command of a guard.
+pub fn registry_with(guard: Vec<OsString>) -> Registry {
     let mut registry = Registry::default();
-    registry.add(CommandKind::new(
-        Box::new(FoldTables),
-        guard::of_this_program(),
-    ));
+    registry.add(CommandKind::new(Box::new(FoldTables), guard));
     registry.add(domain::Domain);
     registry.add(evaluate::Evaluate);
     registry.add(extinction::Extinction);
