@@ -5,6 +5,8 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use crate::complete;
+
 /// Bring the outputs of a pipeline up to date with the least work.
 ///
 /// A pipeline is a TOML file of stages. Results are kept in a store under the digest of all that
@@ -136,10 +138,10 @@ pub enum Command {
 #[derive(Debug, Args)]
 pub struct FileArgs {
     /// The TOML file
-    #[arg(value_hint = clap::ValueHint::FilePath)]
+    #[arg(value_hint = clap::ValueHint::FilePath, add = complete::pipelines())]
     pub pipeline: PathBuf,
     /// Replace a value; VALUE is TOML, and paths in it are relative to the working directory
-    #[arg(long = "set", value_name = "STAGE.PARAM=VALUE")]
+    #[arg(long = "set", value_name = "STAGE.PARAM=VALUE", add = complete::settable())]
     pub sets: Vec<String>,
 }
 
@@ -150,7 +152,7 @@ pub struct PipelineArgs {
     #[command(flatten)]
     pub file: FileArgs,
     /// A variant that the file has instead of the pipeline itself
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", add = complete::variants())]
     pub variant: Option<String>,
 }
 
@@ -161,7 +163,7 @@ pub struct TargetArgs {
     #[command(flatten)]
     pub pipeline: PipelineArgs,
     /// Only this stage and what it needs
-    #[arg(long, value_name = "STAGE")]
+    #[arg(long, value_name = "STAGE", add = complete::stages())]
     pub to: Option<String>,
 }
 
@@ -282,8 +284,10 @@ pub struct ExplainArgs {
     #[command(flatten)]
     pub pipeline: PipelineArgs,
     /// The stage
+    #[arg(add = complete::stages())]
     pub stage: String,
     /// One of its actions, such as 'fit 0.3' [default: all, summed up]
+    #[arg(add = complete::actions())]
     pub action: Option<String>,
     /// Every action in full
     #[arg(long, conflicts_with = "action")]
@@ -315,10 +319,10 @@ pub struct RunsArgs {
     #[command(subcommand)]
     pub command: Option<RunsCommand>,
     /// Only runs with this tag
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", add = complete::tags())]
     pub tag: Option<String>,
     /// Only runs of this pipeline
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", add = complete::names())]
     pub pipeline: Option<String>,
     /// So many at most, the newest
     #[arg(short, default_value_t = 20, value_name = "N")]
@@ -331,11 +335,13 @@ pub enum RunsCommand {
     /// Show all that is recorded of a run
     Show {
         /// The run
+        #[arg(add = complete::runs())]
         run: String,
     },
     /// Give a run a tag
     Tag {
         /// The run
+        #[arg(add = complete::runs())]
         run: String,
         /// The tag
         name: String,
@@ -343,23 +349,28 @@ pub enum RunsCommand {
     /// Take a tag from a run
     Untag {
         /// The run
+        #[arg(add = complete::runs())]
         run: String,
         /// The tag
+        #[arg(add = complete::tags())]
         name: String,
     },
     /// Keep a run's records and results in the store
     Pin {
         /// The run
+        #[arg(add = complete::runs())]
         run: String,
     },
     /// Keep them no longer
     Unpin {
         /// The run
+        #[arg(add = complete::runs())]
         run: String,
     },
     /// Forget a run that is not pinned; what it made stays in the store until gc takes it
     Remove {
         /// The run
+        #[arg(add = complete::runs())]
         run: String,
     },
 }
@@ -373,8 +384,10 @@ Examples:
   flow compare 20260131 20260201 --message-format json")]
 pub struct CompareArgs {
     /// The run to compare with: its id, the start of it, a tag, `last`, or `last~1`
+    #[arg(add = complete::runs())]
     pub old: String,
     /// The run to compare
+    #[arg(add = complete::runs())]
     pub new: String,
     /// The store.
     #[command(flatten)]
@@ -396,7 +409,7 @@ pub struct AblateArgs {
     #[command(flatten)]
     pub file: FileArgs,
     /// Only variants whose name matches; `*` and `?` are wildcards (repeatable)
-    #[arg(long, value_name = "GLOB")]
+    #[arg(long, value_name = "GLOB", add = complete::variants())]
     pub only: Vec<String>,
     /// Where results go [default: out/ablation/PIPELINE in the project root]
     #[arg(short, long, value_name = "DIR", value_hint = clap::ValueHint::DirPath)]
@@ -526,6 +539,7 @@ Examples:
   flow stages rocket")]
 pub struct StagesArgs {
     /// One kind in full, as Markdown
+    #[arg(add = complete::kinds())]
     pub kind: Option<String>,
 }
 
@@ -539,9 +553,10 @@ Examples:
   flow export 20260131 domain -o features.parquet")]
 pub struct ExportArgs {
     /// The run: its id, the start of it, a tag, `last`, or `last~1` for the one before
+    #[arg(add = complete::runs())]
     pub run: String,
     /// The stage, and the port where it has several
-    #[arg(value_name = "STAGE[.PORT]")]
+    #[arg(value_name = "STAGE[.PORT]", add = complete::ports())]
     pub port: String,
     /// Where to; the extension tells the format: parquet, csv, arrow or json
     #[arg(short, long, value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
@@ -604,8 +619,13 @@ pub struct InitArgs {
 /// `flow completions`
 #[derive(Debug, Args)]
 #[command(after_help = "\
-Example:
-  flow completions bash > ~/.local/share/bash-completion/completions/flow")]
+The script makes the shell ask `flow`, which must be on the path, so that stages, parameters, variants
+and runs are completed too. It replaces one that an earlier version printed.
+
+Examples:
+  flow completions bash > ~/.local/share/bash-completion/completions/flow
+  echo 'source <(flow completions zsh)' >> ~/.zshrc
+  flow completions fish > ~/.config/fish/completions/flow.fish")]
 pub struct CompletionsArgs {
     /// The shell
     #[arg(value_enum)]

@@ -2,6 +2,7 @@
 
 mod cli;
 mod commands;
+mod complete;
 mod error;
 mod git;
 mod history;
@@ -18,5 +19,6 @@ fn main() -> ExitCode {
     if let Some(ended) = flow_engine::command::guard::serve_if_asked() {
         return ended;
     }
+    complete::answer();
     commands::main(&cli::Cli::parse())
 }

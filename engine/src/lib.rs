@@ -29,6 +29,7 @@ mod machine;
 pub mod manifest;
 pub mod meter;
 mod node;
+pub mod outline;
 mod outputs;
 pub mod params;
 pub mod pipeline;

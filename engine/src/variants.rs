@@ -379,7 +379,7 @@ pub fn nested(path: &str, span: Span, mut node: Node) -> Table {
 }
 
 /// Everything in a table that is no table, in order, with its dotted path.
-fn leaves(table: &Table) -> Vec<(String, &Node)> {
+pub fn leaves(table: &Table) -> Vec<(String, &Node)> {
     let mut found = Vec::new();
     let mut left = below("", table);
     while let Some((path, node)) = left.pop() {

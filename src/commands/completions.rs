@@ -1,13 +1,12 @@
 //! `flow completions`: completion scripts.
 
-use clap::CommandFactory;
-
-use crate::cli::{Cli, CompletionsArgs};
+use crate::cli::CompletionsArgs;
+use crate::complete;
 use crate::ui::Ui;
 
 /// Runs the command.
 pub fn run(args: &CompletionsArgs, ui: &Ui) {
-    let mut script = Vec::new();
-    clap_complete::generate(args.shell, &mut Cli::command(), "flow", &mut script);
-    ui.raw(&String::from_utf8_lossy(&script));
+    ui.raw(&String::from_utf8_lossy(&complete::registration(
+        args.shell,
+    )));
 }

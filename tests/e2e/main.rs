@@ -7,6 +7,7 @@ mod audit;
 mod bad_data;
 mod check;
 mod commands;
+mod completion;
 mod endings;
 mod executor;
 mod faults;
