@@ -226,7 +226,9 @@ impl<'a> Project<'a> {
     fn unreadable(&self, what: &str, path: &Path, error: &io::Error) -> Box<Diag> {
         let message = format!("cannot {what} `{}`: {}", self.show(path), cause(error));
         let diag = Diag::new("flow::files::unreadable", message);
-        Box::new(diag.help("what is in it could be read or not: make it readable, or name what is meant more narrowly"))
+        Box::new(diag.help(
+            "nobody can tell which files it holds: make it readable, or write a narrower pattern",
+        ))
     }
 
     fn broken(&self, link: &Path, error: &io::Error) -> Box<Diag> {

@@ -1,6 +1,10 @@
 //! `--executor process` gives what threads give, in every regard; `--trace` shows what ran.
 
+use std::path::PathBuf;
 use std::process::Stdio;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
 use std::time::Duration;
 
 use serde_json::Value as Json;
@@ -124,15 +128,44 @@ fn failures_have_the_same_codes_and_exit_codes() {
     assert_eq!(codes(&process), codes(&local));
 }
 
+/// Kills the process of an action whenever a program has written the number of its parent, the guard,
+/// which is a child of that process. The program itself could not.
+fn kill_children_of_flow(guard: PathBuf, over: Arc<AtomicBool>) -> JoinHandle<()> {
+    std::thread::spawn(move || {
+        while !over.load(Ordering::Relaxed) {
+            std::thread::sleep(Duration::from_millis(5));
+            let Ok(number) = std::fs::read_to_string(&guard) else {
+                continue;
+            };
+            std::fs::remove_file(&guard).expect("removes");
+            let stat = std::fs::read_to_string(format!("/proc/{}/stat", number.trim()));
+            let stat = stat.expect("the guard lives");
+            // After the name, which is in brackets: the state, the parent.
+            let parent = stat
+                .rsplit(')')
+                .next()
+                .and_then(|rest| rest.split(' ').nth(2));
+            let parent: i32 = parent.and_then(|pid| pid.parse().ok()).expect("a number");
+            // SAFETY: a plain system call.
+            assert_eq!(unsafe { libc::kill(parent, libc::SIGKILL) }, 0);
+        }
+    })
+}
+
 #[test]
 fn the_death_of_a_child_is_survived_once() {
-    // The parent of the program is the process that runs the action.
     let project = command("", "");
     // The project is closed to the program.
     let aside = tempfile::tempdir().expect("a folder");
-    let tries = aside.path().join("tries");
-    let script = format!("echo a > $1; echo x >> {}; kill -9 $PPID", tries.display());
-    project.write("script.sh", &script);
+    let file = |name: &str| aside.path().join(name).display().to_string();
+    let (tries, guard) = (file("tries"), file("guard"));
+    let over = Arc::new(AtomicBool::new(false));
+    let killer = kill_children_of_flow(guard.clone().into(), over.clone());
+    let waits = format!("echo $PPID > {guard}.new; mv {guard}.new {guard}; sleep 60");
+    project.write(
+        "script.sh",
+        format!("echo a > $1; echo x >> {tries}; {waits}"),
+    );
     let run = project.run(&with_processes(&["p.toml"]));
     assert_eq!(run.code, 4, "{}", run.stderr);
     assert_eq!(errors(&run)[0].0, "flow::executor::signal");
@@ -140,14 +173,16 @@ fn the_death_of_a_child_is_survived_once() {
     assert_eq!(std::fs::read_to_string(tries).expect("reads"), "x\nx\n");
     assert_no_debris(&project);
 
-    let once = format!(
-        "echo a > $1; [ -e {0} ] || {{ echo x >> {0}; kill -9 $PPID; }}",
-        aside.path().join("once").display()
+    let once = file("once");
+    project.write(
+        "script.sh",
+        format!("echo a > $1; [ -e {once} ] || {{ echo x >> {once}; {waits}; }}"),
     );
-    project.write("script.sh", once);
     let run = project.run(&with_processes(&["p.toml"]));
     run.ok();
     assert!(run.stderr.contains("once more"), "{}", run.stderr);
+    over.store(true, Ordering::Relaxed);
+    killer.join().expect("every kill hit");
 }
 
 #[test]
