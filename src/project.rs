@@ -180,8 +180,10 @@ impl State {
         let place = store_place(&local(&root)?, store)?;
         if !place.join("format").is_file() {
             let message = format!("there is no store in {}", place.display());
-            let diag = Diag::new("flow::cli::store", message)
-                .help("go to the project, or name the store with --store DIR");
+            let diag = Diag::new("flow::cli::store", message).help(match &store.store {
+                Some(_) => "a store is what a run has made with the same `--store` (`FLOW_STORE`)",
+                None => "go to the project, or name the store with --store DIR",
+            });
             return Err(CliError::usage(
                 elsewhere().into_iter().fold(diag, Diag::help),
             ));

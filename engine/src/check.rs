@@ -343,7 +343,10 @@ impl Checker<'_, '_> {
                 self.diags.push(
                     Diag::new("flow::params::env", "`${env:` is not closed")
                         .label(span, "in this path")
-                        .help("write ${env:NAME}"),
+                        .help(match word_after(text) {
+                            "" => "write ${env:NAME}".to_owned(),
+                            name => format!("write ${{env:{name}}}"),
+                        }),
                 );
                 return Value::Str(text.into());
             }
@@ -373,6 +376,13 @@ impl Checker<'_, '_> {
         let base = literal(&base.to_string_lossy());
         Value::Str(absolute(Path::new(&base), &expanded))
     }
+}
+
+/// The name in a `${env:NAME` that is not closed.
+fn word_after(text: &str) -> &str {
+    let rest = text.rsplit_once("${env:").map_or("", |(_, rest)| rest);
+    let end = rest.find(|c: char| c != '_' && !c.is_ascii_alphanumeric());
+    &rest[..end.unwrap_or(rest.len())]
 }
 
 /// A node that does not fit a type.
@@ -412,7 +422,11 @@ fn wrong_type(spec: &ParamSpec, misfit: &Misfit<'_>) -> Diag {
             diag.help(format!("switches have no quotes: {} = {v}", spec.name))
         }
         (ParamType::List(_), item) if whole && !matches!(item, Item::Table(_)) => {
-            diag.help(format!("a list has brackets: {} = [...]", spec.name))
+            diag.help(format!(
+                "a list has brackets: {} = [{}]",
+                spec.name,
+                crate::tune::value(misfit.node)
+            ))
         }
         _ => diag,
     }

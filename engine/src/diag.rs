@@ -85,7 +85,7 @@ impl Diag {
     pub fn new(code: &'static str, message: impl Into<String>) -> Self {
         Self {
             code,
-            message: message.into(),
+            message: without_numbers(message.into()),
             labels: Vec::new(),
             help: Vec::new(),
             source: None,
@@ -148,6 +148,23 @@ impl Diag {
         }
         self
     }
+}
+
+/// A text without the numbers that the system gives its errors: their words are there, and say more.
+pub(crate) fn without_numbers(mut text: String) -> String {
+    const BEGIN: &str = " (os error ";
+    let mut from = 0;
+    while let Some(at) = text[from..].find(BEGIN).map(|at| from + at) {
+        let rest = &text[at + BEGIN.len()..];
+        let digits = rest.bytes().take_while(u8::is_ascii_digit).count();
+        if digits > 0 && rest[digits..].starts_with(')') {
+            text.replace_range(at..at + BEGIN.len() + digits + 1, "");
+            from = at;
+        } else {
+            from = at + BEGIN.len();
+        }
+    }
+    text
 }
 
 /// A text without orders to a terminal, byte for byte as long.

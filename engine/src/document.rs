@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use crate::diag::{Diag, Diags, SourceMap, Span};
 use crate::files;
 use crate::node::{self, Entry, Item, Node, Table};
+use crate::sections;
 use crate::suggest::did_you_mean;
 use crate::unread;
 use crate::variants;
@@ -361,17 +362,17 @@ fn apply_set(document: &mut Document, set: &str, diags: &mut Diags) {
     let table = split_keys(node::parse(source, set, diags), diags);
     if diags.len() > before {
         diags.truncate(before);
-        diags.push(bad_set(set, whole));
+        diags.push(bad_set(set, whole, &document.root));
         return;
     }
     if table.is_empty() {
-        diags.push(bad_set(set, whole));
+        diags.push(bad_set(set, whole, &document.root));
     }
     for mut entry in table.into_entries() {
         let inner = match entry.node.item {
             Item::Table(inner) if !inner.is_empty() => inner,
             _ => {
-                diags.push(bad_set(set, whole));
+                diags.push(bad_set(set, whole, &document.root));
                 continue;
             }
         };
@@ -432,21 +433,28 @@ fn unknown_stage(stages: Option<&Table>, entry: &Entry) -> Option<Diag> {
     ))
 }
 
-fn bad_set(set: &str, span: Span) -> Diag {
+fn bad_set(set: &str, span: Span, root: &Table) -> Diag {
     let diag = Diag::new(
         "flow::pipeline::set",
         format!("`--set {set}` is not STAGE.PARAM=VALUE"),
     );
     let Some((key, value)) = set.split_once('=') else {
-        return diag
-            .label(span, "no `=` here")
-            .help("for example: --set rocket.kernels=2000");
+        let diag = diag.label(span, "no `=` here");
+        return match sections::example(root) {
+            Some((path, value)) => diag.help(format!("for example: --set {path}={value}")),
+            None => diag,
+        };
     };
     if !key.trim().contains('.') {
+        let (key, value) = (key.trim(), value.trim());
+        let stages = table_of(root, "stages").into_iter().flat_map(Table::iter);
+        let (with, without): (Vec<&Entry>, Vec<&Entry>) = stages.partition(
+            |stage| matches!(&stage.node.item, Item::Table(params) if params.get(key).is_some()),
+        );
+        let stage = with.first().or(without.first());
+        let stage = stage.map_or("pipeline", |stage| &stage.key);
         return diag.label(span, "no stage here").help(format!(
-            "say whose parameter it is: --set STAGE.{}={}",
-            key.trim(),
-            value.trim()
+            "say whose parameter it is: --set {stage}.{key}={value}"
         ));
     }
     let start = (key.len() + 1) as u32;

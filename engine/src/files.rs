@@ -216,7 +216,7 @@ impl<'a> Project<'a> {
                         format!("the output `{output}` is among what `{shown}` stands for"),
                     )
                     .label(target.span, "would be read by the next run")
-                    .help("write it to another folder, such as \"out/...\""),
+                    .help(elsewhere(&target.real)),
                 ))
             }
             _ => Ok(own),
@@ -474,6 +474,18 @@ pub fn cause(error: &io::Error) -> String {
         Some((text, _)) => text.to_lowercase(),
         None => text,
     }
+}
+
+/// Advice for an output that cannot stay where it is.
+pub fn elsewhere(path: &Path) -> String {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let folder = path.parent().and_then(Path::file_name);
+    let other = if folder.is_some_and(|folder| folder == "out") {
+        "results"
+    } else {
+        "out"
+    };
+    format!("write it to another folder, such as \"{other}/{name}\"")
 }
 
 #[cfg(test)]

@@ -238,12 +238,19 @@ impl Roots<'_> {
             (None, _) if needs => diags.push(
                 Diag::new(
                     "flow::pipeline::no_folds",
-                    format!("`{}` works fold by fold, but no `folds` stage reaches it", stage.name),
+                    format!(
+                        "`{}` works fold by fold, but no `folds` stage reaches it",
+                        stage.name
+                    ),
                 )
                 .label(stage.span, "needs folds")
-                .help("add an input that comes from a `folds` stage: inputs = { ..., folds = \"folds\" }"),
+                .help(self.with_folds()),
             ),
-            (Some(first), Some(other)) if needs || fed.is_some() => diags.push(two_folds(&stage.name, (first.1, self.name(stage, first.0)), (other.1, self.name(stage, other.0)))),
+            (Some(first), Some(other)) if needs || fed.is_some() => diags.push(two_folds(
+                &stage.name,
+                (first.1, self.name(stage, first.0)),
+                (other.1, self.name(stage, other.0)),
+            )),
             _ => {}
         }
     }
@@ -302,6 +309,13 @@ impl Roots<'_> {
             );
         }
         stage.shard_root = Some(first.0);
+    }
+
+    /// How folds can come to a stage.
+    fn with_folds(&self) -> String {
+        let folds = self.before.iter().find(|s| !s.layout.folds.is_empty());
+        let from = folds.map_or_else(|| "a `folds` stage".to_owned(), |s| format!("`{}`", s.name));
+        format!("add an input that comes from {from}")
     }
 
     fn name<'s>(&'s self, stage: &'s StageDecl, index: usize) -> &'s str {

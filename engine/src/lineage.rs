@@ -62,7 +62,7 @@ impl Lineage {
 }
 
 /// Objects to a metric as the headline, if its kind does.
-pub(crate) fn headline(kind: &dyn Stage, metric: &str, span: Span) -> Option<Diag> {
+pub(crate) fn headline(kind: &dyn Stage, stage: &str, metric: &str, span: Span) -> Option<Diag> {
     let (cause, instead) = kind.unquotable(metric)?;
     let diag = Diag::new(
         "flow::leakage::headline",
@@ -70,7 +70,7 @@ pub(crate) fn headline(kind: &dyn Stage, metric: &str, span: Span) -> Option<Dia
     );
     Some(
         diag.label(span, "the figure to quote")
-            .help(format!("quote `{instead}`")),
+            .help(format!("headline = \"{stage}.{instead}\"")),
     )
 }
 

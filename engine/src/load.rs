@@ -14,10 +14,10 @@ use crate::node::{Entry, Item, Table};
 use crate::outputs;
 use crate::params::Params;
 use crate::pipeline::{Binding, Pipeline, StageDecl};
-use crate::resolve::{self, Targets, Wanted};
+use crate::resolve::{self, Reader, Targets, Wanted};
 use crate::sections;
 use crate::stage::{FileRef, KindSpec, Layout, Ports, Registry, Shards, Stage, Step};
-use crate::suggest::did_you_mean;
+use crate::suggest::{closest, did_you_mean};
 use crate::tune;
 use crate::variants;
 
@@ -157,31 +157,35 @@ pub fn build(
     let names: Vec<&str> = drafts.iter().map(|draft| draft.name.as_str()).collect();
     let order = graph::order(&reads, &names);
     let outputs = outputs::read(document, &targets, &root, header.outside, diags);
-    let headline = sections::headline(&document.root, &targets, diags);
+    let metrics = |stage: usize| {
+        let body = drafts[stage].body.as_ref();
+        body.map_or_else(Vec::new, |body| body.kind.metrics())
+    };
+    let headline = sections::headline(&document.root, &targets, &metrics, diags);
     if let Some((stage, metric, span)) = &headline
         && let Some(body) = &drafts[*stage].body
     {
-        let name = &drafts[*stage].name;
-        diags.extend(sections::unknown_metric(&*body.kind, name, metric, *span));
-        diags.extend(lineage::headline(&*body.kind, metric, *span));
+        let unknown = sections::unknown_metric(&targets, &metrics, *stage, metric, *span);
+        diags.extend(unknown);
+        diags.extend(lineage::headline(
+            &*body.kind,
+            &drafts[*stage].name,
+            metric,
+            *span,
+        ));
     }
     let known = |stage: usize| drafts[stage].body.as_ref().map(|body| &body.spec);
     variants::expand(&document.root, diags);
     sections::overlays(&document.root, &targets, &known, diags);
     let tune = tune::read(&document.root, &targets, diags);
     if let Some(objective) = tune.as_ref().and_then(|tune| tune.objective.as_ref())
-        && let Some(draft) = drafts.iter().find(|draft| draft.name == objective.stage)
-        && let Some(body) = &draft.body
+        && let Some(stage) = drafts.iter().position(|draft| draft.name == objective.stage)
         // That a stage has no metrics at all, the study says.
-        && !body.kind.metrics().is_empty()
+        && !metrics(stage).is_empty()
     {
-        let metric = &objective.metric;
-        diags.extend(sections::unknown_metric(
-            &*body.kind,
-            &draft.name,
-            metric,
-            objective.span,
-        ));
+        let (metric, span) = (&objective.metric, objective.span);
+        let unknown = sections::unknown_metric(&targets, &metrics, stage, metric, span);
+        diags.extend(unknown);
     }
     // In order, so that whoever pairs with the items of another stage finds them known.
     let mut layouts: Vec<Option<Layout>> = vec![None; drafts.len()];
@@ -269,8 +273,8 @@ fn drafts(
             let top = Span::new(SourceId(0), 0..0);
             diags.push(
                 Diag::new("flow::pipeline::empty", "the pipeline has no stages")
-                    .label(top, "add a [stages.NAME] table")
-                    .help("[stages.ingest]\nuse = \"ingest\""),
+                    .label(top, "no stages here")
+                    .help("for a start, generated data:\n[stages.ingest]\nuse = \"ingest\"\nformat = \"demo\""),
             );
         }
         return Vec::new();
@@ -302,7 +306,12 @@ fn draft(entry: &Entry, registry: &Registry, context: Context<'_>, diags: &mut D
             _ => {
                 draft.wanted = None;
                 let wrong = sections::wrong(inputs, "a table from ports to stages");
-                diags.push(wrong.help("inputs = { PORT = \"STAGE\" }"));
+                diags.push(match (&inputs.node.item, first_port(table, registry)) {
+                    (Item::Str(stage), Some(port)) => {
+                        wrong.help(format!("inputs = {{ {port} = {stage:?} }}"))
+                    }
+                    _ => wrong,
+                });
             }
         }
     }
@@ -355,6 +364,15 @@ fn draft(entry: &Entry, registry: &Registry, context: Context<'_>, diags: &mut D
     draft
 }
 
+/// The input that a stage's kind names first.
+fn first_port(table: &Table, registry: &Registry) -> Option<String> {
+    let Item::Str(kind) = &table.get("use")?.node.item else {
+        return None;
+    };
+    let ports = registry.get(kind)?.spec().ports;
+    ports.inputs.into_iter().next().map(|port| port.name)
+}
+
 fn check_name(entry: &Entry, diags: &mut Diags) {
     let sound = !entry.key.is_empty()
         && entry.key != "pipeline"
@@ -381,13 +399,18 @@ fn kind<'r>(
     diags: &mut Diags,
 ) -> Option<&'r Arc<dyn Stage>> {
     let Some(name) = table.get("use") else {
+        // A stage is often called by its kind.
+        let kind = closest(&entry.key, registry.iter().map(|(name, _)| name));
         diags.push(
             Diag::new(
                 "flow::pipeline::missing_key",
                 format!("the stage `{}` does not say what it runs", entry.key),
             )
             .label(entry.key_span, "`use` is missing")
-            .help("use = \"KIND\"; `flow stages` lists the kinds"),
+            .help(match kind {
+                Some(kind) => format!("use = {kind:?}"),
+                None => "`flow stages` lists the kinds that `use` can name".to_owned(),
+            }),
         );
         return None;
     };
@@ -423,7 +446,12 @@ fn bind(
         .and_then(|body| body.shape.as_ref())
         .map(|(ports, _)| ports.inputs.as_slice());
     let kind = body.map_or("", |body| body.spec.name);
-    resolve::bind(kind, draft.span, wanted, ports, targets, reads, diags)
+    let reader = Reader {
+        name: &draft.name,
+        kind,
+        at: draft.span,
+    };
+    resolve::bind(reader, wanted, ports, targets, reads, diags)
 }
 
 /// The stage whose items a stage pairs with: one that it reads.
@@ -444,7 +472,10 @@ fn paired(
     diags.push(
         Diag::new("flow::pipeline::pair", message)
             .label(span, "not among its inputs")
-            .help(format!("inputs = {{ {name} = \"{name}\" }}")),
+            .help(resolve::inputs_with(
+                draft.wanted.as_deref().unwrap_or_default(),
+                [(name.as_ref(), format!("{name:?}"))],
+            )),
     );
     None
 }

@@ -7,7 +7,7 @@ use std::path::Path;
 
 use crate::diag::{Diag, Diags, Span};
 use crate::document::Document;
-use crate::files::{Destination, normal, real};
+use crate::files::{Destination, elsewhere, normal, real};
 use crate::node::{Entry, Item, Table};
 use crate::pipeline::{OutputDecl, Pipeline};
 use crate::resolve::{Targets, Word};
@@ -60,7 +60,10 @@ pub fn read(
                     format!("the name of the output `{}` has no extension", entry.key),
                 )
                 .label(entry.key_span, "its format is told by its extension")
-                .help("for example .parquet, .csv, .arrow or .json"),
+                .help(format!(
+                    "for example \"{}.csv\"; .parquet, .arrow and .json are others",
+                    entry.key.trim_end_matches('/')
+                )),
             );
         }
         outputs.places.push(place);
@@ -109,21 +112,23 @@ fn drops_nothing(entry: &Entry, document: &Document) -> Diag {
 
 /// What would be expanded in a parameter is not in a name.
 fn spelling(entry: &Entry) -> Option<Diag> {
-    let (code, what, help) = if entry.key.contains("${env:") {
-        (
-            "flow::params::env",
-            "`${env:...}` works only in parameters that are paths",
-            "write the path itself, or take the file from the store: flow export last STAGE.PORT -o FILE",
-        )
+    let (code, what) = if entry.key.contains("${env:") {
+        let what = "`${env:...}` works only in parameters that are paths";
+        ("flow::params::env", what)
     } else if entry.key.starts_with("~/") {
-        (
-            "flow::params::path",
-            "`~` is not expanded in a pipeline",
-            "write a path below the project root",
-        )
+        ("flow::params::path", "`~` is not expanded in a pipeline")
     } else {
         return None;
     };
+    let port = match &entry.node.item {
+        Item::Str(port) => port,
+        _ => "STAGE",
+    };
+    let file = entry.key.replace("${env:", "${");
+    let help = format!(
+        "write a path below the project root, or take the file from the store after a run: \
+         flow export last {port} -o {file}"
+    );
     let diag = Diag::new(code, what).label(entry.key_span, "this output");
     Some(diag.help(help))
 }
@@ -185,7 +190,7 @@ fn closed(
             return wrong(
                 format!("the output `{shown}` lies in `{folder}`, whose files are {whose}'s own"),
                 "this output",
-                "write it to another folder, such as \"out/...\"",
+                &elsewhere(Path::new(path.file_name().unwrap_or_default())),
             );
         }
     }
@@ -202,7 +207,7 @@ fn closed(
         return wrong(
             format!("the output `{shown}` lies below `{file}`, which is a file"),
             "must lie in a folder",
-            "write it to another folder, such as \"out/...\"",
+            &elsewhere(path),
         );
     }
     if outside || place.real.starts_with(root) {
@@ -289,7 +294,7 @@ pub fn undeliverable(pipeline: &Pipeline) -> Diags {
             );
             Diag::new("flow::export::format", message)
                 .label(output.from.span, "is no table")
-                .help("use one of: csv, json, md or txt, as it is")
+                .help("its name may end in .csv, .json, .md or .txt: the bytes are the program's, as they are")
         } else {
             continue;
         };
@@ -331,7 +336,7 @@ pub fn replaces_source(file: &str, output: Span, source: Span) -> Diag {
     Diag::new("flow::outputs::source", message)
         .label(output, "written here")
         .label(source, "read here")
-        .help("write it to another folder, such as \"out/...\"")
+        .help(elsewhere(Path::new(file)))
 }
 
 /// True for two real paths of one file, also where the file system does not tell letter case apart.

@@ -34,6 +34,17 @@ pub struct Wanted {
     pub span: Span,
 }
 
+/// The stage whose inputs are bound.
+#[derive(Clone, Copy)]
+pub struct Reader<'a> {
+    /// Its name.
+    pub name: &'a str,
+    /// Its kind.
+    pub kind: &'a str,
+    /// Where it is declared.
+    pub at: Span,
+}
+
 /// What a reference can hit: the stages by name, and their outputs where those are known.
 pub struct Targets<'a> {
     names: Vec<&'a str>,
@@ -55,6 +66,11 @@ impl<'a> Targets<'a> {
             outputs,
             index,
         }
+    }
+
+    /// The stages.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.names.iter().copied()
     }
 
     /// True for an output that shows other tables through a choice, and holds no bytes itself.
@@ -80,6 +96,27 @@ impl<'a> Targets<'a> {
             ));
         }
         found
+    }
+
+    /// What could be written for an input of the stage `reader`: the last stage before it that fits, else
+    /// the first one after it.
+    fn example(&self, reader: &str, port: &InputPort) -> Option<String> {
+        let here = self.index.get(reader).copied().unwrap_or_default();
+        let before = (0..here).rev();
+        let reference = before.chain(here + 1..self.names.len()).find_map(|stage| {
+            let outputs = self.outputs[stage]?;
+            let of_type = |o: &&OutputPort| o.ty == port.ty || port.ty == ANY;
+            let output = outputs.iter().find(of_type)?;
+            let name = self.names[stage];
+            Some(match outputs.iter().filter(of_type).count() {
+                1 => format!("{name:?}"),
+                _ => format!("\"{name}.{}\"", output.name),
+            })
+        })?;
+        Some(match port.many {
+            true => format!("[{reference}]"),
+            false => reference,
+        })
     }
 
     /// Finds what `word` means for a port of type `ty`. The stage is known even where the port is
@@ -201,7 +238,7 @@ impl<'a> Targets<'a> {
             }
         }
         match fitting.len() {
-            0 => diag.help(format!("no stage of this pipeline gives {ty}")),
+            0 => diag.help(none_gives(ty)),
             1..=12 => diag.help(format!("{ty} come from: {}", fitting.join(", "))),
             _ => diag,
         }
@@ -261,14 +298,14 @@ pub fn read_inputs(table: &Table, diags: &mut Diags) -> Vec<Wanted> {
 ///
 /// Without ports (a mistake elsewhere hides them) only the stages are looked up.
 pub fn bind(
-    kind: &str,
-    at: Span,
+    reader: Reader<'_>,
     wanted: &[Wanted],
     ports: Option<&[InputPort]>,
     targets: &Targets<'_>,
     reads: &mut Vec<(usize, Span)>,
     diags: &mut Diags,
 ) -> Vec<Binding> {
+    let Reader { name, kind, at } = reader;
     let mut bindings = Vec::with_capacity(wanted.len());
     for want in wanted {
         let port = ports.and_then(|ports| ports.iter().find(|p| p.name == want.port));
@@ -294,13 +331,14 @@ pub fn bind(
             from.extend(found);
         }
         if let Some(port) = port {
-            check_count(port, want, diags);
+            check_count(port, want, targets.example(name, port), diags);
             bindings.push(Binding {
                 port: want.port.clone(),
                 from,
             });
         }
     }
+    let mut missed = Vec::new();
     for port in ports.unwrap_or_default() {
         let missing = !port.optional && wanted.iter().all(|want| want.port != port.name);
         // A misspelt port has been reported.
@@ -312,13 +350,29 @@ pub fn bind(
                     .all(|p| p.name != want.port)
         });
         if missing && !misspelt {
-            diags.push(missing_input(kind, port, at));
+            missed.push(port);
         }
     }
+    // A line that is pasted takes the place of what is there, so it says all of it.
+    let more = missed
+        .iter()
+        .filter_map(|port| Some((port.name.as_str(), targets.example(name, port)?)));
+    let whole = inputs_with(wanted, more);
+    diags.extend(missed.iter().map(|port| {
+        Diag::new(
+            "flow::pipeline::missing_input",
+            format!("`{kind}` needs the input `{}` ({})", port.name, port.ty),
+        )
+        .label(at, "missing here")
+        .help(match targets.example(name, port) {
+            Some(_) => whole.clone(),
+            None => none_gives(port.ty),
+        })
+    }));
     bindings
 }
 
-fn check_count(port: &InputPort, want: &Wanted, diags: &mut Diags) {
+fn check_count(port: &InputPort, want: &Wanted, example: Option<String>, diags: &mut Diags) {
     if !want.sound {
         return;
     }
@@ -332,7 +386,11 @@ fn check_count(port: &InputPort, want: &Wanted, diags: &mut Diags) {
                     want.from.len()
                 ),
             )
-            .label(want.span, "a list here"),
+            .label(want.span, "a list here")
+            .help(match want.from.first() {
+                Some(first) => format!("{} = {:?}", port.name, first.text),
+                None => for_input(port, example),
+            }),
         );
     } else if want.from.is_empty() && !port.optional {
         diags.push(
@@ -340,21 +398,39 @@ fn check_count(port: &InputPort, want: &Wanted, diags: &mut Diags) {
                 "flow::pipeline::missing_input",
                 format!("input `{}` is an empty list", port.name),
             )
-            .label(want.span, "needs at least one stage"),
+            .label(want.span, "needs at least one stage")
+            .help(for_input(port, example)),
         );
     }
 }
 
-fn missing_input(kind: &str, port: &InputPort, at: Span) -> Diag {
-    let example = if port.many {
-        "[\"STAGE\", ...]"
-    } else {
-        "\"STAGE\""
-    };
-    Diag::new(
-        "flow::pipeline::missing_input",
-        format!("`{kind}` needs the input `{}` ({})", port.name, port.ty),
-    )
-    .label(at, "missing here")
-    .help(format!("inputs = {{ {} = {example} }}", port.name))
+fn for_input(port: &InputPort, example: Option<String>) -> String {
+    match example {
+        Some(example) => format!("{} = {example}", port.name),
+        None => none_gives(port.ty),
+    }
+}
+
+fn none_gives(ty: PortType) -> String {
+    format!("no stage of this pipeline gives {ty}")
+}
+
+/// The line `inputs` with all that is written there, and more.
+pub fn inputs_with<'m>(
+    wanted: &[Wanted],
+    more: impl IntoIterator<Item = (&'m str, String)>,
+) -> String {
+    let written = wanted.iter().map(|want| {
+        let words: Vec<String> = want.from.iter().map(|w| format!("{:?}", w.text)).collect();
+        let words = words.join(", ");
+        match want.list {
+            true => format!("{} = [{words}]", want.port),
+            false => format!("{} = {words}", want.port),
+        }
+    });
+    let more = more
+        .into_iter()
+        .map(|(port, value)| format!("{port} = {value}"));
+    let all: Vec<String> = written.chain(more).collect();
+    format!("inputs = {{ {} }}", all.join(", "))
 }

@@ -132,5 +132,5 @@ fn no_gpu(wanted: usize, there: usize) -> StageError {
         "flow::resources::gpus",
         format!("an action claims more GPUs ({wanted}) than this run has ({there})"),
     )
-    .help("say how many there are: flow run --gpus N PIPELINE")
+    .help(format!("if the machine has them, say so: --gpus {wanted}"))
 }

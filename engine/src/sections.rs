@@ -7,8 +7,9 @@ use crate::load::{DEFAULT_SEED, STAGE_KEYS};
 use crate::node::{Entry, Item, Table};
 use crate::outputs;
 use crate::resolve::Targets;
-use crate::stage::{KindSpec, Stage};
+use crate::stage::KindSpec;
 use crate::suggest::{closest, did_you_mean};
+use crate::tune;
 use crate::variants;
 
 /// The table `key` of `parent`, if it is there and is one.
@@ -99,6 +100,7 @@ pub fn seed(entry: &Entry, diags: &mut Diags) -> Option<u64> {
 pub fn headline(
     root: &Table,
     targets: &Targets<'_>,
+    metrics: &impl Fn(usize) -> Vec<&'static str>,
     diags: &mut Diags,
 ) -> Option<(usize, String, Span)> {
     let mut headline = None;
@@ -109,7 +111,15 @@ pub fn headline(
                     let stage = targets.stage(stage, entry.node.span, diags);
                     headline = stage.map(|stage| (stage, metric.to_owned(), entry.node.span));
                 }
-                _ => diags.push(wrong(entry, "\"STAGE.METRIC\", such as \"evaluate.f1\"")),
+                _ => {
+                    let diag = wrong(entry, "\"STAGE.METRIC\", such as \"evaluate.f1\"");
+                    let metric = text.trim_matches('.');
+                    let gives = (0..).zip(targets.names());
+                    let gives = gives.filter(|(stage, _)| metrics(*stage).contains(&metric));
+                    diags.push(gives.fold(diag, |diag, (_, stage)| {
+                        diag.help(format!("headline = \"{stage}.{metric}\""))
+                    }));
+                }
             },
             ("headline", _) => {
                 diags.push(wrong(entry, "\"STAGE.METRIC\", such as \"evaluate.f1\""))
@@ -121,21 +131,40 @@ pub fn headline(
 }
 
 /// Objects to a metric that its stage never gives.
-pub fn unknown_metric(kind: &dyn Stage, stage: &str, metric: &str, span: Span) -> Option<Diag> {
-    let known = kind.metrics();
+pub fn unknown_metric(
+    targets: &Targets<'_>,
+    metrics: &impl Fn(usize) -> Vec<&'static str>,
+    stage: usize,
+    metric: &str,
+    span: Span,
+) -> Option<Diag> {
+    let known = metrics(stage);
     if known.contains(&metric) {
         return None;
     }
+    let name = |stage: usize| targets.names().nth(stage).unwrap_or_default();
+    let own = name(stage);
     let message = match known.is_empty() {
-        true => format!("`{stage}` gives no metrics"),
-        false => format!("`{stage}` gives no metric `{metric}`"),
+        true => format!("`{own}` gives no metrics"),
+        false => format!("`{own}` gives no metric `{metric}`"),
     };
     let diag = Diag::new("flow::metrics::unknown", message).label(span, "no such metric");
+    if known.is_empty() {
+        let mut others = (0..targets.names().count()).filter(|other| !metrics(*other).is_empty());
+        return Some(match others.next() {
+            Some(other) if metrics(other).contains(&metric) => {
+                diag.help(format!("did you mean \"{}.{metric}\"?", name(other)))
+            }
+            Some(other) => diag.help(format!(
+                "`{}` gives {}",
+                name(other),
+                metrics(other).join(", ")
+            )),
+            None => diag.help("a stage that scores predictions is of the kind `evaluate`"),
+        });
+    }
     Some(match closest(metric, known.iter().copied()) {
-        _ if known.is_empty() => {
-            diag.help("name a stage that scores predictions: use = \"evaluate\"")
-        }
-        Some(name) => diag.help(format!("did you mean \"{stage}.{name}\"?")),
+        Some(name) => diag.help(format!("did you mean \"{own}.{name}\"?")),
         None => diag.help(format!("it gives {}", known.join(", "))),
     })
 }
@@ -169,6 +198,37 @@ pub fn overlays<'s>(
     }
 }
 
+/// Of which stage a parameter may be meant that is named without one; else how a path looks.
+fn whose<'s>(
+    entry: &Entry,
+    targets: &Targets<'_>,
+    spec: &impl Fn(usize) -> Option<&'s KindSpec>,
+) -> String {
+    let has = |spec: &KindSpec| spec.params.iter().any(|param| param.name == entry.key);
+    let value = tune::value(&entry.node);
+    let lines: Vec<String> = (targets.names().enumerate())
+        .filter(|(stage, _)| spec(*stage).is_some_and(has))
+        .map(|(_, stage)| format!("\"{stage}.{}\" = {value}", entry.key))
+        .collect();
+    match lines.len() {
+        0 => "a path has two parts, the name of a stage and a parameter of it".to_owned(),
+        1 => lines.concat(),
+        _ => format!("say of which stage:\n{}", lines.join("\n")),
+    }
+}
+
+/// A number that the pipeline sets, for examples: the path of the parameter, and its value.
+pub fn example(root: &Table) -> Option<(String, toml::Value)> {
+    let stages = table(root, "stages", &mut Vec::new())?;
+    stages.iter().find_map(|stage| {
+        let params = table(stages, &stage.key, &mut Vec::new())?;
+        let number = |entry: &&Entry| matches!(entry.node.item, Item::Int(_) | Item::Float(_));
+        let param = params.iter().find(number)?;
+        let path = format!("{}.{}", stage.key, param.key);
+        Some((path, tune::value(&param.node)))
+    })
+}
+
 /// Checks the stages and parameters that dotted paths name; they are tables here, see
 /// [`crate::document`].
 fn overlay<'s>(
@@ -185,7 +245,7 @@ fn overlay<'s>(
                     format!("`{}` is not a path to a parameter", entry.key),
                 )
                 .label(entry.key_span, "no parameter")
-                .help(format!("\"{}.PARAM\" = ...", entry.key)),
+                .help(whose(entry, targets, spec)),
             );
             continue;
         };
@@ -213,7 +273,9 @@ fn overlay<'s>(
                     format!("`{}` is not a parameter of `{}`", value.key, spec.name),
                 )
                 .label(value.key_span, "unknown parameter");
-                diags.push(did_you_mean(diag, &value.key, known, "parameters"));
+                let diag = did_you_mean(diag, &value.key, known, "parameters");
+                let kind = spec.name;
+                diags.push(diag.help(format!("`flow stages {kind}` lists the parameters")));
             }
         }
     }

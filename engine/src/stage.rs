@@ -18,7 +18,7 @@ use std::sync::Arc;
 use flow_cache::Value;
 
 pub use crate::action::{Action, Host, Part};
-use crate::diag::Diag;
+use crate::diag::{Diag, without_numbers};
 pub use crate::files::{Links, Project};
 pub use crate::lineage::Lineage;
 use crate::params::{ParamSpec, Params};
@@ -540,7 +540,7 @@ impl StageError {
         Self {
             fault,
             code,
-            message: message.into(),
+            message: without_numbers(message.into()),
             help: Vec::new(),
         }
     }

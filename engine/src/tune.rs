@@ -335,13 +335,12 @@ fn read_range(path: &str, entry: &Entry, range: &Table, diags: &mut Diags) -> Op
         None
     };
     if let Some(problem) = problem {
-        diags.push(
-            Diag::new(
-                "flow::tune::range",
-                format!("the range of `{path}` is empty or without end: {problem}"),
-            )
-            .label(key.node.span, "this range"),
-        );
+        let message = format!("the range of `{path}` is empty or without end: {problem}");
+        let diag = Diag::new("flow::tune::range", message).label(key.node.span, "this range");
+        diags.push(match low > high && (!log || high > 0.0) {
+            true => diag.help(format!("{} = [{high}, {low}]", key.key)),
+            false => diag,
+        });
         return None;
     }
     Some(Range::Numbers {
@@ -416,9 +415,13 @@ fn check_grid(tune: &Tune, span: Span, diags: &mut Diags) {
         if let Range::Numbers {
             whole: false,
             steps: None,
-            ..
+            low,
+            high,
+            log,
         } = axis.range
         {
+            let word = if log { "log" } else { "float" };
+            let path = &axis.path;
             diags.push(
                 Diag::new(
                     "flow::tune::grid",
@@ -426,13 +429,16 @@ fn check_grid(tune: &Tune, span: Span, diags: &mut Diags) {
                 )
                 .label(axis.span, "infinitely many values")
                 .label(span, "a grid")
-                .help("say how many to try: { float = [0.0, 1.0], steps = 5 }"),
+                .help(format!(
+                    "say how many to try:\n\"{path}\" = {{ {word} = [{low:?}, {high:?}], steps = 5 }}"
+                )),
             );
         }
     }
 }
 
-fn value(node: &Node) -> toml::Value {
+/// A value of a pipeline as TOML.
+pub(crate) fn value(node: &Node) -> toml::Value {
     match &node.item {
         Item::Bool(v) => (*v).into(),
         Item::Int(v) => (*v).into(),

@@ -20,6 +20,7 @@ use crate::document::{Level, merge};
 use crate::node::{Entry, Item, Node, Table};
 use crate::sections;
 use crate::suggest::did_you_mean;
+use crate::tune;
 
 /// The name of the pipeline itself among its variants.
 pub const BASE: &str = "base";
@@ -90,7 +91,7 @@ pub fn expand(root: &Table, diags: &mut Diags) -> Vec<Overlay> {
                 values,
             }),
             Some(grid) => {
-                let axes = axes(grid, diags);
+                let axes = axes(grid, root, diags);
                 let points = axes.iter().map(|axis| axis.values.len());
                 let points = points.fold(1, usize::saturating_mul);
                 if overlays.len().saturating_add(points) > MOST {
@@ -276,7 +277,7 @@ struct Axis<'t> {
     span: Span,
 }
 
-fn axes<'t>(grid: &'t Entry, diags: &mut Diags) -> Vec<Axis<'t>> {
+fn axes<'t>(grid: &'t Entry, root: &Table, diags: &mut Diags) -> Vec<Axis<'t>> {
     let Some(table) = table_of_entry(grid) else {
         diags.push(sections::wrong(
             grid,
@@ -295,7 +296,10 @@ fn axes<'t>(grid: &'t Entry, diags: &mut Diags) -> Vec<Axis<'t>> {
             diags.push(
                 Diag::new("flow::variants::grid", message)
                     .label(node.span, "no values here")
-                    .help(format!("\"{path}\" = [..., ...]")),
+                    .help(match &node.item {
+                        Item::List(_) => "list the values between the brackets".to_owned(),
+                        _ => format!("\"{path}\" = [{}]", tune::value(node)),
+                    }),
             );
             continue;
         }
@@ -320,7 +324,12 @@ fn axes<'t>(grid: &'t Entry, diags: &mut Diags) -> Vec<Axis<'t>> {
         diags.push(
             Diag::new("flow::variants::grid", "the grid has no values to combine")
                 .label(grid.key_span, "empty")
-                .help("\"STAGE.PARAM\" = [..., ...]"),
+                .help(match sections::example(root) {
+                    Some((path, value)) => {
+                        format!("list values to combine:\n\"{path}\" = [{value}]")
+                    }
+                    None => "remove `grid`, or list values to combine".to_owned(),
+                }),
         );
     }
     for at in 0..axes.len() {

@@ -84,8 +84,12 @@ fn find(runs: &Runs, record: &Json, wanted: &str) -> Result<(String, Recorded), 
             return Err(wrong(
                 format!("stage `{stage}` does not have exactly one output"),
                 format!(
-                    "write {stage}.PORT; ports with results are {}",
-                    names(ports)
+                    "name one of {}",
+                    ports
+                        .keys()
+                        .map(|port| format!("{stage}.{port}"))
+                        .collect::<Vec<_>>()
+                        .join(", ")
                 ),
             ));
         }

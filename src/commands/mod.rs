@@ -5,6 +5,7 @@ mod cache;
 pub mod check;
 mod compare;
 mod completions;
+mod examples;
 mod explain;
 mod export;
 mod graph;

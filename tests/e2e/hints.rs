@@ -157,3 +157,261 @@ fn hints_on_the_demo_work_when_pasted() {
         pastes(&project, &case);
     }
 }
+
+const DEMO: &str = "\
+[stages.survey]
+use = \"ingest\"
+format = \"demo\"
+labelled = 60
+positives = 20
+unlabelled = 0
+[stages.shapes]
+use = \"domain\"
+inputs = { curves = \"survey\" }
+[stages.split]
+use = \"folds\"
+inputs = { objects = \"survey\" }
+k = 2
+[stages.learn]
+use = \"model\"
+inputs = { features = [\"shapes\"], folds = \"split\" }
+[stages.scores]
+use = \"evaluate\"
+inputs = { predictions = \"learn\" }
+";
+
+/// A mistake in that pipeline, which the hint mends where it is pasted.
+struct Mistake {
+    code: &'static str,
+    /// What stands there instead of what; `("", more)` adds to the pipeline.
+    made: (&'static str, &'static str),
+    /// What the hint takes the place of; nothing for a hint to be added.
+    over: &'static str,
+    /// What says so.
+    command: &'static str,
+    hint: &'static str,
+}
+
+impl Mistake {
+    const fn new(
+        code: &'static str,
+        made: (&'static str, &'static str),
+        over: &'static str,
+        hint: &'static str,
+    ) -> Self {
+        Self {
+            code,
+            made,
+            over,
+            command: "plan",
+            hint,
+        }
+    }
+
+    const fn told_by(self, command: &'static str) -> Self {
+        Self { command, ..self }
+    }
+}
+
+/// `text` with one thing in the place of another, or after all of it.
+fn with(text: &str, old: &str, new: &str) -> String {
+    match old {
+        "" => format!("{text}{new}\n"),
+        old => {
+            assert_eq!(text.matches(old).count(), 1, "{old} in {text}");
+            text.replace(old, new)
+        }
+    }
+}
+
+#[test]
+fn hints_on_what_a_pipeline_says_work_when_pasted() {
+    let project = Project::new();
+    let told = |text: &str, mistake: &Mistake| {
+        project.write("demo.toml", text);
+        let mut args: Vec<&str> = mistake.command.split(' ').collect();
+        args.extend(["--message-format", "json", "demo.toml"]);
+        let run = Run::of(project.flow(&args));
+        assert_ne!(run.code, 101, "{text}: {}", run.stderr);
+        let found = help(&run, mistake.code);
+        let what = format!("{}: {text}\n{}\n{:?}", mistake.code, run.stderr, run.events);
+        (found, what)
+    };
+    let learns = "inputs = { features = [\"shapes\"], folds = \"split\" }";
+    let program = "[stages.own]\nuse = \"command\"\nrun = [\"cp\", \"{x}\", \"{o}\"]\n\
+                   outputs = { o = \"o.csv\" }\n";
+    let apart = program.replace("{x}", "{apply}") + "scope = \"fold\"\ninputs = { x = \"shapes\" }";
+    let apart: &'static str = apart.leak();
+    for mistake in [
+        Mistake::new(
+            "flow::pipeline::missing_input",
+            (learns, "inputs = { features = [\"shapes\"] }"),
+            "inputs = { features = [\"shapes\"] }",
+            learns,
+        ),
+        Mistake::new(
+            "flow::pipeline::missing_input",
+            (learns, "# none"),
+            "# none",
+            learns,
+        ),
+        Mistake::new(
+            "flow::pipeline::missing_input",
+            ("[\"shapes\"]", "[]"),
+            "features = []",
+            "features = [\"shapes\"]",
+        ),
+        Mistake::new(
+            "flow::pipeline::input_count",
+            ("curves = \"survey\"", "curves = [\"survey\", \"learn\"]"),
+            "curves = [\"survey\", \"learn\"]",
+            "curves = \"survey\"",
+        ),
+        Mistake::new(
+            "flow::params::type",
+            ("inputs = { curves = \"survey\" }", "inputs = \"survey\""),
+            "inputs = \"survey\"",
+            "inputs = { curves = \"survey\" }",
+        ),
+        Mistake::new(
+            "flow::pipeline::missing_key",
+            ("", "[stages.folds]\ninputs = { objects = \"survey\" }"),
+            "[stages.folds]",
+            "use = \"folds\"",
+        ),
+        Mistake::new(
+            "flow::params::type",
+            ("", "[variants.a]\nk = 3"),
+            "k = 3",
+            "\"split.k\" = 3",
+        ),
+        Mistake::new(
+            "flow::variants::grid",
+            ("", "[variants.a.grid]\n\"split.k\" = 3"),
+            "\"split.k\" = 3",
+            "\"split.k\" = [3]",
+        ),
+        Mistake::new(
+            "flow::variants::grid",
+            ("", "[variants.a.grid]"),
+            "",
+            "\"survey.labelled\" = [60]",
+        ),
+        Mistake::new(
+            "flow::params::type",
+            ("", "[metrics]\nheadline = \"f1\""),
+            "headline = \"f1\"",
+            "headline = \"scores.f1\"",
+        ),
+        Mistake::new(
+            "flow::leakage::headline",
+            ("", "[metrics]\nheadline = \"scores.f1_oracle\""),
+            "headline = \"scores.f1_oracle\"",
+            "headline = \"scores.f1\"",
+        ),
+        Mistake::new(
+            "flow::tune::range",
+            (
+                "",
+                "[tune.space]\n\"learn.learning_rate\" = { log = [0.2, 0.1] }",
+            ),
+            "log = [0.2, 0.1]",
+            "log = [0.1, 0.2]",
+        ),
+        Mistake::new(
+            "flow::tune::grid",
+            (
+                "",
+                "[tune]\nsampler = \"grid\"\n[tune.space]\n\"learn.learning_rate\" = { log = [0.1, 0.2] }",
+            ),
+            "\"learn.learning_rate\" = { log = [0.1, 0.2] }",
+            "\"learn.learning_rate\" = { log = [0.1, 0.2], steps = 5 }",
+        ),
+        Mistake::new(
+            "flow::pipeline::missing_input",
+            ("", apart),
+            "inputs = { x = \"shapes\" }",
+            "inputs = { x = \"shapes\", folds = \"split\" }",
+        ),
+        Mistake::new(
+            "flow::ablate::no_variants",
+            ("", ""),
+            "",
+            "[variants.other]\n\"learn.learning_rate\" = 0.025",
+        )
+        .told_by("ablate"),
+        Mistake::new(
+            "flow::tune::space",
+            ("", ""),
+            "",
+            "[tune.space]\n\"learn.learning_rate\" = { float = [0.025, 0.05] }",
+        )
+        .told_by("tune --trials 2"),
+        Mistake::new(
+            "flow::tune::objective",
+            (
+                "[stages.scores]\nuse = \"evaluate\"\ninputs = { predictions = \"learn\" }",
+                "[tune.space]\n\"learn.learning_rate\" = { float = [0.025, 0.05] }",
+            ),
+            "",
+            "[stages.evaluate]\nuse = \"evaluate\"\ninputs = { predictions = \"learn\" }",
+        )
+        .told_by("tune --trials 2"),
+        Mistake::new(
+            "flow::ablate::no_evaluation",
+            (
+                "[stages.scores]\nuse = \"evaluate\"\ninputs = { predictions = \"learn\" }",
+                "[variants.a]\n\"learn.learning_rate\" = 0.1",
+            ),
+            "",
+            "[stages.evaluate]\nuse = \"evaluate\"\ninputs = { predictions = \"learn\" }",
+        )
+        .told_by("ablate"),
+    ] {
+        let wrong = with(DEMO, mistake.made.0, mistake.made.1);
+        let (lines, what) = told(&wrong, &mistake);
+        let lines = lines
+            .unwrap_or_else(|| panic!("it did not come: {what}"))
+            .join("\n");
+        assert!(lines.ends_with(mistake.hint), "{lines}\n{what}");
+        let hint = match mistake.over {
+            // The head of a table stays.
+            over if over.starts_with('[') => format!("{over}\n{}", mistake.hint),
+            _ => mistake.hint.to_owned(),
+        };
+        let (lines, what) = told(&with(&wrong, mistake.over, &hint), &mistake);
+        assert_eq!(lines, None, "{what}");
+    }
+}
+
+#[test]
+fn a_pipeline_without_stages_is_told_of_some_that_run() {
+    let project = Project::new();
+    project.write("empty.toml", "");
+    let empty = project.run(&["empty.toml"]);
+    let lines = help(&empty, "flow::pipeline::empty")
+        .expect("a hint")
+        .join("\n");
+    let (_, toml) = lines.split_once(":\n").expect("lines of TOML");
+    project.write("empty.toml", toml);
+    let ran = project.run(&["empty.toml"]);
+    assert_eq!(ran.code, 0, "{}", ran.stderr);
+}
+
+#[test]
+fn what_the_system_says_comes_without_its_numbers() {
+    let project = Project::new();
+    project.write("demo.toml", DEMO);
+    std::fs::create_dir(project.path("folder")).expect("a folder");
+    for args in [
+        ["check", "demo.toml", "--baseline", "folder"],
+        ["run", "demo.toml", "--store", "/dev/null/store"],
+        ["init", "demo.toml/below", "-q", "-q"],
+    ] {
+        let args = args.iter().filter(|arg| **arg != "-q").copied();
+        let said = project.flow(&args.collect::<Vec<_>>());
+        let said = String::from_utf8_lossy(&said.stderr).into_owned();
+        assert!(said.contains("irectory"), "{said}");
+        assert!(!said.contains("os error"), "{said}");
+    }
+}

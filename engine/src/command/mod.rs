@@ -312,7 +312,7 @@ impl CommandKind {
         match (end, limit) {
             (End::Stopped, _) => return Err(StageError::interrupted()),
             (End::TimedOut, limit) => {
-                let error = timed_out(&shown, limit.unwrap_or_default());
+                let error = timed_out(action.params, &shown, limit.unwrap_or_default());
                 return Err(trouble::with_log(error, &log));
             }
             (End::Exited(status), _) if !status.success() => {
@@ -335,7 +335,8 @@ impl CommandKind {
                 Ok(made) => made,
                 Err(NotAdopted::Stopped) if in_time() => return Err(StageError::interrupted()),
                 Err(NotAdopted::Stopped) => {
-                    return Err(timed_out(&shown, limit.unwrap_or_default()));
+                    let limit = limit.unwrap_or_default();
+                    return Err(timed_out(action.params, &shown, limit));
                 }
                 Err(NotAdopted::Store(error)) => return Err(error.into()),
                 Err(NotAdopted::Missing) => {
@@ -364,11 +365,24 @@ fn at_the_path(error: StageError, output: &str) -> StageError {
     ))
 }
 
-fn timed_out(shown: &str, limit: Duration) -> StageError {
-    let limit = claims::describe(limit);
-    let message = format!("`{shown}` was stopped after {limit}");
-    StageError::failed("flow::command::timeout", message)
-        .help("resources = { timeout = ... } gives it longer")
+fn timed_out(params: &Params, shown: &str, limit: Duration) -> StageError {
+    let message = format!("`{shown}` was stopped after {}", claims::describe(limit));
+    // A line that is pasted takes the place of what is there, so it says all of it.
+    let claims = params
+        .map("resources")
+        .iter()
+        .map(|(key, value)| match value {
+            Value::Str(_) if key == "timeout" => {
+                let longer = claims::describe(limit.saturating_mul(2)).replace(' ', "");
+                format!("{key} = {longer:?}")
+            }
+            Value::Str(text) => format!("{key} = {text:?}"),
+            Value::Int(number) => format!("{key} = {number}"),
+            _ => key.to_owned(),
+        });
+    let claims: Vec<String> = claims.collect();
+    let longer = format!("resources = {{ {} }}", claims.join(", "));
+    StageError::failed("flow::command::timeout", message).help(longer)
 }
 
 /// The program of an action.

@@ -5,6 +5,7 @@ use flow_engine::union::{Union, unite};
 use flow_engine::variants::{BASE, matches};
 use flow_engine::{Diag, Pipeline};
 
+use crate::commands::examples;
 use crate::error::CliError;
 use crate::report::METRICS;
 
@@ -38,9 +39,10 @@ impl Study {
         check_patterns(only, &names)?;
         if names.is_empty() {
             let diag = Diag::new("flow::ablate::no_variants", "the pipeline has no variants");
-            return Err(CliError::usage(
-                diag.help("[variants.NAME]\n\"STAGE.PARAM\" = VALUE"),
-            ));
+            let example = found
+                .first()
+                .and_then(|base| examples::variant(&base.pipeline));
+            return Err(CliError::usage(example.into_iter().fold(diag, Diag::help)));
         }
         let mut variants = Vec::with_capacity(found.len());
         let mut pipelines = Vec::with_capacity(found.len());
@@ -52,7 +54,7 @@ impl Study {
         {
             let evaluations = evaluations(&pipeline);
             if evaluations.is_empty() {
-                return Err(CliError::usage(no_evaluation(&name)));
+                return Err(CliError::usage(no_evaluation(&name, &pipeline)));
             }
             pipeline.keep(&evaluations);
             variants.push(StudyVariant {
@@ -62,7 +64,13 @@ impl Study {
             });
             pipelines.push((name, pipeline));
         }
-        let union = unite(pipelines).ok_or_else(|| CliError::usage(no_evaluation(BASE)))?;
+        let Some(union) = unite(pipelines) else {
+            let message = "there is nothing to compare";
+            return Err(CliError::usage(Diag::new(
+                "flow::ablate::no_evaluation",
+                message,
+            )));
+        };
         for (variant, places) in variants.iter_mut().zip(&union.places) {
             for (_, stage) in &mut variant.schemes {
                 *stage = places[*stage];
@@ -83,16 +91,19 @@ impl Study {
     }
 }
 
-fn no_evaluation(variant: &str) -> Diag {
+fn no_evaluation(variant: &str, pipeline: &Pipeline) -> Diag {
     let whose = match variant {
         BASE => "the pipeline".to_owned(),
         name => format!("the variant `{name}`"),
     };
-    Diag::new(
+    let diag = Diag::new(
         "flow::ablate::no_evaluation",
         format!("{whose} has no `evaluate` stage, so there is nothing to compare"),
-    )
-    .help("[stages.evaluate]\nuse = \"evaluate\"\ninputs = { predictions = \"MODEL\" }")
+    );
+    match examples::evaluation(pipeline) {
+        Some(example) => diag.help(example),
+        None => diag.help("and nothing in it predicts, so there is nothing to evaluate either"),
+    }
 }
 
 fn check_patterns(only: &[String], names: &[String]) -> Result<(), CliError> {

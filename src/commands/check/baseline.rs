@@ -16,8 +16,10 @@ use flow_stages::study::gate::Noise;
 use serde::{Deserialize, Serialize};
 
 use super::recipes::StageState;
+use crate::cli::PipelineArgs;
 use crate::error::CliError;
 use crate::project::working_dir;
+use crate::render::quoted;
 
 /// Version of the format. Version 1 lacks the names of source files, of the positive class, and the
 /// scores of evaluations without one; what it has is read.
@@ -79,16 +81,26 @@ pub struct Place {
     pub path: PathBuf,
     /// As it was given.
     pub shown: String,
-    update: String,
+    /// The command that writes it anew.
+    pub update: String,
 }
 
 impl Place {
     /// The file that was named for a pipeline, in the working directory.
-    pub fn new(file: &Path, pipeline: &Path) -> Result<Self, CliError> {
-        let (shown, pipeline) = (file.display().to_string(), pipeline.display());
+    pub fn new(file: &Path, pipeline: &PipelineArgs) -> Result<Self, CliError> {
+        let shown = file.display().to_string();
+        let name = pipeline.file.pipeline.to_string_lossy();
+        let mut update = format!("flow check {}", quoted(&name));
+        if let Some(variant) = &pipeline.variant {
+            update.push_str(&format!(" --variant {}", quoted(variant)));
+        }
+        for set in &pipeline.file.sets {
+            update.push_str(&format!(" --set {}", quoted(set)));
+        }
+        update.push_str(&format!(" --baseline {} --update", quoted(&shown)));
         Ok(Self {
             path: working_dir()?.join(file),
-            update: format!("flow check {pipeline} --baseline {shown} --update"),
+            update,
             shown,
         })
     }
@@ -170,7 +182,7 @@ impl Place {
                 let diag = Diag::new("flow::check::not_a_baseline", message);
                 Err(CliError::usage(diag.help(format!(
                     "name another file, or remove this one: rm {}",
-                    self.shown
+                    quoted(&self.shown)
                 ))))
             }
             Some(text) => Ok(self.parse(text).ok()),

@@ -22,14 +22,14 @@ use crate::cli::CheckArgs;
 use crate::commands::run::{Asked, Run, Setup};
 use crate::error::{CliError, Exit};
 use crate::project::{load_pipeline, shown, working_dir};
-use crate::render::{bytes, check, junit};
+use crate::render::{bytes, check, junit, quoted};
 use crate::ui::Ui;
 
 /// Runs the command.
 pub fn run(args: &CheckArgs, ui: &Ui) -> Result<Exit, CliError> {
     let started = Instant::now();
     let pipeline = load_pipeline(&args.pipeline, None)?;
-    let place = Place::new(&args.baseline, &args.pipeline.file.pipeline)?;
+    let place = Place::new(&args.baseline, &args.pipeline)?;
     // A wrong baseline is better heard of before the run than after it.
     let earlier = match args.update {
         true => place.replaced()?,
@@ -85,7 +85,7 @@ pub fn run(args: &CheckArgs, ui: &Ui) -> Result<Exit, CliError> {
         replace(&working_dir()?.join(path), text.as_bytes())?;
     }
     ui.result(&check::text(&results, args.explain));
-    let diags = failures(&results, &pipeline);
+    let diags = failures(&results, &pipeline, &place);
     diags.iter().for_each(|diag| ui.diag(diag));
     ui.event(|| results.json(&report.run));
     Ok(match diags.is_empty() {
@@ -183,7 +183,7 @@ fn update(
 }
 
 /// Why a check fails, one diagnostic for each stage and one for all metrics.
-fn failures(results: &Results, pipeline: &Pipeline) -> Vec<Diag> {
+fn failures(results: &Results, pipeline: &Pipeline, place: &Place) -> Vec<Diag> {
     let mut diags = Vec::new();
     for (name, standing) in &results.stages {
         let Standing::Nondeterministic(outputs) = standing else {
@@ -196,7 +196,7 @@ fn failures(results: &Results, pipeline: &Pipeline) -> Vec<Diag> {
         );
         let diag = Diag::new("flow::check::nondeterminism", message)
             .help("look for unseeded random numbers, the clock, the order of threads, and files or programs that it does not declare")
-            .help(format!("run it again and compare: flow run {} --audit", shown(&pipeline.file)));
+            .help(format!("run it again and compare: flow run {} --audit", quoted(&shown(&pipeline.file))));
         let stage = pipeline.stages.iter().find(|stage| stage.name == *name);
         diags.push(match stage {
             Some(stage) => diag
@@ -225,7 +225,7 @@ fn failures(results: &Results, pipeline: &Pipeline) -> Vec<Diag> {
         diags.push(
             Diag::new("flow::check::regression", message)
                 .help("`--explain` names what differs from the baseline")
-                .help("if this is wanted, accept it with `--update`"),
+                .help(format!("if this is wanted, accept it: {}", place.update)),
         );
     }
     diags

@@ -2,7 +2,7 @@
 
 use flow_engine::Diag;
 use flow_engine::deliver::{Delivery, Was};
-use flow_engine::files::real;
+use flow_engine::files::{elsewhere, real};
 use serde_json::json;
 
 use super::Run;
@@ -24,7 +24,7 @@ pub fn check(delivery: &Delivery<'_>, state: &State) -> Result<(), CliError> {
     };
     let message = format!("the output `{}` lies in the store", shown(&output.path));
     let diag = Diag::new("flow::outputs::place", message).label(output.from.span, "written here");
-    let diag = diag.help("write it to another folder, such as \"out/...\"");
+    let diag = diag.help(elsewhere(&output.path));
     Err(CliError::usage(diag.resolve(&pipeline.sources)))
 }
 

@@ -11,6 +11,7 @@ use flow_stages::fold::FINAL;
 use flow_stages::math::tune::{self as math, Dimension, Point};
 use flow_stages::tuning::{Design, Direction, TRIALS, looks};
 
+use crate::commands::examples;
 use crate::error::CliError;
 use crate::report::METRICS;
 
@@ -100,7 +101,9 @@ impl<'a> Problem<'a> {
             diags.push(
                 Diag::new("flow::tune::objective", message)
                     .label(span, "cannot be improved")
-                    .help("objective = \"evaluate.pr_auc\", or another metric such as f1, roc_auc, log_loss"),
+                    .help(format!(
+                        "objective = \"{stage}.pr_auc\"; f1, roc_auc and log_loss are others"
+                    )),
             );
         }
         check_folds(base, root, &tune, folds.as_ref(), &mut diags);
@@ -284,21 +287,18 @@ fn resolved(diag: Diag, base: &Pipeline) -> Diag {
 }
 
 fn tune_of(base: &Pipeline) -> Result<Tune, Diag> {
-    let example = "[tune.space]\n\"model.learning_rate\" = { log = [0.01, 0.3] }";
-    match &base.tune {
-        Some(tune) if tune.space.is_empty() => Err(Diag::new(
-            "flow::tune::space",
-            "the study has no space to search",
-        )
-        .label(tune.span, "no `space`")
-        .help(example)),
-        Some(tune) => Ok(tune.clone()),
-        None => Err(Diag::new(
-            "flow::tune::space",
-            "the pipeline has no `[tune]`, which says what to search",
-        )
-        .help(example)),
-    }
+    let diag = match &base.tune {
+        Some(tune) if tune.space.is_empty() => {
+            let message = "the study has no space to search";
+            Diag::new("flow::tune::space", message).label(tune.span, "no `space`")
+        }
+        Some(tune) => return Ok(tune.clone()),
+        None => {
+            let message = "the pipeline has no `[tune]`, which says what to search";
+            Diag::new("flow::tune::space", message)
+        }
+    };
+    Err(examples::space(base).into_iter().fold(diag, Diag::help))
 }
 
 /// Stage, metric, and where they are named. Without word of it: average precision in the stage of the
@@ -322,7 +322,9 @@ fn objective(base: &Pipeline, tune: &Tune) -> Result<(String, String, Span), Dia
         let message = format!("`{}` has no metrics", objective.stage);
         let diag = Diag::new("flow::tune::objective", message).label(objective.span, "no metrics");
         return Err(match all.as_slice() {
-            [] => diag.help("add a stage that has: use = \"evaluate\""),
+            [] => examples::evaluation(base)
+                .into_iter()
+                .fold(diag, Diag::help),
             _ => diag.help(format!("stages with metrics: {}", names())),
         });
     }
@@ -335,7 +337,9 @@ fn objective(base: &Pipeline, tune: &Tune) -> Result<(String, String, Span), Dia
             let diag =
                 Diag::new("flow::tune::objective", message).label(tune.span, "no `objective`");
             return Err(match all.as_slice() {
-                [] => diag.help("add a stage that has metrics: use = \"evaluate\""),
+                [] => examples::evaluation(base)
+                    .into_iter()
+                    .fold(diag, Diag::help),
                 [first, ..] => diag.help(format!(
                     "objective = \"{}.pr_auc\"; stages with metrics: {}",
                     named(*first),
@@ -410,7 +414,10 @@ fn check_folds(
                 "trials can be stopped after two folds at the earliest, and there are no more"
                     .into(),
             )
-            .help("remove `prune`, or set `k = 3` or more in the `folds` stage"),
+            .help(format!(
+                "remove `prune`, or set `k = 3` or more in the stage `{}`",
+                root.name
+            )),
         );
     }
 }
