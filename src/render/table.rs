@@ -109,10 +109,12 @@ fn fit(
     }
     loop {
         let over = too_wide(&columns, width);
-        let texts = columns.iter_mut().filter(|(text, _)| *text);
-        let widest = texts.max_by_key(|(_, cells)| wide(cells));
+        let texts = columns.iter_mut().enumerate();
+        let texts = texts.filter(|(_, (text, cells))| *text && wide(cells) > LEAST);
+        // What a row is called comes last: it may be wanted for the next command.
+        let widest = texts.max_by_key(|(at, (_, cells))| (*at > 0, wide(cells)));
         match widest {
-            Some((_, cells)) if over > 0 && wide(cells) > LEAST => {
+            Some((_, (_, cells))) if over > 0 => {
                 // In small steps, so that several long ones share the loss.
                 let most = wide(cells) - over.min(4).min(wide(cells) - LEAST);
                 cells[1..]

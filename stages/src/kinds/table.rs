@@ -61,15 +61,16 @@ impl Stage for TableKind {
     fn layout(
         &self,
         params: &Params,
-        _project: &Project<'_>,
+        project: &Project<'_>,
         _paired: &Shards,
     ) -> Result<Layout, Vec<Diag>> {
         let path = PathBuf::from(params.str("path"));
         let wrong = |code, text: String, help: &str| {
             vec![located(Diag::new(code, text), params, "path").help(help)]
         };
+        let shown = path.strip_prefix(project.root).unwrap_or(&path).display();
         if !path.is_file() {
-            let text = format!("no file `{}`", path.display());
+            let text = format!("no file `{shown}`");
             return Err(wrong(
                 "flow::data::missing",
                 text,
@@ -84,10 +85,7 @@ impl Stage for TableKind {
         let given = params.str("format");
         let format = if given == "auto" { extension } else { given };
         let Some(format) = FORMATS.iter().find(|f| **f == format) else {
-            let text = format!(
-                "the extension of {} says nothing of its format",
-                path.display()
-            );
+            let text = format!("the extension of `{shown}` says nothing of its format");
             return Err(wrong(
                 "flow::data::format",
                 text,
