@@ -118,7 +118,7 @@ impl Objects {
     /// the labels' column.
     ///
     /// # Errors
-    /// They are no classes: more than [`MOST_CLASSES`], or nearly every label is of its own.
+    /// They are no classes: more than `MOST_CLASSES`, or nearly every label is of its own.
     pub fn classes<'a>(
         labels: impl IntoIterator<Item = &'a Option<String>>,
         column: &str,
