@@ -119,9 +119,11 @@ impl Report {
         let quotable = known.iter().filter(|(_, m)| m.get("pooled").is_some());
         let names: Vec<&str> = quotable.map(|(name, _)| name.as_str()).collect();
         let diag = Diag::new("flow::metrics::unknown", message);
+        let classes = || known.get("confusion")?.get("classes")?.get(0)?.as_str();
+        let class = classes().unwrap_or("CLASS");
         let diag = match known.values().find_map(|m| m.get("average")?.as_str()) {
             Some(average) => diag.help(format!(
-                "without a positive class its figures are {average} averages: name one in the `ingest` stage, positive = \"CLASS\""
+                "without a positive class its figures are {average} averages: name one in the `ingest` stage, positive = {class:?}"
             )),
             None => diag,
         };
