@@ -11,7 +11,7 @@
 //! <store>/locks/actions          one byte locked for each running action
 //! <store>/locks/commit           held while records are appended
 //! <store>/locks/in-use           shared by all who have the store open, exclusive for gc; the only
-//!                                lock that can be opened by who may not write
+//!                                lock that those who may not write can open
 //! <store>/quarantine/            artifacts that were not what their digests say
 //! <store>/pruned                 keys of records that gc removed, and when: for explanations only
 //! ```

@@ -364,7 +364,7 @@ pub(crate) fn try_exclusive(file: &File, path: &Path) -> Result<Tried, StoreErro
     }
 }
 
-/// The lock of who has a store open: shared by all of them, exclusive for gc.
+/// The lock of all who have a store open: shared by them, exclusive for gc.
 #[derive(Debug)]
 pub(crate) struct InUse {
     file: File,

@@ -71,7 +71,7 @@ pub fn said(kind: &CommandKind, question: &Question<'_>) -> Result<Option<Said>,
         known.insert(key, answer.clone());
     }
     let text = answer?;
-    // Who cannot remember only says less in `flow plan`.
+    // If the answer cannot be remembered, `flow plan` only says less.
     let _ = memory.put(digest, &text);
     Ok(Some(Said::Now(text)))
 }

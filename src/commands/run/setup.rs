@@ -121,7 +121,7 @@ const PATIENCE_S: libc::time_t = 1;
 pub fn stop_on_signals() -> Result<Arc<AtomicBool>, CliError> {
     let stop = Arc::new(AtomicBool::new(false));
     for signal in STOPPING {
-        // Who starts flow by `nohup` wants it to go on.
+        // Someone who starts flow with `nohup` wants it to go on.
         if signal == libc::SIGHUP && is_ignored(signal) {
             continue;
         }
