@@ -19,6 +19,7 @@ use flow_stages::math::domain::catalogue_markdown;
 mod fences;
 #[path = "../../docs/examples/quality_cut.rs"]
 mod quality_cut;
+mod words;
 
 /// In `docs/reference.md`, what follows this line is generated.
 const GENERATED: &str = "<!-- generated: UPDATE_DOCS=1 cargo test --test docs -->\n";
