@@ -6,9 +6,8 @@ use std::ffi::OsStr;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
-use clap::{ArgMatches, CommandFactory};
+use clap::{Arg, ArgMatches, Command, CommandFactory};
 use clap_complete::engine::ValueCompleter;
-use clap_complete::env::Shells;
 use clap_complete::{
     ArgValueCandidates, ArgValueCompleter, CompleteEnv, CompletionCandidate, PathCompleter,
 };
@@ -18,12 +17,11 @@ use flow_engine::plan::Plan;
 use flow_engine::variants::BASE;
 use serde_json::{Map, Value as Json};
 
-use crate::cli::{Cli, FileArgs, PipelineArgs};
+use crate::args::{FileArgs, PipelineArgs};
+use crate::commands::Cli;
+use crate::commands::completions::VARIABLE;
 use crate::history;
 use crate::project;
-
-/// With this variable a shell asks for candidates.
-const VARIABLE: &str = "COMPLETE";
 
 /// So many runs are offered, the newest.
 const RUNS: usize = 20;
@@ -33,25 +31,44 @@ const TAGGED: usize = 200;
 
 /// Answers a shell that completes a command line, and ends; returns at once from all other calls.
 pub fn answer() {
-    CompleteEnv::with_factory(Cli::command)
+    CompleteEnv::with_factory(command)
         .var(VARIABLE)
         .bin("flow")
         .completer("flow")
         .complete();
 }
 
-/// What makes a shell ask, as a script for it.
-pub fn registration(shell: clap_complete::Shell) -> Vec<u8> {
-    let mut script = Vec::new();
-    if let Some(shell) = Shells::builtins().completer(&shell.to_string()) {
-        // A vector takes all that is written.
-        let _ = shell.write_registration(VARIABLE, "flow", "flow", "flow", &mut script);
+/// The arguments, with what completes the value of each.
+fn command() -> Command {
+    with_values(Cli::command())
+}
+
+fn with_values(command: Command) -> Command {
+    let name = command.get_name().to_owned();
+    command
+        .mut_args(|argument| with_value(&name, argument))
+        .mut_subcommands(with_values)
+}
+
+/// What completes the value of an argument: its name tells what it is, in whichever command.
+fn with_value(command: &str, argument: Arg) -> Arg {
+    match (command, argument.get_id().as_str()) {
+        ("runs", "pipeline") => argument.add(names()),
+        (_, "pipeline") => argument.add(pipelines()),
+        (_, "sets") => argument.add(settable()),
+        (_, "variant" | "only") => argument.add(variants()),
+        (_, "stage" | "to") => argument.add(stages()),
+        (_, "action") => argument.add(actions()),
+        (_, "kind") => argument.add(kinds()),
+        (_, "run" | "old" | "new") => argument.add(runs()),
+        ("untag", "name") | (_, "tag") => argument.add(tags()),
+        (_, "port") => argument.add(ports()),
+        _ => argument,
     }
-    script
 }
 
 /// Pipeline files, and folders that may hold some.
-pub fn pipelines() -> ArgValueCompleter {
+fn pipelines() -> ArgValueCompleter {
     ArgValueCompleter::new(|begun: &OsStr| {
         let begun = match in_bash() {
             true => without_quotes(&begun.to_string_lossy()).into(),
@@ -67,7 +84,7 @@ pub fn pipelines() -> ArgValueCompleter {
 }
 
 /// The stages of the pipeline.
-pub fn stages() -> ArgValueCandidates {
+fn stages() -> ArgValueCandidates {
     ArgValueCandidates::new(|| {
         let stages = outline().stages.into_iter();
         let candidates = stages.map(|stage| {
@@ -79,12 +96,12 @@ pub fn stages() -> ArgValueCandidates {
 }
 
 /// The actions of the stage, by their labels.
-pub fn actions() -> ArgValueCandidates {
+fn actions() -> ArgValueCandidates {
     ArgValueCandidates::new(|| labels().unwrap_or_default())
 }
 
 /// The variants of the pipeline.
-pub fn variants() -> ArgValueCandidates {
+fn variants() -> ArgValueCandidates {
     ArgValueCandidates::new(|| {
         let names = outline().variants.into_iter();
         let base = candidate(BASE.to_owned(), "the pipeline itself");
@@ -96,7 +113,7 @@ pub fn variants() -> ArgValueCandidates {
 }
 
 /// What `--set` can replace, up to the `=`.
-pub fn settable() -> ArgValueCandidates {
+fn settable() -> ArgValueCandidates {
     ArgValueCandidates::new(|| {
         let registry = flow_stages::kinds::registry();
         let stages = outline().stages.into_iter();
@@ -116,7 +133,7 @@ pub fn settable() -> ArgValueCandidates {
 }
 
 /// The kinds of stages.
-pub fn kinds() -> ArgValueCandidates {
+fn kinds() -> ArgValueCandidates {
     ArgValueCandidates::new(|| {
         let registry = flow_stages::kinds::registry();
         let kinds = registry.iter();
@@ -127,7 +144,7 @@ pub fn kinds() -> ArgValueCandidates {
 }
 
 /// The runs of the project: from the last one backwards, by tag, and by id.
-pub fn runs() -> ArgValueCandidates {
+fn runs() -> ArgValueCandidates {
     ArgValueCandidates::new(|| {
         let Some(runs) = records() else {
             return Vec::new();
@@ -144,12 +161,12 @@ pub fn runs() -> ArgValueCandidates {
 }
 
 /// The tags of runs.
-pub fn tags() -> ArgValueCandidates {
+fn tags() -> ArgValueCandidates {
     ArgValueCandidates::new(|| records().map(|runs| tagged(&runs)).unwrap_or_default())
 }
 
 /// The pipelines that have run.
-pub fn names() -> ArgValueCandidates {
+fn names() -> ArgValueCandidates {
     ArgValueCandidates::new(|| {
         let runs = records();
         let records = runs.iter().flat_map(newest);
@@ -160,7 +177,7 @@ pub fn names() -> ArgValueCandidates {
 }
 
 /// The stages of the run, and the ports of those that have several.
-pub fn ports() -> ArgValueCandidates {
+fn ports() -> ArgValueCandidates {
     ArgValueCandidates::new(|| ports_of_run().unwrap_or_default())
 }
 

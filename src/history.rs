@@ -9,7 +9,7 @@ use serde_json::{Map, Value as Json};
 
 use crate::error::CliError;
 use crate::project;
-use crate::render::quoted;
+use crate::wording::quoted;
 
 /// What an action of a recorded run came to.
 #[derive(Clone, Debug, PartialEq)]

@@ -1,6 +1,6 @@
 //! The command line of `flow`: arguments, rendering and diagnostics around the engine.
 
-mod cli;
+mod args;
 mod commands;
 mod complete;
 mod error;
@@ -10,6 +10,7 @@ mod project;
 mod render;
 mod report;
 mod ui;
+mod wording;
 
 use std::process::ExitCode;
 
@@ -20,5 +21,5 @@ fn main() -> ExitCode {
         return ended;
     }
     complete::answer();
-    commands::main(&cli::Cli::parse())
+    commands::main(&commands::Cli::parse())
 }

@@ -11,9 +11,9 @@ use flow_engine::plan::Plan;
 use flow_engine::{Diag, Pipeline};
 use flow_stages::export::Exporter;
 
-use crate::cli::{FileArgs, PipelineArgs, StoreArgs};
+use crate::args::{FileArgs, PipelineArgs, StoreArgs};
 use crate::error::CliError;
-use crate::render::reason;
+use crate::wording::names;
 
 /// The working directory.
 pub fn working_dir() -> Result<PathBuf, CliError> {
@@ -85,7 +85,7 @@ pub fn elsewhere() -> Option<String> {
         .map(|entry| shown(&entry.path()))
         .collect();
     below.sort_unstable();
-    let all = reason::names(below.iter().map(String::as_str));
+    let all = names(below.iter().map(String::as_str));
     match below.as_slice() {
         [] => None,
         [only] => Some(format!("there is a project in {only}: cd {only}")),

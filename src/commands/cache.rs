@@ -3,17 +3,58 @@
 use std::io::{self, IsTerminal, Write};
 use std::time::Instant;
 
+use clap::{Args, Subcommand};
 use flow_cache::{GcPolicy, GcReport, Runs, StoreError};
 use flow_engine::Diag;
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::{Map, Value as Json, json};
 
-use crate::cli::{CacheCommand, GcArgs, StoreArgs};
+use crate::args::{StoreArgs, values};
 use crate::error::{CliError, Exit};
 use crate::history;
 use crate::project::{State, shown};
-use crate::render::{bytes, count, seconds, table};
+use crate::render::table;
 use crate::ui::Ui;
+use crate::wording::{bytes, count, seconds};
+
+/// `flow cache`
+#[derive(Debug, Subcommand)]
+pub enum CacheCommand {
+    /// Count what is in the store
+    Stat(StoreArgs),
+    /// Hash every artifact and read every record
+    Verify(StoreArgs),
+    /// Remove what nothing needs, and what is cheapest to make again
+    Gc(GcArgs),
+}
+
+/// `flow cache gc`
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Without a goal only what no record names is removed; with one, what goes is said first, and more
+than half of the bytes need `--yes` or an answer at the terminal (`--max-size 0` does not).
+Records of the last 10 runs and of pinned ones always stay, and the artifacts of pinned ones.
+
+Examples:
+  flow cache gc --max-size 10GiB
+  flow cache gc --max-age 30 --dry-run")]
+pub struct GcArgs {
+    /// The store.
+    #[command(flatten)]
+    pub store: StoreArgs,
+    /// Remove artifacts, cheapest to make again first, until the rest is no larger
+    #[arg(long, value_name = "SIZE", value_parser = values::size)]
+    pub max_size: Option<u64>,
+    /// Remove records that are older
+    #[arg(long, value_name = "DAYS", value_parser = values::days)]
+    pub max_age: Option<f64>,
+    /// Only say what would be removed
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Do not ask before more than half of the bytes go
+    #[arg(long, conflicts_with = "dry_run")]
+    pub yes: bool,
+}
 
 /// The records of this many last runs stay whatever their age.
 const RECENT_RUNS: usize = 10;
@@ -290,7 +331,7 @@ fn keep(runs: &Runs, policy: &mut GcPolicy, ui: &Ui) -> Result<(), CliError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cli::Cli;
+    use crate::commands::Cli;
     use clap::Parser;
 
     #[test]

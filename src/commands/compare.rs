@@ -2,15 +2,33 @@
 
 use std::collections::HashMap;
 
+use clap::Args;
 use flow_cache::{Change, Digest, Store};
 use serde_json::{Map, Value as Json, json};
 
-use crate::cli::CompareArgs;
+use crate::args::StoreArgs;
 use crate::error::CliError;
 use crate::history::{Actions, Row, actions, find, when};
 use crate::project::State;
 use crate::render::{reason, table};
 use crate::ui::Ui;
+
+/// `flow compare`
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  flow compare last~1 last
+  flow compare baseline last
+  flow compare 20260131 20260201 --message-format json")]
+pub struct CompareArgs {
+    /// The run to compare with: its id, the start of it, a tag, `last`, or `last~1`
+    pub old: String,
+    /// The run to compare
+    pub new: String,
+    /// The store.
+    #[command(flatten)]
+    pub store: StoreArgs,
+}
 
 /// So many fields are named for a stage.
 const FIELDS: usize = 4;

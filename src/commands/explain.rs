@@ -4,6 +4,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use clap::Args;
 use flow_cache::{Health, Recipe, Record, Value, utc};
 use flow_engine::explain::{Causes, Explanation, Reason};
 use flow_engine::keys::Slot;
@@ -12,12 +13,38 @@ use flow_engine::preview::{Preview, Verdict};
 use flow_engine::{Diag, StageError};
 use serde_json::{Map, Value as Json, json};
 
-use super::plan::{action_json, why, word};
-use crate::cli::ExplainArgs;
+use crate::args::{PipelineArgs, StoreArgs};
 use crate::error::CliError;
 use crate::project::{State, load_pipeline, shown};
-use crate::render::{bytes, count, quoted, reason, seconds};
+use crate::render::{reason, verdict};
 use crate::ui::Ui;
+use crate::wording::{bytes, count, names, quoted, seconds};
+
+/// `flow explain`
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  flow explain pipelines/rocket_domain.toml rocket
+  flow explain pipelines/rocket_domain.toml model 'fit 0.3' --hit
+  flow explain pipelines/rocket_domain.toml model --message-format json")]
+pub struct ExplainArgs {
+    /// The pipeline.
+    #[command(flatten)]
+    pub pipeline: PipelineArgs,
+    /// The stage
+    pub stage: String,
+    /// One of its actions, such as 'fit 0.3' [default: all, summed up]
+    pub action: Option<String>,
+    /// Every action in full
+    #[arg(long, conflicts_with = "action")]
+    pub all: bool,
+    /// Prove a hit: where its record lies, who made it, and the state of its bytes
+    #[arg(long)]
+    pub hit: bool,
+    /// The store.
+    #[command(flatten)]
+    pub store: StoreArgs,
+}
 
 /// So many different explanations are told where actions are summed up.
 const FEW: usize = 12;
@@ -140,7 +167,7 @@ impl Alike {
         let labels = || self.told.iter().flat_map(|(_, labels)| labels);
         let mut text = format!("{}: {}\n", args.stage, count(labels().count(), "action"));
         for (why, labels) in self.told.iter().take(FEW) {
-            let names = reason::names(labels.iter().map(String::as_str));
+            let names = names(labels.iter().map(String::as_str));
             let actions = count(labels.len(), "action");
             text.push_str(&format!("  {actions}: {why}\n    {names}\n"));
         }
@@ -195,7 +222,7 @@ fn no_action(plan: &Plan<'_>, args: &ExplainArgs, actions: std::ops::Range<usize
         None => format!("stage `{}` has no actions", args.stage),
     };
     let labels: Vec<String> = actions.map(|action| plan.label(action)).collect();
-    let names = reason::names(labels.iter().map(String::as_str));
+    let names = names(labels.iter().map(String::as_str));
     CliError::usage(Diag::new("flow::cli::action", message).help(format!(
         "its actions are {names}; a label of several words goes into quotes"
     )))
@@ -204,16 +231,16 @@ fn no_action(plan: &Plan<'_>, args: &ExplainArgs, actions: std::ops::Range<usize
 impl Told<'_> {
     /// In a line.
     fn summary(&self) -> String {
-        let lines = why(self.plan, self.action, self.verdict, &self.explanation);
+        let lines = verdict::why(self.plan, self.action, self.verdict, &self.explanation);
         match lines.as_slice() {
-            [] => word(self.verdict).to_owned(),
-            lines => format!("{}: {}", word(self.verdict), lines.join("; ")),
+            [] => verdict::word(self.verdict).to_owned(),
+            lines => format!("{}: {}", verdict::word(self.verdict), lines.join("; ")),
         }
     }
 
     fn json(&self, causes: &Causes<'_, '_>, proof: bool) -> Result<Json, StageError> {
         let groups = causes.groups();
-        let mut json = action_json(
+        let mut json = verdict::json(
             self.plan,
             self.action,
             self.verdict,

@@ -2,8 +2,9 @@
 //! pipeline where the store no longer has the bytes.
 
 use std::collections::HashSet;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
+use clap::Args;
 use flow_cache::{Digest, Health, Runs, Value};
 use flow_engine::deliver::{Port, write_file};
 use flow_engine::file::PipelineFile;
@@ -17,13 +18,35 @@ use flow_stages::export::Exporter;
 use serde_json::{Map, Value as Json, json};
 
 use super::run::{Run, Setup};
-use crate::cli::{ExecArgs, ExportArgs};
+use crate::args::{ExecArgs, StoreArgs};
 use crate::error::{CliError, Exit};
 use crate::history::{self, Git};
 use crate::project::{State, shown, working_dir};
-use crate::render::quoted;
 use crate::report::Recorded;
 use crate::ui::Ui;
+use crate::wording::quoted;
+
+/// `flow export`
+#[derive(Debug, Args)]
+#[command(after_help = "\
+What gc has evicted is made again, the way that the run made it.
+
+Examples:
+  flow export last model.predictions -o predictions.csv
+  flow export 20260131 domain -o features.parquet")]
+pub struct ExportArgs {
+    /// The run: its id, the start of it, a tag, `last`, or `last~1` for the one before
+    pub run: String,
+    /// The stage, and the port where it has several
+    #[arg(value_name = "STAGE[.PORT]")]
+    pub port: String,
+    /// Where to; the extension tells the format: parquet, csv, arrow or json
+    #[arg(short, long, value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
+    pub output: PathBuf,
+    /// The store.
+    #[command(flatten)]
+    pub store: StoreArgs,
+}
 
 /// Runs the command.
 pub fn run(args: &ExportArgs, ui: &Ui) -> Result<(), CliError> {

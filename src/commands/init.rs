@@ -2,14 +2,25 @@
 
 use std::fs;
 use std::io::Write;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
+use clap::Args;
 use flow_engine::Diag;
 use serde_json::json;
 
-use crate::cli::InitArgs;
 use crate::error::CliError;
 use crate::ui::Ui;
+
+/// `flow init`
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Example:
+  flow init demo && flow run demo/rocket_domain.toml")]
+pub struct InitArgs {
+    /// The project's folder
+    #[arg(default_value = ".", value_hint = clap::ValueHint::DirPath)]
+    pub dir: PathBuf,
+}
 
 const PIPELINE: &str = include_str!("../../pipelines/rocket_domain.toml");
 const NAME: &str = "rocket_domain.toml";

@@ -1,10 +1,24 @@
 //! `flow man`: manual pages.
 
+use clap::Args;
 use clap::CommandFactory;
+use std::path::PathBuf;
 
-use crate::cli::{Cli, ManArgs};
+use super::Cli;
 use crate::error::CliError;
 use crate::ui::Ui;
+
+/// `flow man`
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  flow man | man -l -
+  flow man --dir ~/.local/share/man/man1")]
+pub struct ManArgs {
+    /// Write a page for each command into this folder
+    #[arg(long, value_hint = clap::ValueHint::DirPath)]
+    pub dir: Option<PathBuf>,
+}
 
 /// Runs the command.
 pub fn run(args: &ManArgs, ui: &Ui) -> Result<(), CliError> {

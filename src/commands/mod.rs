@@ -1,10 +1,17 @@
-//! The commands, one file each.
+//! The commands: a file for each, or a folder. Its arguments, what it does, and how its results look stand
+//! there together; options that several have are in `args/`, renderers that several use in `render/`.
+//!
+//! Commands use each other in a few places: what runs a pipeline does so by [`run::Run`], `check` judges
+//! the evaluations that `ablate` finds, `stage-exec` stops on signals like `run`. What two need and is no
+//! command goes into a file of its own, like `examples.rs`.
+//!
+//! Begin with [`Command`], the list of all, and [`dispatch`]; then with `run/`, which the others build on.
 
-pub mod ablate;
+mod ablate;
 mod cache;
-pub mod check;
+mod check;
 mod compare;
-mod completions;
+pub mod completions;
 mod examples;
 mod explain;
 mod export;
@@ -17,17 +24,97 @@ mod runs;
 mod schema;
 mod stage_exec;
 mod stages;
-pub mod tune;
+mod tune;
 
 use std::process::ExitCode;
 use std::sync::Arc;
 
+use clap::{Parser, Subcommand};
 use flow_engine::Diag;
 use flow_stages::math::rocket::SimdLevel;
 
-use crate::cli::{Cli, Command};
+use crate::args::Common;
 use crate::error::{CliError, Exit};
 use crate::ui::Ui;
+
+/// Bring the outputs of a pipeline up to date with the least work.
+///
+/// A pipeline is a TOML file of stages. Results are kept in a store under the digest of all that
+/// decides them, so a second run does only what a change reaches.
+#[derive(Debug, Parser)]
+#[command(
+    name = "flow",
+    version,
+    after_help = "Start with `flow init demo && flow run demo/rocket_domain.toml`.",
+    after_long_help = EXIT_CODES,
+    arg_required_else_help = true,
+    disable_help_subcommand = true
+)]
+pub struct Cli {
+    /// Options of every command.
+    #[command(flatten)]
+    pub common: Common,
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+const EXIT_CODES: &str = "\
+Exit codes:
+  0    success
+  1    a stage failed, or `run --audit` found results that should be equal and are not
+  2    the pipeline, an argument or the input data is wrong
+  3    `check` found a regression, or results that should be equal and are not
+  4    the environment failed (disk full, store unreachable)
+  101  a bug
+  130  interrupted
+
+Environment:
+  FLOW_STORE    the store, where --store is not given
+  FLOW_SCRATCH  the folder for unfinished work, where --scratch is not given
+  FLOW_SIMD     highest instruction set to use: scalar, avx2 or avx512; results do not depend on it
+
+Start with `flow init demo && flow run demo/rocket_domain.toml`.";
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Bring the outputs of a pipeline up to date
+    Run(run::RunArgs),
+    /// Show what a run would do, and why; runs nothing
+    Plan(plan::PlanArgs),
+    /// Show what decides the result of a stage, and what changed since it last ran
+    Explain(explain::ExplainArgs),
+    /// List the runs of this project; tag, pin and remove them
+    Runs(runs::RunsArgs),
+    /// Compare two runs: metrics, recipes, and the first action that came out differently
+    Compare(compare::CompareArgs),
+    /// Run all variants of a pipeline, and compare them with it
+    Ablate(ablate::AblateArgs),
+    /// Search for better values of parameters
+    Tune(tune::TuneArgs),
+    /// Compare a pipeline with its committed baseline; for continuous integration
+    Check(check::CheckArgs),
+    /// Draw the graph of a pipeline
+    Graph(graph::GraphArgs),
+    /// Describe the kinds of stages: ports and parameters
+    Stages(stages::StagesArgs),
+    /// Print a JSON Schema of the pipeline TOML, for editors
+    Schema,
+    /// Write an artifact of a run as a file
+    Export(export::ExportArgs),
+    /// Look after the store
+    #[command(subcommand)]
+    Cache(cache::CacheCommand),
+    /// Run single actions that a run has left word of; what `--executor process` calls
+    StageExec(stage_exec::StageExecArgs),
+    /// Start a project with a pipeline that works on generated data
+    Init(init::InitArgs),
+    /// Print a completion script for a shell
+    Completions(completions::CompletionsArgs),
+    /// Print the manual page, or write one for each command
+    Man(man::ManArgs),
+}
 
 /// Runs the command that the arguments ask for.
 pub fn main(cli: &Cli) -> ExitCode {
@@ -94,5 +181,16 @@ fn cap_simd() -> Result<(), CliError> {
             Diag::new("flow::cli::simd", format!("FLOW_SIMD: {error}"))
                 .help("unset FLOW_SIMD to use what the processor has; results do not depend on it"),
         )),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn arguments_are_consistent() {
+        Cli::command().debug_assert();
     }
 }

@@ -2,18 +2,35 @@
 
 use std::collections::BTreeSet;
 
+use clap::Args;
 use flow_engine::Pipeline;
 use flow_engine::explain::{Causes, Explanation, Group};
 use flow_engine::plan::Plan;
 use flow_engine::preview::{Need, Preview, Verdict, Wait};
 use serde_json::{Value as Json, json};
 
-use crate::cli::PlanArgs;
-use crate::commands::run::outputs;
+use super::run::outputs;
+use crate::args::{StoreArgs, TargetArgs};
 use crate::error::CliError;
-use crate::project::{State, load_pipeline, shown};
-use crate::render::{count, reason, table};
+use crate::project::{State, load_pipeline};
+use crate::render::{reason, table, verdict};
 use crate::ui::Ui;
+use crate::wording::{count, names};
+
+/// `flow plan`
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  flow plan pipelines/rocket_domain.toml
+  flow plan pipelines/rocket_domain.toml --set rocket.kernels=2000")]
+pub struct PlanArgs {
+    /// The pipeline.
+    #[command(flatten)]
+    pub target: TargetArgs,
+    /// The store.
+    #[command(flatten)]
+    pub store: StoreArgs,
+}
 
 /// So many causes are shown; `-v` shows all.
 const CAUSES: usize = 10;
@@ -51,15 +68,15 @@ pub fn run(args: &PlanArgs, ui: &Ui) -> Result<(), CliError> {
         let told = causes.explain_next()?;
         stages[plan.coords(action).stage].count(&plan, verdict, &told);
         if !matches!(verdict, Verdict::Hit | Verdict::Vacant) {
-            ui.event(|| action_json(&plan, action, verdict, &told, causes.groups()));
+            ui.event(|| verdict::json(&plan, action, verdict, &told, causes.groups()));
             if ui.verbose {
                 ui.answer(&action_text(&plan, action, verdict, &told));
             }
         }
     }
     let groups = causes.groups();
-    let names = pipeline.stages.iter().map(|stage| stage.name.as_str());
-    let named: Vec<(&str, &StagePlan)> = names.zip(&stages).collect();
+    let stage_names = pipeline.stages.iter().map(|stage| stage.name.as_str());
+    let named: Vec<(&str, &StagePlan)> = stage_names.zip(&stages).collect();
     for (name, stage) in &named {
         ui.event(|| stage.json(name));
     }
@@ -80,8 +97,11 @@ pub fn run(args: &PlanArgs, ui: &Ui) -> Result<(), CliError> {
     ui.answer(&inherited_text(&pipeline));
     let remembered = causes.preview().remembered().clone();
     if !remembered.is_empty() {
-        let commands: BTreeSet<String> = remembered.iter().map(|&s| version(&plan, s)).collect();
-        let commands = reason::names(commands.iter().map(String::as_str));
+        let commands: BTreeSet<String> = remembered
+            .iter()
+            .map(|&s| verdict::version(&plan, s))
+            .collect();
+        let commands = names(commands.iter().map(String::as_str));
         ui.answer(&format!(
             "\nas of the last run that asked {commands}; a run asks again\n"
         ));
@@ -142,123 +162,13 @@ fn causes_text(plan: &Plan<'_>, groups: &[Group], all: bool) -> String {
     }
 }
 
-/// Who needs bytes: the name of a stage, or of a file.
-pub fn need(plan: &Plan<'_>, need: Need) -> String {
-    match need {
-        Need::Action(action) => {
-            let stage = plan.coords(action).stage;
-            plan.pipeline.stages[stage].name.clone()
-        }
-        Need::File(file) => shown(&plan.pipeline.outputs[file].path),
-    }
-}
-
-/// The word for a verdict.
-pub fn word(verdict: Verdict) -> &'static str {
-    match verdict {
-        Verdict::Hit => "hit",
-        Verdict::Run => "run",
-        Verdict::Restore(_) => "restore",
-        Verdict::Pending(_) => "pending",
-        Verdict::Vacant => "vacant",
-    }
-}
-
-/// What is to be said of an action besides its verdict's word: why it runs, what it waits for.
-pub fn why(plan: &Plan<'_>, action: usize, verdict: Verdict, told: &Explanation) -> Vec<String> {
-    match verdict {
-        Verdict::Run => {
-            let causes = told.causes.iter();
-            let mut lines: Vec<String> = causes
-                .map(|cause| reason::cause(plan, cause, action))
-                .collect();
-            if told.more {
-                lines.push("and more".to_owned());
-            }
-            lines
-        }
-        Verdict::Restore(by) => vec![format!(
-            "its bytes are gone, and `{}` needs them",
-            need(plan, by)
-        )],
-        Verdict::Pending(Wait::Inputs(on)) => {
-            vec![format!(
-                "not known before `{}` has run",
-                reason::action(plan, on)
-            )]
-        }
-        Verdict::Pending(Wait::Equal(first)) => vec![format!(
-            "equal to `{}`, which runs: its result is taken",
-            reason::action(plan, first)
-        )],
-        Verdict::Pending(Wait::Bytes(by)) => vec![format!(
-            "its bytes are gone: it runs if `{}` turns out to need them",
-            need(plan, by)
-        )],
-        Verdict::Pending(Wait::Surroundings) => vec![format!(
-            "not known before a run asks its `version`: `{}`",
-            version(plan, plan.coords(action).stage)
-        )],
-        Verdict::Hit | Verdict::Vacant => Vec::new(),
-    }
-}
-
-/// The command that tells the version of what a stage runs.
-fn version(plan: &Plan<'_>, stage: usize) -> String {
-    plan.pipeline.stages[stage].params.strs("version").join(" ")
-}
-
-/// An action as JSON.
-pub fn action_json(
-    plan: &Plan<'_>,
-    action: usize,
-    verdict: Verdict,
-    told: &Explanation,
-    groups: &[Group],
-) -> Json {
-    let at = |action: usize| {
-        let stage = &plan.pipeline.stages[plan.coords(action).stage].name;
-        json!({"stage": stage, "action": plan.label(action)})
-    };
-    let mut json = at(action);
-    json["event"] = "action-planned".into();
-    json["verdict"] = word(verdict).into();
-    if let Some(why) = &told.reason {
-        json["reason"] = reason::json(why);
-    }
-    let causes: Vec<Json> = match verdict {
-        Verdict::Run => {
-            let causes = told.causes.iter();
-            causes
-                .map(|cause| reason::cause_json(plan, cause))
-                .collect()
-        }
-        _ => {
-            let groups = told.groups.iter().map(|&group| &groups[group as usize]);
-            let causes = groups.map(|group| reason::cause_json(plan, &group.cause));
-            causes.collect()
-        }
-    };
-    if !causes.is_empty() {
-        json["causes"] = causes.into();
-        json["more_causes"] = told.more.into();
-    }
-    match verdict {
-        Verdict::Restore(Need::Action(by)) => json["needed_by"] = at(by),
-        Verdict::Restore(by) => json["needed_by"] = json!({"file": need(plan, by)}),
-        Verdict::Pending(Wait::Inputs(on)) => json["waits_for"] = at(on),
-        Verdict::Pending(Wait::Equal(first)) => json["equal_to"] = at(first),
-        Verdict::Pending(Wait::Bytes(Need::Action(by))) => json["wanted_if"] = at(by),
-        Verdict::Pending(Wait::Bytes(by)) => json["wanted_if"] = json!({"file": need(plan, by)}),
-        Verdict::Pending(Wait::Surroundings) => json["asks"] = "version".into(),
-        Verdict::Run | Verdict::Hit | Verdict::Vacant => {}
-    }
-    json
-}
-
 fn action_text(plan: &Plan<'_>, action: usize, verdict: Verdict, told: &Explanation) -> String {
-    let mut text = format!("{}: {}\n", reason::action(plan, action), word(verdict));
-    for line in why(plan, action, verdict, told) {
+    let mut text = format!(
+        "{}: {}\n",
+        reason::action(plan, action),
+        verdict::word(verdict)
+    );
+    for line in verdict::why(plan, action, verdict, told) {
         text.push_str(&format!("  {line}\n"));
     }
     text
@@ -284,13 +194,13 @@ impl StagePlan {
             }
             Verdict::Restore(by) => {
                 self.restore += 1;
-                note(&mut self.needed_by, need(plan, by));
+                note(&mut self.needed_by, verdict::need(plan, by));
             }
             Verdict::Pending(wait) => {
                 self.pending += 1;
                 let on = match wait {
-                    Wait::Inputs(on) | Wait::Equal(on) => need(plan, Need::Action(on)),
-                    Wait::Bytes(by) => need(plan, by),
+                    Wait::Inputs(on) | Wait::Equal(on) => verdict::need(plan, Need::Action(on)),
+                    Wait::Bytes(by) => verdict::need(plan, by),
                     Wait::Surroundings => "version".to_owned(),
                 };
                 note(&mut self.waits_for, on);
@@ -310,7 +220,7 @@ impl StagePlan {
 
     /// Why, in a few words: the first cause, what is waited for, or who needs what is gone.
     fn why(&self, plan: &Plan<'_>, groups: &[Group]) -> String {
-        let names = |list: &[String]| reason::names(list.iter().map(String::as_str));
+        let names = |list: &[String]| names(list.iter().map(String::as_str));
         if let Some(&first) = self.groups.first() {
             let text = reason::group(plan, &groups[first as usize]);
             return match self.groups.len() {

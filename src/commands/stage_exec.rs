@@ -1,20 +1,41 @@
 //! `flow stage-exec`: runs actions that a run has left word of in the store.
 
 use std::io::{self, Write};
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
 use std::sync::Mutex;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
+use clap::Args;
 use flow_cache::{ActionKey, Store};
 use flow_engine::Diag;
 use flow_engine::process::{Report, stage_exec};
 use serde_json::{Value as Json, json};
 
 use super::run::{jobs, stop_on_signals};
-use crate::cli::StageExecArgs;
+use crate::args::values;
 use crate::error::{CliError, Exit};
 use crate::project::working_dir;
-use crate::render::escape;
+use crate::ui::escape;
+
+/// `flow stage-exec`
+#[derive(Debug, Args)]
+#[command(after_help = "\
+A run with `--executor process` leaves in the store what is needed to run an action, under the
+action's key, calls this command, and looks in the store for the record it must have made. Each key
+gives one JSON line: how the action ended, and why it failed.")]
+pub struct StageExecArgs {
+    /// The store
+    #[arg(long, env = "FLOW_STORE", hide_env = true, value_name = "DIR", value_hint = clap::ValueHint::DirPath)]
+    pub store: PathBuf,
+    /// Threads [default: the processors there are]
+    #[arg(short, long, value_name = "N", value_parser = values::jobs)]
+    pub jobs: Option<NonZeroUsize>,
+    /// Keys of actions
+    #[arg(required = true, value_name = "KEY")]
+    pub keys: Vec<String>,
+}
 
 /// Runs the command.
 pub fn run(args: &StageExecArgs) -> Result<Exit, CliError> {

@@ -1,12 +1,23 @@
 //! `flow stages`: the reference of kinds, made from the code.
 
+use clap::Args;
 use flow_engine::{Diag, reference};
 use serde_json::json;
 
-use crate::cli::StagesArgs;
 use crate::error::CliError;
 use crate::render::table;
 use crate::ui::Ui;
+
+/// `flow stages`
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  flow stages
+  flow stages rocket")]
+pub struct StagesArgs {
+    /// One kind in full, as Markdown
+    pub kind: Option<String>,
+}
 
 /// Names of kinds and the gap behind them are no wider.
 const NAMES: usize = 16;

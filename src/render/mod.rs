@@ -1,95 +1,12 @@
-//! Events, figures and diagnostics as text and as JSON.
+//! What several commands show: reasons, verdicts and tables as text and as JSON. What one command alone
+//! shows is in its folder.
+//!
+//! Nothing here reads a store or decides anything: it is given what is to be shown. Where output goes is
+//! the matter of `ui/`, and figures and lists of names in words are in `wording.rs`.
+//!
+//! Begin with [`table`], or with [`reason`] for why an action runs.
 
-pub mod ablation;
-pub mod check;
-pub mod diag;
-pub mod escape;
-pub mod forest;
 pub mod json;
-pub mod junit;
-pub mod progress;
 pub mod reason;
-mod screen;
 pub mod table;
-pub mod tune;
-
-/// Seconds as a person would say them: `0.03 s`, `12.4 s`, `3 min 20 s`.
-pub fn seconds(s: f64) -> String {
-    if s < 0.095 {
-        format!("{s:.2} s")
-    } else if s < 99.95 {
-        format!("{s:.1} s")
-    } else {
-        let whole = s.round() as u64;
-        format!("{} min {} s", whole / 60, whole % 60)
-    }
-}
-
-/// Bytes as a person would say them: `812 B`, `3.4 MB`.
-pub fn bytes(count: u64) -> String {
-    let mut value = count as f64;
-    for unit in ["B", "kB", "MB", "GB"] {
-        if value < 999.5 {
-            return if unit == "B" || value >= 99.95 {
-                format!("{value:.0} {unit}")
-            } else {
-                format!("{value:.1} {unit}")
-            };
-        }
-        value /= 1000.0;
-    }
-    format!("{value:.1} TB")
-}
-
-/// `1 action`, `2 actions`.
-pub fn count(n: usize, what: &str) -> String {
-    format!("{n} {what}{}", if n == 1 { "" } else { "s" })
-}
-
-/// A word as a shell takes it.
-pub fn quoted(word: &str) -> String {
-    let plain = |c: char| c.is_alphanumeric() || "-_./,:=+@%~".contains(c);
-    match !word.is_empty() && word.chars().all(plain) && !word.starts_with('~') {
-        true => word.to_owned(),
-        false => format!("'{}'", word.replace('\'', "'\\''")),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn words_are_quoted_for_a_shell() {
-        assert_eq!(quoted("model.rounds=11"), "model.rounds=11");
-        assert_eq!(quoted("it's \"a\""), "'it'\\''s \"a\"'");
-        assert_eq!((quoted(""), quoted("~x")), ("''".into(), "'~x'".into()));
-    }
-
-    #[test]
-    fn figures_are_short() {
-        let said: Vec<String> = [0.0, 0.031, 0.12, 12.44, 99.96, 200.0]
-            .iter()
-            .map(|&s| seconds(s))
-            .collect();
-        assert_eq!(
-            said,
-            [
-                "0.00 s",
-                "0.03 s",
-                "0.1 s",
-                "12.4 s",
-                "1 min 40 s",
-                "3 min 20 s"
-            ]
-        );
-        let said: Vec<String> = [0, 999, 1000, 99_949, 999_600, 5_000_000_000_000]
-            .iter()
-            .map(|&n| bytes(n))
-            .collect();
-        assert_eq!(
-            said,
-            ["0 B", "999 B", "1.0 kB", "99.9 kB", "1.0 MB", "5.0 TB"]
-        );
-    }
-}
+pub mod verdict;

@@ -7,14 +7,11 @@ use flow_engine::explain::{Cause, Earlier, Group, Nearness, Novelty, Reason, Wha
 use flow_engine::plan::Plan;
 use serde_json::{Value as Json, json};
 
-use super::count;
 use crate::project::shown;
+use crate::wording::{count, names};
 
 /// Values longer than this are cut for people; JSON has them whole.
 const LONG: usize = 60;
-
-/// So many names are listed in a line.
-const NAMES: usize = 4;
 
 /// In a few words.
 pub fn text(reason: &Reason) -> String {
@@ -84,15 +81,6 @@ pub fn short(value: &Value) -> String {
 pub fn action(plan: &Plan<'_>, action: usize) -> String {
     let stage = &plan.pipeline.stages[plan.coords(action).stage].name;
     format!("{stage}: {}", plan.label(action))
-}
-
-/// Some names with commas, and how many more there are.
-pub fn names<'n>(all: impl IntoIterator<Item = &'n str>) -> String {
-    let all: Vec<&str> = all.into_iter().collect();
-    match all.len() {
-        n if n > NAMES => format!("{} and {} more", all[..NAMES - 1].join(", "), n + 1 - NAMES),
-        _ => all.join(", "),
-    }
 }
 
 /// A file by its path in the project, as JSON has it.
@@ -406,11 +394,5 @@ mod tests {
         let text = text(&Reason::Changed(Box::new(changed)));
         assert!(text.starts_with("params.k: 5 -> \"xxx"), "{text}");
         assert!(text.ends_with(" and 1 more"), "{text}");
-    }
-
-    #[test]
-    fn long_lists_of_names_are_cut() {
-        assert_eq!(names(["a", "b", "c", "d"]), "a, b, c, d");
-        assert_eq!(names(["a", "b", "c", "d", "e"]), "a, b, c and 2 more");
     }
 }

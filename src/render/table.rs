@@ -1,40 +1,11 @@
-//! Tables for people, and those at the end of a run.
+//! Tables for people.
 //!
 //! A table is as wide as the terminal at most, or 80 columns where stdout is none: first the columns
 //! go that matter least, then digits, then the ends of long texts. No line is ever wrapped; JSON has
 //! everything.
 
 use comfy_table::{Cell, CellAlignment, Table, presets};
-use serde_json::Value as Json;
 use unicode_width::UnicodeWidthStr;
-
-use super::{bytes, seconds};
-use crate::report::Report;
-
-/// What comes after a run for people: stages, metrics, notes.
-pub fn run(report: &Report) -> String {
-    let mut text = format!("{}\n", stages(report));
-    if let Some(metrics) = metrics(report) {
-        text.push_str(&format!("\n{metrics}\n"));
-    }
-    if let Some(headline) = headline(report) {
-        text.push_str(&format!("\n{headline}\n"));
-    }
-    let mut gap = "\n";
-    for stage in &report.stages {
-        for note in &stage.notes {
-            text.push_str(&format!("{gap}{}: {note}\n", stage.name));
-            gap = "";
-        }
-    }
-    let took = seconds(report.wall_s);
-    text.push_str(&format!(
-        "\nrun {} {} in {took}\n",
-        report.run,
-        report.status.name()
-    ));
-    text
-}
 
 /// The width of tables where stdout is no terminal.
 const WIDTH: usize = 80;
@@ -208,88 +179,6 @@ fn render(columns: Columns) -> String {
         .map(|line| line.trim_end().to_owned())
         .collect();
     lines.join("\n")
-}
-
-fn stages(report: &Report) -> String {
-    let trouble = report
-        .stages
-        .iter()
-        .any(|stage| stage.figures.failed + stage.figures.skipped > 0);
-    let mut header = vec!["stage", "actions", "hit", "ran"];
-    if trouble {
-        header.extend(["failed", "skipped"]);
-    }
-    header.extend(["time", "rows", "size"]);
-    let rows = report.stages.iter().map(|stage| {
-        let figures = &stage.figures;
-        let mut row = vec![
-            stage.name.clone(),
-            figures.actions().to_string(),
-            figures.hit.to_string(),
-            figures.ran.to_string(),
-        ];
-        if trouble {
-            row.push(figures.failed.to_string());
-            row.push(figures.skipped.to_string());
-        }
-        row.push(match figures.ran {
-            0 => String::new(),
-            _ => seconds(figures.wall_s),
-        });
-        row.push(stage.rows.map_or(String::new(), |rows| rows.to_string()));
-        row.push(bytes(figures.size));
-        row
-    });
-    fitted(&header, 1, rows.collect(), &["size", "rows"])
-}
-
-fn metrics(report: &Report) -> Option<String> {
-    let mut rows = Vec::new();
-    for (stage, metrics) in &report.metrics {
-        for (name, metric) in metrics.as_object().into_iter().flatten() {
-            let Some(folds) = metric.get("folds").and_then(Json::as_array) else {
-                continue;
-            };
-            let figure = |key: &str| figure(metric.get(key));
-            let undefined = folds.iter().filter(|fold| fold.is_null()).count();
-            rows.push(vec![
-                format!("{stage}.{name}{}", average(metric)),
-                figure("pooled"),
-                figure("mean"),
-                figure("std"),
-                match undefined {
-                    0 => folds.len().to_string(),
-                    n => format!("{} of {}", folds.len() - n, folds.len()),
-                },
-            ]);
-        }
-    }
-    let header = ["metric", "pooled", "mean", "std", "folds"];
-    (!rows.is_empty()).then(|| plain(&header, 1, rows))
-}
-
-/// What a metric is an average of, where that is not one class.
-fn average(metric: &Json) -> String {
-    let average = metric.get("average").and_then(Json::as_str);
-    average.map_or(String::new(), |average| format!(" ({average})"))
-}
-
-fn figure(value: Option<&Json>) -> String {
-    value
-        .and_then(Json::as_f64)
-        .map_or("-".into(), |v| format!("{v:.4}"))
-}
-
-fn headline(report: &Report) -> Option<String> {
-    let metric = report.headline_metric()?;
-    Some(format!(
-        "{}{} = {} (folds: {} +- {})",
-        report.headline.as_ref()?,
-        average(metric),
-        figure(metric.get("pooled")),
-        figure(metric.get("mean")),
-        figure(metric.get("std")),
-    ))
 }
 
 #[cfg(test)]

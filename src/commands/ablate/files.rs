@@ -8,8 +8,8 @@ use flow_stages::export::{Column, write_columns};
 use flow_stages::study::Metric;
 
 use super::results::{Results, Row};
+use super::{forest, text};
 use crate::error::CliError;
-use crate::render::{ablation, forest};
 
 /// Their names.
 pub const NAMES: [&str; 4] = [
@@ -26,8 +26,8 @@ pub fn write(results: &Results, dir: &Path) -> Result<(), CliError> {
     let contents = [
         parquet,
         format!("{:#}\n", results.json()).into_bytes(),
-        forest::svg(&ablation::panels(results)).into_bytes(),
-        ablation::summary(results).into_bytes(),
+        forest::svg(&text::panels(results)).into_bytes(),
+        text::summary(results).into_bytes(),
     ];
     fs::create_dir_all(dir).map_err(|e| failed(dir, &e))?;
     for (name, bytes) in NAMES.iter().zip(contents) {
@@ -112,7 +112,7 @@ fn columns(results: &Results) -> Vec<(String, Column)> {
             ),
             (
                 format!("{key}_verdict"),
-                text(&|_, row| Some(ablation::word(change(row)?.verdict).to_owned())),
+                text(&|_, row| Some(text::word(change(row)?.verdict).to_owned())),
             ),
         ]);
     }

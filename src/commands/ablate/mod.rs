@@ -1,25 +1,63 @@
 //! `flow ablate`: runs the variants of a pipeline as one graph, and compares them with the base.
+//!
+//! [`study`] reads the variants and makes one graph of them, [`results`] computes what was found as data,
+//! with [`cost`] for what each variant cost. All that is shown is made from the results: [`text`] writes
+//! tables and the summary in words, [`forest`] the plot, [`files`] everything on disk. The statistics
+//! themselves are not here but in the crate `flow-stages`.
+//!
+//! Begin with [`run`].
 
 mod cost;
 mod files;
+mod forest;
 pub mod results;
 pub mod study;
+mod text;
 
 use std::collections::HashSet;
+use std::path::PathBuf;
 use std::time::Instant;
 
+use clap::Args;
 use flow_engine::plan::Plan;
 use serde_json::Value as Json;
 
 use self::cost::Costs;
 use self::results::{Finished, Results};
 use self::study::Study;
-use crate::cli::AblateArgs;
+use crate::args::{ExecArgs, FileArgs, StoreArgs};
 use crate::commands::run::{Run, Setup};
 use crate::error::{CliError, Exit};
 use crate::project::{read_pipeline, results_dir, shown};
-use crate::render::ablation;
 use crate::ui::Ui;
+
+/// `flow ablate`
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Everything runs as one graph, so that what variants have in common runs once. A variant that fails
+leaves the others alone; the exit code then is that of its failure.
+
+Examples:
+  flow ablate pipelines/ablation.toml
+  flow ablate pipelines/ablation.toml --only 'kernels*' --only no_domain
+  flow ablate pipelines/ablation.toml --message-format json | tail -1")]
+pub struct AblateArgs {
+    /// The file.
+    #[command(flatten)]
+    pub file: FileArgs,
+    /// Only variants whose name matches; `*` and `?` are wildcards (repeatable)
+    #[arg(long, value_name = "GLOB")]
+    pub only: Vec<String>,
+    /// Where results go [default: out/ablation/PIPELINE in the project root]
+    #[arg(short, long, value_name = "DIR", value_hint = clap::ValueHint::DirPath)]
+    pub output: Option<PathBuf>,
+    /// The store.
+    #[command(flatten)]
+    pub store: StoreArgs,
+    /// How to run.
+    #[command(flatten)]
+    pub exec: ExecArgs,
+}
 
 /// Runs the command.
 pub fn run(args: &AblateArgs, ui: &Ui) -> Result<Exit, CliError> {
@@ -56,7 +94,7 @@ pub fn run(args: &AblateArgs, ui: &Ui) -> Result<Exit, CliError> {
     run.check(files::write(&results, &dir));
     if !ui.quiet {
         ui.progress("");
-        ui.result(&ablation::tables(&results, &report));
+        ui.result(&text::tables(&results, &report));
         ui.progress(&format!(
             "wrote {}/{{{}}}",
             shown(&dir),

@@ -16,10 +16,10 @@ use flow_stages::study::gate::Noise;
 use serde::{Deserialize, Serialize};
 
 use super::recipes::StageState;
-use crate::cli::PipelineArgs;
+use crate::args::PipelineArgs;
 use crate::error::CliError;
 use crate::project::working_dir;
-use crate::render::quoted;
+use crate::wording::quoted;
 
 /// Version of the format. Version 1 lacks the names of source files, of the positive class, and the
 /// scores of evaluations without one; what it has is read.

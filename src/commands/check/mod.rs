@@ -2,14 +2,25 @@
 //!
 //! The hard part is exact: a stage whose recipe is that of the baseline must give the same bytes. The
 //! soft part is statistical: the metrics of changed stages may not drop by more than noise explains.
+//!
+//! [`recipes`] describes what decides the results of a stage, and [`baseline`] keeps that and the scores as
+//! a file. [`results`] compares the two states as data; [`text`] shows them to people and [`junit`] to
+//! servers that run tests. The rule by which a drop is judged is not here but in the crate `flow-stages`.
+//!
+//! Begin with [`run`].
 
 mod baseline;
+mod junit;
 pub mod recipes;
 pub mod results;
+mod text;
 
 use std::fmt::Write;
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
 use std::time::Instant;
 
+use clap::Args;
 use flow_engine::plan::Plan;
 use flow_engine::{Diag, Pipeline};
 use flow_stages::study::gate::GateOptions;
@@ -18,12 +29,60 @@ use serde_json::json;
 use self::baseline::{Baseline, Place, replace};
 use self::recipes::{StageState, Standing, states};
 use self::results::{Results, Scored, lost, scored};
-use crate::cli::CheckArgs;
+use crate::args::{ExecArgs, PipelineArgs, StoreArgs, values};
 use crate::commands::run::{Asked, Run, Setup};
 use crate::error::{CliError, Exit};
 use crate::project::{load_pipeline, shown, working_dir};
-use crate::render::{bytes, check, junit, quoted};
 use crate::ui::Ui;
+use crate::wording::{bytes, quoted};
+
+/// `flow check`
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Brings the pipeline up to date like `flow run`, then compares. A stage whose recipe is that of the
+baseline must give the same bytes; average precision and F1 must not drop by more than noise explains.
+Either failure ends with exit code 3.
+
+Examples:
+  flow check pipelines/domain_only.toml --baseline checks/domain_only.toml --update
+  flow check pipelines/domain_only.toml --baseline checks/domain_only.toml --explain
+  flow check pipelines/domain_only.toml --baseline checks/domain_only.toml --markdown summary.md")]
+pub struct CheckArgs {
+    /// The pipeline.
+    #[command(flatten)]
+    pub pipeline: PipelineArgs,
+    /// The baseline
+    #[arg(long, value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
+    pub baseline: PathBuf,
+    /// Write the baseline instead of comparing with it
+    #[arg(long)]
+    pub update: bool,
+    /// Name the fields of recipes that differ from the baseline
+    #[arg(long, conflicts_with = "update")]
+    pub explain: bool,
+    /// Write a report as JUnit XML
+    #[arg(long, value_name = "FILE", conflicts_with = "update", value_hint = clap::ValueHint::FilePath)]
+    pub junit: Option<PathBuf>,
+    /// Write a report as Markdown, for a pull request
+    #[arg(long, value_name = "FILE", conflicts_with = "update", value_hint = clap::ValueHint::FilePath)]
+    pub markdown: Option<PathBuf>,
+    /// How often a check may fail where nothing has become worse, all metrics together
+    #[arg(long, value_name = "RATE", default_value = "0.02", value_parser = values::rate)]
+    pub false_alarms: f64,
+    /// Drops of a metric up to this are accepted, beyond what noise explains
+    #[arg(long, value_name = "DROP", default_value = "0", value_parser = values::difference)]
+    pub tolerance: f64,
+    /// Run N actions again that the store already answers, and compare the bytes; others end with
+    /// exit code 3
+    #[arg(long, value_name = "N", num_args = 0..=1, require_equals = true, default_missing_value = "10")]
+    pub audit: Option<NonZeroUsize>,
+    /// The store.
+    #[command(flatten)]
+    pub store: StoreArgs,
+    /// How to run.
+    #[command(flatten)]
+    pub exec: ExecArgs,
+}
 
 /// Runs the command.
 pub fn run(args: &CheckArgs, ui: &Ui) -> Result<Exit, CliError> {
@@ -81,10 +140,10 @@ pub fn run(args: &CheckArgs, ui: &Ui) -> Result<Exit, CliError> {
         replace(&working_dir()?.join(path), junit::text(&results).as_bytes())?;
     }
     if let Some(path) = &args.markdown {
-        let text = check::markdown(&results);
+        let text = text::markdown(&results);
         replace(&working_dir()?.join(path), text.as_bytes())?;
     }
-    ui.result(&check::text(&results, args.explain));
+    ui.result(&text::text(&results, args.explain));
     let diags = failures(&results, &pipeline, &place);
     diags.iter().for_each(|diag| ui.diag(diag));
     ui.event(|| results.json(&report.run));
@@ -210,7 +269,7 @@ fn failures(results: &Results, pipeline: &Pipeline, place: &Place) -> Vec<Diag> 
             let change = metric.difference.value;
             format!(
                 "{} of `{}` {} by {:.4}, from {:.4} to {:.4} (limit {:.4})",
-                check::title(metric.metric, evaluation.average),
+                text::title(metric.metric, evaluation.average),
                 evaluation.name,
                 if change < 0.0 { "fell" } else { "rose" },
                 change.abs(),

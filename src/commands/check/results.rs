@@ -16,8 +16,8 @@ use super::baseline::{Baseline, Evaluation, Place};
 use super::recipes::{StageState, Standing, standings};
 use crate::commands::ablate::study::{PREDICTIONS, evaluations};
 use crate::error::CliError;
-use crate::render::count;
 use crate::report::{self, Report};
+use crate::wording::count;
 
 /// A drop of average precision that a check should catch.
 const WANTED: f64 = 0.05;

@@ -15,7 +15,8 @@ use serde_json::{Map, Value as Json, json};
 
 use super::{Run, outputs};
 use crate::error::Exit;
-use crate::render::{count, table};
+use crate::render::table;
+use crate::wording::count;
 
 /// How close two results are, from the best on.
 #[derive(Clone, Debug, PartialEq)]

@@ -1,14 +1,26 @@
-//! `flow run`: brings the outputs of a pipeline up to date.
+//! `flow run`: brings the outputs of a pipeline up to date. The commands that run pipelines as well, such
+//! as `ablate`, `tune` and `check`, do so by [`Run`].
+//!
+//! [`setup`] opens what a run needs and obeys the options of execution. [`progress`] shows a run that goes
+//! on, drawing on [`screen`], and [`summary`] shows what it came to. [`outputs`] writes the files under
+//! `[outputs]`, and [`audit`] runs actions again to compare their bytes. How actions are scheduled and run
+//! is the matter of the engine.
+//!
+//! Begin with [`run`], then [`Run::execute`].
 
 mod audit;
 pub mod outputs;
+mod progress;
+mod screen;
 mod setup;
+mod summary;
 
 use std::collections::HashSet;
 use std::mem::ManuallyDrop;
 use std::num::NonZeroUsize;
 use std::time::Instant;
 
+use clap::Args;
 use flow_cache::{StatCache, Store, StoreError};
 use flow_engine::event::{Event, Outcome};
 use flow_engine::exec::{self, Finished, Options};
@@ -21,14 +33,45 @@ use serde_json::{Value as Json, json};
 
 pub use setup::{Setup, WATCHER, jobs, stop_on_signals};
 
-use crate::cli::{PipelineArgs, RunArgs};
+use crate::args::{ExecArgs, PipelineArgs, StoreArgs, TargetArgs};
 use crate::error::{self, CliError, Exit};
 use crate::project::{State, load_pipeline, shown, working_dir};
-use crate::render::progress::Progress;
-use crate::render::{json, table};
+use crate::render::json;
 use crate::report::{Long, Report, Status};
 use crate::ui::Ui;
 use crate::{git, history};
+use progress::Progress;
+
+/// `flow run`
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  flow run pipelines/rocket_domain.toml
+  flow run pipelines/rocket_domain.toml --set rocket.kernels=2000 --to select
+  flow run pipelines/mallorn/rocket_domain.toml --set 'ingest.path=\"../data/mallorn\"'
+  flow run pipelines/rocket_domain.toml --trace trace.json
+  flow run pipelines/rocket_domain.toml --message-format json | tail -1")]
+pub struct RunArgs {
+    /// The pipeline.
+    #[command(flatten)]
+    pub target: TargetArgs,
+    /// The store.
+    #[command(flatten)]
+    pub store: StoreArgs,
+    /// How to run.
+    #[command(flatten)]
+    pub exec: ExecArgs,
+    /// After a failure, go on with what does not depend on it
+    #[arg(short, long)]
+    pub keep_going: bool,
+    /// Give the run a tag, by which it can be named later; may be repeated
+    #[arg(long = "tag", value_name = "NAME")]
+    pub tags: Vec<String>,
+    /// Run N actions again that the store answers, at least one of each stage if N allows, and
+    /// compare the results; others end with exit code 1
+    #[arg(long, value_name = "N", num_args = 0..=1, require_equals = true, default_missing_value = "10")]
+    pub audit: Option<NonZeroUsize>,
+}
 
 /// Runs the command.
 pub fn run(args: &RunArgs, ui: &Ui) -> Result<Exit, CliError> {
@@ -341,7 +384,7 @@ impl<'a> Run<'a> {
         let report = self.report(started);
         if !self.ui.quiet {
             self.ui.progress("");
-            self.ui.result(&table::run(&report));
+            self.ui.result(&summary::text(&report));
         }
         self.ui.event(|| report.event(self.plan.pipeline));
         report

@@ -12,7 +12,7 @@ use flow_engine::exec::{Executor, Options};
 use flow_engine::process::ProcessOptions;
 use flow_engine::trace::Trace;
 
-use crate::cli::{ExecArgs, ExecutorChoice, StoreArgs};
+use crate::args::{ExecArgs, ExecutorChoice, StoreArgs};
 use crate::error::{CliError, Exit};
 use crate::project::{State, working_dir};
 

@@ -1,17 +1,91 @@
 //! `flow runs`: the history of a project, tags and pins.
+//!
+//! This file lists runs and changes their records; [`show`] shows all of one record. How a record is read
+//! and how a run is named is not here: `compare`, `export` and the completion of a shell need that, too.
+//!
+//! Begin with [`run`].
 
 mod show;
 
+use clap::{Args, Subcommand};
 use flow_cache::Runs;
 use flow_engine::Diag;
 use serde_json::{Map, Value as Json, json};
 
-use crate::cli::{RunsArgs, RunsCommand};
 use crate::error::CliError;
 use crate::history::{self, Git, asked, find, is_pinned, sets, tags, when};
 use crate::project::{elsewhere, runs_of, working_dir};
-use crate::render::{seconds, table};
+use crate::render::table;
 use crate::ui::Ui;
+use crate::wording::seconds;
+
+/// `flow runs`
+#[derive(Debug, Args)]
+#[command(
+    args_conflicts_with_subcommands = true,
+    after_help = "\
+A run is named by its id, the start of it, a tag, `last`, or `last~1` for the one before that.
+Records and results of pinned runs stay in the store whatever the goals of `flow cache gc`.
+
+Examples:
+  flow runs --pipeline rocket_domain -n 5
+  flow runs show last~1
+  flow runs tag last baseline
+  flow runs pin baseline"
+)]
+pub struct RunsArgs {
+    /// What to do instead of listing.
+    #[command(subcommand)]
+    pub command: Option<RunsCommand>,
+    /// Only runs with this tag
+    #[arg(long, value_name = "NAME")]
+    pub tag: Option<String>,
+    /// Only runs of this pipeline
+    #[arg(long, value_name = "NAME")]
+    pub pipeline: Option<String>,
+    /// So many at most, the newest
+    #[arg(short, default_value_t = 20, value_name = "N")]
+    pub n: usize,
+}
+
+/// What to do with runs.
+#[derive(Debug, Subcommand)]
+pub enum RunsCommand {
+    /// Show all that is recorded of a run
+    Show {
+        /// The run
+        run: String,
+    },
+    /// Give a run a tag
+    Tag {
+        /// The run
+        run: String,
+        /// The tag
+        name: String,
+    },
+    /// Take a tag from a run
+    Untag {
+        /// The run
+        run: String,
+        /// The tag
+        name: String,
+    },
+    /// Keep a run's records and results in the store
+    Pin {
+        /// The run
+        run: String,
+    },
+    /// Keep them no longer
+    Unpin {
+        /// The run
+        run: String,
+    },
+    /// Forget a run that is not pinned; what it made stays in the store until gc takes it
+    Remove {
+        /// The run
+        run: String,
+    },
+}
 
 /// What was set is cut at so many columns in a list; `flow runs show` has it whole.
 const SET: usize = 32;

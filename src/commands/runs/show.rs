@@ -7,8 +7,9 @@ use serde_json::{Map, Value as Json, json};
 use super::{headline, wall_s};
 use crate::history::{Git, asked, is_pinned, sets, tags, when};
 use crate::project::shown;
-use crate::render::{quoted, seconds, table};
+use crate::render::table;
 use crate::ui::Ui;
+use crate::wording::{quoted, seconds};
 
 /// Shows a run.
 pub fn show(id: &str, record: &Json, ui: &Ui) {

@@ -8,8 +8,8 @@ use flow_engine::load::LoadOptions;
 use flow_engine::union::unite;
 use flow_engine::{Diag, Pipeline};
 
+use super::TuneArgs;
 use super::problem::Problem;
-use crate::cli::TuneArgs;
 use crate::error::CliError;
 use crate::project::{relative, working_dir};
 

@@ -1,14 +1,23 @@
 //! `flow tune`: searches for better values of parameters.
+//!
+//! [`problem`] checks what is to be searched before anything runs. [`search`] makes a study, generation by
+//! generation, and [`nested`] one in each fold of an outer cross-validation; both have configurations
+//! evaluated by [`bench`]. [`render`] shows all of it, and [`apply`] writes the best values as a pipeline.
+//! How points are chosen and trials are stopped is not here but in the crate `flow-stages`.
+//!
+//! Begin with [`run`].
 
 mod apply;
 mod bench;
 mod nested;
 mod problem;
+mod render;
 mod search;
 
 use std::path::PathBuf;
 use std::time::Instant;
 
+use clap::Args;
 use flow_engine::Diag;
 use flow_stages::study::{Arm, Estimate, Metric, Options, summarise};
 use flow_stages::tuning::Best;
@@ -18,16 +27,49 @@ pub use nested::{Nested, OuterFold};
 pub use problem::{Candidate, Problem};
 pub use search::Searched;
 
-use crate::cli::TuneArgs;
+use crate::args::{ExecArgs, FileArgs, StoreArgs};
 use crate::commands::run::Setup;
 use crate::error::{CliError, Exit};
 use crate::history;
 use crate::project::{read_pipeline, results_dir, shown};
-use crate::render::tune as render;
 use crate::report::Status;
 use crate::ui::Ui;
 use bench::Found;
 use problem::Part;
+
+/// `flow tune`
+#[derive(Debug, Args)]
+#[command(after_help = "\
+What is searched stands in the pipeline, under [tune]. Trials are cached like everything else: a study
+that was stopped, at whatever moment, goes on where it was.
+
+Examples:
+  flow tune pipelines/tune.toml
+  flow tune pipelines/tune.toml --trials 50 --apply tuned.toml
+  flow tune pipelines/tune.toml --message-format json | tail -1")]
+pub struct TuneArgs {
+    /// The file.
+    #[command(flatten)]
+    pub file: FileArgs,
+    /// Trials in all, instead of those of the pipeline; more only add to a study
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=flow_engine::tune::MOST))]
+    pub trials: Option<u32>,
+    /// Write the best values as a pipeline that extends this one
+    #[arg(long, value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
+    pub apply: Option<PathBuf>,
+    /// Let --apply replace a file
+    #[arg(long, requires = "apply")]
+    pub force: bool,
+    /// Where results go [default: out/tune/PIPELINE in the project root]
+    #[arg(short, long, value_name = "DIR", value_hint = clap::ValueHint::DirPath)]
+    pub output: Option<PathBuf>,
+    /// The store.
+    #[command(flatten)]
+    pub store: StoreArgs,
+    /// How to run.
+    #[command(flatten)]
+    pub exec: ExecArgs,
+}
 
 /// What a study came to.
 pub struct Findings {

@@ -8,9 +8,9 @@ use flow_stages::tuning::{Outer, outer};
 
 use super::bench::Bench;
 use super::problem::{Candidate, Part};
+use super::render;
 use super::search::{Searched, search};
 use crate::error::{CliError, Exit};
-use crate::render::tune as render;
 use flow_engine::Diag;
 
 /// What nested cross-validation says.

@@ -5,8 +5,8 @@ use serde_json::json;
 
 use super::bench::{Bench, Found};
 use super::problem::{Candidate, Part};
+use super::render;
 use crate::error::CliError;
-use crate::render::tune as render;
 
 /// A study that was made.
 pub struct Searched {

@@ -4,10 +4,10 @@ use flow_stages::study::{Difference, Estimate, Metric, Summary, Verdict};
 use serde_json::Value as Json;
 
 use super::forest::{Panel, PanelRow};
-use super::table::{fitted, plain};
-use super::{count, seconds};
-use crate::commands::ablate::results::{Results, Row, Scheme};
+use super::results::{Results, Row, Scheme};
+use crate::render::table::{fitted, plain};
 use crate::report::Report;
+use crate::wording::{count, seconds};
 
 /// Names of variants are cut to this many characters in tables, so that 120 columns do.
 const NAME: usize = 22;

@@ -9,10 +9,11 @@ use flow_engine::explain::Reason;
 use flow_engine::plan::Plan;
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-use super::escape::escaped;
 use super::screen::Screen;
-use super::{count, reason, seconds};
+use crate::render::reason;
 use crate::ui::Ui;
+use crate::ui::escape::escaped;
+use crate::wording::{count, seconds};
 
 /// Steps of a bar for each action.
 const STEPS: u64 = 1000;

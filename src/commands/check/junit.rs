@@ -4,9 +4,9 @@ use std::fmt::Write;
 
 use flow_stages::study::gate::Judgement;
 
-use super::check::differences;
-use crate::commands::check::recipes::Standing;
-use crate::commands::check::results::Results;
+use super::recipes::Standing;
+use super::results::Results;
+use super::text::differences;
 
 /// How a case ended, with a message.
 enum Outcome {

@@ -5,9 +5,10 @@ use std::fmt::Write;
 use flow_stages::study::Metric;
 use flow_stages::study::gate::{Judged, Judgement};
 
-use super::{count, table};
-use crate::commands::check::recipes::Standing;
-use crate::commands::check::results::{Compared, Results};
+use super::recipes::Standing;
+use super::results::{Compared, Results};
+use crate::render::table;
+use crate::wording::count;
 
 const HEADER: [&str; 7] = [
     "metric",

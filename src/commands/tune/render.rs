@@ -9,11 +9,11 @@ use flow_engine::file::Replace;
 use flow_stages::tuning::{Best, Outcome, Scores};
 use serde_json::{Map, Value as Json, json};
 
-use super::table::plain;
-use super::{count, seconds};
-use crate::commands::tune::{Bench, Candidate, Findings, Nested, OuterFold, Searched};
+use super::{Bench, Candidate, Findings, Nested, OuterFold, Searched};
 use crate::error::{CliError, Exit};
 use crate::project::shown;
+use crate::render::table::plain;
+use crate::wording::{count, seconds};
 
 /// Tables for people have so many trials at most: the best.
 const SHOWN: usize = 30;

@@ -4,6 +4,11 @@
 //! Whatever is said, control characters in it are shown and not sent, see [`escape`].
 //!
 //! A reader that goes away (`flow ... | head`) is no error: the rest is not written.
+//!
+//! Nothing here knows what a command does. Begin with [`Ui`], which every command is given.
+
+mod diag;
+pub mod escape;
 
 use std::cell::{Cell, RefCell};
 use std::io::{self, IsTerminal, Write};
@@ -11,10 +16,9 @@ use std::io::{self, IsTerminal, Write};
 use flow_engine::Diag;
 use serde_json::Value as Json;
 
-use crate::cli::{ColorChoice, Common, MessageFormat};
+use crate::args::{ColorChoice, Common, MessageFormat};
 use crate::error::CliError;
-use crate::render::diag;
-use crate::render::escape::{self, escaped};
+use escape::escaped;
 
 /// Where output goes.
 pub struct Ui {

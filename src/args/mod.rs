@@ -1,0 +1,136 @@
+//! Options that several commands have. Those of one command alone stand beside it, in `commands/`.
+//!
+//! Nothing here knows what an option is for: this is the lowest folder, and uses no other. What a shell
+//! offers when it completes a value is in `complete.rs`, by the name of the argument.
+//!
+//! Begin with [`TargetArgs`], which is a pipeline and a part of it, and [`ExecArgs`], which is how
+//! actions run. [`values`] reads sizes, rates and numbers of days.
+
+pub mod values;
+
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+
+use clap::{Args, ValueEnum};
+
+/// Options of every command.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Output")]
+pub struct Common {
+    /// Text for people, or one JSON object a line on stdout
+    #[arg(
+        long,
+        global = true,
+        value_enum,
+        default_value_t,
+        value_name = "FORMAT"
+    )]
+    pub message_format: MessageFormat,
+    /// When to use colours
+    #[arg(long, global = true, value_enum, default_value_t, value_name = "WHEN")]
+    pub color: ColorChoice,
+    /// Only warnings and errors
+    #[arg(short, long, global = true, conflicts_with = "verbose")]
+    pub quiet: bool,
+    /// Say more: hits, and why an action runs
+    #[arg(short, long, global = true)]
+    pub verbose: bool,
+}
+
+// Comments on the values are no documentation, which clap would spread over eight lines of help.
+
+/// How messages look.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum MessageFormat {
+    // Text.
+    #[default]
+    Human,
+    // One JSON object a line.
+    Json,
+}
+
+/// When to use colours.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum ColorChoice {
+    // On a terminal.
+    #[default]
+    Auto,
+    // Always.
+    Always,
+    // Never.
+    Never,
+}
+
+/// Which file.
+#[derive(Debug, Args)]
+pub struct FileArgs {
+    /// The TOML file
+    #[arg(value_hint = clap::ValueHint::FilePath)]
+    pub pipeline: PathBuf,
+    /// Replace a value; VALUE is TOML, and paths in it are relative to the working directory
+    #[arg(long = "set", value_name = "STAGE.PARAM=VALUE")]
+    pub sets: Vec<String>,
+}
+
+/// Which pipeline.
+#[derive(Debug, Args)]
+pub struct PipelineArgs {
+    /// The file.
+    #[command(flatten)]
+    pub file: FileArgs,
+    /// A variant that the file has instead of the pipeline itself
+    #[arg(long, value_name = "NAME")]
+    pub variant: Option<String>,
+}
+
+/// Which part of a pipeline.
+#[derive(Debug, Args)]
+pub struct TargetArgs {
+    /// The pipeline.
+    #[command(flatten)]
+    pub pipeline: PipelineArgs,
+    /// Only this stage and what it needs
+    #[arg(long, value_name = "STAGE")]
+    pub to: Option<String>,
+}
+
+/// Which store.
+#[derive(Debug, Args)]
+pub struct StoreArgs {
+    /// The store [default: .flow/store in the project root]
+    #[arg(long, env = "FLOW_STORE", hide_env = true, value_name = "DIR", value_hint = clap::ValueHint::DirPath)]
+    pub store: Option<PathBuf>,
+}
+
+/// How to run actions.
+#[derive(Debug, Default, Args)]
+pub struct ExecArgs {
+    /// Actions at a time [default: the processors there are]
+    #[arg(short, long, value_name = "N", value_parser = values::jobs)]
+    pub jobs: Option<NonZeroUsize>,
+    /// Where actions have their unfinished work [default: .flow/scratch in the project root]
+    #[arg(long, env = "FLOW_SCRATCH", hide_env = true, value_name = "DIR", value_hint = clap::ValueHint::DirPath)]
+    pub scratch: Option<PathBuf>,
+    /// GPUs that stages may claim [default: the NVIDIA devices there are]
+    #[arg(long, value_name = "N")]
+    pub gpus: Option<usize>,
+    /// Memory that stages may claim together [default: the machine's]
+    #[arg(long, value_name = "SIZE", value_parser = values::size)]
+    pub memory: Option<u64>,
+    /// What runs actions: threads of this process, or a process for each
+    #[arg(long, value_enum, default_value_t, value_name = "WHAT")]
+    pub executor: ExecutorChoice,
+    /// Write where the time went, for chrome://tracing and ui.perfetto.dev
+    #[arg(long, value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
+    pub trace: Option<PathBuf>,
+}
+
+/// What runs actions.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum ExecutorChoice {
+    // Threads of this process.
+    #[default]
+    Local,
+    // A process for each action.
+    Process,
+}
