@@ -9,7 +9,7 @@ use flow_engine::file::PipelineFile;
 use flow_engine::load::{LoadOptions, project_root};
 use flow_engine::plan::Plan;
 use flow_engine::{Diag, Pipeline};
-use flow_stages::export::Exporter;
+use flow_stages::artifacts::export::Exporter;
 
 use crate::args::{FileArgs, PipelineArgs, StoreArgs};
 use crate::error::CliError;

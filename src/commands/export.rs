@@ -14,7 +14,7 @@ use flow_engine::plan::Plan;
 use flow_engine::preview::Preview;
 use flow_engine::stage::{ANY, Part, PortType};
 use flow_engine::{Diag, Pipeline, Registry};
-use flow_stages::export::Exporter;
+use flow_stages::artifacts::export::Exporter;
 use serde_json::{Map, Value as Json, json};
 
 use super::run::{Run, Setup};

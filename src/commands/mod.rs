@@ -31,7 +31,7 @@ use std::sync::Arc;
 
 use clap::{Parser, Subcommand};
 use flow_engine::Diag;
-use flow_stages::math::rocket::SimdLevel;
+use flow_stages::features::rocket::SimdLevel;
 
 use crate::args::Common;
 use crate::error::{CliError, Exit};

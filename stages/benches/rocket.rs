@@ -3,8 +3,8 @@
 //! `benches/rocket_vs_aeon.py` compares CPU seconds at full size with aeon.
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
-use flow_stages::math::rng::Stream;
-use flow_stages::math::rocket::{KernelSet, SimdLevel, Variant};
+use flow_stages::features::rocket::{KernelSet, SimdLevel, Variant};
+use flow_stages::numeric::rng::Stream;
 
 const SERIES: usize = 128;
 const POINTS: usize = 100;

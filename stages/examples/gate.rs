@@ -15,10 +15,10 @@
 
 use std::path::Path;
 
-use flow_stages::math::metrics::average_precision;
-use flow_stages::math::rng::Stream;
-use flow_stages::study::gate::{GateOptions, Judged, Judgement, Noise, judge};
-use flow_stages::study::{Arm, Pair, Parts, Scores};
+use flow_stages::comparison::gate::{GateOptions, Judged, Judgement, Noise, judge};
+use flow_stages::comparison::{Arm, Pair, Parts, Scores};
+use flow_stages::numeric::metrics::average_precision;
+use flow_stages::numeric::rng::Stream;
 use rayon::prelude::*;
 
 /// Null changes a survey.

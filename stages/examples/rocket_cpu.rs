@@ -16,8 +16,8 @@
     reason = "a program that measures time and prints it, not a stage"
 )]
 
-use flow_stages::math::rng::Stream;
-use flow_stages::math::rocket::{KernelSet, SimdLevel, Variant};
+use flow_stages::features::rocket::{KernelSet, SimdLevel, Variant};
+use flow_stages::numeric::rng::Stream;
 
 const OBJECTS: usize = 3_043;
 const BANDS: usize = 6;

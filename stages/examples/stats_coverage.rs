@@ -16,9 +16,9 @@
     reason = "a program that prints its result, not a stage"
 )]
 
-use flow_stages::math::rng::Stream;
-use flow_stages::math::stats::distribution::normal_cdf;
-use flow_stages::study::{Arm, Deal, Estimate, Metric, Options, Parts, compare, summarise};
+use flow_stages::comparison::{Arm, Deal, Estimate, Metric, Options, Parts, compare, summarise};
+use flow_stages::numeric::rng::Stream;
+use flow_stages::numeric::stats::distribution::normal_cdf;
 use rayon::prelude::*;
 
 const POSITIVE: f64 = 0.075;

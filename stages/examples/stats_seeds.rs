@@ -16,10 +16,10 @@
 
 use std::sync::Arc;
 
+use flow_stages::comparison::{Arm, Comparison, Deal, Metric, Options, Parts, Verdict, compare};
 use flow_stages::learner::{LearnerParams, Matrix, learner};
-use flow_stages::math::kfold;
-use flow_stages::math::rng::Stream;
-use flow_stages::study::{Arm, Comparison, Deal, Metric, Options, Parts, Verdict, compare};
+use flow_stages::numeric::kfold;
+use flow_stages::numeric::rng::Stream;
 use rayon::prelude::*;
 
 const OBJECTS: usize = 1_000;
@@ -144,7 +144,7 @@ fn main() {
             let factor = ((1.0 / j + 0.25) * j).sqrt();
             let naive = mean(&|i| {
                 let p = found[i].resampled_t.map_or(1.0, |t| {
-                    flow_stages::math::stats::distribution::student_two_sided(t.t * factor, t.df)
+                    flow_stages::numeric::stats::distribution::student_two_sided(t.t * factor, t.df)
                 });
                 f64::from(u8::from(p < 0.05))
             });

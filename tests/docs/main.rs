@@ -13,8 +13,8 @@ use flow_engine::Registry;
 use flow_engine::exec;
 use flow_engine::load::{LoadOptions, load};
 use flow_engine::plan::Plan;
+use flow_stages::features::domain::catalogue_markdown;
 use flow_stages::kinds;
-use flow_stages::math::domain::catalogue_markdown;
 
 mod fences;
 #[path = "../../docs/examples/quality_cut.rs"]

@@ -8,7 +8,7 @@ use flow_engine::stage::{
     Scope, Shards, Stage, StageError, Step,
 };
 use flow_engine::{Diag, Params};
-use flow_stages::fold::{self, ApplyRows, TrainRows};
+use flow_stages::rows::{self, ApplyRows, TrainRows};
 use flow_stages::table::{
     Curves, FeatureTable, FeatureWriter, Folds, Objects, Predictions, ids_digest, row_attrs,
 };
@@ -273,7 +273,7 @@ fn prior(action: &mut Action<'_>) -> Result<(), StageError> {
         }
         _ => {
             let folds = Folds::read(&action.one("folds")?.path)?;
-            fold::gather(action, "part", "predictions", &folds, |_| {})
+            rows::gather(action, "part", "predictions", &folds, |_| {})
         }
     }
 }
@@ -297,7 +297,7 @@ fn careless(action: &mut Action<'_>) -> Result<(), StageError> {
     let folds = Folds::read(&action.one("folds")?.path)?;
     let mut all: Option<Predictions> = None;
     for part in action.input("part") {
-        let Some((_, fold)) = fold::parse(part.fold.as_deref().unwrap_or(fold::FINAL))? else {
+        let Some((_, fold)) = rows::parse(part.fold.as_deref().unwrap_or(rows::FINAL))? else {
             continue;
         };
         let mut rows = Predictions::read(&part.path)?;
@@ -319,7 +319,7 @@ fn careless(action: &mut Action<'_>) -> Result<(), StageError> {
 
 fn share(action: &mut Action<'_>) -> Result<(), StageError> {
     let rows = TrainRows::read(action)?;
-    let positive = fold::binary_labels(&rows)?;
+    let positive = rows::binary_labels(&rows)?;
     let share = positive.iter().sum::<usize>() as f64 / positive.len() as f64;
     action.write("model", &share.to_le_bytes(), Vec::new())
 }
@@ -362,7 +362,7 @@ fn torn_folds(action: &mut Action<'_>) -> Result<(), StageError> {
     let mut slices = Vec::new();
     for name in ["0.0", "0.1", "final"] {
         for role in [Rows::Train, Rows::Apply] {
-            let rows = fold::rows_of(&folds, fold::parse(name)?, role);
+            let rows = rows::rows_of(&folds, rows::parse(name)?, role);
             if rows.is_empty() {
                 continue;
             }

@@ -4,8 +4,8 @@ use std::fs;
 use std::path::Path;
 
 use flow_cache::Beside;
-use flow_stages::export::{Column, write_columns};
-use flow_stages::study::Metric;
+use flow_stages::artifacts::export::{Column, write_columns};
+use flow_stages::comparison::Metric;
 
 use super::results::{Results, Row};
 use super::{forest, text};

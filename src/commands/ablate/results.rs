@@ -9,7 +9,7 @@ use flow_engine::keys::Slot;
 use flow_engine::plan::Plan;
 use flow_engine::variants::BASE;
 use flow_engine::{Pipeline, StageError};
-use flow_stages::study::{Arm, Comparison, Options, Summary, compare, summarise};
+use flow_stages::comparison::{Arm, Comparison, Options, Summary, compare, summarise};
 use serde_json::{Value as Json, json};
 
 use super::cost::{Cost, Costs};

@@ -1,6 +1,6 @@
 //! A study for people: tables on the terminal, and in words.
 
-use flow_stages::study::{Difference, Estimate, Metric, Summary, Verdict};
+use flow_stages::comparison::{Difference, Estimate, Metric, Summary, Verdict};
 use serde_json::Value as Json;
 
 use super::forest::{Panel, PanelRow};
@@ -59,8 +59,8 @@ fn heading(results: &Results, scheme: &Scheme) -> String {
     let mut text = scheme.name.clone();
     if let Some(summary) = scheme.rows.iter().find_map(|row| row.summary.as_ref()) {
         let unit = match summary.unit {
-            flow_stages::study::Unit::Object => String::new(),
-            flow_stages::study::Unit::Group => format!(" in {} groups", summary.units),
+            flow_stages::comparison::Unit::Object => String::new(),
+            flow_stages::comparison::Unit::Group => format!(" in {} groups", summary.units),
         };
         text.push_str(&format!(
             ": {} objects{unit}, {}, {}",
@@ -233,8 +233,8 @@ fn about(results: &Results, scheme: &Scheme) -> String {
         return "Nothing could be compared here.".into();
     };
     let unit = match summary.unit {
-        flow_stages::study::Unit::Object => "objects".to_owned(),
-        flow_stages::study::Unit::Group => format!("{} groups", summary.units),
+        flow_stages::comparison::Unit::Object => "objects".to_owned(),
+        flow_stages::comparison::Unit::Group => format!("{} groups", summary.units),
     };
     let mut text = format!(
         "Scores of {} objects ({}) that no model had seen, averaged over {}. Every variant is \

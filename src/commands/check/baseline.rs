@@ -11,8 +11,8 @@ use std::path::{Path, PathBuf};
 use flow_cache::{Beside, Digest};
 use flow_engine::diag::SourceMap;
 use flow_engine::{Diag, SourceId, Span};
-use flow_stages::study::Scores;
-use flow_stages::study::gate::Noise;
+use flow_stages::comparison::Scores;
+use flow_stages::comparison::gate::Noise;
 use serde::{Deserialize, Serialize};
 
 use super::recipes::StageState;

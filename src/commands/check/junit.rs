@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use flow_stages::study::gate::Judgement;
+use flow_stages::comparison::gate::Judgement;
 
 use super::recipes::Standing;
 use super::results::Results;

@@ -23,7 +23,7 @@ use std::time::Instant;
 use clap::Args;
 use flow_engine::plan::Plan;
 use flow_engine::{Diag, Pipeline};
-use flow_stages::study::gate::GateOptions;
+use flow_stages::comparison::gate::GateOptions;
 use serde_json::json;
 
 use self::baseline::{Baseline, Place, replace};

@@ -7,9 +7,11 @@ use flow_engine::Diag;
 use flow_engine::deliver::{self, Port};
 use flow_engine::keys::Slot;
 use flow_engine::plan::Plan;
-use flow_stages::score::MACRO_AVERAGE;
-use flow_stages::study::gate::{GateOptions, Judged, Judgement, Noise, POWER, judge, metrics_of};
-use flow_stages::study::{Arm, Pair, Scores};
+use flow_stages::comparison::gate::{
+    GateOptions, Judged, Judgement, Noise, POWER, judge, metrics_of,
+};
+use flow_stages::comparison::{Arm, Pair, Scores};
+use flow_stages::evaluation::score::MACRO_AVERAGE;
 use serde_json::{Map, Value as Json, json};
 
 use super::baseline::{Baseline, Evaluation, Place};

@@ -2,8 +2,8 @@
 
 use std::fmt::Write;
 
-use flow_stages::study::Metric;
-use flow_stages::study::gate::{Judged, Judgement};
+use flow_stages::comparison::Metric;
+use flow_stages::comparison::gate::{Judged, Judgement};
 
 use super::recipes::Standing;
 use super::results::{Compared, Results};

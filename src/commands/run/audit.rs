@@ -10,7 +10,7 @@ use flow_engine::event::{Event, Outcome};
 use flow_engine::keys::Slot;
 use flow_engine::plan::Plan;
 use flow_engine::{Diag, StageError};
-use flow_stages::compare::{Difference, compare};
+use flow_stages::artifacts::difference::{Difference, compare};
 use serde_json::{Map, Value as Json, json};
 
 use super::{Run, outputs};

@@ -19,7 +19,7 @@ use std::time::Instant;
 
 use clap::Args;
 use flow_engine::Diag;
-use flow_stages::study::{Arm, Estimate, Metric, Options, summarise};
+use flow_stages::comparison::{Arm, Estimate, Metric, Options, summarise};
 use flow_stages::tuning::Best;
 
 pub use bench::Bench;

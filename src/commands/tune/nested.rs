@@ -3,7 +3,7 @@
 
 use std::path::{Path, PathBuf};
 
-use flow_stages::study::{Difference, Metric, Options, compare};
+use flow_stages::comparison::{Difference, Metric, Options, compare};
 use flow_stages::tuning::{Outer, outer};
 
 use super::bench::Bench;

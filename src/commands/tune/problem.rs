@@ -7,9 +7,8 @@ use flow_engine::file::{PipelineFile, Replace};
 use flow_engine::pipeline::Pipeline;
 use flow_engine::tune::{Axis, Range, Sampler, Tune};
 use flow_engine::{Diag, Diags, Registry, Span};
-use flow_stages::fold::FINAL;
-use flow_stages::math::tune::{self as math, Dimension, Point};
-use flow_stages::tuning::{Design, Direction, TRIALS, looks};
+use flow_stages::rows::FINAL;
+use flow_stages::tuning::{self, Design, Dimension, Direction, Point, TRIALS, looks};
 
 use crate::commands::examples;
 use crate::error::CliError;
@@ -132,9 +131,9 @@ impl<'a> Problem<'a> {
             design: Design {
                 space: axes.iter().map(dimension).collect(),
                 sampler: match tune.sampler {
-                    Sampler::Tpe => math::Sampler::Tpe,
-                    Sampler::Random => math::Sampler::Random,
-                    Sampler::Grid => math::Sampler::Grid,
+                    Sampler::Tpe => tuning::Sampler::Tpe,
+                    Sampler::Random => tuning::Sampler::Random,
+                    Sampler::Grid => tuning::Sampler::Grid,
                 },
                 seed: tune.seed.unwrap_or(base.stages[index].pipeline_seed),
                 trials: 0,
@@ -152,7 +151,7 @@ impl<'a> Problem<'a> {
             metric,
             folds,
         };
-        let points = math::size(&problem.design.space).and_then(|n| usize::try_from(n).ok());
+        let points = tuning::size(&problem.design.space).and_then(|n| usize::try_from(n).ok());
         let default = match problem.tune.sampler {
             Sampler::Grid => points.unwrap_or(TRIALS),
             _ => TRIALS,

@@ -458,7 +458,7 @@ fn nested_text(nested: &Nested) -> String {
     text
 }
 
-fn verdict(difference: &flow_stages::study::Difference) -> String {
+fn verdict(difference: &flow_stages::comparison::Difference) -> String {
     let word = serde_json::to_value(difference.verdict).unwrap_or_default();
     word.as_str().unwrap_or_default().replace('_', " ")
 }

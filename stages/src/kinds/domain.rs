@@ -1,5 +1,5 @@
 //! Kind `domain`: features that physics suggests, 20 a band and 18 across bands, with redshift and
-//! E(B-V). Each is defined in [`crate::math::domain`] and in `docs/features.md`; where the points
+//! E(B-V). Each is defined in [`crate::features::domain`] and in `docs/features.md`; where the points
 //! do not support one it is NaN, never a made-up value.
 
 use flow_engine::ParamSpec;
@@ -8,7 +8,7 @@ use flow_engine::stage::{
 };
 use rayon::prelude::*;
 
-use crate::math::domain::{Band, Options, features, names};
+use crate::features::domain::{Band, Options, features, names};
 use crate::table::{Curves, FeatureWriter, row_attrs};
 
 /// The kind.

@@ -11,9 +11,9 @@ use flow_engine::stage::{
 };
 use flow_engine::{ParamSpec, Params};
 
-use crate::leakage;
-use crate::math::metrics::best_f1_threshold;
-use crate::score::{BINARY, Figures, MACRO, Repeat, figures, out_of_fold};
+use crate::evaluation::score::{BINARY, Figures, MACRO, Repeat, figures, out_of_fold};
+use crate::numeric::metrics::best_f1_threshold;
+use crate::rows;
 use crate::table::{Folds, Predictions};
 
 /// The kind.
@@ -84,7 +84,7 @@ impl Stage for Evaluate {
             None => None,
         };
         if let Some(folds) = &folds {
-            leakage::held_out(&predictions, folds)?;
+            rows::held_out(&predictions, folds)?;
         }
         let figures = figures(&predictions, &repeats, action.params.float("threshold"))?;
         let threshold = final_threshold(&predictions, &repeats);

@@ -10,7 +10,7 @@ use flow_engine::stage::{
 };
 use flow_engine::{ParamSpec, ParamType};
 
-use crate::math::dust;
+use crate::physics::dust;
 use crate::table::{Curves, IMPOSSIBLE, is_possible, row_attrs};
 
 /// The kind.

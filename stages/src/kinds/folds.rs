@@ -27,9 +27,9 @@ use flow_engine::stage::{
 };
 use flow_engine::{ParamSpec, ParamType, Params};
 
-use crate::fold;
-use crate::math::kfold;
-use crate::math::rng::Stream;
+use crate::numeric::kfold;
+use crate::numeric::rng::Stream;
+use crate::rows;
 use crate::table::{Folds, Objects, Survey, ids_digest};
 
 /// So many folds at most, of all repeats together: each is fitted.
@@ -161,7 +161,7 @@ impl Stage for FoldsKind {
                     "the folds are {} to {}, and {}",
                     all[0],
                     all[all.len() - 2],
-                    fold::FINAL
+                    rows::FINAL
                 ),
             };
             wrong("only", "flow::params::folds", message, "this list", help);
@@ -215,8 +215,8 @@ impl Stage for FoldsKind {
 /// The names of all folds, the final fit last.
 fn names(params: &Params) -> Vec<String> {
     let (k, repeats) = (params.usize("k"), params.usize("repeats"));
-    let crossed = (0..repeats).flat_map(|r| (0..k).map(move |f| fold::name(r, f)));
-    crossed.chain([fold::FINAL.to_owned()]).collect()
+    let crossed = (0..repeats).flat_map(|r| (0..k).map(move |f| rows::name(r, f)));
+    crossed.chain([rows::FINAL.to_owned()]).collect()
 }
 
 fn assign(shards: &[Objects], action: &Action<'_>) -> Result<(Folds, Vec<Value>), StageError> {
@@ -431,7 +431,7 @@ fn slices(folds: &Folds, shards: &[Objects], names: &[String]) -> Result<Value, 
     }
     for name in names {
         for role in [Rows::Train, Rows::Apply] {
-            let rows = fold::rows_of(folds, fold::parse(name)?, role);
+            let rows = rows::rows_of(folds, rows::parse(name)?, role);
             if rows.is_empty() {
                 continue;
             }

@@ -9,7 +9,7 @@ use flow_engine::stage::{
     Action, InputPort, KindSpec, OutputPort, Ports, Scope, Stage, StageError, Step,
 };
 
-use crate::math::interpolate::{Normalise, Outside, grid};
+use crate::features::interpolate::{Normalise, Outside, grid};
 use crate::table::{Curves, LightCurve, TensorWriter, row_attrs};
 
 /// The kind.

@@ -1,4 +1,11 @@
-//! The stage kinds, one file each.
+//! The stage kinds, one file or folder each: ports, parameters and steps as data, and what a step runs.
+//!
+//! Begin with [`registry`], which names them all, and with `domain`, the plainest kind: a table in, a row
+//! of features for each light curve, a table out. `model` shows what is done over folds, `ingest` how files
+//! of strangers come in, `command` what the engine's kind of that name needs to know of tables.
+//!
+//! A kind reads and writes tables and calls what computes. What computes lives in the folders beside this
+//! one, where it is tested without a pipeline. How to write a kind: `docs/writing-a-stage.md`.
 
 use std::ffi::OsString;
 

@@ -8,10 +8,10 @@ use flow_engine::stage::{
 };
 use flow_engine::{ParamSpec, ParamType, Params};
 
-use crate::fold::{self, ApplyRows, TrainRows, binary_labels};
 use crate::learner::{
     ClassWeight, EarlyStopping, LEARNERS, LearnError, Learner, LearnerParams, learner,
 };
+use crate::rows::{self, ApplyRows, TrainRows, binary_labels};
 use crate::table::{Folds, Predictions, row_attrs, write_importance};
 
 /// The kind.
@@ -272,7 +272,7 @@ fn apply(action: &mut Action<'_>) -> Result<(), StageError> {
 
 fn gather(action: &mut Action<'_>) -> Result<(), StageError> {
     let folds = Folds::read(&action.one("folds")?.path)?;
-    fold::gather(action, "part", "predictions", &folds, |_| {})?;
+    rows::gather(action, "part", "predictions", &folds, |_| {})?;
     let importance = mean_gain(action)?;
     let attrs = vec![("rows".to_owned(), Value::Int(importance.len() as i64))];
     let mut writer = action.create()?;
@@ -285,7 +285,7 @@ fn gather(action: &mut Action<'_>) -> Result<(), StageError> {
 /// where there is no other), the largest first.
 fn mean_gain(action: &Action<'_>) -> Result<Vec<(String, f64)>, StageError> {
     let parts = action.input("gain");
-    let crossed = |part: &&flow_engine::stage::Part| part.fold.as_deref() != Some(fold::FINAL);
+    let crossed = |part: &&flow_engine::stage::Part| part.fold.as_deref() != Some(rows::FINAL);
     let mut used: Vec<_> = parts.iter().filter(crossed).collect();
     if used.is_empty() {
         used = parts.iter().collect();

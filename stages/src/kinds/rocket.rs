@@ -9,7 +9,7 @@ use flow_engine::stage::{
 };
 use flow_engine::{ParamSpec, ParamType};
 
-use crate::math::rocket::{KernelSet, LANES, Variant, z_normalise};
+use crate::features::rocket::{KernelSet, LANES, Variant, z_normalise};
 use crate::table::{FeatureWriter, TensorTable, parse_list, row_attrs};
 
 /// The kind.

@@ -11,9 +11,9 @@ use flow_engine::stage::{
 };
 use flow_engine::{ParamSpec, ParamType};
 
-use crate::fold::{TrainRows, binary_labels};
 use crate::learner::{LearnError, LearnerParams, learner};
-use crate::math::fresh::{Correction, Test, p_values, select_by, variance};
+use crate::rows::{TrainRows, binary_labels};
+use crate::selection::fresh::{Correction, Test, p_values, select_by, variance};
 
 /// The kind.
 pub struct Select;

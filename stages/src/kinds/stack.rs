@@ -16,12 +16,11 @@ use flow_engine::stage::{
 };
 use flow_engine::{ParamSpec, Params};
 
-use crate::fold::no_positive;
-use crate::leakage;
-use crate::math::linear::{Logistic, Options};
-use crate::math::rank::midranks;
-use crate::score::positive_column;
-use crate::table::{Folds, Predictions};
+use crate::evaluation::score::positive_column;
+use crate::numeric::linear::{Logistic, Options};
+use crate::numeric::rank::midranks;
+use crate::rows;
+use crate::table::{Folds, Predictions, no_positive};
 
 /// The kind.
 pub struct Stack;
@@ -96,7 +95,7 @@ impl Stage for Stack {
             same_rows(first, other)?;
         }
         if let Some(folds) = &action.folds {
-            leakage::held_out(first, &Folds::read(&folds.path)?)?;
+            rows::held_out(first, &Folds::read(&folds.path)?)?;
         }
         let method = action.params.str("method");
         let go_on = || action.checkpoint();

@@ -1,7 +1,7 @@
 //! The held-out part of the training rows that early stopping looks at, and per-round row samples.
 
 use super::LearnError;
-use crate::math::rng::Stream;
+use crate::numeric::rng::Stream;
 
 /// Paths of the random streams, so that no two uses share draws.
 const HOLDOUT: u64 = 1;

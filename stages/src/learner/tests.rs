@@ -1,7 +1,7 @@
 //! What both learners must do, checked on both.
 
 use super::*;
-use crate::math::rng::Stream;
+use crate::numeric::rng::Stream;
 
 /// `rows` x `cols` noise in [-1, 1); class 1 where the signs of the first two columns differ (an
 /// exclusive or, which no single split can find), with `flip` of the labels at random.

@@ -12,6 +12,7 @@
 //! equal tables are equal files. A file that does not fit (it may come from a user's command) is a
 //! data error that names the columns.
 
+mod classes;
 mod curves;
 mod features;
 mod folds;
@@ -26,6 +27,7 @@ mod sniff;
 mod tensor;
 mod text;
 
+pub use classes::{listed, no_positive};
 pub use curves::{Curves, LightCurve};
 pub use features::{FeatureTable, FeatureWriter};
 pub use folds::Folds;

@@ -12,10 +12,9 @@ use std::path::Path;
 
 use flow_engine::StageError;
 
-use crate::fold::no_positive;
-use crate::score::{Figures, Metric, figures, out_of_fold, positive_column};
-use crate::study::{Arm, Parts};
-use crate::table::{Folds, Predictions};
+use crate::comparison::{Arm, Parts};
+use crate::evaluation::score::{Figures, Metric, figures, out_of_fold, positive_column};
+use crate::table::{Folds, Predictions, no_positive};
 
 /// What the outer folds say.
 pub struct Outer {

@@ -12,8 +12,8 @@ use flow_engine::load::{LoadOptions, load};
 use flow_engine::pipeline::PortRef;
 use flow_engine::plan::Plan;
 use flow_engine::{Pipeline, Span, exec};
+use flow_stages::features::rocket::SimdLevel;
 use flow_stages::kinds::registry;
-use flow_stages::math::rocket::SimdLevel;
 
 /// The digests of all output ports: `stage kind version port digest`, one a line.
 const GOLDEN: &str = include_str!("golden.txt");

@@ -10,7 +10,7 @@ use arrow::ipc::reader::FileReader;
 use flow_engine::stage::{Action, Fault, Rows, StageError};
 
 use super::PREDICTIONS;
-use crate::fold;
+use crate::rows;
 use crate::table::{Folds, Predictions, SCHEMA, Source, columns_help};
 
 /// Probabilities of all classes may miss 1 by this much.
@@ -30,7 +30,7 @@ pub(super) fn output(action: &Action<'_>, output: &str, file: &Path) -> Result<(
 }
 
 fn examine(action: &Action<'_>, output: &str, file: &Path) -> Result<(), StageError> {
-    let (folds, apply) = fold::rows(action, Rows::Apply)?;
+    let (folds, apply) = rows::of_action(action, Rows::Apply)?;
     let predictions = match output {
         PREDICTIONS => {
             any_probability(file, &folds)?;
@@ -45,11 +45,11 @@ fn examine(action: &Action<'_>, output: &str, file: &Path) -> Result<(), StageEr
             None => return Ok(()),
         },
     };
-    let name = action.fold.unwrap_or(fold::FINAL);
-    let here = fold::parse(name)?;
+    let name = action.fold.unwrap_or(rows::FINAL);
+    let here = rows::parse(name)?;
     let is_training = |id: &str| {
         let at = folds.object_id.binary_search_by(|o| o.as_str().cmp(id));
-        at.is_ok_and(|at| fold::has_role(&folds, here, at, Rows::Train))
+        at.is_ok_and(|at| rows::has_role(&folds, here, at, Rows::Train))
     };
     let asked: Vec<&str> = apply.iter().map(|&i| folds.object_id[i].as_str()).collect();
     same_rows(ids, &asked, is_training, output == PREDICTIONS).map_err(|what| {

@@ -9,11 +9,11 @@ use std::path::Path;
 use flow_engine::command::FoldRows;
 use flow_engine::stage::{Action, Rows, StageError};
 
-use crate::fold;
+use crate::rows;
 use crate::table::{Folds, Predictions};
 
 mod check;
-mod rows;
+mod fold_table;
 
 /// The output that is joined over the folds.
 const PREDICTIONS: &str = "predictions";
@@ -23,7 +23,7 @@ pub struct FoldTables;
 
 impl FoldRows for FoldTables {
     fn write(&self, action: &Action<'_>, role: Rows, to: &Path) -> Result<(), StageError> {
-        rows::write(action, role, to)
+        fold_table::write(action, role, to)
     }
 
     fn check(&self, action: &Action<'_>, output: &str, file: &Path) -> Result<(), StageError> {
@@ -32,7 +32,7 @@ impl FoldRows for FoldTables {
 
     fn gather(&self, action: &mut Action<'_>, output: &str) -> Result<(), StageError> {
         let folds = Folds::read(&action.one("folds")?.path)?;
-        fold::gather(action, output, output, &folds, |part| arrange(part, &folds))
+        rows::gather(action, output, output, &folds, |part| arrange(part, &folds))
     }
 }
 

@@ -1,8 +1,8 @@
-//! The built-in demo survey, simulated: see [`crate::math::demo`].
+//! The built-in demo survey, simulated: see [`crate::simulation`].
 
 use flow_engine::{Params, StageError};
 
-use crate::math::demo::{DemoConfig, DemoError, ObjectPlan, catalogue, simulate};
+use crate::simulation::{DemoConfig, DemoError, ObjectPlan, catalogue, simulate};
 use crate::table::{Curves, Survey};
 
 use super::reject::Tally;

@@ -6,7 +6,7 @@ use flow_engine::suggest::closest;
 use flow_engine::{Params, StageError};
 
 use super::columns::Regroup;
-use crate::fold::{listed, no_positive};
+use crate::table::{listed, no_positive};
 
 /// Holds `positive` against the classes that occur, and `classes` against the labels in the files, as far
 /// as these are known. A survey without any label can have neither.

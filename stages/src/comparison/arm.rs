@@ -1,0 +1,400 @@
+//! One evaluation as numbers.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use flow_engine::StageError;
+
+use crate::evaluation::score::{Repeat, class_index, out_of_fold, positive_column};
+use crate::numeric::stats::bootstrap::Units;
+use crate::numeric::stats::classes::ClassRanking;
+use crate::numeric::stats::weighted::{Figures, Ranking};
+use crate::table::{Folds, Predictions};
+
+/// One repeat of a cross-validation, by object.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Deal {
+    /// The fold that held the object out, from 0.
+    pub folds: Vec<u32>,
+    /// The score that the object got there, P(positive); with [`Parts::classes`] the probabilities of all
+    /// of them, object by object.
+    pub scores: Vec<f64>,
+}
+
+/// What objects are where there is no positive class.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Classes {
+    /// The classes that have probabilities.
+    pub names: Vec<String>,
+    /// By object, its class.
+    pub of: Vec<usize>,
+}
+
+/// What an [`Arm`] is made of. All lists but `repeats` have one entry an object; `positive` is empty with
+/// `classes`.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Parts {
+    /// Shown in tables and messages.
+    pub name: String,
+    /// The objects, in the order of their bytes, without repeats.
+    pub ids: Vec<String>,
+    /// What the positive class is called, where that is known.
+    pub class: Option<String>,
+    /// True for objects of the positive class.
+    pub positive: Vec<bool>,
+    /// Without a positive class: the classes of all objects.
+    pub classes: Option<Classes>,
+    /// What was kept together, if the folds were grouped.
+    pub groups: Option<Vec<String>>,
+    /// At least one.
+    pub repeats: Vec<Deal>,
+}
+
+/// The out-of-fold scores of one evaluation.
+#[derive(Clone, Debug)]
+pub struct Arm {
+    parts: Parts,
+    /// Means over repeats.
+    average: Vec<f64>,
+    /// Of `average`.
+    scorer: Scorer,
+}
+
+/// Scores, ready for the metrics of samples.
+#[derive(Clone, Debug)]
+pub(super) enum Scorer {
+    Positive(Ranking),
+    Classes(ClassRanking),
+}
+
+impl Scorer {
+    fn new(parts: &Parts, scores: &[f64], folds: &[Vec<u32>]) -> Self {
+        match &parts.classes {
+            None => Self::Positive(Ranking::new(scores, &parts.positive, folds)),
+            Some(classes) => {
+                Self::Classes(ClassRanking::new(scores, &classes.of, classes.names.len()))
+            }
+        }
+    }
+
+    /// The metrics of the sample in which object i counts `counts[i]` times.
+    pub(super) fn figures(&self, counts: &[u32]) -> Figures {
+        match self {
+            Self::Positive(ranking) => ranking.figures(counts),
+            Self::Classes(ranking) => ranking.figures(counts),
+        }
+    }
+}
+
+impl Arm {
+    /// Reads the `predictions` of an evaluation, and groups from the table of its `folds` stage if
+    /// that was grouped. Rows without a fold are left out.
+    ///
+    /// # Errors
+    /// A file is unreadable; no class is the positive one although one is named; the folds
+    /// are not those of the predictions; or what [`Arm::from_parts`] refuses.
+    pub fn read(name: &str, predictions: &Path, folds: Option<&Path>) -> Result<Arm, StageError> {
+        let predictions = Predictions::read(predictions)?;
+        let deals = out_of_fold(&predictions)?;
+        let mut parts = Parts::of(name, &predictions, &deals)?;
+        if let Some(path) = folds {
+            parts.groups = groups(&parts, &predictions, &deals, &Folds::read(path)?)?;
+        }
+        Arm::from_parts(parts)
+    }
+
+    /// From scores that were kept elsewhere.
+    ///
+    /// # Errors
+    /// There is no repeat, lengths differ, ids are out of order, a score is not a number, a group is
+    /// held out in two folds, or one of the classes has no object.
+    pub fn from_parts(parts: Parts) -> Result<Arm, StageError> {
+        check(&parts)?;
+        let n = parts.repeats.len() as f64;
+        let average: Vec<f64> = (0..parts.repeats[0].scores.len())
+            .map(|i| parts.repeats.iter().map(|deal| deal.scores[i]).sum::<f64>() / n)
+            .collect();
+        let folds: Vec<Vec<u32>> = parts.repeats.iter().map(|d| d.folds.clone()).collect();
+        Ok(Arm {
+            scorer: Scorer::new(&parts, &average, &folds),
+            parts,
+            average,
+        })
+    }
+
+    /// What it is made of.
+    pub fn parts(&self) -> &Parts {
+        &self.parts
+    }
+
+    /// Its name.
+    pub fn name(&self) -> &str {
+        &self.parts.name
+    }
+
+    /// Number of objects.
+    pub fn len(&self) -> usize {
+        self.parts.ids.len()
+    }
+
+    /// True without objects, which cannot be.
+    pub fn is_empty(&self) -> bool {
+        self.parts.ids.is_empty()
+    }
+
+    /// Number of objects of the positive class; none without such a class.
+    pub fn positives(&self) -> Option<usize> {
+        let positive = || self.parts.positive.iter().filter(|&&p| p).count();
+        self.parts.classes.is_none().then(positive)
+    }
+
+    /// The metrics of the sample in which object i counts `counts[i]` times.
+    pub(super) fn figures(&self, counts: &[u32]) -> Figures {
+        self.scorer.figures(counts)
+    }
+
+    /// The scores of one repeat alone.
+    pub(super) fn scorer_of(&self, deal: &Deal) -> Scorer {
+        Scorer::new(&self.parts, &deal.scores, std::slice::from_ref(&deal.folds))
+    }
+
+    /// The mean of an object's scores over repeats: the scores that are compared.
+    pub fn average(&self) -> &[f64] {
+        &self.average
+    }
+
+    /// Groups numbered from 0 by object, and how many there are; `None` if folds were not grouped.
+    pub(super) fn group_units(&self) -> Option<Units> {
+        let groups = self.parts.groups.as_ref()?;
+        let mut numbers: BTreeMap<&str, u32> = groups.iter().map(|g| (g.as_str(), 0)).collect();
+        for (number, value) in numbers.values_mut().enumerate() {
+            *value = number as u32;
+        }
+        let of_row: Vec<u32> = groups.iter().map(|g| numbers[g.as_str()]).collect();
+        Some(Units::groups(&of_row, numbers.len()))
+    }
+
+    /// That `other` was scored on the same objects in the same folds, so that differences are paired.
+    ///
+    /// # Errors
+    /// It was not; the message says in what they differ.
+    pub fn comparable(&self, other: &Arm) -> Result<(), StageError> {
+        let (a, b) = (&self.parts, &other.parts);
+        let arms = format!("arms `{}` and `{}`", a.name, b.name);
+        if a.ids != b.ids {
+            return Err(different_objects(a, b));
+        }
+        let names = |parts: &Parts| parts.classes.as_ref().map(|classes| classes.names.clone());
+        if names(a) != names(b) {
+            let text = format!("{arms} were not scored for the same classes");
+            return Err(error("flow::study::objects", text).help(
+                "the same `positive`, `classes` and `target` for all arms: other figures by the same name are not compared",
+            ));
+        }
+        if let Some(i) = (0..a.ids.len()).find(|&i| a.class_of(i) != b.class_of(i)) {
+            let text = format!("{arms} disagree on the class of object `{}`", a.ids[i]);
+            return Err(error("flow::study::objects", text)
+                .help("compare arms that were made of the same `ingest` stage"));
+        }
+        let same = a.repeats.len() == b.repeats.len()
+            && (a.repeats.iter().zip(&b.repeats)).all(|(x, y)| x.folds == y.folds)
+            && a.groups == b.groups;
+        if same {
+            return Ok(());
+        }
+        let text = if a.repeats.len() == b.repeats.len() {
+            format!("{arms} were not scored in the same folds")
+        } else {
+            let (m, n) = (a.repeats.len(), b.repeats.len());
+            format!("{arms} have {m} and {n} repeats")
+        };
+        Err(error("flow::study::folds", text).help(
+            "the same folds for all arms: leave the `folds` stage, its seed and the labelled objects as they are",
+        ))
+    }
+}
+
+impl Parts {
+    /// Those of predictions, without groups.
+    ///
+    /// # Errors
+    /// A positive class is named that has no column, a label has none, or repeats are of other objects.
+    pub fn of(name: &str, predictions: &Predictions, deals: &[Repeat]) -> Result<Self, StageError> {
+        let mut parts = Parts {
+            name: name.into(),
+            class: predictions.positive.clone(),
+            ..Parts::default()
+        };
+        let positive = positive_column(predictions)?;
+        for (r, deal) in deals.iter().enumerate() {
+            let rows = || deal.rows.iter().map(|&(row, _)| row);
+            let (scores, truth, classes) = match positive {
+                Some((column, class)) => {
+                    let (scores, truth) = deal.scores(predictions, column, class);
+                    (scores, truth, None)
+                }
+                None => {
+                    let columns = &predictions.probability;
+                    let scores = rows().flat_map(|row| columns.iter().map(move |c| c[row]));
+                    let of = rows().map(|row| class_index(predictions, row));
+                    let classes = Classes {
+                        names: predictions.classes.clone(),
+                        of: of.collect::<Result<_, _>>()?,
+                    };
+                    (scores.collect(), Vec::new(), Some(classes))
+                }
+            };
+            let ids = || rows().map(|row| &predictions.object_id[row]);
+            if r == 0 {
+                parts.ids = ids().cloned().collect();
+                (parts.positive, parts.classes) = (truth, classes);
+            } else if !ids().eq(&parts.ids) || truth != parts.positive || classes != parts.classes {
+                return Err(error(
+                    "flow::study::objects",
+                    format!(
+                        "in arm `{name}` repeat {} is not of the objects of repeat {}",
+                        deal.number, deals[0].number
+                    ),
+                ));
+            }
+            parts.repeats.push(Deal {
+                folds: deal.places(),
+                scores,
+            });
+        }
+        Ok(parts)
+    }
+
+    /// How many numbers a deal has for each object.
+    pub(super) fn width(&self) -> usize {
+        self.classes
+            .as_ref()
+            .map_or(1, |classes| classes.names.len())
+    }
+
+    /// The class of an object: 1 is the positive one, or one of `classes`.
+    pub(super) fn class_of(&self, object: usize) -> usize {
+        match &self.classes {
+            Some(classes) => classes.of[object],
+            None => usize::from(self.positive[object]),
+        }
+    }
+}
+
+fn error(code: &'static str, message: impl Into<String>) -> StageError {
+    StageError::data(code, message)
+}
+
+/// Group by object, from the folds table of the same evaluation; `None` if no object has one.
+fn groups(
+    parts: &Parts,
+    predictions: &Predictions,
+    deals: &[Repeat],
+    folds: &Folds,
+) -> Result<Option<Vec<String>>, StageError> {
+    let mut groups = Vec::with_capacity(parts.ids.len());
+    for (i, id) in parts.ids.iter().enumerate() {
+        let row = folds.object_id.binary_search(id).ok();
+        let fits = |row: &usize| {
+            deals.iter().all(|deal| {
+                let dealt = folds.repeats.get(deal.number as usize);
+                dealt.is_some_and(|dealt| dealt[*row] == predictions.fold[deal.rows[i].0])
+            })
+        };
+        let row = row.filter(fits).ok_or_else(|| {
+            let name = &parts.name;
+            error(
+                "flow::study::folds",
+                format!(
+                    "the folds of arm `{name}` are not those of its predictions: object `{id}`"
+                ),
+            )
+            .help("give the table of the `folds` stage that the predictions came from")
+        })?;
+        groups.extend(folds.group[row].clone());
+    }
+    Ok((!groups.is_empty()).then_some(groups))
+}
+
+fn check(parts: &Parts) -> Result<(), StageError> {
+    let (name, n) = (&parts.name, parts.ids.len());
+    let wrong = |what: String| Err(error("flow::study::parts", format!("arm `{name}`: {what}")));
+    let known = match &parts.classes {
+        Some(classes) => {
+            let there = classes.of.iter().all(|&class| class < classes.names.len());
+            there && parts.positive.is_empty() && classes.of.len() == n
+        }
+        None => parts.positive.len() == n,
+    };
+    let lengths = known
+        && parts.groups.as_ref().is_none_or(|groups| groups.len() == n)
+        && (parts.repeats.iter())
+            .all(|deal| deal.folds.len() == n && deal.scores.len() == n * parts.width());
+    if !lengths || parts.repeats.is_empty() {
+        return wrong("its columns are not of one length, or it has no repeat".into());
+    }
+    if n == 0 {
+        return wrong("it has no object".into());
+    }
+    if let Some(pair) = parts.ids.windows(2).find(|pair| pair[0] >= pair[1]) {
+        let (a, b) = (&pair[0], &pair[1]);
+        return wrong(format!(
+            "its objects are not in order, each once: `{a}` comes before `{b}`"
+        ));
+    }
+    for deal in &parts.repeats {
+        if let Some(i) = deal.scores.iter().position(|score| !score.is_finite()) {
+            let (id, score) = (&parts.ids[i / parts.width()], deal.scores[i]);
+            return wrong(format!("object `{id}` has the score {score}"));
+        }
+        let mut fold_of = BTreeMap::new();
+        for (group, &fold) in parts.groups.iter().flatten().zip(&deal.folds) {
+            if *fold_of.entry(group).or_insert(fold) != fold {
+                return wrong(format!("group `{group}` is held out in two folds"));
+            }
+        }
+    }
+    let one_class = |what: String| {
+        let message = format!("arm `{name}` has {what}: there is nothing to compare");
+        Err(error("flow::study::positive", message)
+            .help("check `positive` and `classes` of the `ingest` stage"))
+    };
+    let first = parts.class_of(0);
+    if (1..n).any(|i| parts.class_of(i) != first) {
+        return Ok(());
+    }
+    match &parts.classes {
+        Some(classes) => one_class(format!("objects of `{}` alone", classes.names[first])),
+        None if first == 0 => one_class("no positive object".into()),
+        None => one_class("no negative object".into()),
+    }
+}
+
+/// Says which objects one arm has and the other lacks.
+fn different_objects(a: &Parts, b: &Parts) -> StageError {
+    let lacking = |x: &Parts, y: &Parts| {
+        let missing: Vec<&str> = (x.ids.iter())
+            .filter(|id| y.ids.binary_search(id).is_err())
+            .map(String::as_str)
+            .collect();
+        let some = missing[..missing.len().min(3)].join("`, `");
+        match missing.len() {
+            0 => String::new(),
+            n => format!(
+                "; `{}` lacks {n} that `{}` has, among them `{some}`",
+                y.name, x.name
+            ),
+        }
+    };
+    error(
+        "flow::study::objects",
+        format!(
+            "arms `{}` and `{}` were not scored on the same objects{}{}",
+            a.name,
+            b.name,
+            lacking(a, b),
+            lacking(b, a)
+        ),
+    )
+    .help("compare arms that were made of the same `ingest` stage and the same `folds` stage")
+}

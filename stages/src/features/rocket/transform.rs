@@ -1,0 +1,204 @@
+//! The transform: blocks of [`LANES`] series at a time, in parallel over blocks.
+
+use super::kernels::{Kernel, KernelSet, MAX_TAPS, Segment};
+use super::lanes::{LANES, Lanes, Portable, Row};
+use super::level::SimdLevel;
+use rayon::prelude::*;
+
+/// Kernels whose features are gathered before they are written out row by row.
+const TILE: usize = 32;
+
+/// Output positions computed together, so that their chains of additions overlap.
+const POSITIONS: usize = 4;
+
+impl KernelSet {
+    /// Transforms the series of one band at the active [`SimdLevel`].
+    ///
+    /// `series` is row-major (series, time) with [`KernelSet::series_len`] points a row. `out` is
+    /// row-major with rows of `stride` values; row `i` receives `[ppv, max]` of kernel 0, then of
+    /// kernel 1 and so on in columns `column..column + n_features()`. Other columns are left alone, so
+    /// the bands of an object can lie side by side. Where a kernel has no output both features are 0.
+    /// `ppv` is exact for series of fewer than 2^24 points.
+    ///
+    /// Blocks of [`LANES`] series run in parallel on the current rayon pool; the result does not depend
+    /// on the number of threads.
+    ///
+    /// # Panics
+    ///
+    /// If `series` is not whole rows, if the columns do not fit in `stride`, or if `out` does not have
+    /// one row for each series. A set for series of no points transforms nothing.
+    pub fn transform(&self, series: &[f32], out: &mut [f32], stride: usize, column: usize) {
+        self.transform_at(SimdLevel::active(), series, out, stride, column);
+    }
+
+    /// [`KernelSet::transform`] at a given level, or at the best the processor has if that is lower.
+    pub fn transform_at(
+        &self,
+        level: SimdLevel,
+        series: &[f32],
+        out: &mut [f32],
+        stride: usize,
+        column: usize,
+    ) {
+        let len = self.series_len;
+        if len == 0 || self.kernels.is_empty() {
+            return;
+        }
+        assert!(
+            series.len().is_multiple_of(len),
+            "series are not whole rows of {len}"
+        );
+        assert!(
+            column + self.n_features() <= stride,
+            "features do not fit in a row"
+        );
+        assert_eq!(
+            out.len(),
+            series.len() / len * stride,
+            "one output row per series"
+        );
+        let level = level.min(SimdLevel::detect());
+        out.par_chunks_mut(LANES * stride)
+            .zip(series.par_chunks(LANES * len))
+            .for_each(|(rows, block)| {
+                let mut times = vec![Row::ZERO; len];
+                for (lane, values) in block.chunks_exact(len).enumerate() {
+                    for (row, &value) in times.iter_mut().zip(values) {
+                        row.0[lane] = value;
+                    }
+                }
+                let mut tile = [Row::ZERO; 2 * TILE];
+                for from in (0..self.kernels.len()).step_by(TILE) {
+                    let to = (from + TILE).min(self.kernels.len());
+                    let tile = &mut tile[..2 * (to - from)];
+                    self.tile_at(level, from, &times, tile);
+                    for (lane, row) in rows.chunks_exact_mut(stride).enumerate() {
+                        let row = &mut row[column + 2 * from..][..tile.len()];
+                        for (value, feature) in row.iter_mut().zip(&*tile) {
+                            *value = feature.0[lane];
+                        }
+                    }
+                }
+            });
+    }
+
+    /// Features of the kernels from number `from` on, as many as fill `tile`, at `level`, which the
+    /// processor must have.
+    fn tile_at(&self, level: SimdLevel, from: usize, times: &[Row], tile: &mut [Row]) {
+        // SAFETY: the caller took `level` no higher than what was detected on this processor.
+        match level {
+            #[cfg(target_arch = "x86_64")]
+            SimdLevel::Avx512 => unsafe { tile_avx512(self, from, times, tile) },
+            #[cfg(target_arch = "x86_64")]
+            SimdLevel::Avx2 => unsafe { tile_avx2(self, from, times, tile) },
+            _ => unsafe { features::<Portable>(self, from, times, tile) },
+        }
+    }
+}
+
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx512f")]
+fn tile_avx512(set: &KernelSet, from: usize, times: &[Row], tile: &mut [Row]) {
+    // SAFETY: this function enables the instructions.
+    unsafe { features::<super::lanes::Avx512>(set, from, times, tile) }
+}
+
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx2,fma")]
+fn tile_avx2(set: &KernelSet, from: usize, times: &[Row], tile: &mut [Row]) {
+    // SAFETY: this function enables the instructions.
+    unsafe { features::<super::lanes::Avx2>(set, from, times, tile) }
+}
+
+/// Fills `tile` with rows `ppv, max` of the kernels from number `from` on.
+///
+/// # Safety
+///
+/// As for [`Lanes`].
+#[inline(always)]
+unsafe fn features<V: Lanes>(set: &KernelSet, from: usize, times: &[Row], tile: &mut [Row]) {
+    let mut begin = if from == 0 { 0 } else { set.ends[from - 1] };
+    for (k, pair) in (from..).zip(tile.chunks_exact_mut(2)) {
+        let (kernel, end) = (&set.kernels[k], set.ends[k]);
+        let outputs = kernel.outputs(set.series_len);
+        if outputs == 0 {
+            pair.fill(Row::ZERO);
+            continue;
+        }
+        // SAFETY: passed on to the caller.
+        unsafe {
+            let mut best = V::splat(f32::NEG_INFINITY);
+            let mut positive = V::splat(0.0);
+            for segment in &set.segments[begin..end] {
+                let state = (best, positive);
+                (best, positive) = match segment.taps {
+                    0 => convolve::<V, 0>(kernel, segment, times, state),
+                    1 => convolve::<V, 1>(kernel, segment, times, state),
+                    2 => convolve::<V, 2>(kernel, segment, times, state),
+                    3 => convolve::<V, 3>(kernel, segment, times, state),
+                    4 => convolve::<V, 4>(kernel, segment, times, state),
+                    5 => convolve::<V, 5>(kernel, segment, times, state),
+                    6 => convolve::<V, 6>(kernel, segment, times, state),
+                    7 => convolve::<V, 7>(kernel, segment, times, state),
+                    8 => convolve::<V, 8>(kernel, segment, times, state),
+                    9 => convolve::<V, 9>(kernel, segment, times, state),
+                    10 => convolve::<V, 10>(kernel, segment, times, state),
+                    _ => convolve::<V, MAX_TAPS>(kernel, segment, times, state),
+                };
+            }
+            positive
+                .divide(V::splat(outputs as f32))
+                .store(&mut pair[0]);
+            best.store(&mut pair[1]);
+        }
+        begin = end;
+    }
+}
+
+/// Takes the outputs of a segment of `TAPS` taps into the largest output and the count of positives.
+///
+/// # Safety
+///
+/// As for [`Lanes`].
+#[inline(always)]
+unsafe fn convolve<V: Lanes, const TAPS: usize>(
+    kernel: &Kernel,
+    segment: &Segment,
+    times: &[Row],
+    (mut best, mut positive): (V, V),
+) -> (V, V) {
+    // SAFETY: passed on to the caller.
+    unsafe {
+        let bias = V::splat(kernel.bias);
+        let mut weights = [bias; TAPS];
+        let mut points = [times; TAPS];
+        for j in 0..TAPS {
+            weights[j] = V::splat(kernel.weights[segment.tap + j]);
+            points[j] = &times[segment.first + j * kernel.dilation..][..segment.outputs];
+        }
+        let mut t = 0;
+        while t + POSITIONS <= segment.outputs {
+            let mut sums = [bias; POSITIONS];
+            for j in 0..TAPS {
+                for (i, sum) in sums.iter_mut().enumerate() {
+                    *sum = sum.add_product(weights[j], V::load(&points[j][t + i]));
+                }
+            }
+            for sum in sums {
+                best = best.max(sum);
+                positive = positive.count_positive(sum);
+            }
+            t += POSITIONS;
+        }
+        while t < segment.outputs {
+            let mut sum = bias;
+            for j in 0..TAPS {
+                sum = sum.add_product(weights[j], V::load(&points[j][t]));
+            }
+            best = best.max(sum);
+            positive = positive.count_positive(sum);
+            t += 1;
+        }
+    }
+    (best, positive)
+}

@@ -1,0 +1,515 @@
+//! The rows of a fold as Parquet.
+//!
+//! A file holds `object_id`, for training rows `label`, then the columns of every input. Inputs are
+//! read side by side in the order of `object_id`, and a stretch of rows is a row group: no more than
+//! one is in memory.
+
+use std::fs::File;
+use std::io::Read;
+use std::path::Path;
+use std::sync::Arc;
+
+use arrow::array::{Array, ArrayRef, Float32Array, StringArray, new_empty_array};
+use arrow::compute::interleave;
+use arrow::datatypes::{DataType, Field, Schema};
+use flow_engine::stage::{Action, Part, Rows, StageError};
+use parquet::basic::Compression;
+use parquet::file::properties::EnabledStatistics;
+
+use crate::rows::{self, Labels, View};
+use crate::table::{RAW_LABEL, SCHEMA, Source, TableWriter, check_order, json_list, properties};
+
+/// Values of features in a row group: 128 MiB.
+const VALUES: usize = 32 << 20;
+/// Rows in a row group at most: light curves are long.
+const ROWS: usize = 4096;
+/// Columns of few values.
+const FEW: [&str; 4] = ["label", "split", "group", "lightcurve.band.list.element"];
+
+/// Writes the rows with this role in the action's fold.
+pub(super) fn write(action: &Action<'_>, role: Rows, to: &Path) -> Result<(), StageError> {
+    let (folds, wanted) = rows::of_action(action, role)?;
+    let ids: Vec<String> = wanted.iter().map(|&i| folds.object_id[i].clone()).collect();
+    let mut inputs = Vec::new();
+    for port in action.ports() {
+        inputs.push(Input::open(port, action.input(port), &ids)?);
+    }
+    let mut metadata = Vec::new();
+    let labels = if role == Rows::Train {
+        let positive: Vec<String> = folds.positive.iter().cloned().collect();
+        metadata.push(("flow.classes", json_list(&folds.classes)));
+        metadata.push(("flow.positive", json_list(&positive)));
+        let labels: Result<Vec<&str>, _> = wanted.iter().map(|&i| rows::label(&folds, i)).collect();
+        Some(labels?)
+    } else {
+        None
+    };
+    if role == Rows::Train {
+        let labels = Labels::of(&folds, &wanted)?;
+        for input in &inputs {
+            if let Input::Features(view) = input {
+                rows::no_label(action, view, &labels)?;
+            }
+        }
+    }
+    let table = Table {
+        ids,
+        labels,
+        inputs,
+    };
+    table.write(metadata, File::create(to)?, || action.checkpoint())
+}
+
+/// Rows for a program.
+struct Table<'a> {
+    /// In the order of their bytes.
+    ids: Vec<String>,
+    /// Of training rows.
+    labels: Option<Vec<&'a str>>,
+    inputs: Vec<Input>,
+}
+
+impl Table<'_> {
+    fn write(
+        mut self,
+        mut metadata: Vec<(&str, String)>,
+        to: File,
+        checkpoint: impl Fn() -> Result<(), StageError>,
+    ) -> Result<(), StageError> {
+        let bands = self.inputs.iter().find_map(|input| match input {
+            Input::Curves(tables) => tables.bands.clone(),
+            Input::Features(_) => None,
+        });
+        metadata.extend(bands.map(|bands| ("flow.bands", bands)));
+        let schema = Arc::new(self.schema()?);
+        let stretch = (VALUES / schema.fields().len()).clamp(1, ROWS);
+        // Read once and thrown away: not worth the compression, which costs most where there are
+        // many columns.
+        let properties = properties(&metadata, &FEW)
+            .into_builder()
+            .set_compression(Compression::UNCOMPRESSED)
+            .set_statistics_enabled(EnabledStatistics::None)
+            .build();
+        let mut writer = TableWriter::new(to, schema, properties)?;
+        for first in (0..self.ids.len()).step_by(stretch) {
+            checkpoint()?;
+            let last = (first + stretch).min(self.ids.len());
+            let ids = &self.ids[first..last];
+            let mut columns: Vec<ArrayRef> = vec![Arc::new(StringArray::from_iter_values(ids))];
+            if let Some(labels) = &self.labels {
+                let labels = StringArray::from_iter_values(&labels[first..last]);
+                columns.push(Arc::new(labels));
+            }
+            for input in &mut self.inputs {
+                columns.extend(input.columns(first, ids)?);
+            }
+            writer.push(columns)?;
+        }
+        writer.finish()
+    }
+
+    fn schema(&self) -> Result<Schema, StageError> {
+        let mut fields = vec![
+            Field::new("object_id", DataType::Utf8, false),
+            Field::new("label", DataType::Utf8, false),
+        ];
+        fields.extend(self.inputs.iter().flat_map(Input::fields));
+        // Before the label goes: no column may take its place among the rows that have none.
+        let mut names: Vec<&String> = fields.iter().map(Field::name).collect();
+        names.sort();
+        if let Some(pair) = names.windows(2).find(|pair| pair[0] == pair[1]) {
+            return Err(StageError::data(
+                "flow::data::column_twice",
+                format!("two columns for the program are called `{}`", pair[0]),
+            )
+            .help("give one of the stages a `prefix`; `object_id` and `label` are taken"));
+        }
+        if self.labels.is_none() {
+            fields.remove(1);
+        }
+        Ok(Schema::new(fields))
+    }
+}
+
+/// What comes in through one port.
+enum Input {
+    Features(View),
+    Curves(Tables),
+}
+
+impl Input {
+    /// Opens the tables behind `parts` to read the objects `ids` (in the order of their bytes).
+    fn open(port: &str, parts: &[Part], ids: &[String]) -> Result<Self, StageError> {
+        // A step that reads training rows and others is given a table with both twice.
+        let mut tables: Vec<Part> = Vec::new();
+        for part in parts {
+            let same = |t: &Part| t.reference == part.reference && t.path == part.path;
+            if !tables.iter().any(same) {
+                tables.push(part.clone());
+            }
+        }
+        let Some(first) = tables.first() else {
+            return Ok(Self::Features(View::open(&[], ids)?));
+        };
+        let mut magic = [0; 4];
+        let parquet = File::open(&first.path)?.read_exact(&mut magic).is_ok() && &magic == b"PAR1";
+        if parquet && Source::open(&first.path, port)?.has("lightcurve") {
+            Ok(Self::Curves(Tables::open(port, &tables)?))
+        } else {
+            let view = View::open(&tables, ids).map_err(|error| {
+                error.help(format!(
+                    "`{port}` comes in below folds: features or light curves, a row an object"
+                ))
+            })?;
+            Ok(Self::Features(view))
+        }
+    }
+
+    fn fields(&self) -> Vec<Field> {
+        match self {
+            Self::Features(view) => {
+                let names = view.names().iter();
+                names
+                    .map(|name| Field::new(name, DataType::Float32, false))
+                    .collect()
+            }
+            Self::Curves(tables) => tables.fields.clone(),
+        }
+    }
+
+    /// The columns of the objects `ids`, the first of which is row `first` of all.
+    fn columns(&mut self, first: usize, ids: &[String]) -> Result<Vec<ArrayRef>, StageError> {
+        let view = match self {
+            Self::Features(view) => view,
+            Self::Curves(tables) => return tables.columns(ids),
+        };
+        let all: Vec<usize> = (0..view.names().len()).collect();
+        let mut columns: Vec<Vec<f32>> =
+            all.iter().map(|_| Vec::with_capacity(ids.len())).collect();
+        let mut row = Vec::with_capacity(all.len());
+        for i in first..first + ids.len() {
+            row.clear();
+            view.gather(i, &all, &mut row);
+            for (column, &value) in columns.iter_mut().zip(&row) {
+                column.push(value);
+            }
+        }
+        let arrays = columns.into_iter().map(Float32Array::from);
+        Ok(arrays.map(|array| Arc::new(array) as ArrayRef).collect())
+    }
+}
+
+/// Tables of light curves, each in the order of `object_id`, read side by side as they are. Their
+/// labels are not read.
+struct Tables {
+    name: String,
+    fields: Vec<Field>,
+    bands: Option<String>,
+    readers: Vec<Reader>,
+}
+
+/// One of them, and the rows that are decoded.
+struct Reader {
+    source: Source,
+    ids: Vec<String>,
+    columns: Vec<ArrayRef>,
+    /// The next row.
+    at: usize,
+    /// Counts what was decoded: batches, rows.
+    batch: usize,
+    read: usize,
+}
+
+impl Tables {
+    fn open(port: &str, parts: &[Part]) -> Result<Self, StageError> {
+        let name = format!("a table of `{port}`");
+        let mut tables = Self {
+            name: name.clone(),
+            fields: Vec::new(),
+            bands: None,
+            readers: Vec::new(),
+        };
+        for part in parts {
+            let source = Source::open_columns(&part.path, &name, |column| {
+                column != "label" && column != RAW_LABEL
+            })?;
+            let fields = source.fields().iter().filter(|f| f.name() != "object_id");
+            let fields: Vec<Field> = fields.map(|field| field.as_ref().clone()).collect();
+            if tables.readers.is_empty() {
+                tables.bands = source.metadata("flow.bands").map(String::from);
+                tables.fields = fields;
+            } else if tables.fields != fields {
+                return Err(StageError::data(
+                    SCHEMA,
+                    format!("the tables that come in through `{port}` differ in their columns"),
+                ));
+            }
+            tables.readers.push(Reader {
+                source,
+                ids: Vec::new(),
+                columns: Vec::new(),
+                at: 0,
+                batch: 0,
+                read: 0,
+            });
+        }
+        Ok(tables)
+    }
+
+    /// The columns of the next objects.
+    fn columns(&mut self, ids: &[String]) -> Result<Vec<ArrayRef>, StageError> {
+        let mut batches: Vec<Vec<ArrayRef>> = Vec::new();
+        // By table: which of what it decoded was noted last, and where.
+        let mut noted: Vec<Option<(usize, usize)>> = vec![None; self.readers.len()];
+        let mut picks = Vec::with_capacity(ids.len());
+        for id in ids {
+            let mut found = None;
+            for (index, reader) in self.readers.iter_mut().enumerate() {
+                if !reader.seek(id, &self.name, &self.fields)? {
+                    continue;
+                }
+                if found.is_some() {
+                    return Err(StageError::data(
+                        "flow::data::object_twice",
+                        format!("object `{id}` is in two tables of one input"),
+                    ));
+                }
+                let batch = match noted[index] {
+                    Some((batch, at)) if batch == reader.batch => at,
+                    _ => {
+                        batches.push(reader.columns.clone());
+                        noted[index] = Some((reader.batch, batches.len() - 1));
+                        batches.len() - 1
+                    }
+                };
+                found = Some((batch, reader.at));
+            }
+            picks.push(found.ok_or_else(|| {
+                StageError::data(
+                    "flow::data::objects_differ",
+                    format!("{} lacks object `{id}` of the folds", self.name),
+                )
+                .help("make the folds from the `objects` of the same `ingest` stage")
+            })?);
+        }
+        let column = |(index, field): (usize, &Field)| {
+            let arrays: Vec<&dyn Array> = batches.iter().map(|b| b[index].as_ref()).collect();
+            if arrays.is_empty() {
+                return Ok(new_empty_array(field.data_type()));
+            }
+            interleave(&arrays, &picks)
+                .map_err(|e| StageError::environment(format!("cannot cut out rows: {e}")))
+        };
+        self.fields.iter().enumerate().map(column).collect()
+    }
+}
+
+impl Reader {
+    /// Goes on to the first row that is not before `id`; true if it is of that object.
+    fn seek(&mut self, id: &String, name: &str, fields: &[Field]) -> Result<bool, StageError> {
+        loop {
+            self.at += self.ids[self.at..].partition_point(|here| here < id);
+            if let Some(here) = self.ids.get(self.at) {
+                return Ok(here == id);
+            }
+            if !self.decode(name, fields)? {
+                return Ok(false);
+            }
+        }
+    }
+
+    /// Decodes further rows; false at the end.
+    fn decode(&mut self, name: &str, fields: &[Field]) -> Result<bool, StageError> {
+        let Some(batch) = self.source.next_batch()? else {
+            return Ok(false);
+        };
+        let mut ids: Vec<String> = self.ids.pop().into_iter().collect();
+        let before = ids.len();
+        ids.extend(batch.ids("object_id", self.read)?);
+        self.read += batch.len();
+        check_order(&ids, name)?;
+        self.ids = ids.split_off(before);
+        self.columns = fields
+            .iter()
+            .filter_map(|field| batch.column(field.name()).cloned())
+            .collect();
+        self.at = 0;
+        self.batch += 1;
+        Ok(true)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::table::{Curves, FeatureTable, FeatureWriter, Objects, Survey};
+    use flow_cache::{Digest, Value};
+    use tempfile::TempDir;
+
+    fn part(path: std::path::PathBuf, reference: usize) -> Part {
+        Part {
+            path,
+            digest: Digest::of(b""),
+            attrs: Value::Null,
+            reference,
+            fold: None,
+            views: Vec::new(),
+        }
+    }
+
+    fn curves(ids: &[&str]) -> Curves {
+        let mut curves = Curves::new(Survey {
+            bands: vec!["g".into(), "r".into()],
+            classes: vec!["SN".into()],
+            positive: None,
+        });
+        let mut one = Objects {
+            object_id: vec![String::new()],
+            label: vec![Some("SN".into())],
+            raw_label: vec![None],
+            redshift: vec![Some(0.5)],
+            redshift_err: vec![None],
+            ebv: vec![None],
+            split: vec![None],
+            group: vec![None],
+            ..Objects::default()
+        };
+        for (n, id) in ids.iter().enumerate() {
+            one.object_id[0] = (*id).into();
+            curves.objects.push_from(&one, 0);
+            let seen = n + 1;
+            curves.time.extend((0..seen).map(|t| t as f64));
+            curves.band.extend((0..seen).map(|t| (t % 2) as u16));
+            curves
+                .flux
+                .extend(id.bytes().cycle().take(seen).map(f64::from));
+            curves.flux_err.extend(vec![1.0; seen]);
+            curves.offsets.push(curves.time.len());
+        }
+        curves
+    }
+
+    fn save(dir: &TempDir, name: &str, curves: &Curves) -> Part {
+        let path = dir.path().join(name);
+        curves.write(File::create(&path).unwrap()).unwrap();
+        part(path, 0)
+    }
+
+    fn features(dir: &TempDir, name: &str, column: &str, ids: &[&str], values: &[f32]) -> Part {
+        let path = dir.path().join(name);
+        let mut writer =
+            FeatureWriter::new(File::create(&path).unwrap(), &[column.to_owned()]).unwrap();
+        writer.push(ids, values).unwrap();
+        writer.finish().unwrap();
+        part(path, 0)
+    }
+
+    fn texts(ids: &[&str]) -> Vec<String> {
+        ids.iter().map(|id| (*id).to_owned()).collect()
+    }
+
+    fn table<'a>(ids: &[&str], labels: Option<&[&'a str]>, ports: &[&[Part]]) -> Table<'a> {
+        let ids = texts(ids);
+        let open = |parts: &&[Part]| Input::open("x", parts, &ids).unwrap();
+        Table {
+            inputs: ports.iter().map(open).collect(),
+            labels: labels.map(<[&str]>::to_vec),
+            ids,
+        }
+    }
+
+    fn written(dir: &TempDir, table: Table<'_>) -> Result<std::path::PathBuf, StageError> {
+        let path = dir.path().join("rows.parquet");
+        table.write(Vec::new(), File::create(&path).unwrap(), || Ok(()))?;
+        Ok(path)
+    }
+
+    #[test]
+    fn light_curves_of_interleaved_files_come_in_order_and_without_labels() {
+        let dir = tempfile::tempdir().unwrap();
+        let parts = [
+            save(&dir, "1", &curves(&["a", "c", "e"])),
+            save(&dir, "2", &curves(&["b", "d"])),
+            save(&dir, "1", &curves(&["a", "c", "e"])),
+        ];
+        let path = written(&dir, table(&["b", "c", "e"], None, &[&parts])).unwrap();
+        let read = Curves::read(&path).unwrap();
+        assert_eq!(read.objects.object_id, ["b", "c", "e"]);
+        assert_eq!(read.offsets, [0, 1, 3, 6]);
+        assert_eq!(read.flux, [98.0, 99.0, 99.0, 101.0, 101.0, 101.0]);
+        assert_eq!(read.bands(), ["g", "r"]);
+        assert_eq!(read.objects.redshift, [Some(0.5); 3]);
+        let source = Source::open(&path, "rows").unwrap();
+        assert!(!source.has("label"), "{:?}", source.fields());
+    }
+
+    #[test]
+    fn training_rows_have_labels_and_all_inputs_side_by_side() {
+        let dir = tempfile::tempdir().unwrap();
+        let light = [save(&dir, "1", &curves(&["a", "b"]))];
+        let wide = [features(
+            &dir,
+            "2",
+            "x",
+            &["a", "b", "c"],
+            &[1.0, f32::NAN, 3.0],
+        )];
+        let table = table(&["a", "b"], Some(&["SN", "AGN"]), &[&wide, &light]);
+        let path = written(&dir, table).unwrap();
+        let mut source = Source::open(&path, "rows").unwrap();
+        let names: Vec<String> = source.fields().iter().map(|f| f.name().clone()).collect();
+        assert_eq!(names[..3], ["object_id", "label", "x"]);
+        assert_eq!(names.last().unwrap(), "lightcurve");
+        let batch = source.next_batch().unwrap().unwrap();
+        let labels = batch.texts("label").unwrap();
+        assert_eq!(labels.iter().flatten().collect::<Vec<_>>(), ["SN", "AGN"]);
+        let x = FeatureTable::from_parquet(&path, "rows", |c| c == "x").unwrap();
+        assert!(x.row(0) == [1.0] && x.row(1)[0].is_nan());
+    }
+
+    #[test]
+    fn many_rows_are_cut_the_same_way_every_time() {
+        let dir = tempfile::tempdir().unwrap();
+        let ids: Vec<String> = (0..2 * ROWS + 5).map(|i| format!("o{i:06}")).collect();
+        let ids: Vec<&str> = ids.iter().map(String::as_str).collect();
+        let (even, odd): (Vec<&str>, Vec<&str>) = ids
+            .iter()
+            .partition(|id| id.ends_with(['0', '2', '4', '6', '8']));
+        let short = |ids: &[&str]| {
+            let mut all = curves(&[]);
+            let one = curves(&["x"]);
+            for id in ids {
+                all.objects.push_from(&one.objects, 0);
+                *all.objects.object_id.last_mut().unwrap() = (*id).into();
+                all.offsets.push(0);
+            }
+            all
+        };
+        let parts = [
+            save(&dir, "1", &short(&odd)),
+            save(&dir, "2", &short(&even)),
+        ];
+        let path = written(&dir, table(&ids, None, &[&parts])).unwrap();
+        let bytes = std::fs::read(&path).unwrap();
+        let read = Curves::read(&path).unwrap();
+        assert!(read.objects.object_id.iter().eq(&ids));
+        written(&dir, table(&ids, None, &[&parts])).unwrap();
+        assert_eq!(bytes, std::fs::read(&path).unwrap());
+    }
+
+    #[test]
+    fn tables_that_do_not_fit_are_named() {
+        let dir = tempfile::tempdir().unwrap();
+        let a = save(&dir, "a", &curves(&["a"]));
+        let again = save(&dir, "again", &curves(&["a", "b"]));
+        let lacks = written(&dir, table(&["a", "b"], None, &[std::slice::from_ref(&a)]));
+        assert_eq!(lacks.unwrap_err().code, "flow::data::objects_differ");
+        let twice = written(&dir, table(&["a", "b"], None, &[&[a, again]]));
+        assert_eq!(twice.unwrap_err().code, "flow::data::object_twice");
+        for column in ["object_id", "label"] {
+            let wide = features(&dir, "f", column, &["a"], &[1.0]);
+            let taken = written(&dir, table(&["a"], None, &[&[wide]])).unwrap_err();
+            assert_eq!(taken.code, "flow::data::column_twice");
+        }
+    }
+}

@@ -1,0 +1,62 @@
+//! Folds by name, and the part that each row of a table of folds has in one.
+
+use flow_engine::StageError;
+use flow_engine::stage::{Fault, Rows};
+
+use crate::table::Folds;
+
+/// Name of the fold that fits on all labelled rows and serves the unlabelled ones.
+pub const FINAL: &str = "final";
+
+/// The name of fold `fold` of repeat `repeat`.
+pub fn name(repeat: usize, fold: usize) -> String {
+    format!("{repeat}.{fold}")
+}
+
+/// Repeat and fold of a name; none for the final fit.
+///
+/// # Errors
+/// The name is of another form, which is a bug.
+pub fn parse(name: &str) -> Result<Option<(i32, i32)>, StageError> {
+    if name == FINAL {
+        return Ok(None);
+    }
+    name.split_once('.')
+        .and_then(|(r, f)| Some(Some((r.parse().ok()?, f.parse().ok()?))))
+        .ok_or_else(|| StageError::new(Fault::Bug, "flow::bug::fold", format!("fold `{name}`")))
+}
+
+/// The class of row `i` of a folds table, which is labelled.
+///
+/// # Errors
+/// It has none, or one that is not in the list of classes.
+pub fn label(folds: &Folds, i: usize) -> Result<&str, StageError> {
+    let class = folds.label[i].as_ref();
+    class
+        .filter(|class| folds.classes.binary_search(class).is_ok())
+        .map(String::as_str)
+        .ok_or_else(|| {
+            StageError::data(
+                "flow::data::schema",
+                format!(
+                    "object `{}` has a label that is not in the list of classes",
+                    folds.object_id[i]
+                ),
+            )
+        })
+}
+
+/// Indices into a folds table of the rows with a role in a fold (none: the final fit).
+pub fn rows_of(folds: &Folds, fold: Option<(i32, i32)>, role: Rows) -> Vec<usize> {
+    let all = 0..folds.object_id.len();
+    all.filter(|&i| has_role(folds, fold, i, role)).collect()
+}
+
+/// True if row `i` of a folds table has this role in a fold (none: the final fit).
+pub fn has_role(folds: &Folds, fold: Option<(i32, i32)>, i: usize, role: Rows) -> bool {
+    match fold {
+        None => (role == Rows::Train) == folds.label[i].is_some(),
+        Some((repeat, fold)) => folds.repeats[repeat as usize][i]
+            .is_some_and(|held_out| (held_out == fold) == (role == Rows::Apply)),
+    }
+}

@@ -1,0 +1,49 @@
+//! What the folds predicted, joined into one table.
+
+use flow_cache::Value;
+use flow_engine::StageError;
+use flow_engine::stage::Action;
+
+use super::fold::{FINAL, parse};
+use super::held_out::applied;
+use crate::table::{Folds, Predictions};
+
+/// Joins what the folds predicted (input `from`) into one table, the output `to`: repeat and fold
+/// are those of the part (none for the final fit), the label is that of the table of folds.
+/// `arrange` sees each part first.
+///
+/// # Errors
+/// A part is unreadable or holds rows that its fold was fitted on, the parts differ in their classes, or
+/// there are none.
+pub fn gather(
+    action: &mut Action<'_>,
+    from: &str,
+    to: &str,
+    folds: &Folds,
+    arrange: impl Fn(&mut Predictions),
+) -> Result<(), StageError> {
+    let mut all: Option<Predictions> = None;
+    for part in action.input(from) {
+        action.checkpoint()?;
+        let mut rows = Predictions::read(&part.path)?;
+        arrange(&mut rows);
+        let fold = parse(part.fold.as_deref().unwrap_or(FINAL))?;
+        for i in 0..rows.len() {
+            rows.repeat[i] = fold.map_or(0, |(repeat, _)| repeat);
+            rows.fold[i] = fold.map(|(_, fold)| fold);
+            let at = applied(folds, fold, &rows.object_id[i])?;
+            rows.label[i].clone_from(&folds.label[at]);
+        }
+        match &mut all {
+            Some(all) => all.append(&rows)?,
+            None => all = Some(rows),
+        }
+    }
+    let mut all =
+        all.ok_or_else(|| StageError::data("flow::data::no_rows", "there is nothing to predict"))?;
+    all.sort();
+    let attrs = vec![("rows".to_owned(), Value::Int(all.len() as i64))];
+    let mut writer = action.create()?;
+    all.write(&mut writer)?;
+    action.finish(to, writer, attrs)
+}

@@ -1,0 +1,173 @@
+//! Rows that are scored but were fitted on: predictions held against the table of folds, whoever wrote
+//! them.
+
+use std::collections::HashMap;
+
+use flow_engine::StageError;
+use flow_engine::stage::Rows;
+
+use super::fold;
+use crate::table::{Folds, Predictions};
+
+/// Code of the error for a row that a model predicts although it was fitted on it.
+pub const FIT_ROW: &str = "flow::leakage::fit_row";
+/// Code of the error for a group that is not on one side of a fold.
+pub const SIBLING: &str = "flow::leakage::sibling";
+
+/// The place in the table of folds of an object that a fold's models are applied to (none: those of the
+/// final fit).
+///
+/// # Errors
+/// The models were fitted on it, or it is none of the fold's objects.
+pub fn applied(
+    folds: &Folds,
+    fold: Option<(i32, i32)>,
+    object_id: &str,
+) -> Result<usize, StageError> {
+    let name = || {
+        fold.map_or(fold::FINAL.to_owned(), |(repeat, fold)| {
+            fold::name(repeat as usize, fold as usize)
+        })
+    };
+    let there = fold.is_none_or(|(repeat, _)| (repeat as usize) < folds.repeats.len());
+    let at = folds
+        .object_id
+        .binary_search_by(|id| id.as_str().cmp(object_id));
+    match at {
+        Ok(at) if there && fold::has_role(folds, fold, at, Rows::Apply) => Ok(at),
+        Ok(at) if there && fold::has_role(folds, fold, at, Rows::Train) => Err(StageError::data(
+            FIT_ROW,
+            format!(
+                "object `{object_id}` is predicted in fold {}, whose models were fitted on it",
+                name()
+            ),
+        )
+        .help("a prediction counts only where the object was held out: give back the rows that the fold's models are applied to, and no others")),
+        _ => Err(StageError::data(
+            "flow::data::folds_differ",
+            format!(
+                "object `{object_id}` is predicted in fold {}, which does not hold it out",
+                name()
+            ),
+        )
+        .help("the predictions are not of the objects and folds of their `folds` stage")),
+    }
+}
+
+/// Holds predictions against the table of folds: every row with a fold must be held out by it, and with
+/// it all labelled objects of its group.
+///
+/// # Errors
+/// A row was fitted on, a sibling was, or objects, folds or labels are not those of the table.
+pub fn held_out(predictions: &Predictions, folds: &Folds) -> Result<(), StageError> {
+    // By repeat and group: the fold that holds it out, and an object of it.
+    let mut groups: HashMap<(usize, &str), (i32, usize)> = HashMap::new();
+    for (repeat, column) in folds.repeats.iter().enumerate() {
+        for (at, fold) in column.iter().enumerate() {
+            let (Some(fold), Some(group)) = (fold, &folds.group[at]) else {
+                continue;
+            };
+            let (other, sibling) = *groups.entry((repeat, group)).or_insert((*fold, at));
+            if other != *fold {
+                let (a, b) = (&folds.object_id[sibling], &folds.object_id[at]);
+                return Err(StageError::data(
+                    SIBLING,
+                    format!(
+                        "`{a}` and `{b}` are both of group `{group}`, but fold {} holds out only one of them and fits on the other",
+                        fold::name(repeat, other as usize)
+                    ),
+                )
+                .help("a group stays in one fold: `folds` does so with `group_by`"));
+            }
+        }
+    }
+    for (i, id) in predictions.object_id.iter().enumerate() {
+        let Some(fold) = predictions.fold[i] else {
+            continue;
+        };
+        let at = applied(folds, Some((predictions.repeat[i], fold)), id)?;
+        if predictions.label[i] != folds.label[at] {
+            let text = |label: &Option<String>| label.clone().unwrap_or_else(|| "unknown".into());
+            return Err(StageError::data(
+                "flow::data::folds_differ",
+                format!(
+                    "object `{id}` is `{}` among the predictions and `{}` in the table of folds",
+                    text(&predictions.label[i]),
+                    text(&folds.label[at])
+                ),
+            )
+            .help("what an object is, the survey says: leave `label` as it is"));
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn folds() -> Folds {
+        let some = |text: &str| Some(text.to_owned());
+        Folds {
+            classes: vec!["A".into(), "B".into()],
+            positive: None,
+            object_id: ["a", "b", "c", "u"].map(String::from).into(),
+            label: vec![some("A"), some("B"), some("A"), None],
+            raw_label: Vec::new(),
+            group: vec![some("g"), some("h"), some("g"), some("g")],
+            repeats: vec![vec![Some(0), Some(1), Some(0), None]],
+        }
+    }
+
+    fn predictions(rows: &[(&str, Option<i32>, Option<&str>)]) -> Predictions {
+        Predictions {
+            classes: vec!["A".into(), "B".into()],
+            object_id: rows.iter().map(|(id, ..)| (*id).into()).collect(),
+            repeat: vec![0; rows.len()],
+            fold: rows.iter().map(|(_, fold, _)| *fold).collect(),
+            label: rows
+                .iter()
+                .map(|(.., label)| label.map(String::from))
+                .collect(),
+            probability: vec![vec![0.5; rows.len()]; 2],
+            positive: None,
+        }
+    }
+
+    #[test]
+    fn only_rows_that_their_fold_holds_out_count() {
+        let code = |rows: &[(&str, Option<i32>, Option<&str>)]| {
+            held_out(&predictions(rows), &folds()).map_err(|e| e.code)
+        };
+        let honest = [
+            ("a", Some(0), Some("A")),
+            ("b", Some(1), Some("B")),
+            ("u", None, None),
+        ];
+        assert_eq!(code(&honest), Ok(()));
+        assert_eq!(code(&[("a", Some(1), Some("A"))]), Err(FIT_ROW));
+        let differ = Err("flow::data::folds_differ");
+        assert_eq!(code(&[("z", Some(0), Some("A"))]), differ);
+        assert_eq!(code(&[("u", Some(0), Some("A"))]), differ);
+        assert_eq!(code(&[("a", Some(0), Some("B"))]), differ);
+        let mut other = predictions(&honest[..1]);
+        other.repeat = vec![1];
+        let error = held_out(&other, &folds()).unwrap_err();
+        assert_eq!(error.code, "flow::data::folds_differ");
+        // The final fit is applied to what has no label.
+        assert!(applied(&folds(), None, "u").is_ok());
+        assert_eq!(applied(&folds(), None, "a").unwrap_err().code, FIT_ROW);
+    }
+
+    #[test]
+    fn a_group_is_on_one_side() {
+        let mut split = folds();
+        split.repeats[0][2] = Some(1);
+        let error = held_out(&predictions(&[("b", Some(1), Some("B"))]), &split).unwrap_err();
+        assert_eq!(error.code, SIBLING);
+        assert!(
+            error.message.contains("`a` and `c`") && error.message.contains("0.0"),
+            "{error}"
+        );
+    }
+}

@@ -1,0 +1,110 @@
+//! The rows of an action's fold: what a fit sees, and what its model is applied to.
+
+use flow_engine::StageError;
+use flow_engine::stage::{Action, Fault, Rows};
+
+use super::fold::{FINAL, parse, rows_of};
+use super::label_column::{Labels, no_label};
+use super::view::View;
+use crate::table::{FeatureTable, Folds, no_positive};
+
+/// What a fit sees.
+pub struct TrainRows {
+    /// The objects, in the order of their bytes.
+    pub object_id: Vec<String>,
+    /// Index of each object's class in `classes`.
+    pub label: Vec<usize>,
+    /// Names of the classes.
+    pub classes: Vec<String>,
+    /// The class that binary metrics score.
+    pub positive: Option<String>,
+    /// Their features.
+    pub features: View,
+}
+
+/// What an apply sees.
+pub struct ApplyRows {
+    /// The objects, in the order of their bytes.
+    pub object_id: Vec<String>,
+    /// Their features.
+    pub features: View,
+}
+
+impl TrainRows {
+    /// The training rows of the action's fold.
+    ///
+    /// # Errors
+    /// A table is unreadable, or lacks an object, or a feature is the label.
+    pub fn read(action: &Action<'_>) -> Result<Self, StageError> {
+        let (folds, wanted) = of_action(action, Rows::Train)?;
+        let labels = Labels::of(&folds, &wanted)?;
+        let object_id: Vec<String> = wanted.iter().map(|&i| folds.object_id[i].clone()).collect();
+        let features = View::open(action.input("features"), &object_id)?;
+        no_label(action, &features, &labels)?;
+        Ok(Self {
+            features,
+            object_id,
+            label: labels.into_classes(),
+            classes: folds.classes,
+            positive: folds.positive,
+        })
+    }
+}
+
+impl ApplyRows {
+    /// The rows of the action's shard that the fold's model is applied to.
+    ///
+    /// # Errors
+    /// A table is unreadable, or lacks an object.
+    pub fn read(action: &Action<'_>) -> Result<Self, StageError> {
+        let (folds, wanted) = of_action(action, Rows::Apply)?;
+        let parts = action.input("features");
+        let first = parts.iter().find(|part| part.reference == 0);
+        let here = match first {
+            Some(part) => FeatureTable::open(&part.path)?.object_ids().to_vec(),
+            None => Vec::new(),
+        };
+        let object_id: Vec<String> = wanted
+            .into_iter()
+            .map(|i| &folds.object_id[i])
+            .filter(|id| here.binary_search(id).is_ok())
+            .cloned()
+            .collect();
+        Ok(Self {
+            features: View::open(parts, &object_id)?,
+            object_id,
+        })
+    }
+}
+
+/// True for the rows whose label is the positive class, for a binary target.
+///
+/// # Errors
+/// The survey names no positive class.
+pub fn binary_labels(rows: &TrainRows) -> Result<Vec<usize>, StageError> {
+    let positive = rows.positive.as_ref();
+    let column = positive.and_then(|positive| rows.classes.binary_search(positive).ok());
+    let column = column.ok_or_else(|| no_positive(positive.map(String::as_str), &rows.classes))?;
+    Ok(rows
+        .label
+        .iter()
+        .map(|&c| usize::from(c == column))
+        .collect())
+}
+
+/// The folds table, and the indices of its rows with this role in the action's fold.
+///
+/// # Errors
+/// The table is unreadable.
+pub fn of_action(action: &Action<'_>, role: Rows) -> Result<(Folds, Vec<usize>), StageError> {
+    let part = action.folds.as_ref().ok_or_else(|| {
+        StageError::new(
+            Fault::Bug,
+            "flow::bug::folds",
+            "an action over folds has no table of folds",
+        )
+    })?;
+    let folds = Folds::read(&part.path)?;
+    let wanted = rows_of(&folds, parse(action.fold.unwrap_or(FINAL))?, role);
+    Ok((folds, wanted))
+}

@@ -1,0 +1,232 @@
+//! Selection of features by themselves: variance, and relevance to the target by FRESH (Christ,
+//! Braun, Neuffer and Kempa-Liehr 2018, "Time Series FeatuRe Extraction on basis of Scalable
+//! Hypothesis tests"): one test per feature, then a control of the false discovery rate.
+//!
+//! The test depends on the feature: one value, no test; two values, Fisher's exact test; more,
+//! [`Test`]. The choices are those of tsfresh, with two differences. Mann-Whitney p-values are
+//! asymptotic also for classes of 8 rows or fewer. And more than two classes yield one p-value per
+//! feature, the smallest of the one-vs-rest p-values times their number (Bonferroni), where tsfresh
+//! controls each class by itself.
+//!
+//! Rows where a feature is NaN are left out of that feature's test. Infinities count as extreme
+//! values.
+
+pub mod statistics;
+
+use rayon::prelude::*;
+use statistics::Sizes;
+
+use crate::numeric::rank::{self, Packed, Sorter};
+
+/// The test of a feature with more than two values.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Test {
+    /// Mann-Whitney U: does one class tend to higher values?
+    MannWhitney,
+    /// Kolmogorov-Smirnov: do the distributions differ at all? Ten or more times slower.
+    KolmogorovSmirnov,
+}
+
+/// The p-value of each feature's association with the labels; small is relevant. NaN where there is
+/// nothing to test: the feature is constant or NaN throughout, or one class only has values.
+///
+/// `get` clears the vector it is given and writes column i to it, one value per row. Columns are
+/// tested in parallel, each by itself, so that results do not depend on the number of threads.
+///
+/// # Panics
+/// If a column's length differs from that of `labels`, or a label is not below `n_classes`.
+pub fn p_values(
+    n_cols: usize,
+    get: impl Fn(usize, &mut Vec<f32>) + Sync,
+    labels: &[usize],
+    n_classes: usize,
+    test: Test,
+) -> Vec<f64> {
+    let mut class_rows = vec![0; n_classes];
+    labels.iter().for_each(|&label| class_rows[label] += 1);
+    (0..n_cols)
+        .into_par_iter()
+        .map_init(
+            || (Vec::new(), Column::new(n_classes)),
+            |(values, column), i| {
+                get(i, values);
+                column.load(values, labels, &class_rows);
+                column.p_value(test)
+            },
+        )
+        .collect()
+}
+
+/// One feature, sorted, and working memory that is kept between features.
+struct Column {
+    sorter: Sorter,
+    sorted: Vec<Packed>,
+    /// Rows by class that have a value.
+    rows: Vec<usize>,
+    /// What a test adds up by class: twice the midranks, rows so far, or rows of the high value.
+    sums: Vec<u64>,
+    /// The largest gap between distribution functions by class.
+    gaps: Vec<u64>,
+}
+
+impl Column {
+    fn new(n_classes: usize) -> Column {
+        Column {
+            sorter: Sorter::default(),
+            sorted: Vec::new(),
+            rows: vec![0; n_classes],
+            sums: vec![0; n_classes],
+            gaps: vec![0; n_classes],
+        }
+    }
+
+    /// Takes the values of a feature; `class_rows` are the rows by class, NaN or not.
+    fn load(&mut self, values: &[f32], labels: &[usize], class_rows: &[usize]) {
+        assert_eq!(values.len(), labels.len());
+        self.sorted.clear();
+        let rows = values.iter().zip(labels);
+        self.sorted
+            .extend(rows.filter_map(|(&value, &label)| Packed::new(value, label as u32)));
+        self.sorter.sort(&mut self.sorted);
+        self.rows.copy_from_slice(class_rows);
+        if self.sorted.len() < labels.len() {
+            let missing = values.iter().zip(labels).filter(|row| row.0.is_nan());
+            missing.for_each(|(_, &label)| self.rows[label] -= 1);
+        }
+    }
+
+    fn p_value(&mut self, test: Test) -> f64 {
+        self.sums.fill(0);
+        match runs(&self.sorted).take(3).count() {
+            0 | 1 => f64::NAN,
+            2 => self.fisher(),
+            _ => match test {
+                Test::MannWhitney => self.mann_whitney(),
+                Test::KolmogorovSmirnov => self.kolmogorov_smirnov(),
+            },
+        }
+    }
+
+    fn fisher(&mut self) -> f64 {
+        let mut high = 0;
+        for run in runs(&self.sorted).skip(1) {
+            high = run.len();
+            for item in run {
+                self.sums[item.class()] += 1;
+            }
+        }
+        self.combine(|class, sizes| statistics::fisher(sizes, high, self.sums[class] as usize))
+    }
+
+    fn mann_whitney(&mut self) -> f64 {
+        let ties = rank::add_doubled_midranks(&self.sorted, &mut self.sums);
+        self.combine(|class, sizes| statistics::mann_whitney(sizes, self.sums[class], ties))
+    }
+
+    fn kolmogorov_smirnov(&mut self) -> f64 {
+        let all = self.sorted.len() as u64;
+        let mut below = 0;
+        self.gaps.fill(0);
+        for run in runs(&self.sorted) {
+            for item in run {
+                self.sums[item.class()] += 1;
+            }
+            below += run.len() as u64;
+            for (class, gap) in self.gaps.iter_mut().enumerate() {
+                // With a of n1 and b of n2 rows so far, |a/n1 - b/n2| n1 n2 = |a n - (a + b) n1|.
+                let difference = (self.sums[class] * all).abs_diff(below * self.rows[class] as u64);
+                *gap = (*gap).max(difference);
+            }
+        }
+        self.combine(|class, sizes| statistics::kolmogorov_smirnov(sizes, self.gaps[class]))
+    }
+
+    /// The feature's p-value from its one-vs-rest p-values. Of two classes, the second is tested
+    /// (the first would give the same); of more, those that have rows on both sides.
+    fn combine(&self, p_value: impl Fn(usize, Sizes) -> f64) -> f64 {
+        let first = if self.rows.len() == 2 { 1 } else { 0 };
+        let (mut smallest, mut tested) = (f64::NAN, 0);
+        for (class, &rows) in self.rows.iter().enumerate().skip(first) {
+            let sizes = Sizes {
+                class: rows,
+                rest: self.sorted.len() - rows,
+            };
+            if sizes.class > 0 && sizes.rest > 0 {
+                // `min` of NaN and a number is the number.
+                smallest = p_value(class, sizes).min(smallest);
+                tested += 1;
+            }
+        }
+        if tested > 0 {
+            (smallest * f64::from(tested)).min(1.0)
+        } else {
+            f64::NAN
+        }
+    }
+}
+
+/// The runs of equal values, ascending.
+fn runs(sorted: &[Packed]) -> impl Iterator<Item = &[Packed]> {
+    sorted.chunk_by(|a, b| a.key() == b.key())
+}
+
+/// How p-values are corrected for their number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Correction {
+    /// Benjamini and Yekutieli (2001): holds however the features depend on each other.
+    By,
+    /// Benjamini and Hochberg (1995): for features that are independent or positively dependent.
+    Bh,
+}
+
+/// p-values adjusted for their number: the lowest false discovery rate at which each is still
+/// selected. NaNs are no hypotheses: they stay NaN and do not count.
+pub fn adjust(p: &[f64], correction: Correction) -> Vec<f64> {
+    let mut order: Vec<usize> = (0..p.len()).filter(|&i| !p[i].is_nan()).collect();
+    order.sort_by(|&a, &b| p[a].total_cmp(&p[b]));
+    let count = order.len() as f64;
+    let factor = match correction {
+        Correction::By => (1..=order.len()).map(|i| 1.0 / i as f64).sum(),
+        Correction::Bh => 1.0,
+    };
+    let mut adjusted = vec![f64::NAN; p.len()];
+    let mut lowest: f64 = 1.0;
+    for (below, &i) in order.iter().enumerate().rev() {
+        lowest = lowest.min(p[i] / ((below + 1) as f64 / count / factor));
+        adjusted[i] = lowest;
+    }
+    adjusted
+}
+
+/// Which features to keep so that at most a share `fdr` of them is expected to be irrelevant.
+pub fn select_by(p: &[f64], fdr: f64, correction: Correction) -> Vec<bool> {
+    adjust(p, correction).iter().map(|&p| p <= fdr).collect()
+}
+
+/// Population variance of the values that are not NaN, in two passes of f64; NaN without values or
+/// with infinite ones.
+pub fn variance(values: &[f32]) -> f64 {
+    let present = || values.iter().filter(|v| !v.is_nan()).map(|&v| f64::from(v));
+    let count = present().count() as f64;
+    let mean = present().sum::<f64>() / count;
+    present().map(|v| (v - mean) * (v - mean)).sum::<f64>() / count
+}
+
+/// Which columns have a [`variance`] above `threshold`; one that is NaN is not. `get` as in
+/// [`p_values`].
+pub fn select_by_variance(
+    n_cols: usize,
+    get: impl Fn(usize, &mut Vec<f32>) + Sync,
+    threshold: f64,
+) -> Vec<bool> {
+    (0..n_cols)
+        .into_par_iter()
+        .map_init(Vec::new, |values, i| {
+            get(i, values);
+            variance(values) > threshold
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests;

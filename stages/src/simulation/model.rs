@@ -1,0 +1,460 @@
+//! The classes of the demo set: how many, how far, how bright, how hot.
+//!
+//! A transient is a thermal source of bolometric luminosity L(t) and temperature T(t). Its shapes and
+//! populations follow the literature named at each of them; luminosities are set so that detected
+//! objects match the MALLORN set in magnitude, colour and decline.
+
+use super::cadence::median_error;
+use super::light::{host_extinction, thermal_fraction};
+use super::{BANDS, EFFECTIVE_WAVELENGTH};
+use crate::numeric::rng::Stream;
+use crate::physics::cosmology::FlatLambdaCdm;
+
+/// Centimetres in a megaparsec (IAU 2015 resolution B2).
+const MEGAPARSEC: f64 = 3.085_677_581_491_367e24;
+/// Micro-Jansky in one erg/s/cm^2/Hz.
+const MICRO_JANSKY: f64 = 1e29;
+
+/// The classes, with MALLORN's names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Class {
+    Tde,
+    Agn,
+    SnIa,
+    SnIi,
+    SnIin,
+    SnIb,
+    Slsn,
+}
+
+/// A class's population.
+#[derive(Clone, Copy, Debug)]
+pub struct Population {
+    pub class: Class,
+    pub name: &'static str,
+    /// Relative frequency among the classes that are not TDE.
+    pub weight: f64,
+    /// Median, logarithmic scatter and upper limit of the redshift.
+    pub redshift: (f64, f64, f64),
+    /// Mean E(B-V) of the dust in the host galaxy.
+    pub host_dust: f64,
+    /// Rest wavelength in Angstrom below which flux falls in proportion to the wavelength (line
+    /// blanketing); 0 for none.
+    pub blanketing: f64,
+}
+
+/// Every class; the TDE come first.
+pub const POPULATIONS: [Population; 7] = [
+    population(Class::Tde, "TDE", 0.0, (0.44, 0.62, 1.9), 0.10, 0.0),
+    population(Class::Agn, "AGN", 0.587, (0.77, 0.66, 3.5), 0.0, 0.0),
+    population(Class::SnIa, "SN Ia", 0.271, (0.36, 0.33, 1.9), 0.0, 4_500.0),
+    population(
+        Class::SnIi,
+        "SN II",
+        0.058,
+        (0.18, 0.40, 1.9),
+        0.12,
+        4_000.0,
+    ),
+    population(
+        Class::SnIin,
+        "SN IIn",
+        0.013,
+        (0.45, 0.36, 1.9),
+        0.05,
+        3_500.0,
+    ),
+    population(
+        Class::SnIb,
+        "SN Ib",
+        0.018,
+        (0.19, 0.40, 1.9),
+        0.18,
+        4_800.0,
+    ),
+    population(
+        Class::Slsn,
+        "SLSN-I",
+        0.008,
+        (0.72, 0.30, 1.9),
+        0.03,
+        3_000.0,
+    ),
+];
+
+const fn population(
+    class: Class,
+    name: &'static str,
+    weight: f64,
+    redshift: (f64, f64, f64),
+    host_dust: f64,
+    blanketing: f64,
+) -> Population {
+    Population {
+        class,
+        name,
+        weight,
+        redshift,
+        host_dust,
+        blanketing,
+    }
+}
+
+impl Population {
+    /// Draws the redshift of a source: log-normal, within [0.02, the class's limit].
+    pub fn draw_redshift(&self, rng: &mut Stream) -> f64 {
+        let (median, scatter, limit) = self.redshift;
+        (median * libm::exp(scatter * rng.normal())).clamp(0.02, limit)
+    }
+}
+
+/// How the luminosity of a transient runs with the rest-frame day `t` since its peak or explosion.
+#[derive(Clone, Debug)]
+enum Shape {
+    /// A Gaussian rise, then a power law or an exponential: tidal disruption events (van Velzen et al.
+    /// 2021, ApJ 908, 4; Gezari 2021, ARA&A 59, 21).
+    Disruption { rise: f64, decline: Decline },
+    /// `exp(-t / fall) / (1 + exp(-t / rise))` (Bazin et al. 2009, A&A 499, 653), with a slow tail.
+    Bazin { rise: f64, fall: f64, tail: f64 },
+    /// A plateau of `slope` mag/day that ends at `end`, then a cobalt tail: hydrogen-rich supernovae
+    /// (Villar et al. 2019, ApJ 884, 83; Anderson et al. 2014, ApJ 786, 67).
+    Plateau { rise: f64, slope: f64, end: f64 },
+}
+
+#[derive(Clone, Debug)]
+enum Decline {
+    Power { scale: f64, index: f64 },
+    Exponential { scale: f64 },
+}
+
+impl Shape {
+    /// Luminosity in arbitrary units.
+    fn at(&self, t: f64) -> f64 {
+        let after = t.max(0.0);
+        match self {
+            Shape::Disruption { rise, .. } if t < 0.0 => libm::exp(-0.5 * (t / rise) * (t / rise)),
+            Shape::Disruption { decline, .. } => match decline {
+                Decline::Power { scale, index } => libm::pow(1.0 + after / scale, -index),
+                Decline::Exponential { scale } => libm::exp(-after / scale),
+            },
+            Shape::Bazin { rise, fall, tail } => {
+                let main = libm::exp(-t / fall) / (1.0 + libm::exp(-t / rise));
+                // The tail sets in smoothly about 12 days after the peak and fades over 60.
+                let slow =
+                    libm::exp(-(t - 10.0).max(0.0) / 60.0) / (1.0 + libm::exp((12.0 - t) / 2.0));
+                main + tail * slow
+            }
+            Shape::Plateau { rise, slope, end } => {
+                let drop = 1.0 + libm::exp10(0.4 * ((t - end) / 6.0).clamp(-60.0, 60.0));
+                let plateau =
+                    libm::exp10(-0.4 * slope * after) / (1.0 + libm::exp(-t / rise)) / drop;
+                let tail = if t > 0.0 {
+                    0.06 * libm::exp10(-0.4 * 0.0098 * t)
+                } else {
+                    0.0
+                };
+                plateau + tail
+            }
+        }
+    }
+
+    /// The luminosity at the maximum, to which the others are relative; 1 by construction except for
+    /// Bazin's function.
+    fn peak(&self) -> f64 {
+        match self {
+            Shape::Bazin { .. } => (0..400)
+                .map(|i| self.at(-60.0 + 0.5 * f64::from(i)))
+                .fold(f64::MIN_POSITIVE, f64::max),
+            Shape::Disruption { .. } | Shape::Plateau { .. } => 1.0,
+        }
+    }
+}
+
+/// How the temperature (K) runs with the rest-frame day since the peak.
+#[derive(Clone, Debug)]
+enum Temperature {
+    /// `start + slope t`.
+    Drift { start: f64, slope: f64 },
+    /// Falls as `exp(-t / scale)` from `start` at the peak to `floor`; before the peak it falls by
+    /// `early` K/day. All of it times `factor`.
+    Fade {
+        start: f64,
+        scale: f64,
+        floor: f64,
+        early: f64,
+        factor: f64,
+    },
+    /// `12,000 K (1 + t / 10 d)^-0.45`, not below 5,200 K.
+    Recombination,
+}
+
+impl Temperature {
+    fn at(&self, t: f64) -> f64 {
+        match *self {
+            Temperature::Drift { start, slope } => {
+                (start + slope * t.clamp(-50.0, 200.0)).clamp(1e4, 6e4)
+            }
+            Temperature::Fade {
+                start,
+                scale,
+                floor,
+                early,
+                factor,
+            } => {
+                let kelvin = if t < 0.0 {
+                    start - early * t
+                } else {
+                    (start * libm::exp(-t / scale)).max(floor)
+                };
+                (kelvin * factor).clamp(4_000.0, 18_000.0)
+            }
+            Temperature::Recombination => {
+                (12_000.0 * libm::pow(1.0 + t.max(0.0) / 10.0, -0.45)).max(5_200.0)
+            }
+        }
+    }
+}
+
+/// A transient source: everything about it that does not depend on who looks when.
+#[derive(Clone, Debug)]
+pub struct Transient {
+    shape: Shape,
+    temperature: Temperature,
+    /// Bolometric luminosity in erg/s per unit of `shape`.
+    luminosity: f64,
+    /// Factor by which time runs slower than in the class's mean.
+    stretch: f64,
+    /// Height of the second maximum in i, z and y (type Ia only).
+    second_maximum: f64,
+    /// E(B-V) of the host's dust.
+    host_ebv: f64,
+    blanketing: f64,
+}
+
+/// Luminosity (erg/s) at absolute magnitude `m`, when `log10` holds at `reference`.
+fn luminosity(m: f64, reference: f64, log10: f64) -> f64 {
+    libm::exp10(log10 - 0.4 * (m - reference))
+}
+
+impl Transient {
+    /// Draws a source of the population; `None` for active galactic nuclei, which are not transients.
+    /// `difficulty` is the mean of log10 of a TDE's peak luminosity in erg/s.
+    pub fn draw(population: &Population, difficulty: f64, rng: &mut Stream) -> Option<Transient> {
+        let fade = |start, scale, floor| Temperature::Fade {
+            start,
+            scale,
+            floor,
+            early: 0.0,
+            factor: 1.0,
+        };
+        let mut stretch = 1.0;
+        let mut second_maximum = 0.0;
+        let (shape, temperature, peak) = match population.class {
+            Class::Agn => return None,
+            Class::Tde => {
+                let peak = libm::exp10((difficulty + 0.35 * rng.normal()).clamp(42.6, 44.8));
+                let start = libm::exp10((4.12 + 0.16 * rng.normal()).clamp(3.9, 4.6));
+                let rise = libm::exp10(rng.uniform_in(0.8, 1.6));
+                let slope = 10.0 + 40.0 * rng.normal();
+                let decline = if rng.uniform() < 0.6 {
+                    let index = (1.67 + 0.5 * rng.normal()).clamp(0.7, 3.0);
+                    let scale = libm::exp10(rng.uniform_in(1.2, 2.2));
+                    Decline::Power { scale, index }
+                } else {
+                    Decline::Exponential {
+                        scale: libm::exp10(rng.uniform_in(1.2, 2.1)),
+                    }
+                };
+                let shape = Shape::Disruption { rise, decline };
+                (shape, Temperature::Drift { start, slope }, peak)
+            }
+            Class::SnIa => {
+                // Light-curve shape x1 and colour c as in SALT2 (Guy et al. 2007, A&A 466, 11; Betoule et
+                // al. 2014, A&A 568, A22).
+                let (x1, c) = (rng.normal(), 0.1 * rng.normal());
+                let m = -19.75 - 0.14 * x1 + 3.1 * c + 0.1 * rng.normal();
+                stretch = (1.0 + 0.1 * x1).max(0.5);
+                second_maximum = 0.56;
+                let temperature = Temperature::Fade {
+                    start: 13_000.0,
+                    scale: 28.0,
+                    floor: 5_000.0,
+                    early: 150.0,
+                    factor: 1.0 - 0.6 * c,
+                };
+                let shape = Shape::Bazin {
+                    rise: 4.2,
+                    fall: 19.0,
+                    tail: 0.10,
+                };
+                (shape, temperature, luminosity(m, -19.3, 43.15))
+            }
+            Class::SnIi => {
+                let m = (-17.5 + 0.8 * rng.normal()).clamp(-19.2, -15.5);
+                let end = (100.0 + 15.0 * rng.normal()).clamp(60.0, 140.0);
+                let slope = (0.012 + 0.008 * rng.normal()).max(0.0);
+                let rise = rng.uniform_in(2.0, 6.0);
+                let shape = Shape::Plateau { rise, slope, end };
+                (
+                    shape,
+                    Temperature::Recombination,
+                    luminosity(m, -16.8, 42.3),
+                )
+            }
+            // Interacting: Kiewe et al. 2012, ApJ 744, 10.
+            Class::SnIin => {
+                let m = -19.9 + 0.8 * rng.normal();
+                let (rise, fall) = (rng.uniform_in(5.0, 20.0), rng.uniform_in(40.0, 150.0));
+                let shape = Shape::Bazin {
+                    rise,
+                    fall,
+                    tail: 0.0,
+                };
+                (
+                    shape,
+                    fade(11_000.0, 150.0, 6_000.0),
+                    luminosity(m, -19.0, 43.1),
+                )
+            }
+            // Stripped: Drout et al. 2011, ApJ 741, 97.
+            Class::SnIb => {
+                let m = -18.4 + 0.7 * rng.normal();
+                let (rise, fall) = (rng.uniform_in(3.0, 7.0), rng.uniform_in(15.0, 30.0));
+                let shape = Shape::Bazin {
+                    rise,
+                    fall,
+                    tail: 0.0,
+                };
+                (
+                    shape,
+                    fade(9_000.0, 25.0, 4_500.0),
+                    luminosity(m, -17.6, 42.5),
+                )
+            }
+            // Superluminous: Nicholl et al. 2017, ApJ 850, 55.
+            Class::Slsn => {
+                let m = -21.3 + 0.5 * rng.normal();
+                let (rise, fall) = (rng.uniform_in(10.0, 25.0), rng.uniform_in(25.0, 70.0));
+                // Bazin's function needs a rise faster than its fall to have a maximum.
+                let rise = rise.min(0.4 * fall);
+                let shape = Shape::Bazin {
+                    rise,
+                    fall,
+                    tail: 0.0,
+                };
+                (
+                    shape,
+                    fade(14_000.0, 70.0, 6_000.0),
+                    luminosity(m, -21.3, 44.1),
+                )
+            }
+        };
+        Some(Transient {
+            luminosity: peak / shape.peak(),
+            shape,
+            temperature,
+            stretch,
+            second_maximum,
+            host_ebv: rng.exponential(population.host_dust),
+            blanketing: population.blanketing,
+        })
+    }
+
+    /// The source as seen at redshift `z`.
+    pub fn at_redshift(&self, z: f64) -> Observed<'_> {
+        let distance = FlatLambdaCdm::STANDARD.luminosity_distance(z) * MEGAPARSEC;
+        let dilution =
+            (1.0 + z) / (4.0 * std::f64::consts::PI * distance * distance) * MICRO_JANSKY;
+        let factor = EFFECTIVE_WAVELENGTH.map(|observed| {
+            let rest = observed / (1.0 + z);
+            let blanketed = if rest < self.blanketing {
+                rest / self.blanketing
+            } else {
+                1.0
+            };
+            dilution * blanketed * libm::exp10(-0.4 * self.host_ebv * host_extinction(rest))
+        });
+        Observed {
+            source: self,
+            z,
+            factor,
+        }
+    }
+}
+
+/// A transient at a redshift.
+#[derive(Clone, Debug)]
+pub struct Observed<'a> {
+    source: &'a Transient,
+    z: f64,
+    /// Dilution by distance, line blanketing and host dust by band.
+    factor: [f64; BANDS],
+}
+
+impl Observed<'_> {
+    /// Rest-frame days that correspond to `days` observed days.
+    pub fn rest_days(&self, days: f64) -> f64 {
+        days / (1.0 + self.z)
+    }
+
+    /// Flux density in micro-Jansky in a band, `rest` rest-frame days after the peak; nothing is seen
+    /// more than 150 days before it.
+    pub fn flux(&self, rest: f64, band: usize) -> f64 {
+        if rest < -150.0 {
+            return 0.0;
+        }
+        let source = self.source;
+        let t = rest / source.stretch;
+        let kelvin = source.temperature.at(t);
+        let wavelength = EFFECTIVE_WAVELENGTH[band] / (1.0 + self.z);
+        let flux = source.luminosity
+            * source.shape.at(t)
+            * thermal_fraction(wavelength, kelvin)
+            * self.factor[band];
+        if band < 3 || source.second_maximum == 0.0 {
+            return flux;
+        }
+        let u = (t - 27.0) / 8.0;
+        flux * (1.0 + source.second_maximum * libm::exp(-0.5 * u * u))
+    }
+
+    /// The highest signal-to-noise ratio in any band in visits of median depth, without noise.
+    pub fn peak_snr(&self) -> f64 {
+        let mut best = 0.0f64;
+        for step in 0..24 {
+            let rest = -20.0 + 5.0 * f64::from(step);
+            for band in 0..BANDS {
+                best = best.max(self.flux(rest, band) / median_error(band));
+            }
+        }
+        best
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn shapes_peak_near_day_zero_and_fade() {
+        for population in &POPULATIONS {
+            for source in 0..50 {
+                let mut rng = Stream::new(3, &[source]);
+                let Some(transient) = Transient::draw(population, 43.45, &mut rng) else {
+                    assert_eq!(population.class, Class::Agn);
+                    continue;
+                };
+                let seen = transient.at_redshift(0.3);
+                let peak = (-40..120)
+                    .map(|day| seen.flux(f64::from(day), 2))
+                    .fold(0.0, f64::max);
+                let (early, late) = (seen.flux(-149.0, 2), seen.flux(1_500.0, 2));
+                let name = population.name;
+                assert!(peak.is_finite() && peak > 0.0, "{name}");
+                assert!(early < 0.05 * peak, "{name}: {early} of {peak}");
+                assert!(late < 0.25 * peak, "{name}: {late} of {peak}");
+                assert_eq!(seen.flux(-150.1, 2), 0.0);
+            }
+        }
+    }
+}

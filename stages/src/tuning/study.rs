@@ -1,0 +1,421 @@
+//! A tuning study: trials in generations, and what is known after each.
+//!
+//! A study has no state of its own. The points of a generation follow from the seed and the results
+//! of the generations before it, and results are cached like everything else: played again after it
+//! was killed, a study makes the same proposals, finds their results, and goes on where it ended.
+
+use flow_cache::Value;
+
+use super::propose::{Sampler, Tried, propose};
+use super::race::{Race, race};
+use super::space::{Dimension, Point};
+
+/// Trials of a study that says nothing of it and is no grid.
+pub const TRIALS: usize = 20;
+
+/// Which way a metric is better.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Direction {
+    /// The higher.
+    Maximise,
+    /// The lower.
+    Minimise,
+}
+
+impl Direction {
+    /// That of a metric of `evaluate`; none for one that is no measure of quality.
+    pub fn of(metric: &str) -> Option<Self> {
+        match metric {
+            "log_loss" | "brier" => Some(Self::Minimise),
+            "threshold" | "threshold_oracle" | "confusion" => None,
+            _ => Some(Self::Maximise),
+        }
+    }
+
+    /// The word for it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Maximise => "maximise",
+            Self::Minimise => "minimise",
+        }
+    }
+
+    /// A value turned so that less is better.
+    fn loss(self, value: f64) -> f64 {
+        match self {
+            Self::Maximise => -value,
+            Self::Minimise => value,
+        }
+    }
+
+    /// True where `a` is strictly better.
+    pub fn better(self, a: f64, b: f64) -> bool {
+        self.loss(a) < self.loss(b)
+    }
+}
+
+/// What an evaluation says of one metric.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Scores {
+    /// Over all out-of-fold rows: the value.
+    pub pooled: f64,
+    /// By fold; none where undefined.
+    pub folds: Vec<Option<f64>>,
+}
+
+/// Why an evaluation says nothing of a metric.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum NoScore {
+    /// It has no metric of that name, but these.
+    Unknown(Vec<String>),
+    /// The metric is undefined on these rows.
+    Undefined,
+}
+
+impl Scores {
+    /// Reads what `evaluate` notes as attribute `metrics`.
+    ///
+    /// # Errors
+    /// The metric is not there, or has no value.
+    pub fn read(metrics: &Value, metric: &str) -> Result<Self, NoScore> {
+        let found = metrics.get(metric).filter(|m| m.get("pooled").is_some());
+        let Some(found) = found.filter(|_| Direction::of(metric).is_some()) else {
+            let names = match metrics {
+                Value::Map(entries) => entries.iter().map(|(name, _)| name.clone()).collect(),
+                _ => Vec::new(),
+            };
+            let sound = |name: &String| Direction::of(name).is_some();
+            return Err(NoScore::Unknown(names.into_iter().filter(sound).collect()));
+        };
+        let number = |value: &Value| match value {
+            Value::Float(v) if v.is_finite() => Some(*v),
+            _ => None,
+        };
+        let pooled = found.get("pooled").and_then(number);
+        let folds = match found.get("folds") {
+            Some(Value::List(folds)) => folds.iter().map(number).collect(),
+            _ => Vec::new(),
+        };
+        Ok(Self {
+            pooled: pooled.ok_or(NoScore::Undefined)?,
+            folds,
+        })
+    }
+}
+
+/// What is searched, and how.
+#[derive(Clone, Debug)]
+pub struct Design {
+    /// What may be tried.
+    pub space: Vec<Dimension>,
+    /// How points are proposed.
+    pub sampler: Sampler,
+    /// Seed of the proposals.
+    pub seed: u64,
+    /// Trials in all.
+    pub trials: usize,
+    /// Trials of a generation.
+    pub parallel: usize,
+    /// Which way the objective is better.
+    pub direction: Direction,
+}
+
+/// How a trial ended.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Outcome {
+    /// It was evaluated on all folds.
+    Complete(Scores),
+    /// It fell behind and was stopped.
+    Pruned {
+        /// Folds that it was evaluated on.
+        folds: usize,
+        /// No better than this, by the rule that stopped it: what the sampler takes for its value.
+        bound: f64,
+    },
+    /// It could not be evaluated.
+    Failed(String),
+}
+
+impl Outcome {
+    /// The value of a complete trial.
+    pub fn value(&self) -> Option<f64> {
+        match self {
+            Self::Complete(scores) => Some(scores.pooled),
+            _ => None,
+        }
+    }
+
+    /// The word for it.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Complete(_) => "complete",
+            Self::Pruned { .. } => "pruned",
+            Self::Failed(_) => "failed",
+        }
+    }
+}
+
+/// One trial.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Trial {
+    /// From 0.
+    pub generation: usize,
+    /// What was tried.
+    pub point: Point,
+    /// What came of it.
+    pub outcome: Outcome,
+}
+
+/// Which configuration is the best.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Best {
+    /// The pipeline as it is.
+    Base,
+    /// The trial with this number.
+    Trial(usize),
+}
+
+/// A study on its way.
+#[derive(Clone, Debug)]
+pub struct Study {
+    design: Design,
+    base: Option<Scores>,
+    trials: Vec<Trial>,
+    generations: usize,
+}
+
+impl Study {
+    /// Nothing was tried yet, but the pipeline as it is, with its scores if it has any: trials have
+    /// to beat it, but it is no point of the space.
+    pub fn new(design: Design, base: Option<Scores>) -> Self {
+        Self {
+            design,
+            base,
+            trials: Vec::new(),
+            generations: 0,
+        }
+    }
+
+    /// How it is made.
+    pub fn design(&self) -> &Design {
+        &self.design
+    }
+
+    /// The scores of the pipeline as it is.
+    pub fn base(&self) -> Option<&Scores> {
+        self.base.as_ref()
+    }
+
+    /// What was tried, in order.
+    pub fn trials(&self) -> &[Trial] {
+        &self.trials
+    }
+
+    /// The points of the next generation; none once the study is at its end.
+    pub fn next_generation(&self) -> Vec<Point> {
+        let design = &self.design;
+        let loss = |outcome: &Outcome| match outcome {
+            Outcome::Complete(scores) => Some(design.direction.loss(scores.pooled)),
+            Outcome::Pruned { bound, .. } => Some(design.direction.loss(*bound)),
+            Outcome::Failed(_) => None,
+        };
+        let tried: Vec<Tried> = self
+            .trials
+            .iter()
+            .map(|trial| Tried {
+                point: trial.point.clone(),
+                loss: loss(&trial.outcome),
+            })
+            .collect();
+        let left = design.trials.saturating_sub(tried.len());
+        let count = design.parallel.min(left);
+        propose(design.sampler, &design.space, design.seed, &tried, count)
+    }
+
+    /// Takes in a generation.
+    pub fn tell(&mut self, outcomes: impl IntoIterator<Item = (Point, Outcome)>) {
+        let generation = self.generations;
+        self.trials
+            .extend(outcomes.into_iter().map(|(point, outcome)| Trial {
+                generation,
+                point,
+                outcome,
+            }));
+        self.generations += 1;
+    }
+
+    /// The best configuration so far with its scores: of equal ones the first, the pipeline as it is
+    /// before all. None where nothing could be evaluated.
+    pub fn best(&self) -> Option<(Best, &Scores)> {
+        let mut best = self.base.as_ref().map(|scores| (Best::Base, scores));
+        for (number, trial) in self.trials.iter().enumerate() {
+            if let Outcome::Complete(scores) = &trial.outcome
+                && best.is_none_or(|(_, b)| self.design.direction.better(scores.pooled, b.pooled))
+            {
+                best = Some((Best::Trial(number), scores));
+            }
+        }
+        best
+    }
+
+    /// Decides after the first folds of a trial whether it is stopped. `rest` are the scores of the
+    /// best configuration, on the same folds and on all.
+    pub fn race(&self, trial: &Scores, best: &Scores, best_on_all: f64) -> Option<Outcome> {
+        let turn = |scores: &Scores| -> Vec<Option<f64>> {
+            let direction = self.design.direction;
+            let folds = scores.folds.iter();
+            folds.map(|v| v.map(|v| -direction.loss(v))).collect()
+        };
+        match race(&turn(trial), &turn(best)) {
+            Race::Open => None,
+            Race::Lost(bound) => Some(Outcome::Pruned {
+                folds: trial.folds.len(),
+                bound: match self.design.direction {
+                    Direction::Maximise => best_on_all + bound,
+                    Direction::Minimise => best_on_all - bound,
+                },
+            }),
+        }
+    }
+}
+
+/// After how many folds trials may be stopped: a third and two thirds of `first` (those of the first
+/// repeat), at least two, and all of these where more (`all`) follow.
+pub fn looks(first: usize, all: usize) -> Vec<usize> {
+    let mut looks: Vec<usize> = [first.div_ceil(3), (2 * first).div_ceil(3), first]
+        .into_iter()
+        .map(|folds| folds.max(2))
+        .filter(|&folds| folds < all)
+        .collect();
+    looks.dedup();
+    looks
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn design(direction: Direction) -> Design {
+        Design {
+            space: vec![Dimension::Real {
+                low: 0.0,
+                high: 1.0,
+                log: false,
+            }],
+            sampler: Sampler::Random,
+            seed: 1,
+            trials: 5,
+            parallel: 2,
+            direction,
+        }
+    }
+
+    fn scores(folds: &[f64]) -> Scores {
+        Scores {
+            pooled: folds.iter().sum::<f64>() / folds.len() as f64,
+            folds: folds.iter().copied().map(Some).collect(),
+        }
+    }
+
+    #[test]
+    fn a_study_ends_after_its_trials() {
+        let mut study = Study::new(design(Direction::Maximise), None);
+        let mut sizes = Vec::new();
+        loop {
+            let points = study.next_generation();
+            if points.is_empty() {
+                break;
+            }
+            sizes.push(points.len());
+            study.tell(points.into_iter().map(|point| {
+                let value = point[0];
+                (point, Outcome::Complete(scores(&[value])))
+            }));
+        }
+        assert_eq!(sizes, [2, 2, 1]);
+        let generations: Vec<usize> = study.trials().iter().map(|t| t.generation).collect();
+        assert_eq!(generations, [0, 0, 1, 1, 2]);
+        let (Best::Trial(best), found) = study.best().unwrap() else {
+            panic!("a trial")
+        };
+        let most = study
+            .trials()
+            .iter()
+            .map(|t| t.point[0])
+            .fold(0.0, f64::max);
+        assert_eq!((study.trials()[best].point[0], found.pooled), (most, most));
+    }
+
+    #[test]
+    fn the_best_is_the_first_of_equals_and_failures_do_not_count() {
+        for (direction, values, best) in [
+            (Direction::Maximise, [0.5, 0.7, 0.7], Best::Trial(1)),
+            (Direction::Minimise, [0.5, 0.7, 0.7], Best::Base),
+            (Direction::Maximise, [0.5, 0.5, 0.4], Best::Base),
+        ] {
+            let mut study = Study::new(design(direction), Some(scores(&[0.5])));
+            let complete = |v: f64| (vec![v], Outcome::Complete(scores(&[v])));
+            study.tell(values.map(complete));
+            study.tell([(vec![0.0], Outcome::Failed("why".into()))]);
+            assert_eq!(study.best().unwrap().0, best);
+        }
+        assert!(
+            Study::new(design(Direction::Maximise), None)
+                .best()
+                .is_none()
+        );
+    }
+
+    #[test]
+    fn a_trial_that_lags_in_every_fold_is_stopped() {
+        let best = scores(&[0.60, 0.61]);
+        let lag = scores(&[0.40, 0.41]);
+        let study = Study::new(design(Direction::Maximise), None);
+        assert!(matches!(
+            study.race(&lag, &best, 0.65),
+            Some(Outcome::Pruned { folds: 2, bound }) if (bound - 0.45).abs() < 1e-12
+        ));
+        assert_eq!(study.race(&best, &lag, 0.5), None);
+        let study = Study::new(design(Direction::Minimise), None);
+        assert_eq!(study.race(&lag, &best, 0.65), None);
+        assert!(matches!(
+            study.race(&best, &lag, 0.5),
+            Some(Outcome::Pruned { folds: 2, bound }) if bound > 0.5
+        ));
+    }
+
+    #[test]
+    fn looks_come_after_two_folds_and_before_the_last() {
+        assert_eq!(looks(5, 5), [2, 4]);
+        assert_eq!(looks(10, 10), [4, 7]);
+        assert_eq!(looks(3, 3), [2]);
+        assert_eq!(looks(2, 2), [0; 0]);
+        assert_eq!(looks(5, 25), [2, 4, 5]);
+    }
+
+    #[test]
+    fn metrics_are_read_and_unknown_ones_named() {
+        let number = Value::Float;
+        let metric = |pooled| {
+            Value::Map(vec![
+                ("folds".into(), Value::List(vec![number(0.4), Value::Null])),
+                ("pooled".into(), pooled),
+            ])
+        };
+        let metrics = Value::Map(vec![
+            ("f1".into(), metric(number(0.5))),
+            ("roc_auc".into(), metric(Value::Null)),
+            ("threshold".into(), metric(number(0.5))),
+        ]);
+        let read = Scores::read(&metrics, "f1").unwrap();
+        assert_eq!((read.pooled, read.folds), (0.5, vec![Some(0.4), None]));
+        assert_eq!(Scores::read(&metrics, "roc_auc"), Err(NoScore::Undefined));
+        let known = vec!["f1".to_owned(), "roc_auc".to_owned()];
+        for name in ["f2", "threshold"] {
+            assert_eq!(
+                Scores::read(&metrics, name),
+                Err(NoScore::Unknown(known.clone()))
+            );
+        }
+    }
+}
