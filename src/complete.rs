@@ -12,9 +12,9 @@ use clap_complete::{
     ArgValueCandidates, ArgValueCompleter, CompleteEnv, CompletionCandidate, PathCompleter,
 };
 use flow_cache::Runs;
-use flow_engine::outline::Outline;
+use flow_engine::pipeline::outline::Outline;
 use flow_engine::plan::Plan;
-use flow_engine::variants::BASE;
+use flow_engine::text::variants::BASE;
 use serde_json::{Map, Value as Json};
 
 use crate::args::{FileArgs, PipelineArgs};

@@ -4,9 +4,9 @@ use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 
 use flow_cache::StoreError;
+use flow_engine::kind::Fault;
 use flow_engine::pipeline::Pipeline;
 use flow_engine::plan::Plan;
-use flow_engine::stage::Fault;
 use flow_engine::{Diag, Diags, StageError};
 
 /// How the hint begins that names the log of an action.

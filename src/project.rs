@@ -4,9 +4,9 @@
 use std::path::{Component, Path, PathBuf};
 
 use flow_cache::{Runs, StatCache, Store, require_no_link};
-use flow_engine::deliver::Delivery;
-use flow_engine::file::PipelineFile;
-use flow_engine::load::{LoadOptions, project_root};
+use flow_engine::outputs::delivery::Delivery;
+use flow_engine::pipeline::file::PipelineFile;
+use flow_engine::pipeline::load::{LoadOptions, project_root};
 use flow_engine::plan::Plan;
 use flow_engine::{Diag, Pipeline};
 use flow_stages::artifacts::export::Exporter;

@@ -4,11 +4,12 @@
 use std::collections::BTreeMap;
 
 use flow_cache::{Digest, Digester, Output, Store, Value};
-use flow_engine::deliver::{self, Port, Shown};
-use flow_engine::keys::Slot;
+use flow_engine::kind::spec::FOLDS;
+use flow_engine::outputs::delivery::{self, Port, Shown};
 use flow_engine::pipeline::PortRef;
-use flow_engine::plan::{FOLDS, Plan};
-use flow_engine::summary::{StageSummary, Summary};
+use flow_engine::plan::Plan;
+use flow_engine::plan::keys::Slot;
+use flow_engine::run::summary::{StageSummary, Summary};
 use flow_engine::{Diag, Pipeline, Span};
 use serde::{Serialize, Serializer};
 use serde_json::{Map, Value as Json, json};
@@ -362,7 +363,7 @@ fn shown<'s>(
             port,
             span: Span::default(),
         };
-        let shown = deliver::shown(plan, slots, reference);
+        let shown = delivery::shown(plan, slots, reference);
         (output.name.as_str(), shown)
     })
 }
@@ -435,7 +436,7 @@ pub fn folds(plan: &Plan<'_>, slots: &[Slot], store: &Store, stage: usize) -> Op
         port: outputs.iter().position(|output| output.ty == FOLDS)?,
         span: Span::default(),
     };
-    deliver::port(plan, slots, store, reference)
+    delivery::port(plan, slots, store, reference)
 }
 
 /// The rows of a port: those of its shards together, in one fold, of the first stage it shows.

@@ -1,7 +1,7 @@
 //! Kind `quality_cut`: drops observations with large errors.
 
 use flow_engine::ParamSpec;
-use flow_engine::stage::{
+use flow_engine::kind::{
     Action, InputPort, KindSpec, OutputPort, Ports, Scope, Stage, StageError, Step,
 };
 use flow_stages::table::{Curves, row_attrs};

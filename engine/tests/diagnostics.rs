@@ -5,9 +5,10 @@ mod kinds;
 use std::path::Path;
 
 use flow_engine::Diag;
-use flow_engine::diag::Diags;
-use flow_engine::file::PipelineFile;
-use flow_engine::load::{LoadOptions, load};
+use flow_engine::base::diag::Diags;
+use flow_engine::pipeline::file::PipelineFile;
+use flow_engine::pipeline::file::load;
+use flow_engine::pipeline::load::LoadOptions;
 use miette::{GraphicalReportHandler, GraphicalTheme};
 
 /// Writes `files`, loads the first of them, and gives the diagnostics.

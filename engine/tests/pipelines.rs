@@ -6,9 +6,11 @@ use std::fmt::Write;
 use std::path::Path;
 
 use flow_engine::Pipeline;
-use flow_engine::load::{DEFAULT_SEED, LoadOptions, load};
+use flow_engine::pipeline::DEFAULT_SEED;
 use flow_engine::pipeline::Dims;
-use flow_engine::render::{GraphFormat, render_graph};
+use flow_engine::pipeline::drawing::{GraphFormat, render_graph};
+use flow_engine::pipeline::file::load;
+use flow_engine::pipeline::load::LoadOptions;
 
 fn sound(text: &str) -> Pipeline {
     let dir = tempfile::tempdir().unwrap();
@@ -140,8 +142,8 @@ fn drawings() {
 #[test]
 fn reference_and_schema_come_from_the_kinds() {
     let registry = kinds::registry();
-    insta::assert_snapshot!("reference", flow_engine::reference::all(&registry));
-    let schema = flow_engine::schema::schema(&registry);
+    insta::assert_snapshot!("reference", flow_engine::kind::reference::all(&registry));
+    let schema = flow_engine::pipeline::schema::schema(&registry);
     insta::assert_snapshot!("schema", serde_json::to_string_pretty(&schema).unwrap());
 }
 

@@ -5,10 +5,10 @@ mod kinds;
 use std::path::Path;
 
 use flow_engine::Pipeline;
-use flow_engine::diag::{Diags, Span};
-use flow_engine::file::{PipelineFile, Replace, Variant};
-use flow_engine::load::LoadOptions;
-use flow_engine::union::{Union, unite};
+use flow_engine::base::diag::{Diags, Span};
+use flow_engine::pipeline::file::{PipelineFile, Replace, Variant};
+use flow_engine::pipeline::load::LoadOptions;
+use flow_engine::pipeline::union::{Union, unite};
 
 const TEXT: &str = r#"
 [pipeline]

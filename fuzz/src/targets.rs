@@ -5,8 +5,9 @@ use std::cell::OnceCell;
 use std::fs::File;
 use std::path::Path;
 
-use flow_engine::load::{LoadOptions, load};
-use flow_engine::stage::Fault;
+use flow_engine::kind::Fault;
+use flow_engine::pipeline::file::load;
+use flow_engine::pipeline::load::LoadOptions;
 use flow_engine::{Diags, Pipeline, StageError};
 use flow_stages::kinds::fuzzing::read_files;
 use tempfile::TempDir;

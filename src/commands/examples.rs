@@ -1,7 +1,7 @@
 //! Lines of TOML for hints, made of the stages that a pipeline has.
 
 use flow_cache::Value;
-use flow_engine::params::ParamType;
+use flow_engine::kind::ParamType;
 use flow_engine::pipeline::{Pipeline, StageDecl};
 
 /// A number of a model's parameters, and what it may be.

@@ -6,10 +6,10 @@ use std::sync::Arc;
 
 use clap::Args;
 use flow_cache::{Health, Recipe, Record, Value, utc};
+use flow_engine::explain::preview::{Preview, Verdict};
 use flow_engine::explain::{Causes, Explanation, Reason};
-use flow_engine::keys::Slot;
 use flow_engine::plan::Plan;
-use flow_engine::preview::{Preview, Verdict};
+use flow_engine::plan::keys::Slot;
 use flow_engine::{Diag, StageError};
 use serde_json::{Map, Value as Json, json};
 

@@ -1,7 +1,7 @@
 //! `flow graph`: the graph of a pipeline as text, Mermaid or Graphviz.
 
 use clap::{Args, ValueEnum};
-use flow_engine::render::{self, render_graph};
+use flow_engine::pipeline::drawing::{self, render_graph};
 
 use crate::args::TargetArgs;
 use crate::error::CliError;
@@ -39,9 +39,9 @@ pub enum GraphFormat {
 pub fn run(args: &GraphArgs, ui: &Ui) -> Result<(), CliError> {
     let pipeline = load_pipeline(&args.target.pipeline, args.target.to.as_deref())?;
     let format = match args.format {
-        GraphFormat::Text => render::GraphFormat::Text,
-        GraphFormat::Mermaid => render::GraphFormat::Mermaid,
-        GraphFormat::Dot => render::GraphFormat::Dot,
+        GraphFormat::Text => drawing::GraphFormat::Text,
+        GraphFormat::Mermaid => drawing::GraphFormat::Mermaid,
+        GraphFormat::Dot => drawing::GraphFormat::Dot,
     };
     ui.raw(&render_graph(&pipeline, format));
     Ok(())

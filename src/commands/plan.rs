@@ -4,9 +4,9 @@ use std::collections::BTreeSet;
 
 use clap::Args;
 use flow_engine::Pipeline;
+use flow_engine::explain::preview::{Need, Preview, Verdict, Wait};
 use flow_engine::explain::{Causes, Explanation, Group};
 use flow_engine::plan::Plan;
-use flow_engine::preview::{Need, Preview, Verdict, Wait};
 use serde_json::{Value as Json, json};
 
 use super::run::outputs;

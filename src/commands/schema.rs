@@ -1,6 +1,6 @@
 //! `flow schema`: a JSON Schema of the pipeline TOML.
 
-use flow_engine::schema::schema;
+use flow_engine::pipeline::schema::schema;
 
 use crate::ui::Ui;
 

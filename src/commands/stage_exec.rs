@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use clap::Args;
 use flow_cache::{ActionKey, Store};
 use flow_engine::Diag;
-use flow_engine::process::{Report, stage_exec};
+use flow_engine::run::process::{Report, stage_exec};
 use serde_json::{Value as Json, json};
 
 use super::run::{jobs, stop_on_signals};

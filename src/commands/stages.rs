@@ -1,7 +1,8 @@
 //! `flow stages`: the reference of kinds, made from the code.
 
 use clap::Args;
-use flow_engine::{Diag, reference};
+use flow_engine::Diag;
+use flow_engine::kind::reference;
 use serde_json::json;
 
 use crate::error::CliError;

@@ -1,7 +1,7 @@
 //! Engine events as JSON objects, one a line.
 
-use flow_engine::event::{Event, Outcome};
 use flow_engine::plan::Plan;
+use flow_engine::run::event::{Event, Outcome};
 use serde_json::{Map, Value as Json, json};
 
 use super::reason;

@@ -1,8 +1,8 @@
 //! What a run would do with an action, in words and as JSON.
 
+use flow_engine::explain::preview::{Need, Verdict, Wait};
 use flow_engine::explain::{Explanation, Group};
 use flow_engine::plan::Plan;
-use flow_engine::preview::{Need, Verdict, Wait};
 use serde_json::{Value as Json, json};
 
 use super::reason;

@@ -10,9 +10,10 @@ use std::sync::atomic::AtomicBool;
 
 use flow_cache::{StatCache, Store};
 use flow_engine::Registry;
-use flow_engine::exec;
-use flow_engine::load::{LoadOptions, load};
+use flow_engine::pipeline::file::load;
+use flow_engine::pipeline::load::LoadOptions;
 use flow_engine::plan::Plan;
+use flow_engine::run;
 use flow_stages::features::domain::catalogue_markdown;
 use flow_stages::kinds;
 
@@ -178,7 +179,7 @@ fn generated_pages_are_what_the_code_generates() {
     let (by_hand, _) = text
         .split_once(GENERATED)
         .expect("docs/reference.md has the mark");
-    let kinds = flow_engine::reference::all(&kinds::registry());
+    let kinds = flow_engine::kind::reference::all(&kinds::registry());
     let bands = ["u", "g", "r", "i", "z", "y"];
     for (path, wanted) in [
         (reference.clone(), format!("{by_hand}{GENERATED}\n{kinds}")),
@@ -333,7 +334,7 @@ fn the_example_of_a_kind_is_the_one_in_its_page_and_runs() {
     let plan = Plan::new(&pipeline);
     let store = Store::open(&dir.join("store")).expect("a store");
     let stat = StatCache::open(&dir.join("stat"));
-    let options = exec::Options {
+    let options = run::options::Options {
         jobs: 2,
         audit: false,
         gpus: Some(0),
@@ -342,10 +343,10 @@ fn the_example_of_a_kind_is_the_one_in_its_page_and_runs() {
         cancel: &AtomicBool::new(false),
         scratch: dir.join("scratch"),
         logs: dir.join("logs"),
-        executor: exec::Executor::Local,
+        executor: run::options::Executor::Local,
         trace: None,
     };
-    let finished = exec::run(
+    let finished = run::run(
         &plan,
         &store,
         &stat,

@@ -3,7 +3,7 @@
 use std::io::Write as _;
 
 use flow_cache::{Digest, Value};
-use flow_engine::stage::{
+use flow_engine::kind::{
     Action, From, InputPort, KindSpec, Layout, Of, OutputPort, PortType, Ports, Registry, Rows,
     Scope, Shards, Stage, StageError, Step,
 };
@@ -30,7 +30,7 @@ impl Stage for Fake {
     fn layout(
         &self,
         _params: &Params,
-        _project: &flow_engine::stage::Project<'_>,
+        _project: &flow_engine::kind::Project<'_>,
         _paired: &Shards,
     ) -> Result<Layout, Vec<Diag>> {
         Ok(Layout {

@@ -8,12 +8,13 @@ use std::fmt::Write as _;
 use std::sync::atomic::AtomicBool;
 
 use flow_cache::{StatCache, Store};
-use flow_engine::deliver::port;
-use flow_engine::exec;
-use flow_engine::load::{LoadOptions, load};
+use flow_engine::kind::Fault;
+use flow_engine::outputs::delivery::port;
 use flow_engine::pipeline::PortRef;
+use flow_engine::pipeline::file::load;
+use flow_engine::pipeline::load::LoadOptions;
 use flow_engine::plan::Plan;
-use flow_engine::stage::Fault;
+use flow_engine::run;
 use flow_engine::{Diags, Pipeline, Span, StageError};
 use flow_stages::table::{FeatureWriter, Folds, Predictions};
 
@@ -113,7 +114,7 @@ impl Project {
         let stat = StatCache::open(&home.join("stat"));
         let plan = Plan::new(&pipeline);
         let cancel = AtomicBool::new(false);
-        let options = exec::Options {
+        let options = run::options::Options {
             jobs: 2,
             audit: false,
             gpus: Some(0),
@@ -122,10 +123,10 @@ impl Project {
             cancel: &cancel,
             scratch: home.join("scratch"),
             logs: home.join("logs"),
-            executor: exec::Executor::Local,
+            executor: run::options::Executor::Local,
             trace: None,
         };
-        let finished = exec::run(&plan, &store, &stat, &options, HashSet::new(), &mut |_| {})
+        let finished = run::run(&plan, &store, &stat, &options, HashSet::new(), &mut |_| {})
             .expect("the run ends");
         let stage = pipeline.stages.iter().position(|s| s.name == of);
         let stage = stage.unwrap_or_else(|| panic!("no stage `{of}`"));

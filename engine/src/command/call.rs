@@ -12,7 +12,8 @@ use flow_cache::{Recipe, Value};
 use super::OUT;
 use super::items;
 use super::template::{self, Piece, pieces};
-use crate::stage::{Action, StageError};
+use crate::kind::action::Action;
+use crate::kind::error::StageError;
 
 /// One call of a program.
 pub struct Call<'a> {

@@ -7,10 +7,10 @@ use std::path::Path;
 use flow_cache::Value;
 
 use super::{FOLDS, claims, in_folds, items, template};
-use crate::diag::Diag;
-use crate::params::Params;
-use crate::stage::Shards;
-use crate::suggest::did_you_mean;
+use crate::base::diag::Diag;
+use crate::base::suggest::did_you_mean;
+use crate::kind::params::Params;
+use crate::kind::shards::Shards;
 
 /// Tables that a program below folds is given.
 pub const TABLES: [&str; 2] = ["train", "apply"];

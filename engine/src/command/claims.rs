@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use flow_cache::Value;
 
-use crate::diag::Diag;
-use crate::params::{ParamType, Params};
-use crate::stage::Resources;
-use crate::suggest::did_you_mean;
+use crate::base::diag::Diag;
+use crate::base::suggest::did_you_mean;
+use crate::kind::params::{ParamType, Params};
+use crate::kind::stage::Resources;
 
 const KEYS: [&str; 5] = ["cpus", "memory", "gpu", "timeout", "retries"];
 
@@ -153,7 +153,7 @@ pub fn describe(limit: Duration) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::params::ParamSpec;
+    use crate::kind::params::ParamSpec;
 
     fn params(entries: Vec<(&str, Value)>) -> Params {
         let spec = ParamSpec::new("resources", param(), "").optional();

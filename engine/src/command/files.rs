@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use flow_cache::{Digest, StatCache};
 
-use crate::stage::SourceFile;
+use crate::kind::shards::SourceFile;
 
 /// A file of at most this size is kept in memory for the actions to come.
 pub const SMALL: u64 = 1 << 20;

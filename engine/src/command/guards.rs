@@ -10,7 +10,8 @@ use super::call;
 use super::guard::Program;
 use super::process::{Guard, NotRun, Ran};
 use super::sandbox::Places;
-use crate::stage::{Action, Fault, StageError};
+use crate::kind::action::Action;
+use crate::kind::error::{Fault, StageError};
 
 /// So many are kept, each a process that sleeps.
 const MOST: usize = 256;

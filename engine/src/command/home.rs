@@ -13,8 +13,10 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::files::{Copies, SMALL};
 use super::sources::is_started;
-use crate::stage::{Action, SourceFile, StageError};
-use crate::worker::remove;
+use crate::base::folder::remove;
+use crate::kind::action::Action;
+use crate::kind::error::StageError;
+use crate::kind::shards::SourceFile;
 
 /// The directories of all workers.
 #[derive(Default)]

@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 
 use flow_cache::Value;
 
-use crate::diag::Diag;
-use crate::params::{ParamType, Params};
+use crate::base::diag::Diag;
+use crate::kind::params::{ParamType, Params};
 
 /// So many actions of one stage are a slip of the pen.
 const MOST: u64 = 1_000_000;
@@ -202,7 +202,7 @@ fn text(value: &Value) -> Cow<'_, str> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::params::ParamSpec;
+    use crate::kind::params::ParamSpec;
 
     fn params(pairs: Vec<(&str, Value)>) -> Params {
         let spec = ParamSpec::new("each", param(), "").optional();

@@ -15,13 +15,16 @@ use std::time::{Duration, Instant};
 
 use flow_cache::{NotAdopted, Value};
 
-use crate::diag::Diag;
-use crate::params::{ParamSpec, ParamType, Params};
-use crate::stage::{
-    ANY, Action, InputPort, KindSpec, Layout, OutputPort, Ports, Project, Question, Resources,
-    Rows, Scope, Shard, Shards, Sources, Stage, StageError, Step, Surroundings,
-};
-use crate::worker::HOME;
+use crate::base::diag::Diag;
+use crate::base::files::Project;
+use crate::kind::action::Action;
+use crate::kind::action::HOME;
+use crate::kind::error::StageError;
+use crate::kind::params::{ParamSpec, ParamType, Params};
+use crate::kind::shards::{Shard, Shards};
+use crate::kind::spec::{ANY, InputPort, KindSpec, OutputPort, Ports, Rows, Scope, Sources, Step};
+use crate::kind::stage::{Layout, Resources, Stage};
+use crate::kind::surroundings::{Question, Surroundings};
 
 mod call;
 mod check;
@@ -51,7 +54,7 @@ use sources::{Finder, PROGRAM, Programs, TOOL};
 use version::Said;
 
 /// The port for the table of folds.
-const FOLDS: &str = crate::plan::FOLDS;
+const FOLDS: &str = crate::kind::spec::FOLDS;
 /// The output that is joined over the folds.
 const PREDICTIONS: &str = "predictions";
 /// The step that joins it.

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use super::guard::{self, KILL, Program, TERM};
 use super::log::Log;
 use super::sandbox::Places;
-use crate::stage::Usage;
+use crate::kind::action::Usage;
 
 /// How often a stop of the run or the end of the time is looked for.
 const SLICE: Duration = Duration::from_millis(50);

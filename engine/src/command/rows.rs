@@ -2,7 +2,9 @@
 
 use std::path::Path;
 
-use crate::stage::{Action, Rows, StageError};
+use crate::kind::action::Action;
+use crate::kind::error::StageError;
+use crate::kind::spec::Rows;
 
 /// Tables as a program below folds reads and writes them. Whoever registers the kind brings them.
 pub trait FoldRows: Send + Sync {

@@ -14,10 +14,10 @@ use flow_cache::Value;
 
 use super::template::Template;
 use super::{check, imports, items, shell};
-use crate::diag::Diag;
-use crate::files::{Links, Project, escape, normal, unescape};
-use crate::params::Params;
-use crate::stage::SourceFile;
+use crate::base::diag::Diag;
+use crate::base::files::{Links, Project, escape, normal, unescape};
+use crate::kind::params::Params;
+use crate::kind::shards::SourceFile;
 
 /// An entry of `files` that stands for no file of the project.
 const CODE: &str = "flow::command::files";

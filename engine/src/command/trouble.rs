@@ -8,9 +8,10 @@ use std::path::{Path, PathBuf};
 use std::process::ExitStatus;
 
 use super::sources::{in_path, is_started};
-use crate::files::{escape, normal};
-use crate::stage::{Action, StageError};
-use crate::worker::HOME;
+use crate::base::files::{escape, normal};
+use crate::kind::action::Action;
+use crate::kind::action::HOME;
+use crate::kind::error::StageError;
 
 /// So many last lines are shown.
 const LINES: usize = 20;

@@ -17,9 +17,11 @@ use flow_cache::{ArtifactWriter, Beside, Digest, NotAdopted, Staged, Value};
 use super::process::{End, NotRun};
 use super::sources;
 use super::{CommandKind, claims, items, template};
-use crate::lineage::Lineage;
-use crate::stage::{Action, Fault, Host, Question, StageError, Start, Usage};
-use crate::worker::HOME;
+use crate::kind::action::HOME;
+use crate::kind::action::{Action, Host, Usage};
+use crate::kind::error::{Fault, StageError};
+use crate::kind::lineage::Lineage;
+use crate::kind::surroundings::{Question, Start};
 
 /// So long a program may think.
 const LIMIT: Duration = Duration::from_secs(60);

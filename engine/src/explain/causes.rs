@@ -6,9 +6,9 @@ use std::path::PathBuf;
 
 use super::trace::{Cause, MOST, Tracer, What};
 use super::{Earlier, Nearness, Reason, examine};
-use crate::deliver::Delivery;
-use crate::preview::{Preview, Verdict, Wait};
-use crate::stage::StageError;
+use crate::explain::preview::{Preview, Verdict, Wait};
+use crate::kind::error::StageError;
+use crate::outputs::delivery::Delivery;
 
 /// Equal causes.
 #[derive(Clone, Debug)]

@@ -6,16 +6,17 @@
 //! file, parameter or version that changed.
 
 mod causes;
-mod compare;
+mod difference;
+pub mod preview;
 mod trace;
 
 use flow_cache::{ActionKey, Change, Recipe, Record, Store};
 
-use crate::keys::Slot;
+use crate::kind::error::StageError;
 use crate::plan::Plan;
-use crate::stage::StageError;
+use crate::plan::keys::Slot;
 
-use compare::{Difference, compare};
+use difference::{Difference, compare};
 
 pub use causes::{Causes, Explanation, Group};
 pub use flow_cache::Nearness;

@@ -6,11 +6,11 @@ use std::sync::Arc;
 
 use flow_cache::{ActionKey, Change, Digest, Nearness, Record, Store, Value};
 
-use super::compare::{Difference, Input, Of, compare};
+use super::difference::{Difference, Input, Of, compare};
 use super::{Earlier, Reason};
-use crate::keys::{Slot, attr};
+use crate::kind::error::StageError;
 use crate::plan::Plan;
-use crate::stage::StageError;
+use crate::plan::keys::{Slot, attr};
 
 /// So many causes of one action are told apart; of more it is only said that there are.
 pub(super) const MOST: usize = 16;

@@ -2,12 +2,12 @@
 
 use std::path::Path;
 
-use flow_engine::diag::Diag;
-use flow_engine::params::{ParamSpec, ParamType, Params};
-use flow_engine::stage::{
+use flow_engine::base::diag::Diag;
+use flow_engine::kind::{
     Action, InputPort, KindSpec, Layout, OutputPort, Ports, Project, Registry, Rows, Scope, Shard,
     Shards, Stage, StageError, Step,
 };
+use flow_engine::kind::{ParamSpec, ParamType, Params};
 
 /// A kind made of its description and, for sources and folds, a layout.
 struct Fake {
@@ -223,8 +223,8 @@ pub fn registry() -> Registry {
 
     let command = kind(
         "command",
-        vec![InputPort::one("in", flow_engine::stage::ANY)],
-        vec![OutputPort::of("out", flow_engine::stage::ANY, 0, "A file.")],
+        vec![InputPort::one("in", flow_engine::kind::ANY)],
+        vec![OutputPort::of("out", flow_engine::kind::ANY, 0, "A file.")],
         vec![
             Step::new("run", Scope::Whole)
                 .port("in")

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::atomic::Ordering;
 
 use flow_engine::explain::Reason;
-use flow_engine::stage::Fault;
+use flow_engine::kind::Fault;
 
 use crate::harness::Project;
 use crate::{LEARN, built};

@@ -4,8 +4,8 @@ use std::sync::atomic::Ordering;
 
 use flow_cache::{GcPolicy, Store, Value};
 use flow_engine::StageError;
+use flow_engine::explain::preview::{Verdict, Wait};
 use flow_engine::explain::{Changed, Nearness, Novelty, Reason, What};
-use flow_engine::preview::{Verdict, Wait};
 
 use crate::harness::{Planned, Project};
 use crate::{MAIN, built, fresh};

@@ -12,8 +12,8 @@ use std::process::Command;
 
 use flow_cache::fault::{self, Action, Fault};
 use flow_cache::{Digest, GcPolicy, Store};
-use flow_engine::deliver;
-use flow_engine::stage::{Fault as Blame, StageError};
+use flow_engine::kind::{Fault as Blame, StageError};
+use flow_engine::outputs::delivery;
 
 use crate::harness::Project;
 use crate::{ALL, MAIN, built, fresh};
@@ -25,7 +25,7 @@ fn points() -> impl Iterator<Item = &'static str> {
     let store = fault::POINTS.iter().copied();
     let elsewhere = |point: &str| point.starts_with("stage-exec.") || point.ends_with("-pruned");
     let store = store.filter(move |point| !elsewhere(point));
-    store.chain(deliver::POINTS.iter().copied()).chain(stat)
+    store.chain(delivery::POINTS.iter().copied()).chain(stat)
 }
 
 /// How often a point is passed before it strikes: a run of 16 actions passes some of them often.

@@ -3,8 +3,9 @@
 use std::sync::atomic::AtomicBool;
 
 use flow_cache::{Digest, Store, Value};
-use flow_engine::exec::Executor;
-use flow_engine::process::{ProcessOptions, Report, stage_exec};
+use flow_engine::run::options::Executor;
+use flow_engine::run::options::ProcessOptions;
+use flow_engine::run::process::{Report, stage_exec};
 
 use crate::command::outside;
 use crate::harness::Project;

@@ -7,17 +7,19 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use flow_cache::{ActionKey, Digest, Record, StatCache, Store};
-use flow_engine::deliver::{self, Delivery, Export};
-use flow_engine::event::{Event, Outcome};
-use flow_engine::exec::{self, Executor, Options};
+use flow_engine::base::trace::Trace;
+use flow_engine::explain::preview::{Need, Preview, Verdict};
 use flow_engine::explain::{Causes, Explanation, Group, Reason, What};
-use flow_engine::keys::Slot;
-use flow_engine::load::{LoadOptions, load};
+use flow_engine::kind::{Part, PortType};
+use flow_engine::outputs::delivery::{self, Delivery, Export};
+use flow_engine::pipeline::file::load;
+use flow_engine::pipeline::load::LoadOptions;
 use flow_engine::plan::Plan;
-use flow_engine::preview::{Need, Preview, Verdict};
-use flow_engine::stage::{Part, PortType};
-use flow_engine::summary::Summary;
-use flow_engine::trace::Trace;
+use flow_engine::plan::keys::Slot;
+use flow_engine::run::event::{Event, Outcome};
+use flow_engine::run::options::{Executor, Options};
+use flow_engine::run::summary::Summary;
+use flow_engine::run::{self};
 use flow_engine::{Pipeline, StageError};
 use tempfile::TempDir;
 
@@ -351,7 +353,7 @@ impl Project {
         };
         let name = |action: usize| name(plan, action);
         let mut settled = HashSet::new();
-        let finished = exec::run(plan, store, stat, &options, forced, &mut |event| {
+        let finished = run::run(plan, store, stat, &options, forced, &mut |event| {
             summary.observe(&event);
             match event {
                 Event::ActionStarted { action, reason, .. } => {
@@ -444,13 +446,13 @@ impl Project {
             trace: None,
         };
         let finished =
-            exec::run(&plan, &store, &stat, &options, HashSet::new(), &mut |_| {}).unwrap();
+            run::run(&plan, &store, &stat, &options, HashSet::new(), &mut |_| {}).unwrap();
         assert!(finished.failures.is_empty(), "{:?}", finished.failures);
         let mut files = BTreeMap::new();
         for output in &pipeline.outputs {
-            let port = deliver::port(&plan, &finished.slots, &store, output.from).unwrap();
+            let port = delivery::port(&plan, &finished.slots, &store, output.from).unwrap();
             let to = dir.join("out");
-            deliver::write_file(&port, &to, &Concat).unwrap();
+            delivery::write_file(&port, &to, &Concat).unwrap();
             files.insert(output.path.clone(), std::fs::read_to_string(to).unwrap());
         }
         files

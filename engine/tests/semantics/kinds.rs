@@ -9,13 +9,13 @@ use std::time::Duration;
 
 use crate::views;
 use flow_cache::{Digest, Value};
+use flow_engine::base::diag::Diag;
 use flow_engine::command::CommandKind;
-use flow_engine::diag::Diag;
-use flow_engine::params::{ParamSpec, ParamType, Params};
-use flow_engine::stage::{
+use flow_engine::kind::{
     Action, InputPort, KindSpec, Layout, OutputPort, Part, Ports, Project, Registry, Rows, Scope,
     Shard, Shards, SourceFile, Sources, Stage, StageError, Step,
 };
+use flow_engine::kind::{ParamSpec, ParamType, Params};
 
 use crate::rows::TextRows;
 

@@ -10,8 +10,8 @@ use std::sync::atomic::Ordering;
 
 use flow_cache::{ActionKey, Digest, GcPolicy, Store};
 use flow_engine::StageError;
-use flow_engine::exec::Executor;
-use flow_engine::preview::Verdict;
+use flow_engine::explain::preview::Verdict;
+use flow_engine::run::options::Executor;
 
 use crate::harness::{Planned, Project, Ran};
 use crate::oracle::{Act, Node, Oracle, World};

@@ -6,13 +6,14 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use flow_cache::{GcPolicy, Store};
-use flow_engine::exec::Executor;
 use flow_engine::explain::Reason;
-use flow_engine::params::{ParamSpec, ParamType};
-use flow_engine::process::{ProcessOptions, stage_exec};
-use flow_engine::stage::{
+use flow_engine::kind::{
     Action, Fault, KindSpec, OutputPort, Ports, Resources, Scope, Stage, StageError, Step, Usage,
 };
+use flow_engine::kind::{ParamSpec, ParamType};
+use flow_engine::run::options::Executor;
+use flow_engine::run::options::ProcessOptions;
+use flow_engine::run::process::stage_exec;
 
 use crate::command::outside;
 use crate::harness::{Project, Ran};

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use flow_engine::StageError;
 use flow_engine::command::FoldRows;
-use flow_engine::stage::{Action, Rows};
+use flow_engine::kind::{Action, Rows};
 
 use crate::kinds::rows_of;
 

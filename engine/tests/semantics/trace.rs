@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use flow_engine::trace::Trace;
+use flow_engine::base::trace::Trace;
 use serde_json::Value as Json;
 
 use crate::harness::{Project, Ran};
@@ -66,8 +66,11 @@ fn assert_every_action(events: &[Json], ran: &Ran, names: &[&str]) {
 
 #[test]
 fn every_action_that_ran_is_a_bar_of_its_worker() {
-    for executor in [flow_engine::exec::Executor::Local, process::executor()] {
-        let local = matches!(executor, flow_engine::exec::Executor::Local);
+    for executor in [
+        flow_engine::run::options::Executor::Local,
+        process::executor(),
+    ] {
+        let local = matches!(executor, flow_engine::run::options::Executor::Local);
         let mut project = fresh();
         project.executor = executor;
         project.trace = Some(Trace::new());

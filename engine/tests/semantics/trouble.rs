@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use flow_engine::StageError;
-use flow_engine::stage::Fault;
+use flow_engine::kind::Fault;
 
 use crate::harness::{Project, Ran};
 use crate::{ALL, fresh};

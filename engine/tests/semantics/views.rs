@@ -4,8 +4,8 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use flow_engine::params::ParamSpec;
-use flow_engine::stage::{
+use flow_engine::kind::ParamSpec;
+use flow_engine::kind::{
     Action, InputPort, KindSpec, Of, OutputPort, Part, Rows, Scope, StageError, Step,
 };
 

@@ -3,9 +3,9 @@
 use std::collections::{HashMap, HashSet};
 
 use flow_cache::ActionKey;
-use flow_engine::keys::Slot;
 use flow_engine::plan::Plan;
-use flow_engine::summary::Summary;
+use flow_engine::plan::keys::Slot;
+use flow_engine::run::summary::Summary;
 
 use super::study::Study;
 

@@ -4,10 +4,10 @@ use std::collections::HashSet;
 use std::path::PathBuf;
 
 use flow_cache::{Digest, Health, Store};
-use flow_engine::deliver::{self, Port};
-use flow_engine::keys::Slot;
+use flow_engine::outputs::delivery::{self, Port};
 use flow_engine::plan::Plan;
-use flow_engine::variants::BASE;
+use flow_engine::plan::keys::Slot;
+use flow_engine::text::variants::BASE;
 use flow_engine::{Pipeline, StageError};
 use flow_stages::comparison::{Arm, Comparison, Options, Summary, compare, summarise};
 use serde_json::{Value as Json, json};
@@ -111,7 +111,7 @@ impl Finished<'_> {
     fn predictions(&self, stage: usize) -> Option<Port> {
         let inputs = &self.plan.pipeline.stages[stage].inputs;
         let input = inputs.iter().find(|input| input.port == PREDICTIONS)?;
-        deliver::port(self.plan, self.slots, self.store, *input.from.first()?)
+        delivery::port(self.plan, self.slots, self.store, *input.from.first()?)
     }
 
     fn folds(&self, stage: usize) -> Option<Port> {

@@ -1,8 +1,8 @@
 //! The variants of a pipeline as one graph, reduced to what their evaluations need.
 
-use flow_engine::file::{PipelineFile, Variant};
-use flow_engine::union::{Union, unite};
-use flow_engine::variants::{BASE, matches};
+use flow_engine::pipeline::file::{PipelineFile, Variant};
+use flow_engine::pipeline::union::{Union, unite};
+use flow_engine::text::variants::{BASE, matches};
 use flow_engine::{Diag, Pipeline};
 
 use crate::commands::examples;

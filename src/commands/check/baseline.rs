@@ -9,7 +9,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use flow_cache::{Beside, Digest};
-use flow_engine::diag::SourceMap;
+use flow_engine::base::diag::SourceMap;
 use flow_engine::{Diag, SourceId, Span};
 use flow_stages::comparison::Scores;
 use flow_stages::comparison::gate::Noise;

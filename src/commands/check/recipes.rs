@@ -9,10 +9,10 @@ use std::collections::{BTreeMap, HashSet};
 use std::path::Path;
 
 use flow_cache::{Digest, StatCache, Store, Value};
-use flow_engine::deliver;
-use flow_engine::keys::{self, Keys, Known, Slot};
+use flow_engine::kind::FileRef;
+use flow_engine::outputs::delivery;
 use flow_engine::plan::Plan;
-use flow_engine::stage::FileRef;
+use flow_engine::plan::keys::{self, Keys, Known, Slot};
 use serde::{Deserialize, Serialize};
 
 use crate::error::CliError;
@@ -122,7 +122,7 @@ fn inputs(plan: &Plan<'_>, slots: &[Slot], store: &Store, stage: usize) -> Diges
     let mut bindings: Vec<_> = decl.inputs.iter().collect();
     bindings.sort_by(|a, b| a.port.cmp(&b.port));
     let mut all = Vec::new();
-    let mut add = |name: &str, port: Option<deliver::Port>| {
+    let mut add = |name: &str, port: Option<delivery::Port>| {
         all.extend(name.as_bytes());
         all.push(0);
         if let Some(digest) = port.and_then(|port| port.digest()) {
@@ -131,7 +131,7 @@ fn inputs(plan: &Plan<'_>, slots: &[Slot], store: &Store, stage: usize) -> Diges
     };
     for binding in bindings {
         for from in &binding.from {
-            add(&binding.port, deliver::port(plan, slots, store, *from));
+            add(&binding.port, delivery::port(plan, slots, store, *from));
         }
     }
     if decl.fold_root.is_some_and(|root| root != stage) {

@@ -4,9 +4,9 @@ use std::collections::{BTreeMap, HashSet};
 
 use flow_cache::{Health, Store};
 use flow_engine::Diag;
-use flow_engine::deliver::{self, Port};
-use flow_engine::keys::Slot;
+use flow_engine::outputs::delivery::{self, Port};
 use flow_engine::plan::Plan;
+use flow_engine::plan::keys::Slot;
 use flow_stages::comparison::gate::{
     GateOptions, Judged, Judgement, Noise, POWER, judge, metrics_of,
 };
@@ -48,7 +48,7 @@ fn reads(plan: &Plan<'_>, slots: &[Slot], store: &Store) -> Vec<Reads> {
         let from = input.and_then(|input| input.from.first());
         Reads {
             name: decl.name.clone(),
-            predictions: from.and_then(|from| deliver::port(plan, slots, store, *from)),
+            predictions: from.and_then(|from| delivery::port(plan, slots, store, *from)),
             folds: report::folds(plan, slots, store, stage),
         }
     };

@@ -6,9 +6,9 @@ use std::num::NonZeroUsize;
 use std::sync::Arc;
 
 use flow_cache::{Health, Output, Record, Store};
-use flow_engine::event::{Event, Outcome};
-use flow_engine::keys::Slot;
 use flow_engine::plan::Plan;
+use flow_engine::plan::keys::Slot;
+use flow_engine::run::event::{Event, Outcome};
 use flow_engine::{Diag, StageError};
 use flow_stages::artifacts::difference::{Difference, compare};
 use serde_json::{Map, Value as Json, json};

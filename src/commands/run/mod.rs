@@ -22,12 +22,13 @@ use std::time::Instant;
 
 use clap::Args;
 use flow_cache::{StatCache, Store, StoreError};
-use flow_engine::event::{Event, Outcome};
-use flow_engine::exec::{self, Finished, Options};
-use flow_engine::keys::Slot;
 use flow_engine::pipeline::OutputDecl;
 use flow_engine::plan::Plan;
-use flow_engine::summary::Summary;
+use flow_engine::plan::keys::Slot;
+use flow_engine::run::event::{Event, Outcome};
+use flow_engine::run::options::Options;
+use flow_engine::run::summary::Summary;
+use flow_engine::run::{self, Finished};
 use flow_engine::{Diag, StageError};
 use serde_json::{Value as Json, json};
 
@@ -250,7 +251,7 @@ impl<'a> Run<'a> {
             }
         };
         let store = &self.state.store;
-        let finished = exec::run(plan, store, self.stat, &self.options, forced, &mut on_event);
+        let finished = run::run(plan, store, self.stat, &self.options, forced, &mut on_event);
         for warning in store.take_warnings() {
             on_event(Event::Warning {
                 message: warning.to_string(),

@@ -1,8 +1,8 @@
 //! The files under `[outputs]`.
 
 use flow_engine::Diag;
-use flow_engine::deliver::{Delivery, Was};
-use flow_engine::files::{elsewhere, real};
+use flow_engine::base::files::{elsewhere, real};
+use flow_engine::outputs::delivery::{Delivery, Was};
 use serde_json::json;
 
 use super::Run;

@@ -4,9 +4,9 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use flow_engine::event::{Event, Outcome};
 use flow_engine::explain::Reason;
 use flow_engine::plan::Plan;
+use flow_engine::run::event::{Event, Outcome};
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use super::screen::Screen;

@@ -8,9 +8,9 @@ use std::sync::{Arc, OnceLock};
 
 use flow_cache::{StatCache, Watcher};
 use flow_engine::Diag;
-use flow_engine::exec::{Executor, Options};
-use flow_engine::process::ProcessOptions;
-use flow_engine::trace::Trace;
+use flow_engine::base::trace::Trace;
+use flow_engine::run::options::ProcessOptions;
+use flow_engine::run::options::{Executor, Options};
 
 use crate::args::{ExecArgs, ExecutorChoice, StoreArgs};
 use crate::error::{CliError, Exit};

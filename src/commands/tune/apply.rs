@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use flow_engine::file::{PipelineFile, Replace};
-use flow_engine::load::LoadOptions;
-use flow_engine::union::unite;
+use flow_engine::pipeline::file::{PipelineFile, Replace};
+use flow_engine::pipeline::load::LoadOptions;
+use flow_engine::pipeline::union::unite;
 use flow_engine::{Diag, Pipeline};
 
 use super::TuneArgs;

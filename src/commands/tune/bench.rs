@@ -5,12 +5,12 @@ use std::path::PathBuf;
 use std::time::Instant;
 
 use flow_cache::{Digest, Health, Value};
-use flow_engine::deliver::{self, Port};
-use flow_engine::keys::Slot;
+use flow_engine::kind::Fault;
+use flow_engine::outputs::delivery::{self, Port};
 use flow_engine::pipeline::PortRef;
+use flow_engine::pipeline::union::{Union, unite};
 use flow_engine::plan::Plan;
-use flow_engine::stage::Fault;
-use flow_engine::union::{Union, unite};
+use flow_engine::plan::keys::Slot;
 use flow_engine::{Diag, Span, StageError};
 use flow_stages::tuning::{NoScore, Scores};
 use serde_json::{Map, Value as Json, json};
@@ -218,7 +218,7 @@ impl<'a> Bench<'a> {
                 continue;
             };
             let predictions = self.predictions(union, stage);
-            let predictions = predictions.and_then(|r| deliver::port(plan, slots, store, r));
+            let predictions = predictions.and_then(|r| delivery::port(plan, slots, store, r));
             let folds = report::folds(plan, slots, store, stage);
             let needs = [predictions, folds].into_iter().flatten();
             for (digest, producer) in needs.flat_map(|port| port.needs) {
@@ -257,7 +257,7 @@ impl<'a> Bench<'a> {
             span: Span::default(),
         });
         let needed = needed(plan, stage);
-        let scores = match metrics.and_then(|r| deliver::port(plan, slots, store, r)) {
+        let scores = match metrics.and_then(|r| delivery::port(plan, slots, store, r)) {
             Some(port) => self.scores(&port)?,
             None => {
                 let mine = failures.iter().find(|(action, _)| needed.contains(action));
@@ -293,7 +293,7 @@ impl<'a> Bench<'a> {
             folds: report::folds(plan, slots, store, stage)
                 .and_then(|port| Some((port.digest()?, path(port)?))),
             predictions: predictions
-                .and_then(|r| deliver::port(plan, slots, store, r))
+                .and_then(|r| delivery::port(plan, slots, store, r))
                 .and_then(path),
         })
     }

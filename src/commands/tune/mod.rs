@@ -52,7 +52,7 @@ pub struct TuneArgs {
     #[command(flatten)]
     pub file: FileArgs,
     /// Trials in all, instead of those of the pipeline; more only add to a study
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=flow_engine::tune::MOST))]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=flow_engine::pipeline::study::MOST))]
     pub trials: Option<u32>,
     /// Write the best values as a pipeline that extends this one
     #[arg(long, value_name = "FILE", value_hint = clap::ValueHint::FilePath)]

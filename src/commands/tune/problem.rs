@@ -3,9 +3,9 @@
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 
-use flow_engine::file::{PipelineFile, Replace};
 use flow_engine::pipeline::Pipeline;
-use flow_engine::tune::{Axis, Range, Sampler, Tune};
+use flow_engine::pipeline::file::{PipelineFile, Replace};
+use flow_engine::pipeline::study::{Axis, Range, Sampler, Tune};
 use flow_engine::{Diag, Diags, Registry, Span};
 use flow_stages::rows::FINAL;
 use flow_stages::tuning::{self, Design, Dimension, Direction, Point, TRIALS, looks};

@@ -5,7 +5,7 @@
 
 use std::path::Path;
 
-use flow_engine::file::Replace;
+use flow_engine::pipeline::file::Replace;
 use flow_stages::tuning::{Best, Outcome, Scores};
 use serde_json::{Map, Value as Json, json};
 

@@ -14,8 +14,8 @@ use arrow::array::{
 use arrow::compute::{concat_batches, take_record_batch};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use flow_engine::StageError;
-use flow_engine::deliver::Export;
-use flow_engine::stage::{Part, PortType};
+use flow_engine::kind::{Part, PortType};
+use flow_engine::outputs::delivery::Export;
 use parquet::arrow::ArrowWriter;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 

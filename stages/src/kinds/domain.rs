@@ -3,7 +3,7 @@
 //! do not support one it is NaN, never a made-up value.
 
 use flow_engine::ParamSpec;
-use flow_engine::stage::{
+use flow_engine::kind::{
     Action, InputPort, KindSpec, OutputPort, Ports, Scope, Stage, StageError, Step,
 };
 use rayon::prelude::*;

@@ -6,7 +6,7 @@
 //! class, metrics are macro averages at the most probable class.
 
 use flow_cache::Value;
-use flow_engine::stage::{
+use flow_engine::kind::{
     Action, InputPort, KindSpec, Lineage, OutputPort, Ports, Scope, Stage, StageError, Step,
 };
 use flow_engine::{ParamSpec, Params};

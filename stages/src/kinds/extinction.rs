@@ -5,7 +5,7 @@
 //! approximation; it ignores the shape of the band and of the source's spectrum.
 
 use flow_cache::Value;
-use flow_engine::stage::{
+use flow_engine::kind::{
     Action, InputPort, KindSpec, OutputPort, Ports, Scope, Stage, StageError, Step,
 };
 use flow_engine::{ParamSpec, ParamType};

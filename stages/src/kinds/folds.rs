@@ -20,8 +20,8 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use flow_cache::{Digest, Value};
-use flow_engine::diag::Diag;
-use flow_engine::stage::{
+use flow_engine::base::diag::Diag;
+use flow_engine::kind::{
     Action, InputPort, KindSpec, Layout, OutputPort, Ports, Project, Rows, Scope, Shards, Stage,
     StageError, Step,
 };

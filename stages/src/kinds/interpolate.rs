@@ -5,7 +5,7 @@
 //! (`domain`) do not share that.
 
 use flow_engine::ParamSpec;
-use flow_engine::stage::{
+use flow_engine::kind::{
     Action, InputPort, KindSpec, OutputPort, Ports, Scope, Stage, StageError, Step,
 };
 

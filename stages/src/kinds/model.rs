@@ -3,7 +3,7 @@
 use std::io::Write;
 
 use flow_cache::Value;
-use flow_engine::stage::{
+use flow_engine::kind::{
     Action, InputPort, KindSpec, Of, OutputPort, Ports, Rows, Scope, Stage, StageError, Step,
 };
 use flow_engine::{ParamSpec, ParamType, Params};
@@ -285,7 +285,7 @@ fn gather(action: &mut Action<'_>) -> Result<(), StageError> {
 /// where there is no other), the largest first.
 fn mean_gain(action: &Action<'_>) -> Result<Vec<(String, f64)>, StageError> {
     let parts = action.input("gain");
-    let crossed = |part: &&flow_engine::stage::Part| part.fold.as_deref() != Some(rows::FINAL);
+    let crossed = |part: &&flow_engine::kind::Part| part.fold.as_deref() != Some(rows::FINAL);
     let mut used: Vec<_> = parts.iter().filter(crossed).collect();
     if used.is_empty() {
         used = parts.iter().collect();

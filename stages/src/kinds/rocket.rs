@@ -4,7 +4,7 @@
 //! band is a function of the seed, the band's place and j alone, so fewer kernels are a prefix of
 //! more. The arithmetic is the same, bit for bit, at every SIMD level.
 
-use flow_engine::stage::{
+use flow_engine::kind::{
     Action, InputPort, KindSpec, OutputPort, Ports, Scope, Stage, StageError, Step,
 };
 use flow_engine::{ParamSpec, ParamType};

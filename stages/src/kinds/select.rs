@@ -6,7 +6,7 @@
 use std::io::Write;
 
 use flow_cache::Value;
-use flow_engine::stage::{
+use flow_engine::kind::{
     Action, InputPort, KindSpec, Of, OutputPort, Ports, Rows, Scope, Stage, StageError, Step,
 };
 use flow_engine::{ParamSpec, ParamType};

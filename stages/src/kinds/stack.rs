@@ -11,7 +11,7 @@
 //! - `logistic`: logistic regression (L2) on the models' log-odds of the positive class.
 
 use flow_cache::Value;
-use flow_engine::stage::{
+use flow_engine::kind::{
     Action, InputPort, KindSpec, OutputPort, Ports, Scope, Stage, StageError, Step,
 };
 use flow_engine::{ParamSpec, Params};

@@ -1,7 +1,7 @@
 //! Kind `submission`: what the final fit says of unlabelled objects, as CSV.
 
 use flow_cache::Value;
-use flow_engine::stage::{
+use flow_engine::kind::{
     Action, InputPort, KindSpec, OutputPort, Ports, Scope, Stage, StageError, Step,
 };
 use flow_engine::{ParamSpec, ParamType, Params};

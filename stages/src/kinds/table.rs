@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use flow_cache::Value;
-use flow_engine::stage::{
+use flow_engine::kind::{
     Layout, OutputPort, Ports, Project, Scope, Shards, SourceFile, Sources, Step,
 };
 use flow_engine::{Action, Diag, KindSpec, ParamSpec, ParamType, Params, Stage, StageError};

@@ -1,7 +1,7 @@
 //! Folds by name, and the part that each row of a table of folds has in one.
 
 use flow_engine::StageError;
-use flow_engine::stage::{Fault, Rows};
+use flow_engine::kind::{Fault, Rows};
 
 use crate::table::Folds;
 

@@ -2,7 +2,7 @@
 
 use flow_cache::Value;
 use flow_engine::StageError;
-use flow_engine::stage::Action;
+use flow_engine::kind::Action;
 
 use super::fold::{FINAL, parse};
 use super::held_out::applied;

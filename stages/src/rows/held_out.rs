@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 
 use flow_engine::StageError;
-use flow_engine::stage::Rows;
+use flow_engine::kind::Rows;
 
 use super::fold;
 use crate::table::{Folds, Predictions};

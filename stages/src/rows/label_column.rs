@@ -223,7 +223,7 @@ mod tests {
     use super::*;
     use crate::table::FeatureWriter;
     use flow_cache::{Digest, Value};
-    use flow_engine::stage::Part;
+    use flow_engine::kind::Part;
 
     fn view(columns: &[(&str, &dyn Fn(usize) -> f32)], rows: usize) -> View {
         let file = tempfile::NamedTempFile::new().unwrap();

@@ -1,7 +1,7 @@
 //! The rows of an action's fold: what a fit sees, and what its model is applied to.
 
 use flow_engine::StageError;
-use flow_engine::stage::{Action, Fault, Rows};
+use flow_engine::kind::{Action, Fault, Rows};
 
 use super::fold::{FINAL, parse, rows_of};
 use super::label_column::{Labels, no_label};

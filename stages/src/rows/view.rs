@@ -2,7 +2,7 @@
 //! which table each object is.
 
 use flow_engine::StageError;
-use flow_engine::stage::Part;
+use flow_engine::kind::Part;
 
 use crate::learner::Matrix;
 use crate::table::FeatureTable;

@@ -1,7 +1,7 @@
 //! Classes in messages: what a survey calls its objects, and the error where it names no positive class.
 
 use flow_engine::StageError;
-use flow_engine::suggest::closest;
+use flow_engine::base::suggest::closest;
 
 /// The error where something binary is asked of a survey that names no positive class, or one that is
 /// none of `classes`, those that occur.

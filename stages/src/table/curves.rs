@@ -303,7 +303,7 @@ fn bands_that_occur(path: &Path) -> Result<Vec<String>, StageError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use flow_engine::stage::Fault;
+    use flow_engine::kind::Fault;
 
     fn sample() -> Curves {
         let mut curves = Curves::new(Survey {

@@ -316,7 +316,7 @@ mod tests {
         let whole = gzip("x\n".repeat(50_000).as_bytes());
         let error = rows(&whole[..whole.len() - 12]).unwrap_err();
         assert!(error.message.contains("t.csv is broken"), "{error}");
-        assert_eq!(error.fault, flow_engine::stage::Fault::Data);
+        assert_eq!(error.fault, flow_engine::kind::Fault::Data);
     }
 
     #[test]

@@ -7,11 +7,12 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
 
 use flow_cache::{StatCache, Store};
-use flow_engine::deliver::port;
-use flow_engine::load::{LoadOptions, load};
+use flow_engine::outputs::delivery::port;
 use flow_engine::pipeline::PortRef;
+use flow_engine::pipeline::file::load;
+use flow_engine::pipeline::load::LoadOptions;
 use flow_engine::plan::Plan;
-use flow_engine::{Pipeline, Span, exec};
+use flow_engine::{Pipeline, Span, run};
 use flow_stages::features::rocket::SimdLevel;
 use flow_stages::kinds::registry;
 
@@ -52,7 +53,7 @@ impl Project {
         let stat = StatCache::open(&store_dir.join("stat"));
         let plan = Plan::new(&pipeline);
         let cancel = AtomicBool::new(false);
-        let options = exec::Options {
+        let options = run::options::Options {
             jobs,
             audit: false,
             gpus: Some(0),
@@ -61,10 +62,10 @@ impl Project {
             cancel: &cancel,
             scratch: store_dir.join("scratch"),
             logs: store_dir.join("logs"),
-            executor: exec::Executor::Local,
+            executor: run::options::Executor::Local,
             trace: None,
         };
-        let finished = exec::run(&plan, &store, &stat, &options, HashSet::new(), &mut |_| {})
+        let finished = run::run(&plan, &store, &stat, &options, HashSet::new(), &mut |_| {})
             .expect("the run ends");
         assert!(finished.failures.is_empty(), "{:?}", finished.failures);
         let mut digests = BTreeMap::new();

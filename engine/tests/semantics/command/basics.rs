@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use flow_engine::stage::Fault;
+use flow_engine::kind::Fault;
 
 use super::{alone, expect_mistake, failure, of_items, outside, project};
 use crate::harness::Project;

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use flow_engine::command::CommandKind;
-use flow_engine::stage::Fault;
+use flow_engine::kind::Fault;
 
 use super::{alone, failure, of_items, outside};
 use crate::harness::Project;

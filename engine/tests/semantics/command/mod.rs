@@ -13,9 +13,10 @@ mod version;
 
 use std::path::{Path, PathBuf};
 
-use flow_engine::diag::Diag;
-use flow_engine::load::{LoadOptions, load};
-use flow_engine::stage::StageError;
+use flow_engine::base::diag::Diag;
+use flow_engine::kind::StageError;
+use flow_engine::pipeline::file::load;
+use flow_engine::pipeline::load::LoadOptions;
 
 use crate::harness::{Project, Ran};
 use crate::kinds::registry;

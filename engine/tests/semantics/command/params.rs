@@ -2,8 +2,8 @@
 
 use std::path::Path;
 
-use flow_engine::file::PipelineFile;
-use flow_engine::load::LoadOptions;
+use flow_engine::pipeline::file::PipelineFile;
+use flow_engine::pipeline::load::LoadOptions;
 
 use super::{alone, expect_mistake, mistakes};
 use crate::kinds::registry;

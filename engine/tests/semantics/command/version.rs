@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use flow_engine::command::CommandKind;
-use flow_engine::preview::{Verdict, Wait};
+use flow_engine::explain::preview::{Verdict, Wait};
 
 use super::{alone, failure, outside};
 use crate::harness::Project;

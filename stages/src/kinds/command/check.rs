@@ -7,7 +7,7 @@ use std::path::Path;
 use arrow::array::AsArray;
 use arrow::datatypes::DataType;
 use arrow::ipc::reader::FileReader;
-use flow_engine::stage::{Action, Fault, Rows, StageError};
+use flow_engine::kind::{Action, Fault, Rows, StageError};
 
 use super::PREDICTIONS;
 use crate::rows;

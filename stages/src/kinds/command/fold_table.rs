@@ -12,7 +12,7 @@ use std::sync::Arc;
 use arrow::array::{Array, ArrayRef, Float32Array, StringArray, new_empty_array};
 use arrow::compute::interleave;
 use arrow::datatypes::{DataType, Field, Schema};
-use flow_engine::stage::{Action, Part, Rows, StageError};
+use flow_engine::kind::{Action, Part, Rows, StageError};
 use parquet::basic::Compression;
 use parquet::file::properties::EnabledStatistics;
 

@@ -7,7 +7,7 @@
 use std::path::Path;
 
 use flow_engine::command::FoldRows;
-use flow_engine::stage::{Action, Rows, StageError};
+use flow_engine::kind::{Action, Rows, StageError};
 
 use crate::rows;
 use crate::table::{Folds, Predictions};

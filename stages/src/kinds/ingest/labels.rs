@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use flow_engine::suggest::closest;
+use flow_engine::base::suggest::closest;
 use flow_engine::{Params, StageError};
 
 use super::columns::Regroup;

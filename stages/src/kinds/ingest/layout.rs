@@ -3,8 +3,8 @@
 use std::path::{Path, PathBuf};
 
 use flow_cache::Value;
-use flow_engine::files::unescape;
-use flow_engine::stage::{Layout, Links, Project, Shard, SourceFile};
+use flow_engine::base::files::unescape;
+use flow_engine::kind::{Layout, Links, Project, Shard, SourceFile};
 use flow_engine::{Diag, Params};
 
 use super::demo;

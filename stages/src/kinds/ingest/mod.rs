@@ -29,7 +29,7 @@ pub(crate) mod tests;
 use std::path::{Path, PathBuf};
 
 use flow_cache::Value;
-use flow_engine::stage::{Layout, OutputPort, Ports, Project, Scope, Shards, Sources, Step};
+use flow_engine::kind::{Layout, OutputPort, Ports, Project, Scope, Shards, Sources, Step};
 use flow_engine::{Action, Diag, KindSpec, ParamSpec, ParamType, Params, Stage, StageError};
 
 use crate::table::{Curves, Objects, Survey, is_no_value, is_parquet, row_attrs};

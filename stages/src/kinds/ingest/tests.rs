@@ -1,5 +1,5 @@
 use flow_engine::Default as ParamDefault;
-use flow_engine::stage::Fault;
+use flow_engine::kind::Fault;
 
 use super::*;
 
@@ -105,7 +105,7 @@ fn all(params: &Params, seed: u64) -> Result<(Vec<(Curves, Part)>, report::Repor
     let layout = Ingest
         .layout(params, &Project::at(Path::new("")), &Shards::default())
         .map_err(|diags| StageError::data("layout", diags[0].message.clone()))?;
-    let request = |item, files: &[&flow_engine::stage::SourceFile]| Request {
+    let request = |item, files: &[&flow_engine::kind::SourceFile]| Request {
         params,
         item,
         sources: files

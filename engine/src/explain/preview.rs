@@ -1,0 +1,257 @@
+//! What a run would do: a verdict for every action.
+//!
+//! One pass in the order of dependence asks the store, as a run does. A second one against it finds
+//! the hits whose bytes are gone and will be read. What a run then does is what this says; only
+//! what waits for results that are not there yet, the pending actions, nobody can know.
+
+use std::collections::{BTreeSet, HashMap};
+
+use flow_cache::{ActionKey, Digest, Recipe};
+
+use crate::kind::error::StageError;
+use crate::outputs::delivery::Delivery;
+use crate::plan::Plan;
+use crate::plan::keys::{self, Keys, Known, Slot};
+
+/// What a run would do with an action.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// The store has its outputs.
+    Hit,
+    /// It has to run.
+    Run,
+    /// The store has its outputs but not their bytes, which are needed: it has to run again.
+    Restore(Need),
+    /// Not known before something has run.
+    Pending(Wait),
+    /// It has no rows.
+    Vacant,
+}
+
+/// Who needs bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Need {
+    /// An action that reads them.
+    Action(usize),
+    /// A file of `[outputs]`, by its index, that is missing or not up to date.
+    File(usize),
+}
+
+/// What an action waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wait {
+    /// An action whose outputs it reads.
+    Inputs(usize),
+    /// An equal action that runs: what that makes is taken.
+    Equal(usize),
+    /// It is a hit whose bytes are gone, and it is not known yet whether who reads them runs.
+    Bytes(Need),
+    /// Something about its surroundings that only a run asks for, such as what a program says of its
+    /// version.
+    Surroundings,
+}
+
+/// What a run would do.
+pub struct Preview<'a> {
+    /// The plan.
+    pub plan: &'a Plan<'a>,
+    delivery: &'a Delivery<'a>,
+    keys: Keys<'a>,
+    slots: Vec<Slot>,
+    verdicts: Vec<Verdict>,
+}
+
+/// How sure it is that an action runs.
+#[derive(Clone, Copy, PartialEq, PartialOrd)]
+enum Chance {
+    Maybe,
+    Surely,
+}
+
+impl<'a> Preview<'a> {
+    /// Looks every action up and every output file over; runs nothing.
+    ///
+    /// # Errors
+    /// A source file or the store cannot be read.
+    pub fn new(delivery: &'a Delivery<'a>) -> Result<Self, StageError> {
+        let plan = delivery.plan;
+        let mut preview = Self {
+            plan,
+            delivery,
+            keys: Keys::new(delivery.stat),
+            slots: vec![Slot::Waiting; plan.len()],
+            verdicts: Vec::with_capacity(plan.len()),
+        };
+        let mut running: HashMap<ActionKey, usize> = HashMap::new();
+        preview.keys.in_a_row(true);
+        for action in 0..plan.len() {
+            let verdict = match keys::recipe(plan, &preview.slots, &mut preview.keys, action)? {
+                Known::Unsettled => Verdict::Pending(Wait::Inputs(preview.waits_for(action))),
+                Known::Unasked => Verdict::Pending(Wait::Surroundings),
+                Known::Vacant => {
+                    preview.slots[action] = Slot::Vacant;
+                    Verdict::Vacant
+                }
+                Known::Recipe(_, key) => match delivery.store.find(&key)? {
+                    Some(record) => {
+                        preview.slots[action] = Slot::Done(record);
+                        Verdict::Hit
+                    }
+                    None => match running.insert(key, action) {
+                        None => Verdict::Run,
+                        Some(first) => {
+                            running.insert(key, first);
+                            Verdict::Pending(Wait::Equal(first))
+                        }
+                    },
+                },
+            };
+            preview.verdicts.push(verdict);
+        }
+        preview.keys.in_a_row(false);
+        preview.restore()?;
+        Ok(preview)
+    }
+
+    /// What a run would do with an action.
+    pub fn verdict(&self, action: usize) -> Verdict {
+        self.verdicts[action]
+    }
+
+    /// Stages of whose surroundings only what an earlier run was told is known.
+    pub fn remembered(&self) -> &BTreeSet<usize> {
+        self.keys.remembered()
+    }
+
+    /// What is known of every action.
+    pub fn slots(&self) -> &[Slot] {
+        &self.slots
+    }
+
+    /// The recipe of an action, if all that decides it is known.
+    pub fn recipe(&mut self, action: usize) -> Result<Option<Recipe>, StageError> {
+        let known = keys::recipe(self.plan, &self.slots, &mut self.keys, action)?;
+        Ok(match known {
+            Known::Recipe(recipe, _) => Some(recipe),
+            Known::Vacant | Known::Unsettled | Known::Unasked => None,
+        })
+    }
+
+    /// The first action that one waits for.
+    fn waits_for(&self, action: usize) -> usize {
+        let mut first = action;
+        self.plan.dependencies(action, |on| {
+            if first == action && matches!(self.slots[on], Slot::Waiting) {
+                first = on;
+            }
+        });
+        first
+    }
+
+    /// Finds the hits whose bytes are gone and needed, against the order of dependence: what is
+    /// made again needs bytes too.
+    fn restore(&mut self) -> Result<(), StageError> {
+        let mut wanted = Wanted::new(self.delivery, self.plan.len());
+        for stale in self.delivery.stale(&self.slots)? {
+            let chance = match stale.complete {
+                true => Chance::Surely,
+                false => Chance::Maybe,
+            };
+            for (digest, producer) in stale.needs {
+                wanted.add(
+                    digest,
+                    producer,
+                    chance,
+                    Need::File(stale.file),
+                    self.plan.len(),
+                );
+            }
+        }
+        for action in (0..self.plan.len()).rev() {
+            let chance = match self.verdicts[action] {
+                Verdict::Run => Chance::Surely,
+                Verdict::Pending(_) => Chance::Maybe,
+                Verdict::Hit => match wanted.by_action[action] {
+                    Some((chance, need)) => {
+                        self.verdicts[action] = match chance {
+                            Chance::Surely => Verdict::Restore(need),
+                            Chance::Maybe => Verdict::Pending(Wait::Bytes(need)),
+                        };
+                        chance
+                    }
+                    None => continue,
+                },
+                _ => continue,
+            };
+            self.needs(action, |digest, producer| {
+                wanted.add(digest, producer, chance, Need::Action(action), action);
+            })?;
+        }
+        Ok(())
+    }
+
+    /// The artifacts that an action reads, as far as they are known, with who makes them.
+    fn needs(&self, action: usize, mut need: impl FnMut(Digest, usize)) -> Result<(), StageError> {
+        if let Some(reads) = keys::reads(self.plan, &self.slots, action, &mut true)? {
+            reads.needs(need);
+            return Ok(());
+        }
+        let mut known = |producer: usize, name: &str| {
+            if let Slot::Done(record) = &self.slots[producer]
+                && let Some(output) = record.output(name)
+            {
+                need(output.digest, producer);
+            }
+        };
+        for feed in self.plan.feeds(action) {
+            feed.producers.iter().for_each(|&p| known(p, feed.output));
+            feed.views
+                .iter()
+                .for_each(|&(view, name)| known(view, name));
+        }
+        if let Some((table, name)) = self.plan.folds_table(self.plan.coords(action)) {
+            known(table, name);
+        }
+        Ok(())
+    }
+}
+
+/// Which hits are to be made again.
+struct Wanted<'a> {
+    delivery: &'a Delivery<'a>,
+    by_action: Vec<Option<(Chance, Need)>>,
+    /// Bytes asked for: none if they are there, else who is to make them. Equal bytes of two
+    /// actions are made once.
+    bytes: HashMap<Digest, Option<usize>>,
+}
+
+impl<'a> Wanted<'a> {
+    fn new(delivery: &'a Delivery<'a>, actions: usize) -> Self {
+        Self {
+            delivery,
+            by_action: vec![None; actions],
+            bytes: HashMap::new(),
+        }
+    }
+
+    /// Asks for bytes. Actions from `settled` on have been gone through.
+    fn add(&mut self, digest: Digest, producer: usize, chance: Chance, need: Need, settled: usize) {
+        let store = self.delivery.store;
+        let maker = self
+            .bytes
+            .entry(digest)
+            .or_insert_with(|| (!store.has(&digest)).then_some(producer));
+        let Some(maker) = maker else { return };
+        let wanted = |by: usize| self.by_action[by].map(|(chance, _)| chance);
+        if wanted(*maker).is_some_and(|known| known >= chance) {
+            return;
+        }
+        // Who was only perhaps to make them may have been gone through.
+        if *maker >= settled {
+            *maker = producer;
+        }
+        if wanted(*maker).is_none_or(|known| known < chance) {
+            self.by_action[*maker] = Some((chance, need));
+        }
+    }
+}

@@ -1,0 +1,154 @@
+use super::*;
+use crate::base::diag::SourceId;
+use crate::text::node::{self, Table};
+
+fn specs() -> Vec<ParamSpec> {
+    let path = ParamSpec::new("path", ParamType::Path, "Where the data are.").optional();
+    vec![
+        ParamSpec::choice("format", "demo", &["demo", "csv"], "The format."),
+        ParamSpec::int("n", 10, 1, 100, "How many."),
+        ParamSpec::float("rate", 0.5, 0.0, f64::INFINITY, "How fast."),
+        path.only("format", &["csv"]),
+        ParamSpec::new("home", ParamType::Path, "A folder.").or(Value::Str(".".into())),
+        ParamSpec::new(
+            "columns",
+            ParamType::Map(Box::new(ParamType::Str)),
+            "Names.",
+        )
+        .optional(),
+        ParamSpec::new(
+            "classes",
+            ParamType::Ordered(Box::new(ParamType::Str)),
+            "Groups.",
+        )
+        .optional(),
+        ParamSpec::new(
+            "weight",
+            ParamType::OneOf(vec![
+                ParamType::Choice(&["auto"]),
+                ParamType::Float { min: 0.0, max: 1e9 },
+            ]),
+            "Weight.",
+        )
+        .optional(),
+        ParamSpec::bool("twist", false, "A switch.").only("format", &["csv"]),
+    ]
+}
+
+fn run(text: &str, specs: &[ParamSpec]) -> (Checked, Diags) {
+    let mut diags = Vec::new();
+    let table: Table = node::parse(SourceId(0), text, &mut diags);
+    assert!(diags.is_empty(), "{diags:?}");
+    let given: Vec<&Entry> = table.iter().collect();
+    let is_set = |span: Span| span.start > 1000;
+    let env = |name: &str| (name == "DATA").then(|| "/mnt/data".to_owned());
+    let context = Context {
+        root: Path::new("/project"),
+        cwd: Path::new("/elsewhere"),
+        is_set: &is_set,
+        keys: &["inputs"],
+        env: &env,
+    };
+    let checked = check("kind", specs, &given, Span::default(), context, &mut diags);
+    (checked, diags)
+}
+
+fn sound(text: &str) -> Params {
+    let (checked, diags) = run(text, &specs());
+    assert!(diags.is_empty(), "{diags:?}");
+    assert!(checked.clean && checked.usable);
+    checked.params
+}
+
+fn codes(text: &str) -> Vec<&'static str> {
+    let (checked, diags) = run(text, &specs());
+    assert_eq!(checked.clean, diags.is_empty());
+    diags.iter().map(|diag| diag.code).collect()
+}
+
+#[test]
+fn defaults_are_filled_in_and_what_does_not_apply_is_absent() {
+    let params = sound("");
+    assert_eq!(params.int("n"), 10);
+    assert_eq!(params.str("format"), "demo");
+    assert_eq!(params.str("home"), "/project");
+    assert!(params.get("path").is_none());
+    assert!(params.get("twist").is_none());
+    assert!(!sound("format = 'csv'").bool("twist"));
+}
+
+#[test]
+fn whole_numbers_are_numbers_and_minus_zero_is_zero() {
+    assert!(matches!(sound("rate = 2").get("rate"), Some(Value::Float(v)) if *v == 2.0));
+    let zero = sound("rate = -0.0").float("rate");
+    assert!(zero == 0.0 && zero.is_sign_positive());
+}
+
+#[test]
+fn paths_are_resolved_and_expanded() {
+    assert_eq!(sound("home = 'a/./b'").str("home"), "/project/a/b");
+    assert_eq!(sound("home = '/abs'").str("home"), "/abs");
+    assert_eq!(sound("home = '${env:DATA}/x'").str("home"), "/mnt/data/x");
+    let padding = format!("#{}\nhome = 'a'", "-".repeat(1000));
+    assert_eq!(sound(&padding).str("home"), "/elsewhere/a");
+    assert_eq!(codes("home = '${env:GONE}/x'"), ["flow::params::env"]);
+    assert_eq!(codes("home = '${env:DATA'"), ["flow::params::env"]);
+    assert_eq!(codes("home = '~/x'"), ["flow::params::path"]);
+    assert_eq!(codes("home = ''"), ["flow::params::path"]);
+    assert_eq!(
+        codes("columns = { a = '${env:DATA}' }"),
+        ["flow::params::env"]
+    );
+}
+
+#[test]
+fn tables_are_sorted_unless_their_order_counts() {
+    let params = sound("columns = { b = 'x', a = 'y' }\nclasses = { b = 'x', a = 'y' }");
+    let names: Vec<_> = params
+        .map("columns")
+        .iter()
+        .map(|(key, _)| key.as_str())
+        .collect();
+    assert_eq!(names, ["a", "b"]);
+    let pairs: Vec<_> = params
+        .pairs("classes")
+        .iter()
+        .map(|(key, _)| *key)
+        .collect();
+    assert_eq!(pairs, ["b", "a"]);
+}
+
+#[test]
+fn the_first_type_that_fits_counts() {
+    assert_eq!(sound("weight = 'auto'").str("weight"), "auto");
+    assert_eq!(sound("weight = 3").float("weight"), 3.0);
+    assert_eq!(codes("weight = 'much'"), ["flow::params::type"]);
+}
+
+#[test]
+fn wrong_values_are_reported_each() {
+    let text = "n = 0\nrate = nan\nformat = 'cvs'\nkernels = 3\ncolumns = { a = 1 }";
+    let (checked, diags) = run(text, &specs());
+    assert_eq!(diags.len(), 5, "{diags:?}");
+    assert!(
+        checked.params.int("n") == 10,
+        "a wrong value leaves the default"
+    );
+}
+
+#[test]
+fn conditions_are_checked_unless_what_they_hang_on_is_wrong() {
+    assert_eq!(codes("path = 'x'"), ["flow::params::not_applicable"]);
+    assert_eq!(codes("format = 'csv'\npath = 'x'"), [] as [&str; 0]);
+    assert_eq!(codes("format = 'cvs'\npath = 'x'"), ["flow::params::type"]);
+}
+
+#[test]
+fn a_misspelt_required_parameter_is_one_mistake() {
+    let specs = [ParamSpec::new("path", ParamType::Path, "Where.")];
+    let (checked, diags) = run("paht = 'x'", &specs);
+    assert_eq!(diags.len(), 1, "{diags:?}");
+    assert!(!checked.usable);
+    let (_, diags) = run("", &specs);
+    assert_eq!(diags[0].code, "flow::params::missing");
+}

@@ -1,0 +1,31 @@
+//! What a kind of stage is. This is what somebody who writes a kind reads, and all that a kind may use of
+//! the engine.
+//!
+//! A kind implements [`Stage`]: it describes itself as data ([`KindSpec`]: ports, parameters, steps), and
+//! runs one [`Action`] at a time. It never sees the graph, the plan or the store. What a pipeline gives a
+//! kind is checked here too (`check`), against the kind's own list of [`ParamSpec`]s. Nothing here knows
+//! of other stages, and nothing here runs anything. Begin with [`stage`], then [`spec`].
+
+pub mod action;
+pub(crate) mod check;
+pub mod error;
+pub mod lineage;
+pub mod params;
+pub mod reference;
+pub mod shards;
+pub mod spec;
+pub mod stage;
+pub mod surroundings;
+
+pub use crate::base::files::{Links, Project};
+pub use action::{Action, Host, Part, Usage};
+pub use error::{Fault, StageError};
+pub use lineage::Lineage;
+pub use params::{Default, ParamSpec, ParamType, Params};
+pub use shards::{FileRef, Shard, ShardRef, Shards, SourceFile};
+pub use spec::{
+    ANY, From, InputPort, KindSpec, Of, OutputPort, PortType, Ports, Read, Rows, Scope, Sources,
+    Step, Together,
+};
+pub use stage::{Layout, Registry, Resources, Stage};
+pub use surroundings::{Question, Start, Surroundings};

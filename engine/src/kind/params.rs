@@ -1,0 +1,292 @@
+//! Parameters of stage kinds: one declarative list per kind yields the check of a pipeline, the
+//! defaults, the recipe's fields, the reference page and the JSON Schema.
+
+use std::collections::BTreeMap;
+
+use flow_cache::Value;
+
+use crate::base::diag::Span;
+
+/// One parameter of a kind.
+#[derive(Clone, Debug)]
+pub struct ParamSpec {
+    /// Its TOML key.
+    pub name: &'static str,
+    /// What it accepts.
+    pub ty: ParamType,
+    /// What holds when it is left out.
+    pub default: Default,
+    /// One or two sentences: meaning, unit, effect.
+    pub about: &'static str,
+    /// Applies only where parameter `.0` has one of the values `.1`; given elsewhere it is an error.
+    pub only: Option<(&'static str, &'static [&'static str])>,
+    /// Part of the recipe. False for what cannot change a result, such as the path of a file whose
+    /// contents are in the recipe.
+    pub keyed: bool,
+}
+
+/// What a parameter accepts.
+#[derive(Clone, Debug, PartialEq)]
+pub enum ParamType {
+    /// `true` or `false`.
+    Bool,
+    /// A whole number within bounds, both included.
+    Int {
+        /// Smallest value.
+        min: i64,
+        /// Largest value.
+        max: i64,
+    },
+    /// A finite number within bounds, both included; whole numbers are accepted.
+    Float {
+        /// Smallest value.
+        min: f64,
+        /// Largest value.
+        max: f64,
+    },
+    /// Any text.
+    Str,
+    /// One of these words.
+    Choice(&'static [&'static str]),
+    /// A path, relative to the project root (to the working directory in `--set`); `${env:NAME}`
+    /// is replaced. Resolved to an absolute path.
+    Path,
+    /// A path or a pattern, likewise; what the pipeline does not say itself is escaped, see
+    /// [`crate::base::files::escape`]. For [`crate::base::files::Project::find`].
+    Glob,
+    /// A list.
+    List(Box<ParamType>),
+    /// A table with free keys, whose order does not count.
+    Map(Box<ParamType>),
+    /// A table with free keys whose order counts: a list of pairs, see [`Params::pairs`].
+    Ordered(Box<ParamType>),
+    /// The first that fits.
+    OneOf(Vec<ParamType>),
+}
+
+/// The value of a parameter that a pipeline leaves out.
+#[derive(Clone, Debug)]
+pub enum Default {
+    /// There is none: leaving it out is an error.
+    Required,
+    /// The parameter is then absent.
+    Absent,
+    /// This value.
+    Is(Value),
+}
+
+impl ParamSpec {
+    /// A required parameter.
+    pub fn new(name: &'static str, ty: ParamType, about: &'static str) -> Self {
+        Self {
+            name,
+            ty,
+            default: Default::Required,
+            about,
+            only: None,
+            keyed: true,
+        }
+    }
+
+    /// A whole number with a default.
+    pub fn int(name: &'static str, default: i64, min: i64, max: i64, about: &'static str) -> Self {
+        Self::new(name, ParamType::Int { min, max }, about).or(Value::Int(default))
+    }
+
+    /// A number with a default.
+    pub fn float(
+        name: &'static str,
+        default: f64,
+        min: f64,
+        max: f64,
+        about: &'static str,
+    ) -> Self {
+        Self::new(name, ParamType::Float { min, max }, about).or(Value::Float(default))
+    }
+
+    /// A switch with a default.
+    pub fn bool(name: &'static str, default: bool, about: &'static str) -> Self {
+        Self::new(name, ParamType::Bool, about).or(Value::Bool(default))
+    }
+
+    /// One of several words, the default first or not.
+    pub fn choice(
+        name: &'static str,
+        default: &'static str,
+        words: &'static [&'static str],
+        about: &'static str,
+    ) -> Self {
+        Self::new(name, ParamType::Choice(words), about).or(Value::Str(default.into()))
+    }
+
+    /// Sets the default.
+    #[must_use]
+    pub fn or(mut self, default: Value) -> Self {
+        self.default = Default::Is(default);
+        self
+    }
+
+    /// May be left out, and is then absent.
+    #[must_use]
+    pub fn optional(mut self) -> Self {
+        self.default = Default::Absent;
+        self
+    }
+
+    /// Applies only where `param` has one of `values`.
+    #[must_use]
+    pub fn only(mut self, param: &'static str, values: &'static [&'static str]) -> Self {
+        self.only = Some((param, values));
+        self
+    }
+
+    /// Keeps it out of the recipe.
+    #[must_use]
+    pub fn unkeyed(mut self) -> Self {
+        self.keyed = false;
+        self
+    }
+}
+
+/// The parameters of one stage, checked against its kind, defaults filled in.
+///
+/// A parameter that does not apply (see [`ParamSpec::only`]) or is absent has no value. Getters
+/// without `opt_` panic for a parameter that the kind declares neither required nor with a default:
+/// that is a bug in the kind, not a user's mistake.
+#[derive(Clone, Debug, std::default::Default)]
+pub struct Params {
+    values: BTreeMap<String, Value>,
+    spans: BTreeMap<String, Span>,
+    unkeyed: Vec<&'static str>,
+}
+
+impl Params {
+    /// Adds a checked value.
+    pub fn insert(&mut self, spec: &ParamSpec, value: Value, span: Option<Span>) {
+        if !spec.keyed {
+            self.unkeyed.push(spec.name);
+        }
+        if let Some(span) = span {
+            self.spans.insert(spec.name.into(), span);
+        }
+        self.values.insert(spec.name.into(), value);
+    }
+
+    /// The value of `name`, if it has one.
+    pub fn get(&self, name: &str) -> Option<&Value> {
+        self.values.get(name)
+    }
+
+    /// Where the pipeline gives `name`; none for a default.
+    pub fn span(&self, name: &str) -> Option<Span> {
+        self.spans.get(name).copied()
+    }
+
+    /// All that goes into a recipe, by name.
+    pub fn keyed(&self) -> impl Iterator<Item = (&str, &Value)> {
+        self.values
+            .iter()
+            .filter(|(name, _)| !self.unkeyed.contains(&name.as_str()))
+            .map(|(name, value)| (name.as_str(), value))
+    }
+
+    /// True where all values are equal, those that are in no recipe too.
+    pub fn same(&self, other: &Self) -> bool {
+        self.values == other.values
+    }
+
+    fn want(&self, name: &str) -> &Value {
+        self.get(name).unwrap_or_else(|| {
+            panic!("parameter `{name}` has no value: its kind must declare a default")
+        })
+    }
+
+    /// A whole number.
+    pub fn int(&self, name: &str) -> i64 {
+        match self.want(name) {
+            Value::Int(v) => *v,
+            other => panic!("parameter `{name}` is {other:?}, not a whole number"),
+        }
+    }
+
+    /// A whole number that its bounds keep non-negative.
+    pub fn usize(&self, name: &str) -> usize {
+        usize::try_from(self.int(name)).unwrap_or_else(|_| panic!("parameter `{name}` is negative"))
+    }
+
+    /// A number.
+    pub fn float(&self, name: &str) -> f64 {
+        self.opt_float(name)
+            .unwrap_or_else(|| panic!("parameter `{name}` is not a number"))
+    }
+
+    /// A number, if it is there and is one.
+    pub fn opt_float(&self, name: &str) -> Option<f64> {
+        match self.get(name)? {
+            Value::Float(v) => Some(*v),
+            Value::Int(v) => Some(*v as f64),
+            _ => None,
+        }
+    }
+
+    /// A switch.
+    pub fn bool(&self, name: &str) -> bool {
+        match self.want(name) {
+            Value::Bool(v) => *v,
+            other => panic!("parameter `{name}` is {other:?}, not a switch"),
+        }
+    }
+
+    /// A text, word or path.
+    pub fn str(&self, name: &str) -> &str {
+        self.opt_str(name)
+            .unwrap_or_else(|| panic!("parameter `{name}` is not a text"))
+    }
+
+    /// A text, word or path, if it is there and is one.
+    pub fn opt_str(&self, name: &str) -> Option<&str> {
+        match self.get(name)? {
+            Value::Str(v) => Some(v),
+            _ => None,
+        }
+    }
+
+    /// A list of texts; a single text counts as a list of one; empty where absent.
+    pub fn strs(&self, name: &str) -> Vec<&str> {
+        match self.get(name) {
+            Some(Value::Str(v)) => vec![v],
+            Some(Value::List(items)) => items
+                .iter()
+                .filter_map(|v| match v {
+                    Value::Str(v) => Some(v.as_str()),
+                    _ => None,
+                })
+                .collect(),
+            _ => Vec::new(),
+        }
+    }
+
+    /// The entries of an [`ParamType::Ordered`] table in the order of the pipeline.
+    pub fn pairs(&self, name: &str) -> Vec<(&str, &Value)> {
+        let Some(Value::List(items)) = self.get(name) else {
+            return Vec::new();
+        };
+        let mut pairs = Vec::new();
+        for item in items {
+            if let Value::List(pair) = item
+                && let [Value::Str(key), value] = pair.as_slice()
+            {
+                pairs.push((key.as_str(), value));
+            }
+        }
+        pairs
+    }
+
+    /// A table's entries in key order; empty where absent.
+    pub fn map(&self, name: &str) -> &[(String, Value)] {
+        match self.get(name) {
+            Some(Value::Map(entries)) => entries,
+            _ => &[],
+        }
+    }
+}

@@ -1,0 +1,142 @@
+//! The reference of a kind as Markdown, made from what the kind says of itself: shown by
+//! `flow stages KIND` and collected in `docs/reference.md`.
+
+use std::fmt::Write;
+
+use flow_cache::Value;
+
+use crate::kind::check::describe;
+use crate::kind::params::{Default, ParamSpec};
+use crate::kind::spec::{ANY, KindSpec, PortType, Scope};
+use crate::kind::stage::Registry;
+
+/// The reference of all kinds, in the order of their names.
+pub fn all(registry: &Registry) -> String {
+    let kinds: Vec<String> = registry.iter().map(|(_, kind)| of(&kind.spec())).collect();
+    kinds.join("\n")
+}
+
+/// The reference of one kind.
+pub fn of(spec: &KindSpec) -> String {
+    let mut out = String::new();
+    // Writing to a string cannot fail.
+    let _ = write_kind(spec, &mut out);
+    out
+}
+
+fn write_kind(spec: &KindSpec, out: &mut String) -> std::fmt::Result {
+    writeln!(out, "## {}\n\n{}\n", spec.name, spec.about)?;
+    if !spec.ports.inputs.is_empty() {
+        writeln!(out, "| input | takes |\n|---|---|")?;
+        for port in &spec.ports.inputs {
+            let list = if port.many { "a list of " } else { "" };
+            let optional = if port.optional { ", optional" } else { "" };
+            writeln!(
+                out,
+                "| `{}` | {list}{}{optional} |",
+                port.name,
+                type_name(port.ty)
+            )?;
+        }
+        writeln!(out)?;
+    }
+    if !spec.ports.outputs.is_empty() {
+        writeln!(out, "| output | gives | |\n|---|---|---|")?;
+        for port in &spec.ports.outputs {
+            writeln!(
+                out,
+                "| `{}` | {} | {} |",
+                port.name,
+                type_name(port.ty),
+                cell(port.about)
+            )?;
+        }
+        writeln!(out)?;
+    }
+    if !spec.params.is_empty() {
+        writeln!(
+            out,
+            "| parameter | takes | default | meaning |\n|---|---|---|---|"
+        )?;
+        for param in &spec.params {
+            let (takes, default) = (cell(&describe(&param.ty)), cell(&default_of(param)));
+            writeln!(
+                out,
+                "| `{}` | {takes} | {default} | {} |",
+                param.name,
+                cell(&meaning(param))
+            )?;
+        }
+        writeln!(out)?;
+    }
+    if spec.steps.iter().any(|step| step.seeded) {
+        writeln!(
+            out,
+            "Draws random numbers: `seed = N` gives the stage numbers of its own.\n"
+        )?;
+    }
+    let steps: Vec<String> = spec
+        .steps
+        .iter()
+        .map(|step| format!("`{}` {}", step.name, scope(step.scope)))
+        .collect();
+    if !steps.is_empty() {
+        writeln!(out, "Steps: {}.", steps.join(", "))?;
+    }
+    Ok(())
+}
+
+fn type_name(ty: PortType) -> &'static str {
+    if ty == ANY { "anything" } else { ty }
+}
+
+fn meaning(param: &ParamSpec) -> String {
+    match param.only {
+        Some((on, words)) => format!("{} Only with `{on}` = {}.", param.about, words.join(" or ")),
+        None => param.about.into(),
+    }
+}
+
+fn default_of(param: &ParamSpec) -> String {
+    match &param.default {
+        Default::Required => "required".into(),
+        Default::Absent => "none".into(),
+        Default::Is(value) => format!("`{}`", toml(value)),
+    }
+}
+
+/// A value as it would be written in TOML.
+pub fn toml(value: &Value) -> String {
+    match value {
+        Value::Bool(v) => v.to_string(),
+        Value::Int(v) => v.to_string(),
+        Value::Float(v) => format!("{v:?}"),
+        Value::Str(v) => format!("{v:?}"),
+        Value::List(items) => format!(
+            "[{}]",
+            items.iter().map(toml).collect::<Vec<_>>().join(", ")
+        ),
+        Value::Map(entries) => {
+            let entries: Vec<String> = entries
+                .iter()
+                .map(|(k, v)| format!("{k} = {}", toml(v)))
+                .collect();
+            format!("{{{}}}", entries.join(", "))
+        }
+        Value::Null | Value::Digest(_) => String::new(),
+    }
+}
+
+fn scope(scope: Scope) -> &'static str {
+    match scope {
+        Scope::Whole => "once",
+        Scope::Shard => "once a shard",
+        Scope::Fold => "once a fold",
+        Scope::FoldShard => "once a fold and shard",
+    }
+}
+
+/// Text that does not end a table's cell.
+fn cell(text: &str) -> String {
+    text.replace('|', "\\|").replace('\n', " ")
+}

@@ -1,0 +1,351 @@
+//! What stands behind an output: the folds it stems from, and who saw rows together on the way.
+//!
+//! Every row of a prediction with a fold must come from fits that did not see it. Below folds that
+//! follows from the plan: an action of a fold fits on that fold's training rows, applies to the others,
+//! and reads from other steps the part of its own fold. Three things could break it, and all of them
+//! show in the pipeline: a step below folds that reads rows past its fold; results that a step made of
+//! all rows together and that come back below folds, or among predictions that are scored; and
+//! out-of-fold values that a fit of the same folds learns from, since the models behind them were
+//! fitted on rows that it holds out. Steps declare what they make of rows that they see together
+//! ([`Together`]), and [`trace`] follows that from stage to stage.
+
+use crate::kind::lineage::Lineage;
+use std::collections::BTreeSet;
+
+use crate::base::diag::{Diag, Diags, Span};
+use crate::kind::spec::FOLDS;
+use crate::kind::spec::{ANY, From, Of, Rows, Scope, Step, Together};
+use crate::kind::stage::Stage;
+use crate::pipeline::graph::{COMMAND, TWO_FOLDS, two_folds};
+use crate::pipeline::{Dims, Pipeline, StageDecl};
+
+/// Objects to a metric as the headline, if its kind does.
+pub(crate) fn headline(kind: &dyn Stage, stage: &str, metric: &str, span: Span) -> Option<Diag> {
+    let (cause, instead) = kind.unquotable(metric)?;
+    let diag = Diag::new(
+        "flow::leakage::headline",
+        format!("`{metric}` cannot be the headline: {cause}"),
+    );
+    Some(
+        diag.label(span, "the figure to quote")
+            .help(format!("headline = \"{stage}.{instead}\"")),
+    )
+}
+
+/// What is known of an output.
+#[derive(Clone, Debug, Default)]
+struct Facts {
+    /// The folds stages that it stems from.
+    roots: BTreeSet<usize>,
+    /// It is a table of folds.
+    table: bool,
+    /// The stage that made it, or something it stems from, out of rows seen together.
+    together: Option<usize>,
+    /// The stage that joined what the folds gave.
+    joined: Option<usize>,
+    crossed: bool,
+    foreign: BTreeSet<&'static str>,
+    outside: bool,
+}
+
+impl Facts {
+    fn add(&mut self, other: &Facts) {
+        self.roots.extend(&other.roots);
+        self.together = self.together.or(other.together);
+        self.joined = self.joined.or(other.joined);
+        self.crossed |= other.crossed;
+        self.foreign.extend(&other.foreign);
+        self.outside |= other.outside;
+    }
+}
+
+/// Follows rows through the pipeline, whose scopes are known, reports where they would leak, and notes
+/// the lineage of what is scored or combined.
+pub(crate) fn trace(pipeline: &mut Pipeline, diags: &mut Diags) {
+    let mut known: Vec<Vec<Facts>> = Vec::with_capacity(pipeline.stages.len());
+    for index in 0..pipeline.stages.len() {
+        let view = View {
+            stages: &pipeline.stages[..=index],
+            stage: &pipeline.stages[index],
+            index,
+            known: &known,
+        };
+        let one_scheme = view.one_scheme(diags);
+        let steps = view.steps(diags);
+        let ports = view.ports(&steps);
+        let is_checked = |step: &&Step| step.together.is_checked();
+        let scores = view.stage.steps.iter().any(|step| is_checked(&step));
+        let mut behind = Facts::default();
+        for (step, facts) in view.stage.steps.iter().zip(&steps) {
+            if !scores || is_checked(&step) {
+                behind.add(facts);
+            }
+        }
+        let outside = view.reads_outside();
+        let stage = &mut pipeline.stages[index];
+        if scores && one_scheme {
+            stage.fold_root = stage.fold_root.or(behind.roots.first().copied());
+        }
+        stage.lineage = Lineage {
+            crossed: behind.crossed,
+            foreign: behind.foreign.iter().map(|kind| (*kind).into()).collect(),
+            outside,
+        };
+        known.push(ports);
+    }
+}
+
+/// A step may read one thing twice, as training rows and as others.
+fn report(found: impl Iterator<Item = Diag>, diags: &mut Diags) {
+    for diag in found {
+        let mut there = diags.iter();
+        if !there.any(|d| d.code == diag.code && d.labels == diag.labels) {
+            diags.push(diag);
+        }
+    }
+}
+
+/// One stage, and what is known of those before it.
+struct View<'a> {
+    stages: &'a [StageDecl],
+    stage: &'a StageDecl,
+    index: usize,
+    /// By stage and output port.
+    known: &'a [Vec<Facts>],
+}
+
+/// One thing that a step reads.
+struct Seen<'a> {
+    name: &'a str,
+    facts: &'a Facts,
+    dims: Dims,
+    rows: Option<Rows>,
+    span: Span,
+}
+
+impl<'a> View<'a> {
+    /// Reports inputs that stem from several folds stages, even after they were joined: figures over
+    /// different folds must not meet either. A program may read them, but not give them back.
+    fn one_scheme(&self, diags: &mut Diags) -> bool {
+        let mut roots: Vec<(usize, Span)> = Vec::new();
+        for binding in &self.stage.inputs {
+            let mut ports = self.stage.ports.inputs.iter();
+            if ports.any(|port| port.name == binding.port && port.ty == ANY) {
+                continue;
+            }
+            for from in &binding.from {
+                let behind = &self.known[from.stage][from.port].roots;
+                roots.extend(behind.iter().map(|&root| (root, from.span)));
+            }
+        }
+        let Some(&first) = roots.first() else {
+            return true;
+        };
+        let Some(&other) = roots.iter().find(|(root, _)| *root != first.0) else {
+            return true;
+        };
+        let here = |diag: &Diag| {
+            let mut labels = diag.labels.iter();
+            diag.code == TWO_FOLDS && labels.any(|(span, _)| roots.iter().any(|(_, s)| s == span))
+        };
+        if !diags.iter().any(here) {
+            let named = |(root, span)| (span, self.name(root));
+            diags.push(two_folds(&self.stage.name, named(first), named(other)));
+        }
+        false
+    }
+
+    /// Whether something that the stage reads was made by a program, or elsewhere.
+    fn reads_outside(&self) -> bool {
+        let inputs = self.stage.inputs.iter().flat_map(|binding| &binding.from);
+        inputs
+            .into_iter()
+            .any(|from| self.known[from.stage][from.port].outside)
+    }
+
+    fn name(&self, stage: usize) -> &'a str {
+        &self.stages[stage].name
+    }
+
+    /// What each step of the stage gives.
+    fn steps(&self, diags: &mut Diags) -> Vec<Facts> {
+        let mut steps: Vec<Facts> = Vec::with_capacity(self.stage.steps.len());
+        for (at, step) in self.stage.steps.iter().enumerate() {
+            let seen = self.seen(step, &steps);
+            let mut facts = Facts::default();
+            seen.iter().for_each(|seen| facts.add(seen.facts));
+            match step.scope {
+                _ if !self.stage.layout.folds.is_empty() => {
+                    facts = Facts::default();
+                    facts.roots.insert(self.index);
+                }
+                Scope::Fold | Scope::FoldShard => {
+                    let wrong = seen.iter().filter_map(|seen| self.past_its_fold(seen));
+                    report(wrong, diags);
+                    // What is reported here is not reported again below.
+                    (facts.together, facts.joined) = (None, None);
+                    facts.roots.extend(self.stage.fold_root);
+                }
+                Scope::Whole | Scope::Shard => {
+                    if step.together.is_checked() {
+                        report(seen.iter().filter_map(|seen| self.in_sample(seen)), diags);
+                        facts.together = None;
+                    }
+                    self.mix(step, &seen, self.stage.step_dims[at], &mut facts);
+                }
+            }
+            facts.outside |= self.stage.spec.name == COMMAND || step.together == Together::Foreign;
+            steps.push(facts);
+        }
+        steps
+    }
+
+    fn seen<'s>(&'s self, step: &'s Step, steps: &'s [Facts]) -> Vec<Seen<'s>> {
+        let mut seen = Vec::new();
+        for read in &step.reads {
+            match &read.from {
+                From::Port(port) => {
+                    let binding = self.stage.inputs.iter().find(|b| b.port == *port);
+                    for from in binding.into_iter().flat_map(|binding| &binding.from) {
+                        seen.push(Seen {
+                            name: port,
+                            facts: &self.known[from.stage][from.port],
+                            dims: self.stages[from.stage].dims[from.port],
+                            rows: read.rows,
+                            span: from.span,
+                        });
+                    }
+                }
+                From::Step(earlier, output) => seen.push(Seen {
+                    name: output,
+                    facts: &steps[*earlier],
+                    dims: self.stage.step_dims[*earlier],
+                    rows: read.rows,
+                    span: self.stage.span,
+                }),
+            }
+        }
+        seen
+    }
+
+    /// What a step that is not below folds makes of what it reads.
+    fn mix(&self, step: &Step, seen: &[Seen<'_>], dims: Dims, facts: &mut Facts) {
+        let joins = !dims.fold && seen.iter().any(|seen| seen.dims.fold);
+        // Rows beside what the folds gave: a model could be applied to rows that it was fitted on.
+        let beside = seen.iter().any(|seen| !seen.dims.fold && !seen.facts.table);
+        let table = seen.iter().any(|seen| seen.facts.table);
+        if joins {
+            facts.joined = Some(self.index);
+        }
+        let mixed = match (step.together, step.scope) {
+            (Together::Foreign, _) => {
+                facts.foreign.insert(self.stage.spec.name);
+                facts.joined.is_some()
+            }
+            (Together::Crossed, _) => {
+                facts.joined = Some(self.index);
+                facts.crossed = true;
+                false
+            }
+            (Together::Scored, _) => true,
+            (Together::Apart, _) => joins && beside,
+            // Whoever treats rows one by one has no use for all labels.
+            (Together::Mixed, Scope::Shard) => table,
+            (Together::Mixed, _) => !seen.is_empty() && (!joins || beside),
+        };
+        if mixed {
+            facts.together = facts.together.or(Some(self.index));
+        }
+    }
+
+    /// What each output port gives.
+    fn ports(&self, steps: &[Facts]) -> Vec<Facts> {
+        let outputs = self.stage.ports.outputs.iter().map(|output| {
+            let mut facts = Facts::default();
+            match &output.of {
+                Of::Step { step, .. } => facts.add(&steps[*step]),
+                Of::View { port, step, .. } => {
+                    facts.add(&steps[*step]);
+                    let binding = self.stage.inputs.iter().find(|b| b.port == *port);
+                    for from in binding.into_iter().flat_map(|binding| &binding.from) {
+                        facts.add(&self.known[from.stage][from.port]);
+                    }
+                }
+            }
+            facts.table = output.ty == FOLDS && !self.stage.layout.folds.is_empty();
+            facts
+        });
+        outputs.collect()
+    }
+
+    /// Reports what an action of a fold reads past that fold's rows.
+    fn past_its_fold(&self, seen: &Seen<'_>) -> Option<Diag> {
+        let facts = seen.facts;
+        if facts.table || self.stage.fold_root.is_none() {
+            return None;
+        }
+        let stage = &self.stage.name;
+        if let Some(by) = facts.joined {
+            let by = self.name(by);
+            let message = format!("`{stage}` would learn from out-of-fold values of `{by}`");
+            return Some(
+                Diag::new("flow::leakage::joined", message)
+                    .label(seen.span, format!("`{by}` joined what all folds gave"))
+                    .help(
+                        "the models behind these values were fitted on rows that this fold holds \
+                         out: combine predictions with a cross-fitted stage, such as `stack`",
+                    ),
+            );
+        }
+        if let Some(by) = facts.together {
+            let by = self.name(by);
+            let message =
+                format!("below its folds, `{stage}` would use what `{by}` made of all rows");
+            return Some(
+                Diag::new("flow::leakage::whole_fit", message)
+                    .label(seen.span, format!("`{by}` saw all rows together"))
+                    .help(
+                        "what is fitted belongs inside the folds: a kind has a step over \
+                         `Scope::Fold` for it; a step that treats each row by itself declares `apart`",
+                    ),
+            );
+        }
+        if seen.dims.fold || seen.rows.is_some() {
+            return None;
+        }
+        let name = seen.name;
+        let message =
+            format!("`{stage}` reads all rows of `{name}` in every fold, those it holds out too");
+        Some(
+            Diag::new("flow::leakage::all_rows", message)
+                .label(seen.span, "not cut down to the rows of a fold")
+                .help(format!(
+                    "its kind must read the rows of the fold: rows(\"{name}\", Rows::Train) to fit, \
+                     Rows::Apply to predict"
+                )),
+        )
+    }
+
+    /// Reports predictions of rows that were seen when they were made.
+    fn in_sample(&self, seen: &Seen<'_>) -> Option<Diag> {
+        let by = &self.stages[seen.facts.together?];
+        let stage = &self.stage.name;
+        let message = format!(
+            "`{stage}` would take predictions for out-of-fold that `{}` made with all rows in sight",
+            by.name
+        );
+        let help = if by.spec.name == COMMAND {
+            "a program that fits or corrects predictions runs below folds: scope = \"fold\""
+        } else {
+            "fit inside the folds (steps over `Scope::Fold`), or cross-fit: the step declares `crossed`"
+        };
+        Some(
+            Diag::new("flow::leakage::in_sample", message)
+                .label(
+                    seen.span,
+                    format!("`{}` saw these rows and their labels", by.name),
+                )
+                .help(help),
+        )
+    }
+}

@@ -1,0 +1,490 @@
+//! Recipes: the ordered list of what decides an action's result, built once everything it reads
+//! is known.
+//!
+//! | field | holds | left out where |
+//! |---|---|---|
+//! | `format` | version of this list | |
+//! | `kind`, `version`, `step` | what runs | |
+//! | `params` | parameters, defaults included, that can change a result | |
+//! | `seed` | seed of the pipeline and of the stage | the step draws no random numbers |
+//! | `item` | what tells the shard from others besides its files | the stage makes no shards |
+//! | `sources` | role and digest of each source file | not a source step |
+//! | `inputs` | by port and reference: digests of parts, of the rows that count, of views | |
+//! | `lineage` | what predictions that are scored or combined stem from: digest of the table of folds, cross-fitted or not, kinds taken on trust | all other steps |
+//! | `host` | what a kind adds about its surroundings (what a program says of its version, operating system) | built-in kinds |
+//!
+//! Never in a recipe: names of stages, paths, fold and shard numbers, times, threads, hosts. The one
+//! exception is a gather over folds, whose result names them.
+
+mod shared;
+pub(crate) mod slices;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use flow_cache::{ActionKey, Digest, Encoder, Output, Recipe, Record, Store, Value};
+
+use crate::kind::action::Part;
+use crate::kind::error::{Fault, StageError};
+use crate::kind::shards::{FileRef, SourceFile};
+use crate::kind::spec::{Scope, Sources};
+use crate::plan::{Coords, Feed, Plan};
+
+pub use shared::{Keys, digest_source};
+pub use slices::attr;
+
+use slices::Slices;
+
+/// Version of the list of fields.
+const FORMAT: i64 = 1;
+
+/// What is known of an action.
+#[derive(Clone, Debug)]
+pub enum Slot {
+    /// Not settled yet.
+    Waiting,
+    /// It has no rows.
+    Vacant,
+    /// Its outputs are known.
+    Done(Arc<Record>),
+    /// It failed, or something it needs did.
+    Blocked,
+}
+
+/// An action that is ready to be looked up or run.
+pub struct Prepared {
+    /// What decides its result.
+    pub recipe: Recipe,
+    /// The key that it gives.
+    pub key: ActionKey,
+    /// What it reads, by port, with the producer of each artifact.
+    pub inputs: BTreeMap<String, Vec<Part>>,
+    /// The table of folds it reads rows by.
+    pub folds: Option<Part>,
+    /// Its source files.
+    pub sources: Vec<(SourceFile, Digest)>,
+    /// Its seed.
+    pub seed: u64,
+    /// Every artifact it needs, with the action that can make it again.
+    pub needs: Vec<(Digest, usize)>,
+}
+
+/// One artifact that an action reads.
+pub(crate) struct Source<'s> {
+    pub(crate) producer: usize,
+    pub(crate) output: &'s Output,
+    /// In a box, as there may be very many sources and most are whole artifacts.
+    part: Option<Box<SourcePart<'s>>>,
+}
+
+/// What makes a source less than an artifact.
+struct SourcePart<'s> {
+    /// The fold it was made in, where parts of several folds meet.
+    fold: Option<&'s str>,
+    /// The digest of the rows that count, where only some do.
+    rows: Option<Digest>,
+    views: Vec<(usize, &'s Output)>,
+}
+
+/// All that an action reads, by reference, in the order that its recipe has.
+pub(crate) struct Reads<'s> {
+    pub(crate) folds: Option<(usize, &'s Output)>,
+    pub(crate) feeds: Vec<(Feed<'s>, Vec<Source<'s>>)>,
+}
+
+impl Reads<'_> {
+    /// Every artifact, with the action that makes it.
+    pub(crate) fn needs(&self, mut need: impl FnMut(Digest, usize)) {
+        if let Some((producer, output)) = &self.folds {
+            need(output.digest, *producer);
+        }
+        for source in self.feeds.iter().flat_map(|(_, sources)| sources) {
+            need(source.output.digest, source.producer);
+            for (view, output) in source.views() {
+                need(output.digest, *view);
+            }
+        }
+    }
+}
+
+/// What is known of an action's recipe.
+pub enum Known {
+    /// All of it, and the key that it gives.
+    Recipe(Recipe, ActionKey),
+    /// The action has no rows.
+    Vacant,
+    /// Something that the action reads is not settled, or blocked.
+    Unsettled,
+    /// Something decides it that only a run can find out.
+    Unasked,
+}
+
+/// The recipe of an action, and with it the key.
+pub fn recipe<'p>(
+    plan: &'p Plan<'p>,
+    slots: &[Slot],
+    keys: &mut Keys<'p>,
+    action: usize,
+) -> Result<Known, StageError> {
+    let mut settled = true;
+    let reads = reads(plan, slots, action, &mut settled)?;
+    Ok(match reads {
+        _ if !settled => Known::Unsettled,
+        Some(reads) => match encode(plan, keys, action, &reads)? {
+            Some((recipe, key, _)) => Known::Recipe(recipe, key),
+            None => Known::Unasked,
+        },
+        None => Known::Vacant,
+    })
+}
+
+/// Prepares an action whose dependencies are all settled and none of them blocked, with all that
+/// it needs to run. None: it has no rows and is vacant.
+pub fn prepare<'p>(
+    plan: &'p Plan<'p>,
+    slots: &[Slot],
+    store: &Store,
+    keys: &mut Keys<'p>,
+    action: usize,
+) -> Result<Option<Prepared>, StageError> {
+    let mut settled = true;
+    let reads = reads(plan, slots, action, &mut settled)?;
+    if !settled {
+        return Err(StageError::new(
+            Fault::Bug,
+            "flow::bug::output",
+            "an action was prepared before what it reads is known",
+        ));
+    }
+    let Some(reads) = reads else {
+        return Ok(None);
+    };
+    let encoded = encode(plan, keys, action, &reads)?;
+    let (recipe, key, seed) = encoded.ok_or_else(|| {
+        let message = "an action was prepared before its surroundings are known";
+        StageError::new(Fault::Bug, "flow::bug::output", message)
+    })?;
+    let mut needs = Vec::new();
+    reads.needs(|digest, producer| needs.push((digest, producer)));
+    let folds = reads.folds.map(|(_, output)| part(store, output, 0, None));
+    let mut inputs: BTreeMap<String, Vec<Part>> = BTreeMap::new();
+    for (feed, sources) in &reads.feeds {
+        let parts = inputs.entry(feed.port.to_owned()).or_default();
+        for source in sources {
+            let mut part = part(store, source.output, feed.reference, source.fold());
+            let views = source.views().iter();
+            part.views
+                .extend(views.map(|(_, output)| store.path(&output.digest)));
+            parts.push(part);
+        }
+    }
+    let mut sources = Vec::new();
+    let at = plan.coords(action);
+    if plan.pipeline.stages[at.stage].steps[at.step].sources != Sources::None {
+        let digests = keys.sources(plan, action)?;
+        sources.extend(
+            source_files(plan, action)
+                .map(FileRef::to_file)
+                .zip(digests),
+        );
+    }
+    Ok(Some(Prepared {
+        recipe,
+        key,
+        inputs,
+        folds,
+        sources,
+        seed,
+        needs,
+    }))
+}
+
+/// Finds what an action reads. None: it has no rows, or (`settled` is false then) something that it
+/// reads is not known.
+pub(crate) fn reads<'s>(
+    plan: &'s Plan<'s>,
+    slots: &'s [Slot],
+    action: usize,
+    settled: &mut bool,
+) -> Result<Option<Reads<'s>>, StageError> {
+    let unsettled = |action: usize| matches!(slots[action], Slot::Waiting | Slot::Blocked);
+    let at = plan.coords(action);
+    let stage = &plan.pipeline.stages[at.stage];
+    let folds = match plan.folds_table(at) {
+        None => None,
+        Some((producer, output)) => match output_of(slots, producer, output)? {
+            None => {
+                *settled = !unsettled(producer);
+                return Ok(None);
+            }
+            Some(output) => Some((producer, output)),
+        },
+    };
+    let slices = slices(plan, at, folds);
+    let mut feeds = Vec::new();
+    let mut has_rows = true;
+    for feed in plan.feeds(action) {
+        let mut sources: Vec<Source<'s>> = Vec::with_capacity(feed.producers.len());
+        for &producer in &feed.producers {
+            let Some(output) = output_of(slots, producer, feed.output)? else {
+                if unsettled(producer) {
+                    *settled = false;
+                    return Ok(None);
+                }
+                continue;
+            };
+            let rows = match (feed.rows, &slices) {
+                (Some(rows), Some(slices)) => {
+                    match slices.find(rows, output, &stage.name, &feed)? {
+                        Some(digest) => Some(digest),
+                        None => continue,
+                    }
+                }
+                _ => None,
+            };
+            let mut views = Vec::with_capacity(feed.views.len());
+            for &(view, name) in &feed.views {
+                match output_of(slots, view, name)? {
+                    Some(output) => views.push((view, output)),
+                    None => {
+                        *settled = !unsettled(view);
+                        return Ok(None);
+                    }
+                }
+            }
+            let fold = feed
+                .over_folds
+                .then(|| plan.fold_name(plan.coords(producer)))
+                .flatten();
+            let whole = fold.is_none() && rows.is_none() && views.is_empty();
+            sources.push(Source {
+                producer,
+                output,
+                part: (!whole).then(|| Box::new(SourcePart { fold, rows, views })),
+            });
+        }
+        if sources.is_empty() && !feed.producers.is_empty() {
+            has_rows &= stage.steps[at.step].scope == Scope::Whole;
+        }
+        // Items have an order. Other shards have none, so that within a fold their parts are keyed in
+        // the order of their bytes.
+        if !plan.over_items(&feed) {
+            sources.sort_by_key(|s| (fold_position(plan, at.stage, s.fold()), s.output.digest));
+        }
+        feeds.push((feed, sources));
+    }
+    Ok(has_rows.then_some(Reads { folds, feeds }))
+}
+
+fn slices<'s>(
+    plan: &'s Plan<'s>,
+    at: Coords,
+    folds: Option<(usize, &'s Output)>,
+) -> Option<Slices<'s>> {
+    folds.map(|(_, table)| Slices {
+        attrs: &table.attrs,
+        fold: plan.fold_name(at).unwrap_or_default(),
+    })
+}
+
+/// The fields of a recipe that all actions of a step share.
+fn head_of(plan: &Plan<'_>, at: Coords) -> Recipe {
+    let stage = &plan.pipeline.stages[at.stage];
+    let step = &stage.steps[at.step];
+    let mut recipe = Recipe::new();
+    recipe.push("format", Value::Int(FORMAT));
+    recipe.push("kind", stage.spec.name);
+    recipe.push("version", Value::Int(i64::from(stage.spec.version)));
+    recipe.push("step", step.name);
+    let params = stage.params.keyed().map(|(k, v)| (k.to_owned(), v.clone()));
+    recipe.push("params", Value::Map(params.collect()));
+    if step.seeded {
+        recipe.push("seed", seeds(plan, at.stage));
+    }
+    recipe
+}
+
+fn seeds(plan: &Plan<'_>, stage: usize) -> Value {
+    let stage = &plan.pipeline.stages[stage];
+    let own = stage
+        .seed
+        .map(|seed| ("stage".to_owned(), seed_value(seed)));
+    let pipeline = ("pipeline".to_owned(), seed_value(stage.pipeline_seed));
+    Value::Map(std::iter::once(pipeline).chain(own).collect())
+}
+
+/// The recipe of an action, its key and its seed; none where only a run can tell.
+fn encode<'p>(
+    plan: &'p Plan<'p>,
+    keys: &mut Keys<'p>,
+    action: usize,
+    reads: &Reads<'_>,
+) -> Result<Option<(Recipe, ActionKey, u64)>, StageError> {
+    let at = plan.coords(action);
+    let stage = &plan.pipeline.stages[at.stage];
+    let step = &stage.steps[at.step];
+    let mut recipe = keys.head(plan, at).recipe();
+    let seed = if step.seeded {
+        let content = slices(plan, at, reads.folds).and_then(|s| s.content());
+        derive_seed(stage.spec.name, &seeds(plan, at.stage), content)
+    } else {
+        0
+    };
+    if (step.sources == Sources::Shard || stage.layout.items)
+        && let Some(shard) = at.shard.and_then(|shard| stage.layout.shards.get(shard))
+    {
+        recipe.field("item").encoded(shard.encoded_item());
+    }
+    if step.sources != Sources::None {
+        let digests = keys.sources(plan, action)?;
+        let mut field = recipe.field("sources");
+        field.list(digests.len());
+        for (file, digest) in source_files(plan, action).zip(&digests) {
+            field.map(2).name("digest").digest(digest);
+            field.name("role").text(file.role);
+        }
+    }
+    let mut by_port: Vec<(&str, Vec<&[Source<'_>]>)> = Vec::new();
+    for (feed, sources) in &reads.feeds {
+        match by_port.iter_mut().find(|(port, _)| *port == feed.port) {
+            Some((_, references)) => references.push(sources),
+            None => by_port.push((feed.port, vec![sources])),
+        }
+    }
+    by_port.sort_by_key(|(port, _)| *port);
+    let mut field = recipe.field("inputs");
+    field.map(by_port.len());
+    for (port, references) in by_port {
+        field.name(port).list(references.len());
+        for sources in references {
+            field.list(sources.len());
+            sources.iter().for_each(|source| source.encode(&mut field));
+        }
+    }
+    if step.together.is_checked() {
+        let table = reads.folds.map(|(_, output)| output.digest);
+        recipe.push("lineage", stage.lineage.recipe(table));
+    }
+    let Some(host) = keys.host(plan, at.stage)? else {
+        return Ok(None);
+    };
+    recipe.append(host);
+    let key = keys.head(plan, at).key(&recipe);
+    Ok(Some((recipe, key, seed)))
+}
+
+impl<'s> Source<'s> {
+    fn fold(&self) -> Option<&'s str> {
+        self.part.as_ref()?.fold
+    }
+
+    /// The views that it is seen through, each with the action that made it.
+    pub(crate) fn views(&self) -> &[(usize, &'s Output)] {
+        self.part.as_ref().map_or(&[], |part| &part.views)
+    }
+
+    /// A map, whose names are in order.
+    fn encode(&self, field: &mut Encoder<'_>) {
+        let (fold, views) = (self.fold(), self.views());
+        let rows = self.part.as_ref().and_then(|part| part.rows);
+        let optional = [fold.is_some(), rows.is_some(), !views.is_empty()];
+        field.map(1 + optional.into_iter().filter(|there| *there).count());
+        field.name("digest").digest(&self.output.digest);
+        if let Some(fold) = fold {
+            field.name("fold").text(fold);
+        }
+        if let Some(rows) = &rows {
+            field.name("rows").digest(rows);
+        }
+        if !views.is_empty() {
+            field.name("views").list(views.len());
+            for (_, output) in views {
+                field.digest(&output.digest);
+            }
+        }
+    }
+}
+
+fn seed_value(seed: u64) -> Value {
+    Value::Int(seed.cast_signed())
+}
+
+/// A seed from the seeds of pipeline and stage, the kind and what a fold trains on. Stage names,
+/// shards and other parameters stay out: 2,000 kernels are a prefix of 5,000, and a longer file
+/// list changes no random number.
+pub(crate) fn derive_seed(kind: &str, seeds: &Value, content: Option<Digest>) -> u64 {
+    let mut recipe = Recipe::new();
+    recipe.push("kind", Value::Str(kind.into()));
+    recipe.push("seeds", seeds.clone());
+    recipe.push("content", content.map_or(Value::Null, Value::Digest));
+    let key = recipe.key();
+    let bytes = key.0.as_bytes();
+    u64::from_le_bytes([
+        bytes[0], bytes[1], bytes[2], bytes[3], bytes[4], bytes[5], bytes[6], bytes[7],
+    ])
+}
+
+fn fold_position(plan: &Plan<'_>, stage: usize, fold: Option<&str>) -> usize {
+    let root = plan.pipeline.stages[stage].fold_root;
+    match (fold, root) {
+        (Some(fold), Some(root)) => plan.pipeline.stages[root]
+            .layout
+            .folds
+            .iter()
+            .position(|name| name == fold)
+            .unwrap_or(0),
+        _ => 0,
+    }
+}
+
+/// The source files of an action, those that all actions of its stage share first.
+pub(crate) fn source_files<'p>(
+    plan: &Plan<'p>,
+    action: usize,
+) -> impl Iterator<Item = FileRef<'p>> {
+    let at = plan.coords(action);
+    let stage = &plan.pipeline.stages[at.stage];
+    let own = match (stage.steps[at.step].sources, at.shard) {
+        (Sources::Shard, Some(shard)) => stage.layout.shards.get(shard),
+        _ => None,
+    };
+    let common = match stage.steps[at.step].sources {
+        Sources::None => &[],
+        _ => stage.layout.common.as_slice(),
+    };
+    let common = common.iter().map(FileRef::from);
+    common.chain(own.into_iter().flat_map(|shard| shard.files()))
+}
+
+fn part(store: &Store, output: &Output, reference: usize, fold: Option<&str>) -> Part {
+    Part {
+        path: store.path(&output.digest),
+        digest: output.digest,
+        attrs: output.attrs.clone(),
+        reference,
+        fold: fold.map(str::to_owned),
+        views: Vec::new(),
+    }
+}
+
+fn output_of<'s>(
+    slots: &'s [Slot],
+    action: usize,
+    name: &str,
+) -> Result<Option<&'s Output>, StageError> {
+    match &slots[action] {
+        Slot::Done(record) => record
+            .outputs
+            .iter()
+            .find(|output| output.name == name)
+            .map(Some)
+            .ok_or_else(|| {
+                StageError::new(
+                    Fault::Bug,
+                    "flow::bug::output",
+                    format!("the record {} has no output `{name}`", record.key),
+                )
+            }),
+        _ => Ok(None),
+    }
+}

@@ -1,0 +1,76 @@
+//! What happens in a run, as data. The console, the JSON lines and the run record are folds over
+//! these events. They name actions by number; [`Plan::label`](crate::plan::Plan::label) is for people.
+
+use std::sync::Arc;
+
+use flow_cache::Record;
+
+use crate::explain::Reason;
+use crate::kind::error::StageError;
+
+/// One event.
+#[derive(Clone, Debug)]
+pub enum Event {
+    /// The plan is made; actions per stage that could be counted beforehand, in stage order.
+    Started {
+        /// Actions by stage index.
+        actions: Vec<usize>,
+    },
+    /// An action runs.
+    ActionStarted {
+        /// Index of the action.
+        action: usize,
+        /// Index of the stage.
+        stage: usize,
+        /// Why it could not be answered from the store.
+        reason: Reason,
+    },
+    /// A running action got on.
+    Progress {
+        /// Index of the action.
+        action: usize,
+        /// Index of the stage.
+        stage: usize,
+        /// Units done.
+        done: u64,
+        /// Units in all.
+        total: u64,
+    },
+    /// An action is settled.
+    ActionFinished {
+        /// Index of the action.
+        action: usize,
+        /// Index of the stage.
+        stage: usize,
+        /// How.
+        outcome: Outcome,
+        /// Its record, for a hit or a run.
+        record: Option<Arc<Record>>,
+    },
+    /// The run was asked to stop: nothing starts any more.
+    Stopping {
+        /// Actions that are still running.
+        running: usize,
+    },
+    /// Something a user should know that does not fail the run, such as a corrupt artifact that
+    /// was set aside.
+    Warning {
+        /// In one sentence.
+        message: String,
+    },
+}
+
+/// How an action ended.
+#[derive(Clone, Debug)]
+pub enum Outcome {
+    /// The store had it.
+    Hit,
+    /// It ran.
+    Ran,
+    /// It failed.
+    Failed(StageError),
+    /// It was not attempted: something it needs failed, or the run was stopped.
+    Skipped,
+    /// It turned out to have no rows, and does not count.
+    Vacant,
+}

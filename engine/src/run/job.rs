@@ -1,0 +1,103 @@
+//! What goes to the workers and what comes back.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use flow_cache::{ActionKey, Digest, Record};
+
+use crate::explain::Reason;
+use crate::kind::error::{Fault, StageError};
+use crate::plan::keys::Prepared;
+
+/// An action to run.
+pub struct Job {
+    /// Its index.
+    pub action: usize,
+    /// What it reads.
+    pub prepared: Prepared,
+    /// Its key.
+    pub key: ActionKey,
+    /// It runs even if a record is there: its bytes are wanted.
+    pub forced: bool,
+    /// Why it runs.
+    pub reason: Reason,
+    /// Threads it may start besides the shared ones.
+    pub threads: usize,
+    /// GPUs that are its own while it runs.
+    pub gpus: Vec<usize>,
+}
+
+/// What comes back.
+pub enum Message {
+    /// It has the lock and all that it reads, and runs.
+    Started {
+        /// Index of the action.
+        action: usize,
+        /// Why it runs.
+        reason: Reason,
+    },
+    /// It got on.
+    Progress {
+        /// Index of the action.
+        action: usize,
+        /// Units done.
+        done: u64,
+        /// Units in all.
+        total: u64,
+    },
+    /// Something that a user should know.
+    Warning(String),
+    /// It has run and only waits to be committed: what it occupied is free.
+    Ran {
+        /// Index of the action.
+        action: usize,
+    },
+    /// It is over.
+    Done {
+        /// Index of the action.
+        action: usize,
+        /// Its key.
+        key: ActionKey,
+        /// How.
+        done: Done,
+    },
+}
+
+/// How an attempt ended.
+pub enum Done {
+    /// Another run made it meanwhile.
+    Hit(Arc<Record>),
+    /// It ran, with these outputs.
+    Ran(Arc<Record>),
+    /// It ran, and gave other bytes than its record says: the record now holds the new ones.
+    Different {
+        /// The record from now on.
+        record: Arc<Record>,
+        /// Names of the outputs that differ.
+        outputs: Vec<String>,
+    },
+    /// Bytes that it reads are gone (or corrupt: true), with the action that makes them.
+    Lost(Vec<(Digest, usize, bool)>),
+    /// These source files changed while it ran.
+    Tainted(Vec<PathBuf>),
+    /// It failed.
+    Failed(StageError),
+}
+
+impl Done {
+    /// The word for it in a trace.
+    pub(crate) fn word(&self) -> &'static str {
+        match self {
+            Self::Hit(_) => "hit",
+            Self::Ran(_) => "ran",
+            Self::Different { .. } => "different",
+            Self::Lost(_) => "lost",
+            Self::Tainted(_) => "tainted",
+            Self::Failed(error) if error.fault == Fault::Interrupted => "interrupted",
+            Self::Failed(_) => "failed",
+        }
+    }
+}
+
+/// An artifact that is gone; true if it was corrupt, and is set aside.
+pub(crate) type Gone = (Digest, bool);

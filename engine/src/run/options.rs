@@ -1,0 +1,48 @@
+//! How to run.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::sync::atomic::AtomicBool;
+
+use crate::base::trace::Trace;
+
+/// How to run.
+pub struct Options<'a> {
+    /// Actions at a time, and threads that their loops share.
+    pub jobs: usize,
+    /// GPUs that actions may claim; `None` for those that the machine has.
+    pub gpus: Option<usize>,
+    /// Bytes of memory that actions may claim together; `None` for what the machine has.
+    pub memory: Option<u64>,
+    /// Goes on with what does not depend on a failure.
+    pub keep_going: bool,
+    /// Actions that are forced run even where their bytes are there, each on what its record was
+    /// made from. Where one gives other bytes, what lies below is decided anew once all have run.
+    pub audit: bool,
+    /// Set from outside to stop the run.
+    pub cancel: &'a AtomicBool,
+    /// Where the directory is made for what stages leave while they run; it is removed afterwards.
+    pub scratch: PathBuf,
+    /// Where the logs of failed programs go.
+    pub logs: PathBuf,
+    /// What runs the actions.
+    pub executor: Executor,
+    /// Takes note of where the time goes.
+    pub trace: Option<&'a Trace>,
+}
+
+/// What runs actions. Results do not depend on it.
+#[derive(Clone, Debug)]
+pub enum Executor {
+    /// Threads of this process.
+    Local,
+    /// Processes, one an action.
+    Process(ProcessOptions),
+}
+
+/// How children are started.
+#[derive(Clone, Debug)]
+pub struct ProcessOptions {
+    /// A program with its first arguments; `--store DIR --jobs N KEY` follow.
+    pub command: Vec<OsString>,
+}

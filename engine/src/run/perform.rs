@@ -1,0 +1,324 @@
+//! An action from the check of what it reads to the record of what it made: the same code for
+//! threads of this process and for a child.
+
+use crate::run::scratch::Scratch;
+use std::any::Any;
+use std::collections::BTreeSet;
+use std::fs::{File, Permissions};
+use std::io::Write;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::{Path, PathBuf};
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
+
+use flow_cache::{Digest, Health, Output, Provenance, Record, Staged, StatCache, Store, Value};
+
+use crate::base::meter::{self, METER};
+use crate::base::trace::Track;
+use crate::kind::action::{Action, Host, Usage};
+use crate::kind::error::{Fault, StageError};
+use crate::kind::stage::Stage;
+use crate::plan::keys::digest_source;
+use crate::run::manifest::Manifest;
+use crate::run::pool::Pool;
+
+/// Where actions are performed.
+pub(crate) struct Place<'a> {
+    pub(crate) store: &'a Store,
+    /// Digests of source files.
+    pub(crate) stat: &'a StatCache,
+    /// Threads for the loops inside stages.
+    pub(crate) pool: &'a Pool,
+    pub(crate) host: &'a dyn Host,
+    pub(crate) track: Track<'a>,
+    /// The folder for what is left when the action is over.
+    pub(crate) scratch: &'a Scratch,
+}
+
+/// How an action ended that did not fail.
+pub(crate) enum Performed {
+    /// These outputs are to be committed.
+    Made(Box<Record>, Vec<Staged>),
+    /// These source files changed while it ran.
+    Tainted(Vec<PathBuf>),
+    /// These artifacts that it read did: gone, or corrupt (true) and set aside.
+    Lost(Vec<(Digest, bool)>),
+}
+
+/// Checks the bytes that an action reads. Returns what is gone; true for what was corrupt, and is
+/// now set aside.
+pub(crate) fn verify(
+    store: &Store,
+    needs: &[Digest],
+    track: Track<'_>,
+) -> Result<Vec<(Digest, bool)>, StageError> {
+    let mut span = track.span("verify", || "check what it reads".to_owned());
+    span.arg("artifacts", || needs.len());
+    let mut lost = Vec::new();
+    for digest in BTreeSet::from_iter(needs) {
+        match store.check(digest)? {
+            Health::Ok => {}
+            Health::Missing => lost.push((*digest, false)),
+            // Only who sets it aside says that it was corrupt.
+            Health::Corrupt => lost.push((*digest, store.quarantine(digest)?.is_some())),
+        }
+    }
+    Ok(lost)
+}
+
+/// Whether the bytes of all outputs are there.
+pub(crate) fn is_whole(store: &Store, record: &Record) -> Result<bool, StageError> {
+    for output in &record.outputs {
+        if store.check(&output.digest)? != Health::Ok {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
+/// Runs an action whose inputs are verified.
+pub(crate) fn perform(
+    kind: &dyn Stage,
+    work: &Manifest,
+    place: &Place<'_>,
+) -> Result<Performed, StageError> {
+    let _entered = place.scratch.enter()?;
+    let (read_bytes, readers) = look_at_inputs(work, place.store);
+    let ran = run(kind, work, place);
+    if let Err(error) = &ran.result
+        && error.fault == Fault::Interrupted
+    {
+        return Err(error.clone());
+    }
+    let bug = matches!(&ran.result, Err(error) if error.fault == Fault::Bug);
+    let tainted = if bug {
+        Vec::new()
+    } else {
+        changed(work, place)?
+    };
+    if !tainted.is_empty() {
+        // Also where it failed, perhaps over a file that was half written.
+        return Ok(Performed::Tainted(tainted));
+    }
+    // What was read is what was verified, or nothing came of it. Where nothing touched them, that is known
+    // by a look at their times.
+    let lost = if bug {
+        Vec::new()
+    } else {
+        verify(place.store, &work.needs, Track::default())?
+    };
+    if !lost.is_empty() {
+        return Ok(Performed::Lost(lost));
+    }
+    if let Err(error) = ran.result {
+        return Err(with_log(error, &ran.log, work, readers));
+    }
+    let mut outputs = Vec::with_capacity(work.writes.len());
+    for name in &work.writes {
+        let Some((_, file, attrs)) = ran.outputs.iter().find(|(n, ..)| n == name) else {
+            return Err(StageError::new(
+                Fault::Bug,
+                "flow::bug::output",
+                format!("stage `{}` did not write `{name}`", work.stage),
+            ));
+        };
+        outputs.push(described(name, file, attrs.clone()));
+    }
+    let mut staged: Vec<Staged> = ran.outputs.into_iter().map(|(_, file, _)| file).collect();
+    let mut log = None;
+    if !ran.log.is_empty() {
+        let mut writer = place.store.create()?;
+        writer.write_all(&ran.log)?;
+        let file = writer.finish()?;
+        log = Some(Box::new(described("log", &file, Value::Null)));
+        staged.push(file);
+    }
+    if readers != ALL {
+        staged.iter().try_for_each(|file| file.narrow(readers))?;
+    }
+    let peak_rss = match ran.used.peak_rss {
+        0 => meter::peak_rss(),
+        of_child => of_child,
+    };
+    let record = Record {
+        key: work.recipe.key(),
+        provenance: Some(Box::new(Provenance {
+            recipe: work.recipe.clone(),
+            stage: work.stage.clone(),
+            action: work.action.clone(),
+            pipeline: work.pipeline.clone(),
+        })),
+        outputs,
+        wall_s: ran.wall_s,
+        cpu_s: ran.cpu_s + ran.used.cpu_s,
+        peak_rss,
+        read_bytes,
+        log,
+        finished_unix: SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .map_or(0, |d| d.as_secs()),
+    };
+    Ok(Performed::Made(Box::new(record), staged))
+}
+
+fn described(name: &str, file: &Staged, attrs: Value) -> Output {
+    Output {
+        name: name.to_owned(),
+        digest: file.digest,
+        size: file.size,
+        attrs,
+    }
+}
+
+struct Ran {
+    result: Result<(), StageError>,
+    outputs: Vec<(String, Staged, Value)>,
+    used: Usage,
+    log: Vec<u8>,
+    wall_s: f64,
+    cpu_s: f64,
+}
+
+/// The stage's own code.
+fn run(kind: &dyn Stage, work: &Manifest, place: &Place<'_>) -> Ran {
+    let mut action = Action {
+        step: work.step,
+        params: &work.params,
+        fold: work.fold.as_deref(),
+        shard: work.shard.as_ref(),
+        folds: work.folds.clone(),
+        lineage: &work.lineage,
+        seed: work.seed,
+        threads: work.threads,
+        gpus: &work.gpus,
+        scratch: place.scratch.path(),
+        root: &work.root,
+        artifacts: place.store.artifacts_dir(),
+        inputs: work.inputs.clone(),
+        sources: work.sources.clone(),
+        stat: place.stat,
+        host: place.host,
+        outputs: Vec::new(),
+        used: Usage::default(),
+        log: Vec::new(),
+    };
+    let span = place.track.span("run", || work.kind.clone());
+    let started = Instant::now();
+    let metered = METER.start();
+    let mut call = || catch_unwind(AssertUnwindSafe(|| kind.run(&mut action)));
+    let ran = if kind.has_loops(&work.params) {
+        place.pool.install(call)
+    } else {
+        Ok(call())
+    };
+    let cpu_s = metered.stop();
+    let wall_s = started.elapsed().as_secs_f64();
+    drop(span);
+    let panicked = |panic: Box<dyn Any + Send>| {
+        let text = panic_text(&*panic);
+        let message = format!("stage `{}` panicked: {text}", work.stage);
+        Err(StageError::new(Fault::Bug, "flow::bug::panic", message)
+            .help("this is a bug in flow: please report it with the pipeline that shows it"))
+    };
+    let result = ran.and_then(|ran| ran.unwrap_or_else(panicked));
+    Ran {
+        result,
+        outputs: std::mem::take(&mut action.outputs),
+        used: action.used,
+        log: std::mem::take(&mut action.log),
+        wall_s,
+        cpu_s,
+    }
+}
+
+fn panic_text(panic: &(dyn Any + Send)) -> &str {
+    panic
+        .downcast_ref::<String>()
+        .map(String::as_str)
+        .or_else(|| panic.downcast_ref::<&str>().copied())
+        .unwrap_or("no message")
+}
+
+/// The source files that are not what they were when the action was keyed.
+fn changed(work: &Manifest, place: &Place<'_>) -> Result<Vec<PathBuf>, StageError> {
+    let mut tainted = Vec::new();
+    if work.sources.is_empty() {
+        return Ok(tainted);
+    }
+    let mut span = place.track.span("hash", || "check its sources".to_owned());
+    span.arg("files", || work.sources.len());
+    for (file, before) in &work.sources {
+        if digest_source(place.stat, &file.path)? != *before {
+            tainted.push(file.path.clone());
+        }
+    }
+    Ok(tainted)
+}
+
+/// The permission of everybody to read.
+const ALL: u32 = 0o444;
+
+/// Bytes of all that an action reads, and who may read all of it: nobody else may read what is made of
+/// it. What cannot be asked counts nothing.
+fn look_at_inputs(work: &Manifest, store: &Store) -> (u64, u32) {
+    let (mut bytes, mut readers) = (0, ALL);
+    let mut look = |path: &Path| {
+        if let Ok(meta) = std::fs::metadata(path) {
+            bytes += meta.len();
+            readers &= meta.mode();
+        }
+    };
+    for digest in BTreeSet::from_iter(&work.needs) {
+        look(&store.path(digest));
+    }
+    work.sources.iter().for_each(|(file, _)| look(&file.path));
+    (bytes, readers)
+}
+
+/// Keeps the log of a failed action, and says where.
+fn with_log(error: StageError, log: &[u8], work: &Manifest, readers: u32) -> StageError {
+    if log.is_empty() {
+        return error;
+    }
+    let to = work.logs.join(log_name(&work.stage, &work.action));
+    let kept = std::fs::create_dir_all(&work.logs).and_then(|()| {
+        // Whatever has the name, nothing is written through it.
+        let _ = std::fs::remove_file(&to);
+        let mut file = File::create_new(&to)?;
+        // What a program prints may be what it read.
+        let mode = file.metadata()?.mode() & (0o600 | readers);
+        file.set_permissions(Permissions::from_mode(mode))?;
+        file.write_all(log)
+    });
+    match kept {
+        Ok(()) => error.help(format!("the whole log: {}", to.display())),
+        // The failure of the action is what matters.
+        Err(_) => error,
+    }
+}
+
+/// A plain file name, whatever is in a label.
+fn log_name(stage: &str, action: &str) -> String {
+    let plain = |c: char| c.is_alphanumeric() || "._-".contains(c);
+    let name = format!("{stage}-{action}");
+    let name: String = name
+        .chars()
+        .map(|c| if plain(c) { c } else { '_' })
+        .take(100)
+        .collect();
+    format!("{name}.log")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn logs_have_plain_names() {
+        assert_eq!(
+            log_name("clean", "run 0.3 split_01/train"),
+            "clean-run_0.3_split_01_train.log"
+        );
+        assert!(log_name("s", &"ü".repeat(300)).len() < 255);
+    }
+}

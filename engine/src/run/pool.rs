@@ -1,0 +1,37 @@
+//! The threads that the loops of all actions share.
+
+use std::sync::OnceLock;
+
+use flow_cache::thread_pool;
+
+use crate::kind::error::StageError;
+
+/// A pool of threads that start at the first need: many runs only wait for programs.
+pub struct Pool {
+    threads: usize,
+    started: OnceLock<Result<rayon::ThreadPool, String>>,
+}
+
+impl Pool {
+    /// Of so many threads, none of which is there yet.
+    pub fn new(threads: usize) -> Self {
+        Self {
+            threads,
+            started: OnceLock::new(),
+        }
+    }
+
+    /// Runs `work` on one of the threads, with the others there for its loops.
+    pub fn install<R: Send>(&self, work: impl FnOnce() -> R + Send) -> Result<R, StageError> {
+        let started = self
+            .started
+            .get_or_init(|| thread_pool(self.threads).map_err(|error| error.to_string()));
+        match started {
+            Ok(pool) => Ok(pool.install(work)),
+            Err(error) => {
+                let message = format!("failed to start threads: {error}");
+                Err(StageError::environment(message))
+            }
+        }
+    }
+}

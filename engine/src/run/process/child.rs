@@ -1,0 +1,106 @@
+//! `flow stage-exec`: an action in a process of its own.
+
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use flow_cache::{ActionKey, ArtifactWriter, NotAdopted, Staged, StatCache, Store};
+
+use super::Report;
+use crate::base::trace::Track;
+use crate::kind::action::Host;
+use crate::kind::error::StageError;
+use crate::kind::stage::Registry;
+use crate::run::commit::commit_one;
+use crate::run::job::Done;
+use crate::run::manifest::Manifest;
+use crate::run::perform::{Performed, Place, perform, verify};
+use crate::run::pool::Pool;
+use crate::run::scratch::Scratch;
+
+/// Runs the action `key` from its manifest in the store, and commits what it makes, by the same
+/// protocol as a run does. `progress` hears how it gets on, from several threads.
+pub fn stage_exec(
+    store: &Store,
+    key: &ActionKey,
+    registry: &Registry,
+    jobs: usize,
+    cancel: &AtomicBool,
+    progress: &(dyn Fn(u64, u64) + Sync),
+) -> Report {
+    let child = ChildHost {
+        store,
+        cancel,
+        progress,
+    };
+    child
+        .execute(key, registry, jobs)
+        .unwrap_or_else(Report::Failed)
+}
+
+struct ChildHost<'a> {
+    store: &'a Store,
+    cancel: &'a AtomicBool,
+    progress: &'a (dyn Fn(u64, u64) + Sync),
+}
+
+impl ChildHost<'_> {
+    fn execute(
+        &self,
+        key: &ActionKey,
+        registry: &Registry,
+        jobs: usize,
+    ) -> Result<Report, StageError> {
+        let (work, kind) = Manifest::get(self.store, key, registry)?;
+        // Somebody without a lock may have been faster.
+        if !work.forced && self.store.find(key)?.is_some() {
+            return Ok(Report::Hit);
+        }
+        let lost = verify(self.store, &work.needs, Track::default())?;
+        if !lost.is_empty() {
+            return Ok(Report::Lost(lost));
+        }
+        let place = Place {
+            store: self.store,
+            // An empty one: sources are hashed here, whatever others found.
+            stat: &StatCache::open(&work.scratch.join("stat")),
+            pool: &Pool::new(jobs),
+            host: self,
+            track: Track::default(),
+            scratch: &Scratch::new(&work.scratch),
+        };
+        Ok(match perform(kind, &work, &place)? {
+            Performed::Tainted(paths) => Report::Tainted(paths),
+            Performed::Lost(lost) => Report::Lost(lost),
+            Performed::Made(record, staged) => {
+                match commit_one(self.store, *record, staged, work.forced)? {
+                    Done::Hit(_) => Report::Hit,
+                    Done::Different { outputs, .. } => Report::Different(outputs),
+                    _ => Report::Ran,
+                }
+            }
+        })
+    }
+}
+
+impl Host for ChildHost<'_> {
+    fn create(&self) -> Result<ArtifactWriter, StageError> {
+        Ok(self.store.create()?)
+    }
+
+    fn adopt(
+        &self,
+        folder: &Path,
+        path: &Path,
+        go_on: &(dyn Fn() -> bool + Sync),
+    ) -> Result<Staged, NotAdopted> {
+        self.store.adopt(folder, path, go_on)
+    }
+
+    fn cancelled(&self) -> bool {
+        self.cancel.load(Ordering::Relaxed)
+    }
+
+    fn progress(&self, done: u64, total: u64) {
+        (self.progress)(done, total);
+    }
+}

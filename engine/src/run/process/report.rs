@@ -1,0 +1,141 @@
+//! What a child says of its action, as one line of JSON.
+
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+use std::sync::{Mutex, PoisonError};
+
+use flow_cache::{ActionKey, Digest};
+use serde_json::{Value as Json, json};
+
+use crate::kind::error::{Fault, StageError};
+use crate::run::manifest::Manifest;
+
+/// How an action ended that was run by `flow stage-exec`.
+#[derive(Clone, Debug)]
+pub enum Report {
+    /// It has a record already.
+    Hit,
+    /// It ran, and what it made is in the store.
+    Ran,
+    /// It ran and gave other bytes than its record said, for these outputs.
+    Different(Vec<String>),
+    /// Bytes that it reads are gone (or corrupt, and set aside: true).
+    Lost(Vec<(Digest, bool)>),
+    /// These source files changed while it ran.
+    Tainted(Vec<PathBuf>),
+    /// It failed.
+    Failed(StageError),
+}
+
+impl Report {
+    /// The line.
+    pub fn to_json(&self, key: &ActionKey) -> Json {
+        let mut json = json!({"event": "stage-exec-finished", "key": key.to_string()});
+        let word = match self {
+            Self::Hit => "hit",
+            Self::Ran => "ran",
+            Self::Different(outputs) => {
+                json["outputs"] = outputs.clone().into();
+                "different"
+            }
+            Self::Lost(lost) => {
+                let lost = lost.iter().map(
+                    |(digest, corrupt)| json!({"digest": digest.to_string(), "corrupt": corrupt}),
+                );
+                json["lost"] = lost.collect();
+                "lost"
+            }
+            Self::Tainted(paths) => {
+                let paths = paths.iter().map(|path| path.display().to_string());
+                json["paths"] = paths.collect();
+                "tainted"
+            }
+            Self::Failed(error) => {
+                json["fault"] = fault_word(error.fault).into();
+                json["code"] = error.code.into();
+                json["message"] = error.message.clone().into();
+                json["help"] = error.help.clone().into();
+                "failed"
+            }
+        };
+        json["outcome"] = word.into();
+        json
+    }
+
+    /// The report of a line; none for lines of other kinds.
+    pub(super) fn from_json(json: &Json, work: &Manifest) -> Option<Self> {
+        if json.get("event")? != "stage-exec-finished" {
+            return None;
+        }
+        let texts = |name: &str| -> Option<Vec<String>> {
+            let items = json.get(name)?.as_array()?.iter();
+            items.map(|item| item.as_str().map(str::to_owned)).collect()
+        };
+        Some(match json.get("outcome")?.as_str()? {
+            "hit" => Self::Hit,
+            "ran" => Self::Ran,
+            "different" => Self::Different(texts("outputs")?),
+            "lost" => {
+                let lost = json.get("lost")?.as_array()?.iter().map(|item| {
+                    let digest = item.get("digest")?.as_str()?.parse().ok()?;
+                    Some((digest, item.get("corrupt")?.as_bool()?))
+                });
+                Self::Lost(lost.collect::<Option<_>>()?)
+            }
+            "tainted" => {
+                // The line has paths for people; the exact ones are known here.
+                let shown = texts("paths")?;
+                let paths = work.sources.iter().map(|(file, _)| file.path.clone());
+                let paths = paths.filter(|path| shown.contains(&path.display().to_string()));
+                Self::Tainted(paths.collect())
+            }
+            "failed" => Self::Failed(StageError {
+                fault: fault_of(json.get("fault")?.as_str()?)?,
+                code: interned(json.get("code")?.as_str()?),
+                message: json.get("message")?.as_str()?.to_owned(),
+                help: texts("help")?,
+            }),
+            _ => return None,
+        })
+    }
+}
+
+/// The line on how an action gets on.
+pub(super) fn progress_of(json: &Json) -> Option<(u64, u64)> {
+    if json.get("event")? != "progress" {
+        return None;
+    }
+    Some((json.get("done")?.as_u64()?, json.get("total")?.as_u64()?))
+}
+
+const FAULTS: [(Fault, &str); 5] = [
+    (Fault::Data, "data"),
+    (Fault::Stage, "stage"),
+    (Fault::Environment, "environment"),
+    (Fault::Interrupted, "interrupted"),
+    (Fault::Bug, "bug"),
+];
+
+fn fault_word(fault: Fault) -> &'static str {
+    FAULTS
+        .iter()
+        .find(|(known, _)| *known == fault)
+        .map_or("bug", |(_, word)| word)
+}
+
+fn fault_of(word: &str) -> Option<Fault> {
+    let found = FAULTS.iter().find(|(_, known)| *known == word);
+    found.map(|(fault, _)| *fault)
+}
+
+/// Codes are constants of the program, so that few are ever kept.
+fn interned(code: &str) -> &'static str {
+    static CODES: Mutex<BTreeSet<&'static str>> = Mutex::new(BTreeSet::new());
+    let mut codes = CODES.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(known) = codes.get(code) {
+        return known;
+    }
+    let kept: &'static str = Box::leak(code.to_owned().into_boxed_str());
+    codes.insert(kept);
+    kept
+}
