@@ -3,53 +3,55 @@
 //! # Layout on disk
 //!
 //! ```text
-//! <store>/format                 "flow-store 2"; the last thing that creating a store writes
+//! <store>/format                 "flow-store 2", which is written last when a store is created
 //! <store>/artifacts/ab/cdef...   immutable bytes under their BLAKE3 digest, read-only
-//! <store>/records/<name>.seg     append-only rows, shared by writers (see segment.rs)
-//! <store>/tmp/<writer>/          unfinished work; swept when the writer's lock is free
-//! <store>/manifests/<key>         what another process needs to run an action, while it runs
-//! <store>/locks/actions          one byte locked for each running action
+//! <store>/records/<name>.seg     append-only rows, shared by all writers
+//! <store>/tmp/<writer>/          unfinished artifacts, removed once the writer's lock is free
+//! <store>/manifests/<key>        what another process needs to run an action, while it runs
+//! <store>/locks/actions          one byte is locked for each running action
 //! <store>/locks/commit           held while records are appended
-//! <store>/locks/in-use           shared by all who have the store open, exclusive for gc; the only
-//!                                lock that those who may not write can open
+//! <store>/locks/in-use           shared by all processes that have the store open, exclusive for gc
 //! <store>/quarantine/            artifacts that were not what their digests say
-//! <store>/pruned                 keys of records that gc removed, and when: for explanations only
+//! <store>/pruned                 keys of records that gc removed, so that a miss can be explained
 //! ```
 //!
-//! The stat cache and the records of runs lie outside the store; the caller says where.
+//! A process that may not write to the store can open only the lock `in-use`. The stat cache and the
+//! records of runs lie outside the store, where the caller says.
 //!
-//! None of these folders may be a link, and only what has a name that the store gives is swept or
-//! collected: a store may have come with somebody's files.
+//! None of these folders may be a link, and only files with names that the store gives are removed: a
+//! store may have come with somebody else's files.
 //!
 //! # The commit protocol
 //!
-//! For a batch of finished actions, in this order; each step is a function of `disk.rs` and a
-//! fault point:
+//! These steps commit a batch of finished actions, in this order. Each step is a function of
+//! `disk.rs` and a fault point.
 //!
-//! 1. every output, complete and hashed in `tmp/`, is synced;
-//! 2. each is linked to its name unless that is taken (then what is there is verified);
-//! 3. the directories of those names are synced, and where this process first uses one, the name of
-//!    the directory itself: they are made at the first need;
-//! 4. the temporary names are removed;
-//! 5. under the `commit` lock: other writers' records are taken in, a torn tail that a dead writer
-//!    left is cut off the segment, records of actions that have none are appended to it in one
-//!    write, and it is synced.
+//! 1. Every output, complete and hashed, is synced under a temporary name.
+//! 2. Each output is linked to its final name, which is its digest. If the name is taken, the bytes
+//!    that are there are verified instead.
+//! 3. The folders of those names are synced. If this process uses a folder for the first time, the
+//!    folder's own name is synced too.
+//! 4. The temporary names are removed.
+//! 5. Under the commit lock, the records are appended in one write to the segment that all writers
+//!    share, and the segment is synced. If a dead writer left half a row at the end, it is cut off
+//!    first. An action that already has a record gets no second one.
 //!
 //! # Why a crash cannot lie
 //!
-//! - *Before 2*: only `tmp/` changed, which nobody reads.
-//! - *Between 2 and 5*: artifacts without a record. They are whole (synced before they got their
-//!   name), so they are no error; gc removes them.
-//! - *During 5*: a row counts only if it is whole and its checks hold, so a torn append is no row.
-//!   A whole row implies that steps 1 to 3 were over when it was written, so its outputs are
-//!   durable, even if the row became durable by chance before its sync.
-//! - Losing a record costs a recompute. Whole rows are never changed or moved, so a crash cannot
-//!   damage older ones; what is cut off was never a row.
-//! - *Two processes at once*: the action lock lets one run and the other wait. Where locks do not
-//!   work both commit, and readers agree on one row: of the highest generation, the earliest.
+//! - *Before step 2*, only `tmp/` has changed, and nothing reads it.
+//! - *Between steps 2 and 5*, there are artifacts without a record. They are whole, because they were
+//!   synced before they got their names. They do no harm, and gc removes them.
+//! - *During step 5*, a row counts only if it is whole and its checks hold, so a torn append is no
+//!   row. A whole row implies that steps 1 to 3 were over when it was written. Its outputs are
+//!   therefore durable, even if the row itself became durable by chance before its sync.
+//! - *If a record is lost*, its action runs again. Whole rows are never changed or moved, so a crash
+//!   cannot damage older ones. What is cut off was never a row.
+//! - *If two processes run the same action*, the action lock lets one of them run while the other
+//!   waits. Where locks do not work, both commit, and readers agree on one row: the earliest of the
+//!   highest generation.
 //!
-//! Reads are checked too ([`Store::check`]): what the disk damaged later is moved to `quarantine/`
-//! and recomputed. A damaged row is skipped, reported and outranked by its successor.
+//! Reads are checked too ([`Store::check`]). An artifact that the disk damaged later is moved to
+//! `quarantine/` and made again. A damaged row is skipped, reported and outranked by its successor.
 
 mod adopt;
 mod codec;

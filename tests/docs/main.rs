@@ -14,16 +14,14 @@ use flow_engine::pipeline::file::load;
 use flow_engine::pipeline::load::LoadOptions;
 use flow_engine::plan::Plan;
 use flow_engine::run;
-use flow_stages::features::domain::catalogue_markdown;
 use flow_stages::kinds;
 
+mod facts;
 mod fences;
+mod generated;
 #[path = "../../docs/examples/quality_cut.rs"]
 mod quality_cut;
 mod words;
-
-/// In `docs/reference.md`, what follows this line is generated.
-const GENERATED: &str = "<!-- generated: UPDATE_DOCS=1 cargo test --test docs -->\n";
 
 /// Files that pipelines in the documentation read. They only have to be there.
 const STAND_INS: [&str; 9] = [
@@ -169,31 +167,6 @@ fn every_pipeline_is_described() {
             .iter()
             .any(|(page, text)| page != "CHANGELOG.md" && text.contains(&*name));
         assert!(known, "neither README.md nor docs/ mention {name}");
-    }
-}
-
-#[test]
-fn generated_pages_are_what_the_code_generates() {
-    let reference = root().join("docs/reference.md");
-    let text = fs::read_to_string(&reference).expect("docs/reference.md");
-    let (by_hand, _) = text
-        .split_once(GENERATED)
-        .expect("docs/reference.md has the mark");
-    let kinds = flow_engine::kind::reference::all(&kinds::registry());
-    let bands = ["u", "g", "r", "i", "z", "y"];
-    for (path, wanted) in [
-        (reference.clone(), format!("{by_hand}{GENERATED}\n{kinds}")),
-        (root().join("docs/features.md"), catalogue_markdown(&bands)),
-    ] {
-        if std::env::var_os("UPDATE_DOCS").is_some() {
-            write(&path, &wanted);
-        }
-        let text = fs::read_to_string(&path).expect("a page");
-        assert!(
-            text == wanted,
-            "{} is out of date: UPDATE_DOCS=1 cargo test --test docs",
-            path.display()
-        );
     }
 }
 

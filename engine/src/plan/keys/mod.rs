@@ -1,20 +1,21 @@
-//! Recipes: the ordered list of what decides an action's result, built once everything it reads
-//! is known.
+//! Recipes: the ordered list of what decides an action's result. A recipe is built as soon as
+//! everything that its action reads is known.
 //!
 //! | field | holds | left out where |
 //! |---|---|---|
-//! | `format` | version of this list | |
+//! | `format` | the version of this list | |
 //! | `kind`, `version`, `step` | what runs | |
-//! | `params` | parameters, defaults included, that can change a result | |
-//! | `seed` | seed of the pipeline and of the stage | the step draws no random numbers |
-//! | `item` | what tells the shard from others besides its files | the stage makes no shards |
-//! | `sources` | role and digest of each source file | not a source step |
-//! | `inputs` | by port and reference: digests of parts, of the rows that count, of views | |
-//! | `lineage` | what predictions that are scored or combined stem from: digest of the table of folds, cross-fitted or not, kinds taken on trust | all other steps |
-//! | `host` | what a kind adds about its surroundings (what a program says of its version, operating system) | built-in kinds |
+//! | `params` | the parameters that can change a result, defaults included | |
+//! | `seed` | the seeds of the pipeline and of the stage | the step draws no random numbers |
+//! | `item` | what tells a shard from others besides its files, such as an item of `each` | the step reads no files shard by shard and the stage has no items |
+//! | `sources` | for each source file, its role and digest | the step reads no source files |
+//! | `inputs` | by port and reference, the digests of parts, of the rows that count and of views | |
+//! | `lineage` | what stands behind predictions: the digest of the table of folds, whether they are cross-fitted, and the kinds taken on trust | the step neither scores nor combines predictions, as only `evaluate` and `stack` do |
+//! | `host` | what the kind adds about its surroundings, such as the version that a program prints and the operating system | the kind is not `command` |
 //!
-//! Never in a recipe: names of stages, paths, fold and shard numbers, times, threads, hosts. The one
-//! exception is a gather over folds, whose result names them.
+//! A recipe never holds names of stages, paths, numbers of folds or shards, times, threads or hosts.
+//! There is one exception: if an action gathers the results of several folds, its result names the
+//! folds, and so does its recipe.
 
 mod shared;
 pub(crate) mod slices;

@@ -1,0 +1,227 @@
+//! What pages say by hand, held against the program: options, environment variables, codes, defaults and
+//! the fields of recipes.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+use flow_engine::pipeline::file::load;
+use flow_engine::pipeline::load::LoadOptions;
+
+use crate::{blocks, files, pages, registry, root, write};
+
+/// The text of all source files of the product.
+fn sources() -> String {
+    let folders = ["src", "engine/src", "stages/src", "cache/src"];
+    let sources = folders.iter().flat_map(|f| files(&root().join(f), "rs"));
+    let read = |path| fs::read_to_string(path).expect("a source file");
+    sources.chain([root().join("build.rs")]).map(read).collect()
+}
+
+/// What users read: README.md and docs/.
+fn pages_for_users() -> Vec<(String, String)> {
+    let mut pages = pages();
+    pages.retain(|(page, _)| page == "README.md" || page.starts_with("docs/"));
+    pages
+}
+
+/// What a page has in `code`, outside of fences.
+fn code_spans(page: &str) -> Vec<&str> {
+    let mut fenced = false;
+    let mut spans = Vec::new();
+    for line in page.lines() {
+        fenced ^= line.trim_start().starts_with("```");
+        if !fenced {
+            spans.extend(line.split('`').skip(1).step_by(2));
+        }
+    }
+    spans
+}
+
+/// The words of a text that begin with `start` and go on with letters that `is_part` accepts.
+fn words<'t>(text: &'t str, start: &str, is_part: fn(char) -> bool) -> BTreeSet<&'t str> {
+    let word = |(at, _): (usize, &str)| {
+        let end = text[at + start.len()..].find(|c| !is_part(c));
+        &text[at..end.map_or(text.len(), |end| at + start.len() + end)]
+    };
+    text.match_indices(start).map(word).collect()
+}
+
+fn flow(args: &[&str], folder: &Path) -> String {
+    let mut flow = Command::new(env!("CARGO_BIN_EXE_flow"));
+    let flow = flow.args(args).current_dir(folder).env_remove("FLOW_STORE");
+    let output = flow.output().expect("flow starts");
+    assert!(
+        output.status.success(),
+        "{args:?}: {}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    String::from_utf8(output.stdout).expect("UTF-8")
+}
+
+/// The help of a command and of those below it.
+fn help(command: &[&str]) -> String {
+    let mut text = flow(&[command, &["--help"]].concat(), root());
+    let below = text.lines().skip_while(|line| *line != "Commands:").skip(1);
+    let below = below.take_while(|line| !line.is_empty());
+    let names = below.filter_map(|line| line.split_whitespace().next());
+    let names: Vec<String> = names.map(str::to_owned).collect();
+    for name in &names {
+        text.push_str(&help(&[command, &[name.as_str()]].concat()));
+    }
+    text
+}
+
+#[test]
+fn options_in_pages_exist() {
+    let is_part = |c: char| c.is_ascii_lowercase() || c == '-';
+    let help = help(&[]);
+    let known = words(&help, "--", is_part);
+    assert!(known.len() > 30, "are the options found? {known:?}");
+    for (page, text) in pages_for_users() {
+        // That page has options of other programs.
+        for span in code_spans(&text)
+            .into_iter()
+            .filter(|_| page != "docs/benchmarks.md")
+        {
+            let shown = span.starts_with("--") || span.starts_with("flow ");
+            for option in words(span, "--", is_part).into_iter().filter(|_| shown) {
+                assert!(known.contains(option), "`{option}` of {page} is in no help");
+            }
+        }
+    }
+}
+
+#[test]
+fn environment_variables_in_pages_and_code_are_the_same() {
+    let is_part = |c: char| c.is_ascii_uppercase() || c == '_';
+    let sources = sources();
+    let read = words(&sources, "\"FLOW_", is_part);
+    let read: BTreeSet<&str> = read.iter().map(|name| &name[1..]).collect();
+    let pages: String = pages_for_users()
+        .into_iter()
+        .map(|(_, text)| text)
+        .collect();
+    let told = words(&pages, "FLOW_", is_part);
+    assert_eq!(read, told, "variables of the code, and those of the pages");
+}
+
+#[test]
+fn every_section_of_errors_has_a_code() {
+    let page = fs::read_to_string(root().join("docs/errors.md")).expect("docs/errors.md");
+    let sources = sources();
+    let sections = page.lines().filter_map(|line| line.strip_prefix("### `"));
+    for code in sections.filter_map(|line| line.split('`').next()) {
+        let known = sources.contains(&format!("\"{code}\"")) || code.starts_with("flow::bug");
+        assert!(known, "no code is `{code}`");
+    }
+}
+
+#[test]
+fn every_page_is_in_the_index() {
+    let index = fs::read_to_string(root().join("README.md")).expect("README.md");
+    for (page, _) in pages() {
+        let linked = index.contains(&format!("]({page})"));
+        assert!(
+            linked || page == "README.md" || page == "CHANGELOG.md",
+            "README.md does not link {page}"
+        );
+    }
+}
+
+/// `default: X` in the comments on `[tune]`, against a study that says nothing but what it searches.
+#[test]
+fn defaults_of_a_study_are_those_of_its_page() {
+    let page = fs::read_to_string(root().join("docs/tuning.md")).expect("docs/tuning.md");
+    let (_, block) = blocks(&page, "toml").swap_remove(0);
+    let told: BTreeMap<&str, &str> = block
+        .lines()
+        .filter_map(|line| {
+            let (key, value) = line.split_once(" = ")?;
+            let (_, default) = value.split_once("default: ")?;
+            Some((key, default.split([';', ',']).next()?))
+        })
+        .collect();
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let folder = folder.path().canonicalize().expect("a path");
+    write(
+        &folder.join("study.toml"),
+        "[stages.ingest]\nuse = \"ingest\"\nformat = \"demo\"\n\
+         [tune.space]\n\"ingest.labelled\" = { int = [100, 200] }\n",
+    );
+    let options = LoadOptions {
+        sets: Vec::new(),
+        cwd: folder,
+    };
+    let pipeline = load(Path::new("study.toml"), &options, &registry());
+    let pipeline = pipeline.unwrap_or_else(|diags| panic!("{diags:?}"));
+    let study = pipeline.tune.expect("a study");
+    assert_eq!((study.trials, told["trials"]), (None, "20"));
+    assert_eq!((study.seed, told["seed"]), (None, "the pipeline's"));
+    assert_eq!(told["sampler"], study.sampler.name());
+    assert_eq!(told["parallel"], study.parallel.to_string());
+    assert_eq!(told["prune"], study.prune.to_string());
+    assert_eq!(told["nested"], study.nested.to_string());
+    assert!(study.objective.is_none() && told["objective"].starts_with("pr_auc"));
+}
+
+/// A pipeline whose recipes have every field that there is.
+const EVERY_FIELD: &str = r#"
+[stages.ingest]
+use = "ingest"
+format = "demo"
+labelled = 40
+positives = 10
+unlabelled = 0
+[stages.mine]
+use = "table"
+path = "mine.csv"
+[stages.program]
+use = "command"
+run = ["sh", "-c", "echo > {out}"]
+outputs = { out = "out.txt" }
+[stages.domain]
+use = "domain"
+inputs = { curves = "ingest" }
+[stages.folds]
+use = "folds"
+inputs = { objects = "ingest" }
+k = 2
+[stages.model]
+use = "model"
+inputs = { features = "domain", folds = "folds" }
+rounds = 2
+[stages.evaluate]
+use = "evaluate"
+inputs = { predictions = "model" }
+"#;
+
+#[test]
+fn the_fields_of_recipes_are_those_of_the_table() {
+    let page = fs::read_to_string(root().join("docs/cache.md")).expect("docs/cache.md");
+    let (_, table) = page.split_once("| field |").expect("the table");
+    let rows = table
+        .lines()
+        .skip(2)
+        .take_while(|line| line.starts_with('|'));
+    let cells = rows.filter_map(|line| line.split('|').nth(1));
+    let told: BTreeSet<String> = cells.flat_map(code_spans).map(str::to_owned).collect();
+
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    write(&folder.path().join("all.toml"), EVERY_FIELD);
+    write(&folder.path().join("mine.csv"), "object_id,x\na,1\nb,2\n");
+    flow(&["run", "all.toml", "-q"], folder.path());
+    let mut fields = BTreeSet::new();
+    for stage in ["ingest", "mine", "program", "domain", "model", "evaluate"] {
+        let args = ["explain", "all.toml", stage, "--all"];
+        for line in flow(&args, folder.path()).lines() {
+            if let Some((path, _)) = line.trim().split_once(" = ") {
+                let field = path.split(['.', '[']).next().unwrap_or_default();
+                // The key is made from the recipe.
+                fields.extend((field != "key").then(|| field.to_owned()));
+            }
+        }
+    }
+    assert_eq!(fields, told, "fields of recipes, and those of the table");
+}
