@@ -118,9 +118,7 @@ pub fn run(args: &ExplainArgs, ui: &Ui) -> Result<(), CliError> {
     if !in_full {
         ui.answer(&alike.text(args));
     }
-    for warning in state.store.take_warnings() {
-        ui.warning(&warning.to_string());
-    }
+    ui.warn_of_store(&state.store);
     Ok(())
 }
 

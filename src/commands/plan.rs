@@ -107,10 +107,7 @@ pub fn run(args: &PlanArgs, ui: &Ui) -> Result<(), CliError> {
         ));
     }
     let groups = causes.groups();
-    for warning in state.store.take_warnings() {
-        ui.warning(&warning.to_string());
-        ui.event(|| json!({"event": "warning", "message": warning.to_string()}));
-    }
+    ui.warn_of_store(&state.store);
     let sum = |count: fn(&StagePlan) -> usize| stages.iter().map(count).sum::<usize>();
     ui.event(|| {
         json!({

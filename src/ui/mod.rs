@@ -13,8 +13,9 @@ pub mod escape;
 use std::cell::{Cell, RefCell};
 use std::io::{self, IsTerminal, Write};
 
+use flow_cache::Store;
 use flow_engine::Diag;
-use serde_json::Value as Json;
+use serde_json::{Value as Json, json};
 
 use crate::args::{ColorChoice, Common, MessageFormat};
 use crate::error::CliError;
@@ -115,6 +116,19 @@ impl Ui {
             "warning"
         };
         self.stderr(&format!("{label}: {}\n", escaped(message)));
+    }
+
+    /// The same, for people and as an event.
+    pub fn warn(&self, message: &str) {
+        self.warning(message);
+        self.event(|| json!({"event": "warning", "message": message}));
+    }
+
+    /// What the store had to pass over since it was last asked, for people and as events.
+    pub fn warn_of_store(&self, store: &Store) {
+        for warning in store.take_warnings() {
+            self.warn(&warning.to_string());
+        }
     }
 
     /// A JSON event, if JSON is asked for; built only then.

@@ -343,3 +343,31 @@ fn two_to_four_processes_run_each_action_once() {
         assert_eq!(noted.sum::<u64>(), 3);
     }
 }
+
+#[test]
+fn plan_and_explain_warn_of_the_same_damage() {
+    let project = project();
+    project.run(&["three.toml"]).ok();
+    let records = walk(&project.path(".flow/store/records"));
+    let segment = records.iter().rev().find(|path| path.is_file());
+    let segment = segment.expect("a segment");
+    let mut bytes = std::fs::read(segment).expect("reads");
+    // The header of the first row, which stands behind eight bytes that tell what the file is.
+    bytes[8] ^= 1;
+    std::fs::write(segment, bytes).expect("writes");
+    let warnings = |args: &[&str]| {
+        let told = Run::of(project.flow(&[args, &["--message-format", "json"]].concat()));
+        assert_eq!(told.code, 0, "{}", told.stderr);
+        let events = told.events.into_iter();
+        let warnings: Vec<_> = events.filter(|event| event["event"] == "warning").collect();
+        assert_eq!(warnings.len(), 1, "{warnings:?}");
+        let message = warnings[0]["message"].as_str().expect("a message");
+        assert!(message.contains("are damaged"), "{message}");
+        assert!(told.stderr.contains(message), "{}", told.stderr);
+        message.to_owned()
+    };
+    assert_eq!(
+        warnings(&["explain", "three.toml", "both"]),
+        warnings(&["plan", "three.toml"])
+    );
+}

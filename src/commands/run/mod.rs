@@ -290,9 +290,7 @@ impl<'a> Run<'a> {
     }
 
     fn warn(&mut self, message: String) {
-        self.ui.warning(&message);
-        self.ui
-            .event(|| json!({"event": "warning", "message": message}));
+        self.ui.warn(&message);
         self.warnings.push(message);
     }
 

@@ -3,7 +3,6 @@
 use flow_engine::Diag;
 use flow_engine::base::files::{elsewhere, real};
 use flow_engine::outputs::delivery::{Delivery, Was};
-use serde_json::json;
 
 use super::Run;
 use crate::error::{CliError, Exit};
@@ -44,9 +43,7 @@ pub fn deliver(run: &mut Run<'_>) {
         run.slots = slots;
     }
     for message in &delivered.warnings {
-        run.ui.warning(message);
-        run.ui
-            .event(|| json!({"event": "warning", "message": message}));
+        run.ui.warn(message);
     }
     let pipeline = run.plan.pipeline;
     for file in delivered.written {
