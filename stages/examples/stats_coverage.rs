@@ -16,7 +16,8 @@
     reason = "a program that prints its result, not a stage"
 )]
 
-use flow_stages::comparison::{Arm, Deal, Estimate, Metric, Options, Parts, compare, summarise};
+use flow_stages::comparison::{Arm, Deal, Estimate, Options, Parts, compare, summarise};
+use flow_stages::evaluation::Metric;
 use flow_stages::numeric::rng::Stream;
 use flow_stages::numeric::stats::distribution::normal_cdf;
 use rayon::prelude::*;
@@ -196,11 +197,17 @@ fn main() {
         );
         println!("| | true | mean | SD | SE | % covered | % too high | % too low |");
         println!("|---|---|---|---|---|---|---|---|");
-        for metric in Metric::ALL.into_iter().filter(|m| *m != Metric::LogLoss) {
+        for metric in Metric::COMPARED
+            .into_iter()
+            .filter(|m| *m != Metric::LogLoss)
+        {
             let rows: Vec<_> = results.iter().map(|r| (r.0[&metric], None)).collect();
             report(metric.title(), truth(metric, world.shift[0]), &rows);
         }
-        for metric in Metric::ALL.into_iter().filter(|m| *m != Metric::LogLoss) {
+        for metric in Metric::COMPARED
+            .into_iter()
+            .filter(|m| *m != Metric::LogLoss)
+        {
             let rows: Vec<_> = (results.iter())
                 .map(|r| (r.1[&metric].difference, Some(r.1[&metric].se)))
                 .collect();

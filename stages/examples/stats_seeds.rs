@@ -16,7 +16,8 @@
 
 use std::sync::Arc;
 
-use flow_stages::comparison::{Arm, Comparison, Deal, Metric, Options, Parts, Verdict, compare};
+use flow_stages::comparison::{Arm, Comparison, Deal, Options, Parts, Verdict, compare};
+use flow_stages::evaluation::Metric;
 use flow_stages::learner::{LearnerParams, Matrix, learner};
 use flow_stages::numeric::kfold;
 use flow_stages::numeric::rng::Stream;
@@ -123,7 +124,10 @@ fn main() {
     );
     println!("|---|---|---|---|---|---|---|---|");
     for (r, repeats) in [1, 3, 5].into_iter().enumerate() {
-        for metric in Metric::ALL.into_iter().filter(|m| *m != Metric::LogLoss) {
+        for metric in Metric::COMPARED
+            .into_iter()
+            .filter(|m| *m != Metric::LogLoss)
+        {
             let found: Vec<_> = all.iter().map(|c| &c[r].metrics[&metric]).collect();
             let mean = |f: &dyn Fn(usize) -> f64| (0..found.len()).map(f).sum::<f64>() / n;
             let value = mean(&|i| found[i].base);

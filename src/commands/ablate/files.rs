@@ -5,7 +5,7 @@ use std::path::Path;
 
 use flow_cache::Beside;
 use flow_stages::artifacts::export::{Column, write_columns};
-use flow_stages::comparison::Metric;
+use flow_stages::evaluation::Metric;
 
 use super::results::{Results, Row};
 use super::{forest, text};
@@ -75,7 +75,7 @@ fn columns(results: &Results) -> Vec<(String, Column)> {
     .into_iter()
     .map(|(name, column)| (name.to_owned(), column))
     .collect::<Vec<_>>();
-    for metric in Metric::ALL {
+    for metric in Metric::COMPARED {
         let estimate = |row: &Row| Some(*row.summary.as_ref()?.metrics.get(&metric)?);
         let change = |row: &Row| Some(row.comparison.as_ref()?.metrics.get(&metric)?.clone());
         let key = metric.key();

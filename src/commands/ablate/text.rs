@@ -1,6 +1,7 @@
 //! A study for people: tables on the terminal, and in words.
 
-use flow_stages::comparison::{Difference, Estimate, Metric, Summary, Verdict};
+use flow_stages::comparison::{Difference, Estimate, Summary, Verdict};
+use flow_stages::evaluation::Metric;
 use serde_json::Value as Json;
 
 use super::forest::{Panel, PanelRow};

@@ -11,7 +11,7 @@ use flow_stages::comparison::gate::{
     GateOptions, Judged, Judgement, Noise, POWER, judge, metrics_of,
 };
 use flow_stages::comparison::{Arm, Pair, Scores};
-use flow_stages::evaluation::score::MACRO_AVERAGE;
+use flow_stages::evaluation::MACRO_AVERAGE;
 use serde_json::{Map, Value as Json, json};
 
 use super::baseline::{Baseline, Evaluation, Place};

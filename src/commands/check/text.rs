@@ -2,8 +2,8 @@
 
 use std::fmt::Write;
 
-use flow_stages::comparison::Metric;
 use flow_stages::comparison::gate::{Judged, Judgement};
+use flow_stages::evaluation::Metric;
 
 use super::recipes::Standing;
 use super::results::{Compared, Results};

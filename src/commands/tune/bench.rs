@@ -304,14 +304,16 @@ impl<'a> Bench<'a> {
             .parts
             .first()
             .and_then(|part| part.attrs.get("metrics"));
-        match Scores::read(metrics.unwrap_or(&Value::Null), &problem.metric) {
+        match Scores::read(metrics.unwrap_or(&Value::Null), problem.metric) {
             Ok(scores) => Ok(Ok(scores)),
             Err(NoScore::Undefined) => Ok(Err(format!(
                 "`{}.{}` is undefined on these predictions",
-                problem.stage, problem.metric
+                problem.stage,
+                problem.metric.key()
             ))),
             Err(NoScore::Unknown(names)) => {
-                let message = format!("`{}` has no metric `{}`", problem.stage, problem.metric);
+                let (stage, metric) = (&problem.stage, problem.metric.key());
+                let message = format!("`{stage}` has no metric `{metric}`");
                 let diag = Diag::new("flow::tune::objective", message)
                     .help(format!("metrics: {}", names.join(", ")));
                 Err(CliError::usage(diag))

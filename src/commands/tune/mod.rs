@@ -19,7 +19,8 @@ use std::time::Instant;
 
 use clap::Args;
 use flow_engine::Diag;
-use flow_stages::comparison::{Arm, Estimate, Metric, Options, summarise};
+use flow_stages::comparison::{Arm, Estimate, Options, summarise};
+use flow_stages::evaluation::Metric;
 use flow_stages::tuning::Best;
 
 pub use bench::Bench;
@@ -176,7 +177,7 @@ fn study(bench: &mut Bench<'_>, setup: &Setup) -> Result<Findings, CliError> {
     let found = bench.evaluate(&arms, None, Part::Crossed, true)?;
     let interval = found
         .last()
-        .and_then(|found| interval(found, &bench.problem.metric));
+        .and_then(|found| interval(found, bench.problem.metric));
     let folds = found.iter().rev().find_map(|found| found.folds.clone());
     let nested = match &folds {
         Some((_, table)) if bench.problem.tune.nested => {
@@ -201,8 +202,10 @@ fn study(bench: &mut Bench<'_>, setup: &Setup) -> Result<Findings, CliError> {
 }
 
 /// The value of a configuration with its interval: none for metrics that the statistics do not know.
-fn interval(found: &Found, metric: &str) -> Option<Estimate> {
-    let metric = Metric::from_key(metric)?;
+fn interval(found: &Found, metric: Metric) -> Option<Estimate> {
+    if !Metric::COMPARED.contains(&metric) {
+        return None;
+    }
     let folds: Option<&PathBuf> = found.folds.as_ref().map(|(_, path)| path);
     let arm = Arm::read(
         "best",

@@ -3,7 +3,8 @@
 
 use std::path::{Path, PathBuf};
 
-use flow_stages::comparison::{Difference, Metric, Options, compare};
+use flow_stages::comparison::{Difference, Options, compare};
+use flow_stages::evaluation::Metric;
 use flow_stages::tuning::{Outer, outer};
 
 use super::bench::Bench;
@@ -83,22 +84,17 @@ pub fn nested(bench: &mut Bench<'_>, folds: &Path) -> Result<Nested, CliError> {
         true => Some(join(&base)?),
         false => None,
     };
-    let by_fold = tuned
-        .metric(&problem.metric)
-        .map(|metric| metric.folds.clone());
-    for (fold, value) in done.iter_mut().zip(by_fold.into_iter().flatten()) {
-        fold.outer = value;
+    let by_fold = tuned.evaluation.metric(problem.metric);
+    let by_fold = by_fold.into_iter().flat_map(|values| &values.folds);
+    for (fold, value) in done.iter_mut().zip(by_fold) {
+        fold.outer = *value;
     }
-    let value = |outer: &Outer| {
-        outer
-            .metric(&problem.metric)
-            .and_then(|metric| metric.pooled)
-    };
+    let value = |outer: &Outer| outer.evaluation.metric(problem.metric)?.pooled;
     Ok(Nested {
         folds: done,
         tuned: value(&tuned),
         base: base.as_ref().and_then(value),
-        difference: base.and_then(|base| difference(&base, &tuned, &problem.metric)),
+        difference: base.and_then(|base| difference(&base, &tuned, problem.metric)),
     })
 }
 
@@ -111,8 +107,10 @@ fn nothing(fold: usize) -> CliError {
 }
 
 /// None for metrics that the statistics do not know.
-fn difference(base: &Outer, tuned: &Outer, metric: &str) -> Option<Difference> {
-    let metric = Metric::from_key(metric)?;
+fn difference(base: &Outer, tuned: &Outer, metric: Metric) -> Option<Difference> {
+    if !Metric::COMPARED.contains(&metric) {
+        return None;
+    }
     let (base, tuned) = (base.arm("base").ok()?, tuned.arm("tuned").ok()?);
     let compared = compare(&base, &[tuned], &Options::default()).ok()?;
     compared.first()?.metrics.get(&metric).cloned()

@@ -7,8 +7,9 @@ use flow_engine::pipeline::Pipeline;
 use flow_engine::pipeline::file::{PipelineFile, Replace};
 use flow_engine::pipeline::study::{Axis, Range, Sampler, Tune};
 use flow_engine::{Diag, Diags, Registry, Span};
+use flow_stages::evaluation::{Direction, Metric};
 use flow_stages::rows::FINAL;
-use flow_stages::tuning::{self, Design, Dimension, Direction, Point, TRIALS, looks};
+use flow_stages::tuning::{self, Design, Dimension, Point, TRIALS, looks};
 
 use crate::commands::examples;
 use crate::error::CliError;
@@ -33,7 +34,7 @@ pub struct Problem<'a> {
     /// The stage whose metric is looked at.
     pub stage: String,
     /// The metric.
-    pub metric: String,
+    pub metric: Metric,
     /// The cross-validation that the metric stems from.
     pub folds: Option<Folds>,
     /// The fixed threshold of the evaluation.
@@ -84,19 +85,15 @@ impl<'a> Problem<'a> {
         trials: Option<usize>,
     ) -> Result<Self, CliError> {
         let tune = tune_of(base).map_err(|diag| CliError::usage(resolved(diag, base)))?;
-        let (stage, metric, span) =
+        let (index, metric, span) =
             objective(base, &tune).map_err(|diag| CliError::usage(resolved(diag, base)))?;
-        let index = base
-            .stages
-            .iter()
-            .position(|s| s.name == stage)
-            .unwrap_or(0);
+        let stage = base.stages[index].name.clone();
         let root = base.folds_above(index);
         let folds = root.map(|root| folds(base, root));
         let mut diags = Vec::new();
-        let direction = Direction::of(&metric).unwrap_or(Direction::Maximise);
-        if Direction::of(&metric).is_none() {
-            let message = format!("`{metric}` is no measure of quality");
+        let direction = metric.direction();
+        if direction.is_none() {
+            let message = format!("`{}` is no measure of quality", metric.key());
             diags.push(
                 Diag::new("flow::tune::objective", message)
                     .label(span, "cannot be improved")
@@ -138,7 +135,8 @@ impl<'a> Problem<'a> {
                 seed: tune.seed.unwrap_or(base.stages[index].pipeline_seed),
                 trials: 0,
                 parallel: tune.parallel,
-                direction,
+                // Without one, the study is not made.
+                direction: direction.unwrap_or(Direction::Maximise),
             },
             fixed: base.stages[index]
                 .params
@@ -302,7 +300,7 @@ fn tune_of(base: &Pipeline) -> Result<Tune, Diag> {
 
 /// Stage, metric, and where they are named. Without word of it: average precision in the stage of the
 /// headline, or in the only stage that has metrics.
-fn objective(base: &Pipeline, tune: &Tune) -> Result<(String, String, Span), Diag> {
+fn objective(base: &Pipeline, tune: &Tune) -> Result<(usize, Metric, Span), Diag> {
     let has_metrics = |index: &usize| {
         base.stages[*index]
             .ports
@@ -314,9 +312,14 @@ fn objective(base: &Pipeline, tune: &Tune) -> Result<(String, String, Span), Dia
     let named = |index: usize| base.stages[index].name.clone();
     let names = || all.iter().map(|&i| named(i)).collect::<Vec<_>>().join(", ");
     if let Some(objective) = &tune.objective {
-        if all.iter().any(|&i| base.stages[i].name == objective.stage) {
-            let metric = objective.metric.clone();
-            return Ok((objective.stage.clone(), metric, objective.span));
+        if let Some(&stage) = all.iter().find(|&&i| named(i) == objective.stage) {
+            let unknown = || {
+                let (stage, metric) = (&objective.stage, &objective.metric);
+                let message = format!("`{stage}` has no metric `{metric}`");
+                Diag::new("flow::tune::objective", message).label(objective.span, "no such metric")
+            };
+            let metric = Metric::from_key(&objective.metric).ok_or_else(unknown)?;
+            return Ok((stage, metric, objective.span));
         }
         let message = format!("`{}` has no metrics", objective.stage);
         let diag = Diag::new("flow::tune::objective", message).label(objective.span, "no metrics");
@@ -347,7 +350,7 @@ fn objective(base: &Pipeline, tune: &Tune) -> Result<(String, String, Span), Dia
             });
         }
     };
-    Ok((named(stage), "pr_auc".into(), tune.span))
+    Ok((stage, Metric::Ap, tune.span))
 }
 
 fn folds(base: &Pipeline, root: usize) -> Folds {

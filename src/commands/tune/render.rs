@@ -50,7 +50,7 @@ pub fn started(bench: &Bench<'_>) {
 
 /// `evaluate.pr_auc`.
 fn objective(bench: &Bench<'_>) -> String {
-    format!("{}.{}", bench.problem.stage, bench.problem.metric)
+    format!("{}.{}", bench.problem.stage, bench.problem.metric.key())
 }
 
 fn sampler(bench: &Bench<'_>) -> &'static str {
@@ -377,7 +377,7 @@ fn trials(bench: &Bench<'_>, searched: &Searched) -> String {
     let head: Vec<String> = head
         .into_iter()
         .chain(names)
-        .chain([bench.problem.metric.clone(), "cold CPU".to_owned()])
+        .chain([bench.problem.metric.key().to_owned(), "cold CPU".to_owned()])
         .collect();
     let all = searched.study.trials();
     let mut order: Vec<usize> = (0..all.len()).collect();

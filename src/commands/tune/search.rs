@@ -144,7 +144,7 @@ impl SameFolds {
 /// What the run record keeps of a study.
 pub fn record(bench: &Bench<'_>, searched: &Searched) -> serde_json::Value {
     json!({
-        "objective": format!("{}.{}", bench.problem.stage, bench.problem.metric),
+        "objective": format!("{}.{}", bench.problem.stage, bench.problem.metric.key()),
         "trials": searched.study.trials().len(),
         "best": searched.study.best().map(|(_, scores)| scores.pooled),
     })

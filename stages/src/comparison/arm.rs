@@ -5,7 +5,7 @@ use std::path::Path;
 
 use flow_engine::StageError;
 
-use crate::evaluation::score::{Repeat, class_index, out_of_fold, positive_column};
+use crate::evaluation::{Repeat, out_of_fold};
 use crate::numeric::stats::bootstrap::Units;
 use crate::numeric::stats::classes::ClassRanking;
 use crate::numeric::stats::weighted::{Figures, Ranking};
@@ -225,7 +225,7 @@ impl Parts {
             class: predictions.positive.clone(),
             ..Parts::default()
         };
-        let positive = positive_column(predictions)?;
+        let positive = predictions.positive_column()?;
         for (r, deal) in deals.iter().enumerate() {
             let rows = || deal.rows.iter().map(|&(row, _)| row);
             let (scores, truth, classes) = match positive {
@@ -234,14 +234,9 @@ impl Parts {
                     (scores, truth, None)
                 }
                 None => {
-                    let columns = &predictions.probability;
-                    let scores = rows().flat_map(|row| columns.iter().map(move |c| c[row]));
-                    let of = rows().map(|row| class_index(predictions, row));
-                    let classes = Classes {
-                        names: predictions.classes.clone(),
-                        of: of.collect::<Result<_, _>>()?,
-                    };
-                    (scores.collect(), Vec::new(), Some(classes))
+                    let (scores, of) = deal.probabilities(predictions)?;
+                    let names = predictions.classes.clone();
+                    (scores, Vec::new(), Some(Classes { names, of }))
                 }
             };
             let ids = || rows().map(|row| &predictions.object_id[row]);

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use flow_engine::StageError;
 use serde::{Deserialize, Serialize};
 
-use super::{Arm, Metric, Options, Unit};
-use crate::numeric::metrics::{Confusion, average_precision, cross_fitted_threshold, roc_auc};
+use super::{Arm, Options, Unit};
+use crate::evaluation::{Metric, ScoredRepeat};
 use crate::numeric::stats::bootstrap::{Distribution, Units};
 use crate::numeric::stats::multiple::holm;
 use crate::numeric::stats::resampled::{ResampledT, Rope};
@@ -123,41 +123,40 @@ fn units(arm: &Arm, options: &Options) -> Result<(Unit, Units), StageError> {
     }
 }
 
-impl Metric {
-    /// The metric among figures; `None` where undefined.
-    pub(super) fn of(self, figures: &Figures) -> Option<f64> {
-        match self {
-            Metric::Ap => figures.average_precision,
-            Metric::F1 => figures.f1,
-            Metric::Precision => figures.precision,
-            Metric::Recall => figures.recall,
-            Metric::RocAuc => figures.roc_auc,
-            Metric::LogLoss => figures.log_loss,
-        }
+/// A metric among figures; `None` where undefined, or not compared.
+pub(super) fn figure(metric: Metric, figures: &Figures) -> Option<f64> {
+    match metric {
+        Metric::Ap => figures.average_precision,
+        Metric::F1 => figures.f1,
+        Metric::Precision => figures.precision,
+        Metric::Recall => figures.recall,
+        Metric::RocAuc => figures.roc_auc,
+        Metric::LogLoss => figures.log_loss,
+        _ => None,
     }
+}
 
-    /// Whether it depends on thresholds. These are chosen anew in every draw, which is right for the
-    /// spread (held fixed, intervals of F1 differences cover 82 to 90 %) but lowers the draws as a
-    /// whole, so that percentiles would be off centre.
-    fn at_threshold(self) -> bool {
-        matches!(self, Metric::F1 | Metric::Precision | Metric::Recall)
-    }
+/// Whether a metric depends on thresholds. These are chosen anew in every draw, which is right for the
+/// spread (held fixed, intervals of F1 differences cover 82 to 90 %) but lowers the draws as a
+/// whole, so that percentiles would be off centre.
+fn at_threshold(metric: Metric) -> bool {
+    matches!(metric, Metric::F1 | Metric::Precision | Metric::Recall)
+}
 
-    fn interval(self, value: f64, draws: &Distribution, level: f64) -> Estimate {
-        let (low, high) = if self.at_threshold() {
-            draws.standard(value, level)
-        } else {
-            draws.percentile(level)
-        };
-        Estimate { value, low, high }
-    }
+fn interval(metric: Metric, value: f64, draws: &Distribution, level: f64) -> Estimate {
+    let (low, high) = if at_threshold(metric) {
+        draws.standard(value, level)
+    } else {
+        draws.percentile(level)
+    };
+    Estimate { value, low, high }
+}
 
-    fn p(self, value: f64, draws: &Distribution) -> f64 {
-        if self.at_threshold() {
-            draws.standard_p(value)
-        } else {
-            draws.percentile_p()
-        }
+fn p_value(metric: Metric, value: f64, draws: &Distribution) -> f64 {
+    if at_threshold(metric) {
+        draws.standard_p(value)
+    } else {
+        draws.percentile_p()
     }
 }
 
@@ -195,11 +194,11 @@ pub fn summarise(arm: &Arm, options: &Options) -> Result<Summary, StageError> {
     let draws = units.draws(options.draws, options.seed, |counts| arm.figures(counts));
     let whole = arm.figures(&vec![1; arm.len()]);
     let mut metrics = BTreeMap::new();
-    for metric in Metric::ALL {
-        if let Some(value) = metric.of(&whole) {
-            let values = draws.iter().map(|figures| metric.of(figures));
+    for metric in Metric::COMPARED {
+        if let Some(value) = figure(metric, &whole) {
+            let values = draws.iter().map(|figures| figure(metric, figures));
             let draws = distribution(values, units.len(), options)?;
-            metrics.insert(metric, metric.interval(value, &draws, options.level));
+            metrics.insert(metric, interval(metric, value, &draws, options.level));
         }
     }
     Ok(Summary {
@@ -261,9 +260,12 @@ fn differences<'a>(
     let whole = (base.figures(&ones), arm.figures(&ones));
     let folds = (fold_figures(base), fold_figures(arm));
     let mut metrics = BTreeMap::new();
-    for metric in Metric::ALL {
-        let less = |base: &Figures, arm: &Figures| Some(metric.of(arm)? - metric.of(base)?);
-        let (Some(base_value), Some(arm_value)) = (metric.of(&whole.0), metric.of(&whole.1)) else {
+    for metric in Metric::COMPARED {
+        let less =
+            |base: &Figures, arm: &Figures| Some(figure(metric, arm)? - figure(metric, base)?);
+        let (Some(base_value), Some(arm_value)) =
+            (figure(metric, &whole.0), figure(metric, &whole.1))
+        else {
             continue;
         };
         let value = arm_value - base_value;
@@ -273,11 +275,11 @@ fn differences<'a>(
             .filter_map(|(base, arm)| less(base.as_ref()?, arm.as_ref()?))
             .collect();
         let resampled_t = ResampledT::of(&by_fold, test_over_train(base));
-        let p = metric.p(value, &drawn);
+        let p = p_value(metric, value, &drawn);
         let difference = Difference {
             base: base_value,
             arm: arm_value,
-            difference: metric.interval(value, &drawn, options.level),
+            difference: interval(metric, value, &drawn, options.level),
             se: drawn.se(),
             p,
             p_holm: p,
@@ -294,7 +296,7 @@ fn differences<'a>(
 
 /// Adjusts p-values over the arms, metric by metric, and draws conclusions.
 fn judge(comparisons: &mut [Comparison], options: &Options) {
-    for metric in Metric::ALL {
+    for metric in Metric::COMPARED {
         let mut differences: Vec<&mut Difference> = (comparisons.iter_mut())
             .filter_map(|comparison| comparison.metrics.get_mut(&metric))
             .collect();
@@ -330,12 +332,13 @@ fn test_over_train(arm: &Arm) -> f64 {
 }
 
 /// The metrics of every fold of every repeat, of that repeat's own scores; `None` for a fold without
-/// positives, where they mean nothing.
+/// positives, where they mean nothing. Over all classes, folds are scored as draws are: the two sides
+/// average over the same classes.
 fn fold_figures(arm: &Arm) -> Vec<Option<Figures>> {
-    let truth = &arm.parts().positive;
+    let parts = arm.parts();
     let mut all = Vec::new();
-    for deal in &arm.parts().repeats {
-        if arm.parts().classes.is_some() {
+    for deal in &parts.repeats {
+        if parts.classes.is_some() {
             let scorer = arm.scorer_of(deal);
             let folds = deal.folds.iter().max().map_or(0, |&last| last + 1);
             all.extend((0..folds).map(|fold| {
@@ -345,24 +348,19 @@ fn fold_figures(arm: &Arm) -> Vec<Option<Figures>> {
             }));
             continue;
         }
-        let nested = cross_fitted_threshold(&deal.scores, truth, &deal.folds);
-        for (fold, threshold) in nested.thresholds.iter().enumerate() {
-            let rows: Vec<usize> = (0..truth.len())
-                .filter(|&i| deal.folds[i] as usize == fold)
-                .collect();
-            let labels: Vec<bool> = rows.iter().map(|&i| truth[i]).collect();
-            let scores: Vec<f64> = rows.iter().map(|&i| deal.scores[i]).collect();
-            let predicted: Vec<bool> = rows.iter().map(|&i| nested.predicted[i]).collect();
-            let counts = threshold.map(|_| Confusion::of(&predicted, &labels));
-            all.push(labels.contains(&true).then(|| Figures {
-                average_precision: average_precision(&scores, &labels, None),
-                roc_auc: roc_auc(&scores, &labels, None),
-                f1: counts.map(|counts| counts.f1()),
-                precision: counts.map(|counts| counts.precision()),
-                recall: counts.map(|counts| counts.recall()),
+        let scored = ScoredRepeat::binary(&deal.scores, &parts.positive, &deal.folds);
+        all.extend(scored.folds.iter().map(|rows| {
+            // No fixed threshold is asked for.
+            let value = |metric| rows.value(metric, f64::NAN);
+            rows.has_positives().then(|| Figures {
+                average_precision: value(Metric::Ap),
+                roc_auc: value(Metric::RocAuc),
+                f1: value(Metric::F1),
+                precision: value(Metric::Precision),
+                recall: value(Metric::Recall),
                 log_loss: None,
-            }));
-        }
+            })
+        }));
     }
     all
 }

@@ -30,7 +30,9 @@ use std::collections::BTreeMap;
 use flow_engine::StageError;
 use serde::{Deserialize, Serialize};
 
-use super::{Arm, Estimate, Metric, Options, Pair, compare};
+use super::compare::figure;
+use super::{Arm, Estimate, Options, Pair, compare};
+use crate::evaluation::Metric;
 use crate::numeric::stats::distribution::{normal_quantile, student_quantile};
 
 /// The metrics of an evaluation that are judged.
@@ -69,7 +71,7 @@ impl Noise {
             repeats += 1;
             let figures = arm.scorer_of(deal).figures(&vec![1; arm.len()]);
             for &metric in metrics_of(arm) {
-                let found = metric.of(&figures);
+                let found = figure(metric, &figures);
                 values.entry(metric).or_default().extend(found);
             }
         }

@@ -3,6 +3,7 @@ use std::path::Path;
 use flow_engine::StageError;
 
 use super::*;
+use crate::evaluation::Metric;
 use crate::numeric::rng::Stream;
 use crate::table::{Folds, Predictions};
 
@@ -179,7 +180,7 @@ fn without_a_positive_class_macro_figures_are_compared() {
     let base = made(of_classes("base", 1.5, 0));
     let summary = summarise(&base, &quick()).unwrap();
     assert_eq!((summary.objects, summary.positives), (240, None));
-    assert_eq!(summary.metrics.len(), Metric::ALL.len());
+    assert_eq!(summary.metrics.len(), Metric::COMPARED.len());
     for (metric, e) in &summary.metrics {
         assert!(e.low < e.value && e.value < e.high, "{metric:?} {e:?}");
     }
@@ -322,7 +323,11 @@ fn a_summary_has_every_metric_within_its_interval() {
         (summary.objects, summary.positives, summary.repeats),
         (300, Some(29), 2)
     );
-    assert_eq!(summary.metrics.len(), Metric::ALL.len() - 1, "no log-loss");
+    assert_eq!(
+        summary.metrics.len(),
+        Metric::COMPARED.len() - 1,
+        "no log-loss"
+    );
     for (metric, e) in &summary.metrics {
         assert!(e.low < e.value && e.value < e.high, "{metric:?} {e:?}");
     }
@@ -405,7 +410,7 @@ fn results_are_json_and_the_same_for_any_number_of_threads() {
     assert!(ap["difference"]["low"].is_f64() && ap["p_holm"].is_f64());
     assert!(ap["verdict"].is_string() && ap["resampled_t"]["df"].is_f64());
     assert_eq!(json["summary"]["unit"], "group");
-    for metric in Metric::ALL {
+    for metric in Metric::COMPARED {
         let value = &json["summary"]["metrics"][metric.key()]["value"];
         assert_eq!(value.is_f64(), metric != Metric::LogLoss);
         assert_eq!(Metric::from_key(metric.key()), Some(metric));

@@ -1,8 +1,19 @@
 //! How good predictions are: metrics by fold, and over all rows.
 //!
-//! - [`score`]: the out-of-fold rows of predictions, and all their metrics.
+//! - `metric`: the metrics by name, and which way each is better;
+//! - `repeat`: the out-of-fold rows of predictions, repeat by repeat;
+//! - `scorer`: every metric of a repeat and of its folds; whatever scores by fold does so here;
+//! - `report`: the metrics of some predictions, as `evaluate` reports them. Begin here.
 //!
 //! The formulas are in `numeric/metrics`. Whether a row may be scored at all is a question for `rows`, and
 //! whether two evaluations differ by more than noise one for `comparison`.
 
-pub mod score;
+mod metric;
+mod repeat;
+mod report;
+mod scorer;
+
+pub use metric::{Direction, Metric};
+pub use repeat::{Repeat, out_of_fold};
+pub use report::{Evaluation, MACRO_AVERAGE, MetricValues};
+pub use scorer::{BinaryRows, ClassRows, ScoredRepeat, ScoredRows};

@@ -11,7 +11,7 @@ use flow_engine::kind::{
 };
 use flow_engine::{ParamSpec, Params};
 
-use crate::evaluation::score::{BINARY, Figures, MACRO, Repeat, figures, out_of_fold};
+use crate::evaluation::{Evaluation, Metric, Repeat, out_of_fold};
 use crate::numeric::metrics::best_f1_threshold;
 use crate::rows;
 use crate::table::{Folds, Predictions};
@@ -66,8 +66,13 @@ impl Stage for Evaluate {
     }
 
     fn metrics(&self) -> Vec<&'static str> {
-        let more = MACRO.into_iter().filter(|name| !BINARY.contains(name));
-        BINARY.into_iter().chain(more).collect()
+        let more = Metric::MACRO.into_iter();
+        let more = more.filter(|metric| !Metric::BINARY.contains(metric));
+        Metric::BINARY
+            .into_iter()
+            .chain(more)
+            .map(Metric::key)
+            .collect()
     }
 
     fn unquotable(&self, metric: &str) -> Option<(String, String)> {
@@ -86,9 +91,10 @@ impl Stage for Evaluate {
         if let Some(folds) = &folds {
             rows::held_out(&predictions, folds)?;
         }
-        let figures = figures(&predictions, &repeats, action.params.float("threshold"))?;
+        let fixed = action.params.float("threshold");
+        let evaluation = Evaluation::of(&predictions, &repeats, fixed)?;
         let threshold = final_threshold(&predictions, &repeats);
-        let metrics = figures.to_value();
+        let metrics = evaluation.to_value();
         let text = format!("{:#}\n", metrics.to_json());
         let attrs = vec![("metrics".to_owned(), metrics)];
         action.write("metrics", text.as_bytes(), attrs)?;
@@ -100,9 +106,9 @@ impl Stage for Evaluate {
             vec![("threshold".to_owned(), attr)],
         )?;
         let trust = on_trust(action.lineage, folds.is_some());
-        let mut report = report(&predictions, &figures, threshold);
+        let mut report = report(&predictions, &evaluation, threshold);
         report.push_str(&provenance(action.lineage, folds.as_ref(), &trust));
-        let notes = figures.notes.into_iter().chain(trust);
+        let notes = evaluation.notes.into_iter().chain(trust);
         let notes = notes.map(Value::Str).collect();
         let attrs = vec![("notes".to_owned(), Value::List(notes))];
         action.write("report", report.as_bytes(), attrs)
@@ -121,7 +127,7 @@ fn final_threshold(predictions: &Predictions, repeats: &[Repeat]) -> Option<f64>
     Some(sum / repeats.len() as f64)
 }
 
-fn report(predictions: &Predictions, figures: &Figures, threshold: Option<f64>) -> String {
+fn report(predictions: &Predictions, evaluation: &Evaluation, threshold: Option<f64>) -> String {
     let mut text = String::from("# Cross-validated metrics\n\n");
     match &predictions.positive {
         Some(positive) => text.push_str(&format!("Positive class: {positive}. ")),
@@ -140,33 +146,33 @@ fn report(predictions: &Predictions, figures: &Figures, threshold: Option<f64>) 
     text.push_str(
         "| metric | pooled | mean | std | folds without a value |\n|---|---|---|---|---|\n",
     );
-    let average = figures.average.map(|average| format!(" ({average})"));
+    let average = evaluation.average.map(|average| format!(" ({average})"));
     let average = average.unwrap_or_default();
-    for metric in &figures.metrics {
+    for values in &evaluation.metrics {
         let show = |value: Option<f64>| value.map_or("-".to_owned(), |v| format!("{v:.4}"));
-        let undefined = metric.folds.iter().filter(|f| f.is_none()).count();
+        let undefined = values.folds.iter().filter(|f| f.is_none()).count();
         text.push_str(&format!(
             "| {}{average} | {} | {} | {} | {undefined} of {} |\n",
-            metric.name,
-            show(metric.pooled),
-            show(metric.mean()),
-            show(metric.std()),
-            metric.folds.len()
+            values.metric.key(),
+            show(values.pooled),
+            show(values.mean()),
+            show(values.std()),
+            values.folds.len()
         ));
     }
-    for note in &figures.notes {
+    for note in &evaluation.notes {
         text.push_str(&format!("\n{}.\n", sentence(note)));
     }
-    let Some(confusion) = &figures.confusion else {
+    let Some(confusion) = &evaluation.confusion else {
         return text;
     };
     text.push_str("\nConfusion (rows: true, columns: predicted):\n\n| |");
-    for class in &figures.confusion_classes {
+    for class in &evaluation.confusion_classes {
         text.push_str(&format!(" {class} |"));
     }
     text.push_str("\n|---|");
-    text.push_str(&"---|".repeat(figures.confusion_classes.len()));
-    for (class, row) in figures.confusion_classes.iter().zip(confusion) {
+    text.push_str(&"---|".repeat(evaluation.confusion_classes.len()));
+    for (class, row) in evaluation.confusion_classes.iter().zip(confusion) {
         text.push_str(&format!("\n| {class} |"));
         for count in row {
             text.push_str(&format!(" {count} |"));

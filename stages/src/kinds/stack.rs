@@ -16,7 +16,6 @@ use flow_engine::kind::{
 };
 use flow_engine::{ParamSpec, Params};
 
-use crate::evaluation::score::positive_column;
 use crate::numeric::linear::{Logistic, Options};
 use crate::numeric::rank::midranks;
 use crate::rows;
@@ -161,8 +160,9 @@ fn positive_only(models: &[Predictions]) -> Result<Vec<Predictions>, StageError>
     models
         .iter()
         .map(|model| {
-            let (column, positive) =
-                positive_column(model)?.ok_or_else(|| no_positive(None, &model.classes))?;
+            let (column, positive) = model
+                .positive_column()?
+                .ok_or_else(|| no_positive(None, &model.classes))?;
             Ok(Predictions {
                 classes: vec![positive.to_owned()],
                 probability: vec![model.probability[column].clone()],

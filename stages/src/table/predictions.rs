@@ -8,6 +8,7 @@ use arrow::array::{ArrayRef, Float64Array, Int32Array, StringArray};
 use arrow::datatypes::{DataType, Field, Schema};
 use flow_engine::StageError;
 
+use super::classes::no_positive;
 use super::folds::to_i32;
 use super::parquet_io::{self, Source, json_list, properties};
 use super::{columns_help, schema_error};
@@ -40,6 +41,35 @@ impl Predictions {
     /// True without any row.
     pub fn is_empty(&self) -> bool {
         self.object_id.is_empty()
+    }
+
+    /// The column and the name of the class that binary metrics score; none if the survey names none.
+    ///
+    /// # Errors
+    /// The class that it names has no column.
+    pub fn positive_column(&self) -> Result<Option<(usize, &str)>, StageError> {
+        let Some(positive) = &self.positive else {
+            return Ok(None);
+        };
+        let column = self.classes.iter().position(|c| c == positive);
+        let column = column.ok_or_else(|| no_positive(Some(positive), &self.classes))?;
+        Ok(Some((column, positive)))
+    }
+
+    /// The class of a row, as the place of its column.
+    ///
+    /// # Errors
+    /// There is no column for it.
+    pub fn class_of(&self, row: usize) -> Result<usize, StageError> {
+        let label = self.label[row].as_deref().unwrap_or_default();
+        let column = self.classes.iter().position(|class| class == label);
+        column.ok_or_else(|| {
+            StageError::data(
+                "flow::data::unknown_class",
+                format!("object `{}` is a `{label}`, for which there is no column of probabilities", self.object_id[row]),
+            )
+            .help("learn all classes: target = \"classes\" in the `model` stage, or name a `positive` class")
+        })
     }
 
     /// Puts the rows in the order of (repeat, `object_id`, fold).

@@ -19,4 +19,4 @@ pub use nested::{Outer, outer};
 pub use propose::{STARTUP, Sampler, Tried, propose};
 pub use race::{Race, race};
 pub use space::{Dimension, Point, grid_point, size};
-pub use study::{Best, Design, Direction, NoScore, Outcome, Scores, Study, TRIALS, Trial, looks};
+pub use study::{Best, Design, NoScore, Outcome, Scores, Study, TRIALS, Trial, looks};

@@ -13,7 +13,7 @@ use std::path::Path;
 use flow_engine::StageError;
 
 use crate::comparison::{Arm, Parts};
-use crate::evaluation::score::{Figures, Metric, figures, out_of_fold, positive_column};
+use crate::evaluation::{Evaluation, out_of_fold};
 use crate::table::{Folds, Predictions, no_positive};
 
 /// What the outer folds say.
@@ -21,20 +21,12 @@ pub struct Outer {
     /// All objects with a label, each predicted by a model and a choice that did not see it.
     pub predictions: Predictions,
     /// Their metrics.
-    pub figures: Figures,
+    pub evaluation: Evaluation,
     /// What the outer folds keep together, by row of the predictions.
     pub groups: Option<Vec<String>>,
 }
 
 impl Outer {
-    /// A metric by its name.
-    pub fn metric(&self, name: &str) -> Option<&Metric> {
-        self.figures
-            .metrics
-            .iter()
-            .find(|metric| metric.name == name)
-    }
-
     /// As an arm of a comparison.
     ///
     /// # Errors
@@ -73,12 +65,12 @@ pub fn outer(folds: &Path, parts: &[&Path], fixed: f64) -> Result<Outer, StageEr
     }
     predictions.sort();
     let repeats = out_of_fold(&predictions)?;
-    let figures = figures(&predictions, &repeats, fixed)?;
+    let evaluation = Evaluation::of(&predictions, &repeats, fixed)?;
     let group = |id: &String| folds.group[folds.object_id.binary_search(id).ok()?].clone();
     Ok(Outer {
         groups: predictions.object_id.iter().map(group).collect(),
         predictions,
-        figures,
+        evaluation,
     })
 }
 
@@ -118,8 +110,9 @@ fn held_out(folds: &Folds, fold: i32, all: &Predictions) -> Result<Predictions, 
 }
 
 fn positive_only(table: &Predictions) -> Result<Predictions, StageError> {
-    let (column, positive) =
-        positive_column(table)?.ok_or_else(|| no_positive(None, &table.classes))?;
+    let (column, positive) = table
+        .positive_column()?
+        .ok_or_else(|| no_positive(None, &table.classes))?;
     Ok(Predictions {
         classes: vec![positive.to_owned()],
         probability: vec![table.probability[column].clone()],
@@ -130,6 +123,7 @@ fn positive_only(table: &Predictions) -> Result<Predictions, StageError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::evaluation::Metric;
 
     fn file(write: impl FnOnce(&mut Vec<u8>)) -> tempfile::NamedTempFile {
         let mut bytes = Vec::new();
@@ -190,7 +184,7 @@ mod tests {
         let outer = outer(folds.path(), &[first.path(), second.path()], 0.5).unwrap();
         assert_eq!(outer.predictions.object_id, ["a", "b", "c", "d"]);
         assert_eq!(outer.predictions.probability, [[0.9, 0.2, 0.4, 0.6]]);
-        let auc = outer.figures.metrics.iter().find(|m| m.name == "roc_auc");
+        let auc = outer.evaluation.metric(Metric::RocAuc);
         assert_eq!(auc.unwrap().pooled, Some(0.75));
     }
 

@@ -9,50 +9,10 @@ use flow_cache::Value;
 use super::propose::{Sampler, Tried, propose};
 use super::race::{Race, race};
 use super::space::{Dimension, Point};
+use crate::evaluation::{Direction, Metric};
 
 /// Trials of a study that says nothing of it and is no grid.
 pub const TRIALS: usize = 20;
-
-/// Which way a metric is better.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Direction {
-    /// The higher.
-    Maximise,
-    /// The lower.
-    Minimise,
-}
-
-impl Direction {
-    /// That of a metric of `evaluate`; none for one that is no measure of quality.
-    pub fn of(metric: &str) -> Option<Self> {
-        match metric {
-            "log_loss" | "brier" => Some(Self::Minimise),
-            "threshold" | "threshold_oracle" | "confusion" => None,
-            _ => Some(Self::Maximise),
-        }
-    }
-
-    /// The word for it.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Maximise => "maximise",
-            Self::Minimise => "minimise",
-        }
-    }
-
-    /// A value turned so that less is better.
-    fn loss(self, value: f64) -> f64 {
-        match self {
-            Self::Maximise => -value,
-            Self::Minimise => value,
-        }
-    }
-
-    /// True where `a` is strictly better.
-    pub fn better(self, a: f64, b: f64) -> bool {
-        self.loss(a) < self.loss(b)
-    }
-}
 
 /// What an evaluation says of one metric.
 #[derive(Clone, Debug, PartialEq)]
@@ -77,15 +37,17 @@ impl Scores {
     ///
     /// # Errors
     /// The metric is not there, or has no value.
-    pub fn read(metrics: &Value, metric: &str) -> Result<Self, NoScore> {
-        let found = metrics.get(metric).filter(|m| m.get("pooled").is_some());
-        let Some(found) = found.filter(|_| Direction::of(metric).is_some()) else {
+    pub fn read(metrics: &Value, metric: Metric) -> Result<Self, NoScore> {
+        let found = metrics.get(metric.key());
+        let found = found.filter(|found| found.get("pooled").is_some());
+        let Some(found) = found.filter(|_| metric.direction().is_some()) else {
             let names = match metrics {
                 Value::Map(entries) => entries.iter().map(|(name, _)| name.clone()).collect(),
                 _ => Vec::new(),
             };
-            let sound = |name: &String| Direction::of(name).is_some();
-            return Err(NoScore::Unknown(names.into_iter().filter(sound).collect()));
+            let sound = |name: &String| Metric::from_key(name)?.direction();
+            let names = names.into_iter().filter(|name| sound(name).is_some());
+            return Err(NoScore::Unknown(names.collect()));
         };
         let number = |value: &Value| match value {
             Value::Float(v) if v.is_finite() => Some(*v),
@@ -407,13 +369,16 @@ mod tests {
             ("roc_auc".into(), metric(Value::Null)),
             ("threshold".into(), metric(number(0.5))),
         ]);
-        let read = Scores::read(&metrics, "f1").unwrap();
+        let read = Scores::read(&metrics, Metric::F1).unwrap();
         assert_eq!((read.pooled, read.folds), (0.5, vec![Some(0.4), None]));
-        assert_eq!(Scores::read(&metrics, "roc_auc"), Err(NoScore::Undefined));
+        assert_eq!(
+            Scores::read(&metrics, Metric::RocAuc),
+            Err(NoScore::Undefined)
+        );
         let known = vec!["f1".to_owned(), "roc_auc".to_owned()];
-        for name in ["f2", "threshold"] {
+        for metric in [Metric::Mcc, Metric::Threshold] {
             assert_eq!(
-                Scores::read(&metrics, name),
+                Scores::read(&metrics, metric),
                 Err(NoScore::Unknown(known.clone()))
             );
         }

@@ -1,4 +1,5 @@
 use super::*;
+use crate::evaluation::out_of_fold;
 
 /// Rows of (object, repeat, fold, truth, P(TDE)).
 fn predictions(rows: &[(&str, i32, i32, bool, f64)]) -> Predictions {
@@ -18,13 +19,13 @@ fn predictions(rows: &[(&str, i32, i32, bool, f64)]) -> Predictions {
     }
 }
 
-fn scored(predictions: &Predictions) -> Figures {
+fn scored(predictions: &Predictions) -> Evaluation {
     let repeats = out_of_fold(predictions).unwrap();
-    figures(predictions, &repeats, 0.5).unwrap()
+    Evaluation::of(predictions, &repeats, 0.5).unwrap()
 }
 
-fn metric<'f>(figures: &'f Figures, name: &str) -> &'f Metric {
-    figures.metrics.iter().find(|m| m.name == name).unwrap()
+fn metric(evaluation: &Evaluation, metric: Metric) -> &MetricValues {
+    evaluation.metric(metric).unwrap()
 }
 
 /// Eight objects in folds called `a` and `b`, four of them positive.
@@ -46,7 +47,13 @@ fn dealt(repeat: i32, a: i32, b: i32) -> Predictions {
     predictions(&rows)
 }
 
-const AT_THRESHOLDS: [&str; 5] = ["f1", "precision", "recall", "mcc", "threshold"];
+const AT_THRESHOLDS: [Metric; 5] = [
+    Metric::F1,
+    Metric::Precision,
+    Metric::Recall,
+    Metric::Mcc,
+    Metric::Threshold,
+];
 
 #[test]
 fn numbers_of_folds_and_repeats_are_names() {
@@ -60,7 +67,7 @@ fn numbers_of_folds_and_repeats_are_names() {
     }
     let mut of_classes = dealt(0, 3, 2_000_000_000);
     of_classes.positive = None;
-    assert_eq!(metric(&scored(&of_classes), "f1").folds.len(), 2);
+    assert_eq!(metric(&scored(&of_classes), Metric::F1).folds.len(), 2);
 }
 
 #[test]
@@ -88,11 +95,11 @@ fn without_another_fold_there_is_no_threshold() {
         let figures = scored(&dealt(0, fold, fold));
         for name in AT_THRESHOLDS {
             let metric = metric(&figures, name);
-            assert_eq!((metric.pooled, metric.mean()), (None, None), "{name}");
-            assert_eq!(metric.folds, [None], "{name}");
+            assert_eq!((metric.pooled, metric.mean()), (None, None), "{name:?}");
+            assert_eq!(metric.folds, [None], "{name:?}");
         }
-        assert!(metric(&figures, "pr_auc").pooled.is_some());
-        assert!(metric(&figures, "f1_fixed").pooled.is_some());
+        assert!(metric(&figures, Metric::Ap).pooled.is_some());
+        assert!(metric(&figures, Metric::F1Fixed).pooled.is_some());
         assert_eq!(figures.confusion, None);
         let note = &figures.notes[0];
         assert!(
@@ -111,23 +118,23 @@ fn all_positives_in_one_fold_leave_it_without_a_threshold() {
     }
     let figures = scored(&split);
     for name in AT_THRESHOLDS {
-        assert_eq!(metric(&figures, name).pooled, None, "{name}");
+        assert_eq!(metric(&figures, name).pooled, None, "{name:?}");
     }
     // The other folds have one, but no positives of their own to score.
-    assert_eq!(metric(&figures, "f1").folds, [None; 3]);
-    assert_eq!(metric(&figures, "roc_auc").folds, [None; 3]);
-    assert!(metric(&figures, "roc_auc").pooled.is_some());
+    assert_eq!(metric(&figures, Metric::F1).folds, [None; 3]);
+    assert_eq!(metric(&figures, Metric::RocAuc).folds, [None; 3]);
+    assert!(metric(&figures, Metric::RocAuc).pooled.is_some());
     assert!(figures.notes[0].contains("all objects of `TDE` are in fold 0.5"));
     // One positive alone is such a case.
     let mut single = dealt(0, 0, 1);
     for label in &mut single.label[1..] {
         *label = Some("AGN".into());
     }
-    assert_eq!(metric(&scored(&single), "f1").pooled, None);
+    assert_eq!(metric(&scored(&single), Metric::F1).pooled, None);
     // And none at all leaves even the fixed threshold without a meaning.
     single.label[0] = Some("AGN".into());
     let figures = scored(&single);
-    assert_eq!(metric(&figures, "f1_fixed").pooled, None);
+    assert_eq!(metric(&figures, Metric::F1Fixed).pooled, None);
     assert!(figures.notes[0].contains("no object that is scored is a `TDE`"));
 }
 
@@ -136,21 +143,21 @@ fn one_repeat_of_several_without_thresholds_is_said() {
     let mut two = dealt(0, 0, 1);
     two.append(&dealt(1, 0, 0)).unwrap();
     let figures = scored(&two);
-    assert_eq!(metric(&figures, "f1").pooled, None);
-    assert_eq!(metric(&figures, "f1").folds.len(), 3);
-    assert!(metric(&figures, "f1").mean().is_some());
+    assert_eq!(metric(&figures, Metric::F1).pooled, None);
+    assert_eq!(metric(&figures, Metric::F1).folds.len(), 3);
+    assert!(metric(&figures, Metric::F1).mean().is_some());
     assert!(figures.notes[0].contains("1.0 is the only fold"));
 }
 
 #[test]
 fn macro_figures_say_so_and_a_lost_class_is_no_macro_figure() {
     let mut table = dealt(0, 0, 1);
-    let json = |figures: &Figures| figures.to_value().to_json();
+    let json = |figures: &Evaluation| figures.to_value().to_json();
     assert_eq!(json(&scored(&table))["f1"].get("average"), None);
     table.positive = None;
     assert_eq!(json(&scored(&table))["f1"]["average"], "macro");
     table.positive = Some("TDF".into());
     let repeats = out_of_fold(&table).unwrap();
-    let error = figures(&table, &repeats, 0.5).err().unwrap();
+    let error = Evaluation::of(&table, &repeats, 0.5).err().unwrap();
     assert_eq!(error.code, "flow::data::no_positive");
 }

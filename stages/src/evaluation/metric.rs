@@ -1,0 +1,185 @@
+//! The metrics by name, and which way each is better.
+
+use serde::{Deserialize, Serialize};
+
+/// A metric of predictions. Those that [comparisons](Metric::COMPARED) make come first, in their order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Metric {
+    /// Average precision: the primary metric.
+    #[serde(rename = "pr_auc")]
+    Ap,
+    /// F1, at the threshold that each fold gets from the others; over all classes, at the most probable one.
+    F1,
+    /// Precision, as F1.
+    Precision,
+    /// Recall, as F1.
+    Recall,
+    /// Area under the ROC curve.
+    RocAuc,
+    /// Mean of -ln P(true class): the lower, the better.
+    LogLoss,
+    /// Matthews' correlation coefficient, at the threshold of F1.
+    Mcc,
+    /// F1 at the fixed threshold.
+    F1Fixed,
+    /// Precision at the fixed threshold.
+    PrecisionFixed,
+    /// Recall at the fixed threshold.
+    RecallFixed,
+    /// F1 at the threshold that is best on the scored rows themselves, which is optimistic.
+    F1Oracle,
+    /// Mean squared error of the probability: the lower, the better.
+    Brier,
+    /// Share of rows whose most probable class is the true one.
+    Accuracy,
+    /// The threshold that a fold gets from the others.
+    Threshold,
+    /// The threshold that is best on the scored rows.
+    ThresholdOracle,
+}
+
+/// Which way a metric is better.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Direction {
+    /// The higher.
+    Maximise,
+    /// The lower.
+    Minimise,
+}
+
+impl Metric {
+    /// Those of one class against the rest, in the order in which they are shown.
+    pub const BINARY: [Self; 14] = [
+        Self::F1,
+        Self::Precision,
+        Self::Recall,
+        Self::Mcc,
+        Self::F1Fixed,
+        Self::PrecisionFixed,
+        Self::RecallFixed,
+        Self::F1Oracle,
+        Self::RocAuc,
+        Self::Ap,
+        Self::LogLoss,
+        Self::Brier,
+        Self::Threshold,
+        Self::ThresholdOracle,
+    ];
+
+    /// Those over all classes.
+    pub const MACRO: [Self; 7] = [
+        Self::F1,
+        Self::Precision,
+        Self::Recall,
+        Self::Accuracy,
+        Self::RocAuc,
+        Self::Ap,
+        Self::LogLoss,
+    ];
+
+    /// Those that a comparison of classifiers looks at, the primary one first. [`Metric::LogLoss`] is
+    /// compared only where all classes are scored.
+    pub const COMPARED: [Self; 6] = [
+        Self::Ap,
+        Self::F1,
+        Self::Precision,
+        Self::Recall,
+        Self::RocAuc,
+        Self::LogLoss,
+    ];
+
+    /// Its name in JSON and in pipelines.
+    pub fn key(self) -> &'static str {
+        match self {
+            Self::Ap => "pr_auc",
+            Self::F1 => "f1",
+            Self::Precision => "precision",
+            Self::Recall => "recall",
+            Self::RocAuc => "roc_auc",
+            Self::LogLoss => "log_loss",
+            Self::Mcc => "mcc",
+            Self::F1Fixed => "f1_fixed",
+            Self::PrecisionFixed => "precision_fixed",
+            Self::RecallFixed => "recall_fixed",
+            Self::F1Oracle => "f1_oracle",
+            Self::Brier => "brier",
+            Self::Accuracy => "accuracy",
+            Self::Threshold => "threshold",
+            Self::ThresholdOracle => "threshold_oracle",
+        }
+    }
+
+    /// The metric with a [`Metric::key`]; none if there is no such metric.
+    pub fn from_key(key: &str) -> Option<Self> {
+        let mut all = Self::BINARY.into_iter().chain(Self::MACRO);
+        all.find(|metric| metric.key() == key)
+    }
+
+    /// Its name in a table for people.
+    pub fn title(self) -> &'static str {
+        match self {
+            Self::Ap => "AP",
+            Self::F1 => "F1",
+            Self::RocAuc => "ROC-AUC",
+            Self::LogLoss => "log-loss",
+            other => other.key(),
+        }
+    }
+
+    /// Which way it is better; none for a threshold, which is no measure of quality.
+    pub fn direction(self) -> Option<Direction> {
+        match self {
+            Self::LogLoss | Self::Brier => Some(Direction::Minimise),
+            Self::Threshold | Self::ThresholdOracle => None,
+            _ => Some(Direction::Maximise),
+        }
+    }
+
+    /// How much better a difference makes it: less is better of a loss.
+    pub fn gain(self, difference: f64) -> f64 {
+        match self.direction() {
+            Some(Direction::Minimise) => -difference,
+            _ => difference,
+        }
+    }
+}
+
+impl Direction {
+    /// The word for it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Maximise => "maximise",
+            Self::Minimise => "minimise",
+        }
+    }
+
+    /// A value turned so that less is better.
+    pub fn loss(self, value: f64) -> f64 {
+        match self {
+            Self::Maximise => -value,
+            Self::Minimise => value,
+        }
+    }
+
+    /// True where `a` is strictly better.
+    pub fn better(self, a: f64, b: f64) -> bool {
+        self.loss(a) < self.loss(b)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_metric_has_one_name_wherever_it_is_written() {
+        for metric in Metric::BINARY.into_iter().chain(Metric::MACRO) {
+            assert_eq!(Metric::from_key(metric.key()), Some(metric));
+            assert_eq!(serde_json::json!(metric), metric.key());
+        }
+        assert_eq!(Metric::from_key("f2"), None);
+        assert_eq!(Metric::from_key("confusion"), None);
+        assert!(Metric::COMPARED.is_sorted());
+    }
+}

@@ -1,0 +1,123 @@
+//! The out-of-fold rows of predictions, repeat by repeat.
+
+use std::collections::BTreeMap;
+
+use flow_engine::StageError;
+
+use crate::table::Predictions;
+
+/// The out-of-fold rows of one repeat. Numbers of repeats and folds are names: nothing is as long as the
+/// largest of them.
+pub struct Repeat {
+    /// Its number.
+    pub number: i32,
+    /// The numbers of the folds that hold out rows, ascending.
+    pub folds: Vec<i32>,
+    /// In the order of object_id: row of the predictions, place of its fold in `folds`.
+    pub rows: Vec<(usize, u32)>,
+}
+
+/// The rows of each repeat that have a fold.
+///
+/// # Errors
+/// There are none, one has no label, or an object comes twice in a repeat.
+pub fn out_of_fold(predictions: &Predictions) -> Result<Vec<Repeat>, StageError> {
+    let mut repeats: BTreeMap<i32, Vec<(usize, i32)>> = BTreeMap::new();
+    for i in 0..predictions.len() {
+        let Some(fold) = predictions.fold[i] else {
+            continue;
+        };
+        if predictions.label[i].is_none() {
+            return Err(StageError::data(
+                "flow::data::no_label",
+                format!(
+                    "object `{}` has a fold but no label",
+                    predictions.object_id[i]
+                ),
+            ));
+        }
+        let repeat = repeats.entry(predictions.repeat[i]).or_default();
+        repeat.push((i, fold));
+    }
+    if repeats.is_empty() {
+        return Err(StageError::data(
+            "flow::data::no_rows",
+            "no prediction has a fold: there is nothing to score",
+        ));
+    }
+    let repeats = repeats.into_iter();
+    repeats
+        .map(|(number, rows)| Repeat::new(predictions, number, rows))
+        .collect()
+}
+
+impl Repeat {
+    /// Of rows with the numbers of their folds.
+    fn new(
+        predictions: &Predictions,
+        number: i32,
+        mut rows: Vec<(usize, i32)>,
+    ) -> Result<Self, StageError> {
+        let id = |row: usize| &predictions.object_id[row];
+        rows.sort_by(|a, b| id(a.0).cmp(id(b.0)));
+        if let Some(pair) = rows.windows(2).find(|p| id(p[0].0) == id(p[1].0)) {
+            return Err(StageError::data(
+                "flow::data::object_twice",
+                format!(
+                    "object `{}` is held out twice in repeat {number}",
+                    id(pair[0].0)
+                ),
+            ));
+        }
+        let mut folds: Vec<i32> = rows.iter().map(|(_, fold)| *fold).collect();
+        folds.sort_unstable();
+        folds.dedup();
+        let place = |fold: i32| folds.partition_point(|&other| other < fold) as u32;
+        Ok(Self {
+            number,
+            rows: rows.into_iter().map(|(i, fold)| (i, place(fold))).collect(),
+            folds,
+        })
+    }
+
+    /// Scores and truth for one class.
+    pub fn scores(
+        &self,
+        predictions: &Predictions,
+        column: usize,
+        class: &str,
+    ) -> (Vec<f64>, Vec<bool>) {
+        self.rows
+            .iter()
+            .map(|&(i, _)| {
+                let truth = predictions.label[i].as_deref() == Some(class);
+                (predictions.probability[column][i], truth)
+            })
+            .unzip()
+    }
+
+    /// The probabilities of all classes, row after row, and the class of each row.
+    ///
+    /// # Errors
+    /// A label has no column of probabilities.
+    pub fn probabilities(
+        &self,
+        predictions: &Predictions,
+    ) -> Result<(Vec<f64>, Vec<usize>), StageError> {
+        let rows = || self.rows.iter().map(|&(row, _)| row);
+        let columns = &predictions.probability;
+        let probabilities = rows().flat_map(|row| columns.iter().map(move |column| column[row]));
+        let classes = rows().map(|row| predictions.class_of(row));
+        Ok((probabilities.collect(), classes.collect::<Result<_, _>>()?))
+    }
+
+    /// By row, the place of its fold.
+    pub fn places(&self) -> Vec<u32> {
+        self.rows.iter().map(|&(_, fold)| fold).collect()
+    }
+
+    /// What a fold is called.
+    pub(super) fn name(&self, place: usize) -> String {
+        format!("{}.{}", self.number, self.folds[place])
+    }
+}
