@@ -21,7 +21,6 @@ mod pool;
 pub mod process;
 mod scratch;
 pub mod summary;
-mod verify;
 mod worker;
 
 use commit::Uncommitted;

@@ -4,6 +4,8 @@
 //! and the digest of what follows. Artifacts are in it by digest, so that each process finds them
 //! where it sees the store.
 
+mod verify;
+
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
@@ -20,7 +22,7 @@ use crate::kind::stage::{Registry, Stage};
 use crate::plan::Plan;
 use crate::run::job::Job;
 use crate::run::options::Options;
-use crate::run::verify::differs;
+use verify::differs;
 
 const FORMAT: &[u8] = b"flow-manifest 1\n";
 
