@@ -2,7 +2,8 @@
 
 use serde_json::Value as Json;
 
-use crate::harness::{Project, Run};
+use flow_testkit::store::artifacts;
+use flow_testkit::{Project, Run};
 
 /// Physics features and a small model, scored in two kinds of folds.
 const STUDY: &str = r#"
@@ -69,30 +70,20 @@ fn with_failure() -> String {
     )
 }
 
+fn project(text: &str) -> Project {
+    let project = Project::new();
+    project.write("study.toml", text);
+    project
+}
+
 fn ablate(project: &Project, more: &[&str]) -> Run {
-    let mut args = vec!["ablate", "study.toml", "--message-format", "json"];
-    args.extend_from_slice(more);
-    Run::of(project.flow(&args))
+    project.json(&[&["ablate", "study.toml"], more].concat())
 }
 
 fn finished(run: &Run) -> &Json {
     let last = run.events.last().expect("an event");
     assert_eq!(last["event"], "ablation-finished", "{}", run.stderr);
     last
-}
-
-/// The event of the run itself.
-fn ran(run: &Run) -> &Json {
-    let mut events = run.events.iter();
-    let found = events.find(|event| event["event"] == "run-finished");
-    found.expect("a run")
-}
-
-fn total(run: &Run, what: &str) -> u64 {
-    let stages = ran(run)["stages"].as_object().expect("stages").values();
-    stages
-        .map(|stage| stage[what].as_u64().expect("a number"))
-        .sum()
 }
 
 fn row<'r>(last: &'r Json, scheme: &str, variant: &str) -> &'r Json {
@@ -111,25 +102,18 @@ fn row<'r>(last: &'r Json, scheme: &str, variant: &str) -> &'r Json {
 
 #[test]
 fn shared_work_runs_once_and_a_second_study_runs_nothing() {
-    let project = Project::new();
-    project.write("study.toml", STUDY);
-    let first = ablate(&project, &[]);
-    assert_eq!(first.code, 0, "{}", first.stderr);
+    let project = project(STUDY);
+    let first = ablate(&project, &[]).with(0);
     let last = finished(&first);
     // Six pipelines of eight stages. `seed` and the depths add a model and an evaluation; `raw` adds
     // features, two models and two evaluations; `same` adds nothing.
     let cost = &last["cost"];
     assert_eq!(cost["stages"], NEEDED + 3 * 2 + 5);
     assert_eq!(cost["shared_stages"], 6 * NEEDED - (NEEDED + 3 * 2 + 5));
-    assert!(
-        !ran(&first)["stages"]
-            .as_object()
-            .expect("stages")
-            .contains_key("unused")
-    );
-    assert_eq!(total(&first, "failed"), 0);
+    assert!(!first.stages().contains_key("unused"));
+    assert_eq!(first.total("failed"), 0);
     // Actions of equal keys are one: `ran` counts what was executed.
-    assert_eq!(cost["actions"].as_u64(), Some(total(&first, "ran")));
+    assert_eq!(cost["actions"].as_u64(), Some(first.total("ran")));
     let ratio = cost["ratio"].as_f64().expect("a ratio");
     assert!(ratio > 0.0 && ratio < 1.0, "{ratio}");
 
@@ -160,9 +144,8 @@ fn shared_work_runs_once_and_a_second_study_runs_nothing() {
     assert_eq!(last["schemes"][0]["configurations_tried"], 5);
     assert_eq!(last["schemes"][1]["configurations_tried"], 2);
 
-    let second = ablate(&project, &[]);
-    assert_eq!(second.code, 0);
-    assert_eq!(total(&second, "ran"), 0);
+    let second = ablate(&project, &[]).with(0);
+    assert_eq!(second.total("ran"), 0);
     assert_eq!(finished(&second)["schemes"], last["schemes"]);
     assert_eq!(finished(&second)["cost"]["cpu_now_s"], 0.0);
     assert_eq!(finished(&second)["cost"]["cpu_cold_s"], cost["cpu_cold_s"]);
@@ -170,11 +153,9 @@ fn shared_work_runs_once_and_a_second_study_runs_nothing() {
 
 #[test]
 fn a_variant_alone_has_the_digests_it_has_among_all() {
-    let project = Project::new();
-    project.write("study.toml", STUDY);
-    let study = ablate(&project, &[]);
-    assert_eq!(study.code, 0, "{}", study.stderr);
-    let stages = ran(&study)["stages"].clone();
+    let project = project(STUDY);
+    let study = ablate(&project, &[]).with(0);
+    let stages = study.stages();
     for (variant, stage) in [
         ("base", "model"),
         ("seed", "seed/model"),
@@ -191,8 +172,7 @@ fn a_variant_alone_has_the_digests_it_has_among_all() {
         );
     }
     // In a store of its own, too.
-    let other = Project::new();
-    other.write("study.toml", STUDY);
+    let other = self::project(STUDY);
     let alone = other.run(&["study.toml", "--variant", "raw"]);
     assert_eq!(
         alone.ok()["stages"]["evaluate"]["outputs"],
@@ -202,10 +182,8 @@ fn a_variant_alone_has_the_digests_it_has_among_all() {
 
 #[test]
 fn a_failure_stays_in_its_variant() {
-    let project = Project::new();
-    project.write("study.toml", with_failure());
-    let study = ablate(&project, &["--only", "broken", "--only", "se?d"]);
-    assert_eq!(study.code, 1, "{}", study.stderr);
+    let project = project(&with_failure());
+    let study = ablate(&project, &["--only", "broken", "--only", "se?d"]).with(1);
     let last = finished(&study);
     assert_eq!(last["status"], "failed");
     let broken = row(last, "evaluate", "broken");
@@ -215,7 +193,7 @@ fn a_failure_stays_in_its_variant() {
     let seed = row(last, "evaluate", "seed");
     assert_eq!(seed["status"], "ok");
     assert!(seed["comparison"].is_object());
-    assert!(study.stderr.contains("broken"), "{}", study.stderr);
+    study.says("broken");
     let summary = project.read("out/ablation/study/summary.md");
     assert!(
         summary.contains("**broken**") && summary.contains("failed"),
@@ -225,31 +203,22 @@ fn a_failure_stays_in_its_variant() {
 
 #[test]
 fn lost_predictions_are_made_again() {
-    let project = Project::new();
-    project.write("study.toml", STUDY);
-    let first = ablate(&project, &["--only", "seed"]);
-    assert_eq!(first.code, 0, "{}", first.stderr);
+    let project = project(STUDY);
+    let first = ablate(&project, &["--only", "seed"]).with(0);
     // Everything that the store holds, predictions and folds among it.
-    let artifacts = project.path(".flow/store/artifacts");
-    for folder in std::fs::read_dir(artifacts).expect("a listing") {
-        let folder = folder.expect("an entry").path();
-        for artifact in std::fs::read_dir(folder).expect("a listing") {
-            std::fs::remove_file(artifact.expect("an entry").path()).expect("an artifact");
-        }
+    for artifact in artifacts(&project.store()) {
+        std::fs::remove_file(artifact).expect("an artifact");
     }
-    let second = ablate(&project, &["--only", "seed"]);
-    assert_eq!(second.code, 0, "{}", second.stderr);
-    assert!(total(&second, "ran") > 0);
+    let second = ablate(&project, &["--only", "seed"]).with(0);
+    assert!(second.total("ran") > 0);
     assert_eq!(finished(&second)["schemes"], finished(&first)["schemes"]);
 }
 
 #[test]
 fn the_table_fits_and_the_files_are_there() {
-    let project = Project::new();
-    project.write("study.toml", STUDY);
-    let output = project.flow(&["ablate", "study.toml", "-o", "here", "--jobs", "2"]);
-    let text = String::from_utf8(output.stdout).expect("UTF-8");
-    assert_eq!(output.status.code(), Some(0), "{text}");
+    let project = project(STUDY);
+    let args = ["ablate", "study.toml", "-o", "here", "--jobs", "2"];
+    let text = project.flow(&args).with(0).stdout;
     for line in text.lines() {
         assert!(line.chars().count() <= 120, "{line}");
     }
@@ -279,8 +248,7 @@ fn the_table_fits_and_the_files_are_there() {
 
 #[test]
 fn mistakes_are_told_before_anything_runs() {
-    let project = Project::new();
-    project.write("study.toml", STUDY);
+    let project = project(STUDY);
     for (args, code) in [
         (
             vec!["ablate", "study.toml", "--only", "sed"],
@@ -291,9 +259,7 @@ fn mistakes_are_told_before_anything_runs() {
             "flow::variants::unknown",
         ),
     ] {
-        let output = project.flow(&args);
-        assert_eq!(output.status.code(), Some(2));
-        let text = String::from_utf8_lossy(&output.stderr).into_owned();
+        let text = project.flow(&args).with(2).stderr;
         assert!(text.contains(code) && text.contains("seed"), "{text}");
     }
     let (without, _) = STUDY.split_once("[variants").expect("variants");
@@ -301,23 +267,16 @@ fn mistakes_are_told_before_anything_runs() {
     assert_eq!(ablate(&project, &[]).code, 2);
     let nothing = "[stages.ingest]\nuse = \"ingest\"\nformat = \"demo\"\n[variants.a]\n\"ingest.labelled\" = 900\n";
     project.write("study.toml", nothing);
-    let run = ablate(&project, &[]);
-    assert_eq!(run.code, 2);
-    assert!(
-        run.stderr.contains("flow::ablate::no_evaluation"),
-        "{}",
-        run.stderr
-    );
+    let run = ablate(&project, &[]).with(2);
+    run.says("flow::ablate::no_evaluation");
 }
 
 #[test]
 fn the_demo_study_runs() {
     let project = Project::with_pipelines();
-    let run = Run::of(project.flow(&[
+    let args = [
         "ablate",
         "pipelines/ablation.toml",
-        "--message-format",
-        "json",
         "--set",
         "ingest.labelled=240",
         "--set",
@@ -341,8 +300,8 @@ fn the_demo_study_runs() {
         "no_*",
         "--only",
         "binary",
-    ]));
-    assert_eq!(run.code, 0, "{}", run.stderr);
+    ];
+    let run = project.json(&args).with(0);
     let last = finished(&run);
     assert_eq!(last["schemes"].as_array().map(Vec::len), Some(2));
     for variant in ["no_rocket", "no_domain", "no_test", "binary"] {

@@ -3,24 +3,24 @@
 use flow_stages::table::{FeatureWriter, Predictions};
 use serde_json::{Value as Json, json};
 
-use crate::harness::{Project, Run};
+use flow_testkit::files::{self, TempDir};
+use flow_testkit::{Project, Run, store};
 
 /// Stages that give the first of two files the first time, and the second from then on. The files
 /// lie outside of the project, where a program may read and write what it likes.
 struct Moody {
     project: Project,
-    elsewhere: tempfile::TempDir,
+    elsewhere: TempDir,
 }
 
 impl Moody {
     fn new(stages: &[(&str, [Vec<u8>; 2])]) -> Self {
-        let elsewhere = tempfile::tempdir().expect("a folder");
+        let elsewhere = files::folder();
         let mut toml = String::new();
-        for (name, files) in stages {
+        for (name, outputs) in stages {
             let folder = elsewhere.path().join(name);
-            std::fs::create_dir(&folder).expect("a folder");
-            for (number, bytes) in files.iter().enumerate() {
-                std::fs::write(folder.join(number.to_string()), bytes).expect("writes");
+            for (number, bytes) in outputs.iter().enumerate() {
+                files::write(&folder.join(number.to_string()), bytes);
             }
             let script = "cp $0/0 $1; cp $0/1 $0/0";
             toml.push_str(&format!(
@@ -28,14 +28,8 @@ impl Moody {
                  outputs = {{ out = \"out\" }}\n"
             ));
         }
-        let project = Project::new();
-        project.write("p.toml", toml);
+        let project = Project::with(&toml);
         Self { project, elsewhere }
-    }
-
-    fn pipeline(&self, more: &str) {
-        let before = self.project.read("p.toml");
-        self.project.write("p.toml", before + more);
     }
 }
 
@@ -65,9 +59,7 @@ fn features(last: f32) -> Vec<u8> {
 }
 
 fn audited(run: &Run) -> &Json {
-    let mut events = run.events.iter();
-    let found = events.find(|event| event["event"] == "audit-finished");
-    found.unwrap_or_else(|| panic!("{run:?}"))
+    run.event("audit-finished")
 }
 
 fn stages() -> Moody {
@@ -83,7 +75,8 @@ fn stages() -> Moody {
         ("metric", [metrics(0.5), metrics(0.75)]),
         ("text", [b"first".to_vec(), b"second".to_vec()]),
     ]);
-    moody.pipeline(
+    moody.project.append(
+        "p.toml",
         "[stages.below]\nuse = \"command\"\nrun = [\"cp\", \"{text}\", \"{out}\"]\n\
          inputs = { text = \"text\" }\noutputs = { out = \"out\" }\n\
          [outputs]\n\"out/below.txt\" = \"below\"\n",
@@ -96,8 +89,7 @@ fn each_stage_gets_its_verdict() {
     let moody = stages();
     moody.project.run(&["p.toml"]).ok();
     assert_eq!(moody.project.read("out/below.txt"), "first");
-    let run = moody.project.run(&["p.toml", "--audit=6"]);
-    assert_eq!(run.code, 1, "{}", run.stderr);
+    let run = moody.project.run(&["p.toml", "--audit=6"]).with(1);
     let audit = audited(&run);
     let stage = |name: &str| audit["stages"][name].clone();
     let bitwise = json!({"actions": 1, "verdict": "bitwise"});
@@ -126,13 +118,8 @@ fn each_stage_gets_its_verdict() {
         "5 and 6 bytes, which differ from byte 0 on"
     );
     assert_eq!(audit["problems"].as_array().map(Vec::len), Some(4));
-    assert!(run.stderr.contains("flow::run::audit"), "{}", run.stderr);
-    assert!(
-        run.stderr
-            .contains("table   1        ULP        run out: 2 ULP in `p_Ia`"),
-        "{}",
-        run.stderr
-    );
+    run.says("flow::run::audit");
+    run.says("table   1        ULP        run out: 2 ULP in `p_Ia`");
 
     // What lies below has followed, and all is consistent: nothing runs, nothing is found.
     assert_eq!(moody.project.read("out/below.txt"), "second");
@@ -171,28 +158,13 @@ fn processes_get_the_same_verdicts() {
 #[test]
 fn a_corrupt_artifact_is_found_though_the_bytes_are_the_same() {
     let moody = Moody::new(&[("steady", [b"same".to_vec(), b"same".to_vec()])]);
-    let digest = moody.project.run(&["p.toml"]).ok()["stages"]["steady"]["outputs"]["out"].clone();
-    let hex = digest
-        .as_str()
-        .and_then(|text| text.strip_prefix("b3:"))
-        .expect("a digest");
-    let path = moody.project.path(&format!(
-        ".flow/store/artifacts/{}/{}",
-        &hex[..2],
-        &hex[2..]
-    ));
-    std::fs::remove_file(&path).expect("removes");
-    std::fs::write(&path, "dame").expect("writes");
-    let run = moody.project.run(&["p.toml", "--audit"]);
-    assert_eq!(run.code, 1, "{}", run.stderr);
+    let digests = moody.project.run(&["p.toml"]).digests();
+    let path = store::artifact(&moody.project, &digests["steady"]["out"]);
+    store::replace(&path, b"dame");
+    let run = moody.project.run(&["p.toml", "--audit"]).with(1);
     assert_eq!(audited(&run)["stages"]["steady"]["verdict"], "bitwise");
-    assert!(
-        run.stderr
-            .contains("of stage `steady` is corrupt: set aside, made again"),
-        "{}",
-        run.stderr
-    );
-    assert_eq!(std::fs::read_to_string(&path).expect("reads"), "same");
+    run.says("of stage `steady` is corrupt: set aside, made again");
+    assert_eq!(files::read(&path), "same");
     assert!(moody.elsewhere.path().is_dir());
     moody.project.run(&["p.toml", "--audit"]).ok();
 }

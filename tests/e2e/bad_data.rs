@@ -1,21 +1,13 @@
 //! Bad input ends with a diagnostic and exit code 2, never with a panic, and dropped rows are
 //! reported.
 
-use crate::harness::Project;
-use crate::survey::{Survey, write_survey};
+use flow_testkit::Project;
+use flow_testkit::survey::Survey;
 
 fn diagnose(project: &Project) -> String {
-    let output = project.flow(&[
-        "run",
-        "-q",
-        "--jobs",
-        "1",
-        "survey.toml",
-        "--color",
-        "never",
-    ]);
-    let text = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert_eq!(output.status.code(), Some(2), "{text}");
+    let args = "run -q --jobs 1 survey.toml --color never";
+    let args = Vec::from_iter(args.split(' '));
+    let text = project.flow(&args).with(2).stderr;
     assert!(!text.contains("panicked"), "{text}");
     text
 }
@@ -25,11 +17,16 @@ fn edited(edit: impl Fn(&str) -> String) -> Project {
 }
 
 fn changed(file: &str, edit: impl Fn(&str) -> String) -> Project {
-    let project = Project::new();
-    write_survey(&project, &Survey::default());
+    let project = Survey::default().project();
     let text = project.read(file);
     project.write(file, edit(&text));
     project
+}
+
+/// What a run says that goes well.
+fn reported(project: &Project) -> String {
+    let args = ["run", "survey.toml", "--color", "never"];
+    project.flow(&args).with(0).all()
 }
 
 /// Every class of bad data that ends a run, with the words it ends with.
@@ -81,15 +78,11 @@ fn every_class_of_bad_data_has_its_diagnostic() {
 
 #[test]
 fn bytes_that_are_no_text_are_counted_not_swallowed() {
-    let project = Project::new();
-    write_survey(&project, &Survey::default());
+    let project = Survey::default().project();
     let mut bytes = project.read("data/curves_0.csv").into_bytes();
     bytes.extend_from_slice(b"obj\xff,59000,g,1,1\nobj0001,59000,g,1\n");
     project.write("data/curves_0.csv", bytes);
-    let output = project.flow(&["run", "survey.toml", "--color", "never"]);
-    let text = String::from_utf8_lossy(&output.stderr).into_owned()
-        + &String::from_utf8_lossy(&output.stdout);
-    assert!(output.status.success(), "{text}");
+    let text = reported(&project);
     assert!(text.contains("dropped 2 of"), "{text}");
 }
 
@@ -100,18 +93,13 @@ fn a_few_bad_rows_are_dropped_and_counted() {
             .replacen(",r,", ",Q,", 1)
             + "obj0000,59999,g,,1\nnobody,59000,g,1,1\n"
     });
-    let output = project.flow(&["run", "survey.toml", "--color", "never"]);
-    let text = String::from_utf8_lossy(&output.stderr).into_owned()
-        + &String::from_utf8_lossy(&output.stdout);
-    assert!(output.status.success(), "{text}");
+    let text = reported(&project);
     let says = |word: &str| assert!(text.contains(word), "`{word}` is not in:\n{text}");
     says("dropped 4 of");
     says("empty flux");
     says("unknown band");
     // On a hit the report is shown as well.
-    let again = project.flow(&["run", "survey.toml", "--color", "never"]);
-    let text = String::from_utf8_lossy(&again.stderr).into_owned()
-        + &String::from_utf8_lossy(&again.stdout);
+    let text = reported(&project);
     assert!(text.contains("dropped 4 of"), "{text}");
 }
 
@@ -136,20 +124,14 @@ fn the_sample_rows_of_the_docs_are_read() {
     project.write("pipelines/my_survey.toml", pipeline);
     let run = project.run(&["pipelines/my_survey.toml", "--to", "deredden"]);
     run.ok();
-    assert!(
-        run.stderr
-            .contains("left out 2 objects without light curves"),
-        "{}",
-        run.stderr
-    );
+    run.says("left out 2 objects without light curves");
 }
 
 /// What cannot be one file is known before anything runs.
 #[test]
 fn outputs_that_cannot_be_written_are_refused_before_the_run() {
     let refused = |output: &str, more: &str| {
-        let project = Project::new();
-        write_survey(&project, &Survey::default());
+        let project = Survey::default().project();
         let text = project.read("survey.toml");
         let (stages, _) = text.split_once("[outputs]").expect("outputs");
         project.write(
@@ -178,8 +160,7 @@ fn outputs_that_cannot_be_written_are_refused_before_the_run() {
 /// these.
 #[test]
 fn sizes_without_measure_are_refused() {
-    let project = Project::new();
-    write_survey(&project, &Survey::default());
+    let project = Survey::default().project();
     for (set, bound) in [
         (&["folds.k=2000000000"][..], "1000"),
         (&["folds.k=1000", "folds.repeats=1000"], "10000"),
@@ -188,9 +169,7 @@ fn sizes_without_measure_are_refused() {
     ] {
         let sets = set.iter().flat_map(|set| ["--set", set]);
         let args: Vec<&str> = ["plan", "survey.toml"].into_iter().chain(sets).collect();
-        let output = project.flow(&args);
-        let text = String::from_utf8_lossy(&output.stderr).into_owned();
-        assert_eq!(output.status.code(), Some(2), "{set:?}: {text}");
+        let text = project.flow(&args).with(2).stderr;
         assert!(
             text.contains(bound) && text.len() < 5_000,
             "{set:?}: {text}"

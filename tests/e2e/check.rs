@@ -1,10 +1,8 @@
 //! `flow check`: what passes, what fails with which exit code, and what the reports say.
 
-use std::process::Output;
-
 use serde_json::Value as Json;
 
-use crate::harness::Project;
+use flow_testkit::{Ended, Project};
 
 /// A small survey with two repeats.
 const PIPELINE: &str = r#"
@@ -42,34 +40,20 @@ const CHECK: [&str; 4] = ["check", "p.toml", "--baseline", "checks/small.toml"];
 
 /// A project whose baseline is fresh.
 fn project() -> Project {
-    let project = Project::new();
-    project.write("p.toml", PIPELINE);
-    ended(&check(&project, &["--update"]), 0);
+    let project = Project::with(PIPELINE);
+    check(&project, &["--update"], 0);
     project
 }
 
-fn check(project: &Project, more: &[&str]) -> Output {
-    let args: Vec<&str> = CHECK.iter().chain(more).copied().collect();
-    project.flow(&args)
-}
-
-/// Standard output and standard error of a process that ended with this code.
-fn ended(output: &Output, code: i32) -> (String, String) {
-    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-    let (stdout, stderr) = (text(&output.stdout), text(&output.stderr));
-    assert_eq!(output.status.code(), Some(code), "{stdout}\n{stderr}");
-    (stdout, stderr)
+/// What a check says that ends with this code.
+fn check(project: &Project, more: &[&str], code: i32) -> Ended {
+    project.flow(&[&CHECK, more].concat()).with(code)
 }
 
 /// The last event of a check that ended with this code.
 fn finished(project: &Project, more: &[&str], code: i32) -> Json {
-    let mut args = vec!["--message-format", "json"];
-    args.extend(more);
-    let (stdout, _) = ended(&check(project, &args), code);
-    let last = stdout.lines().last().expect("an event");
-    let event: Json = serde_json::from_str(last).expect("JSON");
-    assert_eq!(event["event"], "check-finished");
-    event
+    let run = project.json(&[&CHECK, more].concat()).with(code);
+    run.event("check-finished").clone()
 }
 
 /// What comes after the tables of the run.
@@ -81,7 +65,7 @@ fn report(stdout: &str) -> String {
 #[test]
 fn nothing_has_changed_and_everything_passes() {
     let project = project();
-    let (stdout, _) = ended(&check(&project, &[]), 0);
+    let stdout = check(&project, &[], 0).stdout;
     insta::assert_snapshot!("unchanged", report(&stdout));
 
     let event = finished(&project, &[], 0);
@@ -109,7 +93,7 @@ fn nothing_has_changed_and_everything_passes() {
 fn another_seed_passes_and_says_that_the_folds_differ() {
     let project = project();
     let set = ["--set", "folds.seed=7", "--explain"];
-    let (stdout, _) = ended(&check(&project, &set), 0);
+    let stdout = check(&project, &set, 0).stdout;
     for part in [
         "the folds are not those of the baseline",
         "folds: seed.stage: new, 7",
@@ -135,7 +119,7 @@ fn a_worse_model_is_a_regression() {
         "--markdown",
         "reports/summary.md",
     ];
-    let (stdout, stderr) = ended(&check(&project, &worse), 3);
+    let Ended { stdout, stderr, .. } = check(&project, &worse, 3);
     insta::assert_snapshot!("worse", report(&stdout));
     assert!(stderr.contains("flow::check::regression"), "{stderr}");
     insta::assert_snapshot!("worse_junit", project.read("reports/junit.xml"));
@@ -157,7 +141,7 @@ fn a_worse_model_is_a_regression() {
         "--set",
         "model.max_depth=1",
     ];
-    let (stdout, _) = ended(&check(&project, &update), 0);
+    let stdout = check(&project, &update, 0).stdout;
     assert!(stdout.contains("model: another recipe\n"), "{stdout}");
     assert!(stdout.contains("evaluate.pr_auc: 0."), "{stdout}");
     assert_eq!(finished(&project, &worse, 0)["verdict"], "ok");
@@ -171,16 +155,15 @@ fn a_worse_model_is_a_regression() {
 fn an_update_of_what_is_the_same_writes_nothing() {
     let project = project();
     let before = project.read("checks/small.toml");
-    let (stdout, _) = ended(&check(&project, &["--update"]), 0);
+    let stdout = check(&project, &["--update"], 0).stdout;
     assert!(
         stdout.ends_with("checks/small.toml is up to date\n"),
         "{stdout}"
     );
     assert_eq!(project.read("checks/small.toml"), before);
     // Neither the place of the project nor its store are in it.
-    let other = Project::new();
-    other.write("p.toml", PIPELINE);
-    ended(&check(&other, &["--update", "--store", "elsewhere"]), 0);
+    let other = Project::with(PIPELINE);
+    check(&other, &["--update", "--store", "elsewhere"], 0);
     assert_eq!(other.read("checks/small.toml"), before);
     // One line an object, positives first.
     let (_, scores) = before.split_once("scores.positive]\n").expect("scores");
@@ -210,7 +193,7 @@ fn objects_that_are_gone_are_said_and_too_few_refused() {
         format!("{head}scores.negative]\n{lines}")
     };
     project.write("checks/small.toml", rename(10));
-    let (stdout, _) = ended(&check(&project, &[]), 0);
+    let stdout = check(&project, &[], 0).stdout;
     assert!(
         stdout.contains("15 objects not in the baseline: left out"),
         "{stdout}"
@@ -220,7 +203,7 @@ fn objects_that_are_gone_are_said_and_too_few_refused() {
         "{stdout}"
     );
     project.write("checks/small.toml", rename(1));
-    let (_, stderr) = ended(&check(&project, &[]), 2);
+    let stderr = check(&project, &[], 2).stderr;
     assert!(stderr.contains("flow::check::objects"), "{stderr}");
 }
 
@@ -248,9 +231,8 @@ outputs = { out = "below.bin" }
 "#;
 
 fn random() -> Project {
-    let project = Project::new();
-    project.write("p.toml", RANDOM);
-    ended(&check(&project, &["--update"]), 0);
+    let project = Project::with(RANDOM);
+    check(&project, &["--update"], 0);
     project
 }
 
@@ -259,7 +241,7 @@ fn other_bytes_by_the_same_recipe_are_nondeterminism() {
     let project = random();
     // The store answers: nothing differs.
     assert_eq!(finished(&project, &[], 0)["verdict"], "ok");
-    let (stdout, stderr) = ended(&check(&project, &["--store", "another"]), 3);
+    let Ended { stdout, stderr, .. } = check(&project, &["--store", "another"], 3);
     assert!(stderr.contains("flow::check::nondeterminism"), "{stderr}");
     assert!(stderr.contains("stage `dice`"), "{stderr}");
     // What lies below is not to blame.
@@ -274,7 +256,7 @@ fn other_bytes_by_the_same_recipe_are_nondeterminism() {
     assert_eq!(event["stages"]["below"]["standing"], "changed");
 
     // An audit runs what the store answers again.
-    let (_, stderr) = ended(&check(&project, &["--audit=9"]), 3);
+    let stderr = check(&project, &["--audit=9"], 3).stderr;
     assert!(stderr.contains("flow::run::audit"), "{stderr}");
 }
 
@@ -303,28 +285,26 @@ fn a_wrong_baseline_is_a_mistake_with_a_remedy() {
     ];
     for (text, code) in cases {
         project.write("checks/small.toml", &text);
-        let (stdout, stderr) = ended(&check(&project, &[]), 2);
-        // The hint may be broken over lines.
-        let words: Vec<&str> = stderr.split_whitespace().collect();
-        let said = words.join(" ");
-        assert!(said.contains(code) && said.contains(update), "{stderr}");
+        let ended = check(&project, &[], 2);
+        let said = ended.words();
+        assert!(said.contains(code) && said.contains(update), "{said}");
         // Nothing was run for it.
-        assert_eq!(stdout, "");
-        ended(&check(&project, &["--update"]), 0);
+        assert_eq!(ended.stdout, "");
+        check(&project, &["--update"], 0);
         assert_eq!(project.read("checks/small.toml"), good);
     }
     // A file that is something else stays what it is.
-    let (_, stderr) = ended(
-        &project.flow(&["check", "p.toml", "--baseline", "p.toml", "--update"]),
-        2,
-    );
+    let stderr = project
+        .flow(&["check", "p.toml", "--baseline", "p.toml", "--update"])
+        .with(2)
+        .stderr;
     assert!(stderr.contains("flow::check::not_a_baseline"), "{stderr}");
     assert_eq!(project.read("p.toml"), RANDOM);
     // And none at all.
-    let (_, stderr) = ended(
-        &project.flow(&["check", "p.toml", "--baseline", "checks/none.toml"]),
-        2,
-    );
+    let stderr = project
+        .flow(&["check", "p.toml", "--baseline", "checks/none.toml"])
+        .with(2)
+        .stderr;
     insta::assert_snapshot!("no_baseline", stderr);
 }
 
@@ -335,6 +315,6 @@ fn an_evaluation_that_is_gone_is_a_wrong_baseline() {
         "p.toml",
         PIPELINE.replace("stages.evaluate", "stages.score"),
     );
-    let (_, stderr) = ended(&check(&project, &[]), 2);
+    let stderr = check(&project, &[], 2).stderr;
     assert!(stderr.contains("flow::check::foreign"), "{stderr}");
 }

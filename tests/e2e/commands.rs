@@ -6,9 +6,10 @@
 use std::path::Path;
 
 use flow_stages::table::{Curves, FeatureTable, FeatureWriter, Objects, Predictions};
-
-use crate::harness::{Project, Run};
-use crate::survey::{Survey, write_survey};
+use flow_testkit::files::{copy_tree, repository};
+use flow_testkit::program::works;
+use flow_testkit::survey::Survey;
+use flow_testkit::{Project, Run};
 
 const PROGRAM: &str = "commands::program";
 
@@ -188,8 +189,7 @@ fn run(mode: &str, output: &str) -> String {
 
 /// The survey's pipeline with the program as its model.
 fn project(mode: &str) -> Project {
-    let project = Project::new();
-    write_survey(&project, &Survey::default());
+    let project = Survey::default().project();
     let input = if mode == "curves" {
         "curves = \"ingest.curves\""
     } else {
@@ -217,8 +217,7 @@ outputs = {{ predictions = "p.parquet" }}
 
 /// Starts of the stage `model`, each with its action.
 fn fits(run: &Run) -> Vec<String> {
-    let started = run.events.iter().filter(|e| e["event"] == "action-started");
-    let model = started.filter(|e| e["stage"] == "model");
+    let model = run.all("action-started").filter(|e| e["stage"] == "model");
     model
         .map(|e| e["action"].as_str().expect("a text").to_owned())
         .filter(|action| !action.starts_with("gather"))
@@ -247,13 +246,11 @@ fn a_program_is_a_model_like_any_other() {
 fn a_new_file_of_unlabelled_objects_refits_only_the_final_model() {
     let project = project("features");
     project.run(&["own.toml"]).ok();
-    write_survey(
-        &project,
-        &Survey {
-            extra_unlabelled: 12,
-            ..Survey::default()
-        },
-    );
+    let larger = Survey {
+        extra_unlabelled: 12,
+        ..Survey::default()
+    };
+    larger.write(&project);
     let run = project.run(&["own.toml"]);
     run.ok();
     let fits = fits(&run);
@@ -275,23 +272,15 @@ fn every_row_must_come_back_once_and_no_other() {
         ("halve", "flow::data::schema", "sum to 0.5"),
     ] {
         let project = project(mode);
-        let run = project.run(&["own.toml"]);
-        assert_eq!(run.code, 1, "{mode}: {}", run.stderr);
-        assert!(run.stderr.contains(code), "{mode}: {}", run.stderr);
-        // Lines are wrapped.
-        let words: Vec<&str> = run
-            .stderr
-            .split_whitespace()
-            .filter(|w| *w != "│")
-            .collect();
-        assert!(words.join(" ").contains(says), "{mode}: {}", run.stderr);
+        let said = project.flow(&["run", "own.toml"]).with(1).words();
+        assert!(said.contains(code), "{mode}: {said}");
+        assert!(said.contains(says), "{mode}: {said}");
     }
 }
 
 #[test]
 fn features_that_a_program_fits_feed_a_model() {
-    let project = Project::new();
-    write_survey(&project, &Survey::default());
+    let project = Survey::default().project();
     let scale = run("scale", "scaled");
     project.write(
         "scaled.toml",
@@ -335,26 +324,18 @@ fn a_program_below_something_fitted_must_say_so() {
         .replace("scope = \"fold\"\n", "")
         .replace("\"{train}\", \"{apply}\"", "\"{features}\", \"{folds}\"");
     project.write("own.toml", format!("{whole}{select}"));
-    let run = project.run(&["own.toml"]);
-    assert_eq!(run.code, 2, "{}", run.stderr);
-    assert!(run.stderr.contains("fold_scope"), "{}", run.stderr);
+    project.run(&["own.toml"]).with(2).says("fold_scope");
 }
 
 /// Where Python lacks its libraries, the example's pipeline runs with the program of these tests.
 #[test]
 fn the_example_in_python_runs() {
     let project = Project::new();
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/examples/python_model");
-    for file in ["pipeline.toml", "fit.py"] {
-        let bytes = std::fs::read(folder.join(file)).expect("the example");
-        project.write(file, bytes);
-    }
-    let libraries = std::process::Command::new("python3")
-        .args(["-c", "import numpy, pyarrow"])
-        .output();
+    let folder = repository().join("docs/examples/python_model");
+    copy_tree(&folder, &project.root, &[]);
     let own = format!("model.run={}", run("features", "predictions"));
     let mut args = vec!["pipeline.toml"];
-    if !libraries.is_ok_and(|python| python.status.success()) {
+    if !works("python3", &["-c", "import numpy, pyarrow"]) {
         args.extend(["--set", &own, "--set", "model.version=[\"true\"]"]);
     }
     let run = project.run(&args);

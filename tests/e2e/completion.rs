@@ -1,9 +1,8 @@
 //! Shells that complete a command line.
 
-use std::path::Path;
-use std::process::Command;
-
-use crate::harness::Project;
+use flow_testkit::files::entries;
+use flow_testkit::program::{flow, on_path, plain};
+use flow_testkit::{Ended, Project};
 
 const PIPELINE: &str = "\
 [stages.survey]
@@ -41,11 +40,9 @@ fn offered(project: &Project, shell: &str, words: &[&str]) -> Vec<String> {
     if shell == "bash" {
         command.env("_CLAP_COMPLETE_COMP_TYPE", "9");
     }
-    let ended = command.output().expect("flow starts");
-    assert_eq!(String::from_utf8_lossy(&ended.stderr), "", "{words:?}");
-    assert!(ended.status.success(), "{words:?}");
-    let words = String::from_utf8_lossy(&ended.stdout);
-    words.lines().map(str::to_owned).collect()
+    let ended = Ended::run(&mut command).with(0);
+    assert_eq!(ended.stderr, "", "{words:?}");
+    ended.stdout.lines().map(str::to_owned).collect()
 }
 
 /// Those of them that are no options.
@@ -57,8 +54,7 @@ fn words(project: &Project, line: &[&str]) -> Vec<String> {
 
 #[test]
 fn names_come_from_the_pipeline_on_the_line() {
-    let project = Project::new();
-    project.write("p.toml", PIPELINE);
+    let project = Project::with(PIPELINE);
     project.write("other.toml", "[package]\nname = \"pipeline\"\n");
     project.write("sub dir/q.toml", PIPELINE);
     assert_eq!(words(&project, &["run", ""]), ["p.toml", "sub\\ dir/"]);
@@ -106,8 +102,7 @@ fn names_come_from_the_pipeline_on_the_line() {
         ["text", "mermaid", "dot"]
     );
     // All this was only looking.
-    let left = std::fs::read_dir(project.path(".flow")).expect("a folder");
-    assert_eq!(left.count(), 0);
+    assert_eq!(entries(&project.path(".flow")).len(), 0);
 }
 
 #[test]
@@ -147,8 +142,7 @@ fn runs_are_named_by_the_records() {
          outputs = { out = \"c.txt\" }\n",
     );
     for tag in ["first", "second"] {
-        let ran = project.command(&["run", "p.toml", "--tag", tag]).output();
-        assert!(ran.expect("flow starts").status.success());
+        project.flow(&["run", "p.toml", "--tag", tag]).with(0);
     }
     let runs = words(&project, &["runs", "show", ""]);
     assert_eq!(runs[..4], ["last", "last~1", "second", "first"]);
@@ -166,40 +160,32 @@ fn runs_are_named_by_the_records() {
 
 #[test]
 fn bash_completes_with_the_script() {
-    let project = Project::new();
-    project.write("p.toml", PIPELINE);
-    let flow = Path::new(env!("CARGO_BIN_EXE_flow"));
-    let path = std::env::var("PATH").unwrap_or_default();
-    let folder = flow.parent().expect("a folder").display();
+    let project = Project::with(PIPELINE);
     let script = "\
         source <(flow completions bash)\n\
         [[ $(complete -p flow) == *' -F _clap_complete_flow flow' ]] || exit 9\n\
         COMP_WORDS=(flow run p.toml --to s) COMP_CWORD=4 COMP_TYPE=9\n\
         _clap_complete_flow flow s --to\n\
         printf '%s\\n' \"${COMPREPLY[@]}\"\n";
-    let ended = Command::new("bash")
-        .args(["--norc", "-c", script])
-        .env("PATH", format!("{folder}:{path}"))
-        .current_dir(project.path(""))
-        .output()
-        .expect("bash starts");
-    assert_eq!(String::from_utf8_lossy(&ended.stderr), "");
-    assert_eq!(String::from_utf8_lossy(&ended.stdout), "survey\nshape\n");
+    let mut bash = plain("bash");
+    bash.args(["--norc", "-c", script]).env("PATH", on_path());
+    let ended = Ended::run(bash.current_dir(&project.root));
+    assert_eq!(ended.stderr, "");
+    assert_eq!(ended.stdout, "survey\nshape\n");
 }
 
 #[test]
 fn scripts_are_the_same_everywhere_and_the_variable_is_no_trap() {
     let project = Project::new();
     let said = |args: &[&str], variable: &str| {
-        let ended = project.command(args).env("COMPLETE", variable).output();
-        String::from_utf8(ended.expect("flow starts").stdout).expect("text")
+        Ended::run(project.command(args).env("COMPLETE", variable)).stdout
     };
     for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
         let script = said(&["completions", shell], "");
         assert_eq!(script, said(&[], shell), "{shell}");
         assert!(script.contains("flow"), "{shell}: {script}");
         // Whoever moves the binary has a script that still works.
-        assert!(!script.contains(env!("CARGO_BIN_EXE_flow")), "{shell}");
+        assert!(!script.contains(flow().to_str().expect("text")), "{shell}");
     }
     for off in ["", "0"] {
         assert!(said(&["--version"], off).starts_with("flow "));

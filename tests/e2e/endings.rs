@@ -4,15 +4,14 @@ use std::os::unix::process::CommandExt;
 use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
 
-use tempfile::TempDir;
-
-use crate::harness::Project;
+use flow_testkit::Project;
+use flow_testkit::files::{self, TempDir};
+use flow_testkit::program::{is_over, signal};
 
 /// A project whose program takes for ever, together with a child that left it; both leave their numbers in a
 /// folder that they may write to.
 fn project() -> (Project, TempDir) {
-    let project = Project::new();
-    let folder = TempDir::new().expect("a folder");
+    let folder = files::folder();
     let script = format!(
         "cd {}; (trap '' TERM; setsid sh -c 'echo $$ > child; sleep 98 ; sleep 98' &); \
          trap '' TERM; echo $$ > program; sleep 99; sleep 99; echo > $0",
@@ -22,8 +21,7 @@ fn project() -> (Project, TempDir) {
         "[stages.a]\nuse = \"command\"\nrun = [\"sh\", \"-c\", \"\"\"{script}\"\"\", \"{{out}}\"]\n\
          outputs = {{ out = \"o\" }}\n"
     );
-    project.write("p.toml", toml);
-    (project, folder)
+    (Project::with(&toml), folder)
 }
 
 /// Starts a run, and waits for its programs.
@@ -43,15 +41,7 @@ fn start(project: &Project, folder: &TempDir, args: &[&str]) -> (Child, Vec<Stri
         });
     }
     let child = command.spawn().expect("flow starts");
-    let pids = paths.map(|path| {
-        loop {
-            let pid = std::fs::read_to_string(&path).unwrap_or_default();
-            if pid.ends_with('\n') {
-                return pid.trim().to_owned();
-            }
-            std::thread::sleep(Duration::from_millis(5));
-        }
-    });
+    let pids = paths.map(|path| files::wait_for_line(&path));
     (child, pids.to_vec())
 }
 
@@ -59,14 +49,8 @@ fn start(project: &Project, folder: &TempDir, args: &[&str]) -> (Child, Vec<Stri
 fn ends(pid: &str) -> bool {
     (0..100).any(|_| {
         std::thread::sleep(Duration::from_millis(10));
-        let stat = std::fs::read_to_string(format!("/proc/{pid}/stat"));
-        stat.map_or(true, |stat| stat.contains(") Z "))
+        is_over(pid)
     })
-}
-
-fn send(child: &Child, signal: libc::c_int) {
-    // SAFETY: a plain system call on a child that was not waited for.
-    unsafe { libc::kill(child.id().cast_signed(), signal) };
 }
 
 #[test]
@@ -80,27 +64,27 @@ fn every_signal_ends_the_programs_of_a_run() {
         libc::SIGUSR1,
     ];
     for executor in ["local", "process"] {
-        for signal in caught.into_iter().chain([libc::SIGKILL, libc::SIGABRT]) {
+        for sent in caught.into_iter().chain([libc::SIGKILL, libc::SIGABRT]) {
             let (mut child, pids) = start(
                 &project,
                 &folder,
                 &["run", "-q", "--executor", executor, "p.toml"],
             );
             let started = Instant::now();
-            send(&child, signal);
+            signal(&child, sent);
             let status = child.wait().expect("a status");
             // The machine of a test may be busy.
             assert!(
                 started.elapsed() < Duration::from_secs(6),
-                "{executor} {signal}"
+                "{executor} {sent}"
             );
-            if caught.contains(&signal) {
-                assert_eq!(status.code(), Some(130), "{executor} {signal}: {status}");
+            if caught.contains(&sent) {
+                assert_eq!(status.code(), Some(130), "{executor} {sent}: {status}");
             }
             // The process of an executor ends in its own good time.
             assert!(
                 pids.iter().all(|pid| ends(pid) || ends(pid) || ends(pid)),
-                "{executor} {signal}: a program is left"
+                "{executor} {sent}: a program is left"
             );
         }
     }
@@ -111,9 +95,9 @@ fn a_second_signal_ends_the_run_at_once() {
     let (project, folder) = project();
     let (mut child, pids) = start(&project, &folder, &["run", "-q", "p.toml"]);
     let started = Instant::now();
-    send(&child, libc::SIGINT);
+    signal(&child, libc::SIGINT);
     std::thread::sleep(Duration::from_millis(50));
-    send(&child, libc::SIGTERM);
+    signal(&child, libc::SIGTERM);
     assert_eq!(child.wait().expect("a status").code(), Some(130));
     assert!(started.elapsed() < Duration::from_millis(900), "it waited");
     assert!(pids.iter().all(|pid| ends(pid)));

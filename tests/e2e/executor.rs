@@ -1,7 +1,6 @@
 //! `--executor process` gives what threads give, in every regard; `--trace` shows what ran.
 
 use std::path::PathBuf;
-use std::process::Stdio;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
@@ -9,7 +8,9 @@ use std::time::Duration;
 
 use serde_json::Value as Json;
 
-use crate::harness::{Project, Run, SMALL};
+use flow_testkit::files::{entries, folder, read, wait_for_line};
+use flow_testkit::program::{SMALL, SMALL_ROCKET, is_over, signal};
+use flow_testkit::{Project, Run};
 
 const PROCESS: [&str; 2] = ["--executor", "process"];
 
@@ -17,32 +18,18 @@ fn with_processes<'a>(args: &[&'a str]) -> Vec<&'a str> {
     args.iter().copied().chain(PROCESS).collect()
 }
 
-const DOMAIN: [&str; 9] = [
-    "pipelines/domain_only.toml",
-    "--set",
-    "ingest.labelled=240",
-    "--set",
-    "ingest.positives=40",
-    "--set",
-    "ingest.unlabelled=40",
-    "--set",
-    "model.rounds=20",
-];
-
-/// No manifest of an action and no file of an attempt is left.
-fn assert_no_debris(project: &Project) {
-    let left = |name: &str| std::fs::read_dir(project.path(name)).map_or(0, |dir| dir.count());
-    assert_eq!(left(".flow/store/manifests"), 0);
-    assert_eq!(left(".flow/scratch"), 0);
+/// No manifest of an action and no folder of an attempt is left.
+fn assert_nothing_left(project: &Project) {
+    for folder in ["store/manifests", "scratch"] {
+        assert_eq!(entries(&project.path(".flow").join(folder)).len(), 0);
+    }
 }
 
 #[test]
 fn pipelines_give_the_same_digests_and_metrics() {
-    let stack: Vec<&str> = ["pipelines/stack.toml", "--set", "select_rocket.fdr=1.0"]
-        .into_iter()
-        .chain(SMALL)
-        .collect();
-    for args in [DOMAIN.to_vec(), stack] {
+    let domain = [&["pipelines/domain_only.toml"], &SMALL[..]].concat();
+    let stack = ["pipelines/stack.toml", "--set", "select_rocket.fdr=1.0"];
+    for args in [domain, [&stack[..], &SMALL_ROCKET].concat()] {
         let local = Project::with_pipelines().run(&args);
         let project = Project::with_pipelines();
         let ran = project.run(&with_processes(&args));
@@ -50,8 +37,8 @@ fn pipelines_give_the_same_digests_and_metrics() {
         assert_eq!(ran.digests(), local.digests());
         assert_eq!(ran.ran(), local.ran());
         assert_eq!(ran.last()["metrics"], local.ok()["metrics"]);
-        assert_no_debris(&project);
-        for stage in ran.last()["stages"].as_object().expect("stages").values() {
+        assert_nothing_left(&project);
+        for stage in ran.stages().values() {
             assert!(stage["cpu_s"].as_f64().is_some_and(|s| s > 0.0), "{stage}");
             assert!(stage["peak_rss"].as_u64().is_some_and(|n| n > 1 << 20));
         }
@@ -66,14 +53,10 @@ fn pipelines_give_the_same_digests_and_metrics() {
 
 /// A project of one command, which runs `script`.
 fn command(script: &str, more: &str) -> Project {
-    let project = Project::new();
-    project.write(
-        "p.toml",
-        format!(
-            "[stages.run]\nuse = \"command\"\nrun = [\"sh\", \"script.sh\", \"{{out}}\"]\n\
-             files = [\"script.sh\"]\noutputs = {{ out = \"o.csv\" }}\n{more}\n"
-        ),
-    );
+    let project = Project::with(&format!(
+        "[stages.run]\nuse = \"command\"\nrun = [\"sh\", \"script.sh\", \"{{out}}\"]\n\
+         files = [\"script.sh\"]\noutputs = {{ out = \"o.csv\" }}\n{more}\n"
+    ));
     project.write("script.sh", script);
     project
 }
@@ -99,7 +82,7 @@ fn failures_have_the_same_codes_and_exit_codes() {
     for (script, code) in scripts {
         let project = command(script, "resources = { timeout = \"1s\" }");
         let process = project.run(&with_processes(&["p.toml"]));
-        assert_no_debris(&project);
+        assert_nothing_left(&project);
         let local = command(script, "resources = { timeout = \"1s\" }").run(&["p.toml"]);
         assert_eq!((process.code, local.code), (code, code), "{script}");
         assert_eq!(errors(&process), errors(&local), "{script}");
@@ -118,12 +101,8 @@ fn failures_have_the_same_codes_and_exit_codes() {
     let (local, process) = (Project::new(), Project::new());
     bad(&local);
     bad(&process);
-    let (local, process) = (
-        local.run(&["p.toml"]),
-        process.run(&with_processes(&["p.toml"])),
-    );
-    assert_eq!(local.code, 2, "{}", local.stderr);
-    assert_eq!(process.code, 2, "{}", process.stderr);
+    let local = local.run(&["p.toml"]).with(2);
+    let process = process.run(&with_processes(&["p.toml"])).with(2);
     let codes = |run: &Run| errors(run).into_iter().map(|e| e.0).collect::<Vec<_>>();
     assert_eq!(codes(&process), codes(&local));
 }
@@ -156,7 +135,7 @@ fn kill_children_of_flow(guard: PathBuf, over: Arc<AtomicBool>) -> JoinHandle<()
 fn the_death_of_a_child_is_survived_once() {
     let project = command("", "");
     // The project is closed to the program.
-    let aside = tempfile::tempdir().expect("a folder");
+    let aside = folder();
     let file = |name: &str| aside.path().join(name).display().to_string();
     let (tries, guard) = (file("tries"), file("guard"));
     let over = Arc::new(AtomicBool::new(false));
@@ -166,12 +145,11 @@ fn the_death_of_a_child_is_survived_once() {
         "script.sh",
         format!("echo a > $1; echo x >> {tries}; {waits}"),
     );
-    let run = project.run(&with_processes(&["p.toml"]));
-    assert_eq!(run.code, 4, "{}", run.stderr);
+    let run = project.run(&with_processes(&["p.toml"])).with(4);
     assert_eq!(errors(&run)[0].0, "flow::executor::signal");
-    assert!(run.stderr.contains("once more"), "{}", run.stderr);
-    assert_eq!(std::fs::read_to_string(tries).expect("reads"), "x\nx\n");
-    assert_no_debris(&project);
+    run.says("once more");
+    assert_eq!(read(tries.as_ref()), "x\nx\n");
+    assert_nothing_left(&project);
 
     let once = file("once");
     project.write(
@@ -180,7 +158,7 @@ fn the_death_of_a_child_is_survived_once() {
     );
     let run = project.run(&with_processes(&["p.toml"]));
     run.ok();
-    assert!(run.stderr.contains("once more"), "{}", run.stderr);
+    run.says("once more");
     over.store(true, Ordering::Relaxed);
     killer.join().expect("every kill hit");
 }
@@ -188,48 +166,22 @@ fn the_death_of_a_child_is_survived_once() {
 #[test]
 fn a_stop_ends_children_and_their_programs() {
     let project = command("", "");
-    let aside = tempfile::tempdir().expect("a folder");
+    let aside = folder();
     let pid = aside.path().join("pid");
     project.write(
         "script.sh",
         format!("echo $$ > {}; sleep 60 > $1", pid.display()),
     );
     let trace = project.path("trace.json");
-    let args = [
-        "run",
-        "--message-format",
-        "json",
-        "p.toml",
-        "--trace",
-        "trace.json",
-    ];
-    let flow = project
-        .command(&with_processes(&args))
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .expect("flow starts");
-    while std::fs::read_to_string(&pid).map_or(true, |text| text.is_empty()) {
-        std::thread::sleep(Duration::from_millis(5));
-    }
-    let stop = |pid: &str| {
-        let kill = std::process::Command::new("kill")
-            .args(["-TERM", pid])
-            .status();
-        assert!(kill.expect("kill starts").success());
-    };
-    stop(&flow.id().to_string());
-    let run = Run::of(flow.wait_with_output().expect("ends"));
-    assert_eq!(run.code, 130, "{}", run.stderr);
+    let args = ["run", "p.toml", "--trace", "trace.json"];
+    let flow = project.start(&with_processes(&args));
+    let program = wait_for_line(&pid);
+    signal(&flow, libc::SIGTERM);
+    let run = Run::wait(flow).with(130);
     assert_eq!(run.last()["status"], "interrupted");
-    let number = std::fs::read_to_string(&pid).expect("reads");
-    let stat = format!("/proc/{}/stat", number.trim());
-    // A zombie has ended; who adopted it may reap late.
-    let gone = std::fs::read_to_string(stat).map_or(true, |stat| stat.contains(") Z "));
-    assert!(gone, "the program lives on");
-    assert_no_debris(&project);
-    let text = std::fs::read_to_string(trace).expect("a trace of an interrupted run");
-    let trace: Json = serde_json::from_str(&text).expect("JSON");
+    assert!(is_over(&program), "the program lives on");
+    assert_nothing_left(&project);
+    let trace: Json = serde_json::from_str(&read(&trace)).expect("JSON");
     let events = trace["traceEvents"].as_array().expect("events");
     let action = events.iter().find(|event| event["cat"] == "action");
     assert_eq!(action.expect("an action")["args"]["outcome"], "interrupted");
@@ -246,8 +198,7 @@ fn traces_show_every_action_that_ran() {
     let actions: Vec<&Json> = events.iter().filter(|e| e["cat"] == "action").collect();
     assert_eq!(actions.len(), 1);
     assert_eq!(actions[0]["name"], "run: run");
-    let finished = run.events.iter().find(|e| e["event"] == "action-finished");
-    let finished = finished.expect("an action");
+    let finished = run.event("action-finished");
     assert_eq!(actions[0]["args"]["key"], finished["key"]);
     assert!(finished["read_bytes"].as_u64().is_some_and(|n| n > 0));
     // A failed run has one too, in place of the old one.
@@ -258,9 +209,8 @@ fn traces_show_every_action_that_ran() {
     let action = events.iter().find(|event| event["cat"] == "action");
     assert_eq!(action.expect("an action")["args"]["outcome"], "failed");
     // Where no file can be, nothing runs first.
-    let run = project.flow(&["run", "p.toml", "--trace", "none/trace.json"]);
-    assert_eq!(run.status.code(), Some(2));
-    assert!(String::from_utf8_lossy(&run.stderr).contains("flow::cli::trace"));
+    let ended = project.flow(&["run", "p.toml", "--trace", "none/trace.json"]);
+    assert!(ended.with(2).stderr.contains("flow::cli::trace"));
 }
 
 #[test]
@@ -269,10 +219,8 @@ fn stage_exec_wants_a_manifest() {
     project.run(&["p.toml"]).ok();
     let store = project.path(".flow/store").display().to_string();
     let exec = |key: &str| project.flow(&["stage-exec", "--store", &store, key]);
-    assert_eq!(exec("nonsense").status.code(), Some(2));
-    let ended = exec(&"0".repeat(64));
-    assert_eq!(ended.status.code(), Some(4));
-    let line: Json = serde_json::from_slice(&ended.stdout).expect("one line of JSON");
+    exec("nonsense").with(2);
+    let line = &exec(&"0".repeat(64)).with(4).events()[0];
     assert_eq!(line["outcome"], "failed");
     assert_eq!(line["code"], "flow::executor::manifest");
 }

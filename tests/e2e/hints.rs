@@ -1,12 +1,11 @@
 //! A hint works when it is pasted. Each diagnostic here is provoked; every piece of its help between
 //! backticks that is TOML or a `flow` command is applied by itself, and the diagnostic must be gone.
 
-use std::process::Command;
-
 use serde_json::Value as Json;
 
-use crate::harness::{Project, Run};
-use crate::survey::{Survey, write_survey};
+use flow_testkit::program::on_path;
+use flow_testkit::survey::Survey;
+use flow_testkit::{Ended, Project, Run};
 
 /// One diagnostic and how to come by it.
 struct Case {
@@ -43,11 +42,9 @@ fn pieces(help: &[String]) -> Vec<&str> {
 }
 
 fn run(project: &Project, sets: &[&str]) -> Run {
-    let mut args = vec!["--keep-going", "survey.toml"];
-    for set in sets {
-        args.extend(["--set", set]);
-    }
-    project.run(&args)
+    let sets = sets.iter().flat_map(|set| ["--set", set]);
+    let args = ["--keep-going", "survey.toml"].into_iter().chain(sets);
+    project.run(&Vec::from_iter(args))
 }
 
 fn pastes(project: &Project, case: &Case) {
@@ -63,15 +60,8 @@ fn pastes(project: &Project, case: &Case) {
     assert_eq!(pieces.len(), case.pieces, "{code}: {help_lines:?}");
     for piece in pieces {
         let again = if piece.starts_with("flow ") {
-            let bin = std::path::Path::new(env!("CARGO_BIN_EXE_flow"));
-            let path = format!(
-                "{}:/usr/bin:/bin",
-                bin.parent().expect("a folder").display()
-            );
-            let mut shell = Command::new("sh");
-            shell.args(["-c", piece]).env("PATH", path);
-            let done = shell.current_dir(project.path("")).status();
-            assert!(done.expect("a shell").success(), "{code}: {piece}");
+            let mut shell = project.shell(piece);
+            Ended::run(shell.env("PATH", on_path())).with(0);
             run(project, case.sets)
         } else {
             let (key, value) = piece.split_once(" = ").expect("TOML");
@@ -89,12 +79,7 @@ fn pastes(project: &Project, case: &Case) {
 
 #[test]
 fn hints_of_stages_work_when_pasted() {
-    let project = Project::new();
-    let unset = Survey {
-        positive: "",
-        ..Survey::default()
-    };
-    write_survey(&project, &unset);
+    let project = Survey::of("").project();
     // Labels as they are.
     let text = project.read("survey.toml");
     let regroup = text.find("[stages.ingest.classes]").expect("classes");
@@ -230,8 +215,8 @@ fn hints_on_what_a_pipeline_says_work_when_pasted() {
     let told = |text: &str, mistake: &Mistake| {
         project.write("demo.toml", text);
         let mut args: Vec<&str> = mistake.command.split(' ').collect();
-        args.extend(["--message-format", "json", "demo.toml"]);
-        let run = Run::of(project.flow(&args));
+        args.push("demo.toml");
+        let run = project.json(&args);
         assert_ne!(run.code, 101, "{text}: {}", run.stderr);
         let found = help(&run, mistake.code);
         let what = format!("{}: {text}\n{}\n{:?}", mistake.code, run.stderr, run.events);
@@ -394,8 +379,7 @@ fn a_pipeline_without_stages_is_told_of_some_that_run() {
         .join("\n");
     let (_, toml) = lines.split_once(":\n").expect("lines of TOML");
     project.write("empty.toml", toml);
-    let ran = project.run(&["empty.toml"]);
-    assert_eq!(ran.code, 0, "{}", ran.stderr);
+    project.run(&["empty.toml"]).with(0);
 }
 
 #[test]
@@ -409,8 +393,7 @@ fn what_the_system_says_comes_without_its_numbers() {
         ["init", "demo.toml/below", "-q", "-q"],
     ] {
         let args = args.iter().filter(|arg| **arg != "-q").copied();
-        let said = project.flow(&args.collect::<Vec<_>>());
-        let said = String::from_utf8_lossy(&said.stderr).into_owned();
+        let said = project.flow(&Vec::from_iter(args)).stderr;
         assert!(said.contains("irectory"), "{said}");
         assert!(!said.contains("os error"), "{said}");
     }

@@ -2,7 +2,8 @@
 
 use serde_json::{Value as Json, json};
 
-use crate::harness::Project;
+use flow_testkit::Project;
+use flow_testkit::store::artifact;
 
 /// Three shells in a row; `{WORD}` and `{NOISE}` are to be filled in.
 const CHAIN: &str = r#"
@@ -31,18 +32,12 @@ fn chain(word: &str, noise: &str) -> String {
 
 /// The JSON events of a command that must go well.
 fn events(project: &Project, args: &[&str]) -> Vec<Json> {
-    let output = project.flow(&[args, &["--message-format", "json"]].concat());
-    let text = String::from_utf8(output.stdout).expect("UTF-8");
-    let stderr = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{args:?}: {stderr}\n{text}");
-    let events = text.lines().map(serde_json::from_str);
-    events.collect::<Result<_, _>>().expect("JSON lines")
+    project.json(args).with(0).events
 }
 
-fn code(project: &Project, args: &[&str]) -> (Option<i32>, String) {
-    let output = project.flow(args);
-    let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
-    (output.status.code(), stderr)
+/// What a command says to people that must go well.
+fn told(project: &Project, args: &[&str]) -> String {
+    project.flow(args).with(0).stdout
 }
 
 fn run(project: &Project, more: &[&str]) -> String {
@@ -52,8 +47,7 @@ fn run(project: &Project, more: &[&str]) -> String {
 
 #[test]
 fn runs_are_listed_tagged_pinned_and_removed() {
-    let project = Project::new();
-    project.write("p.toml", chain("a", ""));
+    let project = Project::with(&chain("a", ""));
     let first = run(&project, &["--tag", "base", "--tag", "v1"]);
     let second = run(&project, &[]);
     let listed = events(&project, &["runs"]);
@@ -65,7 +59,7 @@ fn runs_are_listed_tagged_pinned_and_removed() {
     );
     assert_eq!(listed[1]["tags"], json!(["base", "v1"]));
     assert_eq!(listed[1]["pipeline"], "chain");
-    let text = String::from_utf8(project.flow(&["runs"]).stdout).expect("UTF-8");
+    let text = told(&project, &["runs"]);
     assert!(text.contains("base v1") && text.contains(&second), "{text}");
 
     events(&project, &["runs", "tag", "last", "newer"]);
@@ -86,8 +80,7 @@ fn runs_are_listed_tagged_pinned_and_removed() {
     events(&project, &["export", "base", "two", "-o", "copy.txt"]);
     assert_eq!(project.read("copy.txt"), "a\n");
 
-    let (refused, said) = code(&project, &["runs", "remove", "base"]);
-    assert_eq!(refused, Some(2));
+    let said = project.flow(&["runs", "remove", "base"]).with(2).stderr;
     assert!(said.contains("flow::cli::pinned"), "{said}");
     events(&project, &["runs", "unpin", "base"]);
     events(&project, &["runs", "remove", "base"]);
@@ -100,14 +93,13 @@ fn runs_are_listed_tagged_pinned_and_removed() {
         &["run", "p.toml", "--tag", "last"],
         &["runs", "pin", "nothing"],
     ] {
-        assert_eq!(code(&project, bad).0, Some(2), "{bad:?}");
+        project.flow(bad).with(2);
     }
 }
 
 #[test]
 fn an_older_record_is_listed_exported_and_kept() {
-    let project = Project::new();
-    project.write("p.toml", chain("a", ""));
+    let project = Project::with(&chain("a", ""));
     let id = run(&project, &[]);
     // As the first version wrote it: keys and artifacts in the record itself.
     let path = format!(".flow/runs/{id}.json");
@@ -156,8 +148,7 @@ fn gc_keeps_what_a_pinned_run_reaches() {
 
 #[test]
 fn two_runs_are_compared() {
-    let project = Project::new();
-    project.write("p.toml", chain("a", ""));
+    let project = Project::with(&chain("a", ""));
     run(&project, &["--tag", "a"]);
     run(&project, &["--tag", "again"]);
     project.write("p.toml", chain("b", ""));
@@ -166,10 +157,10 @@ fn two_runs_are_compared() {
     let same = events(&project, &["compare", "a", "again"]);
     assert_eq!(same[0]["first_divergence"], Json::Null);
     assert!(same[0]["stages"]["one"]["equal"].as_bool().expect("a flag"));
-    let text = String::from_utf8(project.flow(&["compare", "a", "again"]).stdout);
+    let text = told(&project, &["compare", "a", "again"]);
     assert!(
-        text.expect("UTF-8")
-            .contains("every action came to the same bytes")
+        text.contains("every action came to the same bytes"),
+        "{text}"
     );
 
     let other = &events(&project, &["compare", "a", "b"])[0];
@@ -181,8 +172,7 @@ fn two_runs_are_compared() {
     assert_eq!(first["changes"][0]["path"], "params.run[2]");
     assert_eq!(other["stages"]["two"]["same_recipe"], 0);
     assert_eq!(other["stages"]["beside"]["equal"], true);
-    let text = project.flow(&["compare", "a", "b"]).stdout;
-    let text = String::from_utf8(text).expect("UTF-8");
+    let text = told(&project, &["compare", "a", "b"]);
     assert!(text.contains("first to differ: `one: run`"), "{text}");
     assert!(text.contains("echo a  > {out}"), "{text}");
 
@@ -201,8 +191,7 @@ fn two_runs_are_compared() {
 
 #[test]
 fn a_nondeterministic_action_is_called_that() {
-    let project = Project::new();
-    project.write("p.toml", chain("a", "$(od -An -N8 -tx8 /dev/urandom)"));
+    let project = Project::with(&chain("a", "$(od -An -N8 -tx8 /dev/urandom)"));
     run(&project, &["--tag", "a"]);
     std::fs::remove_dir_all(project.path(".flow/store")).expect("the store");
     run(&project, &["--tag", "b"]);
@@ -215,8 +204,7 @@ fn a_nondeterministic_action_is_called_that() {
 
 #[test]
 fn a_hit_is_proven_and_a_plan_explains_itself() {
-    let project = Project::new();
-    project.write("p.toml", chain("a", ""));
+    let project = Project::with(&chain("a", ""));
     let planned = events(&project, &["plan", "p.toml"]);
     let last = planned.last().expect("an event");
     assert_eq!((&last["run"], &last["pending"]), (&json!(2), &json!(1)));
@@ -237,23 +225,14 @@ fn a_hit_is_proven_and_a_plan_explains_itself() {
             .expect("a path")
             .ends_with(".seg")
     );
-    let text = project.flow(&["explain", "p.toml", "two", "--hit"]).stdout;
-    let text = String::from_utf8(text).expect("UTF-8");
+    let text = told(&project, &["explain", "p.toml", "two", "--hit"]);
     assert!(text.contains("there, and the digest is right"), "{text}");
-    assert_eq!(
-        code(&project, &["explain", "p.toml", "two", "walk"]).0,
-        Some(2)
-    );
+    project.flow(&["explain", "p.toml", "two", "walk"]).with(2);
 
     // The bytes of `one` are gone, and `two` is to read them.
-    let digest = events(&project, &["explain", "p.toml", "one", "--hit"])[0]["record"]["outputs"]
-        ["out"]["digest"]
-        .as_str()
-        .expect("a digest")
-        .to_owned();
-    let hex = digest.strip_prefix("b3:").expect("a digest");
-    let artifact = format!(".flow/store/artifacts/{}/{}", &hex[..2], &hex[2..]);
-    std::fs::remove_file(project.path(&artifact)).expect("the artifact");
+    let proof = &events(&project, &["explain", "p.toml", "one", "--hit"])[0];
+    let digest = &proof["record"]["outputs"]["out"]["digest"];
+    std::fs::remove_file(artifact(&project, digest)).expect("the artifact");
     let set = r#"two.run=["sh", "-c", "cat {from} {from} > {out}"]"#;
     let planned = events(&project, &["plan", "p.toml", "--set", set]);
     let one = planned
@@ -264,10 +243,7 @@ fn a_hit_is_proven_and_a_plan_explains_itself() {
         (&one["verdict"], &one["needed_by"]["stage"]),
         (&json!("restore"), &json!("two"))
     );
-    let text = project
-        .flow(&["explain", "p.toml", "one", "--set", set])
-        .stdout;
-    let text = String::from_utf8(text).expect("UTF-8");
+    let text = told(&project, &["explain", "p.toml", "one", "--set", set]);
     assert!(
         text.contains("its bytes are gone, and `two` needs them"),
         "{text}"

@@ -1,23 +1,11 @@
 //! `kill -9` at random times over random graphs of programs and of built-in kinds: with nothing
 //! repaired by hand, the run that is let finish leaves what an undisturbed one does.
 
-use std::process::Stdio;
 use std::time::{Duration, Instant};
 
-use crate::harness::Project;
-
-/// SplitMix64 (Steele, Lea and Flood 2014).
-struct Random(u64);
-
-impl Random {
-    fn below(&mut self, n: u64) -> u64 {
-        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        (z ^ (z >> 31)) % n
-    }
-}
+use flow_testkit::files::contents;
+use flow_testkit::program::kill_after;
+use flow_testkit::{Project, Random};
 
 /// Kills for each graph.
 const KILLS: u64 = 10;
@@ -32,12 +20,12 @@ fn pipeline(random: &mut Random) -> String {
     );
     let stages = 4 + random.below(8);
     for stage in 1..=stages {
-        let mut from: Vec<u64> = (0..1 + random.below(3))
+        let mut from: Vec<usize> = (0..1 + random.below(3))
             .map(|_| random.below(stage))
             .collect();
         from.sort_unstable();
         from.dedup();
-        let port = |from: &u64| match from {
+        let port = |from: &usize| match from {
             0 => "i0 = \"s0.objects\"".to_owned(),
             from => format!("i{from} = \"s{from}\""),
         };
@@ -70,20 +58,6 @@ fn project(toml: &str) -> Project {
     project
 }
 
-/// Name and bytes of all files under `out`, debris included.
-fn outputs(project: &Project) -> Vec<(String, Vec<u8>)> {
-    let entries = std::fs::read_dir(project.path("out")).expect("a listing");
-    let mut files: Vec<_> = entries
-        .map(|entry| entry.expect("an entry"))
-        .map(|entry| {
-            let bytes = std::fs::read(entry.path()).expect("reads");
-            (entry.file_name().into_string().expect("UTF-8"), bytes)
-        })
-        .collect();
-    files.sort();
-    files
-}
-
 /// Kills runs of one graph. Returns how many runs were killed before they ended.
 fn graph(seed: u64, kills: u64) -> u64 {
     let mut random = Random(seed);
@@ -92,32 +66,26 @@ fn graph(seed: u64, kills: u64) -> u64 {
     let started = Instant::now();
     let whole = undisturbed.run(&["kills.toml"]);
     whole.ok();
-    let took = started.elapsed().as_micros() as u64;
+    let took = started.elapsed().as_micros() as usize;
 
     let project = project(&toml);
     let mut killed = 0;
     for _ in 0..kills {
-        let mut child = project
-            .command(&["run", "-q", "kills.toml"])
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .expect("flow starts");
+        let child = project.start_unheard(&["run", "-q", "kills.toml"]);
         // Most of them early, or the first few would see the run to its end.
         let longest = took / (1 + random.below(8)) + 1;
-        std::thread::sleep(Duration::from_micros(random.below(longest)));
-        killed += u64::from(child.try_wait().expect("a status").is_none());
-        // SIGKILL; a child that has ended already is no error.
-        let _ = child.kill();
-        child.wait().expect("a status");
+        let delay = Duration::from_micros(random.below(longest) as u64);
+        killed += u64::from(kill_after(child, delay));
     }
     let resumed = project.run(&["kills.toml"]);
     resumed.ok();
     let what = format!("seed {seed}:\n{toml}");
     assert_eq!(resumed.digests(), whole.digests(), "{what}");
+    // Debris included.
+    let outputs = |project: &Project| contents(&project.path("out"));
     assert_eq!(outputs(&project), outputs(&undisturbed), "{what}");
     let verify = project.flow(&["cache", "verify"]);
-    assert!(verify.status.success(), "{what}{verify:?}");
+    assert!(verify.code == 0, "{what}{verify:?}");
     let again = project.run(&["kills.toml"]);
     assert_eq!(again.ran(), [], "{what}");
     killed

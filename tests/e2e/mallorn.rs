@@ -3,7 +3,7 @@
 use std::io::Write as _;
 use std::path::Path;
 
-use crate::harness::Project;
+use flow_testkit::Project;
 
 #[test]
 fn real_data_meets_the_published_figures() {
@@ -43,8 +43,7 @@ fn real_data_meets_the_published_figures() {
         args.extend_from_slice(&["--set", set]);
     }
     args.extend_from_slice(&["--only", "binary", "--only", "no_rocket"]);
-    let output = project.flow(&args);
-    assert_eq!(output.status.code(), Some(0), "{output:?}");
+    project.flow(&args).with(0);
     let json = project.read("out/ablation/mallorn_ablation/ablation.json");
     let json: serde_json::Value = serde_json::from_str(&json).expect("JSON");
     let rows = &json["schemes"][0]["rows"];
@@ -71,7 +70,6 @@ fn variants_of_the_study_load() {
     let names: Vec<&str> = names.filter_map(|name| name.strip_suffix(']')).collect();
     assert!(names.len() >= 9, "{names:?}");
     for name in names {
-        let output = project.flow(&["graph", path, "--variant", name]);
-        assert_eq!(output.status.code(), Some(0), "{name}: {output:?}");
+        project.flow(&["graph", path, "--variant", name]).with(0);
     }
 }

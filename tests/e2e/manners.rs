@@ -2,12 +2,14 @@
 //! bytes that are made again for whoever asks.
 
 use std::io::{BufRead, BufReader, Read};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
 
 use serde_json::Value as Json;
 
-use crate::harness::Project;
+use flow_testkit::files::entries;
+use flow_testkit::program::{plain, signal};
+use flow_testkit::{Ended, Project};
 
 /// A stage whose bytes a parameter decides, and one that takes them.
 const TWO: &str = r#"
@@ -42,33 +44,19 @@ outputs = { out = "after.txt" }
 "#;
 
 fn text(project: &Project, args: &[&str]) -> String {
-    let output = project.flow(args);
-    let stderr = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{args:?}: {stderr}");
-    String::from_utf8(output.stdout).expect("UTF-8")
+    project.flow(args).with(0).stdout
 }
 
 fn last_run(project: &Project) -> Json {
-    let shown = text(
-        project,
-        &["runs", "show", "last", "--message-format", "json"],
-    );
-    serde_json::from_str(shown.trim()).expect("a JSON line")
-}
-
-fn signal(child: &Child, name: &str) {
-    let pid = child.id().to_string();
-    let sent = Command::new("kill")
-        .args([&format!("-{name}"), &pid])
-        .status();
-    assert!(sent.expect("kill starts").success());
+    let mut shown = project.json(&["runs", "show", "last"]).with(0).events;
+    shown.pop().expect("a line")
 }
 
 /// Starts the pipeline, waits until both programs run, and stops it.
 fn stopped(
     project: &Project,
     how: &str,
-    with: &str,
+    with: libc::c_int,
 ) -> (Child, BufReader<std::process::ChildStderr>) {
     project.write("slow.toml", SLOW.replace("HOW", how));
     let mut command = project.command(&["run", "slow.toml", "-v", "-j", "2"]);
@@ -88,7 +76,7 @@ fn stopped(
 
 #[test]
 fn a_run_that_is_stopped_says_so_at_once_and_is_remembered() {
-    for with in ["INT", "TERM"] {
+    for with in [libc::SIGINT, libc::SIGTERM] {
         let project = Project::new();
         let (mut child, mut stderr) = stopped(&project, "", with);
         let asked = Instant::now();
@@ -116,18 +104,18 @@ fn a_run_that_is_stopped_says_so_at_once_and_is_remembered() {
 #[test]
 fn a_second_signal_ends_it_now_and_it_is_remembered_all_the_same() {
     let project = Project::new();
-    let (mut child, mut stderr) = stopped(&project, "trap '' TERM;", "INT");
+    let (mut child, mut stderr) = stopped(&project, "trap '' TERM;", libc::SIGINT);
     let mut line = String::new();
     stderr.read_line(&mut line).expect("text");
     assert!(line.contains("again to stop now"), "{line}");
     // The record is there by the time that the words are, or shortly after.
-    let record = || std::fs::read_dir(project.path(".flow/runs")).is_ok_and(|d| d.count() > 0);
+    let record = || !entries(&project.path(".flow/runs")).is_empty();
     let waited = Instant::now();
     while !record() && waited.elapsed() < Duration::from_secs(1) {
         std::thread::sleep(Duration::from_millis(5));
     }
     let asked = Instant::now();
-    signal(&child, "INT");
+    signal(&child, libc::SIGINT);
     assert_eq!(child.wait().expect("an end").code(), Some(130));
     assert!(
         asked.elapsed() < Duration::from_secs(1),
@@ -147,18 +135,10 @@ fn runs_say_what_was_set_and_which_commit_was_there() {
     );
     project.write(".gitignore", "/.flow\n/out\n");
     let git = |args: &[&str]| {
-        let mut git = Command::new("git");
-        git.args(["-c", "user.name=n", "-c", "user.email=e@example.org"])
-            .args(args);
-        let done = git
-            .current_dir(project.path(""))
-            .output()
-            .expect("git starts");
-        assert!(done.status.success(), "{done:?}");
-        String::from_utf8(done.stdout)
-            .expect("UTF-8")
-            .trim()
-            .to_owned()
+        let mut git = plain("git");
+        git.args(["-c", "user.name=n", "-c", "user.email=e@example.org"]);
+        let done = Ended::run(git.args(args).current_dir(&project.root));
+        done.with(0).stdout.trim().to_owned()
     };
     git(&["init", "-q"]);
     git(&["add", "."]);
@@ -177,7 +157,7 @@ fn runs_say_what_was_set_and_which_commit_was_there() {
     );
     let result = run["stages"]["one"]["outputs"].clone();
 
-    project.write("p.toml", format!("{}\n# dirty\n", project.read("p.toml")));
+    project.append("p.toml", "\n# dirty\n");
     text(&project, &["run", "p.toml", "--variant", "loud"]);
     let run = last_run(&project);
     assert_eq!(
@@ -217,8 +197,7 @@ fn runs_say_what_was_set_and_which_commit_was_there() {
 
 #[test]
 fn evicted_bytes_are_made_again_for_an_export() {
-    let project = Project::new();
-    project.write("p.toml", TWO);
+    let project = Project::with(TWO);
     let word = ["--set", "one.env.WORD=\"second\""];
     text(&project, &[&["run", "p.toml"], &word[..]].concat());
     let evict = || {
@@ -234,26 +213,18 @@ fn evicted_bytes_are_made_again_for_an_export() {
     // The pipeline has moved on: the command that makes it is said, nothing else is made.
     evict();
     project.write("p.toml", TWO.replace("{seed} $WORD", "$WORD"));
-    let output = project.flow(&["export", "last", "two", "-o", "three.txt"]);
-    let stderr = String::from_utf8_lossy(&output.stderr);
-    assert_eq!(output.status.code(), Some(2), "{stderr}");
-    assert!(stderr.contains("flow::export::evicted"), "{stderr}");
-    let flat = stderr.split_whitespace().collect::<Vec<_>>().join(" ");
+    let export = ["export", "last", "two", "-o", "three.txt"];
+    let said = project.flow(&export).with(2).words();
+    assert!(said.contains("flow::export::evicted"), "{said}");
     assert!(
-        flat.contains("flow run p.toml --set 'one.env.WORD=\"second\"' --to two"),
-        "{stderr}"
+        said.contains("flow run p.toml --set 'one.env.WORD=\"second\"' --to two"),
+        "{said}"
     );
     assert!(!project.path("three.txt").exists());
-    assert!(
-        !project.path(".flow/store/artifacts").exists() || {
-            let left = std::fs::read_dir(project.path(".flow/store/artifacts"));
-            left.expect("a folder").count() == 0
-        }
-    );
+    assert!(entries(&project.store().join("artifacts")).is_empty());
     // The pipeline is gone altogether.
     std::fs::remove_file(project.path("p.toml")).expect("a file");
-    let output = project.flow(&["export", "last", "two", "-o", "three.txt"]);
-    assert_eq!(output.status.code(), Some(2));
+    project.flow(&export).with(2);
 }
 
 #[test]
@@ -263,10 +234,7 @@ fn paths_are_those_of_where_one_stands_and_a_project_is_found_or_named() {
     project.write("work/deep/readme", "");
     let from = |folder: &str, args: &[&str]| {
         let mut command = project.command(args);
-        let output = command.current_dir(project.path(folder)).output();
-        let output = output.expect("flow starts");
-        let both = [output.stdout, output.stderr].concat();
-        String::from_utf8(both).expect("UTF-8")
+        Ended::run(command.current_dir(project.path(folder))).all()
     };
     let ran = from("work/deep", &["run", "../../pipelines/p.toml"]);
     assert!(ran.contains("wrote ../../out/two.txt\n"), "{ran}");
@@ -280,21 +248,10 @@ fn paths_are_those_of_where_one_stands_and_a_project_is_found_or_named() {
     assert!(project.path("work/one.txt").is_file());
 
     // From outside it is not, and that is said with where it was looked for.
-    let outside = tempfile::tempdir().expect("a folder");
-    let sub = outside.path().join("mine");
-    std::fs::create_dir(&sub).expect("a folder");
-    std::fs::write(sub.join("p.toml"), TWO).expect("a file");
-    let flow = |args: &[&str]| {
-        let mut command = project.command(args);
-        let output = command
-            .current_dir(outside.path())
-            .output()
-            .expect("flow starts");
-        let both = [output.stdout, output.stderr].concat();
-        String::from_utf8(both).expect("UTF-8")
-    };
-    let looked = outside.path().canonicalize().expect("a path");
-    let looked = looked.join(".flow/runs");
+    let outside = Project::bare();
+    outside.write("mine/p.toml", TWO);
+    let flow = |args: &[&str]| outside.flow(args).all();
+    let looked = outside.path(".flow/runs");
     let said = format!("no runs in {}\n", looked.display());
     assert!(flow(&["runs"]).contains(&said));
     flow(&["run", "mine/p.toml"]);

@@ -2,9 +2,9 @@
 
 use std::fs;
 use std::os::unix::fs::symlink;
-use std::process::Output;
 
-use crate::harness::Project;
+use flow_testkit::files::entries;
+use flow_testkit::{Ended, Project};
 
 /// A stage that copies what it is given to its output, which goes where the lines of `[outputs]` say.
 fn copies(files: &str, outputs: &str) -> String {
@@ -14,17 +14,14 @@ fn copies(files: &str, outputs: &str) -> String {
     )
 }
 
-fn said(output: &Output) -> String {
-    String::from_utf8_lossy(&output.stderr).into_owned()
-}
-
 /// The pipeline is refused with this code before anything runs, by `plan` as well.
 fn refused(project: &Project, code: &str, what: &str) {
     for command in ["plan", "run"] {
-        let output = project.flow(&[command, "p.toml"]);
-        let text = said(&output);
-        assert_eq!(output.status.code(), Some(2), "{text}");
-        assert!(text.contains(code) && text.contains(what), "{text}");
+        project
+            .flow(&[command, "p.toml"])
+            .with(2)
+            .says(code)
+            .says(what);
     }
     assert!(!project.path(".flow/runs").exists());
 }
@@ -110,19 +107,15 @@ fn outputs_have_a_place_of_their_own() {
         "p.toml",
         copies("[\"src/a.txt\"]", "\"kept/artifacts/x.txt\" = \"list\""),
     );
-    let output = project.flow(&["run", "p.toml", "--store", "kept"]);
-    assert_eq!(output.status.code(), Some(2));
-    assert!(
-        said(&output).contains("lies in the store"),
-        "{}",
-        said(&output)
-    );
+    project
+        .flow(&["run", "p.toml", "--store", "kept"])
+        .with(2)
+        .says("lies in the store");
 }
 
 #[test]
 fn outputs_leave_the_project_only_on_purpose() {
-    let around = Project::new();
-    fs::remove_dir(around.path(".flow")).expect("no project");
+    let around = Project::bare();
     let project = |name: &str| around.path("project").join(name);
     fs::create_dir_all(project(".flow")).expect("a project");
     fs::create_dir(around.path("other")).expect("a folder");
@@ -132,33 +125,23 @@ fn outputs_leave_the_project_only_on_purpose() {
     for output in ["../other/x.txt", "link/new/x.txt", absolute.as_str()] {
         let text = copies("[\"a.txt\"]", &format!("\"{output}\" = \"list\""));
         around.write("project/p.toml", &text);
-        let output = around.flow(&["run", "project/p.toml"]);
-        assert_eq!(output.status.code(), Some(2), "{}", said(&output));
-        assert!(said(&output).contains("flow::outputs::outside"));
-        assert_eq!(
-            fs::read_dir(around.path("other"))
-                .expect("a listing")
-                .count(),
-            0
-        );
+        let refused = around.flow(&["run", "project/p.toml"]).with(2);
+        refused.says("flow::outputs::outside");
+        assert_eq!(entries(&around.path("other")).len(), 0);
         // The hint, pasted.
         around.write(
             "project/p.toml",
             format!("[pipeline]\noutputs_outside = true\n{text}"),
         );
-        let output = around.flow(&["run", "project/p.toml"]);
-        assert_eq!(output.status.code(), Some(0), "{}", said(&output));
+        around.flow(&["run", "project/p.toml"]).with(0);
         fs::remove_dir_all(around.path("other")).expect("it is there");
         fs::create_dir(around.path("other")).expect("a folder");
     }
     let odd = copies("[\"a.txt\"]", "\"${env:HOME}/x.txt\" = \"list\"");
     around.write("project/p.toml", odd);
-    let output = around.flow(&["run", "project/p.toml"]);
-    assert!(
-        said(&output).contains("flow::params::env"),
-        "{}",
-        said(&output)
-    );
+    around
+        .flow(&["run", "project/p.toml"])
+        .says("flow::params::env");
 }
 
 #[test]
@@ -169,11 +152,7 @@ fn what_others_wrote_is_not_replaced_without_a_word() {
     let text = copies("[\"a.txt\"]", "\"out/x.txt\" = \"list\"");
     project.write("p.toml", &text);
     let warned = |args: &[&str]| {
-        let mut all = vec!["run"];
-        all.extend_from_slice(args);
-        let output = project.flow(&all);
-        assert_eq!(output.status.code(), Some(0), "{}", said(&output));
-        let text = said(&output);
+        let text = project.flow(&[&["run"], args].concat()).with(0).stderr;
         let lines = text.lines().filter(|line| line.contains("out/x.txt"));
         let lines = lines.filter(|line| line.contains("replaced"));
         lines.map(str::to_owned).collect::<Vec<_>>()
@@ -225,10 +204,7 @@ fn outputs_with_any_name_are_remembered() {
     let written = || {
         let run = project.run(&["p.toml"]);
         run.ok();
-        let events = run.events.iter();
-        events
-            .filter(|event| event["event"] == "output-written")
-            .count()
+        run.all("output-written").count()
     };
     assert_eq!(written(), 4);
     assert_eq!(written(), 0);
@@ -278,8 +254,7 @@ fn any_folders_hold_neither_flow_nor_outputs() {
 
 #[test]
 fn only_what_is_written_is_a_pattern() {
-    let around = Project::new();
-    fs::remove_dir(around.path(".flow")).expect("no project");
+    let around = Project::bare();
     let survey = |folder: &str, flux: u32| {
         around.write(
             &format!("{folder}/lc_1.csv"),
@@ -305,37 +280,19 @@ fn only_what_is_written_is_a_pattern() {
     around.write(file, text("data/lc_*.csv"));
     let run = |more: &[&str]| {
         let mut command = around.command(&["run", file]);
-        let data = around.path("d[1]").display().to_string();
-        command.args(more).env("DATA", data);
-        command.output().expect("flow starts")
+        Ended::run(command.args(more).env("DATA", around.path("d[1]")))
     };
-    let output = run(&[]);
-    assert_eq!(output.status.code(), Some(0), "{}", said(&output));
+    run(&[]).with(0);
     assert!(around.read("p{i}[1]/c.json").contains("\"flux\":[1.0]"));
     assert!(around.read("p{i}[1]/o.csv").contains(",1,1\n"));
     // A folder of the environment that is not there is not another one.
     around.write(file, text("${env:DATA}/lc_*.csv"));
-    let output = run(&[]);
-    assert_eq!(output.status.code(), Some(2));
-    assert!(
-        said(&output).contains("flow::data::missing"),
-        "{}",
-        said(&output)
-    );
+    run(&[]).with(2).says("flow::data::missing");
     // Nor is the working directory of `--set` a pattern.
     survey("d[1]", 2);
-    let output = around
-        .command(&[
-            "run",
-            "../p{i}[1]/p.toml",
-            "--set",
-            "read.curves=\"lc_?.csv\"",
-        ])
-        .current_dir(around.path("d[1]"))
-        .env("DATA", "")
-        .output()
-        .expect("flow starts");
-    assert_eq!(output.status.code(), Some(0), "{}", said(&output));
+    let set = "read.curves=\"lc_?.csv\"";
+    let mut inside = around.command(&["run", "../p{i}[1]/p.toml", "--set", set]);
+    Ended::run(inside.current_dir(around.path("d[1]")).env("DATA", "")).with(0);
     assert!(around.read("p{i}[1]/c.json").contains("\"flux\":[2.0]"));
 }
 
@@ -353,8 +310,7 @@ fn a_pipeline_that_extends_has_its_own_name_and_drops_outputs() {
         "own.toml",
         own("\"out/x.txt\" = false\n\"out/z.txt\" = \"list\"\n"),
     );
-    let plan = project.flow(&["plan", "own.toml"]);
-    let text = String::from_utf8_lossy(&plan.stdout).into_owned();
+    let text = project.flow(&["plan", "own.toml"]).stdout;
     assert!(
         text.contains("out/y.txt is an output of base.toml"),
         "{text}"
@@ -366,9 +322,7 @@ fn a_pipeline_that_extends_has_its_own_name_and_drops_outputs() {
     let run = project.run(&["own.toml"]);
     assert_eq!(run.ok()["pipeline"], "own");
     let written: Vec<(&str, Option<&str>)> = run
-        .events
-        .iter()
-        .filter(|event| event["event"] == "output-written")
+        .all("output-written")
         .map(|event| {
             (
                 event["path"].as_str().expect("a path"),
@@ -387,12 +341,10 @@ fn a_pipeline_that_extends_has_its_own_name_and_drops_outputs() {
     project.run(&["third.toml"]).ok();
     assert!(project.path("out/x.txt").exists());
     project.write("own.toml", own("\"out/yy.txt\" = false\n"));
-    let output = project.flow(&["run", "own.toml"]);
-    let text = said(&output);
-    assert!(
-        text.contains("flow::outputs::drop") && text.contains("`out/y.txt`"),
-        "{text}"
-    );
+    project
+        .flow(&["run", "own.toml"])
+        .says("flow::outputs::drop")
+        .says("`out/y.txt`");
 }
 
 #[test]
@@ -401,33 +353,22 @@ fn a_folder_is_no_pipeline_and_those_in_it_are_named() {
     project.write("flow.toml", "");
     project.write("work/only.toml", copies("[\"a.txt\"]", ""));
     project.write("work/settings.toml", "[tool]\nx = 1\n");
-    let output = project.flow(&["run", "."]);
-    assert_eq!(output.status.code(), Some(2));
-    assert!(
-        said(&output).contains("`.` is a folder, not a pipeline"),
-        "{}",
-        said(&output)
-    );
-    let output = project.flow(&["plan", "work"]);
-    let text = said(&output);
-    assert!(
-        text.contains("`work` is a folder") && text.contains("`work/only.toml`"),
-        "{text}"
-    );
-    let output = project.flow(&["run", "work/onyl.toml"]);
-    assert!(
-        said(&output).contains("did you mean `work/only.toml`?"),
-        "{}",
-        said(&output)
-    );
+    let output = project.flow(&["run", "."]).with(2);
+    output.says("`.` is a folder, not a pipeline");
+    project
+        .flow(&["plan", "work"])
+        .says("`work` is a folder")
+        .says("`work/only.toml`");
+    project
+        .flow(&["run", "work/onyl.toml"])
+        .says("did you mean `work/only.toml`?");
 }
 
 #[test]
 fn a_new_project_in_a_repository_is_its_own_root() {
     let around = Project::new();
     fs::create_dir(around.path(".git")).expect("a repository");
-    let output = around.flow(&["init", "analysis"]);
-    assert_eq!(output.status.code(), Some(0), "{}", said(&output));
+    around.flow(&["init", "analysis"]).with(0);
     assert!(around.path("analysis/flow.toml").is_file());
     around.write("analysis/a.txt", "");
     around.write(

@@ -1,31 +1,21 @@
 //! Every pipeline in `pipelines/` runs, and runs nothing the second time.
 
 use std::collections::BTreeSet;
-use std::path::Path;
 
-use crate::harness::{Project, SMALL};
+use flow_testkit::files::{files, repository};
+use flow_testkit::program::{SMALL, SMALL_ROCKET};
+use flow_testkit::{Ended, Project, Run};
 
 const DEMO: [(&str, &[&str]); 6] = [
-    ("pipelines/rocket_domain.toml", &SMALL),
-    ("pipelines/rocket_2k.toml", &SMALL),
-    ("pipelines/domain_only.toml", &WITHOUT_ROCKET),
-    ("pipelines/domain_gbdt.toml", &WITHOUT_ROCKET),
-    ("pipelines/stack.toml", &SMALL),
-    ("pipelines/tune.toml", &WITHOUT_ROCKET),
+    ("pipelines/rocket_domain.toml", &SMALL_ROCKET),
+    ("pipelines/rocket_2k.toml", &SMALL_ROCKET),
+    ("pipelines/domain_only.toml", &SMALL),
+    ("pipelines/domain_gbdt.toml", &SMALL),
+    ("pipelines/stack.toml", &SMALL_ROCKET),
+    ("pipelines/tune.toml", &SMALL),
 ];
 
-const WITHOUT_ROCKET: [&str; 8] = [
-    "--set",
-    "ingest.labelled=240",
-    "--set",
-    "ingest.positives=40",
-    "--set",
-    "ingest.unlabelled=40",
-    "--set",
-    "model.rounds=20",
-];
-
-/// What `SMALL` has to say of the second selection in `stack.toml`.
+/// What `SMALL_ROCKET` has to say of the second selection in `stack.toml`.
 const STACK: [&str; 2] = ["--set", "select_rocket.fdr=1.0"];
 
 /// Run by `mallorn.rs` and `ablate.rs`.
@@ -37,30 +27,21 @@ const ELSEWHERE: [&str; 3] = [
 
 #[test]
 fn all_pipelines_are_tested() {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let mut found = BTreeSet::new();
-    let mut folders = vec![root.join("pipelines")];
-    while let Some(folder) = folders.pop() {
-        for entry in std::fs::read_dir(folder).expect("a listing") {
-            let path = entry.expect("an entry").path();
-            if path.is_dir() {
-                folders.push(path);
-            } else {
-                let name = path.strip_prefix(root).expect("inside");
-                found.insert(name.display().to_string());
-            }
-        }
-    }
+    let root = repository();
+    let found = files(&root.join("pipelines")).into_iter().map(|path| {
+        let name = path.strip_prefix(root).expect("inside");
+        name.display().to_string()
+    });
     let tested = DEMO.iter().map(|(name, _)| *name).chain(ELSEWHERE);
-    assert_eq!(found, tested.map(str::to_owned).collect());
+    let tested: BTreeSet<String> = tested.map(str::to_owned).collect();
+    assert_eq!(BTreeSet::from_iter(found), tested);
 }
 
 #[test]
 fn every_demo_pipeline_runs_and_then_rests() {
     for (pipeline, sets) in DEMO {
         let project = Project::with_pipelines();
-        let mut args = vec![pipeline];
-        args.extend_from_slice(sets);
+        let mut args = [&[pipeline], sets].concat();
         if pipeline == "pipelines/stack.toml" {
             args.extend_from_slice(&STACK);
         }
@@ -75,7 +56,7 @@ fn every_demo_pipeline_runs_and_then_rests() {
         assert_eq!(last["headline"]["metric"], "evaluate.f1");
         assert_eq!(last["headline"]["value"], f1["pooled"]);
         assert_eq!(last["status"], "ok");
-        for stage in last["stages"].as_object().expect("stages").values() {
+        for stage in first.stages().values() {
             let count = |name: &str| stage[name].as_u64().expect("a number");
             assert_eq!(
                 count("actions"),
@@ -93,8 +74,7 @@ fn every_demo_pipeline_runs_and_then_rests() {
 #[test]
 fn the_submission_has_every_unlabelled_object() {
     let project = Project::with_pipelines();
-    let mut args = vec!["pipelines/rocket_domain.toml"];
-    args.extend_from_slice(&SMALL);
+    let args = [&["pipelines/rocket_domain.toml"], &SMALL_ROCKET[..]].concat();
     project.run(&args).ok();
     let submission = project.read("out/submission.csv");
     assert_eq!(submission.lines().next(), Some("object_id,prediction"));
@@ -111,21 +91,12 @@ fn the_submission_has_every_unlabelled_object() {
 #[test]
 fn jobs_and_simd_levels_change_no_digest() {
     let sets = |project: &Project, jobs: &str, simd: Option<&str>| {
-        let mut args = vec![
-            "run",
-            "--message-format",
-            "json",
-            "pipelines/stack.toml",
-            "--jobs",
-            jobs,
-        ];
-        args.extend_from_slice(&SMALL);
-        args.extend_from_slice(&STACK);
-        let mut command = project.command(&args);
+        let args = ["run", "pipelines/stack.toml", "--jobs", jobs];
+        let mut command = project.json_command(&[&args[..], &SMALL_ROCKET, &STACK].concat());
         if let Some(simd) = simd {
             command.env("FLOW_SIMD", simd);
         }
-        let run = crate::harness::Run::of(command.output().expect("flow starts"));
+        let run = Run::from(Ended::run(&mut command));
         run.ok();
         run.digests()
     };

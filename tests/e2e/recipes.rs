@@ -1,61 +1,47 @@
 //! What decides the result of a program is in its recipe; what does not is no reason to run it again.
 
-use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
-use crate::harness::{Project, Run};
+use flow_testkit::files::{self, script};
+use flow_testkit::program::{plain, works};
+use flow_testkit::{Ended, Project, Run};
 
 /// A folder beside the project with a program in it, which says a word.
 fn folder(outside: &Path, name: &str, word: &str) -> PathBuf {
     let folder = outside.join(name);
-    std::fs::create_dir_all(&folder).expect("a folder");
-    let tool = folder.join("mytool");
-    std::fs::write(&tool, format!("#!/bin/sh\necho tool {word}\n")).expect("a program");
-    std::fs::set_permissions(&tool, std::fs::Permissions::from_mode(0o755)).expect("a mode");
+    script(&folder.join("mytool"), &format!("echo tool {word}"));
     folder
 }
 
 fn project(more: &str) -> Project {
-    let project = Project::new();
-    project.write(
-        "p.toml",
-        format!(
-            "[stages.a]\nuse = \"command\"\nrun = [\"sh\", \"-c\", \"mytool > $1\", \"-\", \"{{out}}\"]\n\
-             outputs = {{ out = \"o.txt\" }}\n{more}\n"
-        ),
-    );
-    project
+    Project::with(&format!(
+        "[stages.a]\nuse = \"command\"\nrun = [\"sh\", \"-c\", \"mytool > $1\", \"-\", \"{{out}}\"]\n\
+         outputs = {{ out = \"o.txt\" }}\n{more}\n"
+    ))
 }
 
 /// A run with a folder before the others in `PATH`, as another user.
 fn run(project: &Project, folder: &Path) -> Run {
     let path = std::env::var("PATH").expect("a PATH");
-    let mut command = project.command(&["run", "--message-format", "json", "p.toml"]);
+    let mut command = project.json_command(&["run", "p.toml"]);
     command
         .env("PATH", format!("{}:{path}", folder.display()))
         .env("HOME", folder)
         .env("USER", "another");
-    Run::of(command.output().expect("flow starts"))
+    Ended::run(&mut command).into()
 }
 
 #[test]
 fn the_tools_of_one_user_are_not_taken_for_those_of_another() {
-    let outside = tempfile::tempdir().expect("a folder");
+    let outside = files::folder();
     let [a, b] = ["a", "b"].map(|name| folder(outside.path(), name, name));
     let same = folder(outside.path(), "same", "a");
     // What a script starts is not found where it is not declared, and the line to add is told.
     let hidden = project("files = [\"s.sh\"]");
     hidden.write("s.sh", "mytool > $1\n");
-    let text = hidden.read("p.toml");
-    let script = text.replace("\"-c\", \"mytool > $1\", \"-\"", "\"s.sh\"");
-    hidden.write("p.toml", script);
-    let ran = run(&hidden, &a);
-    assert_eq!(ran.code, 1, "{}", ran.stderr);
-    assert!(
-        ran.stderr.contains("tools = [\"mytool\"]"),
-        "{}",
-        ran.stderr
-    );
+    hidden.edit("\"-c\", \"mytool > $1\", \"-\"", "\"s.sh\"");
+    let ran = run(&hidden, &a).with(1);
+    ran.says("tools = [\"mytool\"]");
     // Declared, or seen in a shell line, its contents decide, and not where it lies.
     let declared = project("tools = [\"mytool\"]");
     for project in [&project(""), &declared] {
@@ -70,29 +56,24 @@ fn the_tools_of_one_user_are_not_taken_for_those_of_another() {
         assert_eq!(first, said(&a, 0));
         assert_eq!(first, said(&same, 0));
     }
-    let gone = declared.run(&["p.toml"]);
-    assert_eq!(gone.code, 2, "{}", gone.stderr);
-    assert!(
-        gone.stderr.contains("flow::command::program"),
-        "{}",
-        gone.stderr
-    );
+    let gone = declared.run(&["p.toml"]).with(2);
+    gone.says("flow::command::program");
 }
 
 #[test]
 fn the_program_itself_is_found_by_the_user_and_keyed() {
-    let outside = tempfile::tempdir().expect("a folder");
+    let outside = files::folder();
     let [a, b] = ["a", "b"].map(|name| folder(outside.path(), name, name));
     let project = project("");
-    let text = project
-        .read("p.toml")
-        .replace("\"sh\", \"-c\", \"mytool > $1\", \"-\"", "\"mytool\"");
-    project.write("p.toml", text.replace("\"{out}\"", "\"x\""));
+    project.edit("\"sh\", \"-c\", \"mytool > $1\", \"-\"", "\"mytool\"");
+    project.edit("\"{out}\"", "\"x\"");
     for folder in [&a, &b] {
         let tool = folder.join("mytool");
         let out = "o=$(dirname \"$TMPDIR\")/out/o.txt";
-        let text = std::fs::read_to_string(&tool).expect("a program");
-        std::fs::write(&tool, format!("{text}{out}\necho \"$0\" > $o\n")).expect("a program");
+        files::write(
+            &tool,
+            format!("{}{out}\necho \"$0\" > $o\n", files::read(&tool)),
+        );
     }
     assert_eq!(run(&project, &a).ran().len(), 1);
     assert_eq!(run(&project, &b).ran().len(), 1);
@@ -100,28 +81,18 @@ fn the_program_itself_is_found_by_the_user_and_keyed() {
 }
 
 /// An interpreter of an environment finds its packages, as the program and as a tool.
-#[allow(clippy::print_stderr)] // a test that skips says so
 #[test]
 fn a_virtual_environment_works() {
     let project = Project::new();
-    let made = std::process::Command::new("python3")
-        .args(["-m", "venv", "--without-pip", ".venv"])
-        .current_dir(project.path(""))
-        .output();
-    if !made.is_ok_and(|made| made.status.success()) {
-        eprintln!("skipped: `python3 -m venv` does not work here");
+    let place = project.path(".venv").display().to_string();
+    if !works("python3", &["-m", "venv", "--without-pip", &place]) {
         return;
     }
-    let site = std::process::Command::new(project.path(".venv/bin/python3"))
-        .args(["-c", "import site; print(site.getsitepackages()[0])"])
-        .output()
-        .expect("python3 starts");
-    let site = String::from_utf8_lossy(&site.stdout).trim().to_owned();
-    std::fs::write(
-        Path::new(&site).join("mypackage.py"),
-        "text = 'of the environment'\n",
-    )
-    .expect("a package");
+    let mut python = plain(project.path(".venv/bin/python3"));
+    let ask = "import site; print(site.getsitepackages()[0])";
+    let site = Ended::run(python.args(["-c", ask])).with(0).stdout;
+    let package = Path::new(site.trim()).join("mypackage.py");
+    files::write(&package, "text = 'of the environment'\n");
     let line = "import mypackage, sys; open(sys.argv[1], 'w').write(mypackage.text)";
     project.write(
         "p.toml",
@@ -159,16 +130,10 @@ fn to_look_at_a_pipeline_starts_nothing() {
         &["graph", "p.toml"],
         &["explain", "p.toml", "a"],
     ] {
-        let said = project.flow(args);
-        assert!(
-            said.status.success(),
-            "{args:?}: {}",
-            String::from_utf8_lossy(&said.stderr)
-        );
+        project.flow(args).with(0);
         assert!(!mark.exists(), "{args:?}");
     }
-    let said = project.flow(&["plan", "p.toml"]);
-    let said = String::from_utf8_lossy(&said.stdout).into_owned();
+    let said = project.flow(&["plan", "p.toml"]).stdout;
     assert!(
         said.contains("pending") && said.contains("version"),
         "{said}"
@@ -179,8 +144,7 @@ fn to_look_at_a_pipeline_starts_nothing() {
     let text = text.split_once("version").expect("a version").0.to_owned();
     project.write("p.toml", text + version);
     project.run(&["p.toml"]).ok();
-    let said = project.flow(&["plan", "p.toml"]);
-    let said = String::from_utf8_lossy(&said.stdout).into_owned();
+    let said = project.flow(&["plan", "p.toml"]).stdout;
     assert!(
         said.contains("hit") && said.contains("a run asks again"),
         "{said}"
@@ -197,8 +161,7 @@ fn what_a_program_says_first_and_once() {
          each = { i = { range = [0, 8] } }\noutputs = { out = \"o.txt\" }\n\
          [stages.b]\nuse = \"command\"\nrun = [\"sh\", \"-c\", \"cat notes.txt; exit 4\", \"{out}\"]\noutputs = { out = \"o.txt\" }\n",
     );
-    let ran = project.run(&["p.toml", "--keep-going"]);
-    assert_eq!(ran.code, 1);
+    let ran = project.run(&["p.toml", "--keep-going"]).with(1);
     let said = |text: &str| ran.stderr.matches(text).count();
     assert_eq!(said("flow::command::failed"), 2, "{}", ran.stderr);
     assert_eq!(said("and 7 more like it: run i="), 1, "{}", ran.stderr);
@@ -213,9 +176,8 @@ fn what_a_program_says_first_and_once() {
     );
     // Each of them is an event all the same.
     let failed = ran
-        .events
-        .iter()
-        .filter(|event| event["event"] == "action-finished" && event["outcome"] == "failed");
+        .all("action-finished")
+        .filter(|event| event["outcome"] == "failed");
     assert_eq!(failed.count(), 9, "{:?}", ran.events);
 }
 
@@ -224,11 +186,10 @@ const ORDERS: &str = "\u{1b}]0;title\u{7}\u{1b}[2J\u{9b}31m\u{7f}\u{202e}";
 
 #[test]
 fn nothing_that_is_read_gives_orders_to_a_terminal() {
-    let bare = |text: &[u8]| {
-        let text = String::from_utf8_lossy(text).into_owned();
+    let bare = |text: &String| {
         let order = |c: char| (c.is_control() && c != '\n' && c != '\t') || c == '\u{202e}';
         assert!(!text.contains(order), "{text:?}");
-        text
+        text.clone()
     };
     // The log of a program, with a line that has no end.
     let project = Project::new();
@@ -259,8 +220,7 @@ fn nothing_that_is_read_gives_orders_to_a_terminal() {
     let ran = project.flow(&["plan", "--color", "never", "y.toml"]);
     assert!(bare(&ran.stderr).contains("y.toml"));
     // With colours, nothing but colours.
-    let ran = project.flow(&["run", "--color", "always", &name]);
-    let said = String::from_utf8_lossy(&ran.stderr).into_owned();
+    let said = project.flow(&["run", "--color", "always", &name]).stderr;
     let mut parts = said.split('\u{1b}').skip(1);
     let colour = |part: &str| {
         let digits = part

@@ -1,13 +1,11 @@
 //! What reruns when, on the main pipeline over a survey in CSV files.
 
-use crate::harness::{Project, SMALL};
-use crate::survey::{Survey, write_survey};
+use flow_testkit::program::SMALL_ROCKET;
+use flow_testkit::survey::Survey;
+use flow_testkit::{Project, Run};
 
-fn run_main(project: &Project, more: &[&str]) -> crate::harness::Run {
-    let mut args = vec!["pipelines/rocket_domain.toml"];
-    args.extend_from_slice(&SMALL);
-    args.extend_from_slice(more);
-    let run = project.run(&args);
+fn run_main(project: &Project, more: &[&str]) -> Run {
+    let run = project.run(&[&["pipelines/rocket_domain.toml"], &SMALL_ROCKET[..], more].concat());
     run.ok();
     run
 }
@@ -53,8 +51,7 @@ fn more_kernels_rerun_rocket_and_below_only() {
 
 #[test]
 fn a_moved_project_and_a_touched_file_run_nothing() {
-    let project = Project::new();
-    write_survey(&project, &Survey::default());
+    let project = Survey::default().project();
     project.run(&["survey.toml"]).ok();
     let file = std::fs::File::open(project.path("data/curves_0.csv")).expect("the file");
     let later = std::time::SystemTime::now() + std::time::Duration::from_secs(5);
@@ -70,8 +67,7 @@ fn a_moved_project_and_a_touched_file_run_nothing() {
 
 #[test]
 fn an_edited_file_reruns_its_shard_and_what_it_reaches() {
-    let project = Project::new();
-    write_survey(&project, &Survey::default());
+    let project = Survey::default().project();
     let first = project.run(&["survey.toml"]);
     let fits = first.ok()["stages"]["model"]["ran"]
         .as_u64()
@@ -96,22 +92,17 @@ fn an_edited_file_reruns_its_shard_and_what_it_reaches() {
 
 #[test]
 fn a_new_file_of_unlabelled_objects_refits_nothing() {
-    let project = Project::new();
-    write_survey(&project, &Survey::default());
+    let project = Survey::default().project();
     project.run(&["survey.toml"]).ok();
-    write_survey(
-        &project,
-        &Survey {
-            extra_unlabelled: 12,
-            ..Survey::default()
-        },
-    );
+    let larger = Survey {
+        extra_unlabelled: 12,
+        ..Survey::default()
+    };
+    larger.write(&project);
     let run = project.run(&["survey.toml"]);
     run.ok();
     let started: Vec<String> = run
-        .events
-        .iter()
-        .filter(|e| e["event"] == "action-started")
+        .all("action-started")
         .map(|e| format!("{} {}", e["stage"], e["action"]))
         .collect();
     assert!(!started.is_empty(), "{:?}", run.events.first());

@@ -1,12 +1,13 @@
 //! Stores in unkind places: read-only, on another file system, on a full one, with gc at the door,
 //! and several processes on one of them.
 
-use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
-use std::os::unix::process::CommandExt;
-use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
 
-use crate::harness::{Project, Run};
+use flow_testkit::files::{TempDir, entries, folder, read, set_mode, tempdir_in, tree, wait_for};
+use flow_testkit::program::as_nobody;
+use flow_testkit::store::segments;
+use flow_testkit::{Ended, Project, Run, skipped};
 
 /// Three commands: `two` reads `one`, `both` reads both.
 const PIPELINE: &str = r#"
@@ -45,139 +46,87 @@ fn project() -> Project {
 }
 
 /// Has every action end with a line of shell that knows a folder outside the project as `$ASIDE`.
-fn marking(project: &Project, line: &str) -> tempfile::TempDir {
-    let aside = tempfile::tempdir().expect("a folder");
+fn marking(project: &Project, line: &str) -> TempDir {
+    let aside = folder();
     project.write("step.sh", format!("{STEP}{line}"));
     let env = format!("env = {{ ASIDE = {:?} }}\noutputs =", aside.path());
     project.write("three.toml", PIPELINE.replace("outputs =", &env));
     aside
 }
 
-/// All files and folders below a path, itself first.
-fn walk(path: &Path) -> Vec<PathBuf> {
-    let mut found = vec![path.to_owned()];
-    let mut next = 0;
-    while let Some(path) = found.get(next).cloned() {
-        next += 1;
-        if path.is_dir() {
-            let entries = std::fs::read_dir(path).expect("a listing");
-            found.extend(entries.map(|entry| entry.expect("an entry").path()));
-        }
-    }
-    found
-}
-
 #[test]
 fn a_read_only_store_answers_and_a_miss_says_what_to_do() {
     let project = project();
-    let store = tempfile::tempdir().expect("a folder");
+    let store = folder();
     let place = store.path().display().to_string();
     let all = ["three.toml", "--store", &place];
     project.run(&all).ok();
     std::fs::remove_dir_all(project.path("out")).expect("removes");
+    for path in tree(store.path()) {
+        set_mode(&path, if path.is_dir() { 0o555 } else { 0o444 });
+    }
     // Nobody may write for whom permissions do not count, so root steps down.
-    let root = std::fs::metadata("/proc/self").expect("a process").uid() == 0;
-    for path in walk(store.path()) {
-        let mode = if path.is_dir() { 0o555 } else { 0o444 };
-        std::fs::set_permissions(&path, PermissionsExt::from_mode(mode)).expect("permissions");
-    }
-    for path in walk(&project.path("")) {
-        if root {
-            chown(&path, Some(65_534), Some(65_534)).expect("an owner");
-        }
-    }
     let flow = |args: &[&str]| {
-        let mut command = project.command(args);
-        if root {
-            command.uid(65_534).gid(65_534);
-        }
-        command.output()
+        let args = [args, &["--store", &place]].concat();
+        let mut command = as_nobody(&project, project.json_command(&args))?;
+        Some(Run::from(Ended::run(&mut command)))
     };
-    let Ok(first) = flow(&["--version"]) else {
-        println!("skipped: another user cannot run the binary where it lies");
+    let Some(hits) = flow(&["run", "three.toml"]) else {
         return;
     };
-    assert!(first.status.success());
-    let with = |args: &[&str]| -> Run {
-        let all = [args, &all[..], &["--message-format", "json"]].concat();
-        Run::of(flow(&all).expect("flow starts"))
-    };
-    let hits = with(&["run"]);
     hits.ok();
     assert_eq!(hits.ran(), []);
     assert_eq!(project.read("out/both.txt"), RESULT);
-    let plain = |args: &[&str]| {
-        let all = [args, &["--store", &place]].concat();
-        flow(&all).expect("flow starts")
-    };
-    let plan = plain(&["plan", "three.toml"]);
-    assert!(plan.status.success(), "{plan:?}");
-    let explain = plain(&["explain", "three.toml", "both"]);
-    assert!(explain.status.success(), "{explain:?}");
+    let flow = |args: &[&str], code| flow(args).expect("that user").with(code);
+    flow(&["plan", "three.toml"], 0);
+    flow(&["explain", "three.toml", "both"], 0);
 
     project.write("step.sh", format!("{STEP}#\n"));
-    let miss = with(&["run"]);
-    assert_eq!(miss.code, 4, "{}", miss.stderr);
-    assert!(
-        miss.stderr.contains("flow::environment::store"),
-        "{}",
-        miss.stderr
-    );
-    assert!(miss.stderr.contains("--store DIR"), "{}", miss.stderr);
-    let plan = plain(&["plan", "three.toml"]);
-    assert!(plan.status.success(), "{plan:?}");
+    let miss = flow(&["run", "three.toml"], 4);
+    miss.says("flow::environment::store");
+    miss.says("--store DIR");
+    flow(&["plan", "three.toml"], 0);
 
     // So that the folder can be removed.
-    for path in walk(store.path()) {
-        std::fs::set_permissions(&path, PermissionsExt::from_mode(0o755)).expect("permissions");
+    for path in tree(store.path()) {
+        set_mode(&path, 0o755);
     }
 }
 
 #[test]
 fn a_store_on_another_file_system_is_as_good() {
     let project = project();
-    let Ok(elsewhere) = tempfile::tempdir_in("/dev/shm") else {
-        println!("skipped: there is no /dev/shm");
-        return;
+    let Ok(elsewhere) = tempdir_in("/dev/shm") else {
+        return skipped("there is no /dev/shm");
     };
     let device = |path: &Path| path.metadata().expect("a folder").dev();
-    if device(elsewhere.path()) == device(&project.path("")) {
-        println!("skipped: temporary folders lie in /dev/shm already");
-        return;
+    if device(elsewhere.path()) == device(&project.root) {
+        return skipped("temporary folders lie in /dev/shm already");
     }
     let place = elsewhere.path().join("store").display().to_string();
     let all = ["three.toml", "--store", &place];
     project.run(&all).ok();
     assert_eq!(project.read("out/both.txt"), RESULT);
     assert_eq!(project.run(&all).ran(), []);
-    let verify = project.flow(&["cache", "verify", "--store", &place]);
-    assert!(verify.status.success(), "{verify:?}");
+    project
+        .flow(&["cache", "verify", "--store", &place])
+        .with(0);
     assert!(!project.path(".flow/store").exists());
 }
 
 /// Runs a shell script on a file system of its own of `size` bytes at `$DISK`, or says why not.
-fn on_small_disk(project: &Project, size: &str, script: &str) -> Option<std::process::Output> {
+fn on_small_disk(project: &Project, size: &str, script: &str) -> Option<Ended> {
     let disk = project.path("disk");
     std::fs::create_dir_all(&disk).expect("a folder");
     let mount = format!("mount -t tmpfs -o size={size} small \"$DISK\" || exit 77\n{script}");
-    let output = Command::new("unshare")
-        .args(["--map-root-user", "--mount", "sh", "-c", &mount])
-        .env("DISK", &disk)
-        .env("FLOW", env!("CARGO_BIN_EXE_flow"))
-        .env_remove("FLOW_STORE")
-        .current_dir(project.path(""))
-        .output();
-    match output {
-        Ok(output) if output.status.code() != Some(77) && !refused(&output.stderr) => Some(output),
-        _ => {
-            println!("skipped: this system lets nobody mount a small file system");
-            None
-        }
+    let unshare = "exec unshare --map-root-user --mount sh -c \"$MOUNT\"";
+    let mut shell = project.shell(unshare);
+    let ended = Ended::run(shell.env("DISK", &disk).env("MOUNT", mount));
+    let refused = [77, 127].contains(&ended.code) || ended.stderr.contains("unshare: ");
+    if refused {
+        skipped("this system lets nobody mount a small file system");
     }
-}
-
-fn refused(stderr: &[u8]) -> bool {
-    String::from_utf8_lossy(stderr).contains("unshare: ")
+    (!refused).then_some(ended)
 }
 
 #[test]
@@ -195,23 +144,13 @@ fn a_full_disk_fails_the_run_and_spares_the_store() {
         "$FLOW" run three.toml --store "$DISK/store"; echo "second $?"
         "$FLOW" cache verify --store "$DISK/store"; echo "verify again $?"
     "#;
-    let Some(output) = on_small_disk(&project, "1500k", script) else {
+    let Some(ended) = on_small_disk(&project, "1500k", script) else {
         return;
     };
-    let (out, err) = (
-        String::from_utf8_lossy(&output.stdout),
-        String::from_utf8_lossy(&output.stderr),
-    );
     for line in ["first 4", "verify 0", "second 0", "verify again 0"] {
-        assert!(out.lines().any(|l| l == line), "no `{line}`:\n{out}\n{err}");
+        ended.gives(line);
     }
-    // Long lines are folded.
-    let words = Vec::from_iter(err.split_whitespace()).join(" ");
-    assert!(
-        words.contains("No space │ left") || words.contains("No space left"),
-        "{err}"
-    );
-    assert!(words.contains("free some space"), "{err}");
+    ended.says("No space left").says("free some space");
     assert!(project.read("out/both.txt").starts_with("tag 3\n"));
 }
 
@@ -219,19 +158,12 @@ fn a_full_disk_fails_the_run_and_spares_the_store() {
 fn gc_waits_for_nobody_and_takes_nothing_from_a_live_run() {
     let project = project();
     let aside = marking(&project, "touch \"$ASIDE/started\"; sleep 1\n");
-    let mut run = project
-        .command(&["run", "three.toml", "-q"])
-        .stdout(Stdio::null())
-        .spawn()
-        .expect("flow starts");
-    while !aside.path().join("started").exists() {
-        std::thread::sleep(std::time::Duration::from_millis(5));
-    }
+    let mut run = project.start_unheard(&["run", "three.toml", "-q"]);
+    wait_for(&aside.path().join("started"));
     let mut met = 0;
     while run.try_wait().expect("a status").is_none() {
         let args = ["cache", "gc", "--max-size", "0"];
-        let gc = project.flow(&args);
-        let text = String::from_utf8_lossy(&gc.stderr).into_owned();
+        let text = project.flow(&args).stderr;
         if text.contains("flow::cache::in_use") {
             met += 1;
         }
@@ -247,7 +179,7 @@ fn a_store_of_a_newer_format_is_left_alone() {
     let project = project();
     project.run(&["three.toml"]).ok();
     project.write(".flow/store/format", "flow-store 99\n");
-    let before = walk(&project.path(".flow/store"));
+    let before = tree(&project.path(".flow/store"));
     let all: [&[&str]; 5] = [
         &["run", "three.toml"],
         &["plan", "three.toml"],
@@ -256,16 +188,13 @@ fn a_store_of_a_newer_format_is_left_alone() {
         &["cache", "gc", "--max-size", "0"],
     ];
     for args in all {
-        let ended = project.flow(args);
-        let said = String::from_utf8_lossy(&ended.stderr).into_owned();
-        assert_eq!(ended.status.code(), Some(4), "{args:?}: {said}");
-        assert!(said.contains("flow::cache::newer"), "{args:?}: {said}");
-        assert!(
-            said.contains("99") && said.contains("--store DIR"),
-            "{said}"
-        );
+        let ended = project.flow(args).with(4);
+        ended
+            .says("flow::cache::newer")
+            .says("99")
+            .says("--store DIR");
     }
-    assert_eq!(walk(&project.path(".flow/store")), before);
+    assert_eq!(tree(&project.path(".flow/store")), before);
 }
 
 #[test]
@@ -282,21 +211,14 @@ fn a_run_whose_messages_nobody_reads_holds_up_no_other() {
             each = { i = { range = [0, 300] } }
         "#,
     );
-    let args = ["run", "many.toml", "--message-format", "json"];
     // It stops when the pipe is full, which takes far less than its messages.
-    let unread = project
-        .command(&args)
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .expect("flow starts");
-    let read = project.run(&args[1..2]);
+    let unread = project.start(&["run", "many.toml"]);
+    let read = project.run(&["many.toml"]);
     read.ok();
-    let unread = Run::of(unread.wait_with_output().expect("ends"));
+    let unread = Run::wait(unread);
     unread.ok();
     assert_eq!(unread.digests(), read.digests());
-    let ran = |run: &Run| run.ran().iter().map(|(_, n)| n).sum::<u64>();
-    assert_eq!(ran(&unread) + ran(&read), 300);
+    assert_eq!(unread.total("ran") + read.total("ran"), 300);
 }
 
 #[test]
@@ -304,37 +226,24 @@ fn two_to_four_processes_run_each_action_once() {
     for at_once in 2..=4 {
         let project = project();
         let aside = marking(&project, "echo x >> \"$ASIDE/count\"\n");
-        let spawn = |_| {
-            project
-                .command(&["run", "three.toml", "--message-format", "json"])
-                .stdout(Stdio::piped())
-                .stderr(Stdio::piped())
-                .spawn()
-                .expect("flow starts")
-        };
-        let children: Vec<_> = (0..at_once).map(spawn).collect();
-        let runs = children
-            .into_iter()
-            .map(|c| c.wait_with_output().expect("ends"));
-        let runs: Vec<Run> = runs.map(Run::of).collect();
+        let children = Vec::from_iter((0..at_once).map(|_| project.start(&["run", "three.toml"])));
+        let runs = Vec::from_iter(children.into_iter().map(Run::wait));
         let mut ran = 0;
         for run in &runs {
             run.ok();
             assert_eq!(run.digests(), runs[0].digests());
-            ran += run.ran().iter().map(|(_, n)| n).sum::<u64>();
+            ran += run.total("ran");
         }
         assert_eq!(ran, 3);
-        let count = std::fs::read_to_string(aside.path().join("count")).expect("reads");
+        let count = read(&aside.path().join("count"));
         assert_eq!(count.lines().count(), 3);
         assert_eq!(project.read("out/both.txt"), RESULT);
         // The records of the runs say the same.
         // What lies deeper is action by action, and shared by equal runs.
-        let runs = std::fs::read_dir(project.path(".flow/runs")).expect("a listing");
-        let records = runs.map(|entry| entry.expect("an entry").path());
-        let records = records.filter(|path| path.extension().is_some());
+        let runs = entries(&project.path(".flow/runs")).into_iter();
+        let records = runs.filter(|path| path.extension().is_some());
         let noted = records.map(|path| {
-            let text = std::fs::read_to_string(path).expect("a record");
-            let record: serde_json::Value = serde_json::from_str(&text).expect("JSON");
+            let record: serde_json::Value = serde_json::from_str(&read(&path)).expect("JSON");
             let stages = record["stages"].as_object().expect("stages").values();
             stages
                 .map(|stage| stage["ran"].as_u64().expect("a number"))
@@ -348,20 +257,16 @@ fn two_to_four_processes_run_each_action_once() {
 fn plan_and_explain_warn_of_the_same_damage() {
     let project = project();
     project.run(&["three.toml"]).ok();
-    let records = walk(&project.path(".flow/store/records"));
-    let segment = records.iter().rev().find(|path| path.is_file());
-    let segment = segment.expect("a segment");
+    let segment = &segments(&project.store())[0];
     let mut bytes = std::fs::read(segment).expect("reads");
     // The header of the first row, which stands behind eight bytes that tell what the file is.
     bytes[8] ^= 1;
     std::fs::write(segment, bytes).expect("writes");
     let warnings = |args: &[&str]| {
-        let told = Run::of(project.flow(&[args, &["--message-format", "json"]].concat()));
-        assert_eq!(told.code, 0, "{}", told.stderr);
-        let events = told.events.into_iter();
-        let warnings: Vec<_> = events.filter(|event| event["event"] == "warning").collect();
-        assert_eq!(warnings.len(), 1, "{warnings:?}");
-        let message = warnings[0]["message"].as_str().expect("a message");
+        let told = project.json(args).with(0);
+        assert_eq!(told.all("warning").count(), 1, "{:?}", told.events);
+        let message = told.event("warning")["message"].as_str();
+        let message = message.expect("a message");
         assert!(message.contains("are damaged"), "{message}");
         assert!(told.stderr.contains(message), "{}", told.stderr);
         message.to_owned()

@@ -1,11 +1,11 @@
 //! `flow tune`: studies that are killed, pruned, nested, that fail, and what they leave.
 
-use std::process::Stdio;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use serde_json::Value as Json;
 
-use crate::harness::{Project, Run};
+use flow_testkit::program::kill_after;
+use flow_testkit::{Project, Run};
 
 /// A survey of a few objects, and trees that fit in no time.
 const PIPELINE: &str = r#"
@@ -53,15 +53,17 @@ PRUNE
 "#;
 
 fn project(more: &str) -> Project {
+    study(PIPELINE.replace("PRUNE", more))
+}
+
+fn study(text: String) -> Project {
     let project = Project::new();
-    project.write("study.toml", PIPELINE.replace("PRUNE", more));
+    project.write("study.toml", text);
     project
 }
 
 fn tune(project: &Project, args: &[&str]) -> Run {
-    let mut all = vec!["tune", "study.toml", "--message-format", "json"];
-    all.extend_from_slice(args);
-    Run::of(project.flow(&all))
+    project.json(&[&["tune", "study.toml"], args].concat())
 }
 
 /// The last event of a study that went well.
@@ -79,10 +81,7 @@ fn files(project: &Project) -> [String; 2] {
 
 /// By key of an action, its stage's name within a trial and the digests of its outputs.
 fn artifacts(run: &Run) -> std::collections::BTreeMap<String, Json> {
-    let finished = run
-        .events
-        .iter()
-        .filter(|e| e["event"] == "action-finished");
+    let finished = run.all("action-finished");
     let key = |event: &Json| event["key"].as_str().map(str::to_owned);
     finished
         .filter_map(|event| Some((key(event)?, event["outputs"].clone())))
@@ -98,19 +97,15 @@ fn states(study: &Json) -> Vec<&str> {
 
 /// `flow run` with JSON events, with values set.
 fn run(project: &Project, sets: &[&str]) -> Run {
-    let sets = sets.iter().flat_map(|set| ["--set", set]);
-    let args: Vec<&str> = std::iter::once("study.toml").chain(sets).collect();
-    let run = project.run(&args);
+    let run = project.run_with("study.toml", sets);
     run.ok();
     run
 }
 
 /// How an action of the model ended.
 fn of_model<'a>(run: &'a Run, action: &str) -> &'a str {
-    let mut events = run.events.iter();
-    let found = events.find(|e| {
-        e["event"] == "action-finished" && e["stage"] == "model" && e["action"] == action
-    });
+    let mut finished = run.all("action-finished");
+    let found = finished.find(|e| e["stage"] == "model" && e["action"] == action);
     found.expect("the action")["outcome"]
         .as_str()
         .expect("an outcome")
@@ -118,8 +113,9 @@ fn of_model<'a>(run: &'a Run, action: &str) -> &'a str {
 
 /// Label and fold of repeat 0 by object, as of the last run.
 fn folds(project: &Project) -> std::collections::BTreeMap<String, (String, String)> {
-    let output = project.flow(&["export", "last", "folds", "-o", "folds.csv"]);
-    assert!(output.status.success());
+    project
+        .flow(&["export", "last", "folds", "-o", "folds.csv"])
+        .with(0);
     let text = project.read("folds.csv");
     let lines = text.lines().skip(1);
     lines
@@ -170,22 +166,6 @@ fn inner_folds_hide_what_the_outer_one_holds_out() {
     }
 }
 
-/// Starts a study and kills it with signal 9 after `delay`. True if it was still running then.
-fn kill_after(project: &Project, delay: Duration) -> bool {
-    let mut child = project
-        .command(&["tune", "study.toml"])
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .spawn()
-        .expect("flow starts");
-    std::thread::sleep(delay);
-    let running = child.try_wait().expect("a child").is_none();
-    // It may just have ended.
-    let _ = child.kill();
-    child.wait().expect("a child");
-    running
-}
-
 #[test]
 fn a_study_killed_five_times_equals_an_unbroken_one_and_then_rests() {
     let unbroken = project("prune = true");
@@ -202,7 +182,8 @@ fn a_study_killed_five_times_equals_an_unbroken_one_and_then_rests() {
     // Moments within half the time that an unbroken study takes: work that is done is not done again,
     // and the machine may be twice as fast meanwhile.
     for part in [0.05, 0.13, 0.09, 0.11, 0.07] {
-        killed += usize::from(kill_after(&broken, took.mul_f64(part)));
+        let child = broken.start_unheard(&["tune", "study.toml"]);
+        killed += usize::from(kill_after(child, took.mul_f64(part)));
     }
     assert!(killed >= 3, "killed {killed} times only");
     let rest = tune(&broken, &["--jobs", "1"]);
@@ -234,13 +215,12 @@ fn all_samplers_search_and_a_grid_is_whole() {
         let run = tune(&project, &["--trials", "12"]);
         assert_eq!(states(finished(&run)), ["complete"; 12], "{sampler}");
     }
-    let project = Project::new();
     let grid = PIPELINE
         .replace("trials = 20", "sampler = \"grid\"")
         .replace("PRUNE", "")
         .replace("[0.01, 0.5]", "[0.01, 0.5], steps = 2")
         .replace("[1, 8]", "[3, 4]");
-    project.write("study.toml", grid);
+    let project = study(grid);
     let run = tune(&project, &[]);
     let study = finished(&run);
     let values: std::collections::BTreeSet<String> = study["trials"]
@@ -255,7 +235,6 @@ fn all_samplers_search_and_a_grid_is_whole() {
 
 #[test]
 fn trials_that_fall_behind_are_pruned_and_the_best_is_not() {
-    let project = Project::new();
     // One round of the slowest learning against many: no fold is in doubt.
     let text = PIPELINE
         .replace(
@@ -265,7 +244,7 @@ fn trials_that_fall_behind_are_pruned_and_the_best_is_not() {
         .replace("{ log = [0.01, 0.5] }", "{ choice = [0.3, 0.01] }")
         .replace("{ int = [1, 8] }", "{ choice = [20, 1] }")
         .replace("trials = 20\n", "");
-    project.write("study.toml", text);
+    let project = study(text);
     let run = tune(&project, &[]);
     let study = finished(&run);
     let states = states(study);
@@ -306,15 +285,13 @@ fn nested_studies_score_objects_that_no_study_saw() {
 
 /// A grid in which a weight other than "none" cannot be learned with several classes.
 fn with_failures(weights: &str, targets: &str) -> Project {
-    let project = Project::new();
     let text = PIPELINE
         .replace("PRUNE", "sampler = \"grid\"")
         .replace("trials = 20\n", "")
         .replace("\"model.learning_rate\" = { log = [0.01, 0.5] }\n", "")
         .replace("\"model.rounds\" = { int = [1, 8] }", targets)
         .replace("[\"none\", \"auto\"]", weights);
-    project.write("study.toml", text);
-    project
+    study(text)
 }
 
 #[test]
@@ -331,40 +308,33 @@ fn failed_trials_are_results() {
     );
     let error = study["trials"][3]["error"].as_str().expect("a reason");
     assert!(error.contains("needs two classes"), "{error}");
-    assert!(run.stderr.contains("trial 3 failed"), "{}", run.stderr);
+    run.says("trial 3 failed");
 }
 
 #[test]
 fn a_study_of_failures_fails() {
     let project = with_failures("[2.0, 3.0]", "");
-    let text = project.read("study.toml");
-    project.write(
+    project.replace(
         "study.toml",
-        text.replace("rounds = 5", "rounds = 5\ntarget = \"classes\""),
+        "rounds = 5",
+        "rounds = 5\ntarget = \"classes\"",
     );
-    let run = tune(&project, &[]);
-    assert_eq!(run.code, 1, "{}", run.stderr);
+    let run = tune(&project, &[]).with(1);
     assert_eq!(run.events.last().expect("an event")["status"], "failed");
-    assert!(
-        run.stderr.contains("flow::tune::all_failed"),
-        "{}",
-        run.stderr
-    );
+    run.says("flow::tune::all_failed");
 }
 
 #[test]
 fn what_no_value_can_mend_ends_a_study_at_once() {
-    let project = Project::new();
     let text = PIPELINE
         .replace("PRUNE", "")
         .replace("[\"domain\"]", "[\"domain\", \"broken\"]");
     let broken = "[stages.broken]\nuse = \"command\"\nrun = [\"/bin/sh\", \"-c\", \"exit 3\", \"{f}\"]\n\
                   outputs = { f = \"f.parquet\" }\n";
-    project.write("study.toml", text + broken);
-    let run = tune(&project, &[]);
-    assert_eq!(run.code, 1, "{}", run.stderr);
-    assert!(run.stderr.contains("`broken`"), "{}", run.stderr);
-    let trials = run.events.iter().filter(|e| e["event"] == "trial-finished");
+    let project = study(text + broken);
+    let run = tune(&project, &[]).with(1);
+    run.says("`broken`");
+    let trials = run.all("trial-finished");
     assert_eq!(trials.count(), 0);
 }
 
@@ -380,23 +350,12 @@ fn the_best_values_become_a_pipeline() {
     let value = tuned.ok()["metrics"]["evaluate"]["pr_auc"]["pooled"].clone();
     assert_eq!(value, study["best"]["value"]);
     // All that ran is the final fit, and what gathers it.
-    let ran: u64 = tuned.ran().iter().map(|(_, n)| n).sum();
-    let all: u64 = tuned.last()["stages"]
-        .as_object()
-        .expect("stages")
-        .values()
-        .filter_map(|stage| stage["actions"].as_u64())
-        .sum();
+    let (ran, all) = (tuned.total("ran"), tuned.total("actions"));
     assert!(ran < all / 2, "{ran} of {all}");
 
-    let again = tune(&project, &args);
-    assert_eq!(again.code, 2);
-    assert!(again.stderr.contains("--force"), "{}", again.stderr);
-    let mut forced = args.to_vec();
-    forced.push("--force");
-    finished(&tune(&project, &forced));
-    let itself = tune(&project, &["--apply", "study.toml", "--force"]);
-    assert_eq!(itself.code, 2);
+    tune(&project, &args).with(2).says("--force");
+    finished(&tune(&project, &[&args[..], &["--force"]].concat()));
+    tune(&project, &["--apply", "study.toml", "--force"]).with(2);
     assert!(project.read("study.toml").contains("[tune.space]"));
 }
 
@@ -415,19 +374,12 @@ fn mistakes_are_told_before_anything_runs() {
         ("k = 3", "k = 3\nonly = [\"0.7\"]", "flow::params::folds"),
         ("k = 3", "k = 3\nwithin = 3", "flow::params::folds"),
     ] {
-        let project = Project::new();
-        project.write(
-            "study.toml",
-            PIPELINE.replace(old, new).replace("PRUNE", ""),
-        );
-        let run = tune(&project, &[]);
-        assert_eq!(run.code, 2, "{new}: {}", run.stderr);
-        assert!(run.stderr.contains(code), "{new}: {}", run.stderr);
+        let project = study(PIPELINE.replace(old, new).replace("PRUNE", ""));
+        tune(&project, &[]).with(2).says(code);
         assert!(!project.path(".flow/store").exists(), "{new}");
     }
     let project = project("objective = \"evaluate.f2\"");
-    let run = tune(&project, &[]);
-    assert_eq!(run.code, 2);
-    assert!(run.stderr.contains("\"evaluate.f1\"?"), "{}", run.stderr);
+    let run = tune(&project, &[]).with(2);
+    run.says("\"evaluate.f1\"?");
     assert!(!project.path(".flow/store").exists());
 }

@@ -3,35 +3,17 @@
 
 use serde_json::Value as Json;
 
-use crate::harness::Project;
-use crate::survey::{Survey, write_survey};
+use flow_testkit::survey::Survey;
+use flow_testkit::{Ended, Project};
 
-fn survey(positive: &'static str) -> Project {
-    let project = Project::new();
-    let survey = Survey {
-        positive,
-        ..Survey::default()
-    };
-    write_survey(&project, &survey);
-    project
-}
-
-/// `flow check` with more arguments: its exit code and all that it said.
-fn check(project: &Project, more: &[&str]) -> (i32, String) {
-    let mut args = vec!["check", "survey.toml", "--baseline", "b.toml"];
-    args.extend(more);
-    let output = project.flow(&args);
-    let text = [output.stdout, output.stderr].concat();
-    let text = String::from_utf8_lossy(&text).into_owned();
-    (output.status.code().unwrap_or(-1), text)
+/// `flow check` with more arguments.
+fn check(project: &Project, more: &[&str]) -> Ended {
+    let args = ["check", "survey.toml", "--baseline", "b.toml"];
+    project.flow(&[&args, more].concat())
 }
 
 fn expect(project: &Project, more: &[&str], code: i32, parts: &[&str]) {
-    let (found, text) = check(project, more);
-    assert_eq!(found, code, "{text}");
-    // Hints may be broken over lines.
-    let words = text.split_whitespace().filter(|word| *word != "│");
-    let text = words.collect::<Vec<_>>().join(" ");
+    let text = check(project, more).with(code).words();
     for part in parts {
         assert!(text.contains(part), "`{part}` is not in\n{text}");
     }
@@ -39,7 +21,7 @@ fn expect(project: &Project, more: &[&str], code: i32, parts: &[&str]) {
 
 #[test]
 fn a_positive_class_that_nothing_bears_is_an_error_of_the_input() {
-    let project = survey("Ia");
+    let project = Survey::of("Ia").project();
     expect(&project, &["--update"], 0, &[]);
     let lost = ["flow::data::no_positive", "`KN`, `other`"];
     expect(
@@ -60,10 +42,7 @@ fn a_positive_class_that_nothing_bears_is_an_error_of_the_input() {
         &[unmeasured, "class `Ia`", "class `KN`"],
     );
     // None at all: macro averages by the same names.
-    let text = project
-        .read("survey.toml")
-        .replace("positive = \"Ia\"\n", "");
-    project.write("survey.toml", text);
+    project.replace("survey.toml", "positive = \"Ia\"\n", "");
     expect(
         &project,
         &[],
@@ -74,25 +53,16 @@ fn a_positive_class_that_nothing_bears_is_an_error_of_the_input() {
 
 #[test]
 fn a_misspelt_pattern_of_classes_is_told() {
-    let project = survey("");
-    let text = project.read("survey.toml");
-    project.write(
-        "survey.toml",
-        text.replace("KN = \"KN\"", "KN = \"KM\"")
-            .replace("other = \"*\"", "II = \"II*\""),
-    );
-    let output = project.flow(&["run", "survey.toml"]);
-    let said = String::from_utf8_lossy(&output.stderr);
-    assert_eq!(output.status.code(), Some(2), "{said}");
-    assert!(
-        said.contains("flow::data::no_such_label") && said.contains("`KN`?"),
-        "{said}"
-    );
+    let project = Survey::of("").project();
+    project.replace("survey.toml", "KN = \"KN\"", "KN = \"KM\"");
+    project.replace("survey.toml", "other = \"*\"", "II = \"II*\"");
+    let ended = project.flow(&["run", "survey.toml"]).with(2);
+    ended.says("flow::data::no_such_label").says("`KN`?");
 }
 
 #[test]
 fn an_undefined_figure_is_not_zero_and_does_not_pass() {
-    let project = survey("Ia");
+    let project = Survey::of("Ia").project();
     expect(&project, &["--update"], 0, &[]);
     let one = ["--set", "folds.only=[\"0.1\"]"];
     expect(
@@ -114,9 +84,9 @@ fn an_undefined_figure_is_not_zero_and_does_not_pass() {
 
     // A baseline of it has what can be measured, and is passed with that.
     expect(&project, &[&["--update"], &one[..]].concat(), 0, &[]);
-    let (code, text) = check(&project, &one);
+    let text = check(&project, &one).with(0).all();
     assert!(
-        code == 0 && text.contains("evaluate AP") && !text.contains("evaluate F1"),
+        text.contains("evaluate AP") && !text.contains("evaluate F1"),
         "{text}"
     );
     assert!(
@@ -127,7 +97,7 @@ fn an_undefined_figure_is_not_zero_and_does_not_pass() {
 
 #[test]
 fn without_a_positive_class_there_is_a_gate_too() {
-    let project = survey("");
+    let project = Survey::of("").project();
     expect(&project, &["--update"], 0, &[]);
     let baseline = project.read("b.toml");
     let same = [
@@ -165,7 +135,7 @@ fn without_a_positive_class_there_is_a_gate_too() {
 
 #[test]
 fn a_baseline_of_the_first_format_is_read() {
-    let project = survey("Ia");
+    let project = Survey::of("Ia").project();
     expect(&project, &["--update"], 0, &[]);
     let text = project.read("b.toml").replace("format = 2", "format = 1");
     let lines = text.lines().filter(|line| !line.starts_with("positive = "));
@@ -180,38 +150,31 @@ fn a_baseline_of_the_first_format_is_read() {
 
 #[test]
 fn a_headline_is_a_metric_that_its_stage_gives() {
-    let project = survey("");
+    let project = Survey::of("").project();
     let text = project.read("survey.toml");
     let told = |headline: &str| {
         project.write(
             "survey.toml",
             format!("{text}\n[metrics]\nheadline = \"{headline}\"\n"),
         );
-        let output = project.flow(&["run", "survey.toml"]);
-        let said = String::from_utf8_lossy(&output.stderr).into_owned();
-        (output.status.code(), said)
+        project.flow(&["run", "survey.toml"])
     };
     for (headline, hint) in [
         ("evaluate.f11", "did you mean \"evaluate.f1\"?"),
         ("evaluate.auc", "roc_auc"),
         ("model.f1", "did you mean \"evaluate.f1\"?"),
     ] {
-        let (code, said) = told(headline);
-        assert_eq!(code, Some(2), "{said}");
-        assert!(
-            said.contains("flow::metrics::unknown") && said.contains(hint),
-            "{said}"
-        );
+        told(headline)
+            .with(2)
+            .says("flow::metrics::unknown")
+            .says(hint);
         assert!(!project.path(".flow/store").exists());
     }
     // Only a run shows that there is no positive class.
-    let (code, said) = told("evaluate.mcc");
-    assert_eq!(code, Some(2), "{said}");
-    assert!(
-        said.contains("accuracy") && said.contains("positive = \"") && !said.contains("CLASS"),
-        "{said}"
-    );
-    assert_eq!(told("evaluate.f1").0, Some(0));
+    let ended = told("evaluate.mcc").with(2);
+    ended.says("accuracy").says("positive = \"");
+    assert!(!ended.stderr.contains("CLASS"), "{}", ended.stderr);
+    told("evaluate.f1").with(0);
 }
 
 #[test]

@@ -21,6 +21,7 @@ mod pool;
 pub mod process;
 mod scratch;
 pub mod summary;
+mod verify;
 mod worker;
 
 use commit::Uncommitted;

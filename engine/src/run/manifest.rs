@@ -4,8 +4,6 @@
 //! and the digest of what follows. Artifacts are in it by digest, so that each process finds them
 //! where it sees the store.
 
-mod verify;
-
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
@@ -22,7 +20,7 @@ use crate::kind::stage::{Registry, Stage};
 use crate::plan::Plan;
 use crate::run::job::Job;
 use crate::run::options::Options;
-use verify::differs;
+use crate::run::verify::differs;
 
 const FORMAT: &[u8] = b"flow-manifest 1\n";
 

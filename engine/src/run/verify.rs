@@ -3,13 +3,13 @@
 
 use flow_cache::{Digest, Value};
 
-use super::{Manifest, digest_at};
 use crate::kind::action::Part;
 use crate::kind::shards::SourceFile;
 use crate::kind::spec::Rows;
 use crate::kind::stage::Stage;
 use crate::plan::keys::derive_seed;
 use crate::plan::keys::slices::{Slices, attr};
+use crate::run::manifest::{Manifest, digest_at};
 
 /// The first thing in which a manifest differs from its recipe.
 pub(crate) fn differs(work: &Manifest, kind: &dyn Stage) -> Option<&'static str> {

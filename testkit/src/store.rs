@@ -1,0 +1,64 @@
+//! The store of a project as bytes on disk.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use flow_cache::fault::{self, Action, Fault};
+
+use crate::Project;
+use crate::files::entries;
+
+/// Has the steps of a store fail or kill at a point, once it was passed `skip` times.
+pub fn arm(store: &Path, point: &str, skip: u32, action: Action) {
+    fault::arm(Fault {
+        point: point.to_owned(),
+        under: store.to_owned(),
+        skip,
+        action,
+    });
+}
+
+/// The segments of a store.
+pub fn segments(store: &Path) -> Vec<PathBuf> {
+    let mut found = entries(&store.join("records"));
+    found.retain(|path| path.extension().is_some_and(|e| e == "seg"));
+    found
+}
+
+/// The artifacts of a store.
+pub fn artifacts(store: &Path) -> Vec<PathBuf> {
+    let folders = entries(&store.join("artifacts"));
+    folders.iter().flat_map(|folder| entries(folder)).collect()
+}
+
+/// Where the artifact of a digest, in the words of an event, lies in the project's own store.
+#[track_caller]
+pub fn artifact(project: &Project, digest: &serde_json::Value) -> PathBuf {
+    let hex = digest.as_str().and_then(|text| text.strip_prefix("b3:"));
+    let (folder, name) = hex.expect("a digest").split_at(2);
+    project.store().join("artifacts").join(folder).join(name)
+}
+
+/// Puts other bytes in the place of an artifact, which itself may not be written to.
+pub fn replace(path: &Path, bytes: &[u8]) {
+    fs::remove_file(path).expect("removes");
+    fs::write(path, bytes).expect("writes");
+}
+
+/// Turns one bit of a file in its middle over; false for an empty one.
+pub fn flip(path: &Path) -> bool {
+    let mut bytes = fs::read(path).expect("a file");
+    let middle = bytes.len() / 2;
+    let Some(byte) = bytes.get_mut(middle) else {
+        return false;
+    };
+    *byte ^= 1;
+    replace(path, &bytes);
+    true
+}
+
+/// Leaves the first half of a file.
+pub fn truncate(path: &Path) {
+    let bytes = fs::read(path).expect("a file");
+    replace(path, &bytes[..bytes.len() / 2]);
+}
