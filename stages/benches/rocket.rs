@@ -3,7 +3,7 @@
 //! `benches/rocket_vs_aeon.py` compares CPU seconds at full size with aeon.
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
-use flow_stages::features::rocket::{KernelSet, SimdLevel, Variant};
+use flow_stages::features::rocket::{KernelSet, KernelVariant, SimdLevel};
 use flow_stages::numeric::rng::Stream;
 
 const SERIES: usize = 128;
@@ -19,7 +19,10 @@ fn transform(criterion: &mut Criterion) {
         .num_threads(1)
         .build()
         .expect("one thread");
-    for (name, variant) in [("rocket", Variant::Rocket), ("ternary", Variant::Ternary)] {
+    for (name, variant) in [
+        ("rocket", KernelVariant::Rocket),
+        ("ternary", KernelVariant::Ternary),
+    ] {
         let set = KernelSet::generate(variant, KERNELS, POINTS, 42, 0);
         let mut out = vec![0.0; SERIES * set.n_features()];
         let mut group = criterion.benchmark_group(name);
@@ -37,7 +40,7 @@ fn transform(criterion: &mut Criterion) {
         group.finish();
     }
     criterion.bench_function("generate 5,000 kernels", |bencher| {
-        bencher.iter(|| KernelSet::generate(Variant::Rocket, 5_000, POINTS, 42, 0));
+        bencher.iter(|| KernelSet::generate(KernelVariant::Rocket, 5_000, POINTS, 42, 0));
     });
 }
 

@@ -16,7 +16,7 @@
 use std::path::Path;
 
 use flow_stages::comparison::gate::{GateOptions, Judged, Judgement, Noise, judge};
-use flow_stages::comparison::{Arm, Pair, Parts, Scores};
+use flow_stages::comparison::{Arm, KeptScores, Pair, Parts};
 use flow_stages::numeric::metrics::average_precision;
 use flow_stages::numeric::rng::Stream;
 use rayon::prelude::*;
@@ -81,7 +81,7 @@ fn share(pairs: &[(Arm, Arm)], worse: &Arm) -> f64 {
 }
 
 fn judged(base: &Arm, now: &Arm) -> Vec<Judged> {
-    let pair = Pair::new(&Scores::of(base), now).expect("a pair");
+    let pair = Pair::new(&KeptScores::of(base), now).expect("a pair");
     let options = GateOptions::default();
     judge(&pair, &Noise::of(base), &Noise::of(now), &options).expect("a judgement")
 }

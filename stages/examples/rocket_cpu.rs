@@ -16,7 +16,7 @@
     reason = "a program that measures time and prints it, not a stage"
 )]
 
-use flow_stages::features::rocket::{KernelSet, SimdLevel, Variant};
+use flow_stages::features::rocket::{KernelSet, KernelVariant, SimdLevel};
 use flow_stages::numeric::rng::Stream;
 
 const OBJECTS: usize = 3_043;
@@ -64,7 +64,7 @@ fn main() {
     let stride = BANDS * 2 * KERNELS;
     let mut out = vec![0.0f32; OBJECTS * stride];
     for (band, series) in bands.iter().enumerate() {
-        let set = KernelSet::generate(Variant::Rocket, KERNELS, POINTS, 42, band as u64);
+        let set = KernelSet::generate(KernelVariant::Rocket, KERNELS, POINTS, 42, band as u64);
         set.transform(series, &mut out, stride, band * 2 * KERNELS);
     }
     let wall = wall.elapsed().as_secs_f64();

@@ -16,7 +16,7 @@
     reason = "a program that prints its result, not a stage"
 )]
 
-use flow_stages::comparison::{Arm, Deal, Estimate, Options, Parts, compare, summarise};
+use flow_stages::comparison::{Arm, ComparisonOptions, Deal, Estimate, Parts, compare, summarise};
 use flow_stages::evaluation::Metric;
 use flow_stages::numeric::rng::Stream;
 use flow_stages::numeric::stats::distribution::normal_cdf;
@@ -180,10 +180,10 @@ fn main() {
         let results: Vec<_> = (0..simulations as u64)
             .into_par_iter()
             .map(|simulation| {
-                let options = Options {
+                let options = ComparisonOptions {
                     draws,
                     seed: simulation,
-                    ..Options::default()
+                    ..ComparisonOptions::default()
                 };
                 let [first, second] = simulate(world, simulation);
                 let summary = summarise(&first, &options).expect("a summary");

@@ -16,7 +16,9 @@
 
 use std::sync::Arc;
 
-use flow_stages::comparison::{Arm, Comparison, Deal, Options, Parts, Verdict, compare};
+use flow_stages::comparison::{
+    Arm, Comparison, ComparisonOptions, ComparisonVerdict, Deal, Parts, compare,
+};
 use flow_stages::evaluation::Metric;
 use flow_stages::learner::{LearnerParams, Matrix, learner};
 use flow_stages::numeric::kfold;
@@ -89,10 +91,10 @@ fn simulate(survey: u64) -> Vec<Comparison> {
             });
         }
     }
-    let options = Options {
+    let options = ComparisonOptions {
         seed: survey,
         margin: 0.0,
-        ..Options::default()
+        ..ComparisonOptions::default()
     };
     [1, 3, 5]
         .map(|repeats| {
@@ -136,7 +138,7 @@ fn main() {
             let alarms = mean(&|i| {
                 let verdict = found[i].verdict;
                 f64::from(u8::from(
-                    verdict == Verdict::Better || verdict == Verdict::Worse,
+                    verdict == ComparisonVerdict::Better || verdict == ComparisonVerdict::Worse,
                 ))
             });
             let t = mean(&|i| {

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use flow_cache::Beside;
-use flow_stages::artifacts::export::{Column, write_columns};
+use flow_stages::artifacts::export::{ResultColumn, write_columns};
 use flow_stages::evaluation::Metric;
 
 use super::results::{Results, Row};
@@ -42,21 +42,21 @@ fn failed(path: &Path, error: &std::io::Error) -> CliError {
 }
 
 /// One row for each variant and evaluation.
-fn columns(results: &Results) -> Vec<(String, Column)> {
+fn columns(results: &Results) -> Vec<(String, ResultColumn)> {
     let rows: Vec<(&str, &Row)> = results
         .schemes
         .iter()
         .flat_map(|scheme| scheme.rows.iter().map(|row| (scheme.name.as_str(), row)))
         .collect();
     let text = |f: &dyn Fn(&str, &Row) -> Option<String>| {
-        Column::Text(rows.iter().map(|(scheme, row)| f(scheme, row)).collect())
+        ResultColumn::Text(rows.iter().map(|(scheme, row)| f(scheme, row)).collect())
     };
     let number = |f: &dyn Fn(&Row) -> Option<f64>| {
-        Column::Number(rows.iter().map(|(_, row)| f(row)).collect())
+        ResultColumn::Number(rows.iter().map(|(_, row)| f(row)).collect())
     };
     let count = |f: &dyn Fn(&Row) -> Option<usize>| {
         let values = rows.iter().map(|(_, row)| f(row));
-        Column::Count(
+        ResultColumn::Count(
             values
                 .map(|n| n.and_then(|n| i64::try_from(n).ok()))
                 .collect(),

@@ -9,7 +9,7 @@ use flow_engine::plan::Plan;
 use flow_engine::plan::keys::Slot;
 use flow_engine::text::variants::BASE;
 use flow_engine::{Pipeline, StageError};
-use flow_stages::comparison::{Arm, Comparison, Options, Summary, compare, summarise};
+use flow_stages::comparison::{Arm, ArmSummary, Comparison, ComparisonOptions, compare, summarise};
 use serde_json::{Value as Json, json};
 
 use super::cost::{Cost, Costs};
@@ -23,7 +23,7 @@ pub struct Results {
     /// Name of the pipeline.
     pub pipeline: String,
     /// How arms were compared.
-    pub options: Options,
+    pub options: ComparisonOptions,
     /// The base first.
     pub variants: Vec<VariantResult>,
     /// Each evaluation with all variants that have it.
@@ -65,7 +65,7 @@ pub struct Row {
     /// `ok`, `failed`, or `skipped` where the run was stopped before.
     pub status: &'static str,
     /// Its metrics, with intervals.
-    pub summary: Option<Summary>,
+    pub summary: Option<ArmSummary>,
     /// Its differences to the base.
     pub comparison: Option<Comparison>,
     /// The metrics as its `evaluate` stage reports them.
@@ -120,7 +120,7 @@ impl Finished<'_> {
 
     /// Compares everything with the base.
     pub fn results(&self, pipeline: &Pipeline, costs: Costs) -> Result<Results, CliError> {
-        let options = Options::default();
+        let options = ComparisonOptions::default();
         let mut schemes = Vec::new();
         for name in self.study.schemes() {
             schemes.push(self.scheme(name, &options)?);
@@ -142,7 +142,7 @@ impl Finished<'_> {
         })
     }
 
-    fn scheme(&self, name: &str, options: &Options) -> Result<Scheme, CliError> {
+    fn scheme(&self, name: &str, options: &ComparisonOptions) -> Result<Scheme, CliError> {
         let mut rows: Vec<Row> = Vec::new();
         let mut folds = None;
         let mut base: Option<Arm> = None;

@@ -1,6 +1,6 @@
 //! A study for people: tables on the terminal, and in words.
 
-use flow_stages::comparison::{Difference, Estimate, Summary, Verdict};
+use flow_stages::comparison::{ArmSummary, ComparisonVerdict, Estimate, PairedDifference};
 use flow_stages::evaluation::Metric;
 use serde_json::Value as Json;
 
@@ -14,12 +14,12 @@ use crate::wording::{count, seconds};
 const NAME: usize = 22;
 
 /// A verdict in one word.
-pub fn word(verdict: Verdict) -> &'static str {
+pub fn word(verdict: ComparisonVerdict) -> &'static str {
     match verdict {
-        Verdict::Better => "better",
-        Verdict::Worse => "worse",
-        Verdict::Equivalent => "equivalent",
-        Verdict::Inconclusive => "inconclusive",
+        ComparisonVerdict::Better => "better",
+        ComparisonVerdict::Worse => "worse",
+        ComparisonVerdict::Equivalent => "equivalent",
+        ComparisonVerdict::Inconclusive => "inconclusive",
     }
 }
 
@@ -81,7 +81,7 @@ fn heading(results: &Results, scheme: &Scheme) -> String {
 }
 
 /// What the metrics are of.
-fn classes(summary: &Summary) -> String {
+fn classes(summary: &ArmSummary) -> String {
     match summary.positives {
         Some(positives) => format!("{positives} positive"),
         None => "macro averages over classes".to_owned(),
@@ -157,7 +157,7 @@ fn estimate(row: &Row, metric: Metric) -> Option<&Estimate> {
     row.summary.as_ref()?.metrics.get(&metric)
 }
 
-fn primary(row: &Row) -> Option<&Difference> {
+fn primary(row: &Row) -> Option<&PairedDifference> {
     row.comparison.as_ref()?.metrics.get(&Metric::Ap)
 }
 
@@ -249,15 +249,15 @@ fn about(results: &Results, scheme: &Scheme) -> String {
         results.options.draws,
         results.options.margin,
     );
-    let verdicts = |verdict: Verdict| {
+    let verdicts = |verdict: ComparisonVerdict| {
         let found = scheme.rows.iter().filter_map(primary);
         found.filter(|found| found.verdict == verdict).count()
     };
     let found = [
-        Verdict::Better,
-        Verdict::Worse,
-        Verdict::Equivalent,
-        Verdict::Inconclusive,
+        ComparisonVerdict::Better,
+        ComparisonVerdict::Worse,
+        ComparisonVerdict::Equivalent,
+        ComparisonVerdict::Inconclusive,
     ];
     let found: Vec<String> = found
         .into_iter()
@@ -317,7 +317,7 @@ fn sentence(results: &Results, row: &Row) -> String {
         d.high,
         found.p_holm,
     ));
-    if found.verdict == Verdict::Inconclusive {
+    if found.verdict == ComparisonVerdict::Inconclusive {
         text.push_str(&format!(
             " A true difference of {:.3} would have been found with a chance of 80 %.",
             found.detectable

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use flow_cache::{Beside, Digest};
 use flow_engine::base::diag::SourceMap;
 use flow_engine::{Diag, SourceId, Span};
-use flow_stages::comparison::Scores;
+use flow_stages::comparison::KeptScores;
 use flow_stages::comparison::gate::Noise;
 use serde::{Deserialize, Serialize};
 
@@ -66,7 +66,7 @@ pub struct Evaluation {
     pub noise: Option<Noise>,
     /// Out-of-fold scores.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub scores: Option<Scores>,
+    pub scores: Option<KeptScores>,
 }
 
 /// Only this is read of a file before its format is known.

@@ -10,7 +10,7 @@ use flow_engine::plan::keys::Slot;
 use flow_stages::comparison::gate::{
     GateOptions, Judged, Judgement, Noise, POWER, judge, metrics_of,
 };
-use flow_stages::comparison::{Arm, Pair, Scores};
+use flow_stages::comparison::{Arm, KeptScores, Pair};
 use flow_stages::evaluation::MACRO_AVERAGE;
 use serde_json::{Map, Value as Json, json};
 
@@ -88,7 +88,7 @@ pub fn scored(plan: &Plan<'_>, slots: &[Slot], store: &Store) -> Result<Vec<Scor
                 metrics: BTreeMap::new(),
                 positive: arm.parts().class.clone(),
                 noise: Some(Noise::of(&arm)),
-                scores: Some(Scores::of(&arm)),
+                scores: Some(KeptScores::of(&arm)),
             },
             name: reads.name,
             arm,

@@ -10,7 +10,7 @@ use flow_engine::plan::Plan;
 use flow_engine::plan::keys::Slot;
 use flow_engine::run::event::{Event, Outcome};
 use flow_engine::{Diag, StageError};
-use flow_stages::artifacts::difference::{Difference, compare};
+use flow_stages::artifacts::difference::{ArtifactDifference, compare};
 use serde_json::{Map, Value as Json, json};
 
 use super::{Run, outputs};
@@ -231,9 +231,11 @@ fn verdict(store: &Store, old: &Output, new: Option<&Output>) -> Result<Verdict,
         Some(new) if new.digest == old.digest => Verdict::Bitwise,
         Some(new) if store.has(&old.digest) => {
             match compare(&store.path(&old.digest), &store.path(&new.digest))? {
-                Difference::Floats { ulps, place } => Verdict::Ulp { ulps, place },
-                Difference::Numbers { largest, place } => Verdict::Metric { largest, place },
-                Difference::Other(how) => Verdict::Different(how),
+                ArtifactDifference::Floats { ulps, place } => Verdict::Ulp { ulps, place },
+                ArtifactDifference::Numbers { largest, place } => {
+                    Verdict::Metric { largest, place }
+                }
+                ArtifactDifference::Other(how) => Verdict::Different(how),
             }
         }
         _ => Verdict::Different(gone.to_owned()),

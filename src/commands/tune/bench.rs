@@ -12,7 +12,7 @@ use flow_engine::pipeline::union::{Union, unite};
 use flow_engine::plan::Plan;
 use flow_engine::plan::keys::Slot;
 use flow_engine::{Diag, Span, StageError};
-use flow_stages::tuning::{NoScore, Scores};
+use flow_stages::tuning::{NoScore, ObjectiveScores};
 use serde_json::{Map, Value as Json, json};
 
 use super::problem::{Candidate, Part, Problem};
@@ -52,7 +52,7 @@ pub struct Spent {
 /// What became of a configuration.
 pub struct Found {
     /// Its scores, or why there are none.
-    pub scores: Result<Scores, String>,
+    pub scores: Result<ObjectiveScores, String>,
     /// CPU seconds of a run of it alone with nothing in the store, by the records of its actions.
     pub cpu_s: f64,
     /// Of these, what its folds cost.
@@ -298,13 +298,13 @@ impl<'a> Bench<'a> {
         })
     }
 
-    fn scores(&self, port: &Port) -> Result<Result<Scores, String>, CliError> {
+    fn scores(&self, port: &Port) -> Result<Result<ObjectiveScores, String>, CliError> {
         let problem = self.problem;
         let metrics = port
             .parts
             .first()
             .and_then(|part| part.attrs.get("metrics"));
-        match Scores::read(metrics.unwrap_or(&Value::Null), problem.metric) {
+        match ObjectiveScores::read(metrics.unwrap_or(&Value::Null), problem.metric) {
             Ok(scores) => Ok(Ok(scores)),
             Err(NoScore::Undefined) => Ok(Err(format!(
                 "`{}.{}` is undefined on these predictions",

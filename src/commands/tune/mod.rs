@@ -19,7 +19,7 @@ use std::time::Instant;
 
 use clap::Args;
 use flow_engine::Diag;
-use flow_stages::comparison::{Arm, Estimate, Options, summarise};
+use flow_stages::comparison::{Arm, ComparisonOptions, Estimate, summarise};
 use flow_stages::evaluation::Metric;
 use flow_stages::tuning::Best;
 
@@ -155,7 +155,7 @@ fn study(bench: &mut Bench<'_>, setup: &Setup) -> Result<Findings, CliError> {
             .trials()
             .iter()
             .find_map(|t| match &t.outcome {
-                flow_stages::tuning::Outcome::Failed(message) => Some(message),
+                flow_stages::tuning::TrialOutcome::Failed(message) => Some(message),
                 _ => None,
             });
         return Err(CliError {
@@ -213,6 +213,6 @@ fn interval(found: &Found, metric: Metric) -> Option<Estimate> {
         folds.map(PathBuf::as_path),
     )
     .ok()?;
-    let summary = summarise(&arm, &Options::default()).ok()?;
+    let summary = summarise(&arm, &ComparisonOptions::default()).ok()?;
     summary.metrics.get(&metric).copied()
 }

@@ -3,7 +3,7 @@
 
 use std::path::{Path, PathBuf};
 
-use flow_stages::comparison::{Difference, Options, compare};
+use flow_stages::comparison::{ComparisonOptions, PairedDifference, compare};
 use flow_stages::evaluation::Metric;
 use flow_stages::tuning::{Outer, outer};
 
@@ -23,7 +23,7 @@ pub struct Nested {
     /// That of the pipeline as it is, on the same objects.
     pub base: Option<f64>,
     /// The paired difference between the two, where statistics know the metric.
-    pub difference: Option<Difference>,
+    pub difference: Option<PairedDifference>,
 }
 
 /// One outer fold.
@@ -107,11 +107,11 @@ fn nothing(fold: usize) -> CliError {
 }
 
 /// None for metrics that the statistics do not know.
-fn difference(base: &Outer, tuned: &Outer, metric: Metric) -> Option<Difference> {
+fn difference(base: &Outer, tuned: &Outer, metric: Metric) -> Option<PairedDifference> {
     if !Metric::COMPARED.contains(&metric) {
         return None;
     }
     let (base, tuned) = (base.arm("base").ok()?, tuned.arm("tuned").ok()?);
-    let compared = compare(&base, &[tuned], &Options::default()).ok()?;
+    let compared = compare(&base, &[tuned], &ComparisonOptions::default()).ok()?;
     compared.first()?.metrics.get(&metric).cloned()
 }

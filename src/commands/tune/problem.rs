@@ -127,11 +127,7 @@ impl<'a> Problem<'a> {
             registry,
             design: Design {
                 space: axes.iter().map(dimension).collect(),
-                sampler: match tune.sampler {
-                    Sampler::Tpe => tuning::Sampler::Tpe,
-                    Sampler::Random => tuning::Sampler::Random,
-                    Sampler::Grid => tuning::Sampler::Grid,
-                },
+                sampler: tune.sampler,
                 seed: tune.seed.unwrap_or(base.stages[index].pipeline_seed),
                 trials: 0,
                 parallel: tune.parallel,

@@ -6,7 +6,7 @@
 use std::path::Path;
 
 use flow_engine::pipeline::file::Replace;
-use flow_stages::tuning::{Best, Outcome, Scores};
+use flow_stages::tuning::{Best, ObjectiveScores, TrialOutcome};
 use serde_json::{Map, Value as Json, json};
 
 use super::{Bench, Candidate, Findings, Nested, OuterFold, Searched};
@@ -62,7 +62,7 @@ fn figure(value: f64) -> String {
 }
 
 /// The pipeline as it is was evaluated.
-pub fn base(bench: &Bench<'_>, within: Option<usize>, scores: Option<&Scores>) {
+pub fn base(bench: &Bench<'_>, within: Option<usize>, scores: Option<&ObjectiveScores>) {
     bench.ui.event(|| {
         json!({
             "event": "base-finished",
@@ -94,9 +94,9 @@ pub fn generation(bench: &Bench<'_>, within: Option<usize>, searched: &Searched,
             event
         });
         let what = match &trial.outcome {
-            Outcome::Complete(scores) => figure(scores.pooled),
-            Outcome::Pruned { folds, .. } => format!("pruned after {}", count(*folds, "fold")),
-            Outcome::Failed(_) => "failed".into(),
+            TrialOutcome::Complete(scores) => figure(scores.pooled),
+            TrialOutcome::Pruned { folds, .. } => format!("pruned after {}", count(*folds, "fold")),
+            TrialOutcome::Failed(_) => "failed".into(),
         };
         let star = match best {
             Some((Best::Trial(best), _)) if best == number => ", the best so far",
@@ -108,7 +108,7 @@ pub fn generation(bench: &Bench<'_>, within: Option<usize>, searched: &Searched,
             values_text(candidate)
         );
         bench.ui.progress(&line);
-        if let Outcome::Failed(message) = &trial.outcome {
+        if let TrialOutcome::Failed(message) = &trial.outcome {
             bench.ui.warning(&format!(
                 "{}trial {number} failed: {message}",
                 place(within)
@@ -160,15 +160,15 @@ fn trial_json(bench: &Bench<'_>, searched: &Searched, number: usize) -> Json {
     });
     let all = bench.problem.folds.as_ref().map(|folds| folds.names.len());
     match &trial.outcome {
-        Outcome::Complete(scores) => {
+        TrialOutcome::Complete(scores) => {
             json["value"] = scores.pooled.into();
             json["folds"] = all.into();
         }
-        Outcome::Pruned { folds, bound } => {
+        TrialOutcome::Pruned { folds, bound } => {
             json["folds"] = (*folds).into();
             json["bound"] = (*bound).into();
         }
-        Outcome::Failed(message) => json["error"] = message.clone().into(),
+        TrialOutcome::Failed(message) => json["error"] = message.clone().into(),
     }
     json
 }
@@ -394,7 +394,7 @@ fn trials(bench: &Bench<'_>, searched: &Searched) -> String {
         let mut row = vec![number.to_string(), outcome.name().to_owned()];
         row.extend(axes.iter().map(|axis| value_of(candidate, &axis.path)));
         row.push(match outcome {
-            Outcome::Pruned { bound, .. } => format!("< {}", figure(*bound)),
+            TrialOutcome::Pruned { bound, .. } => format!("< {}", figure(*bound)),
             _ => outcome.value().map_or("-".into(), figure),
         });
         row.push(seconds(searched.cpu_s[number]));
@@ -458,7 +458,7 @@ fn nested_text(nested: &Nested) -> String {
     text
 }
 
-fn verdict(difference: &flow_stages::comparison::Difference) -> String {
+fn verdict(difference: &flow_stages::comparison::PairedDifference) -> String {
     let word = serde_json::to_value(difference.verdict).unwrap_or_default();
     word.as_str().unwrap_or_default().replace('_', " ")
 }

@@ -1,6 +1,6 @@
 //! One study: generation by generation, each evaluated as one graph.
 
-use flow_stages::tuning::{Best, Outcome, Study};
+use flow_stages::tuning::{Best, TrialOutcome, TuningStudy};
 use serde_json::json;
 
 use super::bench::{Bench, Found};
@@ -11,7 +11,7 @@ use crate::error::CliError;
 /// A study that was made.
 pub struct Searched {
     /// Points and outcomes.
-    pub study: Study,
+    pub study: TuningStudy,
     /// By trial, its configuration.
     pub candidates: Vec<Candidate>,
     /// By trial, CPU seconds of a run of it alone with nothing in the store.
@@ -52,7 +52,7 @@ pub fn search(
     let base_scores = base_found.scores.ok();
     render::base(bench, within, base_scores.as_ref());
     let mut searched = Searched {
-        study: Study::new(problem.design.clone(), base_scores),
+        study: TuningStudy::new(problem.design.clone(), base_scores),
         candidates: Vec::new(),
         cpu_s: Vec::new(),
         saved_s: 0.0,
@@ -67,7 +67,7 @@ pub fn search(
         let candidates: Vec<Candidate> = numbered
             .map(|(i, point)| problem.candidate(first + i, point))
             .collect();
-        let mut outcomes: Vec<Option<Outcome>> = vec![None; candidates.len()];
+        let mut outcomes: Vec<Option<TrialOutcome>> = vec![None; candidates.len()];
         let mut cpu_s = vec![0.0; candidates.len()];
         for folds in problem.looks() {
             let Some((best, scores)) = searched.study.best() else {
@@ -85,12 +85,12 @@ pub fn search(
             for (i, found) in alive.into_iter().zip(found) {
                 cpu_s[i] = found.cpu_s;
                 outcomes[i] = match (&found.scores, &best) {
-                    (Err(message), _) => Some(Outcome::Failed(message.clone())),
+                    (Err(message), _) => Some(TrialOutcome::Failed(message.clone())),
                     (Ok(scores), Ok(best)) => searched.study.race(scores, best, best_on_all),
                     // What is the best on all folds may have no value on the first ones.
                     (Ok(_), Err(_)) => None,
                 };
-                if let Some(Outcome::Pruned { folds: done, .. }) = &mut outcomes[i] {
+                if let Some(TrialOutcome::Pruned { folds: done, .. }) = &mut outcomes[i] {
                     *done = folds;
                     let all = problem.folds.as_ref().map_or(folds, |f| f.names.len());
                     let left = all.saturating_sub(folds) as f64;
@@ -105,11 +105,11 @@ pub fn search(
             cpu_s[i] = found.cpu_s;
             let same = same_folds.check(&found);
             outcomes[i] = Some(match found.scores {
-                Ok(scores) if same => Outcome::Complete(scores),
-                Ok(_) => Outcome::Failed(
+                Ok(scores) if same => TrialOutcome::Complete(scores),
+                Ok(_) => TrialOutcome::Failed(
                     "it was scored on other objects or folds than the pipeline as it is".into(),
                 ),
-                Err(message) => Outcome::Failed(message),
+                Err(message) => TrialOutcome::Failed(message),
             });
         }
         searched.candidates.extend(candidates);
@@ -122,7 +122,7 @@ pub fn search(
 }
 
 /// The trials of a generation whose outcome is open.
-fn open(outcomes: &[Option<Outcome>]) -> Vec<usize> {
+fn open(outcomes: &[Option<TrialOutcome>]) -> Vec<usize> {
     (0..outcomes.len())
         .filter(|&i| outcomes[i].is_none())
         .collect()

@@ -20,7 +20,7 @@ use serde_json::Value as Json;
 
 /// How two files differ.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Difference {
+pub enum ArtifactDifference {
     /// Two tables that differ in floating-point numbers alone.
     Floats {
         /// The largest distance in units in the last place of the column's type: how many numbers
@@ -45,36 +45,36 @@ pub enum Difference {
 ///
 /// # Errors
 /// A file cannot be read.
-pub fn compare(old: &Path, new: &Path) -> io::Result<Difference> {
+pub fn compare(old: &Path, new: &Path) -> io::Result<ArtifactDifference> {
     let found = match (form(old)?, form(new)?) {
-        (Form::Parquet, Form::Parquet) => tables(parquet(old), parquet(new)),
-        (Form::Ipc, Form::Ipc) => tables(ipc(old), ipc(new)),
-        (Form::Other, Form::Other) => documents(old, new)?,
+        (ArtifactForm::Parquet, ArtifactForm::Parquet) => tables(parquet(old), parquet(new)),
+        (ArtifactForm::Ipc, ArtifactForm::Ipc) => tables(ipc(old), ipc(new)),
+        (ArtifactForm::Other, ArtifactForm::Other) => documents(old, new)?,
         _ => None,
     };
     found.map_or_else(|| bytes(old, new), Ok)
 }
 
-enum Form {
+enum ArtifactForm {
     Parquet,
     Ipc,
     Other,
 }
 
-fn form(path: &Path) -> io::Result<Form> {
+fn form(path: &Path) -> io::Result<ArtifactForm> {
     let mut head = Vec::new();
     File::open(path)?.take(6).read_to_end(&mut head)?;
     Ok(match head.as_slice() {
-        head if head.starts_with(b"PAR1") => Form::Parquet,
-        b"ARROW1" => Form::Ipc,
-        _ => Form::Other,
+        head if head.starts_with(b"PAR1") => ArtifactForm::Parquet,
+        b"ARROW1" => ArtifactForm::Ipc,
+        _ => ArtifactForm::Other,
     })
 }
 
 /// A table being read; none where it is not readable.
-type Table = Option<(Schema, Box<dyn Iterator<Item = Option<RecordBatch>>>)>;
+type ReadTable = Option<(Schema, Box<dyn Iterator<Item = Option<RecordBatch>>>)>;
 
-fn parquet(path: &Path) -> Table {
+fn parquet(path: &Path) -> ReadTable {
     // The types that any reader sees, as in our own tables.
     let options = ArrowReaderOptions::new().with_skip_arrow_metadata(true);
     let file = File::open(path).ok()?;
@@ -88,17 +88,17 @@ fn parquet(path: &Path) -> Table {
     Some((schema, Box::new(reader.map(Result::ok))))
 }
 
-fn ipc(path: &Path) -> Table {
+fn ipc(path: &Path) -> ReadTable {
     let reader = FileReader::try_new_buffered(File::open(path).ok()?, None).ok()?;
     let schema = reader.schema().as_ref().clone();
     Some((schema, Box::new(reader.map(Result::ok))))
 }
 
 /// None where one of them is not readable to its end.
-fn tables(old: Table, new: Table) -> Option<Difference> {
+fn tables(old: ReadTable, new: ReadTable) -> Option<ArtifactDifference> {
     let ((schema, mut old), (other, mut new)) = (old?, new?);
     if schema != other {
-        return Some(Difference::Other("the schemas differ".to_owned()));
+        return Some(ArtifactDifference::Other("the schemas differ".to_owned()));
     }
     let mut worst = Worst::default();
     let mut row = 0;
@@ -109,9 +109,11 @@ fn tables(old: Table, new: Table) -> Option<Difference> {
         let count = x.num_rows().min(y.num_rows());
         if count == 0 {
             if x.num_rows() != y.num_rows() {
-                return Some(Difference::Other("the numbers of rows differ".to_owned()));
+                return Some(ArtifactDifference::Other(
+                    "the numbers of rows differ".to_owned(),
+                ));
             }
-            return Some(Difference::Floats {
+            return Some(ArtifactDifference::Floats {
                 ulps: worst.ulps,
                 place: worst.place,
             });
@@ -124,7 +126,10 @@ fn tables(old: Table, new: Table) -> Option<Difference> {
             let (left, right) = (left.slice(0, count), right.slice(0, count));
             if !worst.take(&left, &right, field.name()) {
                 let from = format!("`{}` differs within rows {row} to ", field.name());
-                return Some(Difference::Other(format!("{from}{}", row + count - 1)));
+                return Some(ArtifactDifference::Other(format!(
+                    "{from}{}",
+                    row + count - 1
+                )));
             }
         }
         row += count;
@@ -276,13 +281,13 @@ fn distance_f32(old: Option<f32>, new: Option<f32>) -> Option<u64> {
 }
 
 /// None where one of them is no JSON, or they differ in more than numbers.
-fn documents(old: &Path, new: &Path) -> io::Result<Option<Difference>> {
+fn documents(old: &Path, new: &Path) -> io::Result<Option<ArtifactDifference>> {
     let (Some(old), Some(new)) = (document(old)?, document(new)?) else {
         return Ok(None);
     };
     let mut worst = (0.0, String::new());
     Ok(
-        numbers(&old, &new, "", &mut worst).then_some(Difference::Numbers {
+        numbers(&old, &new, "", &mut worst).then_some(ArtifactDifference::Numbers {
             largest: worst.0,
             place: worst.1,
         }),
@@ -334,7 +339,7 @@ fn within(path: &str, key: &str) -> String {
 }
 
 /// Sizes, and where the first byte differs.
-fn bytes(old: &Path, new: &Path) -> io::Result<Difference> {
+fn bytes(old: &Path, new: &Path) -> io::Result<ArtifactDifference> {
     let (a, b) = (File::open(old)?, File::open(new)?);
     let sizes = (a.metadata()?.len(), b.metadata()?.len());
     let pairs = BufReader::new(a).bytes().zip(BufReader::new(b).bytes());
@@ -346,7 +351,7 @@ fn bytes(old: &Path, new: &Path) -> io::Result<Difference> {
         }
     }
     let (old, new) = sizes;
-    Ok(Difference::Other(match old == new {
+    Ok(ArtifactDifference::Other(match old == new {
         true => format!("{old} bytes, which differ from byte {first} on"),
         false => format!("{old} and {new} bytes, which differ from byte {first} on"),
     }))

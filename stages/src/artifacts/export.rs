@@ -185,7 +185,7 @@ fn write_table(table: &RecordBatch, extension: &str, to: &mut dyn Write) -> Resu
 }
 
 /// A column of a small table of results.
-pub enum Column {
+pub enum ResultColumn {
     /// Texts.
     Text(Vec<Option<String>>),
     /// Numbers.
@@ -199,7 +199,7 @@ pub enum Column {
 /// # Errors
 /// Columns differ in length, the extension is another one, or writing fails.
 pub fn write_columns(
-    columns: Vec<(String, Column)>,
+    columns: Vec<(String, ResultColumn)>,
     extension: &str,
     to: &mut dyn Write,
 ) -> Result<(), StageError> {
@@ -207,9 +207,9 @@ pub fn write_columns(
     let mut arrays: Vec<ArrayRef> = Vec::with_capacity(columns.len());
     for (name, column) in columns {
         let array: ArrayRef = match column {
-            Column::Text(values) => Arc::new(StringArray::from(values)),
-            Column::Number(values) => Arc::new(Float64Array::from(values)),
-            Column::Count(values) => Arc::new(Int64Array::from(values)),
+            ResultColumn::Text(values) => Arc::new(StringArray::from(values)),
+            ResultColumn::Number(values) => Arc::new(Float64Array::from(values)),
+            ResultColumn::Count(values) => Arc::new(Int64Array::from(values)),
         };
         fields.push(Field::new(name, array.data_type().clone(), true));
         arrays.push(array);

@@ -8,7 +8,7 @@ use flow_engine::StageError;
 use crate::evaluation::{Repeat, out_of_fold};
 use crate::numeric::stats::bootstrap::Units;
 use crate::numeric::stats::classes::ClassRanking;
-use crate::numeric::stats::weighted::{Figures, Ranking};
+use crate::numeric::stats::weighted::{Ranking, SampleFigures};
 use crate::table::{Folds, Predictions};
 
 /// One repeat of a cross-validation, by object.
@@ -78,7 +78,7 @@ impl Scorer {
     }
 
     /// The metrics of the sample in which object i counts `counts[i]` times.
-    pub(super) fn figures(&self, counts: &[u32]) -> Figures {
+    pub(super) fn figures(&self, counts: &[u32]) -> SampleFigures {
         match self {
             Self::Positive(ranking) => ranking.figures(counts),
             Self::Classes(ranking) => ranking.figures(counts),
@@ -149,7 +149,7 @@ impl Arm {
     }
 
     /// The metrics of the sample in which object i counts `counts[i]` times.
-    pub(super) fn figures(&self, counts: &[u32]) -> Figures {
+    pub(super) fn figures(&self, counts: &[u32]) -> SampleFigures {
         self.scorer.figures(counts)
     }
 

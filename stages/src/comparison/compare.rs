@@ -5,14 +5,14 @@ use std::collections::BTreeMap;
 use flow_engine::StageError;
 use serde::{Deserialize, Serialize};
 
-use super::{Arm, Options, Unit};
+use super::{Arm, ComparisonOptions, Unit};
 use crate::evaluation::{Metric, ScoredRepeat};
 use crate::numeric::stats::bootstrap::{Distribution, Units};
 use crate::numeric::stats::multiple::holm;
 use crate::numeric::stats::resampled::{ResampledT, Rope};
-use crate::numeric::stats::weighted::Figures;
+use crate::numeric::stats::weighted::SampleFigures;
 
-/// A value and the interval that holds the true one with confidence [`Options::level`].
+/// A value and the interval that holds the true one with confidence [`ComparisonOptions::level`].
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Estimate {
     /// On the data as it is.
@@ -25,7 +25,7 @@ pub struct Estimate {
 
 /// The metrics of one arm.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Summary {
+pub struct ArmSummary {
     /// The arm.
     pub name: String,
     /// Objects that were scored.
@@ -45,20 +45,20 @@ pub struct Summary {
 /// What a difference means, given its noise.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Verdict {
+pub enum ComparisonVerdict {
     /// More than the base, and the difference is not noise.
     Better,
     /// Less than the base, and the difference is not noise.
     Worse,
     /// The whole interval lies within the margin: too small to matter, whether noise or not.
     Equivalent,
-    /// The data cannot tell. [`Difference::detectable`] says what they could have shown.
+    /// The data cannot tell. [`PairedDifference::detectable`] says what they could have shown.
     Inconclusive,
 }
 
 /// A paired difference in one metric: arm less base.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Difference {
+pub struct PairedDifference {
     /// The base's value.
     pub base: f64,
     /// The arm's value.
@@ -75,16 +75,16 @@ pub struct Difference {
     /// two folds have a value.
     pub resampled_t: Option<ResampledT>,
     /// Posterior chances that the arm is worse than, equal to and better than the base within
-    /// [`Options::margin`] (Benavoli et al.), from the same differences.
+    /// [`ComparisonOptions::margin`] (Benavoli et al.), from the same differences.
     pub bayes: Option<Rope>,
-    /// [`Options::margin`].
+    /// [`ComparisonOptions::margin`].
     pub margin: f64,
     /// The true difference that this comparison would call better or worse with a chance of 80 %:
     /// t(1/2 + level/2) + t(0.8) times `se`, 2.8 standard errors at 95 %. For one arm alone, before
     /// Holm's adjustment.
     pub detectable: f64,
     /// What it means.
-    pub verdict: Verdict,
+    pub verdict: ComparisonVerdict,
 }
 
 /// One arm against the base.
@@ -100,18 +100,18 @@ pub struct Comparison {
     pub units: usize,
     /// Every metric. Average precision is the primary one: the others explain it, and a finding
     /// that only they show is a hint.
-    pub metrics: BTreeMap<Metric, Difference>,
+    pub metrics: BTreeMap<Metric, PairedDifference>,
 }
 
 impl Comparison {
     /// The difference in the primary metric, average precision.
-    pub fn primary(&self) -> &Difference {
+    pub fn primary(&self) -> &PairedDifference {
         &self.metrics[&Metric::Ap]
     }
 }
 
 /// What is drawn for `arm`.
-fn units(arm: &Arm, options: &Options) -> Result<(Unit, Units), StageError> {
+fn units(arm: &Arm, options: &ComparisonOptions) -> Result<(Unit, Units), StageError> {
     match (options.unit, arm.group_units()) {
         (None | Some(Unit::Group), Some(groups)) => Ok((Unit::Group, groups)),
         (None | Some(Unit::Object), _) => Ok((Unit::Object, Units::rows(arm.len()))),
@@ -124,7 +124,7 @@ fn units(arm: &Arm, options: &Options) -> Result<(Unit, Units), StageError> {
 }
 
 /// A metric among figures; `None` where undefined, or not compared.
-pub(super) fn figure(metric: Metric, figures: &Figures) -> Option<f64> {
+pub(super) fn figure(metric: Metric, figures: &SampleFigures) -> Option<f64> {
     match metric {
         Metric::Ap => figures.average_precision,
         Metric::F1 => figures.f1,
@@ -167,7 +167,7 @@ fn p_value(metric: Metric, value: f64, draws: &Distribution) -> f64 {
 fn distribution(
     values: impl Iterator<Item = Option<f64>>,
     units: usize,
-    options: &Options,
+    options: &ComparisonOptions,
 ) -> Result<Distribution, StageError> {
     let values: Vec<f64> = values.flatten().collect();
     if units < 2 || values.len() < 2 || 20 * values.len() < 19 * options.draws {
@@ -189,7 +189,7 @@ fn distribution(
 /// # Errors
 /// `options` ask for groups that the arm does not have, or there are too few objects or groups of
 /// one class to draw from.
-pub fn summarise(arm: &Arm, options: &Options) -> Result<Summary, StageError> {
+pub fn summarise(arm: &Arm, options: &ComparisonOptions) -> Result<ArmSummary, StageError> {
     let (unit, units) = units(arm, options)?;
     let draws = units.draws(options.draws, options.seed, |counts| arm.figures(counts));
     let whole = arm.figures(&vec![1; arm.len()]);
@@ -201,7 +201,7 @@ pub fn summarise(arm: &Arm, options: &Options) -> Result<Summary, StageError> {
             metrics.insert(metric, interval(metric, value, &draws, options.level));
         }
     }
-    Ok(Summary {
+    Ok(ArmSummary {
         name: arm.name().into(),
         objects: arm.len(),
         positives: arm.positives(),
@@ -220,7 +220,7 @@ pub fn summarise(arm: &Arm, options: &Options) -> Result<Summary, StageError> {
 pub fn compare(
     base: &Arm,
     others: &[Arm],
-    options: &Options,
+    options: &ComparisonOptions,
 ) -> Result<Vec<Comparison>, StageError> {
     for arm in others {
         base.comparable(arm)?;
@@ -235,7 +235,7 @@ pub fn compare(
     for (a, arm) in others.iter().enumerate() {
         let pairs = draws
             .iter()
-            .map(|draw: &Vec<Figures>| (&draw[0], &draw[a + 1]));
+            .map(|draw: &Vec<SampleFigures>| (&draw[0], &draw[a + 1]));
         comparisons.push(Comparison {
             name: arm.name().into(),
             base: base.name().into(),
@@ -252,17 +252,18 @@ pub fn compare(
 fn differences<'a>(
     base: &Arm,
     arm: &Arm,
-    draws: impl Iterator<Item = (&'a Figures, &'a Figures)> + Clone,
+    draws: impl Iterator<Item = (&'a SampleFigures, &'a SampleFigures)> + Clone,
     units: usize,
-    options: &Options,
-) -> Result<BTreeMap<Metric, Difference>, StageError> {
+    options: &ComparisonOptions,
+) -> Result<BTreeMap<Metric, PairedDifference>, StageError> {
     let ones = vec![1; base.len()];
     let whole = (base.figures(&ones), arm.figures(&ones));
     let folds = (fold_figures(base), fold_figures(arm));
     let mut metrics = BTreeMap::new();
     for metric in Metric::COMPARED {
-        let less =
-            |base: &Figures, arm: &Figures| Some(figure(metric, arm)? - figure(metric, base)?);
+        let less = |base: &SampleFigures, arm: &SampleFigures| {
+            Some(figure(metric, arm)? - figure(metric, base)?)
+        };
         let (Some(base_value), Some(arm_value)) =
             (figure(metric, &whole.0), figure(metric, &whole.1))
         else {
@@ -276,7 +277,7 @@ fn differences<'a>(
             .collect();
         let resampled_t = ResampledT::of(&by_fold, test_over_train(base));
         let p = p_value(metric, value, &drawn);
-        let difference = Difference {
+        let difference = PairedDifference {
             base: base_value,
             arm: arm_value,
             difference: interval(metric, value, &drawn, options.level),
@@ -287,7 +288,7 @@ fn differences<'a>(
             resampled_t,
             margin: options.margin,
             detectable: drawn.detectable(options.level),
-            verdict: Verdict::Inconclusive,
+            verdict: ComparisonVerdict::Inconclusive,
         };
         metrics.insert(metric, difference);
     }
@@ -295,9 +296,9 @@ fn differences<'a>(
 }
 
 /// Adjusts p-values over the arms, metric by metric, and draws conclusions.
-fn judge(comparisons: &mut [Comparison], options: &Options) {
+fn judge(comparisons: &mut [Comparison], options: &ComparisonOptions) {
     for metric in Metric::COMPARED {
-        let mut differences: Vec<&mut Difference> = (comparisons.iter_mut())
+        let mut differences: Vec<&mut PairedDifference> = (comparisons.iter_mut())
             .filter_map(|comparison| comparison.metrics.get_mut(&metric))
             .collect();
         let p: Vec<f64> = differences.iter().map(|d| d.p).collect();
@@ -308,16 +309,20 @@ fn judge(comparisons: &mut [Comparison], options: &Options) {
     }
 }
 
-fn verdict(metric: Metric, difference: &Difference, options: &Options) -> Verdict {
+fn verdict(
+    metric: Metric,
+    difference: &PairedDifference,
+    options: &ComparisonOptions,
+) -> ComparisonVerdict {
     let Estimate { value, low, high } = difference.difference;
     if -options.margin < low && high < options.margin {
-        Verdict::Equivalent
+        ComparisonVerdict::Equivalent
     } else if difference.p_holm > 1.0 - options.level {
-        Verdict::Inconclusive
+        ComparisonVerdict::Inconclusive
     } else if metric.gain(value) > 0.0 {
-        Verdict::Better
+        ComparisonVerdict::Better
     } else {
-        Verdict::Worse
+        ComparisonVerdict::Worse
     }
 }
 
@@ -334,7 +339,7 @@ fn test_over_train(arm: &Arm) -> f64 {
 /// The metrics of every fold of every repeat, of that repeat's own scores; `None` for a fold without
 /// positives, where they mean nothing. Over all classes, folds are scored as draws are: the two sides
 /// average over the same classes.
-fn fold_figures(arm: &Arm) -> Vec<Option<Figures>> {
+fn fold_figures(arm: &Arm) -> Vec<Option<SampleFigures>> {
     let parts = arm.parts();
     let mut all = Vec::new();
     for deal in &parts.repeats {
@@ -352,7 +357,7 @@ fn fold_figures(arm: &Arm) -> Vec<Option<Figures>> {
         all.extend(scored.folds.iter().map(|rows| {
             // No fixed threshold is asked for.
             let value = |metric| rows.value(metric, f64::NAN);
-            rows.has_positives().then(|| Figures {
+            rows.has_positives().then(|| SampleFigures {
                 average_precision: value(Metric::Ap),
                 roc_auc: value(Metric::RocAuc),
                 f1: value(Metric::F1),

@@ -17,7 +17,7 @@ const FEWEST: usize = 10;
 /// The scores of an evaluation, averaged over repeats, by object.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Scores {
+pub struct KeptScores {
     /// Without a positive class, the classes that have probabilities, in their order.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub columns: Vec<String>,
@@ -32,7 +32,7 @@ pub struct Scores {
     pub classes: BTreeMap<String, BTreeMap<String, Vec<u32>>>,
 }
 
-impl Scores {
+impl KeptScores {
     /// Those of an evaluation.
     pub fn of(arm: &Arm) -> Self {
         let mut scores = Self::default();
@@ -117,7 +117,7 @@ impl Pair {
     ///
     /// # Errors
     /// Fewer than half of the earlier objects, or no two classes with ten each, are left in common.
-    pub fn new(earlier: &Scores, now: &Arm) -> Result<Self, StageError> {
+    pub fn new(earlier: &KeptScores, now: &Arm) -> Result<Self, StageError> {
         let parts = now.parts();
         let common: Vec<(usize, Vec<f64>)> = (0..now.len())
             .filter_map(|i| Some((i, earlier.find(parts, i)?)))

@@ -31,7 +31,7 @@ use flow_engine::StageError;
 use serde::{Deserialize, Serialize};
 
 use super::compare::figure;
-use super::{Arm, Estimate, Options, Pair, compare};
+use super::{Arm, ComparisonOptions, Estimate, Pair, compare};
 use crate::evaluation::Metric;
 use crate::numeric::stats::distribution::{normal_quantile, student_quantile};
 
@@ -167,10 +167,10 @@ pub fn judge(
     now: &Noise,
     options: &GateOptions,
 ) -> Result<Vec<Judged>, StageError> {
-    let how = Options {
+    let how = ComparisonOptions {
         draws: options.draws,
         seed: options.seed,
-        ..Options::default()
+        ..ComparisonOptions::default()
     };
     let comparison = compare(&pair.base, std::slice::from_ref(&pair.now), &how)?.remove(0);
     let judged = metrics_of(&pair.now).iter().filter_map(|&metric| {
@@ -231,7 +231,7 @@ fn sum((a, a_df): (f64, f64), (b, b_df): (f64, f64)) -> (f64, f64) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::comparison::{Deal, Parts, Scores};
+    use crate::comparison::{Deal, KeptScores, Parts};
     use crate::numeric::rng::Stream;
 
     /// 60 positives and 540 negatives in three repeats of five folds. Scores of repeat r are a signal
@@ -266,7 +266,7 @@ mod tests {
     }
 
     fn judged(base: &Arm, now: &Arm, options: &GateOptions) -> Vec<Judged> {
-        let pair = Pair::new(&Scores::of(base), now).unwrap();
+        let pair = Pair::new(&KeptScores::of(base), now).unwrap();
         judge(&pair, &Noise::of(base), &Noise::of(now), options).unwrap()
     }
 
@@ -358,7 +358,7 @@ mod tests {
     #[test]
     fn objects_that_come_and_go_are_counted_and_too_few_refused() {
         let now = arm(1, 0.0);
-        let mut earlier = Scores::of(&now);
+        let mut earlier = KeptScores::of(&now);
         earlier.negative.insert("zzz".into(), 5);
         earlier.positive.remove("o000");
         let relabelled = earlier.negative.remove("o001").unwrap();
@@ -375,7 +375,7 @@ mod tests {
     #[test]
     fn scores_are_kept_to_a_millionth() {
         let arm = arm(3, 0.0);
-        let scores = Scores::of(&arm);
+        let scores = KeptScores::of(&arm);
         assert_eq!((scores.positive.len(), scores.len()), (60, 600));
         let pair = Pair::new(&scores, &arm).unwrap();
         assert_eq!(pair.base.average(), pair.now.average());

@@ -3,7 +3,7 @@
 //!
 //! An [`Arm`] is one evaluation: the out-of-fold scores of every object in every repeat.
 //! [`summarise`] gives its metrics with intervals, [`compare`] paired differences to a base, each
-//! with a [`Verdict`]. Both are pure functions of the arms and [`Options`]: the same figures for any
+//! with a [`ComparisonVerdict`]. Both are pure functions of the arms and [`ComparisonOptions`]: the same figures for any
 //! number of threads. Their results serialise to plain JSON objects.
 //!
 //! With a positive class, an object's score is P(positive) and metrics are those of that class against the
@@ -23,8 +23,10 @@ pub mod gate;
 mod tests;
 
 pub use arm::{Arm, Classes, Deal, Parts};
-pub use compare::{Comparison, Difference, Estimate, Summary, Verdict, compare, summarise};
-pub use earlier::{Pair, Scores};
+pub use compare::{
+    ArmSummary, Comparison, ComparisonVerdict, Estimate, PairedDifference, compare, summarise,
+};
+pub use earlier::{KeptScores, Pair};
 
 use serde::{Deserialize, Serialize};
 
@@ -40,7 +42,7 @@ pub enum Unit {
 
 /// How to compare.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Options {
+pub struct ComparisonOptions {
     /// Bootstrap draws.
     pub draws: usize,
     /// Confidence of intervals; 1 less the chance of a false "better" or "worse".
@@ -54,9 +56,9 @@ pub struct Options {
     pub unit: Option<Unit>,
 }
 
-impl Default for Options {
+impl Default for ComparisonOptions {
     fn default() -> Self {
-        Options {
+        ComparisonOptions {
             draws: 2000,
             level: 0.95,
             seed: 0,

@@ -45,10 +45,10 @@ fn made(parts: Parts) -> Arm {
     Arm::from_parts(parts).unwrap()
 }
 
-fn quick() -> Options {
-    Options {
+fn quick() -> ComparisonOptions {
+    ComparisonOptions {
         draws: 200,
-        ..Options::default()
+        ..ComparisonOptions::default()
     }
 }
 
@@ -191,8 +191,8 @@ fn without_a_positive_class_macro_figures_are_compared() {
         let [down, up] = [0, 1].map(|i| &found[i].metrics[&metric]);
         // Of a loss, more is worse.
         assert!(metric.gain(down.difference.value) < 0.0, "{metric:?}");
-        assert_eq!(down.verdict, Verdict::Worse, "{metric:?}");
-        assert_eq!(up.verdict, Verdict::Better, "{metric:?}");
+        assert_eq!(down.verdict, ComparisonVerdict::Worse, "{metric:?}");
+        assert_eq!(up.verdict, ComparisonVerdict::Better, "{metric:?}");
         assert!(down.resampled_t.is_some(), "{metric:?}");
     }
 }
@@ -331,7 +331,7 @@ fn a_summary_has_every_metric_within_its_interval() {
     for (metric, e) in &summary.metrics {
         assert!(e.low < e.value && e.value < e.high, "{metric:?} {e:?}");
     }
-    let objects = Options {
+    let objects = ComparisonOptions {
         unit: Some(Unit::Object),
         ..quick()
     };
@@ -346,7 +346,7 @@ fn an_arm_equals_itself() {
         let e = difference.difference;
         assert_eq!((e.value, e.low, e.high), (0.0, 0.0, 0.0));
         assert_eq!((difference.p, difference.detectable), (1.0, 0.0));
-        assert_eq!(difference.verdict, Verdict::Equivalent);
+        assert_eq!(difference.verdict, ComparisonVerdict::Equivalent);
         assert_eq!(difference.bayes.unwrap().within, 1.0);
     }
 }
@@ -360,8 +360,8 @@ fn differences_get_their_verdicts_and_holm_counts_the_arms() {
         made(arm("another seed", 1.2, 3)),
     ];
     let found = compare(&base, &others, &quick()).unwrap();
-    let verdicts: Vec<Verdict> = found.iter().map(|c| c.primary().verdict).collect();
-    use Verdict::{Better, Inconclusive, Worse};
+    let verdicts: Vec<ComparisonVerdict> = found.iter().map(|c| c.primary().verdict).collect();
+    use ComparisonVerdict::{Better, Inconclusive, Worse};
     assert_eq!(verdicts, [Better, Worse, Inconclusive]);
     for comparison in &found {
         let primary = comparison.primary();
@@ -383,12 +383,12 @@ fn differences_get_their_verdicts_and_holm_counts_the_arms() {
 fn a_wide_margin_makes_small_differences_equivalent() {
     let base = made(arm("base", 1.2, 0));
     let other = [made(arm("another seed", 1.2, 3))];
-    let options = Options {
+    let options = ComparisonOptions {
         margin: 0.5,
         ..quick()
     };
     let found = compare(&base, &other, &options).unwrap();
-    assert_eq!(found[0].primary().verdict, Verdict::Equivalent);
+    assert_eq!(found[0].primary().verdict, ComparisonVerdict::Equivalent);
 }
 
 #[test]
@@ -437,7 +437,7 @@ fn too_few_units_are_refused() {
     }
     let mut parts = arm("none", 2.0, 0);
     parts.groups = None;
-    let options = Options {
+    let options = ComparisonOptions {
         unit: Some(Unit::Group),
         ..quick()
     };
@@ -470,10 +470,10 @@ fn intervals_of_average_precision_cover() {
             }
         }
         let [first, second] = arms.map(made);
-        let options = Options {
+        let options = ComparisonOptions {
             draws: 199,
             seed: simulation,
-            ..Options::default()
+            ..ComparisonOptions::default()
         };
         compare(&second, &[first], &options).unwrap()[0]
             .primary()

@@ -15,5 +15,5 @@ mod scorer;
 
 pub use metric::{Direction, Metric};
 pub use repeat::{Repeat, out_of_fold};
-pub use report::{Evaluation, MACRO_AVERAGE, MetricValues};
+pub use report::{MACRO_AVERAGE, MetricReport, MetricValues};
 pub use scorer::{BinaryRows, ClassRows, ScoredRepeat, ScoredRows};

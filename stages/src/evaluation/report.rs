@@ -21,7 +21,7 @@ pub struct MetricValues {
 
 /// All metrics of some predictions: of the positive class against the rest, or macro averages over classes
 /// where the survey names none.
-pub struct Evaluation {
+pub struct MetricReport {
     /// The metrics.
     pub metrics: Vec<MetricValues>,
     /// Classes of the confusion matrix.
@@ -71,7 +71,7 @@ impl MetricValues {
     }
 }
 
-impl Evaluation {
+impl MetricReport {
     /// The metrics of the out-of-fold rows `repeats`, with `fixed` as the fixed threshold.
     ///
     /// # Errors

@@ -1,6 +1,6 @@
 //! The scorer of a repeat: every metric of all its rows, and of the rows of each fold.
 //!
-//! [`Evaluation`](super::Evaluation) reports what it says, and comparisons of classifiers pair it fold by
+//! [`MetricReport`](super::MetricReport) reports what it says, and comparisons of classifiers pair it fold by
 //! fold.
 
 use std::cell::OnceCell;

@@ -8,7 +8,7 @@ use flow_engine::kind::{
 };
 use rayon::prelude::*;
 
-use crate::features::domain::{Band, Options, features, names};
+use crate::features::domain::{Band, DomainOptions, features, names};
 use crate::table::{Curves, FeatureWriter, row_attrs};
 
 /// The kind.
@@ -16,7 +16,7 @@ pub struct Domain;
 
 impl Stage for Domain {
     fn spec(&self) -> KindSpec {
-        let defaults = Options::default();
+        let defaults = DomainOptions::default();
         KindSpec {
             name: "domain",
             version: 1,
@@ -83,7 +83,7 @@ impl Stage for Domain {
     fn run(&self, action: &mut Action<'_>) -> Result<(), StageError> {
         let curves = Curves::read(&action.one("curves")?.path)?;
         let p = action.params;
-        let options = Options {
+        let options = DomainOptions {
             min_snr: p.float("min_snr"),
             event_before: p.float("event_before"),
             event_after: p.float("event_after"),
@@ -120,7 +120,7 @@ impl Stage for Domain {
     }
 }
 
-fn measure(curves: &Curves, i: usize, n_bands: usize, options: &Options, out: &mut [f64]) {
+fn measure(curves: &Curves, i: usize, n_bands: usize, options: &DomainOptions, out: &mut [f64]) {
     let curve = curves.get(i);
     let mut series = vec![(Vec::new(), Vec::new(), Vec::new()); n_bands];
     for j in 0..curve.time.len() {

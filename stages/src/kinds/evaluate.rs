@@ -11,7 +11,7 @@ use flow_engine::kind::{
 };
 use flow_engine::{ParamSpec, Params};
 
-use crate::evaluation::{Evaluation, Metric, Repeat, out_of_fold};
+use crate::evaluation::{Metric, MetricReport, Repeat, out_of_fold};
 use crate::numeric::metrics::best_f1_threshold;
 use crate::rows;
 use crate::table::{Folds, Predictions};
@@ -92,7 +92,7 @@ impl Stage for Evaluate {
             rows::held_out(&predictions, folds)?;
         }
         let fixed = action.params.float("threshold");
-        let evaluation = Evaluation::of(&predictions, &repeats, fixed)?;
+        let evaluation = MetricReport::of(&predictions, &repeats, fixed)?;
         let threshold = final_threshold(&predictions, &repeats);
         let metrics = evaluation.to_value();
         let text = format!("{:#}\n", metrics.to_json());
@@ -127,7 +127,7 @@ fn final_threshold(predictions: &Predictions, repeats: &[Repeat]) -> Option<f64>
     Some(sum / repeats.len() as f64)
 }
 
-fn report(predictions: &Predictions, evaluation: &Evaluation, threshold: Option<f64>) -> String {
+fn report(predictions: &Predictions, evaluation: &MetricReport, threshold: Option<f64>) -> String {
     let mut text = String::from("# Cross-validated metrics\n\n");
     match &predictions.positive {
         Some(positive) => text.push_str(&format!("Positive class: {positive}. ")),

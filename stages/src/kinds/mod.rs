@@ -49,7 +49,7 @@ pub fn registry_with(guard: Vec<OsString>) -> Registry {
     registry.add(folds::FoldsKind);
     registry.add(ingest::Ingest);
     registry.add(interpolate::Interpolate);
-    registry.add(model::Model);
+    registry.add(model::ModelKind);
     registry.add(rocket::Rocket);
     registry.add(select::Select);
     registry.add(stack::Stack);

@@ -15,13 +15,13 @@ use crate::rows::{self, ApplyRows, TrainRows, binary_labels};
 use crate::table::{Folds, Predictions, row_attrs, write_importance};
 
 /// The kind.
-pub struct Model;
+pub struct ModelKind;
 
 const FIT: usize = 0;
 const APPLY: usize = 1;
 const GATHER: usize = 2;
 
-impl Stage for Model {
+impl Stage for ModelKind {
     fn spec(&self) -> KindSpec {
         KindSpec {
             name: "model",
@@ -147,7 +147,7 @@ fn chosen_learner(action: &Action<'_>) -> Result<&'static dyn Learner, StageErro
 
 /// What stands before the learner's own bytes in a model, as one line of JSON.
 #[derive(serde::Serialize, serde::Deserialize)]
-struct Header {
+struct ModelHeader {
     learner: String,
     /// Classes by column of probabilities; with a binary target the positive class alone.
     classes: Vec<String>,
@@ -181,7 +181,7 @@ fn fit(action: &mut Action<'_>) -> Result<(), StageError> {
             &action.stop(),
         )
         .map_err(|e| fit_error(&e, action.fold.unwrap_or_default()))?;
-    let header = Header {
+    let header = ModelHeader {
         learner: learner.name().into(),
         classes,
         positive: rows.positive.clone(),
@@ -233,7 +233,7 @@ fn apply(action: &mut Action<'_>) -> Result<(), StageError> {
         .iter()
         .position(|&b| b == b'\n')
         .ok_or_else(|| unreadable("it has no header".into()))?;
-    let header: Header =
+    let header: ModelHeader =
         serde_json::from_slice(&bytes[..split]).map_err(|e| unreadable(e.to_string()))?;
     let model = learner(&header.learner)
         .ok_or_else(|| unreadable(format!("learner `{}` is not known", header.learner)))?

@@ -9,7 +9,7 @@ use flow_engine::kind::{
 };
 use flow_engine::{ParamSpec, ParamType};
 
-use crate::features::rocket::{KernelSet, LANES, Variant, z_normalise};
+use crate::features::rocket::{KernelSet, KernelVariant, LANES, z_normalise};
 use crate::table::{FeatureWriter, TensorTable, parse_list, row_attrs};
 
 /// The kind.
@@ -78,8 +78,8 @@ impl Stage for Rocket {
             .unwrap_or_else(|| (0..bands).map(|b| b.to_string()).collect());
         let kernels = action.params.usize("kernels");
         let variant = match action.params.str("variant") {
-            "rocket" => Variant::Rocket,
-            _ => Variant::Ternary,
+            "rocket" => KernelVariant::Rocket,
+            _ => KernelVariant::Ternary,
         };
         let prefix = action.params.str("prefix");
         let mut columns = Vec::with_capacity(bands * kernels * 2);

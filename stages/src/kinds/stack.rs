@@ -16,7 +16,7 @@ use flow_engine::kind::{
 };
 use flow_engine::{ParamSpec, Params};
 
-use crate::numeric::linear::{Logistic, Options};
+use crate::numeric::linear::{Logistic, LogisticOptions};
 use crate::numeric::rank::midranks;
 use crate::rows;
 use crate::table::{Folds, Predictions, no_positive};
@@ -296,9 +296,9 @@ fn logistic(models: &[Predictions], rows: &[usize], c: f64) -> Result<Vec<f64>, 
         .iter()
         .map(|&i| models[0].label[i].as_ref() == models[0].classes.first())
         .collect();
-    let options = Options {
+    let options = LogisticOptions {
         c,
-        ..Options::default()
+        ..LogisticOptions::default()
     };
     let fitted = Logistic::fit(&features, models.len(), &labels, options)
         .map_err(|e| StageError::data("flow::model::fit", e.to_string()))?;

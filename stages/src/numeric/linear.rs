@@ -6,16 +6,16 @@ use std::fmt;
 
 /// Parameters of a fit.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Options {
+pub struct LogisticOptions {
     /// Weight of the data against the penalty; smaller is smoother. Positive.
     pub c: f64,
     /// Weigh each class by n / (2 n_class), so that both count the same.
     pub balanced: bool,
 }
 
-impl Default for Options {
+impl Default for LogisticOptions {
     fn default() -> Self {
-        Options {
+        LogisticOptions {
             c: 1.0,
             balanced: false,
         }
@@ -76,9 +76,9 @@ impl Logistic {
         features: &[f64],
         dimension: usize,
         labels: &[bool],
-        options: Options,
+        options: LogisticOptions,
     ) -> Result<Logistic, FitError> {
-        let problem = Problem::new(features, dimension, labels, options)?;
+        let problem = LogisticProblem::new(features, dimension, labels, options)?;
         let mut beta = vec![0.0; dimension + 1];
         let mut loss = problem.loss(&beta);
         for _ in 0..MAX_STEPS {
@@ -130,7 +130,7 @@ fn dot(a: &[f64], b: &[f64]) -> f64 {
 }
 
 /// The data of a fit. Parameters are the coefficients followed by the intercept.
-struct Problem<'a> {
+struct LogisticProblem<'a> {
     features: &'a [f64],
     dimension: usize,
     labels: &'a [bool],
@@ -138,13 +138,13 @@ struct Problem<'a> {
     weights: [f64; 2],
 }
 
-impl<'a> Problem<'a> {
+impl<'a> LogisticProblem<'a> {
     fn new(
         features: &'a [f64],
         dimension: usize,
         labels: &'a [bool],
-        options: Options,
-    ) -> Result<Problem<'a>, FitError> {
+        options: LogisticOptions,
+    ) -> Result<LogisticProblem<'a>, FitError> {
         assert_eq!(features.len(), dimension * labels.len());
         let positives = labels.iter().filter(|&&label| label).count();
         let counts = [labels.len() - positives, positives];
@@ -159,7 +159,7 @@ impl<'a> Problem<'a> {
             true => options.c * labels.len() as f64 / (2.0 * count as f64),
             false => options.c,
         };
-        Ok(Problem {
+        Ok(LogisticProblem {
             features,
             dimension,
             labels,
@@ -286,11 +286,11 @@ mod tests {
     #[test]
     fn fits_equal_scikit_learn() {
         let (oracle, features, labels) = oracle();
-        let smooth = Options {
+        let smooth = LogisticOptions {
             c: 0.3,
             balanced: true,
         };
-        for (options, name) in [(Options::default(), "lr"), (smooth, "lrb")] {
+        for (options, name) in [(LogisticOptions::default(), "lr"), (smooth, "lrb")] {
             let model = Logistic::fit(&features, 4, &labels, options).unwrap();
             let expected = numbers(&oracle[format!("{name}_coef")]);
             for (ours, theirs) in model.coefficients.iter().zip(&expected) {
@@ -299,7 +299,7 @@ mod tests {
             let intercept = oracle[format!("{name}_intercept")].as_f64().unwrap();
             assert!((model.intercept - intercept).abs() < 1e-6);
         }
-        let model = Logistic::fit(&features, 4, &labels, Options::default()).unwrap();
+        let model = Logistic::fit(&features, 4, &labels, LogisticOptions::default()).unwrap();
         for (row, expected) in features.chunks(4).zip(numbers(&oracle["lr_proba"])) {
             assert!((model.probability(row) - expected).abs() < 1e-6);
         }
@@ -309,11 +309,11 @@ mod tests {
     fn the_gradient_vanishes_at_the_fit() {
         let (_, features, labels) = oracle();
         for c in [1e-6, 1.0, 1e6] {
-            let options = Options { c, balanced: false };
+            let options = LogisticOptions { c, balanced: false };
             let model = Logistic::fit(&features, 4, &labels, options).unwrap();
             let mut beta = model.coefficients;
             beta.push(model.intercept);
-            let problem = Problem::new(&features, 4, &labels, options).unwrap();
+            let problem = LogisticProblem::new(&features, 4, &labels, options).unwrap();
             let (gradient, _) = problem.derivatives(&beta);
             assert!(
                 gradient.iter().all(|g| g.abs() < 1e-7 * c.max(1.0)),
@@ -326,7 +326,7 @@ mod tests {
     fn separable_classes_and_equal_features_have_a_fit() {
         let features = [-2.0, -2.0, -1.0, -1.0, 1.0, 1.0, 2.0, 2.0];
         let labels = [false, false, true, true];
-        let options = Options {
+        let options = LogisticOptions {
             c: 1e4,
             balanced: true,
         };
@@ -339,14 +339,14 @@ mod tests {
     #[test]
     fn without_features_the_intercept_is_the_log_odds() {
         let labels = [true, false, false, false];
-        let model = Logistic::fit(&[], 0, &labels, Options::default()).unwrap();
+        let model = Logistic::fit(&[], 0, &labels, LogisticOptions::default()).unwrap();
         assert!((model.intercept - libm::log(1.0 / 3.0)).abs() < 1e-9);
     }
 
     #[test]
     fn unusable_data_is_refused() {
         let fit = |x: f64, labels: [bool; 2], c| {
-            let options = Options { c, balanced: false };
+            let options = LogisticOptions { c, balanced: false };
             Logistic::fit(&[x, 1.0], 1, &labels, options)
         };
         assert_eq!(fit(0.0, [true, true], 1.0), Err(FitError::OneClass));

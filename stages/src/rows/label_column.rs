@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use flow_engine::{Action, StageError};
 
 use super::fold;
-use super::view::View;
+use super::view::FeatureView;
 use crate::table::{Folds, RAW_LABEL};
 
 /// Column of the class.
@@ -18,7 +18,7 @@ pub const LABEL_COLUMN: &str = "flow::leakage::label_column";
 const CHANCE: f64 = -20.7;
 
 /// The labels of some rows, in three grains.
-pub struct Labels {
+pub struct RowLabels {
     /// What the survey calls each row, as an index.
     raw: Vec<usize>,
     /// Its class, which follows from that unless a program made the table.
@@ -27,7 +27,7 @@ pub struct Labels {
     positive: Vec<usize>,
 }
 
-impl Labels {
+impl RowLabels {
     /// Those of the rows `rows` of a table of folds, all of which are labelled.
     ///
     /// # Errors
@@ -73,7 +73,11 @@ impl Labels {
 ///
 /// # Errors
 /// There is such a column.
-pub fn no_label(action: &Action<'_>, view: &View, labels: &Labels) -> Result<(), StageError> {
+pub fn no_label(
+    action: &Action<'_>,
+    view: &FeatureView,
+    labels: &RowLabels,
+) -> Result<(), StageError> {
     named(view)?;
     match action.lineage.outside {
         true => disguised(view, labels),
@@ -81,7 +85,7 @@ pub fn no_label(action: &Action<'_>, view: &View, labels: &Labels) -> Result<(),
     }
 }
 
-fn named(view: &View) -> Result<(), StageError> {
+fn named(view: &FeatureView) -> Result<(), StageError> {
     let mut names = view.names().iter();
     match names.find(|name| {
         [LABEL, RAW_LABEL]
@@ -93,7 +97,7 @@ fn named(view: &View) -> Result<(), StageError> {
     }
 }
 
-fn disguised(view: &View, labels: &Labels) -> Result<(), StageError> {
+fn disguised(view: &FeatureView, labels: &RowLabels) -> Result<(), StageError> {
     for (told, what) in [
         (&labels.class, "the class"),
         (&labels.positive, "the positive class"),
@@ -123,7 +127,12 @@ fn refused(message: String) -> StageError {
 
 /// A column whose value follows from `raw`, and `told` from its value, by no chance; and in how many rows.
 /// Missing values count as one value, or (without `gaps`) not at all.
-fn telling(view: &View, raw: &[usize], told: &[usize], gaps: bool) -> Option<(usize, usize)> {
+fn telling(
+    view: &FeatureView,
+    raw: &[usize],
+    told: &[usize],
+    gaps: bool,
+) -> Option<(usize, usize)> {
     let all = view.names().len();
     let mut left: Vec<Suspect> = (0..all).map(Suspect::new).collect();
     let mut columns: Vec<usize> = Vec::new();
@@ -225,7 +234,7 @@ mod tests {
     use flow_cache::{Digest, Value};
     use flow_engine::kind::Part;
 
-    fn view(columns: &[(&str, &dyn Fn(usize) -> f32)], rows: usize) -> View {
+    fn view(columns: &[(&str, &dyn Fn(usize) -> f32)], rows: usize) -> FeatureView {
         let file = tempfile::NamedTempFile::new().unwrap();
         let names: Vec<String> = columns.iter().map(|(name, _)| (*name).into()).collect();
         let ids: Vec<String> = (0..rows).map(|i| format!("o{i:04}")).collect();
@@ -243,7 +252,7 @@ mod tests {
             fold: None,
             views: Vec::new(),
         };
-        View::open(&[part], &ids).unwrap()
+        FeatureView::open(&[part], &ids).unwrap()
     }
 
     /// Sixty rows of four labels, the last two of one class, a column beside two honest ones.
@@ -254,7 +263,7 @@ mod tests {
         let raw: Vec<usize> = (0..60).map(|i| i % 4).collect();
         let class: Vec<usize> = raw.iter().map(|&label| label.min(2)).collect();
         let positive = class.iter().map(|&class| usize::from(class == 2)).collect();
-        let labels = Labels {
+        let labels = RowLabels {
             raw,
             class,
             positive,
@@ -340,12 +349,12 @@ mod tests {
         let days = |i: usize| (i % 2 * 40 + i / 2 % 5) as f32;
         let view = view(&[("days", &days), ("told", &|i| (i % 2) as f32)], 100);
         let class: Vec<usize> = (0..100).map(|i| i % 2).collect();
-        let labels = |raw: &dyn Fn(usize) -> usize| Labels {
+        let labels = |raw: &dyn Fn(usize) -> usize| RowLabels {
             raw: (0..100).map(raw).collect(),
             class: class.clone(),
             positive: Vec::new(),
         };
-        let found = |labels: Labels| telling(&view, &labels.raw, &labels.class, true);
+        let found = |labels: RowLabels| telling(&view, &labels.raw, &labels.class, true);
         assert_eq!(found(labels(&|i| i)), Some((1, 100)));
         assert_eq!(found(labels(&|i| i % 10)), Some((0, 100)));
     }
@@ -362,7 +371,7 @@ mod tests {
     fn few_rows_prove_nothing() {
         let view = view(&[("x", &|i| (i % 2) as f32)], 10);
         let two = |rows: usize| -> Vec<usize> { (0..rows).map(|i| i % 2).collect() };
-        let labels = Labels {
+        let labels = RowLabels {
             raw: two(10),
             class: two(10),
             positive: two(10),

@@ -22,6 +22,6 @@ mod view;
 pub use fold::{FINAL, has_role, label, name, parse, rows_of};
 pub use gather::gather;
 pub use held_out::{FIT_ROW, SIBLING, applied, held_out};
-pub use label_column::{LABEL_COLUMN, Labels, no_label};
+pub use label_column::{LABEL_COLUMN, RowLabels, no_label};
 pub use read::{ApplyRows, TrainRows, binary_labels, of_action};
-pub use view::View;
+pub use view::FeatureView;

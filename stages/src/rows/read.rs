@@ -4,8 +4,8 @@ use flow_engine::StageError;
 use flow_engine::kind::{Action, Fault, Rows};
 
 use super::fold::{FINAL, parse, rows_of};
-use super::label_column::{Labels, no_label};
-use super::view::View;
+use super::label_column::{RowLabels, no_label};
+use super::view::FeatureView;
 use crate::table::{FeatureTable, Folds, no_positive};
 
 /// What a fit sees.
@@ -19,7 +19,7 @@ pub struct TrainRows {
     /// The class that binary metrics score.
     pub positive: Option<String>,
     /// Their features.
-    pub features: View,
+    pub features: FeatureView,
 }
 
 /// What an apply sees.
@@ -27,7 +27,7 @@ pub struct ApplyRows {
     /// The objects, in the order of their bytes.
     pub object_id: Vec<String>,
     /// Their features.
-    pub features: View,
+    pub features: FeatureView,
 }
 
 impl TrainRows {
@@ -37,9 +37,9 @@ impl TrainRows {
     /// A table is unreadable, or lacks an object, or a feature is the label.
     pub fn read(action: &Action<'_>) -> Result<Self, StageError> {
         let (folds, wanted) = of_action(action, Rows::Train)?;
-        let labels = Labels::of(&folds, &wanted)?;
+        let labels = RowLabels::of(&folds, &wanted)?;
         let object_id: Vec<String> = wanted.iter().map(|&i| folds.object_id[i].clone()).collect();
-        let features = View::open(action.input("features"), &object_id)?;
+        let features = FeatureView::open(action.input("features"), &object_id)?;
         no_label(action, &features, &labels)?;
         Ok(Self {
             features,
@@ -71,7 +71,7 @@ impl ApplyRows {
             .cloned()
             .collect();
         Ok(Self {
-            features: View::open(parts, &object_id)?,
+            features: FeatureView::open(parts, &object_id)?,
             object_id,
         })
     }

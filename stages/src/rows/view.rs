@@ -1,4 +1,4 @@
-//! Features of some objects, by reference: tables are mapped, not copied, and a [`View`] says which row of
+//! Features of some objects, by reference: tables are mapped, not copied, and a [`FeatureView`] says which row of
 //! which table each object is.
 
 use flow_engine::StageError;
@@ -8,7 +8,7 @@ use crate::learner::Matrix;
 use crate::table::FeatureTable;
 
 /// Features of some objects, by reference to the tables that hold them.
-pub struct View {
+pub struct FeatureView {
     tables: Vec<Vec<FeatureTable>>,
     /// By column: its table group, its place there.
     columns: Vec<(usize, usize)>,
@@ -17,7 +17,7 @@ pub struct View {
     places: Vec<Vec<(usize, usize)>>,
 }
 
-impl View {
+impl FeatureView {
     /// The features of `objects` (in the order of their bytes) in the tables behind `parts`.
     ///
     /// # Errors
@@ -127,7 +127,7 @@ impl View {
         &self.names
     }
 
-    /// The values of row `i` in the columns `columns` (indices into [`View::names`]).
+    /// The values of row `i` in the columns `columns` (indices into [`FeatureView::names`]).
     pub fn gather(&self, i: usize, columns: &[usize], out: &mut Vec<f32>) {
         let mut last = usize::MAX;
         let mut row: &[f32] = &[];

@@ -47,7 +47,7 @@ pub fn p_values(
     (0..n_cols)
         .into_par_iter()
         .map_init(
-            || (Vec::new(), Column::new(n_classes)),
+            || (Vec::new(), SortedColumn::new(n_classes)),
             |(values, column), i| {
                 get(i, values);
                 column.load(values, labels, &class_rows);
@@ -58,7 +58,7 @@ pub fn p_values(
 }
 
 /// One feature, sorted, and working memory that is kept between features.
-struct Column {
+struct SortedColumn {
     sorter: Sorter,
     sorted: Vec<Packed>,
     /// Rows by class that have a value.
@@ -69,9 +69,9 @@ struct Column {
     gaps: Vec<u64>,
 }
 
-impl Column {
-    fn new(n_classes: usize) -> Column {
-        Column {
+impl SortedColumn {
+    fn new(n_classes: usize) -> SortedColumn {
+        SortedColumn {
             sorter: Sorter::default(),
             sorted: Vec::new(),
             rows: vec![0; n_classes],

@@ -91,11 +91,11 @@ impl Agn {
     }
 
     /// A survey of `span` days that starts at a random moment of the walk.
-    pub fn window(&self, span: f64, rng: &mut Stream) -> Window<'_> {
+    pub fn window(&self, span: f64, rng: &mut Stream) -> SurveyWindow<'_> {
         let start = rng.uniform_in(0.0, (LENGTH - span).max(0.0));
         let first = ((start / STEP) as usize).min(self.walk.len());
         let end = (((start + span) / STEP) as usize).clamp(first, self.walk.len());
-        Window {
+        SurveyWindow {
             agn: self,
             start,
             span,
@@ -112,14 +112,14 @@ impl Agn {
 
 /// What one copy of a nucleus shows during its survey.
 #[derive(Clone, Debug)]
-pub struct Window<'a> {
+pub struct SurveyWindow<'a> {
     agn: &'a Agn,
     start: f64,
     span: f64,
     reference: f64,
 }
 
-impl Window<'_> {
+impl SurveyWindow<'_> {
     /// Difference flux in micro-Jansky `day` days after the start of the survey.
     pub fn flux(&self, day: f64, band: usize) -> f64 {
         let state = interpolate(&self.agn.walk, (self.start + day) / STEP);
@@ -206,7 +206,7 @@ mod tests {
     fn windows_of_one_source_show_the_same_walk() {
         let agn = Agn::draw(0.8, &mut Stream::new(5, &[1]));
         let a = agn.window(1_000.0, &mut Stream::new(5, &[2]));
-        let b = Window {
+        let b = SurveyWindow {
             start: a.start,
             ..agn.window(2_000.0, &mut Stream::new(5, &[3]))
         };
@@ -215,7 +215,10 @@ mod tests {
             flare: None,
             ..agn.clone()
         };
-        let (a, b) = (Window { agn: &steady, ..a }, Window { agn: &steady, ..b });
+        let (a, b) = (
+            SurveyWindow { agn: &steady, ..a },
+            SurveyWindow { agn: &steady, ..b },
+        );
         let shift = a.flux(0.0, 2) - b.flux(0.0, 2);
         assert!((a.flux(500.0, 2) - b.flux(500.0, 2) - shift).abs() < 1e-9);
     }

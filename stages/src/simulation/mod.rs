@@ -294,7 +294,7 @@ pub fn simulate(config: &DemoConfig, plan: &ObjectPlan) -> Result<DemoObject, De
         let mut rng = Stream::new(config.seed, &[stream::REDSHIFT, plan.source, round]);
         let z = population.draw_redshift(&mut rng);
         let mut rng = Stream::new(config.seed, &[stream::SOURCE, plan.source, attempt]);
-        let source = Source::draw(population, z, config.difficulty, &mut rng);
+        let source = SimulatedSource::draw(population, z, config.difficulty, &mut rng);
         if source.peak_snr(z) < DETECTION_SNR {
             continue;
         }
@@ -318,24 +318,24 @@ pub fn simulate(config: &DemoConfig, plan: &ObjectPlan) -> Result<DemoObject, De
 }
 
 /// A physical source.
-enum Source {
+enum SimulatedSource {
     Agn(Agn),
     Transient(Transient),
 }
 
-impl Source {
-    fn draw(population: &Population, z: f64, difficulty: f64, rng: &mut Stream) -> Source {
+impl SimulatedSource {
+    fn draw(population: &Population, z: f64, difficulty: f64, rng: &mut Stream) -> SimulatedSource {
         match Transient::draw(population, difficulty, rng) {
-            Some(transient) => Source::Transient(transient),
-            None => Source::Agn(Agn::draw(z, rng)),
+            Some(transient) => SimulatedSource::Transient(transient),
+            None => SimulatedSource::Agn(Agn::draw(z, rng)),
         }
     }
 
     /// The highest signal-to-noise ratio to expect at redshift `z`.
     fn peak_snr(&self, z: f64) -> f64 {
         match self {
-            Source::Agn(agn) => agn.peak_snr(),
-            Source::Transient(transient) => transient.at_redshift(z).peak_snr(),
+            SimulatedSource::Agn(agn) => agn.peak_snr(),
+            SimulatedSource::Transient(transient) => transient.at_redshift(z).peak_snr(),
         }
     }
 }
@@ -344,7 +344,7 @@ impl Source {
 fn observe(
     config: &DemoConfig,
     plan: &ObjectPlan,
-    source: &Source,
+    source: &SimulatedSource,
     source_z: f64,
     rng: &mut Stream,
 ) -> Option<DemoObject> {
@@ -357,7 +357,7 @@ fn observe(
     let transmitted = EXTINCTION.map(|a| libm::exp10(-0.4 * a * ebv));
     let mut points = Points::default();
     match source {
-        Source::Agn(agn) => {
+        SimulatedSource::Agn(agn) => {
             let window = agn.window(span, rng);
             for visit in &visits {
                 let band = usize::from(visit.band);
@@ -365,7 +365,7 @@ fn observe(
                 points.measure(flux, band, false, rng);
             }
         }
-        Source::Transient(transient) => {
+        SimulatedSource::Transient(transient) => {
             let seen = transient.at_redshift(z);
             // The peak falls where the survey can see the rise and most of the decline.
             let peak = rng.uniform_in(200.0, span - 300.0);
@@ -377,7 +377,7 @@ fn observe(
             }
         }
     }
-    let transient = matches!(source, Source::Transient(_));
+    let transient = matches!(source, SimulatedSource::Transient(_));
     if points.best_snr <= DETECTION_SNR || (transient && points.near < NEAR_PEAK) {
         return None;
     }

@@ -10,7 +10,7 @@ use arrow::datatypes::{DataType, Field, Fields, Float64Type, Schema};
 use flow_engine::StageError;
 
 use super::objects::{Objects, Survey};
-use super::parquet_io::{self, Batch, Source, properties};
+use super::parquet_io::{self, Batch, TableReader, properties};
 use super::{IMPOSSIBLE, schema_error};
 
 /// One shard of light curves. Object `i` has the observations `offsets[i]..offsets[i + 1]` of the
@@ -160,7 +160,7 @@ impl Curves {
     /// The file is unreadable or does not fit: a missing column, a null, a light curve out of time
     /// order, a value that is not finite, an unknown band.
     pub fn read(path: &Path) -> Result<Self, StageError> {
-        let mut source = Source::open(path, "the curves table")?;
+        let mut source = TableReader::open(path, "the curves table")?;
         let survey = match Survey::of(&source)? {
             Some(survey) => survey,
             None => Survey {
@@ -286,7 +286,7 @@ fn same_lengths(mjd: &[usize], other: &[usize], name: &str) -> Result<(), StageE
 }
 
 fn bands_that_occur(path: &Path) -> Result<Vec<String>, StageError> {
-    let mut source = Source::open(path, "the curves table")?;
+    let mut source = TableReader::open(path, "the curves table")?;
     let mut bands = std::collections::BTreeSet::new();
     while let Some(batch) = source.next_batch()? {
         let (_, values) = batch.fields("lightcurve")?.lists("band", &DataType::Utf8)?;

@@ -7,7 +7,7 @@ use arrow::datatypes::DataType;
 use flow_engine::StageError;
 
 use super::narrow::Narrow;
-use super::parquet_io::{Source, json_list, parse_list};
+use super::parquet_io::{TableReader, json_list, parse_list};
 use super::tensor::{TensorTable, TensorWriter};
 use super::{IMPOSSIBLE, schema_error};
 
@@ -126,7 +126,7 @@ impl FeatureTable {
         name: &str,
         wanted: impl Fn(&str) -> bool,
     ) -> Result<Self, StageError> {
-        let mut source = Source::open(path, name)?;
+        let mut source = TableReader::open(path, name)?;
         let columns: Vec<String> = source
             .fields()
             .iter()

@@ -9,7 +9,7 @@ use arrow::datatypes::{DataType, Field, Schema};
 use flow_engine::StageError;
 
 use super::objects::{RAW_LABEL, texts};
-use super::parquet_io::{self, Source, json_list, properties};
+use super::parquet_io::{self, TableReader, json_list, properties};
 use super::{check_order, schema_error};
 
 /// Folds by repeat: one row an object, unlabelled ones included.
@@ -68,7 +68,7 @@ impl Folds {
     /// # Errors
     /// The file is unreadable or does not fit.
     pub fn read(path: &Path) -> Result<Self, StageError> {
-        let mut source = Source::open(path, "the folds table")?;
+        let mut source = TableReader::open(path, "the folds table")?;
         let mut folds = Folds {
             classes: source.metadata_list("flow.classes")?.unwrap_or_default(),
             positive: source

@@ -39,7 +39,7 @@ pub(crate) use objects::RAW_LABEL;
 pub use objects::{Objects, Survey};
 pub use parquet_io::parse_list;
 pub(crate) use parquet_io::{
-    Batch, Source, TableWriter, column_twice, json_list, no_id, properties,
+    Batch, TableReader, TableWriter, column_twice, json_list, no_id, properties,
 };
 pub use predictions::Predictions;
 pub(crate) use sniff::is_parquet;

@@ -11,11 +11,11 @@ const NAMED: usize = 3;
 
 /// The columns of a table that is being read.
 pub(crate) struct Narrow {
-    columns: Vec<Seen>,
+    columns: Vec<NarrowedColumn>,
 }
 
 #[derive(Clone)]
-struct Seen {
+struct NarrowedColumn {
     least: f64,
     greatest: f64,
     /// A value is not the same as a 32-bit float.
@@ -27,7 +27,7 @@ struct Seen {
 impl Narrow {
     /// Nothing read yet.
     pub fn new(columns: usize) -> Self {
-        let seen = Seen {
+        let seen = NarrowedColumn {
             least: f64::INFINITY,
             greatest: f64::NEG_INFINITY,
             changed: false,

@@ -10,7 +10,7 @@ use arrow::datatypes::{DataType, Field, Schema};
 use flow_engine::StageError;
 
 use super::missing::is_no_value;
-use super::parquet_io::{self, Batch, Source, json_list, properties};
+use super::parquet_io::{self, Batch, TableReader, json_list, properties};
 
 /// What all objects of a survey share; kept in the metadata of every file.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -56,7 +56,7 @@ impl Survey {
         ]
     }
 
-    pub(super) fn of(source: &Source) -> Result<Option<Self>, StageError> {
+    pub(super) fn of(source: &TableReader) -> Result<Option<Self>, StageError> {
         let Some(bands) = source.metadata_list("flow.bands")? else {
             return Ok(None);
         };
@@ -180,7 +180,7 @@ impl Objects {
     /// # Errors
     /// The file is unreadable or does not fit.
     pub fn read(path: &Path) -> Result<Self, StageError> {
-        let mut source = Source::open(path, "the objects table")?;
+        let mut source = TableReader::open(path, "the objects table")?;
         let mut objects = Objects {
             survey: Survey::of(&source)?.unwrap_or_default(),
             ..Objects::default()

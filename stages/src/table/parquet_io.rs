@@ -110,7 +110,7 @@ pub fn parse_list(text: &str) -> Option<Vec<String>> {
 }
 
 /// A Parquet file being read, batch by batch, by column name.
-pub struct Source {
+pub struct TableReader {
     name: String,
     schema: SchemaRef,
     metadata: Vec<(String, String)>,
@@ -118,7 +118,7 @@ pub struct Source {
     reader: ParquetRecordBatchReader,
 }
 
-impl Source {
+impl TableReader {
     /// Opens `path`; `name` is what messages call it.
     ///
     /// # Errors
@@ -130,7 +130,7 @@ impl Source {
     /// Opens `path` to decode only the columns that `wanted` picks, the only ones that are seen then.
     ///
     /// # Errors
-    /// As of [`Source::open`].
+    /// As of [`TableReader::open`].
     pub fn open_columns(
         path: &Path,
         name: &str,
@@ -232,7 +232,7 @@ impl Source {
     }
 }
 
-/// Some rows of a [`Source`], or the fields of a struct column.
+/// Some rows of a [`TableReader`], or the fields of a struct column.
 pub struct Batch {
     name: String,
     columns: StructArray,
@@ -456,7 +456,7 @@ mod tests {
     #[test]
     fn files_of_other_writers_are_read() {
         let file = foreign();
-        let mut source = Source::open(file.path(), "t.parquet").unwrap();
+        let mut source = TableReader::open(file.path(), "t.parquet").unwrap();
         assert_eq!(source.rows(), 2);
         let batch = source.next_batch().unwrap().unwrap();
         assert_eq!(batch.texts("object_id").unwrap().value(0), "b");
@@ -469,7 +469,7 @@ mod tests {
     #[test]
     fn a_text_that_is_no_number_does_not_become_a_null() {
         let file = foreign();
-        let batch = Source::open(file.path(), "t.parquet")
+        let batch = TableReader::open(file.path(), "t.parquet")
             .unwrap()
             .next_batch()
             .unwrap()

@@ -10,7 +10,7 @@ use flow_engine::StageError;
 
 use super::classes::no_positive;
 use super::folds::to_i32;
-use super::parquet_io::{self, Source, json_list, properties};
+use super::parquet_io::{self, TableReader, json_list, properties};
 use super::{columns_help, schema_error};
 
 /// One row a prediction, in the order of (repeat, `object_id`); all columns have the same length.
@@ -160,7 +160,7 @@ impl Predictions {
     /// missing or not within 0 and 1.
     pub fn read(path: &Path) -> Result<Self, StageError> {
         let name = "the predictions table";
-        let mut source = Source::open(path, name)?;
+        let mut source = TableReader::open(path, name)?;
         let columns = source
             .fields()
             .iter()

@@ -8,7 +8,7 @@ use csv::{ByteRecord, Reader, ReaderBuilder};
 use flate2::bufread::MultiGzDecoder;
 use flow_engine::StageError;
 
-use super::sniff::{self, Form};
+use super::sniff::{self, FileForm};
 
 /// The longest line taken, in bytes: a file of zeros is none, however small it is when compressed.
 const LONGEST: usize = 1 << 28;
@@ -39,7 +39,7 @@ impl Records {
         let head = raw.fill_buf().map_err(|error| unreadable(file, error))?;
         let text: Box<dyn Read> = match sniff::form(head) {
             None => Box::new(raw),
-            Some(Form::Gzip) => Box::new(MultiGzDecoder::new(raw)),
+            Some(FileForm::Gzip) => Box::new(MultiGzDecoder::new(raw)),
             Some(other) => return Err(sniff::not_text(file, other)),
         };
         let mut text = BufReader::with_capacity(CHUNK, text);

@@ -16,7 +16,9 @@ mod study;
 mod tpe;
 
 pub use nested::{Outer, outer};
-pub use propose::{STARTUP, Sampler, Tried, propose};
+pub use propose::{STARTUP, TriedPoint, propose};
 pub use race::{Race, race};
 pub use space::{Dimension, Point, grid_point, size};
-pub use study::{Best, Design, NoScore, Outcome, Scores, Study, TRIALS, Trial, looks};
+pub use study::{
+    Best, Design, NoScore, ObjectiveScores, TRIALS, Trial, TrialOutcome, TuningStudy, looks,
+};

@@ -13,7 +13,7 @@ use std::path::Path;
 use flow_engine::StageError;
 
 use crate::comparison::{Arm, Parts};
-use crate::evaluation::{Evaluation, out_of_fold};
+use crate::evaluation::{MetricReport, out_of_fold};
 use crate::table::{Folds, Predictions, no_positive};
 
 /// What the outer folds say.
@@ -21,7 +21,7 @@ pub struct Outer {
     /// All objects with a label, each predicted by a model and a choice that did not see it.
     pub predictions: Predictions,
     /// Their metrics.
-    pub evaluation: Evaluation,
+    pub evaluation: MetricReport,
     /// What the outer folds keep together, by row of the predictions.
     pub groups: Option<Vec<String>>,
 }
@@ -65,7 +65,7 @@ pub fn outer(folds: &Path, parts: &[&Path], fixed: f64) -> Result<Outer, StageEr
     }
     predictions.sort();
     let repeats = out_of_fold(&predictions)?;
-    let evaluation = Evaluation::of(&predictions, &repeats, fixed)?;
+    let evaluation = MetricReport::of(&predictions, &repeats, fixed)?;
     let group = |id: &String| folds.group[folds.object_id.binary_search(id).ok()?].clone();
     Ok(Outer {
         groups: predictions.object_id.iter().map(group).collect(),

@@ -5,20 +5,11 @@
 
 use std::collections::HashSet;
 
+use flow_engine::pipeline::study::Sampler;
+
 use super::space::{Dimension, Point, grid_point, size};
 use super::tpe;
 use crate::numeric::rng::Stream;
-
-/// How points are proposed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Sampler {
-    /// The tree-structured Parzen estimator, after [`STARTUP`] points drawn at random.
-    Tpe,
-    /// Evenly at random.
-    Random,
-    /// Every point of a finite space, in the order of nested loops.
-    Grid,
-}
 
 /// Points that the Parzen estimator draws at random before it has something to go by.
 pub const STARTUP: usize = 10;
@@ -28,7 +19,7 @@ const REDRAWS: u64 = 50;
 
 /// A point that was tried.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Tried {
+pub struct TriedPoint {
     /// The point.
     pub point: Point,
     /// Its loss, the less the better; none where it could not be told, which is worst of all.
@@ -41,11 +32,11 @@ pub fn propose(
     sampler: Sampler,
     space: &[Dimension],
     seed: u64,
-    tried: &[Tried],
+    tried: &[TriedPoint],
     count: usize,
 ) -> Vec<Point> {
     let total = size(space);
-    let mut ranked: Vec<&Tried> = tried.iter().collect();
+    let mut ranked: Vec<&TriedPoint> = tried.iter().collect();
     // The sort is stable: of equal losses the earlier comes first.
     ranked.sort_by(|a, b| match (a.loss, b.loss) {
         (Some(a), Some(b)) => a.total_cmp(&b),

@@ -5,8 +5,9 @@
 //! was killed, a study makes the same proposals, finds their results, and goes on where it ended.
 
 use flow_cache::Value;
+use flow_engine::pipeline::study::Sampler;
 
-use super::propose::{Sampler, Tried, propose};
+use super::propose::{TriedPoint, propose};
 use super::race::{Race, race};
 use super::space::{Dimension, Point};
 use crate::evaluation::{Direction, Metric};
@@ -16,7 +17,7 @@ pub const TRIALS: usize = 20;
 
 /// What an evaluation says of one metric.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Scores {
+pub struct ObjectiveScores {
     /// Over all out-of-fold rows: the value.
     pub pooled: f64,
     /// By fold; none where undefined.
@@ -32,7 +33,7 @@ pub enum NoScore {
     Undefined,
 }
 
-impl Scores {
+impl ObjectiveScores {
     /// Reads what `evaluate` notes as attribute `metrics`.
     ///
     /// # Errors
@@ -84,9 +85,9 @@ pub struct Design {
 
 /// How a trial ended.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Outcome {
+pub enum TrialOutcome {
     /// It was evaluated on all folds.
-    Complete(Scores),
+    Complete(ObjectiveScores),
     /// It fell behind and was stopped.
     Pruned {
         /// Folds that it was evaluated on.
@@ -98,7 +99,7 @@ pub enum Outcome {
     Failed(String),
 }
 
-impl Outcome {
+impl TrialOutcome {
     /// The value of a complete trial.
     pub fn value(&self) -> Option<f64> {
         match self {
@@ -125,7 +126,7 @@ pub struct Trial {
     /// What was tried.
     pub point: Point,
     /// What came of it.
-    pub outcome: Outcome,
+    pub outcome: TrialOutcome,
 }
 
 /// Which configuration is the best.
@@ -139,17 +140,17 @@ pub enum Best {
 
 /// A study on its way.
 #[derive(Clone, Debug)]
-pub struct Study {
+pub struct TuningStudy {
     design: Design,
-    base: Option<Scores>,
+    base: Option<ObjectiveScores>,
     trials: Vec<Trial>,
     generations: usize,
 }
 
-impl Study {
+impl TuningStudy {
     /// Nothing was tried yet, but the pipeline as it is, with its scores if it has any: trials have
     /// to beat it, but it is no point of the space.
-    pub fn new(design: Design, base: Option<Scores>) -> Self {
+    pub fn new(design: Design, base: Option<ObjectiveScores>) -> Self {
         Self {
             design,
             base,
@@ -164,7 +165,7 @@ impl Study {
     }
 
     /// The scores of the pipeline as it is.
-    pub fn base(&self) -> Option<&Scores> {
+    pub fn base(&self) -> Option<&ObjectiveScores> {
         self.base.as_ref()
     }
 
@@ -176,15 +177,15 @@ impl Study {
     /// The points of the next generation; none once the study is at its end.
     pub fn next_generation(&self) -> Vec<Point> {
         let design = &self.design;
-        let loss = |outcome: &Outcome| match outcome {
-            Outcome::Complete(scores) => Some(design.direction.loss(scores.pooled)),
-            Outcome::Pruned { bound, .. } => Some(design.direction.loss(*bound)),
-            Outcome::Failed(_) => None,
+        let loss = |outcome: &TrialOutcome| match outcome {
+            TrialOutcome::Complete(scores) => Some(design.direction.loss(scores.pooled)),
+            TrialOutcome::Pruned { bound, .. } => Some(design.direction.loss(*bound)),
+            TrialOutcome::Failed(_) => None,
         };
-        let tried: Vec<Tried> = self
+        let tried: Vec<TriedPoint> = self
             .trials
             .iter()
-            .map(|trial| Tried {
+            .map(|trial| TriedPoint {
                 point: trial.point.clone(),
                 loss: loss(&trial.outcome),
             })
@@ -195,7 +196,7 @@ impl Study {
     }
 
     /// Takes in a generation.
-    pub fn tell(&mut self, outcomes: impl IntoIterator<Item = (Point, Outcome)>) {
+    pub fn tell(&mut self, outcomes: impl IntoIterator<Item = (Point, TrialOutcome)>) {
         let generation = self.generations;
         self.trials
             .extend(outcomes.into_iter().map(|(point, outcome)| Trial {
@@ -208,10 +209,10 @@ impl Study {
 
     /// The best configuration so far with its scores: of equal ones the first, the pipeline as it is
     /// before all. None where nothing could be evaluated.
-    pub fn best(&self) -> Option<(Best, &Scores)> {
+    pub fn best(&self) -> Option<(Best, &ObjectiveScores)> {
         let mut best = self.base.as_ref().map(|scores| (Best::Base, scores));
         for (number, trial) in self.trials.iter().enumerate() {
-            if let Outcome::Complete(scores) = &trial.outcome
+            if let TrialOutcome::Complete(scores) = &trial.outcome
                 && best.is_none_or(|(_, b)| self.design.direction.better(scores.pooled, b.pooled))
             {
                 best = Some((Best::Trial(number), scores));
@@ -222,15 +223,20 @@ impl Study {
 
     /// Decides after the first folds of a trial whether it is stopped. `rest` are the scores of the
     /// best configuration, on the same folds and on all.
-    pub fn race(&self, trial: &Scores, best: &Scores, best_on_all: f64) -> Option<Outcome> {
-        let turn = |scores: &Scores| -> Vec<Option<f64>> {
+    pub fn race(
+        &self,
+        trial: &ObjectiveScores,
+        best: &ObjectiveScores,
+        best_on_all: f64,
+    ) -> Option<TrialOutcome> {
+        let turn = |scores: &ObjectiveScores| -> Vec<Option<f64>> {
             let direction = self.design.direction;
             let folds = scores.folds.iter();
             folds.map(|v| v.map(|v| -direction.loss(v))).collect()
         };
         match race(&turn(trial), &turn(best)) {
             Race::Open => None,
-            Race::Lost(bound) => Some(Outcome::Pruned {
+            Race::Lost(bound) => Some(TrialOutcome::Pruned {
                 folds: trial.folds.len(),
                 bound: match self.design.direction {
                     Direction::Maximise => best_on_all + bound,
@@ -272,8 +278,8 @@ mod tests {
         }
     }
 
-    fn scores(folds: &[f64]) -> Scores {
-        Scores {
+    fn scores(folds: &[f64]) -> ObjectiveScores {
+        ObjectiveScores {
             pooled: folds.iter().sum::<f64>() / folds.len() as f64,
             folds: folds.iter().copied().map(Some).collect(),
         }
@@ -281,7 +287,7 @@ mod tests {
 
     #[test]
     fn a_study_ends_after_its_trials() {
-        let mut study = Study::new(design(Direction::Maximise), None);
+        let mut study = TuningStudy::new(design(Direction::Maximise), None);
         let mut sizes = Vec::new();
         loop {
             let points = study.next_generation();
@@ -291,7 +297,7 @@ mod tests {
             sizes.push(points.len());
             study.tell(points.into_iter().map(|point| {
                 let value = point[0];
-                (point, Outcome::Complete(scores(&[value])))
+                (point, TrialOutcome::Complete(scores(&[value])))
             }));
         }
         assert_eq!(sizes, [2, 2, 1]);
@@ -315,14 +321,14 @@ mod tests {
             (Direction::Minimise, [0.5, 0.7, 0.7], Best::Base),
             (Direction::Maximise, [0.5, 0.5, 0.4], Best::Base),
         ] {
-            let mut study = Study::new(design(direction), Some(scores(&[0.5])));
-            let complete = |v: f64| (vec![v], Outcome::Complete(scores(&[v])));
+            let mut study = TuningStudy::new(design(direction), Some(scores(&[0.5])));
+            let complete = |v: f64| (vec![v], TrialOutcome::Complete(scores(&[v])));
             study.tell(values.map(complete));
-            study.tell([(vec![0.0], Outcome::Failed("why".into()))]);
+            study.tell([(vec![0.0], TrialOutcome::Failed("why".into()))]);
             assert_eq!(study.best().unwrap().0, best);
         }
         assert!(
-            Study::new(design(Direction::Maximise), None)
+            TuningStudy::new(design(Direction::Maximise), None)
                 .best()
                 .is_none()
         );
@@ -332,17 +338,17 @@ mod tests {
     fn a_trial_that_lags_in_every_fold_is_stopped() {
         let best = scores(&[0.60, 0.61]);
         let lag = scores(&[0.40, 0.41]);
-        let study = Study::new(design(Direction::Maximise), None);
+        let study = TuningStudy::new(design(Direction::Maximise), None);
         assert!(matches!(
             study.race(&lag, &best, 0.65),
-            Some(Outcome::Pruned { folds: 2, bound }) if (bound - 0.45).abs() < 1e-12
+            Some(TrialOutcome::Pruned { folds: 2, bound }) if (bound - 0.45).abs() < 1e-12
         ));
         assert_eq!(study.race(&best, &lag, 0.5), None);
-        let study = Study::new(design(Direction::Minimise), None);
+        let study = TuningStudy::new(design(Direction::Minimise), None);
         assert_eq!(study.race(&lag, &best, 0.65), None);
         assert!(matches!(
             study.race(&best, &lag, 0.5),
-            Some(Outcome::Pruned { folds: 2, bound }) if bound > 0.5
+            Some(TrialOutcome::Pruned { folds: 2, bound }) if bound > 0.5
         ));
     }
 
@@ -369,16 +375,16 @@ mod tests {
             ("roc_auc".into(), metric(Value::Null)),
             ("threshold".into(), metric(number(0.5))),
         ]);
-        let read = Scores::read(&metrics, Metric::F1).unwrap();
+        let read = ObjectiveScores::read(&metrics, Metric::F1).unwrap();
         assert_eq!((read.pooled, read.folds), (0.5, vec![Some(0.4), None]));
         assert_eq!(
-            Scores::read(&metrics, Metric::RocAuc),
+            ObjectiveScores::read(&metrics, Metric::RocAuc),
             Err(NoScore::Undefined)
         );
         let known = vec!["f1".to_owned(), "roc_auc".to_owned()];
         for metric in [Metric::Mcc, Metric::Threshold] {
             assert_eq!(
-                Scores::read(&metrics, metric),
+                ObjectiveScores::read(&metrics, metric),
                 Err(NoScore::Unknown(known.clone()))
             );
         }

@@ -12,7 +12,7 @@ fn file(bytes: &[u8]) -> NamedTempFile {
     file
 }
 
-fn between(old: &[u8], new: &[u8]) -> Difference {
+fn between(old: &[u8], new: &[u8]) -> ArtifactDifference {
     compare(file(old).path(), file(new).path()).unwrap()
 }
 
@@ -57,7 +57,7 @@ const IDS: [&str; 3] = ["a", "b", "c"];
 fn tables_are_as_far_apart_as_their_floats() {
     let old = table(IDS, 2, 0.25, 7.0, 3);
     let new = table(IDS, 2, further(0.25, 3), further(7.0, 2), 3);
-    let Difference::Floats { ulps, place } = between(&old, &new) else {
+    let ArtifactDifference::Floats { ulps, place } = between(&old, &new) else {
         panic!("floats alone differ")
     };
     assert_eq!(ulps, 3);
@@ -66,14 +66,14 @@ fn tables_are_as_far_apart_as_their_floats() {
         "{place}"
     );
     // Within lists too.
-    let Difference::Floats { ulps, place } =
+    let ArtifactDifference::Floats { ulps, place } =
         between(&old, &table(IDS, 2, 0.25, further(7.0, 9), 3))
     else {
         panic!("floats alone differ")
     };
     assert!((ulps, place.starts_with("`flux`")) == (9, true), "{place}");
     // Other groups of rows are another encoding of the same table.
-    let same = Difference::Floats {
+    let same = ArtifactDifference::Floats {
         ulps: 0,
         place: String::new(),
     };
@@ -84,7 +84,7 @@ fn tables_are_as_far_apart_as_their_floats() {
 fn tables_that_differ_in_more_are_different() {
     let old = table(IDS, 2, 0.25, 7.0, 3);
     let other = |new: &[u8]| match between(&old, new) {
-        Difference::Other(text) => text,
+        ArtifactDifference::Other(text) => text,
         found => panic!("{found:?}"),
     };
     let order = other(&table(["b", "a", "c"], 2, 0.25, 7.0, 3));
@@ -114,11 +114,11 @@ fn tensors_are_tables() {
     };
     let old = tensor("grid", 4.0, 2);
     let new = tensor("grid", f32::from_bits(4f32.to_bits() + 1), 2);
-    let Difference::Floats { ulps: 1, place } = between(&old, &new) else {
+    let ArtifactDifference::Floats { ulps: 1, place } = between(&old, &new) else {
         panic!("one step apart")
     };
     assert!(place.starts_with("`grid`, 4.0 and 4.0000005"), "{place}");
-    let other = |text: &str| Difference::Other(text.to_owned());
+    let other = |text: &str| ArtifactDifference::Other(text.to_owned());
     assert_eq!(
         between(&old, &tensor("x", 4.0, 2)),
         other("the schemas differ")
@@ -133,18 +133,18 @@ fn tensors_are_tables() {
 fn documents_are_as_far_apart_as_their_numbers() {
     let old = br#"{"f1": {"pooled": 0.5, "folds": [0.25, null]}, "n": 3}"#;
     let new = br#"{"n": 3, "f1": {"pooled": 0.5, "folds": [0.75, null]}}"#;
-    let difference = Difference::Numbers {
+    let difference = ArtifactDifference::Numbers {
         largest: 0.5,
         place: "f1.folds.0".to_owned(),
     };
     assert_eq!(between(old, new), difference);
     let longer = br#"{"n": 3, "f1": {"pooled": 0.5, "folds": [0.75]}}"#;
-    assert!(matches!(between(old, longer), Difference::Other(_)));
+    assert!(matches!(between(old, longer), ArtifactDifference::Other(_)));
 }
 
 #[test]
 fn other_files_differ_from_a_byte_on() {
-    let other = |text: &str| Difference::Other(text.to_owned());
+    let other = |text: &str| ArtifactDifference::Other(text.to_owned());
     assert_eq!(
         between(b"abc", b"abd"),
         other("3 bytes, which differ from byte 2 on")

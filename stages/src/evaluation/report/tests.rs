@@ -19,12 +19,12 @@ fn predictions(rows: &[(&str, i32, i32, bool, f64)]) -> Predictions {
     }
 }
 
-fn scored(predictions: &Predictions) -> Evaluation {
+fn scored(predictions: &Predictions) -> MetricReport {
     let repeats = out_of_fold(predictions).unwrap();
-    Evaluation::of(predictions, &repeats, 0.5).unwrap()
+    MetricReport::of(predictions, &repeats, 0.5).unwrap()
 }
 
-fn metric(evaluation: &Evaluation, metric: Metric) -> &MetricValues {
+fn metric(evaluation: &MetricReport, metric: Metric) -> &MetricValues {
     evaluation.metric(metric).unwrap()
 }
 
@@ -152,12 +152,12 @@ fn one_repeat_of_several_without_thresholds_is_said() {
 #[test]
 fn macro_figures_say_so_and_a_lost_class_is_no_macro_figure() {
     let mut table = dealt(0, 0, 1);
-    let json = |figures: &Evaluation| figures.to_value().to_json();
+    let json = |figures: &MetricReport| figures.to_value().to_json();
     assert_eq!(json(&scored(&table))["f1"].get("average"), None);
     table.positive = None;
     assert_eq!(json(&scored(&table))["f1"]["average"], "macro");
     table.positive = Some("TDF".into());
     let repeats = out_of_fold(&table).unwrap();
-    let error = Evaluation::of(&table, &repeats, 0.5).err().unwrap();
+    let error = MetricReport::of(&table, &repeats, 0.5).err().unwrap();
     assert_eq!(error.code, "flow::data::no_positive");
 }

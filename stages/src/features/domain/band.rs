@@ -1,7 +1,7 @@
 //! The features of one band.
 
 use super::fit::{FALLBACK, Series, power_law, slope};
-use super::{Options, PER_BAND};
+use super::{DomainOptions, PER_BAND};
 
 /// Signal to noise of the points that delimit `duration`.
 const DETECTION: f64 = 5.0;
@@ -9,13 +9,12 @@ const DETECTION: f64 = 5.0;
 pub(super) const MAG_PER_LN: f64 = 1.085_736_204_758_129_6;
 
 /// The band features in the order of the catalogue; `series` has phases for times.
-pub(super) fn features(series: &Series, options: &Options) -> [f64; PER_BAND] {
+pub(super) fn features(series: &Series, options: &DomainOptions) -> [f64; PER_BAND] {
     let moments = Moments::of(&series.flux);
     let peak = series.peak();
     let event = peak.filter(|&i| series.snr(i) >= options.min_snr);
-    let [decay_rate, decay_chi2, alpha_deviation, monotonic] = event.map_or([f64::NAN; 4], |i| {
-        Decline::of(series, i, options).features()
-    });
+    let [decay_rate, decay_chi2, alpha_deviation, monotonic] =
+        event.map_or([f64::NAN; 4], |i| Tail::of(series, i, options).features());
     let n = series.len();
     let mean_over_points = |f: &dyn Fn(usize) -> f64| (0..n).map(f).sum::<f64>() / n as f64;
     [
@@ -101,7 +100,7 @@ fn rise_time(series: &Series, peak: usize, max_gap: f64) -> f64 {
 }
 
 /// Root mean square flux outside the event; NaN with fewer than three points there.
-fn outside_rms(series: &Series, options: &Options) -> f64 {
+fn outside_rms(series: &Series, options: &DomainOptions) -> f64 {
     let (mut n, mut sum) = (0, 0.0);
     for (&t, &f) in series.time.iter().zip(&series.flux) {
         if t < -options.event_before || t > options.event_after {
@@ -182,7 +181,7 @@ fn roughness(flux: &[f64], moments: &Moments) -> f64 {
 }
 
 /// The points from the peak on.
-struct Decline<'a> {
+struct Tail<'a> {
     /// Days since the peak; the first is 0.
     x: Vec<f64>,
     flux: &'a [f64],
@@ -190,14 +189,14 @@ struct Decline<'a> {
     min_snr: f64,
 }
 
-impl Decline<'_> {
-    fn of<'a>(series: &'a Series, peak: usize, options: &Options) -> Decline<'a> {
+impl Tail<'_> {
+    fn of<'a>(series: &'a Series, peak: usize, options: &DomainOptions) -> Tail<'a> {
         let start = series.time[peak];
         let range = peak..series
             .within(start, start + options.decay_days)
             .end
             .max(peak + 1);
-        Decline {
+        Tail {
             x: series.time[range.clone()]
                 .iter()
                 .map(|t| t - start)
@@ -290,7 +289,7 @@ mod tests {
         for t0 in [15.0, 30.0, 80.0] {
             let law = |t: &f64| 50.0 * libm::pow(1.0 + t / t0, -FALLBACK);
             let flux: Vec<f64> = time.iter().map(law).collect();
-            let f = features(&series(&time, &flux, 1e-3), &Options::default());
+            let f = features(&series(&time, &flux, 1e-3), &DomainOptions::default());
             close(f[14], 0.0, 1e-3);
             close(f[15], 0.0, 1e-3);
             assert_eq!(f[18], 1.0, "a decline only declines");
@@ -303,7 +302,7 @@ mod tests {
         for alpha in [0.6, 1.0, 2.5] {
             let law = |t: &f64| 50.0 * libm::pow(1.0 + t / 25.0, -alpha);
             let flux: Vec<f64> = time.iter().map(law).collect();
-            let f = features(&series(&time, &flux, 1e-3), &Options::default());
+            let f = features(&series(&time, &flux, 1e-3), &DomainOptions::default());
             close(f[15], alpha - FALLBACK, 2e-3);
             assert!(
                 f[14] > 100.0,
@@ -318,13 +317,13 @@ mod tests {
         // One magnitude in 25 days.
         let time = [0.0, 10.0, 30.0, 45.0];
         let flux = time.map(|t| 100.0 * libm::exp(-t / 25.0 / MAG_PER_LN));
-        let f = features(&series(&time, &flux, 0.1), &Options::default());
+        let f = features(&series(&time, &flux, 0.1), &DomainOptions::default());
         close(f[8], 0.04, 1e-12);
     }
 
     #[test]
     fn rise_is_read_between_points_and_not_across_gaps() {
-        let options = Options::default();
+        let options = DomainOptions::default();
         // Half of 8 is crossed halfway between days -20 (2) and -10 (6).
         let s = series(&[-20.0, -10.0, 0.0], &[2.0, 6.0, 8.0], 0.1);
         close(features(&s, &options)[7], 15.0, 1e-12);
@@ -341,7 +340,7 @@ mod tests {
             &[3.0, -3.0, 3.0, 30.0, 6.0],
             1.0,
         );
-        let f = features(&s, &Options::default());
+        let f = features(&s, &DomainOptions::default());
         close(f[9], 10.0, 1e-12);
         close(f[10], 10.0, 1e-12);
         close(f[11], 0.4, 1e-15);
@@ -354,12 +353,12 @@ mod tests {
         let time = [-4.0, -1.0, 0.0, 2.0, 5.0];
         let f = features(
             &series(&time, &time.map(|t| 100.0 - t * t), 1e-6),
-            &Options::default(),
+            &DomainOptions::default(),
         );
         close(f[17], 0.02, 1e-12);
         assert_eq!(f[16], 0.0);
         let wave = series(&[0.0, 1.0, 2.0, 3.0, 4.0], &[0.0, 9.0, 0.0, 9.0, 0.0], 0.1);
-        let f = features(&wave, &Options::default());
+        let f = features(&wave, &DomainOptions::default());
         assert_eq!(f[16], 2.0);
         // Successive differences squared 81; variance of 0 9 0 9 0 is 24.3.
         close(f[19], 81.0 / 24.3, 1e-12);
@@ -369,19 +368,22 @@ mod tests {
     fn constant_and_short_series_have_no_shape() {
         let constant = features(
             &series(&[0.0, 30.0, 60.0, 90.0], &[5.0; 4], 1.0),
-            &Options::default(),
+            &DomainOptions::default(),
         );
         assert_eq!(constant[..5], [5.0, 0.0, 5.0, 0.0, 5.0]);
         for k in [5, 6, 7, 18, 19] {
             assert!(constant[k].is_nan(), "feature {k}: {}", constant[k]);
         }
-        let two = features(&series(&[0.0, 10.0], &[9.0, 6.0], 1.0), &Options::default());
+        let two = features(
+            &series(&[0.0, 10.0], &[9.0, 6.0], 1.0),
+            &DomainOptions::default(),
+        );
         close(two[3], 4.5f64.sqrt(), 1e-15);
         assert_eq!((two[10], two[12]), (10.0, 7.5));
         for k in [5, 6, 7, 8, 9, 14, 15, 16, 17, 18, 19] {
             assert!(two[k].is_nan(), "feature {k}: {}", two[k]);
         }
-        let none = features(&series(&[], &[], 1.0), &Options::default());
+        let none = features(&series(&[], &[], 1.0), &DomainOptions::default());
         assert!(none.iter().all(|v| v.is_nan()));
     }
 }

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 /// What a feature is computed from, and so how often it occurs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Scope {
+pub(super) enum FeatureScope {
     /// Once a band: `g_peak_flux`.
     Band,
     /// Once for each of the first four pairs of adjacent bands: `color_g_r`.
@@ -16,8 +16,8 @@ pub(super) enum Scope {
 }
 
 /// One row of the catalogue. In `name`, `{}` stands for the band or the pair.
-pub(super) struct Entry {
-    pub scope: Scope,
+pub(super) struct CatalogueEntry {
+    pub scope: FeatureScope,
     pub name: &'static str,
     pub unit: &'static str,
     pub definition: &'static str,
@@ -25,13 +25,13 @@ pub(super) struct Entry {
 }
 
 const fn entry(
-    scope: Scope,
+    scope: FeatureScope,
     name: &'static str,
     unit: &'static str,
     definition: &'static str,
     needs: &'static str,
-) -> Entry {
-    Entry {
+) -> CatalogueEntry {
+    CatalogueEntry {
         scope,
         name,
         unit,
@@ -40,11 +40,11 @@ const fn entry(
     }
 }
 
-use Scope::{Band, Evolution, Object, Pair};
+use FeatureScope::{Band, Evolution, Object, Pair};
 
 /// Every feature; the computing code fills values in this order.
 #[rustfmt::skip]
-pub(super) const CATALOGUE: &[Entry] = &[
+pub(super) const CATALOGUE: &[CatalogueEntry] = &[
     entry(Band, "{}_peak_flux", "uJy", "flux at the band's peak: the point with the largest flux minus error", "1 point"),
     entry(Band, "{}_peak_time", "d", "phase of the band's peak: time since the object's reference time", "peak S/N"),
     entry(Band, "{}_mean_flux", "uJy", "plain mean of all fluxes", "1 point"),
@@ -77,7 +77,7 @@ pub(super) const CATALOGUE: &[Entry] = &[
 ];
 
 /// Rows of one scope, in order.
-pub(super) fn rows(scope: Scope) -> impl Iterator<Item = &'static Entry> {
+pub(super) fn rows(scope: FeatureScope) -> impl Iterator<Item = &'static CatalogueEntry> {
     CATALOGUE.iter().filter(move |e| e.scope == scope)
 }
 
@@ -99,7 +99,7 @@ pub(super) fn evolving(bands: usize) -> std::ops::Range<usize> {
 /// `u g r i z y` that makes 138 names.
 pub fn names(bands: &[&str]) -> Vec<String> {
     let mut names = Vec::new();
-    let mut push = |scope: Scope, key: &str| {
+    let mut push = |scope: FeatureScope, key: &str| {
         names.extend(rows(scope).map(|e| e.name.replace("{}", key)));
     };
     let pair = |i: usize| format!("{}_{}", bands[i], bands[i + 1]);

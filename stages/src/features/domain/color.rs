@@ -1,6 +1,6 @@
 //! Features between bands: colours, peak-time differences, totals and colour evolution.
 
-use super::Options;
+use super::DomainOptions;
 use super::band::MAG_PER_LN;
 use super::catalogue::{evolving, pairs};
 use super::fit::{Series, slope};
@@ -21,7 +21,11 @@ const SIMULTANEOUS: f64 = 5.0;
 const AB_MICROJANSKY: f64 = 23.9;
 
 /// The cross-band features in the order of the catalogue; `series` have phases for times.
-pub(super) fn features(series: &[Series], redshift: Option<f64>, options: &Options) -> Vec<f64> {
+pub(super) fn features(
+    series: &[Series],
+    redshift: Option<f64>,
+    options: &DomainOptions,
+) -> Vec<f64> {
     let mut out = Vec::new();
     for i in pairs(series.len()) {
         let (a, b) = (&series[i], &series[i + 1]);
@@ -58,7 +62,7 @@ struct Match {
 
 /// Each point of either band within `window`, with the other band's flux at that time; points that
 /// the two bands share in time count once.
-fn matches(a: &Series, b: &Series, window: (f64, f64), options: &Options) -> Vec<Match> {
+fn matches(a: &Series, b: &Series, window: (f64, f64), options: &DomainOptions) -> Vec<Match> {
     let mut found = Vec::new();
     for i in a.within(window.0, window.1) {
         if let Some(other) = b.at(a.time[i], options.max_gap, SIMULTANEOUS) {
@@ -123,15 +127,15 @@ fn color_rate(matches: &[Match], min_snr: f64) -> f64 {
     }
 }
 
-fn event_peak(series: &Series, options: &Options) -> Option<usize> {
+fn event_peak(series: &Series, options: &DomainOptions) -> Option<usize> {
     series.peak().filter(|&i| series.snr(i) >= options.min_snr)
 }
 
-fn peak_phase(series: &Series, options: &Options) -> f64 {
+fn peak_phase(series: &Series, options: &DomainOptions) -> f64 {
     event_peak(series, options).map_or(f64::NAN, |i| series.time[i])
 }
 
-fn total_peak(series: &[Series], options: &Options) -> f64 {
+fn total_peak(series: &[Series], options: &DomainOptions) -> f64 {
     series
         .iter()
         .filter_map(|s| event_peak(s, options).map(|i| s.flux[i]))
@@ -150,7 +154,7 @@ fn absolute_magnitude(flux: f64, redshift: Option<f64>) -> f64 {
     }
 }
 
-fn late_ratio(series: &[Series], options: &Options) -> f64 {
+fn late_ratio(series: &[Series], options: &DomainOptions) -> f64 {
     let [mut near, mut near_var, mut late] = [0.0; 3];
     for s in series {
         let mean = |(from, to): (f64, f64)| s.weighted_mean(s.within(from, to));
@@ -167,7 +171,7 @@ fn late_ratio(series: &[Series], options: &Options) -> f64 {
     }
 }
 
-fn outside_chi2(series: &[Series], options: &Options) -> f64 {
+fn outside_chi2(series: &[Series], options: &DomainOptions) -> f64 {
     let (mut n, mut sum) = (0, 0.0);
     for s in series {
         for (i, &t) in s.time.iter().enumerate() {
@@ -205,7 +209,7 @@ mod tests {
         let out = features(
             &[series(&time, &g, 0.5), series(&time, &r, 0.5)],
             None,
-            &Options::default(),
+            &DomainOptions::default(),
         );
         // One pair: colour, peak difference; four totals; peak, +30 d, rate.
         assert_eq!(out.len(), 9);
@@ -228,7 +232,7 @@ mod tests {
                 series(&tr, &tr.map(|t| 2.0 * fall(t)), 0.1),
             ],
             None,
-            &Options::default(),
+            &DomainOptions::default(),
         );
         close(out[0], 2.5 * libm::log10(2.0), 1e-12);
         assert_eq!(out[1], 6.0);
@@ -240,7 +244,7 @@ mod tests {
         let faint = series(&[0.0, 10.0, 20.0], &[0.1, -0.5, 0.2], 1.0);
         let far = series(&[400.0], &[50.0], 1.0);
         for other in [faint, far, series(&[], &[], 1.0)] {
-            let out = features(&[other, r.clone()], None, &Options::default());
+            let out = features(&[other, r.clone()], None, &DomainOptions::default());
             for k in [0, 6, 7, 8] {
                 assert!(out[k].is_nan(), "feature {k}: {}", out[k]);
             }
@@ -255,7 +259,7 @@ mod tests {
             &[-2.0, 4.0, 30.0, 5.0, 0.0],
             1.0,
         );
-        let out = features(&[a, b], Some(0.1), &Options::default());
+        let out = features(&[a, b], Some(0.1), &DomainOptions::default());
         assert_eq!(out[2], 50.0);
         close(out[4], 10.0 / 50.0, 1e-15);
         // Four points outside the event are one too few.
@@ -266,6 +270,10 @@ mod tests {
         let mut times = five;
         times.sort_by(f64::total_cmp);
         let s = series(&times, &[1.0, 2.0, 3.0, 4.0, 50.0, 0.0], 1.0);
-        close(features(&[s], None, &Options::default())[3], 6.0, 1e-15);
+        close(
+            features(&[s], None, &DomainOptions::default())[3],
+            6.0,
+            1e-15,
+        );
     }
 }

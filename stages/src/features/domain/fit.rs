@@ -160,7 +160,7 @@ pub(super) struct PowerLaw {
 /// and `alpha` follow from damped Gauss-Newton steps (Levenberg 1944, Marquardt 1963) under Gaussian
 /// priors, without which `t0` and `alpha` of a few noisy points run off together.
 pub(super) fn power_law(x: &[f64], flux: &[f64], err: &[f64], alpha: Option<f64>) -> PowerLaw {
-    let problem = Problem {
+    let problem = LeastSquares {
         x,
         flux,
         err,
@@ -205,7 +205,7 @@ pub(super) fn power_law(x: &[f64], flux: &[f64], err: &[f64], alpha: Option<f64>
     }
 }
 
-struct Problem<'a> {
+struct LeastSquares<'a> {
     x: &'a [f64],
     flux: &'a [f64],
     err: &'a [f64],
@@ -213,15 +213,15 @@ struct Problem<'a> {
 }
 
 /// Cost, half its gradient and the Gauss-Newton matrix (three distinct entries) at one point.
-struct Step {
+struct FitStep {
     chi2: f64,
     cost: f64,
     gradient: [f64; 2],
     hessian: [f64; 3],
 }
 
-impl Problem<'_> {
-    fn step(&self, [ln_t0, alpha]: [f64; 2]) -> Step {
+impl LeastSquares<'_> {
+    fn step(&self, [ln_t0, alpha]: [f64; 2]) -> FitStep {
         let t0 = libm::exp(ln_t0);
         // Weighted sums over points of model m, flux f and derivatives p = dm/d ln t0, q = dm/d alpha.
         let [mut mm, mut mf, mut ff, mut mp, mut mq] = [0.0; 5];
@@ -253,7 +253,7 @@ impl Problem<'_> {
         let (g1, h1) = prior(alpha, ALPHA);
         let pull =
             |value: f64, (mean, sd): (f64, f64)| ((value - mean) / sd) * ((value - mean) / sd);
-        Step {
+        FitStep {
             chi2,
             cost: chi2
                 + pull(ln_t0, LN_T0)

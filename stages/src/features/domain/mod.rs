@@ -30,7 +30,7 @@ pub struct Band<'a> {
 /// What the definitions leave open. Days are frame days: rest-frame where `rest_frame` holds and the
 /// redshift is known.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Options {
+pub struct DomainOptions {
     /// Signal to noise that a peak or a colour's flux must reach.
     pub min_snr: f64,
     /// Days before the reference time at which the event begins.
@@ -45,9 +45,9 @@ pub struct Options {
     pub rest_frame: bool,
 }
 
-impl Default for Options {
+impl Default for DomainOptions {
     fn default() -> Self {
-        Options {
+        DomainOptions {
             min_snr: 3.0,
             event_before: 100.0,
             event_after: 300.0,
@@ -66,7 +66,7 @@ impl Default for Options {
 /// # Panics
 ///
 /// If `out` is not as long as `names` of as many bands.
-pub fn features(bands: &[Band], redshift: Option<f64>, options: &Options, out: &mut [f64]) {
+pub fn features(bands: &[Band], redshift: Option<f64>, options: &DomainOptions, out: &mut [f64]) {
     let mut series: Vec<Series> = bands.iter().map(Series::clean).collect();
     let redshift = redshift.filter(|z| z.is_finite() && *z > -1.0);
     let stretch = if options.rest_frame {
@@ -114,7 +114,7 @@ mod tests {
 
     fn compute(bands: &[Band], redshift: Option<f64>) -> Vec<f64> {
         let mut out = vec![0.0; names(&vec!["x"; bands.len()]).len()];
-        features(bands, redshift, &Options::default(), &mut out);
+        features(bands, redshift, &DomainOptions::default(), &mut out);
         out
     }
 
@@ -140,7 +140,10 @@ mod tests {
             assert!(all.iter().any(|n| n == name), "{name}");
         }
         assert!(!all.iter().any(|n| n.contains("z_y") || n.contains("{}")));
-        assert_eq!(catalogue::rows(catalogue::Scope::Band).count(), PER_BAND);
+        assert_eq!(
+            catalogue::rows(catalogue::FeatureScope::Band).count(),
+            PER_BAND
+        );
     }
 
     #[test]
@@ -200,9 +203,9 @@ mod tests {
             let out = compute(&[band], redshift);
             assert_eq!((out[1], out[10]), (0.0, expected));
         }
-        let observer = Options {
+        let observer = DomainOptions {
             rest_frame: false,
-            ..Options::default()
+            ..DomainOptions::default()
         };
         let mut out = vec![0.0; 24];
         features(&[band], Some(1.0), &observer, &mut out);

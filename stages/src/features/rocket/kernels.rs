@@ -7,25 +7,25 @@ pub(super) const MAX_TAPS: usize = 11;
 
 /// How the random kernels are drawn. Bias, dilation and padding follow the same rules in both.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Variant {
+pub enum KernelVariant {
     /// Dempster et al. (2020): lengths 7, 9 and 11, weights standard normal less their mean.
     Rocket,
     /// Lengths 7 and 9, weights -1, 0 or 1 with equal probability, less their mean.
     Ternary,
 }
 
-impl Variant {
+impl KernelVariant {
     fn lengths(self) -> &'static [usize] {
         match self {
-            Variant::Rocket => &[7, 9, 11],
-            Variant::Ternary => &[7, 9],
+            KernelVariant::Rocket => &[7, 9, 11],
+            KernelVariant::Ternary => &[7, 9],
         }
     }
 
     fn weight(self, stream: &mut Stream) -> f64 {
         match self {
-            Variant::Rocket => stream.normal(),
-            Variant::Ternary => stream.below(3) as f64 - 1.0,
+            KernelVariant::Rocket => stream.normal(),
+            KernelVariant::Ternary => stream.below(3) as f64 - 1.0,
         }
     }
 }
@@ -62,7 +62,7 @@ impl Kernel {
     /// `log2((T-1)/(L-1))`, and the padding is `(L-1)*d/2` or none with equal probability. Where the
     /// series is shorter than the kernel the dilation is 1 and the kernel always padded, so that
     /// there are `T` outputs.
-    fn draw(variant: Variant, series_len: usize, stream: &mut Stream) -> Kernel {
+    fn draw(variant: KernelVariant, series_len: usize, stream: &mut Stream) -> Kernel {
         let lengths = variant.lengths();
         let length = lengths[stream.below(lengths.len() as u64) as usize];
         let mut weights = [0.0; MAX_TAPS];
@@ -120,7 +120,7 @@ impl Kernel {
 
 /// A run of consecutive outputs that use the same taps.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) struct Segment {
+pub(super) struct TapRun {
     /// The first tap inside the series, and how many are.
     pub(super) tap: usize,
     pub(super) taps: usize,
@@ -130,9 +130,9 @@ pub(super) struct Segment {
     pub(super) outputs: usize,
 }
 
-impl Segment {
+impl TapRun {
     /// Appends the segments of `kernel` for series of `series_len` points, in the order of outputs.
-    fn push_all(kernel: &Kernel, series_len: usize, segments: &mut Vec<Segment>) {
+    fn push_all(kernel: &Kernel, series_len: usize, segments: &mut Vec<TapRun>) {
         let outputs = kernel.outputs(series_len);
         // In padded coordinates the series fills `inside`, and tap `j` of output `t` is at `t + j*d`.
         let inside = kernel.padding..kernel.padding + series_len;
@@ -151,7 +151,7 @@ impl Segment {
             let run = [entering, leaving, Some(outputs - start)];
             let run = run.into_iter().flatten().min().unwrap_or(1);
             let first = if taps > 0 { at(tap) - inside.start } else { 0 };
-            segments.push(Segment {
+            segments.push(TapRun {
                 tap,
                 taps,
                 first,
@@ -168,7 +168,7 @@ pub struct KernelSet {
     pub(super) series_len: usize,
     pub(super) kernels: Vec<Kernel>,
     /// The segments of all kernels, one kernel after the other.
-    pub(super) segments: Vec<Segment>,
+    pub(super) segments: Vec<TapRun>,
     /// `segments[ends[k - 1]..ends[k]]` are those of kernel `k`.
     pub(super) ends: Vec<usize>,
 }
@@ -179,7 +179,7 @@ impl KernelSet {
     /// Kernel `j` depends only on `(variant, series_len, seed, band, j)`: it is drawn from the stream
     /// of `seed` at path `[band, j]`. A smaller set is therefore a prefix of a larger one.
     pub fn generate(
-        variant: Variant,
+        variant: KernelVariant,
         n_kernels: usize,
         series_len: usize,
         seed: u64,
@@ -195,7 +195,7 @@ impl KernelSet {
         let mut segments = Vec::new();
         let mut ends = Vec::with_capacity(kernels.len());
         for kernel in &kernels {
-            Segment::push_all(kernel, series_len, &mut segments);
+            TapRun::push_all(kernel, series_len, &mut segments);
             ends.push(segments.len());
         }
         KernelSet {

@@ -6,10 +6,10 @@ pub const LANES: usize = 16;
 /// The values of [`LANES`] series at one time, aligned to a cache line.
 #[derive(Clone, Copy)]
 #[repr(C, align(64))]
-pub(super) struct Row(pub(super) [f32; LANES]);
+pub(super) struct LaneRow(pub(super) [f32; LANES]);
 
-impl Row {
-    pub(super) const ZERO: Row = Row([0.0; LANES]);
+impl LaneRow {
+    pub(super) const ZERO: LaneRow = LaneRow([0.0; LANES]);
 }
 
 /// Arithmetic on [`LANES`] values at once, lane by lane, with the same result in every implementation.
@@ -22,9 +22,9 @@ pub(super) trait Lanes: Copy {
     /// The same value in every lane.
     unsafe fn splat(value: f32) -> Self;
     /// The values of a row.
-    unsafe fn load(row: &Row) -> Self;
+    unsafe fn load(row: &LaneRow) -> Self;
     /// Puts the values into a row.
-    unsafe fn store(self, row: &mut Row);
+    unsafe fn store(self, row: &mut LaneRow);
     /// `weight * x + self`, rounded once.
     unsafe fn add_product(self, weight: Self, x: Self) -> Self;
     /// `candidate` where it is greater, else `self`: a candidate that is not a number is ignored.
@@ -46,12 +46,12 @@ impl Lanes for Portable {
     }
 
     #[inline(always)]
-    unsafe fn load(row: &Row) -> Self {
+    unsafe fn load(row: &LaneRow) -> Self {
         Portable(row.0)
     }
 
     #[inline(always)]
-    unsafe fn store(self, row: &mut Row) {
+    unsafe fn store(self, row: &mut LaneRow) {
         row.0 = self.0;
     }
 
@@ -93,14 +93,14 @@ pub(super) use x86::{Avx2, Avx512};
 
 #[cfg(target_arch = "x86_64")]
 mod x86 {
-    use super::{Lanes, Row};
+    use super::{LaneRow, Lanes};
     use std::arch::x86_64::*;
 
     /// A pair of AVX2 registers.
     #[derive(Clone, Copy)]
     pub(in super::super) struct Avx2(__m256, __m256);
 
-    // SAFETY of every block below: `Lanes` requires the instructions, and a `Row` is 64 aligned bytes.
+    // SAFETY of every block below: `Lanes` requires the instructions, and a `LaneRow` is 64 aligned bytes.
     impl Lanes for Avx2 {
         #[inline(always)]
         unsafe fn splat(value: f32) -> Self {
@@ -108,13 +108,13 @@ mod x86 {
         }
 
         #[inline(always)]
-        unsafe fn load(row: &Row) -> Self {
+        unsafe fn load(row: &LaneRow) -> Self {
             let at = row.0.as_ptr();
             unsafe { Avx2(_mm256_load_ps(at), _mm256_load_ps(at.add(8))) }
         }
 
         #[inline(always)]
-        unsafe fn store(self, row: &mut Row) {
+        unsafe fn store(self, row: &mut LaneRow) {
             let at = row.0.as_mut_ptr();
             unsafe {
                 _mm256_store_ps(at, self.0);
@@ -178,12 +178,12 @@ mod x86 {
         }
 
         #[inline(always)]
-        unsafe fn load(row: &Row) -> Self {
+        unsafe fn load(row: &LaneRow) -> Self {
             unsafe { Avx512(_mm512_load_ps(row.0.as_ptr())) }
         }
 
         #[inline(always)]
-        unsafe fn store(self, row: &mut Row) {
+        unsafe fn store(self, row: &mut LaneRow) {
             unsafe { _mm512_store_ps(row.0.as_mut_ptr(), self.0) }
         }
 

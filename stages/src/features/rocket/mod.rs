@@ -26,7 +26,7 @@ mod level;
 mod tests;
 mod transform;
 
-pub use kernels::{Kernel, KernelSet, Variant};
+pub use kernels::{Kernel, KernelSet, KernelVariant};
 pub use lanes::LANES;
 pub use level::{ParseSimdLevelError, SimdLevel};
 

@@ -109,7 +109,7 @@ fn by_definition(kernel: &Kernel, series: &[f32]) -> [f32; 2] {
 
 #[test]
 fn every_level_gives_the_bits_of_the_definition() {
-    for variant in [Variant::Rocket, Variant::Ternary] {
+    for variant in [KernelVariant::Rocket, KernelVariant::Ternary] {
         for (n, len) in [
             (1, 100),
             (37, 53),
@@ -160,7 +160,7 @@ fn unusual_kernels_follow_the_definition() {
 fn values_that_are_not_numbers_leave_the_maximum_alone() {
     let mut series = walks(2, 40, 8);
     series[50] = f32::NAN;
-    let set = KernelSet::generate(Variant::Rocket, 50, 40, 1, 0);
+    let set = KernelSet::generate(KernelVariant::Rocket, 50, 40, 1, 0);
     let found = features(&set, SimdLevel::detect(), &series);
     assert!(found.iter().all(|v| !v.is_nan()));
     assert_eq!(found, features(&set, SimdLevel::Scalar, &series));
@@ -169,7 +169,7 @@ fn values_that_are_not_numbers_leave_the_maximum_alone() {
 #[test]
 fn bands_lie_side_by_side_and_threads_do_not_matter() {
     let (n, len) = (40, 30);
-    let sets = [0, 1].map(|band| KernelSet::generate(Variant::Rocket, 33, len, 4, band));
+    let sets = [0, 1].map(|band| KernelSet::generate(KernelVariant::Rocket, 33, len, 4, band));
     let series = walks(n, len, 1);
     let stride = 2 * 66 + 3;
     let both = |threads| {
@@ -198,18 +198,18 @@ fn bands_lie_side_by_side_and_threads_do_not_matter() {
 
 #[test]
 fn a_smaller_set_is_a_prefix_of_a_larger_one() {
-    let small = KernelSet::generate(Variant::Rocket, 200, 100, 3, 1);
-    let large = KernelSet::generate(Variant::Rocket, 500, 100, 3, 1);
+    let small = KernelSet::generate(KernelVariant::Rocket, 200, 100, 3, 1);
+    let large = KernelSet::generate(KernelVariant::Rocket, 500, 100, 3, 1);
     assert_eq!(small.kernels(), &large.kernels()[..200]);
-    let other_band = KernelSet::generate(Variant::Rocket, 200, 100, 3, 2);
+    let other_band = KernelSet::generate(KernelVariant::Rocket, 200, 100, 3, 2);
     assert_ne!(small.kernels(), other_band.kernels());
 }
 
 #[test]
 fn kernels_follow_the_rules_of_their_variant() {
     for (variant, lengths) in [
-        (Variant::Rocket, &[7, 9, 11][..]),
-        (Variant::Ternary, &[7, 9][..]),
+        (KernelVariant::Rocket, &[7, 9, 11][..]),
+        (KernelVariant::Ternary, &[7, 9][..]),
     ] {
         let set = KernelSet::generate(variant, 6_000, 100, 17, 0);
         let mut counts = [0; 12];
@@ -223,7 +223,7 @@ fn kernels_follow_the_rules_of_their_variant() {
             assert!(kernel.dilation() >= 1 && reach <= 99);
             assert!([0, reach / 2].contains(&kernel.padding()));
             padded += usize::from(kernel.padding() > 0);
-            if variant == Variant::Ternary {
+            if variant == KernelVariant::Ternary {
                 // Weights differ by whole numbers.
                 let first = kernel.weights()[0];
                 let whole = |w: &f32| ((w - first) - (w - first).round()).abs() < 1e-6;

@@ -1,7 +1,7 @@
 //! The transform: blocks of [`LANES`] series at a time, in parallel over blocks.
 
-use super::kernels::{Kernel, KernelSet, MAX_TAPS, Segment};
-use super::lanes::{LANES, Lanes, Portable, Row};
+use super::kernels::{Kernel, KernelSet, MAX_TAPS, TapRun};
+use super::lanes::{LANES, LaneRow, Lanes, Portable};
 use super::level::SimdLevel;
 use rayon::prelude::*;
 
@@ -61,13 +61,13 @@ impl KernelSet {
         out.par_chunks_mut(LANES * stride)
             .zip(series.par_chunks(LANES * len))
             .for_each(|(rows, block)| {
-                let mut times = vec![Row::ZERO; len];
+                let mut times = vec![LaneRow::ZERO; len];
                 for (lane, values) in block.chunks_exact(len).enumerate() {
                     for (row, &value) in times.iter_mut().zip(values) {
                         row.0[lane] = value;
                     }
                 }
-                let mut tile = [Row::ZERO; 2 * TILE];
+                let mut tile = [LaneRow::ZERO; 2 * TILE];
                 for from in (0..self.kernels.len()).step_by(TILE) {
                     let to = (from + TILE).min(self.kernels.len());
                     let tile = &mut tile[..2 * (to - from)];
@@ -84,7 +84,7 @@ impl KernelSet {
 
     /// Features of the kernels from number `from` on, as many as fill `tile`, at `level`, which the
     /// processor must have.
-    fn tile_at(&self, level: SimdLevel, from: usize, times: &[Row], tile: &mut [Row]) {
+    fn tile_at(&self, level: SimdLevel, from: usize, times: &[LaneRow], tile: &mut [LaneRow]) {
         // SAFETY: the caller took `level` no higher than what was detected on this processor.
         match level {
             #[cfg(target_arch = "x86_64")]
@@ -98,14 +98,14 @@ impl KernelSet {
 
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx512f")]
-fn tile_avx512(set: &KernelSet, from: usize, times: &[Row], tile: &mut [Row]) {
+fn tile_avx512(set: &KernelSet, from: usize, times: &[LaneRow], tile: &mut [LaneRow]) {
     // SAFETY: this function enables the instructions.
     unsafe { features::<super::lanes::Avx512>(set, from, times, tile) }
 }
 
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx2,fma")]
-fn tile_avx2(set: &KernelSet, from: usize, times: &[Row], tile: &mut [Row]) {
+fn tile_avx2(set: &KernelSet, from: usize, times: &[LaneRow], tile: &mut [LaneRow]) {
     // SAFETY: this function enables the instructions.
     unsafe { features::<super::lanes::Avx2>(set, from, times, tile) }
 }
@@ -116,13 +116,18 @@ fn tile_avx2(set: &KernelSet, from: usize, times: &[Row], tile: &mut [Row]) {
 ///
 /// As for [`Lanes`].
 #[inline(always)]
-unsafe fn features<V: Lanes>(set: &KernelSet, from: usize, times: &[Row], tile: &mut [Row]) {
+unsafe fn features<V: Lanes>(
+    set: &KernelSet,
+    from: usize,
+    times: &[LaneRow],
+    tile: &mut [LaneRow],
+) {
     let mut begin = if from == 0 { 0 } else { set.ends[from - 1] };
     for (k, pair) in (from..).zip(tile.chunks_exact_mut(2)) {
         let (kernel, end) = (&set.kernels[k], set.ends[k]);
         let outputs = kernel.outputs(set.series_len);
         if outputs == 0 {
-            pair.fill(Row::ZERO);
+            pair.fill(LaneRow::ZERO);
             continue;
         }
         // SAFETY: passed on to the caller.
@@ -163,8 +168,8 @@ unsafe fn features<V: Lanes>(set: &KernelSet, from: usize, times: &[Row], tile: 
 #[inline(always)]
 unsafe fn convolve<V: Lanes, const TAPS: usize>(
     kernel: &Kernel,
-    segment: &Segment,
-    times: &[Row],
+    segment: &TapRun,
+    times: &[LaneRow],
     (mut best, mut positive): (V, V),
 ) -> (V, V) {
     // SAFETY: passed on to the caller.

@@ -11,7 +11,7 @@ use flow_engine::kind::{Action, Fault, Rows, StageError};
 
 use super::PREDICTIONS;
 use crate::rows;
-use crate::table::{Folds, Predictions, SCHEMA, Source, columns_help};
+use crate::table::{Folds, Predictions, SCHEMA, TableReader, columns_help};
 
 /// Probabilities of all classes may miss 1 by this much.
 const SLACK: f64 = 1e-6;
@@ -63,7 +63,7 @@ fn examine(action: &Action<'_>, output: &str, file: &Path) -> Result<(), StageEr
 }
 
 #[derive(Debug)]
-struct Difference {
+struct Mismatch {
     message: String,
     help: &'static str,
 }
@@ -75,7 +75,7 @@ fn same_rows(
     asked: &[&str],
     is_training: impl Fn(&str) -> bool,
     only_asked: bool,
-) -> Result<(), Difference> {
+) -> Result<(), Mismatch> {
     ids.sort();
     let mut twice: Vec<&str> = ids
         .windows(2)
@@ -84,7 +84,7 @@ fn same_rows(
         .collect();
     twice.dedup();
     if !twice.is_empty() {
-        return Err(Difference {
+        return Err(Mismatch {
             message: format!("holds {} more than once", listed(&twice)),
             help: "write every row of `{apply}` once, under its own `object_id`",
         });
@@ -92,7 +92,7 @@ fn same_rows(
     let found = |id: &str| ids.binary_search_by(|o| o.as_str().cmp(id)).is_ok();
     let missing: Vec<&str> = asked.iter().copied().filter(|id| !found(id)).collect();
     if !missing.is_empty() {
-        return Err(Difference {
+        return Err(Mismatch {
             message: format!(
                 "lacks {} of the {} in `{{apply}}`",
                 listed(&missing),
@@ -106,13 +106,13 @@ fn same_rows(
     let (trained, foreign): (Vec<&str>, Vec<&str>) =
         more.into_iter().partition(|id| is_training(id));
     if !foreign.is_empty() {
-        return Err(Difference {
+        return Err(Mismatch {
             message: format!("holds {} that the program was not given", listed(&foreign)),
             help: "write the rows of `{apply}`, each under its own `object_id`",
         });
     }
     if only_asked && !trained.is_empty() {
-        return Err(Difference {
+        return Err(Mismatch {
             message: format!("holds {} of `{{train}}`", listed(&trained)),
             help: "write the rows of `{apply}` only: a prediction for an object that was fitted on says nothing",
         });
@@ -130,7 +130,7 @@ fn listed(ids: &[&str]) -> String {
 
 /// Predictions without any are told which ones are wanted.
 fn any_probability(file: &Path, folds: &Folds) -> Result<(), StageError> {
-    let source = Source::open(file, "the predictions table")?;
+    let source = TableReader::open(file, "the predictions table")?;
     let mut names = source.fields().iter().map(|field| field.name());
     if names.clone().any(|name| name.starts_with("p_")) {
         return Ok(());
@@ -197,7 +197,7 @@ pub(super) fn object_ids(path: &Path, name: &str) -> Result<Option<Vec<String>>,
     file.by_ref().take(6).read_to_end(&mut magic)?;
     let mut ids = Vec::new();
     if magic.starts_with(b"PAR1") {
-        let mut source = Source::open_columns(path, name, |column| column == "object_id")?;
+        let mut source = TableReader::open_columns(path, name, |column| column == "object_id")?;
         if !source.has("object_id") {
             return Ok(None);
         }

@@ -16,8 +16,10 @@ use flow_engine::kind::{Action, Part, Rows, StageError};
 use parquet::basic::Compression;
 use parquet::file::properties::EnabledStatistics;
 
-use crate::rows::{self, Labels, View};
-use crate::table::{RAW_LABEL, SCHEMA, Source, TableWriter, check_order, json_list, properties};
+use crate::rows::{self, FeatureView, RowLabels};
+use crate::table::{
+    RAW_LABEL, SCHEMA, TableReader, TableWriter, check_order, json_list, properties,
+};
 
 /// Values of features in a row group: 128 MiB.
 const VALUES: usize = 32 << 20;
@@ -32,7 +34,7 @@ pub(super) fn write(action: &Action<'_>, role: Rows, to: &Path) -> Result<(), St
     let ids: Vec<String> = wanted.iter().map(|&i| folds.object_id[i].clone()).collect();
     let mut inputs = Vec::new();
     for port in action.ports() {
-        inputs.push(Input::open(port, action.input(port), &ids)?);
+        inputs.push(PortRows::open(port, action.input(port), &ids)?);
     }
     let mut metadata = Vec::new();
     let labels = if role == Rows::Train {
@@ -45,14 +47,14 @@ pub(super) fn write(action: &Action<'_>, role: Rows, to: &Path) -> Result<(), St
         None
     };
     if role == Rows::Train {
-        let labels = Labels::of(&folds, &wanted)?;
+        let labels = RowLabels::of(&folds, &wanted)?;
         for input in &inputs {
-            if let Input::Features(view) = input {
+            if let PortRows::Features(view) = input {
                 rows::no_label(action, view, &labels)?;
             }
         }
     }
-    let table = Table {
+    let table = ProgramTable {
         ids,
         labels,
         inputs,
@@ -61,15 +63,15 @@ pub(super) fn write(action: &Action<'_>, role: Rows, to: &Path) -> Result<(), St
 }
 
 /// Rows for a program.
-struct Table<'a> {
+struct ProgramTable<'a> {
     /// In the order of their bytes.
     ids: Vec<String>,
     /// Of training rows.
     labels: Option<Vec<&'a str>>,
-    inputs: Vec<Input>,
+    inputs: Vec<PortRows>,
 }
 
-impl Table<'_> {
+impl ProgramTable<'_> {
     fn write(
         mut self,
         mut metadata: Vec<(&str, String)>,
@@ -77,8 +79,8 @@ impl Table<'_> {
         checkpoint: impl Fn() -> Result<(), StageError>,
     ) -> Result<(), StageError> {
         let bands = self.inputs.iter().find_map(|input| match input {
-            Input::Curves(tables) => tables.bands.clone(),
-            Input::Features(_) => None,
+            PortRows::Curves(tables) => tables.bands.clone(),
+            PortRows::Features(_) => None,
         });
         metadata.extend(bands.map(|bands| ("flow.bands", bands)));
         let schema = Arc::new(self.schema()?);
@@ -113,7 +115,7 @@ impl Table<'_> {
             Field::new("object_id", DataType::Utf8, false),
             Field::new("label", DataType::Utf8, false),
         ];
-        fields.extend(self.inputs.iter().flat_map(Input::fields));
+        fields.extend(self.inputs.iter().flat_map(PortRows::fields));
         // Before the label goes: no column may take its place among the rows that have none.
         let mut names: Vec<&String> = fields.iter().map(Field::name).collect();
         names.sort();
@@ -132,12 +134,12 @@ impl Table<'_> {
 }
 
 /// What comes in through one port.
-enum Input {
-    Features(View),
+enum PortRows {
+    Features(FeatureView),
     Curves(Tables),
 }
 
-impl Input {
+impl PortRows {
     /// Opens the tables behind `parts` to read the objects `ids` (in the order of their bytes).
     fn open(port: &str, parts: &[Part], ids: &[String]) -> Result<Self, StageError> {
         // A step that reads training rows and others is given a table with both twice.
@@ -149,14 +151,14 @@ impl Input {
             }
         }
         let Some(first) = tables.first() else {
-            return Ok(Self::Features(View::open(&[], ids)?));
+            return Ok(Self::Features(FeatureView::open(&[], ids)?));
         };
         let mut magic = [0; 4];
         let parquet = File::open(&first.path)?.read_exact(&mut magic).is_ok() && &magic == b"PAR1";
-        if parquet && Source::open(&first.path, port)?.has("lightcurve") {
+        if parquet && TableReader::open(&first.path, port)?.has("lightcurve") {
             Ok(Self::Curves(Tables::open(port, &tables)?))
         } else {
-            let view = View::open(&tables, ids).map_err(|error| {
+            let view = FeatureView::open(&tables, ids).map_err(|error| {
                 error.help(format!(
                     "`{port}` comes in below folds: features or light curves, a row an object"
                 ))
@@ -205,12 +207,12 @@ struct Tables {
     name: String,
     fields: Vec<Field>,
     bands: Option<String>,
-    readers: Vec<Reader>,
+    readers: Vec<PartReader>,
 }
 
 /// One of them, and the rows that are decoded.
-struct Reader {
-    source: Source,
+struct PartReader {
+    source: TableReader,
     ids: Vec<String>,
     columns: Vec<ArrayRef>,
     /// The next row.
@@ -230,7 +232,7 @@ impl Tables {
             readers: Vec::new(),
         };
         for part in parts {
-            let source = Source::open_columns(&part.path, &name, |column| {
+            let source = TableReader::open_columns(&part.path, &name, |column| {
                 column != "label" && column != RAW_LABEL
             })?;
             let fields = source.fields().iter().filter(|f| f.name() != "object_id");
@@ -244,7 +246,7 @@ impl Tables {
                     format!("the tables that come in through `{port}` differ in their columns"),
                 ));
             }
-            tables.readers.push(Reader {
+            tables.readers.push(PartReader {
                 source,
                 ids: Vec::new(),
                 columns: Vec::new(),
@@ -304,7 +306,7 @@ impl Tables {
     }
 }
 
-impl Reader {
+impl PartReader {
     /// Goes on to the first row that is not before `id`; true if it is of that object.
     fn seek(&mut self, id: &String, name: &str, fields: &[Field]) -> Result<bool, StageError> {
         loop {
@@ -408,17 +410,17 @@ mod tests {
         ids.iter().map(|id| (*id).to_owned()).collect()
     }
 
-    fn table<'a>(ids: &[&str], labels: Option<&[&'a str]>, ports: &[&[Part]]) -> Table<'a> {
+    fn table<'a>(ids: &[&str], labels: Option<&[&'a str]>, ports: &[&[Part]]) -> ProgramTable<'a> {
         let ids = texts(ids);
-        let open = |parts: &&[Part]| Input::open("x", parts, &ids).unwrap();
-        Table {
+        let open = |parts: &&[Part]| PortRows::open("x", parts, &ids).unwrap();
+        ProgramTable {
             inputs: ports.iter().map(open).collect(),
             labels: labels.map(<[&str]>::to_vec),
             ids,
         }
     }
 
-    fn written(dir: &TempDir, table: Table<'_>) -> Result<std::path::PathBuf, StageError> {
+    fn written(dir: &TempDir, table: ProgramTable<'_>) -> Result<std::path::PathBuf, StageError> {
         let path = dir.path().join("rows.parquet");
         table.write(Vec::new(), File::create(&path).unwrap(), || Ok(()))?;
         Ok(path)
@@ -439,7 +441,7 @@ mod tests {
         assert_eq!(read.flux, [98.0, 99.0, 99.0, 101.0, 101.0, 101.0]);
         assert_eq!(read.bands(), ["g", "r"]);
         assert_eq!(read.objects.redshift, [Some(0.5); 3]);
-        let source = Source::open(&path, "rows").unwrap();
+        let source = TableReader::open(&path, "rows").unwrap();
         assert!(!source.has("label"), "{:?}", source.fields());
     }
 
@@ -456,7 +458,7 @@ mod tests {
         )];
         let table = table(&["a", "b"], Some(&["SN", "AGN"]), &[&wide, &light]);
         let path = written(&dir, table).unwrap();
-        let mut source = Source::open(&path, "rows").unwrap();
+        let mut source = TableReader::open(&path, "rows").unwrap();
         let names: Vec<String> = source.fields().iter().map(|f| f.name().clone()).collect();
         assert_eq!(names[..3], ["object_id", "label", "x"]);
         assert_eq!(names.last().unwrap(), "lightcurve");

@@ -12,7 +12,7 @@ use super::reject::{Bad, Cell, Tally, UNKNOWN_BAND};
 const TOO_FAR: f64 = 50_000.0;
 
 /// One row of a light-curve file.
-pub(super) struct Row<'a> {
+pub(super) struct CurveRow<'a> {
     /// Line of a text file, row of a Parquet file, from 1.
     pub line: u64,
     /// Object.
@@ -75,7 +75,7 @@ impl<'a> Builder<'a> {
     }
 
     /// Takes a row, or counts why not: the first reason found.
-    pub fn push(&mut self, row: &Row<'_>) {
+    pub fn push(&mut self, row: &CurveRow<'_>) {
         match self.observation(row) {
             Ok(observation) => {
                 self.tally.read += 1;
@@ -85,7 +85,7 @@ impl<'a> Builder<'a> {
         }
     }
 
-    fn observation(&mut self, row: &Row<'_>) -> Result<Observation, (String, String)> {
+    fn observation(&mut self, row: &CurveRow<'_>) -> Result<Observation, (String, String)> {
         let id = row
             .object_id
             .text()

@@ -148,8 +148,10 @@ impl Catalogue {
             .help("one row an object: remove one of the two"));
         }
         let at = (id.as_str(), file, row.line);
-        let read = |tally: &mut Tally, nulls: &[OnNull; 4]| -> Result<Option<Values>, StageError> {
-            let mut reader = Reader { tally, nulls, at };
+        let read = |tally: &mut Tally,
+                    nulls: &[OnNull; 4]|
+         -> Result<Option<ObjectValues>, StageError> {
+            let mut reader = ValueReader { tally, nulls, at };
             let [label, redshift, redshift_err, ebv, split, group] = row.values;
             let Some(label) = reader.text(0, label)? else {
                 return Ok(None);
@@ -162,7 +164,7 @@ impl Catalogue {
                 numbers[i] = value;
             }
             let free = |cell: Option<Cell<'_>>| cell.and_then(|c| c.text().ok().map(String::from));
-            Ok(Some(Values {
+            Ok(Some(ObjectValues {
                 label,
                 numbers,
                 split: free(split),
@@ -200,7 +202,7 @@ impl Catalogue {
     }
 }
 
-struct Values {
+struct ObjectValues {
     label: Option<String>,
     numbers: [Option<f64>; 3],
     split: Option<String>,
@@ -208,13 +210,13 @@ struct Values {
 }
 
 /// Reads nullable values; an outer `None` means that the object was dropped.
-struct Reader<'a> {
+struct ValueReader<'a> {
     tally: &'a mut Tally,
     nulls: &'a [OnNull; 4],
     at: (&'a str, &'a str, u64),
 }
 
-impl Reader<'_> {
+impl ValueReader<'_> {
     fn text(
         &mut self,
         column: usize,

@@ -7,7 +7,7 @@ use flow_engine::StageError;
 
 use crate::table::Records;
 
-use super::build::{Builder, Row};
+use super::build::{Builder, CurveRow};
 use super::catalogue::{Catalogue, ObjectRow};
 use super::columns::{Mapping, OBJECT_COLUMNS};
 use super::reject::Cell;
@@ -78,7 +78,7 @@ pub(super) fn observations(
             continue;
         }
         let [object_id, time, band, flux, flux_err] = used.map(|i| Cell::Text(&record[i]));
-        builder.push(&Row {
+        builder.push(&CurveRow {
             line,
             object_id,
             time,

@@ -39,7 +39,7 @@ use catalogue::Catalogue;
 use columns::{Mapping, Regroup};
 use layout::{CURVES, LOGS, OBJECTS, SETS};
 use reject::Tally;
-use report::{Part, collect};
+use report::{ShardReport, collect};
 
 /// The kind.
 pub struct Ingest;
@@ -219,7 +219,7 @@ impl Stage for Ingest {
 }
 
 fn collect_step(action: &mut Action<'_>) -> Result<(), StageError> {
-    let mut parts: Vec<Part> = Vec::new();
+    let mut parts: Vec<ShardReport> = Vec::new();
     for part in action.input("part") {
         let text = std::fs::read(&part.path)?;
         let part = serde_json::from_slice(&text);
@@ -316,7 +316,7 @@ struct Request<'a> {
 
 impl Request<'_> {
     /// Reads one shard.
-    fn read(&self) -> Result<(Curves, Part), StageError> {
+    fn read(&self) -> Result<(Curves, ShardReport), StageError> {
         let format = self.params.str("format");
         let bands: Vec<String> = match format {
             "csv" | "parquet" => self
@@ -491,13 +491,13 @@ impl Request<'_> {
     }
 }
 
-fn part(file: String, curves: &Curves, observations: Tally, unusable: Vec<String>) -> Part {
+fn part(file: String, curves: &Curves, observations: Tally, unusable: Vec<String>) -> ShardReport {
     let mut bands = vec![0; curves.bands().len()];
     for &band in &curves.band {
         bands[usize::from(band)] += 1;
     }
     let bands = curves.bands().iter().cloned().zip(bands).collect();
-    Part {
+    ShardReport {
         file,
         objects: curves.len() as u64,
         observations,

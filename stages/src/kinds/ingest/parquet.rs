@@ -7,15 +7,15 @@ use arrow::array::{Array, ArrayRef, AsArray, Float64Array, StringArray};
 use arrow::datatypes::{DataType, Float64Type};
 use flow_engine::StageError;
 
-use crate::table::{Batch, Source, columns_help};
+use crate::table::{Batch, TableReader, columns_help};
 
-use super::build::{Builder, Row};
+use super::build::{Builder, CurveRow};
 use super::catalogue::{Catalogue, ObjectRow};
 use super::columns::{Mapping, OBJECT_COLUMNS};
 use super::reject::Cell;
 
 /// How a file holds light curves.
-enum Form<'a> {
+enum CurveForm<'a> {
     /// One row an observation.
     Flat,
     /// One row an object: a struct of lists.
@@ -26,8 +26,8 @@ enum Form<'a> {
     Lists,
 }
 
-impl<'a> Form<'a> {
-    fn of(source: &Source, mapping: &'a Mapping, file: &str) -> Result<Self, StageError> {
+impl<'a> CurveForm<'a> {
+    fn of(source: &TableReader, mapping: &'a Mapping, file: &str) -> Result<Self, StageError> {
         let header = header(source);
         let kind = |name: &str| {
             let field = source.fields().iter().find(|field| field.name() == name);
@@ -89,7 +89,7 @@ pub(super) fn objects(
     mapping: &Mapping,
     catalogue: &mut Catalogue,
 ) -> Result<(), StageError> {
-    let mut source = Source::open(path, file)?;
+    let mut source = TableReader::open(path, file)?;
     let header = header(&source);
     let id = mapping.place("object_id", &header, file)?;
     let mut places = [None; 6];
@@ -99,11 +99,11 @@ pub(super) fn objects(
     let mut line = 0;
     while let Some(batch) = source.next_batch()? {
         let ids = batch.texts(&header[id])?;
-        let mut columns: [Option<Column>; 6] = Default::default();
+        let mut columns: [Option<ColumnCells>; 6] = Default::default();
         for ((column, place), key) in columns.iter_mut().zip(places).zip(OBJECT_COLUMNS) {
             let numeric = matches!(key, "redshift" | "redshift_err" | "ebv");
             *column = place
-                .map(|i| Column::of(&batch, &header[i], numeric))
+                .map(|i| ColumnCells::of(&batch, &header[i], numeric))
                 .transpose()?;
         }
         for i in 0..batch.len() {
@@ -133,7 +133,7 @@ pub(super) fn observations(
     checkpoint: &dyn Fn() -> Result<(), StageError>,
 ) -> Result<(), StageError> {
     let file = builder.file;
-    let mut source = Source::open(path, file)?;
+    let mut source = TableReader::open(path, file)?;
     if source.rows() == 0 {
         return Err(StageError::data(
             "flow::data::empty",
@@ -142,21 +142,21 @@ pub(super) fn observations(
     }
     let header = header(&source);
     let id = mapping.place("object_id", &header, file)?;
-    let form = Form::of(&source, mapping, file)?;
+    let form = CurveForm::of(&source, mapping, file)?;
     let mut line = 0;
     while let Some(batch) = source.next_batch()? {
         checkpoint()?;
         let ids = batch.texts(&header[id])?;
-        if !matches!(form, Form::Flat) {
+        if !matches!(form, CurveForm::Flat) {
             nested_rows(&form, &batch, &ids, mapping, builder, line)?;
         } else {
-            let columns =
-                ["time", "flux", "flux_err"].map(|key| Column::of(&batch, mapping.name(key), true));
+            let columns = ["time", "flux", "flux_err"]
+                .map(|key| ColumnCells::of(&batch, mapping.name(key), true));
             let [time, flux, flux_err] = columns;
             let (time, flux, flux_err) = (time?, flux?, flux_err?);
             let bands = batch.texts(mapping.name("band"))?;
             for i in 0..batch.len() {
-                builder.push(&Row {
+                builder.push(&CurveRow {
                     line: line + i as u64 + 1,
                     object_id: text(&ids, i),
                     time: time.cell(i),
@@ -172,7 +172,7 @@ pub(super) fn observations(
 }
 
 fn nested_rows(
-    form: &Form<'_>,
+    form: &CurveForm<'_>,
     batch: &Batch,
     ids: &StringArray,
     mapping: &Mapping,
@@ -180,11 +180,11 @@ fn nested_rows(
     line: u64,
 ) -> Result<(), StageError> {
     let inner = match form {
-        Form::Struct(name) => Some(batch.fields(name)?),
+        CurveForm::Struct(name) => Some(batch.fields(name)?),
         _ => None,
     };
     let structs = match form {
-        Form::List(name) => Some(batch.structs(name)?),
+        CurveForm::List(name) => Some(batch.structs(name)?),
         _ => None,
     };
     let list = |key: &str, item: DataType| -> Result<(Vec<usize>, ArrayRef), StageError> {
@@ -201,8 +201,8 @@ fn nested_rows(
     let (flux_bounds, flux) = list("flux", DataType::Float64)?;
     let (err_bounds, flux_err) = list("flux_err", DataType::Float64)?;
     let (band_bounds, bands) = list("band", DataType::Utf8)?;
-    let [time, flux, flux_err] =
-        [&time, &flux, &flux_err].map(|a| Column::Numbers(a.as_primitive::<Float64Type>().clone()));
+    let [time, flux, flux_err] = [&time, &flux, &flux_err]
+        .map(|a| ColumnCells::Numbers(a.as_primitive::<Float64Type>().clone()));
     let bands = bands.as_string::<i32>();
     let others = [&flux_bounds, &err_bounds, &band_bounds];
     for i in 0..batch.len() {
@@ -217,7 +217,7 @@ fn nested_rows(
             continue;
         }
         for j in 0..length {
-            builder.push(&Row {
+            builder.push(&CurveRow {
                 line: line + i as u64 + 1,
                 object_id,
                 time: time.cell(bounds[i] + j),
@@ -230,7 +230,7 @@ fn nested_rows(
     Ok(())
 }
 
-fn header(source: &Source) -> Vec<String> {
+fn header(source: &TableReader) -> Vec<String> {
     source
         .fields()
         .iter()
@@ -239,12 +239,12 @@ fn header(source: &Source) -> Vec<String> {
 }
 
 /// A column as cells.
-enum Column {
+enum ColumnCells {
     Texts(StringArray),
     Numbers(Float64Array),
 }
 
-impl Column {
+impl ColumnCells {
     /// Texts stay texts, so that one bad value costs a row and not the file.
     fn of(batch: &Batch, name: &str, numeric: bool) -> Result<Self, StageError> {
         let is_number = batch

@@ -15,7 +15,7 @@ const EXAMPLES: usize = 3;
 
 /// The report of one shard.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
-pub(super) struct Part {
+pub(super) struct ShardReport {
     /// What messages call its file.
     pub file: String,
     /// Objects in the output.
@@ -33,7 +33,7 @@ pub(super) struct Part {
 
 /// The report of an ingest.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub(super) struct Report {
+pub(super) struct IngestReport {
     /// The essence, one line each.
     pub notes: Vec<String>,
     /// Objects in the output.
@@ -86,13 +86,13 @@ pub(super) struct FileReport {
 /// # Errors
 /// An object is in two files; a class is unknown; too many objects were dropped; nothing is left.
 pub(super) fn collect(
-    parts: &[Part],
+    parts: &[ShardReport],
     shards: &[Objects],
     catalogue: Option<&Catalogue>,
     max_rejected: f64,
-) -> Result<Report, StageError> {
+) -> Result<IngestReport, StageError> {
     let home = homes(parts, shards)?;
-    let mut report = Report {
+    let mut report = IngestReport {
         notes: Vec::new(),
         objects: home.len() as u64,
         labels: BTreeMap::new(),
@@ -162,7 +162,10 @@ pub(super) fn collect(
 }
 
 /// The shard of each object.
-fn homes<'a>(parts: &[Part], shards: &'a [Objects]) -> Result<HashMap<&'a str, usize>, StageError> {
+fn homes<'a>(
+    parts: &[ShardReport],
+    shards: &'a [Objects],
+) -> Result<HashMap<&'a str, usize>, StageError> {
     let mut home = HashMap::new();
     for (i, objects) in shards.iter().enumerate() {
         for id in &objects.object_id {
@@ -214,7 +217,7 @@ impl Missing {
     }
 }
 
-fn notes(report: &Report) -> Vec<String> {
+fn notes(report: &IngestReport) -> Vec<String> {
     [
         report.observations.note("observations"),
         report.catalogue.note("objects"),

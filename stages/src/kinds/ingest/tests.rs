@@ -85,11 +85,11 @@ impl Sample {
         self
     }
 
-    fn read(&self) -> Result<(Vec<(Curves, Part)>, report::Report), StageError> {
+    fn read(&self) -> Result<(Vec<(Curves, ShardReport)>, report::IngestReport), StageError> {
         all(&params("csv", &self.given), 1)
     }
 
-    fn one(&self) -> (Curves, Part) {
+    fn one(&self) -> (Curves, ShardReport) {
         self.read().unwrap().0.remove(0)
     }
 
@@ -101,7 +101,10 @@ impl Sample {
 }
 
 /// Both steps over the whole layout, as the engine would run them.
-fn all(params: &Params, seed: u64) -> Result<(Vec<(Curves, Part)>, report::Report), StageError> {
+fn all(
+    params: &Params,
+    seed: u64,
+) -> Result<(Vec<(Curves, ShardReport)>, report::IngestReport), StageError> {
     let layout = Ingest
         .layout(params, &Project::at(Path::new("")), &Shards::default())
         .map_err(|diags| StageError::data("layout", diags[0].message.clone()))?;
@@ -123,7 +126,7 @@ fn all(params: &Params, seed: u64) -> Result<(Vec<(Curves, Part)>, report::Repor
     }
     let common: Vec<_> = layout.common.iter().collect();
     let catalogue = request(&Value::Null, &common).everybody()?;
-    let parts: Vec<Part> = shards.iter().map(|(_, part)| part.clone()).collect();
+    let parts: Vec<ShardReport> = shards.iter().map(|(_, part)| part.clone()).collect();
     let objects: Vec<Objects> = shards
         .iter()
         .map(|(curves, _)| curves.objects.clone())

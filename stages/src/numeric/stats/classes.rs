@@ -6,7 +6,7 @@
 //! the same classes in every draw; and a probability counts as at least a millionth in the log-loss, as
 //! probabilities are kept in millionths.
 
-use super::weighted::{Figures, Ranking};
+use super::weighted::{Ranking, SampleFigures};
 use crate::numeric::metrics::multiclass::argmax;
 
 /// The smallest probability in a log-loss.
@@ -48,7 +48,7 @@ impl ClassRanking {
     ///
     /// # Panics
     /// If `counts` has not one number a row.
-    pub fn figures(&self, counts: &[u32]) -> Figures {
+    pub fn figures(&self, counts: &[u32]) -> SampleFigures {
         let n_classes = self.one_vs_rest.len();
         // By class: rows of it, rows predicted as it, and both.
         let mut seen = vec![[0_u64; 3]; n_classes];
@@ -81,7 +81,7 @@ impl ClassRanking {
             let sum: f64 = areas.iter().map(of).sum();
             (!areas.is_empty()).then(|| sum / areas.len() as f64)
         };
-        Figures {
+        SampleFigures {
             average_precision: area(|areas| areas.0),
             roc_auc: area(|areas| areas.1),
             f1: average(&|[truth, predicted, both]| share(2 * both, truth + predicted)),

@@ -10,7 +10,7 @@ use crate::numeric::rank;
 
 /// One repeat of the cross-validation.
 #[derive(Clone, Debug)]
-struct Deal {
+struct RankedDeal {
     /// By position in the ranking.
     folds: Vec<u32>,
     k: usize,
@@ -23,12 +23,12 @@ pub struct Ranking {
     positive: Vec<bool>,
     /// True at the last row of a run of equal scores.
     ends: Vec<bool>,
-    deals: Vec<Deal>,
+    deals: Vec<RankedDeal>,
 }
 
 /// Metrics of one sample.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Figures {
+pub struct SampleFigures {
     /// Average precision; `None` without positives.
     pub average_precision: Option<f64>,
     /// Area under the ROC curve; `None` unless both classes are present.
@@ -72,7 +72,7 @@ impl Ranking {
         let deals = (deals.iter())
             .map(|folds| {
                 assert_eq!(folds.len(), scores.len());
-                Deal {
+                RankedDeal {
                     folds: rows.iter().map(|&row| folds[row as usize]).collect(),
                     k: folds.iter().max().map_or(0, |&fold| fold as usize + 1),
                 }
@@ -90,7 +90,7 @@ impl Ranking {
     ///
     /// # Panics
     /// If `counts` has not one number a row.
-    pub fn figures(&self, counts: &[u32]) -> Figures {
+    pub fn figures(&self, counts: &[u32]) -> SampleFigures {
         assert_eq!(counts.len(), self.rows.len());
         let counts: Vec<u64> = (self.rows.iter())
             .map(|&row| u64::from(counts[row as usize]))
@@ -102,7 +102,7 @@ impl Ranking {
             sums = both.map(|(sums, values)| std::array::from_fn(|i| sums[i] + values[i]));
         }
         let mean = |i: usize| sums.map(|sums| sums[i] / self.deals.len() as f64);
-        Figures {
+        SampleFigures {
             average_precision,
             roc_auc,
             f1: mean(0),
@@ -142,7 +142,7 @@ impl Ranking {
 
     /// F1, precision and recall where each fold uses the threshold of highest F1 on the others; `None`
     /// if a fold with rows has none.
-    fn cross_fitted(&self, deal: &Deal, counts: &[u64]) -> Option<[f64; 3]> {
+    fn cross_fitted(&self, deal: &RankedDeal, counts: &[u64]) -> Option<[f64; 3]> {
         let mut rows = vec![0_u64; deal.k];
         let mut positives = vec![0_u64; deal.k];
         for ((&count, &positive), &fold) in counts.iter().zip(&self.positive).zip(&deal.folds) {

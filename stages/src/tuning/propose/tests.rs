@@ -12,15 +12,15 @@ fn study(
     trials: usize,
     parallel: usize,
     loss: impl Fn(&Point) -> Option<f64>,
-) -> Vec<Tried> {
-    let mut tried: Vec<Tried> = Vec::new();
+) -> Vec<TriedPoint> {
+    let mut tried: Vec<TriedPoint> = Vec::new();
     while tried.len() < trials {
         let count = parallel.min(trials - tried.len());
         let points = propose(sampler, space, seed, &tried, count);
         if points.is_empty() {
             break;
         }
-        tried.extend(points.into_iter().map(|point| Tried {
+        tried.extend(points.into_iter().map(|point| TriedPoint {
             loss: loss(&point),
             point,
         }));
@@ -28,7 +28,7 @@ fn study(
     tried
 }
 
-fn best(tried: &[Tried]) -> f64 {
+fn best(tried: &[TriedPoint]) -> f64 {
     tried
         .iter()
         .filter_map(|t| t.loss)
@@ -102,7 +102,7 @@ fn a_study_played_again_makes_the_same_proposals() {
     }
 }
 
-fn points(tried: &[Tried]) -> Vec<Point> {
+fn points(tried: &[TriedPoint]) -> Vec<Point> {
     tried.iter().map(|tried| tried.point.clone()).collect()
 }
 
