@@ -15,13 +15,13 @@ use flow_cache::Runs;
 use flow_engine::pipeline::outline::Outline;
 use flow_engine::plan::Plan;
 use flow_engine::text::variants::BASE;
-use serde_json::{Map, Value as Json};
 
 use crate::args::{FileArgs, PipelineArgs};
 use crate::commands::Cli;
 use crate::commands::completions::VARIABLE;
 use crate::history;
 use crate::project;
+use crate::record::RunRecord;
 
 /// So many runs are offered, the newest.
 const RUNS: usize = 20;
@@ -170,8 +170,7 @@ fn names() -> ArgValueCandidates {
     ArgValueCandidates::new(|| {
         let runs = records();
         let records = runs.iter().flat_map(newest);
-        let names =
-            records.filter_map(|(_, record)| Some(record.get("pipeline")?.as_str()?.to_owned()));
+        let names = records.filter_map(|(_, record)| record.pipeline);
         once(names.map(|name| (name, String::new())))
     })
 }
@@ -292,15 +291,15 @@ fn records() -> Option<Runs> {
 }
 
 /// The records of the newest runs that can be read.
-fn newest(runs: &Runs) -> Vec<(String, Json)> {
+fn newest(runs: &Runs) -> Vec<(String, RunRecord)> {
     let ids = runs.list().unwrap_or_default().into_iter().take(TAGGED);
     ids.filter_map(|id| runs.load(&id).ok().flatten()).collect()
 }
 
 fn tagged(runs: &Runs) -> Vec<CompletionCandidate> {
-    let records = newest(runs);
-    let tags = records.iter().flat_map(|(id, record)| {
-        history::tags(record).map(move |tag| (tag.to_owned(), id.clone()))
+    let tags = newest(runs).into_iter().flat_map(|(id, record)| {
+        let tags = record.tags.into_iter();
+        tags.map(move |tag| (tag, id.clone()))
     });
     once(tags)
 }
@@ -309,16 +308,15 @@ fn ports_of_run() -> Option<Vec<CompletionCandidate>> {
     let (_, matches) = line()?;
     let runs = records()?;
     let (_, record) = history::find(&runs, &word::<String>(&matches, "run")?).ok()?;
-    let stages = record.get("stages").and_then(Json::as_object)?;
-    let of_stage = |stage: &String| {
-        let ports = history::ports(&runs, &record, stage).unwrap_or_else(|_| Map::new());
+    let of_stage = |(stage, _): &(String, _)| {
+        let ports = record.ports(&runs, stage).unwrap_or_default();
         match ports.len() {
             0 => Vec::new(),
             1 => vec![stage.clone()],
             _ => ports.keys().map(|port| format!("{stage}.{port}")).collect(),
         }
     };
-    let words = stages.keys().flat_map(of_stage);
+    let words = record.stages.iter().flat_map(of_stage);
     Some(words.map(|word| candidate(word, "")).collect())
 }
 

@@ -1,15 +1,16 @@
 //! Records of runs: one JSON file a run, named so that the order of names is the order of time.
 //!
-//! What is long in a record, action by action, lies in a file of its own under its digest, which the
-//! record names in its field `actions`. Runs that came to the same share it, so a run in which
+//! What a record says is its caller's business, but for one field: what is long in it, action by
+//! action, lies in a file of its own under its digest, which the record names in its field `actions`.
+//! Runs that came to the same share that file, so a run in which
 //! nothing changed writes a few hundred bytes. Nor does it wait for the disk: a power loss in the seconds
 //! after a run may take its record, which another run of the same would write again, and no other.
 
 use std::io;
 use std::path::{Path, PathBuf};
 
-use serde::Serialize;
-use serde_json::Value as Json;
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 
 use crate::digest::Digest;
 use crate::disk;
@@ -50,22 +51,21 @@ impl Runs {
     }
 
     /// Saves the record of a run.
-    pub fn save(&self, id: &str, record: &Json) -> Result<(), StoreError> {
+    pub fn save(&self, id: &str, record: &impl Serialize) -> Result<(), StoreError> {
         std::fs::create_dir_all(&self.dir)
             .map_err(|e| StoreError::env("run.save", &self.dir, e))?;
-        let text = format!("{record}\n");
-        disk::replace_soon("run.save", "run.publish", &self.path(id), text.as_bytes())
+        let path = self.path(id);
+        disk::replace_soon("run.save", "run.publish", &path, &line(&path, record)?)
     }
 
     /// Saves the record of a run and the long part that it names, unless that is there.
     pub fn save_with(
         &self,
         id: &str,
-        record: &Json,
-        actions: &Digest,
-        long: &impl Serialize,
+        record: &impl Serialize,
+        (digest, long): (&Digest, &impl Serialize),
     ) -> Result<(), StoreError> {
-        let path = self.actions_path(actions);
+        let path = self.actions_path(digest);
         self.require_no_links()?;
         if let Some(dir) = path.parent() {
             std::fs::create_dir_all(dir).map_err(|e| StoreError::env("run.save", dir, e))?;
@@ -73,34 +73,33 @@ impl Runs {
         // Who removes runs must not take it for nobody's meanwhile.
         let _lock = lock::exclusive(&self.lock_path())?;
         if !path.exists() {
-            let failed = |e: serde_json::Error| StoreError::env("run.save", &path, e.into());
-            let text = serde_json::to_vec(long).map_err(failed)?;
-            disk::replace("run.save", "run.publish", &path, &text)?;
+            disk::replace("run.save", "run.publish", &path, &text(&path, long)?)?;
         }
         self.save(id, record)
     }
 
-    /// The long part of a record, if the record names one and it is there.
-    pub fn actions(&self, record: &Json) -> Result<Option<Json>, StoreError> {
-        match actions_of(record) {
-            Some(digest) => read(&self.actions_path(&digest)),
-            None => Ok(None),
-        }
+    /// The long part of a record under its digest, if it is there.
+    pub fn long<T: DeserializeOwned>(&self, digest: &Digest) -> Result<Option<T>, StoreError> {
+        read(&self.actions_path(digest))
     }
 
     /// Changes the record of a run in place. False: there is no such run.
-    pub fn update(&self, id: &str, change: impl FnOnce(&mut Json)) -> Result<bool, StoreError> {
-        if !self.path(id).exists() {
+    pub fn update<T: Serialize + DeserializeOwned>(
+        &self,
+        id: &str,
+        change: impl FnOnce(&mut T),
+    ) -> Result<bool, StoreError> {
+        let path = self.path(id);
+        if !path.exists() {
             return Ok(false);
         }
         self.require_no_links()?;
         let _lock = lock::exclusive(&self.lock_path())?;
-        let Some(mut record) = read(&self.path(id))? else {
+        let Some(mut record) = read(&path)? else {
             return Ok(false);
         };
         change(&mut record);
-        let text = format!("{record}\n");
-        disk::replace("run.save", "run.publish", &self.path(id), text.as_bytes())?;
+        disk::replace("run.save", "run.publish", &path, &line(&path, &record)?)?;
         Ok(true)
     }
 
@@ -111,8 +110,8 @@ impl Runs {
         disk::remove("run.remove", &self.path(id))?;
         let mut named = Vec::new();
         for id in self.list()? {
-            match read(&self.path(&id)) {
-                Ok(record) => named.extend(record.as_ref().and_then(actions_of)),
+            match read::<NamesLong>(&self.path(&id)) {
+                Ok(record) => named.extend(record.and_then(|record| record.actions)),
                 // What a damaged record names is not known, so everything stays.
                 Err(StoreError::Corrupt { .. }) => return Ok(()),
                 Err(error) => return Err(error),
@@ -157,7 +156,7 @@ impl Runs {
 
     /// The record of the run with this id, or with the only id that starts like this.
     /// `latest` is the newest one. `None` if there is no such run.
-    pub fn load(&self, id: &str) -> Result<Option<(String, Json)>, StoreError> {
+    pub fn load<T: DeserializeOwned>(&self, id: &str) -> Result<Option<(String, T)>, StoreError> {
         let ids = self.list()?;
         let mut matches: Vec<String> = match id {
             "latest" => ids.into_iter().take(1).collect(),
@@ -180,12 +179,25 @@ impl Runs {
     }
 }
 
-fn actions_of(record: &Json) -> Option<Digest> {
-    record.get("actions")?.as_str()?.parse().ok()
+/// All that is known of a record here: the long part that it names.
+#[derive(Deserialize)]
+struct NamesLong {
+    #[serde(default)]
+    actions: Option<Digest>,
+}
+
+fn text(path: &Path, json: &impl Serialize) -> Result<Vec<u8>, StoreError> {
+    serde_json::to_vec(json).map_err(|e| StoreError::env("run.save", path, e.into()))
+}
+
+fn line(path: &Path, record: &impl Serialize) -> Result<Vec<u8>, StoreError> {
+    let mut line = text(path, record)?;
+    line.push(b'\n');
+    Ok(line)
 }
 
 /// Reads a JSON file; none where there is no file.
-fn read(path: &Path) -> Result<Option<Json>, StoreError> {
+fn read<T: DeserializeOwned>(path: &Path) -> Result<Option<T>, StoreError> {
     let text = match std::fs::read(path) {
         Ok(text) => text,
         Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
@@ -249,7 +261,11 @@ fn civil(days: u64) -> (u64, u64, u64) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::json;
+    use serde_json::{Value as Json, json};
+
+    fn load(runs: &Runs, id: &str) -> Option<(String, Json)> {
+        runs.load(id).unwrap()
+    }
 
     #[test]
     fn ids_are_calendar_time() {
@@ -284,17 +300,11 @@ mod tests {
         runs.save("20270101T000000-0001", &json!({"id": "again"}))
             .unwrap();
         assert_eq!(runs.list().unwrap()[0], "20270101T000000-0001");
-        assert_eq!(
-            runs.load("2027").unwrap().unwrap().1,
-            json!({"id": "again"})
-        );
-        assert_eq!(
-            runs.load("latest").unwrap().unwrap().0,
-            "20270101T000000-0001"
-        );
-        assert!(runs.load("2028").unwrap().is_none());
+        assert_eq!(load(&runs, "2027").unwrap().1, json!({"id": "again"}));
+        assert_eq!(load(&runs, "latest").unwrap().0, "20270101T000000-0001");
+        assert!(load(&runs, "2028").is_none());
         assert!(matches!(
-            runs.load("2026"),
+            runs.load::<Json>("2026"),
             Err(StoreError::AmbiguousRun { matches, .. }) if matches.len() == 2
         ));
         assert!(!runs.list().unwrap().contains(&runs.new_id()));
@@ -308,8 +318,8 @@ mod tests {
             .unwrap();
         std::fs::write(runs.path("20260102T000000-0001"), "").unwrap();
         assert_eq!(runs.list().unwrap(), ["20260101T000000-0001"]);
-        assert_eq!(runs.load("latest").unwrap().unwrap().1["id"], 1);
-        assert!(runs.load("20260102").unwrap().is_none());
+        assert_eq!(load(&runs, "latest").unwrap().1["id"], 1);
+        assert!(load(&runs, "20260102").is_none());
     }
 
     #[test]
@@ -318,17 +328,16 @@ mod tests {
         let runs = Runs::new(&dir.path().join("runs"));
         let digest = Digest::of(b"actions");
         let record = json!({"actions": digest.to_string()});
-        let save = |id, long: Json| runs.save_with(id, &record, &digest, &long);
+        let save = |id, long: Json| runs.save_with(id, &record, (&digest, &long));
         save("20260101T000000-0001", json!([1])).unwrap();
         save("20260101T000000-0002", json!("not written")).unwrap();
         runs.remove("20260101T000000-0001").unwrap();
-        assert_eq!(runs.actions(&record).unwrap(), Some(json!([1])));
-        let tagged = runs.update("20260101T000000-0002", |record| record["x"] = 1.into());
-        assert!(tagged.unwrap());
-        assert!(!runs.update("20260101T000000-0001", |_| ()).unwrap());
-        assert_eq!(runs.load("latest").unwrap().unwrap().1["x"], 1);
+        assert_eq!(runs.long(&digest).unwrap(), Some(json!([1])));
+        let tag = |id| runs.update(id, |record: &mut Json| record["x"] = 1.into());
+        assert!(tag("20260101T000000-0002").unwrap());
+        assert!(!tag("20260101T000000-0001").unwrap());
+        assert_eq!(load(&runs, "latest").unwrap().1["x"], 1);
         runs.remove("20260101T000000-0002").unwrap();
-        assert_eq!(runs.actions(&record).unwrap(), None);
-        assert_eq!(runs.actions(&json!({"stages": {}})).unwrap(), None);
+        assert_eq!(runs.long::<Json>(&digest).unwrap(), None);
     }
 }

@@ -11,8 +11,8 @@ use serde_json::{Map, Value as Json, json};
 
 use crate::args::{StoreArgs, values};
 use crate::error::{CliError, Exit};
-use crate::history;
 use crate::project::{State, shown};
+use crate::record::RunRecord;
 use crate::render::table;
 use crate::ui::Ui;
 use crate::wording::{bytes, count, seconds};
@@ -304,7 +304,7 @@ fn hashing_bar(ui: &Ui) -> ProgressBar {
 /// Keeps the records that the last runs and pinned ones reach, and the bytes of pinned ones.
 fn keep(runs: &Runs, policy: &mut GcPolicy, ui: &Ui) -> Result<(), CliError> {
     for (age, id) in runs.list()?.into_iter().enumerate() {
-        let record = match runs.load(&id) {
+        let record: RunRecord = match runs.load(&id) {
             Ok(Some((_, record))) => record,
             Ok(None) => continue,
             Err(error @ StoreError::Corrupt { .. }) => {
@@ -313,16 +313,15 @@ fn keep(runs: &Runs, policy: &mut GcPolicy, ui: &Ui) -> Result<(), CliError> {
             }
             Err(error) => return Err(error.into()),
         };
-        let pinned = history::is_pinned(&record);
-        if age >= RECENT_RUNS && !pinned {
+        if age >= RECENT_RUNS && !record.pinned {
             continue;
         }
-        policy.keep_records.extend(history::keys(runs, &record)?);
-        if pinned {
-            let actions = history::actions(runs, &record)?.unwrap_or_default();
-            let rows = actions.into_iter().flat_map(|(_, rows)| rows);
-            let outputs = rows.flat_map(|row| row.outputs);
-            policy.keep_bytes.extend(outputs.map(|(_, digest)| digest));
+        policy.keep_records.extend(record.keys(runs)?);
+        if record.pinned {
+            let long = record.long(runs)?.unwrap_or_default();
+            let actions = long.stages.into_iter().flat_map(|stage| stage.actions);
+            let outputs = actions.flat_map(|action| action.outputs.into_values());
+            policy.keep_bytes.extend(outputs);
         }
     }
     Ok(())

@@ -1,6 +1,6 @@
 //! `flow compare`: two runs side by side, and where they part.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use clap::Args;
 use flow_cache::{Change, Digest, Store};
@@ -8,8 +8,9 @@ use serde_json::{Map, Value as Json, json};
 
 use crate::args::StoreArgs;
 use crate::error::CliError;
-use crate::history::{Actions, Row, actions, find, when};
+use crate::history::{find, when};
 use crate::project::State;
+use crate::record::{ActionRecord, RunRecord, StageActions, Status};
 use crate::render::{reason, table};
 use crate::ui::Ui;
 
@@ -34,11 +35,11 @@ pub struct CompareArgs {
 const FIELDS: usize = 4;
 
 /// A run as recorded.
-struct Recorded {
+struct Side {
     id: String,
-    record: Json,
-    /// None where it was recorded without.
-    actions: Option<Actions>,
+    record: RunRecord,
+    /// What its actions came to, in the order of its plan; none where it was recorded without.
+    actions: Option<Vec<StageActions>>,
 }
 
 /// Why two actions of the same name came to different bytes.
@@ -78,14 +79,14 @@ struct StageDifference {
 /// Runs the command.
 pub fn run(args: &CompareArgs, ui: &Ui) -> Result<(), CliError> {
     let state = State::of_working_dir(&args.store)?;
-    let load = |word: &str| -> Result<Recorded, CliError> {
+    let load = |word: &str| -> Result<Side, CliError> {
         let runs = state.runs();
         let (id, record) = find(&runs, word)?;
-        let actions = actions(&runs, &record)?;
-        Ok(Recorded {
+        let long = record.long(&runs)?;
+        Ok(Side {
             id,
             record,
-            actions,
+            actions: long.map(|long| long.stages),
         })
     };
     let (old, new) = (load(&args.old)?, load(&args.new)?);
@@ -94,7 +95,7 @@ pub fn run(args: &CompareArgs, ui: &Ui) -> Result<(), CliError> {
     let mut first = None;
     if let (Some(before), Some(now)) = (&old.actions, &new.actions) {
         stages = stage_differences(&state.store, before, now)?;
-        first = divergence(&state.store, &old.id, &new.id, before, now)?;
+        first = divergence(&state.store, [&old.id, &new.id], before, now)?;
     }
     for run in [&old, &new] {
         if run.actions.is_none() {
@@ -109,78 +110,72 @@ pub fn run(args: &CompareArgs, ui: &Ui) -> Result<(), CliError> {
     Ok(())
 }
 
-/// Metrics by name with their pooled values.
-fn metrics(old: &Json, new: &Json) -> Vec<(String, [Option<f64>; 2])> {
+/// Metrics by name with their values.
+fn metrics(old: &RunRecord, new: &RunRecord) -> Vec<(String, [Option<f64>; 2])> {
     let mut all: Vec<(String, [Option<f64>; 2])> = Vec::new();
     for (side, record) in [old, new].into_iter().enumerate() {
-        let stages = record.get("metrics").and_then(Json::as_object);
-        for (stage, metrics) in stages.into_iter().flatten() {
-            for (metric, values) in metrics.as_object().into_iter().flatten() {
-                let value = ["pooled", "mean"]
-                    .iter()
-                    .find_map(|which| values.get(which)?.as_f64());
-                // Macro averages are other figures than those of a class, by whatever name.
-                let average = values.get("average").and_then(Json::as_str);
-                let average = average.map_or(String::new(), |average| format!(" ({average})"));
-                let name = format!("{stage}.{metric}{average}");
-                let known = all.iter().position(|(known, _)| *known == name);
-                let at = known.unwrap_or_else(|| {
-                    all.push((name, [None, None]));
-                    all.len() - 1
-                });
-                all[at].1[side] = value;
-            }
+        for (stage, metric, figures) in record.metrics.iter() {
+            // Macro averages are other figures than those of a class, by whatever name.
+            let name = format!("{stage}.{metric}{}", figures.of_what());
+            let known = all.iter().position(|(known, _)| *known == name);
+            let at = known.unwrap_or_else(|| {
+                all.push((name, [None, None]));
+                all.len() - 1
+            });
+            all[at].1[side] = figures.value();
         }
     }
     all
 }
 
-fn by_label(rows: &[Row]) -> HashMap<&str, &Row> {
-    rows.iter().map(|row| (row.label.as_str(), row)).collect()
+fn by_label(actions: &[ActionRecord]) -> HashMap<&str, &ActionRecord> {
+    let by_label = actions.iter().map(|action| (action.label.as_str(), action));
+    by_label.collect()
+}
+
+/// The actions of a stage by their labels; none where there is no such stage.
+fn of_stage<'a>(stages: &'a [StageActions], name: &str) -> HashMap<&'a str, &'a ActionRecord> {
+    let found = stages.iter().find(|stage| stage.name == name);
+    found.map_or(HashMap::new(), |stage| by_label(&stage.actions))
 }
 
 fn stage_differences(
     store: &Store,
-    old: &Actions,
-    new: &Actions,
+    old: &[StageActions],
+    new: &[StageActions],
 ) -> Result<Vec<StageDifference>, CliError> {
+    let number = |stages: &[StageActions], name: &str| {
+        let found = stages.iter().find(|stage| stage.name == name);
+        found.map(|stage| stage.actions.len())
+    };
     let mut all = Vec::new();
-    for (name, rows) in new {
-        let before = old.iter().find(|(known, _)| known == name);
+    for stage in new {
         let mut told = StageDifference {
-            name: name.clone(),
-            actions: [before.map(|(_, rows)| rows.len()), Some(rows.len())],
-            same_recipe: 0,
-            same_outputs: 0,
-            fields: Vec::new(),
-            unknown: 0,
+            actions: [number(old, &stage.name), Some(stage.actions.len())],
+            ..StageDifference::new(&stage.name)
         };
-        let before = before.map_or(HashMap::new(), |(_, rows)| by_label(rows));
-        for row in rows {
-            let Some(was) = before.get(row.label.as_str()) else {
+        let before = of_stage(old, &stage.name);
+        for action in &stage.actions {
+            let Some(was) = before.get(action.label.as_str()) else {
                 continue;
             };
-            told.same_outputs += usize::from(row.outputs == was.outputs);
-            if row.key == was.key {
+            told.same_outputs += usize::from(action.outputs == was.outputs);
+            if action.key == was.key {
                 told.same_recipe += 1;
                 continue;
             }
-            match recipes(store, was, row)? {
+            match recipes(store, was, action)? {
                 Some(changes) => changes.into_iter().for_each(|change| told.note(change)),
                 None => told.unknown += 1,
             }
         }
         all.push(told);
     }
-    for (name, rows) in old {
-        if !new.iter().any(|(known, _)| known == name) {
+    for stage in old {
+        if number(new, &stage.name).is_none() {
             all.push(StageDifference {
-                name: name.clone(),
-                actions: [Some(rows.len()), None],
-                same_recipe: 0,
-                same_outputs: 0,
-                fields: Vec::new(),
-                unknown: 0,
+                actions: [Some(stage.actions.len()), None],
+                ..StageDifference::new(&stage.name)
             });
         }
     }
@@ -188,7 +183,11 @@ fn stage_differences(
 }
 
 /// What differs between the recipes of two actions, if the store has both.
-fn recipes(store: &Store, old: &Row, new: &Row) -> Result<Option<Vec<Change>>, CliError> {
+fn recipes(
+    store: &Store,
+    old: &ActionRecord,
+    new: &ActionRecord,
+) -> Result<Option<Vec<Change>>, CliError> {
     let (old, new) = (store.lookup(&old.key)?, store.lookup(&new.key)?);
     Ok(old
         .zip(new)
@@ -196,6 +195,17 @@ fn recipes(store: &Store, old: &Row, new: &Row) -> Result<Option<Vec<Change>>, C
 }
 
 impl StageDifference {
+    fn new(name: &str) -> Self {
+        Self {
+            name: name.to_owned(),
+            actions: [None, None],
+            same_recipe: 0,
+            same_outputs: 0,
+            fields: Vec::new(),
+            unknown: 0,
+        }
+    }
+
     /// Counts a change; of inputs only that they differ, since they follow from the stages above.
     fn note(&mut self, change: Change) {
         let change = match change.path.starts_with("inputs") {
@@ -242,28 +252,26 @@ impl StageDifference {
 /// The first action, in the order of the new run's plan, that came to other bytes.
 fn divergence(
     store: &Store,
-    old_id: &str,
-    new_id: &str,
-    old: &Actions,
-    new: &Actions,
+    [old_id, new_id]: [&str; 2],
+    old: &[StageActions],
+    new: &[StageActions],
 ) -> Result<Option<Divergence>, CliError> {
-    for (stage, rows) in new {
-        let before = old.iter().find(|(known, _)| known == stage);
-        let before = before.map_or(HashMap::new(), |(_, rows)| by_label(rows));
-        for row in rows {
-            let was = before.get(row.label.as_str()).copied();
-            if was.is_some_and(|was| was.outputs == row.outputs) {
+    for stage in new {
+        let before = of_stage(old, &stage.name);
+        for action in &stage.actions {
+            let was = before.get(action.label.as_str()).copied();
+            if was.is_some_and(|was| was.outputs == action.outputs) {
                 continue;
             }
             let why = match was {
                 None => Why::Only(new_id.to_owned()),
-                Some(was) if was.key == row.key => Why::Nondeterminism,
-                Some(was) => match recipes(store, was, row)? {
+                Some(was) if was.key == action.key => Why::Nondeterminism,
+                Some(was) => match recipes(store, was, action)? {
                     Some(changes) => Why::Recipe(changes),
                     None => {
                         let mut gone = Vec::new();
-                        for (id, row) in [(old_id, was), (new_id, row)] {
-                            if store.lookup(&row.key)?.is_none() {
+                        for (id, action) in [(old_id, was), (new_id, action)] {
+                            if store.lookup(&action.key)?.is_none() {
                                 gone.push(id.to_owned());
                             }
                         }
@@ -272,25 +280,22 @@ fn divergence(
                 },
             };
             return Ok(Some(Divergence {
-                stage: stage.clone(),
-                label: row.label.clone(),
-                outputs: outputs(was, Some(row)),
+                stage: stage.name.clone(),
+                label: action.label.clone(),
+                outputs: outputs(was, Some(action)),
                 why,
             }));
         }
     }
     // Nothing that the new run did is different; the old one may have done more.
-    for (stage, rows) in old {
-        let now = new.iter().find(|(known, _)| known == stage);
-        let now = now.map_or(HashMap::new(), |(_, rows)| by_label(rows));
-        if let Some(row) = rows
-            .iter()
-            .find(|row| !now.contains_key(row.label.as_str()))
-        {
+    for stage in old {
+        let now = of_stage(new, &stage.name);
+        let mut actions = stage.actions.iter();
+        if let Some(action) = actions.find(|action| !now.contains_key(action.label.as_str())) {
             return Ok(Some(Divergence {
-                stage: stage.clone(),
-                label: row.label.clone(),
-                outputs: outputs(Some(row), None),
+                stage: stage.name.clone(),
+                label: action.label.clone(),
+                outputs: outputs(Some(action), None),
                 why: Why::Only(old_id.to_owned()),
             }));
         }
@@ -298,21 +303,19 @@ fn divergence(
     Ok(None)
 }
 
-/// The outputs that differ.
-fn outputs(old: Option<&Row>, new: Option<&Row>) -> Vec<(String, Option<Digest>, Option<Digest>)> {
-    let all = |row: Option<&Row>| row.map_or(Vec::new(), |row| row.outputs.clone());
-    let (old, new) = (all(old), all(new));
-    let find = |list: &[(String, Digest)], name: &str| {
-        let found = list.iter().find(|(known, _)| known == name);
-        found.map(|(_, digest)| *digest)
+/// The outputs that differ: those of the new action first, then those that only the old one has.
+fn outputs(
+    old: Option<&ActionRecord>,
+    new: Option<&ActionRecord>,
+) -> Vec<(String, Option<Digest>, Option<Digest>)> {
+    let outputs = |action: Option<&ActionRecord>| {
+        action.map_or(BTreeMap::new(), |action| action.outputs.clone())
     };
-    let gone = old.iter().filter(|(name, _)| find(&new, name).is_none());
-    let names = new.iter().chain(gone).map(|(name, _)| name.clone());
+    let (old, new) = (outputs(old), outputs(new));
+    let gone = old.keys().filter(|name| !new.contains_key(*name));
+    let names = new.keys().chain(gone);
     names
-        .map(|name| {
-            let sides = (find(&old, &name), find(&new, &name));
-            (name, sides.0, sides.1)
-        })
+        .map(|name| (name.clone(), old.get(name).copied(), new.get(name).copied()))
         .filter(|(_, old, new)| old != new)
         .collect()
 }
@@ -350,75 +353,26 @@ impl Why {
 }
 
 fn text(
-    old: &Recorded,
-    new: &Recorded,
+    old: &Side,
+    new: &Side,
     metrics: &[(String, [Option<f64>; 2])],
     stages: &[StageDifference],
     first: Option<&Divergence>,
 ) -> String {
-    let field = |run: &Recorded, name: &str| {
-        let value = run.record.get(name).and_then(Json::as_str);
-        value.unwrap_or("?").to_owned()
-    };
-    let row =
-        |what: &str, of: &dyn Fn(&Recorded) -> String| vec![what.to_owned(), of(old), of(new)];
+    let row = |what: &str, of: &dyn Fn(&Side) -> String| vec![what.to_owned(), of(old), of(new)];
+    let known = |text: Option<&str>| text.unwrap_or("?").to_owned();
     let rows = vec![
         row("run", &|run| run.id.clone()),
         row("started", &|run| when(&run.id)),
-        row("pipeline", &|run| field(run, "pipeline")),
-        row("status", &|run| field(run, "status")),
+        row("pipeline", &|run| known(run.record.pipeline.as_deref())),
+        row("status", &|run| known(run.record.status.map(Status::name))),
     ];
     let mut text = format!("{}\n", table::plain(&["", "old", "new"], 3, rows));
-    if !metrics.is_empty() {
-        let figure = |value: Option<f64>| value.map_or("-".to_owned(), |v| format!("{v:.4}"));
-        let rows = metrics.iter().map(|(name, [old, new])| {
-            let difference = old.zip(*new).map(|(old, new)| new - old);
-            let difference = difference.map_or("-".to_owned(), |d| format!("{d:+.4}"));
-            vec![name.clone(), figure(*old), figure(*new), difference]
-        });
-        let header = ["metric", "old", "new", "difference"];
-        text.push_str(&format!("\n{}\n", table::plain(&header, 1, rows.collect())));
-    }
-    let rows: Vec<Vec<String>> = stages
-        .iter()
-        .filter(|stage| !stage.is_equal())
-        .map(|stage| {
-            let number = |n: Option<usize>| n.map_or("-".to_owned(), |n| n.to_string());
-            vec![
-                stage.name.clone(),
-                stage.changed(),
-                number(stage.actions[0]),
-                number(stage.actions[1]),
-                stage.same_recipe.to_string(),
-                stage.same_outputs.to_string(),
-            ]
-        })
-        .collect();
-    if !rows.is_empty() {
-        let header = [
-            "stage",
-            "changed",
-            "old",
-            "new",
-            "same recipe",
-            "same outputs",
-        ];
-        text.push_str(&format!("\n{}\n", table::plain(&header, 2, rows)));
+    for table in [metrics_table(metrics), stages_table(stages)] {
+        text.extend(table.map(|table| format!("\n{table}\n")));
     }
     match first {
-        Some(first) => {
-            text.push_str(&format!(
-                "\nfirst to differ: `{}: {}`\n",
-                first.stage, first.label
-            ));
-            for (name, old, new) in &first.outputs {
-                let short = |digest: &Option<Digest>| digest.map_or("-".to_owned(), |d| d.short());
-                text.push_str(&format!("  {name}: {} -> {}\n", short(old), short(new)));
-            }
-            for line in first.why.text() {
-                text.push_str(&format!("  {line}\n"));
-            }
-        }
+        Some(first) => text.push_str(&first.text()),
         None if old.actions.is_some() && new.actions.is_some() => {
             text.push_str("\nevery action came to the same bytes\n");
         }
@@ -427,18 +381,72 @@ fn text(
     text
 }
 
+fn metrics_table(metrics: &[(String, [Option<f64>; 2])]) -> Option<String> {
+    let rows = metrics.iter().map(|(name, [old, new])| {
+        let difference = old.zip(*new).map(|(old, new)| new - old);
+        let difference = difference.map_or("-".to_owned(), |d| format!("{d:+.4}"));
+        vec![
+            name.clone(),
+            table::figure(*old),
+            table::figure(*new),
+            difference,
+        ]
+    });
+    let header = ["metric", "old", "new", "difference"];
+    (!metrics.is_empty()).then(|| table::plain(&header, 1, rows.collect()))
+}
+
+fn stages_table(stages: &[StageDifference]) -> Option<String> {
+    let differ = stages.iter().filter(|stage| !stage.is_equal());
+    let rows = differ.map(|stage| {
+        let number = |n: Option<usize>| n.map_or("-".to_owned(), |n| n.to_string());
+        vec![
+            stage.name.clone(),
+            stage.changed(),
+            number(stage.actions[0]),
+            number(stage.actions[1]),
+            stage.same_recipe.to_string(),
+            stage.same_outputs.to_string(),
+        ]
+    });
+    let rows: Vec<Vec<String>> = rows.collect();
+    let header = [
+        "stage",
+        "changed",
+        "old",
+        "new",
+        "same recipe",
+        "same outputs",
+    ];
+    (!rows.is_empty()).then(|| table::plain(&header, 2, rows))
+}
+
+impl Divergence {
+    fn text(&self) -> String {
+        let mut text = format!("\nfirst to differ: `{}: {}`\n", self.stage, self.label);
+        for (name, old, new) in &self.outputs {
+            let short = |digest: &Option<Digest>| digest.map_or("-".to_owned(), |d| d.short());
+            text.push_str(&format!("  {name}: {} -> {}\n", short(old), short(new)));
+        }
+        for line in self.why.text() {
+            text.push_str(&format!("  {line}\n"));
+        }
+        text
+    }
+}
+
 fn event(
-    old: &Recorded,
-    new: &Recorded,
+    old: &Side,
+    new: &Side,
     metrics: &[(String, [Option<f64>; 2])],
     stages: &[StageDifference],
     first: Option<&Divergence>,
 ) -> Json {
-    let side = |run: &Recorded| {
+    let side = |run: &Side| {
         json!({
             "run": run.id,
-            "pipeline": run.record.get("pipeline"),
-            "status": run.record.get("status"),
+            "pipeline": run.record.pipeline,
+            "status": run.record.status,
         })
     };
     let metrics = metrics.iter().map(|(name, [old, new])| {

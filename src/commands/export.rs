@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use flow_cache::{Digest, Health, Runs, Value};
+use flow_cache::{Digest, Runs, Value};
 use flow_engine::explain::preview::Preview;
 use flow_engine::kind::{ANY, Part, PortType};
 use flow_engine::outputs::delivery::{Port, write_file};
@@ -15,14 +15,15 @@ use flow_engine::plan::Plan;
 use flow_engine::plan::keys::Slot;
 use flow_engine::{Diag, Pipeline, Registry};
 use flow_stages::artifacts::export::Exporter;
-use serde_json::{Map, Value as Json, json};
+use serde_json::json;
 
 use super::run::{Run, Setup};
 use crate::args::{ExecArgs, StoreArgs};
 use crate::error::{CliError, Exit};
-use crate::history::{self, Git};
+use crate::evaluation::lost;
+use crate::history;
 use crate::project::{State, shown, working_dir};
-use crate::report::Recorded;
+use crate::record::{PartRecord, PortRecord, RunRecord};
 use crate::ui::Ui;
 use crate::wording::quoted;
 
@@ -62,7 +63,8 @@ pub fn run(args: &ExportArgs, ui: &Ui) -> Result<(), CliError> {
         ));
     }
     let port = port(&state, &recorded);
-    let lost = lost(&state, &port)?;
+    let parts = port.parts.iter().map(|part| (part.digest, part.digest));
+    let lost = lost(&state.store, parts)?;
     if !lost.is_empty() {
         remake(args, &record, &name, &lost, ui).map_err(|mut error| {
             let message = format!("the store no longer has the bytes of `{name}` of run {id}");
@@ -79,70 +81,53 @@ pub fn run(args: &ExportArgs, ui: &Ui) -> Result<(), CliError> {
 }
 
 /// Finds `STAGE` or `STAGE.PORT` in a run record.
-fn find(runs: &Runs, record: &Json, wanted: &str) -> Result<(String, Recorded), CliError> {
+fn find(runs: &Runs, record: &RunRecord, wanted: &str) -> Result<(String, PortRecord), CliError> {
     let wrong = |message: String, help: String| {
         CliError::usage(Diag::new("flow::cli::port", message).help(help))
     };
-    let names = |map: &Map<String, Json>| map.keys().cloned().collect::<Vec<_>>().join(", ");
-    let none = Map::new();
-    let stages = record
-        .get("stages")
-        .and_then(Json::as_object)
-        .unwrap_or(&none);
     let (stage, port) = match wanted.split_once('.') {
         Some((stage, port)) => (stage, Some(port)),
         None => (wanted, None),
     };
-    if !stages.contains_key(stage) {
+    if record.stage(stage).is_none() {
+        let stages: Vec<&str> = record
+            .stages
+            .iter()
+            .map(|(name, _)| name.as_str())
+            .collect();
         return Err(wrong(
             format!("the run has no stage `{stage}`"),
-            format!("its stages are {}", names(stages)),
+            format!("its stages are {}", stages.join(", ")),
         ));
     }
-    let ports = &history::ports(runs, record, stage)?;
-    let port = match (port, ports.len()) {
-        (Some(port), _) => port.to_owned(),
-        (None, 1) => names(ports),
+    let mut ports = record.ports(runs, stage)?;
+    let names: Vec<String> = ports.keys().cloned().collect();
+    let port = match (port, names.as_slice()) {
+        (Some(port), _) => port,
+        (None, [port]) => port,
         (None, _) => {
+            let named = names.iter().map(|port| format!("{stage}.{port}"));
             return Err(wrong(
                 format!("stage `{stage}` does not have exactly one output"),
-                format!(
-                    "name one of {}",
-                    ports
-                        .keys()
-                        .map(|port| format!("{stage}.{port}"))
-                        .collect::<Vec<_>>()
-                        .join(", ")
-                ),
+                format!("name one of {}", named.collect::<Vec<_>>().join(", ")),
             ));
         }
     };
-    match ports.get(&port).and_then(Recorded::read) {
+    match ports.remove(port) {
         Some(recorded) => Ok((format!("{stage}.{port}"), recorded)),
         None => Err(wrong(
             format!("the run has no result of `{stage}.{port}`"),
-            format!("ports with results are {}", names(ports)),
+            format!("ports with results are {}", names.join(", ")),
         )),
     }
-}
-
-/// The parts that the store has no sound bytes of.
-fn lost(state: &State, port: &Port) -> Result<HashSet<Digest>, CliError> {
-    let mut lost = HashSet::new();
-    for part in &port.parts {
-        if state.store.check(&part.digest)? != Health::Ok {
-            lost.insert(part.digest);
-        }
-    }
-    Ok(lost)
 }
 
 /// Makes bytes again, by the actions that made them in a run.
 fn remake(
     args: &ExportArgs,
-    record: &Json,
+    record: &RunRecord,
     name: &str,
-    lost: &HashSet<Digest>,
+    gone: &HashSet<Digest>,
     ui: &Ui,
 ) -> Result<(), CliError> {
     let pipeline = pipeline_of(record, name)?;
@@ -156,7 +141,7 @@ fn remake(
             return false;
         };
         let digests = record.outputs.iter().map(|output| output.digest);
-        let wanted: Vec<Digest> = digests.filter(|digest| lost.contains(digest)).collect();
+        let wanted: Vec<Digest> = digests.filter(|digest| gone.contains(digest)).collect();
         known.extend(&wanted);
         !wanted.is_empty()
     };
@@ -164,7 +149,7 @@ fn remake(
     let actions: HashSet<usize> = slots
         .filter_map(|(at, makes)| makes.then_some(at))
         .collect();
-    if known != *lost {
+    if known != *gone {
         let message = "the pipeline makes other bytes now than in that run";
         return Err(CliError::usage(Diag::new("flow::export::changed", message)));
     }
@@ -177,25 +162,24 @@ fn remake(
         Exit::Ok => {}
         exit => return Err(CliError { exit, diags }),
     }
-    for digest in lost {
-        if setup.state.store.check(digest)? != Health::Ok {
-            let message = "it was made again, and came out with other bytes: a stage that it stems from is not deterministic";
-            return Err(CliError::usage(Diag::new("flow::export::changed", message)));
-        }
+    let again = gone.iter().map(|digest| (*digest, ()));
+    if !lost(&setup.state.store, again)?.is_empty() {
+        let message = "it was made again, and came out with other bytes: a stage that it stems from is not deterministic";
+        return Err(CliError::usage(Diag::new("flow::export::changed", message)));
     }
     Ok(())
 }
 
 /// The pipeline of a run as it is now, down to the stage of a port.
-fn pipeline_of(record: &Json, name: &str) -> Result<Pipeline, CliError> {
-    let text = |field: &str| record.get(field).and_then(Json::as_str);
+fn pipeline_of(record: &RunRecord, name: &str) -> Result<Pipeline, CliError> {
+    let cwd = record.cwd.as_ref();
     let options = LoadOptions {
-        sets: history::sets(record).map(str::to_owned).collect(),
-        cwd: text("cwd").map_or_else(working_dir, |dir| Ok(dir.into()))?,
+        sets: record.set.clone(),
+        cwd: cwd.map_or_else(working_dir, |dir| Ok(dir.into()))?,
     };
-    let file = PipelineFile::read(Path::new(text("file").unwrap_or_default()), &options)?;
+    let file = PipelineFile::read(file_of(record), &options)?;
     let registry = flow_stages::kinds::registry();
-    let mut pipeline = match text("variant") {
+    let mut pipeline = match &record.variant {
         Some(variant) => file.variant(variant, &registry)?,
         None => file.pipeline(&registry)?,
     };
@@ -204,20 +188,20 @@ fn pipeline_of(record: &Json, name: &str) -> Result<Pipeline, CliError> {
     Ok(pipeline)
 }
 
+fn file_of(record: &RunRecord) -> &Path {
+    Path::new(record.file.as_deref().unwrap_or_default())
+}
+
 /// Says which command makes the bytes again, given the files that the run had.
-fn evicted(message: String, record: &Json, name: &str) -> Diag {
-    let file = record
-        .get("file")
-        .and_then(Json::as_str)
-        .unwrap_or_default();
-    let file = quoted(&shown(Path::new(file)));
-    let mut command = format!("flow run {file} {}", history::asked(record, true));
-    if record.get("to").is_none_or(Json::is_null) {
+fn evicted(message: String, record: &RunRecord, name: &str) -> Diag {
+    let file = quoted(&shown(file_of(record)));
+    let mut command = format!("flow run {file} {}", record.asked(true));
+    if record.to.is_none() {
         let stage = name.split('.').next().unwrap_or_default();
         command = format!("{} --to {}", command.trim_end(), quoted(stage));
     }
     let diag = Diag::new("flow::export::evicted", message);
-    match Git::of(record) {
+    match &record.git {
         Some(git) => diag.help(format!(
             "with the files as they were, at commit {}, this makes it again: {command}",
             git.long()
@@ -228,18 +212,18 @@ fn evicted(message: String, record: &Json, name: &str) -> Diag {
     }
 }
 
-fn port(state: &State, recorded: &Recorded) -> Port {
-    let parts = recorded.parts.iter().map(|(digest, reference, fold)| Part {
-        path: state.store.path(digest),
-        digest: *digest,
+fn port(state: &State, recorded: &PortRecord) -> Port {
+    let part = |part: &PartRecord| Part {
+        path: state.store.path(&part.digest),
+        digest: part.digest,
         attrs: Value::Null,
-        reference: *reference,
-        fold: fold.clone(),
+        reference: part.reference,
+        fold: part.fold.clone(),
         views: Vec::new(),
-    });
+    };
     Port {
         ty: port_type(&flow_stages::kinds::registry(), &recorded.ty),
-        parts: parts.collect(),
+        parts: recorded.parts.iter().map(part).collect(),
         needs: Vec::new(),
     }
 }

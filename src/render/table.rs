@@ -181,6 +181,11 @@ fn render(columns: Columns) -> String {
     lines.join("\n")
 }
 
+/// A figure of a metric, or `-` where it has none.
+pub fn figure(value: Option<f64>) -> String {
+    value.map_or("-".into(), |v| format!("{v:.4}"))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

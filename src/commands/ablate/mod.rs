@@ -75,7 +75,7 @@ pub fn run(args: &AblateArgs, ui: &Ui) -> Result<Exit, CliError> {
     let results = if stopped {
         None
     } else {
-        match compare(&study, &plan, &mut run, &setup) {
+        match compare(&study, &mut run) {
             Ok(results) => results,
             Err(error) => {
                 run.check(Err(error));
@@ -85,7 +85,7 @@ pub fn run(args: &AblateArgs, ui: &Ui) -> Result<Exit, CliError> {
     };
     run.close(&setup, "ablate");
     let report = run.report(started);
-    ui.event(|| report.event(pipeline));
+    ui.event(|| report.event());
     let Some(mut results) = results else {
         return Ok(run.exit);
     };
@@ -116,35 +116,21 @@ pub fn run(args: &AblateArgs, ui: &Ui) -> Result<Exit, CliError> {
 }
 
 /// Reads what was predicted and compares it. Bytes that the store has lost are made again first.
-fn compare(
-    study: &Study,
-    plan: &Plan<'_>,
-    run: &mut Run<'_>,
-    setup: &Setup,
-) -> Result<Option<Results>, CliError> {
-    let lost = finished(study, plan, run, setup).lost()?;
+fn compare(study: &Study, run: &mut Run<'_>) -> Result<Option<Results>, CliError> {
+    let schemes = study.variants.iter().flat_map(|variant| &variant.schemes);
+    let lost = run.artifacts().lost(schemes.map(|(_, stage)| *stage))?;
     if !lost.is_empty() {
         let finished = run.execute(lost, false, &mut |_| {});
         if run.settle(finished) {
             return Ok(None);
         }
     }
-    let costs = Costs::new(study, plan, &run.slots, &run.summary);
-    let found = finished(study, plan, run, setup);
-    found.results(plan.pipeline, costs).map(Some)
-}
-
-fn finished<'a>(
-    study: &'a Study,
-    plan: &'a Plan<'a>,
-    run: &'a Run<'_>,
-    setup: &'a Setup,
-) -> Finished<'a> {
-    Finished {
+    let artifacts = run.artifacts();
+    let costs = Costs::new(study, artifacts.plan, &run.slots, &run.summary);
+    let finished = Finished {
         study,
-        plan,
-        slots: &run.slots,
+        artifacts,
         failures: &run.failures,
-        store: &setup.state.store,
-    }
+    };
+    finished.results(artifacts.plan.pipeline, costs).map(Some)
 }

@@ -1,11 +1,6 @@
 //! What a study found, as data: the table, the files and the last event are all made from it.
 
-use std::collections::HashSet;
-use std::path::PathBuf;
-
-use flow_cache::{Digest, Health, Store};
-use flow_engine::outputs::delivery::{self, Port};
-use flow_engine::plan::Plan;
+use flow_cache::{Digest, Runs, Value};
 use flow_engine::plan::keys::Slot;
 use flow_engine::text::variants::BASE;
 use flow_engine::{Pipeline, StageError};
@@ -13,10 +8,10 @@ use flow_stages::comparison::{Arm, ArmSummary, Comparison, ComparisonOptions, co
 use serde_json::{Value as Json, json};
 
 use super::cost::{Cost, Costs};
-use super::study::{PREDICTIONS, Study};
+use super::study::Study;
 use crate::error::CliError;
-use crate::history;
-use crate::report::{self, METRICS};
+use crate::evaluation::{Artifacts, EvaluationInputs};
+use crate::record::{StageMetrics, tried};
 
 /// What a study found.
 pub struct Results {
@@ -69,7 +64,7 @@ pub struct Row {
     /// Its differences to the base.
     pub comparison: Option<Comparison>,
     /// The metrics as its `evaluate` stage reports them.
-    pub metrics: Json,
+    pub metrics: StageMetrics,
     /// Why something is missing.
     pub note: Option<String>,
 }
@@ -78,46 +73,13 @@ pub struct Row {
 pub struct Finished<'a> {
     /// The study.
     pub study: &'a Study,
-    /// Its plan.
-    pub plan: &'a Plan<'a>,
-    /// What is known of every action.
-    pub slots: &'a [Slot],
+    /// What is known of its plan.
+    pub artifacts: Artifacts<'a>,
     /// What failed.
     pub failures: &'a [(usize, StageError)],
-    /// Where the bytes are.
-    pub store: &'a Store,
 }
 
 impl Finished<'_> {
-    /// Actions whose bytes the comparison reads and the store has lost.
-    pub fn lost(&self) -> Result<HashSet<usize>, CliError> {
-        let mut lost = HashSet::new();
-        let schemes = self.study.variants.iter().flat_map(|v| &v.schemes);
-        for &(_, stage) in schemes {
-            let ports = [self.predictions(stage), self.folds(stage)];
-            for (digest, producer) in ports.iter().flatten().flat_map(|port| &port.needs) {
-                match self.store.check(digest)? {
-                    Health::Ok => continue,
-                    Health::Missing => {}
-                    Health::Corrupt => drop(self.store.quarantine(digest)?),
-                }
-                lost.insert(*producer);
-            }
-        }
-        Ok(lost)
-    }
-
-    /// The predictions that a stage scores.
-    fn predictions(&self, stage: usize) -> Option<Port> {
-        let inputs = &self.plan.pipeline.stages[stage].inputs;
-        let input = inputs.iter().find(|input| input.port == PREDICTIONS)?;
-        delivery::port(self.plan, self.slots, self.store, *input.from.first()?)
-    }
-
-    fn folds(&self, stage: usize) -> Option<Port> {
-        report::folds(self.plan, self.slots, self.store, stage)
-    }
-
     /// Compares everything with the base.
     pub fn results(&self, pipeline: &Pipeline, costs: Costs) -> Result<Results, CliError> {
         let options = ComparisonOptions::default();
@@ -154,12 +116,13 @@ impl Finished<'_> {
             };
             let mut row = self.row(index, *stage);
             if row.status == "ok" {
-                match self.arm(&variant.name, *stage) {
+                let inputs = self.artifacts.inputs(*stage);
+                match arm(&inputs, &variant.name) {
                     Err(error) => row.note = Some(error.message),
                     Ok(arm) => {
                         row.summary = Some(summarise(&arm, options)?);
                         if variant.name == BASE {
-                            folds = self.folds(*stage).and_then(|port| port.digest());
+                            folds = inputs.folds.and_then(|port| port.digest());
                             base = Some(arm);
                         } else {
                             match base.as_ref().map(|base| base.comparable(&arm)) {
@@ -188,11 +151,13 @@ impl Finished<'_> {
     }
 
     fn row(&self, variant: usize, stage: usize) -> Row {
-        let done = self.plan.of_stage(stage).all(|action| {
-            let slot = &self.slots[action];
+        let Artifacts { plan, slots, .. } = self.artifacts;
+        let done = plan.of_stage(stage).all(|action| {
+            let slot = &slots[action];
             matches!(slot, Slot::Done(_) | Slot::Vacant)
         });
         let cause = self.cause(stage);
+        let reported = self.artifacts.metrics(stage);
         Row {
             variant,
             status: match (done, &cause) {
@@ -202,28 +167,15 @@ impl Finished<'_> {
             },
             summary: None,
             comparison: None,
-            metrics: self.metrics(stage),
+            metrics: StageMetrics::new(reported.map_or(Json::Null, Value::to_json)),
             note: if done { None } else { cause },
         }
     }
 
-    /// The metrics that a stage reports.
-    fn metrics(&self, stage: usize) -> Json {
-        let actions = self.plan.of_stage(stage);
-        let records = actions.filter_map(|action| match &self.slots[action] {
-            Slot::Done(record) => Some(record),
-            _ => None,
-        });
-        let outputs = records.flat_map(|record| &record.outputs);
-        let found = outputs
-            .filter(|output| output.name == METRICS)
-            .find_map(|output| output.attrs.get("metrics"));
-        found.map_or(Json::Null, flow_cache::Value::to_json)
-    }
-
     /// The first failure among what a stage needs.
     fn cause(&self, stage: usize) -> Option<String> {
-        let stages = &self.plan.pipeline.stages;
+        let plan = self.artifacts.plan;
+        let stages = &plan.pipeline.stages;
         let mut needed = vec![false; stage + 1];
         needed[stage] = true;
         for index in (0..=stage).rev() {
@@ -232,33 +184,30 @@ impl Finished<'_> {
                 inputs.for_each(|from| needed[from.stage] = true);
             }
         }
-        let of = |action: usize| self.plan.coords(action).stage;
+        let of = |action: usize| plan.coords(action).stage;
         let mut failures = self.failures.iter();
         let (action, error) =
             failures.find(|(action, _)| needed.get(of(*action)).is_some_and(|needed| *needed))?;
         let stage = &stages[of(*action)].name;
         Some(format!("`{stage}` failed: {}", error.message))
     }
+}
 
-    fn arm(&self, name: &str, stage: usize) -> Result<Arm, StageError> {
-        let path =
-            |port: Option<Port>| -> Option<PathBuf> { Some(port?.parts.first()?.path.clone()) };
-        let predictions = path(self.predictions(stage)).ok_or_else(|| {
-            StageError::data(
-                "flow::ablate::no_evaluation",
-                "its predictions have no rows",
-            )
-        })?;
-        Arm::read(name, &predictions, path(self.folds(stage)).as_deref())
-    }
+fn arm(inputs: &EvaluationInputs, name: &str) -> Result<Arm, StageError> {
+    inputs.arm(name)?.ok_or_else(|| {
+        StageError::data(
+            "flow::ablate::no_evaluation",
+            "its predictions have no rows",
+        )
+    })
 }
 
 impl Results {
     /// Looks up how often the folds of each evaluation were used.
-    pub fn count_tried(&mut self, runs: &flow_cache::Runs) -> Result<(), CliError> {
+    pub fn count_tried(&mut self, runs: &Runs) -> Result<(), CliError> {
         for scheme in &mut self.schemes {
             if let Some(folds) = &scheme.folds {
-                scheme.tried = Some(history::tried(runs, folds)?);
+                scheme.tried = Some(tried(runs, folds)?);
             }
         }
         Ok(())

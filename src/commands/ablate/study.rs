@@ -7,7 +7,7 @@ use flow_engine::{Diag, Pipeline};
 
 use crate::commands::examples;
 use crate::error::CliError;
-use crate::report::METRICS;
+use crate::evaluation::evaluations;
 
 /// A base and its variants.
 pub struct Study {
@@ -128,19 +128,6 @@ fn check_patterns(only: &[String], names: &[String]) -> Result<(), CliError> {
         Err(diags.into())
     }
 }
-
-/// The stages that score predictions.
-pub fn evaluations(pipeline: &Pipeline) -> Vec<usize> {
-    let scores = |stage: &usize| {
-        let stage = &pipeline.stages[*stage];
-        let metrics = stage.ports.outputs.iter().any(|port| port.ty == METRICS);
-        metrics && stage.inputs.iter().any(|input| input.port == PREDICTIONS)
-    };
-    (0..pipeline.stages.len()).filter(scores).collect()
-}
-
-/// The port of an evaluation through which predictions come in.
-pub const PREDICTIONS: &str = "predictions";
 
 fn scheme_names(pipeline: &Pipeline) -> Vec<(String, usize)> {
     evaluations(pipeline)

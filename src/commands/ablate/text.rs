@@ -2,7 +2,6 @@
 
 use flow_stages::comparison::{ArmSummary, ComparisonVerdict, Estimate, PairedDifference};
 use flow_stages::evaluation::Metric;
-use serde_json::Value as Json;
 
 use super::forest::{Panel, PanelRow};
 use super::results::{Results, Row, Scheme};
@@ -163,8 +162,7 @@ fn primary(row: &Row) -> Option<&PairedDifference> {
 
 /// A metric as the `evaluate` stage reports it, where there is nothing better.
 fn pooled(row: &Row, metric: Metric) -> String {
-    let value = row.metrics.get(metric.key()).and_then(|m| m.get("pooled"));
-    let value = value.and_then(Json::as_f64);
+    let value = row.metrics.get(metric.key()).and_then(|m| m.pooled);
     value.map_or("-".into(), |value| format!("{value:.3}"))
 }
 

@@ -28,10 +28,11 @@ use serde_json::json;
 
 use self::baseline::{Baseline, Place, replace};
 use self::recipes::{StageState, Standing, states};
-use self::results::{Results, Scored, lost, scored};
+use self::results::{Results, Scored, scored};
 use crate::args::{ExecArgs, PipelineArgs, StoreArgs, values};
-use crate::commands::run::{Asked, Run, Setup};
+use crate::commands::run::{AskedFor, Run, Setup};
 use crate::error::{CliError, Exit};
+use crate::evaluation::evaluations;
 use crate::project::{load_pipeline, shown, working_dir};
 use crate::ui::Ui;
 use crate::wording::{bytes, quoted};
@@ -100,7 +101,7 @@ pub fn run(args: &CheckArgs, ui: &Ui) -> Result<Exit, CliError> {
     let setup = Setup::new(&pipeline.root, &args.store, &args.exec)?;
     let plan = Plan::new(&pipeline);
     let mut run = Run::new(ui, &plan, &setup, false);
-    run.asked = Asked::of(&args.pipeline);
+    run.asked = AskedFor::new(&args.pipeline);
     run.bring_up_to_date();
     if run.exit == Exit::Ok {
         run.audit(args.audit);
@@ -110,7 +111,7 @@ pub fn run(args: &CheckArgs, ui: &Ui) -> Result<Exit, CliError> {
         }
     }
     let found = match run.exit {
-        Exit::Ok => take(&plan, &mut run, &setup),
+        Exit::Ok => take(&mut run, &setup),
         _ => Ok(None),
     };
     let found = found.unwrap_or_else(|error| {
@@ -158,17 +159,18 @@ type Taken = (Vec<StageState>, Vec<Scored>);
 
 /// What is compared: recipes of stages and scores of evaluations. Bytes that the store has lost are
 /// made again first. None if that went wrong.
-fn take(plan: &Plan<'_>, run: &mut Run<'_>, setup: &Setup) -> Result<Option<Taken>, CliError> {
-    let store = &setup.state.store;
-    let lost = lost(plan, &run.slots, store)?;
+fn take(run: &mut Run<'_>, setup: &Setup) -> Result<Option<Taken>, CliError> {
+    let evaluations = evaluations(run.artifacts().plan.pipeline);
+    let lost = run.artifacts().lost(evaluations.iter().copied())?;
     if !lost.is_empty() {
         let finished = run.execute(lost, false, &mut |_| {});
         if run.settle(finished) || run.exit != Exit::Ok {
             return Ok(None);
         }
     }
-    let stages = states(plan, &run.slots, store, &setup.stat)?;
-    Ok(Some((stages, scored(plan, &run.slots, store)?)))
+    let artifacts = run.artifacts();
+    let stages = states(&artifacts, &setup.stat)?;
+    Ok(Some((stages, scored(&artifacts, &evaluations)?)))
 }
 
 /// That the pipeline still has what the baseline compares.

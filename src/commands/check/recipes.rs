@@ -8,15 +8,15 @@
 use std::collections::{BTreeMap, HashSet};
 use std::path::Path;
 
-use flow_cache::{Digest, StatCache, Store, Value};
+use flow_cache::{Digest, StatCache, Value};
 use flow_engine::kind::FileRef;
-use flow_engine::outputs::delivery;
+use flow_engine::outputs::delivery::Port;
 use flow_engine::plan::Plan;
-use flow_engine::plan::keys::{self, Keys, Known, Slot};
+use flow_engine::plan::keys::{self, Keys, Known};
 use serde::{Deserialize, Serialize};
 
 use crate::error::CliError;
-use crate::report;
+use crate::evaluation::Artifacts;
 
 /// One stage, after a run.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -47,16 +47,12 @@ const OF_ACTIONS: [&str; 2] = ["sources", "item"];
 const FILES: usize = 64;
 
 /// The states of all stages after a run that went well; outputs are filled in from the report.
-pub fn states(
-    plan: &Plan<'_>,
-    slots: &[Slot],
-    store: &Store,
-    stat: &StatCache,
-) -> Result<Vec<StageState>, CliError> {
+pub fn states(artifacts: &Artifacts<'_>, stat: &StatCache) -> Result<Vec<StageState>, CliError> {
+    let Artifacts { plan, slots, .. } = *artifacts;
     let mut keys = Keys::new(stat);
     let mut states = Vec::with_capacity(plan.pipeline.stages.len());
     for stage in 0..plan.pipeline.stages.len() {
-        let inputs = inputs(plan, slots, store, stage);
+        let inputs = inputs(artifacts, stage);
         let mut all = inputs.as_bytes().to_vec();
         let mut sources = Vec::new();
         let mut fields = BTreeMap::new();
@@ -117,12 +113,12 @@ fn files(
 }
 
 /// The digest of all that the ports of a stage read, and of the folds that slice it.
-fn inputs(plan: &Plan<'_>, slots: &[Slot], store: &Store, stage: usize) -> Digest {
-    let decl = &plan.pipeline.stages[stage];
+fn inputs(artifacts: &Artifacts<'_>, stage: usize) -> Digest {
+    let decl = &artifacts.plan.pipeline.stages[stage];
     let mut bindings: Vec<_> = decl.inputs.iter().collect();
     bindings.sort_by(|a, b| a.port.cmp(&b.port));
     let mut all = Vec::new();
-    let mut add = |name: &str, port: Option<delivery::Port>| {
+    let mut add = |name: &str, port: Option<Port>| {
         all.extend(name.as_bytes());
         all.push(0);
         if let Some(digest) = port.and_then(|port| port.digest()) {
@@ -131,11 +127,11 @@ fn inputs(plan: &Plan<'_>, slots: &[Slot], store: &Store, stage: usize) -> Diges
     };
     for binding in bindings {
         for from in &binding.from {
-            add(&binding.port, delivery::port(plan, slots, store, *from));
+            add(&binding.port, artifacts.port(*from));
         }
     }
     if decl.fold_root.is_some_and(|root| root != stage) {
-        add("", report::folds(plan, slots, store, stage));
+        add("", artifacts.folds(stage));
     }
     Digest::of(&all)
 }

@@ -1,12 +1,8 @@
 //! What a check found, as data: the table, the files and the last event are all made from it.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::BTreeMap;
 
-use flow_cache::{Health, Store};
 use flow_engine::Diag;
-use flow_engine::outputs::delivery::{self, Port};
-use flow_engine::plan::Plan;
-use flow_engine::plan::keys::Slot;
 use flow_stages::comparison::gate::{
     GateOptions, Judged, Judgement, Noise, POWER, judge, metrics_of,
 };
@@ -16,9 +12,10 @@ use serde_json::{Map, Value as Json, json};
 
 use super::baseline::{Baseline, Evaluation, Place};
 use super::recipes::{StageState, Standing, standings};
-use crate::commands::ablate::study::{PREDICTIONS, evaluations};
 use crate::error::CliError;
-use crate::report::{self, Report};
+use crate::evaluation::Artifacts;
+use crate::record::StageMetrics;
+use crate::report::Report;
 use crate::wording::count;
 
 /// A drop of average precision that a check should catch.
@@ -34,63 +31,25 @@ pub struct Scored {
     pub arm: Arm,
 }
 
-/// The artifacts that an evaluation reads: predictions, and the table of folds.
-struct Reads {
-    name: String,
-    predictions: Option<Port>,
-    folds: Option<Port>,
-}
-
-fn reads(plan: &Plan<'_>, slots: &[Slot], store: &Store) -> Vec<Reads> {
-    let one = |stage: usize| {
-        let decl = &plan.pipeline.stages[stage];
-        let input = decl.inputs.iter().find(|input| input.port == PREDICTIONS);
-        let from = input.and_then(|input| input.from.first());
-        Reads {
-            name: decl.name.clone(),
-            predictions: from.and_then(|from| delivery::port(plan, slots, store, *from)),
-            folds: report::folds(plan, slots, store, stage),
-        }
-    };
-    evaluations(plan.pipeline).into_iter().map(one).collect()
-}
-
-/// Actions whose bytes are needed and lost.
-pub fn lost(plan: &Plan<'_>, slots: &[Slot], store: &Store) -> Result<HashSet<usize>, CliError> {
-    let mut lost = HashSet::new();
-    for reads in reads(plan, slots, store) {
-        let ports = [&reads.predictions, &reads.folds];
-        for (digest, producer) in ports.into_iter().flatten().flat_map(|port| &port.needs) {
-            match store.check(digest)? {
-                Health::Ok => continue,
-                Health::Corrupt => drop(store.quarantine(digest)?),
-                Health::Missing => {}
-            }
-            lost.insert(*producer);
-        }
-    }
-    Ok(lost)
-}
-
-/// Reads the scores of all evaluations.
-pub fn scored(plan: &Plan<'_>, slots: &[Slot], store: &Store) -> Result<Vec<Scored>, CliError> {
+/// Reads the scores of evaluations.
+pub fn scored(artifacts: &Artifacts<'_>, evaluations: &[usize]) -> Result<Vec<Scored>, CliError> {
     let mut all = Vec::new();
-    for reads in reads(plan, slots, store) {
-        let path = |port: &Option<Port>| Some(port.as_ref()?.parts.first()?.path.clone());
-        let Some(predictions) = path(&reads.predictions) else {
-            let message = format!("evaluation `{}` has no predictions to compare", reads.name);
+    for &stage in evaluations {
+        let name = artifacts.plan.pipeline.stages[stage].name.clone();
+        let inputs = artifacts.inputs(stage);
+        let Some(arm) = inputs.arm(&name)? else {
+            let message = format!("evaluation `{name}` has no predictions to compare");
             return Err(CliError::usage(Diag::new(UNMEASURED, message)));
         };
-        let arm = Arm::read(&reads.name, &predictions, path(&reads.folds).as_deref())?;
         all.push(Scored {
             kept: Evaluation {
-                folds: reads.folds.and_then(|port| port.digest()),
+                folds: inputs.folds.and_then(|port| port.digest()),
                 metrics: BTreeMap::new(),
                 positive: arm.parts().class.clone(),
                 noise: Some(Noise::of(&arm)),
                 scores: Some(KeptScores::of(&arm)),
             },
-            name: reads.name,
+            name,
             arm,
         });
     }
@@ -107,10 +66,10 @@ pub fn baseline(
     let six = |value: f64| (value * 1e6).round() / 1e6;
     let evaluations = scored.iter().map(|scored| {
         let mut kept = scored.kept.clone();
-        let metrics = report.metrics.get(&scored.name).and_then(Json::as_object);
-        for (name, metric) in metrics.into_iter().flatten() {
-            if let Some(value) = metric.get("pooled").and_then(Json::as_f64) {
-                kept.metrics.insert(name.clone(), six(value));
+        let metrics = report.metrics.of(&scored.name);
+        for (name, metric) in metrics.into_iter().flat_map(StageMetrics::iter) {
+            if let Some(value) = metric.pooled {
+                kept.metrics.insert(name.to_owned(), six(value));
             }
         }
         if let Some(noise) = &mut kept.noise {
@@ -125,11 +84,7 @@ pub fn baseline(
 /// Stages with their names and outputs, in the order of the pipeline.
 pub fn named(report: &Report, stages: Vec<StageState>) -> Vec<(String, StageState)> {
     let named = report.stages.iter().zip(stages).map(|(stage, mut state)| {
-        for (output, digest) in &stage.outputs {
-            if let Some(digest) = digest {
-                state.outputs.insert(output.clone(), *digest);
-            }
-        }
+        state.outputs.extend(stage.figures.outputs.iter().cloned());
         (stage.name.clone(), state)
     });
     named.collect()
@@ -186,7 +141,7 @@ impl Results {
         let mut evaluations = Vec::new();
         for scored in scored {
             let earlier = earlier.evaluations.get(&scored.name);
-            let metrics = report.metrics.get(&scored.name);
+            let metrics = report.metrics.of(&scored.name);
             if let Some(why) = earlier.and_then(|e| unmeasured(e, scored, metrics)) {
                 let message = format!("evaluation `{}` is not measured: {why}", scored.name);
                 return Err(CliError::usage(place.diag(UNMEASURED, message)));
@@ -293,7 +248,11 @@ fn standing_json(standing: &Standing) -> Json {
 const UNMEASURED: &str = "flow::check::unmeasured";
 
 /// Why an evaluation cannot be held against the baseline. `metrics` are those of the run.
-fn unmeasured(earlier: &Evaluation, now: &Scored, metrics: Option<&Json>) -> Option<String> {
+fn unmeasured(
+    earlier: &Evaluation,
+    now: &Scored,
+    metrics: Option<&StageMetrics>,
+) -> Option<String> {
     let Some(scores) = &earlier.scores else {
         return Some("the baseline has no scores of it".to_owned());
     };
@@ -317,8 +276,8 @@ fn unmeasured(earlier: &Evaluation, now: &Scored, metrics: Option<&Json>) -> Opt
         ));
     }
     let undefined = |name: &&String| {
-        let metric = metrics.and_then(|metrics| metrics.get(*name));
-        metric.is_none_or(|metric| metric["pooled"].is_null())
+        let metric = metrics.and_then(|metrics| metrics.get(name));
+        metric.is_none_or(|metric| metric.pooled.is_none())
     };
     let lost: Vec<&str> = earlier
         .metrics

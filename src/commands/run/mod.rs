@@ -21,7 +21,7 @@ use std::num::NonZeroUsize;
 use std::time::Instant;
 
 use clap::Args;
-use flow_cache::{StatCache, Store, StoreError};
+use flow_cache::{StatCache, StoreError};
 use flow_engine::pipeline::OutputDecl;
 use flow_engine::plan::Plan;
 use flow_engine::plan::keys::Slot;
@@ -30,15 +30,17 @@ use flow_engine::run::options::Options;
 use flow_engine::run::summary::Summary;
 use flow_engine::run::{self, Finished};
 use flow_engine::{Diag, StageError};
-use serde_json::{Value as Json, json};
+use serde_json::json;
 
 pub use setup::{Setup, WATCHER, jobs, stop_on_signals};
 
 use crate::args::{ExecArgs, PipelineArgs, StoreArgs, TargetArgs};
 use crate::error::{self, CliError, Exit};
+use crate::evaluation::Artifacts;
 use crate::project::{State, load_pipeline, shown, working_dir};
+use crate::record::{GitState, Long, RunRecord, Status};
 use crate::render::json;
-use crate::report::{Long, Report, Status};
+use crate::report::{Report, RunAccount};
 use crate::ui::Ui;
 use crate::{git, history};
 use progress::Progress;
@@ -88,9 +90,11 @@ pub fn run(args: &RunArgs, ui: &Ui) -> Result<Exit, CliError> {
     let plan = Plan::new(&pipeline);
     outputs::check(&setup.state.delivery(&plan, &setup.stat), &setup.state)?;
     let mut run = ManuallyDrop::new(Run::new(ui, &plan, &setup, args.keep_going));
-    run.tags.clone_from(&args.tags);
-    run.asked = Asked::of(&args.target.pipeline);
-    run.asked.to.clone_from(&args.target.to);
+    run.asked = AskedFor {
+        to: args.target.to.clone(),
+        tags: args.tags.clone(),
+        ..AskedFor::new(&args.target.pipeline)
+    };
     run.bring_up_to_date();
     run.audit(args.audit);
     run.close(&setup, "run");
@@ -100,22 +104,24 @@ pub fn run(args: &RunArgs, ui: &Ui) -> Result<Exit, CliError> {
 
 /// What a run was asked for besides the file: kept in its record, for people and for `flow export`.
 #[derive(Default)]
-pub struct Asked {
+pub struct AskedFor {
     /// Values that were set.
     pub sets: Vec<String>,
     /// A variant instead of the pipeline.
     pub variant: Option<String>,
     /// A stage instead of all.
     pub to: Option<String>,
+    /// What the run is to be called besides.
+    pub tags: Vec<String>,
 }
 
-impl Asked {
+impl AskedFor {
     /// For a pipeline.
-    pub fn of(args: &PipelineArgs) -> Self {
+    pub fn new(args: &PipelineArgs) -> Self {
         Self {
             sets: args.file.sets.clone(),
             variant: args.variant.clone(),
-            to: None,
+            ..Self::default()
         }
     }
 }
@@ -130,10 +136,8 @@ pub struct Run<'a> {
     /// Its id.
     pub id: String,
     started: Instant,
-    /// What it is to be called besides.
-    tags: Vec<String>,
     /// What it was asked for.
-    pub asked: Asked,
+    pub asked: AskedFor,
     /// Once something runs: whether files differ from the commit.
     dirty: Option<git::Dirty>,
     /// Its figures so far.
@@ -162,8 +166,7 @@ impl<'a> Run<'a> {
             options: setup.options(keep_going),
             id: setup.state.runs().new_id(),
             started: Instant::now(),
-            tags: Vec::new(),
-            asked: Asked::default(),
+            asked: AskedFor::default(),
             dirty: None,
             summary: Summary::default(),
             progress: Progress::new(ui, plan),
@@ -208,7 +211,6 @@ impl<'a> Run<'a> {
             state,
             asked,
             started,
-            tags,
             dirty,
             ..
         } = self;
@@ -236,10 +238,18 @@ impl<'a> Run<'a> {
             if matches!(event, Event::Stopping { .. }) {
                 // Whoever does not wait for the end has a record of the run all the same.
                 let slots = vec![Slot::Waiting; plan.len()];
-                let (took, store) = (started.elapsed().as_secs_f64(), &state.store);
-                let stopped = Status::Interrupted;
-                let report = Report::new(plan, &slots, store, summary, id.clone(), stopped, took);
-                let record = record(plan, store, &report, asked, tags, None);
+                let account = RunAccount {
+                    artifacts: Artifacts {
+                        plan,
+                        slots: &slots,
+                        store: &state.store,
+                    },
+                    summary,
+                    run: id,
+                    status: Status::Interrupted,
+                    wall_s: started.elapsed().as_secs_f64(),
+                };
+                let record = record(&Report::new(&account), &account.artifacts, asked, None);
                 if let Err(error) = state.runs().save(id, &record) {
                     ui.warning(&error.to_string());
                 }
@@ -348,31 +358,27 @@ impl<'a> Run<'a> {
 
     /// Saves the record of the run and takes stock.
     pub fn report(&mut self, started: Instant) -> Report {
-        let mut report = Report::new(
-            self.plan,
-            &self.slots,
-            &self.state.store,
-            &self.summary,
-            self.id.clone(),
-            self.status(),
-            started.elapsed().as_secs_f64(),
-        );
+        let mut report = Report::new(&RunAccount {
+            artifacts: self.artifacts(),
+            summary: &self.summary,
+            run: &self.id,
+            status: self.status(),
+            wall_s: started.elapsed().as_secs_f64(),
+        });
         if let Some(diag) = report.lost_headline().filter(|_| self.exit == Exit::Ok) {
             self.fail_with(Exit::Usage, diag);
             report.status = self.status();
         }
-        let long = Long {
-            plan: self.plan,
-            slots: &self.slots,
-            report: &report,
-        };
-        let actions = long.digest();
+        let artifacts = self.artifacts();
+        let long = Long(artifacts);
+        let digest = long.digest();
         let dirty = self.dirty.as_ref().and_then(git::Dirty::answer);
-        let store = &self.state.store;
-        let mut record = record(self.plan, store, &report, &self.asked, &self.tags, dirty);
-        record["actions"] = actions.to_string().into();
+        let record = RunRecord {
+            actions: Some(digest),
+            ..record(&report, &artifacts, &self.asked, dirty)
+        };
         let runs = self.state.runs();
-        let saved = runs.save_with(&self.id, &record, &actions, &long);
+        let saved = runs.save_with(&self.id, &record, (&digest, &long));
         self.noted(saved);
         report.status = self.status();
         report
@@ -385,8 +391,17 @@ impl<'a> Run<'a> {
             self.ui.progress("");
             self.ui.result(&summary::text(&report));
         }
-        self.ui.event(|| report.event(self.plan.pipeline));
+        self.ui.event(|| report.event());
         report
+    }
+
+    /// What is known of the plan's actions.
+    pub fn artifacts(&self) -> Artifacts<'_> {
+        Artifacts {
+            plan: self.plan,
+            slots: &self.slots,
+            store: &self.state.store,
+        }
     }
 
     /// Says that an output file was written, and whose it is.
@@ -409,23 +424,21 @@ impl<'a> Run<'a> {
 
 /// The record of a run, but for its actions.
 fn record(
-    plan: &Plan<'_>,
-    store: &Store,
     report: &Report,
-    asked: &Asked,
-    tags: &[String],
+    artifacts: &Artifacts<'_>,
+    asked: &AskedFor,
     dirty: Option<bool>,
-) -> Json {
-    let mut record = report.record(plan.pipeline);
-    record["set"] = asked.sets.clone().into();
-    record["variant"] = asked.variant.clone().into();
-    record["to"] = asked.to.clone().into();
-    record["cwd"] = working_dir().map_or(Json::Null, |dir| dir.display().to_string().into());
-    if let Some(commit) = git::commit(&plan.pipeline.root) {
-        record["git"] = json!({"commit": commit, "dirty": dirty});
+) -> RunRecord {
+    let pipeline = artifacts.plan.pipeline;
+    let git = git::commit(&pipeline.root).map(|commit| GitState { commit, dirty });
+    RunRecord {
+        set: asked.sets.clone(),
+        variant: asked.variant.clone(),
+        to: asked.to.clone(),
+        cwd: working_dir().ok().map(|dir| dir.display().to_string()),
+        git,
+        store: Some(artifacts.store.dir().display().to_string()),
+        tags: asked.tags.clone(),
+        ..report.record(pipeline)
     }
-    record["store"] = store.dir().display().to_string().into();
-    record["tags"] = tags.into();
-    record["pinned"] = false.into();
-    record
 }

@@ -1,8 +1,6 @@
 //! What a run came to, for people: a table of its stages, one of metrics, the headline and notes.
 
-use serde_json::Value as Json;
-
-use crate::render::table;
+use crate::render::table::{self, figure};
 use crate::report::Report;
 use crate::wording::{bytes, seconds};
 
@@ -45,7 +43,7 @@ fn stages(report: &Report) -> String {
         let figures = &stage.figures;
         let mut row = vec![
             stage.name.clone(),
-            figures.actions().to_string(),
+            figures.actions.to_string(),
             figures.hit.to_string(),
             figures.ran.to_string(),
         ];
@@ -58,7 +56,7 @@ fn stages(report: &Report) -> String {
             _ => seconds(figures.wall_s),
         });
         row.push(stage.rows.map_or(String::new(), |rows| rows.to_string()));
-        row.push(bytes(figures.size));
+        row.push(bytes(stage.size));
         row
     });
     table::fitted(&header, 1, rows.collect(), &["size", "rows"])
@@ -66,49 +64,34 @@ fn stages(report: &Report) -> String {
 
 fn metrics(report: &Report) -> Option<String> {
     let mut rows = Vec::new();
-    for (stage, metrics) in &report.metrics {
-        for (name, metric) in metrics.as_object().into_iter().flatten() {
-            let Some(folds) = metric.get("folds").and_then(Json::as_array) else {
-                continue;
-            };
-            let figure = |key: &str| figure(metric.get(key));
-            let undefined = folds.iter().filter(|fold| fold.is_null()).count();
-            rows.push(vec![
-                format!("{stage}.{name}{}", average(metric)),
-                figure("pooled"),
-                figure("mean"),
-                figure("std"),
-                match undefined {
-                    0 => folds.len().to_string(),
-                    n => format!("{} of {}", folds.len() - n, folds.len()),
-                },
-            ]);
-        }
+    for (stage, name, metric) in report.metrics.iter() {
+        let Some(folds) = &metric.folds else {
+            continue;
+        };
+        let undefined = folds.iter().filter(|fold| fold.is_none()).count();
+        rows.push(vec![
+            format!("{stage}.{name}{}", metric.of_what()),
+            figure(metric.pooled),
+            figure(metric.mean),
+            figure(metric.std),
+            match undefined {
+                0 => folds.len().to_string(),
+                n => format!("{} of {}", folds.len() - n, folds.len()),
+            },
+        ]);
     }
     let header = ["metric", "pooled", "mean", "std", "folds"];
     (!rows.is_empty()).then(|| table::plain(&header, 1, rows))
-}
-
-/// What a metric is an average of, where that is not one class.
-fn average(metric: &Json) -> String {
-    let average = metric.get("average").and_then(Json::as_str);
-    average.map_or(String::new(), |average| format!(" ({average})"))
-}
-
-fn figure(value: Option<&Json>) -> String {
-    value
-        .and_then(Json::as_f64)
-        .map_or("-".into(), |v| format!("{v:.4}"))
 }
 
 fn headline(report: &Report) -> Option<String> {
     let metric = report.headline_metric()?;
     Some(format!(
         "{}{} = {} (folds: {} +- {})",
-        report.headline.as_ref()?,
-        average(metric),
-        figure(metric.get("pooled")),
-        figure(metric.get("mean")),
-        figure(metric.get("std")),
+        report.headline.as_ref()?.metric,
+        metric.of_what(),
+        figure(metric.pooled),
+        figure(metric.mean),
+        figure(metric.std),
     ))
 }

@@ -10,11 +10,12 @@ mod show;
 use clap::{Args, Subcommand};
 use flow_cache::Runs;
 use flow_engine::Diag;
-use serde_json::{Map, Value as Json, json};
+use serde_json::{Value as Json, json};
 
 use crate::error::CliError;
-use crate::history::{self, Git, asked, find, is_pinned, sets, tags, when};
+use crate::history::{check_tag, find, when};
 use crate::project::{elsewhere, runs_of, working_dir};
+use crate::record::{self, GitState, RunRecord, Status};
 use crate::render::table;
 use crate::ui::Ui;
 use crate::wording::seconds;
@@ -103,73 +104,78 @@ pub fn run(args: &RunsArgs, ui: &Ui) -> Result<(), CliError> {
     | RunsCommand::Unpin { run }
     | RunsCommand::Remove { run }) = command;
     let (id, record) = find(&runs, run)?;
-    let done = match command {
-        RunsCommand::Show { .. } => {
-            show::show(&id, &record, ui);
-            return Ok(());
-        }
-        RunsCommand::Tag { name, .. } => {
-            history::check_tag(name)?;
-            runs.update(&id, |record| {
-                let mut all: Vec<String> = tags(record).map(str::to_owned).collect();
-                if !all.contains(name) {
-                    all.push(name.clone());
-                }
-                record["tags"] = all.into();
-            })?;
-            format!("has the tag `{name}`")
-        }
-        RunsCommand::Untag { name, .. } => {
-            if !tags(&record).any(|tag| tag == name) {
-                let message = format!("run {id} has no tag `{name}`");
-                return Err(CliError::usage(
-                    Diag::new("flow::cli::tag", message).help("`flow runs` shows the tags of runs"),
-                ));
-            }
-            runs.update(&id, |record| {
-                let left = tags(record).filter(|tag| tag != name);
-                record["tags"] = left.map(str::to_owned).collect();
-            })?;
-            format!("has the tag `{name}` no longer")
-        }
-        RunsCommand::Pin { .. } => {
-            runs.update(&id, |record| record["pinned"] = true.into())?;
-            "is pinned".to_owned()
-        }
-        RunsCommand::Unpin { .. } => {
-            runs.update(&id, |record| record["pinned"] = false.into())?;
-            "is not pinned".to_owned()
-        }
-        RunsCommand::Remove { .. } => {
-            if is_pinned(&record) {
-                let message = format!("run {id} is pinned and stays");
-                return Err(CliError::usage(
-                    Diag::new("flow::cli::pinned", message).help(format!("flow runs unpin {id}")),
-                ));
-            }
-            runs.remove(&id)?;
-            "is forgotten".to_owned()
-        }
-    };
-    let record = runs.load(&id)?.map(|(_, record)| record);
+    if matches!(command, RunsCommand::Show { .. }) {
+        return show::show(&id, &record, &runs, ui);
+    }
+    let done = change(command, &id, &record, &runs)?;
+    let record = runs.load::<RunRecord>(&id)?.map(|(_, record)| record);
     ui.event(|| {
         json!({
             "event": "run-changed",
             "run": id,
             "removed": record.is_none(),
-            "tags": record.iter().flat_map(tags).collect::<Vec<_>>(),
-            "pinned": record.as_ref().is_some_and(is_pinned),
+            "tags": record.as_ref().map_or(&[][..], |record| &record.tags),
+            "pinned": record.as_ref().is_some_and(|record| record.pinned),
         })
     });
     ui.result(&format!("run {id} {done}\n"));
     Ok(())
 }
 
+/// Does what a command says to a run, and says what that is now.
+fn change(
+    command: &RunsCommand,
+    id: &str,
+    record: &RunRecord,
+    runs: &Runs,
+) -> Result<String, CliError> {
+    match command {
+        RunsCommand::Show { .. } => Ok(String::new()),
+        RunsCommand::Tag { name, .. } => {
+            check_tag(name)?;
+            record::tag(runs, id, |tags| {
+                if !tags.contains(name) {
+                    tags.push(name.clone());
+                }
+            })?;
+            Ok(format!("has the tag `{name}`"))
+        }
+        RunsCommand::Untag { name, .. } => {
+            if !record.tags.contains(name) {
+                let message = format!("run {id} has no tag `{name}`");
+                return Err(CliError::usage(
+                    Diag::new("flow::cli::tag", message).help("`flow runs` shows the tags of runs"),
+                ));
+            }
+            record::tag(runs, id, |tags| tags.retain(|tag| tag != name))?;
+            Ok(format!("has the tag `{name}` no longer"))
+        }
+        RunsCommand::Pin { .. } => {
+            record::pin(runs, id, true)?;
+            Ok("is pinned".to_owned())
+        }
+        RunsCommand::Unpin { .. } => {
+            record::pin(runs, id, false)?;
+            Ok("is not pinned".to_owned())
+        }
+        RunsCommand::Remove { .. } => {
+            if record.pinned {
+                let message = format!("run {id} is pinned and stays");
+                return Err(CliError::usage(
+                    Diag::new("flow::cli::pinned", message).help(format!("flow runs unpin {id}")),
+                ));
+            }
+            runs.remove(id)?;
+            Ok("is forgotten".to_owned())
+        }
+    }
+}
+
 fn list(args: &RunsArgs, runs: &Runs, ui: &Ui) -> Result<(), CliError> {
     let mut rows = Vec::new();
     let mut more = false;
     for id in runs.list()? {
-        let record = match runs.load(&id) {
+        let record: RunRecord = match runs.load(&id) {
             Ok(Some((_, record))) => record,
             Ok(None) => continue,
             Err(error) => {
@@ -177,13 +183,7 @@ fn list(args: &RunsArgs, runs: &Runs, ui: &Ui) -> Result<(), CliError> {
                 continue;
             }
         };
-        let other = |wanted: &Option<String>, has: &dyn Fn(&str) -> bool| {
-            wanted.as_deref().is_some_and(|wanted| !has(wanted))
-        };
-        let pipeline = text(&record, "pipeline");
-        if other(&args.tag, &|tag| tags(&record).any(|known| known == tag))
-            || other(&args.pipeline, &|name| pipeline == name)
-        {
+        if !is_wanted(args, &record) {
             continue;
         }
         if rows.len() == args.n {
@@ -201,6 +201,23 @@ fn list(args: &RunsArgs, runs: &Runs, ui: &Ui) -> Result<(), CliError> {
         }
         return Ok(());
     }
+    ui.answer(&format!("{}\n", rows_table(rows)));
+    if more {
+        ui.answer("... and earlier ones; -n shows more\n");
+    }
+    Ok(())
+}
+
+fn is_wanted(args: &RunsArgs, record: &RunRecord) -> bool {
+    let tag = args
+        .tag
+        .as_ref()
+        .is_none_or(|tag| record.tags.contains(tag));
+    let wanted = args.pipeline.as_deref();
+    tag && wanted.is_none_or(|wanted| pipeline(record) == wanted)
+}
+
+fn rows_table(mut rows: Vec<Vec<String>>) -> String {
     let mut header = vec![
         "run", "pipeline", "status", "set", "commit", "tags", "headline", "ran", "hit", "time",
     ];
@@ -217,71 +234,48 @@ fn list(args: &RunsArgs, runs: &Runs, ui: &Ui) -> Result<(), CliError> {
         .iter()
         .take_while(|name| !["headline", "ran"].contains(name));
     let least = ["time", "hit", "ran", "commit"];
-    ui.answer(&format!(
-        "{}\n",
-        table::fitted(&header, texts.count(), rows, &least)
-    ));
-    if more {
-        ui.answer("... and earlier ones; -n shows more\n");
-    }
-    Ok(())
+    table::fitted(&header, texts.count(), rows, &least)
 }
 
-fn text<'r>(record: &'r Json, name: &str) -> &'r str {
-    record.get(name).and_then(Json::as_str).unwrap_or("?")
+fn pipeline(record: &RunRecord) -> &str {
+    record.pipeline.as_deref().unwrap_or("?")
 }
 
-/// The actions of all stages that were this.
-fn sum(record: &Json, what: &str) -> u64 {
-    let stages = record.get("stages").and_then(Json::as_object);
-    let stages = stages.into_iter().flat_map(Map::values);
-    stages
-        .filter_map(|stage| stage.get(what).and_then(Json::as_u64))
-        .sum()
-}
-
-fn headline(record: &Json) -> Option<f64> {
-    record.get("headline")?.get("value")?.as_f64()
-}
-
-fn wall_s(record: &Json) -> f64 {
-    record.get("wall_s").and_then(Json::as_f64).unwrap_or(0.0)
-}
-
-fn row(id: &str, record: &Json) -> Vec<String> {
-    let pin = is_pinned(record).then_some("(pinned)");
-    let marks: Vec<&str> = tags(record).chain(pin).collect();
+fn row(id: &str, record: &RunRecord) -> Vec<String> {
+    let pin = record.pinned.then_some("(pinned)");
+    let marks: Vec<&str> = record.tags.iter().map(String::as_str).chain(pin).collect();
+    let headline = record.headline_value();
     vec![
         id.to_owned(),
-        text(record, "pipeline").to_owned(),
-        text(record, "status").to_owned(),
-        table::cut(&asked(record, false), SET),
-        Git::of(record).map_or(String::new(), |git| git.short()),
+        pipeline(record).to_owned(),
+        record.status.map_or("?", Status::name).to_owned(),
+        table::cut(&record.asked(false), SET),
+        record.git.as_ref().map_or(String::new(), GitState::short),
         marks.join(" "),
-        headline(record).map_or(String::new(), |value| format!("{value:.4}")),
-        sum(record, "ran").to_string(),
-        sum(record, "hit").to_string(),
-        seconds(wall_s(record)),
+        headline.map_or(String::new(), |value| format!("{value:.4}")),
+        record.sum(|stage| stage.ran).to_string(),
+        record.sum(|stage| stage.hit).to_string(),
+        seconds(record.wall_s),
     ]
 }
 
-fn event(id: &str, record: &Json) -> Json {
+fn event(id: &str, record: &RunRecord) -> Json {
     json!({
         "event": "run-listed",
         "run": id,
         "started": when(id),
-        "pipeline": record.get("pipeline"),
-        "status": record.get("status"),
-        "headline": record.get("headline"),
-        "ran": sum(record, "ran"),
-        "hit": sum(record, "hit"),
-        "failed": sum(record, "failed"),
-        "wall_s": wall_s(record),
-        "tags": tags(record).collect::<Vec<_>>(),
-        "pinned": is_pinned(record),
-        "set": sets(record).collect::<Vec<_>>(),
-        "variant": record.get("variant"),
-        "to": record.get("to"),
-        "git": record.get("git"),
+        "pipeline": record.pipeline,
+        "status": record.status,
+        "headline": record.headline,
+        "ran": record.sum(|stage| stage.ran),
+        "hit": record.sum(|stage| stage.hit),
+        "failed": record.sum(|stage| stage.failed),
+        "wall_s": record.wall_s,
+        "tags": record.tags,
+        "pinned": record.pinned,
+        "set": record.set,
+        "variant": record.variant,
+        "to": record.to,
+        "git": record.git,
     })
 }

@@ -4,25 +4,21 @@ use std::collections::{BTreeSet, HashSet};
 use std::path::PathBuf;
 use std::time::Instant;
 
-use flow_cache::{Digest, Health, Value};
+use flow_cache::{Digest, Value};
 use flow_engine::kind::Fault;
-use flow_engine::outputs::delivery::{self, Port};
-use flow_engine::pipeline::PortRef;
 use flow_engine::pipeline::union::{Union, unite};
 use flow_engine::plan::Plan;
 use flow_engine::plan::keys::Slot;
-use flow_engine::{Diag, Span, StageError};
+use flow_engine::{Diag, StageError};
 use flow_stages::tuning::{NoScore, ObjectiveScores};
-use serde_json::{Map, Value as Json, json};
 
 use super::problem::{Candidate, Part, Problem};
 use crate::commands::run::{Run, Setup};
 use crate::error::{self, CliError, Exit};
-use crate::report::{self, Long, METRICS, Report, Status};
+use crate::evaluation::Artifacts;
+use crate::record::{FORMAT, Long, SearchRecord, StageRecord, Status, TuneRecord};
+use crate::report::{Report, RunAccount};
 use crate::ui::Ui;
-
-/// The port of an evaluation through which predictions come in.
-const PREDICTIONS: &str = "predictions";
 
 /// Where configurations are evaluated.
 pub struct Bench<'a> {
@@ -35,7 +31,7 @@ pub struct Bench<'a> {
     pub id: String,
     started: Instant,
     /// For the run record: what became of each stage.
-    stages: Map<String, Json>,
+    stages: Vec<(String, StageRecord)>,
     /// What was spent so far.
     pub spent: Spent,
 }
@@ -72,7 +68,7 @@ impl<'a> Bench<'a> {
             setup,
             id: setup.state.runs().new_id(),
             started,
-            stages: Map::new(),
+            stages: Vec::new(),
             spent: Spent::default(),
         }
     }
@@ -145,7 +141,7 @@ impl<'a> Bench<'a> {
             let finished = run.execute(forced, first, &mut |_| {})?;
             run.slots = finished.slots;
             failures = finished.failures;
-            self.account(&plan, &run, part);
+            self.account(&run, part);
             if finished.interrupted {
                 return Err(CliError {
                     exit: Exit::Interrupted,
@@ -155,7 +151,9 @@ impl<'a> Bench<'a> {
             if !bytes || !first {
                 break;
             }
-            forced = self.lost(union, names, &plan, &run.slots)?;
+            let arms = 0..union.places.len();
+            let objectives = arms.filter_map(|arm| self.objective(union, names, arm));
+            forced = run.artifacts().lost(objectives)?;
             if forced.is_empty() {
                 break;
             }
@@ -175,8 +173,14 @@ impl<'a> Bench<'a> {
                 });
             }
         }
+        let pass = Pass {
+            union,
+            names,
+            artifacts: run.artifacts(),
+            failures: &failures,
+        };
         (0..union.places.len())
-            .map(|arm| self.found(union, names, arm, &plan, &run.slots, &failures))
+            .map(|arm| self.found(&pass, arm))
             .collect()
     }
 
@@ -197,114 +201,36 @@ impl<'a> Bench<'a> {
         union.places[arm].get(at).copied()
     }
 
-    fn predictions(&self, union: &Union, stage: usize) -> Option<PortRef> {
-        let inputs = &union.pipeline.stages[stage].inputs;
-        let binding = inputs.iter().find(|binding| binding.port == PREDICTIONS)?;
-        binding.from.first().copied()
-    }
-
-    /// Actions that made predictions, or tables of folds, that the store has lost.
-    fn lost(
-        &self,
-        union: &Union,
-        names: &[Vec<String>],
-        plan: &Plan<'_>,
-        slots: &[Slot],
-    ) -> Result<HashSet<usize>, CliError> {
-        let store = &self.setup.state.store;
-        let mut lost = HashSet::new();
-        for arm in 0..union.places.len() {
-            let Some(stage) = self.objective(union, names, arm) else {
-                continue;
-            };
-            let predictions = self.predictions(union, stage);
-            let predictions = predictions.and_then(|r| delivery::port(plan, slots, store, r));
-            let folds = report::folds(plan, slots, store, stage);
-            let needs = [predictions, folds].into_iter().flatten();
-            for (digest, producer) in needs.flat_map(|port| port.needs) {
-                match store.check(&digest)? {
-                    Health::Ok => continue,
-                    Health::Missing => {}
-                    Health::Corrupt => drop(store.quarantine(&digest)?),
-                }
-                lost.insert(producer);
-            }
-        }
-        Ok(lost)
-    }
-
-    fn found(
-        &self,
-        union: &Union,
-        names: &[Vec<String>],
-        arm: usize,
-        plan: &Plan<'_>,
-        slots: &[Slot],
-        failures: &[(usize, StageError)],
-    ) -> Result<Found, CliError> {
-        let Some(stage) = self.objective(union, names, arm) else {
+    /// What a pass says of a configuration.
+    fn found(&self, pass: &Pass<'_>, arm: usize) -> Result<Found, CliError> {
+        let Some(stage) = self.objective(pass.union, pass.names, arm) else {
             return Ok(Found::none(format!(
                 "there is no stage `{}`",
                 self.problem.stage
             )));
         };
-        let store = &self.setup.state.store;
-        let outputs = &union.pipeline.stages[stage].ports.outputs;
-        let metrics = outputs.iter().position(|output| output.ty == METRICS);
-        let metrics = metrics.map(|port| PortRef {
-            stage,
-            port,
-            span: Span::default(),
-        });
-        let needed = needed(plan, stage);
-        let scores = match metrics.and_then(|r| delivery::port(plan, slots, store, r)) {
-            Some(port) => self.scores(&port)?,
-            None => {
-                let mine = failures.iter().find(|(action, _)| needed.contains(action));
-                Err(mine.map_or_else(String::new, |(action, error)| {
-                    let at = plan.coords(*action).stage;
-                    let place = union.places[arm].iter().position(|&place| place == at);
-                    let name = place.map_or("", |at| names[arm][at].as_str());
-                    format!(
-                        "stage `{name}` failed in `{}`: {error}",
-                        plan.label(*action)
-                    )
-                }))
-            }
+        let needed = needed(pass.artifacts.plan, stage);
+        let scores = match pass.artifacts.metrics(stage) {
+            Some(metrics) => self.scores(metrics)?,
+            None => match pass.failure(arm, &needed) {
+                Some(message) => Err(message),
+                None => self.scores(&Value::Null)?,
+            },
         };
-        let (mut cpu_s, mut folds_cpu_s) = (0.0, 0.0);
-        let mut known = HashSet::new();
-        for &action in &needed {
-            if let Slot::Done(record) = &slots[action]
-                && known.insert(record.key)
-            {
-                cpu_s += record.cpu_s;
-                if plan.coords(action).fold.is_some() {
-                    folds_cpu_s += record.cpu_s;
-                }
-            }
-        }
-        let path = |port: Port| port.parts.first().map(|part| part.path.clone());
-        let predictions = self.predictions(union, stage);
+        let (cpu_s, folds_cpu_s) = pass.cost(&needed);
+        let inputs = pass.artifacts.inputs(stage);
         Ok(Found {
             scores,
             cpu_s,
             folds_cpu_s,
-            folds: report::folds(plan, slots, store, stage)
-                .and_then(|port| Some((port.digest()?, path(port)?))),
-            predictions: predictions
-                .and_then(|r| delivery::port(plan, slots, store, r))
-                .and_then(path),
+            folds: inputs.folds(),
+            predictions: inputs.predictions(),
         })
     }
 
-    fn scores(&self, port: &Port) -> Result<Result<ObjectiveScores, String>, CliError> {
+    fn scores(&self, metrics: &Value) -> Result<Result<ObjectiveScores, String>, CliError> {
         let problem = self.problem;
-        let metrics = port
-            .parts
-            .first()
-            .and_then(|part| part.attrs.get("metrics"));
-        match ObjectiveScores::read(metrics.unwrap_or(&Value::Null), problem.metric) {
+        match ObjectiveScores::read(metrics, problem.metric) {
             Ok(scores) => Ok(Ok(scores)),
             Err(NoScore::Undefined) => Ok(Err(format!(
                 "`{}.{}` is undefined on these predictions",
@@ -322,57 +248,91 @@ impl<'a> Bench<'a> {
     }
 
     /// Takes in what a pass did, for the run record.
-    fn account(&mut self, plan: &Plan<'_>, run: &Run<'_>, part: Part) {
-        let store = &self.setup.state.store;
-        let report = Report::new(
-            plan,
-            &run.slots,
-            store,
-            &run.summary,
-            self.id.clone(),
-            Status::Ok,
-            0.0,
-        );
-        for stage in &report.stages {
-            self.spent.ran += stage.figures.ran;
-            self.spent.cpu_s += stage.figures.cpu_s;
-        }
-        let mut record = report.record(plan.pipeline);
-        let long = Long {
-            plan,
-            slots: &run.slots,
-            report: &report,
-        };
-        long.inline(&mut record);
-        if let Json::Object(mut record) = record
-            && let Some(Json::Object(stages)) = record.remove("stages")
-        {
-            for (mut name, mut stage) in stages {
-                // A look at some folds is no evaluation of its own in the history.
-                if let (Part::First(folds), Json::Object(fields)) = (part, &mut stage) {
-                    name = format!("{name} on {folds} folds");
-                    fields.remove("folds");
-                }
-                match self.stages.get_mut(&name) {
-                    Some(known) => merge(known, stage),
-                    None => drop(self.stages.insert(name, stage)),
-                }
+    fn account(&mut self, run: &Run<'_>, part: Part) {
+        let artifacts = run.artifacts();
+        let report = Report::new(&RunAccount {
+            artifacts,
+            summary: &run.summary,
+            run: &self.id,
+            status: Status::Ok,
+            wall_s: 0.0,
+        });
+        let long = Long(artifacts);
+        for (stage, told) in report.stages.iter().enumerate() {
+            self.spent.ran += told.figures.ran;
+            self.spent.cpu_s += told.figures.cpu_s;
+            let mut record = StageRecord {
+                keys: Some(artifacts.keys(stage)),
+                artifacts: Some(long.ports(stage)),
+                ..told.record()
+            };
+            let mut name = told.name.clone();
+            // A look at some folds is no evaluation of its own in the history.
+            if let Part::First(folds) = part {
+                name = format!("{name} on {folds} folds");
+                record.folds = None;
+            }
+            match self.stages.iter_mut().find(|(known, _)| *known == name) {
+                Some((_, known)) => known.merge(record),
+                None => self.stages.push((name, record)),
             }
         }
     }
 
     /// Saves the record of the run as it is now.
-    pub fn save(&self, status: Status, study: Json) -> Result<(), CliError> {
-        let record = json!({
-            "run": self.id,
-            "pipeline": self.problem.name,
-            "file": self.problem.path.display().to_string(),
-            "status": status.name(),
-            "wall_s": self.started.elapsed().as_secs_f64(),
-            "stages": self.stages,
-            "tune": study,
-        });
+    pub fn save(&self, status: Status, tune: TuneRecord) -> Result<(), CliError> {
+        let record = SearchRecord {
+            format: FORMAT,
+            run: &self.id,
+            pipeline: &self.problem.name,
+            file: self.problem.path.display().to_string(),
+            status,
+            wall_s: self.started.elapsed().as_secs_f64(),
+            stages: &self.stages,
+            tune,
+        };
         Ok(self.setup.state.runs().save(&self.id, &record)?)
+    }
+}
+
+/// Several configurations as one graph, after its run.
+struct Pass<'a> {
+    union: &'a Union,
+    /// By configuration, the names of its stages in the pipeline.
+    names: &'a [Vec<String>],
+    artifacts: Artifacts<'a>,
+    failures: &'a [(usize, StageError)],
+}
+
+impl Pass<'_> {
+    /// What failed among the actions that a configuration needs.
+    fn failure(&self, arm: usize, needed: &BTreeSet<usize>) -> Option<String> {
+        let mut failures = self.failures.iter();
+        let (action, error) = failures.find(|(action, _)| needed.contains(action))?;
+        let plan = self.artifacts.plan;
+        let at = plan.coords(*action).stage;
+        let mut places = self.union.places[arm].iter();
+        let place = places.position(|&place| place == at);
+        let name = place.map_or("", |at| self.names[arm][at].as_str());
+        let label = plan.label(*action);
+        Some(format!("stage `{name}` failed in `{label}`: {error}"))
+    }
+
+    /// CPU seconds of actions by their records, equal ones once, and of these what was done in folds.
+    fn cost(&self, actions: &BTreeSet<usize>) -> (f64, f64) {
+        let (mut cpu_s, mut folds_cpu_s) = (0.0, 0.0);
+        let mut known = HashSet::new();
+        for &action in actions {
+            if let Slot::Done(record) = &self.artifacts.slots[action]
+                && known.insert(record.key)
+            {
+                cpu_s += record.cpu_s;
+                if self.artifacts.plan.coords(action).fold.is_some() {
+                    folds_cpu_s += record.cpu_s;
+                }
+            }
+        }
+        (cpu_s, folds_cpu_s)
     }
 }
 
@@ -400,22 +360,4 @@ fn needed(plan: &Plan<'_>, stage: usize) -> BTreeSet<usize> {
         });
     }
     needed
-}
-
-/// Adds what a later pass says of a stage: its keys, and what ran.
-fn merge(known: &mut Json, later: Json) {
-    for count in ["ran", "failed"] {
-        let sum = known[count].as_u64().unwrap_or(0) + later[count].as_u64().unwrap_or(0);
-        known[count] = sum.into();
-    }
-    for seconds in ["wall_s", "cpu_s"] {
-        let sum = known[seconds].as_f64().unwrap_or(0.0) + later[seconds].as_f64().unwrap_or(0.0);
-        known[seconds] = sum.into();
-    }
-    let Some(keys) = known["keys"].as_array_mut() else {
-        return;
-    };
-    let mut there: HashSet<Json> = keys.iter().cloned().collect();
-    let later = later["keys"].as_array().cloned().unwrap_or_default();
-    keys.extend(later.into_iter().filter(|key| there.insert(key.clone())));
 }

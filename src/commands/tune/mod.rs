@@ -31,9 +31,8 @@ pub use search::Searched;
 use crate::args::{ExecArgs, FileArgs, StoreArgs};
 use crate::commands::run::Setup;
 use crate::error::{CliError, Exit};
-use crate::history;
 use crate::project::{read_pipeline, results_dir, shown};
-use crate::report::Status;
+use crate::record::{Status, tried};
 use crate::ui::Ui;
 use bench::Found;
 use problem::Part;
@@ -187,7 +186,7 @@ fn study(bench: &mut Bench<'_>, setup: &Setup) -> Result<Findings, CliError> {
     };
     bench.save(Status::Ok, search::record(bench, &searched))?;
     let tried = match &folds {
-        Some((digest, _)) => Some(history::tried(&setup.state.runs(), digest)?),
+        Some((digest, _)) => Some(tried(&setup.state.runs(), digest)?),
         None => None,
     };
     let inner = nested.iter().flat_map(|nested| &nested.folds);

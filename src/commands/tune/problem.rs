@@ -13,7 +13,7 @@ use flow_stages::tuning::{self, Design, Dimension, Point, TRIALS, looks};
 
 use crate::commands::examples;
 use crate::error::CliError;
-use crate::report::METRICS;
+use crate::evaluation::METRICS;
 
 /// A study, ready to be made.
 pub struct Problem<'a> {

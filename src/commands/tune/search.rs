@@ -1,12 +1,12 @@
 //! One study: generation by generation, each evaluated as one graph.
 
 use flow_stages::tuning::{Best, TrialOutcome, TuningStudy};
-use serde_json::json;
 
 use super::bench::{Bench, Found};
 use super::problem::{Candidate, Part};
 use super::render;
 use crate::error::CliError;
+use crate::record::TuneRecord;
 
 /// A study that was made.
 pub struct Searched {
@@ -141,11 +141,11 @@ impl SameFolds {
     }
 }
 
-/// What the run record keeps of a study.
-pub fn record(bench: &Bench<'_>, searched: &Searched) -> serde_json::Value {
-    json!({
-        "objective": format!("{}.{}", bench.problem.stage, bench.problem.metric.key()),
-        "trials": searched.study.trials().len(),
-        "best": searched.study.best().map(|(_, scores)| scores.pooled),
-    })
+/// What the run record keeps of a search.
+pub fn record(bench: &Bench<'_>, searched: &Searched) -> TuneRecord {
+    TuneRecord {
+        objective: format!("{}.{}", bench.problem.stage, bench.problem.metric.key()),
+        trials: searched.study.trials().len(),
+        best: searched.study.best().map(|(_, scores)| scores.pooled),
+    }
 }

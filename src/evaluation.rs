@@ -1,0 +1,171 @@
+//! What evaluations read and leave: their ports, predictions and metrics after a run, and which bytes
+//! of these the store has lost.
+//!
+//! Commands that compare configurations (`check`, `ablate`, `tune`) find all of it here, and so does
+//! the report of a run. How anything is compared is for `flow_stages::comparison`.
+
+use std::collections::HashSet;
+use std::hash::Hash;
+use std::path::PathBuf;
+
+use flow_cache::{ActionKey, Digest, Health, Store, StoreError, Value};
+use flow_engine::kind::spec::{FOLDS, OutputPort};
+use flow_engine::outputs::delivery::{self, Port, Shown};
+use flow_engine::pipeline::PortRef;
+use flow_engine::plan::Plan;
+use flow_engine::plan::keys::Slot;
+use flow_engine::{Pipeline, Span, StageError};
+use flow_stages::comparison::Arm;
+
+/// The type of the port whose outputs hold metrics as attribute `metrics`.
+pub const METRICS: &str = "metrics";
+
+/// The port of an evaluation through which predictions come in.
+const PREDICTIONS: &str = "predictions";
+
+/// The stages that score predictions.
+pub fn evaluations(pipeline: &Pipeline) -> Vec<usize> {
+    let scores = |stage: &usize| {
+        let stage = &pipeline.stages[*stage];
+        let metrics = stage.ports.outputs.iter().any(|port| port.ty == METRICS);
+        metrics && stage.inputs.iter().any(|input| input.port == PREDICTIONS)
+    };
+    (0..pipeline.stages.len()).filter(scores).collect()
+}
+
+/// Those of the artifacts that the store has no sound bytes of. Corrupt ones are set aside, so that
+/// they can be made again.
+pub fn lost<T: Eq + Hash>(
+    store: &Store,
+    artifacts: impl IntoIterator<Item = (Digest, T)>,
+) -> Result<HashSet<T>, StoreError> {
+    let mut lost = HashSet::new();
+    for (digest, what) in artifacts {
+        match store.check(&digest)? {
+            Health::Ok => continue,
+            Health::Missing => {}
+            Health::Corrupt => drop(store.quarantine(&digest)?),
+        }
+        lost.insert(what);
+    }
+    Ok(lost)
+}
+
+/// The artifacts of a plan as far as they are known, after a run or a part of it.
+#[derive(Clone, Copy)]
+pub struct Artifacts<'a> {
+    /// The plan.
+    pub plan: &'a Plan<'a>,
+    /// What is known of every action.
+    pub slots: &'a [Slot],
+    /// Where the bytes are.
+    pub store: &'a Store,
+}
+
+/// What an evaluation reads.
+pub struct EvaluationInputs {
+    /// The predictions.
+    pub predictions: Option<Port>,
+    /// The table of folds that they stem from.
+    pub folds: Option<Port>,
+}
+
+impl<'a> Artifacts<'a> {
+    /// What stands behind a port; none while something of it is not known.
+    pub fn port(&self, from: PortRef) -> Option<Port> {
+        delivery::port(self.plan, self.slots, self.store, from)
+    }
+
+    /// The output ports of a stage with what the records have of them; none where something is not known.
+    pub fn outputs(
+        &self,
+        stage: usize,
+    ) -> impl Iterator<Item = (&'a OutputPort, Option<Shown<'a>>)> {
+        let Self { plan, slots, .. } = *self;
+        let outputs = plan.pipeline.stages[stage].ports.outputs.iter();
+        outputs.enumerate().map(move |(port, output)| {
+            let shown = delivery::shown(plan, slots, reference(stage, port));
+            (output, shown)
+        })
+    }
+
+    /// The metrics that a stage reports.
+    pub fn metrics(&self, stage: usize) -> Option<&'a Value> {
+        let outputs = &self.plan.pipeline.stages[stage].ports.outputs;
+        let port = outputs.iter().position(|output| output.ty == METRICS)?;
+        let shown = delivery::shown(self.plan, self.slots, reference(stage, port))?;
+        let (_, part) = shown.parts().next()?;
+        part.output.attrs.get("metrics")
+    }
+
+    /// The keys of a stage's actions, as far as they are known.
+    pub fn keys(&self, stage: usize) -> Vec<ActionKey> {
+        let actions = self.plan.of_stage(stage);
+        let known = actions.filter_map(|action| match &self.slots[action] {
+            Slot::Done(record) => Some(record.key),
+            _ => None,
+        });
+        known.collect()
+    }
+
+    /// The table of folds that a stage stems from.
+    pub fn folds(&self, stage: usize) -> Option<Port> {
+        let root = self.plan.pipeline.folds_above(stage)?;
+        let outputs = &self.plan.pipeline.stages[root].ports.outputs;
+        let port = outputs.iter().position(|output| output.ty == FOLDS)?;
+        self.port(reference(root, port))
+    }
+
+    /// What an evaluation reads.
+    pub fn inputs(&self, stage: usize) -> EvaluationInputs {
+        let inputs = &self.plan.pipeline.stages[stage].inputs;
+        let input = inputs.iter().find(|input| input.port == PREDICTIONS);
+        let from = input.and_then(|input| input.from.first());
+        EvaluationInputs {
+            predictions: from.and_then(|from| self.port(*from)),
+            folds: self.folds(stage),
+        }
+    }
+
+    /// The actions that made what these evaluations read and the store has lost.
+    pub fn lost(
+        &self,
+        evaluations: impl IntoIterator<Item = usize>,
+    ) -> Result<HashSet<usize>, StoreError> {
+        let inputs = evaluations.into_iter().map(|stage| self.inputs(stage));
+        let ports = inputs.flat_map(|inputs| [inputs.predictions, inputs.folds]);
+        lost(self.store, ports.flatten().flat_map(|port| port.needs))
+    }
+}
+
+impl EvaluationInputs {
+    /// The file of the predictions.
+    pub fn predictions(&self) -> Option<PathBuf> {
+        file(self.predictions.as_ref()?)
+    }
+
+    /// The digest and the file of the table of folds.
+    pub fn folds(&self) -> Option<(Digest, PathBuf)> {
+        let port = self.folds.as_ref()?;
+        Some((port.digest()?, file(port)?))
+    }
+
+    /// The scores, under a name; none where there are no predictions.
+    pub fn arm(&self, name: &str) -> Result<Option<Arm>, StageError> {
+        let folds = self.folds.as_ref().and_then(file);
+        let read = |predictions: PathBuf| Arm::read(name, &predictions, folds.as_deref());
+        self.predictions().map(read).transpose()
+    }
+}
+
+fn file(port: &Port) -> Option<PathBuf> {
+    Some(port.parts.first()?.path.clone())
+}
+
+fn reference(stage: usize, port: usize) -> PortRef {
+    PortRef {
+        stage,
+        port,
+        span: Span::default(),
+    }
+}

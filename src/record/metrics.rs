@@ -1,0 +1,102 @@
+//! Metrics as evaluations report them.
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value as Json};
+
+use super::in_order;
+
+/// What evaluations report, by stage, in the order of the pipeline.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Metrics {
+    #[serde(with = "in_order")]
+    stages: Vec<(String, StageMetrics)>,
+}
+
+/// What one evaluation reports, by the name of the metric.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct StageMetrics(Json);
+
+/// The figures of one metric. What is no number for each fold, a confusion matrix for instance, has none.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[serde(default)]
+pub struct MetricFigures {
+    /// The value on all objects together.
+    pub pooled: Option<f64>,
+    /// The mean over folds.
+    pub mean: Option<f64>,
+    /// The standard deviation over folds.
+    pub std: Option<f64>,
+    /// The values in the folds, those that are undefined included.
+    pub folds: Option<Vec<Option<f64>>>,
+    /// What it is an average of, where it is not the metric of one class.
+    pub average: Option<String>,
+}
+
+impl Metrics {
+    /// Those of these stages.
+    pub fn new(stages: Vec<(String, StageMetrics)>) -> Self {
+        Self { stages }
+    }
+
+    /// Those of one stage.
+    pub fn of(&self, stage: &str) -> Option<&StageMetrics> {
+        let found = self.stages.iter().find(|(known, _)| known == stage);
+        found.map(|(_, metrics)| metrics)
+    }
+
+    /// All of them: stage, metric and figures.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &str, MetricFigures)> {
+        let stages = self.stages.iter();
+        stages.flat_map(|(stage, metrics)| {
+            let metrics = metrics.iter();
+            metrics.map(|(metric, figures)| (stage.as_str(), metric, figures))
+        })
+    }
+}
+
+impl StageMetrics {
+    /// As a stage reported them.
+    pub fn new(reported: Json) -> Self {
+        Self(reported)
+    }
+
+    /// All of them: name and figures.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, MetricFigures)> {
+        let metrics = self.0.as_object().into_iter().flat_map(Map::iter);
+        metrics.map(|(name, metric)| (name.as_str(), figures(metric)))
+    }
+
+    /// The figures of one metric; none if there is no such metric.
+    pub fn get(&self, metric: &str) -> Option<MetricFigures> {
+        self.0.get(metric).map(figures)
+    }
+
+    /// The first of the classes that the confusion matrix counts.
+    pub fn first_class(&self) -> Option<&str> {
+        self.0.get("confusion")?.get("classes")?.get(0)?.as_str()
+    }
+
+    /// The stage reported a set of metrics, if an empty one.
+    pub fn is_known(&self) -> bool {
+        self.0.is_object()
+    }
+}
+
+fn figures(metric: &Json) -> MetricFigures {
+    MetricFigures::deserialize(metric).unwrap_or_default()
+}
+
+impl MetricFigures {
+    /// The pooled value, or where there is none the mean over folds.
+    pub fn value(&self) -> Option<f64> {
+        self.pooled.or(self.mean)
+    }
+
+    /// What it is an average of, to stand behind its name; nothing for the metric of one class.
+    pub fn of_what(&self) -> String {
+        let average = self.average.as_deref();
+        average.map_or(String::new(), |average| format!(" ({average})"))
+    }
+}

@@ -1,0 +1,299 @@
+//! The run record: what `.flow/runs` keeps of a run, as typed structs.
+//!
+//! Here live the fields of a record and of its long part (action by action), the code that writes
+//! them, and what reads them. No other module names a field of the JSON. How a run is taken stock of
+//! (`crate::report`), how the run that somebody means is found (`crate::history`) and how it is shown
+//! to people are not the business of this folder.
+//!
+//! A record that an older version wrote must still be read: a new field has a default, and no field
+//! changes its name or its meaning. A field that is not known is passed over, so that an older
+//! version reads newer records too. `tests.rs` holds one record of each layout.
+//!
+//! Begin with [`RunRecord`]; `read.rs` has what is asked of records.
+
+mod finished;
+mod in_order;
+mod long;
+mod metrics;
+mod read;
+#[cfg(test)]
+mod tests;
+
+use std::collections::{BTreeMap, HashSet};
+
+use flow_cache::{ActionKey, Digest};
+use flow_engine::run::summary::StageSummary;
+use serde::{Deserialize, Serialize};
+
+pub use finished::RunFinished;
+pub use long::{ActionRecord, Long, LongRecord, PartRecord, PortRecord, StageActions};
+pub use metrics::{MetricFigures, Metrics, StageMetrics};
+pub use read::{as_written, pin, tag, tried};
+
+use crate::wording::quoted;
+
+/// The version of the format; 0 is that of records which do not say it. It is raised when a field
+/// is added.
+pub const FORMAT: u32 = 1;
+
+/// How a run ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Status {
+    /// All is up to date.
+    Ok,
+    /// Something failed.
+    Failed,
+    /// It was stopped.
+    Interrupted,
+}
+
+impl Status {
+    /// The word for it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Ok => "ok",
+            Self::Failed => "failed",
+            Self::Interrupted => "interrupted",
+        }
+    }
+}
+
+/// The record of a run. Whatever an earlier version did not write is missing or empty.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct RunRecord {
+    /// The version of the format, see [`FORMAT`].
+    pub format: u32,
+    /// What evaluations reported.
+    pub metrics: Metrics,
+    /// How the run ended.
+    pub status: Option<Status>,
+    /// The name of the pipeline.
+    pub pipeline: Option<String>,
+    /// The id of the run.
+    pub run: Option<String>,
+    /// Elapsed seconds.
+    pub wall_s: f64,
+    /// The stages by name, in the order of the pipeline.
+    #[serde(with = "in_order")]
+    pub stages: Vec<(String, StageRecord)>,
+    /// The metric to quote, if the pipeline names one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub headline: Option<Headline>,
+    /// The version of flow.
+    pub flow: Option<String>,
+    /// The file of the pipeline.
+    pub file: Option<String>,
+    /// The files under `[outputs]`.
+    pub outputs: Vec<String>,
+    /// Values that were set.
+    pub set: Vec<String>,
+    /// The variant that was asked for.
+    pub variant: Option<String>,
+    /// The stage that was asked for.
+    pub to: Option<String>,
+    /// The working directory.
+    pub cwd: Option<String>,
+    /// What git said of the project, if it keeps it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub git: Option<GitState>,
+    /// The folder of the store.
+    pub store: Option<String>,
+    /// Names that people gave the run.
+    pub tags: Vec<String>,
+    /// Garbage collection leaves the results of the run alone.
+    pub pinned: bool,
+    /// The digest of the long part.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub actions: Option<Digest>,
+    /// What a search by `flow tune` came to.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tune: Option<TuneRecord>,
+}
+
+/// What a record says of a stage.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct StageRecord {
+    /// Its figures.
+    #[serde(flatten)]
+    pub figures: StageFigures,
+    /// The keys of its actions, as far as they are known: of evaluations, and of all stages in the
+    /// records of `flow tune` and of the first version.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub keys: Option<Vec<ActionKey>>,
+    /// Of an evaluation, the digest of the table of folds that it stems from.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub folds: Option<Digest>,
+    /// Its ports, in records without a long part.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub artifacts: Option<BTreeMap<String, PortRecord>>,
+}
+
+/// The figures of a stage in a run.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct StageFigures {
+    /// All its actions.
+    pub actions: usize,
+    /// Those that the store answered, or another run.
+    pub hit: usize,
+    /// Those that ran.
+    pub ran: usize,
+    /// Those that failed.
+    pub failed: usize,
+    /// Those that were not attempted.
+    pub skipped: usize,
+    /// Wall seconds of the actions that ran, added up.
+    pub wall_s: f64,
+    /// CPU seconds of the actions that ran, added up.
+    pub cpu_s: f64,
+    /// The most memory that one of the actions that ran held, in bytes.
+    pub peak_rss: u64,
+    /// Bytes that the actions that ran read.
+    pub read_bytes: u64,
+    /// The digests of its output ports, as far as they are known.
+    #[serde(with = "in_order")]
+    pub outputs: Vec<(String, Digest)>,
+}
+
+/// The metric to quote.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Headline {
+    /// Its name, `stage.metric`.
+    pub metric: String,
+    /// Its pooled value, if it has one.
+    #[serde(default)]
+    pub value: Option<f64>,
+}
+
+/// The state of the project in git.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GitState {
+    /// The commit that was checked out.
+    pub commit: String,
+    /// Files that git keeps differed from it. Where nothing ran, nobody asked.
+    #[serde(default)]
+    pub dirty: Option<bool>,
+}
+
+/// What a search by `flow tune` came to.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct TuneRecord {
+    /// The metric that was to be improved, `stage.metric`.
+    pub objective: String,
+    /// Trials that were made.
+    pub trials: usize,
+    /// The best value, if there is one.
+    pub best: Option<f64>,
+}
+
+/// The record of a search as it is written: the fields of a [`RunRecord`] that a search has.
+#[derive(Serialize)]
+pub struct SearchRecord<'a> {
+    /// The version of the format, see [`FORMAT`].
+    pub format: u32,
+    /// The id of the run.
+    pub run: &'a str,
+    /// The name of the pipeline.
+    pub pipeline: &'a str,
+    /// The file of the pipeline.
+    pub file: String,
+    /// How the run ended.
+    pub status: Status,
+    /// Elapsed seconds.
+    pub wall_s: f64,
+    /// The stages of all passes by name.
+    #[serde(serialize_with = "in_order::serialize")]
+    pub stages: &'a [(String, StageRecord)],
+    /// What the search came to.
+    pub tune: TuneRecord,
+}
+
+impl RunRecord {
+    /// What is recorded of a stage.
+    pub fn stage(&self, name: &str) -> Option<&StageRecord> {
+        let stage = self.stages.iter().find(|(known, _)| known == name);
+        stage.map(|(_, stage)| stage)
+    }
+
+    /// The value of the metric to quote.
+    pub fn headline_value(&self) -> Option<f64> {
+        self.headline.as_ref()?.value
+    }
+
+    /// A figure of all stages together.
+    pub fn sum(&self, figure: impl Fn(&StageFigures) -> usize) -> usize {
+        let stages = self.stages.iter();
+        stages.map(|(_, stage)| figure(&stage.figures)).sum()
+    }
+
+    /// What the run was asked for besides its file: as options that ask for it again, or shorter.
+    pub fn asked(&self, options: bool) -> String {
+        let known = |name: &str, value: &Option<String>| {
+            let value = value.as_deref()?;
+            Some(format!("--{name} {}", quoted(value)))
+        };
+        let words = [known("variant", &self.variant), known("to", &self.to)];
+        let sets = self.set.iter().map(|set| match options {
+            true => format!("--set {}", quoted(set)),
+            false => set.clone(),
+        });
+        let words = words.into_iter().flatten().chain(sets);
+        words.collect::<Vec<_>>().join(" ")
+    }
+}
+
+impl StageRecord {
+    /// Adds what a later pass says of the stage: what ran, and its keys.
+    pub fn merge(&mut self, later: Self) {
+        let (known, more) = (&mut self.figures, later.figures);
+        known.ran += more.ran;
+        known.failed += more.failed;
+        known.wall_s += more.wall_s;
+        known.cpu_s += more.cpu_s;
+        if let Some(keys) = &mut self.keys {
+            let mut there: HashSet<ActionKey> = keys.iter().copied().collect();
+            let later = later.keys.into_iter().flatten();
+            keys.extend(later.filter(|key| there.insert(*key)));
+        }
+    }
+}
+
+impl StageFigures {
+    /// The figures of a summary, with the digests of output ports.
+    pub fn new(summary: &StageSummary, outputs: Vec<(String, Digest)>) -> Self {
+        Self {
+            actions: summary.actions(),
+            hit: summary.hit,
+            ran: summary.ran,
+            failed: summary.failed,
+            skipped: summary.skipped,
+            wall_s: summary.wall_s,
+            cpu_s: summary.cpu_s,
+            peak_rss: summary.peak_rss,
+            read_bytes: summary.read_bytes,
+            outputs,
+        }
+    }
+}
+
+impl GitState {
+    /// The start of the commit, with a `+` where files differed from it.
+    pub fn short(&self) -> String {
+        let start = self.commit.get(..8).unwrap_or(&self.commit);
+        let mark = if self.dirty == Some(true) { "+" } else { "" };
+        format!("{start}{mark}")
+    }
+
+    /// The commit, and whether files differed from it.
+    pub fn long(&self) -> String {
+        let state = match self.dirty {
+            Some(true) => ", with changes that were not committed",
+            Some(false) => ", without changes",
+            None => "",
+        };
+        format!("{}{state}", self.commit)
+    }
+}

@@ -1,0 +1,90 @@
+//! What is asked of records, and the two things in them that change after the run.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use flow_cache::{ActionKey, Digest, Runs, StoreError};
+use serde::Deserialize;
+use serde_json::{Map, Value as Json};
+
+use super::{LongRecord, PortRecord, RunRecord};
+
+impl RunRecord {
+    /// The long part. None: the run was recorded by a version that kept none, or it is gone.
+    pub fn long(&self, runs: &Runs) -> Result<Option<LongRecord>, StoreError> {
+        match &self.actions {
+            Some(digest) => runs.long(digest),
+            None => Ok(None),
+        }
+    }
+
+    /// The keys of all actions that the run reached, however old the record is.
+    pub fn keys(&self, runs: &Runs) -> Result<Vec<ActionKey>, StoreError> {
+        if let Some(long) = self.long(runs)? {
+            let actions = long.stages.into_iter().flat_map(|stage| stage.actions);
+            return Ok(actions.map(|action| action.key).collect());
+        }
+        let stages = self.stages.iter();
+        let keys = stages.flat_map(|(_, stage)| stage.keys.iter().flatten());
+        Ok(keys.copied().collect())
+    }
+
+    /// The ports of a stage by name, however old the record is.
+    pub fn ports(
+        &self,
+        runs: &Runs,
+        stage: &str,
+    ) -> Result<BTreeMap<String, PortRecord>, StoreError> {
+        let long = self.long(runs)?.unwrap_or_default();
+        let found = long.stages.into_iter().find(|found| found.name == stage);
+        Ok(match found {
+            Some(found) => found.ports,
+            None => self
+                .stage(stage)
+                .and_then(|stage| stage.artifacts.clone())
+                .unwrap_or_default(),
+        })
+    }
+}
+
+/// How many configurations were ever evaluated on a table of folds: the different recipes of
+/// evaluations in the records of runs. Each look at the same objects makes the best of them look
+/// better than it is.
+pub fn tried(runs: &Runs, folds: &Digest) -> Result<usize, StoreError> {
+    let mut recipes = BTreeSet::new();
+    for id in runs.list()? {
+        // A record that another run is just removing, or that cannot be read, tells nothing.
+        let Ok(Some((_, record))) = runs.load::<RunRecord>(&id) else {
+            continue;
+        };
+        for (_, stage) in record.stages {
+            if stage.folds.as_ref() == Some(folds) {
+                recipes.extend(stage.keys.into_iter().flatten());
+            }
+        }
+    }
+    Ok(recipes.len())
+}
+
+/// A record as it is written, with fields that this version does not know.
+pub fn as_written(runs: &Runs, id: &str) -> Result<Map<String, Json>, StoreError> {
+    Ok(runs.load(id)?.map(|(_, record)| record).unwrap_or_default())
+}
+
+/// Changes the tags of a run. The rest of its record stays as it is written.
+pub fn tag(runs: &Runs, id: &str, change: impl FnOnce(&mut Vec<String>)) -> Result<(), StoreError> {
+    runs.update(id, |written: &mut Map<String, Json>| {
+        let tags = written.get("tags").map(Vec::deserialize);
+        let mut tags = tags.and_then(Result::ok).unwrap_or_default();
+        change(&mut tags);
+        written.insert("tags".into(), tags.into());
+    })?;
+    Ok(())
+}
+
+/// Pins a run or ends that. The rest of its record stays as it is written.
+pub fn pin(runs: &Runs, id: &str, pinned: bool) -> Result<(), StoreError> {
+    runs.update(id, |written: &mut Map<String, Json>| {
+        written.insert("pinned".into(), pinned.into());
+    })?;
+    Ok(())
+}
