@@ -4,30 +4,19 @@
 #[path = "../fuzz/src/targets.rs"]
 mod targets;
 
-/// A small counter-based generator (splitmix64, Steele, Lea & Flood 2014).
-struct Random(u64);
+use flow_testkit::Random;
 
-impl Random {
-    fn below(&mut self, n: usize) -> usize {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        ((z ^ (z >> 31)) % n.max(1) as u64) as usize
-    }
-
-    /// A stretch of `bytes`, mostly a short one.
-    fn stretch(&mut self, bytes: &[u8]) -> std::ops::Range<usize> {
-        let from = self.below(bytes.len() + 1);
-        let most = [4, 40, bytes.len()][self.below(3)];
-        let length = self.below(most + 1);
-        from..bytes.len().min(from + length)
-    }
+/// A stretch of `bytes`, mostly a short one.
+fn stretch(bytes: &[u8], random: &mut Random) -> std::ops::Range<usize> {
+    let from = random.below(bytes.len() + 1);
+    let most = [4, 40, bytes.len()][random.below(3)];
+    let length = random.below(most + 1);
+    from..bytes.len().min(from + length)
 }
 
 fn mutate(bytes: &mut Vec<u8>, tokens: &[&[u8]], random: &mut Random) {
     for _ in 0..=random.below(4) {
-        let at = random.stretch(bytes);
+        let at = stretch(bytes, random);
         match random.below(5) {
             0 => drop(bytes.drain(at)),
             1 => {

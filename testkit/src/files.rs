@@ -1,6 +1,7 @@
 //! Folders and files.
 
 use std::collections::BTreeMap;
+use std::ffi::OsStr;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
@@ -81,14 +82,16 @@ pub fn contents(folder: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
         .collect()
 }
 
-/// Copies all files below a folder but those on whose way lies one of these names.
-pub fn copy_tree(from: &Path, to: &Path, but: &[&str]) {
+/// Copies all files below a folder, but for what runs in it have left.
+pub fn copy_tree(from: &Path, to: &Path) {
+    let is_left = |part: &OsStr| {
+        [".flow", "out", "__pycache__"]
+            .iter()
+            .any(|left| part == *left)
+    };
     for path in files(from) {
         let below = path.strip_prefix(from).expect("below");
-        if !below
-            .iter()
-            .any(|part| but.iter().any(|name| part == *name))
-        {
+        if !below.iter().any(is_left) {
             write(&to.join(below), fs::read(&path).expect("a file"));
         }
     }

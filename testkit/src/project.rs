@@ -31,7 +31,7 @@ impl Project {
     pub fn with_pipelines() -> Self {
         let project = Self::new();
         let own = repository().join("pipelines");
-        files::copy_tree(&own, &project.path("pipelines"), &[]);
+        files::copy_tree(&own, &project.path("pipelines"));
         project
     }
 

@@ -4,12 +4,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::Path;
-use std::process::Command;
 
-use flow_engine::pipeline::file::load;
-use flow_engine::pipeline::load::LoadOptions;
+use flow_testkit::{Project, local};
 
-use crate::{blocks, files, pages, registry, root, write};
+use crate::{blocks, files, pages, registry, root};
 
 /// The text of all source files of the product.
 fn sources() -> String {
@@ -49,15 +47,7 @@ fn words<'t>(text: &'t str, start: &str, is_part: fn(char) -> bool) -> BTreeSet<
 }
 
 fn flow(args: &[&str], folder: &Path) -> String {
-    let mut flow = Command::new(env!("CARGO_BIN_EXE_flow"));
-    let flow = flow.args(args).current_dir(folder).env_remove("FLOW_STORE");
-    let output = flow.output().expect("flow starts");
-    assert!(
-        output.status.success(),
-        "{args:?}: {}",
-        String::from_utf8_lossy(&output.stderr)
-    );
-    String::from_utf8(output.stdout).expect("UTF-8")
+    Project::at(folder).flow(args).with(0).stdout
 }
 
 /// The help of a command and of those below it.
@@ -143,19 +133,11 @@ fn defaults_of_a_study_are_those_of_its_page() {
             Some((key, default.split([';', ',']).next()?))
         })
         .collect();
-    let folder = tempfile::tempdir().expect("a temporary folder");
-    let folder = folder.path().canonicalize().expect("a path");
-    write(
-        &folder.join("study.toml"),
+    let project = Project::with(
         "[stages.ingest]\nuse = \"ingest\"\nformat = \"demo\"\n\
          [tune.space]\n\"ingest.labelled\" = { int = [100, 200] }\n",
     );
-    let options = LoadOptions {
-        sets: Vec::new(),
-        cwd: folder,
-    };
-    let pipeline = load(Path::new("study.toml"), &options, &registry());
-    let pipeline = pipeline.unwrap_or_else(|diags| panic!("{diags:?}"));
+    let pipeline = local::sound(&project, "p.toml", &[], &registry());
     let study = pipeline.tune.expect("a study");
     assert_eq!((study.trials, told["trials"]), (None, "20"));
     assert_eq!((study.seed, told["seed"]), (None, "the pipeline's"));
@@ -208,14 +190,13 @@ fn the_fields_of_recipes_are_those_of_the_table() {
     let cells = rows.filter_map(|line| line.split('|').nth(1));
     let told: BTreeSet<String> = cells.flat_map(code_spans).map(str::to_owned).collect();
 
-    let folder = tempfile::tempdir().expect("a temporary folder");
-    write(&folder.path().join("all.toml"), EVERY_FIELD);
-    write(&folder.path().join("mine.csv"), "object_id,x\na,1\nb,2\n");
-    flow(&["run", "all.toml", "-q"], folder.path());
+    let project = Project::with(EVERY_FIELD);
+    project.write("mine.csv", "object_id,x\na,1\nb,2\n");
+    project.flow(&["run", "p.toml", "-q"]).with(0);
     let mut fields = BTreeSet::new();
     for stage in ["ingest", "mine", "program", "domain", "model", "evaluate"] {
-        let args = ["explain", "all.toml", stage, "--all"];
-        for line in flow(&args, folder.path()).lines() {
+        let told = project.flow(&["explain", "p.toml", stage, "--all"]).with(0);
+        for line in told.stdout.lines() {
             if let Some((path, _)) = line.trim().split_once(" = ") {
                 let field = path.split(['.', '[']).next().unwrap_or_default();
                 // The key is made from the recipe.

@@ -9,8 +9,11 @@
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::path::Path;
+
+use flow_testkit::files::{copy_tree, folder, read, script};
+use flow_testkit::program::flow;
+use flow_testkit::{Ended, Project};
 
 use crate::{files, pages, root, write};
 
@@ -105,40 +108,29 @@ fn small(text: &str) -> String {
 
 /// Programs for the path: this `flow`, and a `cargo` that has built it already.
 fn programs(folder: &Path) {
-    let flow = Path::new(env!("CARGO_BIN_EXE_flow"));
-    std::os::unix::fs::symlink(flow, folder.join("flow")).expect("a link");
-    let cargo = folder.join("cargo");
-    write(
-        &cargo,
-        "#!/bin/sh\ncase \"$1 $2\" in\n'build --release') exit 0;;\n\
-         'run --release') shift 3; exec flow \"$@\";;\nesac\necho \"cargo $*\" >&2; exit 1\n",
+    fs::create_dir_all(folder).expect("a folder");
+    std::os::unix::fs::symlink(flow(), folder.join("flow")).expect("a link");
+    script(
+        &folder.join("cargo"),
+        "case \"$1 $2\" in\n'build --release') exit 0;;\n\
+         'run --release') shift 3; exec flow \"$@\";;\nesac\necho \"cargo $*\" >&2; exit 1",
     );
-    let mode = std::os::unix::fs::PermissionsExt::from_mode(0o755);
-    fs::set_permissions(&cargo, mode).expect("a program");
-}
-
-fn copy(name: &str, to: &Path, change: impl Fn(&str) -> String) {
-    for extension in ["toml", "py", "R", "sh", "yml"] {
-        for path in files(&root().join(name), extension) {
-            let below = path.strip_prefix(root()).expect("below the root");
-            let text = fs::read_to_string(&path).expect("a file");
-            write(&to.join(below), &change(&text));
-        }
-    }
 }
 
 /// Goes through a page.
 fn run(page: &str) {
     let text = fs::read_to_string(root().join(page)).expect("a page");
-    let folder = tempfile::tempdir().expect("a temporary folder");
-    let (bin, project) = (folder.path().join("bin"), folder.path().join("project"));
-    fs::create_dir_all(&bin).expect("a folder");
-    programs(&bin);
-    write(&project.join("flow.toml"), "");
-    copy("pipelines", &project, small);
-    copy("docs/examples", &project, str::to_owned);
+    let bin = folder();
+    programs(bin.path());
+    let project = Project::with_pipelines();
+    project.write("flow.toml", "");
+    for pipeline in files(&project.root, "toml") {
+        write(&pipeline, small(&read(&pipeline)));
+    }
+    let examples = "docs/examples";
+    copy_tree(&root().join(examples), &project.path(examples));
     let old = std::env::var("PATH").unwrap_or_default();
-    let path = format!("{}:{old}", bin.display());
+    let path = format!("{}:{old}", bin.path().display());
     for fence in fences(&text) {
         let place = format!("{page}:{}", fence.line);
         if fence.mark("not run:").is_some() {
@@ -149,11 +141,11 @@ fn run(page: &str) {
                 true => small(&fence.text),
                 false => fence.text.clone(),
             };
-            write(&project.join(name), &whole);
+            project.write(name, whole);
             continue;
         }
         match fence.language.as_str() {
-            "sh" | "console" => shell(&project, &path, &fence, &place),
+            "sh" | "console" => run_shell(&project, &path, &fence, &place),
             // Whole pipelines are loaded by another test.
             "toml" => {
                 let read = toml::from_str::<toml::Table>(&fence.text);
@@ -165,25 +157,13 @@ fn run(page: &str) {
     }
 }
 
-fn shell(project: &Path, path: &str, fence: &Fence, place: &str) {
-    let wanted = fence
-        .mark("exit")
-        .map_or(0, |code| code.parse().expect("an exit code"));
-    let mut shell = Command::new("sh");
-    shell.args(["-eu", "-c", &fence.text]).current_dir(project);
-    shell
-        .env("PATH", path)
-        .env_remove("FLOW_STORE")
-        .stdin(Stdio::null());
-    let ended = shell.output().expect("a shell");
-    assert!(
-        ended.status.code() == Some(wanted),
-        "{place} ended with {}, not {wanted}:\n{}\n{}\n{}",
-        ended.status,
-        fence.text,
-        String::from_utf8_lossy(&ended.stdout),
-        String::from_utf8_lossy(&ended.stderr),
-    );
+fn run_shell(project: &Project, path: &str, fence: &Fence, place: &str) {
+    let code = fence.mark("exit");
+    let wanted = code.map_or(0, |code| code.parse().expect("an exit code"));
+    let mut shell = project.shell(&format!("set -eu\n{}", fence.text));
+    let ended = Ended::run(shell.env("PATH", path));
+    let (found, said) = (ended.code, ended.all());
+    assert_eq!(found, wanted, "{place}:\n{}\n{said}", fence.text);
 }
 
 macro_rules! pages_that_run {
@@ -235,6 +215,6 @@ fn no_page_and_no_reason_is_forgotten() {
     let known: BTreeSet<String> = REASONS.map(str::to_owned).into();
     assert_eq!(reasons, known, "a reason that no block has");
     for page in PAGES {
-        assert!(PathBuf::from(root()).join(page).is_file(), "{page} is gone");
+        assert!(root().join(page).is_file(), "{page} is gone");
     }
 }

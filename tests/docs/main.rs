@@ -5,16 +5,13 @@
 
 use std::collections::{BTreeSet, HashSet};
 use std::fs;
-use std::path::{Path, PathBuf};
-use std::sync::atomic::AtomicBool;
+use std::path::PathBuf;
 
-use flow_cache::{StatCache, Store};
 use flow_engine::Registry;
-use flow_engine::pipeline::file::load;
-use flow_engine::pipeline::load::LoadOptions;
-use flow_engine::plan::Plan;
-use flow_engine::run;
 use flow_stages::kinds;
+use flow_testkit::files::{files_with as files, repository as root, write};
+use flow_testkit::program::{flow, plain};
+use flow_testkit::{Ended, Project, local};
 
 mod facts;
 mod fences;
@@ -35,31 +32,6 @@ const STAND_INS: [&str; 9] = [
     "data/my_survey/features.parquet",
     "scripts/clean.py",
 ];
-
-fn root() -> &'static Path {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
-}
-
-/// Files below `folder` with an extension, by path.
-fn files(folder: &Path, extension: &str) -> Vec<PathBuf> {
-    let mut found = Vec::new();
-    let mut folders = vec![folder.to_path_buf()];
-    while let Some(folder) = folders.pop() {
-        for entry in fs::read_dir(&folder)
-            .expect("a folder of the repository")
-            .flatten()
-        {
-            let path = entry.path();
-            if path.is_dir() {
-                folders.push(path);
-            } else if path.extension().is_some_and(|e| e == extension) {
-                found.push(path);
-            }
-        }
-    }
-    found.sort();
-    found
-}
 
 /// Every page: its path from the root, and its text.
 fn pages() -> Vec<(String, String)> {
@@ -109,31 +81,13 @@ fn registry() -> Registry {
     registry
 }
 
-fn write(path: &Path, text: &str) {
-    fs::create_dir_all(path.parent().expect("a folder")).expect("a folder can be made");
-    fs::write(path, text).expect("a file can be written");
-}
-
 #[test]
 fn pipelines_in_the_documentation_load() {
-    let project = tempfile::tempdir().expect("a temporary folder");
-    let project = project.path().canonicalize().expect("a path");
-    write(&project.join("flow.toml"), "");
+    let project = Project::with_pipelines();
     for name in STAND_INS {
-        write(&project.join(name), "");
-    }
-    for pipeline in files(&root().join("pipelines"), "toml") {
-        let name = pipeline.strip_prefix(root()).expect("below the root");
-        write(
-            &project.join(name),
-            &fs::read_to_string(&pipeline).expect("a pipeline"),
-        );
+        project.write(name, "");
     }
     let registry = registry();
-    let options = LoadOptions {
-        sets: Vec::new(),
-        cwd: project.clone(),
-    };
     let mut tried = 0;
     for (page, text) in pages() {
         for (line, block) in blocks(&text, "toml") {
@@ -141,8 +95,9 @@ fn pipelines_in_the_documentation_load() {
                 continue;
             }
             tried += 1;
-            write(&project.join("pipelines/example.toml"), &block);
-            if let Err(diags) = load(Path::new("pipelines/example.toml"), &options, &registry) {
+            let example = "pipelines/example.toml";
+            project.write(example, &block);
+            if let Err(diags) = local::load(&project, example, &[], &registry) {
                 let diags: Vec<_> = diags
                     .iter()
                     .map(|d| format!("{}: {}", d.code, d.message))
@@ -238,14 +193,9 @@ fn commands_of_the_workflow_exist() {
             .take_while(|w| w.chars().all(char::is_lowercase));
         let subcommands: Vec<&String> = subcommands.collect();
         assert!(!subcommands.is_empty(), "{words:?}");
-        let mut help = std::process::Command::new(env!("CARGO_BIN_EXE_flow"));
-        let help = help
-            .args(&subcommands)
-            .arg("--help")
-            .output()
-            .expect("flow starts");
-        assert!(help.status.success(), "{words:?}");
-        let help = String::from_utf8(help.stdout).expect("UTF-8");
+        let mut help = plain(flow());
+        let help = Ended::run(help.args(&subcommands).arg("--help"));
+        let help = help.with(0).stdout;
         let known: HashSet<&str> = help
             .split(|c: char| !(c.is_ascii_alphanumeric() || c == '-'))
             .collect();
@@ -291,42 +241,11 @@ fn the_example_of_a_kind_is_the_one_in_its_page_and_runs() {
         "docs/writing-a-stage.md does not show docs/examples/quality_cut.rs"
     );
 
-    let project = tempfile::tempdir().expect("a temporary folder");
-    let dir = project.path();
-    write(
-        &dir.join("cut.toml"),
+    let project = Project::with(
         "[stages.ingest]\nuse = \"ingest\"\nformat = \"demo\"\nlabelled = 30\npositives = 3\nunlabelled = 0\n\
          [stages.cut]\nuse = \"quality_cut\"\ninputs = { curves = \"ingest\" }\nmax_err = 2.0\n\
          [stages.domain]\nuse = \"domain\"\ninputs = { curves = \"cut\" }\n",
     );
-    let options = LoadOptions {
-        sets: Vec::new(),
-        cwd: dir.to_path_buf(),
-    };
-    let pipeline = load(Path::new("cut.toml"), &options, &registry()).expect("a sound pipeline");
-    let plan = Plan::new(&pipeline);
-    let store = Store::open(&dir.join("store")).expect("a store");
-    let stat = StatCache::open(&dir.join("stat"));
-    let options = run::options::Options {
-        jobs: 2,
-        audit: false,
-        gpus: Some(0),
-        memory: Some(u64::MAX),
-        keep_going: false,
-        cancel: &AtomicBool::new(false),
-        scratch: dir.join("scratch"),
-        logs: dir.join("logs"),
-        executor: run::options::Executor::Local,
-        trace: None,
-    };
-    let finished = run::run(
-        &plan,
-        &store,
-        &stat,
-        &options,
-        Default::default(),
-        &mut |_| {},
-    );
-    let finished = finished.expect("a run");
-    assert!(finished.failures.is_empty(), "{:?}", finished.failures);
+    let pipeline = local::sound(&project, "p.toml", &[], &registry());
+    local::run(&pipeline, &project.root, 2).ok();
 }

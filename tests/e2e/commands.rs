@@ -332,7 +332,7 @@ fn a_program_below_something_fitted_must_say_so() {
 fn the_example_in_python_runs() {
     let project = Project::new();
     let folder = repository().join("docs/examples/python_model");
-    copy_tree(&folder, &project.root, &[]);
+    copy_tree(&folder, &project.root);
     let own = format!("model.run={}", run("features", "predictions"));
     let mut args = vec!["pipeline.toml"];
     if !works("python3", &["-c", "import numpy, pyarrow"]) {
