@@ -5,6 +5,7 @@ mod commands;
 mod complete;
 mod error;
 mod evaluation;
+mod event;
 mod git;
 mod history;
 mod project;

@@ -6,13 +6,12 @@ use flow_engine::outputs::delivery::Shown;
 use flow_engine::plan::keys::Slot;
 use flow_engine::run::summary::Summary;
 use flow_engine::{Diag, Pipeline};
-use serde::Serialize;
-use serde_json::{Value as Json, json};
 
 use crate::evaluation::{Artifacts, METRICS};
+use crate::event::RunFinished;
 use crate::record::{
-    FORMAT, Headline, MetricFigures, Metrics, RunFinished, RunRecord, StageFigures, StageMetrics,
-    StageRecord, Status,
+    FORMAT, Headline, MetricFigures, Metrics, RunRecord, StageFigures, StageMetrics, StageRecord,
+    Status,
 };
 
 /// What a report is made of.
@@ -128,31 +127,19 @@ impl Report {
     }
 
     /// The last event of a run.
-    pub fn finished(&self) -> RunFinished<'_> {
+    pub fn event(&self) -> RunFinished {
         let stages = self.stages.iter();
         RunFinished {
             status: self.status,
-            pipeline: &self.pipeline,
-            run: &self.run,
+            pipeline: self.pipeline.clone(),
+            run: self.run.clone(),
             wall_s: self.wall_s,
-            stages: stages.map(|s| (s.name.as_str(), &s.figures)).collect(),
-            headline: self.headline.as_ref(),
-            metrics: &self.metrics,
+            stages: stages
+                .map(|s| (s.name.clone(), s.figures.clone()))
+                .collect(),
+            headline: self.headline.clone(),
+            metrics: self.metrics.clone(),
         }
-    }
-
-    /// The same as JSON.
-    pub fn event(&self) -> Json {
-        #[derive(Serialize)]
-        struct Tagged<'a> {
-            event: &'static str,
-            #[serde(flatten)]
-            finished: RunFinished<'a>,
-        }
-        json!(Tagged {
-            event: "run-finished",
-            finished: self.finished(),
-        })
     }
 
     /// What the record of the run says of what it came to.

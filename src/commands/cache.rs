@@ -7,10 +7,13 @@ use clap::{Args, Subcommand};
 use flow_cache::{GcPolicy, GcReport, Runs, StoreError};
 use flow_engine::Diag;
 use indicatif::{ProgressBar, ProgressStyle};
-use serde_json::{Map, Value as Json, json};
 
 use crate::args::{StoreArgs, values};
 use crate::error::{CliError, Exit};
+use crate::event::{
+    CacheCollected, CacheCollecting, CacheStat, CacheVerified, CachedStage, CollectedStage,
+    GcFigures,
+};
 use crate::project::{State, shown};
 use crate::record::RunRecord;
 use crate::render::table;
@@ -72,28 +75,23 @@ fn stat(args: &StoreArgs, ui: &Ui) -> Result<Exit, CliError> {
     let state = State::of_working_dir(args)?;
     let stat = state.store.stat()?;
     ui.event(|| {
-        let stages: Map<String, Json> = stat
-            .stages
-            .iter()
-            .map(|(name, s)| {
-                let figures = json!({
-                    "records": s.records,
-                    "bytes": s.output_bytes,
-                    "present_bytes": s.present_bytes,
-                    "cpu_s": s.cpu_s,
-                    "wall_s": s.wall_s,
-                });
-                (name.clone(), figures)
-            })
-            .collect();
-        json!({
-            "event": "cache-stat",
-            "store": state.store.dir().display().to_string(),
-            "artifacts": stat.artifacts,
-            "bytes": stat.bytes,
-            "records": stat.records,
-            "stages": stages,
-        })
+        let stages = stat.stages.iter().map(|(name, s)| {
+            let figures = CachedStage {
+                records: s.records,
+                bytes: s.output_bytes,
+                present_bytes: s.present_bytes,
+                cpu_s: s.cpu_s,
+                wall_s: s.wall_s,
+            };
+            (name.clone(), figures)
+        });
+        CacheStat {
+            store: state.store.dir().display().to_string(),
+            artifacts: stat.artifacts,
+            bytes: stat.bytes,
+            records: stat.records,
+            stages: stages.collect(),
+        }
     });
     let rows = stat.stages.iter().map(|(name, s)| {
         vec![
@@ -130,18 +128,15 @@ fn verify(args: &StoreArgs, ui: &Ui) -> Result<Exit, CliError> {
     let rate = report.bytes as f64 / started.elapsed().as_secs_f64().max(1e-9);
     let damaged: Vec<String> = report.damaged.iter().map(ToString::to_string).collect();
     let corrupt: Vec<String> = report.corrupt.iter().map(ToString::to_string).collect();
-    ui.event(|| {
-        json!({
-            "event": "cache-verified",
-            "clean": report.is_clean(),
-            "artifacts": report.artifacts,
-            "bytes": report.bytes,
-            "bytes_per_s": rate.round(),
-            "records": report.records,
-            "evicted": report.evicted,
-            "corrupt": corrupt,
-            "damaged": damaged,
-        })
+    ui.event(|| CacheVerified {
+        clean: report.is_clean(),
+        artifacts: report.artifacts,
+        bytes: report.bytes,
+        bytes_per_s: rate.round(),
+        records: report.records,
+        evicted: report.evicted,
+        corrupt: corrupt.clone(),
+        damaged: damaged.clone(),
     });
     ui.answer(&format!(
         "{} ({}, {}/s) and {} verified, {} evicted\n",
@@ -203,7 +198,9 @@ fn gc(args: &GcArgs, ui: &Ui) -> Result<Exit, CliError> {
             ],
         });
     }
-    ui.event(|| collected("cache-collected", &report, args));
+    ui.event(|| CacheCollected {
+        gone: figures(&report, args),
+    });
     let would = if args.dry_run {
         "would remove"
     } else {
@@ -227,7 +224,9 @@ fn gc(args: &GcArgs, ui: &Ui) -> Result<Exit, CliError> {
 
 /// Says what goes, and what that costs, before anything does. True: it may.
 fn announce(plan: &GcReport, args: &GcArgs, ui: &Ui) -> bool {
-    ui.event(|| collected("cache-collecting", plan, args));
+    ui.event(|| CacheCollecting {
+        going: figures(plan, args),
+    });
     if plan.stages.is_empty() {
         return true;
     }
@@ -263,28 +262,27 @@ fn ask(goes: u64, ui: &Ui) -> bool {
     read.is_ok() && matches!(answer.trim(), "y" | "Y" | "yes")
 }
 
-fn collected(event: &str, report: &GcReport, args: &GcArgs) -> Json {
+fn figures(report: &GcReport, args: &GcArgs) -> GcFigures {
     let stages = report.stages.iter().map(|(name, going)| {
-        let figures = json!({
-            "records": going.records,
-            "artifacts": going.artifacts,
-            "bytes": going.bytes,
-            "recompute_s": going.cost_s,
-        });
+        let figures = CollectedStage {
+            records: going.records,
+            artifacts: going.artifacts,
+            bytes: going.bytes,
+            recompute_s: going.cost_s,
+        };
         (name.clone(), figures)
     });
-    json!({
-        "event": event,
-        "dry_run": args.dry_run,
-        "bytes_before": report.bytes_before,
-        "bytes_after": report.bytes_after,
-        "records_removed": report.records_removed,
-        "orphans": report.orphans.0,
-        "evicted": report.evicted.len(),
-        "stages": stages.collect::<Map<String, Json>>(),
-        "recompute_s": report.recompute_s,
-        "quarantined": report.quarantined,
-    })
+    GcFigures {
+        dry_run: args.dry_run,
+        bytes_before: report.bytes_before,
+        bytes_after: report.bytes_after,
+        records_removed: report.records_removed,
+        orphans: report.orphans.0,
+        evicted: report.evicted.len(),
+        stages: stages.collect(),
+        recompute_s: report.recompute_s,
+        quarantined: report.quarantined,
+    }
 }
 
 /// A bar for bytes that are hashed, if someone watches.
@@ -332,6 +330,7 @@ mod tests {
     use super::*;
     use crate::commands::Cli;
     use clap::Parser;
+    use serde_json::json;
 
     #[test]
     fn recent_and_pinned_runs_keep_their_records() {

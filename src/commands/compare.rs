@@ -4,10 +4,13 @@ use std::collections::{BTreeMap, HashMap};
 
 use clap::Args;
 use flow_cache::{Change, Digest, Store};
-use serde_json::{Map, Value as Json, json};
 
 use crate::args::StoreArgs;
 use crate::error::CliError;
+use crate::event::{
+    self, ComparedField, ComparedMetric, ComparedOutput, ComparedRun, ComparedStage,
+    DivergenceReason, FirstDivergence, RunsCompared,
+};
 use crate::history::{find, when};
 use crate::project::State;
 use crate::record::{ActionRecord, RunRecord, StageActions, Status};
@@ -340,14 +343,14 @@ impl Why {
         }
     }
 
-    fn json(&self) -> Json {
+    fn event(&self) -> DivergenceReason {
         match self {
-            Self::Recipe(changes) => {
-                json!({"why": "recipe", "changes": reason::changes(changes)})
-            }
-            Self::Nondeterminism => json!({"why": "nondeterminism"}),
-            Self::Unknown(runs) => json!({"why": "no-record", "runs": runs}),
-            Self::Only(run) => json!({"why": "only", "run": run}),
+            Self::Recipe(changes) => DivergenceReason::Recipe {
+                changes: event::changes(changes),
+            },
+            Self::Nondeterminism => DivergenceReason::Nondeterminism,
+            Self::Unknown(runs) => DivergenceReason::NoRecord { runs: runs.clone() },
+            Self::Only(run) => DivergenceReason::Only { run: run.clone() },
         }
     }
 }
@@ -441,50 +444,53 @@ fn event(
     metrics: &[(String, [Option<f64>; 2])],
     stages: &[StageDifference],
     first: Option<&Divergence>,
-) -> Json {
-    let side = |run: &Side| {
-        json!({
-            "run": run.id,
-            "pipeline": run.record.pipeline,
-            "status": run.record.status,
-        })
+) -> RunsCompared {
+    let side = |run: &Side| ComparedRun {
+        run: run.id.clone(),
+        pipeline: run.record.pipeline.clone(),
+        status: run.record.status,
     };
     let metrics = metrics.iter().map(|(name, [old, new])| {
-        let difference = old.zip(*new).map(|(old, new)| new - old);
-        let told = json!({"old": old, "new": new, "difference": difference});
+        let told = ComparedMetric {
+            old: *old,
+            new: *new,
+            difference: old.zip(*new).map(|(old, new)| new - old),
+        };
         (name.clone(), told)
     });
     let stages = stages.iter().map(|stage| {
-        let fields = stage.fields.iter().map(|(change, count)| {
-            json!({"changes": reason::changes(std::slice::from_ref(change)), "actions": count})
+        let fields = stage.fields.iter().map(|(change, count)| ComparedField {
+            changes: vec![change.into()],
+            actions: *count,
         });
-        let told = json!({
-            "equal": stage.is_equal(),
-            "actions": stage.actions,
-            "same_recipe": stage.same_recipe,
-            "same_outputs": stage.same_outputs,
-            "fields": fields.collect::<Vec<_>>(),
-            "without_record": stage.unknown,
-        });
+        let told = ComparedStage {
+            equal: stage.is_equal(),
+            actions: stage.actions,
+            same_recipe: stage.same_recipe,
+            same_outputs: stage.same_outputs,
+            fields: fields.collect(),
+            without_record: stage.unknown,
+        };
         (stage.name.clone(), told)
     });
     let first = first.map(|first| {
-        let mut told = first.why.json();
-        told["stage"] = first.stage.clone().into();
-        told["action"] = first.label.clone().into();
         let outputs = first.outputs.iter().map(|(name, old, new)| {
             let text = |digest: &Option<Digest>| digest.map(|digest| digest.to_string());
-            (name.clone(), json!({"old": text(old), "new": text(new)}))
+            let (old, new) = (text(old), text(new));
+            (name.clone(), ComparedOutput { old, new })
         });
-        told["outputs"] = outputs.collect::<Map<_, _>>().into();
-        told
+        FirstDivergence {
+            why: first.why.event(),
+            stage: first.stage.clone(),
+            action: first.label.clone(),
+            outputs: outputs.collect(),
+        }
     });
-    json!({
-        "event": "runs-compared",
-        "old": side(old),
-        "new": side(new),
-        "metrics": metrics.collect::<Map<_, _>>(),
-        "stages": stages.collect::<Map<_, _>>(),
-        "first_divergence": first,
-    })
+    RunsCompared {
+        old: side(old),
+        new: side(new),
+        metrics: metrics.collect(),
+        stages: stages.collect(),
+        first_divergence: first,
+    }
 }

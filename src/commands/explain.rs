@@ -11,10 +11,12 @@ use flow_engine::explain::{Causes, Explanation, Reason};
 use flow_engine::plan::Plan;
 use flow_engine::plan::keys::Slot;
 use flow_engine::{Diag, StageError};
-use serde_json::{Map, Value as Json, json};
 
 use crate::args::{PipelineArgs, StoreArgs};
 use crate::error::CliError;
+use crate::event::{
+    ActionExplained, ActionExplainedWord, ActionName, HitProof, JsonEvent, ProvenOutput,
+};
 use crate::project::{State, load_pipeline, shown};
 use crate::render::{reason, verdict};
 use crate::ui::Ui;
@@ -106,7 +108,7 @@ pub fn run(args: &ExplainArgs, ui: &Ui) -> Result<(), CliError> {
             },
         };
         if ui.json {
-            let event = told.json(&causes, args.hit)?;
+            let event = told.event(&causes, args.hit)?;
             ui.event(|| event);
         }
         if in_full {
@@ -236,22 +238,21 @@ impl Told<'_> {
         }
     }
 
-    fn json(&self, causes: &Causes<'_, '_>, proof: bool) -> Result<Json, StageError> {
-        let groups = causes.groups();
-        let mut json = verdict::json(
-            self.plan,
-            self.action,
-            self.verdict,
-            &self.explanation,
-            groups,
-        );
-        json["event"] = "action-explained".into();
-        json["key"] = self.recipe.as_ref().map(|r| r.key().to_string()).into();
-        json["recipe"] = self.recipe.as_ref().map_or(Json::Null, Recipe::to_json);
-        if let Some(record) = self.record.as_ref().filter(|_| proof) {
-            json["record"] = self.proof_json(record)?;
-        }
-        Ok(json)
+    fn event(&self, causes: &Causes<'_, '_>, proof: bool) -> Result<JsonEvent, StageError> {
+        let record = self.record.as_ref().filter(|_| proof);
+        Ok(JsonEvent::from(ActionExplained {
+            at: ActionName::of(self.plan, self.action),
+            event: ActionExplainedWord::ActionExplained,
+            decision: verdict::decision(
+                self.plan,
+                self.verdict,
+                &self.explanation,
+                causes.groups(),
+            ),
+            key: self.recipe.as_ref().map(|r| r.key().to_string()),
+            recipe: self.recipe.as_ref().map(Recipe::to_json),
+            record: record.map(|record| self.hit_proof(record)).transpose()?,
+        }))
     }
 
     fn text(&self, proof: bool) -> Result<String, StageError> {
@@ -355,34 +356,34 @@ impl Told<'_> {
         Ok(())
     }
 
-    fn proof_json(&self, record: &Record) -> Result<Json, StageError> {
-        let mut outputs = Map::new();
+    fn hit_proof(&self, record: &Record) -> Result<HitProof, StageError> {
+        let mut outputs = Vec::new();
         for output in &record.outputs {
             let health = match self.state.store.check(&output.digest)? {
                 Health::Ok => "ok",
                 Health::Missing => "missing",
                 Health::Corrupt => "corrupt",
             };
-            let told = json!({
-                "digest": output.digest.to_string(),
-                "bytes": output.size,
-                "health": health,
-            });
-            outputs.insert(output.name.clone(), told);
+            let proven = ProvenOutput {
+                digest: output.digest.to_string(),
+                bytes: output.size,
+                health: health.to_owned(),
+            };
+            outputs.push((output.name.clone(), proven));
         }
         let place = self.state.store.place(&record.key);
-        Ok(json!({
-            "segment": place.as_ref().map(|place| place.segment.display().to_string()),
-            "offset": place.as_ref().map(|place| place.offset),
-            "generation": place.as_ref().map(|place| place.generation),
-            "pipeline": record.pipeline(),
-            "stage": record.stage(),
-            "action": record.action(),
-            "finished": record.finished_unix,
-            "wall_s": record.wall_s,
-            "cpu_s": record.cpu_s,
-            "outputs": outputs,
-        }))
+        Ok(HitProof {
+            segment: place.as_ref().map(|p| p.segment.display().to_string()),
+            offset: place.as_ref().map(|place| place.offset),
+            generation: place.as_ref().map(|place| place.generation),
+            pipeline: record.pipeline().to_owned(),
+            stage: record.stage().to_owned(),
+            action: record.action().to_owned(),
+            finished: record.finished_unix,
+            wall_s: record.wall_s,
+            cpu_s: record.cpu_s,
+            outputs: outputs.into_iter().collect(),
+        })
     }
 }
 

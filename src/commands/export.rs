@@ -15,12 +15,12 @@ use flow_engine::plan::Plan;
 use flow_engine::plan::keys::Slot;
 use flow_engine::{Diag, Pipeline, Registry};
 use flow_stages::artifacts::export::Exporter;
-use serde_json::json;
 
 use super::run::{Run, Setup};
 use crate::args::{ExecArgs, StoreArgs};
 use crate::error::{CliError, Exit};
 use crate::evaluation::lost;
+use crate::event::Exported;
 use crate::history;
 use crate::project::{State, shown, working_dir};
 use crate::record::{PartRecord, PortRecord, RunRecord};
@@ -74,8 +74,11 @@ pub fn run(args: &ExportArgs, ui: &Ui) -> Result<(), CliError> {
     }
     let to = working_dir()?.join(&args.output);
     write_file(&port, &to, &Exporter)?;
-    let path = args.output.display().to_string();
-    ui.event(|| json!({"event": "exported", "run": id, "port": name, "path": path}));
+    ui.event(|| Exported {
+        run: id,
+        port: name,
+        path: args.output.display().to_string(),
+    });
     ui.progress(&format!("wrote {}", shown(&to)));
     Ok(())
 }

@@ -6,9 +6,9 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use flow_engine::Diag;
-use serde_json::json;
 
 use crate::error::CliError;
+use crate::event::ProjectCreated;
 use crate::ui::Ui;
 
 /// `flow init`
@@ -60,7 +60,9 @@ pub fn run(args: &InitArgs, ui: &Ui) -> Result<(), CliError> {
     }
     let ignore = args.dir.join(".gitignore");
     add_ignored(&ignore).map_err(|e| failed(&ignore, e))?;
-    ui.event(|| json!({"event": "project-created", "pipeline": path.display().to_string()}));
+    ui.event(|| ProjectCreated {
+        pipeline: path.display().to_string(),
+    });
     ui.answer(&format!("wrote {0}\nnext: flow run {0}\n", path.display()));
     Ok(())
 }

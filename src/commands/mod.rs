@@ -100,7 +100,7 @@ pub enum Command {
     /// Describe the kinds of stages: ports and parameters
     Stages(stages::StagesArgs),
     /// Print a JSON Schema of the pipeline TOML, for editors
-    Schema,
+    Schema(schema::SchemaArgs),
     /// Write an artifact of a run as a file
     Export(export::ExportArgs),
     /// Look after the store
@@ -139,7 +139,7 @@ fn dispatch(command: &Command, ui: &Ui) -> Result<Exit, CliError> {
         Command::Compare(args) => compare::run(args, ui)?,
         Command::Graph(args) => graph::run(args, ui)?,
         Command::Stages(args) => stages::run(args, ui)?,
-        Command::Schema => schema::run(ui),
+        Command::Schema(args) => schema::run(args, ui),
         Command::Export(args) => export::run(args, ui)?,
         Command::Cache(command) => return cache::run(command, ui),
         Command::StageExec(args) => return stage_exec::run(args),

@@ -7,11 +7,13 @@ use flow_engine::Pipeline;
 use flow_engine::explain::preview::{Need, Preview, Verdict, Wait};
 use flow_engine::explain::{Causes, Explanation, Group};
 use flow_engine::plan::Plan;
-use serde_json::{Value as Json, json};
 
 use super::run::outputs;
 use crate::args::{StoreArgs, TargetArgs};
 use crate::error::CliError;
+use crate::event::{
+    ActionName, ActionPlanned, ActionPlannedWord, CauseGroup, PlanFinished, StagePlanned,
+};
 use crate::project::{State, load_pipeline};
 use crate::render::{reason, table, verdict};
 use crate::ui::Ui;
@@ -68,7 +70,11 @@ pub fn run(args: &PlanArgs, ui: &Ui) -> Result<(), CliError> {
         let told = causes.explain_next()?;
         stages[plan.coords(action).stage].count(&plan, verdict, &told);
         if !matches!(verdict, Verdict::Hit | Verdict::Vacant) {
-            ui.event(|| verdict::json(&plan, action, verdict, &told, causes.groups()));
+            ui.event(|| ActionPlanned {
+                at: ActionName::of(&plan, action),
+                event: ActionPlannedWord::ActionPlanned,
+                decision: verdict::decision(&plan, verdict, &told, causes.groups()),
+            });
             if ui.verbose {
                 ui.answer(&action_text(&plan, action, verdict, &told));
             }
@@ -78,7 +84,7 @@ pub fn run(args: &PlanArgs, ui: &Ui) -> Result<(), CliError> {
     let stage_names = pipeline.stages.iter().map(|stage| stage.name.as_str());
     let named: Vec<(&str, &StagePlan)> = stage_names.zip(&stages).collect();
     for (name, stage) in &named {
-        ui.event(|| stage.json(name));
+        ui.event(|| stage.event(name));
     }
     let rows = named.iter().map(|(name, s)| s.row(&plan, name, groups));
     let header = [
@@ -109,17 +115,15 @@ pub fn run(args: &PlanArgs, ui: &Ui) -> Result<(), CliError> {
     let groups = causes.groups();
     ui.warn_of_store(&state.store);
     let sum = |count: fn(&StagePlan) -> usize| stages.iter().map(count).sum::<usize>();
-    ui.event(|| {
-        json!({
-            "event": "plan-finished",
-            "pipeline": pipeline.name,
-            "hit": sum(|s| s.hit),
-            "run": sum(|s| s.run),
-            "restore": sum(|s| s.restore),
-            "pending": sum(|s| s.pending),
-            "remembered": remembered.iter().map(|&s| &pipeline.stages[s].name).collect::<Vec<_>>(),
-            "causes": groups.iter().map(|group| reason::group_json(&plan, group)).collect::<Vec<_>>(),
-        })
+    let name = |&stage: &usize| pipeline.stages[stage].name.clone();
+    ui.event(|| PlanFinished {
+        pipeline: pipeline.name.clone(),
+        hit: sum(|s| s.hit),
+        run: sum(|s| s.run),
+        restore: sum(|s| s.restore),
+        pending: sum(|s| s.pending),
+        remembered: remembered.iter().map(name).collect(),
+        causes: groups.iter().map(|g| CauseGroup::new(&plan, g)).collect(),
     });
     Ok(())
 }
@@ -246,17 +250,16 @@ impl StagePlan {
         ]
     }
 
-    fn json(&self, name: &str) -> Json {
-        json!({
-            "event": "stage-planned",
-            "stage": name,
-            "verdict": self.verdict(),
-            "hit": self.hit,
-            "run": self.run,
-            "restore": self.restore,
-            "pending": self.pending,
-            "waits_for": self.waits_for,
-            "needed_by": self.needed_by,
-        })
+    fn event(&self, name: &str) -> StagePlanned {
+        StagePlanned {
+            stage: name.to_owned(),
+            verdict: self.verdict().to_owned(),
+            hit: self.hit,
+            run: self.run,
+            restore: self.restore,
+            pending: self.pending,
+            waits_for: self.waits_for.clone(),
+            needed_by: self.needed_by.clone(),
+        }
     }
 }

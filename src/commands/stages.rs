@@ -3,9 +3,9 @@
 use clap::Args;
 use flow_engine::Diag;
 use flow_engine::kind::reference;
-use serde_json::json;
 
 use crate::error::CliError;
+use crate::event::KindEvent;
 use crate::render::table;
 use crate::ui::Ui;
 
@@ -36,16 +36,24 @@ pub fn run(args: &StagesArgs, ui: &Ui) -> Result<(), CliError> {
             ));
         };
         let text = reference::of(&kind.spec());
-        ui.event(|| json!({"event": "kind", "name": name, "reference": text}));
+        ui.event(|| KindEvent {
+            name: name.clone(),
+            reference: Some(text.clone()),
+            about: None,
+            version: None,
+        });
         ui.answer(&text);
         return Ok(());
     }
     let mut rows = Vec::new();
     for (name, kind) in registry.iter() {
         let spec = kind.spec();
-        ui.event(
-            || json!({"event": "kind", "name": name, "about": spec.about, "version": spec.version}),
-        );
+        ui.event(|| KindEvent {
+            name: name.to_owned(),
+            reference: None,
+            about: Some(spec.about.to_owned()),
+            version: Some(spec.version),
+        });
         // What a kind does is said whole, in a line more where it must.
         let mut name = name;
         for line in table::lines(spec.about, table::width().saturating_sub(NAMES)) {

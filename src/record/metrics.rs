@@ -1,20 +1,24 @@
 //! Metrics as evaluations report them.
 
+use std::collections::BTreeMap;
+
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value as Json};
 
 use super::in_order;
 
 /// What evaluations report, by stage, in the order of the pipeline.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(transparent)]
 pub struct Metrics {
     #[serde(with = "in_order")]
+    #[schemars(with = "BTreeMap<String, StageMetrics>")]
     stages: Vec<(String, StageMetrics)>,
 }
 
 /// What one evaluation reports, by the name of the metric.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(transparent)]
 pub struct StageMetrics(Json);
 

@@ -11,7 +11,6 @@
 //!
 //! Begin with [`RunRecord`]; `read.rs` has what is asked of records.
 
-mod finished;
 mod in_order;
 mod long;
 mod metrics;
@@ -23,9 +22,9 @@ use std::collections::{BTreeMap, HashSet};
 
 use flow_cache::{ActionKey, Digest};
 use flow_engine::run::summary::StageSummary;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-pub use finished::RunFinished;
 pub use long::{ActionRecord, Long, LongRecord, PartRecord, PortRecord, StageActions};
 pub use metrics::{MetricFigures, Metrics, StageMetrics};
 pub use read::{as_written, pin, tag, tried};
@@ -37,7 +36,7 @@ use crate::wording::quoted;
 pub const FORMAT: u32 = 1;
 
 /// How a run ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Status {
     /// All is up to date.
@@ -132,7 +131,7 @@ pub struct StageRecord {
 }
 
 /// The figures of a stage in a run.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct StageFigures {
     /// All its actions.
@@ -155,11 +154,12 @@ pub struct StageFigures {
     pub read_bytes: u64,
     /// The digests of its output ports, as far as they are known.
     #[serde(with = "in_order")]
+    #[schemars(with = "BTreeMap<String, String>")]
     pub outputs: Vec<(String, Digest)>,
 }
 
 /// The metric to quote.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Headline {
     /// Its name, `stage.metric`.
     pub metric: String,
@@ -169,7 +169,7 @@ pub struct Headline {
 }
 
 /// The state of the project in git.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct GitState {
     /// The commit that was checked out.
     pub commit: String,

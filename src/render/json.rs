@@ -1,77 +1,71 @@
-//! Engine events as JSON objects, one a line.
+//! What happens in a run as events for programs.
 
+use flow_cache::Record;
 use flow_engine::plan::Plan;
 use flow_engine::run::event::{Event, Outcome};
-use serde_json::{Map, Value as Json, json};
 
-use super::reason;
+use crate::event::{
+    ActionFinished, ActionOutcome, ActionResult, ActionStarted, JsonEvent, RunStarted, RunStopping,
+    WarningEvent,
+};
 
 /// The JSON of an event. None for those that are for people only.
-pub fn event(plan: &Plan<'_>, run: &str, event: &Event) -> Option<Json> {
-    let name = |stage: usize| plan.pipeline.stages[stage].name.as_str();
-    match event {
+pub fn event(plan: &Plan<'_>, run: &str, event: &Event) -> Option<JsonEvent> {
+    let name = |stage: usize| plan.pipeline.stages[stage].name.clone();
+    Some(match event {
         Event::Started { actions } => {
-            let stages: Map<String, Json> = actions
-                .iter()
-                .enumerate()
-                .map(|(stage, &n)| (name(stage).to_owned(), n.into()))
-                .collect();
-            Some(json!({
-                "event": "run-started",
-                "run": run,
-                "pipeline": plan.pipeline.name,
-                "stages": stages,
-            }))
+            let stages = actions.iter().enumerate();
+            JsonEvent::from(RunStarted {
+                run: run.to_owned(),
+                pipeline: plan.pipeline.name.clone(),
+                stages: stages.map(|(stage, &n)| (name(stage), n)).collect(),
+            })
         }
         Event::ActionStarted {
             action,
             stage,
             reason,
-        } => Some(json!({
-            "event": "action-started",
-            "stage": name(*stage),
-            "action": plan.label(*action),
-            "reason": reason::json(reason),
-        })),
-        Event::Progress { .. } => None,
+        } => JsonEvent::from(ActionStarted {
+            stage: name(*stage),
+            action: plan.label(*action),
+            reason: reason.into(),
+        }),
+        Event::Progress { .. } => return None,
         Event::ActionFinished {
             action,
             stage,
             outcome,
             record,
-        } => {
-            let outcome = match outcome {
-                Outcome::Hit => "hit",
-                Outcome::Ran => "ran",
-                Outcome::Failed(_) => "failed",
-                Outcome::Skipped => "skipped",
+        } => JsonEvent::from(ActionFinished {
+            stage: name(*stage),
+            action: plan.label(*action),
+            outcome: match outcome {
+                Outcome::Hit => ActionOutcome::Hit,
+                Outcome::Ran => ActionOutcome::Ran,
+                Outcome::Failed(_) => ActionOutcome::Failed,
+                Outcome::Skipped => ActionOutcome::Skipped,
                 Outcome::Vacant => return None,
-            };
-            let mut json = json!({
-                "event": "action-finished",
-                "stage": name(*stage),
-                "action": plan.label(*action),
-                "outcome": outcome,
-            });
-            if let (Some(record), Json::Object(fields)) = (record, &mut json) {
-                let outputs: Map<String, Json> = record
-                    .outputs
-                    .iter()
-                    .map(|o| (o.name.clone(), o.digest.to_string().into()))
-                    .collect();
-                fields.insert("key".into(), record.key.to_string().into());
-                fields.insert("wall_s".into(), record.wall_s.into());
-                fields.insert("cpu_s".into(), record.cpu_s.into());
-                fields.insert("peak_rss".into(), record.peak_rss.into());
-                fields.insert("read_bytes".into(), record.read_bytes.into());
-                fields.insert("outputs".into(), outputs.into());
-                if let Some(log) = &record.log {
-                    fields.insert("log".into(), log.digest.to_string().into());
-                }
-            }
-            Some(json)
-        }
-        Event::Stopping { running } => Some(json!({"event": "run-stopping", "running": running})),
-        Event::Warning { message } => Some(json!({"event": "warning", "message": message})),
+            },
+            record: record.as_deref().map(recorded),
+        }),
+        Event::Stopping { running } => JsonEvent::from(RunStopping { running: *running }),
+        Event::Warning { message } => JsonEvent::from(WarningEvent {
+            message: message.clone(),
+        }),
+    })
+}
+
+fn recorded(record: &Record) -> ActionResult {
+    let outputs = record.outputs.iter();
+    ActionResult {
+        key: record.key.to_string(),
+        wall_s: record.wall_s,
+        cpu_s: record.cpu_s,
+        peak_rss: record.peak_rss,
+        read_bytes: record.read_bytes,
+        outputs: outputs
+            .map(|o| (o.name.clone(), o.digest.to_string()))
+            .collect(),
+        log: record.log.as_ref().map(|log| log.digest.to_string()),
     }
 }

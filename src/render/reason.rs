@@ -1,12 +1,10 @@
-//! Why an action runs and what that goes back to, in words and as JSON.
-
-use std::path::Path;
+//! Why an action runs and what that goes back to, in words. `event/reason.rs` has it for programs.
 
 use flow_cache::{Change, Digest, Value, utc};
 use flow_engine::explain::{Cause, Earlier, Group, Nearness, Novelty, Reason, What};
 use flow_engine::plan::Plan;
-use serde_json::{Value as Json, json};
 
+use crate::event::in_project;
 use crate::project::shown;
 use crate::wording::{count, names};
 
@@ -81,12 +79,6 @@ pub fn short(value: &Value) -> String {
 pub fn action(plan: &Plan<'_>, action: usize) -> String {
     let stage = &plan.pipeline.stages[plan.coords(action).stage].name;
     format!("{stage}: {}", plan.label(action))
-}
-
-/// A file by its path in the project, as JSON has it.
-fn in_project(plan: &Plan<'_>, path: &Path) -> String {
-    let path = path.strip_prefix(&plan.pipeline.root).unwrap_or(path);
-    path.display().to_string()
 }
 
 fn bytes(old: &Digest, new: Option<&Digest>) -> String {
@@ -231,129 +223,6 @@ pub fn group_line(plan: &Plan<'_>, told: &Group) -> String {
         ));
     }
     line
-}
-
-/// As JSON: `{"why": "changed", "changes": [...], "earlier": {...}}`.
-pub fn json(reason: &Reason) -> Json {
-    match reason {
-        Reason::New(novelty) => json!({"why": "new", "of": match novelty {
-            Novelty::Store => "store",
-            Novelty::Kind => "kind",
-            Novelty::Unreadable => "damaged",
-        }}),
-        Reason::Changed(changed) => json!({
-            "why": "changed",
-            "changes": changes(&changed.changes),
-            "earlier": earlier_json(&changed.earlier),
-        }),
-        Reason::Damaged => json!({"why": "damaged"}),
-        Reason::Pruned(when) => json!({"why": "pruned", "when": when}),
-        Reason::Lost => json!({"why": "lost"}),
-        Reason::Audit => json!({"why": "audit"}),
-        Reason::Tainted => json!({"why": "source-changed"}),
-    }
-}
-
-fn earlier_json(earlier: &Earlier) -> Json {
-    json!({
-        "near": match earlier.nearness {
-            Nearness::SameAction => "action",
-            Nearness::SameKindAndAction => "kind-and-action",
-            Nearness::SameKind => "kind",
-        },
-        "key": earlier.key.to_string(),
-        "stage": earlier.stage,
-        "action": earlier.action,
-        "pipeline": earlier.pipeline,
-        "finished": earlier.finished_unix,
-    })
-}
-
-/// Changes as JSON.
-pub fn changes(changes: &[Change]) -> Vec<Json> {
-    changes.iter().map(change_json).collect()
-}
-
-fn change_json(change: &Change) -> Json {
-    let side = |value: &Option<Value>| value.as_ref().map_or(Json::Null, Value::to_json);
-    json!({"path": change.path, "old": side(&change.old), "new": side(&change.new)})
-}
-
-/// A cause as JSON.
-pub fn cause_json(plan: &Plan<'_>, cause: &Cause) -> Json {
-    let at = |index: usize| {
-        let stage = &plan.pipeline.stages[plan.coords(index).stage].name;
-        json!({"stage": stage, "action": plan.label(index)})
-    };
-    let digest = |digest: &Option<Digest>| digest.map(|digest| digest.to_string());
-    let mut told = match &cause.what {
-        What::Field(change) => {
-            let mut told = change_json(change);
-            told["what"] = "field".into();
-            told
-        }
-        What::Source {
-            role,
-            path,
-            old,
-            new,
-        } => json!({
-            "what": "source",
-            "role": role,
-            "file": path.as_ref().map(|path| in_project(plan, path)),
-            "old": digest(old),
-            "new": digest(new),
-        }),
-        What::More { producer, files } => json!({
-            "what": "more",
-            "producer": at(*producer),
-            "files": files.iter().map(|path| in_project(plan, path)).collect::<Vec<_>>(),
-        }),
-        What::Less { digest: gone, then } => json!({
-            "what": "less",
-            "old": digest(gone),
-            "then": then.as_ref().map(earlier_json),
-        }),
-        What::Rewired { producer, then } => json!({
-            "what": "rewired",
-            "producer": at(*producer),
-            "then": earlier_json(then),
-        }),
-        What::Remade { producer, old, new } => json!({
-            "what": "remade",
-            "producer": at(*producer),
-            "old": old.to_string(),
-            "new": new.to_string(),
-        }),
-        What::Cold { producer, old, new } => json!({
-            "what": "no-record",
-            "producer": at(*producer),
-            "old": old.to_string(),
-            "new": digest(new),
-        }),
-        What::Action(reason) => {
-            let mut told = json(reason);
-            told["what"] = told["why"].take();
-            if let Json::Object(fields) = &mut told {
-                fields.remove("why");
-            }
-            told
-        }
-    };
-    told["at"] = at(cause.action);
-    told
-}
-
-/// Equal causes as JSON.
-pub fn group_json(plan: &Plan<'_>, group: &Group) -> Json {
-    let mut told = cause_json(plan, &group.cause);
-    let name = |stage: &usize| plan.pipeline.stages[*stage].name.clone();
-    told["run"] = group.run.into();
-    told["pending"] = group.pending.into();
-    told["stages"] = group.stages.iter().map(name).collect::<Vec<_>>().into();
-    let files = group.files.iter().map(|path| in_project(plan, path));
-    told["files"] = files.collect::<Vec<_>>().into();
-    told
 }
 
 #[cfg(test)]

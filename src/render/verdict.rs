@@ -1,11 +1,11 @@
-//! What a run would do with an action, in words and as JSON.
+//! What a run would do with an action, in words and for programs.
 
 use flow_engine::explain::preview::{Need, Verdict, Wait};
 use flow_engine::explain::{Explanation, Group};
 use flow_engine::plan::Plan;
-use serde_json::{Value as Json, json};
 
 use super::reason;
+use crate::event::{ActionName, ByteReader, Decision, FirstCause};
 use crate::project::shown;
 
 /// Who needs bytes: the name of a stage, or of a file.
@@ -74,50 +74,50 @@ pub fn version(plan: &Plan<'_>, stage: usize) -> String {
     plan.pipeline.stages[stage].params.strs("version").join(" ")
 }
 
-/// An action as JSON.
-pub fn json(
+/// What a run would do with an action, for programs.
+pub fn decision(
     plan: &Plan<'_>,
-    action: usize,
     verdict: Verdict,
     told: &Explanation,
     groups: &[Group],
-) -> Json {
-    let at = |action: usize| {
-        let stage = &plan.pipeline.stages[plan.coords(action).stage].name;
-        json!({"stage": stage, "action": plan.label(action)})
-    };
-    let mut event = at(action);
-    event["event"] = "action-planned".into();
-    event["verdict"] = word(verdict).into();
-    if let Some(why) = &told.reason {
-        event["reason"] = reason::json(why);
-    }
-    let causes: Vec<Json> = match verdict {
+) -> Decision {
+    let causes: Vec<FirstCause> = match verdict {
         Verdict::Run => {
             let causes = told.causes.iter();
-            causes
-                .map(|cause| reason::cause_json(plan, cause))
-                .collect()
+            causes.map(|cause| FirstCause::new(plan, cause)).collect()
         }
         _ => {
             let groups = told.groups.iter().map(|&group| &groups[group as usize]);
-            let causes = groups.map(|group| reason::cause_json(plan, &group.cause));
-            causes.collect()
+            groups.map(|g| FirstCause::new(plan, &g.cause)).collect()
         }
     };
-    if !causes.is_empty() {
-        event["causes"] = causes.into();
-        event["more_causes"] = told.more.into();
-    }
+    let more_causes = (!causes.is_empty()).then_some(told.more);
+    let mut decision = Decision {
+        verdict: word(verdict).to_owned(),
+        reason: told.reason.as_ref().map(Into::into),
+        causes: (!causes.is_empty()).then_some(causes),
+        more_causes,
+        needed_by: None,
+        waits_for: None,
+        equal_to: None,
+        wanted_if: None,
+        asks: None,
+    };
+    let reader = |by: Need| match by {
+        Need::Action(by) => ByteReader::Action(ActionName::of(plan, by)),
+        Need::File(_) => ByteReader::File {
+            file: need(plan, by),
+        },
+    };
     match verdict {
-        Verdict::Restore(Need::Action(by)) => event["needed_by"] = at(by),
-        Verdict::Restore(by) => event["needed_by"] = json!({"file": need(plan, by)}),
-        Verdict::Pending(Wait::Inputs(on)) => event["waits_for"] = at(on),
-        Verdict::Pending(Wait::Equal(first)) => event["equal_to"] = at(first),
-        Verdict::Pending(Wait::Bytes(Need::Action(by))) => event["wanted_if"] = at(by),
-        Verdict::Pending(Wait::Bytes(by)) => event["wanted_if"] = json!({"file": need(plan, by)}),
-        Verdict::Pending(Wait::Surroundings) => event["asks"] = "version".into(),
+        Verdict::Restore(by) => decision.needed_by = Some(reader(by)),
+        Verdict::Pending(Wait::Inputs(on)) => decision.waits_for = Some(ActionName::of(plan, on)),
+        Verdict::Pending(Wait::Equal(first)) => {
+            decision.equal_to = Some(ActionName::of(plan, first));
+        }
+        Verdict::Pending(Wait::Bytes(by)) => decision.wanted_if = Some(reader(by)),
+        Verdict::Pending(Wait::Surroundings) => decision.asks = Some("version".to_owned()),
         Verdict::Run | Verdict::Hit | Verdict::Vacant => {}
     }
-    event
+    decision
 }

@@ -4,9 +4,9 @@ use std::fmt;
 
 use flow_engine::Diag;
 use miette::{Diagnostic, MietteHandler, MietteHandlerOpts, ReportHandler};
-use serde_json::{Value as Json, json};
 
 use super::escape::escaped;
+use crate::event::{DiagnosticEvent, DiagnosticLabel};
 
 struct Framed<'a>(&'a MietteHandler, &'a Diag);
 
@@ -31,28 +31,22 @@ pub fn text(diag: &Diag, color: bool) -> String {
     format!("{}\n\n", text.trim_end())
 }
 
-/// A diagnostic as an event. Lines and columns count from 1.
-pub fn event(diag: &Diag) -> Json {
+/// A diagnostic as an event.
+pub fn event(diag: &Diag) -> DiagnosticEvent {
     let source = diag.source_code();
-    let labels: Vec<Json> = diag
-        .labels()
-        .into_iter()
-        .flatten()
-        .filter_map(|label| {
-            let contents = source?.read_span(label.inner(), 0, 0).ok()?;
-            Some(json!({
-                "file": contents.name(),
-                "line": contents.line() + 1,
-                "column": contents.column() + 1,
-                "text": label.label(),
-            }))
+    let labels = diag.labels().into_iter().flatten().filter_map(|label| {
+        let contents = source?.read_span(label.inner(), 0, 0).ok()?;
+        Some(DiagnosticLabel {
+            file: contents.name().map(str::to_owned),
+            line: contents.line() + 1,
+            column: contents.column() + 1,
+            text: label.label().map(str::to_owned),
         })
-        .collect();
-    json!({
-        "event": "diagnostic",
-        "code": diag.code,
-        "message": diag.message,
-        "help": diag.help,
-        "labels": labels,
-    })
+    });
+    DiagnosticEvent {
+        code: diag.code.to_owned(),
+        message: diag.message.clone(),
+        help: diag.help.clone(),
+        labels: labels.collect(),
+    }
 }

@@ -15,10 +15,10 @@ use std::io::{self, IsTerminal, Write};
 
 use flow_cache::Store;
 use flow_engine::Diag;
-use serde_json::{Value as Json, json};
 
 use crate::args::{ColorChoice, Common, MessageFormat};
 use crate::error::CliError;
+use crate::event::{JsonEvent, WarningEvent};
 use escape::escaped;
 
 /// Where output goes.
@@ -121,7 +121,9 @@ impl Ui {
     /// The same, for people and as an event.
     pub fn warn(&self, message: &str) {
         self.warning(message);
-        self.event(|| json!({"event": "warning", "message": message}));
+        self.event(|| WarningEvent {
+            message: message.to_owned(),
+        });
     }
 
     /// What the store had to pass over since it was last asked, for people and as events.
@@ -131,10 +133,14 @@ impl Ui {
         }
     }
 
-    /// A JSON event, if JSON is asked for; built only then.
-    pub fn event(&self, event: impl FnOnce() -> Json) {
-        if self.json {
-            self.stdout(&format!("{}\n", escape::json(event().to_string())));
+    /// An event, if JSON is asked for; built only then.
+    pub fn event<E: Into<JsonEvent>>(&self, event: impl FnOnce() -> E) {
+        if !self.json {
+            return;
+        }
+        match serde_json::to_string(&event().into()) {
+            Ok(line) => self.stdout(&format!("{}\n", escape::json(line))),
+            Err(error) => *self.failed.borrow_mut() = Some(error.into()),
         }
     }
 

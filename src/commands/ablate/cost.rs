@@ -8,6 +8,7 @@ use flow_engine::plan::keys::Slot;
 use flow_engine::run::summary::Summary;
 
 use super::study::Study;
+use crate::event::VariantCost;
 
 /// What one variant cost.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -30,6 +31,17 @@ impl Cost {
             (1.0 - self.now_s / self.cold_s).clamp(0.0, 1.0)
         } else {
             0.0
+        }
+    }
+
+    /// For programs.
+    pub fn figures(&self) -> VariantCost {
+        VariantCost {
+            actions: self.actions,
+            shared_actions: self.shared,
+            cpu_cold_s: self.cold_s,
+            cpu_now_s: self.now_s,
+            saved: self.saved(),
         }
     }
 }

@@ -10,6 +10,7 @@ use flow_stages::evaluation::Metric;
 use super::results::{Results, Row};
 use super::{forest, text};
 use crate::error::CliError;
+use crate::event::pretty;
 
 /// Their names.
 pub const NAMES: [&str; 4] = [
@@ -25,7 +26,7 @@ pub fn write(results: &Results, dir: &Path) -> Result<(), CliError> {
     write_columns(columns(results), "parquet", &mut parquet)?;
     let contents = [
         parquet,
-        format!("{:#}\n", results.json()).into_bytes(),
+        pretty(&results.figures())?.into_bytes(),
         forest::svg(&text::panels(results)).into_bytes(),
         text::summary(results).into_bytes(),
     ];

@@ -20,7 +20,6 @@ use std::time::Instant;
 
 use clap::Args;
 use flow_engine::plan::Plan;
-use serde_json::Value as Json;
 
 use self::cost::Costs;
 use self::results::{Finished, Results};
@@ -28,6 +27,7 @@ use self::study::Study;
 use crate::args::{ExecArgs, FileArgs, StoreArgs};
 use crate::commands::run::{Run, Setup};
 use crate::error::{CliError, Exit};
+use crate::event::AblationFinished;
 use crate::project::{read_pipeline, results_dir, shown};
 use crate::ui::Ui;
 
@@ -101,16 +101,12 @@ pub fn run(args: &AblateArgs, ui: &Ui) -> Result<Exit, CliError> {
             files::NAMES.join(",")
         ));
     }
-    ui.event(|| {
-        let mut event = results.json();
-        if let Json::Object(fields) = &mut event {
-            fields.shift_insert(0, "event".into(), "ablation-finished".into());
-        }
-        event["run"] = report.run.clone().into();
-        event["status"] = run.status().name().into();
-        event["wall_s"] = started.elapsed().as_secs_f64().into();
-        event["directory"] = dir.display().to_string().into();
-        event
+    ui.event(|| AblationFinished {
+        found: results.figures(),
+        run: report.run.clone(),
+        status: run.status(),
+        wall_s: started.elapsed().as_secs_f64(),
+        directory: dir.display().to_string(),
     });
     Ok(run.exit)
 }

@@ -5,12 +5,15 @@ use flow_engine::plan::keys::Slot;
 use flow_engine::text::variants::BASE;
 use flow_engine::{Pipeline, StageError};
 use flow_stages::comparison::{Arm, ArmSummary, Comparison, ComparisonOptions, compare, summarise};
-use serde_json::{Value as Json, json};
+use serde_json::Value as Json;
 
 use super::cost::{Cost, Costs};
 use super::study::Study;
 use crate::error::CliError;
 use crate::evaluation::{Artifacts, EvaluationInputs};
+use crate::event::{
+    AblatedRow, AblatedScheme, AblatedVariant, AblationCost, AblationFigures, AblationOptions,
+};
 use crate::record::{StageMetrics, tried};
 
 /// What a study found.
@@ -213,71 +216,52 @@ impl Results {
         Ok(())
     }
 
-    /// All of it.
-    pub fn json(&self) -> Json {
-        let cost = |cost: &Cost| {
-            json!({
-                "actions": cost.actions,
-                "shared_actions": cost.shared,
-                "cpu_cold_s": cost.cold_s,
-                "cpu_now_s": cost.now_s,
-                "saved": cost.saved(),
-            })
-        };
-        let variants: Vec<Json> = self
-            .variants
-            .iter()
-            .map(|variant| {
-                let changes = variant.changes.iter();
-                let changes =
-                    changes.map(|(path, value)| (path.clone(), Json::from(value.clone())));
-                json!({
-                    "name": variant.name,
-                    "changes": Json::Object(changes.collect()),
-                    "cost": cost(&variant.cost),
-                })
-            })
-            .collect();
-        let mut total = cost(&self.costs.together);
-        total["cpu_separate_s"] = self.costs.separate_s().into();
-        total["ratio"] = self.costs.ratio().into();
-        total["stages"] = self.stages.into();
-        total["shared_stages"] = self.shared_stages.into();
-        let schemes: Vec<Json> = self.schemes.iter().map(|s| self.scheme_json(s)).collect();
-        json!({
-            "pipeline": self.pipeline,
-            "options": {
-                "draws": self.options.draws,
-                "level": self.options.level,
-                "margin": self.options.margin,
-                "seed": self.options.seed,
+    /// All of it, for programs.
+    pub fn figures(&self) -> AblationFigures {
+        let options = &self.options;
+        let variants = self.variants.iter().map(|variant| AblatedVariant {
+            name: variant.name.clone(),
+            changes: variant.changes.iter().cloned().collect(),
+            cost: variant.cost.figures(),
+        });
+        AblationFigures {
+            pipeline: self.pipeline.clone(),
+            options: AblationOptions {
+                draws: options.draws,
+                level: options.level,
+                margin: options.margin,
+                seed: options.seed,
             },
-            "variants": variants,
-            "schemes": schemes,
-            "cost": total,
-        })
+            variants: variants.collect(),
+            schemes: self
+                .schemes
+                .iter()
+                .map(|s| self.scheme_figures(s))
+                .collect(),
+            cost: AblationCost {
+                together: self.costs.together.figures(),
+                cpu_separate_s: self.costs.separate_s(),
+                ratio: self.costs.ratio(),
+                stages: self.stages,
+                shared_stages: self.shared_stages,
+            },
+        }
     }
 
-    fn scheme_json(&self, scheme: &Scheme) -> Json {
-        let rows: Vec<Json> = scheme
-            .rows
-            .iter()
-            .map(|row| {
-                json!({
-                    "variant": self.variants[row.variant].name,
-                    "status": row.status,
-                    "note": row.note,
-                    "summary": row.summary,
-                    "comparison": row.comparison,
-                    "metrics": row.metrics,
-                })
-            })
-            .collect();
-        json!({
-            "name": scheme.name,
-            "folds": scheme.folds.as_ref().map(ToString::to_string),
-            "configurations_tried": scheme.tried,
-            "rows": rows,
-        })
+    fn scheme_figures(&self, scheme: &Scheme) -> AblatedScheme {
+        let rows = scheme.rows.iter().map(|row| AblatedRow {
+            variant: self.variants[row.variant].name.clone(),
+            status: row.status.to_owned(),
+            note: row.note.clone(),
+            summary: row.summary.clone(),
+            comparison: row.comparison.clone(),
+            metrics: row.metrics.clone(),
+        });
+        AblatedScheme {
+            name: scheme.name.clone(),
+            folds: scheme.folds.as_ref().map(ToString::to_string),
+            configurations_tried: scheme.tried,
+            rows: rows.collect(),
+        }
     }
 }

@@ -24,7 +24,6 @@ use clap::Args;
 use flow_engine::plan::Plan;
 use flow_engine::{Diag, Pipeline};
 use flow_stages::comparison::gate::GateOptions;
-use serde_json::json;
 
 use self::baseline::{Baseline, Place, replace};
 use self::recipes::{StageState, Standing, states};
@@ -33,6 +32,7 @@ use crate::args::{ExecArgs, PipelineArgs, StoreArgs, values};
 use crate::commands::run::{AskedFor, Run, Setup};
 use crate::error::{CliError, Exit};
 use crate::evaluation::evaluations;
+use crate::event::BaselineUpdated;
 use crate::project::{load_pipeline, shown, working_dir};
 use crate::ui::Ui;
 use crate::wording::{bytes, quoted};
@@ -147,7 +147,7 @@ pub fn run(args: &CheckArgs, ui: &Ui) -> Result<Exit, CliError> {
     ui.result(&text::text(&results, args.explain));
     let diags = failures(&results, &pipeline, &place);
     diags.iter().for_each(|diag| ui.diag(diag));
-    ui.event(|| results.json(&report.run));
+    ui.event(|| results.event(&report.run));
     Ok(match diags.is_empty() {
         true => Exit::Ok,
         false => Exit::Regression,
@@ -232,13 +232,10 @@ fn update(
         false => writeln!(text, "wrote {} ({})", place.shown, bytes(size)),
     };
     ui.result(&text);
-    ui.event(|| {
-        json!({
-            "event": "baseline-updated",
-            "path": place.path.display().to_string(),
-            "changed": !same,
-            "bytes": size,
-        })
+    ui.event(|| BaselineUpdated {
+        path: place.path.display().to_string(),
+        changed: !same,
+        bytes: size,
     });
     Ok(Exit::Ok)
 }

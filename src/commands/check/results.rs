@@ -8,12 +8,12 @@ use flow_stages::comparison::gate::{
 };
 use flow_stages::comparison::{Arm, KeptScores, Pair};
 use flow_stages::evaluation::MACRO_AVERAGE;
-use serde_json::{Map, Value as Json, json};
 
 use super::baseline::{Baseline, Evaluation, Place};
 use super::recipes::{StageState, Standing, standings};
 use crate::error::CliError;
 use crate::evaluation::Artifacts;
+use crate::event::{CheckFinished, CheckedEvaluation, CheckedOutput, CheckedStage};
 use crate::record::StageMetrics;
 use crate::report::Report;
 use crate::wording::count;
@@ -182,64 +182,56 @@ impl Results {
     }
 
     /// The last event of a check.
-    pub fn json(&self, run: &str) -> Json {
-        let stages: Map<String, Json> = self
-            .stages
-            .iter()
-            .map(|(name, standing)| (name.clone(), standing_json(standing)))
-            .collect();
-        let evaluations: Map<String, Json> = self
-            .evaluations
-            .iter()
-            .map(|compared| (compared.name.clone(), compared.json()))
-            .collect();
-        json!({
-            "event": "check-finished",
-            "verdict": self.verdict(),
-            "pipeline": self.pipeline,
-            "run": run,
-            "baseline": self.baseline,
-            "false_alarms": self.false_alarms,
-            "evaluations": evaluations,
-            "stages": stages,
-        })
+    pub fn event(&self, run: &str) -> CheckFinished {
+        let evaluations = self.evaluations.iter();
+        let stages = self.stages.iter();
+        CheckFinished {
+            verdict: self.verdict().to_owned(),
+            pipeline: self.pipeline.clone(),
+            run: run.to_owned(),
+            baseline: self.baseline.clone(),
+            false_alarms: self.false_alarms,
+            evaluations: evaluations.map(|e| (e.name.clone(), e.event())).collect(),
+            stages: stages.map(|(name, s)| (name.clone(), s.into())).collect(),
+        }
     }
 }
 
 impl Compared {
-    fn json(&self) -> Json {
-        let metrics: Map<String, Json> = self
-            .metrics
-            .iter()
-            .map(|judged| (judged.metric.key().to_owned(), json!(judged)))
-            .collect();
-        json!({
-            "objects": self.objects.map(|(all, _)| all),
-            "positives": self.objects.and_then(|(_, positives)| positives),
-            "average": self.average,
-            "repeats": self.repeats.map(|(now, _)| now),
-            "baseline_repeats": self.repeats.map(|(_, then)| then),
-            "metrics": metrics,
-            "notes": self.notes,
-        })
+    fn event(&self) -> CheckedEvaluation {
+        let metrics = self.metrics.iter();
+        CheckedEvaluation {
+            objects: self.objects.map(|(all, _)| all),
+            positives: self.objects.and_then(|(_, positives)| positives),
+            average: self.average.map(str::to_owned),
+            repeats: self.repeats.map(|(now, _)| now),
+            baseline_repeats: self.repeats.map(|(_, then)| then),
+            metrics: metrics
+                .map(|judged| (judged.metric.key().to_owned(), judged.clone()))
+                .collect(),
+            notes: self.notes.clone(),
+        }
     }
 }
 
-fn standing_json(standing: &Standing) -> Json {
-    match standing {
-        Standing::Same => json!({"standing": "same"}),
-        Standing::Changed(changes) => json!({"standing": "changed", "changes": changes}),
-        Standing::New => json!({"standing": "new"}),
-        Standing::Gone => json!({"standing": "gone"}),
-        Standing::Nondeterministic(outputs) => {
-            let outputs: Map<String, Json> = outputs
-                .iter()
-                .map(|(name, was, is)| {
-                    let both = json!({"baseline": was.to_string(), "now": is.to_string()});
-                    (name.clone(), both)
-                })
-                .collect();
-            json!({"standing": "nondeterministic", "outputs": outputs})
+impl From<&Standing> for CheckedStage {
+    fn from(standing: &Standing) -> Self {
+        match standing {
+            Standing::Same => Self::Same,
+            Standing::Changed(changes) => Self::Changed {
+                changes: changes.clone(),
+            },
+            Standing::New => Self::New,
+            Standing::Gone => Self::Gone,
+            Standing::Nondeterministic(outputs) => {
+                let outputs = outputs.iter().map(|(name, was, is)| {
+                    let (baseline, now) = (was.to_string(), is.to_string());
+                    (name.clone(), CheckedOutput { baseline, now })
+                });
+                Self::Nondeterministic {
+                    outputs: outputs.collect(),
+                }
+            }
         }
     }
 }

@@ -11,10 +11,10 @@ use flow_engine::plan::keys::Slot;
 use flow_engine::run::event::{Event, Outcome};
 use flow_engine::{Diag, StageError};
 use flow_stages::artifacts::difference::{ArtifactDifference, compare};
-use serde_json::{Map, Value as Json, json};
 
 use super::{Run, outputs};
 use crate::error::Exit;
+use crate::event::{AuditFinished, AuditedStage};
 use crate::render::table;
 use crate::wording::count;
 
@@ -108,7 +108,7 @@ pub fn audit(run: &mut Run<'_>, number: NonZeroUsize) {
     };
     let problems = run.warnings.split_off(warned);
     let actions = found.iter().map(|found| found.actions).sum();
-    run.ui.event(|| event(&found, actions, &problems));
+    run.ui.event(|| event(&found, actions, problems.clone()));
     run.ui.result(&format!("\n{}\n\n", shown(&found)));
     let good = found.iter().all(|found| found.worst == Verdict::Bitwise) && problems.is_empty();
     if good && run.exit == Exit::Ok {
@@ -259,28 +259,31 @@ fn shown(found: &[Found]) -> String {
     table::plain(&header, header.len(), rows.collect())
 }
 
-fn event(found: &[Found], actions: usize, problems: &[String]) -> Json {
+fn event(found: &[Found], actions: usize, problems: Vec<String>) -> AuditFinished {
     let stages = found.iter().map(|found| {
-        let mut json = json!({
-            "actions": found.actions,
-            "verdict": found.worst.word().to_lowercase(),
-        });
-        match &found.worst {
-            Verdict::Bitwise => return (found.stage.clone(), json),
-            Verdict::Ulp { ulps, .. } => json["ulps"] = (*ulps).into(),
-            Verdict::Metric { largest, .. } => json["largest"] = (*largest).into(),
-            Verdict::Different(_) => {}
-        }
-        json["worst"] = found.place.clone().into();
-        json["details"] = found.worst.details().into();
-        (found.stage.clone(), json)
+        let worst = &found.worst;
+        let differs = *worst != Verdict::Bitwise;
+        let stage = AuditedStage {
+            actions: found.actions,
+            verdict: worst.word().to_lowercase(),
+            ulps: match worst {
+                Verdict::Ulp { ulps, .. } => Some(*ulps),
+                _ => None,
+            },
+            largest: match worst {
+                Verdict::Metric { largest, .. } => Some(*largest),
+                _ => None,
+            },
+            worst: differs.then(|| found.place.clone()),
+            details: differs.then(|| worst.details()),
+        };
+        (found.stage.clone(), stage)
     });
-    json!({
-        "event": "audit-finished",
-        "actions": actions,
-        "stages": stages.collect::<Map<String, Json>>(),
-        "problems": problems,
-    })
+    AuditFinished {
+        actions,
+        stages: stages.collect(),
+        problems,
+    }
 }
 
 #[cfg(test)]

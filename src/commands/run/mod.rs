@@ -30,13 +30,13 @@ use flow_engine::run::options::Options;
 use flow_engine::run::summary::Summary;
 use flow_engine::run::{self, Finished};
 use flow_engine::{Diag, StageError};
-use serde_json::json;
 
 pub use setup::{Setup, WATCHER, jobs, stop_on_signals};
 
 use crate::args::{ExecArgs, PipelineArgs, StoreArgs, TargetArgs};
 use crate::error::{self, CliError, Exit};
 use crate::evaluation::Artifacts;
+use crate::event::OutputWritten;
 use crate::project::{State, load_pipeline, shown, working_dir};
 use crate::record::{GitState, Long, RunRecord, Status};
 use crate::render::json;
@@ -412,12 +412,9 @@ impl<'a> Run<'a> {
             None => String::new(),
         };
         self.ui.progress(&format!("wrote {}{whose}", shown(path)));
-        self.ui.event(|| {
-            let mut event = json!({"event": "output-written", "path": path.display().to_string()});
-            if let Some(base) = &output.base {
-                event["base"] = base.as_str().into();
-            }
-            event
+        self.ui.event(|| OutputWritten {
+            path: path.display().to_string(),
+            base: output.base.clone(),
         });
     }
 }

@@ -10,9 +10,9 @@ mod show;
 use clap::{Args, Subcommand};
 use flow_cache::Runs;
 use flow_engine::Diag;
-use serde_json::{Value as Json, json};
 
 use crate::error::CliError;
+use crate::event::{RunChanged, RunListed};
 use crate::history::{check_tag, find, when};
 use crate::project::{elsewhere, runs_of, working_dir};
 use crate::record::{self, GitState, RunRecord, Status};
@@ -109,14 +109,11 @@ pub fn run(args: &RunsArgs, ui: &Ui) -> Result<(), CliError> {
     }
     let done = change(command, &id, &record, &runs)?;
     let record = runs.load::<RunRecord>(&id)?.map(|(_, record)| record);
-    ui.event(|| {
-        json!({
-            "event": "run-changed",
-            "run": id,
-            "removed": record.is_none(),
-            "tags": record.as_ref().map_or(&[][..], |record| &record.tags),
-            "pinned": record.as_ref().is_some_and(|record| record.pinned),
-        })
+    ui.event(|| RunChanged {
+        run: id.clone(),
+        removed: record.is_none(),
+        pinned: record.as_ref().is_some_and(|record| record.pinned),
+        tags: record.map(|record| record.tags).unwrap_or_default(),
     });
     ui.result(&format!("run {id} {done}\n"));
     Ok(())
@@ -190,8 +187,8 @@ fn list(args: &RunsArgs, runs: &Runs, ui: &Ui) -> Result<(), CliError> {
             more = true;
             break;
         }
-        ui.event(|| event(&id, &record));
         rows.push(row(&id, &record));
+        ui.event(|| event(&id, record));
     }
     if rows.is_empty() {
         ui.answer(&format!("no runs in {}\n", runs.dir().display()));
@@ -259,23 +256,22 @@ fn row(id: &str, record: &RunRecord) -> Vec<String> {
     ]
 }
 
-fn event(id: &str, record: &RunRecord) -> Json {
-    json!({
-        "event": "run-listed",
-        "run": id,
-        "started": when(id),
-        "pipeline": record.pipeline,
-        "status": record.status,
-        "headline": record.headline,
-        "ran": record.sum(|stage| stage.ran),
-        "hit": record.sum(|stage| stage.hit),
-        "failed": record.sum(|stage| stage.failed),
-        "wall_s": record.wall_s,
-        "tags": record.tags,
-        "pinned": record.pinned,
-        "set": record.set,
-        "variant": record.variant,
-        "to": record.to,
-        "git": record.git,
-    })
+fn event(id: &str, record: RunRecord) -> RunListed {
+    RunListed {
+        run: id.to_owned(),
+        started: when(id),
+        ran: record.sum(|stage| stage.ran),
+        hit: record.sum(|stage| stage.hit),
+        failed: record.sum(|stage| stage.failed),
+        pipeline: record.pipeline,
+        status: record.status,
+        headline: record.headline,
+        wall_s: record.wall_s,
+        tags: record.tags,
+        pinned: record.pinned,
+        set: record.set,
+        variant: record.variant,
+        to: record.to,
+        git: record.git,
+    }
 }

@@ -3,9 +3,9 @@
 use std::path::Path;
 
 use flow_cache::Runs;
-use serde_json::{Map, json};
 
 use crate::error::CliError;
+use crate::event::RunShown;
 use crate::history::when;
 use crate::project::shown;
 use crate::record::{GitState, RunRecord, Status, as_written};
@@ -17,12 +17,13 @@ use crate::wording::{quoted, seconds};
 pub fn show(id: &str, record: &RunRecord, runs: &Runs, ui: &Ui) -> Result<(), CliError> {
     let written = as_written(runs, id)?;
     ui.event(|| {
-        let mut event = Map::new();
-        event.insert("event".into(), "run-shown".into());
-        event.insert("run".into(), id.into());
-        event.insert("started".into(), when(id).into());
-        event.extend(written);
-        json!(event)
+        let mut record = written;
+        record.shift_remove("run");
+        RunShown {
+            run: id.to_owned(),
+            started: when(id),
+            record,
+        }
     });
     let mut text = format!("run {id}\n");
     for (name, value) in facts(id, record) {

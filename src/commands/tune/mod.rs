@@ -31,6 +31,7 @@ pub use search::Searched;
 use crate::args::{ExecArgs, FileArgs, StoreArgs};
 use crate::commands::run::Setup;
 use crate::error::{CliError, Exit};
+use crate::event::OutputWritten;
 use crate::project::{read_pipeline, results_dir, shown};
 use crate::record::{Status, tried};
 use crate::ui::Ui;
@@ -128,9 +129,10 @@ pub fn run(args: &TuneArgs, ui: &Ui) -> Result<Exit, CliError> {
         let heading = render::heading(&bench, &findings);
         let path = target.write(&problem, &values, &heading)?;
         ui.progress(&format!("wrote {}", shown(path)));
-        ui.event(
-            || serde_json::json!({"event": "output-written", "path": path.display().to_string()}),
-        );
+        ui.event(|| OutputWritten {
+            path: path.display().to_string(),
+            base: None,
+        });
     }
     render::finished(&bench, &findings, started.elapsed().as_secs_f64());
     Ok(Exit::Ok)

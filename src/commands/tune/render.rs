@@ -7,11 +7,17 @@ use std::path::Path;
 
 use flow_engine::pipeline::file::Replace;
 use flow_stages::tuning::{Best, ObjectiveScores, TrialOutcome};
-use serde_json::{Map, Value as Json, json};
+use serde_json::Value as Json;
 
 use super::{Bench, Candidate, Findings, Nested, OuterFold, Searched};
 use crate::error::{CliError, Exit};
+use crate::event::{
+    BaseFinished, BestTrial, ByName, NestedFigures, NestedFold, OuterFoldFinished, OutputWritten,
+    StudyFigures, StudyFinished, StudyFinishedWord, StudyStarted, StudyStopped, TrialFigures,
+    TrialFinished, TrialFinishedWord, pretty,
+};
 use crate::project::shown;
+use crate::record::Status;
 use crate::render::table::plain;
 use crate::wording::{count, seconds};
 
@@ -23,18 +29,15 @@ pub fn started(bench: &Bench<'_>) {
     let problem = bench.problem;
     let design = &problem.design;
     let axes: Vec<&str> = problem.axes.iter().map(|axis| axis.path.as_str()).collect();
-    bench.ui.event(|| {
-        json!({
-            "event": "study-started",
-            "run": bench.id,
-            "pipeline": problem.name,
-            "objective": objective(bench),
-            "direction": design.direction.name(),
-            "sampler": sampler(bench),
-            "trials": design.trials,
-            "parallel": design.parallel,
-            "space": axes,
-        })
+    bench.ui.event(|| StudyStarted {
+        run: bench.id.clone(),
+        pipeline: problem.name.clone(),
+        objective: objective(bench),
+        direction: design.direction.name().to_owned(),
+        sampler: sampler(bench).to_owned(),
+        trials: design.trials,
+        parallel: design.parallel,
+        space: axes.iter().copied().map(str::to_owned).collect(),
     });
     bench.ui.progress(&format!(
         "study of `{}`: {} of {}, to {} {} ({}, {} at a time)",
@@ -63,12 +66,9 @@ fn figure(value: f64) -> String {
 
 /// The pipeline as it is was evaluated.
 pub fn base(bench: &Bench<'_>, within: Option<usize>, scores: Option<&ObjectiveScores>) {
-    bench.ui.event(|| {
-        json!({
-            "event": "base-finished",
-            "within": within,
-            "value": scores.map(|scores| scores.pooled),
-        })
+    bench.ui.event(|| BaseFinished {
+        within,
+        value: scores.map(|scores| scores.pooled),
     });
     let value = scores.map_or("failed".into(), |scores| figure(scores.pooled));
     bench
@@ -85,13 +85,12 @@ pub fn generation(bench: &Bench<'_>, within: Option<usize>, searched: &Searched,
     let best = searched.study.best();
     for (number, trial) in searched.study.trials().iter().enumerate().skip(first) {
         let candidate = &searched.candidates[number];
-        bench.ui.event(|| {
-            let mut event = trial_json(bench, searched, number);
-            event["event"] = "trial-finished".into();
-            event["within"] = within.into();
-            event["cpu_s"] = searched.cpu_s[number].into();
-            event["best"] = best.map(|(_, scores)| scores.pooled).into();
-            event
+        bench.ui.event(|| TrialFinished {
+            trial: trial_figures(bench, searched, number),
+            event: TrialFinishedWord::TrialFinished,
+            within,
+            cpu_s: searched.cpu_s[number],
+            best: best.map(|(_, scores)| scores.pooled),
         });
         let what = match &trial.outcome {
             TrialOutcome::Complete(scores) => figure(scores.pooled),
@@ -128,108 +127,90 @@ fn values_text(candidate: &Candidate) -> String {
 
 /// The study within an outer fold is at its end.
 pub fn outer_fold(bench: &Bench<'_>, fold: usize, outer: &OuterFold) {
-    bench.ui.event(|| {
-        json!({
-            "event": "outer-fold-finished",
-            "fold": fold,
-            "inner": outer.inner,
-            "values": values_json(&outer.chosen.values),
-        })
+    bench.ui.event(|| OuterFoldFinished {
+        fold,
+        inner: outer.inner,
+        values: by_path(&outer.chosen.values),
     });
 }
 
-fn values_json(values: &[Replace]) -> Json {
+fn by_path(values: &[Replace]) -> ByName<Json> {
+    let json = |value: &toml::Value| serde_json::to_value(value).unwrap_or(Json::Null);
     let values = values.iter();
-    let values: Map<String, Json> = values
-        .map(|v| (v.path.clone(), value_json(&v.value)))
-        .collect();
-    values.into()
+    values.map(|v| (v.path.clone(), json(&v.value))).collect()
 }
 
-fn value_json(value: &toml::Value) -> Json {
-    serde_json::to_value(value).unwrap_or(Json::Null)
-}
-
-fn trial_json(bench: &Bench<'_>, searched: &Searched, number: usize) -> Json {
+fn trial_figures(bench: &Bench<'_>, searched: &Searched, number: usize) -> TrialFigures {
     let trial = &searched.study.trials()[number];
-    let mut json = json!({
-        "trial": number,
-        "generation": trial.generation,
-        "state": trial.outcome.name(),
-        "values": values_json(&searched.candidates[number].values),
-    });
     let all = bench.problem.folds.as_ref().map(|folds| folds.names.len());
-    match &trial.outcome {
-        TrialOutcome::Complete(scores) => {
-            json["value"] = scores.pooled.into();
-            json["folds"] = all.into();
-        }
-        TrialOutcome::Pruned { folds, bound } => {
-            json["folds"] = (*folds).into();
-            json["bound"] = (*bound).into();
-        }
-        TrialOutcome::Failed(message) => json["error"] = message.clone().into(),
+    let (folds, bound, error) = match &trial.outcome {
+        TrialOutcome::Complete(_) => (Some(all), None, None),
+        TrialOutcome::Pruned { folds, bound } => (Some(Some(*folds)), Some(*bound), None),
+        TrialOutcome::Failed(message) => (None, None, Some(message.clone())),
+    };
+    TrialFigures {
+        trial: number,
+        generation: trial.generation,
+        state: trial.outcome.name().to_owned(),
+        values: by_path(&searched.candidates[number].values),
+        value: trial.outcome.value(),
+        folds,
+        bound,
+        error,
     }
-    json
 }
 
 /// All that a study found, without what it cost.
-fn study_json(bench: &Bench<'_>, findings: &Findings) -> Json {
+fn study_figures(bench: &Bench<'_>, findings: &Findings) -> StudyFigures {
     let problem = bench.problem;
     let searched = &findings.searched;
     let trials = 0..searched.study.trials().len();
-    let mut json = json!({
-        "pipeline": problem.name,
-        "objective": objective(bench),
-        "direction": problem.design.direction.name(),
-        "sampler": sampler(bench),
-        "seed": problem.design.seed,
-        "parallel": problem.design.parallel,
-        "prune": problem.tune.prune,
-        "base": searched.study.base().map(|scores| scores.pooled),
-        "best": best_json(bench, findings),
-        "trials": trials.map(|n| trial_json(bench, searched, n)).collect::<Vec<_>>(),
-    });
-    if let Some(nested) = &findings.nested {
-        json["nested"] = nested_json(nested);
+    StudyFigures {
+        pipeline: problem.name.clone(),
+        objective: objective(bench),
+        direction: problem.design.direction.name().to_owned(),
+        sampler: sampler(bench).to_owned(),
+        seed: problem.design.seed,
+        parallel: problem.design.parallel,
+        prune: problem.tune.prune,
+        base: searched.study.base().map(|scores| scores.pooled),
+        best: best_trial(bench, findings),
+        trials: trials
+            .map(|number| trial_figures(bench, searched, number))
+            .collect(),
+        nested: findings.nested.as_ref().map(nested_figures),
     }
-    json
 }
 
-fn best_json(bench: &Bench<'_>, findings: &Findings) -> Json {
+fn best_trial(bench: &Bench<'_>, findings: &Findings) -> Option<BestTrial> {
     let searched = &findings.searched;
-    let Some((best, scores)) = searched.study.best() else {
-        return Json::Null;
-    };
-    let number = match best {
-        Best::Base => None,
-        Best::Trial(number) => Some(number),
-    };
-    let values = searched.best(bench).map(|best| values_json(&best.values));
-    json!({
-        "trial": number,
-        "value": scores.pooled,
-        "interval": findings.interval.map(|i| json!({"value": i.value, "low": i.low, "high": i.high})),
-        "values": values,
+    let (best, scores) = searched.study.best()?;
+    let values = searched.best(bench).map(|best| by_path(&best.values));
+    Some(BestTrial {
+        trial: match best {
+            Best::Base => None,
+            Best::Trial(number) => Some(number),
+        },
+        value: scores.pooled,
+        interval: findings.interval,
+        values,
     })
 }
 
-fn nested_json(nested: &Nested) -> Json {
-    let folds = nested.folds.iter().map(|fold| {
-        json!({
-            "values": values_json(&fold.chosen.values),
-            "inner": fold.inner,
-            "outer": fold.outer,
-        })
+fn nested_figures(nested: &Nested) -> NestedFigures {
+    let folds = nested.folds.iter().map(|fold| NestedFold {
+        values: by_path(&fold.chosen.values),
+        inner: fold.inner,
+        outer: fold.outer,
     });
-    json!({
-        "inner": nested.inner(),
-        "outer": nested.tuned,
-        "outer_base": nested.base,
-        "optimism": nested.tuned.map(|outer| nested.inner() - outer),
-        "difference": nested.difference,
-        "folds": folds.collect::<Vec<_>>(),
-    })
+    NestedFigures {
+        inner: nested.inner(),
+        outer: nested.tuned,
+        outer_base: nested.base,
+        optimism: nested.tuned.map(|outer| nested.inner() - outer),
+        difference: nested.difference.clone(),
+        folds: folds.collect(),
+    }
 }
 
 /// Writes `study.json` and `trials.csv`.
@@ -238,17 +219,17 @@ pub fn files(bench: &Bench<'_>, findings: &Findings, folder: &Path) -> Result<()
         CliError::environment(format!("failed to write to {}: {error}", folder.display()))
     };
     std::fs::create_dir_all(folder).map_err(failed)?;
-    let json = format!("{:#}\n", study_json(bench, findings));
     for (name, text) in [
-        ("study.json", json),
+        ("study.json", pretty(&study_figures(bench, findings))?),
         ("trials.csv", csv(bench, &findings.searched)),
     ] {
         let path = folder.join(name);
         flow_cache::Beside::write(&path, text.as_bytes()).map_err(failed)?;
         bench.ui.progress(&format!("wrote {}", shown(&path)));
-        bench
-            .ui
-            .event(|| json!({"event": "output-written", "path": path.display().to_string()}));
+        bench.ui.event(|| OutputWritten {
+            path: path.display().to_string(),
+            base: None,
+        });
     }
     Ok(())
 }
@@ -466,31 +447,27 @@ fn verdict(difference: &flow_stages::comparison::PairedDifference) -> String {
 /// The study ended early.
 pub fn stopped(bench: &Bench<'_>, exit: Exit) {
     let status = match exit {
-        Exit::Interrupted => "interrupted",
-        _ => "failed",
+        Exit::Interrupted => Status::Interrupted,
+        _ => Status::Failed,
     };
-    bench.ui.event(|| {
-        json!({
-            "event": "study-finished",
-            "status": status,
-            "pipeline": bench.problem.name,
-            "run": bench.id,
-        })
+    bench.ui.event(|| StudyStopped {
+        status,
+        pipeline: bench.problem.name.clone(),
+        run: bench.id.clone(),
     });
 }
 
 /// The last event of a study.
 pub fn finished(bench: &Bench<'_>, findings: &Findings, wall_s: f64) {
-    bench.ui.event(|| {
-        let mut event = study_json(bench, findings);
-        event["event"] = "study-finished".into();
-        event["status"] = "ok".into();
-        event["run"] = bench.id.clone().into();
-        event["wall_s"] = wall_s.into();
-        event["ran"] = bench.spent.ran.into();
-        event["cpu_s"] = bench.spent.cpu_s.into();
-        event["saved_cpu_s"] = findings.saved_s.into();
-        event["configurations"] = findings.tried.into();
-        event
+    bench.ui.event(|| StudyFinished {
+        found: study_figures(bench, findings),
+        event: StudyFinishedWord::StudyFinished,
+        status: Status::Ok,
+        run: bench.id.clone(),
+        wall_s,
+        ran: bench.spent.ran,
+        cpu_s: bench.spent.cpu_s,
+        saved_cpu_s: findings.saved_s,
+        configurations: findings.tried,
     });
 }

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use flow_engine::StageError;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{Arm, ComparisonOptions, Unit};
@@ -12,8 +13,9 @@ use crate::numeric::stats::multiple::holm;
 use crate::numeric::stats::resampled::{ResampledT, Rope};
 use crate::numeric::stats::weighted::SampleFigures;
 
-/// A value and the interval that holds the true one with confidence [`ComparisonOptions::level`].
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+/// A value and the interval that holds the true one with the confidence asked for, 95 % unless the options
+/// say otherwise.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Estimate {
     /// On the data as it is.
     pub value: f64,
@@ -24,7 +26,7 @@ pub struct Estimate {
 }
 
 /// The metrics of one arm.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
 pub struct ArmSummary {
     /// The arm.
     pub name: String,
@@ -39,11 +41,12 @@ pub struct ArmSummary {
     /// How many of them there are.
     pub units: usize,
     /// Every metric, with its interval.
+    #[schemars(with = "BTreeMap<String, Estimate>")]
     pub metrics: BTreeMap<Metric, Estimate>,
 }
 
 /// What a difference means, given its noise.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum ComparisonVerdict {
     /// More than the base, and the difference is not noise.
@@ -52,12 +55,12 @@ pub enum ComparisonVerdict {
     Worse,
     /// The whole interval lies within the margin: too small to matter, whether noise or not.
     Equivalent,
-    /// The data cannot tell. [`PairedDifference::detectable`] says what they could have shown.
+    /// The data cannot tell. `detectable` says what they could have shown.
     Inconclusive,
 }
 
 /// A paired difference in one metric: arm less base.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
 pub struct PairedDifference {
     /// The base's value.
     pub base: f64,
@@ -71,13 +74,13 @@ pub struct PairedDifference {
     pub p: f64,
     /// The same, adjusted for the number of arms (Holm). Verdicts go by this.
     pub p_holm: f64,
-    /// Nadeau and Bengio's corrected t over the differences by repeat and fold; `None` if fewer than
+    /// Nadeau and Bengio's corrected t over the differences by repeat and fold. None if fewer than
     /// two folds have a value.
     pub resampled_t: Option<ResampledT>,
     /// Posterior chances that the arm is worse than, equal to and better than the base within
-    /// [`ComparisonOptions::margin`] (Benavoli et al.), from the same differences.
+    /// `margin` (Benavoli et al.), from the same differences.
     pub bayes: Option<Rope>,
-    /// [`ComparisonOptions::margin`].
+    /// The smallest difference of interest.
     pub margin: f64,
     /// The true difference that this comparison would call better or worse with a chance of 80 %:
     /// t(1/2 + level/2) + t(0.8) times `se`, 2.8 standard errors at 95 %. For one arm alone, before
@@ -88,7 +91,7 @@ pub struct PairedDifference {
 }
 
 /// One arm against the base.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
 pub struct Comparison {
     /// The arm.
     pub name: String,
@@ -100,6 +103,7 @@ pub struct Comparison {
     pub units: usize,
     /// Every metric. Average precision is the primary one: the others explain it, and a finding
     /// that only they show is a hint.
+    #[schemars(with = "BTreeMap<String, PairedDifference>")]
     pub metrics: BTreeMap<Metric, PairedDifference>,
 }
 

@@ -28,6 +28,7 @@
 use std::collections::BTreeMap;
 
 use flow_engine::StageError;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::compare::figure;
@@ -123,7 +124,7 @@ impl Default for GateOptions {
 }
 
 /// What a difference means.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Judgement {
     /// Worse by more than the limit.
@@ -135,7 +136,7 @@ pub enum Judgement {
 }
 
 /// One metric, judged.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
 pub struct Judged {
     /// Which.
     pub metric: Metric,
@@ -147,11 +148,12 @@ pub struct Judged {
     pub difference: Estimate,
     /// Standard error of the difference over objects.
     pub se: f64,
-    /// Standard deviation of the difference over seeds; `None` for one repeat.
+    /// Standard deviation of the difference over seeds. None for one repeat.
     pub noise: Option<f64>,
     /// The drop beyond which it is worse, the rise of a loss.
     pub limit: f64,
-    /// The drop on these objects, on average over seeds, that is caught with a chance of [`POWER`].
+    /// The drop on these objects, on average over seeds, that is caught with a chance of
+    /// 93 %.
     pub detectable: f64,
     /// What it means.
     pub verdict: Judgement,

@@ -28,10 +28,11 @@ pub use compare::{
 };
 pub use earlier::{KeptScores, Pair};
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// What a bootstrap draws.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Unit {
     /// Single objects.

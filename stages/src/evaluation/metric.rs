@@ -1,9 +1,12 @@
 //! The metrics by name, and which way each is better.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// A metric of predictions. Those that [comparisons](Metric::COMPARED) make come first, in their order.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
+)]
 #[serde(rename_all = "snake_case")]
 pub enum Metric {
     /// Average precision: the primary metric.

@@ -7,12 +7,13 @@
 //! posterior of the mean difference under the same correlation, rho = n_test / (n_test + n_train):
 //! with their prior it is a t distribution of the same centre, scale and degrees of freedom.
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::distribution::{student_cdf, student_quantile, student_two_sided};
 
 /// The corrected t statistic of some differences.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, JsonSchema)]
 pub struct ResampledT {
     /// Mean of the differences.
     pub mean: f64,
@@ -27,7 +28,7 @@ pub struct ResampledT {
 }
 
 /// Posterior chances of where the true difference lies.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, JsonSchema)]
 pub struct Rope {
     /// Below `-margin`.
     pub below: f64,

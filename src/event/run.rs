@@ -1,0 +1,203 @@
+//! What a run says, and what any command may say.
+
+use schemars::JsonSchema;
+use serde::Serialize;
+
+use super::{ByName, RunReason};
+use crate::record::{Headline, Metrics, StageFigures, Status};
+
+/// The plan of a run is made, and actions may start.
+#[derive(Serialize, JsonSchema)]
+pub struct RunStarted {
+    /// Id of the run.
+    pub run: String,
+    /// Name of the pipeline.
+    pub pipeline: String,
+    /// Actions by stage, in the order of the pipeline, as far as they can be counted before anything has run.
+    pub stages: ByName<usize>,
+}
+
+/// An action runs, because the store could not answer it.
+#[derive(Serialize, JsonSchema)]
+pub struct ActionStarted {
+    /// Name of the stage.
+    pub stage: String,
+    /// The action within the stage.
+    pub action: String,
+    /// Why the store could not answer it.
+    pub reason: RunReason,
+}
+
+/// An action is settled. Actions whose shard or fold turns out to have no rows send none.
+#[derive(Serialize, JsonSchema)]
+pub struct ActionFinished {
+    /// Name of the stage.
+    pub stage: String,
+    /// The action within the stage.
+    pub action: String,
+    /// How it ended.
+    pub outcome: ActionOutcome,
+    /// What is recorded of it, where the outcome is `hit` or `ran`.
+    #[serde(flatten)]
+    pub record: Option<ActionResult>,
+}
+
+/// How an action ended.
+#[derive(Serialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum ActionOutcome {
+    /// The store had its result.
+    Hit,
+    /// It ran.
+    Ran,
+    /// It failed; a `diagnostic` says why.
+    Failed,
+    /// It was not tried: something that it needs failed, or the run was stopped.
+    Skipped,
+}
+
+/// What the store has recorded of an action. Its costs are those of the time when it ran.
+#[derive(Serialize, JsonSchema)]
+pub struct ActionResult {
+    /// The key of its recipe: 64 hexadecimal digits.
+    pub key: String,
+    /// How long it took, in seconds.
+    pub wall_s: f64,
+    /// What it took of processors, in seconds. Actions that run side by side in one process share its time.
+    pub cpu_s: f64,
+    /// The most memory that its process held at once, in bytes; 0 if that is not known.
+    pub peak_rss: u64,
+    /// Artifacts and source files that it read, in bytes; 0 if that is not known.
+    pub read_bytes: u64,
+    /// The digest of each output: 64 hexadecimal digits.
+    pub outputs: ByName<String>,
+    /// The digest of what its program printed. Absent where it printed nothing.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub log: Option<String>,
+}
+
+/// The run was asked to stop. Nothing starts any more; what runs is waited for.
+#[derive(Serialize, JsonSchema)]
+pub struct RunStopping {
+    /// Actions that are still running.
+    pub running: usize,
+}
+
+/// The run is at its end: what it came to.
+#[derive(Serialize, JsonSchema)]
+pub struct RunFinished {
+    /// How it ended.
+    pub status: Status,
+    /// Name of the pipeline.
+    pub pipeline: String,
+    /// Id of the run.
+    pub run: String,
+    /// How long it took, in seconds.
+    pub wall_s: f64,
+    /// What became of the stages, in the order of the pipeline.
+    pub stages: ByName<StageFigures>,
+    /// The metric to quote. Absent if the pipeline names none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub headline: Option<Headline>,
+    /// The metrics that evaluations report, by stage and by metric.
+    pub metrics: Metrics,
+}
+
+/// A file was written: one of `[outputs]`, or of those that a study leaves.
+#[derive(Serialize, JsonSchema)]
+pub struct OutputWritten {
+    /// Its path.
+    pub path: String,
+    /// The pipeline file that declares it. Absent unless that is one that the pipeline extends.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub base: Option<String>,
+}
+
+/// `--audit` ran actions again and compared the results.
+#[derive(Serialize, JsonSchema)]
+pub struct AuditFinished {
+    /// Actions that were compared.
+    pub actions: usize,
+    /// What was found, by stage, in the order of the pipeline.
+    pub stages: ByName<AuditedStage>,
+    /// What was warned of during the audit, such as corrupt artifacts.
+    pub problems: Vec<String>,
+}
+
+/// What an audit found of one stage.
+#[derive(Serialize, JsonSchema)]
+pub struct AuditedStage {
+    /// Actions that were compared.
+    pub actions: usize,
+    /// The worst verdict on an output of theirs: `bitwise` (the same bytes), `ulp` (tables that differ in
+    /// floating-point numbers only), `metric` (JSON that differs in numbers only) or `different`.
+    pub verdict: String,
+    /// For `ulp`: how many representable numbers lie between the two at most.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ulps: Option<u64>,
+    /// For `metric`: the largest difference.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub largest: Option<f64>,
+    /// The action and the output of the worst verdict. Absent for `bitwise`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub worst: Option<String>,
+    /// The worst difference in words. Absent for `bitwise`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub details: Option<String>,
+}
+
+/// Something that a user should know, but that is no failure.
+#[derive(Serialize, JsonSchema)]
+pub struct WarningEvent {
+    /// In one sentence.
+    pub message: String,
+}
+
+/// Something is wrong, and the command fails.
+#[derive(Serialize, JsonSchema)]
+pub struct DiagnosticEvent {
+    /// Its code; `docs/errors.md` has a section for each.
+    pub code: String,
+    /// What is wrong, in one sentence.
+    pub message: String,
+    /// What can be done about it.
+    pub help: Vec<String>,
+    /// Places in the pipeline, the first being the cause.
+    pub labels: Vec<DiagnosticLabel>,
+}
+
+/// A place in a pipeline file.
+#[derive(Serialize, JsonSchema)]
+pub struct DiagnosticLabel {
+    /// The file.
+    pub file: Option<String>,
+    /// The line, counted from 1.
+    pub line: usize,
+    /// The column, counted from 1 in bytes.
+    pub column: usize,
+    /// What is wrong there.
+    pub text: Option<String>,
+}
+
+/// `flow init` made a project.
+#[derive(Serialize, JsonSchema)]
+pub struct ProjectCreated {
+    /// The pipeline file that it wrote.
+    pub pipeline: String,
+}
+
+/// `flow stages` describes a kind: one event for each, or one for the kind that was named.
+#[derive(Serialize, JsonSchema)]
+pub struct KindEvent {
+    /// Its name.
+    pub name: String,
+    /// Its whole reference, as Markdown. Absent unless a kind was named.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reference: Option<String>,
+    /// What it does, in a sentence. Absent if a kind was named.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub about: Option<String>,
+    /// The version of what it writes, a part of every recipe. Absent if a kind was named.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub version: Option<u32>,
+}

@@ -1,0 +1,109 @@
+//! What `flow cache` says.
+
+use schemars::JsonSchema;
+use serde::Serialize;
+
+use super::ByName;
+
+/// `flow cache stat` gives the figures of the store.
+#[derive(Serialize, JsonSchema)]
+pub struct CacheStat {
+    /// The folder of the store.
+    pub store: String,
+    /// Artifacts.
+    pub artifacts: u64,
+    /// Their size, in bytes.
+    pub bytes: u64,
+    /// Records: actions whose results are known.
+    pub records: u64,
+    /// Figures by stage, that of the pipeline that ran an action first.
+    pub stages: ByName<CachedStage>,
+}
+
+/// What the store has of one stage.
+#[derive(Serialize, JsonSchema)]
+pub struct CachedStage {
+    /// Records of its actions.
+    pub records: u64,
+    /// Their outputs, in bytes, evicted ones included, equal ones counted each time.
+    pub bytes: u64,
+    /// Those of these outputs that are there, in bytes.
+    pub present_bytes: u64,
+    /// What the actions took of processors, in seconds.
+    pub cpu_s: f64,
+    /// What they took by the clock, one after the other, in seconds.
+    pub wall_s: f64,
+}
+
+/// `flow cache verify` has read the whole store.
+#[derive(Serialize, JsonSchema)]
+pub struct CacheVerified {
+    /// Whether all that is there is right.
+    pub clean: bool,
+    /// Artifacts that were hashed.
+    pub artifacts: u64,
+    /// Their size, in bytes.
+    pub bytes: u64,
+    /// How fast they were hashed, in bytes a second.
+    pub bytes_per_s: f64,
+    /// Records that could be read.
+    pub records: u64,
+    /// Outputs of records whose bytes are not there, which is no fault.
+    pub evicted: u64,
+    /// Digests of artifacts that have other bytes.
+    pub corrupt: Vec<String>,
+    /// Damage in the records, in words.
+    pub damaged: Vec<String>,
+}
+
+/// `flow cache gc` is about to remove this.
+#[derive(Serialize, JsonSchema)]
+pub struct CacheCollecting {
+    /// What goes.
+    #[serde(flatten)]
+    pub going: GcFigures,
+}
+
+/// `flow cache gc` has removed this, or would have with `--dry-run`.
+#[derive(Serialize, JsonSchema)]
+pub struct CacheCollected {
+    /// What went.
+    #[serde(flatten)]
+    pub gone: GcFigures,
+}
+
+/// What a collection removes.
+#[derive(Serialize, JsonSchema)]
+pub struct GcFigures {
+    /// Nothing is removed: it is only shown.
+    pub dry_run: bool,
+    /// Artifacts before, in bytes.
+    pub bytes_before: u64,
+    /// Artifacts after, in bytes.
+    pub bytes_after: u64,
+    /// Records that go since they are too old.
+    pub records_removed: u64,
+    /// Artifacts that go since no record names them.
+    pub orphans: u64,
+    /// Artifacts that go to reach the size.
+    pub evicted: usize,
+    /// What goes of each stage for the sake of size or age.
+    pub stages: ByName<CollectedStage>,
+    /// What it would take to make all of that again, in seconds.
+    pub recompute_s: f64,
+    /// Files that go since they were set aside as corrupt.
+    pub quarantined: u64,
+}
+
+/// What goes of one stage.
+#[derive(Serialize, JsonSchema)]
+pub struct CollectedStage {
+    /// Records that are too old.
+    pub records: u64,
+    /// Artifacts: those of such records alone, and those that go to reach the size.
+    pub artifacts: u64,
+    /// Their size, in bytes.
+    pub bytes: u64,
+    /// What it would take to make them again, in seconds.
+    pub recompute_s: f64,
+}
