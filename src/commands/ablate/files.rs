@@ -44,100 +44,80 @@ fn failed(path: &Path, error: &std::io::Error) -> CliError {
 
 /// One row for each variant and evaluation.
 fn columns(results: &Results) -> Vec<(String, ResultColumn)> {
-    let rows: Vec<(&str, &Row)> = results
-        .schemes
-        .iter()
-        .flat_map(|scheme| scheme.rows.iter().map(|row| (scheme.name.as_str(), row)))
-        .collect();
-    let text = |f: &dyn Fn(&str, &Row) -> Option<String>| {
-        ResultColumn::Text(rows.iter().map(|(scheme, row)| f(scheme, row)).collect())
-    };
-    let number = |f: &dyn Fn(&Row) -> Option<f64>| {
-        ResultColumn::Number(rows.iter().map(|(_, row)| f(row)).collect())
-    };
-    let count = |f: &dyn Fn(&Row) -> Option<usize>| {
-        let values = rows.iter().map(|(_, row)| f(row));
-        ResultColumn::Count(
-            values
-                .map(|n| n.and_then(|n| i64::try_from(n).ok()))
-                .collect(),
-        )
-    };
     let variant = |row: &Row| &results.variants[row.variant];
-    let mut columns = vec![
-        ("variant", text(&|_, row| Some(variant(row).name.clone()))),
-        ("evaluation", text(&|scheme, _| Some(scheme.to_owned()))),
-        ("status", text(&|_, row| Some(row.status.to_owned()))),
-        ("note", text(&|_, row| row.note.clone())),
-        ("objects", count(&|row| Some(row.summary.as_ref()?.objects))),
-        ("positives", count(&|row| row.summary.as_ref()?.positives)),
-        ("repeats", count(&|row| Some(row.summary.as_ref()?.repeats))),
-    ]
-    .into_iter()
-    .map(|(name, column)| (name.to_owned(), column))
-    .collect::<Vec<_>>();
+    let mut sheet = Sheet::new(results);
+    sheet.text("variant", |_, row| Some(variant(row).name.clone()));
+    sheet.text("evaluation", |scheme, _| Some(scheme.to_owned()));
+    sheet.text("status", |_, row| Some(row.status.to_owned()));
+    sheet.text("note", |_, row| row.note.clone());
+    sheet.count("objects", |row| Some(row.summary.as_ref()?.objects));
+    sheet.count("positives", |row| row.summary.as_ref()?.positives);
+    sheet.count("repeats", |row| Some(row.summary.as_ref()?.repeats));
     for metric in Metric::COMPARED {
-        let estimate = |row: &Row| Some(*row.summary.as_ref()?.metrics.get(&metric)?);
-        let change = |row: &Row| Some(row.comparison.as_ref()?.metrics.get(&metric)?.clone());
-        let key = metric.key();
-        columns.extend([
-            (key.to_owned(), number(&|row| Some(estimate(row)?.value))),
-            (
-                format!("{key}_low"),
-                number(&|row| Some(estimate(row)?.low)),
-            ),
-            (
-                format!("{key}_high"),
-                number(&|row| Some(estimate(row)?.high)),
-            ),
-            (
-                format!("{key}_difference"),
-                number(&|row| Some(change(row)?.difference.value)),
-            ),
-            (
-                format!("{key}_difference_low"),
-                number(&|row| Some(change(row)?.difference.low)),
-            ),
-            (
-                format!("{key}_difference_high"),
-                number(&|row| Some(change(row)?.difference.high)),
-            ),
-            (format!("{key}_p"), number(&|row| Some(change(row)?.p))),
-            (
-                format!("{key}_p_holm"),
-                number(&|row| Some(change(row)?.p_holm)),
-            ),
-            (
-                format!("{key}_detectable"),
-                number(&|row| Some(change(row)?.detectable)),
-            ),
-            (
-                format!("{key}_verdict"),
-                text(&|_, row| Some(text::word(change(row)?.verdict).to_owned())),
-            ),
-        ]);
+        sheet.metric(metric);
     }
-    columns.extend([
-        (
-            "cpu_cold_s".to_owned(),
-            number(&|row| Some(variant(row).cost.cold_s)),
-        ),
-        (
-            "cpu_now_s".to_owned(),
-            number(&|row| Some(variant(row).cost.now_s)),
-        ),
-        (
-            "saved".to_owned(),
-            number(&|row| Some(variant(row).cost.saved())),
-        ),
-        (
-            "actions".to_owned(),
-            count(&|row| Some(variant(row).cost.actions)),
-        ),
-        (
-            "shared_actions".to_owned(),
-            count(&|row| Some(variant(row).cost.shared)),
-        ),
-    ]);
-    columns
+    sheet.number("cpu_cold_s", |row| Some(variant(row).cost.cold_s));
+    sheet.number("cpu_now_s", |row| Some(variant(row).cost.now_s));
+    sheet.number("saved", |row| Some(variant(row).cost.saved()));
+    sheet.count("actions", |row| Some(variant(row).cost.actions));
+    sheet.count("shared_actions", |row| Some(variant(row).cost.shared));
+    sheet.columns
+}
+
+/// Columns that are made from the same rows, which have the names of their evaluations.
+struct Sheet<'r> {
+    rows: Vec<(&'r str, &'r Row)>,
+    columns: Vec<(String, ResultColumn)>,
+}
+
+impl<'r> Sheet<'r> {
+    fn new(results: &'r Results) -> Self {
+        let schemes = results.schemes.iter();
+        let rows = schemes.flat_map(|scheme| {
+            let rows = scheme.rows.iter();
+            rows.map(|row| (scheme.name.as_str(), row))
+        });
+        Self {
+            rows: rows.collect(),
+            columns: Vec::new(),
+        }
+    }
+
+    fn text(&mut self, name: &str, of: impl Fn(&str, &Row) -> Option<String>) {
+        let cells = self.rows.iter().map(|(scheme, row)| of(scheme, row));
+        let cells = ResultColumn::Text(cells.collect());
+        self.columns.push((name.to_owned(), cells));
+    }
+
+    fn number(&mut self, name: &str, of: impl Fn(&Row) -> Option<f64>) {
+        let cells = ResultColumn::Number(self.rows.iter().map(|(_, row)| of(row)).collect());
+        self.columns.push((name.to_owned(), cells));
+    }
+
+    fn count(&mut self, name: &str, of: impl Fn(&Row) -> Option<usize>) {
+        let count = |row: &Row| i64::try_from(of(row)?).ok();
+        let cells = ResultColumn::Count(self.rows.iter().map(|(_, row)| count(row)).collect());
+        self.columns.push((name.to_owned(), cells));
+    }
+
+    /// A metric with its interval, and how it compares with that of the base.
+    fn metric(&mut self, metric: Metric) {
+        let key = metric.key();
+        let name = |what: &str| format!("{key}_{what}");
+        let estimate = |row: &Row| row.summary.as_ref()?.metrics.get(&metric).copied();
+        self.number(key, |row| Some(estimate(row)?.value));
+        self.number(&name("low"), |row| Some(estimate(row)?.low));
+        self.number(&name("high"), |row| Some(estimate(row)?.high));
+        let change = |row: &Row| row.comparison.as_ref()?.metrics.get(&metric).cloned();
+        let difference = |row: &Row| Some(change(row)?.difference);
+        self.number(&name("difference"), |row| Some(difference(row)?.value));
+        self.number(&name("difference_low"), |row| Some(difference(row)?.low));
+        self.number(&name("difference_high"), |row| Some(difference(row)?.high));
+        self.number(&name("p"), |row| Some(change(row)?.p));
+        self.number(&name("p_holm"), |row| Some(change(row)?.p_holm));
+        self.number(&name("detectable"), |row| Some(change(row)?.detectable));
+        self.text(&name("verdict"), |_, row| {
+            Some(text::word(change(row)?.verdict).to_owned())
+        });
+    }
 }

@@ -3,48 +3,17 @@
 
 use std::path::{Path, PathBuf};
 
+use flow_engine::Diag;
 use flow_stages::comparison::{ComparisonOptions, PairedDifference, compare};
 use flow_stages::evaluation::Metric;
 use flow_stages::tuning::{Outer, outer};
 
 use super::bench::Bench;
-use super::problem::{Candidate, Part};
+use super::findings::{Nested, OuterFold};
+use super::problem::Part;
 use super::render;
-use super::search::{Searched, search};
+use super::search::search;
 use crate::error::{CliError, Exit};
-use flow_engine::Diag;
-
-/// What nested cross-validation says.
-pub struct Nested {
-    /// By outer fold.
-    pub folds: Vec<OuterFold>,
-    /// The value of the objective for what the studies chose, over all outer folds.
-    pub tuned: Option<f64>,
-    /// That of the pipeline as it is, on the same objects.
-    pub base: Option<f64>,
-    /// The paired difference between the two, where statistics know the metric.
-    pub difference: Option<PairedDifference>,
-}
-
-/// One outer fold.
-pub struct OuterFold {
-    /// The study within.
-    pub searched: Searched,
-    /// What won.
-    pub chosen: Candidate,
-    /// Its score in the inner folds.
-    pub inner: f64,
-    /// The value of the objective on the objects that the outer fold holds out.
-    pub outer: Option<f64>,
-}
-
-impl Nested {
-    /// The mean of the inner scores.
-    pub fn inner(&self) -> f64 {
-        let sum: f64 = self.folds.iter().map(|fold| fold.inner).sum();
-        sum / self.folds.len().max(1) as f64
-    }
-}
 
 /// Makes the studies and joins what they say; `folds` is the table of the outer folds.
 pub fn nested(bench: &mut Bench<'_>, folds: &Path) -> Result<Nested, CliError> {

@@ -1,19 +1,17 @@
-//! What is searched, checked before anything runs.
+//! What is searched: configurations, and the pipeline of each.
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use flow_engine::pipeline::Pipeline;
 use flow_engine::pipeline::file::{PipelineFile, Replace};
-use flow_engine::pipeline::study::{Axis, Range, Sampler, Tune};
-use flow_engine::{Diag, Diags, Registry, Span};
-use flow_stages::evaluation::{Direction, Metric};
-use flow_stages::rows::FINAL;
-use flow_stages::tuning::{self, Design, Dimension, Point, TRIALS, looks};
+use flow_engine::pipeline::study::{Axis, Range, Tune};
+use flow_engine::{Diag, Diags, Registry};
+use flow_stages::evaluation::Metric;
+use flow_stages::tuning::{Design, Dimension, Point, looks};
 
-use crate::commands::examples;
+use super::design::{self, Goal, StudyFolds};
 use crate::error::CliError;
-use crate::evaluation::METRICS;
 
 /// A study, ready to be made.
 pub struct Problem<'a> {
@@ -36,21 +34,11 @@ pub struct Problem<'a> {
     /// The metric.
     pub metric: Metric,
     /// The cross-validation that the metric stems from.
-    pub folds: Option<Folds>,
+    pub folds: Option<StudyFolds>,
     /// The fixed threshold of the evaluation.
     pub fixed: f64,
     /// Stages that other values can change.
     pub varied: BTreeSet<String>,
-}
-
-/// The cross-validation of a study.
-pub struct Folds {
-    /// The stage that deals it.
-    pub stage: String,
-    /// The names of its folds, without the final fit.
-    pub names: Vec<String>,
-    /// How many of them are in the first repeat.
-    pub first: usize,
 }
 
 /// The part of the cross-validation that is evaluated.
@@ -73,9 +61,6 @@ pub struct Candidate {
     pub values: Vec<Replace>,
 }
 
-/// Values that are no matter of search.
-const FIXED: &str = "pipeline";
-
 impl<'a> Problem<'a> {
     /// The study that a file describes, with `trials` instead of its own number of them.
     pub fn new(
@@ -84,82 +69,34 @@ impl<'a> Problem<'a> {
         registry: Registry,
         trials: Option<usize>,
     ) -> Result<Self, CliError> {
-        let tune = tune_of(base).map_err(|diag| CliError::usage(resolved(diag, base)))?;
-        let (index, metric, span) =
-            objective(base, &tune).map_err(|diag| CliError::usage(resolved(diag, base)))?;
-        let stage = base.stages[index].name.clone();
-        let root = base.folds_above(index);
-        let folds = root.map(|root| folds(base, root));
-        let mut diags = Vec::new();
-        let direction = metric.direction();
-        if direction.is_none() {
-            let message = format!("`{}` is no measure of quality", metric.key());
-            diags.push(
-                Diag::new("flow::tune::objective", message)
-                    .label(span, "cannot be improved")
-                    .help(format!(
-                        "objective = \"{stage}.pr_auc\"; f1, roc_auc and log_loss are others"
-                    )),
-            );
-        }
-        check_folds(base, root, &tune, folds.as_ref(), &mut diags);
-        let axes = tune.space.clone();
-        for axis in &axes {
-            if let Some(root) = root.map(|root| &base.stages[root].name)
-                && let Some(name) = axis.path.split('.').next()
-                && (name == root || name == FIXED)
-            {
-                let message = format!(
-                    "`{}` cannot be searched: trials are compared on the same objects and folds",
-                    axis.path
-                );
-                diags.push(
-                    Diag::new("flow::tune::folds", message)
-                        .label(axis.span, "changes the folds")
-                        .help("take it out of the space; `[variants]` and `flow ablate` compare such choices"),
-                );
-            }
-        }
-        let mut problem = Self {
+        let wrong = |diag: Diag| CliError::usage(diag.resolve(&base.sources));
+        let tune = design::tune_of(base).map_err(wrong)?;
+        let goal = Goal::new(base, &tune).map_err(wrong)?;
+        let root = base.folds_above(goal.stage).map(|root| &base.stages[root]);
+        let folds = root.map(StudyFolds::new);
+        let diags = goal.check().into_iter();
+        let diags = diags.chain(design::check_folds(&tune, root, folds.as_ref()));
+        let diags = diags.chain(design::check_space(&tune, folds.as_ref()));
+        let mut diags: Diags = diags.map(|diag| diag.resolve(&base.sources)).collect();
+        let evaluation = &base.stages[goal.stage];
+        let problem = Self {
             name: base.name.clone(),
             path: base.file.clone(),
             file,
             registry,
-            design: Design {
-                space: axes.iter().map(dimension).collect(),
-                sampler: tune.sampler,
-                seed: tune.seed.unwrap_or(base.stages[index].pipeline_seed),
-                trials: 0,
-                parallel: tune.parallel,
-                // Without one, the study is not made.
-                direction: direction.unwrap_or(Direction::Maximise),
-            },
-            fixed: base.stages[index]
-                .params
-                .opt_float("threshold")
-                .unwrap_or(0.5),
-            varied: varied(base, &axes),
-            axes,
+            design: design::design(&tune, &goal, evaluation.pipeline_seed, trials),
+            fixed: evaluation.params.opt_float("threshold").unwrap_or(0.5),
+            varied: design::varied(base, &tune.space),
+            axes: tune.space.clone(),
+            stage: evaluation.name.clone(),
+            metric: goal.metric,
             tune,
-            stage,
-            metric,
             folds,
         };
-        let points = tuning::size(&problem.design.space).and_then(|n| usize::try_from(n).ok());
-        let default = match problem.tune.sampler {
-            Sampler::Grid => points.unwrap_or(TRIALS),
-            _ => TRIALS,
-        };
-        problem.design.trials = trials.or(problem.tune.trials).unwrap_or(default);
-        diags = diags
-            .into_iter()
-            .map(|diag| resolved(diag, base))
-            .chain(problem.check_ends())
-            .collect();
-        if diags.is_empty() {
-            Ok(problem)
-        } else {
-            Err(diags.into())
+        diags.extend(problem.check_ends());
+        match diags.is_empty() {
+            true => Ok(problem),
+            false => Err(diags.into()),
         }
     }
 
@@ -272,192 +209,6 @@ impl<'a> Problem<'a> {
             Some(folds) if self.tune.prune => looks(folds.first, folds.names.len()),
             _ => Vec::new(),
         }
-    }
-}
-
-fn resolved(diag: Diag, base: &Pipeline) -> Diag {
-    diag.resolve(&base.sources)
-}
-
-fn tune_of(base: &Pipeline) -> Result<Tune, Diag> {
-    let diag = match &base.tune {
-        Some(tune) if tune.space.is_empty() => {
-            let message = "the study has no space to search";
-            Diag::new("flow::tune::space", message).label(tune.span, "no `space`")
-        }
-        Some(tune) => return Ok(tune.clone()),
-        None => {
-            let message = "the pipeline has no `[tune]`, which says what to search";
-            Diag::new("flow::tune::space", message)
-        }
-    };
-    Err(examples::space(base).into_iter().fold(diag, Diag::help))
-}
-
-/// Stage, metric, and where they are named. Without word of it: average precision in the stage of the
-/// headline, or in the only stage that has metrics.
-fn objective(base: &Pipeline, tune: &Tune) -> Result<(usize, Metric, Span), Diag> {
-    let has_metrics = |index: &usize| {
-        base.stages[*index]
-            .ports
-            .outputs
-            .iter()
-            .any(|o| o.ty == METRICS)
-    };
-    let all: Vec<usize> = (0..base.stages.len()).filter(has_metrics).collect();
-    let named = |index: usize| base.stages[index].name.clone();
-    let names = || all.iter().map(|&i| named(i)).collect::<Vec<_>>().join(", ");
-    if let Some(objective) = &tune.objective {
-        if let Some(&stage) = all.iter().find(|&&i| named(i) == objective.stage) {
-            let unknown = || {
-                let (stage, metric) = (&objective.stage, &objective.metric);
-                let message = format!("`{stage}` has no metric `{metric}`");
-                Diag::new("flow::tune::objective", message).label(objective.span, "no such metric")
-            };
-            let metric = Metric::from_key(&objective.metric).ok_or_else(unknown)?;
-            return Ok((stage, metric, objective.span));
-        }
-        let message = format!("`{}` has no metrics", objective.stage);
-        let diag = Diag::new("flow::tune::objective", message).label(objective.span, "no metrics");
-        return Err(match all.as_slice() {
-            [] => examples::evaluation(base)
-                .into_iter()
-                .fold(diag, Diag::help),
-            _ => diag.help(format!("stages with metrics: {}", names())),
-        });
-    }
-    let headline = base.headline.as_ref().map(|(stage, _)| *stage);
-    let stage = match (headline.filter(|stage| all.contains(stage)), all.as_slice()) {
-        (Some(stage), _) => stage,
-        (None, [one]) => *one,
-        (None, _) => {
-            let message = "the study does not say which metric to improve";
-            let diag =
-                Diag::new("flow::tune::objective", message).label(tune.span, "no `objective`");
-            return Err(match all.as_slice() {
-                [] => examples::evaluation(base)
-                    .into_iter()
-                    .fold(diag, Diag::help),
-                [first, ..] => diag.help(format!(
-                    "objective = \"{}.pr_auc\"; stages with metrics: {}",
-                    named(*first),
-                    names()
-                )),
-            });
-        }
-    };
-    Ok((stage, Metric::Ap, tune.span))
-}
-
-fn folds(base: &Pipeline, root: usize) -> Folds {
-    let stage = &base.stages[root];
-    let names: Vec<String> = stage
-        .layout
-        .folds
-        .iter()
-        .filter(|n| *n != FINAL)
-        .cloned()
-        .collect();
-    let repeat = |name: &String| name.split('.').next().map(str::to_owned);
-    let first = names.first().and_then(repeat);
-    Folds {
-        stage: stage.name.clone(),
-        first: names.iter().filter(|name| repeat(name) == first).count(),
-        names,
-    }
-}
-
-/// Pruning and nesting need folds, and have them to themselves.
-fn check_folds(
-    base: &Pipeline,
-    root: Option<usize>,
-    tune: &Tune,
-    folds: Option<&Folds>,
-    diags: &mut Diags,
-) {
-    let asked = match (tune.nested, tune.prune) {
-        (true, _) => "nested",
-        (_, true) => "prune",
-        _ => return,
-    };
-    let diag = |message: String| {
-        Diag::new("flow::tune::folds", message).label(tune.span, format!("`{asked} = true` here"))
-    };
-    let Some(root) = root.map(|root| &base.stages[root]) else {
-        diags.push(
-            diag(format!(
-                "`{asked}` needs a cross-validation, and the objective has none above it"
-            ))
-            .help(format!(
-                "remove `{asked}`, or evaluate predictions that come from a `folds` stage"
-            )),
-        );
-        return;
-    };
-    for param in ["only", "within"] {
-        if let Some(span) = root.params.span(param) {
-            diags.push(
-                Diag::new(
-                    "flow::tune::folds",
-                    format!("`{asked}` decides on `{param}` of `{}` itself", root.name),
-                )
-                .label(span, "given here")
-                .help(format!("remove `{param}` from the stage `{}`", root.name)),
-            );
-        }
-    }
-    if tune.prune && folds.is_some_and(|folds| looks(folds.first, folds.names.len()).is_empty()) {
-        diags.push(
-            diag(
-                "trials can be stopped after two folds at the earliest, and there are no more"
-                    .into(),
-            )
-            .help(format!(
-                "remove `prune`, or set `k = 3` or more in the stage `{}`",
-                root.name
-            )),
-        );
-    }
-}
-
-/// Names of the stages that the axes change, and of all below them.
-fn varied(base: &Pipeline, axes: &[Axis]) -> BTreeSet<String> {
-    let mut varied: Vec<bool> = Vec::with_capacity(base.stages.len());
-    for stage in &base.stages {
-        let named = |axis: &Axis| axis.path.split('.').next() == Some(stage.name.as_str());
-        let mut inputs = stage.inputs.iter().flat_map(|binding| &binding.from);
-        let below = inputs.any(|from| varied[from.stage]);
-        varied.push(below || axes.iter().any(named));
-    }
-    let stages = base.stages.iter().zip(varied);
-    stages
-        .filter(|(_, v)| *v)
-        .map(|(s, _)| s.name.clone())
-        .collect()
-}
-
-fn dimension(axis: &Axis) -> Dimension {
-    match &axis.range {
-        Range::Choice(values) => Dimension::Choice(values.len()),
-        &Range::Numbers {
-            low,
-            high,
-            whole,
-            log,
-            steps: Some(steps),
-        } => Dimension::steps(low, high, log, whole, steps),
-        &Range::Numbers {
-            low,
-            high,
-            whole: true,
-            log,
-            ..
-        } => Dimension::Whole {
-            low: low as i64,
-            high: high as i64,
-            log,
-        },
-        &Range::Numbers { low, high, log, .. } => Dimension::Real { low, high, log },
     }
 }
 

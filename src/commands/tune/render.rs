@@ -9,7 +9,9 @@ use flow_engine::pipeline::file::Replace;
 use flow_stages::tuning::{Best, ObjectiveScores, TrialOutcome};
 use serde_json::Value as Json;
 
-use super::{Bench, Candidate, Findings, Nested, OuterFold, Searched};
+use super::bench::Bench;
+use super::findings::{Findings, Nested, OuterFold, Searched};
+use super::problem::Candidate;
 use crate::error::{CliError, Exit};
 use crate::event::{
     BaseFinished, BestTrial, ByName, NestedFigures, NestedFold, OuterFoldFinished, OutputWritten,

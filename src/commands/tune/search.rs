@@ -1,37 +1,15 @@
-//! One study: generation by generation, each evaluated as one graph.
+//! One search: generation by generation, each evaluated as one graph.
 
-use flow_stages::tuning::{Best, TrialOutcome, TuningStudy};
+use flow_stages::tuning::{Point, TrialOutcome, TuningStudy};
 
 use super::bench::{Bench, Found};
+use super::findings::Searched;
 use super::problem::{Candidate, Part};
 use super::render;
 use crate::error::CliError;
 use crate::record::TuneRecord;
 
-/// A study that was made.
-pub struct Searched {
-    /// Points and outcomes.
-    pub study: TuningStudy,
-    /// By trial, its configuration.
-    pub candidates: Vec<Candidate>,
-    /// By trial, CPU seconds of a run of it alone with nothing in the store.
-    pub cpu_s: Vec<f64>,
-    /// CPU seconds that pruned trials would have cost on the folds that were left out, at the rate of
-    /// those that were not: an estimate.
-    pub saved_s: f64,
-}
-
-impl Searched {
-    /// The best configuration, if anything could be evaluated.
-    pub fn best(&self, bench: &Bench<'_>) -> Option<Candidate> {
-        Some(match self.study.best()?.0 {
-            Best::Base => bench.problem.base(),
-            Best::Trial(number) => self.candidates[number].clone(),
-        })
-    }
-}
-
-/// Makes a study, of the labelled objects or of those that train in an outer fold.
+/// Makes a search with the scores of the labelled objects, or of those that train in an outer fold.
 ///
 /// `after` is called after each generation.
 pub fn search(
@@ -39,72 +17,138 @@ pub fn search(
     within: Option<usize>,
     after: &mut dyn FnMut(&Bench<'_>, &Searched) -> Result<(), CliError>,
 ) -> Result<Searched, CliError> {
-    let problem = bench.problem;
-    let base = problem.base();
-    let mut found = bench.evaluate(std::slice::from_ref(&base), within, Part::Crossed, false)?;
-    let base_found = found.remove(0);
-    if let Err(message) = &base_found.scores {
-        let line = format!("the pipeline as it is cannot be evaluated: {message}");
-        bench.ui.warning(&line);
+    let mut search = Search::begin(bench, within)?;
+    while let Some(mut generation) = search.next_generation() {
+        search.race(&mut generation)?;
+        search.complete(&mut generation)?;
+        let first = search.searched.candidates.len();
+        search.take(generation);
+        render::generation(search.bench, within, &search.searched, first);
+        after(search.bench, &search.searched)?;
     }
-    let mut same_folds = SameFolds(None);
-    same_folds.check(&base_found);
-    let base_scores = base_found.scores.ok();
-    render::base(bench, within, base_scores.as_ref());
-    let mut searched = Searched {
-        study: TuningStudy::new(problem.design.clone(), base_scores),
-        candidates: Vec::new(),
-        cpu_s: Vec::new(),
-        saved_s: 0.0,
-    };
-    loop {
-        let points = searched.study.next_generation();
-        if points.is_empty() {
-            return Ok(searched);
+    Ok(search.searched)
+}
+
+/// A search on its way.
+struct Search<'s, 'a> {
+    bench: &'s mut Bench<'a>,
+    within: Option<usize>,
+    same_folds: SameFolds,
+    searched: Searched,
+}
+
+/// The trials that are proposed together.
+struct Generation {
+    points: Vec<Point>,
+    candidates: Vec<Candidate>,
+    /// None while a trial is open.
+    outcomes: Vec<Option<TrialOutcome>>,
+    cpu_s: Vec<f64>,
+}
+
+impl Generation {
+    /// The open trials, with their configurations.
+    fn open(&self) -> (Vec<usize>, Vec<Candidate>) {
+        let open = (0..self.outcomes.len()).filter(|&trial| self.outcomes[trial].is_none());
+        open.map(|trial| (trial, self.candidates[trial].clone()))
+            .unzip()
+    }
+}
+
+impl<'s, 'a> Search<'s, 'a> {
+    /// Evaluates the pipeline as it is.
+    fn begin(bench: &'s mut Bench<'a>, within: Option<usize>) -> Result<Self, CliError> {
+        let problem = bench.problem;
+        let mut found = bench.evaluate(&[problem.base()], within, Part::Crossed, false)?;
+        let base = found.remove(0);
+        if let Err(message) = &base.scores {
+            let line = format!("the pipeline as it is cannot be evaluated: {message}");
+            bench.ui.warning(&line);
         }
-        let first = searched.candidates.len();
+        let mut same_folds = SameFolds(None);
+        same_folds.check(&base);
+        let scores = base.scores.ok();
+        render::base(bench, within, scores.as_ref());
+        Ok(Self {
+            bench,
+            within,
+            same_folds,
+            searched: Searched {
+                study: TuningStudy::new(problem.design.clone(), scores),
+                candidates: Vec::new(),
+                cpu_s: Vec::new(),
+                saved_s: 0.0,
+            },
+        })
+    }
+
+    /// The next trials. None after the last ones.
+    fn next_generation(&self) -> Option<Generation> {
+        let points = self.searched.study.next_generation();
+        if points.is_empty() {
+            return None;
+        }
+        let first = self.searched.candidates.len();
         let numbered = points.iter().enumerate();
-        let candidates: Vec<Candidate> = numbered
-            .map(|(i, point)| problem.candidate(first + i, point))
-            .collect();
-        let mut outcomes: Vec<Option<TrialOutcome>> = vec![None; candidates.len()];
-        let mut cpu_s = vec![0.0; candidates.len()];
-        for folds in problem.looks() {
-            let Some((best, scores)) = searched.study.best() else {
+        Some(Generation {
+            candidates: numbered
+                .map(|(i, point)| self.bench.problem.candidate(first + i, point))
+                .collect(),
+            outcomes: vec![None; points.len()],
+            cpu_s: vec![0.0; points.len()],
+            points,
+        })
+    }
+
+    /// Evaluates trials on the first folds, then on more, and stops those that fall behind the best
+    /// configuration so far.
+    fn race(&mut self, generation: &mut Generation) -> Result<(), CliError> {
+        for folds in self.bench.problem.looks() {
+            let Some((_, scores)) = self.searched.study.best() else {
                 break;
             };
             let best_on_all = scores.pooled;
-            let mut arms = vec![match best {
-                Best::Base => base.clone(),
-                Best::Trial(number) => searched.candidates[number].clone(),
-            }];
-            let alive = open(&outcomes);
-            arms.extend(alive.iter().map(|&i| candidates[i].clone()));
-            let mut found = bench.evaluate(&arms, within, Part::First(folds), false)?;
+            let (open, candidates) = generation.open();
+            let best = self.searched.best(self.bench);
+            let arms: Vec<Candidate> = best.into_iter().chain(candidates).collect();
+            let part = Part::First(folds);
+            let mut found = self.bench.evaluate(&arms, self.within, part, false)?;
             let best = found.remove(0).scores;
-            for (i, found) in alive.into_iter().zip(found) {
-                cpu_s[i] = found.cpu_s;
-                outcomes[i] = match (&found.scores, &best) {
+            for (trial, found) in open.into_iter().zip(found) {
+                generation.cpu_s[trial] = found.cpu_s;
+                let mut outcome = match (&found.scores, &best) {
                     (Err(message), _) => Some(TrialOutcome::Failed(message.clone())),
-                    (Ok(scores), Ok(best)) => searched.study.race(scores, best, best_on_all),
+                    (Ok(scores), Ok(best)) => self.searched.study.race(scores, best, best_on_all),
                     // What is the best on all folds may have no value on the first ones.
                     (Ok(_), Err(_)) => None,
                 };
-                if let Some(TrialOutcome::Pruned { folds: done, .. }) = &mut outcomes[i] {
+                if let Some(TrialOutcome::Pruned { folds: done, .. }) = &mut outcome {
                     *done = folds;
-                    let all = problem.folds.as_ref().map_or(folds, |f| f.names.len());
-                    let left = all.saturating_sub(folds) as f64;
-                    searched.saved_s += found.folds_cpu_s * left / folds as f64;
+                    self.searched.saved_s += self.saved_s(&found, folds);
                 }
+                generation.outcomes[trial] = outcome;
             }
         }
-        let alive = open(&outcomes);
-        let arms: Vec<Candidate> = alive.iter().map(|&i| candidates[i].clone()).collect();
-        let found = bench.evaluate(&arms, within, Part::Crossed, false)?;
-        for (i, found) in alive.into_iter().zip(found) {
-            cpu_s[i] = found.cpu_s;
-            let same = same_folds.check(&found);
-            outcomes[i] = Some(match found.scores {
+        Ok(())
+    }
+
+    /// What a trial that was stopped after so many folds would have cost on the others.
+    fn saved_s(&self, found: &Found, folds: usize) -> f64 {
+        let all = self.bench.problem.folds.as_ref();
+        let all = all.map_or(folds, |all| all.names.len());
+        found.folds_cpu_s * all.saturating_sub(folds) as f64 / folds as f64
+    }
+
+    /// Evaluates the trials that are open still on all folds.
+    fn complete(&mut self, generation: &mut Generation) -> Result<(), CliError> {
+        let (open, arms) = generation.open();
+        let found = self
+            .bench
+            .evaluate(&arms, self.within, Part::Crossed, false)?;
+        for (trial, found) in open.into_iter().zip(found) {
+            generation.cpu_s[trial] = found.cpu_s;
+            let same = self.same_folds.check(&found);
+            generation.outcomes[trial] = Some(match found.scores {
                 Ok(scores) if same => TrialOutcome::Complete(scores),
                 Ok(_) => TrialOutcome::Failed(
                     "it was scored on other objects or folds than the pipeline as it is".into(),
@@ -112,20 +156,17 @@ pub fn search(
                 Err(message) => TrialOutcome::Failed(message),
             });
         }
-        searched.candidates.extend(candidates);
-        searched.cpu_s.extend(cpu_s);
-        let outcomes = points.into_iter().zip(outcomes.into_iter().flatten());
-        searched.study.tell(outcomes);
-        render::generation(bench, within, &searched, first);
-        after(bench, &searched)?;
+        Ok(())
     }
-}
 
-/// The trials of a generation whose outcome is open.
-fn open(outcomes: &[Option<TrialOutcome>]) -> Vec<usize> {
-    (0..outcomes.len())
-        .filter(|&i| outcomes[i].is_none())
-        .collect()
+    /// Takes in a generation of which no trial is open.
+    fn take(&mut self, generation: Generation) {
+        self.searched.candidates.extend(generation.candidates);
+        self.searched.cpu_s.extend(generation.cpu_s);
+        let outcomes = generation.outcomes.into_iter().flatten();
+        let outcomes = generation.points.into_iter().zip(outcomes);
+        self.searched.study.tell(outcomes);
+    }
 }
 
 /// Scores can be compared on the same objects and folds only.
