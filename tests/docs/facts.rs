@@ -206,3 +206,39 @@ fn the_fields_of_recipes_are_those_of_the_table() {
     }
     assert_eq!(fields, told, "fields of recipes, and those of the table");
 }
+
+/// Folders of the repository that pages name files of.
+const FOLDERS: [&str; 11] = [
+    ".ci/",
+    "benches/",
+    "cache/",
+    "docs/",
+    "engine/",
+    "fuzz/",
+    "pipelines/",
+    "src/",
+    "stages/",
+    "testkit/",
+    "tests/",
+];
+
+#[test]
+fn paths_in_pages_exist() {
+    let is_part = |c: char| c.is_alphanumeric() || "_-./".contains(c);
+    let mut found = 0;
+    for (page, text) in pages() {
+        // Files that the page itself makes.
+        let made = text.split("<!-- file: ").skip(1);
+        let made: Vec<&str> = made.filter_map(|rest| rest.split(" -->").next()).collect();
+        for path in text.split(|c| !is_part(c)) {
+            let named = FOLDERS.iter().any(|folder| path.starts_with(folder));
+            let made = made.contains(&path) || text.contains(&format!("--apply {path}"));
+            if named && !made {
+                found += 1;
+                let there = root().join(path.trim_end_matches('.')).exists();
+                assert!(there, "{page} names {path}, which does not exist");
+            }
+        }
+    }
+    assert!(found > 100, "only {found} paths: are they found?");
+}

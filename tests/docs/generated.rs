@@ -52,8 +52,10 @@ fn generated_pages_are_what_the_code_generates() {
 fn generated_blocks_are_what_the_code_says() {
     let mut found = BTreeSet::new();
     for (page, text) in pages() {
+        let has_blocks = names(&text).next().is_some();
         found.extend(names(&text).map(str::to_owned));
-        if page != "docs/reference.md" {
+        // The other test writes that page.
+        if has_blocks && page != "docs/reference.md" {
             is_up_to_date(&root().join(&page), &with_blocks(&page, &text));
         }
     }

@@ -55,24 +55,24 @@ pub(super) const CATALOGUE: &[CatalogueEntry] = &[
     entry(Band, "{}_rise_time", "d", "time from half the peak flux up to the peak, on straight lines between points", "peak S/N; a point below half before the peak, no gap above `max_gap`"),
     entry(Band, "{}_decay_rate", "mag/d", "slope of the weighted line through the magnitudes from the peak on, within `decay_days`", "peak S/N; 3 points above `min_snr`"),
     entry(Band, "{}_amplitude_ratio", "", "peak flux over the root mean square flux outside the event", "3 points outside the event; a reference time"),
-    entry(Band, "{}_duration", "d", "time from the first to the last point above 5 errors", "2 such points; a reference time"),
+    entry(Band, "{}_duration", "d", "time from the first to the last point above 5 errors", "2 points above 5 errors; a reference time"),
     entry(Band, "{}_above_baseline_frac", "", "fraction of all points more than 3 errors above zero", "1 point"),
     entry(Band, "{}_snr_mean", "", "mean of flux over error", "1 point"),
     entry(Band, "{}_snr_max", "", "largest flux over error", "1 point"),
     entry(Band, "{}_decay_chi2", "", "chi-squared per degree of freedom of the best `A (1 + x / t0)^(-5/3)` from the peak on, within `decay_days`; weak prior on `t0`", "peak S/N; 3 points"),
     entry(Band, "{}_decay_alpha_dev", "", "exponent of the best `A (1 + x / t0)^(-alpha)` from the peak on, within `decay_days`, minus 5/3; weak priors on `t0` and `alpha`, so that points without information give 0", "peak S/N; 3 points"),
     entry(Band, "{}_n_inflection_points", "", "sign changes of the second divided difference, where it exceeds its error", "4 points; a reference time"),
-    entry(Band, "{}_max_acceleration", "1/d^2", "largest absolute second derivative over the peak flux, of neighbouring points within `max_gap`", "peak S/N; 3 such points"),
+    entry(Band, "{}_max_acceleration", "1/d^2", "largest absolute second derivative over the peak flux, of neighbouring points within `max_gap`", "peak S/N; 3 neighbouring points within `max_gap`"),
     entry(Band, "{}_monotonic_ratio", "", "share of decline in the summed absolute flux changes from the peak on, within `decay_days`", "peak S/N; 3 points"),
     entry(Band, "{}_roughness", "", "mean squared difference of successive fluxes over the variance (von Neumann 1941)", "3 points that differ"),
     entry(Pair, "color_{}", "mag", "colour at phases from -20 to 100 days, from fluxes matched in time", "S/N of both summed fluxes at least `min_snr`"),
     entry(Pair, "peak_time_diff_{}", "d", "peak time of the first band minus that of the second", "peak S/N in both bands"),
     entry(Object, "total_flux", "uJy", "sum over bands of the peak fluxes", "peak S/N in one band"),
     entry(Object, "total_flux_abs_mag", "mag", "the same sum as an absolute AB magnitude (no K-correction)", "peak S/N in one band; redshift"),
-    entry(Object, "total_flux_late_ratio", "", "mean flux at phases from 80 to 300 days over that from -10 to 40, summed over the bands seen in both", "near flux above `min_snr`"),
+    entry(Object, "total_flux_late_ratio", "", "mean flux at phases from 80 to 300 days over that at phases from -10 to 40 days, summed over the bands seen in both", "S/N of the flux from -10 to 40 days above `min_snr`"),
     entry(Object, "total_flux_outside_chi2", "", "mean of (flux / error)^2 outside the event, all bands together", "5 points outside the event; a reference time"),
-    entry(Evolution, "color_{}_peak", "mag", "colour at the reference time: from fluxes matched in time within 20 days, the nearer the heavier", "S/N of both summed fluxes at least `min_snr`"),
-    entry(Evolution, "color_{}_30d", "mag", "colour 30 days after the reference time, likewise", "S/N of both summed fluxes at least `min_snr`"),
+    entry(Evolution, "color_{}_peak", "mag", "colour at the reference time: from fluxes matched in time within 20 days, of which nearer ones weigh more", "S/N of both summed fluxes at least `min_snr`"),
+    entry(Evolution, "color_{}_30d", "mag", "colour 30 days after the reference time, in the same way", "S/N of both summed fluxes at least `min_snr`"),
     entry(Evolution, "color_{}_rate", "mag/d", "slope of the weighted line through the colours of matched points at phases from -5 to 100 days", "3 matched points above `min_snr`"),
 ];
 
@@ -163,14 +163,14 @@ pub fn catalogue_markdown(bands: &[&str]) -> String {
 const INTRODUCTION: &str = "\
 # Domain features
 
-Figures that an astronomer would read off a light curve. Points that are not finite or have no positive
-error are dropped, and the visits of one night are merged. A value that its points do not support is NaN,
-never a made-up figure.
+These features are figures that an astronomer would read off a light curve. Points that are not finite or have no
+positive error are dropped, and the visits of one night are merged. If the points do not support a value, the value is
+NaN. It is never made up.
 
-The *reference time* of an object is the median of its bands' peak times, weighted by peak signal to noise
-(S/N), over the bands whose peak S/N reaches `min_snr`; *peak S/N* in the tables is that condition. Phases
-and durations are rest-frame days where the redshift is known (`rest_frame`), else observer days. The
-*event* reaches from `event_before` days before the reference time to `event_after` days after it. Fluxes are
-*matched in time* where two bands have points within 5 days, or one has a point between two of the other that
-are at most `max_gap` apart (straight line).
+The *reference time* of an object is the median of the peak times of its bands, weighted by their peak signal to noise
+(S/N), over the bands whose peak S/N reaches `min_snr`. In the tables, *peak S/N* means this condition. Phases and
+durations are rest-frame days if the redshift is known (`rest_frame`), or else observer days. The *event* lasts from
+`event_before` days before the reference time to `event_after` days after it. Fluxes of two bands are *matched in time*
+if both have points within 5 days of each other, or if one has a point between two points of the other that are at most
+`max_gap` apart (on a straight line).
 ";
