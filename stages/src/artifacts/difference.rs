@@ -182,22 +182,14 @@ impl Worst {
                 false
             }
             DataType::Float32 => {
-                let (a, b) = (
-                    old.as_primitive::<Float32Type>(),
-                    new.as_primitive::<Float32Type>(),
-                );
-                a.iter()
-                    .zip(b)
-                    .all(|(a, b)| self.note(distance_f32(a, b), name, &a, &b))
+                let pairs = old.as_primitive::<Float32Type>().iter();
+                let mut pairs = pairs.zip(new.as_primitive::<Float32Type>());
+                pairs.all(|(a, b)| self.note(distance_f32(a, b), name, &a, &b))
             }
             DataType::Float64 => {
-                let (a, b) = (
-                    old.as_primitive::<Float64Type>(),
-                    new.as_primitive::<Float64Type>(),
-                );
-                a.iter()
-                    .zip(b)
-                    .all(|(a, b)| self.note(distance_f64(a, b), name, &a, &b))
+                let pairs = old.as_primitive::<Float64Type>().iter();
+                let mut pairs = pairs.zip(new.as_primitive::<Float64Type>());
+                pairs.all(|(a, b)| self.note(distance_f64(a, b), name, &a, &b))
             }
             DataType::Struct(fields) => {
                 let (a, b) = (old.as_struct(), new.as_struct());

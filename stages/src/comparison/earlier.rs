@@ -129,19 +129,8 @@ impl Pair {
         }
         let enough = of_class.values().filter(|&&n| n >= FEWEST).count();
         if 2 * common.len() < earlier.len() || enough < 2 {
-            let positive = parts.classes.is_none().then(|| {
-                let positive = of_class.get(&1).copied().unwrap_or(0);
-                format!(", {positive} of them positive")
-            });
-            let message = format!(
-                "evaluation `{}` has {} of the baseline's {} objects{}: too few to compare",
-                now.name(),
-                common.len(),
-                earlier.len(),
-                positive.unwrap_or_default(),
-            );
-            return Err(StageError::data("flow::check::objects", message)
-                .help("if the data has changed on purpose, run `flow check ... --update`"));
+            let positive = of_class.get(&1).copied().unwrap_or(0);
+            return Err(too_few(now, (common.len(), earlier.len()), positive));
         }
         let side = |name: &str, scores: Vec<f64>| {
             let groups = parts.groups.as_ref();
@@ -188,4 +177,17 @@ impl Pair {
             relabelled: known - common.len(),
         })
     }
+}
+
+fn too_few(now: &Arm, (common, earlier): (usize, usize), positive: usize) -> StageError {
+    let positive = match now.parts().classes {
+        None => format!(", {positive} of them positive"),
+        Some(_) => String::new(),
+    };
+    let message = format!(
+        "evaluation `{}` has {common} of the baseline's {earlier} objects{positive}: too few to compare",
+        now.name(),
+    );
+    StageError::data("flow::check::objects", message)
+        .help("if the data has changed on purpose, run `flow check ... --update`")
 }

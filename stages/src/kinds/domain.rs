@@ -16,7 +16,6 @@ pub struct Domain;
 
 impl Stage for Domain {
     fn spec(&self) -> KindSpec {
-        let defaults = DomainOptions::default();
         KindSpec {
             name: "domain",
             version: 1,
@@ -30,48 +29,7 @@ impl Stage for Domain {
                     "the features of `docs/features.md`, `redshift` and `ebv`",
                 )],
             },
-            params: vec![
-                ParamSpec::float(
-                    "min_snr",
-                    defaults.min_snr,
-                    0.0,
-                    1e6,
-                    "Signal to noise that a peak or a colour's flux must reach.",
-                ),
-                ParamSpec::float(
-                    "event_before",
-                    defaults.event_before,
-                    0.0,
-                    1e6,
-                    "Days before the reference time at which the event begins.",
-                ),
-                ParamSpec::float(
-                    "event_after",
-                    defaults.event_after,
-                    0.0,
-                    1e6,
-                    "Days after the reference time at which the event ends.",
-                ),
-                ParamSpec::float(
-                    "decay_days",
-                    defaults.decay_days,
-                    0.0,
-                    1e6,
-                    "Days after a band's peak over which its decline is measured.",
-                ),
-                ParamSpec::float(
-                    "max_gap",
-                    defaults.max_gap,
-                    0.0,
-                    1e6,
-                    "Longest gap, in days, that is bridged by a straight line.",
-                ),
-                ParamSpec::bool(
-                    "rest_frame",
-                    defaults.rest_frame,
-                    "Divide times by 1 + redshift where the redshift is known.",
-                ),
-            ],
+            params: params(),
             steps: vec![
                 Step::new("measure", Scope::Shard)
                     .port("curves")
@@ -134,4 +92,50 @@ fn measure(curves: &Curves, i: usize, n_bands: usize, options: &DomainOptions, o
         .map(|(time, flux, err)| Band { time, flux, err })
         .collect();
     features(&bands, curves.objects.redshift[i], options, out);
+}
+
+fn params() -> Vec<ParamSpec> {
+    let defaults = DomainOptions::default();
+    vec![
+        ParamSpec::float(
+            "min_snr",
+            defaults.min_snr,
+            0.0,
+            1e6,
+            "Signal to noise that a peak or a colour's flux must reach.",
+        ),
+        ParamSpec::float(
+            "event_before",
+            defaults.event_before,
+            0.0,
+            1e6,
+            "Days before the reference time at which the event begins.",
+        ),
+        ParamSpec::float(
+            "event_after",
+            defaults.event_after,
+            0.0,
+            1e6,
+            "Days after the reference time at which the event ends.",
+        ),
+        ParamSpec::float(
+            "decay_days",
+            defaults.decay_days,
+            0.0,
+            1e6,
+            "Days after a band's peak over which its decline is measured.",
+        ),
+        ParamSpec::float(
+            "max_gap",
+            defaults.max_gap,
+            0.0,
+            1e6,
+            "Longest gap, in days, that is bridged by a straight line.",
+        ),
+        ParamSpec::bool(
+            "rest_frame",
+            defaults.rest_frame,
+            "Divide times by 1 + redshift where the redshift is known.",
+        ),
+    ]
 }

@@ -4,6 +4,8 @@
 //! band is a function of the seed, the band's place and j alone, so fewer kernels are a prefix of
 //! more. The arithmetic is the same, bit for bit, at every SIMD level.
 
+use std::ops::Range;
+
 use flow_engine::kind::{
     Action, InputPort, KindSpec, OutputPort, Ports, Scope, Stage, StageError, Step,
 };
@@ -72,10 +74,7 @@ impl Stage for Rocket {
                 format!("a grid has tensors [bands, points], not {:?}", grid.shape()),
             ));
         };
-        let names = grid
-            .metadata("flow.bands")
-            .and_then(parse_list)
-            .unwrap_or_else(|| (0..bands).map(|b| b.to_string()).collect());
+        let names = names_of_bands(&grid, bands);
         let kernels = action.params.usize("kernels");
         let variant = match action.params.str("variant") {
             "rocket" => KernelVariant::Rocket,
@@ -109,17 +108,7 @@ impl Stage for Rocket {
             out.clear();
             out.resize(rows.len() * width, 0.0);
             for (band, set) in sets.iter().enumerate() {
-                let mut series = Vec::with_capacity(rows.len() * points);
-                for i in rows.clone() {
-                    series.extend_from_slice(&grid.row(i)[band * points..(band + 1) * points]);
-                }
-                if let Some(at) = series.iter().position(|v| !v.is_finite()) {
-                    return Err(StageError::data(
-                        "flow::data::not_finite",
-                        format!("the grid of object `{}` holds a value that is not finite", ids[rows.start + at / points]),
-                    )
-                    .help("`rocket` needs numbers throughout: set `outside` of the `interpolate` stage to \"hold\" or \"zero\""));
-                }
+                let mut series = series_of_band(&grid, rows.clone(), band)?;
                 if action.params.bool("normalise") {
                     z_normalise(&mut series, points);
                 }
@@ -136,4 +125,36 @@ impl Stage for Rocket {
         let attrs = row_attrs(&ids);
         action.finish("features", writer.finish()?, attrs)
     }
+}
+
+/// Numbers, where the grid does not say how bands are called.
+fn names_of_bands(grid: &TensorTable, bands: usize) -> Vec<String> {
+    let names = grid.metadata("flow.bands").and_then(parse_list);
+    names.unwrap_or_else(|| (0..bands).map(|band| band.to_string()).collect())
+}
+
+/// The series of some objects in one band.
+///
+/// # Errors
+/// A value is not finite.
+fn series_of_band(
+    grid: &TensorTable,
+    rows: Range<usize>,
+    band: usize,
+) -> Result<Vec<f32>, StageError> {
+    let points = grid.shape().last().copied().unwrap_or_default();
+    let mut series = Vec::with_capacity(rows.len() * points);
+    for i in rows {
+        let here = &grid.row(i)[band * points..(band + 1) * points];
+        if here.iter().any(|v| !v.is_finite()) {
+            let id = &grid.object_ids()[i];
+            return Err(StageError::data(
+                "flow::data::not_finite",
+                format!("the grid of object `{id}` holds a value that is not finite"),
+            )
+            .help("`rocket` needs numbers throughout: set `outside` of the `interpolate` stage to \"hold\" or \"zero\""));
+        }
+        series.extend_from_slice(here);
+    }
+    Ok(series)
 }

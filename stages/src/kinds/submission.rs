@@ -81,20 +81,14 @@ impl Stage for Submission {
         csv.write_record(&header).map_err(broken)?;
         let mut positives = 0;
         for &i in &rows {
-            let (prediction, probability) = match (positive, threshold) {
-                (Some(column), Some(threshold)) => {
+            let (prediction, probability) = match positive {
+                Some(column) => {
                     let p = predictions.probability[column][i];
-                    positives += usize::from(p >= threshold);
-                    (u8::from(p >= threshold).to_string(), p)
+                    let positive = p >= threshold.ok_or_else(no_threshold)?;
+                    positives += usize::from(positive);
+                    (u8::from(positive).to_string(), p)
                 }
-                (Some(_), None) => {
-                    return Err(StageError::data(
-                        "flow::data::no_threshold",
-                        "there is a positive class but no threshold: no labelled object is positive",
-                    )
-                    .help("the labelled objects that are scored are all of other classes: check `positive` and `classes` of the `ingest` stage"));
-                }
-                (None, _) => most_probable(&predictions, i),
+                None => most_probable(&predictions, i),
             };
             let mut record = vec![predictions.object_id[i].clone(), prediction];
             if with_probability {
@@ -120,6 +114,14 @@ impl Stage for Submission {
         ];
         action.write("submission", &bytes, attrs)
     }
+}
+
+fn no_threshold() -> StageError {
+    StageError::data(
+        "flow::data::no_threshold",
+        "there is a positive class but no threshold: no labelled object is positive",
+    )
+    .help("the labelled objects that are scored are all of other classes: check `positive` and `classes` of the `ingest` stage")
 }
 
 fn read_threshold(action: &Action<'_>) -> Result<Option<f64>, StageError> {

@@ -198,66 +198,77 @@ pub fn catalogue(config: &DemoConfig) -> Result<Vec<ObjectPlan>, DemoError> {
     if !(42.6..=44.8).contains(&config.difficulty) {
         return Err(DemoError::Difficulty(config.difficulty));
     }
-    let mut plans = plan_part(config, config.objects, config.positives, true, 0, 0);
+    let shown = CataloguePart {
+        objects: config.objects,
+        positives: config.positives,
+        labelled: true,
+        first_source: 0,
+        first_name: 0,
+    };
+    let mut plans = shown.plan(config);
     let next = plans.iter().map(|plan| plan.source + 1).max().unwrap_or(0);
     let share = config.positives as f64 / config.objects.max(1) as f64;
-    let hidden = (share * config.unlabelled as f64).round() as usize;
-    let first = config.objects;
-    plans.extend(plan_part(
-        config,
-        config.unlabelled,
-        hidden,
-        false,
-        next,
-        first,
-    ));
+    let hidden = CataloguePart {
+        objects: config.unlabelled,
+        positives: (share * config.unlabelled as f64).round() as usize,
+        labelled: false,
+        first_source: next,
+        first_name: config.objects,
+    };
+    plans.extend(hidden.plan(config));
     Ok(plans)
 }
 
-/// Plans the labelled or the unlabelled part: `objects` objects, `positives` of them TDE, with sources
-/// numbered from `first_source` and names from `first_name`.
-fn plan_part(
-    config: &DemoConfig,
+/// The labelled or the unlabelled part of the catalogue.
+struct CataloguePart {
     objects: usize,
+    /// How many of them are TDE.
     positives: usize,
     labelled: bool,
     first_source: u64,
     first_name: usize,
-) -> Vec<ObjectPlan> {
-    // (population, copies) of every source; the last source of each kind may have fewer copies.
-    let mut sources = Vec::new();
-    for (count, tde) in [(positives, true), (objects - positives, false)] {
-        let n = count.div_ceil(config.copies);
-        let populations = if tde { vec![0; n] } else { share_out(n) };
-        for (i, population) in populations.into_iter().enumerate() {
-            sources.push((population, config.copies.min(count - i * config.copies)));
-        }
-    }
-    let part = u64::from(labelled);
-    Stream::new(config.seed, &[stream::CLASSES, part]).shuffle(&mut sources);
-    let mut names: Vec<usize> = (first_name..first_name + objects).collect();
-    Stream::new(config.seed, &[stream::NAMES, part]).shuffle(&mut names);
+}
 
-    let mut plans = Vec::with_capacity(objects);
-    let mut names = names.into_iter();
-    for (source, (population, copies)) in (first_source..).zip(sources) {
-        for (copy, name) in (0..copies as u64).zip(names.by_ref()) {
-            plans.push((
-                name,
-                ObjectPlan {
-                    object_id: format!("demo_{name:05}"),
-                    class: POPULATIONS[population].name,
-                    source,
-                    copy,
-                    split: format!("split_{:02}", source % SPLITS + 1),
-                    labelled,
-                    population,
-                },
-            ));
+impl CataloguePart {
+    fn plan(&self, config: &DemoConfig) -> Vec<ObjectPlan> {
+        // (population, copies) of every source; the last source of each kind may have fewer copies.
+        let mut sources = Vec::new();
+        for (count, tde) in [
+            (self.positives, true),
+            (self.objects - self.positives, false),
+        ] {
+            let n = count.div_ceil(config.copies);
+            let populations = if tde { vec![0; n] } else { share_out(n) };
+            for (i, population) in populations.into_iter().enumerate() {
+                sources.push((population, config.copies.min(count - i * config.copies)));
+            }
         }
+        let part = u64::from(self.labelled);
+        Stream::new(config.seed, &[stream::CLASSES, part]).shuffle(&mut sources);
+        let mut names: Vec<usize> = (self.first_name..self.first_name + self.objects).collect();
+        Stream::new(config.seed, &[stream::NAMES, part]).shuffle(&mut names);
+
+        let mut plans = Vec::with_capacity(self.objects);
+        let mut names = names.into_iter();
+        for (source, (population, copies)) in (self.first_source..).zip(sources) {
+            for (copy, name) in (0..copies as u64).zip(names.by_ref()) {
+                plans.push((
+                    name,
+                    ObjectPlan {
+                        object_id: format!("demo_{name:05}"),
+                        class: POPULATIONS[population].name,
+                        source,
+                        copy,
+                        split: format!("split_{:02}", source % SPLITS + 1),
+                        labelled: self.labelled,
+                        population,
+                    },
+                ));
+            }
+        }
+        plans.sort_unstable_by_key(|(name, _)| *name);
+        plans.into_iter().map(|(_, plan)| plan).collect()
     }
-    plans.sort_unstable_by_key(|(name, _)| *name);
-    plans.into_iter().map(|(_, plan)| plan).collect()
 }
 
 /// The populations of `n` sources that are not TDE, by largest remainder.
@@ -331,6 +342,40 @@ impl SimulatedSource {
         }
     }
 
+    /// What a survey of `span` days measures in its visits, behind dust of E(B-V) `ebv`.
+    fn measure(
+        &self,
+        z: f64,
+        ebv: f64,
+        (span, visits): (f64, &[cadence::Visit]),
+        rng: &mut Stream,
+    ) -> Points {
+        let transmitted = EXTINCTION.map(|a| libm::exp10(-0.4 * a * ebv));
+        let mut points = Points::default();
+        match self {
+            SimulatedSource::Agn(agn) => {
+                let window = agn.window(span, rng);
+                for visit in visits {
+                    let band = usize::from(visit.band);
+                    let flux = window.flux(visit.day, band) * transmitted[band];
+                    points.measure(flux, band, false, rng);
+                }
+            }
+            SimulatedSource::Transient(transient) => {
+                let seen = transient.at_redshift(z);
+                // The peak falls where the survey can see the rise and most of the decline.
+                let peak = rng.uniform_in(200.0, span - 300.0);
+                for visit in visits {
+                    let band = usize::from(visit.band);
+                    let rest = seen.rest_days(visit.day - peak);
+                    let flux = seen.flux(rest, band) * transmitted[band];
+                    points.measure(flux, band, (rest - 10.0).abs() < 45.0, rng);
+                }
+            }
+        }
+        points
+    }
+
     /// The highest signal-to-noise ratio to expect at redshift `z`.
     fn peak_snr(&self, z: f64) -> f64 {
         match self {
@@ -354,29 +399,7 @@ fn observe(
     if visits.len() < FEWEST_VISITS {
         return None;
     }
-    let transmitted = EXTINCTION.map(|a| libm::exp10(-0.4 * a * ebv));
-    let mut points = Points::default();
-    match source {
-        SimulatedSource::Agn(agn) => {
-            let window = agn.window(span, rng);
-            for visit in &visits {
-                let band = usize::from(visit.band);
-                let flux = window.flux(visit.day, band) * transmitted[band];
-                points.measure(flux, band, false, rng);
-            }
-        }
-        SimulatedSource::Transient(transient) => {
-            let seen = transient.at_redshift(z);
-            // The peak falls where the survey can see the rise and most of the decline.
-            let peak = rng.uniform_in(200.0, span - 300.0);
-            for visit in &visits {
-                let band = usize::from(visit.band);
-                let rest = seen.rest_days(visit.day - peak);
-                let flux = seen.flux(rest, band) * transmitted[band];
-                points.measure(flux, band, (rest - 10.0).abs() < 45.0, rng);
-            }
-        }
-    }
+    let points = source.measure(z, ebv, (span, &visits), rng);
     let transient = matches!(source, SimulatedSource::Transient(_));
     if points.best_snr <= DETECTION_SNR || (transient && points.near < NEAR_PEAK) {
         return None;

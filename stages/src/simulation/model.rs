@@ -45,60 +45,63 @@ pub struct Population {
 
 /// Every class; the TDE come first.
 pub const POPULATIONS: [Population; 7] = [
-    population(Class::Tde, "TDE", 0.0, (0.44, 0.62, 1.9), 0.10, 0.0),
-    population(Class::Agn, "AGN", 0.587, (0.77, 0.66, 3.5), 0.0, 0.0),
-    population(Class::SnIa, "SN Ia", 0.271, (0.36, 0.33, 1.9), 0.0, 4_500.0),
-    population(
-        Class::SnIi,
-        "SN II",
-        0.058,
-        (0.18, 0.40, 1.9),
-        0.12,
-        4_000.0,
-    ),
-    population(
-        Class::SnIin,
-        "SN IIn",
-        0.013,
-        (0.45, 0.36, 1.9),
-        0.05,
-        3_500.0,
-    ),
-    population(
-        Class::SnIb,
-        "SN Ib",
-        0.018,
-        (0.19, 0.40, 1.9),
-        0.18,
-        4_800.0,
-    ),
-    population(
-        Class::Slsn,
-        "SLSN-I",
-        0.008,
-        (0.72, 0.30, 1.9),
-        0.03,
-        3_000.0,
-    ),
-];
-
-const fn population(
-    class: Class,
-    name: &'static str,
-    weight: f64,
-    redshift: (f64, f64, f64),
-    host_dust: f64,
-    blanketing: f64,
-) -> Population {
     Population {
-        class,
-        name,
-        weight,
-        redshift,
-        host_dust,
-        blanketing,
-    }
-}
+        class: Class::Tde,
+        name: "TDE",
+        weight: 0.0,
+        redshift: (0.44, 0.62, 1.9),
+        host_dust: 0.10,
+        blanketing: 0.0,
+    },
+    Population {
+        class: Class::Agn,
+        name: "AGN",
+        weight: 0.587,
+        redshift: (0.77, 0.66, 3.5),
+        host_dust: 0.0,
+        blanketing: 0.0,
+    },
+    Population {
+        class: Class::SnIa,
+        name: "SN Ia",
+        weight: 0.271,
+        redshift: (0.36, 0.33, 1.9),
+        host_dust: 0.0,
+        blanketing: 4_500.0,
+    },
+    Population {
+        class: Class::SnIi,
+        name: "SN II",
+        weight: 0.058,
+        redshift: (0.18, 0.40, 1.9),
+        host_dust: 0.12,
+        blanketing: 4_000.0,
+    },
+    Population {
+        class: Class::SnIin,
+        name: "SN IIn",
+        weight: 0.013,
+        redshift: (0.45, 0.36, 1.9),
+        host_dust: 0.05,
+        blanketing: 3_500.0,
+    },
+    Population {
+        class: Class::SnIb,
+        name: "SN Ib",
+        weight: 0.018,
+        redshift: (0.19, 0.40, 1.9),
+        host_dust: 0.18,
+        blanketing: 4_800.0,
+    },
+    Population {
+        class: Class::Slsn,
+        name: "SLSN-I",
+        weight: 0.008,
+        redshift: (0.72, 0.30, 1.9),
+        host_dust: 0.03,
+        blanketing: 3_000.0,
+    },
+];
 
 impl Population {
     /// Draws the redshift of a source: log-normal, within [0.02, the class's limit].
@@ -128,6 +131,15 @@ enum Decline {
 }
 
 impl Shape {
+    /// Bazin's function without a tail.
+    fn bazin(rise: f64, fall: f64) -> Self {
+        Self::Bazin {
+            rise,
+            fall,
+            tail: 0.0,
+        }
+    }
+
     /// Luminosity in arbitrary units.
     fn at(&self, t: f64) -> f64 {
         let after = t.max(0.0);
@@ -189,6 +201,16 @@ enum Temperature {
 }
 
 impl Temperature {
+    fn fade(start: f64, scale: f64, floor: f64) -> Self {
+        Self::Fade {
+            start,
+            scale,
+            floor,
+            early: 0.0,
+            factor: 1.0,
+        }
+    }
+
     fn at(&self, t: f64) -> f64 {
         match *self {
             Temperature::Drift { start, slope } => {
@@ -236,118 +258,124 @@ fn luminosity(m: f64, reference: f64, log10: f64) -> f64 {
     libm::exp10(log10 - 0.4 * (m - reference))
 }
 
+/// What is drawn of a transient by the rules of its class. The order of the draws is part of the survey.
+struct Drawn {
+    shape: Shape,
+    temperature: Temperature,
+    /// Peak luminosity in erg/s.
+    peak: f64,
+    stretch: f64,
+    second_maximum: f64,
+}
+
+impl Drawn {
+    fn new(shape: Shape, temperature: Temperature, peak: f64) -> Self {
+        Self {
+            shape,
+            temperature,
+            peak,
+            stretch: 1.0,
+            second_maximum: 0.0,
+        }
+    }
+
+    fn disruption(difficulty: f64, rng: &mut Stream) -> Self {
+        let peak = libm::exp10((difficulty + 0.35 * rng.normal()).clamp(42.6, 44.8));
+        let start = libm::exp10((4.12 + 0.16 * rng.normal()).clamp(3.9, 4.6));
+        let rise = libm::exp10(rng.uniform_in(0.8, 1.6));
+        let slope = 10.0 + 40.0 * rng.normal();
+        let decline = if rng.uniform() < 0.6 {
+            let index = (1.67 + 0.5 * rng.normal()).clamp(0.7, 3.0);
+            let scale = libm::exp10(rng.uniform_in(1.2, 2.2));
+            Decline::Power { scale, index }
+        } else {
+            Decline::Exponential {
+                scale: libm::exp10(rng.uniform_in(1.2, 2.1)),
+            }
+        };
+        let shape = Shape::Disruption { rise, decline };
+        Self::new(shape, Temperature::Drift { start, slope }, peak)
+    }
+
+    /// Light-curve shape x1 and colour c as in SALT2 (Guy et al. 2007, A&A 466, 11; Betoule et al. 2014,
+    /// A&A 568, A22).
+    fn type_ia(rng: &mut Stream) -> Self {
+        let (x1, c) = (rng.normal(), 0.1 * rng.normal());
+        let m = -19.75 - 0.14 * x1 + 3.1 * c + 0.1 * rng.normal();
+        let temperature = Temperature::Fade {
+            start: 13_000.0,
+            scale: 28.0,
+            floor: 5_000.0,
+            early: 150.0,
+            factor: 1.0 - 0.6 * c,
+        };
+        let shape = Shape::Bazin {
+            rise: 4.2,
+            fall: 19.0,
+            tail: 0.10,
+        };
+        Self {
+            stretch: (1.0 + 0.1 * x1).max(0.5),
+            second_maximum: 0.56,
+            ..Self::new(shape, temperature, luminosity(m, -19.3, 43.15))
+        }
+    }
+
+    fn plateau(rng: &mut Stream) -> Self {
+        let m = (-17.5 + 0.8 * rng.normal()).clamp(-19.2, -15.5);
+        let end = (100.0 + 15.0 * rng.normal()).clamp(60.0, 140.0);
+        let slope = (0.012 + 0.008 * rng.normal()).max(0.0);
+        let rise = rng.uniform_in(2.0, 6.0);
+        let shape = Shape::Plateau { rise, slope, end };
+        let peak = luminosity(m, -16.8, 42.3);
+        Self::new(shape, Temperature::Recombination, peak)
+    }
+
+    /// Kiewe et al. 2012, ApJ 744, 10.
+    fn interacting(rng: &mut Stream) -> Self {
+        let m = -19.9 + 0.8 * rng.normal();
+        let (rise, fall) = (rng.uniform_in(5.0, 20.0), rng.uniform_in(40.0, 150.0));
+        let fade = Temperature::fade(11_000.0, 150.0, 6_000.0);
+        Self::new(Shape::bazin(rise, fall), fade, luminosity(m, -19.0, 43.1))
+    }
+
+    /// Drout et al. 2011, ApJ 741, 97.
+    fn stripped(rng: &mut Stream) -> Self {
+        let m = -18.4 + 0.7 * rng.normal();
+        let (rise, fall) = (rng.uniform_in(3.0, 7.0), rng.uniform_in(15.0, 30.0));
+        let fade = Temperature::fade(9_000.0, 25.0, 4_500.0);
+        Self::new(Shape::bazin(rise, fall), fade, luminosity(m, -17.6, 42.5))
+    }
+
+    /// Nicholl et al. 2017, ApJ 850, 55.
+    fn superluminous(rng: &mut Stream) -> Self {
+        let m = -21.3 + 0.5 * rng.normal();
+        let (rise, fall) = (rng.uniform_in(10.0, 25.0), rng.uniform_in(25.0, 70.0));
+        // Bazin's function needs a rise faster than its fall to have a maximum.
+        let rise = rise.min(0.4 * fall);
+        let fade = Temperature::fade(14_000.0, 70.0, 6_000.0);
+        Self::new(Shape::bazin(rise, fall), fade, luminosity(m, -21.3, 44.1))
+    }
+}
+
 impl Transient {
     /// Draws a source of the population; `None` for active galactic nuclei, which are not transients.
     /// `difficulty` is the mean of log10 of a TDE's peak luminosity in erg/s.
     pub fn draw(population: &Population, difficulty: f64, rng: &mut Stream) -> Option<Transient> {
-        let fade = |start, scale, floor| Temperature::Fade {
-            start,
-            scale,
-            floor,
-            early: 0.0,
-            factor: 1.0,
-        };
-        let mut stretch = 1.0;
-        let mut second_maximum = 0.0;
-        let (shape, temperature, peak) = match population.class {
+        let Drawn {
+            shape,
+            temperature,
+            peak,
+            stretch,
+            second_maximum,
+        } = match population.class {
             Class::Agn => return None,
-            Class::Tde => {
-                let peak = libm::exp10((difficulty + 0.35 * rng.normal()).clamp(42.6, 44.8));
-                let start = libm::exp10((4.12 + 0.16 * rng.normal()).clamp(3.9, 4.6));
-                let rise = libm::exp10(rng.uniform_in(0.8, 1.6));
-                let slope = 10.0 + 40.0 * rng.normal();
-                let decline = if rng.uniform() < 0.6 {
-                    let index = (1.67 + 0.5 * rng.normal()).clamp(0.7, 3.0);
-                    let scale = libm::exp10(rng.uniform_in(1.2, 2.2));
-                    Decline::Power { scale, index }
-                } else {
-                    Decline::Exponential {
-                        scale: libm::exp10(rng.uniform_in(1.2, 2.1)),
-                    }
-                };
-                let shape = Shape::Disruption { rise, decline };
-                (shape, Temperature::Drift { start, slope }, peak)
-            }
-            Class::SnIa => {
-                // Light-curve shape x1 and colour c as in SALT2 (Guy et al. 2007, A&A 466, 11; Betoule et
-                // al. 2014, A&A 568, A22).
-                let (x1, c) = (rng.normal(), 0.1 * rng.normal());
-                let m = -19.75 - 0.14 * x1 + 3.1 * c + 0.1 * rng.normal();
-                stretch = (1.0 + 0.1 * x1).max(0.5);
-                second_maximum = 0.56;
-                let temperature = Temperature::Fade {
-                    start: 13_000.0,
-                    scale: 28.0,
-                    floor: 5_000.0,
-                    early: 150.0,
-                    factor: 1.0 - 0.6 * c,
-                };
-                let shape = Shape::Bazin {
-                    rise: 4.2,
-                    fall: 19.0,
-                    tail: 0.10,
-                };
-                (shape, temperature, luminosity(m, -19.3, 43.15))
-            }
-            Class::SnIi => {
-                let m = (-17.5 + 0.8 * rng.normal()).clamp(-19.2, -15.5);
-                let end = (100.0 + 15.0 * rng.normal()).clamp(60.0, 140.0);
-                let slope = (0.012 + 0.008 * rng.normal()).max(0.0);
-                let rise = rng.uniform_in(2.0, 6.0);
-                let shape = Shape::Plateau { rise, slope, end };
-                (
-                    shape,
-                    Temperature::Recombination,
-                    luminosity(m, -16.8, 42.3),
-                )
-            }
-            // Interacting: Kiewe et al. 2012, ApJ 744, 10.
-            Class::SnIin => {
-                let m = -19.9 + 0.8 * rng.normal();
-                let (rise, fall) = (rng.uniform_in(5.0, 20.0), rng.uniform_in(40.0, 150.0));
-                let shape = Shape::Bazin {
-                    rise,
-                    fall,
-                    tail: 0.0,
-                };
-                (
-                    shape,
-                    fade(11_000.0, 150.0, 6_000.0),
-                    luminosity(m, -19.0, 43.1),
-                )
-            }
-            // Stripped: Drout et al. 2011, ApJ 741, 97.
-            Class::SnIb => {
-                let m = -18.4 + 0.7 * rng.normal();
-                let (rise, fall) = (rng.uniform_in(3.0, 7.0), rng.uniform_in(15.0, 30.0));
-                let shape = Shape::Bazin {
-                    rise,
-                    fall,
-                    tail: 0.0,
-                };
-                (
-                    shape,
-                    fade(9_000.0, 25.0, 4_500.0),
-                    luminosity(m, -17.6, 42.5),
-                )
-            }
-            // Superluminous: Nicholl et al. 2017, ApJ 850, 55.
-            Class::Slsn => {
-                let m = -21.3 + 0.5 * rng.normal();
-                let (rise, fall) = (rng.uniform_in(10.0, 25.0), rng.uniform_in(25.0, 70.0));
-                // Bazin's function needs a rise faster than its fall to have a maximum.
-                let rise = rise.min(0.4 * fall);
-                let shape = Shape::Bazin {
-                    rise,
-                    fall,
-                    tail: 0.0,
-                };
-                (
-                    shape,
-                    fade(14_000.0, 70.0, 6_000.0),
-                    luminosity(m, -21.3, 44.1),
-                )
-            }
+            Class::Tde => Drawn::disruption(difficulty, rng),
+            Class::SnIa => Drawn::type_ia(rng),
+            Class::SnIi => Drawn::plateau(rng),
+            Class::SnIin => Drawn::interacting(rng),
+            Class::SnIb => Drawn::stripped(rng),
+            Class::Slsn => Drawn::superluminous(rng),
         };
         Some(Transient {
             luminosity: peak / shape.peak(),

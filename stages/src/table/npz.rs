@@ -195,60 +195,56 @@ fn decode(data: &[u8], kind: &str, count: usize) -> Result<NpyValues, String> {
         .checked_mul(count)
         .and_then(|n| data.get(..n))
         .ok_or("is cut off")?;
-    macro_rules! numbers {
-        ($t:ty) => {
-            NpyValues::Numbers(
-                data.chunks_exact(size_of::<$t>())
-                    .map(|b| {
-                        b.try_into()
-                            .map_or(f64::NAN, |b| <$t>::from_le_bytes(b) as f64)
-                    })
-                    .collect(),
-            )
-        };
-    }
-    macro_rules! whole {
-        ($t:ty) => {
-            NpyValues::Whole(
-                data.chunks_exact(size_of::<$t>())
-                    .map(|b| b.try_into().map_or(0, |b| <$t>::from_le_bytes(b) as i128))
-                    .collect(),
-            )
-        };
-    }
-    let texts = |text: &dyn Fn(&[u8]) -> Option<String>| -> Result<NpyValues, String> {
-        let all: Option<Vec<String>> = (0..count)
-            .map(|i| text(&data[i * width..(i + 1) * width]))
-            .collect();
-        all.map(NpyValues::Texts)
-            .ok_or_else(|| "holds a text that is not Unicode".to_string())
-    };
     Ok(match (letter, size) {
-        ("f", 4) => numbers!(f32),
-        ("f", 8) => numbers!(f64),
-        ("i", 1) => numbers!(i8),
-        ("i", 2) => numbers!(i16),
-        ("i", 4) => numbers!(i32),
-        ("i", 8) => whole!(i64),
-        ("u" | "b", 1) => numbers!(u8),
-        ("u", 2) => numbers!(u16),
-        ("u", 4) => numbers!(u32),
-        ("u", 8) => whole!(u64),
-        ("U", _) => texts(&|bytes| {
-            let points = bytes
-                .chunks_exact(4)
-                .map(|b| u32::from_le_bytes([b[0], b[1], b[2], b[3]]));
-            points
-                .take_while(|&point| point != 0)
-                .map(char::from_u32)
-                .collect()
-        })?,
-        ("S", _) => texts(&|bytes| {
-            let end = bytes.iter().rposition(|&b| b != 0).map_or(0, |at| at + 1);
-            String::from_utf8(bytes[..end].to_vec()).ok()
-        })?,
+        ("f", 4) => NpyValues::Numbers(each(data, |b| f32::from_le_bytes(b).into())),
+        ("f", 8) => NpyValues::Numbers(each(data, f64::from_le_bytes)),
+        ("i", 1) => NpyValues::Numbers(each(data, |b| i8::from_le_bytes(b).into())),
+        ("i", 2) => NpyValues::Numbers(each(data, |b| i16::from_le_bytes(b).into())),
+        ("i", 4) => NpyValues::Numbers(each(data, |b| i32::from_le_bytes(b).into())),
+        ("i", 8) => NpyValues::Whole(each(data, |b| i64::from_le_bytes(b).into())),
+        ("u" | "b", 1) => NpyValues::Numbers(each(data, |b| u8::from_le_bytes(b).into())),
+        ("u", 2) => NpyValues::Numbers(each(data, |b| u16::from_le_bytes(b).into())),
+        ("u", 4) => NpyValues::Numbers(each(data, |b| u32::from_le_bytes(b).into())),
+        ("u", 8) => NpyValues::Whole(each(data, |b| u64::from_le_bytes(b).into())),
+        ("U", _) => texts(data, (width, count), wide)?,
+        ("S", _) => texts(data, (width, count), narrow)?,
         _ => return Err(unknown()),
     })
+}
+
+/// Numbers of `N` bytes each.
+fn each<const N: usize, T>(data: &[u8], number: fn([u8; N]) -> T) -> Vec<T> {
+    let (numbers, _) = data.as_chunks::<N>();
+    numbers.iter().copied().map(number).collect()
+}
+
+/// Texts of `width` bytes each.
+fn texts(
+    data: &[u8],
+    (width, count): (usize, usize),
+    text: fn(&[u8]) -> Option<String>,
+) -> Result<NpyValues, String> {
+    let all = (0..count).map(|i| text(&data[i * width..(i + 1) * width]));
+    let all: Option<Vec<String>> = all.collect();
+    all.map(NpyValues::Texts)
+        .ok_or_else(|| "holds a text that is not Unicode".to_string())
+}
+
+/// Of code points, ended by a zero.
+fn wide(bytes: &[u8]) -> Option<String> {
+    let points = bytes
+        .chunks_exact(4)
+        .map(|b| u32::from_le_bytes([b[0], b[1], b[2], b[3]]));
+    points
+        .take_while(|&point| point != 0)
+        .map(char::from_u32)
+        .collect()
+}
+
+/// Of bytes, filled up with zeros.
+fn narrow(bytes: &[u8]) -> Option<String> {
+    let end = bytes.iter().rposition(|&b| b != 0).map_or(0, |at| at + 1);
+    String::from_utf8(bytes[..end].to_vec()).ok()
 }
 
 #[cfg(test)]

@@ -10,8 +10,10 @@ use flow_engine::StageError;
 
 use super::classes::no_positive;
 use super::folds::to_i32;
-use super::parquet_io::{self, TableReader, json_list, properties};
+use super::parquet_io::{self, Batch, TableReader, json_list, properties};
 use super::{columns_help, schema_error};
+
+const NAME: &str = "the predictions table";
 
 /// One row a prediction, in the order of (repeat, `object_id`); all columns have the same length.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -159,8 +161,7 @@ impl Predictions {
     /// The file is unreadable or does not fit: no `object_id`, no `p_<class>`, a probability that is
     /// missing or not within 0 and 1.
     pub fn read(path: &Path) -> Result<Self, StageError> {
-        let name = "the predictions table";
-        let mut source = TableReader::open(path, name)?;
+        let mut source = TableReader::open(path, NAME)?;
         let columns = source
             .fields()
             .iter()
@@ -172,7 +173,7 @@ impl Predictions {
         if classes.is_empty() {
             let names = source.fields().iter().map(|field| field.name());
             return Err(schema_error(format!(
-                "{name} has no column of probabilities, which are called `p_` and the class"
+                "{NAME} has no column of probabilities, which are called `p_` and the class"
             ))
             .help(columns_help(names)));
         }
@@ -186,46 +187,52 @@ impl Predictions {
             ..Predictions::default()
         };
         while let Some(batch) = source.next_batch()? {
-            let ids = batch.ids("object_id", all.object_id.len())?;
-            all.object_id.extend(ids);
-            let rows = all.object_id.len();
-            match batch.column("repeat") {
-                Some(_) => {
-                    for repeat in &batch.ints("repeat")? {
-                        all.repeat.push(to_i32(repeat.unwrap_or(0))?);
-                    }
+            all.take(&batch)?;
+        }
+        Ok(all)
+    }
+
+    /// Appends the rows of a file.
+    fn take(&mut self, batch: &Batch) -> Result<(), StageError> {
+        let ids = batch.ids("object_id", self.len())?;
+        self.object_id.extend(ids);
+        let rows = self.len();
+        match batch.column("repeat") {
+            Some(_) => {
+                for repeat in &batch.ints("repeat")? {
+                    self.repeat.push(to_i32(repeat.unwrap_or(0))?);
                 }
-                None => all.repeat.resize(rows, 0),
             }
-            match batch.column("fold") {
-                Some(_) => {
-                    for fold in &batch.ints("fold")? {
-                        all.fold.push(fold.map(to_i32).transpose()?);
-                    }
+            None => self.repeat.resize(rows, 0),
+        }
+        match batch.column("fold") {
+            Some(_) => {
+                for fold in &batch.ints("fold")? {
+                    self.fold.push(fold.map(to_i32).transpose()?);
                 }
-                None => all.fold.resize(rows, None),
             }
-            match batch.column("label") {
-                Some(_) => all
-                    .label
-                    .extend(parquet_io::options(&batch.texts("label")?)),
-                None => all.label.resize(rows, None),
-            }
-            for (class, column) in all.classes.iter().zip(&mut all.probability) {
-                for value in &batch.floats(&format!("p_{class}"))? {
-                    match value {
-                        Some(p) if (0.0..=1.0).contains(&p) => column.push(p),
-                        other => {
-                            return Err(schema_error(format!(
-                                "column `p_{class}` of {name} holds {}, which is no probability",
-                                other.map_or("a null".into(), |p| p.to_string())
-                            )));
-                        }
+            None => self.fold.resize(rows, None),
+        }
+        match batch.column("label") {
+            Some(_) => self
+                .label
+                .extend(parquet_io::options(&batch.texts("label")?)),
+            None => self.label.resize(rows, None),
+        }
+        for (class, column) in self.classes.iter().zip(&mut self.probability) {
+            for value in &batch.floats(&format!("p_{class}"))? {
+                match value {
+                    Some(p) if (0.0..=1.0).contains(&p) => column.push(p),
+                    other => {
+                        return Err(schema_error(format!(
+                            "column `p_{class}` of {NAME} holds {}, which is no probability",
+                            other.map_or("a null".into(), |p| p.to_string())
+                        )));
                     }
                 }
             }
         }
-        Ok(all)
+        Ok(())
     }
 }
 

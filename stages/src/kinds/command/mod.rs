@@ -13,6 +13,7 @@ use crate::rows;
 use crate::table::{Folds, Predictions};
 
 mod check;
+mod curves;
 mod fold_table;
 
 /// The output that is joined over the folds.

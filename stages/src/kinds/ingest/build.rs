@@ -146,10 +146,8 @@ impl<'a> Builder<'a> {
         Ok(number)
     }
 
-    /// The shard: objects by the bytes of their ids, observations by time, band, flux and error,
-    /// equal ones once. An object that no observation is left of is in the second value instead.
-    pub fn finish(mut self, survey: Survey) -> (Curves, Vec<String>, Tally) {
-        let mut curves = Curves::new(survey);
+    /// Brings the observations in the order of the shard, and gives that of the objects.
+    fn sort(&mut self) -> Vec<u32> {
         let objects = &self.catalogue.objects;
         let mut order: Vec<u32> = (0..self.rows.len() as u32).collect();
         order.sort_by(|&a, &b| {
@@ -167,6 +165,15 @@ impl<'a> Builder<'a> {
                 .then(a.flux_err.total_cmp(&b.flux_err))
                 .then(a.line.cmp(&b.line))
         });
+        order
+    }
+
+    /// The shard: objects by the bytes of their ids, observations by time, band, flux and error,
+    /// equal ones once. An object that no observation is left of is in the second value instead.
+    pub fn finish(mut self, survey: Survey) -> (Curves, Vec<String>, Tally) {
+        let order = self.sort();
+        let objects = &self.catalogue.objects;
+        let mut curves = Curves::new(survey);
         let by_object = self.observations.chunk_by(|a, b| a.object == b.object);
         let mut middle = vec![0.0; order.len()];
         for all in by_object {

@@ -147,42 +147,29 @@ impl Catalogue {
             )
             .help("one row an object: remove one of the two"));
         }
-        let at = (id.as_str(), file, row.line);
-        let read = |tally: &mut Tally,
-                    nulls: &[OnNull; 4]|
-         -> Result<Option<ObjectValues>, StageError> {
-            let mut reader = ValueReader { tally, nulls, at };
-            let [label, redshift, redshift_err, ebv, split, group] = row.values;
-            let Some(label) = reader.text(0, label)? else {
-                return Ok(None);
-            };
-            let mut numbers = [None; 3];
-            for (i, cell) in [redshift, redshift_err, ebv].into_iter().enumerate() {
-                let Some(value) = reader.number(i + 1, cell)? else {
-                    return Ok(None);
-                };
-                numbers[i] = value;
-            }
-            let free = |cell: Option<Cell<'_>>| cell.and_then(|c| c.text().ok().map(String::from));
-            Ok(Some(ObjectValues {
-                label,
-                numbers,
-                split: free(split),
-                group: free(group),
-            }))
-        };
         self.tally.read += 1;
-        let Some(values) = read(&mut self.tally, &self.nulls)? else {
+        let reader = ValueReader {
+            tally: &mut self.tally,
+            nulls: &self.nulls,
+            at: (id.as_str(), file, row.line),
+        };
+        let Some(values) = reader.read(row.values)? else {
             self.rows.insert(id, None);
             return Ok(());
         };
-        let [redshift, redshift_err, ebv] = values.numbers;
-        for (name, value) in [("negative redshift", redshift), ("negative E(B-V)", ebv)] {
-            if let Some(value) = value.filter(|v| *v < 0.0) {
+        for (name, i) in [("negative redshift", 0), ("negative E(B-V)", 2)] {
+            if let Some(value) = values.numbers[i].filter(|v| *v < 0.0) {
                 self.tally
                     .odd(name, file, row.line, &format!("{id}: {value}"));
             }
         }
+        self.keep(id, values);
+        Ok(())
+    }
+
+    /// Puts an object at the end of the table.
+    fn keep(&mut self, id: String, values: ObjectValues) {
+        let [redshift, redshift_err, ebv] = values.numbers;
         self.labels.extend(values.label.clone());
         self.tally.kept += 1;
         self.rows.insert(id.clone(), Some(self.objects.len()));
@@ -198,7 +185,6 @@ impl Catalogue {
         self.objects.ebv.push(ebv);
         self.objects.split.push(values.split);
         self.objects.group.push(values.group);
-        Ok(())
     }
 }
 
@@ -217,6 +203,28 @@ struct ValueReader<'a> {
 }
 
 impl ValueReader<'_> {
+    /// Of one row: label, redshift, its error, E(B-V), split and group.
+    fn read(mut self, row: [Option<Cell<'_>>; 6]) -> Result<Option<ObjectValues>, StageError> {
+        let [label, redshift, redshift_err, ebv, split, group] = row;
+        let Some(label) = self.text(0, label)? else {
+            return Ok(None);
+        };
+        let mut numbers = [None; 3];
+        for (i, cell) in [redshift, redshift_err, ebv].into_iter().enumerate() {
+            let Some(value) = self.number(i + 1, cell)? else {
+                return Ok(None);
+            };
+            numbers[i] = value;
+        }
+        let free = |cell: Option<Cell<'_>>| cell.and_then(|c| c.text().ok().map(String::from));
+        Ok(Some(ObjectValues {
+            label,
+            numbers,
+            split: free(split),
+            group: free(group),
+        }))
+    }
+
     fn text(
         &mut self,
         column: usize,

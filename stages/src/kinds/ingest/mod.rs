@@ -23,44 +23,28 @@ mod layout;
 mod parquet;
 mod reject;
 mod report;
+mod request;
 #[cfg(test)]
 pub(crate) mod tests;
-
-use std::path::{Path, PathBuf};
 
 use flow_cache::Value;
 use flow_engine::kind::{Layout, OutputPort, Ports, Project, Scope, Shards, Sources, Step};
 use flow_engine::{Action, Diag, KindSpec, ParamSpec, ParamType, Params, Stage, StageError};
 
-use crate::table::{Curves, Objects, Survey, is_no_value, is_parquet, row_attrs};
+use crate::table::{Objects, is_no_value, row_attrs};
 
-use build::Builder;
-use catalogue::Catalogue;
-use columns::{Mapping, Regroup};
-use layout::{CURVES, LOGS, OBJECTS, SETS};
-use reject::Tally;
+use columns::Regroup;
 use report::{ShardReport, collect};
+use request::{Request, positive};
+
+pub use request::read_files;
 
 /// The kind.
 pub struct Ingest;
 
 const READ: usize = 0;
-const LSST: [&str; 6] = ["u", "g", "r", "i", "z", "y"];
 const MAPPED: &[&str] = &["csv", "parquet"];
 const DEMO: &[&str] = &["demo"];
-/// MALLORN's columns; see its data description.
-const MALLORN: [(&str, &str); 9] = [
-    ("time", "Time (MJD)"),
-    ("band", "Filter"),
-    ("flux", "Flux"),
-    ("flux_err", "Flux_err"),
-    ("label", "SpecType"),
-    ("redshift", "Z"),
-    ("redshift_err", "Z_err"),
-    ("ebv", "EBV"),
-    ("split", "split"),
-];
-
 impl Stage for Ingest {
     fn spec(&self) -> KindSpec {
         KindSpec {
@@ -138,21 +122,8 @@ impl Stage for Ingest {
                 "`*` stands for any text, `?` for one character".into(),
             );
         }
-        let mut bands = params.strs("bands");
-        if let Some(word) = bands.iter().find(|band| is_no_value(band.trim())) {
-            wrong(
-                "bands",
-                format!("`{word}` as a band's name means that there is none"),
-                "call the band otherwise, in the file too".into(),
-            );
-        }
-        bands.sort_unstable();
-        if let Some(pair) = bands.windows(2).find(|pair| pair[0] == pair[1]) {
-            wrong(
-                "bands",
-                format!("band `{}` is listed twice", pair[0]),
-                "remove one of the two".into(),
-            );
+        for (text, help) in wrong_bands(params.strs("bands")) {
+            wrong("bands", text, help.into());
         }
         if params.str("format") == "csv" && params.strs("objects").is_empty() {
             wrong(
@@ -195,18 +166,8 @@ impl Stage for Ingest {
         if action.step != READ {
             return collect_step(action);
         }
-        let item = action.shard.map_or(&Value::Null, |shard| &shard.item);
-        let sources = action.all_sources().iter();
-        let request = Request {
-            params: action.params,
-            item,
-            sources: sources
-                .map(|(file, _)| (file.role.clone(), file.path.clone()))
-                .collect(),
-            seed: action.seed,
-            checkpoint: &|| action.checkpoint(),
-        };
-        let (curves, part) = request.read()?;
+        let checkpoint = || action.checkpoint();
+        let (curves, part) = Request::of(action, &checkpoint).read()?;
         let mut writer = action.create()?;
         curves.write(&mut writer)?;
         let attrs = row_attrs(&curves.objects.object_id);
@@ -216,6 +177,21 @@ impl Stage for Ingest {
         action.finish("objects", writer, attrs)?;
         action.write("part", &json(&part)?, Vec::new())
     }
+}
+
+/// What is wrong with the names of bands, and what helps.
+fn wrong_bands(mut bands: Vec<&str>) -> Vec<(String, &'static str)> {
+    let mut found = Vec::new();
+    if let Some(word) = bands.iter().find(|band| is_no_value(band.trim())) {
+        let text = format!("`{word}` as a band's name means that there is none");
+        found.push((text, "call the band otherwise, in the file too"));
+    }
+    bands.sort_unstable();
+    if let Some(pair) = bands.windows(2).find(|pair| pair[0] == pair[1]) {
+        let text = format!("band `{}` is listed twice", pair[0]);
+        found.push((text, "remove one of the two"));
+    }
+    found
 }
 
 fn collect_step(action: &mut Action<'_>) -> Result<(), StageError> {
@@ -234,18 +210,8 @@ fn collect_step(action: &mut Action<'_>) -> Result<(), StageError> {
         .iter()
         .map(|part| Objects::read(&part.path));
     let shards = shards.collect::<Result<Vec<_>, _>>()?;
-    let request = Request {
-        params: action.params,
-        item: &Value::Null,
-        sources: action
-            .all_sources()
-            .iter()
-            .map(|(file, _)| (file.role.clone(), file.path.clone()))
-            .collect(),
-        seed: 0,
-        checkpoint: &|| action.checkpoint(),
-    };
-    let catalogue = request.everybody()?;
+    let checkpoint = || action.checkpoint();
+    let catalogue = Request::of(action, &checkpoint).everybody()?;
     let report = collect(
         &parts,
         &shards,
@@ -275,247 +241,21 @@ fn json(value: &impl serde::Serialize) -> Result<Vec<u8>, StageError> {
     Ok(bytes)
 }
 
-/// Reads the files of a shard, by role, and gives the number of their objects.
-///
-/// # Errors
-/// As the step that reads.
-pub fn read_files(
-    params: &Params,
-    item: &Value,
-    sources: Vec<(String, PathBuf)>,
-) -> Result<usize, StageError> {
-    let request = Request {
-        params,
-        item,
-        sources,
-        seed: 0,
-        checkpoint: &|| Ok(()),
-    };
-    let (curves, _) = request.read()?;
-    Ok(curves.objects.object_id.len())
-}
-
-/// The class that binary metrics score.
-fn positive(params: &Params) -> Option<String> {
-    let own = params.opt_str("positive").map(String::from);
-    match MAPPED.contains(&params.str("format")) {
-        true => own,
-        false => own.or(Some("TDE".into())),
-    }
-}
-
-/// What one action is asked for.
-struct Request<'a> {
-    params: &'a Params,
-    item: &'a Value,
-    /// Role and path.
-    sources: Vec<(String, PathBuf)>,
-    seed: u64,
-    checkpoint: &'a dyn Fn() -> Result<(), StageError>,
-}
-
-impl Request<'_> {
-    /// Reads one shard.
-    fn read(&self) -> Result<(Curves, ShardReport), StageError> {
-        let format = self.params.str("format");
-        let bands: Vec<String> = match format {
-            "csv" | "parquet" => self
-                .params
-                .strs("bands")
-                .into_iter()
-                .map(String::from)
-                .collect(),
-            _ => LSST.map(String::from).to_vec(),
-        };
-        let survey = Survey {
-            bands,
-            classes: Vec::new(),
-            positive: positive(self.params),
-        };
-        if format == "demo" {
-            let (curves, tally) = demo::read(
-                self.params,
-                self.text("split"),
-                self.seed,
-                survey,
-                self.checkpoint,
-            )?;
-            let part = part(self.text("split").into(), &curves, tally, Vec::new());
-            return Ok((curves, part));
-        }
-
-        let mapping = self.mapping();
-        let file = match format {
-            "mallorn" => format!(
-                "{}/{}_full_lightcurves.csv",
-                self.text("split"),
-                self.text("set")
-            ),
-            _ => self.text("file").to_string(),
-        };
-        let path = self
-            .paths(CURVES)
-            .next()
-            .ok_or_else(|| StageError::environment("a shard without its file"))?;
-        let (catalogue, classes) = self.catalogue(path, &file)?;
-        let mut builder = Builder::new(&file, &catalogue, &survey.bands);
-        match format {
-            "parquet" => parquet::observations(path, &mapping, &mut builder, self.checkpoint)?,
-            _ => csv::observations(path, &mapping, &mut builder, self.checkpoint)?,
-        }
-        let survey = Survey {
-            classes,
-            ..survey.clone()
-        };
-        let bands = survey.bands.join(", ");
-        let (curves, unusable, tally) = builder.finish(survey);
-        let limit = self.params.float("max_rejected");
-        if let Err(mut error) = tally.check("observations", &file, limit) {
-            // The first cause first: objects that were dropped take their observations with them.
-            catalogue
-                .tally
-                .check("objects", "the objects table", limit)?;
-            if tally.dropped.contains_key(catalogue::DROPPED) {
-                error.help.splice(..0, catalogue.tally.places());
-            }
-            if tally.dropped.contains_key(reject::UNKNOWN_BAND) {
-                error = error.help(format!("the bands of the pipeline are: {bands}"));
-            }
-            if let Some(count) = tally.dropped.get(catalogue::SPELLED)
-                && let Some(example) = count.examples.first()
-                && let Some(other) = catalogue.other_spelling(&example.value)
-            {
-                error = error.help(format!(
-                    "`{}` is `{other}` in the objects table: a data frame makes floats of whole numbers \
-                     where one is missing, and drops leading zeros. Write ids as texts, in pandas with \
-                     `.astype(\"Int64\").astype(str)`",
-                    example.value
-                ));
-            }
-            return Err(error);
-        }
-        let mut part = part(file.clone(), &curves, tally, unusable);
-        if self.lists_no_objects() && catalogue.tally.is_notable() {
-            part.catalogue = Some(catalogue.tally);
-        }
-        Ok((curves, part))
-    }
-
-    /// True if each light-curve file brings its own objects.
-    fn lists_no_objects(&self) -> bool {
-        LOGS.into_iter()
-            .chain([OBJECTS])
-            .all(|role| self.paths(role).next().is_none())
-    }
-
-    fn mapping(&self) -> Mapping {
-        if self.params.str("format") == "mallorn" {
-            Mapping::fixed(&MALLORN)
-        } else {
-            Mapping::of(self.params)
-        }
-    }
-
-    /// The objects that a shard's file may hold, and the classes of the whole survey.
-    fn catalogue(&self, path: &Path, file: &str) -> Result<(Catalogue, Vec<String>), StageError> {
-        let mapping = self.mapping();
-        if self.params.str("format") == "mallorn" {
-            let log = |set: usize| -> Result<Catalogue, StageError> {
-                let mut catalogue = Catalogue::new(self.params)?;
-                for path in self.paths(LOGS[set]) {
-                    csv::objects(
-                        path,
-                        &format!("{}.csv", LOGS[set]),
-                        &mapping,
-                        &mut catalogue,
-                    )?;
-                }
-                Ok(catalogue)
-            };
-            let train = log(0)?;
-            let classes = train.classes(mapping.name("label"))?;
-            let own = if self.text("set") == SETS[0] {
-                train
-            } else {
-                log(1)?
-            };
-            return Ok((own, classes));
-        }
-        let catalogue = match self.everybody()? {
-            Some(catalogue) => catalogue,
-            None => {
-                let mut own = Catalogue::new(self.params)?;
-                parquet::objects(path, file, &mapping, &mut own)?;
-                own
-            }
-        };
-        let classes = catalogue.classes(mapping.name("label"))?;
-        Ok((catalogue, classes))
-    }
-
-    /// All objects that the survey lists, if it does.
-    fn everybody(&self) -> Result<Option<Catalogue>, StageError> {
-        let mapping = self.mapping();
-        let mut catalogue = Catalogue::new(self.params)?;
-        let mut any = false;
-        for role in LOGS.into_iter().chain([OBJECTS]) {
-            for path in self.paths(role) {
-                any = true;
-                let name = if role == OBJECTS {
-                    "the objects table".to_string()
-                } else {
-                    format!("{role}.csv")
-                };
-                match is_parquet(path)? {
-                    true => parquet::objects(path, &name, &mapping, &mut catalogue)?,
-                    false => csv::objects(path, &name, &mapping, &mut catalogue)?,
-                }
-            }
-        }
-        Ok(any.then_some(catalogue))
-    }
-
-    fn paths<'a>(&'a self, role: &'a str) -> impl Iterator<Item = &'a Path> {
-        self.sources
-            .iter()
-            .filter(move |(r, _)| r == role)
-            .map(|(_, path)| path.as_path())
-    }
-
-    /// A text of the shard's item.
-    fn text(&self, name: &str) -> &str {
-        self.item
-            .get(name)
-            .and_then(Value::as_str)
-            .unwrap_or_default()
-    }
-}
-
-fn part(file: String, curves: &Curves, observations: Tally, unusable: Vec<String>) -> ShardReport {
-    let mut bands = vec![0; curves.bands().len()];
-    for &band in &curves.band {
-        bands[usize::from(band)] += 1;
-    }
-    let bands = curves.bands().iter().cloned().zip(bands).collect();
-    ShardReport {
-        file,
-        objects: curves.len() as u64,
-        observations,
-        bands,
-        unusable,
-        catalogue: None,
-    }
-}
-
 fn params() -> Vec<ParamSpec> {
+    let mut params = file_params();
+    params.extend(object_params());
+    params.extend(demo_params());
+    params
+}
+
+/// Where the survey is.
+fn file_params() -> Vec<ParamSpec> {
     let paths = || {
         ParamType::OneOf(vec![
             ParamType::Glob,
             ParamType::List(Box::new(ParamType::Glob)),
         ])
     };
-    let texts = || ParamType::List(Box::new(ParamType::Str));
-    let map = |ty: ParamType| ParamType::Map(Box::new(ty));
     vec![
         ParamSpec::new(
             "format",
@@ -540,8 +280,16 @@ fn params() -> Vec<ParamSpec> {
         .optional()
         .only("format", MAPPED)
         .unkeyed(),
-        ParamSpec::new("bands", texts(), "Names of the bands, in the order that features use. Observations in others are dropped and counted.")
+        ParamSpec::new("bands", ParamType::List(Box::new(ParamType::Str)), "Names of the bands, in the order that features use. Observations in others are dropped and counted.")
             .only("format", MAPPED),
+    ]
+}
+
+/// What its columns mean, and what may be missing.
+fn object_params() -> Vec<ParamSpec> {
+    let texts = || ParamType::List(Box::new(ParamType::Str));
+    let map = |ty: ParamType| ParamType::Map(Box::new(ty));
+    vec![
         ParamSpec::new(
             "positive",
             ParamType::Str,
@@ -570,10 +318,51 @@ fn params() -> Vec<ParamSpec> {
         .optional()
         .only("format", &["mallorn", "csv", "parquet"]),
         ParamSpec::float("max_rejected", 0.1, 0.0, 1.0, "Largest share of a file's rows that may be dropped; more is an error."),
-        ParamSpec::int("labelled", 3043, 0, 1_000_000, "Labelled objects of the demo.").only("format", DEMO),
-        ParamSpec::int("positives", 148, 0, 1_000_000, "TDE among the labelled objects of the demo.").only("format", DEMO),
-        ParamSpec::int("unlabelled", 1000, 0, 1_000_000, "Unlabelled objects of the demo.").only("format", DEMO),
-        ParamSpec::int("copies", 3, 1, 100, "How often the demo observes each physical source; copies share a group.").only("format", DEMO),
-        ParamSpec::float("difficulty", 43.45, 42.6, 44.8, "Mean log10 of the peak luminosity of the demo's TDE, in erg/s: lower is harder.").only("format", DEMO),
+    ]
+}
+
+/// What the demo is like.
+fn demo_params() -> Vec<ParamSpec> {
+    vec![
+        ParamSpec::int(
+            "labelled",
+            3043,
+            0,
+            1_000_000,
+            "Labelled objects of the demo.",
+        )
+        .only("format", DEMO),
+        ParamSpec::int(
+            "positives",
+            148,
+            0,
+            1_000_000,
+            "TDE among the labelled objects of the demo.",
+        )
+        .only("format", DEMO),
+        ParamSpec::int(
+            "unlabelled",
+            1000,
+            0,
+            1_000_000,
+            "Unlabelled objects of the demo.",
+        )
+        .only("format", DEMO),
+        ParamSpec::int(
+            "copies",
+            3,
+            1,
+            100,
+            "How often the demo observes each physical source; copies share a group.",
+        )
+        .only("format", DEMO),
+        ParamSpec::float(
+            "difficulty",
+            43.45,
+            42.6,
+            44.8,
+            "Mean log10 of the peak luminosity of the demo's TDE, in erg/s: lower is harder.",
+        )
+        .only("format", DEMO),
     ]
 }

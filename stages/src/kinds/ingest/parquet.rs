@@ -74,6 +74,66 @@ impl<'a> CurveForm<'a> {
         }
         Ok(Self::Flat)
     }
+
+    /// Hands over the rows of a batch that holds light curves nested.
+    fn push_nested(
+        &self,
+        batch: &Batch,
+        ids: &StringArray,
+        mapping: &Mapping,
+        builder: &mut Builder<'_>,
+        line: u64,
+    ) -> Result<(), StageError> {
+        let inner = match self {
+            CurveForm::Struct(name) => Some(batch.fields(name)?),
+            _ => None,
+        };
+        let structs = match self {
+            CurveForm::List(name) => Some(batch.structs(name)?),
+            _ => None,
+        };
+        let list = |key: &str, item: DataType| -> Result<(Vec<usize>, ArrayRef), StageError> {
+            let name = mapping.name(key);
+            match &structs {
+                None => inner.as_ref().unwrap_or(batch).lists(name, &item),
+                Some((bounds, rows)) if item == DataType::Utf8 => {
+                    Ok((bounds.clone(), Arc::new(rows.texts(name)?)))
+                }
+                Some((bounds, rows)) => Ok((bounds.clone(), Arc::new(rows.floats(name)?))),
+            }
+        };
+        let (bounds, time) = list("time", DataType::Float64)?;
+        let (flux_bounds, flux) = list("flux", DataType::Float64)?;
+        let (err_bounds, flux_err) = list("flux_err", DataType::Float64)?;
+        let (band_bounds, bands) = list("band", DataType::Utf8)?;
+        let [time, flux, flux_err] = [&time, &flux, &flux_err]
+            .map(|a| ColumnCells::Numbers(a.as_primitive::<Float64Type>().clone()));
+        let bands = bands.as_string::<i32>();
+        let others = [&flux_bounds, &err_bounds, &band_bounds];
+        for i in 0..batch.len() {
+            let length = bounds[i + 1] - bounds[i];
+            let object_id = text(ids, i);
+            if others.iter().any(|b| b[i + 1] - b[i] != length) {
+                builder.reject(
+                    line + i as u64 + 1,
+                    "light curve with lists of unequal length",
+                    &object_id.show(),
+                );
+                continue;
+            }
+            for j in 0..length {
+                builder.push(&CurveRow {
+                    line: line + i as u64 + 1,
+                    object_id,
+                    time: time.cell(bounds[i] + j),
+                    band: text(bands, band_bounds[i] + j),
+                    flux: flux.cell(flux_bounds[i] + j),
+                    flux_err: flux_err.cell(err_bounds[i] + j),
+                });
+            }
+        }
+        Ok(())
+    }
 }
 
 /// What nested light curves are called in a mapping.
@@ -148,7 +208,7 @@ pub(super) fn observations(
         checkpoint()?;
         let ids = batch.texts(&header[id])?;
         if !matches!(form, CurveForm::Flat) {
-            nested_rows(&form, &batch, &ids, mapping, builder, line)?;
+            form.push_nested(&batch, &ids, mapping, builder, line)?;
         } else {
             let columns = ["time", "flux", "flux_err"]
                 .map(|key| ColumnCells::of(&batch, mapping.name(key), true));
@@ -167,65 +227,6 @@ pub(super) fn observations(
             }
         }
         line += batch.len() as u64;
-    }
-    Ok(())
-}
-
-fn nested_rows(
-    form: &CurveForm<'_>,
-    batch: &Batch,
-    ids: &StringArray,
-    mapping: &Mapping,
-    builder: &mut Builder<'_>,
-    line: u64,
-) -> Result<(), StageError> {
-    let inner = match form {
-        CurveForm::Struct(name) => Some(batch.fields(name)?),
-        _ => None,
-    };
-    let structs = match form {
-        CurveForm::List(name) => Some(batch.structs(name)?),
-        _ => None,
-    };
-    let list = |key: &str, item: DataType| -> Result<(Vec<usize>, ArrayRef), StageError> {
-        let name = mapping.name(key);
-        match &structs {
-            None => inner.as_ref().unwrap_or(batch).lists(name, &item),
-            Some((bounds, rows)) if item == DataType::Utf8 => {
-                Ok((bounds.clone(), Arc::new(rows.texts(name)?)))
-            }
-            Some((bounds, rows)) => Ok((bounds.clone(), Arc::new(rows.floats(name)?))),
-        }
-    };
-    let (bounds, time) = list("time", DataType::Float64)?;
-    let (flux_bounds, flux) = list("flux", DataType::Float64)?;
-    let (err_bounds, flux_err) = list("flux_err", DataType::Float64)?;
-    let (band_bounds, bands) = list("band", DataType::Utf8)?;
-    let [time, flux, flux_err] = [&time, &flux, &flux_err]
-        .map(|a| ColumnCells::Numbers(a.as_primitive::<Float64Type>().clone()));
-    let bands = bands.as_string::<i32>();
-    let others = [&flux_bounds, &err_bounds, &band_bounds];
-    for i in 0..batch.len() {
-        let length = bounds[i + 1] - bounds[i];
-        let object_id = text(ids, i);
-        if others.iter().any(|b| b[i + 1] - b[i] != length) {
-            builder.reject(
-                line + i as u64 + 1,
-                "light curve with lists of unequal length",
-                &object_id.show(),
-            );
-            continue;
-        }
-        for j in 0..length {
-            builder.push(&CurveRow {
-                line: line + i as u64 + 1,
-                object_id,
-                time: time.cell(bounds[i] + j),
-                band: text(bands, band_bounds[i] + j),
-                flux: flux.cell(flux_bounds[i] + j),
-                flux_err: flux_err.cell(err_bounds[i] + j),
-            });
-        }
     }
     Ok(())
 }

@@ -110,37 +110,17 @@ pub(super) fn collect(
     report
         .catalogue
         .check("objects", "the objects table", max_rejected)?;
-    for label in shards.iter().flat_map(|objects| &objects.label) {
-        match label {
-            Some(label) => *report.labels.entry(label.clone()).or_default() += 1,
-            None => report.unlabelled += 1,
-        }
-    }
-    let mut unusable = BTreeSet::new();
-    for part in parts {
-        report.observations.add(&part.observations);
-        for (band, n) in &part.bands {
-            *report.bands.entry(band.clone()).or_default() += n;
-        }
-        unusable.extend(
-            part.unusable
-                .iter()
-                .map(String::as_str)
-                .filter(|id| !home.contains_key(id)),
-        );
-        report.files.push(FileReport {
-            file: part.file.clone(),
-            objects: part.objects,
-            read: part.observations.read,
-            kept: part.observations.kept,
-        });
-    }
+    report.count_labels(shards);
+    parts.iter().for_each(|part| report.add(part));
     if report.objects == 0 {
         let mut error = StageError::data("flow::data::empty", "no object has a usable light curve");
         error.help = report.catalogue.places();
         error.help.extend(report.observations.places());
         return Err(error);
     }
+    let unusable = parts.iter().flat_map(|part| &part.unusable);
+    let unusable = unusable.map(String::as_str);
+    let unusable: BTreeSet<&str> = unusable.filter(|id| !home.contains_key(id)).collect();
     for id in &unusable {
         report.unusable.push(id, None);
     }
@@ -159,6 +139,31 @@ pub(super) fn collect(
     }
     report.notes = notes(&report);
     Ok(report)
+}
+
+impl IngestReport {
+    fn count_labels(&mut self, shards: &[Objects]) {
+        for label in shards.iter().flat_map(|objects| &objects.label) {
+            match label {
+                Some(label) => *self.labels.entry(label.clone()).or_default() += 1,
+                None => self.unlabelled += 1,
+            }
+        }
+    }
+
+    /// Adds what was read of a file.
+    fn add(&mut self, part: &ShardReport) {
+        self.observations.add(&part.observations);
+        for (band, n) in &part.bands {
+            *self.bands.entry(band.clone()).or_default() += n;
+        }
+        self.files.push(FileReport {
+            file: part.file.clone(),
+            objects: part.objects,
+            read: part.observations.read,
+            kept: part.observations.kept,
+        });
+    }
 }
 
 /// The shard of each object.

@@ -1,0 +1,232 @@
+//! Labelled objects dealt to folds.
+
+use std::collections::BTreeMap;
+
+use flow_cache::Value;
+use flow_engine::kind::{Action, StageError};
+
+use crate::numeric::kfold;
+use crate::numeric::rng::Stream;
+use crate::table::{Folds, Objects, Survey};
+
+/// Deals the labelled objects of all shards, and says what is worth noting.
+///
+/// # Errors
+/// No object has a label, one lacks its group, is in two shards, or there are too few to deal.
+pub(super) fn assign(
+    shards: &[Objects],
+    action: &Action<'_>,
+) -> Result<(Folds, Vec<Value>), StageError> {
+    let survey = Survey::join(shards.iter().map(|s| &s.survey))?;
+    Objects::classes(shards.iter().flat_map(|s| &s.label), "label")?;
+    let rows = sorted_rows(shards)?;
+    let column = action.params.opt_str("group_by");
+    let group_of = |&(shard, i): &(&Objects, usize)| match column {
+        Some("split") => shard.split[i].clone(),
+        Some(_) => shard.group[i].clone(),
+        None => None,
+    };
+    let mut labelled: Vec<usize> = (0..rows.len())
+        .filter(|&i| rows[i].0.label[rows[i].1].is_some())
+        .collect();
+    if labelled.is_empty() {
+        return Err(nothing_labelled(rows.len()));
+    }
+    let classes = class_numbers(&labelled, &rows, &survey.classes)?;
+    let groups = match column {
+        None => None,
+        Some(column) => Some(group_numbers(&labelled, &rows, group_of, column)?),
+    };
+    let mut dealer = Dealer {
+        classes,
+        groups,
+        k: action.params.usize("k"),
+        seed: action.params.bool("shuffle").then_some(action.seed),
+    };
+    if let Some(Value::Int(within)) = action.params.get("within") {
+        let inside = dealer.narrow(*within as u32)?;
+        let mut inside = inside.iter();
+        labelled.retain(|_| inside.next().is_some_and(|&inside| inside));
+    }
+    let (label, raw_label) = labels(&rows, &labelled);
+    let mut repeats = Vec::new();
+    let mut notes = Vec::new();
+    for repeat in 0..action.params.usize("repeats") {
+        let assignment = dealer.deal(repeat as u64)?;
+        if repeat == 0 && assignment.smallest_class < dealer.k {
+            notes.push(Value::Str(dealer.rare(&survey.classes, &assignment)));
+        }
+        let mut of_row = vec![None; rows.len()];
+        for (&row, &fold) in labelled.iter().zip(&assignment.folds) {
+            of_row[row] = Some(fold as i32);
+        }
+        repeats.push(of_row);
+    }
+    let folds = Folds {
+        classes: survey.classes,
+        positive: survey.positive,
+        object_id: rows.iter().map(|(s, i)| s.object_id[*i].clone()).collect(),
+        label,
+        raw_label,
+        group: rows.iter().map(group_of).collect(),
+        repeats,
+    };
+    Ok((folds, notes))
+}
+
+/// The rows of all shards, as shard and place in it, in the order of `object_id`.
+fn sorted_rows(shards: &[Objects]) -> Result<Vec<(&Objects, usize)>, StageError> {
+    let mut rows: Vec<(&Objects, usize)> = shards
+        .iter()
+        .flat_map(|s| (0..s.len()).map(move |i| (s, i)))
+        .collect();
+    rows.sort_by(|a, b| a.0.object_id[a.1].cmp(&b.0.object_id[b.1]));
+    if let Some(pair) = rows
+        .windows(2)
+        .find(|p| p[0].0.object_id[p[0].1] == p[1].0.object_id[p[1].1])
+    {
+        return Err(StageError::data(
+            "flow::data::object_twice",
+            format!(
+                "object `{}` is in two shards",
+                pair[0].0.object_id[pair[0].1]
+            ),
+        )
+        .help("put all observations of an object into one file"));
+    }
+    Ok(rows)
+}
+
+/// By row, the label and what the survey calls it; nothing of rows that are not `labelled`.
+fn labels(
+    rows: &[(&Objects, usize)],
+    labelled: &[usize],
+) -> (Vec<Option<String>>, Vec<Option<String>>) {
+    let (mut label, mut raw_label) = (vec![None; rows.len()], vec![None; rows.len()]);
+    for &row in labelled {
+        let (shard, i) = rows[row];
+        label[row].clone_from(&shard.label[i]);
+        raw_label[row].clone_from(&shard.raw_label[i]);
+    }
+    if raw_label.iter().all(Option::is_none) {
+        raw_label.clear();
+    }
+    (label, raw_label)
+}
+
+fn nothing_labelled(rows: usize) -> StageError {
+    StageError::data(
+        "flow::data::folds",
+        format!("none of the {rows} objects has a label: there is nothing to deal into folds"),
+    )
+    .help("name the column that holds the classes: `label` in the `columns` of the `ingest` stage")
+}
+
+/// The class of each labelled row, as its place in the survey's list.
+fn class_numbers(
+    labelled: &[usize],
+    rows: &[(&Objects, usize)],
+    classes: &[String],
+) -> Result<Vec<usize>, StageError> {
+    labelled
+        .iter()
+        .filter_map(|&i| rows[i].0.label[rows[i].1].as_ref())
+        .map(|class| {
+            classes.binary_search(class).map_err(|_| {
+                StageError::data(
+                    "flow::data::schema",
+                    format!("class `{class}` is not in the survey's list"),
+                )
+            })
+        })
+        .collect()
+}
+
+/// Deals labelled objects to folds.
+struct Dealer {
+    /// By object.
+    classes: Vec<usize>,
+    /// By object, where some stay together.
+    groups: Option<Vec<usize>>,
+    k: usize,
+    /// None: in the order of the objects.
+    seed: Option<u64>,
+}
+
+impl Dealer {
+    fn deal(&self, repeat: u64) -> Result<kfold::Assignment, StageError> {
+        let shuffle = self.seed.map(|seed| (seed, repeat));
+        kfold::assign(&self.classes, self.groups.as_deref(), self.k, shuffle)
+            .map_err(|e| StageError::data("flow::data::folds", e.to_string()))
+    }
+
+    /// That a class has fewer objects than there are folds.
+    fn rare(&self, classes: &[String], assignment: &kfold::Assignment) -> String {
+        format!(
+            "the rarest class, `{}`, has {} labelled objects for {} folds: some folds have none",
+            classes[self.rarest()],
+            assignment.smallest_class,
+            self.k
+        )
+    }
+
+    /// The class of fewest objects, of equals the first.
+    fn rarest(&self) -> usize {
+        let mut counts: BTreeMap<usize, usize> = BTreeMap::new();
+        for &class in &self.classes {
+            *counts.entry(class).or_default() += 1;
+        }
+        let rarest = counts.into_iter().min_by_key(|(class, n)| (*n, *class));
+        rarest.map_or(0, |(class, _)| class)
+    }
+
+    /// Goes on with the objects that train in fold `fold` of repeat 0 only. Says of each object
+    /// whether it does.
+    fn narrow(&mut self, fold: u32) -> Result<Vec<bool>, StageError> {
+        let inside: Vec<bool> = self.deal(0)?.folds.iter().map(|&f| f != fold).collect();
+        self.classes = kept(&self.classes, &inside);
+        self.groups = self.groups.as_ref().map(|groups| kept(groups, &inside));
+        // Other draws than those that dealt the outer folds.
+        let path = [INNER, u64::from(fold)];
+        self.seed = self.seed.map(|seed| Stream::new(seed, &path).next_u64());
+        Ok(inside)
+    }
+}
+
+fn kept(values: &[usize], inside: &[bool]) -> Vec<usize> {
+    let both = values.iter().zip(inside);
+    both.filter(|(_, inside)| **inside)
+        .map(|(value, _)| *value)
+        .collect()
+}
+
+/// Sets the random numbers of inner folds apart from those of repeats.
+const INNER: u64 = u64::MAX;
+
+fn group_numbers(
+    labelled: &[usize],
+    rows: &[(&Objects, usize)],
+    group_of: impl Fn(&(&Objects, usize)) -> Option<String>,
+    column: &str,
+) -> Result<Vec<usize>, StageError> {
+    let mut numbers = BTreeMap::new();
+    let mut names = Vec::with_capacity(labelled.len());
+    for &i in labelled {
+        let name = group_of(&rows[i]).ok_or_else(|| {
+            StageError::data(
+                "flow::data::no_group",
+                format!(
+                    "object `{}` has no `{column}` to group by",
+                    rows[i].0.object_id[rows[i].1]
+                ),
+            )
+            .help("leave `group_by` out, or map the column in the `ingest` stage")
+        })?;
+        numbers.insert(name.clone(), 0);
+        names.push(name);
+    }
+    for (number, value) in numbers.values_mut().enumerate() {
+        *value = number;
+    }
+    Ok(names.iter().map(|name| numbers[name]).collect())
+}

@@ -1,0 +1,184 @@
+//! `table`: features that a user already has.
+
+mod arrays;
+mod csv;
+
+use std::path::{Path, PathBuf};
+
+use flow_cache::Value;
+use flow_engine::kind::{
+    Layout, OutputPort, Ports, Project, Scope, Shards, SourceFile, Sources, Step,
+};
+use flow_engine::{Action, Diag, KindSpec, ParamSpec, ParamType, Params, Stage, StageError};
+
+use crate::table::{FeatureTable, FeatureWriter, SCHEMA, row_attrs};
+
+/// The kind.
+pub struct TableKind;
+
+const FORMATS: [&str; 3] = ["parquet", "csv", "npz"];
+const NAME: &str = "the table";
+const ID: &str = "object_id";
+
+impl Stage for TableKind {
+    fn spec(&self) -> KindSpec {
+        let texts = ParamType::List(Box::new(ParamType::Str));
+        KindSpec {
+            name: "table",
+            version: 1,
+            about: "Features that you already have: Parquet, CSV or npz, keyed by object_id.",
+            ports: Ports {
+                inputs: Vec::new(),
+                outputs: vec![OutputPort::of("features", "features", 0, "One row an object.")],
+            },
+            params: vec![
+                ParamSpec::new(
+                    "path",
+                    ParamType::Path,
+                    "The file: one row an object, a column `object_id`, other columns numbers, which become 32-bit floats; text may be gzipped. In npz, an array `object_id` and arrays with as many rows; the columns of a matrix `x` are called x_0, x_1, ...",
+                )
+                .unkeyed(),
+                ParamSpec::choice("format", "auto", &["auto", "parquet", "csv", "npz"], "How to read it; `auto` goes by the file's extension."),
+                ParamSpec::new("columns", texts, "Patterns of the columns to take, such as `peak_*`; all unless given.").optional(),
+                ParamSpec::new("prefix", ParamType::Str, "Put before each column's name.").or(Value::Str(String::new())),
+                ParamSpec::choice("on_missing", "keep", &["keep", "error"], "An empty value stays a missing value (NaN), or is an error."),
+            ],
+            steps: vec![Step::new("read", Scope::Whole).foreign().sources(Sources::Common).writes("features")],
+        }
+    }
+
+    fn check(&self, params: &Params, _inputs: &[String]) -> Vec<Diag> {
+        match patterns(params) {
+            Ok(_) => Vec::new(),
+            Err(error) => vec![located(
+                Diag::new("flow::params::pattern", error),
+                params,
+                "columns",
+            )],
+        }
+    }
+
+    fn layout(
+        &self,
+        params: &Params,
+        project: &Project<'_>,
+        _paired: &Shards,
+    ) -> Result<Layout, Vec<Diag>> {
+        let path = PathBuf::from(params.str("path"));
+        let wrong = |code, text: String, help: &str| {
+            vec![located(Diag::new(code, text), params, "path").help(help)]
+        };
+        let shown = path.strip_prefix(project.root).unwrap_or(&path).display();
+        if !path.is_file() {
+            let text = format!("no file `{shown}`");
+            return Err(wrong(
+                "flow::data::missing",
+                text,
+                "paths are relative to the project root",
+            ));
+        }
+        let name = path.to_string_lossy().to_lowercase();
+        let (_, extension) = name
+            .trim_end_matches(".gz")
+            .rsplit_once('.')
+            .unwrap_or_default();
+        let given = params.str("format");
+        let format = if given == "auto" { extension } else { given };
+        let Some(format) = FORMATS.iter().find(|f| **f == format) else {
+            let text = format!("the extension of `{shown}` says nothing of its format");
+            return Err(wrong(
+                "flow::data::format",
+                text,
+                "format = \"parquet\", \"csv\" or \"npz\"",
+            ));
+        };
+        // The role is in the recipe: the same bytes read another way are another table.
+        let common = vec![SourceFile {
+            role: (*format).into(),
+            path,
+        }];
+        Ok(Layout {
+            common,
+            ..Layout::default()
+        })
+    }
+
+    fn run(&self, action: &mut Action<'_>) -> Result<(), StageError> {
+        let Some((file, _)) = action.all_sources().first() else {
+            return Err(StageError::environment("a table without its file"));
+        };
+        let table = read(&file.path, &file.role, action.params)?;
+        let prefix = action.params.str("prefix");
+        let columns: Vec<String> = table
+            .columns()
+            .iter()
+            .map(|name| format!("{prefix}{name}"))
+            .collect();
+        let mut writer = FeatureWriter::new(action.create()?, &columns)?;
+        for i in 0..table.rows() {
+            writer.push(&table.object_ids()[i..=i], table.row(i))?;
+        }
+        let mut attrs = row_attrs(table.object_ids());
+        if !table.notes().is_empty() {
+            let notes = table.notes().iter().cloned().map(Value::Str);
+            attrs.push(("notes".into(), Value::List(notes.collect())));
+        }
+        action.finish("features", writer.finish()?, attrs)
+    }
+}
+
+fn located(diag: Diag, params: &Params, name: &str) -> Diag {
+    match params.span(name) {
+        Some(span) => diag.label(span, "given here"),
+        None => diag,
+    }
+}
+
+fn patterns(params: &Params) -> Result<Vec<glob::Pattern>, String> {
+    let texts = params.strs("columns").into_iter();
+    texts
+        .map(|text| glob::Pattern::new(text).map_err(|error| format!("`{text}`: {error}")))
+        .collect()
+}
+
+fn data(message: impl Into<String>) -> StageError {
+    StageError::data(SCHEMA, message)
+}
+
+/// Reads the columns that `params` choose.
+fn read(path: &Path, format: &str, params: &Params) -> Result<FeatureTable, StageError> {
+    let patterns =
+        patterns(params).map_err(|error| StageError::data("flow::params::pattern", error))?;
+    let all = params.get("columns").is_none();
+    let wanted = |name: &str| all || patterns.iter().any(|pattern| pattern.matches(name));
+    let table = match format {
+        "csv" => csv::read(path, wanted)?,
+        "npz" => arrays::read(path, wanted)?,
+        _ => FeatureTable::from_parquet(path, NAME, wanted)?,
+    };
+    for pattern in &patterns {
+        if !table.columns().iter().any(|name| pattern.matches(name)) {
+            return Err(data(format!("no column of the table is like `{pattern}`"))
+                .help(format!("taken so far: {}", table.columns().join(", "))));
+        }
+    }
+    if table.rows() == 0 {
+        return Err(data("the table has no rows"));
+    }
+    if params.str("on_missing") == "error" {
+        for i in 0..table.rows() {
+            if let Some(j) = table.row(i).iter().position(|v| v.is_nan()) {
+                return Err(data(format!(
+                    "object `{}` has no value of `{}`",
+                    table.object_ids()[i],
+                    table.columns()[j]
+                ))
+                .help("on_missing = \"keep\" leaves such values to the model"));
+            }
+        }
+    }
+    Ok(table)
+}
+
+#[cfg(test)]
+mod tests;
