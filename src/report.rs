@@ -72,9 +72,8 @@ impl Report {
             stages
                 .clone()
                 .filter_map(|stage| {
-                    let reported = account.artifacts.metrics(stage)?.to_json();
-                    let name = pipeline.stages[stage].name.clone();
-                    Some((name, StageMetrics::new(reported)))
+                    let reported = StageMetrics::reported(&account.artifacts, stage)?;
+                    Some((pipeline.stages[stage].name.clone(), reported))
                 })
                 .collect(),
         );

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value as Json};
 
 use super::in_order;
+use crate::evaluation::Artifacts;
 
 /// What evaluations report, by stage, in the order of the pipeline.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -61,9 +62,11 @@ impl Metrics {
 }
 
 impl StageMetrics {
-    /// As a stage reported them.
-    pub fn new(reported: Json) -> Self {
-        Self(reported)
+    /// Those that a stage reports.
+    pub fn reported(artifacts: &Artifacts<'_>, stage: usize) -> Option<Self> {
+        artifacts
+            .metrics(stage)
+            .map(|reported| Self(reported.to_json()))
     }
 
     /// All of them: name and figures.

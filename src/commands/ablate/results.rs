@@ -1,11 +1,10 @@
 //! What a study found, as data: the table, the files and the last event are all made from it.
 
-use flow_cache::{Digest, Runs, Value};
+use flow_cache::{Digest, Runs};
 use flow_engine::plan::keys::Slot;
 use flow_engine::text::variants::BASE;
 use flow_engine::{Pipeline, StageError};
 use flow_stages::comparison::{Arm, ArmSummary, Comparison, ComparisonOptions, compare, summarise};
-use serde_json::Value as Json;
 
 use super::cost::{Cost, Costs};
 use super::study::Study;
@@ -160,7 +159,6 @@ impl Finished<'_> {
             matches!(slot, Slot::Done(_) | Slot::Vacant)
         });
         let cause = self.cause(stage);
-        let reported = self.artifacts.metrics(stage);
         Row {
             variant,
             status: match (done, &cause) {
@@ -170,7 +168,7 @@ impl Finished<'_> {
             },
             summary: None,
             comparison: None,
-            metrics: StageMetrics::new(reported.map_or(Json::Null, Value::to_json)),
+            metrics: StageMetrics::reported(&self.artifacts, stage).unwrap_or_default(),
             note: if done { None } else { cause },
         }
     }

@@ -26,8 +26,8 @@ use flow_engine::{Diag, Pipeline};
 use flow_stages::comparison::gate::GateOptions;
 
 use self::baseline::{Baseline, Place, replace};
-use self::recipes::{StageState, Standing, states};
-use self::results::{Results, Scored, scored};
+use self::recipes::{Standing, states};
+use self::results::{Results, Taken, scored};
 use crate::args::{ExecArgs, PipelineArgs, StoreArgs, values};
 use crate::commands::run::{AskedFor, Run, Setup};
 use crate::error::{CliError, Exit};
@@ -110,21 +110,21 @@ pub fn run(args: &CheckArgs, ui: &Ui) -> Result<Exit, CliError> {
             run.exit = Exit::Regression;
         }
     }
-    let found = match run.exit {
+    let taken = match run.exit {
         Exit::Ok => take(&mut run, &setup),
         _ => Ok(None),
     };
-    let found = found.unwrap_or_else(|error| {
+    let taken = taken.unwrap_or_else(|error| {
         run.check(Err(error));
         None
     });
     run.close(&setup, "check");
-    let report = run.finish(started);
-    let Some((stages, scored)) = found.filter(|_| run.exit == Exit::Ok) else {
+    run.finish(started);
+    let Some(taken) = taken.filter(|_| run.exit == Exit::Ok) else {
         return Ok(run.exit);
     };
     if args.update {
-        let now = results::baseline(&pipeline.name, &report, stages, &scored);
+        let now = taken.baseline(&pipeline.name);
         return update(&place, earlier.as_ref(), &now, ui);
     }
     let Some(earlier) = earlier else {
@@ -135,27 +135,29 @@ pub fn run(args: &CheckArgs, ui: &Ui) -> Result<Exit, CliError> {
         tolerance: args.tolerance,
         ..GateOptions::default()
     };
-    let stages = results::named(&report, stages);
-    let results = Results::new(&earlier, &place, &stages, &scored, &report, &options)?;
-    if let Some(path) = &args.junit {
-        replace(&working_dir()?.join(path), junit::text(&results).as_bytes())?;
-    }
-    if let Some(path) = &args.markdown {
-        let text = text::markdown(&results);
-        replace(&working_dir()?.join(path), text.as_bytes())?;
-    }
+    let results = Results::new(&earlier, &place, &taken, options)?;
+    write_reports(args, &results)?;
     ui.result(&text::text(&results, args.explain));
     let diags = failures(&results, &pipeline, &place);
     diags.iter().for_each(|diag| ui.diag(diag));
-    ui.event(|| results.event(&report.run));
+    ui.event(|| results.event(&run.id));
     Ok(match diags.is_empty() {
         true => Exit::Ok,
         false => Exit::Regression,
     })
 }
 
-/// The stages, and the scores of evaluations.
-type Taken = (Vec<StageState>, Vec<Scored>);
+/// Writes the reports that are asked for.
+fn write_reports(args: &CheckArgs, results: &Results) -> Result<(), CliError> {
+    if let Some(path) = &args.junit {
+        replace(&working_dir()?.join(path), junit::text(results).as_bytes())?;
+    }
+    if let Some(path) = &args.markdown {
+        let text = text::markdown(results);
+        replace(&working_dir()?.join(path), text.as_bytes())?;
+    }
+    Ok(())
+}
 
 /// What is compared: recipes of stages and scores of evaluations. Bytes that the store has lost are
 /// made again first. None if that went wrong.
@@ -170,7 +172,8 @@ fn take(run: &mut Run<'_>, setup: &Setup) -> Result<Option<Taken>, CliError> {
     }
     let artifacts = run.artifacts();
     let stages = states(&artifacts, &setup.stat)?;
-    Ok(Some((stages, scored(&artifacts, &evaluations)?)))
+    let scored = scored(&artifacts, &evaluations)?;
+    Ok(Some(Taken { stages, scored }))
 }
 
 /// That the pipeline still has what the baseline compares.

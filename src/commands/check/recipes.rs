@@ -46,8 +46,11 @@ const OF_ACTIONS: [&str; 2] = ["sources", "item"];
 /// The files of a stage are named in a baseline if there are no more than so many.
 const FILES: usize = 64;
 
-/// The states of all stages after a run that went well; outputs are filled in from the report.
-pub fn states(artifacts: &Artifacts<'_>, stat: &StatCache) -> Result<Vec<StageState>, CliError> {
+/// The states of all stages by name, after a run that went well.
+pub fn states(
+    artifacts: &Artifacts<'_>,
+    stat: &StatCache,
+) -> Result<Vec<(String, StageState)>, CliError> {
     let Artifacts { plan, slots, .. } = *artifacts;
     let mut keys = Keys::new(stat);
     let mut states = Vec::with_capacity(plan.pipeline.stages.len());
@@ -76,14 +79,19 @@ pub fn states(artifacts: &Artifacts<'_>, stat: &StatCache) -> Result<Vec<StageSt
                 }
             }
         }
-        states.push(StageState {
+        let outputs = artifacts.outputs(stage).filter_map(|(output, port)| {
+            let digest = port?.digest()?;
+            Some((output.name.clone(), digest))
+        });
+        let state = StageState {
             recipe: Digest::of(&all),
             inputs,
             sources: (!sources.is_empty()).then(|| Digest::of(&sources)),
             files: files(plan, stage, stat)?,
-            outputs: BTreeMap::new(),
+            outputs: outputs.collect(),
             fields,
-        });
+        };
+        states.push((plan.pipeline.stages[stage].name.clone(), state));
     }
     Ok(states)
 }

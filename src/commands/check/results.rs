@@ -15,7 +15,6 @@ use crate::error::CliError;
 use crate::evaluation::Artifacts;
 use crate::event::{CheckFinished, CheckedEvaluation, CheckedOutput, CheckedStage};
 use crate::record::StageMetrics;
-use crate::report::Report;
 use crate::wording::count;
 
 /// A drop of average precision that a check should catch.
@@ -29,6 +28,8 @@ pub struct Scored {
     pub kept: Evaluation,
     /// Its scores.
     pub arm: Arm,
+    /// Its metrics, as it reports them.
+    metrics: StageMetrics,
 }
 
 /// Reads the scores of evaluations.
@@ -51,43 +52,39 @@ pub fn scored(artifacts: &Artifacts<'_>, evaluations: &[usize]) -> Result<Vec<Sc
             },
             name,
             arm,
+            metrics: StageMetrics::reported(artifacts, stage).unwrap_or_default(),
         });
     }
     Ok(all)
 }
 
-/// A baseline of what a run came to.
-pub fn baseline(
-    pipeline: &str,
-    report: &Report,
-    stages: Vec<StageState>,
-    scored: &[Scored],
-) -> Baseline {
-    let six = |value: f64| (value * 1e6).round() / 1e6;
-    let evaluations = scored.iter().map(|scored| {
-        let mut kept = scored.kept.clone();
-        let metrics = report.metrics.of(&scored.name);
-        for (name, metric) in metrics.into_iter().flat_map(StageMetrics::iter) {
-            if let Some(value) = metric.pooled {
-                kept.metrics.insert(name.to_owned(), six(value));
-            }
-        }
-        if let Some(noise) = &mut kept.noise {
-            noise.sd.values_mut().for_each(|sd| *sd = six(*sd));
-        }
-        (scored.name.clone(), kept)
-    });
-    let named = named(report, stages);
-    Baseline::new(pipeline, evaluations.collect(), named.into_iter().collect())
+/// What is compared after a run.
+pub struct Taken {
+    /// Stages by name, in the order of the pipeline.
+    pub stages: Vec<(String, StageState)>,
+    /// Evaluations with their scores.
+    pub scored: Vec<Scored>,
 }
 
-/// Stages with their names and outputs, in the order of the pipeline.
-pub fn named(report: &Report, stages: Vec<StageState>) -> Vec<(String, StageState)> {
-    let named = report.stages.iter().zip(stages).map(|(stage, mut state)| {
-        state.outputs.extend(stage.figures.outputs.iter().cloned());
-        (stage.name.clone(), state)
-    });
-    named.collect()
+impl Taken {
+    /// A baseline of it.
+    pub fn baseline(self, pipeline: &str) -> Baseline {
+        let six = |value: f64| (value * 1e6).round() / 1e6;
+        let evaluations = self.scored.into_iter().map(|scored| {
+            let mut kept = scored.kept;
+            let pooled = scored.metrics.iter().filter_map(|(name, metric)| {
+                let value = metric.pooled?;
+                Some((name.to_owned(), six(value)))
+            });
+            kept.metrics.extend(pooled);
+            if let Some(noise) = &mut kept.noise {
+                noise.sd.values_mut().for_each(|sd| *sd = six(*sd));
+            }
+            (scored.name, kept)
+        });
+        let stages = self.stages.into_iter().collect();
+        Baseline::new(pipeline, evaluations.collect(), stages)
+    }
 }
 
 /// What a check found.
@@ -121,28 +118,25 @@ pub struct Compared {
 }
 
 impl Results {
-    /// Compares; `report` has the metrics of the run.
+    /// Compares.
     ///
     /// # Errors
     /// Too few objects are left in common, or the baseline measures what the run does not.
     pub fn new(
         earlier: &Baseline,
         place: &Place,
-        stages: &[(String, StageState)],
-        scored: &[Scored],
-        report: &Report,
-        options: &GateOptions,
+        taken: &Taken,
+        options: GateOptions,
     ) -> Result<Self, CliError> {
-        let tests = scored.iter().map(|scored| metrics_of(&scored.arm).len());
+        let tests = taken.scored.iter().map(|s| metrics_of(&s.arm).len());
         let options = GateOptions {
             tests: tests.sum(),
-            ..options.clone()
+            ..options
         };
         let mut evaluations = Vec::new();
-        for scored in scored {
+        for scored in &taken.scored {
             let earlier = earlier.evaluations.get(&scored.name);
-            let metrics = report.metrics.of(&scored.name);
-            if let Some(why) = earlier.and_then(|e| unmeasured(e, scored, metrics)) {
+            if let Some(why) = earlier.and_then(|earlier| unmeasured(earlier, scored)) {
                 let message = format!("evaluation `{}` is not measured: {why}", scored.name);
                 return Err(CliError::usage(place.diag(UNMEASURED, message)));
             }
@@ -151,7 +145,7 @@ impl Results {
         Ok(Self {
             pipeline: earlier.pipeline.clone(),
             baseline: place.shown.clone(),
-            stages: standings(&earlier.stages, stages),
+            stages: standings(&earlier.stages, &taken.stages),
             evaluations,
             false_alarms: options.false_alarms,
         })
@@ -239,12 +233,8 @@ impl From<&Standing> for CheckedStage {
 /// Code of the error for what the baseline measures and the run does not.
 const UNMEASURED: &str = "flow::check::unmeasured";
 
-/// Why an evaluation cannot be held against the baseline. `metrics` are those of the run.
-fn unmeasured(
-    earlier: &Evaluation,
-    now: &Scored,
-    metrics: Option<&StageMetrics>,
-) -> Option<String> {
+/// Why an evaluation cannot be held against the baseline.
+fn unmeasured(earlier: &Evaluation, now: &Scored) -> Option<String> {
     let Some(scores) = &earlier.scores else {
         return Some("the baseline has no scores of it".to_owned());
     };
@@ -268,8 +258,8 @@ fn unmeasured(
         ));
     }
     let undefined = |name: &&String| {
-        let metric = metrics.and_then(|metrics| metrics.get(name));
-        metric.is_none_or(|metric| metric.pooled.is_none())
+        let metric = now.metrics.get(name);
+        metric.and_then(|metric| metric.pooled).is_none()
     };
     let lost: Vec<&str> = earlier
         .metrics
@@ -303,46 +293,51 @@ fn compared(
         return Ok(compared);
     };
     let pair = Pair::new(scores, &scored.arm)?;
-    let mut note = |n: usize, what: &str| {
-        if n > 0 {
-            compared
-                .notes
-                .push(format!("{} {what}", count(n, "object")));
-        }
-    };
-    note(pair.appeared, "not in the baseline: left out");
-    note(pair.gone, "only in the baseline: left out");
-    note(
-        pair.relabelled,
-        "of another class than in the baseline: left out",
-    );
-    if earlier.folds != scored.kept.folds {
-        compared.notes.push(
-            "the folds are not those of the baseline, so part of the difference is the luck of the deal"
-                .to_owned(),
-        );
-    }
-    if noise.repeats.max(before.repeats) < 2 {
-        compared.notes.push(
-            "one repeat does not show how much seeds matter (nor do repeats that are dealt alike), so that is taken to be as much as objects do: set `repeats = 5` in the `folds` stage"
-                .to_owned(),
-        );
-    }
     compared.metrics = judge(&pair, before, noise, options)?;
-    if let Some(ap) = compared.metrics.first()
-        && ap.verdict == Judgement::Ok
-        && ap.detectable > WANTED
-    {
-        compared.notes.push(format!(
-            "only a drop of {} by {:.3} would be caught with a chance of {:.0} %, not one by {WANTED}: set more `repeats` in the `folds` stage",
-            ap.metric.title(),
-            ap.detectable,
-            100.0 * POWER
-        ));
-    }
+    compared.notes = notes(&pair, earlier.folds == scored.kept.folds, [noise, before]);
+    compared.notes.extend(blind(&compared.metrics));
     let classes = pair.now.parts().classes.as_ref();
     compared.average = classes.map(|_| MACRO_AVERAGE);
     compared.objects = Some((pair.now.len(), pair.now.positives()));
     compared.repeats = Some((noise.repeats, before.repeats));
     Ok(compared)
+}
+
+/// What people should know of the objects, folds and repeats that are compared.
+fn notes(pair: &Pair, same_folds: bool, noise: [&Noise; 2]) -> Vec<String> {
+    let mut notes = Vec::new();
+    let mut left_out = |n: usize, what: &str| {
+        if n > 0 {
+            notes.push(format!("{} {what}: left out", count(n, "object")));
+        }
+    };
+    left_out(pair.appeared, "not in the baseline");
+    left_out(pair.gone, "only in the baseline");
+    left_out(pair.relabelled, "of another class than in the baseline");
+    if !same_folds {
+        notes.push(
+            "the folds are not those of the baseline, so part of the difference is the luck of the deal"
+                .to_owned(),
+        );
+    }
+    if noise.iter().all(|noise| noise.repeats < 2) {
+        notes.push(
+            "one repeat does not show how much seeds matter (nor do repeats that are dealt alike), so that is taken to be as much as objects do: set `repeats = 5` in the `folds` stage"
+                .to_owned(),
+        );
+    }
+    notes
+}
+
+/// That a drop of the first metric would hardly be caught.
+fn blind(metrics: &[Judged]) -> Option<String> {
+    let ap = metrics.first()?;
+    (ap.verdict == Judgement::Ok && ap.detectable > WANTED).then(|| {
+        format!(
+            "only a drop of {} by {:.3} would be caught with a chance of {:.0} %, not one by {WANTED}: set more `repeats` in the `folds` stage",
+            ap.metric.title(),
+            ap.detectable,
+            100.0 * POWER
+        )
+    })
 }

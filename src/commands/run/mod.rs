@@ -9,6 +9,7 @@
 //! Begin with [`run`], then [`Run::execute`].
 
 mod audit;
+mod follow;
 pub mod outputs;
 mod progress;
 mod screen;
@@ -25,10 +26,9 @@ use flow_cache::{StatCache, StoreError};
 use flow_engine::pipeline::OutputDecl;
 use flow_engine::plan::Plan;
 use flow_engine::plan::keys::Slot;
-use flow_engine::run::event::{Event, Outcome};
+use flow_engine::run::Finished;
 use flow_engine::run::options::Options;
 use flow_engine::run::summary::Summary;
-use flow_engine::run::{self, Finished};
 use flow_engine::{Diag, StageError};
 
 pub use setup::{Setup, WATCHER, jobs, stop_on_signals};
@@ -39,7 +39,6 @@ use crate::evaluation::Artifacts;
 use crate::event::OutputWritten;
 use crate::project::{State, load_pipeline, shown, working_dir};
 use crate::record::{GitState, Long, RunRecord, Status};
-use crate::render::json;
 use crate::report::{Report, RunAccount};
 use crate::ui::Ui;
 use crate::{git, history};
@@ -191,84 +190,6 @@ impl<'a> Run<'a> {
         if let Some(actions) = actions.filter(|_| self.exit == Exit::Ok) {
             audit::audit(self, actions);
         }
-    }
-
-    /// Executes the plan. The first pass is told whole; of a second one, only what runs.
-    /// `watch` sees every event besides.
-    pub fn execute(
-        &mut self,
-        forced: HashSet<usize>,
-        first: bool,
-        watch: &mut dyn FnMut(&Event),
-    ) -> Result<Finished, StageError> {
-        let Self {
-            ui,
-            plan,
-            id,
-            summary,
-            progress,
-            warnings,
-            state,
-            asked,
-            started,
-            dirty,
-            ..
-        } = self;
-        let mut on_event = |event: Event| {
-            watch(&event);
-            if matches!(event, Event::ActionStarted { .. }) && dirty.is_none() {
-                *dirty = Some(git::Dirty::ask(&plan.pipeline.root));
-            }
-            let known = matches!(
-                event,
-                Event::Started { .. }
-                    | Event::ActionFinished {
-                        outcome: Outcome::Hit | Outcome::Vacant,
-                        ..
-                    }
-            );
-            if known && !first {
-                return;
-            }
-            summary.observe(&event);
-            progress.observe(&event);
-            if let Event::Warning { message } = &event {
-                warnings.push(message.clone());
-            }
-            if matches!(event, Event::Stopping { .. }) {
-                // Whoever does not wait for the end has a record of the run all the same.
-                let slots = vec![Slot::Waiting; plan.len()];
-                let account = RunAccount {
-                    artifacts: Artifacts {
-                        plan,
-                        slots: &slots,
-                        store: &state.store,
-                    },
-                    summary,
-                    run: id,
-                    status: Status::Interrupted,
-                    wall_s: started.elapsed().as_secs_f64(),
-                };
-                let record = record(&Report::new(&account), &account.artifacts, asked, None);
-                if let Err(error) = state.runs().save(id, &record) {
-                    ui.warning(&error.to_string());
-                }
-            }
-            if ui.json
-                && let Some(event) = json::event(plan, id, &event)
-            {
-                ui.event(|| event);
-            }
-        };
-        let store = &self.state.store;
-        let finished = run::run(plan, store, self.stat, &self.options, forced, &mut on_event);
-        for warning in store.take_warnings() {
-            on_event(Event::Warning {
-                message: warning.to_string(),
-            });
-        }
-        progress.finish();
-        finished
     }
 
     /// Takes in what a pass left. True if the run has to end here.

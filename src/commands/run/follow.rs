@@ -1,0 +1,126 @@
+//! What a run does as its events come in: it counts, shows how things go, and sends JSON.
+
+use std::collections::HashSet;
+use std::time::Instant;
+
+use flow_engine::StageError;
+use flow_engine::plan::Plan;
+use flow_engine::plan::keys::Slot;
+use flow_engine::run::event::{Event, Outcome};
+use flow_engine::run::summary::Summary;
+use flow_engine::run::{self, Finished};
+
+use super::progress::Progress;
+use super::{AskedFor, Run, record};
+use crate::evaluation::Artifacts;
+use crate::git;
+use crate::project::State;
+use crate::record::Status;
+use crate::render::json;
+use crate::report::{Report, RunAccount};
+use crate::ui::Ui;
+
+impl Run<'_> {
+    /// Executes the plan. The first pass is told whole; of a second one, only what runs.
+    /// `watch` sees every event besides.
+    pub fn execute(
+        &mut self,
+        forced: HashSet<usize>,
+        first: bool,
+        watch: &mut dyn FnMut(&Event),
+    ) -> Result<Finished, StageError> {
+        let (plan, store) = (self.plan, &self.state.store);
+        let mut follower = Follower {
+            ui: self.ui,
+            plan,
+            state: self.state,
+            id: &self.id,
+            started: self.started,
+            asked: &self.asked,
+            first,
+            dirty: &mut self.dirty,
+            summary: &mut self.summary,
+            progress: &mut self.progress,
+            warnings: &mut self.warnings,
+        };
+        let mut on_event = |event: Event| {
+            watch(&event);
+            follower.observe(&event);
+        };
+        let finished = run::run(plan, store, self.stat, &self.options, forced, &mut on_event);
+        for warning in store.take_warnings() {
+            on_event(Event::Warning {
+                message: warning.to_string(),
+            });
+        }
+        self.progress.finish();
+        finished
+    }
+}
+
+/// Follows the events of one pass over the plan.
+struct Follower<'r, 'a> {
+    ui: &'a Ui,
+    plan: &'a Plan<'a>,
+    state: &'a State,
+    id: &'r str,
+    started: Instant,
+    asked: &'r AskedFor,
+    /// Hits are told too.
+    first: bool,
+    dirty: &'r mut Option<git::Dirty>,
+    summary: &'r mut Summary,
+    progress: &'r mut Progress<'a>,
+    warnings: &'r mut Vec<String>,
+}
+
+impl Follower<'_, '_> {
+    fn observe(&mut self, event: &Event) {
+        if matches!(event, Event::ActionStarted { .. }) && self.dirty.is_none() {
+            *self.dirty = Some(git::Dirty::ask(&self.plan.pipeline.root));
+        }
+        let known = matches!(
+            event,
+            Event::Started { .. }
+                | Event::ActionFinished {
+                    outcome: Outcome::Hit | Outcome::Vacant,
+                    ..
+                }
+        );
+        if known && !self.first {
+            return;
+        }
+        self.summary.observe(event);
+        self.progress.observe(event);
+        match event {
+            Event::Warning { message } => self.warnings.push(message.clone()),
+            Event::Stopping { .. } => self.save_what_there_is(),
+            _ => {}
+        }
+        if self.ui.json
+            && let Some(event) = json::event(self.plan, self.id, event)
+        {
+            self.ui.event(|| event);
+        }
+    }
+
+    /// Saves a record of a run that is told to stop, for whoever does not wait for its end.
+    fn save_what_there_is(&self) {
+        let account = RunAccount {
+            artifacts: Artifacts {
+                plan: self.plan,
+                slots: &vec![Slot::Waiting; self.plan.len()],
+                store: &self.state.store,
+            },
+            summary: self.summary,
+            run: self.id,
+            status: Status::Interrupted,
+            wall_s: self.started.elapsed().as_secs_f64(),
+        };
+        let report = Report::new(&account);
+        let record = record(&report, &account.artifacts, self.asked, None);
+        if let Err(error) = self.state.runs().save(self.id, &record) {
+            self.ui.warning(&error.to_string());
+        }
+    }
+}
