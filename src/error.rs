@@ -12,26 +12,46 @@ use flow_engine::{Diag, Diags, StageError};
 /// How the hint begins that names the log of an action.
 const LOG: &str = "the whole log: ";
 
-/// How the program ends. Part of the public interface.
+/// How the program ends. Part of the public interface. [`Exit::meaning`] says what each stands for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Exit {
-    /// All is well.
     Ok,
-    /// A stage failed.
     Stage,
-    /// The pipeline, an argument or the input data is wrong.
     Usage,
-    /// A check found a regression, or results that should be equal and are not.
     Regression,
-    /// The machine failed: disk full, store unreachable.
     Environment,
-    /// A bug in this program.
     Bug,
-    /// Stopped from outside.
     Interrupted,
 }
 
 impl Exit {
+    /// All of them, in the order of their codes.
+    pub const ALL: [Self; 7] = [
+        Self::Ok,
+        Self::Stage,
+        Self::Usage,
+        Self::Regression,
+        Self::Environment,
+        Self::Bug,
+        Self::Interrupted,
+    ];
+
+    /// What it means, as the help and the pages say it.
+    pub fn meaning(self) -> &'static str {
+        match self {
+            Self::Ok => "success",
+            Self::Stage => {
+                "a stage failed, or `run --audit` found results that should be equal and are not"
+            }
+            Self::Usage => "the pipeline, an argument or the input data is wrong",
+            Self::Regression => {
+                "`check` found a regression, or results that should be equal and are not"
+            }
+            Self::Environment => "the environment failed (disk full, store unreachable)",
+            Self::Bug => "a bug",
+            Self::Interrupted => "interrupted",
+        }
+    }
     /// The exit code.
     pub fn code(self) -> u8 {
         match self {

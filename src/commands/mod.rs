@@ -46,7 +46,7 @@ use crate::ui::Ui;
     name = "flow",
     version,
     after_help = "Start with `flow init demo && flow run demo/rocket_domain.toml`.",
-    after_long_help = EXIT_CODES,
+    after_long_help = after_help(),
     arg_required_else_help = true,
     disable_help_subcommand = true
 )]
@@ -59,16 +59,14 @@ pub struct Cli {
     pub command: Command,
 }
 
-const EXIT_CODES: &str = "\
-Exit codes:
-  0    success
-  1    a stage failed, or `run --audit` found results that should be equal and are not
-  2    the pipeline, an argument or the input data is wrong
-  3    `check` found a regression, or results that should be equal and are not
-  4    the environment failed (disk full, store unreachable)
-  101  a bug
-  130  interrupted
+/// What the long help ends with: exit codes and environment variables.
+fn after_help() -> String {
+    let line = |exit: &Exit| format!("  {:<4} {}\n", exit.code(), exit.meaning());
+    let codes: String = Exit::ALL.iter().map(line).collect();
+    format!("Exit codes:\n{codes}\n{ENVIRONMENT}")
+}
 
+const ENVIRONMENT: &str = "\
 Environment:
   FLOW_STORE    the store, where --store is not given
   FLOW_SCRATCH  the folder for unfinished work, where --scratch is not given
