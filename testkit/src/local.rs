@@ -10,7 +10,7 @@ use flow_engine::pipeline::PortRef;
 use flow_engine::pipeline::file;
 use flow_engine::pipeline::load::LoadOptions;
 use flow_engine::plan::Plan;
-use flow_engine::run::options::{Executor, Options};
+use flow_engine::run::options::{Executor, Options, Setting};
 use flow_engine::run::{self, Finished};
 use flow_engine::{Diags, Pipeline, Registry, Span};
 
@@ -83,7 +83,13 @@ pub fn run<'p>(pipeline: &'p Pipeline, home: &Path, jobs: usize) -> LocalRun<'p>
         keep_going: true,
         ..run_options(home, &cancel)
     };
-    let finished = run::run(&plan, &store, &stat, &options, HashSet::new(), &mut |_| {});
+    let setting = Setting {
+        plan: &plan,
+        store: &store,
+        stat: &stat,
+        options: &options,
+    };
+    let finished = run::run(setting, HashSet::new(), &mut |_| {});
     LocalRun {
         finished: finished.expect("the run ends"),
         plan,

@@ -68,7 +68,13 @@ pub fn said(kind: &CommandKind, question: &Question<'_>) -> Result<Option<Said>,
         let text = memory.get(&digest);
         return Ok(Some(text.map_or(Said::Nothing, Said::Before)));
     };
-    let answer = ask(kind, question, start, &shown, &program, &run[1..], &env);
+    let call = VersionCall {
+        shown: &shown,
+        program: &program,
+        arguments: &run[1..],
+        env: &env,
+    };
+    let answer = ask(kind, question, start, &call);
     if !matches!(&answer, Err(error) if error.fault == Fault::Interrupted) {
         known.insert(key, answer.clone());
     }
@@ -117,19 +123,25 @@ fn environment<'a>(question: &'a Question<'_>) -> Vec<(&'a str, String)> {
     constant.collect()
 }
 
+/// A program that is asked for its version.
+struct VersionCall<'a> {
+    /// The command line, for people.
+    shown: &'a str,
+    program: &'a Path,
+    arguments: &'a [&'a str],
+    env: &'a [(&'a str, String)],
+}
+
 /// Asks.
 fn ask(
     kind: &CommandKind,
     question: &Question<'_>,
     start: &Start<'_>,
-    shown: &str,
-    program: &Path,
-    arguments: &[&str],
-    env: &[(&str, String)],
+    call: &VersionCall<'_>,
 ) -> Result<String, StageError> {
     let host = Asked(start);
     let sources = question.files.iter().cloned();
-    let sources = sources.zip(question.digests.iter().copied());
+    let sources: Vec<_> = sources.zip(question.digests.iter().copied()).collect();
     let action = Action {
         step: 0,
         params: question.params,
@@ -143,8 +155,8 @@ fn ask(
         scratch: &start.scratch,
         root: question.root,
         artifacts: start.artifacts,
-        inputs: BTreeMap::new(),
-        sources: sources.collect(),
+        inputs: &BTreeMap::new(),
+        sources: &sources,
         stat: question.stat,
         host: &host,
         outputs: Vec::new(),
@@ -152,7 +164,7 @@ fn ask(
         log: Vec::new(),
     };
     fs::create_dir_all(&start.scratch)?;
-    let said = hear(kind, &action, shown, program, arguments, env);
+    let said = hear(kind, &action, call);
     // What cannot be removed now is swept with the scratch folders of the run.
     let _ = fs::remove_dir_all(&start.scratch);
     said
@@ -162,16 +174,14 @@ fn ask(
 fn hear(
     kind: &CommandKind,
     action: &Action<'_>,
-    shown: &str,
-    program: &Path,
-    arguments: &[&str],
-    env: &[(&str, String)],
+    call: &VersionCall<'_>,
 ) -> Result<String, StageError> {
     let home = action.scratch.join(HOME);
     kind.homes.lay_out(action, &home)?;
-    let env = env.iter().map(|(name, text)| (*name, text.into()));
-    let arguments = arguments.iter().map(|text| text.into());
-    let path = program.to_owned();
+    let shown = call.shown;
+    let env = call.env.iter().map(|(name, text)| (*name, text.into()));
+    let arguments = call.arguments.iter().map(|text| text.into());
+    let path = call.program.to_owned();
     let program = super::surround(action, &home, path, arguments.collect(), env.collect())?;
     let stop = |said| said > MOST || action.checkpoint().is_err();
     let ran = kind.guards.run(action, &program, Some(LIMIT), stop);

@@ -4,6 +4,7 @@
 //! the hits whose bytes are gone and will be read. What a run then does is what this says; only
 //! what waits for results that are not there yet, the pending actions, nobody can know.
 
+use std::collections::hash_map::Entry;
 use std::collections::{BTreeSet, HashMap};
 
 use flow_cache::{ActionKey, Digest, Recipe};
@@ -11,7 +12,7 @@ use flow_cache::{ActionKey, Digest, Recipe};
 use crate::kind::error::StageError;
 use crate::outputs::delivery::Delivery;
 use crate::plan::Plan;
-use crate::plan::keys::{self, Keys, Known, Slot};
+use crate::plan::keys::{self, KEPT, Keys, Known, Slot};
 
 /// What a run would do with an action.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -57,6 +58,8 @@ pub struct Preview<'a> {
     pub plan: &'a Plan<'a>,
     delivery: &'a Delivery<'a>,
     keys: Keys<'a>,
+    /// Recipes of actions that have to run, which are asked for again to say why.
+    kept: HashMap<usize, Recipe>,
     slots: Vec<Slot>,
     verdicts: Vec<Verdict>,
 }
@@ -79,29 +82,33 @@ impl<'a> Preview<'a> {
             plan,
             delivery,
             keys: Keys::new(delivery.stat),
+            kept: HashMap::new(),
             slots: vec![Slot::Waiting; plan.len()],
             verdicts: Vec::with_capacity(plan.len()),
         };
         let mut running: HashMap<ActionKey, usize> = HashMap::new();
         preview.keys.in_a_row(true);
         for action in 0..plan.len() {
-            let verdict = match keys::recipe(plan, &preview.slots, &mut preview.keys, action)? {
+            let verdict = match keys::look(plan, &preview.slots, &mut preview.keys, action)? {
                 Known::Unsettled => Verdict::Pending(Wait::Inputs(preview.waits_for(action))),
                 Known::Unasked => Verdict::Pending(Wait::Surroundings),
                 Known::Vacant => {
                     preview.slots[action] = Slot::Vacant;
                     Verdict::Vacant
                 }
-                Known::Recipe(_, key) => match delivery.store.find(&key)? {
+                Known::Recipe(look) => match delivery.store.find(&look.key)? {
                     Some(record) => {
                         preview.slots[action] = Slot::Done(record);
                         Verdict::Hit
                     }
-                    None => match running.insert(key, action) {
-                        None => Verdict::Run,
-                        Some(first) => {
-                            running.insert(key, first);
-                            Verdict::Pending(Wait::Equal(first))
+                    None => match running.entry(look.key) {
+                        Entry::Occupied(first) => Verdict::Pending(Wait::Equal(*first.get())),
+                        Entry::Vacant(entry) => {
+                            entry.insert(action);
+                            if preview.kept.len() < KEPT {
+                                preview.kept.insert(action, look.recipe);
+                            }
+                            Verdict::Run
                         }
                     },
                 },
@@ -130,9 +137,12 @@ impl<'a> Preview<'a> {
 
     /// The recipe of an action, if all that decides it is known.
     pub fn recipe(&mut self, action: usize) -> Result<Option<Recipe>, StageError> {
-        let known = keys::recipe(self.plan, &self.slots, &mut self.keys, action)?;
+        if let Some(recipe) = self.kept.get(&action) {
+            return Ok(Some(recipe.clone()));
+        }
+        let known = keys::look(self.plan, &self.slots, &mut self.keys, action)?;
         Ok(match known {
-            Known::Recipe(recipe, _) => Some(recipe),
+            Known::Recipe(look) => Some(look.recipe),
             Known::Vacant | Known::Unsettled | Known::Unasked => None,
         })
     }

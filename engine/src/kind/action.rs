@@ -52,7 +52,7 @@ pub struct Action<'a> {
     pub shard: Option<&'a Shard>,
     /// The table that says which row has which role in which fold, for a step over folds, and for one
     /// that scores or combines what stems from folds.
-    pub folds: Option<Part>,
+    pub folds: Option<&'a Part>,
     /// What stands behind the predictions that a step scores or combines.
     pub lineage: &'a Lineage,
     /// Seed for random numbers: a function of the recipe's seeds, kind and content, for a seeded step.
@@ -68,8 +68,8 @@ pub struct Action<'a> {
     pub root: &'a Path,
     /// The folder under which the artifacts of [`Part`]s lie.
     pub artifacts: &'a Path,
-    pub(crate) inputs: BTreeMap<String, Vec<Part>>,
-    pub(crate) sources: Vec<(SourceFile, Digest)>,
+    pub(crate) inputs: &'a BTreeMap<String, Vec<Part>>,
+    pub(crate) sources: &'a [(SourceFile, Digest)],
     pub(crate) stat: &'a StatCache,
     pub(crate) host: &'a dyn Host,
     pub(crate) outputs: Vec<(String, flow_cache::Staged, Value)>,
@@ -130,7 +130,7 @@ impl<'a> Action<'a> {
 
     /// Every source file with its digest.
     pub fn all_sources(&self) -> &[(SourceFile, Digest)] {
-        &self.sources
+        self.sources
     }
 
     /// A writer for one of the step's outputs; give it back to [`Action::finish`].

@@ -15,8 +15,6 @@ pub struct Job {
     pub action: usize,
     /// What it reads.
     pub prepared: Prepared,
-    /// Its key.
-    pub key: ActionKey,
     /// It runs even if a record is there: its bytes are wanted.
     pub forced: bool,
     /// Why it runs.

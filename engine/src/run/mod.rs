@@ -14,36 +14,35 @@ mod commit;
 mod coordinator;
 pub mod event;
 pub mod job;
-pub mod manifest;
+mod manifest;
 pub mod options;
 mod perform;
 mod pool;
 pub mod process;
 mod scratch;
 pub mod summary;
-mod verify;
+mod work;
 mod worker;
 
-use commit::Uncommitted;
-use options::Options;
-use pool::Pool;
 use std::collections::HashSet;
-use std::sync::Arc;
+use std::sync::Mutex;
 use std::sync::atomic::AtomicBool;
 use std::sync::mpsc;
 use std::thread::Builder;
 
-use flow_cache::{StatCache, Store, WorkDir};
+use flow_cache::WorkDir;
 
 use crate::base::trace::Track;
 use crate::kind::error::StageError;
-use crate::kind::surroundings::Start;
-use crate::plan::Plan;
-use crate::plan::keys::{Keys, Slot};
-use crate::run::event::Event;
-use crate::run::job::{Job, Message};
-
-use coordinator::Coordinator;
+use crate::plan::keys::Slot;
+use commit::Uncommitted;
+use coordinator::{Coordinator, ToWorkers};
+use event::Event;
+use job::{Job, Message};
+use options::Setting;
+use pool::Pool;
+use scratch::Scratch;
+use worker::Worker;
 
 /// What a run left behind.
 pub struct Finished {
@@ -57,72 +56,56 @@ pub struct Finished {
 
 /// Brings everything up to date. `forced` actions run even where their record is known, since
 /// their bytes are wanted and gone.
+///
+/// # Errors
+/// The store or the machine failed. What actions fail of is in the result.
 pub fn run(
-    plan: &Plan<'_>,
-    store: &Store,
-    stat: &StatCache,
-    options: &Options<'_>,
+    setting: Setting<'_>,
     forced: HashSet<usize>,
     on_event: &mut dyn FnMut(Event),
 ) -> Result<Finished, StageError> {
     let more = AtomicBool::new(false);
     let (to_workers, jobs) = mpsc::channel();
-    let keys = Keys::new(stat).asking(Start {
-        artifacts: store.artifacts_dir(),
-        scratch: options.scratch.join("version"),
-        cancel: options.cancel,
-    });
-    let mut coordinator = Coordinator::new(
-        plan, store, options, keys, forced, &more, to_workers, on_event,
-    );
+    let to_workers = ToWorkers {
+        jobs: to_workers,
+        more: &more,
+    };
+    let mut coordinator = Coordinator::new(setting, forced, to_workers, on_event);
     coordinator.begin()?;
     if !coordinator.has_work() {
         // To start threads for nothing would cost more than all else of a small run.
         return Ok(coordinator.finish());
     }
-    with_workers(coordinator, stat, jobs, &more)
+    with_workers(setting, coordinator, jobs, &more)
 }
 
 /// Starts the threads, and runs what is ready and what becomes so.
 fn with_workers(
-    mut coordinator: Coordinator<'_, '_>,
-    stat: &StatCache,
+    setting: Setting<'_>,
+    mut coordinator: Coordinator<'_>,
     jobs: mpsc::Receiver<Job>,
     more: &AtomicBool,
 ) -> Result<Finished, StageError> {
-    let (plan, store, options) = (coordinator.plan, coordinator.store, coordinator.options);
-    let shared = worker::Shared {
-        plan,
-        store,
-        stat,
-        options,
-        pool: &Pool::new(options.jobs),
-    };
-    let jobs = Arc::new(std::sync::Mutex::new(jobs));
+    let Setting { store, options, .. } = setting;
+    let pool = Pool::new(options.jobs);
+    let jobs = Mutex::new(jobs);
     // No other run has the same one, and it lasts as long as the threads.
     let scratch = WorkDir::create(&options.scratch)?;
     std::thread::scope(|scope| {
         let (to_coordinator, messages) = mpsc::channel::<Message>();
         let (to_committer, finished) = mpsc::channel::<Uncommitted<'_>>();
-        for worker in 0..options.jobs {
-            let jobs = Arc::clone(&jobs);
-            let to_committer = to_committer.clone();
-            let to_coordinator = to_coordinator.clone();
-            let shared = shared.clone();
-            let track = Track::of(options.trace, || format!("worker {}", worker + 1));
-            let scratch = scratch.path();
-            let thread = Builder::new().spawn_scoped(scope, move || {
-                let scratch = scratch.join(worker.to_string());
-                worker::work(
-                    &shared,
-                    track,
-                    &scratch,
-                    &jobs,
-                    &to_committer,
-                    &to_coordinator,
-                );
-            });
-            thread.map_err(|error| no_thread(&error, worker))?;
+        for number in 0..options.jobs {
+            let worker = Worker {
+                setting,
+                pool: &pool,
+                track: Track::of(options.trace, || format!("worker {}", number + 1)),
+                scratch: Scratch::new(&scratch.path().join(number.to_string())),
+                to_committer: to_committer.clone(),
+                to_coordinator: to_coordinator.clone(),
+            };
+            let jobs = &jobs;
+            let thread = Builder::new().spawn_scoped(scope, move || worker.work(jobs));
+            thread.map_err(|error| no_thread(&error, number))?;
         }
         drop(to_committer);
         let track = Track::of(options.trace, || "committer".to_owned());

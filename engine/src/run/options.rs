@@ -1,10 +1,26 @@
-//! How to run.
+//! What a run works on, and how.
 
 use std::ffi::OsString;
 use std::path::PathBuf;
 use std::sync::atomic::AtomicBool;
 
+use flow_cache::{StatCache, Store};
+
 use crate::base::trace::Trace;
+use crate::plan::Plan;
+
+/// What all parts of a run share.
+#[derive(Clone, Copy)]
+pub struct Setting<'a> {
+    /// What is to be brought up to date.
+    pub plan: &'a Plan<'a>,
+    /// Where records and artifacts are.
+    pub store: &'a Store,
+    /// Digests of source files.
+    pub stat: &'a StatCache,
+    /// How to run.
+    pub options: &'a Options<'a>,
+}
 
 /// How to run.
 pub struct Options<'a> {

@@ -17,10 +17,9 @@ use crate::base::meter::{self, METER};
 use crate::base::trace::Track;
 use crate::kind::action::{Action, Host, Usage};
 use crate::kind::error::{Fault, StageError};
-use crate::kind::stage::Stage;
 use crate::plan::keys::digest_source;
-use crate::run::manifest::Manifest;
 use crate::run::pool::Pool;
+use crate::run::work::Work;
 
 /// Where actions are performed.
 pub(crate) struct Place<'a> {
@@ -77,14 +76,10 @@ pub(crate) fn is_whole(store: &Store, record: &Record) -> Result<bool, StageErro
 }
 
 /// Runs an action whose inputs are verified.
-pub(crate) fn perform(
-    kind: &dyn Stage,
-    work: &Manifest,
-    place: &Place<'_>,
-) -> Result<Performed, StageError> {
+pub(crate) fn perform(work: &Work<'_>, place: &Place<'_>) -> Result<Performed, StageError> {
     let _entered = place.scratch.enter()?;
     let (read_bytes, readers) = look_at_inputs(work, place.store);
-    let ran = run(kind, work, place);
+    let ran = run(work, place);
     if let Err(error) = &ran.result
         && error.fault == Fault::Interrupted
     {
@@ -105,7 +100,7 @@ pub(crate) fn perform(
     let lost = if bug {
         Vec::new()
     } else {
-        verify(place.store, &work.needs, Track::default())?
+        verify(place.store, &work.prepared.needs, Track::default())?
     };
     if !lost.is_empty() {
         return Ok(Performed::Lost(lost));
@@ -114,7 +109,7 @@ pub(crate) fn perform(
         return Err(with_log(error, &ran.log, work, readers));
     }
     let mut outputs = Vec::with_capacity(work.writes.len());
-    for name in &work.writes {
+    for name in &*work.writes {
         let Some((_, file, attrs)) = ran.outputs.iter().find(|(n, ..)| n == name) else {
             return Err(StageError::new(
                 Fault::Bug,
@@ -141,12 +136,12 @@ pub(crate) fn perform(
         of_child => of_child,
     };
     let record = Record {
-        key: work.recipe.key(),
+        key: work.prepared.key,
         provenance: Some(Box::new(Provenance {
-            recipe: work.recipe.clone(),
-            stage: work.stage.clone(),
+            recipe: work.prepared.recipe.clone(),
+            stage: work.stage.clone().into_owned(),
             action: work.action.clone(),
-            pipeline: work.pipeline.clone(),
+            pipeline: work.pipeline.clone().into_owned(),
         })),
         outputs,
         wall_s: ran.wall_s,
@@ -180,33 +175,33 @@ struct Ran {
 }
 
 /// The stage's own code.
-fn run(kind: &dyn Stage, work: &Manifest, place: &Place<'_>) -> Ran {
+fn run(work: &Work<'_>, place: &Place<'_>) -> Ran {
     let mut action = Action {
         step: work.step,
         params: &work.params,
         fold: work.fold.as_deref(),
         shard: work.shard.as_ref(),
-        folds: work.folds.clone(),
+        folds: work.prepared.folds.as_ref(),
         lineage: &work.lineage,
-        seed: work.seed,
+        seed: work.prepared.seed,
         threads: work.threads,
         gpus: &work.gpus,
         scratch: place.scratch.path(),
         root: &work.root,
         artifacts: place.store.artifacts_dir(),
-        inputs: work.inputs.clone(),
-        sources: work.sources.clone(),
+        inputs: &work.prepared.inputs,
+        sources: &work.prepared.sources,
         stat: place.stat,
         host: place.host,
         outputs: Vec::new(),
         used: Usage::default(),
         log: Vec::new(),
     };
-    let span = place.track.span("run", || work.kind.clone());
+    let span = place.track.span("run", || work.kind.spec().name.to_owned());
     let started = Instant::now();
     let metered = METER.start();
-    let mut call = || catch_unwind(AssertUnwindSafe(|| kind.run(&mut action)));
-    let ran = if kind.has_loops(&work.params) {
+    let mut call = || catch_unwind(AssertUnwindSafe(|| work.kind.run(&mut action)));
+    let ran = if work.kind.has_loops(&work.params) {
         place.pool.install(call)
     } else {
         Ok(call())
@@ -240,14 +235,14 @@ fn panic_text(panic: &(dyn Any + Send)) -> &str {
 }
 
 /// The source files that are not what they were when the action was keyed.
-fn changed(work: &Manifest, place: &Place<'_>) -> Result<Vec<PathBuf>, StageError> {
+fn changed(work: &Work<'_>, place: &Place<'_>) -> Result<Vec<PathBuf>, StageError> {
     let mut tainted = Vec::new();
-    if work.sources.is_empty() {
+    if work.prepared.sources.is_empty() {
         return Ok(tainted);
     }
     let mut span = place.track.span("hash", || "check its sources".to_owned());
-    span.arg("files", || work.sources.len());
-    for (file, before) in &work.sources {
+    span.arg("files", || work.prepared.sources.len());
+    for (file, before) in &work.prepared.sources {
         if digest_source(place.stat, &file.path)? != *before {
             tainted.push(file.path.clone());
         }
@@ -260,7 +255,7 @@ const ALL: u32 = 0o444;
 
 /// Bytes of all that an action reads, and who may read all of it: nobody else may read what is made of
 /// it. What cannot be asked counts nothing.
-fn look_at_inputs(work: &Manifest, store: &Store) -> (u64, u32) {
+fn look_at_inputs(work: &Work<'_>, store: &Store) -> (u64, u32) {
     let (mut bytes, mut readers) = (0, ALL);
     let mut look = |path: &Path| {
         if let Ok(meta) = std::fs::metadata(path) {
@@ -268,15 +263,18 @@ fn look_at_inputs(work: &Manifest, store: &Store) -> (u64, u32) {
             readers &= meta.mode();
         }
     };
-    for digest in BTreeSet::from_iter(&work.needs) {
+    for digest in BTreeSet::from_iter(&work.prepared.needs) {
         look(&store.path(digest));
     }
-    work.sources.iter().for_each(|(file, _)| look(&file.path));
+    work.prepared
+        .sources
+        .iter()
+        .for_each(|(file, _)| look(&file.path));
     (bytes, readers)
 }
 
 /// Keeps the log of a failed action, and says where.
-fn with_log(error: StageError, log: &[u8], work: &Manifest, readers: u32) -> StageError {
+fn with_log(error: StageError, log: &[u8], work: &Work<'_>, readers: u32) -> StageError {
     if log.is_empty() {
         return error;
     }

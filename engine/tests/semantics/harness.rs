@@ -16,10 +16,10 @@ use flow_engine::pipeline::file::load;
 use flow_engine::pipeline::load::LoadOptions;
 use flow_engine::plan::Plan;
 use flow_engine::plan::keys::Slot;
+use flow_engine::run;
 use flow_engine::run::event::{Event, Outcome};
-use flow_engine::run::options::{Executor, Options};
+use flow_engine::run::options::{Executor, Options, Setting};
 use flow_engine::run::summary::Summary;
-use flow_engine::run::{self};
 use flow_engine::{Pipeline, StageError};
 use tempfile::TempDir;
 
@@ -353,7 +353,13 @@ impl Project {
         };
         let name = |action: usize| name(plan, action);
         let mut settled = HashSet::new();
-        let finished = run::run(plan, store, stat, &options, forced, &mut |event| {
+        let setting = Setting {
+            plan,
+            store,
+            stat,
+            options: &options,
+        };
+        let finished = run::run(setting, forced, &mut |event| {
             summary.observe(&event);
             match event {
                 Event::ActionStarted { action, reason, .. } => {
@@ -445,8 +451,13 @@ impl Project {
             executor: Executor::Local,
             trace: None,
         };
-        let finished =
-            run::run(&plan, &store, &stat, &options, HashSet::new(), &mut |_| {}).unwrap();
+        let setting = Setting {
+            plan: &plan,
+            store: &store,
+            stat: &stat,
+            options: &options,
+        };
+        let finished = run::run(setting, HashSet::new(), &mut |_| {}).unwrap();
         assert!(finished.failures.is_empty(), "{:?}", finished.failures);
         let mut files = BTreeMap::new();
         for output in &pipeline.outputs {

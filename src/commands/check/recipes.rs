@@ -62,10 +62,10 @@ pub fn states(
         // The fields that all actions of a step share are looked at once.
         let mut seen = HashSet::new();
         for action in plan.of_stage(stage) {
-            let Known::Recipe(recipe, _) = keys::recipe(plan, slots, &mut keys, action)? else {
+            let Known::Recipe(look) = keys::look(plan, slots, &mut keys, action)? else {
                 continue;
             };
-            for (name, value) in recipe.fields() {
+            for (name, value) in look.recipe.fields() {
                 if name == "inputs" {
                     continue;
                 }

@@ -7,6 +7,7 @@ use flow_engine::StageError;
 use flow_engine::plan::Plan;
 use flow_engine::plan::keys::Slot;
 use flow_engine::run::event::{Event, Outcome};
+use flow_engine::run::options::Setting;
 use flow_engine::run::summary::Summary;
 use flow_engine::run::{self, Finished};
 
@@ -47,7 +48,13 @@ impl Run<'_> {
             watch(&event);
             follower.observe(&event);
         };
-        let finished = run::run(plan, store, self.stat, &self.options, forced, &mut on_event);
+        let setting = Setting {
+            plan,
+            store,
+            stat: self.stat,
+            options: &self.options,
+        };
+        let finished = run::run(setting, forced, &mut on_event);
         for warning in store.take_warnings() {
             on_event(Event::Warning {
                 message: warning.to_string(),

@@ -52,7 +52,8 @@ pub enum Slot {
     Blocked,
 }
 
-/// An action that is ready to be looked up or run.
+/// An action that is ready to run: what it reads, and what decides its result.
+#[derive(Clone)]
 pub struct Prepared {
     /// What decides its result.
     pub recipe: Recipe,
@@ -66,8 +67,10 @@ pub struct Prepared {
     pub sources: Vec<(SourceFile, Digest)>,
     /// Its seed.
     pub seed: u64,
-    /// Every artifact it needs, with the action that can make it again.
-    pub needs: Vec<(Digest, usize)>,
+    /// Every artifact that it needs.
+    pub needs: Vec<Digest>,
+    /// For each of them the action that can make it again; unknown outside of the run.
+    pub makers: Vec<usize>,
 }
 
 /// One artifact that an action reads.
@@ -108,10 +111,13 @@ impl Reads<'_> {
     }
 }
 
+/// So many recipes at most are kept for a second use: a million of them would be a lot of memory.
+pub(crate) const KEPT: usize = 1_000;
+
 /// What is known of an action's recipe.
-pub enum Known {
-    /// All of it, and the key that it gives.
-    Recipe(Recipe, ActionKey),
+pub enum Known<'s> {
+    /// All of it.
+    Recipe(Lookup<'s>),
     /// The action has no rows.
     Vacant,
     /// Something that the action reads is not settled, or blocked.
@@ -120,84 +126,72 @@ pub enum Known {
     Unasked,
 }
 
-/// The recipe of an action, and with it the key.
-pub fn recipe<'p>(
+/// An action that can be looked up.
+pub struct Lookup<'s> {
+    /// What decides its result.
+    pub recipe: Recipe,
+    /// The key that it gives.
+    pub key: ActionKey,
+    seed: u64,
+    sources: Vec<Digest>,
+    reads: Reads<'s>,
+}
+
+/// Finds the recipe of an action, and with it the key.
+///
+/// # Errors
+/// A source file cannot be read, or a program does not say its version.
+pub fn look<'s, 'p: 's>(
     plan: &'p Plan<'p>,
-    slots: &[Slot],
+    slots: &'s [Slot],
     keys: &mut Keys<'p>,
     action: usize,
-) -> Result<Known, StageError> {
+) -> Result<Known<'s>, StageError> {
     let mut settled = true;
     let reads = reads(plan, slots, action, &mut settled)?;
     Ok(match reads {
         _ if !settled => Known::Unsettled,
-        Some(reads) => match encode(plan, keys, action, &reads)? {
-            Some((recipe, key, _)) => Known::Recipe(recipe, key),
+        Some(reads) => match encode(plan, keys, action, reads)? {
+            Some(lookup) => Known::Recipe(lookup),
             None => Known::Unasked,
         },
         None => Known::Vacant,
     })
 }
 
-/// Prepares an action whose dependencies are all settled and none of them blocked, with all that
-/// it needs to run. None: it has no rows and is vacant.
-pub fn prepare<'p>(
-    plan: &'p Plan<'p>,
-    slots: &[Slot],
-    store: &Store,
-    keys: &mut Keys<'p>,
-    action: usize,
-) -> Result<Option<Prepared>, StageError> {
-    let mut settled = true;
-    let reads = reads(plan, slots, action, &mut settled)?;
-    if !settled {
-        return Err(StageError::new(
-            Fault::Bug,
-            "flow::bug::output",
-            "an action was prepared before what it reads is known",
-        ));
-    }
-    let Some(reads) = reads else {
-        return Ok(None);
-    };
-    let encoded = encode(plan, keys, action, &reads)?;
-    let (recipe, key, seed) = encoded.ok_or_else(|| {
-        let message = "an action was prepared before its surroundings are known";
-        StageError::new(Fault::Bug, "flow::bug::output", message)
-    })?;
-    let mut needs = Vec::new();
-    reads.needs(|digest, producer| needs.push((digest, producer)));
-    let folds = reads.folds.map(|(_, output)| part(store, output, 0, None));
-    let mut inputs: BTreeMap<String, Vec<Part>> = BTreeMap::new();
-    for (feed, sources) in &reads.feeds {
-        let parts = inputs.entry(feed.port.to_owned()).or_default();
-        for source in sources {
-            let mut part = part(store, source.output, feed.reference, source.fold());
-            let views = source.views().iter();
-            part.views
-                .extend(views.map(|(_, output)| store.path(&output.digest)));
-            parts.push(part);
+impl Lookup<'_> {
+    /// The action with all that it needs to run.
+    pub fn prepare(self, plan: &Plan<'_>, store: &Store, action: usize) -> Prepared {
+        let reads = &self.reads;
+        let (mut needs, mut makers) = (Vec::new(), Vec::new());
+        reads.needs(|digest, producer| {
+            needs.push(digest);
+            makers.push(producer);
+        });
+        let folds = reads.folds.map(|(_, output)| part(store, output, 0, None));
+        let mut inputs: BTreeMap<String, Vec<Part>> = BTreeMap::new();
+        for (feed, sources) in &reads.feeds {
+            let parts = inputs.entry(feed.port.to_owned()).or_default();
+            for source in sources {
+                let mut part = part(store, source.output, feed.reference, source.fold());
+                let views = source.views().iter();
+                part.views
+                    .extend(views.map(|(_, output)| store.path(&output.digest)));
+                parts.push(part);
+            }
+        }
+        let files = source_files(plan, action).map(FileRef::to_file);
+        Prepared {
+            recipe: self.recipe,
+            key: self.key,
+            inputs,
+            folds,
+            sources: files.zip(self.sources).collect(),
+            seed: self.seed,
+            needs,
+            makers,
         }
     }
-    let mut sources = Vec::new();
-    let at = plan.coords(action);
-    if plan.pipeline.stages[at.stage].steps[at.step].sources != Sources::None {
-        let digests = keys.sources(plan, action)?;
-        sources.extend(
-            source_files(plan, action)
-                .map(FileRef::to_file)
-                .zip(digests),
-        );
-    }
-    Ok(Some(Prepared {
-        recipe,
-        key,
-        inputs,
-        folds,
-        sources,
-        seed,
-        needs,
-    }))
 }
 
 /// Finds what an action reads. None: it has no rows, or (`settled` is false then) something that it
@@ -314,13 +308,13 @@ fn seeds(plan: &Plan<'_>, stage: usize) -> Value {
     Value::Map(std::iter::once(pipeline).chain(own).collect())
 }
 
-/// The recipe of an action, its key and its seed; none where only a run can tell.
-fn encode<'p>(
+/// Builds the recipe of an action; none where only a run can tell.
+fn encode<'s, 'p>(
     plan: &'p Plan<'p>,
     keys: &mut Keys<'p>,
     action: usize,
-    reads: &Reads<'_>,
-) -> Result<Option<(Recipe, ActionKey, u64)>, StageError> {
+    reads: Reads<'s>,
+) -> Result<Option<Lookup<'s>>, StageError> {
     let at = plan.coords(action);
     let stage = &plan.pipeline.stages[at.stage];
     let step = &stage.steps[at.step];
@@ -336,8 +330,9 @@ fn encode<'p>(
     {
         recipe.field("item").encoded(shard.encoded_item());
     }
+    let mut digests = Vec::new();
     if step.sources != Sources::None {
-        let digests = keys.sources(plan, action)?;
+        digests = keys.sources(plan, action)?;
         let mut field = recipe.field("sources");
         field.list(digests.len());
         for (file, digest) in source_files(plan, action).zip(&digests) {
@@ -345,6 +340,27 @@ fn encode<'p>(
             field.name("role").text(file.role);
         }
     }
+    encode_inputs(&reads, &mut recipe);
+    if step.together.is_checked() {
+        let table = reads.folds.map(|(_, output)| output.digest);
+        recipe.push("lineage", stage.lineage.recipe(table));
+    }
+    let Some(host) = keys.host(plan, at.stage)? else {
+        return Ok(None);
+    };
+    recipe.append(host);
+    let key = keys.head(plan, at).key(&recipe);
+    Ok(Some(Lookup {
+        recipe,
+        key,
+        seed,
+        sources: digests,
+        reads,
+    }))
+}
+
+/// What an action reads, by port and reference.
+fn encode_inputs(reads: &Reads<'_>, recipe: &mut Recipe) {
     let mut by_port: Vec<(&str, Vec<&[Source<'_>]>)> = Vec::new();
     for (feed, sources) in &reads.feeds {
         match by_port.iter_mut().find(|(port, _)| *port == feed.port) {
@@ -362,16 +378,6 @@ fn encode<'p>(
             sources.iter().for_each(|source| source.encode(&mut field));
         }
     }
-    if step.together.is_checked() {
-        let table = reads.folds.map(|(_, output)| output.digest);
-        recipe.push("lineage", stage.lineage.recipe(table));
-    }
-    let Some(host) = keys.host(plan, at.stage)? else {
-        return Ok(None);
-    };
-    recipe.append(host);
-    let key = keys.head(plan, at).key(&recipe);
-    Ok(Some((recipe, key, seed)))
 }
 
 impl<'s> Source<'s> {

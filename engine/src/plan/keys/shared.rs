@@ -139,7 +139,7 @@ impl<'p> Keys<'p> {
     /// The digests of an action's source files, in order. One that all actions of a stage read is
     /// looked at once a run; those of single shards, which can be many, only the stat cache
     /// remembers.
-    pub(super) fn sources(
+    pub(crate) fn sources(
         &mut self,
         plan: &Plan<'p>,
         action: usize,

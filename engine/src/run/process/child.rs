@@ -12,7 +12,7 @@ use crate::kind::error::StageError;
 use crate::kind::stage::Registry;
 use crate::run::commit::commit_one;
 use crate::run::job::Done;
-use crate::run::manifest::Manifest;
+use crate::run::manifest;
 use crate::run::perform::{Performed, Place, perform, verify};
 use crate::run::pool::Pool;
 use crate::run::scratch::Scratch;
@@ -50,12 +50,12 @@ impl ChildHost<'_> {
         registry: &Registry,
         jobs: usize,
     ) -> Result<Report, StageError> {
-        let (work, kind) = Manifest::get(self.store, key, registry)?;
+        let work = manifest::get(self.store, key, registry)?;
         // Somebody without a lock may have been faster.
         if !work.forced && self.store.find(key)?.is_some() {
             return Ok(Report::Hit);
         }
-        let lost = verify(self.store, &work.needs, Track::default())?;
+        let lost = verify(self.store, &work.prepared.needs, Track::default())?;
         if !lost.is_empty() {
             return Ok(Report::Lost(lost));
         }
@@ -68,7 +68,7 @@ impl ChildHost<'_> {
             track: Track::default(),
             scratch: &Scratch::new(&work.scratch),
         };
-        Ok(match perform(kind, &work, &place)? {
+        Ok(match perform(&work, &place)? {
             Performed::Tainted(paths) => Report::Tainted(paths),
             Performed::Lost(lost) => Report::Lost(lost),
             Performed::Made(record, staged) => {

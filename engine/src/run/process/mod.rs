@@ -26,11 +26,11 @@ use crate::base::folder::remove;
 use crate::base::trace::Track;
 use crate::kind::action::HOME;
 use crate::kind::error::{Fault, StageError};
-use crate::kind::stage::Stage;
 use crate::run::job::Done;
-use crate::run::manifest::Manifest;
+use crate::run::manifest;
 use crate::run::perform::is_whole;
 use crate::run::scratch::clear;
+use crate::run::work::Work;
 
 pub use child::stage_exec;
 pub use report::Report;
@@ -70,9 +70,9 @@ struct Ended {
 
 impl Parent<'_> {
     /// Has an action done. Its lock is held by the caller.
-    pub(crate) fn run(&self, kind: &dyn Stage, work: &Manifest) -> Result<Done, StageError> {
-        let key = work.recipe.key();
-        work.put(self.store, kind)?;
+    pub(crate) fn run(&self, work: &Work<'_>) -> Result<Done, StageError> {
+        let key = work.prepared.key;
+        manifest::put(work, self.store)?;
         let _manifest = Left(self.store, key);
         let before = match self.store.find(&key)? {
             Some(record) if work.forced => Some(Before {
@@ -143,7 +143,7 @@ impl Parent<'_> {
     }
 
     /// Starts a child and waits for its end.
-    fn child(&self, work: &Manifest, key: &ActionKey) -> Result<Ended, StageError> {
+    fn child(&self, work: &Work<'_>, key: &ActionKey) -> Result<Ended, StageError> {
         let mut span = self.track.span("run", || "process".to_owned());
         let errors = work.scratch.with_extension("stderr");
         if let Some(folder) = errors.parent() {
@@ -169,7 +169,7 @@ impl Parent<'_> {
         })
     }
 
-    fn start(&self, work: &Manifest, key: &ActionKey, errors: File) -> Result<Child, StageError> {
+    fn start(&self, work: &Work<'_>, key: &ActionKey, errors: File) -> Result<Child, StageError> {
         let Some((program, args)) = self.options.command.split_first() else {
             return Err(start_error("no program is named"));
         };
@@ -205,7 +205,7 @@ impl Parent<'_> {
     fn follow(
         &self,
         child: &mut Child,
-        work: &Manifest,
+        work: &Work<'_>,
     ) -> Result<(ExitStatus, Option<Report>), StageError> {
         let mut said = Said::new(child)?;
         let mut asked: Option<Instant> = None;
@@ -329,7 +329,7 @@ impl Said {
     }
 
     /// Takes in what is there.
-    fn read(&mut self, work: &Manifest, progress: &dyn Fn(u64, u64)) -> io::Result<()> {
+    fn read(&mut self, work: &Work<'_>, progress: &dyn Fn(u64, u64)) -> io::Result<()> {
         let mut block = [0; 4096];
         while let Some(pipe) = &mut self.pipe {
             match pipe.read(&mut block) {

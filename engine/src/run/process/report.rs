@@ -8,7 +8,7 @@ use flow_cache::{ActionKey, Digest};
 use serde_json::{Value as Json, json};
 
 use crate::kind::error::{Fault, StageError};
-use crate::run::manifest::Manifest;
+use crate::run::work::Work;
 
 /// How an action ended that was run by `flow stage-exec`.
 #[derive(Clone, Debug)]
@@ -63,7 +63,7 @@ impl Report {
     }
 
     /// The report of a line; none for lines of other kinds.
-    pub(super) fn from_json(json: &Json, work: &Manifest) -> Option<Self> {
+    pub(super) fn from_json(json: &Json, work: &Work<'_>) -> Option<Self> {
         if json.get("event")? != "stage-exec-finished" {
             return None;
         }
@@ -85,7 +85,11 @@ impl Report {
             "tainted" => {
                 // The line has paths for people; the exact ones are known here.
                 let shown = texts("paths")?;
-                let paths = work.sources.iter().map(|(file, _)| file.path.clone());
+                let paths = work
+                    .prepared
+                    .sources
+                    .iter()
+                    .map(|(file, _)| file.path.clone());
                 let paths = paths.filter(|path| shown.contains(&path.display().to_string()));
                 Self::Tainted(paths.collect())
             }

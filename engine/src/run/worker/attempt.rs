@@ -1,23 +1,20 @@
 //! One attempt at an action: lock, another look at the store, the executor.
 
-use super::Shared;
+use super::Worker;
 use crate::run::commit::{Uncommitted, written};
 use crate::run::job::{Done, Job, Message};
 use crate::run::perform::{Performed, Place, is_whole, perform, verify};
-use crate::run::scratch::Scratch;
 use std::path::Path;
 use std::sync::atomic::Ordering;
-use std::sync::mpsc;
 
 use flow_cache::{ActionLock, ArtifactWriter, Digest, NotAdopted, Record, Staged, Wait};
 
-use crate::base::trace::Track;
 use crate::explain::Reason;
 use crate::kind::action::Host;
 use crate::kind::error::StageError;
-use crate::run::manifest::Manifest;
 use crate::run::options::Executor;
 use crate::run::process::Parent;
+use crate::run::work::Work;
 
 /// How an attempt ended.
 pub(super) enum Attempt<'t> {
@@ -28,28 +25,16 @@ pub(super) enum Attempt<'t> {
 }
 
 /// Makes an attempt.
-pub(super) fn attempt<'t>(
-    shared: &Shared<'t>,
-    track: Track<'t>,
-    scratch: &Scratch,
-    job: &Job,
-    to_coordinator: &mpsc::Sender<Message>,
-) -> Attempt<'t> {
+pub(super) fn attempt<'t>(worker: &Worker<'t>, job: &Job) -> Attempt<'t> {
+    let (plan, track) = (worker.setting.plan, worker.track);
     let mut span = track.span("action", || {
-        let stage = shared.plan.coords(job.action).stage;
-        let stage = &shared.plan.pipeline.stages[stage].name;
-        format!("{stage}: {}", shared.plan.label(job.action))
+        let stage = &plan.pipeline.stages[plan.coords(job.action).stage].name;
+        format!("{stage}: {}", plan.label(job.action))
     });
-    span.arg("key", || job.key.to_string());
+    span.arg("key", || job.prepared.key.to_string());
     span.arg("reason", || reason_text(&job.reason));
-    let worker = Worker {
-        shared,
-        job,
-        track,
-        scratch,
-        to_coordinator: to_coordinator.clone(),
-    };
-    let tried = worker.attempt();
+    let at = At { worker, job };
+    let tried = at.attempt();
     let record = match &tried {
         Ok(Tried::Made(record, ..)) => Some(&**record),
         Ok(Tried::Over(Done::Ran(record) | Done::Different { record, .. })) => Some(&**record),
@@ -99,46 +84,42 @@ enum Tried {
 }
 
 /// A worker at an action.
-struct Worker<'a, 't> {
-    shared: &'a Shared<'t>,
+struct At<'a, 't> {
+    worker: &'a Worker<'t>,
     job: &'a Job,
-    track: Track<'t>,
-    scratch: &'a Scratch,
-    to_coordinator: mpsc::Sender<Message>,
 }
 
-impl Worker<'_, '_> {
+impl At<'_, '_> {
     fn attempt(&self) -> Result<Tried, StageError> {
-        let (shared, job) = (self.shared, self.job);
+        let (setting, job) = (self.worker.setting, self.job);
         let lock = self.lock()?;
-        shared.store.refresh()?;
-        if let Some(record) = shared.store.find(&job.key)? {
+        setting.store.refresh()?;
+        if let Some(record) = setting.store.find(&job.prepared.key)? {
             // Bytes that were gone may have been made again meanwhile, by an equal action or
             // another run.
-            let again = job.forced && (shared.options.audit || !is_whole(shared.store, &record)?);
+            let again = job.forced && (setting.options.audit || !is_whole(setting.store, &record)?);
             if !again {
                 return Ok(Tried::Over(Done::Hit(record)));
             }
         }
-        let work = Manifest::new(shared.plan, shared.options, job, self.scratch.path());
-        let kind = &*shared.plan.pipeline.stages[shared.plan.coords(job.action).stage].kind;
+        let work = Work::of(setting, job, self.worker.scratch.path());
         // Nothing but this differs between executors.
-        match &shared.options.executor {
+        match &setting.options.executor {
             Executor::Local => {
-                let lost = verify(shared.store, &work.needs, self.track)?;
+                let lost = verify(setting.store, &work.prepared.needs, self.worker.track)?;
                 if !lost.is_empty() {
                     return Ok(Tried::Over(self.lost(&lost)));
                 }
                 self.started();
                 let place = Place {
-                    store: shared.store,
-                    stat: shared.stat,
-                    pool: shared.pool,
+                    store: setting.store,
+                    stat: setting.stat,
+                    pool: self.worker.pool,
                     host: self,
-                    track: self.track,
-                    scratch: self.scratch,
+                    track: self.worker.track,
+                    scratch: &self.worker.scratch,
                 };
-                Ok(match perform(kind, &work, &place)? {
+                Ok(match perform(&work, &place)? {
                     Performed::Made(record, staged) => Tried::Made(record, staged, lock),
                     Performed::Tainted(paths) => Tried::Over(Done::Tainted(paths)),
                     Performed::Lost(lost) => Tried::Over(self.lost(&lost)),
@@ -146,7 +127,11 @@ impl Worker<'_, '_> {
             }
             Executor::Process(options) => {
                 // The child verifies. What is plainly not there need not wait for it.
-                let gone = work.needs.iter().filter(|digest| !shared.store.has(digest));
+                let gone = work
+                    .prepared
+                    .needs
+                    .iter()
+                    .filter(|digest| !setting.store.has(digest));
                 let lost: Vec<_> = gone.map(|digest| (*digest, false)).collect();
                 if !lost.is_empty() {
                     return Ok(Tried::Over(self.lost(&lost)));
@@ -154,38 +139,41 @@ impl Worker<'_, '_> {
                 self.started();
                 let parent = Parent {
                     options,
-                    store: shared.store,
-                    cancel: shared.options.cancel,
-                    track: self.track,
+                    store: setting.store,
+                    cancel: setting.options.cancel,
+                    track: self.worker.track,
                     progress: &|done, total| self.progress(done, total),
                     warn: &|message| self.send(Message::Warning(message)),
                     lost: &|lost| self.lost(lost),
                 };
-                parent.run(kind, &work).map(Tried::Over)
+                parent.run(&work).map(Tried::Over)
             }
         }
     }
 
     fn lock(&self) -> Result<ActionLock, StageError> {
-        if let Some(lock) = self.shared.store.lock(&self.job.key)? {
+        if let Some(lock) = self.worker.setting.store.lock(&self.job.prepared.key)? {
             return Ok(lock);
         }
         // Another run has it: wait for its record, or for its end.
-        let _span = self.track.span("wait", || "another run has it".to_owned());
+        let _span = self
+            .worker
+            .track
+            .span("wait", || "another run has it".to_owned());
         let mut wait = Wait::default();
         let what = || {
-            let coords = self.shared.plan.coords(self.job.action);
-            let stage = &self.shared.plan.pipeline.stages[coords.stage].name;
+            let coords = self.worker.setting.plan.coords(self.job.action);
+            let stage = &self.worker.setting.plan.pipeline.stages[coords.stage].name;
             format!(
                 "runs `{}` of stage `{stage}`",
-                self.shared.plan.label(self.job.action)
+                self.worker.setting.plan.label(self.job.action)
             )
         };
         loop {
             if !wait.a_moment(what) || self.cancelled() {
                 return Err(StageError::interrupted());
             }
-            if let Some(lock) = self.shared.store.lock(&self.job.key)? {
+            if let Some(lock) = self.worker.setting.store.lock(&self.job.prepared.key)? {
                 return Ok(lock);
             }
         }
@@ -200,23 +188,24 @@ impl Worker<'_, '_> {
 
     /// Lost bytes with the actions that make them.
     fn lost(&self, lost: &[(Digest, bool)]) -> Done {
-        let needs = self.job.prepared.needs.iter();
-        let lost = needs.filter_map(|&(digest, producer)| {
-            let (_, corrupt) = lost.iter().find(|(gone, _)| *gone == digest)?;
-            Some((digest, producer, *corrupt))
+        let prepared = &self.job.prepared;
+        let makers = prepared.needs.iter().zip(&prepared.makers);
+        let lost = makers.filter_map(|(digest, maker)| {
+            let (_, corrupt) = lost.iter().find(|(gone, _)| gone == digest)?;
+            Some((*digest, *maker, *corrupt))
         });
         Done::Lost(lost.collect())
     }
 
     fn send(&self, message: Message) {
         // Nobody left to tell is no reason to stop.
-        let _ = self.to_coordinator.send(message);
+        let _ = self.worker.to_coordinator.send(message);
     }
 }
 
-impl Host for Worker<'_, '_> {
+impl Host for At<'_, '_> {
     fn create(&self) -> Result<ArtifactWriter, StageError> {
-        Ok(self.shared.store.create()?)
+        Ok(self.worker.setting.store.create()?)
     }
 
     fn adopt(
@@ -225,11 +214,11 @@ impl Host for Worker<'_, '_> {
         path: &Path,
         go_on: &(dyn Fn() -> bool + Sync),
     ) -> Result<Staged, NotAdopted> {
-        self.shared.store.adopt(folder, path, go_on)
+        self.worker.setting.store.adopt(folder, path, go_on)
     }
 
     fn cancelled(&self) -> bool {
-        self.shared.options.cancel.load(Ordering::Relaxed)
+        self.worker.setting.options.cancel.load(Ordering::Relaxed)
     }
 
     fn progress(&self, done: u64, total: u64) {

@@ -3,19 +3,21 @@
 
 use flow_cache::{Digest, Value};
 
+use super::digest_at;
 use crate::kind::action::Part;
 use crate::kind::shards::SourceFile;
 use crate::kind::spec::Rows;
-use crate::kind::stage::Stage;
+use crate::plan::keys::Prepared;
 use crate::plan::keys::derive_seed;
 use crate::plan::keys::slices::{Slices, attr};
-use crate::run::manifest::{Manifest, digest_at};
+use crate::run::work::Work;
 
 /// The first thing in which a manifest differs from its recipe.
-pub(crate) fn differs(work: &Manifest, kind: &dyn Stage) -> Option<&'static str> {
-    let recipe = &work.recipe;
+pub(super) fn differs(work: &Work<'_>) -> Option<&'static str> {
+    let prepared = &*work.prepared;
+    let recipe = &prepared.recipe;
     let says = |field: &str, value: Value| recipe.get(field) == Some(value);
-    if !says("kind", work.kind.as_str().into()) {
+    if !says("kind", work.kind.spec().name.into()) {
         return Some("kind");
     }
     if !says("version", Value::Int(i64::from(work.version))) {
@@ -25,9 +27,9 @@ pub(crate) fn differs(work: &Manifest, kind: &dyn Stage) -> Option<&'static str>
     if !says("params", Value::Map(params.collect())) {
         return Some("params");
     }
-    let (_, steps) = kind.shape(&work.params, &[]);
+    let (_, steps) = work.kind.shape(&work.params, &[]);
     match steps.get(work.step) {
-        Some(step) if says("step", step.name.into()) && step.writes == work.writes => {}
+        Some(step) if says("step", step.name.into()) && *step.writes == *work.writes => {}
         _ => return Some("step"),
     }
     let item = work.shard.as_ref().map(|shard| &shard.item);
@@ -40,48 +42,51 @@ pub(crate) fn differs(work: &Manifest, kind: &dyn Stage) -> Option<&'static str>
             ("role", Value::from(file.role.as_str())),
         ])
     };
-    let sources = work.sources.iter().map(|(f, digest)| file(f, digest));
+    let sources = prepared.sources.iter().map(|(f, digest)| file(f, digest));
     let sources = Value::List(sources.collect());
     if recipe.get("sources").unwrap_or(Value::List(Vec::new())) != sources {
         return Some("sources");
     }
     let mut files = work.shard.iter().flat_map(|shard| &shard.files);
-    let known = |file| work.sources.iter().any(|(source, _)| source == file);
+    let known = |file| prepared.sources.iter().any(|(source, _)| source == file);
     // A step without sources reads none of them.
-    if !work.sources.is_empty() && !files.all(known) {
+    if !prepared.sources.is_empty() && !files.all(known) {
         return Some("shard");
     }
     if recipe.get("lineage").is_some_and(|told| {
         told != work
             .lineage
-            .recipe(work.folds.as_ref().map(|folds| folds.digest))
+            .recipe(prepared.folds.as_ref().map(|folds| folds.digest))
     }) {
         return Some("lineage");
     }
-    let slices = work.folds.as_ref().map(|folds| Slices {
+    let slices = prepared.folds.as_ref().map(|folds| Slices {
         attrs: &folds.attrs,
         fold: work.fold.as_deref().unwrap_or_default(),
     });
     if let Some(seeds) = recipe.get("seed") {
         let content = slices.as_ref().and_then(Slices::content);
-        if derive_seed(&work.kind, &seeds, content) != work.seed {
+        if derive_seed(work.kind.spec().name, &seeds, content) != prepared.seed {
             return Some("seed");
         }
     }
-    (!same_inputs(work, slices.as_ref())).then_some("inputs")
+    (!same_inputs(prepared, slices.as_ref())).then_some("inputs")
 }
 
 /// Whether the parts of all ports are those of the recipe, in its order.
-fn same_inputs(work: &Manifest, slices: Option<&Slices<'_>>) -> bool {
-    let Some(Value::Map(ports)) = work.recipe.get("inputs") else {
+fn same_inputs(prepared: &Prepared, slices: Option<&Slices<'_>>) -> bool {
+    let Some(Value::Map(ports)) = prepared.recipe.get("inputs") else {
         return false;
     };
-    let used = work.inputs.iter().filter(|(_, parts)| !parts.is_empty());
+    let used = prepared
+        .inputs
+        .iter()
+        .filter(|(_, parts)| !parts.is_empty());
     let named = |port: &String| ports.iter().any(|(known, _)| known == port);
     let all = used.map(|(port, _)| port).all(named);
     all && ports.iter().all(|(port, references)| {
         let told = flat(references);
-        let parts = work.inputs.get(port).map_or(&[][..], Vec::as_slice);
+        let parts = prepared.inputs.get(port).map_or(&[][..], Vec::as_slice);
         told.len() == parts.len()
             && told
                 .iter()

@@ -1,0 +1,175 @@
+//! What starts, and when.
+
+use std::sync::atomic::Ordering;
+
+use super::Coordinator;
+use crate::explain::{Reason, reason};
+use crate::kind::error::{Fault, StageError};
+use crate::plan::keys::{self, KEPT, Known, Prepared, Slot};
+use crate::run::capacity::Fit;
+use crate::run::event::Outcome;
+use crate::run::job::Job;
+
+/// So many actions at most run or wait to be committed.
+const MOST_IN_FLIGHT: usize = 1_000;
+
+/// So many actions that wait for a GPU are passed over in the search for one that need not.
+const MOST_PASSED: usize = 100;
+
+impl Coordinator<'_> {
+    /// Starts what is ready, as far as resources go. Who waits for processors or memory keeps
+    /// those behind from taking them first; who waits for a GPU lets others pass.
+    pub(super) fn start_ready(&mut self) -> Result<(), StageError> {
+        let mut passed = Vec::new();
+        while self.resources.jobs_free()
+            && self.in_flight.len() < MOST_IN_FLIGHT
+            && !self.stopping()
+            && !self.restart
+        {
+            let Some(next) = self.ready.pop() else { break };
+            let action = next.1.0;
+            match self.resources.fit(self.plan.coords(action).stage) {
+                Fit::Now => self.start(action)?,
+                Fit::Later => {
+                    passed.push(next);
+                    break;
+                }
+                Fit::NoGpu => passed.push(next),
+                Fit::Never(error) => self.fail(action, error),
+            }
+            if passed.len() > MOST_PASSED {
+                break;
+            }
+        }
+        self.ready.extend(passed);
+        let full = self.in_flight.len() >= MOST_IN_FLIGHT;
+        let more = !self.ready.is_empty() && !full && !self.stopping() && !self.restart;
+        self.to_workers.more.store(more, Ordering::Relaxed);
+        Ok(())
+    }
+
+    /// Settles an action if the store answers it, or readies it to run. False: something that it
+    /// reads is not settled, or blocked.
+    pub(super) fn arrive(&mut self, action: usize) -> Result<bool, StageError> {
+        let look = match keys::look(self.plan, &self.slots, &mut self.keys, action) {
+            Ok(Known::Recipe(look)) => look,
+            Ok(Known::Vacant) => {
+                self.settle(action, Slot::Vacant, Outcome::Vacant);
+                return Ok(true);
+            }
+            // In a run, what can be asked has been.
+            Ok(Known::Unsettled | Known::Unasked) => return Ok(false),
+            Err(error) => {
+                self.fail(action, error);
+                return Ok(true);
+            }
+        };
+        match self.store.find(&look.key)? {
+            Some(record) if !self.forced.contains(&action) => {
+                self.settle(action, Slot::Done(record), Outcome::Hit);
+            }
+            // What lies below need not wait: the record counts until the audit is over.
+            Some(record) if self.options.audit => {
+                self.slots[action] = Slot::Done(record);
+                self.requeue(action);
+            }
+            _ => {
+                if self.kept.len() < KEPT {
+                    let prepared = look.prepare(self.plan, self.store, action);
+                    self.kept.insert(action, prepared);
+                }
+                self.requeue(action);
+            }
+        }
+        Ok(true)
+    }
+
+    /// How many stages still follow: the longest way goes first.
+    pub(super) fn height(&self, action: usize) -> usize {
+        self.plan.height(self.plan.coords(action).stage)
+    }
+
+    /// Something that `action` reads failed, or was not attempted.
+    pub(super) fn is_blocked(&self, action: usize) -> bool {
+        let mut blocked = false;
+        self.plan.dependencies(action, |on| {
+            blocked |= matches!(self.slots[on], Slot::Blocked);
+        });
+        blocked
+    }
+
+    fn start(&mut self, action: usize) -> Result<(), StageError> {
+        // What was known when it became ready may have been forced to run again since, and failed.
+        if self.is_blocked(action) {
+            self.settle(action, Slot::Blocked, Outcome::Skipped);
+            return Ok(());
+        }
+        let prepared = match self.prepare(action) {
+            Ok(Some(prepared)) => prepared,
+            Ok(None) => {
+                self.settle(action, Slot::Vacant, Outcome::Vacant);
+                return Ok(());
+            }
+            Err(error) => {
+                self.fail(action, error);
+                return Ok(());
+            }
+        };
+        let key = prepared.key;
+        if let Some(same) = self.in_flight.get_mut(&key) {
+            same.push(action);
+            return Ok(());
+        }
+        let forced = self.forced.contains(&action);
+        if !forced && let Some(record) = self.store.find(&key)? {
+            self.settle(action, Slot::Done(record), Outcome::Hit);
+            return Ok(());
+        }
+        let reason = match (forced, self.attempts.get(&action)) {
+            (true, _) if self.audited.contains(&action) => Reason::Audit,
+            (true, _) => Reason::Lost,
+            (_, Some(_)) => Reason::Tainted,
+            _ => reason(self.plan, &self.slots, self.store, action, &prepared.recipe)?,
+        };
+        self.in_flight.insert(key, Vec::new());
+        let claim = self.resources.take(self.plan.coords(action).stage);
+        // What starts now shares the threads with what runs and what is about to.
+        let busy = self.claims.len() + 1 + self.ready.len();
+        let busy = busy.clamp(1, self.options.jobs.max(1));
+        let job = Job {
+            action,
+            prepared,
+            forced,
+            reason,
+            threads: (self.options.jobs / busy).max(claim.cpus),
+            gpus: claim.gpus.clone(),
+        };
+        self.claims.insert(action, claim);
+        self.to_workers
+            .jobs
+            .send(job)
+            .map_err(|_| StageError::new(Fault::Bug, "flow::bug::workers", "all workers are gone"))
+    }
+
+    /// An action that is ready to run, as it was found when it was looked up unless a source file has
+    /// changed since. None: it has no rows.
+    fn prepare(&mut self, action: usize) -> Result<Option<Prepared>, StageError> {
+        if let Some(kept) = self.kept.remove(&action)
+            && (kept.sources.is_empty() || {
+                let now = self.keys.sources(self.plan, action)?;
+                kept.sources.iter().map(|(_, digest)| digest).eq(&now)
+            })
+        {
+            return Ok(Some(kept));
+        }
+        match keys::look(self.plan, &self.slots, &mut self.keys, action)? {
+            Known::Recipe(look) => Ok(Some(look.prepare(self.plan, self.store, action))),
+            Known::Vacant => Ok(None),
+            Known::Unsettled | Known::Unasked => Err(StageError::new(
+                Fault::Bug,
+                "flow::bug::output",
+                "an action was to start before what decides it is known",
+            )),
+        }
+    }
+}
