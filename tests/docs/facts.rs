@@ -6,6 +6,7 @@ use std::fs;
 use std::path::Path;
 
 use flow_testkit::{Project, local};
+use serde_json::Value as Json;
 
 use crate::{blocks, files, pages, registry, root};
 
@@ -118,6 +119,56 @@ fn every_page_is_in_the_index() {
             "README.md does not link {page}"
         );
     }
+}
+
+/// All words that a part of a JSON Schema says a text may be.
+fn constants(schema: &Json, found: &mut BTreeSet<String>) {
+    match schema {
+        Json::Object(fields) => {
+            let one = fields.get("const").into_iter();
+            let several = fields.get("enum").and_then(Json::as_array);
+            let words = one.chain(several.into_iter().flatten());
+            found.extend(words.filter_map(Json::as_str).map(str::to_owned));
+            fields.values().for_each(|value| constants(value, found));
+        }
+        Json::Array(values) => values.iter().for_each(|value| constants(value, found)),
+        _ => {}
+    }
+}
+
+#[test]
+fn events_and_reasons_in_pages_are_those_of_the_schema() {
+    let schema = flow(&["schema", "--events"], root());
+    let schema: Json = serde_json::from_str(&schema).expect("JSON");
+    let (mut known, mut reasons) = (BTreeSet::new(), BTreeSet::new());
+    constants(&schema, &mut known);
+    constants(&schema["$defs"]["ReasonWord"], &mut reasons);
+    let ends: BTreeSet<&str> = known.iter().filter_map(|e| e.split('-').nth(1)).collect();
+    let plain = |c: char| c.is_ascii_lowercase() || c == '-';
+    let mut found = 0;
+    for (page, text) in pages() {
+        for span in code_spans(&text) {
+            let end = span.split('-').nth(1).filter(|_| span.chars().all(plain));
+            if end.is_some_and(|end| ends.contains(end)) {
+                found += 1;
+                assert!(known.contains(span), "{page} names the event `{span}`");
+            }
+        }
+    }
+    assert!(found > 5, "only {found} events: are they found?");
+
+    let page = fs::read_to_string(root().join("docs/explain.md")).expect("docs/explain.md");
+    let (_, table) = page.split_once("(JSON: `why`)").expect("the table");
+    let rows = table
+        .lines()
+        .skip(2)
+        .take_while(|line| line.starts_with('|'));
+    let told = rows.filter_map(|line| line.split('`').nth(1));
+    let told: BTreeSet<String> = told.map(str::to_owned).collect();
+    assert_eq!(
+        told, reasons,
+        "reasons of docs/explain.md, and those there are"
+    );
 }
 
 /// `default: X` in the comments on `[tune]`, against a study that says nothing but what it searches.
