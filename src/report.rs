@@ -189,7 +189,7 @@ impl StageReport {
         };
         Self {
             name: decl.name.clone(),
-            figures: StageFigures::new(&summary, outputs),
+            figures: StageFigures::new(&summary, outputs.into_iter().collect()),
             size: summary.size,
             rows: rows_of_first,
             notes,

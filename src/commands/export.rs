@@ -92,7 +92,7 @@ fn find(runs: &Runs, record: &RunRecord, wanted: &str) -> Result<(String, PortRe
         Some((stage, port)) => (stage, Some(port)),
         None => (wanted, None),
     };
-    if record.stage(stage).is_none() {
+    if record.stages.get(stage).is_none() {
         let stages: Vec<&str> = record
             .stages
             .iter()

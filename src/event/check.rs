@@ -4,7 +4,7 @@ use flow_stages::comparison::gate::Judged;
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::ByName;
+use crate::record::ByName;
 
 /// The last event of `flow check`, unless the run itself failed or a baseline was written.
 #[derive(Serialize, JsonSchema)]

@@ -4,8 +4,8 @@ use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::{Map, Value as Json};
 
-use super::{ByName, FieldChange};
-use crate::record::{GitState, Headline, Status};
+use super::FieldChange;
+use crate::record::{ByName, GitState, Headline, Status};
 
 /// `flow runs` lists a run, the newest first.
 #[derive(Serialize, JsonSchema)]

@@ -18,12 +18,9 @@ mod run;
 mod store;
 mod study;
 
-use std::borrow::Cow;
-use std::collections::BTreeMap;
-
 use schemars::generate::SchemaSettings;
-use schemars::{JsonSchema, Schema, SchemaGenerator};
-use serde::{Serialize, Serializer};
+use schemars::{JsonSchema, Schema};
+use serde::Serialize;
 
 use crate::error::CliError;
 
@@ -108,35 +105,6 @@ pub fn pretty(figures: &impl Serialize) -> Result<String, CliError> {
     let text = serde_json::to_string_pretty(figures);
     text.map(|text| text + "\n")
         .map_err(|error| CliError::environment(format!("these figures are no JSON: {error}")))
-}
-
-/// A JSON object with a value for each name, in the order in which they were put in.
-pub struct ByName<T>(Vec<(String, T)>);
-
-impl<T> FromIterator<(String, T)> for ByName<T> {
-    fn from_iter<I: IntoIterator<Item = (String, T)>>(entries: I) -> Self {
-        Self(entries.into_iter().collect())
-    }
-}
-
-impl<T: Serialize> Serialize for ByName<T> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_map(self.0.iter().map(|(name, value)| (name, value)))
-    }
-}
-
-impl<T: JsonSchema> JsonSchema for ByName<T> {
-    fn inline_schema() -> bool {
-        true
-    }
-
-    fn schema_name() -> Cow<'static, str> {
-        BTreeMap::<String, T>::schema_name()
-    }
-
-    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
-        BTreeMap::<String, T>::json_schema(generator)
-    }
 }
 
 /// An action by its name.

@@ -4,7 +4,8 @@ use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::Value as Json;
 
-use super::{ActionName, ByName, CauseGroup, FirstCause, RunReason};
+use super::{ActionName, CauseGroup, FirstCause, RunReason};
+use crate::record::ByName;
 
 /// `flow plan` says what a run would do with an action. Actions that are hits, or have no rows, send none.
 #[derive(Serialize, JsonSchema)]

@@ -3,8 +3,8 @@
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::{ByName, RunReason};
-use crate::record::{Headline, Metrics, StageFigures, Status};
+use super::RunReason;
+use crate::record::{ByName, Headline, Metrics, StageFigures, Status};
 
 /// The plan of a run is made, and actions may start.
 #[derive(Serialize, JsonSchema)]

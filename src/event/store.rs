@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::ByName;
+use crate::record::ByName;
 
 /// `flow cache stat` gives the figures of the store.
 #[derive(Serialize, JsonSchema)]

@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::Value as Json;
 
-use super::ByName;
+use crate::record::ByName;
 use crate::record::{StageMetrics, Status};
 
 /// The last event of `flow ablate`, unless the run was stopped.

@@ -1,22 +1,16 @@
 //! Metrics as evaluations report them.
 
-use std::collections::BTreeMap;
-
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value as Json};
 
-use super::in_order;
+use super::ByName;
 use crate::evaluation::Artifacts;
 
 /// What evaluations report, by stage, in the order of the pipeline.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(transparent)]
-pub struct Metrics {
-    #[serde(with = "in_order")]
-    #[schemars(with = "BTreeMap<String, StageMetrics>")]
-    stages: Vec<(String, StageMetrics)>,
-}
+pub struct Metrics(ByName<StageMetrics>);
 
 /// What one evaluation reports, by the name of the metric.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -41,19 +35,18 @@ pub struct MetricFigures {
 
 impl Metrics {
     /// Those of these stages.
-    pub fn new(stages: Vec<(String, StageMetrics)>) -> Self {
-        Self { stages }
+    pub fn new(stages: ByName<StageMetrics>) -> Self {
+        Self(stages)
     }
 
     /// Those of one stage.
     pub fn of(&self, stage: &str) -> Option<&StageMetrics> {
-        let found = self.stages.iter().find(|(known, _)| known == stage);
-        found.map(|(_, metrics)| metrics)
+        self.0.get(stage)
     }
 
     /// All of them: stage, metric and figures.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &str, MetricFigures)> {
-        let stages = self.stages.iter();
+        let stages = self.0.iter();
         stages.flat_map(|(stage, metrics)| {
             let metrics = metrics.iter();
             metrics.map(|(metric, figures)| (stage.as_str(), metric, figures))

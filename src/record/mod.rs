@@ -11,7 +11,7 @@
 //!
 //! Begin with [`RunRecord`]; `read.rs` has what is asked of records.
 
-mod in_order;
+mod by_name;
 mod long;
 mod metrics;
 mod read;
@@ -25,6 +25,7 @@ use flow_engine::run::summary::StageSummary;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+pub use by_name::ByName;
 pub use long::{ActionRecord, Long, LongRecord, PartRecord, PortRecord, StageActions};
 pub use metrics::{MetricFigures, Metrics, StageMetrics};
 pub use read::{as_written, pin, tag, tried};
@@ -75,8 +76,7 @@ pub struct RunRecord {
     /// Elapsed seconds.
     pub wall_s: f64,
     /// The stages by name, in the order of the pipeline.
-    #[serde(with = "in_order")]
-    pub stages: Vec<(String, StageRecord)>,
+    pub stages: ByName<StageRecord>,
     /// The metric to quote, if the pipeline names one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub headline: Option<Headline>,
@@ -153,9 +153,8 @@ pub struct StageFigures {
     /// Bytes that the actions that ran read.
     pub read_bytes: u64,
     /// The digests of its output ports, as far as they are known.
-    #[serde(with = "in_order")]
     #[schemars(with = "BTreeMap<String, String>")]
-    pub outputs: Vec<(String, Digest)>,
+    pub outputs: ByName<Digest>,
 }
 
 /// The metric to quote.
@@ -205,19 +204,12 @@ pub struct SearchRecord<'a> {
     /// Elapsed seconds.
     pub wall_s: f64,
     /// The stages of all passes by name.
-    #[serde(serialize_with = "in_order::serialize")]
-    pub stages: &'a [(String, StageRecord)],
+    pub stages: &'a ByName<StageRecord>,
     /// What the search came to.
     pub tune: TuneRecord,
 }
 
 impl RunRecord {
-    /// What is recorded of a stage.
-    pub fn stage(&self, name: &str) -> Option<&StageRecord> {
-        let stage = self.stages.iter().find(|(known, _)| known == name);
-        stage.map(|(_, stage)| stage)
-    }
-
     /// The value of the metric to quote.
     pub fn headline_value(&self) -> Option<f64> {
         self.headline.as_ref()?.value
@@ -263,7 +255,7 @@ impl StageRecord {
 
 impl StageFigures {
     /// The figures of a summary, with the digests of output ports.
-    pub fn new(summary: &StageSummary, outputs: Vec<(String, Digest)>) -> Self {
+    pub fn new(summary: &StageSummary, outputs: ByName<Digest>) -> Self {
         Self {
             actions: summary.actions(),
             hit: summary.hit,

@@ -39,7 +39,8 @@ impl RunRecord {
         Ok(match found {
             Some(found) => found.ports,
             None => self
-                .stage(stage)
+                .stages
+                .get(stage)
                 .and_then(|stage| stage.artifacts.clone())
                 .unwrap_or_default(),
         })

@@ -16,7 +16,7 @@ use super::problem::{Candidate, Part, Problem};
 use crate::commands::run::{Run, Setup};
 use crate::error::{self, CliError, Exit};
 use crate::evaluation::Artifacts;
-use crate::record::{FORMAT, Long, SearchRecord, StageRecord, Status, TuneRecord};
+use crate::record::{ByName, FORMAT, Long, SearchRecord, StageRecord, Status, TuneRecord};
 use crate::report::{Report, RunAccount};
 use crate::ui::Ui;
 
@@ -31,7 +31,7 @@ pub struct Bench<'a> {
     pub id: String,
     started: Instant,
     /// For the run record: what became of each stage.
-    stages: Vec<(String, StageRecord)>,
+    stages: ByName<StageRecord>,
     /// What was spent so far.
     pub spent: Spent,
 }
@@ -68,7 +68,7 @@ impl<'a> Bench<'a> {
             setup,
             id: setup.state.runs().new_id(),
             started,
-            stages: Vec::new(),
+            stages: ByName::default(),
             spent: Spent::default(),
         }
     }
@@ -272,9 +272,9 @@ impl<'a> Bench<'a> {
                 name = format!("{name} on {folds} folds");
                 record.folds = None;
             }
-            match self.stages.iter_mut().find(|(known, _)| *known == name) {
-                Some((_, known)) => known.merge(record),
-                None => self.stages.push((name, record)),
+            match self.stages.get_mut(&name) {
+                Some(known) => known.merge(record),
+                None => self.stages.push(name, record),
             }
         }
     }

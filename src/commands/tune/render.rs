@@ -14,12 +14,12 @@ use super::findings::{Findings, Nested, OuterFold, Searched};
 use super::problem::Candidate;
 use crate::error::{CliError, Exit};
 use crate::event::{
-    BaseFinished, BestTrial, ByName, NestedFigures, NestedFold, OuterFoldFinished, OutputWritten,
+    BaseFinished, BestTrial, NestedFigures, NestedFold, OuterFoldFinished, OutputWritten,
     StudyFigures, StudyFinished, StudyFinishedWord, StudyStarted, StudyStopped, TrialFigures,
     TrialFinished, TrialFinishedWord, pretty,
 };
 use crate::project::shown;
-use crate::record::Status;
+use crate::record::{ByName, Status};
 use crate::render::table::plain;
 use crate::wording::{count, seconds};
 
