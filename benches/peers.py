@@ -32,7 +32,7 @@ import tempfile
 import time
 from pathlib import Path
 
-# `sh st.sh OUT IN...`: OUT gets the last line of each IN. Built-in commands only, so that a step costs one process.
+# `sh st.sh OUT IN...` writes the last line of each IN to OUT. It uses only built-in commands, so that a step costs one process.
 SCRIPT = """out=$1; shift
 [ -z "$COUNT" ] || printf x >> "$COUNT"
 for f do last=; while read -r line; do case $line in '#'*) ;; *) last=$line;; esac; done < "$f"; printf '%s\\n' "$last"; done > "$out"
@@ -102,7 +102,7 @@ class Project:
         return steps
 
 
-# What is compared, and the program that does it.
+# The tools that are compared, and the program of each.
 PROGRAMS = {"xargs": "xargs", "exec": "xargs", "make": "make", "ninja": "ninja", "dvc": "dvc", "flow": "flow"}
 
 
@@ -150,7 +150,7 @@ class Tool:
             return [self.program, "repro", "-q"]
         if self.name == "flow":
             return [self.program, "run", "pipeline.toml", "--jobs", "2", "-q"]
-        # Level by level: it waits for nothing but the number of processes.
+        # Goes level by level. Within a level it waits only for the number of processes.
         level = lambda step: step[0].rstrip("0123456789")
         commands = [project.command(*step) for step in sorted(steps, key=level if project.shape == "chain" else lambda _: "")]
         if self.name == "exec":
@@ -237,7 +237,7 @@ def after_no_op(tool, project, repeats):
         plan = [argv[0], "plan", "pipeline.toml", "-q"]
         yield "plan", median([measure(plan, project) for _ in range(repeats)]) | {"rss_mib": peak(plan, project)}, 0
     for scenario, change, expected in changes(project):
-        # make and ninja go by times, which must be later.
+        # make and ninja look at times, so the new time must be later.
         time.sleep(1.1)
         change()
         yield scenario, measure(argv, project), expected
@@ -319,12 +319,12 @@ def run(args, programs, folder):
     """All figures, and what was not as it had to be."""
     rows, wrong = [], []
     todo = list(prepared(args, programs, folder))
-    # Nobody is to pay for what was written here, nor to meet files that are only just there; and for a minute after
-    # files were removed, ext4 without a journal is slow to make new ones.
+    # No tool should pay for what was written here, or meet files that have only just been made. For a minute after
+    # files were removed, ext4 without a journal makes new files slowly.
     os.sync()
     time.sleep(args.settle)
     for shape, n, tools, projects, actions in todo:
-        # By turns, so that what else the machine does meets all of them.
+        # The tools run by turns, so that other work of the machine affects all of them alike.
         cold, no_op = {tool.name: [] for tool in tools}, {tool.name: [] for tool in tools if tool.name not in ("xargs", "exec")}
         for turn in range(len(projects[tools[0].name])):
             for tool in tools:

@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
-# Breaks a copy of the program in each of the ways of tests/mutations/*.patch, and demands that the
-# tests named there notice. With arguments, only those patches: tests/mutations.sh sync-output
+# Applies each of tests/mutations/*.patch to a copy of the program, and checks that the tests named in the
+# patch notice. Arguments select patches: tests/mutations.sh sync-output
 set -euo pipefail
 cd "$(dirname "$0")/.."
 root=$PWD
 target=${CARGO_TARGET_DIR:-$root/target}
 copy=$target/mutations
-# The same target directory: what the program depends on is built already.
+# The copies share a target folder, so that the dependencies are built only once.
 export CARGO_TARGET_DIR=$target CARGO_INCREMENTAL=1 RUST_BACKTRACE=0
 
 rm -rf "$copy/tree"
@@ -24,7 +24,7 @@ fi
 survived=0
 for name in "${names[@]}"; do
     patch=$root/tests/mutations/$name.patch
-    # The first word that is no option filters the tests.
+    # The first word that is not an option filters the tests.
     read -ra tests <<<"$(sed -n 's/^Tests: //p' "$patch")"
     if ! patch -p1 -s -F1 --no-backup-if-mismatch <"$patch"; then
         echo "$name: the patch no longer applies: renew it"
@@ -35,7 +35,7 @@ for name in "${names[@]}"; do
         cat "$copy/log"
         exit 2
     fi
-    # A test that waits for ever has noticed too.
+    # A test that waits for ever has noticed, too.
     if timeout 300 cargo test -q --locked "${tests[@]}" >"$copy/log" 2>&1; then
         echo "$name: SURVIVED"
         survived=$((survived + 1))

@@ -1,16 +1,17 @@
 #!/usr/bin/env bash
-# How often `flow check` cries wolf, and how often it catches a planted drop: docs/ci.md has the figures.
+# Measures how often `flow check` raises a false alarm, and how often it catches a planted drop. docs/ci.md has
+# the figures.
 #
-#   benches/gate/run.sh FOLDER      (about 20 CPU minutes; what is there already is not made again)
+#   benches/gate/run.sh FOLDER      (takes about 20 CPU minutes; what FOLDER has already is kept)
 #
-# Ten demo surveys of 1,500 objects, 150 of them positive; all seeds are fixed here. By survey 25 repeats
-# of one model, of which pairs of 8, 5 and 1 are drawn: they differ in the deal of the folds and in the
-# seed of the learner. 300 pairs are null changes; 100 more have a worse model mixed in, so that average
-# precision falls by .05. Surveys 1 to 12 are not among the ten: the default rate was chosen on the first
-# two, and eight repeats after five had been measured on the others.
+# There are ten demo surveys of 1,500 objects, 150 of which are positive. All seeds are fixed here. Each survey
+# has 25 repeats of one model, from which pairs of 8, 5 and 1 repeats are drawn. The sides of a pair differ in
+# the deal of the folds and in the seed of the learner. 300 pairs are null changes. In 100 more pairs, a worse
+# model is mixed in, so that average precision falls by 0.05. Surveys 1 to 12 are not among the ten: the default
+# rate was chosen on the first two, and eight repeats were chosen after five had been measured on the others.
 #
-# Then the command itself, on survey 13: 20 other seeds, and 20 seeds of a model that is worse by .05
-# (fewer rounds of a lower depth, calibrated on survey 1).
+# Then it runs the command itself on survey 13, with 20 other seeds, and with 20 seeds of a model that is worse
+# by 0.05 (fewer rounds of a lower depth, calibrated on survey 1).
 set -euo pipefail
 folder=$(mkdir -p "$1" && cd "$1" && pwd)
 cd "$(dirname "$0")/../.."

@@ -1,7 +1,11 @@
-//! The documentation says what the code does: pipelines in it load, generated pages are what the code
-//! generates, links lead somewhere, codes and pipelines are described.
+//! The documentation says what the code does: pipelines in it load, links lead somewhere, and codes and
+//! pipelines are described.
 //!
-//! `UPDATE_DOCS=1 cargo test --test docs` writes the generated pages.
+//! - `fences` runs every fenced block of every page;
+//! - `generated` holds pages and tables against the code that they come from, and
+//!   `UPDATE_DOCS=1 cargo test --test docs` writes them;
+//! - `facts` compares what pages say by hand with the program;
+//! - `words` holds pages to the glossary.
 
 use std::collections::{BTreeSet, HashSet};
 use std::fs;
