@@ -4,7 +4,7 @@ use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use crate::digest::Digest;
+use crate::content::Digest;
 
 /// A failure of the store.
 #[derive(Debug)]
@@ -157,6 +157,16 @@ impl fmt::Display for StoreError {
             Self::AmbiguousRun { prefix, matches } => {
                 write!(f, "run {prefix} could be any of {}", matches.join(", "))
             }
+        }
+    }
+}
+
+/// A step's failure inside an `io::Write`: the kind (disk full or not) stays visible.
+impl From<StoreError> for io::Error {
+    fn from(error: StoreError) -> Self {
+        match error {
+            StoreError::Environment { source, .. } => source,
+            other => Self::other(other),
         }
     }
 }

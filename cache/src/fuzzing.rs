@@ -3,11 +3,11 @@
 use std::fs::File;
 use std::os::unix::fs::FileExt;
 
-use crate::digest::{ActionKey, Digest};
-use crate::recipe::Recipe;
-use crate::record::{Labels, Record};
-use crate::segment::{FILE_MAGIC, Payload, Window, put_row, scan};
-use crate::value::Value;
+use crate::content::Recipe;
+use crate::content::Value;
+use crate::content::{ActionKey, Digest};
+use crate::records::record::{Record, RecordLabels};
+use crate::records::segment::{FILE_MAGIC, FileWindow, Payload, RowId, put_row, scan};
 
 /// A segment of a few records with all that a record can hold.
 pub fn example() -> Vec<u8> {
@@ -15,9 +15,17 @@ pub fn example() -> Vec<u8> {
     for n in 0..4u32 {
         let record = example_record(n);
         let (head, recipe) = (record.encode_head(), record.recipe().encode());
-        let _ = put_row(&mut bytes, record.key, n, u64::from(n), &head, &recipe);
+        let _ = put_row(&mut bytes, row_id(record.key, n), &head, &recipe);
     }
     bytes
+}
+
+fn row_id(key: ActionKey, n: u32) -> RowId {
+    RowId {
+        key,
+        generation: n,
+        stamp: u64::from(n),
+    }
 }
 
 fn example_record(n: u32) -> Record {
@@ -65,7 +73,7 @@ pub fn payload(bytes: &[u8]) {
             head,
             recipe: Some(recipe),
         };
-        let _ = Labels::decode(payload);
+        let _ = RecordLabels::decode(payload);
         let _ = Record::decode(key, payload);
         if let Ok(record) = Record::decode_result(key, payload) {
             let again = record.encode_head();
@@ -95,7 +103,7 @@ pub fn segment(scratch: &File, bytes: &[u8]) -> std::io::Result<()> {
     let rows = |from: u64| {
         let length = scratch.metadata()?.len();
         let mut found = Vec::new();
-        let mut window = Window::default();
+        let mut window = FileWindow::default();
         let scanned = scan(scratch, from, length, &mut window, |at, row| {
             found.push((at, row.key));
         })?;
@@ -105,7 +113,7 @@ pub fn segment(scratch: &File, bytes: &[u8]) -> std::io::Result<()> {
     scratch.set_len(0)?;
     write(bytes, 0)?;
     let (before, end) = rows(0)?;
-    let mut window = Window::default();
+    let mut window = FileWindow::default();
     for (at, key) in &before {
         if let Some((row, payload)) = window.row(scratch, *at)? {
             assert_eq!(row.key, *key);
@@ -121,7 +129,7 @@ pub fn segment(scratch: &File, bytes: &[u8]) -> std::io::Result<()> {
     }
     let at = end + appended.len() as u64;
     let (head, recipe) = (record.encode_head(), record.recipe().encode());
-    let _ = put_row(&mut appended, record.key, 0, 0, &head, &recipe);
+    let _ = put_row(&mut appended, row_id(record.key, 0), &head, &recipe);
     write(&appended, end)?;
     let after = end + appended.len() as u64;
     assert_eq!(rows(end)?, (vec![(at, record.key)], after));

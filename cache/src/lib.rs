@@ -24,7 +24,7 @@
 //! # The commit protocol
 //!
 //! These steps commit a batch of finished actions, in this order. Each step is a function of
-//! `disk.rs` and a fault point.
+//! `disk/steps.rs`.
 //!
 //! 1. Every output, complete and hashed, is synced under a temporary name.
 //! 2. Each output is linked to its final name, which is its digest. If the name is taken, the bytes
@@ -53,53 +53,39 @@
 //! Reads are checked too ([`Store::check`]). An artifact that the disk damaged later is moved to
 //! `quarantine/` and made again. A damaged row is skipped, reported and outranked by its successor.
 
-mod adopt;
-mod codec;
-mod commit;
-mod digest;
-pub mod disk;
+mod content;
+mod disk;
 mod error;
-pub mod fault;
-mod folder;
-#[doc(hidden)]
+#[cfg(feature = "testing")]
 pub mod fuzzing;
-mod gc;
-mod index;
-mod layout;
-mod lock;
-mod manifests;
-mod nearest;
-mod pruned;
-mod recipe;
-mod record;
+mod records;
 mod runs;
-mod segment;
-mod stat_cache;
+mod sources;
 mod store;
+#[cfg(feature = "testing")]
+pub mod testing;
 mod threads;
-mod value;
-mod verify;
-mod work_dir;
-mod writer;
 
-pub use adopt::NotAdopted;
-pub use codec::DecodeError;
-pub use commit::{Committed, Published};
-pub use digest::{ActionKey, Digest, Digester, ParseDigestError};
+pub use content::{
+    ActionKey, Change, DecodeError, Digest, Digester, Encoder, Head, ParseDigestError, Recipe,
+    Value, unmatched,
+};
+pub use disk::file::{FileSteps, Lasting, NewFile, PLAIN, write_file, write_new_file};
+pub use disk::look::require_no_link;
+pub use disk::wait::{WatchedWait, Watcher, watch_waits};
+pub use disk::work_dir::WorkDir;
 pub use error::StoreError;
-pub use folder::Folder;
-pub use gc::{Evicted, GcPolicy, GcReport, Going};
-pub use index::{Place, Warning};
-pub use layout::{require_no_link, unique_name};
-pub use lock::{ActionLock, Wait, Watcher, watch_waits};
-pub use nearest::Nearness;
-pub use recipe::{Change, Encoder, Head, Recipe, unmatched};
-pub use record::{Attrs, Output, Provenance, Record};
+pub use records::index::{RecordPlace, Warning};
+pub use records::record::{Attrs, Output, Provenance, Record};
 pub use runs::{Runs, utc};
-pub use stat_cache::StatCache;
+pub use sources::folder::Folder;
+pub use sources::stat_cache::StatCache;
+pub use store::action_lock::ActionLock;
+pub use store::adopt::NotAdopted;
+pub use store::commit::{Committed, Published};
+pub use store::gc::{Evicted, GcPolicy, GcReport, Going};
+pub use store::nearest::Nearness;
+pub use store::staging::{ArtifactWriter, AttemptDir, Staged};
+pub use store::verify::{StageStat, StoreStat, VerifyProgress, VerifyReport};
 pub use store::{Health, Store};
 pub use threads::thread_pool;
-pub use value::Value;
-pub use verify::{Progress, StageStat, StoreStat, VerifyReport};
-pub use work_dir::{Beside, WorkDir};
-pub use writer::{ArtifactWriter, Scratch, Staged};

@@ -12,11 +12,15 @@ use std::path::{Path, PathBuf};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use crate::digest::Digest;
-use crate::disk;
+use crate::content::Digest;
+use crate::disk::file::{self, FileSteps, Lasting};
+use crate::disk::lock;
+use crate::disk::look::{list_dir, require_no_link};
+use crate::disk::stat::now_nanos;
+use crate::disk::steps;
 use crate::error::StoreError;
-use crate::layout::{list_dir, now_nanos, require_no_link};
-use crate::lock;
+
+const STEPS: FileSteps = ["run.save", "run.publish"];
 
 /// The records of runs in a directory.
 #[derive(Clone, Debug)]
@@ -55,7 +59,7 @@ impl Runs {
         std::fs::create_dir_all(&self.dir)
             .map_err(|e| StoreError::env("run.save", &self.dir, e))?;
         let path = self.path(id);
-        disk::replace_soon("run.save", "run.publish", &path, &line(&path, record)?)
+        file::replace(STEPS, &path, &line(&path, record)?, Lasting::Soon)
     }
 
     /// Saves the record of a run and the long part that it names, unless that is there.
@@ -73,7 +77,7 @@ impl Runs {
         // Who removes runs must not take it for nobody's meanwhile.
         let _lock = lock::exclusive(&self.lock_path())?;
         if !path.exists() {
-            disk::replace("run.save", "run.publish", &path, &text(&path, long)?)?;
+            file::replace(STEPS, &path, &text(&path, long)?, Lasting::Now)?;
         }
         self.save(id, record)
     }
@@ -99,7 +103,7 @@ impl Runs {
             return Ok(false);
         };
         change(&mut record);
-        disk::replace("run.save", "run.publish", &path, &line(&path, &record)?)?;
+        file::replace(STEPS, &path, &line(&path, &record)?, Lasting::Now)?;
         Ok(true)
     }
 
@@ -107,7 +111,7 @@ impl Runs {
     pub fn remove(&self, id: &str) -> Result<(), StoreError> {
         self.require_no_links()?;
         let _lock = lock::exclusive(&self.lock_path())?;
-        disk::remove("run.remove", &self.path(id))?;
+        steps::remove("run.remove", &self.path(id))?;
         let mut named = Vec::new();
         for id in self.list()? {
             match read::<NamesLong>(&self.path(&id)) {
@@ -120,7 +124,7 @@ impl Runs {
         let named: Vec<PathBuf> = named.iter().map(|d| self.actions_path(d)).collect();
         for path in list_dir(&self.dir.join("actions"))? {
             if !named.contains(&path) {
-                disk::remove("run.remove", &path)?;
+                steps::remove("run.remove", &path)?;
             }
         }
         Ok(())

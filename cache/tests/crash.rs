@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use common::{action, assert_success, child_args, commit, contents, key, segments, spawn, tempdir};
-use flow_cache::fault::{self, Action, Fault, POINTS};
+use flow_cache::testing::fault::{self, ArmedFault, POINTS, Strike};
 use flow_cache::{Committed, Digest, GcPolicy, Health, Store, StoreError};
 
 /// Passes every fault point: creates the store, commits from two writers, finds damage, collects.
@@ -107,22 +107,22 @@ fn child() {
     let words: Vec<&str> = args.split(' ').collect();
     match words[..] {
         ["scenario", point, skip] => {
-            fault::arm(Fault {
+            fault::arm(ArmedFault {
                 point: point.to_owned(),
                 under: dir.clone(),
                 skip: skip.parse().unwrap(),
-                action: Action::Kill,
+                strike: Strike::Kill,
             });
             scenario(&dir).unwrap();
         }
         ["race", seed] => race(&dir, seed.parse().unwrap()),
         ["gc", point, skip] => {
             let store = Store::open(&dir).unwrap();
-            fault::arm(Fault {
+            fault::arm(ArmedFault {
                 point: point.to_owned(),
                 under: dir.clone(),
                 skip: skip.parse().unwrap(),
-                action: Action::Kill,
+                strike: Strike::Kill,
             });
             store.gc(&small_and_young()).unwrap();
         }
@@ -177,11 +177,11 @@ fn disk_full_at_every_point() {
         for skip in 0..PASSES {
             let dir = tempdir();
             let root = dir.path().join("store");
-            fault::arm(Fault {
+            fault::arm(ArmedFault {
                 point: (*point).to_owned(),
                 under: root.clone(),
                 skip,
-                action: Action::Error(libc::ENOSPC),
+                strike: Strike::Error(libc::ENOSPC),
             });
             let result = scenario(&root);
             fault::disarm(&root);
@@ -201,11 +201,11 @@ fn a_commit_that_failed_can_be_repeated_by_the_same_store() {
         let dir = tempdir();
         let store = Store::open(dir.path()).unwrap();
         commit(&store, &[1]).unwrap();
-        fault::arm(Fault {
+        fault::arm(ArmedFault {
             point: point.to_owned(),
             under: dir.path().to_path_buf(),
             skip: 0,
-            action: Action::Error(libc::ENOSPC),
+            strike: Strike::Error(libc::ENOSPC),
         });
         assert!(commit(&store, &[2]).unwrap_err().is_disk_full());
         assert!(store.lookup(&key(2)).unwrap().is_none());

@@ -11,8 +11,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use common::{action, commit, contents, key, tempdir};
-use flow_cache::disk::{self, Op};
-use flow_cache::fault::{self, Action, Fault};
+use flow_cache::testing::fault::{self, ArmedFault, Strike};
+use flow_cache::testing::recorder::{self, Op};
 use flow_cache::{Digest, GcPolicy, Health, Store};
 
 /// A small counter-based generator (splitmix64, Steele, Lea & Flood 2014).
@@ -141,17 +141,17 @@ impl Disk {
 /// Steps from the opening of a store on, and the actions that are committed after each number of steps.
 fn record(root: &Path) -> (Vec<Op>, Vec<(usize, u32)>) {
     drop(Store::open(root).unwrap());
-    disk::record(root);
+    recorder::record(root);
     let first = Store::open(root).unwrap();
     commit(&first, &[1]).unwrap();
     let second = Store::open(root).unwrap();
     commit(&second, &[2, 3]).unwrap();
     let fails = |point: &str, action: u32| {
-        fault::arm(Fault {
+        fault::arm(ArmedFault {
             point: point.to_owned(),
             under: root.to_path_buf(),
             skip: 0,
-            action: Action::Error(libc::ENOSPC),
+            strike: Strike::Error(libc::ENOSPC),
         });
         assert!(commit(&second, &[action]).unwrap_err().is_disk_full());
     };
@@ -170,7 +170,7 @@ fn record(root: &Path) -> (Vec<Op>, Vec<(usize, u32)>) {
     fs::copy(&segment, segment.with_file_name("copy.seg")).unwrap();
     assert!(!second.gc(&GcPolicy::default()).unwrap().in_use);
     commit(&second, &[5]).unwrap();
-    let ops = disk::recorded(root);
+    let ops = recorder::recorded(root);
     assert!(ops.iter().any(|op| matches!(op, Op::Truncate(..))));
     assert!(ops.contains(&Op::Remove(segment)), "gc merged nothing");
     let is_segment = |path: &Path| path.extension().is_some_and(|e| e == "seg");

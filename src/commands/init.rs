@@ -5,6 +5,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
+use flow_cache::write_new_file;
 use flow_engine::Diag;
 
 use crate::error::CliError;
@@ -40,9 +41,7 @@ pub fn run(args: &InitArgs, ui: &Ui) -> Result<(), CliError> {
         CliError::environment(format!("failed to write {}: {e}", path.display()))
     };
     fs::create_dir_all(&args.dir).map_err(|e| failed(&args.dir, e))?;
-    let created =
-        fs::File::create_new(&path).and_then(|mut file| file.write_all(PIPELINE.as_bytes()));
-    match created {
+    match write_new_file(&path, PIPELINE.as_bytes()) {
         Ok(()) => {}
         Err(e) if e.kind() == std::io::ErrorKind::AlreadyExists => {
             let message = format!("{} is there already", path.display());
@@ -54,7 +53,7 @@ pub fn run(args: &InitArgs, ui: &Ui) -> Result<(), CliError> {
     }
     // Else the root would be that of a project or repository around it.
     let marker = args.dir.join("flow.toml");
-    match fs::File::create_new(&marker).and_then(|mut file| file.write_all(MARKER.as_bytes())) {
+    match write_new_file(&marker, MARKER.as_bytes()) {
         Err(e) if e.kind() != std::io::ErrorKind::AlreadyExists => return Err(failed(&marker, e)),
         _ => {}
     }
@@ -67,28 +66,29 @@ pub fn run(args: &InitArgs, ui: &Ui) -> Result<(), CliError> {
     Ok(())
 }
 
-/// Adds the lines that a `.gitignore` lacks.
+/// Adds the lines that a `.gitignore` lacks. What is there stays in place, whatever fails.
 fn add_ignored(path: &Path) -> std::io::Result<()> {
-    let mut text = match fs::read_to_string(path) {
+    let text = match fs::read_to_string(path) {
         Ok(text) => text,
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => String::new(),
         Err(e) => return Err(e),
     };
-    let before = text.len();
+    let mut added = String::new();
     for line in IGNORED {
         if !text
             .lines()
             .any(|known| known.trim_matches('/') == line.trim_matches('/'))
         {
-            if !text.is_empty() && !text.ends_with('\n') {
-                text.push('\n');
+            if added.is_empty() && !text.is_empty() && !text.ends_with('\n') {
+                added.push('\n');
             }
-            text.push_str(line);
-            text.push('\n');
+            added.push_str(line);
+            added.push('\n');
         }
     }
-    if text.len() == before {
+    if added.is_empty() {
         return Ok(());
     }
-    fs::write(path, text)
+    let mut file = fs::File::options().append(true).create(true).open(path)?;
+    file.write_all(added.as_bytes())
 }

@@ -4,13 +4,12 @@
 //! A [`Track`] is a row of the picture, such as a worker; a [`Span`] is a bar in it, from its
 //! start to its drop. Without a trace both are empty, and names and figures are not even built.
 
-use std::fs::File;
 use std::io::{self, BufWriter, Write};
 use std::path::Path;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use flow_cache::Beside;
+use flow_cache::{Lasting, NewFile, PLAIN};
 use serde_json::{Map, Value as Json, json};
 
 /// All events of a run so far.
@@ -75,12 +74,12 @@ impl Trace {
 
     /// Writes the events to a file, by way of one beside it. `process` is what people call the run.
     pub fn write(&self, path: &Path, process: &str) -> io::Result<()> {
-        let mut beside = Beside::create(path, 0o666)?;
-        self.write_to(&mut beside.file, process)?;
-        beside.publish()
+        let mut new = NewFile::create(PLAIN, path, 0o666)?;
+        self.write_to(&mut new, process)?;
+        Ok(new.publish(Lasting::Soon)?)
     }
 
-    fn write_to(&self, file: &mut File, process: &str) -> io::Result<()> {
+    fn write_to(&self, file: &mut NewFile, process: &str) -> io::Result<()> {
         let mut file = BufWriter::new(file);
         let pid = std::process::id();
         let state = self.state();

@@ -12,7 +12,7 @@ use std::sync::atomic::Ordering;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use flow_cache::{ArtifactWriter, Beside, Digest, NotAdopted, Staged, Value};
+use flow_cache::{ArtifactWriter, Digest, Lasting, NewFile, NotAdopted, PLAIN, Staged, Value};
 
 use super::process::{End, NotRun};
 use super::sources;
@@ -278,9 +278,9 @@ impl Memory {
             .map(|(digest, text)| Value::List(vec![Value::Digest(digest), Value::Str(text)]));
         let mut bytes = FORMAT.to_vec();
         bytes.extend_from_slice(&Value::List(entries.collect()).encode());
-        let mut beside = Beside::create(&self.path, 0o666)?;
-        beside.file.write_all(&bytes)?;
-        beside.publish()
+        let mut new = NewFile::create(PLAIN, &self.path, 0o666)?;
+        new.write_all(&bytes)?;
+        Ok(new.publish(Lasting::Soon)?)
     }
 }
 

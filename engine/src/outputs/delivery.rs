@@ -10,7 +10,9 @@ use std::io::{BufWriter, Write};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-use flow_cache::{Beside, Digest, Digester, Health, Output, StatCache, Store, StoreError, fault};
+use flow_cache::{
+    Digest, Digester, FileSteps, Health, Lasting, NewFile, Output, StatCache, Store, StoreError,
+};
 
 use crate::base::diag::{Diag, Span};
 use crate::kind::action::Part;
@@ -23,13 +25,7 @@ use crate::pipeline::outputs;
 use crate::plan::keys::Slot;
 use crate::plan::{Coords, Plan};
 
-/// The fault points of a delivery, in the order in which it passes them (see [`fault`]).
-pub const POINTS: &[&str] = &[
-    "deliver.write",
-    "deliver.publish",
-    "manifest.write",
-    "manifest.publish",
-];
+const STEPS: FileSteps = ["deliver.write", "deliver.publish"];
 
 /// Turns artifacts into a file of the format that its extension asks for.
 pub trait Export: Sync {
@@ -462,15 +458,14 @@ pub fn write_file(port: &Port, to: &Path, exporter: &dyn Export) -> Result<(), S
         .extension()
         .map(|e| e.to_string_lossy().to_lowercase())
         .unwrap_or_default();
-    fault::point("deliver.write", to).map_err(|e| failed("create", e))?;
-    let mut beside = Beside::create(to, mode(port)).map_err(|e| failed("create", e))?;
-    let mut file = BufWriter::new(&mut beside.file);
+    let mut new = NewFile::create(STEPS, to, mode(port)).map_err(|e| failed("create", e.into()))?;
+    let mut file = BufWriter::new(&mut new);
     exporter.export(port.ty, &port.parts, &extension, &mut file)?;
     file.flush().map_err(|e| failed("write", e))?;
     drop(file);
-    fault::point("deliver.publish", to)
-        .and_then(|()| beside.publish())
-        .map_err(|e| failed("write", e))
+    // What a power loss makes of it is not what was remembered, and is written again.
+    let published = new.publish(Lasting::Soon);
+    published.map_err(|e| failed("write", e.into()))
 }
 
 /// The permissions that a file of what the port holds may have at most: those who may not read all of

@@ -5,8 +5,10 @@ use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
-use flow_cache::{Beside, Digest, StoreError, fault};
+use flow_cache::{Digest, FileSteps, Lasting, NewFile, StoreError};
 use serde_json::{Value as Json, json};
+
+const STEPS: FileSteps = ["manifest.write", "manifest.publish"];
 
 /// What `[outputs]` files were last written from, by path.
 pub struct Written {
@@ -84,14 +86,12 @@ impl Written {
             text.push_str(&format!("{line}\n"));
         }
         let folder = self.path.parent().unwrap_or(Path::new("."));
-        let saved = fs::create_dir_all(folder)
-            .and_then(|()| fault::point("manifest.write", &self.path))
-            .and_then(|()| {
-                let mut beside = Beside::create(&self.path, 0o666)?;
-                beside.file.write_all(text.as_bytes())?;
-                fault::point("manifest.publish", &self.path)?;
-                beside.publish()
-            });
+        let saved = fs::create_dir_all(folder).and_then(|()| {
+            let mut new = NewFile::create(STEPS, &self.path, 0o666)?;
+            new.write_all(text.as_bytes())?;
+            // Files that it does not know any more are written again.
+            Ok(new.publish(Lasting::Soon)?)
+        });
         saved.map_err(|source| StoreError::Environment {
             step: "run.outputs",
             path: self.path.clone(),

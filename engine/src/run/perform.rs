@@ -4,14 +4,16 @@
 use crate::run::scratch::Scratch;
 use std::any::Any;
 use std::collections::BTreeSet;
-use std::fs::{File, Permissions};
 use std::io::Write;
-use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::os::unix::fs::MetadataExt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
-use flow_cache::{Digest, Health, Output, Provenance, Record, Staged, StatCache, Store, Value};
+use flow_cache::{
+    Digest, Health, Lasting, NewFile, Output, PLAIN, Provenance, Record, Staged, StatCache, Store,
+    Value,
+};
 
 use crate::base::meter::{self, METER};
 use crate::base::trace::Track;
@@ -280,13 +282,10 @@ fn with_log(error: StageError, log: &[u8], work: &Work<'_>, readers: u32) -> Sta
     }
     let to = work.logs.join(log_name(&work.stage, &work.action));
     let kept = std::fs::create_dir_all(&work.logs).and_then(|()| {
-        // Whatever has the name, nothing is written through it.
-        let _ = std::fs::remove_file(&to);
-        let mut file = File::create_new(&to)?;
         // What a program prints may be what it read.
-        let mode = file.metadata()?.mode() & (0o600 | readers);
-        file.set_permissions(Permissions::from_mode(mode))?;
-        file.write_all(log)
+        let mut file = NewFile::create_own(PLAIN, &to, 0o666 & (0o600 | readers))?;
+        file.write_all(log)?;
+        Ok(file.publish(Lasting::Soon)?)
     });
     match kept {
         Ok(()) => error.help(format!("the whole log: {}", to.display())),

@@ -10,10 +10,9 @@ use std::os::unix::process::ExitStatusExt;
 use std::path::PathBuf;
 use std::process::Command;
 
-use flow_cache::fault::{self, Action, Fault};
+use flow_cache::testing::fault::{self, ArmedFault, Strike};
 use flow_cache::{Digest, GcPolicy, Store};
 use flow_engine::kind::{Fault as Blame, StageError};
-use flow_engine::outputs::delivery;
 
 use crate::harness::Project;
 use crate::{ALL, MAIN, built, fresh};
@@ -21,11 +20,18 @@ use crate::{ALL, MAIN, built, fresh};
 /// Every point that a run, or gc after it, can pass. Manifests are for children, and records of this
 /// second are too young to be pruned: the tests of the store have both.
 fn points() -> impl Iterator<Item = &'static str> {
-    let stat = ["stat-cache.save", "stat-cache.publish"];
+    let elsewhere_too = [
+        "stat-cache.save",
+        "stat-cache.publish",
+        "deliver.write",
+        "deliver.publish",
+        "manifest.write",
+        "manifest.publish",
+    ];
     let store = fault::POINTS.iter().copied();
     let elsewhere = |point: &str| point.starts_with("stage-exec.") || point.ends_with("-pruned");
     let store = store.filter(move |point| !elsewhere(point));
-    store.chain(delivery::POINTS.iter().copied()).chain(stat)
+    store.chain(elsewhere_too)
 }
 
 /// How often a point is passed before it strikes: a run of 16 actions passes some of them often.
@@ -109,11 +115,11 @@ fn a_full_disk_at_every_step_fails_the_run_and_nothing_else() {
     for point in points() {
         for skip in SKIPS {
             let project = fresh();
-            fault::arm(Fault {
+            fault::arm(ArmedFault {
                 point: point.to_owned(),
                 under: project.root.clone(),
                 skip,
-                action: Action::Error(libc::ENOSPC),
+                strike: Strike::Error(libc::ENOSPC),
             });
             let result = scenario(&project);
             fault::disarm(&project.root);
@@ -166,11 +172,11 @@ fn child() {
     };
     let root = PathBuf::from(std::env::var_os("FLOW_TEST_ROOT").unwrap());
     let (point, skip) = kill.split_once(' ').unwrap();
-    fault::arm(Fault {
+    fault::arm(ArmedFault {
         point: point.to_owned(),
         under: root.clone(),
         skip: skip.parse().unwrap(),
-        action: Action::Kill,
+        strike: Strike::Kill,
     });
     scenario(&Project::at(&root)).unwrap();
 }

@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use flow_cache::Beside;
+use flow_cache::write_file;
 use flow_stages::artifacts::export::{ResultColumn, write_columns};
 use flow_stages::evaluation::Metric;
 
@@ -33,7 +33,7 @@ pub fn write(results: &Results, dir: &Path) -> Result<(), CliError> {
     fs::create_dir_all(dir).map_err(|e| failed(dir, &e))?;
     for (name, bytes) in NAMES.iter().zip(contents) {
         let path = dir.join(name);
-        Beside::write(&path, &bytes).map_err(|error| failed(&path, &error))?;
+        write_file(&path, &bytes).map_err(|error| failed(&path, &error))?;
     }
     Ok(())
 }

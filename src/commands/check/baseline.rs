@@ -8,7 +8,7 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use flow_cache::{Beside, Digest};
+use flow_cache::{Digest, write_file};
 use flow_engine::base::diag::SourceMap;
 use flow_engine::{Diag, SourceId, Span};
 use flow_stages::comparison::KeptScores;
@@ -224,7 +224,7 @@ impl Baseline {
 /// Writes a file by way of one beside it, and makes its folder where that is not there.
 pub fn replace(path: &Path, bytes: &[u8]) -> Result<(), CliError> {
     let folder = path.parent().unwrap_or(Path::new("."));
-    let written = fs::create_dir_all(folder).and_then(|()| Beside::write(path, bytes));
+    let written = fs::create_dir_all(folder).and_then(|()| write_file(path, bytes));
     written.map_err(|error| {
         CliError::environment(format!("failed to write {}: {error}", path.display()))
     })

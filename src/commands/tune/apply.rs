@@ -1,8 +1,10 @@
 //! `flow tune --apply`: the best values as a pipeline that extends the one that was tuned.
 
 use std::collections::BTreeMap;
+use std::io::Write;
 use std::path::{Path, PathBuf};
 
+use flow_cache::{Lasting, NewFile, PLAIN};
 use flow_engine::pipeline::file::{PipelineFile, Replace};
 use flow_engine::pipeline::load::LoadOptions;
 use flow_engine::pipeline::union::unite;
@@ -80,17 +82,12 @@ impl Target {
             CliError::environment(format!("failed to write {}: {error}", self.path.display()))
         };
         let text = text(problem, &self.path, values, heading, &self.sets);
-        let beside = format!("{}.tmp.toml", flow_cache::unique_name());
-        let beside = self.path.with_extension(beside);
-        std::fs::write(&beside, text).map_err(failed)?;
-        let done = self
-            .check(problem, values, &beside)
-            .and_then(|()| std::fs::rename(&beside, &self.path).map_err(failed));
-        if done.is_err() {
-            // It is of no use; the first error is the one to report.
-            let _ = std::fs::remove_file(&beside);
-        }
-        done.map(|()| self.path.as_path())
+        let mut file = NewFile::create(PLAIN, &self.path, 0o666).map_err(|e| failed(e.into()))?;
+        file.write_all(text.as_bytes()).map_err(failed)?;
+        self.check(problem, values, file.path())?;
+        let published = file.publish(Lasting::Now);
+        published.map_err(|e| failed(e.into()))?;
+        Ok(&self.path)
     }
 
     fn check(

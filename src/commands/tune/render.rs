@@ -226,7 +226,7 @@ pub fn files(bench: &Bench<'_>, findings: &Findings, folder: &Path) -> Result<()
         ("trials.csv", csv(bench, &findings.searched)),
     ] {
         let path = folder.join(name);
-        flow_cache::Beside::write(&path, text.as_bytes()).map_err(failed)?;
+        flow_cache::write_file(&path, text.as_bytes()).map_err(failed)?;
         bench.ui.progress(&format!("wrote {}", shown(&path)));
         bench.ui.event(|| OutputWritten {
             path: path.display().to_string(),

@@ -7,7 +7,7 @@ use crate::run::perform::{Performed, Place, is_whole, perform, verify};
 use std::path::Path;
 use std::sync::atomic::Ordering;
 
-use flow_cache::{ActionLock, ArtifactWriter, Digest, NotAdopted, Record, Staged, Wait};
+use flow_cache::{ActionLock, ArtifactWriter, Digest, NotAdopted, Record, Staged, WatchedWait};
 
 use crate::explain::Reason;
 use crate::kind::action::Host;
@@ -160,7 +160,7 @@ impl At<'_, '_> {
             .worker
             .track
             .span("wait", || "another run has it".to_owned());
-        let mut wait = Wait::default();
+        let mut wait = WatchedWait::default();
         let what = || {
             let coords = self.worker.setting.plan.coords(self.job.action);
             let stage = &self.worker.setting.plan.pipeline.stages[coords.stage].name;

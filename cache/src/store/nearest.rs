@@ -5,11 +5,11 @@ use std::collections::{HashMap, HashSet};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::{Arc, Mutex};
 
-use crate::digest::{ActionKey, Digest};
+use crate::content::Recipe;
+use crate::content::{ActionKey, Digest};
 use crate::error::StoreError;
-use crate::index::Index;
-use crate::recipe::Recipe;
-use crate::record::{Labels, Record};
+use crate::records::index::Index;
+use crate::records::record::{Record, RecordLabels};
 use crate::store::{Store, guard};
 
 /// Of so many recent records of a kind the most similar one is chosen, and so many of a label are
@@ -64,7 +64,7 @@ impl Neighbours {
         let [mut by_label, mut by_kind_and_action, mut by_kind] =
             [(); 3].map(|()| Lists::default());
         index.for_each_row(|_, row, payload| {
-            let labels = Labels::decode(payload)?;
+            let labels = RecordLabels::decode(payload)?;
             let entry = |hash: u64| (hash, row.stamp, keys.len() as u32);
             by_label.0.push(entry(hash(&[labels.stage, labels.action])));
             if !labels.kind.is_empty() {

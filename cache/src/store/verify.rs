@@ -6,16 +6,16 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use rayon::prelude::*;
 
-use crate::digest::Digest;
-use crate::disk;
+use crate::content::Digest;
+use crate::disk::look::open_own;
 use crate::error::{StoreError, is_refused};
-use crate::index::Warning;
+use crate::records::index::Warning;
 use crate::store::{Store, guard};
 use crate::threads::with_pool;
 
 /// How far a verification is.
 #[derive(Clone, Copy, Debug)]
-pub struct Progress {
+pub struct VerifyProgress {
     /// Bytes hashed.
     pub bytes: u64,
     /// Bytes to hash.
@@ -84,14 +84,16 @@ pub struct StageStat {
 impl Store {
     /// Hashes every artifact on rayon's pool and reads every record. `progress` is called from
     /// several threads, after each artifact.
-    pub fn verify(&self, progress: impl Fn(Progress) + Sync) -> Result<VerifyReport, StoreError> {
+    pub fn verify(
+        &self,
+        progress: impl Fn(VerifyProgress) + Sync,
+    ) -> Result<VerifyReport, StoreError> {
         let (artifacts, strays) = self.layout.list_artifacts()?;
         let total_bytes = artifacts.iter().map(|(_, size)| size).sum();
         let (bytes, done) = (AtomicU64::new(0), AtomicU64::new(0));
         let look = |(digest, _): &(Digest, u64)| {
             let path = self.path(digest);
-            let (actual, size) = match disk::open_own(&path).and_then(|f| Digest::of_open_file(&f))
-            {
+            let (actual, size) = match open_own(&path).and_then(|f| Digest::of_open_file(&f)) {
                 Ok((actual, size)) => (Some(actual), size),
                 // Quarantined by another process since the listing.
                 Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(None),
@@ -99,7 +101,7 @@ impl Store {
                 Err(e) if is_refused(&e) => (None, 0),
                 Err(e) => return Err(StoreError::env("store.verify", &path, e)),
             };
-            progress(Progress {
+            progress(VerifyProgress {
                 bytes: bytes.fetch_add(size, Ordering::Relaxed) + size,
                 total_bytes,
                 artifacts: done.fetch_add(1, Ordering::Relaxed) + 1,

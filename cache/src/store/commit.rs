@@ -6,17 +6,20 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crate::digest::{ActionKey, Digest};
-use crate::disk;
+use crate::content::{ActionKey, Digest};
+use crate::disk::lock::{self, Exclusive};
+use crate::disk::names::Reach;
+use crate::disk::stat::now_nanos;
+use crate::disk::steps;
 use crate::error::{StoreError, is_refused};
-use crate::fault;
-use crate::index::Index;
-use crate::layout::{Layout, now_nanos};
-use crate::lock::{self, Exclusive, Reach};
-use crate::record::Record;
-use crate::segment::{FILE_MAGIC, put_row};
+use crate::records::index::Index;
+use crate::records::record::Record;
+use crate::records::segment::{FILE_MAGIC, RowId, put_row};
+use crate::store::layout::StoreLayout;
+use crate::store::staging::Staged;
 use crate::store::{Health, Store, guard};
-use crate::writer::Staged;
+#[cfg(feature = "testing")]
+use crate::testing::fault;
 
 /// What became of a record that was committed.
 #[derive(Clone, Debug)]
@@ -47,7 +50,7 @@ pub(crate) struct SegmentWriter {
 impl SegmentWriter {
     /// Opens a segment that others write too, or did, if they are sure to wait for `lock`; else
     /// creates one.
-    fn open(layout: &Layout, index: &mut Index, lock: &Exclusive) -> Result<Self, StoreError> {
+    fn open(layout: &StoreLayout, index: &mut Index, lock: &Exclusive) -> Result<Self, StoreError> {
         let reach = Reach::of(&layout.records);
         let mut shared = index.sound_segments();
         shared.retain(|path| lock.is_real && reach.covers(path));
@@ -60,38 +63,44 @@ impl SegmentWriter {
             }
         }
         let path = layout.new_segment(&reach);
-        let mut file = disk::create("commit.create-segment", &path)?;
-        disk::append("commit.create-segment", &path, &mut file, FILE_MAGIC)?;
-        disk::sync_dir("commit.sync-records-dir", &layout.records)?;
+        let file = steps::create("commit.create-segment", &path)?;
+        steps::append("commit.create-segment", &path, &file, FILE_MAGIC)?;
+        steps::sync_dir("commit.sync-records-dir", &layout.records)?;
         index.appended(&path)?;
         Ok(Self { path, file })
     }
 
     /// Appends whole rows after the last one that the index knows, which is up to date.
-    fn append(&mut self, index: &Index, rows: &[u8]) -> Result<(), StoreError> {
+    fn append(&self, index: &Index, rows: &[u8]) -> Result<(), StoreError> {
         let end = index.end_of(&self.path);
         let meta = self.file.metadata();
         let length = meta
             .map_err(|e| StoreError::env("commit.append", &self.path, e))?
             .len();
         if length > end {
-            disk::truncate("commit.cut-tail", &self.path, &self.file, end)?;
+            steps::truncate("commit.cut-tail", &self.path, &self.file, end)?;
         }
         if end == 0 {
             // Its creator died before it had written the magic.
-            disk::append("commit.append", &self.path, &mut self.file, FILE_MAGIC)?;
+            steps::append("commit.append", &self.path, &self.file, FILE_MAGIC)?;
         }
-        let mut rest = rows;
-        if fault::any_armed() {
-            // In two writes, so that a test can die between them.
-            let (first, second) = rows.split_at(rows.len() / 2);
-            disk::append("commit.append", &self.path, &mut self.file, first)?;
-            fault::point("commit.append-half", &self.path)
-                .map_err(|e| StoreError::env("commit.append-half", &self.path, e))?;
-            rest = second;
+        #[cfg(feature = "testing")]
+        let rows = self.append_half(rows)?;
+        steps::append("commit.append", &self.path, &self.file, rows)?;
+        steps::sync_open("commit.sync-records", &self.path, &self.file)
+    }
+
+    /// Appends half of the rows where a fault is armed, so that a test can die between two writes.
+    /// What is left to append is the result.
+    #[cfg(feature = "testing")]
+    fn append_half<'r>(&self, rows: &'r [u8]) -> Result<&'r [u8], StoreError> {
+        if !fault::any_armed() {
+            return Ok(rows);
         }
-        disk::append("commit.append", &self.path, &mut self.file, rest)?;
-        disk::sync_open("commit.sync-records", &self.path, &self.file)
+        let (first, rest) = rows.split_at(rows.len() / 2);
+        steps::append("commit.append", &self.path, &self.file, first)?;
+        fault::point("commit.append-half", &self.path)?;
+        Ok(rest)
     }
 }
 
@@ -144,7 +153,7 @@ impl Store {
         let fresh = self.publish_artifacts(&staged)?;
         self.require_outputs(&records, &staged)?;
         for file in &staged {
-            disk::remove("commit.unstage", file.path())?;
+            steps::remove("commit.unstage", file.path())?;
         }
         // That a name went is a change of the file, as its times tell it.
         for digest in &fresh {
@@ -161,7 +170,7 @@ impl Store {
     /// Makes the bytes of all artifacts durable under their names. Returns those that were not there.
     fn publish_artifacts(&self, staged: &[Staged]) -> Result<Vec<Digest>, StoreError> {
         let files: Vec<&Path> = staged.iter().map(Staged::path).collect();
-        disk::sync_files("commit.sync-output", &files)?;
+        steps::sync_files("commit.sync-output", &files)?;
         let names = Vec::from_iter(staged.iter().map(|file| self.path(&file.digest)));
         let mut dirs: BTreeSet<&Path> = names.iter().filter_map(|name| name.parent()).collect();
         // Also a directory that is there is made durable, once in the life of this process: who
@@ -171,7 +180,7 @@ impl Store {
         fresh.retain(|dir| !durable.contains(dir));
         drop(durable);
         for dir in &fresh {
-            disk::mkdir("commit.mkdir", dir)?;
+            steps::mkdir("commit.mkdir", dir)?;
         }
         let mut linked = Vec::new();
         for file in staged {
@@ -183,7 +192,7 @@ impl Store {
             dirs.insert(&self.layout.artifacts);
         }
         // For names the same holds, each time.
-        disk::sync_dirs("commit.sync-dir", &Vec::from_iter(dirs))?;
+        steps::sync_dirs("commit.sync-dir", &Vec::from_iter(dirs))?;
         guard(&self.durable_dirs).extend(fresh);
         Ok(linked)
     }
@@ -197,10 +206,10 @@ impl Store {
                 && !dir.is_dir()
             {
                 // Somebody removed it.
-                disk::mkdir("commit.mkdir", dir)?;
-                disk::sync_dir("commit.sync-dir", &self.layout.artifacts)?;
+                steps::mkdir("commit.mkdir", dir)?;
+                steps::sync_dir("commit.sync-dir", &self.layout.artifacts)?;
             }
-            if disk::link("commit.link", staged.path(), &path)? {
+            if steps::link("commit.link", staged.path(), &path)? {
                 return Ok(true);
             }
             match self.check(&staged.digest)? {
@@ -298,7 +307,12 @@ fn put_record(
         Policy::Supersede => index.next_generation(&record.key),
     };
     let (head, recipe) = (record.encode_head(), record.recipe().encode());
-    let row = put_row(rows, record.key, generation, now_nanos(), &head, &recipe);
+    let id = RowId {
+        key: record.key,
+        generation,
+        stamp: now_nanos(),
+    };
+    let row = put_row(rows, id, &head, &recipe);
     row.ok_or_else(|| StoreError::Corrupt {
         path: PathBuf::from(record.stage()),
         detail: "the record is larger than 4 GiB".to_owned(),

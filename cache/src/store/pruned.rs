@@ -7,12 +7,15 @@
 use std::collections::HashMap;
 use std::io;
 
-use crate::digest::ActionKey;
-use crate::disk;
+use crate::content::ActionKey;
+use crate::disk::file::{self, FileSteps, Lasting};
+use crate::disk::stat::now_nanos;
 use crate::error::StoreError;
-use crate::index::{Half, half};
-use crate::layout::{Layout, now_nanos};
+use crate::records::index::{Half, half};
 use crate::store::Store;
+use crate::store::layout::StoreLayout;
+
+const STEPS: FileSteps = ["gc.write-pruned", "gc.publish-pruned"];
 
 const ENTRY: usize = 16 + 8;
 
@@ -23,7 +26,7 @@ const MOST: usize = 500_000;
 pub(crate) type Pruned = HashMap<Half, u64>;
 
 /// Adds keys to the list, before their records go.
-pub(crate) fn note(layout: &Layout, keys: &[ActionKey]) -> Result<(), StoreError> {
+pub(crate) fn note(layout: &StoreLayout, keys: &[ActionKey]) -> Result<(), StoreError> {
     if keys.is_empty() {
         return Ok(());
     }
@@ -36,15 +39,10 @@ pub(crate) fn note(layout: &Layout, keys: &[ActionKey]) -> Result<(), StoreError
     }
     let surplus = entries.len().saturating_sub(MOST * ENTRY);
     let path = layout.pruned();
-    disk::replace(
-        "gc.write-pruned",
-        "gc.publish-pruned",
-        &path,
-        &entries[surplus..],
-    )
+    file::replace(STEPS, &path, &entries[surplus..], Lasting::Now)
 }
 
-fn read(layout: &Layout) -> Result<Vec<u8>, StoreError> {
+fn read(layout: &StoreLayout) -> Result<Vec<u8>, StoreError> {
     let path = layout.pruned();
     match std::fs::read(&path) {
         Ok(bytes) => Ok(bytes),

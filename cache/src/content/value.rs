@@ -2,8 +2,8 @@
 
 use std::fmt;
 
-use crate::codec::{Cursor, DecodeError, put_bytes, put_varint};
-use crate::digest::Digest;
+use crate::content::Digest;
+use crate::content::codec::{Cursor, DecodeError, put_bytes, put_varint};
 
 /// Values nested deeper than this are not decoded, so that hostile bytes cannot exhaust the stack.
 /// TOML parsers stop earlier.

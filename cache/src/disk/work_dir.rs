@@ -7,20 +7,21 @@
 
 use std::ffi::OsStr;
 use std::fs::{File, OpenOptions};
-use std::io::{self, Write};
+use std::io;
 use std::os::fd::AsRawFd;
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
-use crate::disk;
+use super::lock::{self, LockTry};
+use super::look::{give_back, list_dir, read_own_dir, require_no_link};
+use super::names::{Reach, is_unique_name};
+use super::steps;
 use crate::error::StoreError;
-use crate::layout::{is_unique_name, list_dir, require_no_link};
-use crate::lock::{self, Reach, Tried};
 
 const LOCK: &str = "lock";
 
-/// So often another process may take a new directory for a dead one's.
-const TRIES: u32 = 100;
+/// So often another process may take a new directory or file for a dead one's.
+pub(crate) const TRIES: u32 = 100;
 
 /// A directory of this process's own, removed with all it holds when dropped.
 #[derive(Debug)]
@@ -46,7 +47,7 @@ impl WorkDir {
         let reach = Reach::of(parent);
         for _ in 0..TRIES {
             let path = parent.join(reach.name());
-            disk::make_dir(step, &path)?;
+            steps::make_dir(step, &path)?;
             if let Some(lock) = hold(&path.join(LOCK))? {
                 return Ok(Self { path, _lock: lock });
             }
@@ -77,7 +78,7 @@ fn hold(path: &Path) -> Result<Option<File>, StoreError> {
         Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(e) => return Err(StoreError::env("lock.file", path, e)),
     };
-    lock::take_new(file, path)
+    Ok(lock::take_new(&file, path)?.then_some(file))
 }
 
 /// Removes what dead processes left in `parent`. Debris is harmless, so what goes wrong is left to the
@@ -139,7 +140,7 @@ impl Handle {
         match lock {
             Ok(lock) => match lock::try_exclusive(&lock, &path) {
                 // The lock is held until all is gone.
-                Ok(Tried::Taken) => self.remove(name),
+                Ok(LockTry::Taken) => self.remove(name),
                 _ => Ok(()),
             },
             // Its maker died, or is about to lock it: it is empty, or none of ours.
@@ -177,98 +178,15 @@ fn remove_tree(folder: &Path) -> io::Result<()> {
     }
     let mut folders = vec![folder.to_owned()];
     while let Some(folder) = folders.pop() {
-        for entry in disk::read_own_dir(&folder)? {
+        for entry in read_own_dir(&folder)? {
             let entry = entry?;
             if entry.file_type()?.is_dir() {
                 folders.push(entry.path());
             }
         }
-        disk::give_back(&folder, 0o700);
+        give_back(&folder, 0o700);
     }
     std::fs::remove_dir_all(folder)
-}
-
-/// A file on its way to a name, under a hidden name beside it that no other process uses. Dropped
-/// before it is published, it is removed; what dead processes left is removed by the next one.
-#[derive(Debug)]
-pub struct Beside {
-    /// What is written.
-    pub file: File,
-    path: PathBuf,
-    to: PathBuf,
-}
-
-impl Beside {
-    /// Starts a file that is to become `to`, with at most the permissions `mode`.
-    pub fn create(to: &Path, mode: u32) -> io::Result<Self> {
-        let name = to.file_name().unwrap_or_default().to_string_lossy();
-        let prefix = format!(".{name}.flow-");
-        let folder = to.parent().unwrap_or(Path::new("."));
-        sweep_files(folder, &prefix);
-        let reach = Reach::of(folder);
-        for _ in 0..TRIES {
-            let path = folder.join(format!("{prefix}{}", reach.name()));
-            let file = OpenOptions::new()
-                .write(true)
-                .create_new(true)
-                .mode(mode)
-                .open(&path)?;
-            if let Some(file) = lock::take_new(file, &path).map_err(io::Error::from)? {
-                return Ok(Self {
-                    file,
-                    path,
-                    to: to.to_owned(),
-                });
-            }
-        }
-        Err(io::Error::other("other processes remove every new file"))
-    }
-
-    /// Writes a whole file in this way; it is durable before it has its name.
-    pub fn write(to: &Path, bytes: &[u8]) -> io::Result<()> {
-        let mut beside = Self::create(to, 0o666)?;
-        beside.file.write_all(bytes)?;
-        beside.file.sync_all()?;
-        beside.publish()
-    }
-
-    /// Gives the file its name, in place of what has that.
-    pub fn publish(self) -> io::Result<()> {
-        std::fs::rename(&self.path, &self.to)
-    }
-}
-
-impl Drop for Beside {
-    fn drop(&mut self) {
-        // Once published, it is there no more.
-        let _ = std::fs::remove_file(&self.path);
-    }
-}
-
-/// Removes the files of dead processes whose names start with `prefix`.
-fn sweep_files(folder: &Path, prefix: &str) {
-    let reach = Reach::of(folder);
-    for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
-        let name = entry.file_name();
-        let rest = name.to_str().and_then(|name| name.strip_prefix(prefix));
-        if !rest.is_some_and(|rest| is_unique_name(rest) && reach.covers(Path::new(rest))) {
-            continue;
-        }
-        let path = entry.path();
-        let file = OpenOptions::new()
-            .read(true)
-            .custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK)
-            .open(&path);
-        if let Ok(file) = file
-            && file
-                .metadata()
-                .is_ok_and(|meta| meta.is_file() && meta.nlink() == 1)
-            && matches!(lock::try_exclusive(&file, &path), Ok(Tried::Taken))
-        {
-            // Another process may sweep at the same time; the file is gone either way.
-            let _ = std::fs::remove_file(path);
-        }
-    }
 }
 
 #[cfg(test)]
@@ -335,23 +253,5 @@ mod tests {
         sweep(dir.path()).unwrap();
         assert_eq!(names(dir.path()).len(), 3);
         assert!(victim.path().join("lock").exists() && foreign.join("x").exists());
-    }
-
-    #[test]
-    fn a_file_beside_another_is_whole_or_gone() {
-        let dir = tempfile::tempdir().unwrap();
-        let to = dir.path().join("out.csv");
-        let mut half = Beside::create(&to, 0o600).unwrap();
-        half.file.write_all(b"half").unwrap();
-        Beside::write(&to, b"whole").unwrap();
-        assert!(half.path.exists(), "whoever writes it is alive");
-        let dead = half.path.clone();
-        std::fs::rename(&dead, dir.path().join("kept")).unwrap();
-        drop(half);
-        std::fs::rename(dir.path().join("kept"), &dead).unwrap();
-        std::fs::write(dir.path().join(".out.csv.flow-1-0"), "another's").unwrap();
-        Beside::write(&to, b"again").unwrap();
-        assert_eq!(std::fs::read(&to).unwrap(), b"again");
-        assert_eq!(names(dir.path()).len(), 2);
     }
 }

@@ -19,55 +19,31 @@ use std::collections::HashMap;
 use std::fs::File;
 use std::io;
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use crate::codec::{Cursor, DecodeError};
-use crate::digest::Digest;
-use crate::disk;
+use crate::content::Digest;
+use crate::content::codec::{Cursor, DecodeError};
+use crate::disk::file::{self, FileSteps, Lasting};
+use crate::disk::stat::{Stat, is_settled, now_nanos};
 use crate::error::StoreError;
-use crate::folder::Folder;
-use crate::layout::{is_settled, mtime_nanos, nanos, now_nanos};
+use crate::sources::folder::Folder;
 
+const STEPS: FileSteps = ["stat-cache.save", "stat-cache.publish"];
 const MAGIC: &[u8; 8] = b"flowstat";
 /// Bytes of an entry besides its path.
 const ENTRY: usize = 76;
 /// Entries that this process did not use are dropped beyond this number.
 const KEEP: usize = 100_000;
-/// What is compared to tell whether a file changed. Times in nanoseconds since 1970.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) struct Stat {
-    pub(crate) size: u64,
-    pub(crate) mtime: i64,
-    pub(crate) ctime: i64,
-    pub(crate) inode: u64,
-}
 
 #[derive(Clone, Copy, Debug)]
-struct Entry {
+struct Hashed {
     stat: Stat,
     hashed_at: i64,
     digest: Digest,
 }
 
-impl Stat {
-    /// Of the file at `path`.
-    pub(crate) fn of_path(path: &Path) -> io::Result<Self> {
-        std::fs::metadata(path).map(|meta| Self::of(&meta))
-    }
-
-    pub(crate) fn of(meta: &std::fs::Metadata) -> Self {
-        Self {
-            size: meta.size(),
-            mtime: mtime_nanos(meta),
-            ctime: nanos(meta.ctime(), meta.ctime_nsec()),
-            inode: meta.ino(),
-        }
-    }
-}
-
-impl Entry {
+impl Hashed {
     /// Whether any change of the file after the hashing would show in `stat`.
     fn is_trusted(&self) -> bool {
         let hashed_at = self.hashed_at.unsigned_abs();
@@ -87,7 +63,7 @@ pub struct StatCache {
 #[derive(Debug, Default)]
 struct Used {
     /// Entries that it made. By bytes, as a `Path` is hashed and compared part by part.
-    made: HashMap<Vec<u8>, Entry>,
+    made: HashMap<Vec<u8>, Hashed>,
     /// Which saved entries it asked for.
     asked: Vec<bool>,
     /// The saved entry after the last one asked for: files come in order of name, mostly.
@@ -145,7 +121,7 @@ impl StatCache {
         let (digest, size) = Digest::of_open_file(&file)?;
         let after = Stat::of(&file.metadata()?);
         if before == after && size == after.size {
-            let entry = Entry {
+            let entry = Hashed {
                 stat: after,
                 hashed_at,
                 digest,
@@ -159,11 +135,11 @@ impl StatCache {
     /// Whether a file surely was this at every moment since it was hashed: nothing touched it.
     pub fn is_as_hashed(&self, path: &Path, digest: &Digest) -> bool {
         let now = std::fs::metadata(path).map(|meta| Stat::of(&meta));
-        let known = self.find(path).filter(Entry::is_trusted);
+        let known = self.find(path).filter(Hashed::is_trusted);
         known.is_some_and(|entry| entry.digest == *digest && now.is_ok_and(|now| now == entry.stat))
     }
 
-    fn find(&self, path: &Path) -> Option<Entry> {
+    fn find(&self, path: &Path) -> Option<Hashed> {
         let path = path.as_os_str().as_bytes();
         let mut used = self.lock_used();
         if let Some(entry) = used.made.get(path) {
@@ -194,7 +170,7 @@ impl StatCache {
             return Ok(());
         }
         let made = used.made.iter();
-        let mut entries: Vec<(&[u8], Entry)> = made.map(|(p, e)| (p.as_slice(), *e)).collect();
+        let mut entries: Vec<(&[u8], Hashed)> = made.map(|(p, e)| (p.as_slice(), *e)).collect();
         let keep_all = self.saved.starts.len() <= KEEP;
         let others = self.saved.entries().zip(&used.asked);
         let others = others
@@ -206,7 +182,7 @@ impl StatCache {
             std::fs::create_dir_all(dir).map_err(|e| StoreError::env("stat-cache.save", dir, e))?;
         }
         // What a power loss makes of it, its check tells.
-        disk::replace_soon("stat-cache.save", "stat-cache.publish", &self.path, &bytes)
+        file::replace(STEPS, &self.path, &bytes, Lasting::Soon)
     }
 }
 
@@ -240,7 +216,7 @@ impl Saved {
         Ok(Self { bytes, starts })
     }
 
-    fn encode(entries: &[(&[u8], Entry)]) -> Vec<u8> {
+    fn encode(entries: &[(&[u8], Hashed)]) -> Vec<u8> {
         let mut bytes = MAGIC.to_vec();
         bytes.extend_from_slice(&(entries.len() as u64).to_le_bytes());
         for (path, entry) in entries {
@@ -259,17 +235,17 @@ impl Saved {
         bytes
     }
 
-    fn at(&self, start: usize) -> Option<(&[u8], Entry)> {
+    fn at(&self, start: usize) -> Option<(&[u8], Hashed)> {
         read_entry(&mut Cursor::new(self.bytes.get(start..)?)).ok()
     }
 
     /// All entries, which [`Saved::parse`] has read before.
-    fn entries(&self) -> impl Iterator<Item = (&[u8], Entry)> {
+    fn entries(&self) -> impl Iterator<Item = (&[u8], Hashed)> {
         self.starts.iter().filter_map(|&start| self.at(start))
     }
 
     /// The entry of a path and its index, which is first looked for at `guess`.
-    fn find(&self, path: &[u8], guess: usize) -> Option<(usize, Entry)> {
+    fn find(&self, path: &[u8], guess: usize) -> Option<(usize, Hashed)> {
         let entry = |start: &usize| self.at(*start);
         let guessed = self.starts.get(guess).and_then(entry);
         if let Some((_, entry)) = guessed.filter(|(found, _)| *found == path) {
@@ -281,7 +257,7 @@ impl Saved {
     }
 }
 
-fn read_entry<'a>(cursor: &mut Cursor<'a>) -> Result<(&'a [u8], Entry), DecodeError> {
+fn read_entry<'a>(cursor: &mut Cursor<'a>) -> Result<(&'a [u8], Hashed), DecodeError> {
     let length = u32::from_le_bytes(cursor.array()?) as usize;
     let path = cursor.take(length)?;
     let stat = Stat {
@@ -290,7 +266,7 @@ fn read_entry<'a>(cursor: &mut Cursor<'a>) -> Result<(&'a [u8], Entry), DecodeEr
         ctime: i64::from_le_bytes(cursor.array()?),
         inode: u64::from_le_bytes(cursor.array()?),
     };
-    let entry = Entry {
+    let entry = Hashed {
         stat,
         hashed_at: i64::from_le_bytes(cursor.array()?),
         digest: Digest::from_bytes(cursor.array()?),
@@ -371,7 +347,7 @@ mod tests {
 
     #[test]
     fn times_in_the_future_or_in_whole_seconds_need_longer_to_settle() {
-        let entry = |time: i64, hashed_at: i64| Entry {
+        let entry = |time: i64, hashed_at: i64| Hashed {
             stat: Stat {
                 size: 0,
                 mtime: time,

@@ -11,10 +11,10 @@ use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt, PermissionsExt
 use std::path::{Component, Path};
 use std::sync::Arc;
 
-use crate::digest::Digest;
-use crate::disk;
+use crate::content::Digest;
+use crate::disk::steps;
 use crate::error::StoreError;
-use crate::writer::{Session, Staged, TempFile};
+use crate::store::staging::{Session, Staged, TempFile};
 
 /// So much is copied between two looks at whether to go on.
 const PART: u64 = 64 << 20;
@@ -70,23 +70,7 @@ pub(crate) fn adopt(
         Err(error) => return Err(reason(path, error, failed)),
     };
     let meta = found.metadata().map_err(failed)?;
-    if !meta.is_file() {
-        return Err(NotAdopted::Unfit(format!(
-            "{} is {}, not a file",
-            path.display(),
-            what(&meta)
-        )));
-    }
-    let names = match meta.nlink() {
-        0 | 1 => 1,
-        _ => names_below(folder, &meta),
-    };
-    if names < meta.nlink() {
-        return Err(NotAdopted::Unfit(format!(
-            "{} is a second name of a file elsewhere",
-            path.display()
-        )));
-    }
+    require_own(folder, path, &meta)?;
     let temp = session.temp();
     let moved = meta.nlink() == 1 && rename(&parent, &name, &temp.path).is_ok();
     if !moved {
@@ -96,28 +80,59 @@ pub(crate) fn adopt(
         same(&meta, &from).map_err(failed)?;
         copy(&from, &temp, go_on)?;
     }
-    let temp_path = temp.path.clone();
-    let env = |error| StoreError::env("stage.adopt", &temp_path, error);
-    if moved && meta.mode() & 0o400 == 0 {
+    let from = moved.then_some(&meta);
+    seal(session, temp, from, go_on)
+}
+
+/// An error where a file is not one that only its folder has.
+fn require_own(folder: &Path, path: &Path, meta: &Metadata) -> Result<(), NotAdopted> {
+    if !meta.is_file() {
+        return Err(NotAdopted::Unfit(format!(
+            "{} is {}, not a file",
+            path.display(),
+            what(meta)
+        )));
+    }
+    let names = match meta.nlink() {
+        0 | 1 => 1,
+        _ => names_below(folder, meta),
+    };
+    if names < meta.nlink() {
+        return Err(NotAdopted::Unfit(format!(
+            "{} is a second name of a file elsewhere",
+            path.display()
+        )));
+    }
+    Ok(())
+}
+
+/// Makes an artifact of a file under its temporary name. One that was `moved` there may be open
+/// elsewhere, and is copied where that cannot be ruled out.
+fn seal(
+    session: &Arc<Session>,
+    mut temp: TempFile,
+    moved: Option<&Metadata>,
+    go_on: &(dyn Fn() -> bool + Sync),
+) -> Result<Staged, NotAdopted> {
+    let failed = |temp: &TempFile, error| StoreError::env("stage.adopt", &temp.path, error);
+    if moved.is_some_and(|meta| meta.mode() & 0o400 == 0) {
         // Under this name it is out of the reach of programs.
-        std::fs::set_permissions(&temp.path, Permissions::from_mode(0o400)).map_err(env)?;
+        std::fs::set_permissions(&temp.path, Permissions::from_mode(0o400))
+            .map_err(|e| failed(&temp, e))?;
     }
-    let mut temp = temp;
-    let mut file = open_temp(&temp.path).map_err(env)?;
-    if moved {
-        same(&meta, &file).map_err(env)?;
+    let mut file = open_temp(&temp.path).map_err(|e| failed(&temp, e))?;
+    if let Some(meta) = moved {
+        same(meta, &file).map_err(|e| failed(&temp, e))?;
     }
-    disk::seal("stage.seal", &temp.path, &file)?;
-    if moved && !is_written_by_nobody(&file) {
+    steps::seal("stage.seal", &temp.path, &file)?;
+    if moved.is_some() && !is_written_by_nobody(&file) {
         let copied = session.temp();
         copy(&file, &copied, go_on)?;
         temp = copied;
-        file = open_temp(&temp.path)
-            .map_err(|error| StoreError::env("stage.adopt", &temp.path, error))?;
-        disk::seal("stage.seal", &temp.path, &file)?;
+        file = open_temp(&temp.path).map_err(|e| failed(&temp, e))?;
+        steps::seal("stage.seal", &temp.path, &file)?;
     }
-    let hashed = Digest::of_open_file_while(&file, go_on)
-        .map_err(|error| StoreError::env("stage.adopt", &temp.path, error))?;
+    let hashed = Digest::of_open_file_while(&file, go_on).map_err(|e| failed(&temp, e))?;
     let (digest, size) = hashed.ok_or(NotAdopted::Stopped)?;
     Ok(Staged::new(digest, size, temp))
 }
@@ -216,7 +231,7 @@ fn open_temp(path: &Path) -> io::Result<File> {
 
 /// Copies a file to one that is not there yet.
 fn copy(from: &File, to: &TempFile, go_on: &(dyn Fn() -> bool + Sync)) -> Result<(), NotAdopted> {
-    let mut into = disk::create("stage.create", &to.path)?;
+    let mut into = steps::create("stage.create", &to.path)?;
     let failed = |error| StoreError::env("stage.write", &to.path, error);
     // Who may read the one may read the other.
     let mode = from.metadata().map_err(failed)?.mode() & 0o444 | 0o600;

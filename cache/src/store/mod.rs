@@ -1,4 +1,22 @@
-//! The local store: opening, looking up, and the health of artifacts.
+//! The local store: opening, looking up, and the health of artifacts; below it, a file for each thing
+//! that is done to a store.
+//!
+//! `layout.rs` has the paths; `staging.rs` and `adopt.rs` bring bytes in, `commit.rs` publishes them
+//! and their records, `gc.rs` takes them out and `pruned.rs` remembers that; `verify.rs` looks at
+//! everything, `nearest.rs` finds records like a recipe, `manifests.rs` serves child processes, and
+//! `action_lock.rs` keeps two runs from doing one action. What an action is, nothing here knows.
+//! Begin with [`Store::open`], then the commit protocol in the documentation of the crate.
+
+pub(crate) mod action_lock;
+pub(crate) mod adopt;
+pub(crate) mod commit;
+pub(crate) mod gc;
+mod layout;
+mod manifests;
+pub(crate) mod nearest;
+mod pruned;
+pub(crate) mod staging;
+pub(crate) mod verify;
 
 use std::collections::{HashMap, HashSet};
 use std::fs::File;
@@ -6,25 +24,28 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
-use crate::adopt::{NotAdopted, adopt};
-use crate::commit::SegmentWriter;
-use crate::digest::{ActionKey, Digest};
-use crate::disk;
+use self::action_lock::{ActionLock, ActionLocks};
+use self::adopt::{NotAdopted, adopt};
+use self::commit::SegmentWriter;
+use self::layout::StoreLayout;
+use self::nearest::Neighbours;
+use self::pruned::Pruned;
+use self::staging::{ArtifactWriter, AttemptDir, Session, Staged};
+use crate::content::{ActionKey, Digest};
+use crate::disk::lock::{self, InUse};
+use crate::disk::look::open_own;
+use crate::disk::stat::Stat;
+use crate::disk::stat::now_nanos;
+use crate::disk::steps;
+use crate::disk::work_dir;
 use crate::error::StoreError;
-use crate::index::{Index, Place, Warning};
-use crate::layout::{Layout, now_nanos};
-use crate::lock::{self, ActionLock, ActionLocks, InUse};
-use crate::nearest::Neighbours;
-use crate::pruned::Pruned;
-use crate::record::Record;
-use crate::stat_cache::Stat;
-use crate::work_dir;
-use crate::writer::{ArtifactWriter, Scratch, Session, Staged};
+use crate::records::index::{Index, RecordPlace, Warning};
+use crate::records::record::Record;
 
 /// A store in a local directory. Shared by threads as it is, and by processes that open the same
 /// directory. The crate's documentation has its layout and protocol.
 pub struct Store {
-    pub(crate) layout: Layout,
+    pub(crate) layout: StoreLayout,
     read_only: bool,
     /// Locked shared while the store is open; gc takes it exclusively.
     pub(crate) in_use: Option<InUse>,
@@ -65,7 +86,7 @@ impl Store {
     /// Opens the store in `dir`, and creates it if there is none. A directory that cannot be
     /// written but holds a store is opened for lookups.
     pub fn open(dir: &Path) -> Result<Self, StoreError> {
-        let layout = Layout::new(dir);
+        let layout = StoreLayout::new(dir);
         let writable = layout.create().and_then(|()| {
             let in_use = lock::open_file(&layout.in_use_lock())?;
             let actions = lock::open_private(&layout.actions_lock())?;
@@ -86,7 +107,7 @@ impl Store {
 
     /// Opens the store in `dir` for lookups and reads; nothing there is created or changed.
     pub fn open_read_only(dir: &Path) -> Result<Self, StoreError> {
-        let layout = Layout::new(dir);
+        let layout = StoreLayout::new(dir);
         layout.is_whole()?;
         if layout.check_format()?.is_none() {
             let none = io::Error::new(io::ErrorKind::NotFound, "there is no store");
@@ -102,7 +123,7 @@ impl Store {
     /// Opens the store in `dir` as [`open_read_only`](Self::open_read_only) does, but where there is
     /// none takes it for an empty one: for who only wants to know what is there.
     pub fn open_for_reading(dir: &Path) -> Result<Self, StoreError> {
-        let layout = Layout::new(dir);
+        let layout = StoreLayout::new(dir);
         if layout.check_format()?.is_some() {
             return Self::open_read_only(dir);
         }
@@ -111,7 +132,7 @@ impl Store {
     }
 
     fn with(
-        layout: Layout,
+        layout: StoreLayout,
         read_only: bool,
         in_use: Option<InUse>,
         actions: Option<File>,
@@ -157,7 +178,7 @@ impl Store {
     }
 
     /// Where the record of an action lies.
-    pub fn place(&self, key: &ActionKey) -> Option<Place> {
+    pub fn place(&self, key: &ActionKey) -> Option<RecordPlace> {
         guard(&self.index).place(key)
     }
 
@@ -228,8 +249,8 @@ impl Store {
 
     /// A fresh directory for an attempt, on the store's file system so that what is written there
     /// can be adopted without a copy.
-    pub fn scratch(&self) -> Result<Scratch, StoreError> {
-        Scratch::new(self.session()?)
+    pub fn scratch(&self) -> Result<AttemptDir, StoreError> {
+        AttemptDir::new(self.session()?)
     }
 
     /// The folder under which artifacts lie.
@@ -288,7 +309,7 @@ impl Store {
         }
         let name = format!("{}.{:016x}", digest.hex(), now_nanos());
         let to = self.layout.quarantine.join(name);
-        disk::rename("store.quarantine", &self.path(digest), &to)?;
+        steps::rename("store.quarantine", &self.path(digest), &to)?;
         Ok(Some(to))
     }
 
@@ -310,7 +331,7 @@ enum Opened {
 
 /// Opens a file and takes its stamp.
 fn open_stamped(path: &Path) -> Result<Opened, StoreError> {
-    let opened = disk::open_own(path).and_then(|file| {
+    let opened = open_own(path).and_then(|file| {
         let meta = file.metadata()?;
         let stamp = Stat::of(&meta);
         Ok(Opened::Yes(file, stamp))

@@ -5,9 +5,9 @@ use std::sync::OnceLock;
 
 use serde_json::Value as Json;
 
-use crate::codec::{Cursor, DecodeError, put_bytes, put_varint};
-use crate::digest::{ActionKey, Digest};
-use crate::value::{self, Value};
+use crate::content::codec::{Cursor, DecodeError, put_bytes, put_varint};
+use crate::content::value::{self, Value};
+use crate::content::{ActionKey, Digest};
 
 /// Separates recipe keys from every other use of BLAKE3, and versions the encoding.
 const KEY_CONTEXT: &str = "flow recipe v1";
@@ -386,7 +386,7 @@ pub fn unmatched(old: &[&Value], new: &[&Value]) -> (Vec<usize>, Vec<usize>) {
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
-    use crate::value::tests::any_value;
+    use crate::content::value::tests::any_value;
     use proptest::prelude::*;
 
     pub(crate) fn any_recipe() -> impl Strategy<Value = Recipe> {

@@ -1,10 +1,10 @@
 //! The record of a finished action: what it made, and by which recipe.
 
-use crate::codec::{Cursor, DecodeError, put_bytes, put_varint};
-use crate::digest::{ActionKey, Digest};
-use crate::recipe::Recipe;
-use crate::segment::Payload;
-use crate::value::Value;
+use crate::content::Recipe;
+use crate::content::Value;
+use crate::content::codec::{Cursor, DecodeError, put_bytes, put_varint};
+use crate::content::{ActionKey, Digest};
+use crate::records::segment::Payload;
 
 /// Small facts about an output that planning needs without its bytes: rows, ids, slices, metrics.
 /// A [`Value::Map`], or [`Value::Null`] for none.
@@ -65,7 +65,7 @@ pub struct Output {
 
 /// The labels of a record, which lie first so that a scan need not decode the rest.
 #[derive(Debug)]
-pub(crate) struct Labels<'a> {
+pub(crate) struct RecordLabels<'a> {
     pub(crate) stage: &'a str,
     pub(crate) action: &'a str,
     /// The recipe's field `kind`, or nothing.
@@ -181,10 +181,13 @@ impl Record {
     }
 
     /// The record without labels and recipe, the labels, and what follows in the head.
-    fn decode_head(key: ActionKey, head: &[u8]) -> Result<(Self, Labels<'_>, &[u8]), DecodeError> {
+    fn decode_head(
+        key: ActionKey,
+        head: &[u8],
+    ) -> Result<(Self, RecordLabels<'_>, &[u8]), DecodeError> {
         let mut cursor = Cursor::new(head);
         let encoding = encoding(&mut cursor)?;
-        let labels = Labels::decode_from(&mut cursor)?;
+        let labels = RecordLabels::decode_from(&mut cursor)?;
         let wall_s = f64::from_le_bytes(cursor.array()?);
         let cpu_s = f64::from_le_bytes(cursor.array()?);
         let (peak_rss, read_bytes) = match encoding {
@@ -242,7 +245,7 @@ fn encoding(cursor: &mut Cursor<'_>) -> Result<u8, DecodeError> {
     }
 }
 
-impl<'a> Labels<'a> {
+impl<'a> RecordLabels<'a> {
     pub(crate) fn decode(payload: Payload<'a>) -> Result<Self, DecodeError> {
         let mut cursor = Cursor::new(payload.head);
         encoding(&mut cursor)?;
@@ -263,8 +266,8 @@ impl<'a> Labels<'a> {
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
-    use crate::recipe::tests::any_recipe;
-    use crate::value::tests::any_value;
+    use crate::content::recipe::tests::any_recipe;
+    use crate::content::value::tests::any_value;
     use proptest::prelude::*;
 
     fn any_output() -> impl Strategy<Value = Output> {
@@ -330,7 +333,7 @@ pub(crate) mod tests {
             record.outputs.iter().for_each(|o| o.encode_to(&mut old));
             record.recipe().encode_to(&mut old);
             let payload = Payload { head: &old, recipe: None };
-            prop_assert!(Labels::decode(payload).is_ok());
+            prop_assert!(RecordLabels::decode(payload).is_ok());
             prop_assert!(Record::decode_result(record.key, payload).is_ok());
             prop_assert_eq!(Record::decode(record.key, payload).unwrap(), record);
         }

@@ -2,14 +2,14 @@
 
 use std::ffi::OsString;
 use std::io;
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::time::{SystemTime, UNIX_EPOCH};
 
-use crate::digest::Digest;
-use crate::disk;
+use crate::content::Digest;
+use crate::disk::file::{self, Lasting};
+use crate::disk::look::{file_name, is_dir, list_dir, require_no_link};
+use crate::disk::names::Reach;
+use crate::disk::steps;
 use crate::error::StoreError;
-use crate::lock::Reach;
 
 /// The format that this program writes; it reads the earlier ones. The first one lacked logs and
 /// split rows.
@@ -18,7 +18,7 @@ const FORMAT_PREFIX: &str = "flow-store ";
 
 /// The paths of a store.
 #[derive(Clone, Debug)]
-pub(crate) struct Layout {
+pub(crate) struct StoreLayout {
     pub(crate) root: PathBuf,
     pub(crate) artifacts: PathBuf,
     pub(crate) records: PathBuf,
@@ -32,7 +32,7 @@ pub(crate) struct Layout {
 /// Artifacts with their sizes in order of digest, and files that are none.
 type Listing = (Vec<(Digest, u64)>, Vec<PathBuf>);
 
-impl Layout {
+impl StoreLayout {
     pub(crate) fn new(root: &Path) -> Self {
         Self {
             root: root.to_path_buf(),
@@ -111,16 +111,17 @@ impl Layout {
         std::fs::create_dir_all(&self.root)
             .map_err(|e| StoreError::env("open.layout", &self.root, e))?;
         for part in parts {
-            disk::mkdir("open.layout", part)?;
+            steps::mkdir("open.layout", part)?;
         }
         if !known {
             let text = format!("{FORMAT_PREFIX}{FORMAT}\n");
             let path = self.format_file();
-            disk::replace("open.format", "open.publish-format", &path, text.as_bytes())?;
+            let steps = ["open.format", "open.publish-format"];
+            file::replace(steps, &path, text.as_bytes(), Lasting::Now)?;
         }
         // All names at once. One that is lost before costs what another process has put below it by
         // then, which is made again.
-        disk::sync_dir("open.sync-layout", &self.root)
+        steps::sync_dir("open.sync-layout", &self.root)
     }
 
     /// An error if the directory holds anything but what an interrupted creation leaves: it is
@@ -218,127 +219,5 @@ impl Layout {
             }
         }
         Ok((artifacts, strays))
-    }
-}
-
-/// The entries of a directory in order of name; none if it is gone.
-pub(crate) fn list_dir(dir: &Path) -> Result<Vec<PathBuf>, StoreError> {
-    let entries = match disk::read_own_dir(dir) {
-        Ok(entries) => entries,
-        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-        Err(e) => return Err(StoreError::env("store.list", dir, e)),
-    };
-    let mut paths = entries
-        .map(|entry| entry.map(|e| e.path()))
-        .collect::<io::Result<Vec<_>>>()
-        .map_err(|e| StoreError::env("store.list", dir, e))?;
-    paths.sort();
-    Ok(paths)
-}
-
-/// The last part of a path as text.
-pub(crate) fn file_name(path: &Path) -> String {
-    path.file_name()
-        .unwrap_or_default()
-        .to_string_lossy()
-        .into_owned()
-}
-
-/// Whether a directory is there, and no link to one.
-pub(crate) fn is_dir(path: &Path) -> bool {
-    std::fs::symlink_metadata(path).is_ok_and(|meta| meta.is_dir())
-}
-
-/// An error if a path is a link: what flow keeps for itself lies where it put it. Someone else may have
-/// left the link, and what is behind it is not flow's to change.
-pub fn require_no_link(path: &Path) -> Result<(), StoreError> {
-    match std::fs::symlink_metadata(path) {
-        Ok(meta) if meta.is_symlink() => Err(StoreError::link(path)),
-        // What else is wrong with it shows where it is used.
-        _ => Ok(()),
-    }
-}
-
-/// Nanoseconds since 1970; 0 for a clock before that.
-pub(crate) fn now_nanos() -> u64 {
-    let elapsed = SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .unwrap_or_default();
-    u64::try_from(elapsed.as_nanos()).unwrap_or(u64::MAX)
-}
-
-/// The modification time of a file in nanoseconds since 1970.
-pub(crate) fn mtime_nanos(meta: &std::fs::Metadata) -> i64 {
-    nanos(meta.mtime(), meta.mtime_nsec())
-}
-
-/// Seconds and nanoseconds as one number.
-pub(crate) fn nanos(seconds: i64, nanos: i64) -> i64 {
-    seconds.saturating_mul(1_000_000_000).saturating_add(nanos)
-}
-
-/// Whether a change after the look `at` must show in a file's `time`, both in nanoseconds: the time
-/// is older than the look by more than the granularity of file times.
-pub(crate) fn is_settled(time: i64, at: u64) -> bool {
-    /// Kernels stamp files with the time of the last tick, which is up to 10 ms old.
-    const TICK: i64 = 20_000_000;
-    /// File systems that keep whole or even seconds only.
-    const COARSE: i64 = 2_000_000_000;
-    let granule = if time % 1_000_000_000 == 0 {
-        COARSE
-    } else {
-        TICK
-    };
-    time.saturating_add(granule) < i64::try_from(at).unwrap_or(i64::MAX)
-}
-
-/// A name that no other process will choose, on whatever machine or in whatever container: time and
-/// randomness.
-pub fn unique_name() -> String {
-    use std::hash::{BuildHasher, RandomState};
-    let nanos = now_nanos();
-    let random = RandomState::new().hash_one(nanos);
-    format!("{nanos:016x}-{random:016x}")
-}
-
-/// Whether this is [`unique_name`], with the name of a machine; that of a process, which earlier versions
-/// put between time and randomness, may be there. What has another name, flow did not make.
-pub(crate) fn is_unique_name(name: &str) -> bool {
-    let is_hex = |part: &&str| {
-        let digit = |b: u8| b.is_ascii_digit() || (b'a'..=b'f').contains(&b);
-        !part.is_empty() && part.bytes().all(digit)
-    };
-    let parts: Vec<&str> = name.split('-').collect();
-    let Some((machine, parts)) = parts.split_last() else {
-        return false;
-    };
-    (2..=3).contains(&parts.len())
-        && parts[0].len() == 16
-        && parts.iter().all(is_hex)
-        && (*machine == "unknown" || machine.len() == 16 && is_hex(machine))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn only_what_flow_makes_has_such_a_name() {
-        for ours in [
-            Reach::of(Path::new("/")).name(),
-            "18ec0408a6eea78a-c37ada8489f6586b-unknown".to_owned(),
-            "18ec0408a6eea78a-78b-c37ada8489f6586b-28af18a42e9c9629".to_owned(),
-        ] {
-            assert!(is_unique_name(&ours), "{ours}");
-        }
-        for other in [
-            "",
-            "lock",
-            "thesis",
-            "2026-11-28-notes",
-            "18ec0408a6eea78a-x-unknown",
-        ] {
-            assert!(!is_unique_name(other), "{other}");
-        }
     }
 }

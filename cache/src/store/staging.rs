@@ -6,11 +6,11 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use crate::digest::Digest;
-use crate::disk;
+use crate::content::Digest;
+use crate::disk::steps;
+use crate::disk::work_dir::WorkDir;
 use crate::error::StoreError;
-use crate::layout::Layout;
-use crate::work_dir::WorkDir;
+use crate::store::layout::StoreLayout;
 
 const BUFFER: usize = 256 << 10;
 
@@ -24,7 +24,7 @@ pub(crate) struct Session {
 
 impl Session {
     /// Registers this process.
-    pub(crate) fn register(layout: &Layout) -> Result<Arc<Self>, StoreError> {
+    pub(crate) fn register(layout: &StoreLayout) -> Result<Arc<Self>, StoreError> {
         Ok(Arc::new(Self {
             dir: WorkDir::new("writer.register", &layout.tmp)?,
             counter: AtomicU64::new(0),
@@ -68,7 +68,7 @@ pub struct Staged {
 
 /// A fresh directory on the store's file system, removed with all it holds when dropped.
 #[derive(Debug)]
-pub struct Scratch {
+pub struct AttemptDir {
     path: PathBuf,
     _session: Arc<Session>,
 }
@@ -86,10 +86,10 @@ impl Drop for TempFile {
     }
 }
 
-impl Scratch {
+impl AttemptDir {
     pub(crate) fn new(session: Arc<Session>) -> Result<Self, StoreError> {
         let path = session.fresh_path();
-        disk::mkdir("stage.create", &path)?;
+        steps::mkdir("stage.create", &path)?;
         Ok(Self {
             path,
             _session: session,
@@ -102,7 +102,7 @@ impl Scratch {
     }
 }
 
-impl Drop for Scratch {
+impl Drop for AttemptDir {
     fn drop(&mut self) {
         let _ = std::fs::remove_dir_all(&self.path);
     }
@@ -110,23 +110,19 @@ impl Drop for Scratch {
 
 impl ArtifactWriter {
     pub(crate) fn new(session: Arc<Session>) -> Result<Self, StoreError> {
-        let path = session.fresh_path();
-        let file = disk::create("stage.create", &path)?;
+        let staged = session.temp();
         Ok(Self {
-            file,
+            file: steps::create("stage.create", &staged.path)?,
             buffer: Vec::new(),
             hasher: blake3::Hasher::new(),
-            staged: TempFile {
-                path,
-                _session: session,
-            },
+            staged,
         })
     }
 
     fn put(&mut self, bytes: &[u8]) -> io::Result<()> {
         self.hasher.update(bytes);
         let path = &self.staged.path;
-        disk::append("stage.write", path, &mut self.file, bytes).map_err(io::Error::from)
+        steps::append("stage.write", path, &self.file, bytes).map_err(io::Error::from)
     }
 
     fn flush_buffer(&mut self) -> io::Result<()> {
@@ -145,7 +141,7 @@ impl ArtifactWriter {
     pub fn finish(mut self) -> Result<Staged, StoreError> {
         self.flush_buffer()
             .map_err(|e| StoreError::env("stage.write", &self.staged.path, e))?;
-        disk::seal("stage.seal", &self.staged.path, &self.file)?;
+        steps::seal("stage.seal", &self.staged.path, &self.file)?;
         Ok(Staged {
             digest: Digest::finish(&self.hasher),
             size: self.hasher.count(),
@@ -172,16 +168,6 @@ impl Write for ArtifactWriter {
     }
 }
 
-/// A step's failure inside an `io::Write`: the kind (disk full or not) stays visible.
-impl From<StoreError> for io::Error {
-    fn from(error: StoreError) -> Self {
-        match error {
-            StoreError::Environment { source, .. } => source,
-            other => Self::other(other),
-        }
-    }
-}
-
 impl Staged {
     pub(crate) fn new(digest: Digest, size: u64, file: TempFile) -> Self {
         Self { digest, size, file }
@@ -194,6 +180,6 @@ impl Staged {
 
     /// Leaves only those the right to read it who are in `readers`, a set of permissions.
     pub fn narrow(&self, readers: u32) -> Result<(), StoreError> {
-        disk::narrow("stage.seal", self.path(), readers)
+        steps::narrow("stage.seal", self.path(), readers)
     }
 }

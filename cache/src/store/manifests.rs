@@ -4,10 +4,10 @@
 use std::io;
 use std::path::PathBuf;
 
-use crate::digest::ActionKey;
-use crate::disk;
+use crate::content::ActionKey;
+use crate::disk::file::{self, Lasting};
+use crate::disk::steps;
 use crate::error::StoreError;
-use crate::layout::unique_name;
 use crate::store::Store;
 
 impl Store {
@@ -18,16 +18,9 @@ impl Store {
     /// Leaves the manifest of an action, whole or not at all; one that is there is replaced.
     pub fn put_manifest(&self, key: &ActionKey, bytes: &[u8]) -> Result<(), StoreError> {
         self.require_writable("stage-exec.write")?;
-        disk::mkdir("stage-exec.write", &self.layout.manifests)?;
-        let path = self.manifest_path(key);
-        let temporary = path.with_extension(unique_name());
-        disk::create("stage-exec.write", &temporary)
-            .and_then(|mut file| disk::append("stage-exec.write", &temporary, &mut file, bytes))
-            .and_then(|()| disk::rename("stage-exec.publish", &temporary, &path))
-            .inspect_err(|_| {
-                // The failure that matters is the first one; what is left is swept by gc.
-                let _ = std::fs::remove_file(&temporary);
-            })
+        steps::mkdir("stage-exec.write", &self.layout.manifests)?;
+        let steps = ["stage-exec.write", "stage-exec.publish"];
+        file::replace(steps, &self.manifest_path(key), bytes, Lasting::Soon)
     }
 
     /// The manifest of an action, if there is one.
@@ -42,6 +35,6 @@ impl Store {
 
     /// Removes the manifest of an action; one that is gone already is fine.
     pub fn remove_manifest(&self, key: &ActionKey) -> Result<(), StoreError> {
-        disk::remove("stage-exec.remove", &self.manifest_path(key))
+        steps::remove("stage-exec.remove", &self.manifest_path(key))
     }
 }

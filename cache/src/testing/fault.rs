@@ -1,17 +1,18 @@
 //! Fault points: places where a test makes the program die or the disk fail.
 //!
-//! Every step that changes the disk (see `disk.rs`) passes [`point`] *before* it acts, so dying at
-//! each point in turn visits every state a crash can leave. Without an armed fault a point costs
-//! one relaxed load.
+//! Every step that changes the disk (see `disk/steps.rs`) passes its point *before* it acts, so dying
+//! at each point in turn visits every state that a crash can leave.
 
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use crate::error::StoreError;
+
 /// What an armed point does.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Action {
+pub enum Strike {
     /// Dies as by `kill -9`: no destructors, no flush.
     Kill,
     /// The step fails with this OS error number, once: `libc::ENOSPC` is a full disk.
@@ -20,7 +21,7 @@ pub enum Action {
 
 /// A fault to be armed.
 #[derive(Clone, Debug)]
-pub struct Fault {
+pub struct ArmedFault {
     /// The point's name, one of [`POINTS`].
     pub point: String,
     /// Only steps on paths below this directory count; empty for all.
@@ -28,7 +29,7 @@ pub struct Fault {
     /// How often the point is passed unharmed before it strikes.
     pub skip: u32,
     /// What happens then.
-    pub action: Action,
+    pub strike: Strike,
 }
 
 /// Every fault point of the store, in the order in which a first commit and then a gc pass them.
@@ -66,14 +67,14 @@ pub const POINTS: &[&str] = &[
 ];
 
 static ARMED: AtomicBool = AtomicBool::new(false);
-static FAULTS: Mutex<Vec<Fault>> = Mutex::new(Vec::new());
+static FAULTS: Mutex<Vec<ArmedFault>> = Mutex::new(Vec::new());
 
-fn faults() -> MutexGuard<'static, Vec<Fault>> {
+fn faults() -> MutexGuard<'static, Vec<ArmedFault>> {
     FAULTS.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Arms a fault for the whole process.
-pub fn arm(fault: Fault) {
+pub fn arm(fault: ArmedFault) {
     faults().push(fault);
     ARMED.store(true, Ordering::Release);
 }
@@ -89,16 +90,13 @@ pub(crate) fn any_armed() -> bool {
 }
 
 /// Passes the point `name` on the way to a step on `path`.
-#[inline]
-pub fn point(name: &str, path: &Path) -> io::Result<()> {
-    if any_armed() {
-        strike(name, path)
-    } else {
-        Ok(())
+pub(crate) fn point(name: &'static str, path: &Path) -> Result<(), StoreError> {
+    if !any_armed() {
+        return Ok(());
     }
+    strike(name, path).map_err(|source| StoreError::env(name, path, source))
 }
 
-#[cold]
 fn strike(name: &str, path: &Path) -> io::Result<()> {
     let mut faults = faults();
     let mut fits = faults
@@ -112,13 +110,13 @@ fn strike(name: &str, path: &Path) -> io::Result<()> {
         fault.skip -= 1;
         return Ok(());
     }
-    match fault.action {
-        Action::Kill => {
+    match fault.strike {
+        Strike::Kill => {
             // SAFETY: kill and getpid have no memory effects.
             unsafe { libc::kill(libc::getpid(), libc::SIGKILL) };
             std::process::abort()
         }
-        Action::Error(code) => {
+        Strike::Error(code) => {
             faults.remove(index);
             Err(io::Error::from_raw_os_error(code))
         }

@@ -10,15 +10,21 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::{Path, PathBuf};
 
-use crate::digest::{ActionKey, Digest};
-use crate::disk;
+use crate::content::{ActionKey, Digest};
+use crate::disk::file::{self, FileSteps, Lasting};
+use crate::disk::look::{file_name, list_dir};
+use crate::disk::names::Reach;
+use crate::disk::stat::now_nanos;
+use crate::disk::steps;
 use crate::error::StoreError;
-use crate::index::{Index, Slot};
-use crate::layout::{file_name, list_dir, now_nanos};
-use crate::lock::Reach;
-use crate::pruned;
-use crate::segment::FILE_MAGIC;
+use crate::records::index::{Index, RowSlot};
+use crate::records::record::Record;
+use crate::records::segment::FILE_MAGIC;
+use crate::store::pruned;
 use crate::store::{Store, guard};
+
+/// Of the segment that takes the place of all others.
+const STEPS: FileSteps = ["gc.write-segment", "gc.publish-segment"];
 
 /// What gc is to achieve.
 #[derive(Clone, Debug, Default)]
@@ -87,13 +93,75 @@ pub struct Going {
 }
 
 /// The cheapest action that makes an artifact.
-struct Source {
+struct Maker {
     key: ActionKey,
     stage: String,
     cost_s: f64,
     /// Seconds a byte of all outputs of the action.
     rate: f64,
     finished_unix: u64,
+}
+
+/// What the records say of what goes and what stays.
+#[derive(Default)]
+struct Survey {
+    /// Records that stay.
+    kept: Vec<RowSlot>,
+    /// Records that are too old.
+    removed: Vec<ActionKey>,
+    /// Who makes the artifacts of records that stay.
+    makers: HashMap<Digest, Maker>,
+    /// The stages of artifacts of records that are too old.
+    aged: HashMap<Digest, String>,
+    /// What goes of each stage by age.
+    stages: BTreeMap<String, Going>,
+}
+
+impl Survey {
+    fn of(index: &mut Index, policy: &GcPolicy) -> Result<Self, StoreError> {
+        let oldest = policy.max_age_days.map_or(0, |days| {
+            let seconds = (days.max(0.0) * 86_400.0) as u64;
+            (now_nanos() / 1_000_000_000).saturating_sub(seconds)
+        });
+        let mut survey = Self::default();
+        index.for_each(|slot, record| {
+            if record.finished_unix < oldest && !policy.keep_records.contains(&record.key) {
+                survey.remove(&record);
+            } else {
+                survey.keep(slot, &record);
+            }
+        })?;
+        Ok(survey)
+    }
+
+    fn remove(&mut self, record: &Record) {
+        self.removed.push(record.key);
+        let stage = record.stage().to_owned();
+        let going = self.stages.entry(stage.clone()).or_default();
+        going.records += 1;
+        going.cost_s += record.cost_s();
+        let artifacts = record.artifacts();
+        self.aged
+            .extend(artifacts.map(|a| (a.digest, stage.clone())));
+    }
+
+    fn keep(&mut self, slot: RowSlot, record: &Record) {
+        self.kept.push(slot);
+        let bytes: u64 = record.artifacts().map(|o| o.size).sum();
+        for output in record.artifacts() {
+            let maker = Maker {
+                key: record.key,
+                stage: record.stage().to_owned(),
+                cost_s: record.cost_s(),
+                rate: record.cost_s() / bytes.max(1) as f64,
+                finished_unix: record.finished_unix,
+            };
+            match self.makers.get(&output.digest) {
+                Some(known) if known.cost_s <= maker.cost_s => {}
+                _ => drop(self.makers.insert(output.digest, maker)),
+            }
+        }
+    }
 }
 
 /// Notes that an artifact of a stage goes.
@@ -150,48 +218,13 @@ impl Store {
         let mut writer = guard(&self.segment);
         let mut index = guard(&self.index);
         index.refresh(&self.layout.records)?;
-        let oldest = policy.max_age_days.map_or(0, |days| {
-            let seconds = (days.max(0.0) * 86_400.0) as u64;
-            (now_nanos() / 1_000_000_000).saturating_sub(seconds)
-        });
-
-        let mut kept: Vec<Slot> = Vec::new();
-        let mut removed: Vec<ActionKey> = Vec::new();
-        let mut sources: HashMap<Digest, Source> = HashMap::new();
-        let mut aged: HashMap<Digest, String> = HashMap::new();
-        let mut report = GcReport::default();
-        index.for_each(|slot, record| {
-            if record.finished_unix < oldest && !policy.keep_records.contains(&record.key) {
-                report.records_removed += 1;
-                removed.push(record.key);
-                let going = report.stages.entry(record.stage().to_owned()).or_default();
-                going.records += 1;
-                going.cost_s += record.cost_s();
-                aged.extend(
-                    record
-                        .artifacts()
-                        .map(|a| (a.digest, record.stage().to_owned())),
-                );
-                return;
-            }
-            kept.push(slot);
-            let bytes: u64 = record.artifacts().map(|o| o.size).sum();
-            for output in record.artifacts() {
-                let source = Source {
-                    key: record.key,
-                    stage: record.stage().to_owned(),
-                    cost_s: record.cost_s(),
-                    rate: record.cost_s() / bytes.max(1) as f64,
-                    finished_unix: record.finished_unix,
-                };
-                match sources.get(&output.digest) {
-                    Some(known) if known.cost_s <= source.cost_s => {}
-                    _ => drop(sources.insert(output.digest, source)),
-                }
-            }
-        })?;
-
-        let doomed = self.choose(policy, &sources, &aged, &mut report)?;
+        let mut survey = Survey::of(&mut index, policy)?;
+        let mut report = GcReport {
+            records_removed: survey.removed.len() as u64,
+            stages: std::mem::take(&mut survey.stages),
+            ..GcReport::default()
+        };
+        let doomed = self.choose(policy, &survey, &mut report)?;
         // Segments that an interrupted gc left half-written.
         let mut debris = list_dir(&self.layout.records)?;
         debris.retain(|path| {
@@ -206,15 +239,15 @@ impl Store {
             report.refused = !policy.dry_run;
             return Ok(report);
         }
-        pruned::note(&self.layout, &removed)?;
+        pruned::note(&self.layout, &survey.removed)?;
         let one = index.segment_paths().len() <= 1;
         if report.records_removed > 0 || !one || index.sound_segments().is_empty() {
-            self.compact(&mut index, &kept)?;
+            self.compact(&mut index, &survey.kept)?;
             *writer = None;
         }
         let paths = doomed.iter().map(|digest| self.path(digest));
         for path in paths.chain(quarantined).chain(debris) {
-            disk::remove("gc.remove-artifact", &path)?;
+            steps::remove("gc.remove-artifact", &path)?;
         }
         Ok(report)
     }
@@ -223,20 +256,19 @@ impl Store {
     fn choose(
         &self,
         policy: &GcPolicy,
-        sources: &HashMap<Digest, Source>,
-        aged: &HashMap<Digest, String>,
+        survey: &Survey,
         report: &mut GcReport,
     ) -> Result<Vec<Digest>, StoreError> {
         let (artifacts, _) = self.layout.list_artifacts()?;
         let mut doomed = Vec::new();
-        let mut candidates: Vec<(Digest, u64, &Source)> = Vec::new();
+        let mut candidates: Vec<(Digest, u64, &Maker)> = Vec::new();
         for (digest, size) in artifacts {
             report.bytes_before += size;
-            match sources.get(&digest) {
+            match survey.makers.get(&digest) {
                 _ if policy.keep_bytes.contains(&digest) => {}
-                Some(source) => candidates.push((digest, size, source)),
+                Some(maker) => candidates.push((digest, size, maker)),
                 None => {
-                    match aged.get(&digest) {
+                    match survey.aged.get(&digest) {
                         Some(stage) => going(report, stage, size),
                         None => {
                             report.orphans.0 += 1;
@@ -257,23 +289,23 @@ impl Store {
         });
         let goal = policy.max_bytes.unwrap_or(u64::MAX);
         let mut counted: HashSet<ActionKey> = HashSet::new();
-        for (digest, size, source) in candidates {
+        for (digest, size, maker) in candidates {
             if report.bytes_after <= goal {
                 break;
             }
             report.bytes_after -= size;
-            going(report, &source.stage, size);
-            if counted.insert(source.key)
-                && let Some(going) = report.stages.get_mut(&source.stage)
+            going(report, &maker.stage, size);
+            if counted.insert(maker.key)
+                && let Some(going) = report.stages.get_mut(&maker.stage)
             {
-                going.cost_s += source.cost_s;
+                going.cost_s += maker.cost_s;
             }
             doomed.push((digest, size));
             report.evicted.push(Evicted {
                 digest,
                 size,
-                stage: source.stage.clone(),
-                cost_s: source.cost_s,
+                stage: maker.stage.clone(),
+                cost_s: maker.cost_s,
             });
         }
         let costs = report.stages.values().map(|going| going.cost_s);
@@ -282,7 +314,7 @@ impl Store {
     }
 
     /// Rewrites the rows that stay into one segment, then removes the old ones.
-    fn compact(&self, index: &mut Index, kept: &[Slot]) -> Result<(), StoreError> {
+    fn compact(&self, index: &mut Index, kept: &[RowSlot]) -> Result<(), StoreError> {
         let old = index.segment_paths();
         let mut bytes = FILE_MAGIC.to_vec();
         for slot in kept {
@@ -290,10 +322,10 @@ impl Store {
         }
         let records: &Path = &self.layout.records;
         let path = self.layout.new_segment(&Reach::of(records));
-        disk::replace("gc.write-segment", "gc.publish-segment", &path, &bytes)?;
-        disk::sync_dir("gc.sync-records-dir", records)?;
+        file::replace(STEPS, &path, &bytes, Lasting::Now)?;
+        steps::sync_dir("gc.sync-records-dir", records)?;
         for segment in old {
-            disk::remove("gc.remove-segment", &segment)?;
+            steps::remove("gc.remove-segment", &segment)?;
         }
         let warnings = index.take_warnings();
         *index = Index::default();

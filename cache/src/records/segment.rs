@@ -36,7 +36,7 @@ use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
 
-use crate::digest::{ActionKey, Digest};
+use crate::content::{ActionKey, Digest};
 
 /// The first bytes of a segment.
 pub(crate) const FILE_MAGIC: &[u8; 8] = b"flowseg1";
@@ -50,10 +50,10 @@ const WINDOW: usize = 64 << 10;
 
 /// The header of a row.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) struct Row {
+pub(crate) struct SegmentRow {
     /// Bytes of payload.
     pub(crate) length: u32,
-    /// Which of several rows of a key counts: the highest generation, then [`Row::stamp`].
+    /// Which of several rows of a key counts: the highest generation, then [`SegmentRow::stamp`].
     pub(crate) generation: u32,
     /// When it was appended, in nanoseconds since 1970: of one generation the earliest row counts.
     pub(crate) stamp: u64,
@@ -79,15 +79,19 @@ fn check(bytes: &[u8]) -> [u8; 8] {
     check
 }
 
+/// Which row of a key it is.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct RowId {
+    /// The record's key.
+    pub(crate) key: ActionKey,
+    /// [`SegmentRow::generation`].
+    pub(crate) generation: u32,
+    /// [`SegmentRow::stamp`].
+    pub(crate) stamp: u64,
+}
+
 /// Appends a row to `out`. `None` if it is too long for a row.
-pub(crate) fn put_row(
-    out: &mut Vec<u8>,
-    key: ActionKey,
-    generation: u32,
-    stamp: u64,
-    head: &[u8],
-    recipe: &[u8],
-) -> Option<()> {
+pub(crate) fn put_row(out: &mut Vec<u8>, id: RowId, head: &[u8], recipe: &[u8]) -> Option<()> {
     let length = u32::try_from(4 + head.len() + recipe.len()).ok()?;
     let mut checked = Vec::with_capacity(4 + head.len());
     checked.extend_from_slice(&(head.len() as u32).to_le_bytes());
@@ -95,9 +99,9 @@ pub(crate) fn put_row(
     let start = out.len();
     out.extend_from_slice(ROW_MAGIC);
     out.extend_from_slice(&length.to_le_bytes());
-    out.extend_from_slice(&generation.to_le_bytes());
-    out.extend_from_slice(&stamp.to_le_bytes());
-    out.extend_from_slice(key.0.as_bytes());
+    out.extend_from_slice(&id.generation.to_le_bytes());
+    out.extend_from_slice(&id.stamp.to_le_bytes());
+    out.extend_from_slice(id.key.0.as_bytes());
     out.extend_from_slice(&check(&checked));
     let header_check = check(&out[start..]);
     out.extend_from_slice(&header_check);
@@ -107,7 +111,7 @@ pub(crate) fn put_row(
 }
 
 /// The header at the start of `bytes` (at least [`HEADER`] long), if its check holds.
-fn parse_header(bytes: &[u8]) -> Option<Row> {
+fn parse_header(bytes: &[u8]) -> Option<SegmentRow> {
     let header = bytes.get(..HEADER)?;
     let split = &header[..8] == ROW_MAGIC;
     let known = split || &header[..8] == OLD_ROW_MAGIC;
@@ -118,7 +122,7 @@ fn parse_header(bytes: &[u8]) -> Option<Row> {
     key.copy_from_slice(&header[24..56]);
     let mut row_check = [0; 8];
     row_check.copy_from_slice(&header[56..64]);
-    Some(Row {
+    Some(SegmentRow {
         length: u32::from_le_bytes(header[8..12].try_into().ok()?),
         generation: u32::from_le_bytes(header[12..16].try_into().ok()?),
         stamp: u64::from_le_bytes(header[16..24].try_into().ok()?),
@@ -128,7 +132,7 @@ fn parse_header(bytes: &[u8]) -> Option<Row> {
     })
 }
 
-impl Row {
+impl SegmentRow {
     /// What `bytes` hold, if the head is what was written.
     fn payload<'a>(&self, bytes: &'a [u8]) -> Option<Payload<'a>> {
         let checked = if self.split {
@@ -148,13 +152,13 @@ impl Row {
 /// A window onto a file, so that sequential small reads cost few system calls and the file's
 /// pages are not charged to this process. It is small where reads jump and grows while they go on.
 #[derive(Default)]
-pub(crate) struct Window {
+pub(crate) struct FileWindow {
     start: u64,
     bytes: Vec<u8>,
     size: usize,
 }
 
-impl Window {
+impl FileWindow {
     /// Up to `length` bytes at `offset`; fewer where the file ends.
     pub(crate) fn read(&mut self, file: &File, offset: u64, length: usize) -> io::Result<&[u8]> {
         let inside =
@@ -211,7 +215,7 @@ impl Window {
         &mut self,
         file: &File,
         offset: u64,
-    ) -> io::Result<Option<(Row, Payload<'_>)>> {
+    ) -> io::Result<Option<(SegmentRow, Payload<'_>)>> {
         let Some(row) = parse_header(self.read(file, offset, HEADER)?) else {
             return Ok(None);
         };
@@ -224,7 +228,7 @@ impl Window {
     }
 
     /// The bytes of the row at `offset`, as they are.
-    pub(crate) fn raw(&mut self, file: &File, offset: u64, row: &Row) -> io::Result<&[u8]> {
+    pub(crate) fn raw(&mut self, file: &File, offset: u64, row: &SegmentRow) -> io::Result<&[u8]> {
         self.read(file, offset, HEADER + row.length as usize)
     }
 
@@ -247,8 +251,8 @@ pub(crate) fn scan(
     file: &File,
     start: u64,
     length: u64,
-    window: &mut Window,
-    mut found: impl FnMut(u64, Row),
+    window: &mut FileWindow,
+    mut found: impl FnMut(u64, SegmentRow),
 ) -> io::Result<Scan> {
     window.clear();
     let mut at = start;
@@ -290,7 +294,7 @@ fn next_header(
     file: &File,
     mut at: u64,
     length: u64,
-    window: &mut Window,
+    window: &mut FileWindow,
 ) -> io::Result<Option<u64>> {
     const STRIDE: usize = 64 << 10;
     while at + HEADER as u64 <= length {
@@ -324,7 +328,12 @@ mod tests {
             .map(|i| {
                 let start = bytes.len();
                 let head = vec![i as u8; 10 + i as usize];
-                put_row(&mut bytes, key(i), 0, u64::from(i), &head, b"recipe").unwrap();
+                let id = RowId {
+                    key: key(i),
+                    generation: 0,
+                    stamp: u64::from(i),
+                };
+                put_row(&mut bytes, id, &head, b"recipe").unwrap();
                 start
             })
             .collect();
@@ -336,9 +345,15 @@ mod tests {
         file.write_all(bytes).unwrap();
         let mut keys = Vec::new();
         let length = bytes.len() as u64;
-        let scan = scan(&file, start, length, &mut Window::default(), |_, row| {
-            keys.push(row.key);
-        })
+        let scan = scan(
+            &file,
+            start,
+            length,
+            &mut FileWindow::default(),
+            |_, row| {
+                keys.push(row.key);
+            },
+        )
         .unwrap();
         (keys, scan)
     }
@@ -388,7 +403,7 @@ mod tests {
         file.write_all(&old).unwrap();
         file.write_all(b"all").unwrap();
 
-        let mut window = Window::default();
+        let mut window = FileWindow::default();
         let mut row = |at: usize| {
             let (row, payload) = window.row(&file, at as u64).unwrap().unwrap();
             let recipe = payload.recipe.map(<[u8]>::to_vec);

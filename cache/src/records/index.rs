@@ -9,13 +9,13 @@ use std::hash::{BuildHasherDefault, Hasher};
 use std::io;
 use std::path::{Path, PathBuf};
 
-use crate::codec::DecodeError;
-use crate::digest::ActionKey;
-use crate::disk;
+use crate::content::ActionKey;
+use crate::content::codec::DecodeError;
+use crate::disk::look::{list_dir, open_own};
+use crate::disk::stat::{is_settled, mtime_nanos, now_nanos};
 use crate::error::StoreError;
-use crate::layout::{is_settled, list_dir, mtime_nanos, now_nanos};
-use crate::record::Record;
-use crate::segment::{self, Payload, Row, Window};
+use crate::records::record::Record;
+use crate::records::segment::{self, FileWindow, Payload, SegmentRow};
 
 /// Something in the store that was damaged and passed over.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -35,7 +35,7 @@ impl fmt::Display for Warning {
 /// Where a row lies, and how it ranks among rows of its key. What else its header says is read
 /// again with the row: the index of a large store should be small.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Slot {
+pub(crate) struct RowSlot {
     offset: u64,
     stamp: u64,
     segment: u32,
@@ -44,8 +44,8 @@ pub(crate) struct Slot {
 
 /// Whether a row counts rather than another of its key: the one of the higher generation, then the
 /// earlier one. Where both are the same, the names of their segments decide for every process.
-fn beats(segments: &[Segment], slot: &Slot, other: &Slot) -> bool {
-    let rank = |slot: &Slot| {
+fn beats(segments: &[KnownSegment], slot: &RowSlot, other: &RowSlot) -> bool {
+    let rank = |slot: &RowSlot| {
         let path = &segments[slot.segment as usize].path;
         (Reverse(slot.generation), slot.stamp, path, slot.offset)
     };
@@ -54,7 +54,7 @@ fn beats(segments: &[Segment], slot: &Slot, other: &Slot) -> bool {
 
 /// Where the record of an action lies.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Place {
+pub struct RecordPlace {
     /// The segment.
     pub segment: PathBuf,
     /// Where its row starts, in bytes.
@@ -90,7 +90,7 @@ pub(crate) fn half(key: &ActionKey) -> Half {
     half
 }
 
-struct Segment {
+struct KnownSegment {
     path: PathBuf,
     /// Where its last whole row ends.
     scanned: u64,
@@ -101,14 +101,14 @@ struct Segment {
 /// The index of all records. One file is kept open, as lookups run along a segment.
 #[derive(Default)]
 pub(crate) struct Index {
-    segments: Vec<Segment>,
+    segments: Vec<KnownSegment>,
     /// The time of the directory of segments when it was listed, if a later change must show in it.
     listed: Option<i64>,
-    slots: HashMap<Half, Slot, BuildHasherDefault<AsItIs>>,
+    slots: HashMap<Half, RowSlot, BuildHasherDefault<AsItIs>>,
     /// Keys whose row turned out damaged, with the generation that replaces it.
     replaced_by: HashMap<Half, u32>,
     open: Option<(u32, File)>,
-    window: Window,
+    window: FileWindow,
     warnings: Vec<Warning>,
 }
 
@@ -140,7 +140,7 @@ impl Index {
     }
 
     fn add(&mut self, path: PathBuf) -> usize {
-        self.segments.push(Segment {
+        self.segments.push(KnownSegment {
             path,
             scanned: 0,
             sound: true,
@@ -157,7 +157,7 @@ impl Index {
 
     fn refresh_segment(&mut self, number: usize) -> Result<(), StoreError> {
         let segments = &self.segments;
-        let Segment { path, scanned, .. } = &segments[number];
+        let KnownSegment { path, scanned, .. } = &segments[number];
         let env = |e| StoreError::env("records.scan", path, e);
         let length = match std::fs::metadata(path) {
             Ok(meta) => meta.len(),
@@ -169,10 +169,10 @@ impl Index {
         }
         // One that is shorter now is another one, or someone else cut it: only a look can tell.
         let start = if *scanned > length { 0 } else { *scanned };
-        let file = disk::open_own(path).map_err(env)?;
+        let file = open_own(path).map_err(env)?;
         let slots = &mut self.slots;
         let scan = segment::scan(&file, start, length, &mut self.window, |offset, row| {
-            let slot = Slot {
+            let slot = RowSlot {
                 offset,
                 stamp: row.stamp,
                 segment: number as u32,
@@ -232,12 +232,15 @@ impl Index {
     }
 
     /// A row and its payload if their checks hold.
-    pub(crate) fn row(&mut self, slot: &Slot) -> Result<Option<(Row, Payload<'_>)>, StoreError> {
+    pub(crate) fn row(
+        &mut self,
+        slot: &RowSlot,
+    ) -> Result<Option<(SegmentRow, Payload<'_>)>, StoreError> {
         let path = &self.segments[slot.segment as usize].path;
         let env = |e| StoreError::env("records.read", path, e);
         if self.open.as_ref().is_none_or(|(n, _)| *n != slot.segment) {
             self.window.clear();
-            self.open = match disk::open_own(path) {
+            self.open = match open_own(path) {
                 Ok(file) => Some((slot.segment, file)),
                 Err(e) if e.kind() == io::ErrorKind::NotFound => None,
                 Err(e) => return Err(env(e)),
@@ -250,7 +253,7 @@ impl Index {
     }
 
     /// Appends a row to `out` as it lies on disk, if its checks hold.
-    pub(crate) fn copy_row(&mut self, slot: &Slot, out: &mut Vec<u8>) -> Result<(), StoreError> {
+    pub(crate) fn copy_row(&mut self, slot: &RowSlot, out: &mut Vec<u8>) -> Result<(), StoreError> {
         let Some((row, _)) = self.row(slot)? else {
             return Ok(());
         };
@@ -264,7 +267,7 @@ impl Index {
 
     /// Drops a row that is damaged, and sees to it that its successor outranks it, or the next
     /// process would stumble over it again.
-    fn forget_damaged(&mut self, half: Half, slot: &Slot) {
+    fn forget_damaged(&mut self, half: Half, slot: &RowSlot) {
         self.slots.remove(&half);
         self.replaced_by
             .insert(half, slot.generation.saturating_add(1));
@@ -280,9 +283,9 @@ impl Index {
     }
 
     /// Where the row of a key lies.
-    pub(crate) fn place(&self, key: &ActionKey) -> Option<Place> {
+    pub(crate) fn place(&self, key: &ActionKey) -> Option<RecordPlace> {
         let slot = self.slots.get(&half(key))?;
-        Some(Place {
+        Some(RecordPlace {
             segment: self.segments[slot.segment as usize].path.clone(),
             offset: slot.offset,
             generation: slot.generation,
@@ -312,9 +315,9 @@ impl Index {
     /// are damaged, or that it cannot decode, are forgotten and reported.
     pub(crate) fn for_each_row(
         &mut self,
-        mut each: impl FnMut(Slot, &Row, Payload<'_>) -> Result<(), DecodeError>,
+        mut each: impl FnMut(RowSlot, &SegmentRow, Payload<'_>) -> Result<(), DecodeError>,
     ) -> Result<(), StoreError> {
-        let mut slots: Vec<(Half, Slot)> = self.slots.iter().map(|(h, s)| (*h, *s)).collect();
+        let mut slots: Vec<(Half, RowSlot)> = self.slots.iter().map(|(h, s)| (*h, *s)).collect();
         slots.sort_unstable_by_key(|(_, slot)| (slot.segment, slot.offset));
         for (half, slot) in slots {
             let sound = match self.row(&slot)? {
@@ -331,7 +334,7 @@ impl Index {
     /// Calls `each` with every readable record.
     pub(crate) fn for_each(
         &mut self,
-        mut each: impl FnMut(Slot, Record),
+        mut each: impl FnMut(RowSlot, Record),
     ) -> Result<(), StoreError> {
         self.for_each_row(|slot, row, payload| {
             each(slot, Record::decode(row.key, payload)?);
@@ -359,7 +362,7 @@ impl Index {
         self.paths(|segment| segment.sound)
     }
 
-    fn paths(&self, want: impl Fn(&Segment) -> bool) -> Vec<PathBuf> {
+    fn paths(&self, want: impl Fn(&KnownSegment) -> bool) -> Vec<PathBuf> {
         let wanted = self.segments.iter().filter(|segment| want(segment));
         let mut paths: Vec<PathBuf> = wanted.map(|segment| segment.path.clone()).collect();
         paths.sort();
@@ -384,13 +387,13 @@ mod tests {
 
     #[test]
     fn the_earliest_row_of_the_highest_generation_counts() {
-        let segment = |name: &str| Segment {
+        let segment = |name: &str| KnownSegment {
             path: PathBuf::from(name),
             scanned: 0,
             sound: true,
         };
         let segments = [segment("b"), segment("a")];
-        let slot = |generation, stamp, segment| Slot {
+        let slot = |generation, stamp, segment| RowSlot {
             offset: 8,
             stamp,
             segment,
@@ -409,7 +412,7 @@ mod tests {
     #[test]
     fn an_entry_takes_less_than_a_hundred_bytes() {
         // A hash table is at least 7/16 full and has a byte of its own for each place.
-        let place = size_of::<(Half, Slot)>() + 1;
+        let place = size_of::<(Half, RowSlot)>() + 1;
         assert!(place * 16 / 7 < 100);
     }
 }

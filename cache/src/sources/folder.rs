@@ -7,8 +7,8 @@ use std::os::fd::AsRawFd;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
-use crate::layout::nanos;
-use crate::stat_cache::Stat;
+use crate::disk::stat::Stat;
+use crate::disk::stat::nanos;
 
 /// A folder in which files are looked at one after the other: from the second one on the way to it is not
 /// gone anew, which is a good part of a look. Not to be kept for long, as a folder may be replaced.

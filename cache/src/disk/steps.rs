@@ -1,0 +1,240 @@
+//! The steps by which anything on disk changes.
+//!
+//! A step has a name, which an error says. Tests know steps by these names too: with the feature
+//! `testing` they can make a step fail or be the last thing that the process does, and record the
+//! steps to replay what a power loss may have left of them.
+
+use std::fs::{File, Permissions};
+use std::io::{self, Write};
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use tempfile::NamedTempFile;
+
+use super::look::{OWNER, is_dir, require_no_link};
+use crate::error::StoreError;
+#[cfg(feature = "testing")]
+use crate::testing::{fault, recorder};
+
+type Result<T> = std::result::Result<T, StoreError>;
+
+/// Tells a test that records what a step did. The product has no recorder.
+macro_rules! note {
+    ($path:expr, $op:ident $of:tt) => {{
+        #[cfg(feature = "testing")]
+        recorder::note($path, || recorder::Op::$op $of);
+        #[cfg(not(feature = "testing"))]
+        let _: &Path = $path;
+    }};
+}
+
+/// Runs one step, and names it in the error.
+fn step<T>(name: &'static str, path: &Path, act: impl FnOnce() -> io::Result<T>) -> Result<T> {
+    #[cfg(feature = "testing")]
+    fault::point(name, path)?;
+    act().map_err(|source| StoreError::env(name, path, source))
+}
+
+/// Creates a directory if it is not there; a link to one is none.
+pub(crate) fn mkdir(name: &'static str, path: &Path) -> Result<()> {
+    match make_dir(name, path) {
+        Err(StoreError::Environment { source, .. })
+            if source.kind() == io::ErrorKind::AlreadyExists && is_dir(path) =>
+        {
+            Ok(())
+        }
+        Err(error) => Err(require_no_link(path).err().unwrap_or(error)),
+        made => made,
+    }
+}
+
+/// Creates a directory that must not be there.
+pub(crate) fn make_dir(name: &'static str, path: &Path) -> Result<()> {
+    step(name, path, || std::fs::create_dir(path))?;
+    note!(path, Mkdir(path.to_path_buf()));
+    Ok(())
+}
+
+/// Creates a file that must not be there, for appending.
+pub(crate) fn create(name: &'static str, path: &Path) -> Result<File> {
+    create_with(name, path, 0o666)
+}
+
+/// The same with at most the permissions `mode`.
+pub(crate) fn create_with(name: &'static str, path: &Path, mode: u32) -> Result<File> {
+    let file = step(name, path, || {
+        let mut options = File::options();
+        options.append(true).create_new(true).mode(mode).open(path)
+    })?;
+    note!(path, Create(path.to_path_buf()));
+    Ok(file)
+}
+
+/// Appends to an open file.
+pub(crate) fn append(name: &'static str, path: &Path, mut file: &File, bytes: &[u8]) -> Result<()> {
+    step(name, path, || file.write_all(bytes))?;
+    note!(path, Append(path.to_path_buf(), bytes.to_vec()));
+    Ok(())
+}
+
+/// Cuts an open file off after its first `length` bytes.
+pub(crate) fn truncate(name: &'static str, path: &Path, file: &File, length: u64) -> Result<()> {
+    step(name, path, || file.set_len(length))?;
+    note!(path, Truncate(path.to_path_buf(), length));
+    Ok(())
+}
+
+/// Makes a file immutable for well-behaved programs. Nobody may read it who could not before.
+pub(crate) fn seal(name: &'static str, path: &Path, file: &File) -> Result<()> {
+    step(name, path, || {
+        let readers = file.metadata()?.permissions().mode() & 0o444;
+        file.set_permissions(Permissions::from_mode(OWNER | readers))
+    })
+}
+
+/// Takes the right to read a sealed file from those who are not in `readers`.
+pub(crate) fn narrow(name: &'static str, path: &Path, readers: u32) -> Result<()> {
+    step(name, path, || {
+        let mode = std::fs::metadata(path)?.permissions().mode() & 0o777;
+        match OWNER | mode & readers {
+            narrow if narrow == mode => Ok(()),
+            narrow => std::fs::set_permissions(path, Permissions::from_mode(narrow)),
+        }
+    })
+}
+
+/// From this many files or directories on, one sync of the file system is cheaper than one each,
+/// unless others have much to write there.
+const SYNC_ALL_FROM: usize = 4;
+
+/// So long one file may take in a sync of the file system. Where it takes longer, others write to
+/// it, and this process goes over to syncing files one by one.
+const SYNC_ALL_WITHIN: Duration = Duration::from_millis(4);
+
+static OTHERS_WRITE: AtomicBool = AtomicBool::new(false);
+
+/// Waits until the contents of files are durable.
+pub(crate) fn sync_files(name: &'static str, paths: &[&Path]) -> Result<()> {
+    sync_each(name, paths)?;
+    for path in paths {
+        note!(path, Sync(path.to_path_buf()));
+    }
+    Ok(())
+}
+
+/// Waits until the names in directories are durable.
+pub(crate) fn sync_dirs(name: &'static str, dirs: &[&Path]) -> Result<()> {
+    sync_each(name, dirs)?;
+    for dir in dirs {
+        note!(dir, SyncDir(dir.to_path_buf()));
+    }
+    Ok(())
+}
+
+/// Syncs files or directories that lie on one file system.
+fn sync_each(name: &'static str, paths: &[&Path]) -> Result<()> {
+    if paths.len() >= SYNC_ALL_FROM && !OTHERS_WRITE.load(Ordering::Relaxed) {
+        let started = Instant::now();
+        if step(name, paths[0], || sync_file_system(paths[0]))? {
+            let slow = started.elapsed() > SYNC_ALL_WITHIN * paths.len() as u32;
+            OTHERS_WRITE.store(slow, Ordering::Relaxed);
+            return Ok(());
+        }
+    }
+    for path in paths {
+        step(name, path, || File::open(path)?.sync_all())?;
+    }
+    Ok(())
+}
+
+/// Waits until all that was written to the file system of `path` is durable. `false` if this
+/// platform has no such call. (Linux reports write errors here since 5.8.)
+fn sync_file_system(path: &Path) -> io::Result<bool> {
+    #[cfg(target_os = "linux")]
+    {
+        use std::os::fd::AsRawFd;
+        let file = File::open(path)?;
+        // SAFETY: the descriptor is open for the call, which has no memory effects.
+        match unsafe { libc::syncfs(file.as_raw_fd()) } {
+            0 => Ok(true),
+            _ => Err(io::Error::last_os_error()),
+        }
+    }
+    #[cfg(not(target_os = "linux"))]
+    {
+        let _ = path;
+        Ok(false)
+    }
+}
+
+/// Waits until an open file's contents are durable.
+pub(crate) fn sync_open(name: &'static str, path: &Path, file: &File) -> Result<()> {
+    step(name, path, || file.sync_data())?;
+    note!(path, Sync(path.to_path_buf()));
+    Ok(())
+}
+
+/// Waits until the names in a directory are durable.
+pub(crate) fn sync_dir(name: &'static str, path: &Path) -> Result<()> {
+    sync_dirs(name, &[path])
+}
+
+/// Gives a file a second name unless that name is taken. Returns whether it was free.
+///
+/// File systems without hard links get a rename, which may replace an equal file.
+pub(crate) fn link(name: &'static str, from: &Path, to: &Path) -> Result<bool> {
+    use io::ErrorKind::{AlreadyExists, PermissionDenied, TooManyLinks, Unsupported};
+    let linked = step(name, to, || match std::fs::hard_link(from, to) {
+        Ok(()) => Ok(Some(true)),
+        Err(e) if e.kind() == AlreadyExists => Ok(Some(false)),
+        Err(e) if matches!(e.kind(), PermissionDenied | Unsupported | TooManyLinks) => {
+            std::fs::rename(from, to).map(|()| None)
+        }
+        Err(e) => Err(e),
+    })?;
+    match linked {
+        Some(true) => note!(to, Link(from.to_path_buf(), to.to_path_buf())),
+        Some(false) => {}
+        None => note!(to, Rename(from.to_path_buf(), to.to_path_buf())),
+    }
+    Ok(linked != Some(false))
+}
+
+/// Gives a temporary file its name: in place of what has that, or else only if it is free.
+pub(crate) fn persist(
+    name: &'static str,
+    file: NamedTempFile,
+    to: &Path,
+    replace: bool,
+) -> Result<()> {
+    #[cfg(feature = "testing")]
+    let from = file.path().to_path_buf();
+    step(name, to, || {
+        let kept = match replace {
+            true => file.persist(to),
+            false => file.persist_noclobber(to),
+        };
+        kept.map(drop).map_err(|failed| failed.error)
+    })?;
+    note!(to, Rename(from, to.to_path_buf()));
+    Ok(())
+}
+
+/// Renames, replacing what is there.
+pub(crate) fn rename(name: &'static str, from: &Path, to: &Path) -> Result<()> {
+    step(name, to, || std::fs::rename(from, to))?;
+    note!(to, Rename(from.to_path_buf(), to.to_path_buf()));
+    Ok(())
+}
+
+/// Removes a file; one that is gone already is fine.
+pub(crate) fn remove(name: &'static str, path: &Path) -> Result<()> {
+    step(name, path, || match std::fs::remove_file(path) {
+        Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(()),
+        result => result,
+    })?;
+    note!(path, Remove(path.to_path_buf()));
+    Ok(())
+}
