@@ -9,8 +9,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use common::{action, assert_success, child_args, commit, contents, key, segments, spawn, tempdir};
-use flow_cache::testing::fault::{self, ArmedFault, POINTS, Strike};
+use flow_cache::testing::fault::{self, POINTS, Strike};
 use flow_cache::{Committed, Digest, GcPolicy, Health, Store, StoreError};
+use flow_testkit::store::arm;
 
 /// Passes every fault point: creates the store, commits from two writers, finds damage, collects.
 fn scenario(root: &Path) -> Result<(), StoreError> {
@@ -107,23 +108,13 @@ fn child() {
     let words: Vec<&str> = args.split(' ').collect();
     match words[..] {
         ["scenario", point, skip] => {
-            fault::arm(ArmedFault {
-                point: point.to_owned(),
-                under: dir.clone(),
-                skip: skip.parse().unwrap(),
-                strike: Strike::Kill,
-            });
+            arm(&dir, point, skip.parse().unwrap(), Strike::Kill);
             scenario(&dir).unwrap();
         }
         ["race", seed] => race(&dir, seed.parse().unwrap()),
         ["gc", point, skip] => {
             let store = Store::open(&dir).unwrap();
-            fault::arm(ArmedFault {
-                point: point.to_owned(),
-                under: dir.clone(),
-                skip: skip.parse().unwrap(),
-                strike: Strike::Kill,
-            });
+            arm(&dir, point, skip.parse().unwrap(), Strike::Kill);
             store.gc(&small_and_young()).unwrap();
         }
         ["slow-gc"] => {
@@ -177,12 +168,7 @@ fn disk_full_at_every_point() {
         for skip in 0..PASSES {
             let dir = tempdir();
             let root = dir.path().join("store");
-            fault::arm(ArmedFault {
-                point: (*point).to_owned(),
-                under: root.clone(),
-                skip,
-                strike: Strike::Error(libc::ENOSPC),
-            });
+            arm(&root, point, skip, Strike::Error(libc::ENOSPC));
             let result = scenario(&root);
             fault::disarm(&root);
             let Err(error) = result else {
@@ -201,12 +187,7 @@ fn a_commit_that_failed_can_be_repeated_by_the_same_store() {
         let dir = tempdir();
         let store = Store::open(dir.path()).unwrap();
         commit(&store, &[1]).unwrap();
-        fault::arm(ArmedFault {
-            point: point.to_owned(),
-            under: dir.path().to_path_buf(),
-            skip: 0,
-            strike: Strike::Error(libc::ENOSPC),
-        });
+        arm(dir.path(), point, 0, Strike::Error(libc::ENOSPC));
         assert!(commit(&store, &[2]).unwrap_err().is_disk_full());
         assert!(store.lookup(&key(2)).unwrap().is_none());
         // Before the sync the row is whole already, and comes to count.

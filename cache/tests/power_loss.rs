@@ -11,9 +11,10 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use common::{action, commit, contents, key, tempdir};
-use flow_cache::testing::fault::{self, ArmedFault, Strike};
+use flow_cache::testing::fault::Strike;
 use flow_cache::testing::recorder::{self, Op};
 use flow_cache::{Digest, GcPolicy, Health, Store};
+use flow_testkit::store::arm;
 
 /// A small counter-based generator (splitmix64, Steele, Lea & Flood 2014).
 struct Random(u64);
@@ -147,12 +148,7 @@ fn record(root: &Path) -> (Vec<Op>, Vec<(usize, u32)>) {
     let second = Store::open(root).unwrap();
     commit(&second, &[2, 3]).unwrap();
     let fails = |point: &str, action: u32| {
-        fault::arm(ArmedFault {
-            point: point.to_owned(),
-            under: root.to_path_buf(),
-            skip: 0,
-            strike: Strike::Error(libc::ENOSPC),
-        });
+        arm(root, point, 0, Strike::Error(libc::ENOSPC));
         assert!(commit(&second, &[action]).unwrap_err().is_disk_full());
     };
     // A writer that fails leaves half a row, which the next one cuts off, and a directory whose name it

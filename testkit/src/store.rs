@@ -3,18 +3,20 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use flow_cache::fault::{self, Action, Fault};
+#[cfg(feature = "faults")]
+use flow_cache::testing::fault::{self, ArmedFault, Strike};
 
 use crate::Project;
 use crate::files::entries;
 
-/// Has the steps of a store fail or kill at a point, once it was passed `skip` times.
-pub fn arm(store: &Path, point: &str, skip: u32, action: Action) {
-    fault::arm(Fault {
+/// Has the steps below a directory fail or kill at a point, once it was passed `skip` times.
+#[cfg(feature = "faults")]
+pub fn arm(under: &Path, point: &str, skip: u32, strike: Strike) {
+    fault::arm(ArmedFault {
         point: point.to_owned(),
-        under: store.to_owned(),
+        under: under.to_owned(),
         skip,
-        action,
+        strike,
     });
 }
 

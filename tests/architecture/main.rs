@@ -18,7 +18,8 @@ use sources::{Arrow, Sources};
 use table::Table;
 
 /// The crates with the heading of their table.
-const CRATES: [(&str, &str); 2] = [
+const CRATES: [(&str, &str); 3] = [
+    ("cache/src", "## Folders of the cache"),
     ("engine/src", "## Folders of the engine"),
     ("stages/src", "## Folders of stages"),
 ];

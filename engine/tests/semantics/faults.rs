@@ -10,9 +10,10 @@ use std::os::unix::process::ExitStatusExt;
 use std::path::PathBuf;
 use std::process::Command;
 
-use flow_cache::testing::fault::{self, ArmedFault, Strike};
+use flow_cache::testing::fault::{self, Strike};
 use flow_cache::{Digest, GcPolicy, Store};
 use flow_engine::kind::{Fault as Blame, StageError};
+use flow_testkit::store::arm;
 
 use crate::harness::Project;
 use crate::{ALL, MAIN, built, fresh};
@@ -115,12 +116,7 @@ fn a_full_disk_at_every_step_fails_the_run_and_nothing_else() {
     for point in points() {
         for skip in SKIPS {
             let project = fresh();
-            fault::arm(ArmedFault {
-                point: point.to_owned(),
-                under: project.root.clone(),
-                skip,
-                strike: Strike::Error(libc::ENOSPC),
-            });
+            arm(&project.root, point, skip, Strike::Error(libc::ENOSPC));
             let result = scenario(&project);
             fault::disarm(&project.root);
             let what = format!("disk full at {point}, {skip}");
@@ -172,12 +168,7 @@ fn child() {
     };
     let root = PathBuf::from(std::env::var_os("FLOW_TEST_ROOT").unwrap());
     let (point, skip) = kill.split_once(' ').unwrap();
-    fault::arm(ArmedFault {
-        point: point.to_owned(),
-        under: root.clone(),
-        skip: skip.parse().unwrap(),
-        strike: Strike::Kill,
-    });
+    arm(&root, point, skip.parse().unwrap(), Strike::Kill);
     scenario(&Project::at(&root)).unwrap();
 }
 
