@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use flow_cache::{ActionKey, Digest, Digester};
+use flow_engine::outputs::delivery::Shown;
 use flow_engine::plan::keys::Slot;
 use serde::{Deserialize, Serialize, Serializer};
 
@@ -17,14 +18,14 @@ pub struct LongRecord<S = Vec<StageActions>> {
 
 /// The actions and ports of one stage.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct StageActions<A = Vec<ActionRecord>> {
+pub struct StageActions<A = Vec<ActionRecord>, P = Vec<PartRecord>> {
     /// The name of the stage.
     pub name: String,
     /// What its actions came to, those that are done.
     pub actions: A,
     /// Its ports, those of which everything is known.
-    #[serde(default)]
-    pub ports: BTreeMap<String, PortRecord>,
+    #[serde(default = "BTreeMap::new")]
+    pub ports: BTreeMap<String, PortRecord<P>>,
 }
 
 /// What an action came to. It is written as a list of these three.
@@ -40,14 +41,14 @@ pub struct ActionRecord {
 
 /// The artifacts of a port.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct PortRecord {
+pub struct PortRecord<P = Vec<PartRecord>> {
     /// The type of the port.
     #[serde(rename = "type")]
     pub ty: String,
     /// The port shows a part of its artifacts only.
     pub view: bool,
     /// Its parts.
-    pub parts: Vec<PartRecord>,
+    pub parts: P,
 }
 
 /// A part of a port. It is written as a list of these three; the first version named them.
@@ -75,10 +76,10 @@ impl Serialize for PartRecord {
 }
 
 /// The long part as it is written. Equal runs have it in common, so that its digest is made first,
-/// of what decides it; the JSON only if it is not there yet, one action after the other.
+/// of what decides it; the JSON only if it is not there yet, one action and one part after the other.
 pub struct Long<'a>(pub Artifacts<'a>);
 
-impl Long<'_> {
+impl<'a> Long<'a> {
     /// Its digest.
     pub fn digest(&self) -> Digest {
         let Artifacts { plan, slots, .. } = self.0;
@@ -118,7 +119,7 @@ impl Long<'_> {
         out.0.finish()
     }
 
-    fn stage(&self, stage: usize) -> StageActions<impl Serialize> {
+    fn stage(&self, stage: usize) -> StageActions<impl Serialize, Parts<'a>> {
         let Artifacts { plan, slots, .. } = self.0;
         let action = move |action| {
             let Slot::Done(record) = &slots[action] else {
@@ -134,27 +135,47 @@ impl Long<'_> {
         StageActions {
             name: plan.pipeline.stages[stage].name.clone(),
             actions: Each(move || plan.of_stage(stage).filter_map(action)),
-            ports: self.ports(stage),
+            ports: self.known(stage, Parts),
         }
     }
 
     /// What is known of the ports of a stage, by name.
     pub fn ports(&self, stage: usize) -> BTreeMap<String, PortRecord> {
-        let known = self.0.outputs(stage).filter_map(|(output, port)| {
-            let port = port?;
+        self.known(stage, |port| {
             let parts = port.parts().map(|(reference, part)| PartRecord {
                 digest: part.output.digest,
                 reference,
                 fold: part.fold.map(str::to_owned),
             });
+            parts.collect()
+        })
+    }
+
+    fn known<P>(
+        &self,
+        stage: usize,
+        parts: impl Fn(Shown<'a>) -> P,
+    ) -> BTreeMap<String, PortRecord<P>> {
+        let known = self.0.outputs(stage).filter_map(|(output, port)| {
+            let port = port?;
             let record = PortRecord {
                 ty: port.ty.to_owned(),
                 view: port.is_a_view(),
-                parts: parts.collect(),
+                parts: parts(port),
             };
             Some((output.name.clone(), record))
         });
         known.collect()
+    }
+}
+
+/// The parts of a port as they are written, like [`PartRecord`]s.
+struct Parts<'a>(Shown<'a>);
+
+impl Serialize for Parts<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let parts = self.0.parts();
+        serializer.collect_seq(parts.map(|(n, part)| (part.output.digest, n, part.fold)))
     }
 }
 
