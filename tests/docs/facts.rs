@@ -171,27 +171,35 @@ fn events_and_reasons_in_pages_are_those_of_the_schema() {
     );
 }
 
-/// `default: X` in the comments on `[tune]`, against a study that says nothing but what it searches.
-#[test]
-fn defaults_of_a_study_are_those_of_its_page() {
-    let page = fs::read_to_string(root().join("docs/tuning.md")).expect("docs/tuning.md");
+/// What the first block of TOML of a page says after `default: `, by key.
+fn defaults(page: &str) -> BTreeMap<String, String> {
+    let page = fs::read_to_string(root().join(page)).expect("a page");
     let (_, block) = blocks(&page, "toml").swap_remove(0);
-    let told: BTreeMap<&str, &str> = block
-        .lines()
-        .filter_map(|line| {
-            let (key, value) = line.split_once(" = ")?;
-            let (_, default) = value.split_once("default: ")?;
-            Some((key, default.split([';', ',']).next()?))
-        })
-        .collect();
+    let default = |line: &str| {
+        let (key, value) = line.split_once(" = ")?;
+        let (_, default) = value.split_once("default: ")?;
+        let default = default.split([';', ',']).next()?;
+        Some((key.to_owned(), default.to_owned()))
+    };
+    block.lines().filter_map(default).collect()
+}
+
+/// Against a pipeline that says nothing but what has no default.
+#[test]
+fn defaults_are_those_of_the_pages() {
+    let (general, told) = (defaults("docs/reference.md"), defaults("docs/tuning.md"));
     let project = Project::with(
         "[stages.ingest]\nuse = \"ingest\"\nformat = \"demo\"\n\
          [tune.space]\n\"ingest.labelled\" = { int = [100, 200] }\n",
     );
     let pipeline = local::sound(&project, "p.toml", &[], &registry());
+    assert_eq!(general["name"], "the name of the file without .toml");
+    assert_eq!(pipeline.name, "p");
+    let seed = pipeline.stages[0].pipeline_seed;
+    assert_eq!(general["seed"], seed.to_string());
     let study = pipeline.tune.expect("a study");
-    assert_eq!((study.trials, told["trials"]), (None, "20"));
-    assert_eq!((study.seed, told["seed"]), (None, "the pipeline's"));
+    assert_eq!((study.trials, &*told["trials"]), (None, "20"));
+    assert_eq!((study.seed, &*told["seed"]), (None, "the pipeline's"));
     assert_eq!(told["sampler"], study.sampler.name());
     assert_eq!(told["parallel"], study.parallel.to_string());
     assert_eq!(told["prune"], study.prune.to_string());
