@@ -1,19 +1,15 @@
 //! Comparing classifiers that were scored on the same objects: what an ablation, a tuning study and
 //! a regression gate share.
 //!
-//! An [`Arm`] is one evaluation: the out-of-fold scores of every object in every repeat.
-//! [`summarise`] gives its metrics with intervals, [`compare`] paired differences to a base, each
-//! with a [`ComparisonVerdict`]. Both are pure functions of the arms and [`ComparisonOptions`]: the same figures for any
-//! number of threads. Their results serialise to plain JSON objects.
+//! - `arm`: one evaluation as numbers, the out-of-fold scores of every object in every repeat;
+//! - `compare`: metrics of an [`Arm`] with intervals, and paired differences to a base, each with a
+//!   [`ComparisonVerdict`]; begin with [`summarise`] and [`compare`];
+//! - `earlier`: an evaluation as a few numbers that a text file keeps; [`gate`]: is one worse than it was?
 //!
-//! With a positive class, an object's score is P(positive) and metrics are those of that class against the
-//! rest. Without one they are macro averages over all classes, and their log-loss.
-//!
-//! Metrics are those of the **repeat-averaged scores**: the mean over repeats of an object's
-//! out-of-fold probabilities. They are a little better than `evaluate`'s pooled figures, which are
-//! means over repeats of the metrics, as an average of models is better than its parts.
-//!
-//! `docs/statistics.md` states every formula, its source, and measured coverage.
+//! All are pure functions: the same figures for any number of threads. With a positive class, an object's
+//! score is P(positive); without one, metrics are macro averages over all classes. Metrics are those of the
+//! **repeat-averaged scores**, which are a little better than `evaluate`'s pooled figures, as an average of
+//! models is better than its parts. `docs/statistics.md` states every formula, its source, and coverage.
 
 mod arm;
 mod compare;

@@ -1,12 +1,15 @@
 //! A built-in survey: simulated light curves shaped like the MALLORN challenge's.
 //!
-//! Tidal disruption events (TDE) hide among active galactic nuclei and supernovae in six bands over some
-//! six years. As in MALLORN, every physical source is observed several times under different names, and
-//! those copies share a split: whoever scatters them over folds measures memory. Objects are pure
-//! functions of the seed and their own indices, so any subset can be made in any order.
+//! - this file: the catalogue, and one object observed; begin with [`simulate`];
+//! - `model`: the classes of transients; `agn`: active galactic nuclei; `light`: thermal light and host dust;
+//! - `cadence`: when the survey looks, and how deep.
+//!
+//! As in MALLORN, every physical source is observed several times under different names, and those copies
+//! share a split: whoever scatters them over folds measures memory. Objects are pure functions of the seed
+//! and their own indices, so any subset can be made in any order.
 //!
 //! Fluxes are micro-Jansky (AB magnitude `23.9 - 2.5 log10 F`) above a reference image, with the dust
-//! of the Milky Way left in; errors follow the depth of each visit.
+//! of the Milky Way left in; errors follow the depth of each visit. No table is written here.
 
 mod agn;
 mod cadence;

@@ -1,7 +1,11 @@
 //! Physics features of multi-band light curves: 20 a band, and colours, peak-time differences, totals
 //! and colour evolution between bands. For the LSST bands `u g r i z y` that makes 138.
 //!
-//! Every feature is one row of the table in `catalogue`; names and documentation come from it.
+//! - `catalogue`: every feature is one row of its table; names and documentation come from it;
+//! - `band`: the features of one band; `color`: those between bands;
+//! - `fit`: straight lines, power laws and what else is fitted.
+//!
+//! A new feature is a row of the catalogue and its value in `band` or `color`, in the same place.
 
 mod band;
 mod catalogue;

@@ -1,23 +1,13 @@
 //! ROCKET: features of a time series from thousands of random dilated convolutions.
 //!
-//! Dempster, Petitjean and Webb, "ROCKET: exceptionally fast and accurate time series classification
-//! using random convolutional kernels", Data Mining and Knowledge Discovery 34 (2020). A kernel of
-//! length `L`, weights `w`, bias `b`, dilation `d` and padding `p` turns a series `x` of length `T`
-//! (zero outside `0..T`) into `T + 2p - (L-1)d` outputs
+//! - `kernels`: random kernels and the sets they come in; begin with [`KernelSet`];
+//! - `transform`: the features of many series, with the formula;
+//! - `lanes`, `level`: vector registers, and which of them a processor has.
 //!
-//! ```text
-//! out[t] = b + sum over j in 0..L of w[j] * x[t - p + j*d]
-//! ```
-//!
-//! and two features: `ppv`, the proportion of outputs greater than zero, and the largest output.
-//!
-//! # Equal bits at every SIMD level
-//!
-//! An output is the bias, then one fused multiply-add per tap in the order of the taps; taps that
-//! fall on the padding are left out. Every level does exactly these operations for every series (a
-//! vector register holds one time of [`LANES`] series, never several times of one), so all levels and
-//! all thread counts give the same bytes. An output that is not a number counts as not positive and
-//! takes no part in the maximum.
+//! Two features a kernel: `ppv`, the proportion of outputs greater than zero, and the largest output. All
+//! SIMD levels and all thread counts give the same bytes. Dempster, Petitjean and Webb, "ROCKET:
+//! exceptionally fast and accurate time series classification using random convolutional kernels", Data
+//! Mining and Knowledge Discovery 34 (2020).
 
 mod kernels;
 mod lanes;

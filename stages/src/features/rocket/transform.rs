@@ -1,4 +1,19 @@
 //! The transform: blocks of [`LANES`] series at a time, in parallel over blocks.
+//!
+//! A kernel of length `L`, weights `w`, bias `b`, dilation `d` and padding `p` turns a series `x` of length
+//! `T` (zero outside `0..T`) into `T + 2p - (L-1)d` outputs
+//!
+//! ```text
+//! out[t] = b + sum over j in 0..L of w[j] * x[t - p + j*d]
+//! ```
+//!
+//! # Equal bits at every SIMD level
+//!
+//! An output is the bias, then one fused multiply-add per tap in the order of the taps; taps that
+//! fall on the padding are left out. Every level does exactly these operations for every series (a
+//! vector register holds one time of [`LANES`] series, never several times of one), so all levels and
+//! all thread counts give the same bytes. An output that is not a number counts as not positive and
+//! takes no part in the maximum.
 
 use super::kernels::{Kernel, KernelSet, MAX_TAPS, TapRun};
 use super::lanes::{LANES, LaneRow, Lanes, Portable};

@@ -3,6 +3,9 @@
 //! The engine starts programs and knows nothing of tables. Here `{train}` and `{apply}` are written,
 //! what comes back is held against the rows that were asked for, and the folds' predictions are
 //! joined as those of any model.
+//!
+//! - `fold_table`: writes the rows of a fold as one Parquet file; `curves`: light curves in it;
+//! - `check`: what comes back, held against what was given.
 
 use std::path::Path;
 

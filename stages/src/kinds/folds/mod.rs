@@ -1,20 +1,15 @@
 //! Kind `folds`: which object is held out when.
 //!
-//! Rows are taken in the order of `object_id`'s bytes, so neither file names nor the number of
-//! shards change a fold. Besides the table there are facts for the engine: for every fold and shard
-//! the digest of the rows that train there and of those the model is applied to. A fold's actions
-//! are keyed by these, so a new shard of unlabelled objects refits nothing.
+//! - this file: the kind and its parameters;
+//! - `deal`: labelled objects dealt to folds, in the order of `object_id`'s bytes, so that neither file
+//!   names nor the number of shards change a fold;
+//! - `slices`: facts for the engine, which keys a fold's actions by the rows they see, so that a new shard
+//!   of unlabelled objects refits nothing.
 //!
-//! Two parameters serve the search for hyper-parameters (`flow tune`), and whoever wants to look at a
-//! part:
-//!
-//! - `only` names the folds that are fitted. The table is the same, so that what is fitted for a part
-//!   is a hit for the whole.
-//! - `within = f` deals the objects that train in fold f of the first repeat anew: an inner
-//!   cross-validation. Those that fold f holds out keep no label in the table, so that no fit,
-//!   threshold or selection below it can see one, whatever it does. To everything below they are new
-//!   objects, and the final fit predicts them: exactly what a model that was chosen without them says
-//!   of them.
+//! `only` names the folds that are fitted. The table is the same, so that what is fitted for a part is a hit
+//! for the whole. `within = f` deals the objects that train in fold f of the first repeat anew. Those that
+//! fold f holds out keep no label in the table, so that no fit, threshold or selection below it can see one:
+//! they are new objects, and the final fit predicts them.
 
 mod deal;
 mod slices;

@@ -1,17 +1,16 @@
-//! `ingest`: any survey becomes `curves` and `objects`, with a report of what was dropped.
+//! Kind `ingest`: any survey becomes `curves` and `objects`, with a report of what was dropped.
 //!
 //! Two steps: `read` turns each light-curve file into a shard; `collect` joins the parts' reports
-//! and checks what only the whole shows, such as an object in two files. Rows are read one by one;
-//! what is wrong is counted with its reason and a few places, never passed on and never silent.
+//! and checks what only the whole shows, such as an object in two files.
 //!
-//! | row | what happens |
-//! |---|---|
-//! | observation: empty or impossible time, flux or error; error <= 0; unknown band; not UTF-8; wrong number of fields; unknown object; exact repeat | dropped and counted |
-//! | object: a number that is none; wrong number of fields; empty name | dropped and counted |
-//! | object: empty redshift, E(B-V) or label, or a sentinel such as -9 | kept without, unless `nulls` says otherwise |
-//! | object: without light curve, or without a usable observation | left out and counted |
-//! | object listed twice, or in two files; no such column; empty file; open quote | error |
-//! | more than `max_rejected` of a file's rows dropped | error |
+//! - `layout`: which files are which shards; `columns`, `labels`: what they mean to the pipeline;
+//! - `request`: the files of one action, read; begin here;
+//! - `csv`, `parquet`, `demo`: rows from each kind of file, handed to
+//! - `build` and `catalogue`, which make light curves and objects of them;
+//! - `reject`: what becomes of a row that is wrong, with the table of all cases; `report`: their sum.
+//!
+//! Rows are read one by one; what is wrong is counted with its reason and a few places, never passed on and
+//! never silent.
 
 mod build;
 mod catalogue;

@@ -1,4 +1,13 @@
 //! What is wrong with a row: reasons, counts, a few examples.
+//!
+//! | row | what happens |
+//! |---|---|
+//! | observation: empty or impossible time, flux or error; error <= 0; unknown band; not UTF-8; wrong number of fields; unknown object; exact repeat | dropped and counted |
+//! | object: a number that is none; wrong number of fields; empty name | dropped and counted |
+//! | object: empty redshift, E(B-V) or label, or a sentinel such as -9 | kept without, unless `nulls` says otherwise |
+//! | object: without light curve, or without a usable observation | left out and counted |
+//! | object listed twice, or in two files; no such column; empty file; open quote | error |
+//! | more than `max_rejected` of a file's rows dropped | error |
 
 use std::collections::BTreeMap;
 

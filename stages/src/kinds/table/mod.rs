@@ -1,4 +1,9 @@
-//! `table`: features that a user already has.
+//! Kind `table`: features that a user already has.
+//!
+//! - this file: the kind, and what holds for every format;
+//! - `csv`: text, line by line; `arrays`: NumPy archives. Parquet is read by `table::FeatureTable`.
+//!
+//! What a file means is decided here, how its bytes are read in the folder `table` of the crate.
 
 mod arrays;
 mod csv;
