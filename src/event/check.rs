@@ -71,7 +71,7 @@ pub enum CheckedStage {
 /// An output that differs from the baseline.
 #[derive(Serialize, JsonSchema)]
 pub struct CheckedOutput {
-    /// The digest in the baseline: 64 hexadecimal digits.
+    /// The digest in the baseline.
     pub baseline: String,
     /// The digest now.
     pub now: String,

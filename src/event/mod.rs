@@ -15,11 +15,11 @@ mod history;
 mod plan;
 mod reason;
 mod run;
+mod schema;
 mod store;
 mod study;
 
-use schemars::generate::SchemaSettings;
-use schemars::{JsonSchema, Schema};
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::error::CliError;
@@ -29,6 +29,7 @@ pub use history::*;
 pub use plan::*;
 pub use reason::*;
 pub use run::*;
+pub use schema::schema;
 pub use store::*;
 pub use study::*;
 
@@ -90,14 +91,6 @@ events! {
     TrialFinished(TrialFinished),
     #[serde(untagged)]
     StudyFinished(StudyFinished),
-}
-
-/// The schema of a line: what `flow schema --events` prints.
-pub fn schema() -> Schema {
-    let settings = SchemaSettings::draft2020_12().for_serialize();
-    settings
-        .into_generator()
-        .into_root_schema_for::<JsonEvent>()
 }
 
 /// Figures as the text of a file.

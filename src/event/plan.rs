@@ -2,7 +2,7 @@
 
 use schemars::JsonSchema;
 use serde::Serialize;
-use serde_json::Value as Json;
+use serde_json::{Map, Value as Json};
 
 use super::{ActionName, CauseGroup, FirstCause, RunReason};
 use crate::record::ByName;
@@ -39,9 +39,10 @@ pub struct ActionExplained {
     /// What a run would do.
     #[serde(flatten)]
     pub decision: Decision,
-    /// The key of its recipe: 64 hexadecimal digits. Null where the recipe is not known before something has run.
+    /// The key of its recipe. Null where the recipe is not known before something has run.
     pub key: Option<String>,
     /// The fields of its recipe, in order. Null where they are not known before something has run.
+    #[schemars(with = "Option<Map<String, Json>>")]
     pub recipe: Option<Json>,
     /// With `--hit`, the proof. Absent unless the action is a hit.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -130,7 +131,7 @@ pub struct HitProof {
 /// An output that a record names, and whether its bytes are there.
 #[derive(Serialize, JsonSchema)]
 pub struct ProvenOutput {
-    /// The digest: 64 hexadecimal digits.
+    /// The digest.
     pub digest: String,
     /// Its size, in bytes.
     pub bytes: u64,

@@ -76,7 +76,7 @@ pub struct EarlierRecord {
     /// In what way it is near: `action` (the same action before), `kind-and-action` (the same action of another
     /// stage of its kind) or `kind` (the nearest of its kind).
     pub near: String,
-    /// Its key: 64 hexadecimal digits.
+    /// Its key.
     pub key: String,
     /// Its stage.
     pub stage: String,

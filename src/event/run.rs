@@ -59,7 +59,7 @@ pub enum ActionOutcome {
 /// What the store has recorded of an action. Its costs are those of the time when it ran.
 #[derive(Serialize, JsonSchema)]
 pub struct ActionResult {
-    /// The key of its recipe: 64 hexadecimal digits.
+    /// The key of its recipe.
     pub key: String,
     /// How long it took, in seconds.
     pub wall_s: f64,
@@ -69,7 +69,7 @@ pub struct ActionResult {
     pub peak_rss: u64,
     /// Artifacts and source files that it read, in bytes; 0 if that is not known.
     pub read_bytes: u64,
-    /// The digest of each output: 64 hexadecimal digits.
+    /// The digest of each output.
     pub outputs: ByName<String>,
     /// The digest of what its program printed. Absent where it printed nothing.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -99,7 +99,7 @@ pub struct RunFinished {
     /// The metric to quote. Absent if the pipeline names none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub headline: Option<Headline>,
-    /// The metrics that evaluations report, by stage and by metric.
+    /// The metrics that evaluations report, by stage and by metric. Most have `pooled`, `mean`, `std` and `folds`.
     pub metrics: Metrics,
 }
 

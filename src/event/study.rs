@@ -2,7 +2,7 @@
 //! file: `ablation.json`, `study.json`.
 
 use flow_stages::comparison::{ArmSummary, Comparison, Estimate, PairedDifference};
-use schemars::JsonSchema;
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::Serialize;
 use serde_json::Value as Json;
 
@@ -121,7 +121,8 @@ pub struct AblatedRow {
     pub summary: Option<ArmSummary>,
     /// Its differences to the base.
     pub comparison: Option<Comparison>,
-    /// The metrics as its stage reports them.
+    /// The metrics as its stage reports them. Null where it reports none.
+    #[schemars(with = "Option<StageMetrics>")]
     pub metrics: StageMetrics,
 }
 
@@ -195,6 +196,7 @@ pub struct TrialFigures {
     pub value: Option<f64>,
     /// Folds that it was evaluated on. Null without a cross-validation; absent for `failed`.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "folds")]
     pub folds: Option<Option<usize>>,
     /// For `pruned`: it is no better than this, by the rule that stopped it.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -202,6 +204,10 @@ pub struct TrialFigures {
     /// For `failed`: why.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
+}
+
+fn folds(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({"oneOf": [{"type": "integer", "minimum": 0}, {"type": "null"}]})
 }
 
 /// `flow tune` has finished the study within an outer fold of a nested cross-validation.
@@ -218,7 +224,8 @@ pub struct OuterFoldFinished {
 /// The last event of `flow tune` if it failed or was stopped.
 #[derive(Serialize, JsonSchema)]
 pub struct StudyStopped {
-    /// How it ended: `failed` or `interrupted`.
+    /// How it ended.
+    #[schemars(extend("enum" = ["failed", "interrupted"]))]
     pub status: Status,
     /// Name of the pipeline.
     pub pipeline: String,
@@ -234,7 +241,8 @@ pub struct StudyFinished {
     pub found: StudyFigures,
     /// The name of the event.
     pub event: StudyFinishedWord,
-    /// How it ended: `ok`.
+    /// How it ended.
+    #[schemars(extend("enum" = ["ok"]))]
     pub status: Status,
     /// Id of the run.
     pub run: String,

@@ -10,12 +10,14 @@ use crate::evaluation::Artifacts;
 /// What evaluations report, by stage, in the order of the pipeline.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(transparent)]
+#[schemars(inline)]
 pub struct Metrics(ByName<StageMetrics>);
 
 /// What one evaluation reports, by the name of the metric.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(transparent)]
-pub struct StageMetrics(Json);
+#[schemars(inline)]
+pub struct StageMetrics(#[schemars(with = "Map<String, Json>")] Json);
 
 /// The figures of one metric. What is no number for each fold, a confusion matrix for instance, has none.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]

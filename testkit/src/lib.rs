@@ -6,6 +6,7 @@
 //! | [`files`] | temporary folders, trees of files, permissions, waiting for a file |
 //! | [`project`] | a project in a temporary folder: its files, and edits of them |
 //! | [`program`] | `flow` as a program: what it says, its events, signals |
+//! | [`schema`] | events held against their schema |
 //! | [`survey`] | small surveys in CSV files |
 //! | [`store`] | the bytes of a store on disk, damage to them, failures at its steps |
 //! | [`random`] | random numbers from a seed |
@@ -22,6 +23,7 @@ pub mod local;
 pub mod program;
 pub mod project;
 pub mod random;
+pub mod schema;
 pub mod store;
 pub mod survey;
 

@@ -160,11 +160,13 @@ impl Ended {
         unfolded(&self.all())
     }
 
-    /// The lines of its output as JSON.
+    /// The lines of its output as JSON, which their schema must allow.
     #[track_caller]
     pub fn events(&self) -> Vec<Json> {
         let parse = |line| serde_json::from_str(line).unwrap_or_else(|e| panic!("{e}: {line}"));
-        self.stdout.lines().map(parse).collect()
+        let events: Vec<Json> = self.stdout.lines().map(parse).collect();
+        events.iter().for_each(crate::schema::assert_event);
+        events
     }
 }
 

@@ -151,6 +151,10 @@ fn run(page: &str) {
                 let read = toml::from_str::<toml::Table>(&fence.text);
                 assert!(read.is_ok(), "{place}: {}", read.unwrap_err());
             }
+            "json" => {
+                let read = serde_json::from_str::<serde_json::Value>(&fence.text);
+                assert!(read.is_ok(), "{place}: {}", read.unwrap_err());
+            }
             "text" => {}
             other => panic!("{place}: what is to be done with `{other}`?"),
         }
@@ -187,6 +191,7 @@ pages_that_run! {
     commands: "docs/commands.md",
     data: "docs/data.md",
     errors: "docs/errors.md",
+    events: "docs/events.md",
     explain: "docs/explain.md",
     reference: "docs/reference.md",
     statistics: "docs/statistics.md",

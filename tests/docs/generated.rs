@@ -9,7 +9,7 @@ use std::process::Command;
 use flow_stages::features::domain::catalogue_markdown;
 use flow_stages::kinds;
 
-use crate::{files, pages, root, write};
+use crate::{events, files, pages, root, write};
 
 /// In `docs/reference.md`, what follows this line is generated.
 const GENERATED: &str = "<!-- generated: UPDATE_DOCS=1 cargo test --test docs -->\n";
@@ -45,6 +45,10 @@ fn generated_pages_are_what_the_code_generates() {
     is_up_to_date(
         &root().join("docs/features.md"),
         &catalogue_markdown(&bands),
+    );
+    is_up_to_date(
+        &root().join("docs/events.schema.json"),
+        &events::schema_text(),
     );
 }
 
@@ -92,6 +96,7 @@ fn blocks() -> BTreeMap<&'static str, String> {
     let help = help();
     BTreeMap::from([
         ("the recipe", between(&keys, "| field |", "#")),
+        ("the events", events::reference()),
         ("the store", between(&store, "```text", "A process that")),
         ("the commit protocol", between(&store, "1. ", "#")),
         (

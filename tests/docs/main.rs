@@ -17,6 +17,7 @@ use flow_testkit::files::{files_with as files, repository as root, write};
 use flow_testkit::program::{flow, plain};
 use flow_testkit::{Ended, Project, local};
 
+mod events;
 mod facts;
 mod fences;
 mod generated;

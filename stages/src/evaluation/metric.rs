@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// A metric of predictions. Those that [comparisons](Metric::COMPARED) make come first, in their order.
+/// A metric of predictions. Those that comparisons make come first, in their order.
 #[derive(
     Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
 )]
