@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use clap::Args;
 use flow_cache::{ActionKey, Store};
 use flow_engine::Diag;
-use flow_engine::run::process::{Report, stage_exec};
+use flow_engine::run::process::{Report, StageExec};
 use serde_json::{Value as Json, json};
 
 use super::run::{jobs, stop_on_signals};
@@ -48,7 +48,14 @@ pub fn run(args: &StageExecArgs) -> Result<Exit, CliError> {
     for key in &keys {
         let progress = Progress::default();
         let tell = |done, total| progress.tell(done, total);
-        let report = stage_exec(&store, key, &registry, jobs(args.jobs), &cancel, &tell);
+        let exec = StageExec {
+            store: &store,
+            registry: &registry,
+            jobs: jobs(args.jobs),
+            cancel: &cancel,
+            progress: &tell,
+        };
+        let report = exec.run(key);
         say(&report.to_json(key));
         exit = exit.worse(exit_of(&report));
         if cancel.load(Ordering::Relaxed) {

@@ -163,19 +163,7 @@ impl Stage for CommandKind {
         if folds {
             ports.inputs.push(InputPort::one(FOLDS, FOLDS));
         }
-        let env = params
-            .map("env")
-            .iter()
-            .filter_map(|(_, value)| match value {
-                Value::Str(text) => Some(text.as_str()),
-                _ => None,
-            });
-        if params
-            .strs("run")
-            .into_iter()
-            .chain(env)
-            .any(|text| template::names(text).any(|n| n == "seed"))
-        {
+        if draws_numbers(params) {
             run = run.seeded();
         }
         let mut gathered = false;
@@ -329,31 +317,38 @@ impl CommandKind {
             }
             (End::Exited(_), _) => {}
         }
+        self.take_in(action, &Deadline { started, limit }, &shown, &log)
+    }
+
+    /// Takes in what the program made.
+    fn take_in(
+        &self,
+        action: &mut Action<'_>,
+        deadline: &Deadline,
+        shown: &str,
+        log: &[u8],
+    ) -> Result<(), StageError> {
         let host = action.host;
         // What it made is hashed within its time as well.
-        let in_time = || limit.is_none_or(|limit| started.elapsed() < limit);
-        let go_on = || in_time() && !host.cancelled();
+        let go_on = || deadline.is_ahead() && !host.cancelled();
         for (name, path) in call::outputs(action) {
-            let made = match action.adopt(&name, &path, &go_on) {
-                Ok(made) => made,
-                Err(NotAdopted::Stopped) if in_time() => return Err(StageError::interrupted()),
-                Err(NotAdopted::Stopped) => {
-                    let limit = limit.unwrap_or_default();
-                    return Err(timed_out(action.params, &shown, limit));
-                }
-                Err(NotAdopted::Store(error)) => return Err(error.into()),
-                Err(NotAdopted::Missing) => {
-                    let message = format!("`{shown}` did not write its output `{name}`");
-                    let error = StageError::failed("flow::command::no_output", message);
-                    return Err(trouble::with_log(at_the_path(error, &name), &log));
-                }
-                Err(NotAdopted::Unfit(what)) => {
-                    let message =
-                        format!("`{shown}` did not write its output `{name}` as a file: {what}");
-                    let error = StageError::failed("flow::command::not_a_file", message);
-                    return Err(trouble::with_log(at_the_path(error, &name), &log));
-                }
+            let failed = |code, what: &str| {
+                let message = format!("`{shown}` did not write its output `{name}`{what}");
+                trouble::with_log(at_the_path(StageError::failed(code, message), &name), log)
             };
+            let made = action
+                .adopt(&name, &path, &go_on)
+                .map_err(|error| match error {
+                    NotAdopted::Stopped if deadline.is_ahead() => StageError::interrupted(),
+                    NotAdopted::Stopped => {
+                        timed_out(action.params, shown, deadline.limit.unwrap_or_default())
+                    }
+                    NotAdopted::Store(error) => error.into(),
+                    NotAdopted::Missing => failed("flow::command::no_output", ""),
+                    NotAdopted::Unfit(what) => {
+                        failed("flow::command::not_a_file", &format!(" as a file: {what}"))
+                    }
+                })?;
             if in_folds(action.params) {
                 self.rows.check(action, &name, &made)?;
             }
@@ -492,4 +487,25 @@ fn folder(action: &Action<'_>, name: &str) -> io::Result<PathBuf> {
 fn gpus(action: &Action<'_>) -> String {
     let gpus: Vec<String> = action.gpus.iter().map(usize::to_string).collect();
     gpus.join(",")
+}
+
+/// Whether a program is given a seed.
+fn draws_numbers(params: &Params) -> bool {
+    let env = params.map("env").iter();
+    let env = env.filter_map(|(_, value)| value.as_str());
+    let mut texts = params.strs("run").into_iter().chain(env);
+    texts.any(|text| template::names(text).any(|name| name == "seed"))
+}
+
+/// The time that a program may take.
+struct Deadline {
+    started: Instant,
+    limit: Option<Duration>,
+}
+
+impl Deadline {
+    fn is_ahead(&self) -> bool {
+        self.limit
+            .is_none_or(|limit| self.started.elapsed() < limit)
+    }
 }

@@ -51,22 +51,26 @@ struct Entry {
     views: Vec<usize>,
 }
 
+/// An action with its recipe, to be held against an earlier one.
+#[derive(Clone, Copy)]
+pub(super) struct Now<'a> {
+    pub(super) plan: &'a Plan<'a>,
+    pub(super) slots: &'a [Slot],
+    pub(super) store: &'a Store,
+    pub(super) action: usize,
+    pub(super) recipe: &'a Recipe,
+}
+
 /// All that differs between an action's recipe and an earlier one: nothing exactly where their
 /// keys are equal.
-pub(super) fn compare(
-    plan: &Plan<'_>,
-    slots: &[Slot],
-    store: &Store,
-    action: usize,
-    recipe: &Recipe,
-    old: &Recipe,
-) -> Result<Vec<Difference>, StageError> {
+pub(super) fn differences(now: Now<'_>, old: &Recipe) -> Result<Vec<Difference>, StageError> {
+    let recipe = now.recipe;
     let followed = |name: &str| ["sources", "inputs", "lineage"].contains(&name);
     let fields = recipe.diff_where(old, |name| !followed(name));
     let mut found: Vec<Difference> = fields.into_iter().map(field).collect();
-    sources(plan, action, recipe, old, &mut found);
-    inputs(plan, slots, store, action, recipe, old, &mut found)?;
-    lineage(plan, action, recipe, old, &mut found);
+    sources(now, old, &mut found);
+    inputs(now, old, &mut found)?;
+    lineage(now, old, &mut found);
     if found.is_empty() {
         // Only the order of fields is left, or a shape that no recipe of ours has.
         found.extend(recipe.diff(old).into_iter().map(field));
@@ -89,19 +93,13 @@ fn list(recipe: &Recipe, name: &str) -> Vec<Value> {
 }
 
 /// Source files, matched by role.
-fn sources(
-    plan: &Plan<'_>,
-    action: usize,
-    recipe: &Recipe,
-    old: &Recipe,
-    found: &mut Vec<Difference>,
-) {
-    let (before, now) = (list(old, "sources"), list(recipe, "sources"));
+fn sources(of: Now<'_>, old: &Recipe, found: &mut Vec<Difference>) {
+    let (before, now) = (list(old, "sources"), list(of.recipe, "sources"));
     if before == now {
         return;
     }
     let (gone, come) = unmatched(&Vec::from_iter(&before), &Vec::from_iter(&now));
-    let paths: Vec<PathBuf> = source_files(plan, action)
+    let paths: Vec<PathBuf> = source_files(of.plan, of.action)
         .map(|file| file.path.to_owned())
         .collect();
     let role = |value: &Value| value.get("role").and_then(Value::as_str).map(str::to_owned);
@@ -162,15 +160,9 @@ fn digest_at(value: &Value, name: &str) -> Option<Digest> {
 }
 
 /// What predictions stem from. The table of folds in it is made by an action like any input.
-fn lineage(
-    plan: &Plan<'_>,
-    action: usize,
-    recipe: &Recipe,
-    old: &Recipe,
-    found: &mut Vec<Difference>,
-) {
-    let table = plan.folds_table(plan.coords(action));
-    for change in recipe.diff_where(old, |name| name == "lineage") {
+fn lineage(of: Now<'_>, old: &Recipe, found: &mut Vec<Difference>) {
+    let table = of.plan.folds_table(of.plan.coords(of.action));
+    for change in of.recipe.diff_where(old, |name| name == "lineage") {
         let of = match (&change.old, &change.new, table) {
             (Some(Value::Digest(old)), Some(Value::Digest(new)), Some((producer, _))) => {
                 Of::Input(Input {
@@ -191,21 +183,13 @@ fn lineage(
 }
 
 /// What the ports read, matched by bytes, then by who makes them.
-fn inputs(
-    plan: &Plan<'_>,
-    slots: &[Slot],
-    store: &Store,
-    action: usize,
-    recipe: &Recipe,
-    old: &Recipe,
-    found: &mut Vec<Difference>,
-) -> Result<(), StageError> {
-    let (before, now) = (old.get("inputs"), recipe.get("inputs"));
+fn inputs(of: Now<'_>, old: &Recipe, found: &mut Vec<Difference>) -> Result<(), StageError> {
+    let (before, now) = (old.get("inputs"), of.recipe.get("inputs"));
     if before == now {
         return Ok(());
     }
     let (before, now) = (before.unwrap_or(Value::Null), now.unwrap_or(Value::Null));
-    let entries = entries(plan, slots, action, &now)?;
+    let entries = entries(of, &now)?;
     let mut ports: Vec<&str> = entries.iter().map(|(port, _)| port.as_str()).collect();
     if let Value::Map(before) = &before {
         ports.extend(before.iter().map(|(port, _)| port.as_str()));
@@ -220,9 +204,10 @@ fn inputs(
         if whole_before == whole_now {
             continue;
         }
-        let known = found.len();
-        diff_port(plan, store, port, &was, is, found)?;
-        if found.len() == known {
+        let differing = port_differences(of, port, &was, is)?;
+        if !differing.is_empty() {
+            found.extend(differing);
+        } else {
             // The same parts, in another order or told apart into other references.
             found.push(field(Change {
                 path: format!("inputs.{port} (order)"),
@@ -250,13 +235,8 @@ fn parts(port: &Value) -> Vec<((usize, usize), &Value)> {
 }
 
 /// The entries of the recipe's ports with the actions that make them.
-fn entries(
-    plan: &Plan<'_>,
-    slots: &[Slot],
-    action: usize,
-    inputs: &Value,
-) -> Result<Vec<(String, Vec<Entry>)>, StageError> {
-    let Some(reads) = reads(plan, slots, action, &mut true)? else {
+fn entries(of: Now<'_>, inputs: &Value) -> Result<Vec<(String, Vec<Entry>)>, StageError> {
+    let Some(reads) = reads(of.plan, of.slots, of.action, &mut true)? else {
         return Ok(Vec::new());
     };
     let mut ports: Vec<(String, Vec<Entry>)> = Vec::new();
@@ -289,20 +269,18 @@ fn entries(
     Ok(ports)
 }
 
-fn diff_port(
-    plan: &Plan<'_>,
-    store: &Store,
+/// What differs in a port: entries that stand for others, new ones, and those that are gone.
+fn port_differences(
+    of: Now<'_>,
     port: &str,
     was: &[((usize, usize), &Value)],
     is: &[Entry],
-    found: &mut Vec<Difference>,
-) -> Result<(), StageError> {
+) -> Result<Vec<Difference>, StageError> {
+    let mut found = Vec::new();
     let old: Vec<&Value> = was.iter().map(|(_, value)| *value).collect();
     let new: Vec<&Value> = is.iter().map(|entry| &entry.value).collect();
     let (gone, come) = unmatched(&old, &new);
-    let (gone, come) = (gone.into_iter(), come.into_iter());
-    let (gone, come): (Vec<usize>, Vec<usize>) = (gone.collect(), come.collect());
-    let partner = partners(plan, store, &old, &gone, is, &come)?;
+    let partner = partners(of, (&old, &gone), (is, &come))?;
     let mut left: HashSet<usize> = gone.iter().copied().collect();
     for at in come {
         let entry = &is[at];
@@ -344,18 +322,15 @@ fn diff_port(
             }),
         });
     }
-    Ok(())
+    Ok(found)
 }
 
 /// Which entry that is gone each new one stands for: that of the same bytes (of which other rows
 /// count); the only one; that whose bytes the same action made before; else the next of as many.
 fn partners(
-    plan: &Plan<'_>,
-    store: &Store,
-    old: &[&Value],
-    gone: &[usize],
-    is: &[Entry],
-    come: &[usize],
+    of: Now<'_>,
+    (old, gone): (&[&Value], &[usize]),
+    (is, come): (&[Entry], &[usize]),
 ) -> Result<HashMap<usize, usize>, StageError> {
     let mut partner = HashMap::new();
     if let ([gone], [come]) = (gone, come) {
@@ -379,12 +354,14 @@ fn partners(
     by_digest.retain(|_, places| !places.is_empty());
     let mut unknown = Vec::new();
     for at in open {
-        let producer = is[at].producer;
+        let (plan, producer) = (of.plan, is[at].producer);
         let stage = &plan.pipeline.stages[plan.coords(producer).stage];
         let labels = [&stage.name, stage.spec.name, &plan.label(producer)];
         let made = match by_digest.is_empty() {
             true => None,
-            false => store.maker(labels, |digest| by_digest.contains_key(digest))?,
+            false => of
+                .store
+                .maker(labels, |digest| by_digest.contains_key(digest))?,
         };
         let was = made.and_then(|(digest, _)| {
             let places = by_digest.get_mut(&digest)?;

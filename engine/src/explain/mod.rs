@@ -16,7 +16,7 @@ use crate::kind::error::StageError;
 use crate::plan::Plan;
 use crate::plan::keys::Slot;
 
-use difference::{Difference, compare};
+use difference::{Difference, Now, differences};
 
 pub use causes::{Causes, Explanation, Group};
 pub use flow_cache::Nearness;
@@ -127,7 +127,14 @@ fn examine(
     let stage = &plan.pipeline.stages[plan.coords(action).stage];
     let nearest = store.nearest(&stage.name, &plan.label(action), recipe)?;
     if let Some((nearness, record)) = nearest {
-        let differences = compare(plan, slots, store, action, recipe, record.recipe())?;
+        let now = Now {
+            plan,
+            slots,
+            store,
+            action,
+            recipe,
+        };
+        let differences = differences(now, record.recipe())?;
         let changes = differences.iter().flat_map(|d| d.changes.iter().cloned());
         let changed = Changed {
             earlier: Earlier::new(nearness, &record),

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use flow_cache::{ActionKey, Change, Digest, Nearness, Record, Store, Value};
 
-use super::difference::{Difference, Input, Of, compare};
+use super::difference::{Difference, Input, Now, Of, differences};
 use super::{Earlier, Reason};
 use crate::kind::error::StageError;
 use crate::plan::Plan;
@@ -213,8 +213,14 @@ impl<'a> Tracer<'a> {
         };
         match now {
             Some(now) => {
-                let (recipe, before) = (now.recipe(), old.recipe());
-                let differences = compare(self.plan, slots, self.store, action, recipe, before)?;
+                let now = Now {
+                    plan: self.plan,
+                    slots,
+                    store: self.store,
+                    action,
+                    recipe: now.recipe(),
+                };
+                let differences = differences(now, old.recipe())?;
                 self.frame(slots, (action, old.key), differences)
             }
             // Its record went while we looked.

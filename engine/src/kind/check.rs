@@ -1,5 +1,6 @@
 //! Checks the parameters of a stage against the list of its kind, and fills in the defaults.
 
+use crate::kind::describe::describe;
 use std::path::{Path, PathBuf};
 
 use flow_cache::Value;
@@ -8,6 +9,7 @@ use crate::base::diag::{Diag, Diags, Span};
 use crate::base::files;
 use crate::base::suggest::{closest, did_you_mean};
 use crate::kind::params::{Default, ParamSpec, ParamType, Params};
+use crate::kind::spec::KindSpec;
 use crate::text::node::{Entry, Item, Node};
 
 /// What a check needs to know besides the parameters.
@@ -36,12 +38,11 @@ pub struct Checked {
     pub usable: bool,
 }
 
-/// Checks `given` (the stage's keys but `use`, `inputs` and `seed`) against `specs`.
+/// Checks `given` (the stage's keys but `use`, `inputs` and `seed`) against the parameters of its kind.
 ///
 /// `at` is the place to name where something is missing. All that is wrong is added to `diags`.
 pub fn check(
-    kind: &str,
-    specs: &[ParamSpec],
+    kind: &KindSpec,
     given: &[&Entry],
     at: Span,
     context: Context<'_>,
@@ -49,9 +50,9 @@ pub fn check(
 ) -> Checked {
     let before = diags.len();
     let mut checker = Checker {
-        kind,
-        specs,
-        values: vec![Slot::Left; specs.len()],
+        kind: kind.name,
+        specs: &kind.params,
+        values: vec![Slot::Left; kind.params.len()],
         context,
         diags,
     };
@@ -246,10 +247,6 @@ impl Checker<'_, '_> {
 
     /// Reads a node as a type; the error is the innermost node that does not fit.
     fn convert<'n>(&mut self, ty: &ParamType, node: &'n Node) -> Result<Value, Misfit<'n>> {
-        let misfit = || Misfit {
-            node,
-            ty: ty.clone(),
-        };
         Ok(match (ty, &node.item) {
             (ParamType::Bool, Item::Bool(v)) => Value::Bool(*v),
             (ParamType::Int { min, max }, Item::Int(v)) if (min..=max).contains(&v) => {
@@ -275,9 +272,16 @@ impl Checker<'_, '_> {
             }
             (ParamType::Path, Item::Str(v)) => self.path(v, node.span, str::to_owned),
             (ParamType::Glob, Item::Str(v)) => self.path(v, node.span, files::escape),
+            _ => return self.convert_parts(ty, node),
+        })
+    }
+
+    /// The same for a type that is made of others.
+    fn convert_parts<'n>(&mut self, ty: &ParamType, node: &'n Node) -> Result<Value, Misfit<'n>> {
+        match (ty, &node.item) {
             (ParamType::List(inner), Item::List(items)) => {
                 let items = items.iter().map(|item| self.convert(inner, item));
-                Value::List(items.collect::<Result<_, _>>()?)
+                return Ok(Value::List(items.collect::<Result<_, _>>()?));
             }
             (ParamType::Map(inner), Item::Table(table)) => {
                 let mut entries = Vec::with_capacity(table.len());
@@ -285,7 +289,7 @@ impl Checker<'_, '_> {
                     entries.push((entry.key.clone(), self.convert(inner, &entry.node)?));
                 }
                 entries.sort_by(|a, b| a.0.cmp(&b.0));
-                Value::Map(entries)
+                return Ok(Value::Map(entries));
             }
             (ParamType::Ordered(inner), Item::Table(table)) => {
                 let mut pairs = Vec::with_capacity(table.len());
@@ -293,7 +297,7 @@ impl Checker<'_, '_> {
                     let value = self.convert(inner, &entry.node)?;
                     pairs.push(Value::List(vec![Value::Str(entry.key.clone()), value]));
                 }
-                Value::List(pairs)
+                return Ok(Value::List(pairs));
             }
             (ParamType::OneOf(types), _) => {
                 for ty in types {
@@ -304,10 +308,11 @@ impl Checker<'_, '_> {
                         Err(_) => self.diags.truncate(before),
                     }
                 }
-                return Err(misfit());
             }
-            _ => return Err(misfit()),
-        })
+            _ => {}
+        }
+        let ty = ty.clone();
+        Err(Misfit { node, ty })
     }
 
     fn no_env(&mut self, text: &str, span: Span) {
@@ -482,50 +487,6 @@ fn condition((on, words): (&str, &[&str])) -> String {
         .map(|w| format!("{on} = {}", toml_word(w)))
         .collect();
     words.join(" or ")
-}
-
-/// What a type accepts, for messages and the reference: `a whole number from 1 to 100`.
-pub fn describe(ty: &ParamType) -> String {
-    match ty {
-        ParamType::Bool => "true or false".into(),
-        ParamType::Int { min, max } => {
-            let low = (*min != i64::MIN).then(|| min.to_string());
-            let high = (*max != i64::MAX).then(|| max.to_string());
-            format!("a whole number{}", range(low, high))
-        }
-        ParamType::Float { min, max } => {
-            let bound = |v: f64, open: f64| (v.is_finite() && v != open).then(|| v.to_string());
-            format!(
-                "a number{}",
-                range(bound(*min, f64::MIN), bound(*max, f64::MAX))
-            )
-        }
-        ParamType::Str => "a text".into(),
-        ParamType::Choice(words) => {
-            let words: Vec<String> = words.iter().map(|w| format!("{w:?}")).collect();
-            match words.as_slice() {
-                [only] => only.clone(),
-                words => format!("one of {}", words.join(", ")),
-            }
-        }
-        ParamType::Path => "a path".into(),
-        ParamType::Glob => "a path or a pattern".into(),
-        ParamType::List(inner) => format!("a list, each entry {}", describe(inner)),
-        ParamType::Map(inner) => format!("a table, each value {}", describe(inner)),
-        ParamType::Ordered(inner) => {
-            format!("a table (its order counts), each value {}", describe(inner))
-        }
-        ParamType::OneOf(types) => types.iter().map(describe).collect::<Vec<_>>().join("; or "),
-    }
-}
-
-fn range(low: Option<String>, high: Option<String>) -> String {
-    match (low, high) {
-        (Some(low), Some(high)) => format!(" from {low} to {high}"),
-        (Some(low), None) => format!(", at least {low}"),
-        (None, Some(high)) => format!(", at most {high}"),
-        (None, None) => String::new(),
-    }
 }
 
 #[cfg(test)]

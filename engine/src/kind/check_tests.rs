@@ -1,5 +1,6 @@
 use super::*;
 use crate::base::diag::SourceId;
+use crate::kind::spec::Ports;
 use crate::text::node::{self, Table};
 
 fn specs() -> Vec<ParamSpec> {
@@ -49,7 +50,15 @@ fn run(text: &str, specs: &[ParamSpec]) -> (Checked, Diags) {
         keys: &["inputs"],
         env: &env,
     };
-    let checked = check("kind", specs, &given, Span::default(), context, &mut diags);
+    let kind = KindSpec {
+        name: "kind",
+        version: 1,
+        about: "",
+        ports: Ports::default(),
+        params: specs.to_vec(),
+        steps: Vec::new(),
+    };
+    let checked = check(&kind, &given, Span::default(), context, &mut diags);
     (checked, diags)
 }
 

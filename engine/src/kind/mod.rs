@@ -8,6 +8,7 @@
 
 pub mod action;
 pub(crate) mod check;
+pub(crate) mod describe;
 pub mod error;
 pub mod lineage;
 pub mod params;

@@ -5,9 +5,9 @@ use std::fmt::Write;
 
 use flow_cache::Value;
 
-use crate::kind::check::describe;
+use crate::kind::describe::describe;
 use crate::kind::params::{Default, ParamSpec};
-use crate::kind::spec::{ANY, KindSpec, PortType, Scope};
+use crate::kind::spec::{ANY, KindSpec, PortType, Ports, Scope};
 use crate::kind::stage::Registry;
 
 /// The reference of all kinds, in the order of their names.
@@ -26,49 +26,8 @@ pub fn of(spec: &KindSpec) -> String {
 
 fn write_kind(spec: &KindSpec, out: &mut String) -> std::fmt::Result {
     writeln!(out, "## {}\n\n{}\n", spec.name, spec.about)?;
-    if !spec.ports.inputs.is_empty() {
-        writeln!(out, "| input | takes |\n|---|---|")?;
-        for port in &spec.ports.inputs {
-            let list = if port.many { "a list of " } else { "" };
-            let optional = if port.optional { ", optional" } else { "" };
-            writeln!(
-                out,
-                "| `{}` | {list}{}{optional} |",
-                port.name,
-                type_name(port.ty)
-            )?;
-        }
-        writeln!(out)?;
-    }
-    if !spec.ports.outputs.is_empty() {
-        writeln!(out, "| output | gives | |\n|---|---|---|")?;
-        for port in &spec.ports.outputs {
-            writeln!(
-                out,
-                "| `{}` | {} | {} |",
-                port.name,
-                type_name(port.ty),
-                cell(port.about)
-            )?;
-        }
-        writeln!(out)?;
-    }
-    if !spec.params.is_empty() {
-        writeln!(
-            out,
-            "| parameter | takes | default | meaning |\n|---|---|---|---|"
-        )?;
-        for param in &spec.params {
-            let (takes, default) = (cell(&describe(&param.ty)), cell(&default_of(param)));
-            writeln!(
-                out,
-                "| `{}` | {takes} | {default} | {} |",
-                param.name,
-                cell(&meaning(param))
-            )?;
-        }
-        writeln!(out)?;
-    }
+    write_ports(&spec.ports, out)?;
+    write_params(&spec.params, out)?;
     if spec.steps.iter().any(|step| step.seeded) {
         writeln!(
             out,
@@ -82,6 +41,57 @@ fn write_kind(spec: &KindSpec, out: &mut String) -> std::fmt::Result {
         .collect();
     if !steps.is_empty() {
         writeln!(out, "Steps: {}.", steps.join(", "))?;
+    }
+    Ok(())
+}
+
+fn write_ports(ports: &Ports, out: &mut String) -> std::fmt::Result {
+    if !ports.inputs.is_empty() {
+        writeln!(out, "| input | takes |\n|---|---|")?;
+        for port in &ports.inputs {
+            let list = if port.many { "a list of " } else { "" };
+            let optional = if port.optional { ", optional" } else { "" };
+            writeln!(
+                out,
+                "| `{}` | {list}{}{optional} |",
+                port.name,
+                type_name(port.ty)
+            )?;
+        }
+        writeln!(out)?;
+    }
+    if !ports.outputs.is_empty() {
+        writeln!(out, "| output | gives | |\n|---|---|---|")?;
+        for port in &ports.outputs {
+            writeln!(
+                out,
+                "| `{}` | {} | {} |",
+                port.name,
+                type_name(port.ty),
+                cell(port.about)
+            )?;
+        }
+        writeln!(out)?;
+    }
+    Ok(())
+}
+
+fn write_params(params: &[ParamSpec], out: &mut String) -> std::fmt::Result {
+    if !params.is_empty() {
+        writeln!(
+            out,
+            "| parameter | takes | default | meaning |\n|---|---|---|---|"
+        )?;
+        for param in params {
+            let (takes, default) = (cell(&describe(&param.ty)), cell(&default_of(param)));
+            writeln!(
+                out,
+                "| `{}` | {takes} | {default} | {} |",
+                param.name,
+                cell(&meaning(param))
+            )?;
+        }
+        writeln!(out)?;
     }
     Ok(())
 }

@@ -231,28 +231,31 @@ impl Roots<'_> {
                 .help("let it run once a fold: scope = \"fold\""),
             );
         }
-        let first = roots.first().copied();
-        stage.fold_root = first.map(|(root, _)| root);
-        let other = first.and_then(|(root, _)| roots.iter().find(|(r, _)| *r != root));
-        match (first, other) {
-            (None, _) if needs => diags.push(
-                Diag::new(
-                    "flow::pipeline::no_folds",
-                    format!(
-                        "`{}` works fold by fold, but no `folds` stage reaches it",
-                        stage.name
-                    ),
-                )
-                .label(stage.span, "needs folds")
-                .help(self.with_folds()),
-            ),
-            (Some(first), Some(other)) if needs || fed.is_some() => diags.push(two_folds(
-                &stage.name,
-                (first.1, self.name(stage, first.0)),
-                (other.1, self.name(stage, other.0)),
-            )),
-            _ => {}
+        stage.fold_root = roots.first().map(|(root, _)| *root);
+        if needs || fed.is_some() {
+            diags.extend(self.no_scheme(stage, &roots, needs));
         }
+    }
+
+    /// What is wrong where the folds of a stage are not those of one scheme.
+    fn no_scheme(&self, stage: &StageDecl, roots: &[(usize, Span)], needs: bool) -> Option<Diag> {
+        let Some(&first) = roots.first() else {
+            let message = format!(
+                "`{}` works fold by fold, but no `folds` stage reaches it",
+                stage.name
+            );
+            return needs.then(|| {
+                Diag::new("flow::pipeline::no_folds", message)
+                    .label(stage.span, "needs folds")
+                    .help(self.with_folds())
+            });
+        };
+        let other = roots.iter().find(|(root, _)| *root != first.0)?;
+        Some(two_folds(
+            &stage.name,
+            (first.1, self.name(stage, first.0)),
+            (other.1, self.name(stage, other.0)),
+        ))
     }
 
     /// Finds the shard root: the stage whose shards a step multiplies over.

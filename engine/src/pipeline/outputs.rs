@@ -11,7 +11,7 @@ use crate::base::suggest::did_you_mean;
 use crate::kind::shards::FileRef;
 use crate::kind::spec::ANY;
 use crate::pipeline::resolve::{Targets, Word};
-use crate::pipeline::{OutputDecl, Pipeline};
+use crate::pipeline::{OutputDecl, Pipeline, PortRef};
 use crate::text::document::Document;
 use crate::text::expect::{table, wrong};
 use crate::text::node::{Entry, Item, Table};
@@ -53,53 +53,53 @@ pub fn read(
             .or_else(|| closed(entry, &path, &place, root, outside))
             .or_else(|| of_pipeline(entry, &place, document, root));
         diags.extend(wrong_place);
-        if entry.key.ends_with('/') || path.extension().is_none() {
-            diags.push(
-                Diag::new(
-                    "flow::pipeline::output_format",
-                    format!("the name of the output `{}` has no extension", entry.key),
-                )
-                .label(entry.key_span, "its format is told by its extension")
-                .help(format!(
-                    "for example \"{}.csv\"; .parquet, .arrow and .json are others",
-                    entry.key.trim_end_matches('/')
-                )),
-            );
-        }
+        diags.extend(formless(entry, &path));
         outputs.places.push(place);
-        let Item::Str(text) = &entry.node.item else {
-            diags.push(wrong(entry, "\"STAGE\" or \"STAGE.PORT\""));
-            continue;
-        };
-        let word = Word {
-            text: text.clone(),
-            span: entry.node.span,
-        };
-        let (_, Some(from)) = targets.find(&word, ANY, diags) else {
-            continue;
-        };
-        if targets.is_view(from) {
-            diags.push(
-                Diag::new(
-                    "flow::pipeline::output_view",
-                    format!(
-                        "`{}` is a choice of columns by fold, not a table",
-                        word.text
-                    ),
-                )
-                .label(word.span, "has no file of its own")
-                .help("name the stage whose columns are chosen, or the stage that reads them"),
-            );
-            continue;
+        if let Some(from) = source(entry, targets, diags) {
+            let base = document.base_of(entry.node.span).map(str::to_owned);
+            outputs.decls.push(OutputDecl { path, from, base });
         }
-        let base = document.base_of(entry.node.span);
-        outputs.decls.push(OutputDecl {
-            path,
-            from,
-            base: base.map(str::to_owned),
-        });
     }
     outputs
+}
+
+/// What is wrong with the name of a file that does not say its format.
+fn formless(entry: &Entry, path: &Path) -> Option<Diag> {
+    if !entry.key.ends_with('/') && path.extension().is_some() {
+        return None;
+    }
+    let message = format!("the name of the output `{}` has no extension", entry.key);
+    Some(
+        Diag::new("flow::pipeline::output_format", message)
+            .label(entry.key_span, "its format is told by its extension")
+            .help(format!(
+                "for example \"{}.csv\"; .parquet, .arrow and .json are others",
+                entry.key.trim_end_matches('/')
+            )),
+    )
+}
+
+/// The port that an output is made of.
+fn source(entry: &Entry, targets: &Targets<'_>, diags: &mut Diags) -> Option<PortRef> {
+    let Item::Str(text) = &entry.node.item else {
+        diags.push(wrong(entry, "\"STAGE\" or \"STAGE.PORT\""));
+        return None;
+    };
+    let word = Word {
+        text: text.clone(),
+        span: entry.node.span,
+    };
+    let from = targets.find(&word, ANY, diags).1?;
+    if !targets.is_view(from) {
+        return Some(from);
+    }
+    let message = format!("`{text}` is a choice of columns by fold, not a table");
+    diags.push(
+        Diag::new("flow::pipeline::output_view", message)
+            .label(word.span, "has no file of its own")
+            .help("name the stage whose columns are chosen, or the stage that reads them"),
+    );
+    None
 }
 
 /// `"out/x.csv" = false` takes an inherited output away; here none was inherited.

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use crate::base::diag::{Diag, Diags, Span};
-use crate::base::suggest::did_you_mean;
+use crate::base::suggest::{closest, did_you_mean};
 use crate::kind::spec::{ANY, InputPort, Of, OutputPort, PortType};
 use crate::pipeline::{Binding, PortRef};
 use crate::text::node::{Item, Table};
@@ -43,6 +43,8 @@ pub struct Reader<'a> {
     pub kind: &'a str,
     /// Where it is declared.
     pub at: Span,
+    /// Its ports; none where a mistake elsewhere hides them, and then only the stages are looked up.
+    pub ports: Option<&'a [InputPort]>,
 }
 
 /// What a reference can hit: the stages by name, and their outputs where those are known.
@@ -294,25 +296,22 @@ pub fn read_inputs(table: &Table, diags: &mut Diags) -> Vec<Wanted> {
     wanted
 }
 
-/// Binds what a stage wants to its ports; stages it refers to are added to `reads`.
-///
-/// Without ports (a mistake elsewhere hides them) only the stages are looked up.
+/// Binds what a stage wants to its ports; stages that it refers to are added to `reads`.
 pub fn bind(
     reader: Reader<'_>,
     wanted: &[Wanted],
-    ports: Option<&[InputPort]>,
     targets: &Targets<'_>,
     reads: &mut Vec<(usize, Span)>,
     diags: &mut Diags,
 ) -> Vec<Binding> {
-    let Reader { name, kind, at } = reader;
+    let ports = reader.ports;
     let mut bindings = Vec::with_capacity(wanted.len());
     for want in wanted {
         let port = ports.and_then(|ports| ports.iter().find(|p| p.name == want.port));
         if let (Some(ports), None) = (ports, port) {
             let diag = Diag::new(
                 "flow::pipeline::unknown_port",
-                format!("`{kind}` has no input `{}`", want.port),
+                format!("`{}` has no input `{}`", reader.kind, want.port),
             )
             .label(want.port_span, "unknown input");
             let known = ports.iter().map(|p| p.name.as_str());
@@ -331,45 +330,48 @@ pub fn bind(
             from.extend(found);
         }
         if let Some(port) = port {
-            check_count(port, want, targets.example(name, port), diags);
+            check_count(port, want, targets.example(reader.name, port), diags);
             bindings.push(Binding {
                 port: want.port.clone(),
                 from,
             });
         }
     }
-    let mut missed = Vec::new();
-    for port in ports.unwrap_or_default() {
+    diags.extend(missing(reader, wanted, targets));
+    bindings
+}
+
+/// The ports that must be given and are not.
+fn missing(reader: Reader<'_>, wanted: &[Wanted], targets: &Targets<'_>) -> Diags {
+    let ports = reader.ports.unwrap_or_default();
+    let is_missed = |port: &&InputPort| {
         let missing = !port.optional && wanted.iter().all(|want| want.port != port.name);
         // A misspelt port has been reported.
         let misspelt = wanted.iter().any(|want| {
-            crate::base::suggest::closest(&want.port, [port.name.as_str()]).is_some()
-                && ports
-                    .unwrap_or_default()
-                    .iter()
-                    .all(|p| p.name != want.port)
+            closest(&want.port, [port.name.as_str()]).is_some()
+                && ports.iter().all(|p| p.name != want.port)
         });
-        if missing && !misspelt {
-            missed.push(port);
-        }
-    }
+        missing && !misspelt
+    };
+    let missed: Vec<&InputPort> = ports.iter().filter(is_missed).collect();
     // A line that is pasted takes the place of what is there, so it says all of it.
     let more = missed
         .iter()
-        .filter_map(|port| Some((port.name.as_str(), targets.example(name, port)?)));
+        .filter_map(|port| Some((port.name.as_str(), targets.example(reader.name, port)?)));
     let whole = inputs_with(wanted, more);
-    diags.extend(missed.iter().map(|port| {
+    let diags = missed.iter().map(|port| {
+        let (name, ty) = (&port.name, port.ty);
         Diag::new(
             "flow::pipeline::missing_input",
-            format!("`{kind}` needs the input `{}` ({})", port.name, port.ty),
+            format!("`{}` needs the input `{name}` ({ty})", reader.kind),
         )
-        .label(at, "missing here")
-        .help(match targets.example(name, port) {
+        .label(reader.at, "missing here")
+        .help(match targets.example(reader.name, port) {
             Some(_) => whole.clone(),
-            None => none_gives(port.ty),
+            None => none_gives(ty),
         })
-    }));
-    bindings
+    });
+    diags.collect()
 }
 
 fn check_count(port: &InputPort, want: &Wanted, example: Option<String>, diags: &mut Diags) {

@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value as Json, json};
 
-use crate::kind::check::describe;
+use crate::kind::describe::describe;
 use crate::kind::params::{Default, ParamSpec, ParamType};
 use crate::kind::reference::toml;
 use crate::kind::spec::KindSpec;
@@ -18,40 +18,7 @@ use crate::text::variants::EXTENDS;
 /// some of them) is left to [`crate::load`]: the schema accepts every pipeline that it accepts.
 pub fn schema(registry: &Registry) -> Json {
     let specs: Vec<KindSpec> = registry.iter().map(|(_, kind)| kind.spec()).collect();
-    let names: Vec<&str> = specs.iter().map(|spec| spec.name).collect();
-    let mut definitions = Map::new();
-    let mut choices = Vec::new();
-    for spec in &specs {
-        choices.push(json!({
-            "if": {"properties": {"use": {"const": spec.name}}, "required": ["use"]},
-            "then": {"$ref": format!("#/$defs/kind.{}", spec.name)},
-        }));
-        definitions.insert(format!("kind.{}", spec.name), kind(spec));
-    }
-    let reference = json!({"type": "string", "minLength": 1});
-    definitions.insert(
-        "references".into(),
-        json!({
-            "anyOf": [reference, {"type": "array", "items": reference}],
-            "description": "\"STAGE\" or \"STAGE.PORT\", or a list of them",
-        }),
-    );
-    definitions.insert(
-        "reference".into(),
-        json!({
-            "anyOf": [reference, {"type": "array", "items": reference, "minItems": 1, "maxItems": 1}],
-            "description": "\"STAGE\" or \"STAGE.PORT\"",
-        }),
-    );
-    definitions.insert(
-        "stage".into(),
-        json!({
-            "type": "object",
-            "properties": {"use": {"enum": names, "description": "the kind of the stage"}},
-            "allOf": choices,
-        }),
-    );
-    definitions.insert("range".into(), range());
+    let definitions = definitions(&specs);
     json!({
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "flow pipeline",
@@ -83,6 +50,45 @@ pub fn schema(registry: &Registry) -> Json {
         },
         "$defs": definitions,
     })
+}
+
+/// The parts that the schema names: kinds, references, stages, ranges.
+fn definitions(specs: &[KindSpec]) -> Map<String, Json> {
+    let names: Vec<&str> = specs.iter().map(|spec| spec.name).collect();
+    let mut definitions = Map::new();
+    let mut choices = Vec::new();
+    for spec in specs {
+        choices.push(json!({
+            "if": {"properties": {"use": {"const": spec.name}}, "required": ["use"]},
+            "then": {"$ref": format!("#/$defs/kind.{}", spec.name)},
+        }));
+        definitions.insert(format!("kind.{}", spec.name), kind(spec));
+    }
+    let reference = json!({"type": "string", "minLength": 1});
+    definitions.insert(
+        "references".into(),
+        json!({
+            "anyOf": [reference, {"type": "array", "items": reference}],
+            "description": "\"STAGE\" or \"STAGE.PORT\", or a list of them",
+        }),
+    );
+    definitions.insert(
+        "reference".into(),
+        json!({
+            "anyOf": [reference, {"type": "array", "items": reference, "minItems": 1, "maxItems": 1}],
+            "description": "\"STAGE\" or \"STAGE.PORT\"",
+        }),
+    );
+    definitions.insert(
+        "stage".into(),
+        json!({
+            "type": "object",
+            "properties": {"use": {"enum": names, "description": "the kind of the stage"}},
+            "allOf": choices,
+        }),
+    );
+    definitions.insert("range".into(), range());
+    definitions
 }
 
 fn study() -> Json {

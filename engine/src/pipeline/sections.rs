@@ -17,6 +17,18 @@ use crate::text::variants;
 /// Keys of a stage that are not parameters.
 pub const STAGE_KEYS: [&str; 3] = ["use", "inputs", "seed"];
 
+/// The sections that a pipeline may have.
+const SECTIONS: [&str; 6] = [
+    "pipeline", "stages", "outputs", "metrics", "variants", "tune",
+];
+
+/// Notes sections that no pipeline has.
+pub fn known(root: &Table, diags: &mut Diags) {
+    let known = |entry: &&Entry| SECTIONS.contains(&entry.key.as_str());
+    let unknown = root.iter().filter(|entry| !known(entry));
+    diags.extend(unknown.map(|entry| unknown_key(entry, "a pipeline", &SECTIONS)));
+}
+
 /// What `[pipeline]` says.
 pub struct Header {
     /// The name.

@@ -110,6 +110,20 @@ pub(crate) fn perform(work: &Work<'_>, place: &Place<'_>) -> Result<Performed, S
     if let Err(error) = ran.result {
         return Err(with_log(error, &ran.log, work, readers));
     }
+    let (record, staged) = record(work, place.store, ran, read_bytes)?;
+    if readers != ALL {
+        staged.iter().try_for_each(|file| file.narrow(readers))?;
+    }
+    Ok(Performed::Made(Box::new(record), staged))
+}
+
+/// The record of an action that ran, and the files that it names.
+fn record(
+    work: &Work<'_>,
+    store: &Store,
+    ran: Ran,
+    read_bytes: u64,
+) -> Result<(Record, Vec<Staged>), StageError> {
     let mut outputs = Vec::with_capacity(work.writes.len());
     for name in &*work.writes {
         let Some((_, file, attrs)) = ran.outputs.iter().find(|(n, ..)| n == name) else {
@@ -124,14 +138,11 @@ pub(crate) fn perform(work: &Work<'_>, place: &Place<'_>) -> Result<Performed, S
     let mut staged: Vec<Staged> = ran.outputs.into_iter().map(|(_, file, _)| file).collect();
     let mut log = None;
     if !ran.log.is_empty() {
-        let mut writer = place.store.create()?;
+        let mut writer = store.create()?;
         writer.write_all(&ran.log)?;
         let file = writer.finish()?;
         log = Some(Box::new(described("log", &file, Value::Null)));
         staged.push(file);
-    }
-    if readers != ALL {
-        staged.iter().try_for_each(|file| file.narrow(readers))?;
     }
     let peak_rss = match ran.used.peak_rss {
         0 => meter::peak_rss(),
@@ -155,7 +166,7 @@ pub(crate) fn perform(work: &Work<'_>, place: &Place<'_>) -> Result<Performed, S
             .duration_since(UNIX_EPOCH)
             .map_or(0, |d| d.as_secs()),
     };
-    Ok(Performed::Made(Box::new(record), staged))
+    Ok((record, staged))
 }
 
 fn described(name: &str, file: &Staged, attrs: Value) -> Output {

@@ -283,41 +283,10 @@ fn axes<'t>(grid: &'t Entry, root: &Table, diags: &mut Diags) -> Vec<Axis<'t>> {
         ));
         return Vec::new();
     };
-    let mut axes = Vec::new();
-    for (path, node) in leaves(table) {
-        let values = match &node.item {
-            Item::List(values) => values.as_slice(),
-            _ => &[],
-        };
-        if values.is_empty() {
-            let message = format!("`{path}` needs a list of values to try");
-            diags.push(
-                Diag::new("flow::variants::grid", message)
-                    .label(node.span, "no values here")
-                    .help(match &node.item {
-                        Item::List(_) => "list the values between the brackets".to_owned(),
-                        _ => format!("\"{path}\" = [{}]", value(node)),
-                    }),
-            );
-            continue;
-        }
-        let mut seen = HashSet::new();
-        if let Some(twice) = values.iter().find(|value| !seen.insert(text(&value.item))) {
-            let message = format!("`{path}` has the value {} twice", text(&twice.item));
-            diags.push(
-                Diag::new("flow::variants::grid", message)
-                    .label(twice.span, "again here")
-                    .help("remove it"),
-            );
-            continue;
-        }
-        axes.push(Axis {
-            name: path.rsplit('.').next().unwrap_or_default().to_owned(),
-            path,
-            values,
-            span: node.span,
-        });
-    }
+    let leaves = leaves(table).into_iter();
+    let mut axes: Vec<Axis<'_>> = leaves
+        .filter_map(|(path, node)| axis(path, node, diags))
+        .collect();
     if axes.is_empty() && table.is_empty() {
         diags.push(
             Diag::new("flow::variants::grid", "the grid has no values to combine")
@@ -337,6 +306,42 @@ fn axes<'t>(grid: &'t Entry, root: &Table, diags: &mut Diags) -> Vec<Axis<'t>> {
         }
     }
     axes
+}
+
+/// One line of a grid.
+fn axis<'t>(path: String, node: &'t Node, diags: &mut Diags) -> Option<Axis<'t>> {
+    let values = match &node.item {
+        Item::List(values) => values.as_slice(),
+        _ => &[],
+    };
+    if values.is_empty() {
+        let message = format!("`{path}` needs a list of values to try");
+        diags.push(
+            Diag::new("flow::variants::grid", message)
+                .label(node.span, "no values here")
+                .help(match &node.item {
+                    Item::List(_) => "list the values between the brackets".to_owned(),
+                    _ => format!("\"{path}\" = [{}]", value(node)),
+                }),
+        );
+        return None;
+    }
+    let mut seen = HashSet::new();
+    if let Some(twice) = values.iter().find(|value| !seen.insert(text(&value.item))) {
+        let message = format!("`{path}` has the value {} twice", text(&twice.item));
+        diags.push(
+            Diag::new("flow::variants::grid", message)
+                .label(twice.span, "again here")
+                .help("remove it"),
+        );
+        return None;
+    }
+    Some(Axis {
+        name: path.rsplit('.').next().unwrap_or_default().to_owned(),
+        path,
+        values,
+        span: node.span,
+    })
 }
 
 /// Every combination, the first axis varying slowest.

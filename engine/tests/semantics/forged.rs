@@ -5,7 +5,7 @@ use std::sync::atomic::AtomicBool;
 use flow_cache::{Digest, Store, Value};
 use flow_engine::run::options::Executor;
 use flow_engine::run::options::ProcessOptions;
-use flow_engine::run::process::{Report, stage_exec};
+use flow_engine::run::process::{Report, StageExec};
 
 use crate::command::outside;
 use crate::harness::Project;
@@ -90,7 +90,14 @@ each = "make"
         *entry(&mut value, &["forced"]) = Value::Bool(true);
         let exec = |value: &Value| {
             store.put_manifest(&key, &write(value)).unwrap();
-            stage_exec(&store, &key, &registry, 1, &never, &|_, _| {})
+            StageExec {
+                store: &store,
+                registry: &registry,
+                jobs: 1,
+                cancel: &never,
+                progress: &|_, _| {},
+            }
+            .run(&key)
         };
         let honest = exec(&value);
         assert!(matches!(honest, Report::Ran | Report::Hit), "{path:?}");

@@ -13,7 +13,7 @@ use flow_engine::kind::{
 use flow_engine::kind::{ParamSpec, ParamType};
 use flow_engine::run::options::Executor;
 use flow_engine::run::options::ProcessOptions;
-use flow_engine::run::process::stage_exec;
+use flow_engine::run::process::StageExec;
 
 use crate::command::outside;
 use crate::harness::{Project, Ran};
@@ -49,7 +49,14 @@ fn child() {
     }
     let registry = registry(&control);
     let never = AtomicBool::new(false);
-    let report = stage_exec(&store, &key, &registry, jobs, &never, &|_, _| {});
+    let report = StageExec {
+        store: &store,
+        registry: &registry,
+        jobs,
+        cancel: &never,
+        progress: &|_, _| {},
+    }
+    .run(&key);
     println!("{}", report.to_json(&key));
     std::process::exit(0);
 }

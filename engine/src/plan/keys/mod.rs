@@ -219,45 +219,9 @@ pub(crate) fn reads<'s>(
     let mut feeds = Vec::new();
     let mut has_rows = true;
     for feed in plan.feeds(action) {
-        let mut sources: Vec<Source<'s>> = Vec::with_capacity(feed.producers.len());
-        for &producer in &feed.producers {
-            let Some(output) = output_of(slots, producer, feed.output)? else {
-                if unsettled(producer) {
-                    *settled = false;
-                    return Ok(None);
-                }
-                continue;
-            };
-            let rows = match (feed.rows, &slices) {
-                (Some(rows), Some(slices)) => {
-                    match slices.find(rows, output, &stage.name, &feed)? {
-                        Some(digest) => Some(digest),
-                        None => continue,
-                    }
-                }
-                _ => None,
-            };
-            let mut views = Vec::with_capacity(feed.views.len());
-            for &(view, name) in &feed.views {
-                match output_of(slots, view, name)? {
-                    Some(output) => views.push((view, output)),
-                    None => {
-                        *settled = !unsettled(view);
-                        return Ok(None);
-                    }
-                }
-            }
-            let fold = feed
-                .over_folds
-                .then(|| plan.fold_name(plan.coords(producer)))
-                .flatten();
-            let whole = fold.is_none() && rows.is_none() && views.is_empty();
-            sources.push(Source {
-                producer,
-                output,
-                part: (!whole).then(|| Box::new(SourcePart { fold, rows, views })),
-            });
-        }
+        let Some(mut sources) = sources(plan, slots, &feed, slices.as_ref(), settled)? else {
+            return Ok(None);
+        };
         if sources.is_empty() && !feed.producers.is_empty() {
             has_rows &= stage.steps[at.step].scope == Scope::Whole;
         }
@@ -271,6 +235,56 @@ pub(crate) fn reads<'s>(
     Ok(has_rows.then_some(Reads { folds, feeds }))
 }
 
+/// What comes in through one feed. None: nothing, as a view has no rows, or (`settled` is false then)
+/// something of it is not known.
+fn sources<'s>(
+    plan: &'s Plan<'s>,
+    slots: &'s [Slot],
+    feed: &Feed<'s>,
+    slices: Option<&Slices<'_>>,
+    settled: &mut bool,
+) -> Result<Option<Vec<Source<'s>>>, StageError> {
+    let unsettled = |action: usize| matches!(slots[action], Slot::Waiting | Slot::Blocked);
+    let mut sources = Vec::with_capacity(feed.producers.len());
+    for &producer in &feed.producers {
+        let Some(output) = output_of(slots, producer, feed.output)? else {
+            if unsettled(producer) {
+                *settled = false;
+                return Ok(None);
+            }
+            continue;
+        };
+        let rows = match (feed.rows, slices) {
+            (Some(rows), Some(slices)) => match slices.find(rows, output, feed)? {
+                Some(digest) => Some(digest),
+                None => continue,
+            },
+            _ => None,
+        };
+        let mut views = Vec::with_capacity(feed.views.len());
+        for &(view, name) in &feed.views {
+            match output_of(slots, view, name)? {
+                Some(output) => views.push((view, output)),
+                None => {
+                    *settled = !unsettled(view);
+                    return Ok(None);
+                }
+            }
+        }
+        let fold = feed
+            .over_folds
+            .then(|| plan.fold_name(plan.coords(producer)))
+            .flatten();
+        let whole = fold.is_none() && rows.is_none() && views.is_empty();
+        sources.push(Source {
+            producer,
+            output,
+            part: (!whole).then(|| Box::new(SourcePart { fold, rows, views })),
+        });
+    }
+    Ok(Some(sources))
+}
+
 fn slices<'s>(
     plan: &'s Plan<'s>,
     at: Coords,
@@ -279,6 +293,7 @@ fn slices<'s>(
     folds.map(|(_, table)| Slices {
         attrs: &table.attrs,
         fold: plan.fold_name(at).unwrap_or_default(),
+        stage: &plan.pipeline.stages[at.stage].name,
     })
 }
 

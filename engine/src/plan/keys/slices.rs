@@ -23,6 +23,8 @@ pub fn attr<'v>(attrs: &'v Value, name: &str) -> Option<&'v Value> {
 pub(crate) struct Slices<'a> {
     pub(crate) attrs: &'a Value,
     pub(crate) fold: &'a str,
+    /// Name of the stage that reads them, for people.
+    pub(crate) stage: &'a str,
 }
 
 impl Slices<'_> {
@@ -44,7 +46,6 @@ impl Slices<'_> {
         &self,
         rows: Rows,
         output: &Output,
-        stage: &str,
         feed: &Feed<'_>,
     ) -> Result<Option<Digest>, StageError> {
         let Some(slices) = self.of(rows) else {
@@ -59,8 +60,8 @@ impl Slices<'_> {
                     return Err(StageError::data(
                         "flow::data::objects_differ",
                         format!(
-                            "the rows that reach port `{}` of stage `{stage}` are not the objects that the folds were made of",
-                            feed.port
+                            "the rows that reach port `{}` of stage `{}` are not the objects that the folds were made of",
+                            feed.port, self.stage
                         ),
                     )
                     .help("make the folds from the `objects` of the same `ingest` stage"));

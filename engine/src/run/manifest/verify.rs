@@ -63,6 +63,7 @@ pub(super) fn differs(work: &Work<'_>) -> Option<&'static str> {
     let slices = prepared.folds.as_ref().map(|folds| Slices {
         attrs: &folds.attrs,
         fold: work.fold.as_deref().unwrap_or_default(),
+        stage: &work.stage,
     });
     if let Some(seeds) = recipe.get("seed") {
         let content = slices.as_ref().and_then(Slices::content);

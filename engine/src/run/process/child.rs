@@ -17,40 +17,29 @@ use crate::run::perform::{Performed, Place, perform, verify};
 use crate::run::pool::Pool;
 use crate::run::scratch::Scratch;
 
-/// Runs the action `key` from its manifest in the store, and commits what it makes, by the same
-/// protocol as a run does. `progress` hears how it gets on, from several threads.
-pub fn stage_exec(
-    store: &Store,
-    key: &ActionKey,
-    registry: &Registry,
-    jobs: usize,
-    cancel: &AtomicBool,
-    progress: &(dyn Fn(u64, u64) + Sync),
-) -> Report {
-    let child = ChildHost {
-        store,
-        cancel,
-        progress,
-    };
-    child
-        .execute(key, registry, jobs)
-        .unwrap_or_else(Report::Failed)
+/// What runs actions in a process of their own.
+pub struct StageExec<'a> {
+    /// The store, with the manifests of the actions.
+    pub store: &'a Store,
+    /// All kinds.
+    pub registry: &'a Registry,
+    /// Threads for the loops inside stages.
+    pub jobs: usize,
+    /// Set from outside to stop.
+    pub cancel: &'a AtomicBool,
+    /// Hears how an action gets on, from several threads: units done, and units in all.
+    pub progress: &'a (dyn Fn(u64, u64) + Sync),
 }
 
-struct ChildHost<'a> {
-    store: &'a Store,
-    cancel: &'a AtomicBool,
-    progress: &'a (dyn Fn(u64, u64) + Sync),
-}
+impl StageExec<'_> {
+    /// Runs the action `key` from its manifest in the store, and commits what it makes, by the same
+    /// protocol as a run does.
+    pub fn run(&self, key: &ActionKey) -> Report {
+        self.execute(key).unwrap_or_else(Report::Failed)
+    }
 
-impl ChildHost<'_> {
-    fn execute(
-        &self,
-        key: &ActionKey,
-        registry: &Registry,
-        jobs: usize,
-    ) -> Result<Report, StageError> {
-        let work = manifest::get(self.store, key, registry)?;
+    fn execute(&self, key: &ActionKey) -> Result<Report, StageError> {
+        let work = manifest::get(self.store, key, self.registry)?;
         // Somebody without a lock may have been faster.
         if !work.forced && self.store.find(key)?.is_some() {
             return Ok(Report::Hit);
@@ -63,7 +52,7 @@ impl ChildHost<'_> {
             store: self.store,
             // An empty one: sources are hashed here, whatever others found.
             stat: &StatCache::open(&work.scratch.join("stat")),
-            pool: &Pool::new(jobs),
+            pool: &Pool::new(self.jobs),
             host: self,
             track: Track::default(),
             scratch: &Scratch::new(&work.scratch),
@@ -82,7 +71,7 @@ impl ChildHost<'_> {
     }
 }
 
-impl Host for ChildHost<'_> {
+impl Host for StageExec<'_> {
     fn create(&self) -> Result<ArtifactWriter, StageError> {
         Ok(self.store.create()?)
     }

@@ -32,7 +32,7 @@ use crate::run::perform::is_whole;
 use crate::run::scratch::clear;
 use crate::run::work::Work;
 
-pub use child::stage_exec;
+pub use child::StageExec;
 pub use report::Report;
 
 /// A child that was asked to stop has so long to do so.
