@@ -16,7 +16,7 @@
 use std::path::Path;
 
 use flow_stages::comparison::gate::{GateOptions, Judged, Judgement, Noise, judge};
-use flow_stages::comparison::{Arm, KeptScores, Pair, Parts};
+use flow_stages::comparison::{Arm, ArmParts, KeptScores, Pair};
 use flow_stages::numeric::metrics::average_precision;
 use flow_stages::numeric::rng::Stream;
 use rayon::prelude::*;
@@ -33,7 +33,7 @@ const TRIED: usize = 20;
 /// Repeats of an evaluation as one of its own.
 fn some(all: &Arm, repeats: &[usize]) -> Arm {
     let parts = all.parts();
-    Arm::from_parts(Parts {
+    Arm::from_parts(ArmParts {
         repeats: repeats.iter().map(|&r| parts.repeats[r].clone()).collect(),
         ..parts.clone()
     })

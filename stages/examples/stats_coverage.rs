@@ -16,7 +16,9 @@
     reason = "a program that prints its result, not a stage"
 )]
 
-use flow_stages::comparison::{Arm, ComparisonOptions, Deal, Estimate, Parts, compare, summarise};
+use flow_stages::comparison::{
+    Arm, ArmParts, ComparisonOptions, Deal, Estimate, compare, summarise,
+};
 use flow_stages::evaluation::Metric;
 use flow_stages::numeric::rng::Stream;
 use flow_stages::numeric::stats::distribution::normal_cdf;
@@ -87,7 +89,7 @@ fn pair(stream: &mut Stream, variance: f64) -> [f64; 2] {
 fn simulate(world: &World, simulation: u64) -> [Arm; 2] {
     let mut stream = Stream::new(20_26, &[simulation]);
     let size = world.objects / world.groups;
-    let mut parts = Parts::default();
+    let mut parts = ArmParts::default();
     let (mut groups, mut scores) = (Vec::new(), [Vec::new(), Vec::new()]);
     let mut folds = vec![Vec::new(); REPEATS];
     for group in 0..world.groups {
@@ -121,7 +123,7 @@ fn simulate(world: &World, simulation: u64) -> [Arm; 2] {
             scores: scores.clone(),
         };
         let repeats = folds.iter().map(deal).collect();
-        let parts = Parts {
+        let parts = ArmParts {
             repeats,
             ..parts.clone()
         };

@@ -17,7 +17,7 @@
 use std::sync::Arc;
 
 use flow_stages::comparison::{
-    Arm, Comparison, ComparisonOptions, ComparisonVerdict, Deal, Parts, compare,
+    Arm, ArmParts, Comparison, ComparisonOptions, ComparisonVerdict, Deal, compare,
 };
 use flow_stages::evaluation::Metric;
 use flow_stages::learner::{LearnerParams, Matrix, learner};
@@ -99,12 +99,12 @@ fn simulate(survey: u64) -> Vec<Comparison> {
     [1, 3, 5]
         .map(|repeats| {
             let arm = |a: usize| {
-                Arm::from_parts(Parts {
+                Arm::from_parts(ArmParts {
                     name: format!("seed {a}"),
                     ids: (0..OBJECTS).map(|i| format!("{i:04}")).collect(),
                     positive: labels.iter().map(|&label| label == 1).collect(),
                     repeats: arms[a][..repeats].to_vec(),
-                    ..Parts::default()
+                    ..ArmParts::default()
                 })
                 .expect("an arm")
             };

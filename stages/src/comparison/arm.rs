@@ -16,7 +16,7 @@ use crate::table::{Folds, Predictions};
 pub struct Deal {
     /// The fold that held the object out, from 0.
     pub folds: Vec<u32>,
-    /// The score that the object got there, P(positive); with [`Parts::classes`] the probabilities of all
+    /// The score that the object got there, P(positive); with [`ArmParts::classes`] the probabilities of all
     /// of them, object by object.
     pub scores: Vec<f64>,
 }
@@ -33,7 +33,7 @@ pub struct Classes {
 /// What an [`Arm`] is made of. All lists but `repeats` have one entry an object; `positive` is empty with
 /// `classes`.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Parts {
+pub struct ArmParts {
     /// Shown in tables and messages.
     pub name: String,
     /// The objects, in the order of their bytes, without repeats.
@@ -53,7 +53,7 @@ pub struct Parts {
 /// The out-of-fold scores of one evaluation.
 #[derive(Clone, Debug)]
 pub struct Arm {
-    parts: Parts,
+    parts: ArmParts,
     /// Means over repeats.
     average: Vec<f64>,
     /// Of `average`.
@@ -68,7 +68,7 @@ pub(super) enum Scorer {
 }
 
 impl Scorer {
-    fn new(parts: &Parts, scores: &[f64], folds: &[Vec<u32>]) -> Self {
+    fn new(parts: &ArmParts, scores: &[f64], folds: &[Vec<u32>]) -> Self {
         match &parts.classes {
             None => Self::Positive(Ranking::new(scores, &parts.positive, folds)),
             Some(classes) => {
@@ -96,7 +96,7 @@ impl Arm {
     pub fn read(name: &str, predictions: &Path, folds: Option<&Path>) -> Result<Arm, StageError> {
         let predictions = Predictions::read(predictions)?;
         let deals = out_of_fold(&predictions)?;
-        let mut parts = Parts::of(name, &predictions, &deals)?;
+        let mut parts = ArmParts::of(name, &predictions, &deals)?;
         if let Some(path) = folds {
             parts.groups = groups(&parts, &predictions, &deals, &Folds::read(path)?)?;
         }
@@ -108,7 +108,7 @@ impl Arm {
     /// # Errors
     /// There is no repeat, lengths differ, ids are out of order, a score is not a number, a group is
     /// held out in two folds, or one of the classes has no object.
-    pub fn from_parts(parts: Parts) -> Result<Arm, StageError> {
+    pub fn from_parts(parts: ArmParts) -> Result<Arm, StageError> {
         check(&parts)?;
         let n = parts.repeats.len() as f64;
         let average: Vec<f64> = (0..parts.repeats[0].scores.len())
@@ -123,7 +123,7 @@ impl Arm {
     }
 
     /// What it is made of.
-    pub fn parts(&self) -> &Parts {
+    pub fn parts(&self) -> &ArmParts {
         &self.parts
     }
 
@@ -184,7 +184,7 @@ impl Arm {
         if a.ids != b.ids {
             return Err(different_objects(a, b));
         }
-        let names = |parts: &Parts| parts.classes.as_ref().map(|classes| classes.names.clone());
+        let names = |parts: &ArmParts| parts.classes.as_ref().map(|classes| classes.names.clone());
         if names(a) != names(b) {
             let text = format!("{arms} were not scored for the same classes");
             return Err(error("flow::study::objects", text).help(
@@ -214,16 +214,16 @@ impl Arm {
     }
 }
 
-impl Parts {
+impl ArmParts {
     /// Those of predictions, without groups.
     ///
     /// # Errors
     /// A positive class is named that has no column, a label has none, or repeats are of other objects.
     pub fn of(name: &str, predictions: &Predictions, deals: &[Repeat]) -> Result<Self, StageError> {
-        let mut parts = Parts {
+        let mut parts = ArmParts {
             name: name.into(),
             class: predictions.positive.clone(),
-            ..Parts::default()
+            ..ArmParts::default()
         };
         let positive = predictions.positive_column()?;
         for (r, deal) in deals.iter().enumerate() {
@@ -282,7 +282,7 @@ fn error(code: &'static str, message: impl Into<String>) -> StageError {
 
 /// Group by object, from the folds table of the same evaluation; `None` if no object has one.
 fn groups(
-    parts: &Parts,
+    parts: &ArmParts,
     predictions: &Predictions,
     deals: &[Repeat],
     folds: &Folds,
@@ -311,7 +311,7 @@ fn groups(
     Ok((!groups.is_empty()).then_some(groups))
 }
 
-fn check(parts: &Parts) -> Result<(), StageError> {
+fn check(parts: &ArmParts) -> Result<(), StageError> {
     let (name, n) = (&parts.name, parts.ids.len());
     let wrong = |what: String| Err(error("flow::study::parts", format!("arm `{name}`: {what}")));
     let known = match &parts.classes {
@@ -366,8 +366,8 @@ fn check(parts: &Parts) -> Result<(), StageError> {
 }
 
 /// Says which objects one arm has and the other lacks.
-fn different_objects(a: &Parts, b: &Parts) -> StageError {
-    let lacking = |x: &Parts, y: &Parts| {
+fn different_objects(a: &ArmParts, b: &ArmParts) -> StageError {
+    let lacking = |x: &ArmParts, y: &ArmParts| {
         let missing: Vec<&str> = (x.ids.iter())
             .filter(|id| y.ids.binary_search(id).is_err())
             .map(String::as_str)

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use flow_engine::StageError;
 use serde::{Deserialize, Serialize};
 
-use super::{Arm, Classes, Deal, Parts};
+use super::{Arm, ArmParts, Classes, Deal};
 
 /// Scores are kept in millionths. Both sides of a comparison are rounded alike, so an evaluation
 /// always equals itself, and objects that rounding makes equal are tied on both sides.
@@ -73,7 +73,7 @@ impl KeptScores {
     }
 
     /// The scores of object `i` of an arm, if it had the same class.
-    fn find(&self, now: &Parts, i: usize) -> Option<Vec<f64>> {
+    fn find(&self, now: &ArmParts, i: usize) -> Option<Vec<f64>> {
         let (id, class) = (&now.ids[i], now.class_of(i));
         let found: &[u32] = match &now.classes {
             Some(classes) => self.classes.get(&classes.names[class])?.get(id)?,
@@ -139,7 +139,7 @@ impl Pair {
                 names: classes.names.clone(),
                 of: common.iter().map(|(i, _)| classes.of[*i]).collect(),
             });
-            Arm::from_parts(Parts {
+            Arm::from_parts(ArmParts {
                 name: name.into(),
                 class: parts.class.clone(),
                 ids: common.iter().map(|(i, _)| parts.ids[*i].clone()).collect(),

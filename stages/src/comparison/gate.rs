@@ -233,7 +233,7 @@ fn sum((a, a_df): (f64, f64), (b, b_df): (f64, f64)) -> (f64, f64) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::comparison::{Deal, KeptScores, Parts};
+    use crate::comparison::{ArmParts, Deal, KeptScores};
     use crate::numeric::rng::Stream;
 
     /// 60 positives and 540 negatives in three repeats of five folds. Scores of repeat r are a signal
@@ -257,12 +257,12 @@ mod tests {
                 }
             })
             .collect();
-        Arm::from_parts(Parts {
+        Arm::from_parts(ArmParts {
             name: "model".into(),
             ids: (0..n).map(|i| format!("o{i:03}")).collect(),
             positive,
             repeats,
-            ..Parts::default()
+            ..ArmParts::default()
         })
         .unwrap()
     }

@@ -18,7 +18,7 @@ pub mod gate;
 #[cfg(test)]
 mod tests;
 
-pub use arm::{Arm, Classes, Deal, Parts};
+pub use arm::{Arm, ArmParts, Classes, Deal};
 pub use compare::{
     ArmSummary, Comparison, ComparisonVerdict, Estimate, PairedDifference, compare, summarise,
 };

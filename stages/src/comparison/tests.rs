@@ -9,13 +9,13 @@ use crate::table::{Folds, Predictions};
 
 /// An arm of 300 objects in 60 groups, a tenth of them positive, in two repeats of three folds.
 /// `skill` shifts the scores of positives, `noise` is the seed of what is not shared between arms.
-fn arm(name: &str, skill: f64, noise: u64) -> Parts {
+fn arm(name: &str, skill: f64, noise: u64) -> ArmParts {
     let mut shared = Stream::new(1, &[]);
     let mut own = Stream::new(noise, &[7]);
-    let mut parts = Parts {
+    let mut parts = ArmParts {
         name: name.into(),
         groups: Some(Vec::new()),
-        ..Parts::default()
+        ..ArmParts::default()
     };
     for _ in 0..2 {
         parts.repeats.push(Deal {
@@ -41,7 +41,7 @@ fn arm(name: &str, skill: f64, noise: u64) -> Parts {
     parts
 }
 
-fn made(parts: Parts) -> Arm {
+fn made(parts: ArmParts) -> Arm {
     Arm::from_parts(parts).unwrap()
 }
 
@@ -53,7 +53,7 @@ fn quick() -> ComparisonOptions {
 }
 
 /// `parts` as the files that an evaluation would leave: predictions and folds.
-fn files(parts: &Parts, dir: &Path) -> (std::path::PathBuf, std::path::PathBuf) {
+fn files(parts: &ArmParts, dir: &Path) -> (std::path::PathBuf, std::path::PathBuf) {
     let class = |positive: bool| Some(if positive { "TDE" } else { "AGN" }.to_owned());
     let mut predictions = Predictions {
         classes: vec!["TDE".into()],
@@ -96,7 +96,7 @@ fn files(parts: &Parts, dir: &Path) -> (std::path::PathBuf, std::path::PathBuf) 
 }
 
 /// Scores squeezed into probabilities.
-fn probabilities(mut parts: Parts) -> Parts {
+fn probabilities(mut parts: ArmParts) -> ArmParts {
     for deal in &mut parts.repeats {
         for score in &mut deal.scores {
             *score = 1.0 / (1.0 + libm::exp(-*score));
@@ -108,7 +108,7 @@ fn probabilities(mut parts: Parts) -> Parts {
 #[test]
 fn an_arm_is_read_from_predictions_and_folds() {
     let dir = tempfile::tempdir().unwrap();
-    let parts = Parts {
+    let parts = ArmParts {
         class: Some("TDE".into()),
         ..probabilities(arm("a", 2.0, 0))
     };
@@ -139,14 +139,14 @@ fn folds_of_another_stage_are_refused() {
 
 /// Three classes, 240 objects in two repeats of three folds; `skill` is how far the probability of the
 /// true class stands out.
-fn of_classes(name: &str, skill: f64, noise: u64) -> Parts {
+fn of_classes(name: &str, skill: f64, noise: u64) -> ArmParts {
     let mut shared = Stream::new(3, &[]);
     let mut own = Stream::new(noise, &[11]);
     let mut classes = Classes {
         names: ["AGN", "SN", "TDE"].map(String::from).to_vec(),
         of: Vec::new(),
     };
-    let mut parts = Parts {
+    let mut parts = ArmParts {
         name: name.into(),
         repeats: vec![
             Deal {
@@ -155,7 +155,7 @@ fn of_classes(name: &str, skill: f64, noise: u64) -> Parts {
             };
             2
         ],
-        ..Parts::default()
+        ..ArmParts::default()
     };
     for i in 0..240 {
         let class = [0, 0, 0, 1, 1, 2][i % 6];
@@ -262,7 +262,7 @@ fn a_positive_class_that_does_not_occur_is_no_macro_average() {
 
 #[test]
 fn parts_that_do_not_fit_are_refused() {
-    let refused = |change: &dyn Fn(&mut Parts)| {
+    let refused = |change: &dyn Fn(&mut ArmParts)| {
         let mut parts = arm("a", 2.0, 0);
         change(&mut parts);
         Arm::from_parts(parts).unwrap_err()
@@ -288,7 +288,7 @@ fn parts_that_do_not_fit_are_refused() {
 #[test]
 fn arms_must_share_objects_and_folds() {
     let base = made(arm("base", 2.0, 0));
-    let against = |change: &dyn Fn(&mut Parts)| -> StageError {
+    let against = |change: &dyn Fn(&mut ArmParts)| -> StageError {
         let mut parts = arm("other", 2.0, 1);
         change(&mut parts);
         compare(&base, &[made(parts)], &quick()).unwrap_err()
@@ -451,12 +451,12 @@ fn too_few_units_are_refused() {
 fn intervals_of_average_precision_cover() {
     let simulate = |simulation: u64| {
         let mut stream = Stream::new(5, &[simulation]);
-        let mut arms = [1.5, 1.3].map(|_| Parts {
+        let mut arms = [1.5, 1.3].map(|_| ArmParts {
             repeats: vec![Deal {
                 folds: Vec::new(),
                 scores: Vec::new(),
             }],
-            ..Parts::default()
+            ..ArmParts::default()
         });
         for i in 0..400 {
             let positive = stream.uniform() < 0.15;

@@ -12,7 +12,7 @@ use std::path::Path;
 
 use flow_engine::StageError;
 
-use crate::comparison::{Arm, Parts};
+use crate::comparison::{Arm, ArmParts};
 use crate::evaluation::{MetricReport, out_of_fold};
 use crate::table::{Folds, Predictions, no_positive};
 
@@ -30,12 +30,12 @@ impl Outer {
     /// As an arm of a comparison.
     ///
     /// # Errors
-    /// As [`Parts::of`] and [`Arm::from_parts`].
+    /// As [`ArmParts::of`] and [`Arm::from_parts`].
     pub fn arm(&self, name: &str) -> Result<Arm, StageError> {
         let repeats = out_of_fold(&self.predictions)?;
-        Arm::from_parts(Parts {
+        Arm::from_parts(ArmParts {
             groups: self.groups.clone(),
-            ..Parts::of(name, &self.predictions, &repeats)?
+            ..ArmParts::of(name, &self.predictions, &repeats)?
         })
     }
 }
