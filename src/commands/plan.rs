@@ -3,10 +3,10 @@
 use std::collections::BTreeSet;
 
 use clap::Args;
-use flow_engine::Pipeline;
 use flow_engine::explain::preview::{Need, Preview, Verdict, Wait};
 use flow_engine::explain::{Causes, Explanation, Group};
 use flow_engine::plan::Plan;
+use flow_engine::{Pipeline, StageError};
 
 use super::run::outputs;
 use crate::args::{StoreArgs, TargetArgs};
@@ -40,6 +40,7 @@ const CAUSES: usize = 10;
 /// What a run would do with the actions of one stage.
 #[derive(Default)]
 struct StagePlan {
+    name: String,
     hit: usize,
     run: usize,
     restore: usize,
@@ -63,56 +64,16 @@ pub fn run(args: &PlanArgs, ui: &Ui) -> Result<(), CliError> {
     let mut preview = Preview::new(&delivery)?;
     stat.save()?;
     let mut causes = Causes::new(&mut preview, &delivery);
-    let stages = pipeline.stages.iter().map(|_| StagePlan::default());
-    let mut stages: Vec<StagePlan> = stages.collect();
-    for action in 0..plan.len() {
-        let verdict = causes.preview().verdict(action);
-        let told = causes.explain_next()?;
-        stages[plan.coords(action).stage].count(&plan, verdict, &told);
-        if !matches!(verdict, Verdict::Hit | Verdict::Vacant) {
-            ui.event(|| ActionPlanned {
-                at: ActionName::of(&plan, action),
-                event: ActionPlannedWord::ActionPlanned,
-                decision: verdict::decision(&plan, verdict, &told, causes.groups()),
-            });
-            if ui.verbose {
-                ui.answer(&action_text(&plan, action, verdict, &told));
-            }
-        }
+    let stages = decide(&plan, &mut causes, ui)?;
+    for stage in &stages {
+        ui.event(|| stage.event());
     }
+    let remembered = causes.preview().remembered().clone();
     let groups = causes.groups();
-    let stage_names = pipeline.stages.iter().map(|stage| stage.name.as_str());
-    let named: Vec<(&str, &StagePlan)> = stage_names.zip(&stages).collect();
-    for (name, stage) in &named {
-        ui.event(|| stage.event(name));
-    }
-    let rows = named.iter().map(|(name, s)| s.row(&plan, name, groups));
-    let header = [
-        "stage", "verdict", "why", "hit", "run", "restore", "pending",
-    ];
-    // Columns of noughts go before a reason is cut.
-    let noughts = [
-        ("restore", stages.iter().all(|stage| stage.restore == 0)),
-        ("pending", stages.iter().all(|stage| stage.pending == 0)),
-    ];
-    let noughts = noughts.iter().filter(|(_, all)| *all);
-    let least: Vec<&str> = noughts.map(|(name, _)| *name).collect();
-    let rows = rows.collect();
-    ui.answer(&format!("{}\n", table::fitted(&header, 3, rows, &least)));
+    ui.answer(&format!("{}\n", stages_table(&plan, &stages, groups)));
     ui.answer(&causes_text(&plan, groups, ui.verbose));
     ui.answer(&inherited_text(&pipeline));
-    let remembered = causes.preview().remembered().clone();
-    if !remembered.is_empty() {
-        let commands: BTreeSet<String> = remembered
-            .iter()
-            .map(|&s| verdict::version(&plan, s))
-            .collect();
-        let commands = names(commands.iter().map(String::as_str));
-        ui.answer(&format!(
-            "\nas of the last run that asked {commands}; a run asks again\n"
-        ));
-    }
-    let groups = causes.groups();
+    ui.answer(&remembered_text(&plan, &remembered));
     ui.warn_of_store(&state.store);
     let sum = |count: fn(&StagePlan) -> usize| stages.iter().map(count).sum::<usize>();
     let name = |&stage: &usize| pipeline.stages[stage].name.clone();
@@ -126,6 +87,62 @@ pub fn run(args: &PlanArgs, ui: &Ui) -> Result<(), CliError> {
         causes: groups.iter().map(|g| CauseGroup::new(&plan, g)).collect(),
     });
     Ok(())
+}
+
+/// Tells of each action that is no hit, and counts them by stage.
+fn decide(
+    plan: &Plan<'_>,
+    causes: &mut Causes<'_, '_>,
+    ui: &Ui,
+) -> Result<Vec<StagePlan>, StageError> {
+    let stages = plan.pipeline.stages.iter();
+    let stages = stages.map(|stage| StagePlan {
+        name: stage.name.clone(),
+        ..StagePlan::default()
+    });
+    let mut stages: Vec<StagePlan> = stages.collect();
+    for action in 0..plan.len() {
+        let verdict = causes.preview().verdict(action);
+        let told = causes.explain_next()?;
+        stages[plan.coords(action).stage].count(plan, verdict, &told);
+        if !matches!(verdict, Verdict::Hit | Verdict::Vacant) {
+            ui.event(|| ActionPlanned {
+                at: ActionName::of(plan, action),
+                event: ActionPlannedWord::ActionPlanned,
+                decision: verdict::decision(plan, verdict, &told, causes.groups()),
+            });
+            if ui.verbose {
+                ui.answer(&action_text(plan, action, verdict, &told));
+            }
+        }
+    }
+    Ok(stages)
+}
+
+fn stages_table(plan: &Plan<'_>, stages: &[StagePlan], groups: &[Group]) -> String {
+    let rows = stages.iter().map(|stage| stage.row(plan, groups));
+    let header = [
+        "stage", "verdict", "why", "hit", "run", "restore", "pending",
+    ];
+    // Columns of noughts go before a reason is cut.
+    let noughts = [
+        ("restore", stages.iter().all(|stage| stage.restore == 0)),
+        ("pending", stages.iter().all(|stage| stage.pending == 0)),
+    ];
+    let noughts = noughts.iter().filter(|(_, all)| *all);
+    let least: Vec<&str> = noughts.map(|(name, _)| *name).collect();
+    table::fitted(&header, 3, rows.collect(), &least)
+}
+
+/// The commands whose answers to an earlier run the plan relies on.
+fn remembered_text(plan: &Plan<'_>, stages: &BTreeSet<usize>) -> String {
+    if stages.is_empty() {
+        return String::new();
+    }
+    let commands = stages.iter().map(|&stage| verdict::version(plan, stage));
+    let commands: BTreeSet<String> = commands.collect();
+    let commands = names(commands.iter().map(String::as_str));
+    format!("\nas of the last run that asked {commands}; a run asks again\n")
 }
 
 /// The outputs that the pipeline has from a file that it extends.
@@ -238,9 +255,9 @@ impl StagePlan {
         }
     }
 
-    fn row(&self, plan: &Plan<'_>, name: &str, groups: &[Group]) -> Vec<String> {
+    fn row(&self, plan: &Plan<'_>, groups: &[Group]) -> Vec<String> {
         vec![
-            name.to_owned(),
+            self.name.clone(),
             self.verdict().to_owned(),
             self.why(plan, groups),
             self.hit.to_string(),
@@ -250,9 +267,9 @@ impl StagePlan {
         ]
     }
 
-    fn event(&self, name: &str) -> StagePlanned {
+    fn event(&self) -> StagePlanned {
         StagePlanned {
-            stage: name.to_owned(),
+            stage: self.name.clone(),
             verdict: self.verdict().to_owned(),
             hit: self.hit,
             run: self.run,

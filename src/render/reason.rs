@@ -1,5 +1,7 @@
 //! Why an action runs and what that goes back to, in words. `event/reason.rs` has it for programs.
 
+use std::path::Path;
+
 use flow_cache::{Change, Digest, Value, utc};
 use flow_engine::explain::{Cause, Earlier, Group, Nearness, Novelty, Reason, What};
 use flow_engine::plan::Plan;
@@ -88,6 +90,15 @@ fn bytes(old: &Digest, new: Option<&Digest>) -> String {
     }
 }
 
+/// A source file by its path, if that is known, and its role, unless that is the path.
+fn source(plan: &Plan<'_>, role: &str, path: Option<&Path>) -> String {
+    match path {
+        None => format!("a source file ({role})"),
+        Some(path) if in_project(plan, path) == role => format!("source file {}", shown(path)),
+        Some(path) => format!("source file {} ({role})", shown(path)),
+    }
+}
+
 /// A cause, without where it comes in.
 pub fn what(plan: &Plan<'_>, what: &What) -> String {
     match what {
@@ -98,18 +109,7 @@ pub fn what(plan: &Plan<'_>, what: &What) -> String {
             old,
             new,
         } => {
-            let file = match path {
-                Some(path) => shown(path),
-                None => String::new(),
-            };
-            let is_role = path
-                .as_ref()
-                .is_some_and(|path| in_project(plan, path) == *role);
-            let file = match (is_role, file.is_empty()) {
-                (true, _) => format!("source file {file}"),
-                (_, true) => format!("a source file ({role})"),
-                _ => format!("source file {file} ({role})"),
-            };
+            let file = source(plan, role, path.as_deref());
             match (old, new) {
                 (Some(old), Some(new)) => format!("{file} changed: {}", bytes(old, Some(new))),
                 (None, _) => format!("{file} is new"),

@@ -3,7 +3,8 @@
 //! [`design`] checks the study before anything runs, and [`problem`] makes pipelines of its configurations.
 //! [`study`] is made of searches: [`search`] makes one, generation by generation, and [`nested`] one in each
 //! fold of an outer cross-validation; [`bench`] evaluates configurations for them. [`findings`] is what comes
-//! of it as data, [`render`] shows that, and [`apply`] writes the best values as a pipeline.
+//! of it as data: [`progress`] shows it as it grows, [`text`] at the end, [`figures`] has it for programs,
+//! [`files`] and [`apply`] write it.
 //! How points are chosen and trials are stopped is not here but in the crate `flow-stages`.
 //!
 //! Begin with [`run`].
@@ -11,12 +12,15 @@
 mod apply;
 mod bench;
 mod design;
+mod figures;
+mod files;
 mod findings;
 mod nested;
 mod problem;
-mod render;
+mod progress;
 mod search;
 mod study;
+mod text;
 
 use std::path::PathBuf;
 use std::time::Instant;
@@ -78,7 +82,7 @@ pub fn run(args: &TuneArgs, ui: &Ui) -> Result<Exit, CliError> {
     let folder = results_dir(args.output.as_deref(), &base, "tune")?;
     let setup = Setup::new(&base.root, &args.store, &args.exec)?;
     let mut bench = Bench::new(ui, &problem, &setup, started);
-    render::started(&bench);
+    progress::started(&bench);
     let ended = study(&mut bench, &setup);
     let saved = setup.stat.save().map_err(CliError::from);
     if let Some((path, trace)) = &setup.trace {
@@ -96,16 +100,17 @@ pub fn run(args: &TuneArgs, ui: &Ui) -> Result<Exit, CliError> {
                 );
             }
             error.diags.iter().for_each(|diag| ui.diag(diag));
-            render::stopped(&bench, error.exit);
+            progress::stopped(&bench, error.exit);
             return Ok(error.exit);
         }
     };
-    render::files(&bench, &findings, &folder)?;
-    render::findings(&bench, &findings, started.elapsed().as_secs_f64());
+    files::write(&bench, &findings, &folder)?;
+    let wall_s = started.elapsed().as_secs_f64();
+    ui.result(&text::text(&bench, &findings, wall_s));
     if let Some(target) = &target {
         let best = findings.searched.best(&bench);
         let values = best.map(|best| best.values).unwrap_or_default();
-        let heading = render::heading(&bench, &findings);
+        let heading = text::heading(&bench, &findings);
         let path = target.write(&problem, &values, &heading)?;
         ui.progress(&format!("wrote {}", shown(path)));
         ui.event(|| OutputWritten {
@@ -113,6 +118,6 @@ pub fn run(args: &TuneArgs, ui: &Ui) -> Result<Exit, CliError> {
             base: None,
         });
     }
-    render::finished(&bench, &findings, started.elapsed().as_secs_f64());
+    progress::finished(&bench, &findings, started.elapsed().as_secs_f64());
     Ok(Exit::Ok)
 }

@@ -11,7 +11,7 @@ use flow_stages::tuning::{Outer, outer};
 use super::bench::Bench;
 use super::findings::{Nested, OuterFold};
 use super::problem::Part;
-use super::render;
+use super::progress;
 use super::search::search;
 use crate::error::{CliError, Exit};
 
@@ -41,7 +41,7 @@ pub fn nested(bench: &mut Bench<'_>, folds: &Path) -> Result<Nested, CliError> {
             inner,
             outer: None,
         };
-        render::outer_fold(bench, fold, &outer_fold);
+        progress::outer_fold(bench, fold, &outer_fold);
         done.push(outer_fold);
     }
     let join = |parts: &[PathBuf]| -> Result<Outer, CliError> {

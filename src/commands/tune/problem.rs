@@ -61,6 +61,26 @@ pub struct Candidate {
     pub values: Vec<Replace>,
 }
 
+impl Candidate {
+    /// `model.learning_rate = 0.1, model.max_depth = 4`.
+    pub fn text(&self) -> String {
+        let values = self.values.iter();
+        let values: Vec<String> = values
+            .map(|v| format!("{} = {}", v.path, v.value))
+            .collect();
+        values.join(", ")
+    }
+
+    /// The value of a path, for a table; nothing where it does not apply.
+    pub fn cell(&self, path: &str) -> String {
+        let found = self.values.iter().find(|value| value.path == path);
+        found.map_or(String::new(), |value| match &value.value {
+            toml::Value::String(text) => text.clone(),
+            other => other.to_string(),
+        })
+    }
+}
+
 impl<'a> Problem<'a> {
     /// The study that a file describes, with `trials` instead of its own number of them.
     pub fn new(
@@ -130,6 +150,11 @@ impl<'a> Problem<'a> {
             }
         }
         found
+    }
+
+    /// What is improved: `evaluate.pr_auc`.
+    pub fn objective(&self) -> String {
+        format!("{}.{}", self.stage, self.metric.key())
     }
 
     /// The pipeline as it is.

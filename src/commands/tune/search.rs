@@ -5,7 +5,7 @@ use flow_stages::tuning::{Point, TrialOutcome, TuningStudy};
 use super::bench::{Bench, Found};
 use super::findings::Searched;
 use super::problem::{Candidate, Part};
-use super::render;
+use super::progress;
 use crate::error::CliError;
 use crate::record::TuneRecord;
 
@@ -23,7 +23,7 @@ pub fn search(
         search.complete(&mut generation)?;
         let first = search.searched.candidates.len();
         search.take(generation);
-        render::generation(search.bench, within, &search.searched, first);
+        progress::generation(search.bench, within, &search.searched, first);
         after(search.bench, &search.searched)?;
     }
     Ok(search.searched)
@@ -68,7 +68,7 @@ impl<'s, 'a> Search<'s, 'a> {
         let mut same_folds = SameFolds(None);
         same_folds.check(&base);
         let scores = base.scores.ok();
-        render::base(bench, within, scores.as_ref());
+        progress::base(bench, within, scores.as_ref());
         Ok(Self {
             bench,
             within,
@@ -185,7 +185,7 @@ impl SameFolds {
 /// What the run record keeps of a search.
 pub fn record(bench: &Bench<'_>, searched: &Searched) -> TuneRecord {
     TuneRecord {
-        objective: format!("{}.{}", bench.problem.stage, bench.problem.metric.key()),
+        objective: bench.problem.objective(),
         trials: searched.study.trials().len(),
         best: searched.study.best().map(|(_, scores)| scores.pooled),
     }

@@ -1,0 +1,64 @@
+//! `flow compare`: two runs side by side, and where they part.
+//!
+//! [`differences`] finds what differs by the records of the runs and the recipes in the store; [`text`] shows
+//! it to people, [`event`] is for programs. How records are read is the matter of `record/`.
+//!
+//! Begin with [`run`].
+
+mod differences;
+mod event;
+mod text;
+
+use clap::Args;
+
+use self::differences::{RunDifferences, Side};
+use crate::args::StoreArgs;
+use crate::error::CliError;
+use crate::history::find;
+use crate::project::State;
+use crate::ui::Ui;
+
+/// `flow compare`
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  flow compare last~1 last
+  flow compare baseline last
+  flow compare 20260131 20260201 --message-format json")]
+pub struct CompareArgs {
+    /// The run to compare with: its id, the start of it, a tag, `last`, or `last~1`
+    pub old: String,
+    /// The run to compare
+    pub new: String,
+    /// The store.
+    #[command(flatten)]
+    pub store: StoreArgs,
+}
+
+/// Runs the command.
+pub fn run(args: &CompareArgs, ui: &Ui) -> Result<(), CliError> {
+    let state = State::of_working_dir(&args.store)?;
+    let load = |word: &str| -> Result<Side, CliError> {
+        let runs = state.runs();
+        let (id, record) = find(&runs, word)?;
+        let long = record.long(&runs)?;
+        Ok(Side {
+            id,
+            record,
+            actions: long.map(|long| long.stages),
+        })
+    };
+    let (old, new) = (load(&args.old)?, load(&args.new)?);
+    let differences = RunDifferences::new(&state.store, old, new)?;
+    for run in [&differences.old, &differences.new] {
+        if run.actions.is_none() {
+            ui.warning(&format!(
+                "run {} was recorded without its actions, by an earlier version: only metrics are compared",
+                run.id
+            ));
+        }
+    }
+    ui.event(|| event::event(&differences));
+    ui.answer(&text::text(&differences));
+    Ok(())
+}
