@@ -11,7 +11,8 @@ use crate::content::Digest;
 pub enum StoreError {
     /// The machine said no: disk full, permission, I/O error. The user's remedy is outside the store.
     Environment {
-        /// The step of the protocol that failed; also the name of its fault point.
+        /// The step of the protocol that failed. Tests know the step's fault point by the same
+        /// name.
         step: &'static str,
         /// The file or directory it worked on.
         path: PathBuf,
@@ -25,7 +26,7 @@ pub enum StoreError {
         /// What is wrong with them.
         detail: String,
     },
-    /// The store was written by a later version of the program.
+    /// A later version of the program wrote the store.
     NewerFormat {
         /// The store's directory.
         path: PathBuf,
@@ -34,11 +35,11 @@ pub enum StoreError {
         /// The latest version that this program understands.
         supported: u32,
     },
-    /// A place that is to hold a store holds something else.
+    /// The place for a store holds something else.
     NotAStore {
         /// The place.
         path: PathBuf,
-        /// What tells.
+        /// What shows that it is no store.
         detail: String,
     },
     /// A folder or file that flow keeps for itself is a link.
@@ -46,7 +47,7 @@ pub enum StoreError {
         /// The link.
         path: PathBuf,
     },
-    /// A wait for another process was given up, as this one is to stop.
+    /// This process was told to stop while it waited for another one.
     Stopped {
         /// The lock that the other process holds.
         path: PathBuf,
@@ -86,22 +87,22 @@ impl StoreError {
         }
     }
 
-    /// Whether this user may not write there, whatever the state of the disk.
+    /// Returns true if this user may not write there, whatever the state of the disk.
     pub fn is_refused(&self) -> bool {
         matches!(self, Self::Environment { source, .. } if is_refused(source))
     }
 
-    /// A write that was asked of a store opened for reading only.
+    /// A write to a store that was opened only for reading.
     pub(crate) fn read_only(step: &'static str, path: &Path) -> Self {
         Self::env(step, path, io::ErrorKind::ReadOnlyFilesystem.into())
     }
 
-    /// Whether the environment failed (exit code 4) rather than the store's contents.
+    /// Returns true if the environment failed (exit code 4) rather than the contents of the store.
     pub fn is_environment(&self) -> bool {
         matches!(self, Self::Environment { .. })
     }
 
-    /// Whether the disk, a quota or a file-size limit was exhausted.
+    /// Returns true if the disk, a quota or a limit on file sizes was exhausted.
     pub fn is_disk_full(&self) -> bool {
         use io::ErrorKind::{FileTooLarge, QuotaExceeded, StorageFull};
         match self {
@@ -113,7 +114,7 @@ impl StoreError {
     }
 }
 
-/// Whether the system refused a write to this user, whatever the state of the disk.
+/// Returns true if the system refused a write to this user, whatever the state of the disk.
 pub(crate) fn is_refused(error: &io::Error) -> bool {
     use io::ErrorKind::{PermissionDenied, ReadOnlyFilesystem};
     matches!(error.kind(), PermissionDenied | ReadOnlyFilesystem)
@@ -161,7 +162,8 @@ impl fmt::Display for StoreError {
     }
 }
 
-/// A step's failure inside an `io::Write`: the kind (disk full or not) stays visible.
+/// The failure of a step inside an `io::Write`. The kind of the error, such as a full disk, is
+/// kept.
 impl From<StoreError> for io::Error {
     fn from(error: StoreError) -> Self {
         match error {

@@ -1,4 +1,5 @@
-//! What `fuzz/` and `tests/fuzz.rs` need of this crate's inside. No part of its interface.
+//! What `fuzz/` and `tests/fuzz.rs` need of the inside of this crate. It is behind the feature
+//! `testing`.
 
 use std::fs::File;
 use std::os::unix::fs::FileExt;
@@ -9,7 +10,7 @@ use crate::content::{ActionKey, Digest};
 use crate::records::record::{Record, RecordLabels};
 use crate::records::segment::{FILE_MAGIC, FileWindow, Payload, RowId, put_row, scan};
 
-/// A segment of a few records with all that a record can hold.
+/// A segment of a few records that have every part a record can have.
 pub fn example() -> Vec<u8> {
     let mut bytes = FILE_MAGIC.to_vec();
     for n in 0..4u32 {
@@ -64,7 +65,8 @@ fn example_record(n: u32) -> Record {
     }
 }
 
-/// Decodes a payload as each kind of row has it. What can be decoded is what its encoding says.
+/// Decodes a payload as each kind of row has it. If it can be decoded, encoding it gives the same
+/// bytes.
 pub fn payload(bytes: &[u8]) {
     let key = ActionKey(Digest::of(b"any"));
     for split in 0..=bytes.len().min(600) {
@@ -96,8 +98,8 @@ pub fn payload(bytes: &[u8]) {
     let _ = Record::decode(key, all);
 }
 
-/// Scans a segment, reads each row, and appends one as a writer does: it is found again, by who
-/// goes on and by who starts anew, and nobody loses what was there.
+/// Scans a segment, reads each row, and appends one as a writer does. Whoever goes on scanning and
+/// whoever starts anew both find the new row, and no earlier row is lost.
 pub fn segment(scratch: &File, bytes: &[u8]) -> std::io::Result<()> {
     let write = |bytes: &[u8], at: u64| scratch.write_all_at(bytes, at);
     let rows = |from: u64| {

@@ -1,10 +1,11 @@
-//! Records of runs: one JSON file a run, named so that the order of names is the order of time.
+//! Records of runs: one JSON file for each run, named so that the order of names is the order of
+//! time.
 //!
-//! What a record says is its caller's business, but for one field: what is long in it, action by
-//! action, lies in a file of its own under its digest, which the record names in its field `actions`.
-//! Runs that came to the same share that file, so a run in which
-//! nothing changed writes a few hundred bytes. Nor does it wait for the disk: a power loss in the seconds
-//! after a run may take its record, which another run of the same would write again, and no other.
+//! The caller decides what a record says, except for one field. The long part of a record, action
+//! by action, is in a file of its own under its digest, and the field `actions` of the record names
+//! that digest. Runs with equal long parts share the file, so a run in which nothing changed writes
+//! a few hundred bytes. It does not wait for the disk either: a power loss in the seconds after
+//! such a run may take its record, and no other one.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -36,20 +37,20 @@ impl Runs {
         }
     }
 
-    /// Where they lie.
+    /// The folder that they are in.
     pub fn dir(&self) -> &Path {
         &self.dir
     }
 
-    /// A new id: UTC date and time, then the fraction of the second and something random, so that
-    /// runs that start at once have different ones in whatever container.
+    /// Makes a new id: UTC date and time, then the fraction of the second and something random.
+    /// Runs that start at the same moment get different ids, even in different containers.
     pub fn new_id(&self) -> String {
         use std::hash::{BuildHasher, RandomState};
         let nanos = now_nanos();
         id_at(nanos, RandomState::new().hash_one(nanos))
     }
 
-    /// Where the record of a run lies.
+    /// Where the record of a run is.
     pub fn path(&self, id: &str) -> PathBuf {
         self.dir.join(format!("{id}.json"))
     }
@@ -62,7 +63,7 @@ impl Runs {
         file::replace(STEPS, &path, &line(&path, record)?, Lasting::Soon)
     }
 
-    /// Saves the record of a run and the long part that it names, unless that is there.
+    /// Saves the record of a run, and the long part that it names unless that file is there.
     pub fn save_with(
         &self,
         id: &str,
@@ -74,7 +75,7 @@ impl Runs {
         if let Some(dir) = path.parent() {
             std::fs::create_dir_all(dir).map_err(|e| StoreError::env("run.save", dir, e))?;
         }
-        // Who removes runs must not take it for nobody's meanwhile.
+        // A process that removes runs must not find the long part before its record is there.
         let _lock = lock::exclusive(&self.lock_path())?;
         if !path.exists() {
             file::replace(STEPS, &path, &text(&path, long)?, Lasting::Now)?;
@@ -82,12 +83,12 @@ impl Runs {
         self.save(id, record)
     }
 
-    /// The long part of a record under its digest, if it is there.
+    /// The long part of a record under its digest, if the file is there.
     pub fn long<T: DeserializeOwned>(&self, digest: &Digest) -> Result<Option<T>, StoreError> {
         read(&self.actions_path(digest))
     }
 
-    /// Changes the record of a run in place. False: there is no such run.
+    /// Changes the record of a run in place. Returns false if there is no such run.
     pub fn update<T: Serialize + DeserializeOwned>(
         &self,
         id: &str,
@@ -107,7 +108,7 @@ impl Runs {
         Ok(true)
     }
 
-    /// Removes the record of a run, and of long parts those that no other run names.
+    /// Removes the record of a run, and the long parts that no other run names.
     pub fn remove(&self, id: &str) -> Result<(), StoreError> {
         self.require_no_links()?;
         let _lock = lock::exclusive(&self.lock_path())?;
@@ -116,7 +117,7 @@ impl Runs {
         for id in self.list()? {
             match read::<NamesLong>(&self.path(&id)) {
                 Ok(record) => named.extend(record.and_then(|record| record.actions)),
-                // What a damaged record names is not known, so everything stays.
+                // Nobody knows what a damaged record names, so everything stays.
                 Err(StoreError::Corrupt { .. }) => return Ok(()),
                 Err(error) => return Err(error),
             }
@@ -150,7 +151,7 @@ impl Runs {
         let mut ids: Vec<String> = list_dir(&self.dir)?
             .iter()
             .filter(|path| path.extension().is_some_and(|e| e == "json"))
-            // A power loss leaves empty files.
+            // A power loss can leave empty files.
             .filter(|path| path.metadata().is_ok_and(|meta| meta.len() > 0))
             .filter_map(|path| path.file_stem()?.to_str().map(str::to_owned))
             .collect();
@@ -158,8 +159,8 @@ impl Runs {
         Ok(ids)
     }
 
-    /// The record of the run with this id, or with the only id that starts like this.
-    /// `latest` is the newest one. `None` if there is no such run.
+    /// The record of the run with this id, or with the only id that starts with `id`. `latest` is
+    /// the newest run. Returns `None` if there is no such run.
     pub fn load<T: DeserializeOwned>(&self, id: &str) -> Result<Option<(String, T)>, StoreError> {
         let ids = self.list()?;
         let mut matches: Vec<String> = match id {
@@ -183,7 +184,7 @@ impl Runs {
     }
 }
 
-/// All that is known of a record here: the long part that it names.
+/// The one field of a record that matters here.
 #[derive(Deserialize)]
 struct NamesLong {
     #[serde(default)]
@@ -200,7 +201,7 @@ fn line(path: &Path, record: &impl Serialize) -> Result<Vec<u8>, StoreError> {
     Ok(line)
 }
 
-/// Reads a JSON file; none where there is no file.
+/// Reads a JSON file. Returns `None` if there is no file.
 fn read<T: DeserializeOwned>(path: &Path) -> Result<Option<T>, StoreError> {
     let text = match std::fs::read(path) {
         Ok(text) => text,
@@ -235,7 +236,7 @@ fn id_at(nanos: u64, random: u64) -> String {
     format!("{year:04}{month:02}{day:02}T{hour:02}{minute:02}{second:02}-{ticks}{random}")
 }
 
-/// A number in three digits of 0 to 9 and a to z, whose order is that of numbers.
+/// A number as three digits of 0 to 9 and a to z, so that the order of texts is that of numbers.
 fn three_digits(number: u64) -> String {
     let digit = |n: u64| char::from_digit((n % 36) as u32, 36).unwrap_or('0');
     [number / (36 * 36), number / 36, number]

@@ -1,10 +1,11 @@
-//! Threads, as many as the system gives.
+//! Pools of threads, as large as the system allows.
 
 use std::sync::OnceLock;
 
 use rayon::{ThreadPool, ThreadPoolBuildError, ThreadPoolBuilder};
 
-/// A pool of so many threads, or of fewer where a limit of the system is reached: half, a quarter, one.
+/// Makes a pool of this many threads. If a limit of the system is reached, it has half as many, a
+/// quarter, or one.
 pub fn thread_pool(threads: usize) -> Result<ThreadPool, ThreadPoolBuildError> {
     let built = ThreadPoolBuilder::new().num_threads(threads).build();
     match built {
@@ -13,8 +14,8 @@ pub fn thread_pool(threads: usize) -> Result<ThreadPool, ThreadPoolBuildError> {
     }
 }
 
-/// Runs `work` where the loops in it find a pool: that of the caller, or one of this process. Rayon's own
-/// would end the process where it cannot start all of its threads.
+/// Runs `work` where its loops find a pool: that of the caller, or else one of this process.
+/// Rayon's own pool would end the process if it could not start all of its threads.
 pub(crate) fn with_pool<R: Send>(work: impl FnOnce() -> R + Send) -> Option<R> {
     static POOL: OnceLock<Option<ThreadPool>> = OnceLock::new();
     if rayon::current_thread_index().is_some() {

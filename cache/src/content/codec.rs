@@ -1,8 +1,9 @@
-//! Primitives of the canonical binary encoding: LEB128 lengths, fixed little-endian numbers.
+//! The parts of the canonical binary encoding: LEB128 lengths and little-endian numbers of a fixed
+//! size.
 
 use std::fmt;
 
-/// Bytes that are not what an encoder of this crate writes.
+/// An error about bytes that no encoder of this crate writes.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct DecodeError(pub &'static str);
 
@@ -29,7 +30,7 @@ pub(crate) fn put_bytes(out: &mut Vec<u8>, bytes: &[u8]) {
     out.extend_from_slice(bytes);
 }
 
-/// Reads what the `put_` functions wrote; every read is bounds-checked.
+/// Reads what the `put_` functions wrote. Every read checks its bounds.
 pub(crate) struct Cursor<'a> {
     rest: &'a [u8],
 }
@@ -76,7 +77,7 @@ impl<'a> Cursor<'a> {
             }
             number |= bits << shift;
             if byte & 0x80 == 0 {
-                // One number has one spelling, or equal values could have unequal keys.
+                // A number has only one spelling. Otherwise equal values could have unequal keys.
                 if byte == 0 && shift > 0 {
                     return Err(DecodeError("a length is not in its shortest form"));
                 }
@@ -86,7 +87,7 @@ impl<'a> Cursor<'a> {
         Err(DecodeError("a length is too large"))
     }
 
-    /// A count of things of at least one byte each, so that a bad one cannot ask for much memory.
+    /// A count of things of at least one byte each, so that a bad count cannot ask for much memory.
     pub(crate) fn count(&mut self) -> Result<usize, DecodeError> {
         let count = self.varint()?;
         if count > self.rest.len() as u64 {
@@ -104,7 +105,7 @@ impl<'a> Cursor<'a> {
         std::str::from_utf8(self.bytes()?).map_err(|_| DecodeError("a text is not UTF-8"))
     }
 
-    /// What is left.
+    /// The bytes that were not read yet.
     pub(crate) fn rest(&self) -> &'a [u8] {
         self.rest
     }

@@ -10,7 +10,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::threads::with_pool;
 
-/// Bytes read at a time; hashing of one block overlaps reading of the next.
+/// Bytes that are read at a time. One block is hashed while the next one is read.
 const BLOCK: usize = 4 << 20;
 /// Below this size a file is read and hashed on the calling thread.
 const PARALLEL_FROM: u64 = 1 << 20;
@@ -27,7 +27,7 @@ impl Digest {
         Self(*blake3::hash(bytes).as_bytes())
     }
 
-    /// The digest as it is.
+    /// The 32 bytes of the digest.
     pub fn as_bytes(&self) -> &[u8; 32] {
         &self.0
     }
@@ -66,7 +66,7 @@ impl Digest {
         hashed.ok_or_else(|| io::ErrorKind::Interrupted.into())
     }
 
-    /// The same as long as `go_on` says so, which is asked before each block.
+    /// Does the same as long as `go_on` returns true. It is asked before each block.
     pub fn of_open_file_while(
         file: &File,
         go_on: &(dyn Fn() -> bool + Sync),
@@ -76,7 +76,7 @@ impl Digest {
         }
         match with_pool(|| Self::of_large_file(file, go_on)) {
             Some(digest) => digest,
-            // There are no threads to be had.
+            // No thread can be started.
             None => Self::of_reader(file).map(Some),
         }
     }
@@ -102,7 +102,7 @@ impl Digest {
         Ok(Some((Self::finish(&hasher), hasher.count())))
     }
 
-    /// The digest that `hasher` has reached.
+    /// The digest of what `hasher` has taken in.
     pub(crate) fn finish(hasher: &blake3::Hasher) -> Self {
         Self(*hasher.finalize().as_bytes())
     }
@@ -129,7 +129,7 @@ impl Digest {
     }
 }
 
-/// Makes the digest of bytes that come in small pieces, for which BLAKE3 by itself is slow.
+/// Makes the digest of bytes that come in small pieces. BLAKE3 alone is slow for those.
 #[derive(Default)]
 pub struct Digester {
     hasher: blake3::Hasher,
@@ -137,7 +137,7 @@ pub struct Digester {
 }
 
 impl Digester {
-    /// Bytes that wait to be hashed together.
+    /// The bytes that are collected before they are hashed together.
     const PENDING: usize = 64 << 10;
 
     /// Takes in the next bytes.
@@ -149,7 +149,7 @@ impl Digester {
         }
     }
 
-    /// The digest of all bytes.
+    /// The digest of all bytes that were put in.
     pub fn finish(mut self) -> Digest {
         self.hasher.update(&self.pending);
         Digest::finish(&self.hasher)
@@ -182,7 +182,7 @@ impl fmt::Debug for Digest {
     }
 }
 
-/// Text that is not `b3:` and 64 lower-case hexadecimal digits.
+/// An error about text that is not `b3:` and 64 lower-case hexadecimal digits.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct ParseDigestError;
 
@@ -215,8 +215,8 @@ impl<'de> Deserialize<'de> for Digest {
     }
 }
 
-/// The key of an action: the digest of its recipe. A type of its own, so that it is never mistaken
-/// for the digest of an artifact. Written as 64 hexadecimal digits without a prefix.
+/// The key of an action: the digest of its recipe. It is a type of its own so that it is never
+/// mistaken for the digest of an artifact. It is written as 64 hexadecimal digits without a prefix.
 #[derive(Copy, Clone, Eq, PartialEq, Ord, PartialOrd, Hash)]
 pub struct ActionKey(pub Digest);
 

@@ -1,8 +1,8 @@
-//! Bytes and what they are called: digests, values and their encoding, recipes and keys.
+//! Digests, values and their encoding, recipes and keys.
 //!
-//! Nothing here knows a store or a path in one. What is encoded here has one spelling for ever: a
-//! digest of it is a key of somebody's store. Begin with `digest.rs`; `codec.rs` has the numbers
-//! and strings that `value.rs` and `recipe.rs` are made of.
+//! Nothing here knows a store or a path. The encodings must not change: their digests are the keys
+//! in the stores of all users. Begin with `digest.rs`. `codec.rs` has the numbers and strings from
+//! which `value.rs` and `recipe.rs` are built.
 
 pub(crate) mod codec;
 pub(crate) mod digest;

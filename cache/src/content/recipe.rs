@@ -9,25 +9,26 @@ use crate::content::codec::{Cursor, DecodeError, put_bytes, put_varint};
 use crate::content::value::{self, Value};
 use crate::content::{ActionKey, Digest};
 
-/// Separates recipe keys from every other use of BLAKE3, and versions the encoding.
+/// Separates the keys of recipes from every other use of BLAKE3, and is the version of the
+/// encoding.
 const KEY_CONTEXT: &str = "flow recipe v1";
 
-/// The ordered fields that decide an action's result. The one list gives the key, the explanation
-/// of a miss and the JSON.
+/// The ordered fields that decide the result of an action. The key, the explanation of a miss and
+/// the JSON all come from this one list.
 ///
-/// It is kept in its canonical encoding: a run makes one for every action, and of most of them
-/// nothing but the key is ever wanted.
+/// It is kept in its canonical encoding, because a run makes a recipe for every action and needs
+/// only the key of most of them.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Recipe {
     count: u64,
-    /// The fields one after the other: the name, then the value.
+    /// The fields one after the other, each as its name and its value.
     fields: Vec<u8>,
 }
 
-/// Writes the one value of a field without making a [`Value`] of it first.
+/// Writes the one value of a field without making a [`Value`] first.
 ///
-/// After [`map`](Self::map) and [`list`](Self::list) follow as many entries as were announced,
-/// those of a map in ascending order of their names.
+/// After [`map`](Self::map) and [`list`](Self::list), the caller writes as many entries as it
+/// announced, those of a map in ascending order of their names.
 pub struct Encoder<'a> {
     out: &'a mut Vec<u8>,
 }
@@ -35,11 +36,11 @@ pub struct Encoder<'a> {
 /// One difference between two recipes.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Change {
-    /// Where: `params.kernels`, `inputs.features[2]`.
+    /// The place, such as `params.kernels` or `inputs.features[2]`.
     pub path: String,
-    /// What was there; `None` if nothing.
+    /// The value before, or `None` if there was none.
     pub old: Option<Value>,
-    /// What is there now; `None` if nothing.
+    /// The value now, or `None` if there is none.
     pub new: Option<Value>,
 }
 
@@ -52,18 +53,18 @@ impl Recipe {
         }
     }
 
-    /// Adds a field at the end. A name comes once.
+    /// Adds a field at the end. No other field may have its name.
     pub fn push(&mut self, name: &str, value: impl Into<Value>) {
         self.field(name).value(&value.into());
     }
 
-    /// Adds the fields of another recipe at the end. None of their names is there yet.
+    /// Adds the fields of another recipe at the end. None of their names may be there yet.
     pub fn append(&mut self, other: &Self) {
         self.count += other.count;
         self.fields.extend_from_slice(&other.fields);
     }
 
-    /// Adds a field at the end, whose value the encoder is to write. A name comes once.
+    /// Adds a field at the end and lets `value` write its value. No other field may have its name.
     pub fn field(&mut self, name: &str) -> Encoder<'_> {
         debug_assert!(self.get(name).is_none(), "field `{name}` comes twice");
         self.count += 1;
@@ -86,7 +87,7 @@ impl Recipe {
         None
     }
 
-    /// All fields in order; of a damaged recipe, those before the damage.
+    /// All fields in order. Of a damaged recipe, these are the fields before the damage.
     pub fn fields(&self) -> Vec<(String, Value)> {
         let mut cursor = Cursor::new(&self.fields);
         let mut field = || -> Option<(String, Value)> {
@@ -115,7 +116,7 @@ impl Recipe {
         out.extend_from_slice(&self.fields);
     }
 
-    /// The recipe with this encoding; anything else is an error.
+    /// Decodes a recipe. Bytes that are not its canonical encoding are an error.
     pub fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
         let mut cursor = Cursor::new(bytes);
         let count = cursor.varint()?;
@@ -136,23 +137,23 @@ impl Recipe {
         })
     }
 
-    /// The recipe as a JSON object, fields in order.
+    /// The recipe as a JSON object, with its fields in order.
     pub fn to_json(&self) -> Json {
         let fields = self.fields().into_iter();
         Json::Object(fields.map(|(n, v)| (n, v.to_json())).collect())
     }
 
-    /// What changed from `old` to this recipe, in this recipe's order and then what is gone.
-    /// Maps and lists are descended into, so that a change of one entry is one change; of a list
-    /// whose entries are the same in another order, `(order)` is said.
+    /// What changed from `old` to this recipe: first the fields of this recipe in order, then those
+    /// that are gone. It looks into maps and lists, so that a changed entry is one change. A list
+    /// with the same entries in another order gives a change of the path `(order)`.
     ///
-    /// Empty exactly where the keys are equal, except for recipes that differ in nothing but the
-    /// order of their fields: those give one change of the path `(order)`.
+    /// The result is empty exactly if the keys are equal, with one exception: recipes that differ
+    /// only in the order of their fields give one change of the path `(order)`.
     pub fn diff(&self, old: &Recipe) -> Vec<Change> {
         self.diff_where(old, |_| true)
     }
 
-    /// The same, of some fields only.
+    /// Does the same for the fields that are listed.
     pub fn diff_where(&self, old: &Recipe, wanted: impl Fn(&str) -> bool) -> Vec<Change> {
         let wanted = |recipe: &Recipe| {
             let mut fields = recipe.fields();
@@ -177,9 +178,9 @@ impl Recipe {
     }
 }
 
-/// The hasher of a key, which has taken in the number of fields.
+/// A hasher for a key that has taken in the number of fields.
 fn key_hasher(count: u64) -> blake3::Hasher {
-    // Setting a hasher up costs as much as hashing a recipe does.
+    // Setting up a hasher costs as much as hashing a recipe does.
     static KEYED: OnceLock<blake3::Hasher> = OnceLock::new();
     let keyed = KEYED.get_or_init(|| blake3::Hasher::new_derive_key(KEY_CONTEXT));
     let mut hasher = keyed.clone();
@@ -189,24 +190,24 @@ fn key_hasher(count: u64) -> blake3::Hasher {
     hasher
 }
 
-/// The fields that many recipes have in common at their start, encoded and hashed once for all.
+/// The fields that many recipes have in common at their start. They are encoded and hashed once.
 pub struct Head {
     recipe: Recipe,
-    /// By number of fields of the whole recipe, which is hashed before them.
+    /// Hashers by the number of fields of the whole recipe, which is hashed first.
     hashed: Option<(u64, blake3::Hasher)>,
 }
 
 impl Head {
-    /// Room for what a recipe has besides, so that few recipes are moved while they grow.
+    /// Bytes to reserve for the other fields, so that few recipes are moved while they grow.
     const ROOM: usize = 320;
 
-    /// The head with these fields.
+    /// Makes a head of these fields.
     pub fn new(recipe: Recipe) -> Self {
         let hashed = None;
         Self { recipe, hashed }
     }
 
-    /// A recipe that starts with it.
+    /// Makes a recipe that starts with the head.
     pub fn recipe(&self) -> Recipe {
         let mut fields = Vec::with_capacity(self.recipe.fields.len() + Self::ROOM);
         fields.extend_from_slice(&self.recipe.fields);
@@ -214,7 +215,7 @@ impl Head {
         Recipe { count, fields }
     }
 
-    /// What [`Recipe::key`] gives, of a recipe that [starts](Self::recipe) with it.
+    /// The result of [`Recipe::key`] for a recipe that [starts](Self::recipe) with the head.
     pub fn key(&mut self, recipe: &Recipe) -> ActionKey {
         let own = &self.recipe.fields;
         let Some(rest) = recipe.fields.strip_prefix(own.as_slice()) else {
@@ -235,7 +236,7 @@ impl Head {
 }
 
 impl Change {
-    /// What changed at a place from one value to another: nothing where they are equal.
+    /// What changed at one place from one value to another. Equal values give nothing.
     pub fn between(path: &str, old: &Value, new: &Value) -> Vec<Self> {
         let mut changes = Vec::new();
         diff_values(path.to_owned(), old, new, &mut changes);
@@ -250,7 +251,7 @@ impl Encoder<'_> {
         self
     }
 
-    /// A value in its canonical encoding, which [`Value::encode`] gives.
+    /// A value in the canonical encoding of [`Value::encode`].
     pub fn encoded(&mut self, value: &[u8]) -> &mut Self {
         debug_assert!(Value::decode(value).is_ok());
         self.out.extend_from_slice(value);
@@ -269,13 +270,13 @@ impl Encoder<'_> {
         self
     }
 
-    /// The start of a list of so many values.
+    /// The start of a list of this many values.
     pub fn list(&mut self, count: usize) -> &mut Self {
         value::put_list(self.out, count);
         self
     }
 
-    /// The start of a map of so many entries, each a [`name`](Self::name) and a value.
+    /// The start of a map of this many entries, each a [`name`](Self::name) and a value.
     pub fn map(&mut self, count: usize) -> &mut Self {
         value::put_map(self.out, count);
         self
@@ -335,8 +336,9 @@ fn diff_values(path: String, old: &Value, new: &Value, changes: &mut Vec<Change>
     }
 }
 
-/// What only one of two lists has, in pairs as far as they go: so an entry that comes in or goes is
-/// one change, and does not shift the others. Lists of the same entries differ in their order.
+/// The entries that only one of two lists has, in pairs as far as possible. An entry that is added
+/// or removed is therefore one change and does not shift the others. Lists of the same entries
+/// differ in their order.
 fn diff_lists(path: &str, old: &[Value], new: &[Value], changes: &mut Vec<Change>) {
     let (gone, come) = unmatched(&Vec::from_iter(old), &Vec::from_iter(new));
     if gone.is_empty() && come.is_empty() {
@@ -363,10 +365,10 @@ fn diff_lists(path: &str, old: &[Value], new: &[Value], changes: &mut Vec<Change
     }
 }
 
-/// The places of the entries that only one of two lists has, first those of the old one; equal
-/// entries are matched one to one, wherever they stand.
+/// The places of the entries that only one of two lists has, those of the old list first. Equal
+/// entries are matched one to one, wherever they are.
 pub fn unmatched(old: &[&Value], new: &[&Value]) -> (Vec<usize>, Vec<usize>) {
-    // Equal beginnings, which is all there is in most lists, cost no hashing.
+    // Most lists are equal or have equal beginnings, which need no hashing.
     let same = old.iter().zip(new).take_while(|(a, b)| a == b).count();
     let mut there: HashMap<Vec<u8>, Vec<usize>> = HashMap::new();
     for (at, value) in old.iter().enumerate().skip(same).rev() {
@@ -475,7 +477,7 @@ pub(crate) mod tests {
 
     #[test]
     fn the_key_is_pinned() {
-        // A change here makes every store of every user cold: bump KEY_CONTEXT on purpose only.
+        // A change here makes the stores of all users cold, so change KEY_CONTEXT only on purpose.
         assert_eq!(
             example(1, &["a"]).key().to_string(),
             "a461ff97125b4eb0f6868e45ad90f0cab5fc71804db0334b318e5e3e7b90300a"

@@ -5,17 +5,17 @@ use std::fmt;
 use crate::content::Digest;
 use crate::content::codec::{Cursor, DecodeError, put_bytes, put_varint};
 
-/// Values nested deeper than this are not decoded, so that hostile bytes cannot exhaust the stack.
-/// TOML parsers stop earlier.
+/// The deepest nesting that is decoded, so that hostile bytes cannot exhaust the stack. TOML
+/// parsers stop earlier.
 const MAX_DEPTH: usize = 128;
 
 /// A value in a recipe or in the attributes of an output.
 ///
-/// Two values are equal exactly where their encodings are: all NaNs are one value, and `-0.0` is
+/// Two values are equal exactly if their encodings are equal: all NaNs are one value, and `-0.0` is
 /// not `0.0`.
 #[derive(Clone, Debug)]
 pub enum Value {
-    /// Nothing; also a parameter that is not set.
+    /// Nothing. A parameter that is not set has this value.
     Null,
     /// True or false.
     Bool(bool),
@@ -27,9 +27,10 @@ pub enum Value {
     Str(String),
     /// The digest of an artifact.
     Digest(Digest),
-    /// Values in an order that matters.
+    /// Values whose order matters.
     List(Vec<Value>),
-    /// Named values, in ascending order of name, each name once. [`Value::map`] sees to it.
+    /// Named values in ascending order of their names, each name once. [`Value::map`] puts them in
+    /// order.
     Map(Vec<(String, Value)>),
 }
 
@@ -54,13 +55,14 @@ pub(crate) fn put_map(out: &mut Vec<u8>, count: usize) {
 }
 
 impl Value {
-    /// A map of these entries: sorted, and where a name comes twice the last one stays.
+    /// A map of these entries in order of their names. Of entries with the same name, the last one
+    /// stays.
     pub fn map<K: Into<String>, V: Into<Value>>(entries: impl IntoIterator<Item = (K, V)>) -> Self {
         let entries = entries.into_iter().map(|(k, v)| (k.into(), v.into()));
         Self::Map(normalised(entries.collect()))
     }
 
-    /// The entry `name` of a map; `None` also for other values.
+    /// The entry `name` of a map, or `None`. Values that are not maps have no entries.
     pub fn get(&self, name: &str) -> Option<&Value> {
         match self {
             Self::Map(entries) => entries.iter().find(|(k, _)| k == name).map(|(_, v)| v),
@@ -68,7 +70,7 @@ impl Value {
         }
     }
 
-    /// The text, if this is one.
+    /// The text, if the value is one.
     pub fn as_str(&self) -> Option<&str> {
         match self {
             Self::Str(text) => Some(text),
@@ -76,7 +78,7 @@ impl Value {
         }
     }
 
-    /// The whole number, if this is one.
+    /// The whole number, if the value is one.
     pub fn as_int(&self) -> Option<i64> {
         match self {
             Self::Int(number) => Some(*number),
@@ -84,7 +86,7 @@ impl Value {
         }
     }
 
-    /// The number, if this is one, whole or not.
+    /// The number, whole or not, if the value is one.
     pub fn as_float(&self) -> Option<f64> {
         match self {
             Self::Int(number) => Some(*number as f64),
@@ -93,8 +95,8 @@ impl Value {
         }
     }
 
-    /// Appends the canonical encoding: a tag, then the payload; lengths go before what they count,
-    /// numbers are little-endian.
+    /// Appends the canonical encoding: a tag, then the payload. Lengths stand before what they
+    /// count, and numbers are little-endian.
     pub fn encode_to(&self, out: &mut Vec<u8>) {
         match self {
             Self::Null => out.push(0),
@@ -133,7 +135,7 @@ impl Value {
         out
     }
 
-    /// The value with this encoding; anything but a canonical encoding is an error.
+    /// Decodes a value. Bytes that are not a canonical encoding are an error.
     pub fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
         let mut cursor = Cursor::new(bytes);
         let value = Self::decode_from(&mut cursor, 0)?;
@@ -186,8 +188,8 @@ impl Value {
         })
     }
 
-    /// The value as JSON: digests as their text, numbers that JSON lacks as `"nan"`, `"inf"`,
-    /// `"-inf"`.
+    /// The value as JSON. Digests become text, and numbers that JSON lacks become `"nan"`, `"inf"`
+    /// or `"-inf"`.
     pub fn to_json(&self) -> serde_json::Value {
         use serde_json::Value as Json;
         match self {
@@ -210,7 +212,7 @@ impl Value {
         }
     }
 
-    /// The value that some JSON says. Whole numbers beyond `i64` become floats.
+    /// The value of some JSON. Whole numbers beyond `i64` become floats.
     pub fn from_json(json: &serde_json::Value) -> Self {
         use serde_json::Value as Json;
         match json {
@@ -230,7 +232,7 @@ impl Value {
     }
 }
 
-/// The bits of a number, with one NaN.
+/// The bits of a number, with only one NaN.
 fn canonical_bits(x: f64) -> u64 {
     if x.is_nan() {
         0x7ff8_0000_0000_0000
@@ -245,7 +247,8 @@ fn is_normalised(entries: &[(String, Value)]) -> bool {
 
 fn normalised(mut entries: Vec<(String, Value)>) -> Vec<(String, Value)> {
     if !is_normalised(&entries) {
-        // Reversed first, so that of equal names the last one given is the first in the stable sort.
+        // The entries are reversed first, so that the stable sort puts the last of equal names
+        // first.
         entries.reverse();
         entries.sort_by(|a, b| a.0.cmp(&b.0));
         entries.dedup_by(|later, first| later.0 == first.0);
@@ -272,7 +275,7 @@ impl PartialEq for Value {
 
 impl Eq for Value {}
 
-/// Compact, as in TOML; a missing value is `null`.
+/// The compact form, as in TOML. A missing value is `null`.
 impl fmt::Display for Value {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -280,7 +283,8 @@ impl fmt::Display for Value {
             Self::Bool(b) => write!(f, "{b}"),
             Self::Int(i) => write!(f, "{i}"),
             Self::Float(x) if x.is_nan() => f.write_str("nan"),
-            // `{:?}` keeps the point (`1.0`) and is the shortest text that reads back the same.
+            // `{:?}` keeps the point (`1.0`) and gives the shortest text that reads back as the
+            // same number.
             Self::Float(x) => write!(f, "{x:?}"),
             Self::Str(text) => write_quoted(f, text),
             Self::Digest(digest) => write!(f, "\"{digest}\""),

@@ -1,11 +1,12 @@
-//! The one writer of whole files: what flow leaves, it leaves by this.
+//! The one writer of whole files that outlive the process.
 //!
-//! A file is written beside its place and then gets its name, so that a reader, a full disk and a
-//! kill meet the old contents or the new ones and never a part. Whatever fails on the way, the
-//! temporary file goes. A link at the name is replaced, not followed.
+//! A file is written beside its place and then gets its name. A reader, a full disk or a kill
+//! therefore leaves the old contents or the new ones, never a part. If anything fails, the
+//! temporary file is removed. A link that has the name is replaced and not followed.
 //!
-//! Only what grows is written otherwise: segments (`store/commit.rs`), and a user's `.gitignore`,
-//! which `flow init` adds lines to.
+//! Three things are not written here: artifacts, which get their names in the commit protocol
+//! (`store/commit.rs`); segments, which grow; and the `.gitignore` of a user, to which `flow init`
+//! appends lines.
 
 use std::fs::File;
 use std::io::{self, Write};
@@ -20,24 +21,25 @@ use super::steps;
 use super::work_dir::TRIES;
 use crate::error::StoreError;
 
-/// What errors and fault points call the two steps of a file: writing it, and giving it its name.
+/// The names of the two steps of a file in errors and fault points: writing it, and giving it its
+/// name.
 pub type FileSteps = [&'static str; 2];
 
-/// Of a file that no protocol depends on.
+/// The steps of a file that no protocol depends on.
 pub const PLAIN: FileSteps = ["file.write", "file.publish"];
 
-/// What a power loss may take.
+/// What a power loss can take of a file that was just published.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Lasting {
-    /// Nothing: the bytes are synced before the file has its name. (That the name itself lasts takes
-    /// a sync of the folder.)
+    /// Nothing: the bytes are synced before the file gets its name. Only a sync of the folder makes
+    /// the name itself durable.
     Now,
-    /// What was written within the last seconds, all of it or a part. For what tells by itself that it
-    /// is not whole, or is made again at no great cost.
+    /// All of the file or a part of it, if it was written in the last few seconds. This is for
+    /// files that show by themselves whether they are whole, or that cost little to make again.
     Soon,
 }
 
-/// A file on its way to its name. Dropped before it is published, it leaves nothing.
+/// A file on its way to its name. If it is dropped before it is published, it leaves nothing.
 #[derive(Debug)]
 pub struct NewFile {
     temp: NamedTempFile,
@@ -46,10 +48,10 @@ pub struct NewFile {
 }
 
 impl NewFile {
-    /// Starts a file in a folder of the user's, with at most the permissions `mode`.
+    /// Starts a file in a folder of the user, with at most the permissions `mode`.
     ///
-    /// Its temporary name is hidden, and locked while its writer lives: what killed writers of the
-    /// same file left is removed.
+    /// The temporary name is hidden, and it is locked while the writer lives. What killed writers
+    /// of the same file have left is removed.
     pub fn create(steps: FileSteps, to: &Path, mode: u32) -> Result<Self, StoreError> {
         let name = to.file_name().unwrap_or_default().to_string_lossy();
         let prefix = format!(".{name}.flow-");
@@ -67,8 +69,8 @@ impl NewFile {
         Err(StoreError::env(steps[0], to, error))
     }
 
-    /// Starts a file in a folder of flow's own, where few commands write and none globs: without a
-    /// lock, and without a look at what else is there.
+    /// Starts a file in one of flow's own folders. The temporary name has no lock, which saves a
+    /// look at the other files of the folder. gc removes what killed writers have left in a store.
     pub fn create_own(steps: FileSteps, to: &Path, mode: u32) -> Result<Self, StoreError> {
         let mut name = to.file_name().unwrap_or_default().to_os_string();
         name.push(format!(".{}.tmp", unique_name()));
@@ -89,17 +91,17 @@ impl NewFile {
         steps::append(self.steps[0], self.path(), self.temp.as_file(), bytes)
     }
 
-    /// Where its bytes are until it is published.
+    /// Where the bytes are until the file is published.
     pub fn path(&self) -> &Path {
         self.temp.path()
     }
 
-    /// Gives the file its name, in place of what has that.
+    /// Gives the file its name, and replaces the file that has it.
     pub fn publish(self, lasting: Lasting) -> Result<(), StoreError> {
         self.persist(lasting, true)
     }
 
-    /// Gives the file its name if that is free, else fails with `AlreadyExists`.
+    /// Gives the file its name, or fails with `AlreadyExists` if something has it.
     pub fn publish_new(self, lasting: Lasting) -> Result<(), StoreError> {
         self.persist(lasting, false)
     }
@@ -124,14 +126,15 @@ impl Write for NewFile {
     }
 }
 
-/// Writes a whole file into a folder of the user's. It lasts.
+/// Writes a whole file into a folder of the user and syncs it.
 pub fn write_file(to: &Path, bytes: &[u8]) -> io::Result<()> {
     let mut new = NewFile::create(PLAIN, to, 0o666)?;
     new.append(bytes)?;
     Ok(new.publish(Lasting::Now)?)
 }
 
-/// The same for a name that must be free: else it fails with `AlreadyExists`, and nothing changes.
+/// Does the same for a name that must be free. Otherwise it fails with `AlreadyExists` and changes
+/// nothing.
 pub fn write_new_file(to: &Path, bytes: &[u8]) -> io::Result<()> {
     if to.symlink_metadata().is_ok() {
         return Err(io::ErrorKind::AlreadyExists.into());
@@ -141,7 +144,7 @@ pub fn write_new_file(to: &Path, bytes: &[u8]) -> io::Result<()> {
     Ok(new.publish_new(Lasting::Now)?)
 }
 
-/// Writes a whole file into a folder of flow's own.
+/// Writes a whole file into one of flow's own folders.
 pub(crate) fn replace(
     steps: FileSteps,
     to: &Path,
@@ -173,7 +176,7 @@ fn sweep(folder: &Path, prefix: &str) {
                 .is_ok_and(|meta| meta.is_file() && meta.nlink() == 1)
             && matches!(lock::try_exclusive(&file, &path), Ok(LockTry::Taken))
         {
-            // Another process may sweep at the same time; the file is gone either way.
+            // Another process may sweep at the same time, and then the file is gone already.
             let _ = std::fs::remove_file(path);
         }
     }

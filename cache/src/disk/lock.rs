@@ -1,11 +1,11 @@
-//! Locks of the kernel: they are released by the holder's death, so there is nothing to unlock by
+//! Locks of the kernel. The death of a holder releases them, so nobody has to unlock anything by
 //! hand. They make concurrent runs efficient; what is stored is right without them.
 //!
-//! A file system that has no locks grants every one, but then nobody is taken for dead.
+//! On a file system that has no locks, every lock is granted, and no process is taken for dead.
 //!
-//! Whoever can open a file can lock it. So lock files can be opened only by those who may write to
-//! them, but for `in-use`: readers lock it shared, in the way of those locks for which a reader can
-//! get no exclusive one (locks of a byte, which need a file that is open for writing).
+//! A process that can open a file can lock it. Lock files can therefore be opened only by those who
+//! may write to them, except `in-use`, which readers share. Its locks are locks of one byte, and a
+//! reader cannot get an exclusive one, because that needs a file that is open for writing.
 
 use std::fs::{File, Permissions, TryLockError};
 use std::io;
@@ -15,7 +15,7 @@ use std::path::{Path, PathBuf};
 use super::wait::wait;
 use crate::error::StoreError;
 
-/// Opens a lock file, creating it if need be; never through a link.
+/// Opens a lock file, and creates it if it is not there. A link is an error.
 pub(crate) fn open_file(path: &Path) -> Result<File, StoreError> {
     File::options()
         .create(true)
@@ -30,7 +30,7 @@ pub(crate) fn open_file(path: &Path) -> Result<File, StoreError> {
         })
 }
 
-/// The same, for a file that none shall be able to lock who may not write to it.
+/// Does the same for a file that only those who may write to it shall be able to lock.
 pub(crate) fn open_private(path: &Path) -> Result<File, StoreError> {
     let file = open_file(path)?;
     restrict(&file);
@@ -44,13 +44,13 @@ fn restrict(file: &File) {
     let writers = mode & 0o222;
     let restricted = (mode & !0o444) | (writers << 1);
     if restricted != mode {
-        // Of another owner's file it is for the owner to do.
+        // The owner of the file has to do it otherwise.
         let _ = file.set_permissions(Permissions::from_mode(restricted));
     }
 }
 
-/// Locks a file that was just made to tell others that its maker is alive. False: one of them has
-/// taken it for a dead one's.
+/// Locks a file that was just made, to show others that its maker is alive. Returns false if
+/// another process took the maker for dead and removed the file.
 pub(crate) fn take_new(file: &File, path: &Path) -> Result<bool, StoreError> {
     match try_exclusive(file, path)? {
         LockTry::Held => Ok(false),
@@ -62,7 +62,7 @@ pub(crate) fn take_new(file: &File, path: &Path) -> Result<bool, StoreError> {
     }
 }
 
-/// What is done to the lock of a byte.
+/// What to do with the lock of a byte.
 #[derive(Clone, Copy, PartialEq)]
 pub(crate) enum Byte {
     Lock,
@@ -98,7 +98,7 @@ pub(crate) fn set_lock(file: &File, offset: i64, what: Byte) -> io::Result<LockT
     }
 }
 
-/// Without open-file-description locks, only the threads of one process keep each other out.
+/// Without locks of open file descriptions, only the threads of one process exclude each other.
 #[cfg(not(target_os = "linux"))]
 pub(crate) fn set_lock(_file: &File, _offset: i64, _what: Byte) -> io::Result<LockTry> {
     Ok(LockTry::NoLocks)
@@ -108,14 +108,14 @@ fn unsupported(error: &io::Error) -> bool {
     error.kind() == io::ErrorKind::Unsupported || error.raw_os_error() == Some(libc::ENOLCK)
 }
 
-/// A whole-file lock, held until dropped.
+/// A lock of a whole file, held until it is dropped.
 pub(crate) struct Exclusive {
     _file: File,
-    /// Whether it keeps anyone out: the file system has locks.
+    /// True if the file system has locks, so that this one keeps others out.
     pub(crate) is_real: bool,
 }
 
-/// Takes a whole-file lock and waits for it.
+/// Takes a lock of a whole file, and waits for it.
 pub(crate) fn exclusive(path: &Path) -> Result<Exclusive, StoreError> {
     let file = open_private(path)?;
     let tried = wait(path, || match try_exclusive(&file, path)? {
@@ -128,17 +128,17 @@ pub(crate) fn exclusive(path: &Path) -> Result<Exclusive, StoreError> {
     })
 }
 
-/// What came of trying to take a lock.
+/// The outcome of trying to take a lock.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum LockTry {
     Taken,
-    /// Someone else has it.
+    /// Another process has it.
     Held,
     /// The file system has no locks.
     NoLocks,
 }
 
-/// Takes a whole-file lock on an open file if it is free.
+/// Takes a lock of a whole file that is open, if the lock is free.
 pub(crate) fn try_exclusive(file: &File, path: &Path) -> Result<LockTry, StoreError> {
     match file.try_lock() {
         Ok(()) => Ok(LockTry::Taken),
@@ -148,7 +148,7 @@ pub(crate) fn try_exclusive(file: &File, path: &Path) -> Result<LockTry, StoreEr
     }
 }
 
-/// The lock of all who have a store open: shared by them, exclusive for gc.
+/// The lock of all processes that have a store open. They share it, and gc takes it exclusively.
 #[derive(Debug)]
 pub(crate) struct InUse {
     file: File,
@@ -156,8 +156,8 @@ pub(crate) struct InUse {
 }
 
 impl InUse {
-    /// Opens it to share it, and waits while gc has it. A reader may be given a file that it can only
-    /// read.
+    /// Shares the lock, and waits while gc has it. A reader may pass a file that is open only for
+    /// reading.
     pub(crate) fn share(file: File, path: &Path) -> Result<Self, StoreError> {
         let in_use = Self {
             file,
@@ -170,7 +170,7 @@ impl InUse {
         Ok(in_use)
     }
 
-    /// Runs `collect` while nobody else has the store open; nothing where somebody has.
+    /// Runs `collect` while no other process has the store open. Returns `None` if one has.
     pub(crate) fn alone<T>(&self, collect: impl FnOnce() -> T) -> Result<Option<T>, StoreError> {
         let done = match self.set(Byte::Lock)? {
             LockTry::Held => None,
@@ -232,7 +232,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("in-use");
         let owner = InUse::share(open_file(&path).unwrap(), &path).unwrap();
-        // What tools take on a file that they may only read, and the lock of a byte.
+        // A tool can lock a file that it may only read, and can try to lock a byte of it.
         let reader = File::open(&path).unwrap();
         reader.lock().unwrap();
         assert!(set_lock(&reader, 0, Byte::Lock).is_err());

@@ -1,4 +1,4 @@
-//! Looks at what is there: whether it is a link, a folder, what is in it, and how it is opened.
+//! Reads what is there without changing it: entries of folders, links, and files that are opened.
 
 use std::fs::{File, Permissions};
 use std::io;
@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use crate::error::StoreError;
 
-/// The entries of a directory in order of name; none if it is gone.
+/// The entries of a directory in order of their names. A directory that is gone has none.
 pub(crate) fn list_dir(dir: &Path) -> Result<Vec<PathBuf>, StoreError> {
     let entries = match read_own_dir(dir) {
         Ok(entries) => entries,
@@ -30,26 +30,26 @@ pub(crate) fn file_name(path: &Path) -> String {
         .into_owned()
 }
 
-/// Whether a directory is there, and no link to one.
+/// Returns true if a directory is there. A link to one does not count.
 pub(crate) fn is_dir(path: &Path) -> bool {
     std::fs::symlink_metadata(path).is_ok_and(|meta| meta.is_dir())
 }
 
-/// An error if a path is a link: what flow keeps for itself lies where it put it. Someone else may have
-/// left the link, and what is behind it is not flow's to change.
+/// Returns an error if a path is a link. What flow keeps for itself is where flow put it, so
+/// somebody else has made the link, and flow must not change what is behind it.
 pub fn require_no_link(path: &Path) -> Result<(), StoreError> {
     match std::fs::symlink_metadata(path) {
         Ok(meta) if meta.is_symlink() => Err(StoreError::link(path)),
-        // What else is wrong with it shows where it is used.
+        // Anything else that is wrong with the path shows when it is used.
         _ => Ok(()),
     }
 }
 
-/// The right of the owner to read.
+/// The permission of the owner to read.
 pub(crate) const OWNER: u32 = 0o400;
 
-/// Opens a file of the store. A program can take away its owner's right to read it, or to enter its
-/// folder, though not to write to it: that is given back.
+/// Opens a file of the store. A program can take away its owner's permission to read the file or to
+/// enter its folder. That permission is given back.
 pub(crate) fn open_own(path: &Path) -> io::Result<File> {
     let open = || {
         let mut options = File::options();
@@ -68,7 +68,7 @@ pub(crate) fn open_own(path: &Path) -> io::Result<File> {
     }
 }
 
-/// The entries of a directory of the store, likewise.
+/// Lists a directory of the store, and gives back permissions in the same way.
 pub(crate) fn read_own_dir(path: &Path) -> io::Result<std::fs::ReadDir> {
     match std::fs::read_dir(path) {
         Err(e) if e.kind() == io::ErrorKind::PermissionDenied && give_back(path, 0o700) => {
@@ -78,7 +78,7 @@ pub(crate) fn read_own_dir(path: &Path) -> io::Result<std::fs::ReadDir> {
     }
 }
 
-/// Gives the owner of something rights that are missing. Whether that changed anything.
+/// Gives the owner the permissions that are missing. Returns true if that changed anything.
 pub(crate) fn give_back(path: &Path, rights: u32) -> bool {
     let Ok(meta) = std::fs::symlink_metadata(path) else {
         return false;
@@ -86,6 +86,6 @@ pub(crate) fn give_back(path: &Path, rights: u32) -> bool {
     let mode = meta.permissions().mode() & 0o777;
     !meta.is_symlink()
         && mode & rights != rights
-        // Of another owner it is refused.
+        // The system refuses this for files of another owner.
         && std::fs::set_permissions(path, Permissions::from_mode(mode | rights)).is_ok()
 }

@@ -1,10 +1,10 @@
-//! The disk as the store needs it: nothing here knows what a store holds.
+//! The disk as the store needs it. Nothing here knows what a store holds.
 //!
-//! Every change goes through a function of `steps.rs`, which has a name for errors and tests. Whole
-//! files are written by [`file`], the one writer that all crates use. [`work_dir`] makes
-//! directories of unfinished work, which others sweep when their maker is dead; that is told by
-//! `lock.rs` and by the names of `names.rs`, and waits for others by `wait.rs`. `look.rs` and
-//! `stat.rs` only read. Begin with `steps.rs`, then `file.rs`.
+//! Every change goes through a function of `steps.rs`, which has a name for errors and tests.
+//! `file.rs` is the one writer of whole files, which all crates use. `work_dir.rs` makes folders
+//! for unfinished work, which other processes sweep once their maker is dead. `lock.rs` and
+//! `names.rs` tell whether it is, and `wait.rs` waits for other processes. `look.rs` and `stat.rs`
+//! only read. Begin with `steps.rs`, then `file.rs`.
 
 pub(crate) mod file;
 pub(crate) mod lock;

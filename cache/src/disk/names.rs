@@ -5,8 +5,8 @@ use std::path::Path;
 
 use super::stat::now_nanos;
 
-/// A name that no other process will choose, on whatever machine or in whatever container: time and
-/// randomness.
+/// A name that no other process chooses, on any machine and in any container. It is made of the
+/// time and a random number.
 pub fn unique_name() -> String {
     use std::hash::{BuildHasher, RandomState};
     let nanos = now_nanos();
@@ -14,8 +14,8 @@ pub fn unique_name() -> String {
     format!("{nanos:016x}-{random:016x}")
 }
 
-/// Whether this is [`unique_name`], with the name of a machine; that of a process, which earlier versions
-/// put between time and randomness, may be there. What has another name, flow did not make.
+/// Returns true for a [`unique_name`] followed by the name of a machine. Earlier versions put a
+/// process id between the time and the random number. flow has not made files with other names.
 pub(crate) fn is_unique_name(name: &str) -> bool {
     let is_hex = |part: &&str| {
         let digit = |b: u8| b.is_ascii_digit() || (b'a'..=b'f').contains(&b);
@@ -31,11 +31,11 @@ pub(crate) fn is_unique_name(name: &str) -> bool {
         && (*machine == "unknown" || machine.len() == 16 && is_hex(machine))
 }
 
-/// Whom the locks in a directory keep out for sure.
+/// The processes that the locks in a directory are sure to keep out.
 ///
-/// Everyone, if the file system is known to be local. Of others nobody can tell, as their locks may
-/// end at the machine: there it is only this machine since it started, by which files are named.
-/// Containers on one kernel are one machine.
+/// These are all processes if the file system is known to be local. On other file systems a lock
+/// may reach no further than the machine, so they are the processes of this machine since it
+/// started; names of files tell which machine made them. Containers on one kernel are one machine.
 pub(crate) struct Reach {
     everyone: bool,
     machine: Option<String>,
@@ -50,13 +50,13 @@ impl Reach {
         }
     }
 
-    /// A new name for a file or directory that is guarded by a lock.
+    /// Makes a new name for a file or directory that a lock guards.
     pub(crate) fn name(&self) -> String {
         let machine = self.machine.as_deref().unwrap_or("unknown");
         format!("{}-{machine}", unique_name())
     }
 
-    /// Whether locks keep out those who may be at work on this file or directory.
+    /// Returns true if locks keep out the processes that may work on this file or directory.
     pub(crate) fn covers(&self, path: &Path) -> bool {
         let made_by = |machine: &String| {
             let stem = path.file_stem().unwrap_or_default().to_string_lossy();
@@ -66,7 +66,7 @@ impl Reach {
     }
 }
 
-/// Whether only one machine can see the file system of a directory.
+/// Returns true if only one machine can see the file system of a directory.
 #[cfg(target_os = "linux")]
 fn is_local(dir: &Path) -> bool {
     use std::os::fd::AsRawFd;
@@ -91,7 +91,7 @@ fn is_local(dir: &Path) -> bool {
     known && LOCAL.contains(&(found.f_type as i64))
 }
 
-/// Not known here.
+/// It is not known on this system.
 #[cfg(not(target_os = "linux"))]
 fn is_local(_dir: &Path) -> bool {
     false

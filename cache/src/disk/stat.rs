@@ -1,4 +1,4 @@
-//! What tells that a file changed, and how far its times can be trusted.
+//! What shows that a file changed, and how far the times of a file can be trusted.
 
 use std::fs::Metadata;
 use std::io;
@@ -6,7 +6,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-/// What is compared to tell whether a file changed. Times in nanoseconds since 1970.
+/// What is compared to see whether a file changed. Times are in nanoseconds since 1970.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Stat {
     pub(crate) size: u64,
@@ -31,7 +31,7 @@ impl Stat {
     }
 }
 
-/// Nanoseconds since 1970; 0 for a clock before that.
+/// Nanoseconds since 1970, or 0 if the clock shows an earlier time.
 pub(crate) fn now_nanos() -> u64 {
     let elapsed = SystemTime::now()
         .duration_since(UNIX_EPOCH)
@@ -49,12 +49,13 @@ pub(crate) fn nanos(seconds: i64, nanos: i64) -> i64 {
     seconds.saturating_mul(1_000_000_000).saturating_add(nanos)
 }
 
-/// Whether a change after the look `at` must show in a file's `time`, both in nanoseconds: the time
-/// is older than the look by more than the granularity of file times.
+/// Returns true if a change after the look `at` must show in the `time` of a file, both in
+/// nanoseconds. This holds if the time is older than the look by more than the granularity of file
+/// times.
 pub(crate) fn is_settled(time: i64, at: u64) -> bool {
     /// Kernels stamp files with the time of the last tick, which is up to 10 ms old.
     const TICK: i64 = 20_000_000;
-    /// File systems that keep whole or even seconds only.
+    /// Some file systems keep only whole or even seconds.
     const COARSE: i64 = 2_000_000_000;
     let granule = if time % 1_000_000_000 == 0 {
         COARSE

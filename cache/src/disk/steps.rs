@@ -1,8 +1,8 @@
 //! The steps by which anything on disk changes.
 //!
-//! A step has a name, which an error says. Tests know steps by these names too: with the feature
-//! `testing` they can make a step fail or be the last thing that the process does, and record the
-//! steps to replay what a power loss may have left of them.
+//! Every step has a name, which errors show. Tests use the same names: with the feature `testing`
+//! they can make a step fail, kill the process at a step, and record the steps to replay what a
+//! power loss may have left.
 
 use std::fs::{File, Permissions};
 use std::io::{self, Write};
@@ -20,7 +20,7 @@ use crate::testing::{fault, recorder};
 
 type Result<T> = std::result::Result<T, StoreError>;
 
-/// Tells a test that records what a step did. The product has no recorder.
+/// Tells a test that records steps what a step did. The product has no recorder.
 macro_rules! note {
     ($path:expr, $op:ident $of:tt) => {{
         #[cfg(feature = "testing")]
@@ -37,7 +37,7 @@ fn step<T>(name: &'static str, path: &Path, act: impl FnOnce() -> io::Result<T>)
     act().map_err(|source| StoreError::env(name, path, source))
 }
 
-/// Creates a directory if it is not there; a link to one is none.
+/// Creates a directory if it is not there. A link to a directory is an error.
 pub(crate) fn mkdir(name: &'static str, path: &Path) -> Result<()> {
     match make_dir(name, path) {
         Err(StoreError::Environment { source, .. })
@@ -86,7 +86,8 @@ pub(crate) fn truncate(name: &'static str, path: &Path, file: &File, length: u64
     Ok(())
 }
 
-/// Makes a file immutable for well-behaved programs. Nobody may read it who could not before.
+/// Makes a file immutable for well-behaved programs. Nobody may read it who could not read it
+/// before.
 pub(crate) fn seal(name: &'static str, path: &Path, file: &File) -> Result<()> {
     step(name, path, || {
         let readers = file.metadata()?.permissions().mode() & 0o444;
@@ -94,7 +95,7 @@ pub(crate) fn seal(name: &'static str, path: &Path, file: &File) -> Result<()> {
     })
 }
 
-/// Takes the right to read a sealed file from those who are not in `readers`.
+/// Takes the permission to read a sealed file from everyone who is not in `readers`.
 pub(crate) fn narrow(name: &'static str, path: &Path, readers: u32) -> Result<()> {
     step(name, path, || {
         let mode = std::fs::metadata(path)?.permissions().mode() & 0o777;
@@ -105,12 +106,12 @@ pub(crate) fn narrow(name: &'static str, path: &Path, readers: u32) -> Result<()
     })
 }
 
-/// From this many files or directories on, one sync of the file system is cheaper than one each,
-/// unless others have much to write there.
+/// The number of files or directories from which on one sync of the file system is cheaper than a
+/// sync of each, unless other processes have much to write.
 const SYNC_ALL_FROM: usize = 4;
 
-/// So long one file may take in a sync of the file system. Where it takes longer, others write to
-/// it, and this process goes over to syncing files one by one.
+/// The time that each file may take in a sync of the file system. If it takes longer, other
+/// processes write much, and this process syncs files one by one from then on.
 const SYNC_ALL_WITHIN: Duration = Duration::from_millis(4);
 
 static OTHERS_WRITE: AtomicBool = AtomicBool::new(false);
@@ -149,8 +150,8 @@ fn sync_each(name: &'static str, paths: &[&Path]) -> Result<()> {
     Ok(())
 }
 
-/// Waits until all that was written to the file system of `path` is durable. `false` if this
-/// platform has no such call. (Linux reports write errors here since 5.8.)
+/// Waits until everything that was written to the file system of `path` is durable. Returns false
+/// if this platform has no such call. Linux reports write errors here since 5.8.
 fn sync_file_system(path: &Path) -> io::Result<bool> {
     #[cfg(target_os = "linux")]
     {
@@ -181,9 +182,9 @@ pub(crate) fn sync_dir(name: &'static str, path: &Path) -> Result<()> {
     sync_dirs(name, &[path])
 }
 
-/// Gives a file a second name unless that name is taken. Returns whether it was free.
+/// Gives a file a second name unless something has that name. Returns true if it was free.
 ///
-/// File systems without hard links get a rename, which may replace an equal file.
+/// On file systems without hard links the file is renamed, which may replace an equal file.
 pub(crate) fn link(name: &'static str, from: &Path, to: &Path) -> Result<bool> {
     use io::ErrorKind::{AlreadyExists, PermissionDenied, TooManyLinks, Unsupported};
     let linked = step(name, to, || match std::fs::hard_link(from, to) {
@@ -202,7 +203,7 @@ pub(crate) fn link(name: &'static str, from: &Path, to: &Path) -> Result<bool> {
     Ok(linked != Some(false))
 }
 
-/// Gives a temporary file its name: in place of what has that, or else only if it is free.
+/// Gives a temporary file its name. What has the name is replaced, or else is an error.
 pub(crate) fn persist(
     name: &'static str,
     file: NamedTempFile,
@@ -222,14 +223,14 @@ pub(crate) fn persist(
     Ok(())
 }
 
-/// Renames, replacing what is there.
+/// Renames a file, and replaces what has the name.
 pub(crate) fn rename(name: &'static str, from: &Path, to: &Path) -> Result<()> {
     step(name, to, || std::fs::rename(from, to))?;
     note!(to, Rename(from.to_path_buf(), to.to_path_buf()));
     Ok(())
 }
 
-/// Removes a file; one that is gone already is fine.
+/// Removes a file, unless it is gone already.
 pub(crate) fn remove(name: &'static str, path: &Path) -> Result<()> {
     step(name, path, || match std::fs::remove_file(path) {
         Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(()),

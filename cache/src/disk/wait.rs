@@ -1,4 +1,4 @@
-//! Waits for other processes, which say so and can be ended.
+//! Waits for other processes, which a watcher is told of and can end.
 
 use std::path::Path;
 use std::sync::OnceLock;
@@ -6,18 +6,18 @@ use std::time::{Duration, Instant};
 
 use crate::error::StoreError;
 
-/// Who is told of waits for other processes, and can end them.
+/// Functions that are told of waits for other processes and can end them.
 #[derive(Clone, Copy, Debug)]
 pub struct Watcher {
-    /// Is told, once in a wait, what the other process does or has.
+    /// Is told what the other process does or has, once in a wait.
     pub say: fn(&str),
-    /// Whether this process is to stop.
+    /// Returns true if this process is to stop.
     pub stop: fn() -> bool,
 }
 
 static WATCHER: OnceLock<Watcher> = OnceLock::new();
 
-/// Has waits watched. Without that, they last as long as it takes, in silence.
+/// Sets the watcher of all waits. Without one, waits last as long as they take, in silence.
 pub fn watch_waits(watcher: Watcher) {
     // The first one stays.
     let _ = WATCHER.set(watcher);
@@ -42,10 +42,10 @@ impl Default for WatchedWait {
 }
 
 impl WatchedWait {
-    /// From when on a wait is worth a word.
+    /// The time after which the watcher is told of a wait.
     const LONG: Duration = Duration::from_secs(1);
 
-    /// Waits for a moment. False: this process is to stop.
+    /// Waits for a moment. Returns false if this process is to stop.
     pub fn a_moment(&mut self, what: impl FnOnce() -> String) -> bool {
         const LONGEST: Duration = Duration::from_millis(20);
         if let Some(watcher) = WATCHER.get() {
@@ -63,7 +63,7 @@ impl WatchedWait {
     }
 }
 
-/// Tries until something comes of it, or this process is to stop.
+/// Tries until `attempt` returns something or this process is to stop.
 pub(crate) fn wait<T>(
     path: &Path,
     mut attempt: impl FnMut() -> Result<Option<T>, StoreError>,

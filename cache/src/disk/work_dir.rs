@@ -1,9 +1,10 @@
-//! Directories of unfinished work. Each belongs to the process that made it, which holds a lock in
-//! it; others remove it once that lock is free.
+//! Folders for unfinished work. Each belongs to the process that made it, which holds a lock in it.
+//! Other processes remove it once that lock is free.
 //!
-//! Names are random and made exclusively, so two processes never share one, whatever numbers their
-//! systems or containers give them. Who is alive tells the lock alone. Between making a directory
-//! and locking it another process may take it for a dead one's; it is then gone, and another is made.
+//! Names are random and a folder is only made if its name is free, so two processes never share
+//! one, even in different containers. Only the lock tells who is alive. Between the moment a folder
+//! is made and the moment it is locked, another process may take its maker for dead and remove it.
+//! The maker then makes another one.
 
 use std::ffi::OsStr;
 use std::fs::{File, OpenOptions};
@@ -20,20 +21,20 @@ use crate::error::StoreError;
 
 const LOCK: &str = "lock";
 
-/// So often another process may take a new directory or file for a dead one's.
+/// How often other processes may remove a new folder or file before its maker gives up.
 pub(crate) const TRIES: u32 = 100;
 
-/// A directory of this process's own, removed with all it holds when dropped.
+/// A folder of this process, removed with everything in it when it is dropped.
 #[derive(Debug)]
 pub struct WorkDir {
     path: PathBuf,
-    /// Held while alive, so that others can tell debris from work.
+    /// Held while the process lives, so that others can tell debris from work.
     _lock: File,
 }
 
 impl WorkDir {
-    /// Makes one in `parent`, which is made as well where it is not there, and removes what dead
-    /// processes left there.
+    /// Makes a folder in `parent`, which is made too if it is not there. Removes what dead
+    /// processes have left in `parent`.
     pub fn create(parent: &Path) -> Result<Self, StoreError> {
         std::fs::create_dir_all(parent)
             .map_err(|e| StoreError::env("scratch.create", parent, e))?;
@@ -42,7 +43,7 @@ impl WorkDir {
         Self::new("scratch.create", parent)
     }
 
-    /// Makes one in a directory that is there.
+    /// Makes a folder in one that is there.
     pub(crate) fn new(step: &'static str, parent: &Path) -> Result<Self, StoreError> {
         let reach = Reach::of(parent);
         for _ in 0..TRIES {
@@ -56,7 +57,7 @@ impl WorkDir {
         Err(StoreError::env(step, parent, error))
     }
 
-    /// The directory.
+    /// The path of the folder.
     pub fn path(&self) -> &Path {
         &self.path
     }
@@ -64,14 +65,14 @@ impl WorkDir {
 
 impl Drop for WorkDir {
     fn drop(&mut self) {
-        // What cannot be removed now, others sweep.
+        // If it cannot be removed now, another process sweeps it later.
         if let Ok(parent) = Handle::open(self.path.parent().unwrap_or(&self.path)) {
             let _ = parent.remove(self.path.file_name().unwrap_or_default());
         }
     }
 }
 
-/// Makes the lock file and takes the lock; nothing if the directory was swept meanwhile.
+/// Makes the lock file and takes the lock. Returns `None` if the folder was swept meanwhile.
 fn hold(path: &Path) -> Result<Option<File>, StoreError> {
     let file = match File::create_new(path) {
         Ok(file) => file,
@@ -81,8 +82,8 @@ fn hold(path: &Path) -> Result<Option<File>, StoreError> {
     Ok(lock::take_new(&file, path)?.then_some(file))
 }
 
-/// Removes what dead processes left in `parent`. Debris is harmless, so what goes wrong is left to the
-/// next sweep.
+/// Removes what dead processes have left in `parent`. Debris does no harm, so failures are left to
+/// the next sweep.
 pub(crate) fn sweep(parent: &Path) -> Result<(), StoreError> {
     let mut names = list_dir(parent)?;
     names.retain(|path| {
@@ -102,14 +103,14 @@ pub(crate) fn sweep(parent: &Path) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// An open directory. What is named below it lies in it, whatever became of its path meanwhile.
+/// An open directory. Names below it are resolved in it, whatever became of its path meanwhile.
 struct Handle {
     path: PathBuf,
     file: File,
 }
 
 impl Handle {
-    /// Opens a directory; a link is none.
+    /// Opens a directory. A link is an error.
     fn open(path: &Path) -> io::Result<Self> {
         let file = OpenOptions::new()
             .read(true)
@@ -121,7 +122,7 @@ impl Handle {
         })
     }
 
-    /// The way to something in it, by its descriptor where the system has such ways.
+    /// The path of an entry, by the open descriptor if the system has such paths.
     fn at(&self, name: &OsStr) -> PathBuf {
         let open = PathBuf::from(format!("/proc/self/fd/{}", self.file.as_raw_fd()));
         match open.symlink_metadata() {
@@ -130,7 +131,7 @@ impl Handle {
         }
     }
 
-    /// Removes a directory of work if who made it is dead.
+    /// Removes a folder of work if its maker is dead.
     fn sweep(&self, name: &OsStr) -> io::Result<()> {
         let path = self.at(name);
         let lock = OpenOptions::new()
@@ -139,17 +140,19 @@ impl Handle {
             .open(path.join(LOCK));
         match lock {
             Ok(lock) => match lock::try_exclusive(&lock, &path) {
-                // The lock is held until all is gone.
+                // The lock is held until everything is gone.
                 Ok(LockTry::Taken) => self.remove(name),
                 _ => Ok(()),
             },
-            // Its maker died, or is about to lock it: it is empty, or none of ours.
+            // Its maker died or is about to lock it, so it is empty. Otherwise it is not one of
+            // ours.
             Err(e) if e.kind() == io::ErrorKind::NotFound => std::fs::remove_dir(path),
             Err(e) => Err(e),
         }
     }
 
-    /// Removes a directory of work, its lock last: what a death on the way leaves is swept later.
+    /// Removes a folder of work, its lock last. If the process dies on the way, the rest is swept
+    /// later.
     fn remove(&self, name: &OsStr) -> io::Result<()> {
         let room = Self::open(&self.at(name))?;
         let inside = room.at(OsStr::new(""));
@@ -170,7 +173,7 @@ impl Handle {
     }
 }
 
-/// Removes a folder with all that is in it, also what a program closed to its owner.
+/// Removes a folder with everything in it, even what a program has closed to its owner.
 fn remove_tree(folder: &Path) -> io::Result<()> {
     match std::fs::remove_dir_all(folder) {
         Err(e) if e.kind() == io::ErrorKind::PermissionDenied => {}

@@ -1,4 +1,4 @@
-//! Where the record of each key lies: all segments, scanned by their headers.
+//! The index: where the record of each key is, found by a scan of the headers in all segments.
 
 use std::cmp::Reverse;
 use std::collections::HashMap;
@@ -32,8 +32,8 @@ impl fmt::Display for Warning {
     }
 }
 
-/// Where a row lies, and how it ranks among rows of its key. What else its header says is read
-/// again with the row: the index of a large store should be small.
+/// Where a row is, and how it ranks among the rows of its key. The rest of its header is read again
+/// with the row, which keeps the index of a large store small.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct RowSlot {
     offset: u64,
@@ -42,8 +42,9 @@ pub(crate) struct RowSlot {
     generation: u32,
 }
 
-/// Whether a row counts rather than another of its key: the one of the higher generation, then the
-/// earlier one. Where both are the same, the names of their segments decide for every process.
+/// Returns true if a row counts rather than another one of its key. The row of the higher
+/// generation counts, then the earlier one. If both are equal, the names of the segments decide, in
+/// the same way for every process.
 fn beats(segments: &[KnownSegment], slot: &RowSlot, other: &RowSlot) -> bool {
     let rank = |slot: &RowSlot| {
         let path = &segments[slot.segment as usize].path;
@@ -52,23 +53,23 @@ fn beats(segments: &[KnownSegment], slot: &RowSlot, other: &RowSlot) -> bool {
     rank(slot) < rank(other)
 }
 
-/// Where the record of an action lies.
+/// Where the record of an action is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RecordPlace {
     /// The segment.
     pub segment: PathBuf,
     /// Where its row starts, in bytes.
     pub offset: u64,
-    /// How often the record was replaced, by one of other bytes or since it was damaged.
+    /// How often the record was replaced, because its outputs differed or it was damaged.
     pub generation: u32,
     /// When it was appended, in nanoseconds since 1970 (UTC).
     pub stamp: u64,
 }
 
-/// The first half of a key. It finds the row, which holds the whole key.
+/// The first half of a key. It finds the row, and the row holds the whole key.
 pub(crate) type Half = [u8; 16];
 
-/// Keys are digests already: eight bytes of one are as good as a hash of it.
+/// Keys are digests, so eight bytes of a key are as good as a hash of it.
 #[derive(Default)]
 struct AsItIs(u64);
 
@@ -94,18 +95,20 @@ struct KnownSegment {
     path: PathBuf,
     /// Where its last whole row ends.
     scanned: u64,
-    /// No damage was met in it.
+    /// True if no damage was found in it.
     sound: bool,
 }
 
-/// The index of all records. One file is kept open, as lookups run along a segment.
+/// The index of all records. One file is kept open, because most lookups follow each other in one
+/// segment.
 #[derive(Default)]
 pub(crate) struct Index {
     segments: Vec<KnownSegment>,
-    /// The time of the directory of segments when it was listed, if a later change must show in it.
+    /// The time of the directory of segments when it was listed, if a later change must show in
+    /// that time.
     listed: Option<i64>,
     slots: HashMap<Half, RowSlot, BuildHasherDefault<AsItIs>>,
-    /// Keys whose row turned out damaged, with the generation that replaces it.
+    /// The keys whose row is damaged, with the generation that replaces it.
     replaced_by: HashMap<Half, u32>,
     open: Option<(u32, File)>,
     window: FileWindow,
@@ -113,7 +116,7 @@ pub(crate) struct Index {
 }
 
 impl Index {
-    /// Takes in what was appended since the last time. Where nothing was, that costs a `stat` of
+    /// Takes in what was appended since the last call. If there was nothing, this costs a `stat` of
     /// the directory and one of each segment.
     pub(crate) fn refresh(&mut self, records: &Path) -> Result<(), StoreError> {
         let listed_at = now_nanos();
@@ -125,7 +128,7 @@ impl Index {
         if self.listed != Some(changed) {
             for path in list_dir(records)? {
                 let is_segment = path.extension().is_some_and(|e| e == "seg");
-                // What is behind a link is not ours to append to, or to cut.
+                // We must not append to what is behind a link, or cut it.
                 if is_segment && self.number(&path).is_none() && !path.is_symlink() {
                     self.add(path);
                 }
@@ -167,7 +170,7 @@ impl Index {
         if *scanned == length {
             return Ok(());
         }
-        // One that is shorter now is another one, or someone else cut it: only a look can tell.
+        // A segment that is shorter now is another file, or somebody cut it. Only a scan can tell.
         let start = if *scanned > length { 0 } else { *scanned };
         let file = open_own(path).map_err(env)?;
         let slots = &mut self.slots;
@@ -203,7 +206,7 @@ impl Index {
         Ok(())
     }
 
-    /// The record of a key. A damaged one is forgotten and reported.
+    /// The record of a key. A damaged one is reported and forgotten.
     pub(crate) fn lookup(&mut self, key: &ActionKey) -> Result<Option<Record>, StoreError> {
         self.find(key, Record::decode)
     }
@@ -231,7 +234,7 @@ impl Index {
         Ok(decoded)
     }
 
-    /// A row and its payload if their checks hold.
+    /// A row and its payload, if the checks of both hold.
     pub(crate) fn row(
         &mut self,
         slot: &RowSlot,
@@ -252,7 +255,7 @@ impl Index {
         }
     }
 
-    /// Appends a row to `out` as it lies on disk, if its checks hold.
+    /// Appends the bytes of a row to `out`, if its checks hold.
     pub(crate) fn copy_row(&mut self, slot: &RowSlot, out: &mut Vec<u8>) -> Result<(), StoreError> {
         let Some((row, _)) = self.row(slot)? else {
             return Ok(());
@@ -265,8 +268,8 @@ impl Index {
         Ok(())
     }
 
-    /// Drops a row that is damaged, and sees to it that its successor outranks it, or the next
-    /// process would stumble over it again.
+    /// Drops a damaged row, and makes sure that its successor outranks it. Otherwise the next
+    /// process would meet the same damage.
     fn forget_damaged(&mut self, half: Half, slot: &RowSlot) {
         self.slots.remove(&half);
         self.replaced_by
@@ -282,7 +285,7 @@ impl Index {
         });
     }
 
-    /// Where the row of a key lies.
+    /// Where the row of a key is.
     pub(crate) fn place(&self, key: &ActionKey) -> Option<RecordPlace> {
         let slot = self.slots.get(&half(key))?;
         Some(RecordPlace {
@@ -293,17 +296,17 @@ impl Index {
         })
     }
 
-    /// The row of a key was met and is damaged.
+    /// Returns true if the row of a key was read and is damaged.
     pub(crate) fn is_damaged(&self, key: &ActionKey) -> bool {
         self.replaced_by.contains_key(&half(key)) && !self.slots.contains_key(&half(key))
     }
 
-    /// The generation of the next row of a key that has none that is readable.
+    /// The generation of the next row of a key that has no readable row.
     pub(crate) fn first_generation(&self, key: &ActionKey) -> u32 {
         self.replaced_by.get(&half(key)).copied().unwrap_or(0)
     }
 
-    /// The generation of a row that supersedes what is there.
+    /// The generation of a row that supersedes the current one.
     pub(crate) fn next_generation(&self, key: &ActionKey) -> u32 {
         match self.slots.get(&half(key)) {
             Some(slot) => slot.generation.saturating_add(1),
@@ -311,8 +314,8 @@ impl Index {
         }
     }
 
-    /// Calls `each` with every row that counts, in the order in which they lie on disk. Rows that
-    /// are damaged, or that it cannot decode, are forgotten and reported.
+    /// Calls `each` with every row that counts, in the order of the rows on disk. Rows that are
+    /// damaged or cannot be decoded are reported and forgotten.
     pub(crate) fn for_each_row(
         &mut self,
         mut each: impl FnMut(RowSlot, &SegmentRow, Payload<'_>) -> Result<(), DecodeError>,
@@ -347,7 +350,7 @@ impl Index {
         self.number(path).map_or(0, |n| self.segments[n].scanned)
     }
 
-    /// How many keys have a record.
+    /// The number of keys that have a record.
     pub(crate) fn len(&self) -> usize {
         self.slots.len()
     }
@@ -357,7 +360,7 @@ impl Index {
         self.paths(|_| true)
     }
 
-    /// Those in which no damage was met.
+    /// The segments in which no damage was found.
     pub(crate) fn sound_segments(&self) -> Vec<PathBuf> {
         self.paths(|segment| segment.sound)
     }
@@ -369,12 +372,12 @@ impl Index {
         paths
     }
 
-    /// Puts warnings back that were taken before the index was rebuilt.
+    /// Puts back warnings that were taken before the index was rebuilt.
     pub(crate) fn restore_warnings(&mut self, warnings: Vec<Warning>) {
         self.warnings = warnings;
     }
 
-    /// The damage seen since the last call.
+    /// The damage that was found since the last call.
     pub(crate) fn take_warnings(&mut self) -> Vec<Warning> {
         std::mem::take(&mut self.warnings)
     }

@@ -6,8 +6,8 @@ use crate::content::codec::{Cursor, DecodeError, put_bytes, put_varint};
 use crate::content::{ActionKey, Digest};
 use crate::records::segment::Payload;
 
-/// Small facts about an output that planning needs without its bytes: rows, ids, slices, metrics.
-/// A [`Value::Map`], or [`Value::Null`] for none.
+/// Small facts about an output that planning needs without its bytes, such as rows, ids, slices and
+/// metrics. A [`Value::Map`], or [`Value::Null`] if there are none.
 pub type Attrs = Value;
 
 /// A finished action.
@@ -15,38 +15,39 @@ pub type Attrs = Value;
 pub struct Record {
     /// The key of the recipe.
     pub key: ActionKey,
-    /// By what it was made, and for whom; `None` where [`Store::find`](crate::Store::find) left it on
-    /// disk. A run keeps a record of every action, and seldom asks.
+    /// What made it, and for whom. `None` if [`Store::find`](crate::Store::find) left this part on
+    /// disk: a run keeps a record of every action and seldom needs it.
     pub provenance: Option<Box<Provenance>>,
     /// What it made, in the order of the kind's ports.
     pub outputs: Vec<Output>,
     /// Elapsed seconds.
     pub wall_s: f64,
-    /// Seconds of CPU, user and system. Those of child processes are exact. Actions that share a
-    /// process share its time out equally while they run side by side: the sum is right, each
-    /// share is exact only where an action ran alone.
+    /// Seconds of CPU time, user and system. For child processes they are exact. Actions that run
+    /// side by side in one process share its time in equal parts: the sum is right, and a single
+    /// part is exact only if the action ran alone.
     pub cpu_s: f64,
-    /// The most memory held at once, in bytes, by its child process where it has one, else by the
-    /// process it ran in so far; 0 if that is not known.
+    /// The most memory held at once, in bytes, by the child process of the action or else by the
+    /// process that it ran in so far. 0 if it is not known.
     pub peak_rss: u64,
-    /// Bytes of the artifacts and source files that it read; 0 if that is not known.
+    /// Bytes of the artifacts and source files that it read. 0 if they are not known.
     pub read_bytes: u64,
     /// When it finished, in seconds since 1970 (UTC).
     pub finished_unix: u64,
-    /// What its program printed. No result: two runs may differ in it, and no hit needs it.
+    /// What its program printed. This is not a result: it may differ between two runs, and no hit
+    /// needs it.
     pub log: Option<Box<Output>>,
 }
 
-/// By what a record was made, and for whom.
+/// What made a record, and for whom.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Provenance {
     /// What decided the result.
     pub recipe: Recipe,
-    /// The stage that ran it first: a label for people, part of no key.
+    /// The stage that ran it first. This is a label for people and part of no key.
     pub stage: String,
-    /// The action within the stage, such as `fit 0.3`: a label too.
+    /// The action within the stage, such as `fit 0.3`. This is a label too.
     pub action: String,
-    /// The pipeline that ran it first: a label too.
+    /// The pipeline that ran it first. This is a label too.
     pub pipeline: String,
 }
 
@@ -63,44 +64,45 @@ pub struct Output {
     pub attrs: Attrs,
 }
 
-/// The labels of a record, which lie first so that a scan need not decode the rest.
+/// The labels of a record. They come first, so that a scan need not decode the rest.
 #[derive(Debug)]
 pub(crate) struct RecordLabels<'a> {
     pub(crate) stage: &'a str,
     pub(crate) action: &'a str,
-    /// The recipe's field `kind`, or nothing.
+    /// The field `kind` of the recipe, or an empty text.
     pub(crate) kind: &'a str,
     pub(crate) finished_unix: u64,
     pub(crate) pipeline: &'a str,
 }
 
-/// The encoding that is written. The first one, which is still read, had no memory, no bytes read
-/// and no log.
+/// The encoding that is written. The first one, which can still be read, had no memory, no bytes
+/// read and no log.
 const ENCODING: u8 = 2;
 
 impl Record {
-    /// What decided the result; empty where it was left on disk.
+    /// What decided the result. Empty if it was left on disk.
     pub fn recipe(&self) -> &Recipe {
         static NONE: Recipe = Recipe::new();
         self.provenance.as_ref().map_or(&NONE, |p| &p.recipe)
     }
 
-    /// [`Provenance::stage`]; empty where it was left on disk.
+    /// [`Provenance::stage`]. Empty if it was left on disk.
     pub fn stage(&self) -> &str {
         self.provenance.as_ref().map_or("", |p| &p.stage)
     }
 
-    /// [`Provenance::action`]; empty where it was left on disk.
+    /// [`Provenance::action`]. Empty if it was left on disk.
     pub fn action(&self) -> &str {
         self.provenance.as_ref().map_or("", |p| &p.action)
     }
 
-    /// [`Provenance::pipeline`]; empty where it was left on disk.
+    /// [`Provenance::pipeline`]. Empty if it was left on disk.
     pub fn pipeline(&self) -> &str {
         self.provenance.as_ref().map_or("", |p| &p.pipeline)
     }
 
-    /// Seconds that making it again would take, at least: elapsed time where threads helped.
+    /// The least seconds that it takes to make it again: elapsed time if threads helped, else CPU
+    /// time.
     pub fn cost_s(&self) -> f64 {
         self.wall_s.max(self.cpu_s)
     }
@@ -115,7 +117,7 @@ impl Record {
         self.outputs.iter().find(|output| output.name == name)
     }
 
-    /// The names of the outputs whose bytes are not the same in `other`, or that only one has.
+    /// The names of the outputs that differ in their bytes, or that only one record has.
     pub(crate) fn differing_outputs(&self, other: &Record) -> Vec<String> {
         let mut names: Vec<String> = Vec::new();
         for (a, b) in [(self, other), (other, self)] {
@@ -131,8 +133,8 @@ impl Record {
         names
     }
 
-    /// The head of a segment row's payload: all but the key, which is in the row's header, and the
-    /// recipe.
+    /// The head of the payload of a row: everything but the key, which is in the header of the row,
+    /// and the recipe.
     pub(crate) fn encode_head(&self) -> Vec<u8> {
         let mut out = Vec::with_capacity(512);
         out.push(ENCODING);
@@ -174,13 +176,13 @@ impl Record {
         Ok(record)
     }
 
-    /// The record in a row's payload without its labels, and without its recipe, which is neither
+    /// The record in the payload of a row without its labels and its recipe. The recipe is neither
     /// read nor checked.
     pub(crate) fn decode_result(key: ActionKey, payload: Payload<'_>) -> Result<Self, DecodeError> {
         Ok(Self::decode_head(key, payload.head)?.0)
     }
 
-    /// The record without labels and recipe, the labels, and what follows in the head.
+    /// The record without labels and recipe, then the labels, then the rest of the head.
     fn decode_head(
         key: ActionKey,
         head: &[u8],
@@ -195,8 +197,8 @@ impl Record {
             _ => (cursor.varint()?, cursor.varint()?),
         };
         let count = cursor.count()?;
-        // A run keeps one of these for every action. Few have more outputs than a handful, and a count
-        // that is wrong must not allocate much.
+        // A run keeps one of these for every action. Few have more than a handful of outputs, and a
+        // wrong count must not allocate much.
         let mut outputs = Vec::with_capacity(count.min(8));
         for _ in 0..count {
             outputs.push(Output::decode_from(&mut cursor)?);

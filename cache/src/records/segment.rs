@@ -8,29 +8,33 @@
 //! payload = head length u32 | head | recipe
 //! ```
 //!
-//! The checks are truncated BLAKE3. The header has its own, so that opening a store reads headers
-//! only and a damaged length cannot lead astray. The payload's covers the head and its length, and
-//! is checked when it is read. The recipe has no check: the key, its digest, is one. So a hit costs
-//! neither the hashing nor the decoding of its recipe. Stores of format 1 have rows that start with
-//! "flow-row", whose payload is all head. A row
-//! that ends beyond the file is a torn tail (its writer died, or is still writing) and is silently
-//! left for the next scan; a damaged row before others is skipped by searching for the next header.
+//! The checks are truncated BLAKE3. The header has its own check, so that opening a store reads
+//! only headers and a damaged length cannot mislead the scan. The check of the payload covers the
+//! head and its length, and is used when the payload is read. The recipe needs no check, because
+//! the key is its digest. A hit therefore neither hashes nor decodes its recipe. Stores of format 1
+//! have rows that start with "flow-row", whose payload is all head.
+//!
+//! A row that ends beyond the file is a torn tail: its writer died or is still writing. It is left
+//! for the next scan without a word. A damaged row before others is skipped by a search for the
+//! next header.
 //!
 //! # Who appends where
 //!
-//! Rows are appended under the commit lock, so all who are sure to wait for that lock share one
-//! segment, and their number stays the same however many runs there are. Sure are
+//! Rows are appended under the commit lock. All writers that are sure to wait for that lock share
+//! one segment, so the number of segments does not grow with the number of runs. Which writers are
+//! sure to wait depends on the file system:
 //!
-//! - all writers, on a file system that is known to be local;
-//! - the writers of one machine since it started, on any other one that has locks: a lock there may
-//!   reach other machines or not. A segment's name ends with what tells the machine;
-//! - nobody, where there are no locks: each writer makes a segment.
+//! - all writers, if it is known to be local;
+//! - the writers of one machine since it started, on any other file system that has locks, because
+//!   a lock may or may not reach other machines; the name of a segment ends with the name of the
+//!   machine;
+//! - none, if there are no locks; then each writer makes a segment.
 //!
-//! Before it appends, a writer cuts off a torn tail that a dead one left. That is the only way in
-//! which a segment ever becomes shorter: a whole row stays where it is, so what others know of it
-//! holds, and a scan goes on from where it ended. A row of a batch that failed may come to count;
-//! it is whole and its outputs were durable before it was written. Nobody appends to a segment in
-//! which damage was met, as the disk may be failing there; gc rewrites it.
+//! Before a writer appends, it cuts off a torn tail that a dead writer left. A segment never
+//! becomes shorter in any other way. A whole row stays where it is, so what other processes know of
+//! it holds, and a scan continues where it ended. A row of a batch that failed may come to count:
+//! it is whole, and its outputs were durable before it was written. Nobody appends to a segment in
+//! which damage was found, because the disk may be failing there. gc rewrites it.
 
 use std::fs::File;
 use std::io;
@@ -41,7 +45,7 @@ use crate::content::{ActionKey, Digest};
 /// The first bytes of a segment.
 pub(crate) const FILE_MAGIC: &[u8; 8] = b"flowseg1";
 const ROW_MAGIC: &[u8; 8] = b"flow-rw2";
-/// Of rows whose payload is all head.
+/// The first bytes of a row whose payload is all head.
 const OLD_ROW_MAGIC: &[u8; 8] = b"flow-row";
 /// Bytes of a row before its payload.
 pub(crate) const HEADER: usize = 72;
@@ -53,23 +57,24 @@ const WINDOW: usize = 64 << 10;
 pub(crate) struct SegmentRow {
     /// Bytes of payload.
     pub(crate) length: u32,
-    /// Which of several rows of a key counts: the highest generation, then [`SegmentRow::stamp`].
+    /// Decides which of several rows of a key counts: the highest generation, then
+    /// [`SegmentRow::stamp`].
     pub(crate) generation: u32,
-    /// When it was appended, in nanoseconds since 1970: of one generation the earliest row counts.
+    /// When it was appended, in nanoseconds since 1970. Of one generation, the earliest row counts.
     pub(crate) stamp: u64,
     /// The record's key.
     pub(crate) key: ActionKey,
     check: [u8; 8],
-    /// The payload has a recipe after its head.
+    /// True if the payload has a recipe after its head.
     split: bool,
 }
 
 /// What a row holds.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Payload<'a> {
-    /// What the row's check covers.
+    /// The bytes that the check of the row covers.
     pub(crate) head: &'a [u8],
-    /// What the key covers; `None` in an old row, where it is the end of the head.
+    /// The bytes that the key covers. `None` in an old row, where they are the end of the head.
     pub(crate) recipe: Option<&'a [u8]>,
 }
 
@@ -79,7 +84,7 @@ fn check(bytes: &[u8]) -> [u8; 8] {
     check
 }
 
-/// Which row of a key it is.
+/// The identity of a row: its key, and its rank among the rows of that key.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct RowId {
     /// The record's key.
@@ -90,7 +95,7 @@ pub(crate) struct RowId {
     pub(crate) stamp: u64,
 }
 
-/// Appends a row to `out`. `None` if it is too long for a row.
+/// Appends a row to `out`. Returns `None` if it is too long for a row.
 pub(crate) fn put_row(out: &mut Vec<u8>, id: RowId, head: &[u8], recipe: &[u8]) -> Option<()> {
     let length = u32::try_from(4 + head.len() + recipe.len()).ok()?;
     let mut checked = Vec::with_capacity(4 + head.len());
@@ -133,7 +138,7 @@ fn parse_header(bytes: &[u8]) -> Option<SegmentRow> {
 }
 
 impl SegmentRow {
-    /// What `bytes` hold, if the head is what was written.
+    /// What `bytes` hold, if the check of the head holds.
     fn payload<'a>(&self, bytes: &'a [u8]) -> Option<Payload<'a>> {
         let checked = if self.split {
             let length = u32::from_le_bytes(*bytes.first_chunk()?);
@@ -149,8 +154,9 @@ impl SegmentRow {
     }
 }
 
-/// A window onto a file, so that sequential small reads cost few system calls and the file's
-/// pages are not charged to this process. It is small where reads jump and grows while they go on.
+/// A window onto a file. It makes sequential small reads cost few system calls, and the pages of
+/// the file are not charged to this process. It is small while reads jump and grows while they
+/// follow each other.
 #[derive(Default)]
 pub(crate) struct FileWindow {
     start: u64,
@@ -159,13 +165,13 @@ pub(crate) struct FileWindow {
 }
 
 impl FileWindow {
-    /// Up to `length` bytes at `offset`; fewer where the file ends.
+    /// Reads up to `length` bytes at `offset`, or fewer at the end of the file.
     pub(crate) fn read(&mut self, file: &File, offset: u64, length: usize) -> io::Result<&[u8]> {
         let inside =
             offset >= self.start && offset + length as u64 <= self.start + self.bytes.len() as u64;
         if !inside {
             let end = self.start + self.bytes.len() as u64;
-            // A scan of headers leaps over payloads, and so a little out of the window.
+            // A scan of headers jumps over payloads, and so a little out of the window.
             let near = self.size as u64;
             let goes_on = offset + near >= self.start && offset <= end + near;
             self.size = if goes_on {
@@ -173,7 +179,8 @@ impl FileWindow {
             } else {
                 LEAST_WINDOW
             };
-            // Actions that ran side by side were recorded in nearly the order that is asked for.
+            // Records of actions that ran side by side are in nearly the order in which they are
+            // asked for.
             let behind = offset.min(self.size as u64 / 4);
             self.fill(
                 file,
@@ -188,7 +195,7 @@ impl FileWindow {
 
     fn fill(&mut self, file: &File, offset: u64, mut length: usize) -> io::Result<()> {
         if length > WINDOW {
-            // A length that is wrong must not allocate more than the file holds.
+            // A wrong length must not allocate more than the file holds.
             let available = file.metadata()?.len().saturating_sub(offset);
             length = length.min(usize::try_from(available).unwrap_or(usize::MAX));
         }
@@ -210,7 +217,7 @@ impl FileWindow {
         Ok(())
     }
 
-    /// The row at `offset` and its payload if the checks of both hold.
+    /// The row at `offset` and its payload, if the checks of both hold.
     pub(crate) fn row(
         &mut self,
         file: &File,
@@ -227,7 +234,7 @@ impl FileWindow {
         Ok(payload.map(|payload| (row, payload)))
     }
 
-    /// The bytes of the row at `offset`, as they are.
+    /// The bytes of the row at `offset`.
     pub(crate) fn raw(&mut self, file: &File, offset: u64, row: &SegmentRow) -> io::Result<&[u8]> {
         self.read(file, offset, HEADER + row.length as usize)
     }
@@ -242,11 +249,12 @@ impl FileWindow {
 pub(crate) struct Scan {
     /// Where the next scan starts: after the last whole row.
     pub(crate) end: u64,
-    /// Damaged stretches that were skipped: from, to.
+    /// Damaged ranges that were skipped, each from its start to its end.
     pub(crate) damaged: Vec<(u64, u64)>,
 }
 
-/// Scans the headers of `file` from `start` to `length`, and hands each row and its offset to `found`.
+/// Scans the headers of `file` from `start` to `length`. Calls `found` with each row and its
+/// offset.
 pub(crate) fn scan(
     file: &File,
     start: u64,
@@ -271,7 +279,7 @@ pub(crate) fn scan(
             Some(row) => {
                 let next = at + HEADER as u64 + u64::from(row.length);
                 if next > length {
-                    // Torn, or damaged by truncation: whole rows cannot follow.
+                    // It is torn, or damaged by truncation. No whole row can follow.
                     break;
                 }
                 found(at, row);
@@ -289,7 +297,7 @@ pub(crate) fn scan(
     Ok(Scan { end: at, damaged })
 }
 
-/// The offset of the next header with a good check.
+/// The offset of the next header whose check holds.
 fn next_header(
     file: &File,
     mut at: u64,

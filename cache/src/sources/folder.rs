@@ -1,4 +1,4 @@
-//! Looks at many files of one folder.
+//! Takes the `stat` of many files of one folder.
 
 use std::ffi::{CString, OsStr};
 use std::fs::File;
@@ -10,8 +10,9 @@ use std::path::Path;
 use crate::disk::stat::Stat;
 use crate::disk::stat::nanos;
 
-/// A folder in which files are looked at one after the other: from the second one on the way to it is not
-/// gone anew, which is a good part of a look. Not to be kept for long, as a folder may be replaced.
+/// A folder whose files are looked at one after the other. From the second file on, the path to the
+/// folder is not resolved again, which saves a good part of each look. It must not be kept for
+/// long, because a folder may be replaced.
 #[derive(Debug, Default)]
 pub struct Folder {
     path: Vec<u8>,
@@ -19,7 +20,7 @@ pub struct Folder {
 }
 
 impl Folder {
-    /// What tells whether a file changed.
+    /// What shows whether a file changed.
     pub(crate) fn stat(&mut self, path: &Path) -> io::Result<Stat> {
         let bytes = path.as_os_str().as_bytes();
         let slash = bytes.iter().rposition(|byte| *byte == b'/');
@@ -36,7 +37,7 @@ impl Folder {
         }
         match &self.open {
             Some(open) => stat_at(open, name),
-            // It may be closed to lists, and its files not.
+            // The folder may be closed to listing while its files are not.
             None => Stat::of_path(path),
         }
     }

@@ -1,18 +1,19 @@
 //! Remembers the digests of source files by their `stat`, so that an unchanged file is not read.
 //!
-//! A file is taken for unchanged while its size, modification time, change time and inode are what
-//! they were. That is safe only if a change after the hashing must show in the times. Git's index
-//! distrusts files as new as the index itself; here each entry carries the time at which its
-//! hashing began and is trusted only if the file's times were older than that by more than the
-//! granularity of file times. So a write in the same tick as the hashing is never overlooked, even
-//! if the cache is saved much later. (The clocks of a network file system must agree to a few ms.)
+//! A file is taken for unchanged while its size, modification time, change time and inode stay the
+//! same. That is safe only if a change after the hashing must show in the times. Git's index
+//! distrusts files that are as new as the index itself. Here, each entry has the time at which its
+//! hashing began, and is trusted only if the times of the file were older than that by more than
+//! the granularity of file times. A write in the same tick as the hashing is therefore never
+//! overlooked, even if the cache is saved much later. The clocks of a network file system must
+//! agree to a few milliseconds.
 //!
 //! ```text
 //! "flowstat" | count u64 | entry* | check [8]
 //! entry = path length u32 | path | size u64 | mtime i64 | ctime i64 | inode u64 | hashed at i64 | digest [32]
 //! ```
 //!
-//! Entries are in order of path and are searched where they lie: loading allocates one buffer.
+//! Entries are in order of their paths and are searched in place, so loading allocates one buffer.
 
 use std::cmp::Ordering;
 use std::collections::HashMap;
@@ -33,7 +34,7 @@ const STEPS: FileSteps = ["stat-cache.save", "stat-cache.publish"];
 const MAGIC: &[u8; 8] = b"flowstat";
 /// Bytes of an entry besides its path.
 const ENTRY: usize = 76;
-/// Entries that this process did not use are dropped beyond this number.
+/// Entries beyond this number are dropped if this process did not use them.
 const KEEP: usize = 100_000;
 
 #[derive(Clone, Copy, Debug)]
@@ -44,14 +45,15 @@ struct Hashed {
 }
 
 impl Hashed {
-    /// Whether any change of the file after the hashing would show in `stat`.
+    /// Returns true if any change of the file after the hashing would show in `stat`.
     fn is_trusted(&self) -> bool {
         let hashed_at = self.hashed_at.unsigned_abs();
         is_settled(self.stat.mtime, hashed_at) && is_settled(self.stat.ctime, hashed_at)
     }
 }
 
-/// The cache. Shared by threads; processes may share the file, whose last save wins whole.
+/// The cache. Threads share it. Processes may share the file, and the last save replaces it as a
+/// whole.
 #[derive(Debug)]
 pub struct StatCache {
     path: PathBuf,
@@ -62,22 +64,24 @@ pub struct StatCache {
 /// What this process did with the cache.
 #[derive(Debug, Default)]
 struct Used {
-    /// Entries that it made. By bytes, as a `Path` is hashed and compared part by part.
+    /// Entries that it made, by the bytes of their paths, because a `Path` is hashed and compared
+    /// part by part.
     made: HashMap<Vec<u8>, Hashed>,
     /// Which saved entries it asked for.
     asked: Vec<bool>,
-    /// The saved entry after the last one asked for: files come in order of name, mostly.
+    /// The saved entry after the last one asked for, because most files are asked for in order of
+    /// name.
     next: usize,
 }
 
 impl StatCache {
-    /// Where it is saved.
+    /// Where the cache is saved.
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// Loads the cache file at `path`. One that is missing or damaged is an empty cache: it costs
-    /// hashing, never a wrong digest.
+    /// Loads the cache file at `path`. If it is missing or damaged, the cache is empty: that costs
+    /// hashing and never gives a wrong digest.
     pub fn open(path: &Path) -> Self {
         let saved = std::fs::read(path)
             .ok()
@@ -94,20 +98,20 @@ impl StatCache {
         }
     }
 
-    /// The digest of a file's contents and its size: from the cache, or by hashing.
+    /// The digest of the contents of a file and its size, from the cache or by hashing.
     ///
-    /// The digest is of the bytes as they were read; a file that changes meanwhile is hashed again
-    /// the next time, as its entry is not kept.
+    /// The digest is that of the bytes that were read. If the file changes meanwhile, the entry is
+    /// not kept and the file is hashed again the next time.
     pub fn digest(&self, path: &Path) -> io::Result<(Digest, u64)> {
         self.digest_if(Stat::of_path(path)?, path)
     }
 
-    /// The same, of one of many files that are asked for in a row.
+    /// Does the same for one of many files that are asked for in a row.
     pub fn digest_in(&self, folder: &mut Folder, path: &Path) -> io::Result<(Digest, u64)> {
         self.digest_if(folder.stat(path)?, path)
     }
 
-    /// The digest of a file that was just seen to be this.
+    /// The digest of a file whose `stat` was just taken.
     fn digest_if(&self, stat: Stat, path: &Path) -> io::Result<(Digest, u64)> {
         if let Some(entry) = self.find(path)
             && entry.stat == stat
@@ -132,7 +136,8 @@ impl StatCache {
         Ok((digest, size))
     }
 
-    /// Whether a file surely was this at every moment since it was hashed: nothing touched it.
+    /// Returns true if nothing has touched a file since it was hashed, so that it had this digest
+    /// all the time.
     pub fn is_as_hashed(&self, path: &Path, digest: &Digest) -> bool {
         let now = std::fs::metadata(path).map(|meta| Stat::of(&meta));
         let known = self.find(path).filter(Hashed::is_trusted);
@@ -155,8 +160,8 @@ impl StatCache {
         self.used.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Saves the cache if it changed, atomically. Where this user may not write, it is not saved, and
-    /// files are hashed again.
+    /// Saves the cache if it changed, as a whole. If this user may not write there, it is not
+    /// saved, and files are hashed again.
     pub fn save(&self) -> Result<(), StoreError> {
         match self.write() {
             Err(error) if error.is_refused() => Ok(()),
@@ -181,12 +186,12 @@ impl StatCache {
         if let Some(dir) = self.path.parent() {
             std::fs::create_dir_all(dir).map_err(|e| StoreError::env("stat-cache.save", dir, e))?;
         }
-        // What a power loss makes of it, its check tells.
+        // The check at the end shows whether a power loss has damaged it.
         file::replace(STEPS, &self.path, &bytes, Lasting::Soon)
     }
 }
 
-/// The entries of the file, as they lie in it.
+/// The entries of the file, in its encoding.
 #[derive(Debug, Default)]
 struct Saved {
     bytes: Vec<u8>,
@@ -205,7 +210,7 @@ impl Saved {
             return Err(bad);
         }
         let count = u64::from_le_bytes(cursor.array()?);
-        // A count that is wrong must not allocate much.
+        // A wrong count must not allocate much.
         let most = body / ENTRY;
         let mut starts = Vec::with_capacity(most.min(usize::try_from(count).unwrap_or(most)));
         for _ in 0..count {
@@ -239,12 +244,12 @@ impl Saved {
         read_entry(&mut Cursor::new(self.bytes.get(start..)?)).ok()
     }
 
-    /// All entries, which [`Saved::parse`] has read before.
+    /// All entries. [`Saved::parse`] has read them before.
     fn entries(&self) -> impl Iterator<Item = (&[u8], Hashed)> {
         self.starts.iter().filter_map(|&start| self.at(start))
     }
 
-    /// The entry of a path and its index, which is first looked for at `guess`.
+    /// The entry of a path and its index. The place `guess` is tried first.
     fn find(&self, path: &[u8], guess: usize) -> Option<(usize, Hashed)> {
         let entry = |start: &usize| self.at(*start);
         let guessed = self.starts.get(guess).and_then(entry);

@@ -9,18 +9,18 @@ use crate::content::ActionKey;
 use crate::disk::lock::{Byte, LockTry, set_lock};
 use crate::error::StoreError;
 
-/// The locks of actions: one byte of one file for each key, so that a hundred thousand actions
-/// leave no lock files behind.
+/// The locks of actions. Each key locks one byte of the same file, so that 100,000 actions leave no
+/// lock files behind.
 #[derive(Debug)]
 pub(crate) struct ActionLocks {
-    /// Open for writing; `None` in a read-only store, which has no other writers to wait for.
+    /// Open for writing. `None` in a read-only store, which has no other writers to wait for.
     file: Option<File>,
-    /// Locks of this process: those of the kernel belong to the open file, so that they do not
-    /// keep out other threads.
+    /// The locks that this process holds. The kernel's locks belong to the open file, so they do
+    /// not exclude other threads of the process.
     held: Mutex<HashSet<i64>>,
 }
 
-/// The right to run an action, until dropped.
+/// The right to run an action. It is released when it is dropped.
 #[derive(Debug)]
 pub struct ActionLock {
     locks: Arc<ActionLocks>,
@@ -35,7 +35,7 @@ impl ActionLocks {
         })
     }
 
-    /// Takes the lock of an action; `None` if another process or thread holds it.
+    /// Takes the lock of an action. Returns `None` if another process or thread holds it.
     pub(crate) fn try_lock(
         self: &Arc<Self>,
         key: &ActionKey,
@@ -43,8 +43,8 @@ impl ActionLocks {
     ) -> Result<Option<ActionLock>, StoreError> {
         let mut first = [0; 8];
         first.copy_from_slice(&key.0.as_bytes()[..8]);
-        // The last byte a file can have is at i64::MAX - 1. Two keys that share an offset wait for
-        // each other, which is slow but right.
+        // The last byte that a file can have is at i64::MAX - 1. Two keys with the same offset wait
+        // for each other, which is slow but right.
         let offset = i64::from_le_bytes(first) & (i64::MAX - 1);
         let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
         if held.contains(&offset) {
@@ -73,7 +73,7 @@ impl Drop for ActionLock {
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
         if let Some(file) = &self.locks.file {
-            // Unlocking fails only for a bad descriptor; the kernel would have released it then.
+            // Unlocking fails only for a bad descriptor, whose locks the kernel has released.
             let _ = set_lock(file, self.offset, Byte::Unlock);
         }
         held.remove(&self.offset);

@@ -1,5 +1,5 @@
-//! Files that programs made become artifacts: exactly those files, and on an inode that nobody else can
-//! still write to.
+//! Makes artifacts of files that programs wrote: exactly those files, on an inode that nobody else
+//! can still write to.
 
 use std::ffi::{CString, OsStr};
 use std::fmt;
@@ -16,23 +16,23 @@ use crate::disk::steps;
 use crate::error::StoreError;
 use crate::store::staging::{Session, Staged, TempFile};
 
-/// So much is copied between two looks at whether to go on.
+/// The bytes that are copied before `go_on` is asked again.
 const PART: u64 = 64 << 20;
 
-/// Opens something only to see what it is.
+/// Opens a file only to see what it is.
 #[cfg(target_os = "linux")]
 const LOOK: libc::c_int = libc::O_PATH;
 #[cfg(not(target_os = "linux"))]
 const LOOK: libc::c_int = libc::O_RDONLY | libc::O_NONBLOCK;
 
-/// Why a file does not become an artifact.
+/// The reason why a file does not become an artifact.
 #[derive(Debug)]
 pub enum NotAdopted {
     /// It is not there.
     Missing,
-    /// It, or a folder on the way to it, is something else than it has to be.
+    /// It is no file, or a folder on the way to it is a link or no folder.
     Unfit(String),
-    /// Who asked for it does not want it any more.
+    /// The caller does not want it any more.
     Stopped,
     /// The store failed.
     Store(StoreError),
@@ -55,8 +55,9 @@ impl From<StoreError> for NotAdopted {
     }
 }
 
-/// Takes over the file `path` below `folder`, which is moved where that is possible and safe, else copied. No
-/// link is followed below `folder`. `go_on` is asked now and then; who says no gets [`NotAdopted::Stopped`].
+/// Takes over the file `path` below `folder`. It is moved if that is possible and safe, and copied
+/// otherwise. No link below `folder` is followed. `go_on` is asked now and then, and if it returns
+/// false, the result is [`NotAdopted::Stopped`].
 pub(crate) fn adopt(
     session: &Arc<Session>,
     folder: &Path,
@@ -84,7 +85,7 @@ pub(crate) fn adopt(
     seal(session, temp, from, go_on)
 }
 
-/// An error where a file is not one that only its folder has.
+/// Returns an error unless this is a file, and all of its names are below its folder.
 fn require_own(folder: &Path, path: &Path, meta: &Metadata) -> Result<(), NotAdopted> {
     if !meta.is_file() {
         return Err(NotAdopted::Unfit(format!(
@@ -106,8 +107,8 @@ fn require_own(folder: &Path, path: &Path, meta: &Metadata) -> Result<(), NotAdo
     Ok(())
 }
 
-/// Makes an artifact of a file under its temporary name. One that was `moved` there may be open
-/// elsewhere, and is copied where that cannot be ruled out.
+/// Makes an artifact of a file under its temporary name. A file that was `moved` there may be open
+/// elsewhere, and is copied unless that can be ruled out.
 fn seal(
     session: &Arc<Session>,
     mut temp: TempFile,
@@ -116,7 +117,7 @@ fn seal(
 ) -> Result<Staged, NotAdopted> {
     let failed = |temp: &TempFile, error| StoreError::env("stage.adopt", &temp.path, error);
     if moved.is_some_and(|meta| meta.mode() & 0o400 == 0) {
-        // Under this name it is out of the reach of programs.
+        // Programs cannot reach it under this name.
         std::fs::set_permissions(&temp.path, Permissions::from_mode(0o400))
             .map_err(|e| failed(&temp, e))?;
     }
@@ -164,7 +165,7 @@ fn parent_of(folder: &Path, path: &Path) -> Result<(File, CString), NotAdopted> 
     Ok((parent, name))
 }
 
-/// What an error of opening says of a path.
+/// What an error on opening a path means.
 fn reason(path: &Path, error: io::Error, failed: impl Fn(io::Error) -> StoreError) -> NotAdopted {
     match error.raw_os_error() {
         Some(libc::ENOENT) => NotAdopted::Missing,
@@ -193,13 +194,13 @@ fn what(meta: &Metadata) -> &'static str {
     }
 }
 
-/// How many names a file has below a folder.
+/// The number of names that a file has below a folder.
 fn names_below(folder: &Path, meta: &Metadata) -> u64 {
     let mut names = 0;
     let mut folders = vec![folder.to_owned()];
     while let Some(folder) = folders.pop() {
         for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
-            // Neither follows links.
+            // Neither call follows links.
             match entry.metadata() {
                 Ok(found) if found.is_dir() => folders.push(entry.path()),
                 Ok(found) => names += u64::from(is_same(meta, &found)),
@@ -214,7 +215,7 @@ fn is_same(one: &Metadata, other: &Metadata) -> bool {
     (one.dev(), one.ino()) == (other.dev(), other.ino())
 }
 
-/// An error where an open file is not the one that was looked at.
+/// Returns an error if an open file is not the one that was looked at.
 fn same(meta: &Metadata, file: &File) -> io::Result<()> {
     match is_same(meta, &file.metadata()?) {
         true => Ok(()),
@@ -233,7 +234,7 @@ fn open_temp(path: &Path) -> io::Result<File> {
 fn copy(from: &File, to: &TempFile, go_on: &(dyn Fn() -> bool + Sync)) -> Result<(), NotAdopted> {
     let mut into = steps::create("stage.create", &to.path)?;
     let failed = |error| StoreError::env("stage.write", &to.path, error);
-    // Who may read the one may read the other.
+    // Whoever may read the one may read the other.
     let mode = from.metadata().map_err(failed)?.mode() & 0o444 | 0o600;
     into.set_permissions(Permissions::from_mode(mode))
         .map_err(failed)?;
@@ -251,13 +252,13 @@ fn copy(from: &File, to: &TempFile, go_on: &(dyn Fn() -> bool + Sync)) -> Result
     }
 }
 
-/// Whether it is certain that nobody has a file open for writing, or mapped: then nobody will, for its mode
-/// forbids it.
+/// Returns true if it is certain that nobody has a file open for writing or mapped. Then nobody
+/// ever will, because its mode forbids it.
 fn is_written_by_nobody(file: &File) -> bool {
     #[cfg(target_os = "linux")]
     {
-        // A lease for reading is only given where there is no writer. Should one come while it lasts, the
-        // kernel tells by a signal; this one nobody minds.
+        // A lease for reading is only given if there is no writer. If one comes while the lease
+        // lasts, the kernel sends a signal, and this signal is ignored.
         const F_SETSIG: libc::c_int = 10;
         // SAFETY: plain system calls on a descriptor that is open.
         unsafe {
@@ -305,10 +306,10 @@ fn rename(folder: &File, name: &CString, to: &Path) -> io::Result<()> {
     }
 }
 
-/// Lets this user read a file that a program closed to itself.
+/// Lets this user read a file to which a program has closed access.
 fn make_readable(folder: &File, name: &CString, meta: &Metadata) {
     if meta.mode() & 0o400 == 0 {
-        // Where that fails, to open it says why.
+        // If this fails, opening the file gives the reason.
         // SAFETY: the name ends in a zero and outlives the call.
         unsafe { libc::fchmodat(folder.as_raw_fd(), name.as_ptr(), 0o400, 0) };
     }

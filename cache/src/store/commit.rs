@@ -1,4 +1,5 @@
-//! The commit protocol: outputs first, durable; then the records, one sync for a batch.
+//! The commit protocol: first the outputs are made durable, then the records, with one sync for a
+//! batch.
 
 use std::collections::{BTreeSet, HashMap};
 use std::fs::File;
@@ -21,15 +22,16 @@ use crate::store::{Health, Store, guard};
 #[cfg(feature = "testing")]
 use crate::testing::fault;
 
-/// What became of a record that was committed.
+/// What happened to a record that was committed.
 #[derive(Clone, Debug)]
 pub enum Committed {
     /// It is the action's record now.
     New(Arc<Record>),
-    /// The action had a record of the same outputs, which stays.
+    /// The action had a record of the same outputs, and that record stays.
     Existing(Arc<Record>),
-    /// The action had a record of other outputs, which stays: the action is not deterministic.
-    /// The bytes of both are in the store; [`Store::supersede`] makes the new ones count.
+    /// The action had a record of other outputs, and that record stays: the action is not
+    /// deterministic. The store has the bytes of both. [`Store::supersede`] makes the new ones
+    /// count.
     Nondeterministic {
         /// The record that stays.
         kept: Arc<Record>,
@@ -48,8 +50,8 @@ pub(crate) struct SegmentWriter {
 }
 
 impl SegmentWriter {
-    /// Opens a segment that others write too, or did, if they are sure to wait for `lock`; else
-    /// creates one.
+    /// Opens a segment that other processes write to as well, if they are sure to wait for `lock`.
+    /// Otherwise creates one.
     fn open(layout: &StoreLayout, index: &mut Index, lock: &Exclusive) -> Result<Self, StoreError> {
         let reach = Reach::of(&layout.records);
         let mut shared = index.sound_segments();
@@ -57,7 +59,7 @@ impl SegmentWriter {
         for path in shared {
             match File::options().append(true).open(&path) {
                 Ok(file) => return Ok(Self { path, file }),
-                // Another user's, or gone: one of our own will do.
+                // It belongs to another user or is gone. A segment of our own will do.
                 Err(e) if is_refused(&e) || e.kind() == io::ErrorKind::NotFound => {}
                 Err(e) => return Err(StoreError::env("commit.append", &path, e)),
             }
@@ -70,7 +72,7 @@ impl SegmentWriter {
         Ok(Self { path, file })
     }
 
-    /// Appends whole rows after the last one that the index knows, which is up to date.
+    /// Appends whole rows after the last one that the index knows. The index must be up to date.
     fn append(&self, index: &Index, rows: &[u8]) -> Result<(), StoreError> {
         let end = index.end_of(&self.path);
         let meta = self.file.metadata();
@@ -90,8 +92,8 @@ impl SegmentWriter {
         steps::sync_open("commit.sync-records", &self.path, &self.file)
     }
 
-    /// Appends half of the rows where a fault is armed, so that a test can die between two writes.
-    /// What is left to append is the result.
+    /// Appends half of the rows if a fault is armed, so that a test can end the process between two
+    /// writes. Returns the rows that are still to be appended.
     #[cfg(feature = "testing")]
     fn append_half<'r>(&self, rows: &'r [u8]) -> Result<&'r [u8], StoreError> {
         if !fault::any_armed() {
@@ -104,7 +106,7 @@ impl SegmentWriter {
     }
 }
 
-/// How a batch treats records of actions that have one.
+/// What a batch does with a record of an action that has one.
 #[derive(Clone, Copy, PartialEq)]
 enum Policy {
     FirstWins,
@@ -112,17 +114,17 @@ enum Policy {
 }
 
 impl Store {
-    /// Publishes finished actions: all of a batch's outputs become durable, then its records, in
-    /// one append and one sync. The result has one entry a record, in order.
+    /// Publishes finished actions. First all outputs of the batch become durable, then its records,
+    /// in one append and one sync. The result has one entry for each record, in order.
     ///
-    /// On an error some of the records may be committed, whole and with their outputs; the call may
-    /// be repeated with new artifacts.
+    /// After an error, some of the records may be committed, whole and with their outputs. The call
+    /// may be repeated with new artifacts.
     pub fn commit(&self, batch: Vec<(Record, Vec<Staged>)>) -> Result<Vec<Committed>, StoreError> {
         self.commit_with(batch, Policy::FirstWins)
     }
 
-    /// Makes a record count in place of the one its action has: for a recompute of evicted bytes
-    /// that came out differently.
+    /// Makes a record count in place of the one that its action has. This is for an action that ran
+    /// again because its bytes were evicted, and gave other bytes.
     pub fn supersede(
         &self,
         record: Record,
@@ -142,7 +144,8 @@ impl Store {
         self.append(published.0, policy)
     }
 
-    /// The first half of [`Store::commit`]: makes all outputs durable, and counts nothing yet.
+    /// The first half of [`Store::commit`]. It makes all outputs durable, and none of the records
+    /// counts yet.
     pub fn publish(&self, batch: Vec<(Record, Vec<Staged>)>) -> Result<Published, StoreError> {
         self.require_writable("commit.append")?;
         if batch.is_empty() {
@@ -155,26 +158,27 @@ impl Store {
         for file in &staged {
             steps::remove("commit.unstage", file.path())?;
         }
-        // That a name went is a change of the file, as its times tell it.
+        // Removing a name changes the times of a file, so they are noted again.
         for digest in &fresh {
             self.assume_healthy(digest)?;
         }
         Ok(Published(records))
     }
 
-    /// The second half of [`Store::commit`]: appends the records.
+    /// The second half of [`Store::commit`]. It appends the records.
     pub fn record(&self, published: Published) -> Result<Vec<Committed>, StoreError> {
         self.append(published.0, Policy::FirstWins)
     }
 
-    /// Makes the bytes of all artifacts durable under their names. Returns those that were not there.
+    /// Makes the bytes of all artifacts durable under their names. Returns those that were not
+    /// there yet.
     fn publish_artifacts(&self, staged: &[Staged]) -> Result<Vec<Digest>, StoreError> {
         let files: Vec<&Path> = staged.iter().map(Staged::path).collect();
         steps::sync_files("commit.sync-output", &files)?;
         let names = Vec::from_iter(staged.iter().map(|file| self.path(&file.digest)));
         let mut dirs: BTreeSet<&Path> = names.iter().filter_map(|name| name.parent()).collect();
-        // Also a directory that is there is made durable, once in the life of this process: who
-        // made it may not have come to that.
+        // A directory that is there is made durable too, once in the life of this process, because
+        // the process that made it may have died before that.
         let mut fresh = Vec::from_iter(dirs.iter().map(|dir| dir.to_path_buf()));
         let durable = guard(&self.durable_dirs);
         fresh.retain(|dir| !durable.contains(dir));
@@ -191,21 +195,21 @@ impl Store {
         if !fresh.is_empty() {
             dirs.insert(&self.layout.artifacts);
         }
-        // For names the same holds, each time.
+        // Names are made durable each time, for the same reason.
         steps::sync_dirs("commit.sync-dir", &Vec::from_iter(dirs))?;
         guard(&self.durable_dirs).extend(fresh);
         Ok(linked)
     }
 
-    /// Gives an artifact its name. False where it was there.
+    /// Gives an artifact its name. Returns false if it was there.
     fn link(&self, staged: &Staged) -> Result<bool, StoreError> {
         let path = self.path(&staged.digest);
-        // A second round follows a quarantine, or an artifact that went in between.
+        // A second round is needed after a quarantine, or if an artifact was removed in between.
         for _ in 0..3 {
             if let Some(dir) = path.parent()
                 && !dir.is_dir()
             {
-                // Somebody removed it.
+                // Somebody has removed the directory.
                 steps::mkdir("commit.mkdir", dir)?;
                 steps::sync_dir("commit.sync-dir", &self.layout.artifacts)?;
             }
@@ -242,8 +246,9 @@ impl Store {
 
     /// Appends the records of those actions that have none.
     ///
-    /// The lock is held over looking and appending, so that on one machine the first record wins.
-    /// Where locks do not work both are appended, and every reader settles on the same one.
+    /// The lock is held while the records are looked up and appended, so that the first record wins
+    /// on one machine. Where locks do not work, both are appended, and every reader decides for the
+    /// same one.
     fn append(&self, records: Vec<Record>, policy: Policy) -> Result<Vec<Committed>, StoreError> {
         if records.is_empty() {
             return Ok(Vec::new());
@@ -287,7 +292,7 @@ impl Store {
             none => none.insert(SegmentWriter::open(&self.layout, &mut index, &lock)?),
         };
         if let Err(error) = segment.append(&index, &rows) {
-            // Another segment may do better the next time.
+            // The next append may succeed on another segment.
             *writer = None;
             return Err(error);
         }

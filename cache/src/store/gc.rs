@@ -1,11 +1,13 @@
-//! Garbage collection: records that nobody reaches, bytes that are cheap to make again.
+//! gc: removes records that nothing needs, and bytes that are cheap to make again.
 //!
-//! gc works only while no other process has the store open: it takes the `in-use` lock exclusively
-//! and, if it cannot, does nothing and says so. That is the simplest rule under which it can never
-//! touch what a live run uses; processes that start meanwhile wait until it is done. (Where locks end
-//! at the machine or do not work, it cannot know of others.) It may die at any step: a removed
-//! artifact is an evicted one, and a segment that was rewritten but not yet removed repeats rows
-//! that are equal. Records go before their artifacts, so none is left without what it names.
+//! gc works only while no other process has the store open. It takes the `in-use` lock exclusively,
+//! and if it cannot, it does nothing and says so. This is the simplest rule under which it can
+//! never touch what a live run uses. Processes that start meanwhile wait until it is done. Where
+//! locks do not work or reach no further than the machine, it cannot know of other processes.
+//!
+//! It may die at any step. A removed artifact is an evicted one, and a segment that was rewritten
+//! but not removed yet only repeats equal rows. Records are removed before their artifacts, so no
+//! record is left whose artifacts are gone by accident.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::{Path, PathBuf};
@@ -23,21 +25,21 @@ use crate::records::segment::FILE_MAGIC;
 use crate::store::pruned;
 use crate::store::{Store, guard};
 
-/// Of the segment that takes the place of all others.
+/// The steps of the segment that replaces all others.
 const STEPS: FileSteps = ["gc.write-segment", "gc.publish-segment"];
 
-/// What gc is to achieve.
+/// What gc is asked to do.
 #[derive(Clone, Debug, Default)]
 pub struct GcPolicy {
     /// Evict bytes until the artifacts take no more than this.
     pub max_bytes: Option<u64>,
     /// Drop records that are older than this many days and not in [`GcPolicy::keep_records`].
     pub max_age_days: Option<f64>,
-    /// Only report what would be done.
+    /// Only report what gc would do.
     pub dry_run: bool,
-    /// Records that pinned or recent runs reach: they stay whatever their age.
+    /// Records that pinned or recent runs name. They stay, however old they are.
     pub keep_records: HashSet<ActionKey>,
-    /// Artifacts that pinned runs want to have at hand: they stay whatever the size.
+    /// Artifacts that pinned runs need at hand. They stay, however large they are.
     pub keep_bytes: HashSet<Digest>,
 }
 
@@ -59,7 +61,7 @@ pub struct Evicted {
 pub struct GcReport {
     /// Another process has the store open, so nothing was removed.
     pub in_use: bool,
-    /// Who was told what would go said no, so nothing was removed.
+    /// The caller was told what would be removed and said no, so nothing was removed.
     pub refused: bool,
     /// Bytes of artifacts before.
     pub bytes_before: u64,
@@ -73,22 +75,22 @@ pub struct GcReport {
     pub evicted: Vec<Evicted>,
     /// What the goals cost, by stage.
     pub stages: BTreeMap<String, Going>,
-    /// Seconds to make all of that again.
+    /// Seconds that it takes to make everything again that was removed.
     pub recompute_s: f64,
     /// Quarantined files removed.
     pub quarantined: u64,
 }
 
-/// What goes of one stage.
+/// What is removed of one stage.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Going {
     /// Records that are too old.
     pub records: u64,
-    /// Artifacts: those of such records alone, and those of the size goal.
+    /// Artifacts that only such records name, and those that the size goal takes.
     pub artifacts: u64,
     /// Their bytes.
     pub bytes: u64,
-    /// Seconds to make them again; an action counts once.
+    /// Seconds that it takes to make them again. Each action counts once.
     pub cost_s: f64,
 }
 
@@ -97,27 +99,27 @@ struct Maker {
     key: ActionKey,
     stage: String,
     cost_s: f64,
-    /// Seconds a byte of all outputs of the action.
+    /// Seconds for each byte of all outputs of the action.
     rate: f64,
     finished_unix: u64,
 }
 
-/// What the records say of what goes and what stays.
+/// What is removed and what stays, by the records alone.
 #[derive(Default)]
-struct Survey {
+struct GcSurvey {
     /// Records that stay.
     kept: Vec<RowSlot>,
     /// Records that are too old.
     removed: Vec<ActionKey>,
-    /// Who makes the artifacts of records that stay.
+    /// The actions that make the artifacts of records that stay.
     makers: HashMap<Digest, Maker>,
     /// The stages of artifacts of records that are too old.
     aged: HashMap<Digest, String>,
-    /// What goes of each stage by age.
+    /// What is removed of each stage because of its age.
     stages: BTreeMap<String, Going>,
 }
 
-impl Survey {
+impl GcSurvey {
     fn of(index: &mut Index, policy: &GcPolicy) -> Result<Self, StoreError> {
         let oldest = policy.max_age_days.map_or(0, |days| {
             let seconds = (days.max(0.0) * 86_400.0) as u64;
@@ -164,14 +166,15 @@ impl Survey {
     }
 }
 
-/// Notes that an artifact of a stage goes.
+/// Notes that an artifact of a stage is removed.
 fn going(report: &mut GcReport, stage: &str, size: u64) {
     let going = report.stages.entry(stage.to_owned()).or_default();
     going.artifacts += 1;
     going.bytes += size;
 }
 
-/// What in a directory has a name that starts with a digest, as all has that flow puts there.
+/// The entries of a directory whose names start with a digest, as the names of all of flow's files
+/// do.
 fn named_by_digest(dir: &Path) -> Result<Vec<PathBuf>, StoreError> {
     let mut paths = list_dir(dir)?;
     paths.retain(|path| {
@@ -183,12 +186,13 @@ fn named_by_digest(dir: &Path) -> Result<Vec<PathBuf>, StoreError> {
 }
 
 impl Store {
-    /// Collects garbage. Not to be called while this process runs actions on the store.
+    /// Collects garbage. This process must not run actions on the store meanwhile.
     pub fn gc(&self, policy: &GcPolicy) -> Result<GcReport, StoreError> {
         self.gc_announced(policy, |_| true)
     }
 
-    /// The same, and hands what will go to `announce` before anything does. False: nothing is to go.
+    /// Does the same, and first calls `announce` with what will be removed. If it returns false,
+    /// nothing is removed.
     pub fn gc_announced(
         &self,
         policy: &GcPolicy,
@@ -218,7 +222,7 @@ impl Store {
         let mut writer = guard(&self.segment);
         let mut index = guard(&self.index);
         index.refresh(&self.layout.records)?;
-        let mut survey = Survey::of(&mut index, policy)?;
+        let mut survey = GcSurvey::of(&mut index, policy)?;
         let mut report = GcReport {
             records_removed: survey.removed.len() as u64,
             stages: std::mem::take(&mut survey.stages),
@@ -231,7 +235,7 @@ impl Store {
             let name = file_name(path);
             name.contains(".seg.") && name.ends_with(".tmp")
         });
-        // Nothing runs, so these are of runs that were killed.
+        // No run is active, so these are left from runs that were killed.
         debris.extend(named_by_digest(&self.layout.manifests)?);
         let quarantined = named_by_digest(&self.layout.quarantine)?;
         report.quarantined = quarantined.len() as u64;
@@ -252,11 +256,11 @@ impl Store {
         Ok(report)
     }
 
-    /// Chooses the artifacts to remove and accounts for them.
+    /// Chooses the artifacts to remove, and adds them up in the report.
     fn choose(
         &self,
         policy: &GcPolicy,
-        survey: &Survey,
+        survey: &GcSurvey,
         report: &mut GcReport,
     ) -> Result<Vec<Digest>, StoreError> {
         let (artifacts, _) = self.layout.list_artifacts()?;

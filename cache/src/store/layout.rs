@@ -1,4 +1,4 @@
-//! The directories of a store, its format version, and the names of what lies in it.
+//! The folders of a store, the version of its format, and the names in it.
 
 use std::ffi::OsString;
 use std::io;
@@ -11,8 +11,8 @@ use crate::disk::names::Reach;
 use crate::disk::steps;
 use crate::error::StoreError;
 
-/// The format that this program writes; it reads the earlier ones. The first one lacked logs and
-/// split rows.
+/// The format that this program writes. It reads the earlier ones too. The first one had no logs,
+/// and its rows were not split.
 const FORMAT: u32 = 2;
 const FORMAT_PREFIX: &str = "flow-store ";
 
@@ -25,11 +25,11 @@ pub(crate) struct StoreLayout {
     pub(crate) tmp: PathBuf,
     pub(crate) locks: PathBuf,
     pub(crate) quarantine: PathBuf,
-    /// Made at the first need.
+    /// Made when it is first needed.
     pub(crate) manifests: PathBuf,
 }
 
-/// Artifacts with their sizes in order of digest, and files that are none.
+/// Artifacts with their sizes in order of digest, then files that are not artifacts.
 type Listing = (Vec<(Digest, u64)>, Vec<PathBuf>);
 
 impl StoreLayout {
@@ -45,8 +45,8 @@ impl StoreLayout {
         }
     }
 
-    /// Whether all folders that a store has from the start are there. An error if one is a link: what
-    /// lies behind it may be anybody's.
+    /// Returns true if all folders that a store has from the start are there. A link is an error,
+    /// because anything may be behind it.
     pub(crate) fn is_whole(&self) -> Result<bool, StoreError> {
         let mut whole = true;
         for part in self.parts() {
@@ -69,7 +69,7 @@ impl StoreLayout {
         ]
     }
 
-    /// Keys of records that gc removed.
+    /// The keys of records that gc removed.
     pub(crate) fn pruned(&self) -> PathBuf {
         self.root.join("pruned")
     }
@@ -78,12 +78,12 @@ impl StoreLayout {
         self.root.join("format")
     }
 
-    /// Locked shared by every process that has the store open, exclusively by gc.
+    /// Every process that has the store open shares this lock, and gc takes it exclusively.
     pub(crate) fn in_use_lock(&self) -> PathBuf {
         self.locks.join("in-use")
     }
 
-    /// Locked exclusively for the moment of appending records, registering and sweeping.
+    /// Held while records are appended.
     pub(crate) fn commit_lock(&self) -> PathBuf {
         self.locks.join("commit")
     }
@@ -93,11 +93,11 @@ impl StoreLayout {
         self.locks.join("actions")
     }
 
-    /// Creates what is missing. The format file comes last: a directory without one is a store
-    /// whose creation was interrupted, and is completed; so is one that lacks a directory. Each step
-    /// is one that another process may have taken already. One of an
-    /// earlier format gets this one, since what is appended from now on an earlier program could not
-    /// read.
+    /// Creates what is missing. The format file comes last, so a directory without one is a store
+    /// whose creation was interrupted, and it is completed. A store that lacks a folder is
+    /// completed too. Another process may have taken any of the steps already. A store of an
+    /// earlier format gets the current one, since an earlier program could not read what is
+    /// appended from now on.
     pub(crate) fn create(&self) -> Result<(), StoreError> {
         let found = self.check_format()?;
         let known = found == Some(FORMAT);
@@ -119,16 +119,16 @@ impl StoreLayout {
             let steps = ["open.format", "open.publish-format"];
             file::replace(steps, &path, text.as_bytes(), Lasting::Now)?;
         }
-        // All names at once. One that is lost before costs what another process has put below it by
-        // then, which is made again.
+        // All names are synced at once. If a power loss takes one before, it takes what other
+        // processes have put below it by then, and that is made again.
         steps::sync_dir("open.sync-layout", &self.root)
     }
 
-    /// An error if the directory holds anything but what an interrupted creation leaves: it is
-    /// someone else's, and a store is not to be mixed with it.
+    /// Returns an error if the directory holds anything that an interrupted creation does not
+    /// leave. It then belongs to somebody else, and a store must not be mixed with it.
     pub(crate) fn require_free(&self) -> Result<(), StoreError> {
         // Another process may finish creating the store between our look for `format` and this one,
-        // and start to work.
+        // and may have started to work.
         let parts = self.parts().into_iter().chain([&self.manifests]);
         let parts: Vec<&PathBuf> = parts.collect();
         let stranger = list_dir(&self.root)?.into_iter().find(|path| {
@@ -145,8 +145,8 @@ impl StoreLayout {
         }
     }
 
-    /// The store's format if this program understands it; an error if it has another one, `None`
-    /// if there is no store.
+    /// The format of the store, or `None` if there is no store. A format that this program does not
+    /// understand is an error.
     pub(crate) fn check_format(&self) -> Result<Option<u32>, StoreError> {
         let path = self.format_file();
         let text = match std::fs::read(&path) {
@@ -175,15 +175,15 @@ impl StoreLayout {
         }
     }
 
-    /// Where a new segment is to lie.
+    /// The path for a new segment.
     pub(crate) fn new_segment(&self, reach: &Reach) -> PathBuf {
         self.records.join(format!("{}.seg", reach.name()))
     }
 
-    /// Where an artifact lies.
+    /// The path of an artifact.
     pub(crate) fn artifact(&self, digest: &Digest) -> PathBuf {
         let hex = digest.hex();
-        // One is made for every action, so in one piece.
+        // Every action makes such a path, so it is made with one allocation.
         let mut path = OsString::with_capacity(self.artifacts.as_os_str().len() + 2 + hex.len());
         for part in [self.artifacts.as_os_str(), "/".as_ref(), hex[..2].as_ref()] {
             path.push(part);
@@ -193,7 +193,7 @@ impl StoreLayout {
         path.into()
     }
 
-    /// Every artifact with its size in order of digest, and every file that is none.
+    /// Every artifact with its size in order of digest, then every file that is not one.
     pub(crate) fn list_artifacts(&self) -> Result<Listing, StoreError> {
         let (mut artifacts, mut strays) = (Vec::new(), Vec::new());
         for shard in list_dir(&self.artifacts)? {

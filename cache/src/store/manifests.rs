@@ -1,5 +1,5 @@
-//! Manifests: what another process needs to know to run an action, under the action's key. They
-//! are there only while the action runs, so nothing waits for them to be durable.
+//! Manifests: what another process needs to run an action, under the key of the action. They exist
+//! only while the action runs, so they need not be durable.
 
 use std::io;
 use std::path::PathBuf;
@@ -15,7 +15,7 @@ impl Store {
         self.layout.manifests.join(key.to_string())
     }
 
-    /// Leaves the manifest of an action, whole or not at all; one that is there is replaced.
+    /// Writes the manifest of an action as a whole, and replaces an earlier one.
     pub fn put_manifest(&self, key: &ActionKey, bytes: &[u8]) -> Result<(), StoreError> {
         self.require_writable("stage-exec.write")?;
         steps::mkdir("stage-exec.write", &self.layout.manifests)?;
@@ -33,7 +33,7 @@ impl Store {
         }
     }
 
-    /// Removes the manifest of an action; one that is gone already is fine.
+    /// Removes the manifest of an action, unless it is gone already.
     pub fn remove_manifest(&self, key: &ActionKey) -> Result<(), StoreError> {
         steps::remove("stage-exec.remove", &self.manifest_path(key))
     }

@@ -1,11 +1,12 @@
-//! The local store: opening, looking up, and the health of artifacts; below it, a file for each thing
-//! that is done to a store.
+//! The local store: opening it, looking records up, and the health of artifacts. There is a file
+//! for everything else that is done to a store.
 //!
-//! `layout.rs` has the paths; `staging.rs` and `adopt.rs` bring bytes in, `commit.rs` publishes them
-//! and their records, `gc.rs` takes them out and `pruned.rs` remembers that; `verify.rs` looks at
-//! everything, `nearest.rs` finds records like a recipe, `manifests.rs` serves child processes, and
-//! `action_lock.rs` keeps two runs from doing one action. What an action is, nothing here knows.
-//! Begin with [`Store::open`], then the commit protocol in the documentation of the crate.
+//! `layout.rs` has the paths. `staging.rs` and `adopt.rs` bring bytes in, and `commit.rs` publishes
+//! them with their records. `gc.rs` removes them, and `pruned.rs` remembers that. `verify.rs`
+//! checks everything, `nearest.rs` finds records that are like a recipe, `manifests.rs` serves
+//! child processes, and `action_lock.rs` keeps two runs from running the same action. Nothing here
+//! knows what an action does. Begin with [`Store::open`], then read the commit protocol in the
+//! documentation of the crate.
 
 pub(crate) mod action_lock;
 pub(crate) mod adopt;
@@ -42,12 +43,12 @@ use crate::error::StoreError;
 use crate::records::index::{Index, RecordPlace, Warning};
 use crate::records::record::Record;
 
-/// A store in a local directory. Shared by threads as it is, and by processes that open the same
-/// directory. The crate's documentation has its layout and protocol.
+/// A store in a local directory. Threads share it, and processes that open the same directory share
+/// it too. The layout and the protocol are in the documentation of the crate.
 pub struct Store {
     pub(crate) layout: StoreLayout,
     read_only: bool,
-    /// Locked shared while the store is open; gc takes it exclusively.
+    /// Shared while the store is open. gc takes it exclusively.
     pub(crate) in_use: Option<InUse>,
     locks: Arc<ActionLocks>,
     pub(crate) index: Mutex<Index>,
@@ -57,7 +58,7 @@ pub struct Store {
     /// The directories of artifacts whose own names this process has made durable.
     pub(crate) durable_dirs: Mutex<HashSet<PathBuf>>,
     pub(crate) neighbours: OnceLock<Neighbours>,
-    /// By artifact, who made it first.
+    /// The action that made each artifact first.
     pub(crate) origins: OnceLock<HashMap<Digest, ActionKey>>,
     pub(crate) pruned: OnceLock<Pruned>,
 }
@@ -65,26 +66,26 @@ pub struct Store {
 /// The state of an artifact's bytes.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Health {
-    /// There, and their digest is right.
+    /// It is there, and its digest is right.
     Ok,
-    /// Not there: evicted, or never made here.
+    /// It is not there: it was evicted, or never made here.
     Missing,
-    /// There, but not what the digest says, or not for this user to read.
+    /// It is there, but its digest is wrong, or this user may not read it.
     Corrupt,
 }
 
-/// What tells that a verified file was not touched since.
+/// What shows that a verified file was not touched since.
 type Stamp = Stat;
 
-/// A poisoned lock means that another thread panicked between two steps; every step leaves the
-/// guarded data whole, so they are still good.
+/// A poisoned lock means that another thread panicked between two steps. Every step leaves the
+/// guarded data whole, so the data are still good.
 pub(crate) fn guard<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Store {
-    /// Opens the store in `dir`, and creates it if there is none. A directory that cannot be
-    /// written but holds a store is opened for lookups.
+    /// Opens the store in `dir`, and creates it if there is none. If the directory cannot be
+    /// written to but holds a store, it is opened for lookups.
     pub fn open(dir: &Path) -> Result<Self, StoreError> {
         let layout = StoreLayout::new(dir);
         let writable = layout.create().and_then(|()| {
@@ -105,7 +106,7 @@ impl Store {
         }
     }
 
-    /// Opens the store in `dir` for lookups and reads; nothing there is created or changed.
+    /// Opens the store in `dir` for lookups and reads. Nothing is created or changed.
     pub fn open_read_only(dir: &Path) -> Result<Self, StoreError> {
         let layout = StoreLayout::new(dir);
         layout.is_whole()?;
@@ -113,15 +114,16 @@ impl Store {
             let none = io::Error::new(io::ErrorKind::NotFound, "there is no store");
             return Err(StoreError::env("open.format", dir, none));
         }
-        // To share a lock needs no write permission; without the file there is no gc to keep out.
+        // Sharing a lock needs no permission to write. Without the file, there is no gc to keep
+        // out.
         let path = layout.in_use_lock();
         let in_use = File::open(&path).ok();
         let in_use = in_use.map(|file| InUse::share(file, &path)).transpose()?;
         Self::with(layout, true, in_use, None)
     }
 
-    /// Opens the store in `dir` as [`open_read_only`](Self::open_read_only) does, but where there is
-    /// none takes it for an empty one: for who only wants to know what is there.
+    /// Opens the store in `dir` as [`open_read_only`](Self::open_read_only) does. If there is none,
+    /// it counts as an empty one. This is for callers that only want to know what is there.
     pub fn open_for_reading(dir: &Path) -> Result<Self, StoreError> {
         let layout = StoreLayout::new(dir);
         if layout.check_format()?.is_some() {
@@ -160,54 +162,55 @@ impl Store {
         &self.layout.root
     }
 
-    /// Whether the store can only be read.
+    /// Returns true if the store can only be read.
     pub fn is_read_only(&self) -> bool {
         self.read_only
     }
 
-    /// The record of an action, if it has one that is readable. The store keeps no copy of it, so
-    /// memory stays flat over many actions.
+    /// The record of an action, if it has a readable one. The store keeps no copy of it, so memory
+    /// does not grow with the number of actions.
     pub fn lookup(&self, key: &ActionKey) -> Result<Option<Arc<Record>>, StoreError> {
         Ok(guard(&self.index).lookup(key)?.map(Arc::new))
     }
 
-    /// The same without the recipe and the labels: whoever asks made the key. This is what a run over many
-    /// actions wants, and a fraction of the time and memory of [`lookup`](Self::lookup).
+    /// The same without the recipe and the labels, which the caller knows, as it made the key. This
+    /// is for runs of many actions: it takes a fraction of the time and memory of
+    /// [`lookup`](Self::lookup).
     pub fn find(&self, key: &ActionKey) -> Result<Option<Arc<Record>>, StoreError> {
         Ok(guard(&self.index).result(key)?.map(Arc::new))
     }
 
-    /// Where the record of an action lies.
+    /// Where the record of an action is.
     pub fn place(&self, key: &ActionKey) -> Option<RecordPlace> {
         guard(&self.index).place(key)
     }
 
-    /// The action has a record that was looked up and is damaged.
+    /// Returns true if the action has a record that was read and is damaged.
     pub fn is_damaged(&self, key: &ActionKey) -> bool {
         guard(&self.index).is_damaged(key)
     }
 
-    /// Takes in the records that other processes appended since.
+    /// Takes in the records that other processes have appended since.
     pub fn refresh(&self) -> Result<(), StoreError> {
         guard(&self.index).refresh(&self.layout.records)
     }
 
-    /// How many actions have a record.
+    /// The number of actions that have a record.
     pub fn len(&self) -> usize {
         guard(&self.index).len()
     }
 
-    /// Whether no action has a record.
+    /// Returns true if no action has a record.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// Calls `each` with every record that counts, in the order in which they lie on disk.
+    /// Calls `each` with every record that counts, in the order of the records on disk.
     pub fn for_each_record(&self, mut each: impl FnMut(&Record)) -> Result<(), StoreError> {
         guard(&self.index).for_each(|_, record| each(&record))
     }
 
-    /// The damage that was met and passed over since the last call.
+    /// The damage that was found and skipped since the last call.
     pub fn take_warnings(&self) -> Vec<Warning> {
         guard(&self.index).take_warnings()
     }
@@ -219,7 +222,7 @@ impl Store {
         Ok(())
     }
 
-    /// This process as a writer, registered at the first need.
+    /// This process as a writer. It is registered when it is first needed.
     pub(crate) fn session(&self) -> Result<Arc<Session>, StoreError> {
         self.require_writable("writer.register")?;
         let mut session = guard(&self.session);
@@ -236,8 +239,9 @@ impl Store {
         ArtifactWriter::new(self.session()?)
     }
 
-    /// Takes over the file `path` below `folder` that a program finished, which is moved where possible, else
-    /// copied. Links are not followed, and nobody can write to it any more. `go_on` is asked now and then.
+    /// Takes over the file `path` below `folder`, which a program has finished. It is moved if
+    /// possible, and copied otherwise. No link is followed, and nobody can write to the file any
+    /// more. `go_on` is asked now and then.
     pub fn adopt(
         &self,
         folder: &Path,
@@ -247,29 +251,30 @@ impl Store {
         adopt(&self.session()?, folder, path, go_on)
     }
 
-    /// A fresh directory for an attempt, on the store's file system so that what is written there
+    /// Makes a folder for an attempt. It is on the file system of the store, so that files in it
     /// can be adopted without a copy.
     pub fn scratch(&self) -> Result<AttemptDir, StoreError> {
         AttemptDir::new(self.session()?)
     }
 
-    /// The folder under which artifacts lie.
+    /// The folder of all artifacts.
     pub fn artifacts_dir(&self) -> &Path {
         &self.layout.artifacts
     }
 
-    /// Where an artifact lies, whether or not it is there.
+    /// The path of an artifact, whether or not it is there.
     pub fn path(&self, digest: &Digest) -> PathBuf {
         self.layout.artifact(digest)
     }
 
-    /// Whether an artifact's bytes are there; costs one `stat` and says nothing of their health.
+    /// Returns true if the bytes of an artifact are there. This costs one `stat` and says nothing
+    /// about their health.
     pub fn has(&self, digest: &Digest) -> bool {
         self.path(digest).is_file()
     }
 
-    /// Checks an artifact against its digest. It is hashed once in the life of this process, and
-    /// again only when the file's size, inode or times changed.
+    /// Checks an artifact against its digest. This process hashes it once, and again only if the
+    /// size, inode or times of the file have changed.
     pub fn check(&self, digest: &Digest) -> Result<Health, StoreError> {
         let path = self.path(digest);
         let (file, stamp) = match open_stamped(&path)? {
@@ -297,11 +302,12 @@ impl Store {
         Ok(())
     }
 
-    /// Moves a corrupt artifact out of the way, so that it is recomputed and never used. Returns
+    /// Moves a corrupt artifact out of the way, so that it is made again and never used. Returns
     /// where it went, or `None` if another process has already replaced or removed it.
     pub fn quarantine(&self, digest: &Digest) -> Result<Option<PathBuf>, StoreError> {
         self.require_writable("store.quarantine")?;
-        // Under the lock and on a fresh look, lest a good replacement be taken for the bad one.
+        // This is decided under the lock on a fresh look, so that a good replacement is not taken
+        // for the bad artifact.
         let _guard = lock::exclusive(&self.layout.commit_lock())?;
         guard(&self.health).remove(digest);
         if self.check(digest)? != Health::Corrupt {
@@ -313,9 +319,9 @@ impl Store {
         Ok(Some(to))
     }
 
-    /// Takes the right to run an action, so that concurrent runs do it once. `None`: someone else
-    /// has it; wait, then [`refresh`](Self::refresh) and look the record up. Released when dropped
-    /// or when the process dies.
+    /// Takes the right to run an action, so that concurrent runs do it once. `None` means that
+    /// another run has it: wait, then [`refresh`](Self::refresh) and look the record up. The right
+    /// is released when it is dropped or the process dies.
     pub fn lock(&self, key: &ActionKey) -> Result<Option<ActionLock>, StoreError> {
         self.locks.try_lock(key, &self.layout.actions_lock())
     }

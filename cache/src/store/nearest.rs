@@ -1,5 +1,5 @@
 //! Earlier records to compare with: the one that best explains why an action misses, and the one
-//! that made given bytes.
+//! that made some bytes.
 
 use std::collections::{HashMap, HashSet};
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -12,35 +12,35 @@ use crate::records::index::Index;
 use crate::records::record::{Record, RecordLabels};
 use crate::store::{Store, guard};
 
-/// Of so many recent records of a kind the most similar one is chosen, and so many of a label are
-/// searched for bytes.
+/// The number of recent records of a kind from which the most similar one is chosen, and of a label
+/// that are searched for bytes.
 const CANDIDATES: usize = 64;
 
-/// In what way a record is near to an action.
+/// How a record is related to an action.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Nearness {
-    /// It has the same stage and action labels: what the action was before, or is in another
-    /// pipeline.
+    /// It has the same labels of stage and action: it is an earlier form of the action, or its form
+    /// in another pipeline.
     SameAction,
-    /// It has the same kind and action label, and another stage's name.
+    /// It has the same kind and the same label of the action, and another name of the stage.
     SameKindAndAction,
-    /// It has the same kind, and of those the fewest differences.
+    /// It has the same kind, and the fewest differences among the records of that kind.
     SameKind,
 }
 
-/// All records by their labels, in the order in which they were made. Of labels it has hashes: two
-/// that fall together would make an explanation odd, and nothing else.
+/// All records by their labels, in the order in which they were made. Labels are kept as hashes. If
+/// two of them collide, an explanation may be odd, and nothing else happens.
 pub(crate) struct Neighbours {
     keys: Vec<ActionKey>,
     by_label: Lists,
     by_kind_and_action: Lists,
     by_kind: Lists,
-    /// By kind, stage and step, what was found nearest of the kind.
+    /// The nearest record that was found for a kind, stage and step.
     nearest: Mutex<HashMap<u64, Option<ActionKey>>>,
 }
 
-/// Lists of records, each under a hash: its entries are the hash, when the record was made, and its
-/// place among the keys. Sorted, so that a list is a range.
+/// Lists of records by hash. An entry is the hash, the time when the record was made, and its place
+/// among the keys. Entries are sorted, so that a list is a range.
 #[derive(Default)]
 struct Lists(Vec<(u64, u64, u32)>);
 
@@ -96,14 +96,16 @@ impl Neighbours {
 }
 
 impl Store {
-    /// The record to compare a missing action with: of the latest ones of the same stage and action
-    /// labels, and of the same kind and action label, the one that differs least, whichever pipeline
-    /// made it; of several the one of the same stage, then the newest. Where there are none, of the
-    /// latest of the same kind one that differs least, which is searched for once for all actions
-    /// of a stage's step.
+    /// The record to compare a missing action with.
     ///
-    /// Considers the records that the store held at the first call, which is what "earlier" means
-    /// to a run. Nothing is found where no record of the kind is readable.
+    /// It is the one that differs least among the latest records with the same labels of stage and
+    /// action, or with the same kind and label of the action, whichever pipeline made it. Of
+    /// several, a record of the same stage is preferred, then the newest. If there are none, it is
+    /// one of the latest of the same kind that differs least; this is searched for once for all
+    /// actions of a step of a stage.
+    ///
+    /// It considers the records that the store held at the first call, because that is what
+    /// "earlier" means to a run. It finds nothing if no record of the kind is readable.
     pub fn nearest(
         &self,
         stage: &str,
@@ -153,7 +155,7 @@ impl Store {
         Ok(record.map(|record| (Nearness::SameKind, record)))
     }
 
-    /// The record whose recipe differs in the fewest fields; of several, that which comes first.
+    /// The record whose recipe differs in the fewest fields. Of several, the first one.
     fn least_different(
         &self,
         recipe: &Recipe,
@@ -169,7 +171,8 @@ impl Store {
             if best.as_ref().is_none_or(|(least, _)| distance < *least) {
                 best = Some((distance, record));
             }
-            // Only its own key differs in nothing, so no other is nearer: after most edits the first.
+            // Only the record of its own key has no difference, so no record is nearer than one
+            // difference. After most edits, the first record has just one.
             if distance <= 1 {
                 break;
             }
@@ -177,8 +180,8 @@ impl Store {
         Ok(best.map(|(_, record)| record))
     }
 
-    /// How many records there were at the first call of [`nearest`](Self::nearest): all, or those of
-    /// a kind.
+    /// The number of records at the first call of [`nearest`](Self::nearest): all, or those of a
+    /// kind.
     pub fn earlier_records(&self, kind: Option<&str>) -> Result<usize, StoreError> {
         let neighbours = self.neighbours()?;
         Ok(match kind {
@@ -187,8 +190,9 @@ impl Store {
         })
     }
 
-    /// Of the latest records of an action, by its labels or else by its kind and action label, the
-    /// last that has an output with wanted bytes, and that output's digest.
+    /// The last of the latest records of an action that has an output with wanted bytes, and the
+    /// digest of that output. Records are found by the action's labels, or else by its kind and
+    /// label.
     pub fn maker(
         &self,
         labels: [&str; 3],
@@ -202,8 +206,8 @@ impl Store {
         Ok(record.and_then(|record| Some((made(&record)?, record))))
     }
 
-    /// Of the latest records of an action, by its labels (stage, kind, action), or else by its kind
-    /// and action label, the last that is as wanted.
+    /// The last of the latest records of an action that is as wanted. Records are found by its
+    /// labels (stage, kind, action), or else by its kind and label.
     pub fn latest(
         &self,
         [stage, kind, action]: [&str; 3],
@@ -224,7 +228,7 @@ impl Store {
         Ok(None)
     }
 
-    /// The earliest record, whatever its labels, that has these bytes among its outputs. The first
+    /// The earliest record that has these bytes among its outputs, whatever its labels. The first
     /// call reads the results of all records.
     pub fn origin(&self, digest: &Digest) -> Result<Option<Arc<Record>>, StoreError> {
         let origins = match self.origins.get() {

@@ -1,8 +1,8 @@
-//! Which records gc removed, so that a miss can be told from an action that never ran.
+//! Remembers which records gc removed, so that a miss can be told from an action that never ran.
 //!
-//! The file is a list of entries: the first half of a key, then when it went, in seconds since 1970
-//! (u64, little-endian). Nothing but explanations reads it: it may be lost, and of an entry that is
-//! not whole nothing is made.
+//! The file is a list of entries: the first half of a key, then the time when it was removed, in
+//! seconds since 1970 (u64, little-endian). Only explanations read it, so it may be lost, and an
+//! entry that is not whole is ignored.
 
 use std::collections::HashMap;
 use std::io;
@@ -19,13 +19,13 @@ const STEPS: FileSteps = ["gc.write-pruned", "gc.publish-pruned"];
 
 const ENTRY: usize = 16 + 8;
 
-/// So many entries are kept at most, the newest.
+/// The most entries that are kept. The newest ones stay.
 const MOST: usize = 500_000;
 
-/// When the records of keys were removed, in seconds since 1970.
+/// The times when records of keys were removed, in seconds since 1970.
 pub(crate) type Pruned = HashMap<Half, u64>;
 
-/// Adds keys to the list, before their records go.
+/// Adds keys to the list, before their records are removed.
 pub(crate) fn note(layout: &StoreLayout, keys: &[ActionKey]) -> Result<(), StoreError> {
     if keys.is_empty() {
         return Ok(());

@@ -14,8 +14,8 @@ use crate::store::layout::StoreLayout;
 
 const BUFFER: usize = 256 << 10;
 
-/// This process as a writer of a store: its directory of unfinished work, which is removed when
-/// nothing uses it any more.
+/// This process as a writer: its folder for unfinished work, which is removed when nothing uses it
+/// any more.
 #[derive(Debug)]
 pub(crate) struct Session {
     dir: WorkDir,
@@ -31,7 +31,7 @@ impl Session {
         }))
     }
 
-    /// A name for a file.
+    /// Makes a name for a file.
     pub(crate) fn temp(self: &Arc<Self>) -> TempFile {
         TempFile {
             path: self.fresh_path(),
@@ -45,9 +45,8 @@ impl Session {
     }
 }
 
-/// An artifact being written; its bytes are hashed on their way.
-///
-/// Dropped unfinished, it leaves nothing.
+/// An artifact that is being written. Its bytes are hashed on their way. If it is dropped before it
+/// is finished, it leaves nothing.
 #[derive(Debug)]
 pub struct ArtifactWriter {
     file: File,
@@ -56,7 +55,8 @@ pub struct ArtifactWriter {
     staged: TempFile,
 }
 
-/// A finished artifact that is not in the store yet. Dropped uncommitted, it leaves nothing.
+/// A finished artifact that is not in the store yet. If it is dropped before it is committed, it
+/// leaves nothing.
 #[derive(Debug)]
 pub struct Staged {
     /// The digest of its bytes.
@@ -66,14 +66,14 @@ pub struct Staged {
     file: TempFile,
 }
 
-/// A fresh directory on the store's file system, removed with all it holds when dropped.
+/// A folder on the file system of the store, removed with everything in it when it is dropped.
 #[derive(Debug)]
 pub struct AttemptDir {
     path: PathBuf,
     _session: Arc<Session>,
 }
 
-/// A file of this writer, or the name for one; removed when dropped.
+/// A file of this writer, or only a name for one. It is removed when it is dropped.
 #[derive(Debug)]
 pub(crate) struct TempFile {
     pub(crate) path: PathBuf,
@@ -96,7 +96,7 @@ impl AttemptDir {
         })
     }
 
-    /// The directory.
+    /// The path of the folder.
     pub fn path(&self) -> &Path {
         &self.path
     }
@@ -137,7 +137,8 @@ impl ArtifactWriter {
         result
     }
 
-    /// Ends the artifact: all is written (made durable by the commit), read-only and hashed.
+    /// Finishes the artifact: everything is written, it is read-only, and it has its digest. The
+    /// commit makes it durable.
     pub fn finish(mut self) -> Result<Staged, StoreError> {
         self.flush_buffer()
             .map_err(|e| StoreError::env("stage.write", &self.staged.path, e))?;
@@ -173,12 +174,12 @@ impl Staged {
         Self { digest, size, file }
     }
 
-    /// Where its bytes are until the commit.
+    /// Where the bytes are until the commit.
     pub fn path(&self) -> &Path {
         &self.file.path
     }
 
-    /// Leaves only those the right to read it who are in `readers`, a set of permissions.
+    /// Takes the permission to read from everyone who is not in `readers`, a set of permissions.
     pub fn narrow(&self, readers: u32) -> Result<(), StoreError> {
         steps::narrow("stage.seal", self.path(), readers)
     }

@@ -1,4 +1,4 @@
-//! Verification of everything in a store, and its statistics.
+//! Verifies everything in a store, and counts what is there.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -13,7 +13,7 @@ use crate::records::index::Warning;
 use crate::store::{Store, guard};
 use crate::threads::with_pool;
 
-/// How far a verification is.
+/// How far a verification has come.
 #[derive(Clone, Copy, Debug)]
 pub struct VerifyProgress {
     /// Bytes hashed.
@@ -33,21 +33,21 @@ pub struct VerifyReport {
     pub artifacts: u64,
     /// Their bytes.
     pub bytes: u64,
-    /// Artifacts whose bytes are not what their digests say. They are left where they are.
+    /// Artifacts whose bytes do not have their digests. They are left where they are.
     pub corrupt: Vec<Digest>,
-    /// Files among the artifacts that are none.
+    /// Files in the folder of artifacts that are not artifacts.
     pub strays: Vec<PathBuf>,
     /// Records that could be read.
     pub records: u64,
     /// Damage in the segments.
     pub damaged: Vec<Warning>,
-    /// Outputs and logs of records whose bytes are not there. That is no fault: gc evicts bytes, and they
-    /// are recomputed when needed.
+    /// Outputs and logs of records whose bytes are not there. This is no fault: gc evicts bytes,
+    /// and they are made again when they are needed.
     pub evicted: u64,
 }
 
 impl VerifyReport {
-    /// Whether everything that is there is right.
+    /// Returns true if everything that is there is right.
     pub fn is_clean(&self) -> bool {
         self.corrupt.is_empty() && self.damaged.is_empty()
     }
@@ -71,13 +71,13 @@ pub struct StoreStat {
 pub struct StageStat {
     /// Actions with a record.
     pub records: u64,
-    /// Bytes of their outputs and logs, evicted ones included, equal ones counted each time.
+    /// Bytes of their outputs and logs. Evicted ones count too, and equal ones count each time.
     pub output_bytes: u64,
     /// Bytes of those that are there.
     pub present_bytes: u64,
-    /// Seconds of CPU they took.
+    /// Seconds of CPU time that they took.
     pub cpu_s: f64,
-    /// Seconds they took by the clock, one after the other.
+    /// Seconds that they took by the clock, one after the other.
     pub wall_s: f64,
 }
 
@@ -95,9 +95,9 @@ impl Store {
             let path = self.path(digest);
             let (actual, size) = match open_own(&path).and_then(|f| Digest::of_open_file(&f)) {
                 Ok((actual, size)) => (Some(actual), size),
-                // Quarantined by another process since the listing.
+                // Another process has quarantined it since the listing.
                 Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(None),
-                // Somebody took away the right to read it.
+                // Somebody took away the permission to read it.
                 Err(e) if is_refused(&e) => (None, 0),
                 Err(e) => return Err(StoreError::env("store.verify", &path, e)),
             };
@@ -112,7 +112,7 @@ impl Store {
         let verdicts = with_pool(|| artifacts.par_iter().map(&look).collect());
         let verdicts: Result<Vec<Option<Digest>>, StoreError> = match verdicts {
             Some(verdicts) => verdicts,
-            // There are no threads to be had.
+            // No thread can be started.
             None => artifacts.iter().map(&look).collect(),
         };
         let verdicts = verdicts?;

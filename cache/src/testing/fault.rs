@@ -1,7 +1,7 @@
 //! Fault points: places where a test makes the program die or the disk fail.
 //!
-//! Every step that changes the disk (see `disk/steps.rs`) passes its point *before* it acts, so dying
-//! at each point in turn visits every state that a crash can leave.
+//! Every step that changes the disk passes its point *before* it acts (see `disk/steps.rs`). A test
+//! that ends the process at each point in turn therefore visits every state that a crash can leave.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -10,12 +10,12 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::error::StoreError;
 
-/// What an armed point does.
+/// What happens at an armed point.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Strike {
-    /// Dies as by `kill -9`: no destructors, no flush.
+    /// The process dies as by `kill -9`, without destructors and without flushing.
     Kill,
-    /// The step fails with this OS error number, once: `libc::ENOSPC` is a full disk.
+    /// The step fails once with this error number of the system. `libc::ENOSPC` is a full disk.
     Error(i32),
 }
 
@@ -24,15 +24,15 @@ pub enum Strike {
 pub struct ArmedFault {
     /// The point's name, one of [`POINTS`].
     pub point: String,
-    /// Only steps on paths below this directory count; empty for all.
+    /// Only steps on paths below this directory count. If it is empty, all steps count.
     pub under: PathBuf,
-    /// How often the point is passed unharmed before it strikes.
+    /// How often the point is passed before it strikes.
     pub skip: u32,
     /// What happens then.
     pub strike: Strike,
 }
 
-/// Every fault point of the store, in the order in which a first commit and then a gc pass them.
+/// Every fault point of the store, in the order in which a first commit and then gc pass them.
 pub const POINTS: &[&str] = &[
     "open.layout",
     "open.format",
@@ -84,7 +84,7 @@ pub fn disarm(under: &Path) {
     faults().retain(|fault| fault.under != under);
 }
 
-/// Whether any fault was armed in this process.
+/// Returns true if a fault was armed in this process.
 pub(crate) fn any_armed() -> bool {
     ARMED.load(Ordering::Relaxed)
 }

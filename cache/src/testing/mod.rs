@@ -1,10 +1,10 @@
-//! What tests need to make a store die, fail and lose power at every step. Behind the feature
-//! `testing`: the product has none of it.
+//! What tests need to make a store die, fail or lose power at every step. The product has none of
+//! it: this is behind the feature `testing`.
 //!
-//! [`fault`] has the points at which a test kills the process or fills the disk, and their list; a
-//! new step of a protocol goes there. [`recorder`] has the list of steps that were taken. Both are
-//! called from `disk/steps.rs` and nowhere else, but for the one point in the middle of an append
-//! (`store/commit.rs`).
+//! [`fault`] lists the points at which a test can kill the process or make a step fail. Add the
+//! name of a new step of a protocol to that list. [`recorder`] records the steps that were taken.
+//! Both are called only from `disk/steps.rs`, except for the one point in the middle of an append
+//! in `store/commit.rs`.
 
 pub mod fault;
 pub mod recorder;

@@ -1,5 +1,5 @@
-//! The recorder of steps: what a program did to the disk, in order, so that a test can replay what a
-//! power loss may have left of it.
+//! The recorder of steps: what the program did to the disk, in order. A test replays what a power
+//! loss may have left of it.
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
