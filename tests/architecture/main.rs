@@ -18,10 +18,11 @@ use sources::{Arrow, Sources};
 use table::Table;
 
 /// The crates with the heading of their table.
-const CRATES: [(&str, &str); 3] = [
+const CRATES: [(&str, &str); 4] = [
     ("cache/src", "## Folders of the cache"),
     ("engine/src", "## Folders of the engine"),
     ("stages/src", "## Folders of stages"),
+    ("src", "## Folders of the command line"),
 ];
 
 #[test]
