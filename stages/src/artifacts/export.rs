@@ -1,6 +1,6 @@
 //! Artifacts as files for the user: Parquet, Arrow IPC, CSV or JSON, by the file's extension.
 //!
-//! ArmParts (shards, folds) become one table in the order of `object_id`. What is text already
+//! Parts (shards, folds) become one table in the order of `object_id`. What is text already
 //! (metrics, reports, a submission) is copied.
 
 use std::io::Write;
