@@ -13,7 +13,12 @@ use serde_json::{Value as Json, json};
 fn settled(project: &Project, ended: &Ended) -> String {
     let text = |text: &str| {
         let text = text.replace(&project.root.display().to_string(), "[DIR]");
-        Vec::from_iter(text.lines().map(settled_line)).join("\n")
+        let mut in_table = false;
+        let lines = text.lines().map(|line| {
+            in_table = line.contains("  time  ") || (in_table && !line.is_empty());
+            settled_line(line, in_table)
+        });
+        Vec::from_iter(lines).join("\n")
     };
     format!(
         "exit code {}\n--- stdout\n{}\n--- stderr\n{}",
@@ -23,25 +28,20 @@ fn settled(project: &Project, ended: &Ended) -> String {
     )
 }
 
-fn settled_line(line: &str) -> String {
-    let words = Vec::from_iter(line.split(' '));
-    let mut settled: Vec<&str> = Vec::new();
-    for (at, &word) in words.iter().enumerate() {
-        let is_number = word.parse::<f64>().is_ok();
-        let id = word.as_bytes();
+fn settled_line(line: &str, in_table: bool) -> String {
+    let mut words = Vec::from_iter(line.split(' '));
+    for at in 0..words.len() {
+        let is_number = words[at].parse::<f64>().is_ok();
+        let id = words[at].as_bytes();
         if is_number && words.get(at + 1) == Some(&"s") {
-            // In a table, the width of a number is no more sure than its value.
-            while settled.ends_with(&["", ""]) {
-                settled.pop();
-            }
-            settled.push("[T]");
+            words[at] = "[T]";
         } else if id.len() == 22 && id[8] == b'T' && id[15] == b'-' {
-            settled.push("[RUN]");
-        } else {
-            settled.push(word);
+            words[at] = "[RUN]";
         }
     }
-    settled.join(" ")
+    // In a table with times, the width of their column is no more sure than they are.
+    words.dedup_by(|word, before| in_table && word.is_empty() && before.is_empty());
+    words.join(" ")
 }
 
 /// Two programs in a row and one beside them.

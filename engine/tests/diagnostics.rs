@@ -2,29 +2,19 @@
 
 mod kinds;
 
-use std::path::Path;
-
 use flow_engine::Diag;
 use flow_engine::base::diag::Diags;
-use flow_engine::pipeline::file::PipelineFile;
-use flow_engine::pipeline::file::load;
-use flow_engine::pipeline::load::LoadOptions;
+use flow_testkit::{Project, local};
 use miette::{GraphicalReportHandler, GraphicalTheme};
 
 /// Writes `files`, loads the first of them, and gives the diagnostics.
 fn mistakes(files: &[(&str, &str)], sets: &[&str]) -> Vec<Diag> {
-    let dir = tempfile::tempdir().unwrap();
+    let project = Project::in_memory("");
     for (name, text) in files {
-        std::fs::write(dir.path().join(name), text).unwrap();
+        project.write(name, text);
     }
-    let options = LoadOptions {
-        sets: sets.iter().map(|set| (*set).to_owned()).collect(),
-        cwd: dir.path().to_path_buf(),
-    };
-    match load(Path::new(files[0].0), &options, &kinds::registry()) {
-        Ok(_) => Vec::new(),
-        Err(diags) => diags,
-    }
+    let loaded = local::load(&project, files[0].0, sets, &kinds::registry());
+    loaded.err().unwrap_or_default()
 }
 
 /// As a user sees it, without colours.
@@ -310,13 +300,7 @@ use = "row"
 [variants.d.grid]
 "rocket.kernels" = [5, "many"]
 "#;
-    let dir = tempfile::tempdir().unwrap();
-    std::fs::write(dir.path().join("p.toml"), text).unwrap();
-    let options = LoadOptions {
-        sets: Vec::new(),
-        cwd: dir.path().to_path_buf(),
-    };
-    let file = PipelineFile::read(Path::new("p.toml"), &options).unwrap();
+    let file = local::read(&Project::in_memory(text), "p.toml", &[]);
     let diags = file.variants(&kinds::registry(), |_| true).err().unwrap();
     insta::assert_snapshot!(drawn(diags));
 }
@@ -453,16 +437,9 @@ fn a_mistake_in_an_extended_file_is_shown_there() {
 
 #[test]
 fn no_such_pipeline() {
-    let diags = {
-        let dir = tempfile::tempdir().unwrap();
-        let options = LoadOptions {
-            sets: Vec::new(),
-            cwd: dir.path().to_path_buf(),
-        };
-        load(Path::new("p.toml"), &options, &kinds::registry())
-            .err()
-            .unwrap()
-    };
+    let project = Project::in_memory("");
+    let diags = local::load(&project, "q.toml", &[], &kinds::registry());
+    let diags = diags.err().unwrap();
     assert_eq!(diags.len(), 1);
     assert_eq!(diags[0].code, "flow::pipeline::file");
 }

@@ -3,24 +3,17 @@
 mod kinds;
 
 use std::fmt::Write;
-use std::path::Path;
 
 use flow_engine::Pipeline;
 use flow_engine::pipeline::DEFAULT_SEED;
 use flow_engine::pipeline::Dims;
 use flow_engine::pipeline::drawing::{GraphFormat, render_graph};
-use flow_engine::pipeline::file::load;
-use flow_engine::pipeline::load::LoadOptions;
+use flow_testkit::{Project, local};
 
 fn sound(text: &str) -> Pipeline {
-    let dir = tempfile::tempdir().unwrap();
-    std::fs::write(dir.path().join("demo.toml"), text).unwrap();
-    let options = LoadOptions {
-        sets: Vec::new(),
-        cwd: dir.path().canonicalize().unwrap(),
-    };
-    load(Path::new("demo.toml"), &options, &kinds::registry())
-        .unwrap_or_else(|diags| panic!("{diags:?}"))
+    let project = Project::in_memory("");
+    project.write("demo.toml", text);
+    local::sound(&project, "demo.toml", &[], &kinds::registry())
 }
 
 const TEXT: &str = r#"

@@ -2,13 +2,11 @@
 
 mod kinds;
 
-use std::path::Path;
-
 use flow_engine::Pipeline;
 use flow_engine::base::diag::{Diags, Span};
 use flow_engine::pipeline::file::{PipelineFile, Replace, Variant};
-use flow_engine::pipeline::load::LoadOptions;
 use flow_engine::pipeline::union::{Union, unite};
+use flow_testkit::{Project, local};
 
 const TEXT: &str = r#"
 [pipeline]
@@ -52,13 +50,7 @@ inputs = { curves = "read" }
 "#;
 
 fn file(text: &str, sets: &[&str]) -> PipelineFile {
-    let dir = tempfile::tempdir().unwrap();
-    std::fs::write(dir.path().join("p.toml"), text).unwrap();
-    let options = LoadOptions {
-        sets: sets.iter().map(|set| (*set).to_owned()).collect(),
-        cwd: dir.path().canonicalize().unwrap(),
-    };
-    PipelineFile::read(Path::new("p.toml"), &options).unwrap_or_else(|diags| panic!("{diags:?}"))
+    local::read(&Project::in_memory(text), "p.toml", sets)
 }
 
 fn sound(found: Result<Vec<Variant>, Diags>) -> Vec<Variant> {

@@ -45,9 +45,11 @@ pub fn entries(folder: &Path) -> Vec<PathBuf> {
     found
 }
 
-/// A folder with all files and folders below it, itself first. Links are not followed.
+/// A folder with all files and folders below it, itself first; nothing for one that is not there. Links
+/// are not followed.
 pub fn tree(folder: &Path) -> Vec<PathBuf> {
-    let mut found = vec![folder.to_owned()];
+    let there = folder.exists().then(|| folder.to_owned());
+    let mut found = Vec::from_iter(there);
     let mut next = 0;
     while let Some(path) = found.get(next).cloned() {
         next += 1;

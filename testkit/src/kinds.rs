@@ -63,6 +63,14 @@ impl FakeKind {
         self
     }
 
+    /// Says what is in the last output.
+    #[must_use]
+    pub fn told(mut self, about: &'static str) -> Self {
+        let last = self.spec.ports.outputs.last_mut();
+        last.expect("an output").about = about;
+        self
+    }
+
     /// Gives what comes in through the port of the same name, seen through what its first step writes.
     #[must_use]
     pub fn views(mut self, port: &'static str, ty: PortType, output: &'static str) -> Self {

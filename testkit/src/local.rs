@@ -7,7 +7,7 @@ use std::sync::atomic::AtomicBool;
 use flow_cache::{StatCache, Store};
 use flow_engine::outputs::delivery::{self, Port};
 use flow_engine::pipeline::PortRef;
-use flow_engine::pipeline::file;
+use flow_engine::pipeline::file::{self, PipelineFile};
 use flow_engine::pipeline::load::LoadOptions;
 use flow_engine::plan::Plan;
 use flow_engine::run::options::{Executor, Options, Setting};
@@ -16,12 +16,18 @@ use flow_engine::{Diags, Pipeline, Registry, Span};
 
 use crate::Project;
 
-/// How a pipeline is read: from this folder, with values set.
-pub fn load_options(cwd: &Path, sets: &[&str]) -> LoadOptions {
+fn options(project: &Project, sets: &[&str]) -> LoadOptions {
     LoadOptions {
         sets: sets.iter().map(|set| (*set).to_owned()).collect(),
-        cwd: cwd.to_owned(),
+        cwd: project.root.clone(),
     }
+}
+
+/// Reads a file of a project, which must be one of TOML, with values set.
+#[track_caller]
+pub fn read(project: &Project, file: &str, sets: &[&str]) -> PipelineFile {
+    let read = PipelineFile::read(Path::new(file), &options(project, sets));
+    read.unwrap_or_else(|diags| panic!("{diags:?}"))
 }
 
 /// Reads a pipeline of a project, with values set.
@@ -34,8 +40,7 @@ pub fn load(
     sets: &[&str],
     registry: &Registry,
 ) -> Result<Pipeline, Diags> {
-    let options = load_options(&project.root, sets);
-    file::load(Path::new(file), &options, registry)
+    file::load(Path::new(file), &options(project, sets), registry)
 }
 
 /// Reads a pipeline that must be sound.

@@ -49,8 +49,10 @@ impl Project {
     }
 
     fn of(dir: TempDir) -> Self {
+        let root = dir.path().canonicalize().expect("a path").join("project");
+        std::fs::create_dir(&root).expect("a folder");
         Self {
-            root: dir.path().canonicalize().expect("a path"),
+            root,
             _dir: Some(dir),
         }
     }
@@ -95,6 +97,13 @@ impl Project {
     /// Adds to the end of a file.
     pub fn append(&self, name: &str, more: &str) {
         self.write(name, self.read(name) + more);
+    }
+
+    /// A folder beside it, to which programs may write: it is neither the project's nor on the way to it.
+    pub fn outside(&self) -> PathBuf {
+        let folder = self.root.with_file_name("outside");
+        std::fs::create_dir_all(&folder).expect("a folder");
+        folder
     }
 
     /// The folder of its store.

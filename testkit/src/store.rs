@@ -6,8 +6,25 @@ use std::path::{Path, PathBuf};
 #[cfg(feature = "faults")]
 use flow_cache::testing::fault::{self, ArmedFault, Strike};
 
+use flow_cache::{GcPolicy, GcReport, Store, StoreError};
+
 use crate::Project;
 use crate::files::entries;
+
+/// Collects garbage once nobody uses the store. That may take a moment: a process that another test is
+/// about to start has the open files of this one until it has started its program.
+///
+/// # Errors
+/// A step failed.
+pub fn collect(store: &Store, policy: &GcPolicy) -> Result<GcReport, StoreError> {
+    loop {
+        let report = store.gc(policy)?;
+        if !report.in_use {
+            return Ok(report);
+        }
+        std::thread::yield_now();
+    }
+}
 
 /// Has the steps below a directory fail or kill at a point, once it was passed `skip` times.
 #[cfg(feature = "faults")]

@@ -3,72 +3,20 @@
 use std::io::Write as _;
 
 use flow_cache::{Digest, Value};
-use flow_engine::kind::{
-    Action, From, InputPort, KindSpec, Layout, Of, OutputPort, PortType, Ports, Registry, Rows,
-    Scope, Shards, Stage, StageError, Step,
-};
-use flow_engine::{Diag, Params};
+use flow_engine::kind::{Action, From, PortType, Registry, Rows, Scope, StageError, Step};
 use flow_stages::rows::{self, ApplyRows, TrainRows};
 use flow_stages::table::{
     Curves, FeatureTable, FeatureWriter, Folds, Objects, Predictions, ids_digest, row_attrs,
 };
-
-type Run = fn(&mut Action<'_>) -> Result<(), StageError>;
-
-/// A kind made of its description and what it does.
-struct Fake {
-    spec: KindSpec,
-    folds: &'static [&'static str],
-    run: Run,
-}
-
-impl Stage for Fake {
-    fn spec(&self) -> KindSpec {
-        self.spec.clone()
-    }
-
-    fn layout(
-        &self,
-        _params: &Params,
-        _project: &flow_engine::kind::Project<'_>,
-        _paired: &Shards,
-    ) -> Result<Layout, Vec<Diag>> {
-        Ok(Layout {
-            folds: self.folds.iter().map(|name| (*name).into()).collect(),
-            ..Layout::default()
-        })
-    }
-
-    fn run(&self, action: &mut Action<'_>) -> Result<(), StageError> {
-        (self.run)(action)
-    }
-}
+use flow_testkit::kinds::FakeKind;
 
 /// A kind that takes one reference of each type (under the type's name) and gives `output`, by the
-/// last step unless `of` says otherwise.
-fn kind(
-    name: &'static str,
-    inputs: &[PortType],
-    output: PortType,
-    steps: Vec<Step>,
-    run: Run,
-) -> Fake {
+/// last step.
+fn kind(name: &'static str, inputs: &[PortType], output: PortType, steps: Vec<Step>) -> FakeKind {
     let last = steps.len() - 1;
-    Fake {
-        spec: KindSpec {
-            name,
-            version: 1,
-            about: "A kind for tests of leakage.",
-            ports: Ports {
-                inputs: inputs.iter().map(|ty| InputPort::one(ty, ty)).collect(),
-                outputs: vec![OutputPort::of(output, output, last, "What it gives.")],
-            },
-            params: Vec::new(),
-            steps,
-        },
-        folds: &[],
-        run,
-    }
+    let kind = FakeKind::new(name, steps);
+    let kind = inputs.iter().fold(kind, |kind, ty| kind.one(ty, ty));
+    kind.gives(output, output, last)
 }
 
 fn step(name: &'static str, scope: Scope) -> Step {
@@ -78,7 +26,7 @@ fn step(name: &'static str, scope: Scope) -> Step {
 /// The built-in kinds and these.
 pub fn registry() -> Registry {
     let mut registry = flow_stages::kinds::registry_with(vec![env!("CARGO_BIN_EXE_flow").into()]);
-    let mut add = |kind: Fake| registry.add(kind);
+    let mut add = |kind: FakeKind| registry.add(kind);
 
     // Row by row.
     let steps = vec![
@@ -86,13 +34,13 @@ pub fn registry() -> Registry {
             .port("curves")
             .writes("features"),
     ];
-    add(kind("flux", &["curves"], "features", steps, flux));
+    add(kind("flux", &["curves"], "features", steps).runs(flux));
     let steps = vec![
         step("turn", Scope::Shard)
             .port("predictions")
             .writes("features"),
     ];
-    add(kind("turned", &["predictions"], "features", steps, turned));
+    add(kind("turned", &["predictions"], "features", steps).runs(turned));
 
     // Scaling: by the rows of the fold, by all of them at once, by all of them and then row by row.
     let scaled = || {
@@ -104,21 +52,16 @@ pub fn registry() -> Registry {
     let fit = |scope| step("fit", scope).writes("scale");
     let ports = &["features", "folds"];
     let steps = vec![fit(Scope::Fold).rows("features", Rows::Train), scaled()];
-    add(kind("scale", ports, "features", steps, scale));
+    add(kind("scale", ports, "features", steps).runs(scale));
     let steps = vec![fit(Scope::Whole).port("features"), scaled()];
-    add(kind("scale_all", &["features"], "features", steps, scale));
+    add(kind("scale_all", &["features"], "features", steps).runs(scale));
     let steps = vec![fit(Scope::Fold).port("features"), scaled()];
-    add(kind("scale_peek", ports, "features", steps, scale));
+    add(kind("scale_peek", ports, "features", steps).runs(scale));
 
     // Selection on all rows, seen through a view.
     let steps = vec![step("fit", Scope::Whole).port("features").writes("columns")];
-    let mut select = kind("select_all", &["features"], "features", steps, never);
-    select.spec.ports.outputs[0].of = Of::View {
-        port: "features",
-        step: 0,
-        output: "columns",
-    };
-    add(select);
+    let select = FakeKind::new("select_all", steps).one("features", "features");
+    add(select.views("features", "features", "columns"));
 
     // Corrections of out-of-fold predictions.
     let correct = || {
@@ -127,11 +70,11 @@ pub fn registry() -> Registry {
             .writes("predictions")
     };
     let predictions = &["predictions"];
-    let same = |name, step| kind(name, predictions, "predictions", vec![step], passed_on);
+    let same = |name, step| kind(name, predictions, "predictions", vec![step]).runs(passed_on);
     add(same("calibrate", correct().crossed()));
     add(same("calibrate_all", correct()));
     let shifted = vec![correct().apart()];
-    add(kind("shifted", predictions, "predictions", shifted, shift));
+    add(kind("shifted", predictions, "predictions", shifted).runs(shift));
 
     // Models that are applied to what they saw.
     let steps = vec![
@@ -139,7 +82,7 @@ pub fn registry() -> Registry {
             .port("curves")
             .writes("predictions"),
     ];
-    add(kind("lookup", &["curves"], "predictions", steps, never));
+    add(kind("lookup", &["curves"], "predictions", steps));
     let model = || {
         step("fit", Scope::Fold)
             .rows("features", Rows::Train)
@@ -158,7 +101,7 @@ pub fn registry() -> Registry {
             .port("features")
             .writes("predictions"),
     ];
-    add(kind("final_fit", ports, "predictions", steps, never));
+    add(kind("final_fit", ports, "predictions", steps));
     let steps = vec![
         model(),
         step("best", Scope::Whole).after(0, "model").writes("model"),
@@ -171,7 +114,7 @@ pub fn registry() -> Registry {
             .port("folds")
             .writes("predictions"),
     ];
-    add(kind("best_fold", ports, "predictions", steps, never));
+    add(kind("best_fold", ports, "predictions", steps));
     let gather = || {
         step("gather", Scope::Whole)
             .after(1, "part")
@@ -179,21 +122,15 @@ pub fn registry() -> Registry {
             .writes("predictions")
     };
     let steps = || vec![model(), apply(), gather()];
-    add(kind("prior", ports, "predictions", steps(), prior));
-    add(kind("greedy", ports, "predictions", steps(), greedy));
-    add(kind("careless", ports, "predictions", steps(), careless));
+    add(kind("prior", ports, "predictions", steps()).runs(prior));
+    add(kind("greedy", ports, "predictions", steps()).runs(greedy));
+    add(kind("careless", ports, "predictions", steps()).runs(careless));
 
     // Groups that are known and torn apart.
     let steps = vec![step("assign", Scope::Whole).port("objects").writes("folds")];
-    let mut torn = kind("torn_folds", &["objects"], "folds", steps, torn_folds);
-    torn.folds = &["0.0", "0.1", "final"];
-    add(torn);
+    let torn = kind("torn_folds", &["objects"], "folds", steps);
+    add(torn.folds(&["0.0", "0.1", "final"]).runs(torn_folds));
     registry
-}
-
-/// For pipelines that are never run.
-fn never(_: &mut Action<'_>) -> Result<(), StageError> {
-    panic!("a pipeline that leaks has run")
 }
 
 /// The largest flux and its noise.

@@ -2,236 +2,160 @@
 
 use std::path::Path;
 
-use flow_engine::base::diag::Diag;
+use flow_cache::Value;
+use flow_engine::base::diag::{Diag, Diags};
 use flow_engine::kind::{
-    Action, InputPort, KindSpec, Layout, OutputPort, Ports, Project, Registry, Rows, Scope, Shard,
-    Shards, Stage, StageError, Step,
+    ANY, Layout, ParamSpec, ParamType, Params, Registry, Rows, Scope, Shard, Shards, Step,
 };
-use flow_engine::kind::{ParamSpec, ParamType, Params};
+use flow_testkit::kinds::FakeKind;
 
-/// A kind made of its description and, for sources and folds, a layout.
-struct Fake {
-    spec: KindSpec,
-    layout: Layout,
-}
-
-impl Stage for Fake {
-    fn spec(&self) -> KindSpec {
-        self.spec.clone()
-    }
-
-    fn layout(
-        &self,
-        params: &Params,
-        _project: &Project<'_>,
-        _paired: &Shards,
-    ) -> Result<Layout, Vec<Diag>> {
-        if let Some(path) = params.opt_str("path")
-            && !Path::new(path).exists()
-        {
-            let name = Path::new(path)
-                .file_name()
-                .unwrap()
-                .to_string_lossy()
-                .into_owned();
-            let diag = Diag::new("flow::data::missing", format!("there is no file `{name}`"));
-            return Err(vec![diag.label(params.span("path").unwrap(), "not found")]);
-        }
-        Ok(self.layout.clone())
-    }
-
-    fn metrics(&self) -> Vec<&'static str> {
-        match self.spec.name {
-            "score" => vec!["f1", "pr_auc"],
-            _ => Vec::new(),
-        }
-    }
-
-    fn run(&self, _action: &mut Action<'_>) -> Result<(), StageError> {
-        Ok(())
-    }
-}
-
-fn kind(
-    name: &'static str,
-    inputs: Vec<InputPort>,
-    outputs: Vec<OutputPort>,
-    steps: Vec<Step>,
-) -> KindSpec {
-    KindSpec {
-        name,
-        version: 1,
-        about: "A kind for tests.",
-        ports: Ports { inputs, outputs },
-        params: Vec::new(),
-        steps,
-    }
+fn step(name: &'static str, scope: Scope) -> Step {
+    Step::new(name, scope)
 }
 
 /// `source` (sharded), `row`, `wide`, `folds`, `learner`, `score`, and `command`.
 pub fn registry() -> Registry {
     let mut registry = Registry::default();
-    let mut add = |spec: KindSpec, layout: Layout| registry.add(Fake { spec, layout });
+    for kind in [
+        source(),
+        row(),
+        wide(),
+        folds(),
+        learner(),
+        score(),
+        fold_only(),
+        two(),
+        command(),
+    ] {
+        registry.add(kind);
+    }
+    registry
+}
 
-    let mut source = kind(
-        "source",
-        vec![],
-        vec![
-            OutputPort::of("curves", "curves", 0, "The curves."),
-            OutputPort::of("objects", "objects", 1, "The objects."),
-        ],
-        vec![
-            Step::new("read", Scope::Shard).writes("curves"),
-            Step::new("collect", Scope::Whole)
-                .after(0, "curves")
-                .writes("objects"),
-        ],
-    );
-    source.params = vec![
-        ParamSpec::choice("format", "demo", &["demo", "csv"], "The format."),
-        ParamSpec::new("path", ParamType::Path, "The data.").only("format", &["csv"]),
-        ParamSpec::int("size", 100, 1, 100_000, "Objects."),
-    ];
+fn source() -> FakeKind {
+    let read = step("read", Scope::Shard).writes("curves");
+    let collect = step("collect", Scope::Whole).after(0, "curves");
+    FakeKind::new("source", vec![read, collect.writes("objects")])
+        .gives("curves", "curves", 0)
+        .told("The curves.")
+        .gives("objects", "objects", 1)
+        .told("The objects.")
+        .takes(ParamSpec::choice(
+            "format",
+            "demo",
+            &["demo", "csv"],
+            "The format.",
+        ))
+        .takes(ParamSpec::new("path", ParamType::Path, "The data.").only("format", &["csv"]))
+        .takes(ParamSpec::int("size", 100, 1, 100_000, "Objects."))
+        .laid_out(shards_of)
+}
+
+fn shards_of(params: &Params) -> Result<Layout, Diags> {
+    if let Some(path) = params.opt_str("path").map(Path::new)
+        && !path.exists()
+    {
+        let name = path.file_name().unwrap().display();
+        let diag = Diag::new("flow::data::missing", format!("there is no file `{name}`"));
+        return Err(vec![diag.label(params.span("path").unwrap(), "not found")]);
+    }
     let shards = ["x", "y"].map(|label| Shard {
         label: label.into(),
-        item: flow_cache::Value::Str(label.into()),
+        item: Value::Str(label.into()),
         files: Vec::new(),
     });
-    let layout = Layout {
+    Ok(Layout {
         shards: Shards::from_iter(shards),
         ..Layout::default()
-    };
-    add(source, layout);
+    })
+}
 
-    let mut row = kind(
-        "row",
-        vec![InputPort::one("curves", "curves")],
-        vec![OutputPort::of("curves", "curves", 0, "The curves.")],
-        vec![
-            Step::new("apply", Scope::Shard)
-                .port("curves")
-                .writes("curves"),
-        ],
-    );
-    row.params = vec![ParamSpec::float("r_v", 3.1, 1.0, 10.0, "The dust law.")];
-    add(row, Layout::default());
+fn row() -> FakeKind {
+    let apply = step("apply", Scope::Shard).port("curves").writes("curves");
+    FakeKind::new("row", vec![apply])
+        .one("curves", "curves")
+        .gives("curves", "curves", 0)
+        .told("The curves.")
+        .takes(ParamSpec::float("r_v", 3.1, 1.0, 10.0, "The dust law."))
+}
 
-    let mut wide = kind(
-        "wide",
-        vec![InputPort::one("curves", "curves")],
-        vec![OutputPort::of("features", "features", 0, "The features.")],
-        vec![
-            Step::new("transform", Scope::Shard)
-                .port("curves")
-                .writes("features")
-                .seeded(),
-        ],
-    );
-    wide.params = vec![
-        ParamSpec::int("kernels", 5000, 1, 100_000, "Kernels a band."),
-        ParamSpec::new(
-            "lengths",
-            ParamType::List(Box::new(ParamType::Int { min: 2, max: 99 })),
-            "Lengths.",
-        )
-        .optional(),
-        ParamSpec::bool("centred", true, "Subtract the mean."),
+fn wide() -> FakeKind {
+    let transform = step("transform", Scope::Shard).port("curves");
+    let whole = ParamType::Int { min: 2, max: 99 };
+    let lengths = ParamSpec::new("lengths", ParamType::List(Box::new(whole)), "Lengths.");
+    FakeKind::new("wide", vec![transform.writes("features").seeded()])
+        .one("curves", "curves")
+        .gives("features", "features", 0)
+        .told("The features.")
+        .takes(ParamSpec::int(
+            "kernels",
+            5000,
+            1,
+            100_000,
+            "Kernels a band.",
+        ))
+        .takes(lengths.optional())
+        .takes(ParamSpec::bool("centred", true, "Subtract the mean."))
+}
+
+fn folds() -> FakeKind {
+    let split = step("split", Scope::Whole).port("objects");
+    FakeKind::new("folds", vec![split.writes("folds").seeded()])
+        .one("objects", "objects")
+        .gives("folds", "folds", 0)
+        .told("The folds.")
+        .takes(ParamSpec::int("k", 5, 2, 100, "How many."))
+        .folds(&["0", "1", "final"])
+}
+
+fn learner() -> FakeKind {
+    let fit = step("fit", Scope::Fold).rows("features", Rows::Train);
+    let apply = step("apply", Scope::FoldShard).after(0, "model");
+    let gather = step("gather", Scope::Whole).after(1, "part");
+    let steps = vec![
+        fit.writes("model").seeded(),
+        apply.rows("features", Rows::Apply).writes("part"),
+        gather.writes("predictions"),
     ];
-    add(wide, Layout::default());
+    FakeKind::new("learner", steps)
+        .many("features", "features")
+        .one("folds", "folds")
+        .gives("model", "model", 0)
+        .told("The models.")
+        .gives("predictions", "predictions", 2)
+        .told("The predictions.")
+}
 
-    let mut folds = kind(
-        "folds",
-        vec![InputPort::one("objects", "objects")],
-        vec![OutputPort::of("folds", "folds", 0, "The folds.")],
-        vec![
-            Step::new("split", Scope::Whole)
-                .port("objects")
-                .writes("folds")
-                .seeded(),
-        ],
-    );
-    folds.params = vec![ParamSpec::int("k", 5, 2, 100, "How many.")];
-    let layout = Layout {
-        folds: vec!["0".into(), "1".into(), "final".into()],
-        ..Layout::default()
-    };
-    add(folds, layout);
+fn score() -> FakeKind {
+    let score = step("score", Scope::Whole).scored().port("predictions");
+    FakeKind::new("score", vec![score.writes("metrics")])
+        .many("predictions", "predictions")
+        .gives("metrics", "metrics", 0)
+        .told("The metrics.")
+        .measures(&["f1", "pr_auc"])
+}
 
-    let learner = kind(
-        "learner",
-        vec![
-            InputPort::many("features", "features"),
-            InputPort::one("folds", "folds"),
-        ],
-        vec![
-            OutputPort::of("model", "model", 0, "The models."),
-            OutputPort::of("predictions", "predictions", 2, "The predictions."),
-        ],
-        vec![
-            Step::new("fit", Scope::Fold)
-                .rows("features", Rows::Train)
-                .writes("model")
-                .seeded(),
-            Step::new("apply", Scope::FoldShard)
-                .after(0, "model")
-                .rows("features", Rows::Apply)
-                .writes("part"),
-            Step::new("gather", Scope::Whole)
-                .after(1, "part")
-                .writes("predictions"),
-        ],
-    );
-    add(learner, Layout::default());
+fn fold_only() -> FakeKind {
+    let fit = step("fit", Scope::Fold).rows("curves", Rows::Train);
+    FakeKind::new("fold_only", vec![fit.writes("model")])
+        .one("curves", "curves")
+        .gives("model", "model", 0)
+        .told("The models.")
+}
 
-    let score = kind(
-        "score",
-        vec![InputPort::many("predictions", "predictions")],
-        vec![OutputPort::of("metrics", "metrics", 0, "The metrics.")],
-        vec![
-            Step::new("score", Scope::Whole)
-                .scored()
-                .port("predictions")
-                .writes("metrics"),
-        ],
-    );
-    add(score, Layout::default());
+fn two() -> FakeKind {
+    let join = step("join", Scope::Shard).port("a").port("b");
+    FakeKind::new("two", vec![join.writes("curves")])
+        .one("a", "curves")
+        .one("b", "curves")
+        .gives("curves", "curves", 0)
+        .told("The curves.")
+}
 
-    let fold_only = kind(
-        "fold_only",
-        vec![InputPort::one("curves", "curves")],
-        vec![OutputPort::of("model", "model", 0, "The models.")],
-        vec![
-            Step::new("fit", Scope::Fold)
-                .rows("curves", Rows::Train)
-                .writes("model"),
-        ],
-    );
-    add(fold_only, Layout::default());
-
-    let two = kind(
-        "two",
-        vec![InputPort::one("a", "curves"), InputPort::one("b", "curves")],
-        vec![OutputPort::of("curves", "curves", 0, "The curves.")],
-        vec![
-            Step::new("join", Scope::Shard)
-                .port("a")
-                .port("b")
-                .writes("curves"),
-        ],
-    );
-    add(two, Layout::default());
-
-    let command = kind(
-        "command",
-        vec![InputPort::one("in", flow_engine::kind::ANY)],
-        vec![OutputPort::of("out", flow_engine::kind::ANY, 0, "A file.")],
-        vec![
-            Step::new("run", Scope::Whole)
-                .port("in")
-                .writes("out")
-                .foreign(),
-        ],
-    );
-    add(command, Layout::default());
-    registry
+fn command() -> FakeKind {
+    let run = step("run", Scope::Whole).port("in").writes("out");
+    FakeKind::new("command", vec![run.foreign()])
+        .one("in", ANY)
+        .gives("out", ANY, 0)
+        .told("A file.")
 }

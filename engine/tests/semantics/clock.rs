@@ -33,7 +33,7 @@ fn an_output_edited_with_its_size_and_time_put_back_is_written_again() {
     let project = built();
     let path = project.root.join("out/all.txt");
     let (text, time) = (project.read("out/all.txt"), path.metadata().unwrap());
-    project.write("out/all.txt", &text.replace("APPLE", "OTHER"));
+    project.write("out/all.txt", text.replace("APPLE", "OTHER"));
     set_modified(&path, time.modified().unwrap());
     assert_eq!(project.expect(&[]).written, ["all.txt"]);
     assert_eq!(project.read("out/all.txt"), text);

@@ -8,6 +8,8 @@ use flow_engine::kind::Fault;
 
 use crate::harness::Project;
 use crate::{LEARN, built};
+use flow_testkit::files::{entries, read};
+use flow_testkit::store::{flip, replace, truncate};
 
 fn with<'a>(more: &[&'a str], all: &[&'a str]) -> Vec<&'a str> {
     let mut names = [more, all].concat();
@@ -58,24 +60,9 @@ fn a_corrupt_output_is_not_delivered_but_made_again() {
     project.expect(&[]);
 }
 
-fn truncate(path: &Path) {
-    let bytes = std::fs::read(path).unwrap();
-    replace(path, &bytes[..bytes.len() / 2]);
-}
-
-fn flip(path: &Path) {
-    let mut bytes = std::fs::read(path).unwrap();
-    bytes[3] ^= 1;
-    replace(path, &bytes);
-}
-
-fn replace(path: &Path, bytes: &[u8]) {
-    std::fs::remove_file(path).unwrap();
-    std::fs::write(path, bytes).unwrap();
-}
-
 #[test]
 fn corrupt_bytes_are_set_aside_and_made_again() {
+    let flip = |path: &Path| assert!(flip(path));
     let damages: [fn(&Path); 3] = [truncate, flip, |path| replace(path, b"nonsense")];
     for damage in damages {
         let project = built();
@@ -86,10 +73,10 @@ fn corrupt_bytes_are_set_aside_and_made_again() {
         let again = project.expect(&with(&["clean: apply a"], &LEARN));
         assert_eq!(again.warnings.len(), 1, "{:?}", again.warnings);
         assert!(again.warnings[0].contains("corrupt"));
-        let aside = std::fs::read_dir(project.store().join("quarantine")).unwrap();
-        assert_eq!(aside.count(), 1);
+        let aside = entries(&project.store().join("quarantine"));
+        assert_eq!(aside.len(), 1);
         for (path, text) in project.uncached() {
-            assert_eq!(std::fs::read_to_string(path).unwrap(), text);
+            assert_eq!(read(&path), text);
         }
         project.expect(&[]);
     }

@@ -39,12 +39,12 @@ fn comments_order_and_names_run_nothing() {
     let (head, tail) = MAIN.split_once("[stages.folds]").unwrap();
     project.write(
         "p.toml",
-        &format!("# A comment.\n[stages.folds]{tail}\n{head}"),
+        format!("# A comment.\n[stages.folds]{tail}\n{head}"),
     );
     project.expect(&[]);
     project.write(
         "p.toml",
-        &MAIN.replace("clean", "washed").replace("learn]", "learnt]"),
+        MAIN.replace("clean", "washed").replace("learn]", "learnt]"),
     );
     project.edit("\"learn\"", "\"learnt\"");
     let ran = project.expect(&[]);
@@ -58,7 +58,7 @@ fn moving_touching_and_threads_run_nothing() {
     std::fs::rename(&project.root, &moved).unwrap();
     project.root = moved;
     project.expect(&[]);
-    project.write("data/a.txt", &project.read("data/a.txt"));
+    project.write("data/a.txt", project.read("data/a.txt"));
     project.expect(&[]);
     for jobs in [1, 4] {
         project.jobs = jobs;

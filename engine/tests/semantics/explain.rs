@@ -7,7 +7,8 @@ use flow_engine::StageError;
 use flow_engine::explain::preview::{Verdict, Wait};
 use flow_engine::explain::{Changed, Nearness, Novelty, Reason, What};
 
-use crate::harness::{Planned, Project};
+use crate::harness::Project;
+use crate::planned::Planned;
 use crate::{MAIN, built, fresh};
 
 /// [`MAIN`] up to the row-wise stage.
@@ -398,7 +399,7 @@ fn another() -> String {
 #[test]
 fn what_another_pipeline_ran_meanwhile_is_no_reason() {
     let project = built();
-    project.write("p.toml", &another());
+    project.write("p.toml", another());
     project.run();
     project.write("p.toml", MAIN);
     project.edit("use = \"learner\"", "use = \"learner\"\ndepth = 4");
@@ -416,7 +417,7 @@ fn what_another_pipeline_ran_meanwhile_is_no_reason() {
     // The other way round, and under another stage's name.
     project.write(
         "p.toml",
-        &another()
+        another()
             .replace("learn", "fitted")
             .replace("use = \"fitteder\"", "use = \"learner\"\ndepth = 5"),
     );
@@ -449,10 +450,7 @@ fn an_older_record_is_nearer_than_a_newer_one_that_differs_more() {
     );
     // Of equally near ones the stage's own is the reference.
     let edited = text("one", "1").replace("A = \"1\"", "A = \"3\"");
-    project.write(
-        "p.toml",
-        &text("uno", "1").replace("A = \"1\"", "A = \"4\""),
-    );
+    project.write("p.toml", text("uno", "1").replace("A = \"1\"", "A = \"4\""));
     project.run();
     project.write("p.toml", &edited);
     let planned = project.plan();
@@ -468,7 +466,7 @@ fn what_was_done_before_is_no_cause() {
     let project = fresh();
     project.write("p.toml", upstream());
     project.run();
-    project.write("p.toml", &another());
+    project.write("p.toml", another());
     project.run();
     // The learner has read the other pipeline's rows only; those of this one are all hits, and older.
     project.write("p.toml", MAIN);

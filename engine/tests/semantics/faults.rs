@@ -13,7 +13,8 @@ use std::process::Command;
 use flow_cache::testing::fault::{self, Strike};
 use flow_cache::{Digest, GcPolicy, Store};
 use flow_engine::kind::{Fault as Blame, StageError};
-use flow_testkit::store::arm;
+use flow_testkit::files::entries;
+use flow_testkit::store::{self, arm, segments};
 
 use crate::harness::Project;
 use crate::{ALL, MAIN, built, fresh};
@@ -52,23 +53,20 @@ fn scenario(project: &Project) -> Result<BTreeMap<String, Digest>, StageError> {
     // It may be gone, or be damaged already.
     let _ = std::fs::remove_file(&damaged);
     std::fs::write(&damaged, "damage").unwrap();
-    for segment in segments(project) {
+    for segment in segments(&project.store()) {
         let mut file = std::fs::File::options().append(true).open(segment).unwrap();
         file.write_all(b"flow-row, torn").unwrap();
     }
     project.write("data/a.txt", "a1 x apricot\na2 y avocado\n");
     run(project)?;
     // A second segment, of equal rows, as gc leaves it if it dies: something to merge.
-    let segment = &segments(project)[0];
+    let segment = &segments(&project.store())[0];
     std::fs::copy(segment, segment.with_file_name("copy.seg")).unwrap();
     let policy = GcPolicy {
         max_bytes: Some(0),
         ..GcPolicy::default()
     };
-    // A process that another test is about to start has our open files for a moment.
-    while Store::open(&project.store())?.gc(&policy)?.in_use {
-        std::thread::yield_now();
-    }
+    store::collect(&Store::open(&project.store())?, &policy)?;
     project.edit("use = \"learner\"", "use = \"learner\"\ndepth = 4");
     run(project)
 }
@@ -95,15 +93,10 @@ fn assert_recovers(project: &Project, expected: &BTreeMap<String, Digest>, what:
     let ran = scenario(project).unwrap_or_else(|error| panic!("{what}: {error}"));
     assert_eq!(ran, *expected, "{what}");
     project.expect(&[]);
-    let names = |dir: &str| -> Vec<String> {
-        let entries = std::fs::read_dir(project.root.join(dir)).unwrap();
-        let names = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap());
-        let mut names: Vec<String> = names.collect();
-        names.sort();
-        names
-    };
-    assert_eq!(names("out"), ["all.txt", "p.txt"], "{what}: debris");
-    assert_eq!(names(".flow/store/tmp").len(), 0, "{what}: debris");
+    let outputs = ["out/all.txt", "out/p.txt"].map(|name| project.path(name));
+    assert_eq!(entries(&project.path("out")), outputs, "{what}: debris");
+    let unfinished = entries(&project.store().join("tmp"));
+    assert_eq!(unfinished.len(), 0, "{what}: debris");
 }
 
 fn undisturbed() -> BTreeMap<String, Digest> {
@@ -172,24 +165,19 @@ fn child() {
     scenario(&Project::at(&root)).unwrap();
 }
 
-fn segments(project: &Project) -> Vec<PathBuf> {
-    let entries = std::fs::read_dir(project.store().join("records")).unwrap();
-    entries.map(|entry| entry.unwrap().path()).collect()
-}
-
 #[test]
 fn damaged_records_cost_their_actions_and_no_others() {
     let whole = built();
     let before = whole.run();
-    assert_eq!(segments(&whole).len(), 1);
-    let length = std::fs::read(&segments(&whole)[0]).unwrap().len();
+    assert_eq!(segments(&whole.store()).len(), 1);
+    let length = std::fs::read(&segments(&whole.store())[0]).unwrap().len();
     let truncate = |bytes: &mut Vec<u8>, at: usize| bytes.truncate(at);
     let flip = |bytes: &mut Vec<u8>, at: usize| bytes[at] ^= 0x10;
     let damages: [fn(&mut Vec<u8>, usize); 2] = [truncate, flip];
     let mut costly = 0;
     for (number, at) in (0..length).step_by(length / 50).enumerate() {
         let project = built();
-        let segment = &segments(&project)[0];
+        let segment = &segments(&project.store())[0];
         let mut bytes = std::fs::read(segment).unwrap();
         damages[number % 2](&mut bytes, at);
         std::fs::write(segment, bytes).unwrap();

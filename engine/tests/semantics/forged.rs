@@ -7,7 +7,6 @@ use flow_engine::run::options::Executor;
 use flow_engine::run::options::ProcessOptions;
 use flow_engine::run::process::{Report, StageExec};
 
-use crate::command::outside;
 use crate::harness::Project;
 use crate::kinds::{Control, registry};
 use crate::process::executor;
@@ -56,7 +55,7 @@ each = "make"
     );
     project.write("make.sh", "echo $1 $2 > $3\n");
     // Manifests are gone after a run: whoever runs them keeps copies.
-    let kept = outside(&project);
+    let kept = project.outside();
     let Executor::Process(options) = executor() else {
         unreachable!("it is made of processes");
     };

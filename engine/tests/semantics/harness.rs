@@ -1,19 +1,17 @@
-//! A project in a temporary folder, and runs of it with all that they tell.
+//! A project, and runs of it with all that they tell.
 
 use std::collections::{BTreeMap, HashSet};
 use std::io::Write;
+use std::ops::{Deref, DerefMut};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use flow_cache::{ActionKey, Digest, Record, StatCache, Store};
 use flow_engine::base::trace::Trace;
-use flow_engine::explain::preview::{Need, Preview, Verdict};
-use flow_engine::explain::{Causes, Explanation, Group, Reason, What};
+use flow_engine::explain::Reason;
 use flow_engine::kind::{Part, PortType};
 use flow_engine::outputs::delivery::{self, Delivery, Export};
-use flow_engine::pipeline::file::load;
-use flow_engine::pipeline::load::LoadOptions;
 use flow_engine::plan::Plan;
 use flow_engine::plan::keys::Slot;
 use flow_engine::run;
@@ -21,15 +19,13 @@ use flow_engine::run::event::{Event, Outcome};
 use flow_engine::run::options::{Executor, Options, Setting};
 use flow_engine::run::summary::Summary;
 use flow_engine::{Pipeline, StageError};
-use tempfile::TempDir;
+use flow_testkit::{files, local};
 
 use crate::kinds::{Control, registry};
 
-/// A project.
+/// A project with a pipeline `p.toml` of these tests' kinds.
 pub struct Project {
-    _dir: Option<TempDir>,
-    /// Its root.
-    pub root: PathBuf,
+    files: flow_testkit::Project,
     /// The levers of the kinds.
     pub control: Arc<Control>,
     /// Actions at a time.
@@ -42,6 +38,20 @@ pub struct Project {
     pub executor: Executor,
     /// Takes note of where the time goes.
     pub trace: Option<Trace>,
+}
+
+impl Deref for Project {
+    type Target = flow_testkit::Project;
+
+    fn deref(&self) -> &Self::Target {
+        &self.files
+    }
+}
+
+impl DerefMut for Project {
+    fn deref_mut(&mut self) -> &mut Self::Target {
+        &mut self.files
+    }
 }
 
 /// What a run did.
@@ -71,64 +81,20 @@ pub struct Ran {
     pub records: BTreeMap<String, Arc<Record>>,
 }
 
-/// What `flow plan` says.
-pub struct Planned {
-    /// The verdict on each action, by `STAGE: LABEL`.
-    pub verdicts: BTreeMap<String, Verdict>,
-    /// Why.
-    pub told: BTreeMap<String, Explanation>,
-    /// What that goes back to: the action and the cause.
-    pub causes: BTreeMap<String, Vec<(String, What)>>,
-    /// For a restored action, the action or the file that needs it.
-    pub needed_by: BTreeMap<String, String>,
-    /// Equal causes.
-    pub groups: Vec<Group>,
-}
-
-impl Planned {
-    /// The actions with a verdict of this word, in order of name.
-    pub fn all(&self, wanted: fn(&Verdict) -> bool) -> Vec<&str> {
-        let wanted = self.verdicts.iter().filter(|(_, verdict)| wanted(verdict));
-        wanted.map(|(name, _)| name.as_str()).collect()
-    }
-
-    /// The actions that certainly run.
-    pub fn run(&self) -> Vec<&str> {
-        self.all(|verdict| *verdict == Verdict::Run)
-    }
-
-    /// The actions that make bytes again.
-    pub fn restore(&self) -> Vec<&str> {
-        self.all(|verdict| matches!(verdict, Verdict::Restore(_)))
-    }
-
-    /// The only cause of an action.
-    pub fn cause(&self, name: &str) -> (&str, &What) {
-        match self.causes[name].as_slice() {
-            [(at, what)] => (at, what),
-            all => panic!("{all:?}"),
-        }
-    }
-}
-
 impl Project {
     /// A project with this pipeline.
     pub fn new(toml: &str) -> Self {
-        let dir = folder();
-        let root = dir.path().canonicalize().unwrap().join("project");
-        std::fs::create_dir(&root).unwrap();
-        let mut project = Self::at(&root);
-        project._dir = Some(dir);
-        project.write("flow.toml", "");
-        project.write("p.toml", toml);
-        project
+        Self::of(flow_testkit::Project::in_memory(toml))
     }
 
     /// The project in `root`, which someone else made and will remove.
     pub fn at(root: &Path) -> Self {
+        Self::of(flow_testkit::Project::at(root))
+    }
+
+    fn of(files: flow_testkit::Project) -> Self {
         Self {
-            _dir: None,
-            root: root.to_owned(),
+            files,
             control: Control::new(),
             jobs: 2,
             keep_going: false,
@@ -138,30 +104,6 @@ impl Project {
         }
     }
 
-    /// Writes a file of the project.
-    pub fn write(&self, path: &str, text: &str) {
-        let path = self.root.join(path);
-        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
-        std::fs::write(path, text).unwrap();
-    }
-
-    /// Reads a file of the project.
-    pub fn read(&self, path: &str) -> String {
-        std::fs::read_to_string(self.root.join(path)).unwrap()
-    }
-
-    /// Replaces a text in the pipeline; it must be there.
-    pub fn edit(&self, from: &str, to: &str) {
-        let text = self.read("p.toml");
-        assert!(text.contains(from), "no {from} in {text}");
-        self.write("p.toml", &text.replace(from, to));
-    }
-
-    /// The folder of the store.
-    pub fn store(&self) -> PathBuf {
-        self.root.join(".flow/store")
-    }
-
     /// Where an output of an action lies, by its `STAGE: LABEL OUTPUT`.
     pub fn artifact(&self, ran: &Ran, name: &str) -> PathBuf {
         Store::open(&self.store()).unwrap().path(&ran.digests[name])
@@ -169,12 +111,23 @@ impl Project {
 
     /// Loads the pipeline.
     pub fn load(&self) -> Pipeline {
-        let options = LoadOptions {
-            sets: Vec::new(),
-            cwd: self.root.clone(),
-        };
-        load(Path::new("p.toml"), &options, &registry(&self.control))
-            .unwrap_or_else(|diags| panic!("{diags:?}"))
+        local::sound(self, "p.toml", &[], &registry(&self.control))
+    }
+
+    /// What files the user gets, and from what.
+    pub fn delivery<'a>(
+        &self,
+        plan: &'a Plan<'a>,
+        store: &'a Store,
+        stat: &'a StatCache,
+    ) -> Delivery<'a> {
+        Delivery {
+            plan,
+            store,
+            stat,
+            manifest: self.path(".flow/outputs"),
+            exporter: &Concat,
+        }
     }
 
     /// Runs the pipeline the way `flow run` does: again where an output file lacks bytes.
@@ -187,114 +140,30 @@ impl Project {
         let pipeline = self.load();
         let plan = Plan::new(&pipeline);
         let store = Store::open(&self.store())?;
-        let stat = StatCache::open(&self.root.join(".flow/stat"));
-        let mut ran = Ran::default();
-        let mut summary = Summary::default();
-        let none = HashSet::new();
-        let slots = self.pass(&plan, &store, &stat, none, &mut ran, &mut summary)?;
-        if !ran.interrupted {
-            let delivery = Delivery {
-                plan: &plan,
-                store: &store,
-                stat: &stat,
-                manifest: self.root.join(".flow/outputs"),
-                exporter: &Concat,
-            };
+        let stat = StatCache::open(&self.path(".flow/stat"));
+        let mut passes = Passes::new(self, &plan, &store, &stat);
+        let slots = passes.pass(HashSet::new(), false)?;
+        if !passes.ran.interrupted {
             let mut error = None;
+            let delivery = self.delivery(&plan, &store, &stat);
             let delivered = delivery.deliver(&slots, |lost| {
-                let again = self.pass(&plan, &store, &stat, lost, &mut ran, &mut summary);
+                let again = passes.pass(lost, false);
                 again.map_err(|e| error = Some(e)).ok()
             });
             let failed = delivered.failed.into_iter().map(|(_, error)| error);
-            if let Some(error) = error
-                .into_iter()
-                .chain(failed)
-                .chain(delivered.unnoted.map(StageError::from))
-                .next()
-            {
+            let unnoted = delivered.unnoted.map(StageError::from);
+            if let Some(error) = error.into_iter().chain(failed).chain(unnoted).next() {
                 return Err(error);
             }
-            ran.warnings.extend(delivered.warnings);
+            passes.ran.warnings.extend(delivered.warnings);
             for file in delivered.written {
                 let name = pipeline.outputs[file].path.file_name().unwrap();
-                ran.written.push(name.to_string_lossy().into_owned());
-            }
-        }
-        for stage in 0..pipeline.stages.len() {
-            let sum = summary.stage(stage);
-            for (total, n) in ran
-                .counts
-                .iter_mut()
-                .zip([sum.hit, sum.ran, sum.failed, sum.skipped])
-            {
-                *total += n;
+                let name = name.to_string_lossy().into_owned();
+                passes.ran.written.push(name);
             }
         }
         stat.save()?;
-        ran.ran.sort();
-        Ok(ran)
-    }
-
-    /// Says what a run would do, and runs nothing.
-    pub fn plan(&self) -> Planned {
-        let pipeline = self.load();
-        let plan = Plan::new(&pipeline);
-        let store = Store::open(&self.store()).unwrap();
-        let stat = StatCache::open(&self.root.join(".flow/stat"));
-        let delivery = Delivery {
-            plan: &plan,
-            store: &store,
-            stat: &stat,
-            manifest: self.root.join(".flow/outputs"),
-            exporter: &Concat,
-        };
-        let name = |action: usize| {
-            let stage = &plan.pipeline.stages[plan.coords(action).stage].name;
-            format!("{stage}: {}", plan.label(action))
-        };
-        let mut planned = Planned {
-            verdicts: BTreeMap::new(),
-            told: BTreeMap::new(),
-            causes: BTreeMap::new(),
-            needed_by: BTreeMap::new(),
-            groups: Vec::new(),
-        };
-        let mut preview = Preview::new(&delivery).unwrap();
-        let mut causes = Causes::new(&mut preview, &delivery);
-        for action in 0..plan.len() {
-            let told = causes.explain_next().unwrap();
-            let verdict = causes.preview().verdict(action);
-            // What is told of an action that runs is never nothing.
-            let said = match &told.reason {
-                Some(Reason::Changed(changed)) => !changed.changes.is_empty(),
-                other => other.is_some(),
-            };
-            let runs = verdict == Verdict::Run;
-            assert_eq!(runs, said, "{}: {told:?}", name(action));
-            assert!(
-                !runs || !told.causes.is_empty(),
-                "{}: {told:?}",
-                name(action)
-            );
-            let all = told.causes.iter();
-            let all = all.map(|cause| (name(cause.action), cause.what.clone()));
-            planned.causes.insert(name(action), all.collect());
-            planned.verdicts.insert(name(action), verdict);
-            planned.told.insert(name(action), told);
-            if let Verdict::Restore(need) = verdict {
-                let by = match need {
-                    Need::Action(by) => name(by),
-                    Need::File(file) => {
-                        let path = &pipeline.outputs[file].path;
-                        let path = path.strip_prefix(&self.root).unwrap();
-                        path.display().to_string()
-                    }
-                };
-                planned.needed_by.insert(name(action), by);
-            }
-        }
-        planned.groups = causes.groups().to_vec();
-        planned
+        Ok(passes.end())
     }
 
     /// Runs actions, given as `STAGE: LABEL`, again the way `flow run --audit` does.
@@ -302,124 +171,15 @@ impl Project {
         let pipeline = self.load();
         let plan = Plan::new(&pipeline);
         let store = Store::open(&self.store()).unwrap();
-        let stat = StatCache::open(&self.root.join(".flow/stat"));
+        let stat = StatCache::open(&self.path(".flow/stat"));
         let forced: HashSet<usize> = (0..plan.len())
             .filter(|&action| actions.contains(&name(&plan, action).as_str()))
             .collect();
         assert_eq!(forced.len(), actions.len());
-        let (mut ran, mut summary) = (Ran::default(), Summary::default());
-        self.go(&plan, &store, &stat, forced, true, &mut ran, &mut summary)
-            .unwrap();
+        let mut passes = Passes::new(self, &plan, &store, &stat);
+        passes.pass(forced, true).unwrap();
         stat.save().unwrap();
-        ran.ran.sort();
-        ran
-    }
-
-    /// One pass over the plan; returns what is known then.
-    fn pass(
-        &self,
-        plan: &Plan<'_>,
-        store: &Store,
-        stat: &StatCache,
-        forced: HashSet<usize>,
-        ran: &mut Ran,
-        summary: &mut Summary,
-    ) -> Result<Vec<Slot>, StageError> {
-        self.go(plan, store, stat, forced, false, ran, summary)
-    }
-
-    #[allow(clippy::too_many_arguments)]
-    fn go(
-        &self,
-        plan: &Plan<'_>,
-        store: &Store,
-        stat: &StatCache,
-        forced: HashSet<usize>,
-        audit: bool,
-        ran: &mut Ran,
-        summary: &mut Summary,
-    ) -> Result<Vec<Slot>, StageError> {
-        let options = Options {
-            jobs: self.jobs,
-            gpus: Some(1),
-            memory: Some(1 << 30),
-            keep_going: self.keep_going,
-            audit,
-            cancel: &self.cancel,
-            scratch: self.root.join(".flow/scratch"),
-            logs: self.root.join(".flow/logs"),
-            executor: self.executor.clone(),
-            trace: self.trace.as_ref(),
-        };
-        let name = |action: usize| name(plan, action);
-        let mut settled = HashSet::new();
-        let setting = Setting {
-            plan,
-            store,
-            stat,
-            options: &options,
-        };
-        let finished = run::run(setting, forced, &mut |event| {
-            summary.observe(&event);
-            match event {
-                Event::ActionStarted { action, reason, .. } => {
-                    ran.started.push(name(action));
-                    ran.reasons.insert(name(action), reason);
-                }
-                Event::ActionFinished {
-                    action, outcome, ..
-                } => {
-                    if matches!(outcome, Outcome::Ran | Outcome::Failed(_)) {
-                        ran.ran.push(name(action));
-                    }
-                    // Only what ran may be told of again.
-                    let new = settled.insert(action);
-                    assert!(
-                        new || !matches!(outcome, Outcome::Hit),
-                        "{} twice",
-                        name(action)
-                    );
-                }
-                Event::Stopping { .. } => {}
-                Event::Warning { message } => ran.warnings.push(message),
-                Event::Started { .. } | Event::Progress { .. } => {}
-            }
-        })?;
-        assert_eq!(settled.len(), plan.len(), "every action is told of");
-        ran.interrupted |= finished.interrupted;
-        let failures = finished.failures.into_iter();
-        ran.failures
-            .extend(failures.map(|(action, error)| (name(action), error)));
-        for (action, slot) in finished.slots.iter().enumerate() {
-            if let Slot::Done(record) = slot {
-                ran.keys.insert(name(action), record.key);
-                ran.records.insert(name(action), record.clone());
-                for output in &record.outputs {
-                    ran.digests
-                        .insert(format!("{} {}", name(action), output.name), output.digest);
-                }
-            }
-        }
-        Ok(finished.slots)
-    }
-
-    /// Checks that no attempt has left a file beside the store's artifacts and records. Workers
-    /// keep their folders, emptied but for copies that the next program's would be written over.
-    pub fn assert_no_debris(&self) {
-        let mut folders = vec![
-            self.root.join(".flow/scratch"),
-            self.store().join("manifests"),
-        ];
-        while let Some(folder) = folders.pop() {
-            for entry in std::fs::read_dir(folder).into_iter().flatten() {
-                let path = entry.unwrap().path();
-                if path.ends_with("home") || path.ends_with("log") {
-                    continue;
-                }
-                assert!(path.is_dir(), "{} is left", path.display());
-                folders.push(path);
-            }
-        }
+        passes.end()
     }
 
     /// Runs the pipeline, which must go well, and checks which actions ran.
@@ -433,52 +193,133 @@ impl Project {
     /// What `[outputs]` hold when everything is made anew, in an empty store.
     pub fn uncached(&self) -> BTreeMap<PathBuf, String> {
         let pipeline = self.load();
-        let temp = folder();
-        let dir = temp.path();
-        let cancel = AtomicBool::new(false);
-        let plan = Plan::new(&pipeline);
-        let store = Store::open(&dir.join("store")).unwrap();
-        let stat = StatCache::open(&dir.join("stat"));
+        let temp = files::folder_in_memory();
+        let run = local::run(&pipeline, temp.path(), 1).ok();
+        let mut texts = BTreeMap::new();
+        for output in &pipeline.outputs {
+            let port = run.port_of(output.from).unwrap();
+            let to = temp.path().join("out");
+            delivery::write_file(&port, &to, &Concat).unwrap();
+            texts.insert(output.path.clone(), files::read(&to));
+        }
+        texts
+    }
+}
+
+/// Passes over a plan, and what they have told so far.
+struct Passes<'a> {
+    project: &'a Project,
+    plan: &'a Plan<'a>,
+    store: &'a Store,
+    stat: &'a StatCache,
+    ran: Ran,
+    summary: Summary,
+}
+
+impl<'a> Passes<'a> {
+    fn new(
+        project: &'a Project,
+        plan: &'a Plan<'a>,
+        store: &'a Store,
+        stat: &'a StatCache,
+    ) -> Self {
+        Self {
+            project,
+            plan,
+            store,
+            stat,
+            ran: Ran::default(),
+            summary: Summary::default(),
+        }
+    }
+
+    /// One pass over the plan; returns what is known then.
+    fn pass(&mut self, forced: HashSet<usize>, audit: bool) -> Result<Vec<Slot>, StageError> {
+        let project = self.project;
         let options = Options {
-            jobs: 1,
+            jobs: project.jobs,
             gpus: Some(1),
             memory: Some(1 << 30),
-            keep_going: false,
-            audit: false,
-            cancel: &cancel,
-            scratch: dir.join("scratch"),
-            logs: dir.join("logs"),
-            executor: Executor::Local,
-            trace: None,
+            keep_going: project.keep_going,
+            audit,
+            executor: project.executor.clone(),
+            trace: project.trace.as_ref(),
+            ..local::run_options(&project.path(".flow"), &project.cancel)
         };
+        let plan = self.plan;
         let setting = Setting {
-            plan: &plan,
-            store: &store,
-            stat: &stat,
+            plan,
+            store: self.store,
+            stat: self.stat,
             options: &options,
         };
-        let finished = run::run(setting, HashSet::new(), &mut |_| {}).unwrap();
-        assert!(finished.failures.is_empty(), "{:?}", finished.failures);
-        let mut files = BTreeMap::new();
-        for output in &pipeline.outputs {
-            let port = delivery::port(&plan, &finished.slots, &store, output.from).unwrap();
-            let to = dir.join("out");
-            delivery::write_file(&port, &to, &Concat).unwrap();
-            files.insert(output.path.clone(), std::fs::read_to_string(to).unwrap());
+        let mut settled = HashSet::new();
+        let finished = run::run(setting, forced, &mut |event| {
+            self.summary.observe(&event);
+            self.observe(event, &mut settled);
+        })?;
+        assert_eq!(settled.len(), plan.len(), "every action is told of");
+        self.ran.interrupted |= finished.interrupted;
+        let failures = finished.failures.into_iter();
+        let failures = failures.map(|(action, error)| (name(plan, action), error));
+        self.ran.failures.extend(failures);
+        for (action, slot) in finished.slots.iter().enumerate() {
+            if let Slot::Done(record) = slot {
+                self.take_in(&name(plan, action), record);
+            }
         }
-        files
+        Ok(finished.slots)
+    }
+
+    fn observe(&mut self, event: Event, settled: &mut HashSet<usize>) {
+        let name = |action| name(self.plan, action);
+        match event {
+            Event::ActionStarted { action, reason, .. } => {
+                self.ran.started.push(name(action));
+                self.ran.reasons.insert(name(action), reason);
+            }
+            Event::ActionFinished {
+                action, outcome, ..
+            } => {
+                if matches!(outcome, Outcome::Ran | Outcome::Failed(_)) {
+                    self.ran.ran.push(name(action));
+                }
+                // Only what ran may be told of again.
+                let fine = settled.insert(action) || !matches!(outcome, Outcome::Hit);
+                assert!(fine, "{} twice", name(action));
+            }
+            Event::Warning { message } => self.ran.warnings.push(message),
+            Event::Stopping { .. } | Event::Started { .. } | Event::Progress { .. } => {}
+        }
+    }
+
+    fn take_in(&mut self, name: &str, record: &Arc<Record>) {
+        self.ran.keys.insert(name.to_owned(), record.key);
+        self.ran.records.insert(name.to_owned(), record.clone());
+        for output in &record.outputs {
+            let output_name = format!("{name} {}", output.name);
+            self.ran.digests.insert(output_name, output.digest);
+        }
+    }
+
+    /// All that they told.
+    fn end(mut self) -> Ran {
+        for stage in 0..self.plan.pipeline.stages.len() {
+            let sum = self.summary.stage(stage);
+            let sums = [sum.hit, sum.ran, sum.failed, sum.skipped];
+            for (total, n) in self.ran.counts.iter_mut().zip(sums) {
+                *total += n;
+            }
+        }
+        self.ran.ran.sort();
+        self.ran
     }
 }
 
 /// An action as `STAGE: LABEL`.
-fn name(plan: &Plan<'_>, action: usize) -> String {
+pub fn name(plan: &Plan<'_>, action: usize) -> String {
     let stage = &plan.pipeline.stages[plan.coords(action).stage].name;
     format!("{stage}: {}", plan.label(action))
-}
-
-/// A temporary folder, in memory where there is one: syncs to a disk are no matter of these tests.
-fn folder() -> TempDir {
-    tempfile::tempdir_in("/dev/shm").unwrap_or_else(|_| tempfile::tempdir().unwrap())
 }
 
 /// Writes the lines of all parts in order, whatever they are.

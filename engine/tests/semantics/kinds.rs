@@ -2,186 +2,55 @@
 //! letter of an id is its group.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::PathBuf;
+use std::path::Path;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use crate::views;
 use flow_cache::{Digest, Value};
-use flow_engine::base::diag::Diag;
+use flow_engine::Diags;
 use flow_engine::command::CommandKind;
 use flow_engine::kind::{
-    Action, InputPort, KindSpec, Layout, OutputPort, Part, Ports, Project, Registry, Rows, Scope,
-    Shard, Shards, SourceFile, Sources, Stage, StageError, Step,
+    Action, InputPort, Layout, ParamSpec, ParamType, Params, Part, Registry, Rows, Scope, Shard,
+    Shards, SourceFile, Sources, StageError, Step,
 };
-use flow_engine::kind::{ParamSpec, ParamType, Params};
+use flow_testkit::files::entries;
+use flow_testkit::kinds::FakeKind;
 
+pub use crate::control::Control;
 use crate::rows::TextRows;
-
-/// Called in the middle of an action of `source`, `map` or `tweak`, with the number of calls so far.
-type Hook = Box<dyn Fn(u32) + Send>;
-
-/// Called once instead of an action, or before it.
-type Nth = Box<dyn Fn() -> Result<(), StageError> + Send>;
-
-/// What a test can change about the kinds.
-pub struct Control {
-    /// Version of kind `map`.
-    pub version: AtomicU32,
-    /// How often any kind ran.
-    pub ran: AtomicU32,
-    /// Not zero: folders are listed in an order that this number decides.
-    pub shuffle: AtomicU32,
-    nth: Mutex<Option<(u32, Nth)>>,
-    hook: Mutex<Option<Hook>>,
-    hooked: AtomicU32,
-}
-
-impl Control {
-    /// Version 1, no hook.
-    pub fn new() -> Arc<Self> {
-        Arc::new(Self {
-            version: AtomicU32::new(1),
-            ran: AtomicU32::new(0),
-            shuffle: AtomicU32::new(0),
-            nth: Mutex::default(),
-            hook: Mutex::default(),
-            hooked: AtomicU32::new(0),
-        })
-    }
-
-    /// Sets the hook.
-    pub fn hook(&self, hook: impl Fn(u32) + Send + 'static) {
-        self.hooked.store(0, Ordering::SeqCst);
-        *self.hook.lock().unwrap() = Some(Box::new(hook));
-    }
-
-    /// Has the `n`-th action from now on begin with this, once.
-    pub fn nth(&self, n: u32, act: impl Fn() -> Result<(), StageError> + Send + 'static) {
-        let at = self.ran.load(Ordering::SeqCst) + n;
-        *self.nth.lock().unwrap() = Some((at, Box::new(act)));
-    }
-
-    /// Takes that back; false if it was called.
-    pub fn never(&self) -> bool {
-        self.nth.lock().unwrap().take().is_some()
-    }
-
-    /// Counts an action.
-    fn begin(&self) -> Result<(), StageError> {
-        let count = self.ran.fetch_add(1, Ordering::SeqCst) + 1;
-        let act = self.nth.lock().unwrap().take_if(|(at, _)| *at <= count);
-        act.map_or(Ok(()), |(_, act)| act())
-    }
-
-    /// Removes the hook.
-    pub fn unhook(&self) {
-        *self.hook.lock().unwrap() = None;
-    }
-
-    fn call(&self) {
-        if let Some(hook) = &*self.hook.lock().unwrap() {
-            hook(self.hooked.fetch_add(1, Ordering::SeqCst) + 1);
-        }
-    }
-}
+use crate::views;
 
 type Run = fn(&Control, &mut Action<'_>) -> Result<(), StageError>;
-
-/// A kind made of its description and two functions.
-struct Fake {
-    control: Arc<Control>,
-    spec: KindSpec,
-    layout: fn(&Params) -> Layout,
-    run: Run,
-}
-
-impl Stage for Fake {
-    fn spec(&self) -> KindSpec {
-        let mut spec = self.spec.clone();
-        if spec.name == "map" {
-            spec.version = self.control.version.load(Ordering::SeqCst);
-        }
-        spec
-    }
-
-    fn layout(
-        &self,
-        params: &Params,
-        _project: &Project<'_>,
-        _paired: &Shards,
-    ) -> Result<Layout, Vec<Diag>> {
-        let mut layout = (self.layout)(params);
-        let shuffle = self.control.shuffle.load(Ordering::SeqCst);
-        if shuffle > 0 {
-            let place = |shard: &Shard| Digest::of(format!("{shuffle} {}", shard.label).as_bytes());
-            let mut shards = Vec::from_iter(layout.shards.iter().map(|shard| shard.to_shard()));
-            shards.sort_by_key(place);
-            layout.shards = Shards::from_iter(shards);
-        }
-        Ok(layout)
-    }
-
-    fn run(&self, action: &mut Action<'_>) -> Result<(), StageError> {
-        self.control.begin()?;
-        (self.run)(&self.control, action)
-    }
-}
 
 /// `source`, `map`, `folds`, `learner`, `join`, `tweak`, `choose`, `pick`, `items`, `moody`, and the
 /// engine's own `command`.
 pub fn registry(control: &Arc<Control>) -> Registry {
+    let kinds: [(FakeKind, Run); 9] = [
+        (source(control), run_source),
+        (map(control), run_map),
+        (folds(), run_folds),
+        (learner(), run_learner),
+        (join(), run_join),
+        (tweak(), run_tweak),
+        (views::choose(), views::run_choose),
+        (views::pick(), views::run_pick),
+        (items(), run_items),
+    ];
     let mut registry = Registry::default();
-    let mut add = |spec, layout, run| {
+    for (kind, run) in kinds {
         let control = Arc::clone(control);
-        registry.add(Fake {
-            control,
-            spec,
-            layout,
-            run,
-        });
-    };
-    add(source(), files_of, run_source);
-    add(map(), |_| Layout::default(), run_map);
-    add(folds(), folds_of, run_folds);
-    add(learner(), |_| Layout::default(), run_learner);
-    add(join(), |_| Layout::default(), run_join);
-    add(tweak(), |_| Layout::default(), run_tweak);
-    add(views::choose(), |_| Layout::default(), views::run_choose);
-    add(views::pick(), |_| Layout::default(), views::run_pick);
-    add(items(), items_of, run_items);
+        registry.add(kind.runs(move |action| {
+            control.begin()?;
+            run(&control, action)
+        }));
+    }
     registry.add(CommandKind::new(
         Box::new(TextRows),
         vec![env!("CARGO_BIN_EXE_program-guard").into()],
     ));
     registry.add(crate::process::Moody);
     registry
-}
-
-pub fn kind(name: &'static str, inputs: Vec<InputPort>, steps: Vec<Step>) -> KindSpec {
-    KindSpec {
-        name,
-        version: 1,
-        about: "A kind for tests.",
-        ports: Ports {
-            inputs,
-            outputs: Vec::new(),
-        },
-        params: Vec::new(),
-        steps,
-    }
-}
-
-fn gives(mut spec: KindSpec, name: &str, ty: &'static str, step: usize) -> KindSpec {
-    let port = OutputPort::of(name, ty, step, "An output.");
-    spec.ports.outputs.push(port);
-    spec
-}
-
-pub fn takes(mut spec: KindSpec, param: ParamSpec) -> KindSpec {
-    spec.params.push(param);
-    spec
 }
 
 /// The lines of a part, seen through its views.
@@ -207,26 +76,24 @@ fn ids_of(text: &str) -> String {
 
 // `source`: every .txt file of a folder is a shard.
 
-fn source() -> KindSpec {
+fn source(control: &Arc<Control>) -> FakeKind {
     let read = Step::new("read", Scope::Shard).writes("rows");
     let collect = Step::new("collect", Scope::Whole);
     let steps = vec![
         read.sources(Sources::Shard),
         collect.after(0, "rows").writes("objects"),
     ];
-    let spec = gives(kind("source", Vec::new(), steps), "rows", "rows", 0);
-    let spec = gives(spec, "objects", "objects", 1);
-    takes(
-        spec,
-        ParamSpec::new("dir", ParamType::Path, "The folder.").unkeyed(),
-    )
+    let control = Arc::clone(control);
+    FakeKind::new("source", steps)
+        .gives("rows", "rows", 0)
+        .gives("objects", "objects", 1)
+        .takes(ParamSpec::new("dir", ParamType::Path, "The folder.").unkeyed())
+        .laid_out(move |params| Ok(files_of(params, control.shuffle.load(Ordering::SeqCst))))
 }
 
-fn files_of(params: &Params) -> Layout {
-    let entries = std::fs::read_dir(params.str("dir")).unwrap();
-    let mut paths: Vec<PathBuf> = entries.map(|entry| entry.unwrap().path()).collect();
-    paths.sort();
-    let shards = paths.into_iter().map(|path| Shard {
+fn files_of(params: &Params, shuffle: u32) -> Layout {
+    let paths = entries(Path::new(params.str("dir"))).into_iter();
+    let shards = paths.map(|path| Shard {
         label: path.file_stem().unwrap().to_string_lossy().into_owned(),
         item: Value::Null,
         files: vec![SourceFile {
@@ -234,8 +101,12 @@ fn files_of(params: &Params) -> Layout {
             path,
         }],
     });
+    let mut shards = Vec::from_iter(shards);
+    if shuffle > 0 {
+        shards.sort_by_key(|shard| Digest::of(format!("{shuffle} {}", shard.label).as_bytes()));
+    }
     Layout {
-        shards: shards.collect(),
+        shards: Shards::from_iter(shards),
         ..Layout::default()
     }
 }
@@ -268,23 +139,18 @@ fn write_rows(action: &mut Action<'_>, text: &str) -> Result<(), StageError> {
 
 // `map`: changes the values, row by row.
 
-fn map() -> KindSpec {
+fn map(control: &Control) -> FakeKind {
     let steps = vec![Step::new("apply", Scope::Shard).port("rows").writes("rows")];
-    let inputs = vec![InputPort::one("rows", "rows")];
-    let spec = gives(kind("map", inputs, steps), "rows", "rows", 0);
     let ops = &["copy", "upper", "first"];
-    let spec = takes(
-        spec,
-        ParamSpec::choice("op", "copy", ops, "`first` keeps the first letter."),
-    );
-    let spec = takes(
-        spec,
-        ParamSpec::new("suffix", ParamType::Str, "Added.").or(Value::Str(String::new())),
-    );
-    takes(
-        spec,
-        ParamSpec::int("speed", 1, 0, 9, "Changes nothing.").unkeyed(),
-    )
+    let about = "`first` keeps the first letter.";
+    let mut map = FakeKind::new("map", steps)
+        .one("rows", "rows")
+        .gives("rows", "rows", 0)
+        .takes(ParamSpec::choice("op", "copy", ops, about))
+        .takes(ParamSpec::new("suffix", ParamType::Str, "Added.").or(Value::Str(String::new())))
+        .takes(ParamSpec::int("speed", 1, 0, 9, "Changes nothing.").unkeyed());
+    map.spec.version = control.version.load(Ordering::SeqCst);
+    map
 }
 
 fn run_map(control: &Control, action: &mut Action<'_>) -> Result<(), StageError> {
@@ -306,20 +172,21 @@ fn run_map(control: &Control, action: &mut Action<'_>) -> Result<(), StageError>
 
 // `folds`: groups go to folds by their letter.
 
-fn folds() -> KindSpec {
+fn folds() -> FakeKind {
     let split = Step::new("split", Scope::Whole);
-    let steps = vec![split.port("objects").writes("folds")];
-    let inputs = vec![InputPort::one("objects", "objects")];
-    let spec = gives(kind("folds", inputs, steps), "folds", "folds", 0);
-    takes(spec, ParamSpec::int("k", 2, 2, 9, "How many."))
+    FakeKind::new("folds", vec![split.port("objects").writes("folds")])
+        .one("objects", "objects")
+        .gives("folds", "folds", 0)
+        .takes(ParamSpec::int("k", 2, 2, 9, "How many."))
+        .laid_out(folds_of)
 }
 
-fn folds_of(params: &Params) -> Layout {
+fn folds_of(params: &Params) -> Result<Layout, Diags> {
     let folds = (0..params.int("k")).map(|fold| fold.to_string());
-    Layout {
+    Ok(Layout {
         folds: folds.chain(["final".to_owned()]).collect(),
         ..Layout::default()
-    }
+    })
 }
 
 /// The role of a row in a fold.
@@ -377,7 +244,7 @@ fn run_folds(_: &Control, action: &mut Action<'_>) -> Result<(), StageError> {
 
 // `learner`: a model is the training values in order; a prediction is the model and the own value.
 
-fn learner() -> KindSpec {
+fn learner() -> FakeKind {
     let fit = Step::new("fit", Scope::Fold).rows("rows", Rows::Train);
     let apply = Step::new("apply", Scope::FoldShard).after(0, "model");
     let gather = Step::new("gather", Scope::Whole).after(1, "part");
@@ -386,12 +253,11 @@ fn learner() -> KindSpec {
         apply.rows("rows", Rows::Apply).writes("part"),
         gather.writes("predictions"),
     ];
-    let inputs = vec![
-        InputPort::one("rows", "rows"),
-        InputPort::one("folds", "folds"),
-    ];
-    let spec = gives(kind("learner", inputs, steps), "predictions", "rows", 2);
-    takes(spec, ParamSpec::int("depth", 3, 1, 9, "A parameter."))
+    FakeKind::new("learner", steps)
+        .one("rows", "rows")
+        .one("folds", "folds")
+        .gives("predictions", "rows", 2)
+        .takes(ParamSpec::int("depth", 3, 1, 9, "A parameter."))
 }
 
 /// The rows of all parts that have this role in the action's fold, in order of id.
@@ -446,15 +312,11 @@ fn run_learner(_: &Control, action: &mut Action<'_>) -> Result<(), StageError> {
 
 // `join`: all rows in order of id.
 
-fn join() -> KindSpec {
-    let steps = vec![
-        Step::new("join", Scope::Whole)
-            .port("rows")
-            .writes("rows")
-            .apart(),
-    ];
-    let inputs = vec![InputPort::many("rows", "rows")];
-    gives(kind("join", inputs, steps), "rows", "rows", 0)
+fn join() -> FakeKind {
+    let join = Step::new("join", Scope::Whole).port("rows");
+    FakeKind::new("join", vec![join.writes("rows").apart()])
+        .many("rows", "rows")
+        .gives("rows", "rows", 0)
 }
 
 fn run_join(_: &Control, action: &mut Action<'_>) -> Result<(), StageError> {
@@ -469,25 +331,17 @@ fn run_join(_: &Control, action: &mut Action<'_>) -> Result<(), StageError> {
 
 // `tweak`: a stage that behaves as it is told.
 
-fn tweak() -> KindSpec {
-    let steps = vec![
-        Step::new("tweak", Scope::Whole)
-            .port("rows")
-            .writes("rows")
-            .apart(),
-    ];
+fn tweak() -> FakeKind {
+    let tweak = Step::new("tweak", Scope::Whole).port("rows");
     let mut rows = InputPort::many("rows", "rows");
     rows.optional = true;
-    let spec = gives(kind("tweak", vec![rows], steps), "rows", "rows", 0);
     let hows = &["pass", "fail", "panic", "sleep", "random"];
-    let spec = takes(
-        spec,
-        ParamSpec::choice("how", "pass", hows, "What it does."),
-    );
-    takes(
-        spec,
-        ParamSpec::int("tag", 0, 0, 1_000_000, "Tells equals apart."),
-    )
+    let about = "Tells equals apart.";
+    FakeKind::new("tweak", vec![tweak.writes("rows").apart()])
+        .input(rows)
+        .gives("rows", "rows", 0)
+        .takes(ParamSpec::choice("how", "pass", hows, "What it does."))
+        .takes(ParamSpec::int("tag", 0, 0, 1_000_000, about))
 }
 
 fn run_tweak(control: &Control, action: &mut Action<'_>) -> Result<(), StageError> {
@@ -522,26 +376,25 @@ fn run_tweak(control: &Control, action: &mut Action<'_>) -> Result<(), StageErro
 
 // `items`: a list of numbers, one action each.
 
-fn items() -> KindSpec {
-    let steps = vec![Step::new("make", Scope::Shard).writes("rows")];
-    let spec = gives(kind("items", Vec::new(), steps), "rows", "rows", 0);
-    takes(
-        spec,
-        ParamSpec::int("n", 2, 1, 1_000_000, "How many.").unkeyed(),
-    )
+fn items() -> FakeKind {
+    let make = Step::new("make", Scope::Shard).writes("rows");
+    FakeKind::new("items", vec![make])
+        .gives("rows", "rows", 0)
+        .takes(ParamSpec::int("n", 2, 1, 1_000_000, "How many.").unkeyed())
+        .laid_out(items_of)
 }
 
-fn items_of(params: &Params) -> Layout {
+fn items_of(params: &Params) -> Result<Layout, Diags> {
     let shards = (0..params.int("n")).map(|i| Shard {
         label: i.to_string(),
         item: Value::Int(i),
         files: Vec::new(),
     });
-    Layout {
+    Ok(Layout {
         shards: shards.collect(),
         items: true,
         ..Layout::default()
-    }
+    })
 }
 
 fn run_items(control: &Control, action: &mut Action<'_>) -> Result<(), StageError> {

@@ -37,6 +37,7 @@
 mod audit;
 mod clock;
 mod command;
+mod control;
 mod damage;
 mod edits;
 mod explain;
@@ -47,6 +48,7 @@ mod kinds;
 mod model;
 mod oracle;
 mod outputs;
+mod planned;
 mod process;
 mod rows;
 mod scale;

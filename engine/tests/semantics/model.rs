@@ -13,28 +13,15 @@ use flow_engine::StageError;
 use flow_engine::explain::preview::Verdict;
 use flow_engine::run::options::Executor;
 
-use crate::harness::{Planned, Project, Ran};
+use crate::harness::{Project, Ran};
 use crate::oracle::{Act, Node, Oracle, World};
+use crate::planned::Planned;
+use flow_testkit::Random;
+use flow_testkit::files::entries;
+use flow_testkit::store::{artifacts, collect};
 
 const CASES: u64 = 200;
 const STEPS: usize = 7;
-
-/// SplitMix64 (Steele, Lea and Flood 2014).
-pub struct Random(pub u64);
-
-impl Random {
-    pub fn below(&mut self, n: usize) -> usize {
-        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        ((z ^ (z >> 31)) % n as u64) as usize
-    }
-
-    fn pick<'a, T>(&mut self, from: &'a [T]) -> &'a T {
-        &from[self.below(from.len())]
-    }
-}
 
 /// A project: its stages (the source and the folds are always there) and its files' rows.
 #[derive(Clone)]
@@ -255,8 +242,8 @@ impl Model {
             .version
             .store(self.version, Ordering::SeqCst);
         // For actions in other processes.
-        project.write(".flow/version", &self.version.to_string());
-        project.write("p.toml", &self.toml());
+        project.write(".flow/version", self.version.to_string());
+        project.write("p.toml", self.toml());
         let data = project.root.join("data");
         if data.exists() {
             std::fs::remove_dir_all(&data).unwrap();
@@ -309,11 +296,11 @@ impl Life {
             let path = self.project.root.join(format!("out/{index}.txt"));
             Some((index, std::fs::read_to_string(path).ok()?))
         });
-        let artifacts = artifacts(&self.project);
+        let artifacts = artifacts(&self.project.store());
         let healthy: HashSet<Digest> = artifacts
             .iter()
-            .filter(|(digest, path)| Digest::of(&std::fs::read(path).unwrap()) == *digest)
-            .map(|(digest, _)| *digest)
+            .map(|path| (called(path), Digest::of(&std::fs::read(path).unwrap())))
+            .filter_map(|(called, is)| (called == is).then_some(is))
             .collect();
         Before {
             records,
@@ -528,21 +515,21 @@ impl Life {
         self.log.push(format!("damage {kind}"));
         match kind {
             0 | 1 => {
-                for (_, path) in artifacts(&self.project) {
+                for path in artifacts(&self.project.store()) {
                     if random.below(4) == 0 {
                         spoil(&path, random);
                     }
                 }
             }
             2 => {
-                for path in list(&self.project.store().join("records")) {
+                for path in entries(&self.project.store().join("records")) {
                     if random.below(2) == 0 {
                         spoil(&path, random);
                     }
                 }
             }
             3 => {
-                for path in list(&self.project.root.join("out")) {
+                for path in entries(&self.project.path("out")) {
                     if random.below(2) == 0 {
                         spoil(&path, random);
                     }
@@ -565,34 +552,17 @@ impl Life {
                     max_age_days: (random.below(3) == 0).then_some(0.0),
                     ..GcPolicy::default()
                 };
-                // A process that another test is about to start has our open files for a moment.
-                while store.gc(&policy).unwrap().in_use {
-                    std::thread::yield_now();
-                }
+                collect(&store, &policy).unwrap();
             }
         }
     }
 }
 
-fn list(dir: &std::path::Path) -> Vec<std::path::PathBuf> {
-    let Ok(entries) = std::fs::read_dir(dir) else {
-        return Vec::new();
-    };
-    let mut paths: Vec<_> = entries.map(|entry| entry.unwrap().path()).collect();
-    paths.sort();
-    paths
-}
-
-/// Where the artifacts of a project's store lie.
-fn artifacts(project: &Project) -> Vec<(Digest, std::path::PathBuf)> {
-    let shards = list(&project.store().join("artifacts"));
-    let files = shards.iter().flat_map(|shard| list(shard));
-    let digest = |path: &std::path::Path| {
-        let shard = path.parent().unwrap().file_name().unwrap();
-        let name = [shard, path.file_name().unwrap()].map(|name| name.to_str().unwrap());
-        Digest::from_hex(&name.concat()).unwrap()
-    };
-    files.map(|path| (digest(&path), path)).collect()
+/// The digest by which an artifact is called.
+fn called(path: &std::path::Path) -> Digest {
+    let shard = path.parent().unwrap().file_name().unwrap();
+    let name = [shard, path.file_name().unwrap()].map(|name| name.to_str().unwrap());
+    Digest::from_hex(&name.concat()).unwrap()
 }
 
 /// Removes a file, or cuts it, flips a bit of it, or replaces it.

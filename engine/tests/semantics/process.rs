@@ -15,10 +15,11 @@ use flow_engine::run::options::Executor;
 use flow_engine::run::options::ProcessOptions;
 use flow_engine::run::process::StageExec;
 
-use crate::command::outside;
 use crate::harness::{Project, Ran};
 use crate::kinds::{Control, registry};
 use crate::{ALL, LEARN, fresh, model};
+use flow_testkit::files::{entries, read, wait_for, wait_until, write};
+use flow_testkit::store;
 
 /// This test binary, asked to run [`child`] alone.
 pub fn executor() -> Executor {
@@ -208,12 +209,12 @@ fn the_log_of_a_failure_is_kept_beside_and_that_of_a_success_with_the_record() {
         let path = project.root.join(".flow/logs/moody-be.log");
         let line = format!("the whole log: {}", path.display());
         assert_eq!(failure(&ran).help, [line]);
-        assert_eq!(std::fs::read_to_string(path).unwrap(), "a long story\n");
+        assert_eq!(read(&path), "a long story\n");
         project.edit("log_fail", "log");
         let ran = project.expect(&["moody: be"]);
         let log = ran.records["moody: be"].log.clone().unwrap();
         let store = Store::open(&project.store()).unwrap();
-        let text = std::fs::read_to_string(store.path(&log.digest)).unwrap();
+        let text = read(&store.path(&log.digest));
         assert_eq!((text.as_str(), log.size), ("a long story\n", 13));
     }
 }
@@ -329,9 +330,7 @@ fn lost_and_corrupt_bytes_are_made_again() {
     let ran = project.expect(&ALL);
     std::fs::remove_file(project.artifact(&ran, "read: read b rows")).unwrap();
     std::fs::remove_file(project.artifact(&ran, "clean: apply b rows")).unwrap();
-    let corrupt = project.artifact(&ran, "clean: apply a rows");
-    std::fs::remove_file(&corrupt).unwrap();
-    std::fs::write(corrupt, "nonsense").unwrap();
+    store::replace(&project.artifact(&ran, "clean: apply a rows"), b"nonsense");
     project.edit("use = \"learner\"", "use = \"learner\"\ndepth = 4");
     let mut expected = vec!["clean: apply a", "clean: apply b", "read: read b"];
     expected.extend(LEARN);
@@ -341,7 +340,7 @@ fn lost_and_corrupt_bytes_are_made_again() {
     assert_eq!(again.warnings.len(), 1, "{:?}", again.warnings);
     assert!(again.warnings[0].contains("corrupt"));
     for (path, text) in project.uncached() {
-        assert_eq!(std::fs::read_to_string(path).unwrap(), text);
+        assert_eq!(read(&path), text);
     }
     project.expect(&[]);
 }
@@ -385,7 +384,7 @@ fn script(more: &str, text: &str) -> Project {
 #[test]
 fn a_source_edited_under_the_run_is_read_again() {
     let project = script("", "");
-    let outside = outside(&project);
+    let outside = project.outside();
     let (started, go) = (outside.join("started"), outside.join("go"));
     let waiting = format!(
         "echo 1 > $1; : > {0}; until test -e {1}; do sleep 0.01; done; rm {0} {1}\n",
@@ -398,14 +397,10 @@ fn a_source_edited_under_the_run_is_read_again() {
         std::thread::scope(|scope| {
             scope.spawn(|| {
                 for edit in edits {
-                    while !started.exists() {
-                        std::thread::sleep(Duration::from_millis(5));
-                    }
+                    wait_for(&started);
                     project.write("script.sh", edit);
-                    std::fs::write(&go, "").unwrap();
-                    while go.exists() {
-                        std::thread::sleep(Duration::from_millis(5));
-                    }
+                    write(&go, "");
+                    wait_until(|| !go.exists());
                 }
             });
             project.run()
@@ -438,9 +433,7 @@ fn an_interruption_reaches_the_child() {
     let cancel = Arc::clone(&project.cancel);
     let manifests = project.store().join("manifests");
     let watcher = std::thread::spawn(move || {
-        while std::fs::read_dir(&manifests).map_or(0, |dir| dir.count()) == 0 {
-            std::thread::sleep(Duration::from_millis(5));
-        }
+        wait_until(|| !entries(&manifests).is_empty());
         cancel.store(true, Ordering::SeqCst);
     });
     let ran = project.run();
@@ -461,11 +454,8 @@ fn manifests_of_killed_runs_are_swept() {
     let project = moody("calm", "");
     project.expect(&["moody: be"]);
     let left = project.store().join("manifests").join("ab".repeat(32));
-    std::fs::write(&left, "").unwrap();
+    write(&left, "");
     let store = Store::open(&project.store()).unwrap();
-    // A child that another test forks holds the locks of this process until it starts its program.
-    while store.gc(&GcPolicy::default()).unwrap().in_use {
-        std::thread::yield_now();
-    }
+    store::collect(&store, &GcPolicy::default()).unwrap();
     assert!(!left.exists());
 }

@@ -4,12 +4,10 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use flow_engine::kind::ParamSpec;
-use flow_engine::kind::{
-    Action, InputPort, KindSpec, Of, OutputPort, Part, Rows, Scope, StageError, Step,
-};
+use flow_engine::kind::{Action, ParamSpec, Part, Rows, Scope, StageError, Step};
+use flow_testkit::kinds::FakeKind;
 
-use crate::kinds::{Control, kind, row, rows_of, takes};
+use crate::kinds::{Control, row, rows_of};
 
 /// What a view lets through of a text.
 pub fn seen(mut text: String, part: &Part) -> Result<String, StageError> {
@@ -31,33 +29,23 @@ fn letters_of(view: &Path) -> Result<BTreeSet<char>, StageError> {
     Ok(std::fs::read_to_string(view)?.chars().collect())
 }
 
-fn view(mut spec: KindSpec) -> KindSpec {
-    spec.ports.outputs.push(OutputPort {
-        name: "rows".into(),
-        ty: "rows",
-        about: "A view.",
-        of: Of::View {
-            port: "rows",
-            step: 0,
-            output: "choice",
-        },
-    });
-    takes(spec, ParamSpec::int("keep", 1, 1, 9, "How many letters."))
+fn view(name: &'static str, step: Step) -> FakeKind {
+    FakeKind::new(name, vec![step.writes("choice")])
+        .one("rows", "rows")
+        .views("rows", "rows", "choice")
+        .takes(ParamSpec::int("keep", 1, 1, 9, "How many letters."))
 }
 
-pub fn choose() -> KindSpec {
-    let step = Step::new("choose", Scope::Whole).port("rows");
-    let inputs = vec![InputPort::one("rows", "rows")];
-    view(kind("choose", inputs, vec![step.writes("choice").apart()]))
+pub fn choose() -> FakeKind {
+    view(
+        "choose",
+        Step::new("choose", Scope::Whole).port("rows").apart(),
+    )
 }
 
-pub fn pick() -> KindSpec {
-    let step = Step::new("fit", Scope::Fold).rows("rows", Rows::Train);
-    let inputs = vec![
-        InputPort::one("rows", "rows"),
-        InputPort::one("folds", "folds"),
-    ];
-    view(kind("pick", inputs, vec![step.writes("choice")]))
+pub fn pick() -> FakeKind {
+    let fit = Step::new("fit", Scope::Fold).rows("rows", Rows::Train);
+    view("pick", fit).one("folds", "folds")
 }
 
 pub fn run_choose(_: &Control, action: &mut Action<'_>) -> Result<(), StageError> {

@@ -6,8 +6,10 @@ use std::time::{Duration, Instant};
 
 use flow_engine::kind::Fault;
 
-use super::{alone, expect_mistake, failure, of_items, outside, project};
+use super::{alone, expect_mistake, failure, of_items, project};
 use crate::harness::Project;
+use flow_testkit::files::{set_mode, wait_for, wait_for_line, write};
+use flow_testkit::program::is_over;
 
 #[test]
 fn it_sees_only_what_is_declared() {
@@ -117,18 +119,16 @@ fn a_failure_shows_the_last_lines() {
 
 /// Whether the process whose number a program left is gone, or will be in a second.
 fn ends(project: &Project) -> bool {
-    let pid = std::fs::read_to_string(outside(project).join("pid")).unwrap();
-    let stat = format!("/proc/{}/stat", pid.trim());
+    let pid = wait_for_line(&project.outside().join("pid"));
     (0..100).any(|_| {
         std::thread::sleep(Duration::from_millis(10));
-        // A zombie has ended; who adopted it may reap late.
-        std::fs::read_to_string(&stat).map_or(true, |stat| stat.contains(") Z "))
+        is_over(&pid)
     })
 }
 
 /// Starts a grandchild that ignores polite requests, and waits.
 fn stubborn(project: &Project) -> String {
-    let pid = outside(project).join("pid");
+    let pid = project.outside().join("pid");
     let pid = pid.display();
     format!("sh -c 'trap \"\" TERM; echo $$ > {pid}; sleep 60; sleep 60' & sleep 60")
 }
@@ -136,7 +136,7 @@ fn stubborn(project: &Project) -> String {
 #[test]
 fn a_timeout_ends_the_whole_group() {
     let project = project("\"{out}\"", "resources = { timeout = \"500ms\" }", "");
-    project.write("scripts/script.sh", &stubborn(&project));
+    project.write("scripts/script.sh", stubborn(&project));
     let started = Instant::now();
     let ran = project.run();
     assert_eq!(failure(&ran).code, "flow::command::timeout");
@@ -147,13 +147,11 @@ fn a_timeout_ends_the_whole_group() {
 #[test]
 fn an_interruption_ends_the_whole_group() {
     let project = project("\"{out}\"", "", "");
-    project.write("scripts/script.sh", &stubborn(&project));
+    project.write("scripts/script.sh", stubborn(&project));
     let cancel = Arc::clone(&project.cancel);
-    let pid = outside(&project).join("pid");
+    let pid = project.outside().join("pid");
     let watcher = std::thread::spawn(move || {
-        while std::fs::read_to_string(&pid).unwrap_or_default().is_empty() {
-            std::thread::sleep(Duration::from_millis(5));
-        }
+        wait_for_line(&pid);
         cancel.store(true, Ordering::SeqCst);
     });
     let ran = project.run();
@@ -166,8 +164,8 @@ fn an_interruption_ends_the_whole_group() {
 fn a_script_edited_under_the_run_runs_again() {
     let project = project("\"{out}\"", "", "");
     let (started, go) = (
-        outside(&project).join("started"),
-        outside(&project).join("go"),
+        project.outside().join("started"),
+        project.outside().join("go"),
     );
     let script = format!(
         "echo 1 > $1; : > {}; until test -e {}; do sleep 0.01; done",
@@ -177,11 +175,9 @@ fn a_script_edited_under_the_run_runs_again() {
     project.write("scripts/script.sh", &script);
     let path = project.root.join("scripts/script.sh");
     let editor = std::thread::spawn(move || {
-        while !started.exists() {
-            std::thread::sleep(Duration::from_millis(5));
-        }
-        std::fs::write(path, "echo 2 > $1").unwrap();
-        std::fs::write(go, "").unwrap();
+        wait_for(&started);
+        write(&path, "echo 2 > $1");
+        write(&go, "");
     });
     let ran = project.run();
     editor.join().unwrap();
@@ -225,7 +221,7 @@ fn both_streams_are_one_log_in_order() {
 #[test]
 fn a_failed_program_is_tried_again() {
     let project = alone("", "resources = { retries = 2 }");
-    let count = outside(&project).join("count");
+    let count = project.outside().join("count");
     let count = count.display();
     let script = format!("echo >> {count}; test $(wc -l < {count}) -ge 3 && echo done > {{out}}");
     project.edit("''''''", &format!("'''{script}'''"));
@@ -262,7 +258,7 @@ fn what_is_claimed_is_never_handed_out_twice() {
     let run = |claim: &str| {
         let more = format!("each = {{ i = [1, 2, 3, 4] }}\nresources = {{ {claim} }}");
         let mut project = alone("", &more);
-        let dir = outside(&project).display().to_string();
+        let dir = project.outside().display().to_string();
         project.edit("''''''", &format!("'''{}'''", script.replace("DIR", &dir)));
         project.jobs = 4;
         (project.run(), project)
@@ -316,15 +312,13 @@ fn names_are_checked_before_anything_runs() {
 
 #[test]
 fn a_program_of_the_project_is_found_and_keyed() {
-    use std::os::unix::fs::PermissionsExt;
     let project = alone("", "");
     project.edit("\"/bin/sh\", \"-c\", ''''''", "\"bin/tool\", \"{out}\"");
     project.write("bin/tool", "#!/bin/sh\necho 1 > $1\n");
     let ran = project.run();
     assert_eq!(failure(&ran).code, "flow::command::start");
     assert!(failure(&ran).help.concat().contains("executable"));
-    let tool = project.root.join("bin/tool");
-    std::fs::set_permissions(&tool, std::fs::Permissions::from_mode(0o755)).unwrap();
+    set_mode(&project.path("bin/tool"), 0o755);
     project.expect(&["run: run"]);
     project.write("bin/tool", "#!/bin/sh\necho 2 > $1\n");
     project.expect(&["run: run"]);

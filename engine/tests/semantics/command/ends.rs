@@ -1,20 +1,20 @@
 //! Nothing that a program started outlives it, and its outputs are files that it made, to which nobody
 //! writes any more.
 
-use std::os::unix::fs::PermissionsExt;
-use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use flow_engine::command::CommandKind;
 use flow_engine::kind::Fault;
 
-use super::{alone, failure, of_items, outside};
+use super::{alone, failure, of_items};
 use crate::harness::Project;
+use flow_testkit::files::{entries, read, set_mode, wait_for, write};
+use flow_testkit::store::artifacts;
 
 /// A pipeline of one script, in which FOLDER is one that programs may write to, and ROOT the project's.
 fn script(text: &str, more: &str) -> Project {
     let project = alone("", more);
-    let text = text.replace("FOLDER", &outside(&project).display().to_string());
+    let text = text.replace("FOLDER", &project.outside().display().to_string());
     let text = text.replace("ROOT", &project.root.display().to_string());
     project.edit("''''''", &format!("'''{text}'''"));
     project
@@ -52,7 +52,7 @@ fn what_a_program_leaves_behind_ends_with_it() {
                 ran.failures
             );
             std::thread::sleep(Duration::from_millis(600));
-            let late = outside(&project).join("late");
+            let late = project.outside().join("late");
             assert!(!late.exists(), "{daemon} goes on after status {status}");
             if status == 0 {
                 let made = project.artifact(&ran, "run: run out");
@@ -70,7 +70,7 @@ fn what_a_program_leaves_behind_ends_with_its_time() {
         let project = script(&format!("echo x > {{out}}; {daemon}\nsleep 60"), more);
         assert_eq!(failure(&project.run()).code, "flow::command::timeout");
         std::thread::sleep(Duration::from_millis(500));
-        assert!(!outside(&project).join("late").exists(), "{daemon}");
+        assert!(!project.outside().join("late").exists(), "{daemon}");
     }
 }
 
@@ -112,10 +112,7 @@ fn a_long_log_keeps_its_ends() {
     let ran = project.run();
     let help = failure(&ran).help.join("\n");
     assert!(help.contains("last"), "{help}");
-    let logs: Vec<PathBuf> = std::fs::read_dir(project.root.join(".flow/logs"))
-        .unwrap()
-        .map(|entry| entry.unwrap().path())
-        .collect();
+    let logs = entries(&project.path(".flow/logs"));
     let [log] = &logs[..] else { panic!("{logs:?}") };
     let text = std::fs::read(log).unwrap();
     assert!(text.len() < 17 << 20, "{}", text.len());
@@ -166,11 +163,9 @@ fn hashing_is_within_the_time_of_a_stage_and_stops_with_the_run() {
     assert!(started.elapsed() < Duration::from_secs(20));
     let project = script("truncate -s 200G {out}; touch FOLDER/made", "");
     let cancel = std::sync::Arc::clone(&project.cancel);
-    let made = outside(&project).join("made");
+    let made = project.outside().join("made");
     let watcher = std::thread::spawn(move || {
-        while !made.exists() {
-            std::thread::sleep(Duration::from_millis(5));
-        }
+        wait_for(&made);
         std::thread::sleep(Duration::from_millis(200));
         cancel.store(true, std::sync::atomic::Ordering::SeqCst);
     });
@@ -210,22 +205,23 @@ outputs = { out = "o.txt" }
 "second.txt" = "second"
 "#,
         );
-        let folder = outside(&project);
+        let folder = project.outside();
         project.edit("FOLDER", &folder.display().to_string());
-        let artifacts = project.store().join("artifacts");
+        let store = project.store();
         let meddler = std::thread::spawn(move || {
-            while !folder.join("seen").exists() {
-                std::thread::sleep(Duration::from_millis(5));
-            }
-            let path = find(&artifacts, b"right\n");
-            std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o644)).unwrap();
+            wait_for(&folder.join("seen"));
+            let path = artifacts(&store)
+                .into_iter()
+                .find(|path| read(path) == "right\n")
+                .unwrap();
+            set_mode(&path, 0o644);
             let before = std::fs::metadata(&path).unwrap().modified().unwrap();
-            std::fs::write(&path, "wrong\n").unwrap();
+            write(&path, "wrong\n");
             if restored {
                 let file = std::fs::File::options().write(true).open(&path).unwrap();
                 file.set_modified(before).unwrap();
             }
-            std::fs::write(folder.join("changed"), "").unwrap();
+            write(&folder.join("changed"), "");
         });
         let ran = project.run();
         meddler.join().unwrap();
@@ -236,18 +232,4 @@ outputs = { out = "o.txt" }
         assert_eq!(started.count(), 2, "{:?}", ran.started);
         project.expect(&[]);
     }
-}
-
-/// The file below a folder with this text.
-fn find(folder: &std::path::Path, text: &[u8]) -> PathBuf {
-    for entry in std::fs::read_dir(folder).unwrap() {
-        let folder = entry.unwrap().path();
-        for entry in std::fs::read_dir(folder).unwrap() {
-            let path = entry.unwrap().path();
-            if std::fs::read(&path).unwrap() == text {
-                return path;
-            }
-        }
-    }
-    panic!("there is no such artifact");
 }

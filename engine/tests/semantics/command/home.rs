@@ -39,7 +39,7 @@ outputs = { out = "o.txt" }
     project.write("script.sh", SCRIPT);
     project.write("deep/er/file", "deep\n");
     for item in 0..9 {
-        project.write(&format!("items/{item}.txt"), &format!("item {item}\n"));
+        project.write(&format!("items/{item}.txt"), format!("item {item}\n"));
     }
     project
 }

@@ -101,7 +101,7 @@ each = "make"
     let project = chain("each = { i = { range = [0, 3] } }", rest);
     project.edit(RESULT, "");
     for i in 0..3 {
-        project.write(&format!("data/{i}.txt"), &format!("data {i}\n"));
+        project.write(&format!("data/{i}.txt"), format!("data {i}\n"));
     }
     let ran = project.expect(&[
         "make: run i=0",

@@ -11,12 +11,10 @@ mod sandbox;
 mod tools;
 mod version;
 
-use std::path::{Path, PathBuf};
-
 use flow_engine::base::diag::Diag;
 use flow_engine::kind::StageError;
-use flow_engine::pipeline::file::load;
-use flow_engine::pipeline::load::LoadOptions;
+use flow_testkit::files::read;
+use flow_testkit::local;
 
 use crate::harness::{Project, Ran};
 use crate::kinds::registry;
@@ -73,16 +71,7 @@ outputs = {{ out = "o.txt" }}
 /// What each item `i` of `run` wrote, one after the other.
 fn of_items(project: &Project, ran: &Ran, items: std::ops::Range<u32>) -> String {
     let paths = items.map(|i| project.artifact(ran, &format!("run: run i={i} out")));
-    paths
-        .map(|path| std::fs::read_to_string(path).unwrap())
-        .collect()
-}
-
-/// A folder that programs may write to: it is neither the project's nor on the way to it.
-pub fn outside(project: &Project) -> PathBuf {
-    let folder = project.root.parent().unwrap().join("outside");
-    std::fs::create_dir_all(&folder).unwrap();
-    folder
+    paths.map(|path| read(&path)).collect()
 }
 
 /// The only failure.
@@ -93,14 +82,8 @@ fn failure(ran: &Ran) -> &StageError {
 
 /// What is wrong with a pipeline.
 fn mistakes(project: &Project) -> Vec<Diag> {
-    let options = LoadOptions {
-        sets: Vec::new(),
-        cwd: project.root.clone(),
-    };
-    match load(Path::new("p.toml"), &options, &registry(&project.control)) {
-        Ok(_) => Vec::new(),
-        Err(diags) => diags,
-    }
+    let loaded = local::load(project, "p.toml", &[], &registry(&project.control));
+    loaded.err().unwrap_or_default()
 }
 
 /// Expects one mistake with a code and a text in its message or its hints.

@@ -1,9 +1,6 @@
 //! `params`: values by name.
 
-use std::path::Path;
-
-use flow_engine::pipeline::file::PipelineFile;
-use flow_engine::pipeline::load::LoadOptions;
+use flow_testkit::local;
 
 use super::{alone, expect_mistake, mistakes};
 use crate::kinds::registry;
@@ -39,11 +36,7 @@ fn what_is_set_replaces_one_of_them() {
     project.edit("[outputs]", more);
     let registry = registry(&project.control);
     let params = |sets: &[&str], variant: Option<&str>| {
-        let options = LoadOptions {
-            sets: sets.iter().map(|set| (*set).to_owned()).collect(),
-            cwd: project.root.clone(),
-        };
-        let file = PipelineFile::read(Path::new("p.toml"), &options).unwrap();
+        let file = local::read(&project, "p.toml", sets);
         let pipeline = match variant {
             Some(name) => file.variant(name, &registry),
             None => file.pipeline(&registry),

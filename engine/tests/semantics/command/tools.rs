@@ -1,22 +1,16 @@
 //! Where a program finds others.
 
-use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
-use super::{alone, expect_mistake, outside};
-use crate::harness::Project;
+use flow_testkit::files::script as tool;
 
-/// A script at a path, which can be started.
-fn tool(path: &Path, text: &str) {
-    std::fs::create_dir_all(path.parent().unwrap()).unwrap();
-    std::fs::write(path, format!("#!/bin/sh\n{text}\n")).unwrap();
-    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o755)).unwrap();
-}
+use super::{alone, expect_mistake};
+use crate::harness::Project;
 
 /// A pipeline that runs a text, with tools in a folder outside of the project.
 fn with_tools(script: &str, names: &[&str]) -> (Project, PathBuf) {
     let project = alone(script, "tools = [TOOLS]");
-    let folder = outside(&project);
+    let folder = project.outside();
     let tools = names
         .iter()
         .map(|name| format!("{:?}", folder.join(name).display().to_string()));
@@ -88,7 +82,7 @@ fn a_tool_of_the_project_can_be_started_and_a_tool_that_another_starts() {
 fn what_a_shell_line_starts_and_the_system_lacks_is_a_tool() {
     // The system is a folder of which this is the whole PATH; the user's has more.
     let project = alone("ls > {out}", "env = { PATH = \"BARE\" }");
-    let bare = outside(&project).join("bare");
+    let bare = project.outside().join("bare");
     project.edit("BARE", &bare.display().to_string());
     std::fs::create_dir_all(&bare).unwrap();
     project.expect(&["run: run"]);

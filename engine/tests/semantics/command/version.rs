@@ -7,13 +7,14 @@ use std::time::{Duration, Instant};
 use flow_engine::command::CommandKind;
 use flow_engine::explain::preview::{Verdict, Wait};
 
-use super::{alone, failure, outside};
+use super::{alone, failure};
 use crate::harness::Project;
+use flow_testkit::files::{read, wait_for, write};
 
 /// A pipeline whose `version` is a shell line; in it, `DIR` is a folder that programs may write to.
 fn asks(version: &str, more: &str) -> Project {
     let project = alone("echo 1 > {out}", more);
-    let dir = outside(&project).display().to_string();
+    let dir = project.outside().display().to_string();
     let version = version.replace("DIR", &dir);
     let line = format!("version = [\"/bin/sh\", \"-c\", '''{version}''']\noutputs =");
     project.edit("outputs =", &line);
@@ -21,14 +22,14 @@ fn asks(version: &str, more: &str) -> Project {
 }
 
 fn asked(project: &Project) -> usize {
-    let log = std::fs::read_to_string(outside(project).join("asked"));
+    let log = std::fs::read_to_string(project.outside().join("asked"));
     log.map_or(0, |log| log.lines().count())
 }
 
 #[test]
 fn only_a_run_asks_and_what_it_was_told_is_remembered() {
     let project = asks("echo asked >> DIR/asked; cat DIR/says", "");
-    let says = |text: &str| std::fs::write(outside(&project).join("says"), text).unwrap();
+    let says = |text: &str| write(&project.outside().join("says"), text);
     says("1.0");
     let more = "[stages.next]\nuse = \"command\"\nrun = [\"/bin/cp\", \"{run}\", \"{next}\"]\n\
         inputs = { run = \"run\" }\noutputs = { next = \"n\" }\n[outputs]";
@@ -78,7 +79,7 @@ fn a_program_that_is_asked_sees_what_the_others_see() {
     project.write("secret.txt", "secret\n");
     let ran = project.run();
     assert!(ran.failures.is_empty(), "{:?}", ran.failures);
-    let seen = std::fs::read_to_string(outside(&project).join("seen")).unwrap();
+    let seen = read(&project.outside().join("seen"));
     assert!(
         seen.contains("declared\n") && !seen.contains("secret\n"),
         "{seen}"
@@ -102,11 +103,9 @@ fn a_program_that_is_asked_sees_what_the_others_see() {
 #[test]
 fn a_stop_ends_a_program_that_is_asked() {
     let project = asks(": > DIR/asked; sleep 60", "");
-    let (cancel, file) = (Arc::clone(&project.cancel), outside(&project).join("asked"));
+    let (cancel, file) = (Arc::clone(&project.cancel), project.outside().join("asked"));
     let watcher = std::thread::spawn(move || {
-        while !file.exists() {
-            std::thread::sleep(Duration::from_millis(5));
-        }
+        wait_for(&file);
         cancel.store(true, Ordering::SeqCst);
     });
     let started = Instant::now();
