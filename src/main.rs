@@ -6,7 +6,6 @@ mod complete;
 mod error;
 mod evaluation;
 mod event;
-mod git;
 mod history;
 mod project;
 mod record;

@@ -150,13 +150,13 @@ pub fn shown(path: &Path) -> String {
 }
 
 /// The local state of a project.
-pub struct State {
+pub struct ProjectState {
     /// The store.
     pub store: Store,
     dir: PathBuf,
 }
 
-impl State {
+impl ProjectState {
     /// The state of the project in `root`.
     pub fn open(root: &Path, store: &StoreArgs) -> Result<Self, CliError> {
         let dir = local(root)?;

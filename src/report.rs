@@ -46,7 +46,7 @@ pub struct StageReport {
 }
 
 /// What a run came to.
-pub struct Report {
+pub struct RunReport {
     /// The run's id.
     pub run: String,
     /// Name of the pipeline.
@@ -63,7 +63,7 @@ pub struct Report {
     pub headline: Option<Headline>,
 }
 
-impl Report {
+impl RunReport {
     /// Takes stock after a run.
     pub fn new(account: &RunAccount<'_>) -> Self {
         let pipeline = account.artifacts.plan.pipeline;

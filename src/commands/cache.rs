@@ -14,7 +14,7 @@ use crate::event::{
     CacheCollected, CacheCollecting, CacheStat, CacheVerified, CachedStage, CollectedStage,
     GcFigures,
 };
-use crate::project::{State, shown};
+use crate::project::{ProjectState, shown};
 use crate::record::RunRecord;
 use crate::render::table;
 use crate::ui::Ui;
@@ -72,7 +72,7 @@ pub fn run(command: &CacheCommand, ui: &Ui) -> Result<Exit, CliError> {
 }
 
 fn stat(args: &StoreArgs, ui: &Ui) -> Result<Exit, CliError> {
-    let state = State::of_working_dir(args)?;
+    let state = ProjectState::of_working_dir(args)?;
     let stat = state.store.stat()?;
     ui.event(|| {
         let stages = stat.stages.iter().map(|(name, s)| {
@@ -116,7 +116,7 @@ fn stat(args: &StoreArgs, ui: &Ui) -> Result<Exit, CliError> {
 }
 
 fn verify(args: &StoreArgs, ui: &Ui) -> Result<Exit, CliError> {
-    let state = State::of_working_dir(args)?;
+    let state = ProjectState::of_working_dir(args)?;
     let started = Instant::now();
     let bar = hashing_bar(ui);
     let verified = state.store.verify(|progress| {
@@ -167,7 +167,7 @@ fn verify(args: &StoreArgs, ui: &Ui) -> Result<Exit, CliError> {
 }
 
 fn gc(args: &GcArgs, ui: &Ui) -> Result<Exit, CliError> {
-    let state = State::of_working_dir(&args.store)?;
+    let state = ProjectState::of_working_dir(&args.store)?;
     let mut policy = GcPolicy {
         max_bytes: args.max_size,
         max_age_days: args.max_age,

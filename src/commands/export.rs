@@ -22,7 +22,7 @@ use crate::error::{CliError, Exit};
 use crate::evaluation::lost;
 use crate::event::Exported;
 use crate::history;
-use crate::project::{State, shown, working_dir};
+use crate::project::{ProjectState, shown, working_dir};
 use crate::record::{PartRecord, PortRecord, RunRecord};
 use crate::ui::Ui;
 use crate::wording::quoted;
@@ -51,7 +51,7 @@ pub struct ExportArgs {
 
 /// Runs the command.
 pub fn run(args: &ExportArgs, ui: &Ui) -> Result<(), CliError> {
-    let state = State::of_working_dir(&args.store)?;
+    let state = ProjectState::of_working_dir(&args.store)?;
     let runs = state.runs();
     let (id, record) = history::find(&runs, &args.run)?;
     let (name, recorded) = find(&runs, &record, &args.port)?;
@@ -215,7 +215,7 @@ fn evicted(message: String, record: &RunRecord, name: &str) -> Diag {
     }
 }
 
-fn port(state: &State, recorded: &PortRecord) -> Port {
+fn port(state: &ProjectState, recorded: &PortRecord) -> Port {
     let part = |part: &PartRecord| Part {
         path: state.store.path(&part.digest),
         digest: part.digest,

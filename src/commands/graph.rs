@@ -20,12 +20,12 @@ pub struct GraphArgs {
     pub target: TargetArgs,
     /// How to draw it
     #[arg(long, value_enum, default_value_t)]
-    pub format: GraphFormat,
+    pub format: GraphChoice,
 }
 
 /// How to draw a graph.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
-pub enum GraphFormat {
+pub enum GraphChoice {
     // One line a stage.
     #[default]
     Text,
@@ -39,9 +39,9 @@ pub enum GraphFormat {
 pub fn run(args: &GraphArgs, ui: &Ui) -> Result<(), CliError> {
     let pipeline = load_pipeline(&args.target.pipeline, args.target.to.as_deref())?;
     let format = match args.format {
-        GraphFormat::Text => drawing::GraphFormat::Text,
-        GraphFormat::Mermaid => drawing::GraphFormat::Mermaid,
-        GraphFormat::Dot => drawing::GraphFormat::Dot,
+        GraphChoice::Text => drawing::GraphFormat::Text,
+        GraphChoice::Mermaid => drawing::GraphFormat::Mermaid,
+        GraphChoice::Dot => drawing::GraphFormat::Dot,
     };
     ui.raw(&render_graph(&pipeline, format));
     Ok(())

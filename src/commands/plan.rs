@@ -14,7 +14,7 @@ use crate::error::CliError;
 use crate::event::{
     ActionName, ActionPlanned, ActionPlannedWord, CauseGroup, PlanFinished, StagePlanned,
 };
-use crate::project::{State, load_pipeline};
+use crate::project::{ProjectState, load_pipeline};
 use crate::render::{reason, table, verdict};
 use crate::ui::Ui;
 use crate::wording::{count, names};
@@ -56,7 +56,7 @@ struct StagePlan {
 /// Runs the command.
 pub fn run(args: &PlanArgs, ui: &Ui) -> Result<(), CliError> {
     let pipeline = load_pipeline(&args.target.pipeline, args.target.to.as_deref())?;
-    let state = State::open_for_reading(&pipeline.root, &args.store)?;
+    let state = ProjectState::open_for_reading(&pipeline.root, &args.store)?;
     let stat = state.stat();
     let plan = Plan::new(&pipeline);
     let delivery = state.delivery(&plan, &stat);

@@ -119,7 +119,7 @@ impl<'a> Long<'a> {
         out.0.finish()
     }
 
-    fn stage(&self, stage: usize) -> StageActions<impl Serialize, Parts<'a>> {
+    fn stage(&self, stage: usize) -> StageActions<impl Serialize, PortParts<'a>> {
         let Artifacts { plan, slots, .. } = self.0;
         let action = move |action| {
             let Slot::Done(record) = &slots[action] else {
@@ -135,7 +135,7 @@ impl<'a> Long<'a> {
         StageActions {
             name: plan.pipeline.stages[stage].name.clone(),
             actions: Each(move || plan.of_stage(stage).filter_map(action)),
-            ports: self.known(stage, Parts),
+            ports: self.known(stage, PortParts),
         }
     }
 
@@ -170,9 +170,9 @@ impl<'a> Long<'a> {
 }
 
 /// The parts of a port as they are written, like [`PartRecord`]s.
-struct Parts<'a>(Shown<'a>);
+struct PortParts<'a>(Shown<'a>);
 
-impl Serialize for Parts<'_> {
+impl Serialize for PortParts<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let parts = self.0.parts();
         serializer.collect_seq(parts.map(|(n, part)| (part.output.digest, n, part.fold)))

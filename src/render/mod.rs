@@ -1,4 +1,4 @@
-//! What several commands show: reasons, verdicts and tables as text and as JSON. What one command alone
+//! What several commands show: reasons, verdicts and tables. What one command alone
 //! shows is in its folder.
 //!
 //! Nothing here reads a store or decides anything: it is given what is to be shown. Where output goes is
@@ -6,7 +6,6 @@
 //!
 //! Begin with [`table`], or with [`reason`] for why an action runs.
 
-pub mod json;
 pub mod reason;
 pub mod table;
 pub mod verdict;

@@ -7,7 +7,7 @@ use flow_cache::write_file;
 use flow_stages::artifacts::export::{ResultColumn, write_columns};
 use flow_stages::evaluation::Metric;
 
-use super::results::{Results, Row};
+use super::results::{AblationResults, AblationRow};
 use super::{forest, text};
 use crate::error::CliError;
 use crate::event::pretty;
@@ -21,7 +21,7 @@ pub const NAMES: [&str; 4] = [
 ];
 
 /// Writes them into `dir`, each beside its place first, so that a reader sees no half file.
-pub fn write(results: &Results, dir: &Path) -> Result<(), CliError> {
+pub fn write(results: &AblationResults, dir: &Path) -> Result<(), CliError> {
     let mut parquet = Vec::new();
     write_columns(columns(results), "parquet", &mut parquet)?;
     let contents = [
@@ -43,8 +43,8 @@ fn failed(path: &Path, error: &std::io::Error) -> CliError {
 }
 
 /// One row for each variant and evaluation.
-fn columns(results: &Results) -> Vec<(String, ResultColumn)> {
-    let variant = |row: &Row| &results.variants[row.variant];
+fn columns(results: &AblationResults) -> Vec<(String, ResultColumn)> {
+    let variant = |row: &AblationRow| &results.variants[row.variant];
     let mut sheet = Sheet::new(results);
     sheet.text("variant", |_, row| Some(variant(row).name.clone()));
     sheet.text("evaluation", |scheme, _| Some(scheme.to_owned()));
@@ -66,12 +66,12 @@ fn columns(results: &Results) -> Vec<(String, ResultColumn)> {
 
 /// Columns that are made from the same rows, which have the names of their evaluations.
 struct Sheet<'r> {
-    rows: Vec<(&'r str, &'r Row)>,
+    rows: Vec<(&'r str, &'r AblationRow)>,
     columns: Vec<(String, ResultColumn)>,
 }
 
 impl<'r> Sheet<'r> {
-    fn new(results: &'r Results) -> Self {
+    fn new(results: &'r AblationResults) -> Self {
         let schemes = results.schemes.iter();
         let rows = schemes.flat_map(|scheme| {
             let rows = scheme.rows.iter();
@@ -83,19 +83,19 @@ impl<'r> Sheet<'r> {
         }
     }
 
-    fn text(&mut self, name: &str, of: impl Fn(&str, &Row) -> Option<String>) {
+    fn text(&mut self, name: &str, of: impl Fn(&str, &AblationRow) -> Option<String>) {
         let cells = self.rows.iter().map(|(scheme, row)| of(scheme, row));
         let cells = ResultColumn::Text(cells.collect());
         self.columns.push((name.to_owned(), cells));
     }
 
-    fn number(&mut self, name: &str, of: impl Fn(&Row) -> Option<f64>) {
+    fn number(&mut self, name: &str, of: impl Fn(&AblationRow) -> Option<f64>) {
         let cells = ResultColumn::Number(self.rows.iter().map(|(_, row)| of(row)).collect());
         self.columns.push((name.to_owned(), cells));
     }
 
-    fn count(&mut self, name: &str, of: impl Fn(&Row) -> Option<usize>) {
-        let count = |row: &Row| i64::try_from(of(row)?).ok();
+    fn count(&mut self, name: &str, of: impl Fn(&AblationRow) -> Option<usize>) {
+        let count = |row: &AblationRow| i64::try_from(of(row)?).ok();
         let cells = ResultColumn::Count(self.rows.iter().map(|(_, row)| count(row)).collect());
         self.columns.push((name.to_owned(), cells));
     }
@@ -104,12 +104,12 @@ impl<'r> Sheet<'r> {
     fn metric(&mut self, metric: Metric) {
         let key = metric.key();
         let name = |what: &str| format!("{key}_{what}");
-        let estimate = |row: &Row| row.summary.as_ref()?.metrics.get(&metric).copied();
+        let estimate = |row: &AblationRow| row.summary.as_ref()?.metrics.get(&metric).copied();
         self.number(key, |row| Some(estimate(row)?.value));
         self.number(&name("low"), |row| Some(estimate(row)?.low));
         self.number(&name("high"), |row| Some(estimate(row)?.high));
-        let change = |row: &Row| row.comparison.as_ref()?.metrics.get(&metric).cloned();
-        let difference = |row: &Row| Some(change(row)?.difference);
+        let change = |row: &AblationRow| row.comparison.as_ref()?.metrics.get(&metric).cloned();
+        let difference = |row: &AblationRow| Some(change(row)?.difference);
         self.number(&name("difference"), |row| Some(difference(row)?.value));
         self.number(&name("difference_low"), |row| Some(difference(row)?.low));
         self.number(&name("difference_high"), |row| Some(difference(row)?.high));

@@ -22,7 +22,7 @@ use clap::Args;
 use flow_engine::plan::Plan;
 
 use self::cost::Costs;
-use self::results::{Finished, Results};
+use self::results::{AblationResults, FinishedAblation};
 use self::study::Study;
 use crate::args::{ExecArgs, FileArgs, StoreArgs};
 use crate::commands::run::{Run, Setup};
@@ -112,7 +112,7 @@ pub fn run(args: &AblateArgs, ui: &Ui) -> Result<Exit, CliError> {
 }
 
 /// Reads what was predicted and compares it. Bytes that the store has lost are made again first.
-fn compare(study: &Study, run: &mut Run<'_>) -> Result<Option<Results>, CliError> {
+fn compare(study: &Study, run: &mut Run<'_>) -> Result<Option<AblationResults>, CliError> {
     let schemes = study.variants.iter().flat_map(|variant| &variant.schemes);
     let lost = run.artifacts().lost(schemes.map(|(_, stage)| *stage))?;
     if !lost.is_empty() {
@@ -123,7 +123,7 @@ fn compare(study: &Study, run: &mut Run<'_>) -> Result<Option<Results>, CliError
     }
     let artifacts = run.artifacts();
     let costs = Costs::new(study, artifacts.plan, &run.slots, &run.summary);
-    let finished = Finished {
+    let finished = FinishedAblation {
         study,
         artifacts,
         failures: &run.failures,

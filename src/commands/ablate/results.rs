@@ -16,7 +16,7 @@ use crate::event::{
 use crate::record::{StageMetrics, tried};
 
 /// What a study found.
-pub struct Results {
+pub struct AblationResults {
     /// Name of the pipeline.
     pub pipeline: String,
     /// How arms were compared.
@@ -52,11 +52,11 @@ pub struct Scheme {
     /// Configurations ever evaluated on it in this project.
     pub tried: Option<usize>,
     /// The variants that have it, in order.
-    pub rows: Vec<Row>,
+    pub rows: Vec<AblationRow>,
 }
 
 /// One variant in one evaluation.
-pub struct Row {
+pub struct AblationRow {
     /// Index of the variant.
     pub variant: usize,
     /// `ok`, `failed`, or `skipped` where the run was stopped before.
@@ -72,7 +72,7 @@ pub struct Row {
 }
 
 /// A study after its run.
-pub struct Finished<'a> {
+pub struct FinishedAblation<'a> {
     /// The study.
     pub study: &'a Study,
     /// What is known of its plan.
@@ -81,9 +81,9 @@ pub struct Finished<'a> {
     pub failures: &'a [(usize, StageError)],
 }
 
-impl Finished<'_> {
+impl FinishedAblation<'_> {
     /// Compares everything with the base.
-    pub fn results(&self, pipeline: &Pipeline, costs: Costs) -> Result<Results, CliError> {
+    pub fn results(&self, pipeline: &Pipeline, costs: Costs) -> Result<AblationResults, CliError> {
         let options = ComparisonOptions::default();
         let mut schemes = Vec::new();
         for name in self.study.schemes() {
@@ -95,7 +95,7 @@ impl Finished<'_> {
             changes: variant.changes.clone(),
             cost: *cost,
         });
-        Ok(Results {
+        Ok(AblationResults {
             pipeline: pipeline.name.clone(),
             options,
             variants: variants.collect(),
@@ -107,7 +107,7 @@ impl Finished<'_> {
     }
 
     fn scheme(&self, name: &str, options: &ComparisonOptions) -> Result<Scheme, CliError> {
-        let mut rows: Vec<Row> = Vec::new();
+        let mut rows: Vec<AblationRow> = Vec::new();
         let mut folds = None;
         let mut base: Option<Arm> = None;
         // Those that can be compared, with their rows.
@@ -152,14 +152,14 @@ impl Finished<'_> {
         })
     }
 
-    fn row(&self, variant: usize, stage: usize) -> Row {
+    fn row(&self, variant: usize, stage: usize) -> AblationRow {
         let Artifacts { plan, slots, .. } = self.artifacts;
         let done = plan.of_stage(stage).all(|action| {
             let slot = &slots[action];
             matches!(slot, Slot::Done(_) | Slot::Vacant)
         });
         let cause = self.cause(stage);
-        Row {
+        AblationRow {
             variant,
             status: match (done, &cause) {
                 (true, _) => "ok",
@@ -203,7 +203,7 @@ fn arm(inputs: &EvaluationInputs, name: &str) -> Result<Arm, StageError> {
     })
 }
 
-impl Results {
+impl AblationResults {
     /// Looks up how often the folds of each evaluation were used.
     pub fn count_tried(&mut self, runs: &Runs) -> Result<(), CliError> {
         for scheme in &mut self.schemes {

@@ -4,9 +4,9 @@ use flow_stages::comparison::{ArmSummary, ComparisonVerdict, Estimate, PairedDif
 use flow_stages::evaluation::Metric;
 
 use super::forest::{Panel, PanelRow};
-use super::results::{Results, Row, Scheme};
+use super::results::{AblationResults, AblationRow, Scheme};
 use crate::render::table::{fitted, plain};
-use crate::report::Report;
+use crate::report::RunReport;
 use crate::wording::{count, seconds};
 
 /// Names of variants are cut to this many characters in tables, so that 120 columns do.
@@ -23,7 +23,7 @@ pub fn word(verdict: ComparisonVerdict) -> &'static str {
 }
 
 /// What comes after a study: a table for each evaluation, one of costs, and a few sentences.
-pub fn tables(results: &Results, report: &Report) -> String {
+pub fn tables(results: &AblationResults, report: &RunReport) -> String {
     let mut text = String::new();
     for scheme in &results.schemes {
         text.push_str(&format!(
@@ -55,7 +55,7 @@ pub fn tables(results: &Results, report: &Report) -> String {
     text
 }
 
-fn heading(results: &Results, scheme: &Scheme) -> String {
+fn heading(results: &AblationResults, scheme: &Scheme) -> String {
     let mut text = scheme.name.clone();
     if let Some(summary) = scheme.rows.iter().find_map(|row| row.summary.as_ref()) {
         let unit = match summary.unit {
@@ -99,7 +99,7 @@ fn cut(name: &str) -> String {
     format!("{start}...")
 }
 
-fn metrics(results: &Results, scheme: &Scheme) -> String {
+fn metrics(results: &AblationResults, scheme: &Scheme) -> String {
     let of_classes = scheme.rows.iter().find_map(|row| row.summary.as_ref());
     let of_classes = of_classes.is_some_and(|summary| summary.positives.is_none());
     let (last, last_title) = match of_classes {
@@ -144,7 +144,7 @@ fn metrics(results: &Results, scheme: &Scheme) -> String {
 }
 
 /// What stands in place of a verdict.
-fn missing(row: &Row) -> &'static str {
+fn missing(row: &AblationRow) -> &'static str {
     match (row.status, &row.note) {
         ("ok", None) => "",
         ("ok", Some(_)) => "not compared",
@@ -152,16 +152,16 @@ fn missing(row: &Row) -> &'static str {
     }
 }
 
-fn estimate(row: &Row, metric: Metric) -> Option<&Estimate> {
+fn estimate(row: &AblationRow, metric: Metric) -> Option<&Estimate> {
     row.summary.as_ref()?.metrics.get(&metric)
 }
 
-fn primary(row: &Row) -> Option<&PairedDifference> {
+fn primary(row: &AblationRow) -> Option<&PairedDifference> {
     row.comparison.as_ref()?.metrics.get(&Metric::Ap)
 }
 
 /// A metric as the `evaluate` stage reports it, where there is nothing better.
-fn pooled(row: &Row, metric: Metric) -> String {
+fn pooled(row: &AblationRow, metric: Metric) -> String {
     let value = row.metrics.get(metric.key()).and_then(|m| m.pooled);
     value.map_or("-".into(), |value| format!("{value:.3}"))
 }
@@ -170,7 +170,7 @@ fn difference(d: &Estimate) -> String {
     format!("{:+.3} [{:+.3}, {:+.3}]", d.value, d.low, d.high)
 }
 
-fn costs(results: &Results) -> String {
+fn costs(results: &AblationResults) -> String {
     let header = [
         "variant", "actions", "shared", "CPU cold", "CPU now", "saved",
     ];
@@ -188,7 +188,7 @@ fn costs(results: &Results) -> String {
     plain(&header, 1, rows.collect())
 }
 
-fn cost_in_words(results: &Results) -> String {
+fn cost_in_words(results: &AblationResults) -> String {
     let costs = &results.costs;
     let mut text = format!(
         "{} and {} are in common with earlier variants.\n{} of CPU now; {} for all of it with nothing in the store",
@@ -209,7 +209,7 @@ fn cost_in_words(results: &Results) -> String {
 }
 
 /// A study in words, as Markdown.
-pub fn summary(results: &Results) -> String {
+pub fn summary(results: &AblationResults) -> String {
     let mut text = format!("# Ablation of {}\n", escape(&results.pipeline));
     for scheme in &results.schemes {
         text.push_str(&format!(
@@ -227,7 +227,7 @@ pub fn summary(results: &Results) -> String {
 }
 
 /// What the comparison of one evaluation rests on, and what it comes to.
-fn about(results: &Results, scheme: &Scheme) -> String {
+fn about(results: &AblationResults, scheme: &Scheme) -> String {
     let Some(summary) = scheme.rows.iter().find_map(|row| row.summary.as_ref()) else {
         return "Nothing could be compared here.".into();
     };
@@ -275,7 +275,7 @@ fn about(results: &Results, scheme: &Scheme) -> String {
     text
 }
 
-fn sentence(results: &Results, row: &Row) -> String {
+fn sentence(results: &AblationResults, row: &AblationRow) -> String {
     let variant = &results.variants[row.variant];
     let mut text = format!("**{}**", escape(&variant.name));
     if !variant.changes.is_empty() {
@@ -338,7 +338,7 @@ fn escape(text: &str) -> String {
 }
 
 /// The forest plot of a study.
-pub fn panels(results: &Results) -> Vec<Panel> {
+pub fn panels(results: &AblationResults) -> Vec<Panel> {
     let panel = |scheme: &Scheme| Panel {
         title: format!("{}: average precision, difference to the base", scheme.name),
         margin: results.options.margin,

@@ -76,7 +76,7 @@ struct Version {
 }
 
 /// Where the baseline is, and the command that writes it.
-pub struct Place {
+pub struct BaselineFile {
     /// Absolute.
     pub path: PathBuf,
     /// As it was given.
@@ -85,7 +85,7 @@ pub struct Place {
     pub update: String,
 }
 
-impl Place {
+impl BaselineFile {
     /// The file that was named for a pipeline, in the working directory.
     pub fn new(file: &Path, pipeline: &PipelineArgs) -> Result<Self, CliError> {
         let shown = file.display().to_string();
@@ -214,7 +214,7 @@ impl Baseline {
     }
 
     /// Writes the file, beside its place first, so that it is the old one or the new one.
-    pub fn write(&self, place: &Place) -> Result<u64, CliError> {
+    pub fn write(&self, place: &BaselineFile) -> Result<u64, CliError> {
         let text = self.text()?;
         replace(&place.path, text.as_bytes())?;
         Ok(text.len() as u64)

@@ -5,25 +5,25 @@ use std::fmt::Write;
 use flow_stages::comparison::gate::Judgement;
 
 use super::recipes::Standing;
-use super::results::Results;
+use super::results::CheckResults;
 use super::text::differences;
 
 /// How a case ended, with a message.
-enum Outcome {
+enum TestOutcome {
     Passed(String),
     Skipped(String),
     Failed(&'static str, String),
 }
 
 /// The file.
-pub fn text(results: &Results) -> String {
-    let mut cases: Vec<(String, String, Outcome)> = Vec::new();
+pub fn text(results: &CheckResults) -> String {
+    let mut cases: Vec<(String, String, TestOutcome)> = Vec::new();
     for (name, standing) in &results.stages {
         let why = differences(standing).join("; ");
         let outcome = match standing {
-            Standing::Same => Outcome::Passed("the bytes of the baseline".to_owned()),
-            Standing::Nondeterministic(_) => Outcome::Failed("nondeterminism", why),
-            Standing::Changed(_) | Standing::New | Standing::Gone => Outcome::Skipped(why),
+            Standing::Same => TestOutcome::Passed("the bytes of the baseline".to_owned()),
+            Standing::Nondeterministic(_) => TestOutcome::Failed("nondeterminism", why),
+            Standing::Changed(_) | Standing::New | Standing::Gone => TestOutcome::Skipped(why),
         };
         cases.push(("stages".to_owned(), name.clone(), outcome));
     }
@@ -35,32 +35,32 @@ pub fn text(results: &Results) -> String {
                 judged.baseline, judged.now, judged.limit
             );
             let outcome = match judged.verdict {
-                Judgement::Worse => Outcome::Failed("regression", text),
-                Judgement::Ok | Judgement::Better => Outcome::Passed(text),
+                Judgement::Worse => TestOutcome::Failed("regression", text),
+                Judgement::Ok | Judgement::Better => TestOutcome::Passed(text),
             };
             cases.push((suite.clone(), judged.metric.key().to_owned(), outcome));
         }
         if evaluation.metrics.is_empty() {
-            let outcome = Outcome::Skipped(evaluation.notes.join("; "));
+            let outcome = TestOutcome::Skipped(evaluation.notes.join("; "));
             cases.push((suite, "metrics".to_owned(), outcome));
         }
     }
-    let number = |wanted: fn(&Outcome) -> bool| cases.iter().filter(|c| wanted(&c.2)).count();
+    let number = |wanted: fn(&TestOutcome) -> bool| cases.iter().filter(|c| wanted(&c.2)).count();
     let mut text = String::from("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<testsuites>\n");
     let _ = writeln!(
         text,
         "  <testsuite name=\"flow check {}\" tests=\"{}\" failures=\"{}\" errors=\"0\" skipped=\"{}\">",
         escaped(&results.pipeline),
         cases.len(),
-        number(|o| matches!(o, Outcome::Failed(..))),
-        number(|o| matches!(o, Outcome::Skipped(_))),
+        number(|o| matches!(o, TestOutcome::Failed(..))),
+        number(|o| matches!(o, TestOutcome::Skipped(_))),
     );
     for (suite, name, outcome) in &cases {
         let (suite, name) = (escaped(suite), escaped(name));
         let inner = match outcome {
-            Outcome::Passed(text) => format!("<system-out>{}</system-out>", escaped(text)),
-            Outcome::Skipped(why) => format!("<skipped message=\"{}\"/>", escaped(why)),
-            Outcome::Failed(kind, why) => {
+            TestOutcome::Passed(text) => format!("<system-out>{}</system-out>", escaped(text)),
+            TestOutcome::Skipped(why) => format!("<skipped message=\"{}\"/>", escaped(why)),
+            TestOutcome::Failed(kind, why) => {
                 format!("<failure type=\"{kind}\" message=\"{}\"/>", escaped(why))
             }
         };

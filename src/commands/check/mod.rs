@@ -25,9 +25,9 @@ use flow_engine::plan::Plan;
 use flow_engine::{Diag, Pipeline};
 use flow_stages::comparison::gate::GateOptions;
 
-use self::baseline::{Baseline, Place, replace};
+use self::baseline::{Baseline, BaselineFile, replace};
 use self::recipes::{Standing, states};
-use self::results::{Results, Taken, scored};
+use self::results::{CheckResults, Taken, scored};
 use crate::args::{ExecArgs, PipelineArgs, StoreArgs, values};
 use crate::commands::run::{AskedFor, Run, Setup};
 use crate::error::{CliError, Exit};
@@ -89,7 +89,7 @@ pub struct CheckArgs {
 pub fn run(args: &CheckArgs, ui: &Ui) -> Result<Exit, CliError> {
     let started = Instant::now();
     let pipeline = load_pipeline(&args.pipeline, None)?;
-    let place = Place::new(&args.baseline, &args.pipeline)?;
+    let place = BaselineFile::new(&args.baseline, &args.pipeline)?;
     // A wrong baseline is better heard of before the run than after it.
     let earlier = match args.update {
         true => place.replaced()?,
@@ -135,7 +135,7 @@ pub fn run(args: &CheckArgs, ui: &Ui) -> Result<Exit, CliError> {
         tolerance: args.tolerance,
         ..GateOptions::default()
     };
-    let results = Results::new(&earlier, &place, &taken, options)?;
+    let results = CheckResults::new(&earlier, &place, &taken, options)?;
     write_reports(args, &results)?;
     ui.result(&text::text(&results, args.explain));
     let diags = failures(&results, &pipeline, &place);
@@ -148,7 +148,7 @@ pub fn run(args: &CheckArgs, ui: &Ui) -> Result<Exit, CliError> {
 }
 
 /// Writes the reports that are asked for.
-fn write_reports(args: &CheckArgs, results: &Results) -> Result<(), CliError> {
+fn write_reports(args: &CheckArgs, results: &CheckResults) -> Result<(), CliError> {
     if let Some(path) = &args.junit {
         replace(&working_dir()?.join(path), junit::text(results).as_bytes())?;
     }
@@ -177,7 +177,11 @@ fn take(run: &mut Run<'_>, setup: &Setup) -> Result<Option<Taken>, CliError> {
 }
 
 /// That the pipeline still has what the baseline compares.
-fn has_evaluations(earlier: &Baseline, now: &Pipeline, place: &Place) -> Result<(), CliError> {
+fn has_evaluations(
+    earlier: &Baseline,
+    now: &Pipeline,
+    place: &BaselineFile,
+) -> Result<(), CliError> {
     let has = |name: &String| now.stages.iter().any(|stage| stage.name == *name);
     match earlier.evaluations.keys().find(|name| !has(name)) {
         Some(name) => Err(CliError::usage(place.diag(
@@ -192,7 +196,7 @@ fn has_evaluations(earlier: &Baseline, now: &Pipeline, place: &Place) -> Result<
 
 /// Writes a baseline and says in what it differs from the one before.
 fn update(
-    place: &Place,
+    place: &BaselineFile,
     earlier: Option<&Baseline>,
     now: &Baseline,
     ui: &Ui,
@@ -244,7 +248,7 @@ fn update(
 }
 
 /// Why a check fails, one diagnostic for each stage and one for all metrics.
-fn failures(results: &Results, pipeline: &Pipeline, place: &Place) -> Vec<Diag> {
+fn failures(results: &CheckResults, pipeline: &Pipeline, place: &BaselineFile) -> Vec<Diag> {
     let mut diags = Vec::new();
     for (name, standing) in &results.stages {
         let Standing::Nondeterministic(outputs) = standing else {

@@ -9,7 +9,7 @@ use flow_stages::comparison::gate::{
 use flow_stages::comparison::{Arm, KeptScores, Pair};
 use flow_stages::evaluation::MACRO_AVERAGE;
 
-use super::baseline::{Baseline, Evaluation, Place};
+use super::baseline::{Baseline, BaselineFile, Evaluation};
 use super::recipes::{StageState, Standing, standings};
 use crate::error::CliError;
 use crate::evaluation::Artifacts;
@@ -88,7 +88,7 @@ impl Taken {
 }
 
 /// What a check found.
-pub struct Results {
+pub struct CheckResults {
     /// Name of the pipeline.
     pub pipeline: String,
     /// The baseline, as it was named.
@@ -117,14 +117,14 @@ pub struct Compared {
     pub notes: Vec<String>,
 }
 
-impl Results {
+impl CheckResults {
     /// Compares.
     ///
     /// # Errors
     /// Too few objects are left in common, or the baseline measures what the run does not.
     pub fn new(
         earlier: &Baseline,
-        place: &Place,
+        place: &BaselineFile,
         taken: &Taken,
         options: GateOptions,
     ) -> Result<Self, CliError> {

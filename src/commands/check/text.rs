@@ -6,7 +6,7 @@ use flow_stages::comparison::gate::{Judged, Judgement};
 use flow_stages::evaluation::Metric;
 
 use super::recipes::Standing;
-use super::results::{Compared, Results};
+use super::results::{CheckResults, Compared};
 use crate::render::table;
 use crate::wording::count;
 
@@ -27,7 +27,7 @@ These are figures of scores averaged over repeats, on the objects in common: AP
 of each repeat; F1 likewise.";
 
 /// For people. `explain` names what differs in recipes.
-pub fn text(results: &Results, explain: bool) -> String {
+pub fn text(results: &CheckResults, explain: bool) -> String {
     let mut text = String::from("\n");
     let rows = rows(results);
     if !rows.is_empty() {
@@ -56,7 +56,7 @@ pub fn text(results: &Results, explain: bool) -> String {
 }
 
 /// For a pull request.
-pub fn markdown(results: &Results) -> String {
+pub fn markdown(results: &CheckResults) -> String {
     let mut text = format!(
         "### flow check: `{}` {}\n\n",
         results.pipeline,
@@ -101,7 +101,7 @@ pub fn markdown(results: &Results) -> String {
     text
 }
 
-fn rows(results: &Results) -> Vec<Vec<String>> {
+fn rows(results: &CheckResults) -> Vec<Vec<String>> {
     let rows = results.evaluations.iter().flat_map(|evaluation| {
         let metrics = evaluation.metrics.iter();
         metrics.map(move |metric| row(evaluation, metric))
@@ -149,7 +149,7 @@ pub fn verdict(judgement: Judgement) -> &'static str {
     }
 }
 
-fn notes(results: &Results) -> Vec<String> {
+fn notes(results: &CheckResults) -> Vec<String> {
     let mut notes = Vec::new();
     for evaluation in &results.evaluations {
         if let (Some((objects, positives)), Some((now, then))) =
@@ -173,7 +173,7 @@ fn notes(results: &Results) -> Vec<String> {
     notes
 }
 
-fn changed(results: &Results) -> usize {
+fn changed(results: &CheckResults) -> usize {
     let stages = results.stages.iter();
     stages
         .filter(|(_, standing)| matches!(standing, Standing::Changed(_)))
@@ -181,7 +181,7 @@ fn changed(results: &Results) -> usize {
 }
 
 /// How stages stand, in a line.
-fn stages(results: &Results) -> String {
+fn stages(results: &CheckResults) -> String {
     let with = |wanted: fn(&Standing) -> bool| -> Vec<&str> {
         let stages = results.stages.iter().filter(|(_, s)| wanted(s));
         stages.map(|(name, _)| name.as_str()).collect()

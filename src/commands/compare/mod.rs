@@ -15,7 +15,7 @@ use self::differences::{RunDifferences, Side};
 use crate::args::StoreArgs;
 use crate::error::CliError;
 use crate::history::find;
-use crate::project::State;
+use crate::project::ProjectState;
 use crate::ui::Ui;
 
 /// `flow compare`
@@ -37,7 +37,7 @@ pub struct CompareArgs {
 
 /// Runs the command.
 pub fn run(args: &CompareArgs, ui: &Ui) -> Result<(), CliError> {
-    let state = State::of_working_dir(&args.store)?;
+    let state = ProjectState::of_working_dir(&args.store)?;
     let load = |word: &str| -> Result<Side, CliError> {
         let runs = state.runs();
         let (id, record) = find(&runs, word)?;

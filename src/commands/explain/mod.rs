@@ -21,7 +21,7 @@ use self::action::ExplainedAction;
 use self::alike::Alike;
 use crate::args::{PipelineArgs, StoreArgs};
 use crate::error::CliError;
-use crate::project::{State, load_pipeline};
+use crate::project::{ProjectState, load_pipeline};
 use crate::ui::Ui;
 use crate::wording::names;
 
@@ -56,7 +56,7 @@ pub fn run(args: &ExplainArgs, ui: &Ui) -> Result<(), CliError> {
     // Whole, since what is restored is decided by who comes after.
     let pipeline = load_pipeline(&args.pipeline, None)?;
     let stage = pipeline.stage_index(&args.stage).map_err(CliError::usage)?;
-    let state = State::open_for_reading(&pipeline.root, &args.store)?;
+    let state = ProjectState::open_for_reading(&pipeline.root, &args.store)?;
     let stat = state.stat();
     let plan = Plan::new(&pipeline);
     let actions = plan.of_stage(stage);

@@ -20,7 +20,7 @@ use crate::wording::count;
 
 /// How close two results are, from the best on.
 #[derive(Clone, Debug, PartialEq)]
-enum Verdict {
+enum AuditVerdict {
     /// The same bytes.
     Bitwise,
     /// Tables that differ in floating-point numbers only.
@@ -31,7 +31,7 @@ enum Verdict {
     Different(String),
 }
 
-impl Verdict {
+impl AuditVerdict {
     fn word(&self) -> &'static str {
         match self {
             Self::Bitwise => "bitwise",
@@ -64,11 +64,11 @@ impl Verdict {
 }
 
 /// What the audit found of one stage.
-struct Found {
+struct StageAudit {
     stage: String,
     /// Actions that were compared.
     actions: usize,
-    worst: Verdict,
+    worst: AuditVerdict,
     /// The action and the output of the worst verdict.
     place: String,
 }
@@ -110,7 +110,10 @@ pub fn audit(run: &mut Run<'_>, number: NonZeroUsize) {
     let actions = found.iter().map(|found| found.actions).sum();
     run.ui.event(|| event(&found, actions, problems.clone()));
     run.ui.result(&format!("\n{}\n\n", shown(&found)));
-    let good = found.iter().all(|found| found.worst == Verdict::Bitwise) && problems.is_empty();
+    let good = found
+        .iter()
+        .all(|found| found.worst == AuditVerdict::Bitwise)
+        && problems.is_empty();
     if good && run.exit == Exit::Ok {
         let actions = count(actions, "action");
         let text = format!("audit: {actions} ran again and gave the same bytes\n\n");
@@ -195,18 +198,18 @@ fn verdicts(
     run: &Run<'_>,
     chosen: &BTreeMap<usize, Arc<Record>>,
     again: &HashMap<usize, Arc<Record>>,
-) -> Result<Vec<Found>, StageError> {
-    let mut stages: Vec<Found> = Vec::new();
+) -> Result<Vec<StageAudit>, StageError> {
+    let mut stages: Vec<StageAudit> = Vec::new();
     for (action, old) in chosen {
         let Some(new) = again.get(action) else {
             continue;
         };
         let stage = &run.plan.pipeline.stages[run.plan.coords(*action).stage].name;
         if stages.last().is_none_or(|last| last.stage != *stage) {
-            stages.push(Found {
+            stages.push(StageAudit {
                 stage: stage.clone(),
                 actions: 0,
-                worst: Verdict::Bitwise,
+                worst: AuditVerdict::Bitwise,
                 place: String::new(),
             });
         }
@@ -225,27 +228,27 @@ fn verdicts(
     Ok(stages)
 }
 
-fn verdict(store: &Store, old: &Output, new: Option<&Output>) -> Result<Verdict, StageError> {
+fn verdict(store: &Store, old: &Output, new: Option<&Output>) -> Result<AuditVerdict, StageError> {
     let gone = "its earlier bytes are gone";
     Ok(match new {
-        Some(new) if new.digest == old.digest => Verdict::Bitwise,
+        Some(new) if new.digest == old.digest => AuditVerdict::Bitwise,
         Some(new) if store.has(&old.digest) => {
             match compare(&store.path(&old.digest), &store.path(&new.digest))? {
-                ArtifactDifference::Floats { ulps, place } => Verdict::Ulp { ulps, place },
+                ArtifactDifference::Floats { ulps, place } => AuditVerdict::Ulp { ulps, place },
                 ArtifactDifference::Numbers { largest, place } => {
-                    Verdict::Metric { largest, place }
+                    AuditVerdict::Metric { largest, place }
                 }
-                ArtifactDifference::Other(how) => Verdict::Different(how),
+                ArtifactDifference::Other(how) => AuditVerdict::Different(how),
             }
         }
-        _ => Verdict::Different(gone.to_owned()),
+        _ => AuditVerdict::Different(gone.to_owned()),
     })
 }
 
-fn shown(found: &[Found]) -> String {
+fn shown(found: &[StageAudit]) -> String {
     let rows = found.iter().map(|found| {
         let worst = match found.worst {
-            Verdict::Bitwise => String::new(),
+            AuditVerdict::Bitwise => String::new(),
             ref worst => format!("{}: {}", found.place, worst.details()),
         };
         vec![
@@ -259,19 +262,19 @@ fn shown(found: &[Found]) -> String {
     table::plain(&header, header.len(), rows.collect())
 }
 
-fn event(found: &[Found], actions: usize, problems: Vec<String>) -> AuditFinished {
+fn event(found: &[StageAudit], actions: usize, problems: Vec<String>) -> AuditFinished {
     let stages = found.iter().map(|found| {
         let worst = &found.worst;
-        let differs = *worst != Verdict::Bitwise;
+        let differs = *worst != AuditVerdict::Bitwise;
         let stage = AuditedStage {
             actions: found.actions,
             verdict: worst.word().to_lowercase(),
             ulps: match worst {
-                Verdict::Ulp { ulps, .. } => Some(*ulps),
+                AuditVerdict::Ulp { ulps, .. } => Some(*ulps),
                 _ => None,
             },
             largest: match worst {
-                Verdict::Metric { largest, .. } => Some(*largest),
+                AuditVerdict::Metric { largest, .. } => Some(*largest),
                 _ => None,
             },
             worst: differs.then(|| found.place.clone()),
@@ -302,21 +305,21 @@ mod tests {
 
     #[test]
     fn verdicts_are_ranked() {
-        let ulp = |ulps| Verdict::Ulp {
+        let ulp = |ulps| AuditVerdict::Ulp {
             ulps,
             place: String::new(),
         };
-        let metric = |largest| Verdict::Metric {
+        let metric = |largest| AuditVerdict::Metric {
             largest,
             place: String::new(),
         };
         let ranks = [
-            Verdict::Bitwise,
+            AuditVerdict::Bitwise,
             ulp(0),
             ulp(7),
             metric(0.0),
             metric(0.25),
-            Verdict::Different(String::new()),
+            AuditVerdict::Different(String::new()),
         ];
         assert!(ranks.windows(2).all(|pair| pair[0].rank() < pair[1].rank()));
     }

@@ -11,14 +11,12 @@ use flow_engine::run::options::Setting;
 use flow_engine::run::summary::Summary;
 use flow_engine::run::{self, Finished};
 
-use super::progress::Progress;
-use super::{AskedFor, Run, record};
+use super::progress::RunProgress;
+use super::{AskedFor, Run, git, json, record};
 use crate::evaluation::Artifacts;
-use crate::git;
-use crate::project::State;
+use crate::project::ProjectState;
 use crate::record::Status;
-use crate::render::json;
-use crate::report::{Report, RunAccount};
+use crate::report::{RunAccount, RunReport};
 use crate::ui::Ui;
 
 impl Run<'_> {
@@ -69,7 +67,7 @@ impl Run<'_> {
 struct Follower<'r, 'a> {
     ui: &'a Ui,
     plan: &'a Plan<'a>,
-    state: &'a State,
+    state: &'a ProjectState,
     id: &'r str,
     started: Instant,
     asked: &'r AskedFor,
@@ -77,7 +75,7 @@ struct Follower<'r, 'a> {
     first: bool,
     dirty: &'r mut Option<git::Dirty>,
     summary: &'r mut Summary,
-    progress: &'r mut Progress<'a>,
+    progress: &'r mut RunProgress<'a>,
     warnings: &'r mut Vec<String>,
 }
 
@@ -124,7 +122,7 @@ impl Follower<'_, '_> {
             status: Status::Interrupted,
             wall_s: self.started.elapsed().as_secs_f64(),
         };
-        let report = Report::new(&account);
+        let report = RunReport::new(&account);
         let record = record(&report, &account.artifacts, self.asked, None);
         if let Err(error) = self.state.runs().save(self.id, &record) {
             self.ui.warning(&error.to_string());

@@ -1,15 +1,17 @@
 //! `flow run`: brings the outputs of a pipeline up to date. The commands that run pipelines as well, such
 //! as `ablate`, `tune` and `check`, do so by [`Run`].
 //!
-//! [`setup`] opens what a run needs and obeys the options of execution. [`progress`] shows a run that goes
-//! on, drawing on [`screen`], and [`summary`] shows what it came to. [`outputs`] writes the files under
-//! `[outputs]`, and [`audit`] runs actions again to compare their bytes. How actions are scheduled and run
-//! is the matter of the engine.
+//! [`setup`] opens what a run needs and obeys the options of execution. [`follow`] passes on what happens: to
+//! [`progress`], which draws on [`screen`], and through [`json`] to programs. [`summary`] shows what a run came
+//! to. [`outputs`] writes the files under `[outputs]`, and [`audit`] runs actions again to compare their bytes;
+//! [`git`] says which commit the project is at. How actions are scheduled and run is the matter of the engine.
 //!
 //! Begin with [`run`], then [`Run::execute`].
 
 mod audit;
 mod follow;
+mod git;
+mod json;
 pub mod outputs;
 mod progress;
 mod screen;
@@ -37,12 +39,12 @@ use crate::args::{ExecArgs, PipelineArgs, StoreArgs, TargetArgs};
 use crate::error::{self, CliError, Exit};
 use crate::evaluation::Artifacts;
 use crate::event::OutputWritten;
-use crate::project::{State, load_pipeline, shown, working_dir};
+use crate::history;
+use crate::project::{ProjectState, load_pipeline, shown, working_dir};
 use crate::record::{GitState, Long, RunRecord, Status};
-use crate::report::{Report, RunAccount};
+use crate::report::{RunAccount, RunReport};
 use crate::ui::Ui;
-use crate::{git, history};
-use progress::Progress;
+use progress::RunProgress;
 
 /// `flow run`
 #[derive(Debug, Args)]
@@ -129,7 +131,7 @@ impl AskedFor {
 pub struct Run<'a> {
     ui: &'a Ui,
     plan: &'a Plan<'a>,
-    state: &'a State,
+    state: &'a ProjectState,
     stat: &'a StatCache,
     options: Options<'a>,
     /// Its id.
@@ -141,7 +143,7 @@ pub struct Run<'a> {
     dirty: Option<git::Dirty>,
     /// Its figures so far.
     pub summary: Summary,
-    progress: Progress<'a>,
+    progress: RunProgress<'a>,
     /// What is known of every action.
     pub slots: Vec<Slot>,
     /// Actions that failed in the last pass.
@@ -168,7 +170,7 @@ impl<'a> Run<'a> {
             asked: AskedFor::default(),
             dirty: None,
             summary: Summary::default(),
-            progress: Progress::new(ui, plan),
+            progress: RunProgress::new(ui, plan),
             slots: vec![Slot::Waiting; plan.len()],
             failures: Vec::new(),
             warnings: Vec::new(),
@@ -278,8 +280,8 @@ impl<'a> Run<'a> {
     }
 
     /// Saves the record of the run and takes stock.
-    pub fn report(&mut self, started: Instant) -> Report {
-        let mut report = Report::new(&RunAccount {
+    pub fn report(&mut self, started: Instant) -> RunReport {
+        let mut report = RunReport::new(&RunAccount {
             artifacts: self.artifacts(),
             summary: &self.summary,
             run: &self.id,
@@ -306,7 +308,7 @@ impl<'a> Run<'a> {
     }
 
     /// Saves the record of the run and says what it came to.
-    pub fn finish(&mut self, started: Instant) -> Report {
+    pub fn finish(&mut self, started: Instant) -> RunReport {
         let report = self.report(started);
         if !self.ui.quiet {
             self.ui.progress("");
@@ -342,7 +344,7 @@ impl<'a> Run<'a> {
 
 /// The record of a run, but for its actions.
 fn record(
-    report: &Report,
+    report: &RunReport,
     artifacts: &Artifacts<'_>,
     asked: &AskedFor,
     dirty: Option<bool>,

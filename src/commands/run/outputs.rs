@@ -6,11 +6,11 @@ use flow_engine::outputs::delivery::{Delivery, Was};
 
 use super::Run;
 use crate::error::{CliError, Exit};
-use crate::project::{State, shown};
+use crate::project::{ProjectState, shown};
 
 /// Refuses what can only be told with the store and the memory of earlier runs at hand: an output that is a
 /// source under the name of a link, or lies in the store.
-pub fn check(delivery: &Delivery<'_>, state: &State) -> Result<(), CliError> {
+pub fn check(delivery: &Delivery<'_>, state: &ProjectState) -> Result<(), CliError> {
     let pipeline = delivery.plan.pipeline;
     if let Some(diag) = delivery.linked_source() {
         return Err(CliError::usage(diag));

@@ -19,7 +19,7 @@ use crate::wording::{count, seconds};
 const STEPS: u64 = 1000;
 
 /// Follows the events of a run on stderr.
-pub struct Progress<'a> {
+pub struct RunProgress<'a> {
     ui: &'a Ui,
     plan: &'a Plan<'a>,
     /// By action.
@@ -43,7 +43,7 @@ struct StageProgress {
     bar: Option<ProgressBar>,
 }
 
-impl<'a> Progress<'a> {
+impl<'a> RunProgress<'a> {
     /// Nothing has happened yet.
     pub fn new(ui: &'a Ui, plan: &'a Plan<'a>) -> Self {
         Self {

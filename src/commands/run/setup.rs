@@ -14,12 +14,12 @@ use flow_engine::run::options::{Executor, Options};
 
 use crate::args::{ExecArgs, ExecutorChoice, StoreArgs};
 use crate::error::{CliError, Exit};
-use crate::project::{State, working_dir};
+use crate::project::{ProjectState, working_dir};
 
 /// Store, local state, and how to run.
 pub struct Setup {
     /// The local state with the store.
-    pub state: State,
+    pub state: ProjectState,
     /// Digests of source files.
     pub stat: StatCache,
     /// Where the time goes, and the file to write it to.
@@ -37,7 +37,7 @@ impl Setup {
     pub fn new(root: &Path, store: &StoreArgs, args: &ExecArgs) -> Result<Self, CliError> {
         let trace = args.trace.as_deref().map(trace_file).transpose()?;
         let cancel = stop_on_signals()?;
-        let state = State::open(root, store)?;
+        let state = ProjectState::open(root, store)?;
         Ok(Self {
             scratch: state.scratch(args.scratch.as_deref())?,
             stat: state.stat(),

@@ -1,11 +1,11 @@
 //! What a run came to, for people: a table of its stages, one of metrics, the headline and notes.
 
 use crate::render::table::{self, figure};
-use crate::report::Report;
+use crate::report::RunReport;
 use crate::wording::{bytes, seconds};
 
 /// What comes after a run for people: stages, metrics, notes.
-pub fn text(report: &Report) -> String {
+pub fn text(report: &RunReport) -> String {
     let mut text = format!("{}\n", stages(report));
     if let Some(metrics) = metrics(report) {
         text.push_str(&format!("\n{metrics}\n"));
@@ -29,7 +29,7 @@ pub fn text(report: &Report) -> String {
     text
 }
 
-fn stages(report: &Report) -> String {
+fn stages(report: &RunReport) -> String {
     let trouble = report
         .stages
         .iter()
@@ -62,7 +62,7 @@ fn stages(report: &Report) -> String {
     table::fitted(&header, 1, rows.collect(), &["size", "rows"])
 }
 
-fn metrics(report: &Report) -> Option<String> {
+fn metrics(report: &RunReport) -> Option<String> {
     let mut rows = Vec::new();
     for (stage, name, metric) in report.metrics.iter() {
         let Some(folds) = &metric.folds else {
@@ -84,7 +84,7 @@ fn metrics(report: &Report) -> Option<String> {
     (!rows.is_empty()).then(|| table::plain(&header, 1, rows))
 }
 
-fn headline(report: &Report) -> Option<String> {
+fn headline(report: &RunReport) -> Option<String> {
     let metric = report.headline_metric()?;
     Some(format!(
         "{}{} = {} (folds: {} +- {})",

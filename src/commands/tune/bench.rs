@@ -12,12 +12,12 @@ use flow_engine::plan::keys::Slot;
 use flow_engine::{Diag, StageError};
 use flow_stages::tuning::{NoScore, ObjectiveScores};
 
-use super::problem::{Candidate, Part, Problem};
+use super::problem::{Candidate, Coverage, Problem};
 use crate::commands::run::{Run, Setup};
 use crate::error::{self, CliError, Exit};
 use crate::evaluation::Artifacts;
 use crate::record::{ByName, FORMAT, Long, SearchRecord, StageRecord, Status, TuneRecord};
-use crate::report::{Report, RunAccount};
+use crate::report::{RunAccount, RunReport};
 use crate::ui::Ui;
 
 /// Where configurations are evaluated.
@@ -46,7 +46,7 @@ pub struct Spent {
 }
 
 /// What became of a configuration.
-pub struct Found {
+pub struct Evaluated {
     /// Its scores, or why there are none.
     pub scores: Result<ObjectiveScores, String>,
     /// CPU seconds of a run of it alone with nothing in the store, by the records of its actions.
@@ -83,9 +83,9 @@ impl<'a> Bench<'a> {
         &mut self,
         candidates: &[Candidate],
         within: Option<usize>,
-        part: Part,
+        part: Coverage,
         bytes: bool,
-    ) -> Result<Vec<Found>, CliError> {
+    ) -> Result<Vec<Evaluated>, CliError> {
         let mut results: Vec<Result<usize, String>> = Vec::with_capacity(candidates.len());
         let mut pipelines = Vec::new();
         let mut names: Vec<Vec<String>> = Vec::new();
@@ -111,14 +111,14 @@ impl<'a> Bench<'a> {
             Some(union) => self.run(&union, &names, part, bytes)?,
             None => Vec::new(),
         };
-        let mut arms: Vec<Option<Found>> = arms.into_iter().map(Some).collect();
+        let mut arms: Vec<Option<Evaluated>> = arms.into_iter().map(Some).collect();
         Ok(results
             .into_iter()
             .map(|result| match result {
                 Ok(arm) => arms[arm]
                     .take()
-                    .unwrap_or_else(|| Found::none(String::new())),
-                Err(message) => Found::none(message),
+                    .unwrap_or_else(|| Evaluated::none(String::new())),
+                Err(message) => Evaluated::none(message),
             })
             .collect())
     }
@@ -127,9 +127,9 @@ impl<'a> Bench<'a> {
         &mut self,
         union: &Union,
         names: &[Vec<String>],
-        part: Part,
+        part: Coverage,
         bytes: bool,
-    ) -> Result<Vec<Found>, CliError> {
+    ) -> Result<Vec<Evaluated>, CliError> {
         let plan = Plan::new(&union.pipeline);
         let mut run = Run::new(self.ui, &plan, self.setup, true);
         run.id.clone_from(&self.id);
@@ -202,9 +202,9 @@ impl<'a> Bench<'a> {
     }
 
     /// What a pass says of a configuration.
-    fn found(&self, pass: &Pass<'_>, arm: usize) -> Result<Found, CliError> {
+    fn found(&self, pass: &Pass<'_>, arm: usize) -> Result<Evaluated, CliError> {
         let Some(stage) = self.objective(pass.union, pass.names, arm) else {
-            return Ok(Found::none(format!(
+            return Ok(Evaluated::none(format!(
                 "there is no stage `{}`",
                 self.problem.stage
             )));
@@ -219,7 +219,7 @@ impl<'a> Bench<'a> {
         };
         let (cpu_s, folds_cpu_s) = pass.cost(&needed);
         let inputs = pass.artifacts.inputs(stage);
-        Ok(Found {
+        Ok(Evaluated {
             scores,
             cpu_s,
             folds_cpu_s,
@@ -248,9 +248,9 @@ impl<'a> Bench<'a> {
     }
 
     /// Takes in what a pass did, for the run record.
-    fn account(&mut self, run: &Run<'_>, part: Part) {
+    fn account(&mut self, run: &Run<'_>, part: Coverage) {
         let artifacts = run.artifacts();
-        let report = Report::new(&RunAccount {
+        let report = RunReport::new(&RunAccount {
             artifacts,
             summary: &run.summary,
             run: &self.id,
@@ -268,7 +268,7 @@ impl<'a> Bench<'a> {
             };
             let mut name = told.name.clone();
             // A look at some folds is no evaluation of its own in the history.
-            if let Part::First(folds) = part {
+            if let Coverage::First(folds) = part {
                 name = format!("{name} on {folds} folds");
                 record.folds = None;
             }
@@ -336,7 +336,7 @@ impl Pass<'_> {
     }
 }
 
-impl Found {
+impl Evaluated {
     fn none(message: String) -> Self {
         Self {
             scores: Err(message),

@@ -10,7 +10,7 @@ use flow_stages::tuning::{Outer, outer};
 
 use super::bench::Bench;
 use super::findings::{Nested, OuterFold};
-use super::problem::Part;
+use super::problem::Coverage;
 use super::progress;
 use super::search::search;
 use crate::error::{CliError, Exit};
@@ -30,7 +30,7 @@ pub fn nested(bench: &mut Bench<'_>, folds: &Path) -> Result<Nested, CliError> {
         };
         let inner = scores.pooled;
         let arms = [problem.base(), chosen.clone()];
-        let mut found = bench.evaluate(&arms, Some(fold), Part::Whole, true)?;
+        let mut found = bench.evaluate(&arms, Some(fold), Coverage::Whole, true)?;
         let (of_chosen, of_base) = (found.pop(), found.pop());
         let path = of_chosen.and_then(|found| found.predictions);
         tuned.push(path.ok_or_else(|| nothing(fold))?);

@@ -43,7 +43,7 @@ pub struct Problem<'a> {
 
 /// The part of the cross-validation that is evaluated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Part {
+pub enum Coverage {
     /// All folds and the final fit.
     Whole,
     /// All folds, without the final fit, which no metric needs.
@@ -134,7 +134,7 @@ impl<'a> Problem<'a> {
                     values: vec![replace(axis, end)],
                 };
                 for diag in self
-                    .pipeline(&candidate, None, Part::Whole)
+                    .pipeline(&candidate, None, Coverage::Whole)
                     .err()
                     .unwrap_or_default()
                 {
@@ -173,7 +173,7 @@ impl<'a> Problem<'a> {
             name: format!("trial_{number}"),
             values: values.map(|(axis, &value)| replace(axis, value)).collect(),
         };
-        while let Err(diags) = self.pipeline(&candidate, None, Part::Whole) {
+        while let Err(diags) = self.pipeline(&candidate, None, Coverage::Whole) {
             let idle = |value: &Replace| {
                 let here = |diag: &Diag| {
                     diag.code == "flow::params::not_applicable"
@@ -199,7 +199,7 @@ impl<'a> Problem<'a> {
         &self,
         candidate: &Candidate,
         within: Option<usize>,
-        part: Part,
+        part: Coverage,
     ) -> Result<Pipeline, Diags> {
         let mut values = candidate.values.clone();
         if let Some(folds) = &self.folds {
@@ -214,9 +214,9 @@ impl<'a> Problem<'a> {
                 set("within", (fold as i64).into());
             }
             let only = match part {
-                Part::Whole => None,
-                Part::Crossed => Some(folds.names.len()),
-                Part::First(n) => Some(n),
+                Coverage::Whole => None,
+                Coverage::Crossed => Some(folds.names.len()),
+                Coverage::First(n) => Some(n),
             };
             if let Some(n) = only {
                 let names = folds.names[..n.min(folds.names.len())].iter();

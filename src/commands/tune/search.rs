@@ -2,9 +2,9 @@
 
 use flow_stages::tuning::{Point, TrialOutcome, TuningStudy};
 
-use super::bench::{Bench, Found};
+use super::bench::{Bench, Evaluated};
 use super::findings::Searched;
-use super::problem::{Candidate, Part};
+use super::problem::{Candidate, Coverage};
 use super::progress;
 use crate::error::CliError;
 use crate::record::TuneRecord;
@@ -17,7 +17,7 @@ pub fn search(
     within: Option<usize>,
     after: &mut dyn FnMut(&Bench<'_>, &Searched) -> Result<(), CliError>,
 ) -> Result<Searched, CliError> {
-    let mut search = Search::begin(bench, within)?;
+    let mut search = RunningSearch::begin(bench, within)?;
     while let Some(mut generation) = search.next_generation() {
         search.race(&mut generation)?;
         search.complete(&mut generation)?;
@@ -30,7 +30,7 @@ pub fn search(
 }
 
 /// A search on its way.
-struct Search<'s, 'a> {
+struct RunningSearch<'s, 'a> {
     bench: &'s mut Bench<'a>,
     within: Option<usize>,
     same_folds: SameFolds,
@@ -55,11 +55,11 @@ impl Generation {
     }
 }
 
-impl<'s, 'a> Search<'s, 'a> {
+impl<'s, 'a> RunningSearch<'s, 'a> {
     /// Evaluates the pipeline as it is.
     fn begin(bench: &'s mut Bench<'a>, within: Option<usize>) -> Result<Self, CliError> {
         let problem = bench.problem;
-        let mut found = bench.evaluate(&[problem.base()], within, Part::Crossed, false)?;
+        let mut found = bench.evaluate(&[problem.base()], within, Coverage::Crossed, false)?;
         let base = found.remove(0);
         if let Err(message) = &base.scores {
             let line = format!("the pipeline as it is cannot be evaluated: {message}");
@@ -111,7 +111,7 @@ impl<'s, 'a> Search<'s, 'a> {
             let (open, candidates) = generation.open();
             let best = self.searched.best(self.bench);
             let arms: Vec<Candidate> = best.into_iter().chain(candidates).collect();
-            let part = Part::First(folds);
+            let part = Coverage::First(folds);
             let mut found = self.bench.evaluate(&arms, self.within, part, false)?;
             let best = found.remove(0).scores;
             for (trial, found) in open.into_iter().zip(found) {
@@ -133,7 +133,7 @@ impl<'s, 'a> Search<'s, 'a> {
     }
 
     /// What a trial that was stopped after so many folds would have cost on the others.
-    fn saved_s(&self, found: &Found, folds: usize) -> f64 {
+    fn saved_s(&self, found: &Evaluated, folds: usize) -> f64 {
         let all = self.bench.problem.folds.as_ref();
         let all = all.map_or(folds, |all| all.names.len());
         found.folds_cpu_s * all.saturating_sub(folds) as f64 / folds as f64
@@ -144,7 +144,7 @@ impl<'s, 'a> Search<'s, 'a> {
         let (open, arms) = generation.open();
         let found = self
             .bench
-            .evaluate(&arms, self.within, Part::Crossed, false)?;
+            .evaluate(&arms, self.within, Coverage::Crossed, false)?;
         for (trial, found) in open.into_iter().zip(found) {
             generation.cpu_s[trial] = found.cpu_s;
             let same = self.same_folds.check(&found);
@@ -174,7 +174,7 @@ struct SameFolds(Option<flow_cache::Digest>);
 
 impl SameFolds {
     /// True where the folds are those of the first evaluation that went well.
-    fn check(&mut self, found: &Found) -> bool {
+    fn check(&mut self, found: &Evaluated) -> bool {
         let Some((folds, _)) = found.folds.as_ref().filter(|_| found.scores.is_ok()) else {
             return true;
         };

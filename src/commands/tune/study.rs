@@ -7,10 +7,10 @@ use flow_stages::comparison::{Arm, ComparisonOptions, Estimate, summarise};
 use flow_stages::evaluation::Metric;
 use flow_stages::tuning::{Best, TrialOutcome};
 
-use super::bench::{Bench, Found};
+use super::bench::{Bench, Evaluated};
 use super::findings::{Findings, Searched};
 use super::nested::nested;
-use super::problem::Part;
+use super::problem::Coverage;
 use super::search::{record, search};
 use crate::commands::run::Setup;
 use crate::error::{CliError, Exit};
@@ -64,16 +64,16 @@ fn all_failed(searched: &Searched) -> CliError {
 }
 
 /// The pipeline as it is and, unless that is the best, the best configuration, with their bytes.
-fn evaluate_best(bench: &mut Bench<'_>, searched: &Searched) -> Result<Vec<Found>, CliError> {
+fn evaluate_best(bench: &mut Bench<'_>, searched: &Searched) -> Result<Vec<Evaluated>, CliError> {
     let mut arms = vec![bench.problem.base()];
     if let Some((Best::Trial(_), _)) = searched.study.best() {
         arms.extend(searched.best(bench));
     }
-    bench.evaluate(&arms, None, Part::Crossed, true)
+    bench.evaluate(&arms, None, Coverage::Crossed, true)
 }
 
 /// The value of a configuration with its interval: none for metrics that the statistics do not know.
-fn interval(found: &Found, metric: Metric) -> Option<Estimate> {
+fn interval(found: &Evaluated, metric: Metric) -> Option<Estimate> {
     if !Metric::COMPARED.contains(&metric) {
         return None;
     }
