@@ -10,8 +10,8 @@ use std::time::{Duration, Instant};
 use clap::Args;
 use flow_cache::{ActionKey, Store};
 use flow_engine::Diag;
-use flow_engine::run::process::{Report, StageExec};
-use serde_json::{Value as Json, json};
+use flow_engine::run::process::{Report, StageExec, progress_json};
+use serde_json::Value as Json;
 
 use super::run::{jobs, stop_on_signals};
 use crate::args::values;
@@ -102,7 +102,7 @@ impl Progress {
         if let Ok(mut said) = self.0.try_lock()
             && said.is_none_or(|at| at.elapsed() > PAUSE)
         {
-            say(&json!({"event": "progress", "done": done, "total": total}));
+            say(&progress_json(done, total));
             *said = Some(Instant::now());
         }
     }

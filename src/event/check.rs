@@ -11,6 +11,7 @@ use crate::record::ByName;
 pub struct CheckFinished {
     /// `ok`, `nondeterminism` (a stage gave other bytes by the same recipe) or `regression` (a metric is worse by
     /// more than its limit).
+    #[schemars(extend("enum" = ["ok", "nondeterminism", "regression"]))]
     pub verdict: String,
     /// Name of the pipeline.
     pub pipeline: String,

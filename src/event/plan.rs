@@ -62,6 +62,7 @@ pub enum ActionExplainedWord {
 pub struct Decision {
     /// What it would do: `hit`, `run`, `restore` (its result is known, but the bytes are gone and needed),
     /// `pending` (not known before something else has run) or `vacant` (no rows).
+    #[schemars(extend("enum" = ["hit", "run", "restore", "pending", "vacant"]))]
     pub verdict: String,
     /// For `run`: why the store cannot answer it.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -136,6 +137,7 @@ pub struct ProvenOutput {
     /// Its size, in bytes.
     pub bytes: u64,
     /// `ok` (there, and the digest is right), `missing` or `corrupt`.
+    #[schemars(extend("enum" = ["ok", "missing", "corrupt"]))]
     pub health: String,
 }
 
@@ -146,6 +148,7 @@ pub struct StagePlanned {
     pub stage: String,
     /// What a run would do with the stage: `run`, `restore`, `pending` or `hit`, the first that any of its actions
     /// is.
+    #[schemars(extend("enum" = ["run", "restore", "pending", "hit"]))]
     pub verdict: String,
     /// Actions that the store answers.
     pub hit: usize,

@@ -47,6 +47,7 @@ pub struct ReasonDetails {
     /// For `new`: what is new. `store` (it has no records), `kind` (it has none of this kind) or `damaged` (those
     /// that it has of this kind cannot be read).
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("enum" = ["store", "kind", "damaged"]))]
     pub of: Option<String>,
     /// For `changed`: what differs.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -75,6 +76,7 @@ pub struct FieldChange {
 pub struct EarlierRecord {
     /// In what way it is near: `action` (the same action before), `kind-and-action` (the same action of another
     /// stage of its kind) or `kind` (the nearest of its kind).
+    #[schemars(extend("enum" = ["action", "kind-and-action", "kind"]))]
     pub near: String,
     /// Its key.
     pub key: String,

@@ -131,6 +131,7 @@ pub struct AuditedStage {
     pub actions: usize,
     /// The worst verdict on an output of theirs: `bitwise` (the same bytes), `ulp` (tables that differ in
     /// floating-point numbers only), `metric` (JSON that differs in numbers only) or `different`.
+    #[schemars(extend("enum" = ["bitwise", "ulp", "metric", "different"]))]
     pub verdict: String,
     /// For `ulp`: how many representable numbers lie between the two at most.
     #[serde(skip_serializing_if = "Option::is_none")]

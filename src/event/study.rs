@@ -114,6 +114,7 @@ pub struct AblatedRow {
     /// The variant.
     pub variant: String,
     /// `ok`, `failed`, or `skipped` where the run was stopped before.
+    #[schemars(extend("enum" = ["ok", "failed", "skipped"]))]
     pub status: String,
     /// Why something is missing.
     pub note: Option<String>,
@@ -136,8 +137,10 @@ pub struct StudyStarted {
     /// The metric to improve, as `stage.metric`.
     pub objective: String,
     /// `maximise` or `minimise`.
+    #[schemars(extend("enum" = ["maximise", "minimise"]))]
     pub direction: String,
     /// `tpe`, `random` or `grid`.
+    #[schemars(extend("enum" = ["tpe", "random", "grid"]))]
     pub sampler: String,
     /// How many trials there are to be.
     pub trials: usize,
@@ -188,6 +191,7 @@ pub struct TrialFigures {
     /// The number of its generation, the trials that are chosen at a time, counted from 0.
     pub generation: usize,
     /// `complete`, `pruned` (it fell behind and was stopped) or `failed`.
+    #[schemars(extend("enum" = ["complete", "pruned", "failed"]))]
     pub state: String,
     /// The values that it tries.
     pub values: ByName<Json>,
@@ -274,8 +278,10 @@ pub struct StudyFigures {
     /// The metric to improve, as `stage.metric`.
     pub objective: String,
     /// `maximise` or `minimise`.
+    #[schemars(extend("enum" = ["maximise", "minimise"]))]
     pub direction: String,
     /// `tpe`, `random` or `grid`.
+    #[schemars(extend("enum" = ["tpe", "random", "grid"]))]
     pub sampler: String,
     /// Seed of the sampler.
     pub seed: u64,

@@ -33,7 +33,7 @@ use crate::run::scratch::clear;
 use crate::run::work::Work;
 
 pub use child::StageExec;
-pub use report::Report;
+pub use report::{Report, progress_json};
 
 /// A child that was asked to stop has so long to do so.
 const GRACE: Duration = Duration::from_millis(1600);

@@ -104,7 +104,12 @@ impl Report {
     }
 }
 
-/// The line on how an action gets on.
+/// The line on how an action gets on: units done, and units in all.
+pub fn progress_json(done: u64, total: u64) -> Json {
+    json!({"event": "progress", "done": done, "total": total})
+}
+
+/// What such a line says; none for lines of other kinds.
 pub(super) fn progress_of(json: &Json) -> Option<(u64, u64)> {
     if json.get("event")? != "progress" {
         return None;
