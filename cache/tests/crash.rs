@@ -8,10 +8,12 @@ use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use common::{action, assert_success, child_args, commit, contents, key, segments, spawn, tempdir};
+use common::{action, child_args, commit, contents, key, spawn};
 use flow_cache::testing::fault::{self, POINTS, Strike};
 use flow_cache::{Committed, Digest, GcPolicy, Health, Store, StoreError};
-use flow_testkit::store::arm;
+use flow_testkit::Ended;
+use flow_testkit::files::{entries, folder_in_memory as tempdir, wait_for};
+use flow_testkit::store::{arm, collect, replace, segments};
 
 /// Passes every fault point: creates the store, commits from two writers, finds damage, collects.
 fn scenario(root: &Path) -> Result<(), StoreError> {
@@ -25,9 +27,7 @@ fn scenario(root: &Path) -> Result<(), StoreError> {
     tear(root);
     commit(&store, &[4])?;
     let digest = Digest::of(&contents(4));
-    let path = store.path(&digest);
-    std::fs::remove_file(&path).unwrap();
-    std::fs::write(&path, "damage").unwrap();
+    replace(&store.path(&digest), b"damage");
     assert_eq!(store.check(&digest)?, Health::Corrupt);
     store.quarantine(&digest)?;
     commit(&store, &[4])?;
@@ -38,10 +38,7 @@ fn scenario(root: &Path) -> Result<(), StoreError> {
     store.put_manifest(&key(5), b"how to run it")?;
     store.put_manifest(&key(6), b"left for gc")?;
     store.remove_manifest(&key(5))?;
-    // A child that another test forks holds the locks of this process until it starts its program.
-    while store.gc(&younger_than(500_000.0))?.in_use {
-        std::thread::yield_now();
-    }
+    collect(&store, &younger_than(500_000.0))?;
     Ok(())
 }
 
@@ -86,16 +83,11 @@ fn assert_recovers(root: &Path, what: &str) {
     assert!(report.damaged.is_empty(), "{what}");
     drop(store);
     // Debris is swept by the next process that opens the store.
-    assert_eq!(
-        std::fs::read_dir(root.join("tmp")).unwrap().count(),
-        0,
-        "{what}"
-    );
+    assert_eq!(entries(&root.join("tmp")).len(), 0, "{what}");
     scenario(root).unwrap();
     let store = Store::open(root).unwrap();
     assert_eq!(store.len(), 4, "{what}");
-    let manifests = std::fs::read_dir(root.join("manifests")).unwrap();
-    assert_eq!(manifests.count(), 0, "{what}");
+    assert_eq!(entries(&root.join("manifests")).len(), 0, "{what}");
     assert!(store.verify(|_| {}).unwrap().is_clean(), "{what}");
     assert_eq!(segments(root).len(), 1, "{what}");
 }
@@ -200,12 +192,6 @@ fn a_commit_that_failed_can_be_repeated_by_the_same_store() {
     }
 }
 
-fn wait_for(file: &Path) {
-    while !file.exists() {
-        std::thread::sleep(std::time::Duration::from_millis(5));
-    }
-}
-
 /// Of actions 1 to 6, the records of 1 to 3 are too old, and there is room for two artifacts.
 fn small_and_young() -> GcPolicy {
     GcPolicy {
@@ -248,9 +234,7 @@ fn gc_may_die_anywhere_and_is_finished_by_the_next_one() {
             let (records, bytes) = left(&store);
             assert!(records.ends_with(&[4, 5, 6]), "{point} {skip}: {records:?}");
             assert!(bytes.ends_with(&[5, 6]), "{point} {skip}: {bytes:?}");
-            while store.gc(&small_and_young()).unwrap().in_use {
-                std::thread::yield_now();
-            }
+            collect(&store, &small_and_young()).unwrap();
             let finished = (vec![4, 5, 6], vec![5, 6]);
             assert_eq!(left(&store), finished, "{point} {skip}");
             assert_eq!(segments(dir.path()).len(), 1, "{point} {skip}");
@@ -298,7 +282,7 @@ fn a_run_that_starts_during_gc_waits_for_its_end() {
         std::fs::write(dir.path().join("tmp/go-on"), "").unwrap();
         assert_eq!(run.join().unwrap(), (vec![4, 5, 6], vec![5, 6]));
     });
-    assert_success(&gc.wait_with_output().unwrap());
+    Ended::wait(gc).with(0);
 }
 
 const ACTIONS: u32 = 40;
@@ -341,7 +325,7 @@ fn concurrent_processes_run_each_action_once() {
         })
         .collect();
     for child in children {
-        assert_success(&child.wait_with_output().unwrap());
+        Ended::wait(child).with(0);
     }
     let ran = (0..4).map(|seed| {
         let text = std::fs::read_to_string(root.join(format!("ran-{seed}"))).unwrap();

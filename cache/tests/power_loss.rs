@@ -10,24 +10,13 @@ use std::collections::{BTreeMap, HashMap};
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use common::{action, commit, contents, key, tempdir};
+use common::{action, commit, contents, key};
 use flow_cache::testing::fault::Strike;
 use flow_cache::testing::recorder::{self, Op};
 use flow_cache::{Digest, GcPolicy, Health, Store};
-use flow_testkit::store::arm;
-
-/// A small counter-based generator (splitmix64, Steele, Lea & Flood 2014).
-struct Random(u64);
-
-impl Random {
-    fn below(&mut self, n: usize) -> usize {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        ((z ^ (z >> 31)) % n as u64) as usize
-    }
-}
+use flow_testkit::Random;
+use flow_testkit::files::folder_in_memory as tempdir;
+use flow_testkit::store::{arm, segments};
 
 #[derive(Default)]
 struct Inode {
@@ -161,8 +150,7 @@ fn record(root: &Path) -> (Vec<Op>, Vec<(usize, u32)>) {
         .unwrap();
     drop(first);
     // A second segment, so that gc has something to merge and remove.
-    let segment = fs::read_dir(root.join("records")).unwrap().next();
-    let segment = segment.unwrap().unwrap().path();
+    let segment = segments(root).remove(0);
     fs::copy(&segment, segment.with_file_name("copy.seg")).unwrap();
     assert!(!second.gc(&GcPolicy::default()).unwrap().in_use);
     commit(&second, &[5]).unwrap();

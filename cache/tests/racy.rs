@@ -1,14 +1,12 @@
 //! A file that is written again as soon as it was hashed, in the same tick of the clock and of the
 //! same size: only the content can tell.
 
-mod common;
-
-use common::tempdir;
 use flow_cache::{Digest, StatCache};
+use flow_testkit::files::folder_in_memory;
 
 #[test]
 fn a_write_in_the_tick_of_the_hashing_is_noticed() {
-    let dir = tempdir();
+    let dir = folder_in_memory();
     let (path, saved) = (dir.path().join("file"), dir.path().join("cache"));
     let cache = StatCache::open(&saved);
     for i in 0..1_000u32 {

@@ -5,18 +5,15 @@ mod common;
 use std::collections::HashSet;
 use std::fs;
 
-use common::{action, commit, contents, key, recipe, segments, tempdir};
+use common::{action, commit, contents, key, recipe};
 use flow_cache::{Committed, Digest, GcPolicy, Going, Health, Nearness, Store, StoreError};
+use flow_testkit::files::{TempDir, entries, folder_in_memory as tempdir};
+use flow_testkit::store::{replace, segments};
 
-fn open() -> (tempfile::TempDir, Store) {
+fn open() -> (TempDir, Store) {
     let dir = tempdir();
     let store = Store::open(&dir.path().join("store")).unwrap();
     (dir, store)
-}
-
-fn overwrite(path: &std::path::Path, bytes: &[u8]) {
-    fs::remove_file(path).unwrap();
-    fs::write(path, bytes).unwrap();
 }
 
 #[test]
@@ -61,7 +58,7 @@ fn uncommitted_work_leaves_nothing() {
     assert!(!path.exists());
     let tmp = store.dir().join("tmp");
     drop(store);
-    assert_eq!(fs::read_dir(tmp).unwrap().count(), 0);
+    assert_eq!(entries(&tmp).len(), 0);
 }
 
 #[test]
@@ -103,7 +100,7 @@ fn damaged_artifacts_are_quarantined_and_replaced() {
     let mut flipped = contents(1);
     flipped[100] ^= 1;
     for damage in [&flipped[..], &flipped[..10], b""] {
-        overwrite(&store.path(&digest), damage);
+        replace(&store.path(&digest), damage);
         let fresh = Store::open(store.dir()).unwrap();
         assert_eq!(fresh.check(&digest).unwrap(), Health::Corrupt);
         assert_eq!(store.check(&digest).unwrap(), Health::Corrupt);
@@ -114,7 +111,7 @@ fn damaged_artifacts_are_quarantined_and_replaced() {
         commit(&store, &[1]).unwrap();
         assert_eq!(store.check(&digest).unwrap(), Health::Ok);
         // A commit over damage that nobody noticed mends it.
-        overwrite(&store.path(&digest), damage);
+        replace(&store.path(&digest), damage);
         commit(&store, &[1]).unwrap();
         assert_eq!(fs::read(store.path(&digest)).unwrap(), contents(1));
     }

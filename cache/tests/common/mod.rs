@@ -3,15 +3,9 @@
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::Command;
 
 use flow_cache::{ActionKey, Committed, Recipe, Record, Staged, Store, StoreError, Value};
-
-/// A directory for a test; in memory where that is possible, since what these tests show does not
-/// depend on a disk and they sync thousands of times.
-pub fn tempdir() -> tempfile::TempDir {
-    tempfile::tempdir_in("/dev/shm").unwrap_or_else(|_| tempfile::tempdir().unwrap())
-}
 
 pub fn recipe(n: u32) -> Recipe {
     let mut recipe = Recipe::new();
@@ -68,15 +62,6 @@ pub fn commit(store: &Store, numbers: &[u32]) -> Result<Vec<Committed>, StoreErr
     store.commit(batch.collect::<Result<_, _>>()?)
 }
 
-/// The segments of a store.
-pub fn segments(root: &Path) -> Vec<PathBuf> {
-    let entries = std::fs::read_dir(root.join("records")).unwrap();
-    let paths = entries.map(|e| e.unwrap().path());
-    paths
-        .filter(|path| path.extension().is_some_and(|e| e == "seg"))
-        .collect()
-}
-
 /// Runs the test `child` of this binary in a process of its own, with `args` in its environment.
 pub fn spawn(dir: &Path, args: &str) -> Command {
     let mut command = Command::new(std::env::current_exe().unwrap());
@@ -91,12 +76,4 @@ pub fn spawn(dir: &Path, args: &str) -> Command {
 pub fn child_args() -> Option<(String, PathBuf)> {
     let args = std::env::var("FLOW_CACHE_CHILD").ok()?;
     Some((args, std::env::var_os("FLOW_CACHE_DIR")?.into()))
-}
-
-pub fn assert_success(output: &Output) {
-    assert!(
-        output.status.success(),
-        "{}",
-        String::from_utf8_lossy(&output.stderr)
-    );
 }
