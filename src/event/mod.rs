@@ -3,7 +3,7 @@
 //! [`JsonEvent`] lists them; a file holds the fields of those that belong together. Commands fill in the
 //! structs and hand them to `Ui::event`; nothing else makes a line that has a field `event`.
 //!
-//! The structs are the reference, too: [`schema`] is what `flow schema --events` prints, and
+//! The structs are the reference, too: [`schema()`] is what `flow schema --events` prints, and
 //! `docs/events.md` is made from that. So the comment on a struct says when its event is sent, that on a
 //! field what it means and in which unit, both for people who have never seen the code.
 //!

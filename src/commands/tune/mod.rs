@@ -1,11 +1,11 @@
 //! `flow tune`: searches for better values of parameters.
 //!
 //! [`design`] checks the study before anything runs, and [`problem`] makes pipelines of its configurations.
-//! [`study`] is made of searches: [`search`] makes one, generation by generation, and [`nested`] one in each
-//! fold of an outer cross-validation; [`bench`] evaluates configurations for them. [`findings`] is what comes
-//! of it as data: [`progress`] shows it as it grows, [`text`] at the end, [`figures`] has it for programs,
-//! [`files`] and [`apply`] write it.
-//! How points are chosen and trials are stopped is not here but in the crate `flow-stages`.
+//! A [`study`](mod@study) is made of searches: [`search`] makes one, generation by generation, and [`nested`]
+//! one in each fold of an outer cross-validation; [`bench`](mod@bench) evaluates configurations for them.
+//! [`findings`] is what comes of it as data: [`progress`] shows it as it grows, [`text`] at the end,
+//! [`figures`] has it for programs, [`files`] and [`apply`] write it. How points are chosen and when trials
+//! are stopped is not here but in the crate `flow-stages`.
 //!
 //! Begin with [`run`].
 
