@@ -33,6 +33,9 @@ pub fn check(schema: &Json, value: &Json) -> Result<(), String> {
     Checker { root: schema }.value(schema, value)
 }
 
+/// So many characters of a value are shown where it is wrong.
+const SHOWN: usize = 200;
+
 struct Checker<'s> {
     root: &'s Json,
 }
@@ -76,7 +79,10 @@ impl<'s> Checker<'s> {
                     items.try_for_each(|item| self.value(rule, item))?;
                 }
                 _ if holds(keyword, rule, value) => {}
-                _ => return Err(format!("{value} is not as \"{keyword}\": {rule} has it")),
+                _ => {
+                    let shown: String = value.to_string().chars().take(SHOWN).collect();
+                    return Err(format!("{shown} is not as \"{keyword}\": {rule} has it"));
+                }
             }
         }
         let own = schema.get("properties").and_then(Json::as_object);
@@ -115,7 +121,17 @@ impl<'s> Checker<'s> {
         }
         match wanted.contains(&fitting) {
             true => Ok(()),
-            false => Err(format!("{fitting} alternatives fit: {}", wrong.join("; "))),
+            false => {
+                // Most alternatives are out of the question, by a word or by fields that are not there.
+                let other = ["\"const\"", "\"enum\"", "\"required\""];
+                let is_near = |why: &&String| !other.iter().any(|keyword| why.contains(keyword));
+                let near: Vec<&str> = wrong.iter().filter(is_near).map(String::as_str).collect();
+                let near = near.join("; ");
+                Err(format!(
+                    "{fitting} of {} alternatives fit: {near}",
+                    wrong.len()
+                ))
+            }
         }
     }
 }
