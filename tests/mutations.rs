@@ -1,32 +1,200 @@
-//! The mutations of `tests/mutations.sh` still apply: a mutation that breaks nothing proves nothing.
+//! The mutations of `tests/mutations.sh` break what they say that they break, and the tests that are to
+//! notice exist: a mutation that breaks nothing proves nothing.
+//!
+//! A patch begins with a sentence, a line `Tests:` with arguments for `cargo test`, and a line `In:` with
+//! the functions or types that its hunks change, in their order. What a hunk expects must be in its file
+//! exactly once: elsewhere, or after a fashion, it would break something else.
 
-#![allow(clippy::print_stdout)] // a test that skips says so
+use std::path::{Path, PathBuf};
 
-use std::fs;
-use std::path::Path;
-use std::process::Command;
+use flow_testkit::files::{files_with, read, repository};
+
+/// A patch, taken apart.
+struct Mutation {
+    name: String,
+    tests: Vec<String>,
+    places: Vec<String>,
+    hunks: Vec<Hunk>,
+}
+
+/// Lines that are replaced in a file; the first and the last of both are context.
+#[derive(Default)]
+struct Hunk {
+    file: String,
+    before: Vec<String>,
+    after: Vec<String>,
+}
+
+fn mutations() -> Vec<Mutation> {
+    let patches = files_with(&repository().join("tests/mutations"), "patch");
+    let all = Vec::from_iter(patches.iter().map(|path| Mutation::read(path)));
+    assert!(all.len() > 20, "{} mutations: are they found?", all.len());
+    all
+}
+
+impl Mutation {
+    fn read(path: &Path) -> Self {
+        let name = path.file_stem().expect("a name").display().to_string();
+        let text = read(path);
+        let words = |start: &str, between: &[char]| {
+            let line = text.lines().find_map(|line| line.strip_prefix(start));
+            let line = line.unwrap_or_else(|| panic!("{name}: no line `{start}`"));
+            let words = line.split(between).map(str::trim);
+            Vec::from_iter(words.filter(|word| !word.is_empty()).map(str::to_owned))
+        };
+        let (tests, places) = (words("Tests:", &[' ']), words("In:", &[',']));
+        let mut hunks: Vec<Hunk> = Vec::new();
+        let mut file = String::new();
+        for line in text.lines() {
+            if let Some(path) = line.strip_prefix("+++ b/") {
+                path.clone_into(&mut file);
+                for other in [
+                    format!("--- a/{file}"),
+                    format!("diff --git a/{file} b/{file}"),
+                ] {
+                    assert!(text.contains(&other), "{name}: not one file in all headers");
+                }
+            } else if line.starts_with("@@ ") {
+                let file = file.clone();
+                hunks.push(Hunk {
+                    file,
+                    ..Hunk::default()
+                });
+            } else if let Some(hunk) = hunks.last_mut() {
+                hunk.take(line);
+            }
+        }
+        Self {
+            name,
+            tests,
+            places,
+            hunks,
+        }
+    }
+}
+
+impl Hunk {
+    fn take(&mut self, line: &str) {
+        let (kind, line) = line.split_at_checked(1).unwrap_or((" ", ""));
+        if kind != "+" {
+            self.before.push(line.to_owned());
+        }
+        if kind != "-" {
+            self.after.push(line.to_owned());
+        }
+    }
+
+    /// How many lines of context there are before the first change.
+    fn context(&self) -> usize {
+        let pairs = self.before.iter().zip(&self.after);
+        pairs.take_while(|(before, after)| before == after).count()
+    }
+
+    /// The line of its file that it changes first, counted from 0.
+    fn place(&self, lines: &[&str]) -> Result<usize, String> {
+        // The outermost lines of context may differ, as for `patch -F1`.
+        for trim in [0, 1] {
+            let expected = &self.before[trim..self.before.len() - trim];
+            let windows = lines.windows(expected.len()).enumerate();
+            let found = windows.filter(|(_, window)| window.iter().eq(expected.iter()));
+            match Vec::from_iter(found.map(|(at, _)| at))[..] {
+                [at] => return Ok(at + self.context() - trim),
+                [] => {}
+                _ => return Err("is in the file more than once: add context".to_owned()),
+            }
+        }
+        Err("is not in the file: renew it".to_owned())
+    }
+}
+
+/// The function or type in which a line is.
+fn place_name<'t>(lines: &[&'t str], at: usize) -> Option<&'t str> {
+    let name = |line: &&'t str| {
+        let mut words = line.split(|c: char| !(c.is_alphanumeric() || c == '_'));
+        words.find(|word| ["fn", "struct", "enum"].contains(word))?;
+        words.next()
+    };
+    let code = lines[..=at].iter().rev();
+    code.filter(|line| !line.trim_start().starts_with("//"))
+        .find_map(name)
+}
 
 #[test]
 fn every_mutation_applies() {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    if Command::new("patch").arg("--version").output().is_err() {
-        println!("skipped: there is no `patch`");
-        return;
+    for mutation in mutations() {
+        let Mutation {
+            name,
+            places,
+            hunks,
+            ..
+        } = mutation;
+        let (wanted, given) = (hunks.len(), places.len());
+        assert_eq!(wanted, given, "{name}: one name a hunk in `In:`");
+        for (hunk, place) in hunks.iter().zip(&places) {
+            let what = format!("{name}: what it expects of {}", hunk.file);
+            let text = read(&repository().join(&hunk.file));
+            let lines = Vec::from_iter(text.lines());
+            let at = hunk.place(&lines);
+            let at = at.unwrap_or_else(|why| panic!("{what} {why}"));
+            let found = place_name(&lines, at);
+            assert_eq!(found, Some(place.as_str()), "{what} is in another place");
+        }
     }
-    let mut tried = 0;
-    for entry in fs::read_dir(root.join("tests/mutations")).expect("a listing") {
-        let path = entry.expect("an entry").path();
-        let text = fs::read_to_string(&path).expect("reads");
-        assert!(text.contains("\nTests: -p "), "{}", path.display());
-        let dry = Command::new("patch")
-            .args(["-p1", "-s", "-F1", "--dry-run", "-i"])
-            .arg(&path)
-            .current_dir(root)
-            .output()
-            .expect("patch starts");
-        let said = String::from_utf8_lossy(&dry.stdout);
-        assert!(dry.status.success(), "{}: {said}", path.display());
-        tried += 1;
+}
+
+/// The folders of the packages that `Tests:` names. `--workspace` builds with the features of a test of
+/// everything, so that what the product depends on is there already.
+fn packages(tests: &[String]) -> (Vec<PathBuf>, &[String]) {
+    let folder = |name: &str| repository().join(name);
+    match tests {
+        [first, rest @ ..] if first == "--workspace" => {
+            (["", "cache", "engine", "stages"].map(folder).into(), rest)
+        }
+        [first, name, rest @ ..] if first == "-p" => {
+            (vec![folder(name.strip_prefix("flow-").unwrap_or(""))], rest)
+        }
+        _ => panic!("{tests:?} begins with neither `--workspace` nor `-p PACKAGE`"),
     }
-    assert!(tried > 0);
+}
+
+/// The tests in the files below a folder, with their modules: `command::ends::a_long_log`.
+fn tests_below(folder: &Path) -> Vec<String> {
+    let mut found = Vec::new();
+    for file in files_with(folder, "rs") {
+        let module = file.strip_prefix(folder).expect("below").with_extension("");
+        let module = module.display().to_string().replace('/', "::");
+        let text = read(&file);
+        for piece in text.split("#[test]").skip(1) {
+            let function = piece.split("fn ").nth(1).expect("a function");
+            let function = function.split('(').next().expect("a name");
+            found.push(format!("{module}::{function}"));
+        }
+    }
+    found
+}
+
+#[test]
+fn the_tests_of_every_mutation_exist() {
+    for Mutation { name, tests, .. } in mutations() {
+        let (folders, rest) = packages(&tests);
+        let below = |name: &str| {
+            let tests = folders.iter().map(|folder| tests_below(&folder.join(name)));
+            tests.collect::<Vec<_>>().concat().into_iter()
+        };
+        let (mut found, mut filter) = (Vec::new(), "");
+        let mut words = rest.iter().map(String::as_str);
+        while let Some(word) = words.next() {
+            match word {
+                "--lib" => found.extend(below("src")),
+                "--test" => {
+                    let target = words.next().expect("a name");
+                    let own = |test: &String| test.split("::").next() == Some(target);
+                    found.extend(below("tests").filter(own));
+                }
+                word => filter = word,
+            }
+        }
+        let selected = found.iter().any(|test| test.contains(filter));
+        assert!(selected, "{name}: {} are no tests", tests.join(" "));
+    }
 }
