@@ -90,14 +90,14 @@ pub fn unescape(pattern: &str) -> String {
 }
 
 /// One name of a pattern.
-enum Part {
+enum NamePart {
     Name(String),
     Wild(Pattern),
     /// `**`: any number of folders.
     Deep,
 }
 
-impl Part {
+impl NamePart {
     fn matches(&self, name: &str) -> bool {
         match self {
             Self::Name(own) => own == name,
@@ -108,13 +108,13 @@ impl Part {
 }
 
 /// Whether a path fits what is left of a pattern.
-fn fits(parts: &[Part], names: &[&str]) -> bool {
+fn fits(parts: &[NamePart], names: &[&str]) -> bool {
     match (parts, names) {
         ([], []) => true,
-        ([Part::Deep, rest @ ..], names) => {
+        ([NamePart::Deep, rest @ ..], names) => {
             fits(rest, names)
                 || matches!(names, [first, others @ ..]
-                    if Part::Deep.matches(first) && fits(parts, others))
+                    if NamePart::Deep.matches(first) && fits(parts, others))
         }
         ([part, rest @ ..], [name, others @ ..]) => part.matches(name) && fits(rest, others),
         _ => false,
@@ -151,7 +151,7 @@ impl<'a> Project<'a> {
             parts: &parts,
             links,
             found: Vec::new(),
-            left: vec![Place {
+            left: vec![FoundPlace {
                 folder: base,
                 part: 0,
                 out: None,
@@ -188,7 +188,7 @@ impl<'a> Project<'a> {
         &self,
         pattern: &str,
         base: &Path,
-        parts: &[Part],
+        parts: &[NamePart],
     ) -> Result<Vec<&'a Destination>, Box<Diag>> {
         if self.outputs.is_empty() {
             return Ok(Vec::new());
@@ -205,7 +205,7 @@ impl<'a> Project<'a> {
                 fits(parts, &names)
             })
             .collect();
-        let deep = parts.iter().any(|part| matches!(part, Part::Deep));
+        let deep = parts.iter().any(|part| matches!(part, NamePart::Deep));
         match own.first() {
             Some(target) if !deep => {
                 let shown = self.show(Path::new(&unescape(pattern)));
@@ -265,7 +265,7 @@ impl<'a> Project<'a> {
 }
 
 /// A folder on the way, and the part of the pattern that its entries are held against.
-struct Place {
+struct FoundPlace {
     folder: PathBuf,
     part: usize,
     /// A link on the way that leads out of the project.
@@ -274,19 +274,19 @@ struct Place {
 
 struct Search<'s> {
     project: &'s Project<'s>,
-    parts: &'s [Part],
+    parts: &'s [NamePart],
     links: Links,
     found: Vec<PathBuf>,
-    left: Vec<Place>,
+    left: Vec<FoundPlace>,
 }
 
 impl Search<'_> {
-    fn look(&mut self, place: &Place) -> Result<(), Box<Diag>> {
+    fn look(&mut self, place: &FoundPlace) -> Result<(), Box<Diag>> {
         let part = &self.parts[place.part];
-        if let Part::Name(name) = part {
+        if let NamePart::Name(name) = part {
             return self.named(place, name);
         }
-        let deep = matches!(part, Part::Deep);
+        let deep = matches!(part, NamePart::Deep);
         let mut names = Vec::new();
         let entries = match fs::read_dir(&place.folder) {
             Ok(entries) => entries,
@@ -306,7 +306,7 @@ impl Search<'_> {
             {
                 return Ok(());
             }
-            self.left.push(Place {
+            self.left.push(FoundPlace {
                 folder: place.folder.clone(),
                 part: place.part + 1,
                 out: place.out.clone(),
@@ -325,7 +325,7 @@ impl Search<'_> {
                 return Err(Box::new(diag.help("rename it, or move it elsewhere")));
             }
             if deep && ty.is_dir() {
-                self.left.push(Place {
+                self.left.push(FoundPlace {
                     folder: path,
                     part: place.part,
                     out: place.out.clone(),
@@ -338,7 +338,7 @@ impl Search<'_> {
     }
 
     /// An entry that is named after a wildcard: it may not be in every folder.
-    fn named(&mut self, place: &Place, name: &str) -> Result<(), Box<Diag>> {
+    fn named(&mut self, place: &FoundPlace, name: &str) -> Result<(), Box<Diag>> {
         let path = place.folder.join(name);
         match fs::symlink_metadata(&path) {
             Ok(meta) => self.take(path, meta.is_symlink(), place),
@@ -348,7 +348,7 @@ impl Search<'_> {
     }
 
     /// Takes in what fits a part: a file at the end, a folder before.
-    fn take(&mut self, path: PathBuf, is_link: bool, place: &Place) -> Result<(), Box<Diag>> {
+    fn take(&mut self, path: PathBuf, is_link: bool, place: &FoundPlace) -> Result<(), Box<Diag>> {
         let meta = fs::metadata(&path);
         let meta = match meta {
             Ok(meta) => meta,
@@ -366,7 +366,7 @@ impl Search<'_> {
         }
         let last = place.part + 1 == self.parts.len();
         if !last && meta.is_dir() {
-            self.left.push(Place {
+            self.left.push(FoundPlace {
                 folder: path,
                 part: place.part + 1,
                 out,
@@ -382,20 +382,20 @@ impl Search<'_> {
 }
 
 /// The leading names of a pattern that are meant as they are, and the rest of it.
-fn split(pattern: &str) -> Result<(PathBuf, Vec<Part>), Box<Diag>> {
+fn split(pattern: &str) -> Result<(PathBuf, Vec<NamePart>), Box<Diag>> {
     let mut base = PathBuf::from("/");
-    let mut parts: Vec<Part> = Vec::new();
+    let mut parts: Vec<NamePart> = Vec::new();
     for text in pattern.split('/').filter(|text| !text.is_empty()) {
         let name = unescape(text);
         let wild = escape(&name) != text && text.contains(['*', '?', '[']);
         if parts.is_empty() && (!wild || base.join(&name).symlink_metadata().is_ok()) {
             base.push(name);
         } else if !wild {
-            parts.push(Part::Name(name));
+            parts.push(NamePart::Name(name));
         } else if text == "**" {
             // Two of them mean no more than one.
-            if !matches!(parts.last(), Some(Part::Deep)) {
-                parts.push(Part::Deep);
+            if !matches!(parts.last(), Some(NamePart::Deep)) {
+                parts.push(NamePart::Deep);
             }
         } else {
             let compiled = Pattern::new(text).map_err(|error| {
@@ -404,11 +404,11 @@ fn split(pattern: &str) -> Result<(PathBuf, Vec<Part>), Box<Diag>> {
                     "`*` stands for any name, `**` for any folders, `[ab]` for one of these letters",
                 ))
             })?;
-            parts.push(Part::Wild(compiled));
+            parts.push(NamePart::Wild(compiled));
         }
     }
-    if matches!(parts.last(), Some(Part::Deep)) {
-        let all = Pattern::new("*").map(Part::Wild);
+    if matches!(parts.last(), Some(NamePart::Deep)) {
+        let all = Pattern::new("*").map(NamePart::Wild);
         parts.extend(all);
     }
     Ok((base, parts))

@@ -12,9 +12,9 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 pub static METER: Meter = Meter::new();
 
 /// Shares processor time out among what runs.
-pub struct Meter(Mutex<State>);
+pub struct Meter(Mutex<MeterState>);
 
-struct State {
+struct MeterState {
     running: usize,
     /// The clock at the last reading.
     read: f64,
@@ -22,7 +22,7 @@ struct State {
     each: f64,
 }
 
-impl State {
+impl MeterState {
     fn advance(&mut self, now: f64) -> f64 {
         if self.running > 0 {
             self.each += (now - self.read) / self.running as f64;
@@ -46,14 +46,14 @@ impl State {
 
 impl Meter {
     const fn new() -> Self {
-        Self(Mutex::new(State {
+        Self(Mutex::new(MeterState {
             running: 0,
             read: 0.0,
             each: 0.0,
         }))
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
+    fn state(&self) -> MutexGuard<'_, MeterState> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -117,7 +117,7 @@ mod tests {
 
     #[test]
     fn time_goes_in_equal_shares_to_what_runs() {
-        let mut state = State {
+        let mut state = MeterState {
             running: 0,
             read: 0.0,
             each: 0.0,

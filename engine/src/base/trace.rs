@@ -1,7 +1,7 @@
 //! Where the time of a run goes, as Chrome trace events: a file that chrome://tracing and Perfetto
 //! open. Clocks are read for this file alone; nothing else depends on what they say.
 //!
-//! A [`Track`] is a row of the picture, such as a worker; a [`Span`] is a bar in it, from its
+//! A [`Track`] is a row of the picture, such as a worker; a [`Bar`] is a bar in it, from its
 //! start to its drop. Without a trace both are empty, and names and figures are not even built.
 
 use std::io::{self, BufWriter, Write};
@@ -15,26 +15,26 @@ use serde_json::{Map, Value as Json, json};
 /// All events of a run so far.
 pub struct Trace {
     started: Instant,
-    state: Mutex<State>,
+    state: Mutex<TraceState>,
 }
 
 #[derive(Default)]
-struct State {
+struct TraceState {
     /// Names of tracks; a track's number is its place.
     tracks: Vec<String>,
-    events: Vec<Event>,
+    events: Vec<TraceEvent>,
 }
 
-struct Event {
+struct TraceEvent {
     track: usize,
     name: String,
     at: Duration,
-    what: What,
+    what: EventKind,
     args: Map<String, Json>,
 }
 
-enum What {
-    Span {
+enum EventKind {
+    Bar {
         category: &'static str,
         length: Duration,
     },
@@ -68,7 +68,7 @@ impl Trace {
     }
 
     /// Every step is one push, which leaves the state whole.
-    fn state(&self) -> MutexGuard<'_, State> {
+    fn state(&self) -> MutexGuard<'_, TraceState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -97,7 +97,7 @@ impl Trace {
     }
 }
 
-impl Event {
+impl TraceEvent {
     fn json(&self, pid: u32) -> Json {
         let micros = |time: Duration| time.as_nanos() as f64 / 1e3;
         let mut json = json!({
@@ -108,12 +108,12 @@ impl Event {
             "args": self.args,
         });
         match &self.what {
-            What::Span { category, length } => {
+            EventKind::Bar { category, length } => {
                 json["ph"] = "X".into();
                 json["cat"] = (*category).into();
                 json["dur"] = micros(*length).into();
             }
-            What::Counter => json["ph"] = "C".into(),
+            EventKind::Counter => json["ph"] = "C".into(),
         }
         json
     }
@@ -130,8 +130,8 @@ impl<'t> Track<'t> {
     }
 
     /// Starts a bar.
-    pub fn span(self, category: &'static str, name: impl FnOnce() -> String) -> Span<'t> {
-        Span(self.0.map(|(trace, track)| Open {
+    pub fn span(self, category: &'static str, name: impl FnOnce() -> String) -> Bar<'t> {
+        Bar(self.0.map(|(trace, track)| Open {
             trace,
             track,
             category,
@@ -147,11 +147,11 @@ impl<'t> Track<'t> {
         let args = figures
             .iter()
             .map(|(name, n)| ((*name).to_owned(), (*n).into()));
-        let event = Event {
+        let event = TraceEvent {
             track,
             name: name.to_owned(),
             at: trace.started.elapsed(),
-            what: What::Counter,
+            what: EventKind::Counter,
             args: args.collect(),
         };
         trace.state().events.push(event);
@@ -159,7 +159,7 @@ impl<'t> Track<'t> {
 }
 
 /// A bar that ends when it is dropped.
-pub struct Span<'t>(Option<Open<'t>>);
+pub struct Bar<'t>(Option<Open<'t>>);
 
 struct Open<'t> {
     trace: &'t Trace,
@@ -170,7 +170,7 @@ struct Open<'t> {
     args: Map<String, Json>,
 }
 
-impl<'t> Span<'t> {
+impl<'t> Bar<'t> {
     /// Adds a fact.
     pub fn arg<V: Into<Json>>(&mut self, name: &str, value: impl FnOnce() -> V) {
         if let Some(open) = &mut self.0 {
@@ -179,19 +179,19 @@ impl<'t> Span<'t> {
     }
 
     /// Ends it, and keeps a hold for facts that are known only later.
-    pub fn end(mut self) -> Ended<'t> {
-        Ended(self.close())
+    pub fn end(mut self) -> EndedBar<'t> {
+        EndedBar(self.close())
     }
 
     fn close(&mut self) -> Option<(&'t Trace, usize)> {
         let open = self.0.take()?;
         let length = open.trace.started.elapsed().saturating_sub(open.at);
         let mut state = open.trace.state();
-        state.events.push(Event {
+        state.events.push(TraceEvent {
             track: open.track,
             name: open.name,
             at: open.at,
-            what: What::Span {
+            what: EventKind::Bar {
                 category: open.category,
                 length,
             },
@@ -201,7 +201,7 @@ impl<'t> Span<'t> {
     }
 }
 
-impl Drop for Span<'_> {
+impl Drop for Bar<'_> {
     fn drop(&mut self) {
         self.close();
     }
@@ -209,9 +209,9 @@ impl Drop for Span<'_> {
 
 /// A bar that has ended.
 #[derive(Clone, Copy)]
-pub struct Ended<'t>(Option<(&'t Trace, usize)>);
+pub struct EndedBar<'t>(Option<(&'t Trace, usize)>);
 
-impl Ended<'_> {
+impl EndedBar<'_> {
     /// Adds a fact, or replaces it.
     pub fn arg<V: Into<Json>>(self, name: &str, value: impl FnOnce() -> V) {
         if let Some((trace, index)) = self.0 {

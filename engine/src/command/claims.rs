@@ -2,6 +2,7 @@
 //! is in a recipe.
 
 use std::time::Duration;
+use std::time::Instant;
 
 use flow_cache::Value;
 
@@ -148,6 +149,22 @@ pub fn describe(limit: Duration) -> String {
         }
     }
     format!("{ms} ms")
+}
+
+/// The time that a program may take.
+pub struct Deadline {
+    /// When it was started.
+    pub started: Instant,
+    /// How long it may run.
+    pub limit: Option<Duration>,
+}
+
+impl Deadline {
+    /// Whether it has time left.
+    pub fn is_ahead(&self) -> bool {
+        self.limit
+            .is_none_or(|limit| self.started.elapsed() < limit)
+    }
 }
 
 #[cfg(test)]

@@ -143,7 +143,7 @@ impl Program {
 }
 
 /// What flow says.
-enum Message {
+enum GuardMessage {
     Order(Program),
     End(u8),
     /// Nothing any more.
@@ -169,14 +169,14 @@ fn serve(places: Places) -> io::Result<()> {
     };
     loop {
         match server.hear()? {
-            Message::Order(program) => {
+            GuardMessage::Order(program) => {
                 if !server.run(&program)? {
                     return Ok(());
                 }
             }
             // It came as the program ended by itself.
-            Message::End(_) => {}
-            Message::Gone => return Ok(()),
+            GuardMessage::End(_) => {}
+            GuardMessage::Gone => return Ok(()),
         }
     }
 }
@@ -202,24 +202,24 @@ fn settle_in() {
 }
 
 impl Server {
-    fn hear(&mut self) -> io::Result<Message> {
+    fn hear(&mut self) -> io::Result<GuardMessage> {
         let mut tag = [0];
         match self.socket.read(&mut tag) {
-            Ok(0) => return Ok(Message::Gone),
+            Ok(0) => return Ok(GuardMessage::Gone),
             Err(error) if error.kind() == io::ErrorKind::ConnectionReset => {
-                return Ok(Message::Gone);
+                return Ok(GuardMessage::Gone);
             }
             read => read?,
         };
         if tag[0] != ORDER {
-            return Ok(Message::End(tag[0]));
+            return Ok(GuardMessage::End(tag[0]));
         }
         let mut length = [0; 4];
         self.socket.read_exact(&mut length)?;
         let mut order = vec![0; u32::from_le_bytes(length) as usize];
         self.socket.read_exact(&mut order)?;
         let program = Program::parse(&order).ok_or(io::ErrorKind::InvalidData)?;
-        Ok(Message::Order(program))
+        Ok(GuardMessage::Order(program))
     }
 
     fn say(&mut self, line: &str) -> bool {
@@ -245,9 +245,9 @@ impl Server {
                 continue;
             }
             match self.hear()? {
-                Message::End(TERM) => signal_group(pid, libc::SIGTERM),
+                GuardMessage::End(TERM) => signal_group(pid, libc::SIGTERM),
                 message => {
-                    there &= !matches!(message, Message::Gone);
+                    there &= !matches!(message, GuardMessage::Gone);
                     signal_group(pid, libc::SIGKILL);
                     kill_children();
                 }

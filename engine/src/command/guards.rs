@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use super::call;
 use super::guard::Program;
-use super::process::{Guard, NotRun, Ran};
+use super::process::{Guard, NotRun, ProgramRan};
 use super::sandbox::Places;
 use crate::kind::action::Action;
 use crate::kind::error::{Fault, StageError};
@@ -38,7 +38,7 @@ impl Guards {
         program: &Program,
         limit: Option<Duration>,
         stop: impl Fn(usize) -> bool,
-    ) -> Result<Ran, NotRun> {
+    ) -> Result<ProgramRan, NotRun> {
         let lock = || self.idle.lock().unwrap_or_else(PoisonError::into_inner);
         let known = lock().remove(action.scratch);
         let mut guard = match known {

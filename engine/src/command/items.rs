@@ -33,7 +33,7 @@ pub fn paired(params: &Params) -> Option<&str> {
 
 /// A key of `each` with its values.
 #[derive(Debug, PartialEq)]
-pub struct Axis<'p> {
+pub struct ItemAxis<'p> {
     /// The key.
     pub name: &'p str,
     values: Values<'p>,
@@ -46,7 +46,7 @@ enum Values<'p> {
     List(&'p [Value]),
 }
 
-impl Axis<'_> {
+impl ItemAxis<'_> {
     fn len(&self) -> u64 {
         match self.values {
             Values::Range(from, to) => from.abs_diff(to),
@@ -67,8 +67,8 @@ impl Axis<'_> {
 /// # Errors
 ///
 /// What is wrong with them.
-pub fn axes(params: &Params) -> Result<Vec<Axis<'_>>, Vec<Diag>> {
-    let mut axes: Vec<Axis<'_>> = Vec::new();
+pub fn axes(params: &Params) -> Result<Vec<ItemAxis<'_>>, Vec<Diag>> {
+    let mut axes: Vec<ItemAxis<'_>> = Vec::new();
     let mut diags = Vec::new();
     for (name, value) in params.pairs("each") {
         let sound = name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
@@ -77,7 +77,7 @@ pub fn axes(params: &Params) -> Result<Vec<Axis<'_>>, Vec<Diag>> {
             diags.push(wrong(params, message).help("a name has letters, digits and `_`"));
         }
         match values(name, value) {
-            Ok(values) => axes.push(Axis { name, values }),
+            Ok(values) => axes.push(ItemAxis { name, values }),
             Err((message, help)) => diags.push(wrong(params, message).help(help)),
         }
     }
@@ -144,7 +144,7 @@ fn values<'p>(name: &str, value: &'p Value) -> Result<Values<'p>, (String, Strin
 }
 
 /// All items: label and content. The last key runs fastest.
-pub fn product(axes: &[Axis<'_>]) -> impl ExactSizeIterator<Item = (String, Value)> {
+pub fn product(axes: &[ItemAxis<'_>]) -> impl ExactSizeIterator<Item = (String, Value)> {
     // As many as `axes` checked to be few enough.
     let count = match axes {
         [] => 0,

@@ -51,7 +51,7 @@ use guard::Program;
 use guards::Guards;
 use process::End;
 use sources::{Finder, PROGRAM, Programs, TOOL};
-use version::Said;
+use version::VersionAnswer;
 
 /// The port for the table of folds.
 const FOLDS: &str = crate::kind::spec::FOLDS;
@@ -163,7 +163,7 @@ impl Stage for CommandKind {
         if folds {
             ports.inputs.push(InputPort::one(FOLDS, FOLDS));
         }
-        if draws_numbers(params) {
+        if template::draws_numbers(params) {
             run = run.seeded();
         }
         let mut gathered = false;
@@ -258,9 +258,9 @@ impl Stage for CommandKind {
         };
         Ok(match version::said(self, question)? {
             None => Surroundings::Known(facts(None)),
-            Some(Said::Now(text)) => Surroundings::Known(facts(Some(text))),
-            Some(Said::Before(text)) => Surroundings::Remembered(facts(Some(text))),
-            Some(Said::Nothing) => Surroundings::Unknown,
+            Some(VersionAnswer::Now(text)) => Surroundings::Known(facts(Some(text))),
+            Some(VersionAnswer::Before(text)) => Surroundings::Remembered(facts(Some(text))),
+            Some(VersionAnswer::Nothing) => Surroundings::Unknown,
         })
     }
 
@@ -297,7 +297,7 @@ impl CommandKind {
         let started = Instant::now();
         let stop = |_| action.checkpoint().is_err();
         let ran = self.guards.run(action, &program, limit, stop);
-        let process::Ran { end, usage, log } = ran.map_err(|error| error.of(&shown))?;
+        let process::ProgramRan { end, usage, log } = ran.map_err(|error| error.of(&shown))?;
         action.used(usage);
         action.log(log.clone());
         match (end, limit) {
@@ -317,14 +317,14 @@ impl CommandKind {
             }
             (End::Exited(_), _) => {}
         }
-        self.take_in(action, &Deadline { started, limit }, &shown, &log)
+        self.take_in(action, &claims::Deadline { started, limit }, &shown, &log)
     }
 
     /// Takes in what the program made.
     fn take_in(
         &self,
         action: &mut Action<'_>,
-        deadline: &Deadline,
+        deadline: &claims::Deadline,
         shown: &str,
         log: &[u8],
     ) -> Result<(), StageError> {
@@ -487,25 +487,4 @@ fn folder(action: &Action<'_>, name: &str) -> io::Result<PathBuf> {
 fn gpus(action: &Action<'_>) -> String {
     let gpus: Vec<String> = action.gpus.iter().map(usize::to_string).collect();
     gpus.join(",")
-}
-
-/// Whether a program is given a seed.
-fn draws_numbers(params: &Params) -> bool {
-    let env = params.map("env").iter();
-    let env = env.filter_map(|(_, value)| value.as_str());
-    let mut texts = params.strs("run").into_iter().chain(env);
-    texts.any(|text| template::names(text).any(|name| name == "seed"))
-}
-
-/// The time that a program may take.
-struct Deadline {
-    started: Instant,
-    limit: Option<Duration>,
-}
-
-impl Deadline {
-    fn is_ahead(&self) -> bool {
-        self.limit
-            .is_none_or(|limit| self.started.elapsed() < limit)
-    }
 }

@@ -32,7 +32,7 @@ pub enum End {
 }
 
 /// A program that is over, with all that it started.
-pub struct Ran {
+pub struct ProgramRan {
     pub end: End,
     pub usage: Usage,
     /// What it printed.
@@ -105,7 +105,7 @@ impl Guard {
         program: &Program,
         limit: Option<Duration>,
         stop: impl Fn(usize) -> bool,
-    ) -> Result<Ran, NotRun> {
+    ) -> Result<ProgramRan, NotRun> {
         let order = program.order().map_err(NotRun::Refused)?;
         self.idle = false;
         self.send(&order)?;
@@ -152,7 +152,7 @@ impl Guard {
         };
         // Who printed is gone, so that what is there is all.
         while self.listen_for(Duration::ZERO, &mut log)? {}
-        Ok(Ran {
+        Ok(ProgramRan {
             end,
             usage,
             log: log.finish(),

@@ -36,7 +36,7 @@ const FORMAT: &[u8] = b"flow-versions 1\n";
 pub type Answers = Mutex<HashMap<(PathBuf, Digest), Result<String, StageError>>>;
 
 /// What is known of an answer.
-pub enum Said {
+pub enum VersionAnswer {
     /// The program said this, in this process.
     Now(String),
     /// It said this to an earlier run.
@@ -46,7 +46,10 @@ pub enum Said {
 }
 
 /// What a program says of its version; none for a stage without `version`.
-pub fn said(kind: &CommandKind, question: &Question<'_>) -> Result<Option<Said>, StageError> {
+pub fn said(
+    kind: &CommandKind,
+    question: &Question<'_>,
+) -> Result<Option<VersionAnswer>, StageError> {
     let run = question.params.strs("version");
     let Some(name) = run.first() else {
         return Ok(None);
@@ -61,12 +64,14 @@ pub fn said(kind: &CommandKind, question: &Question<'_>) -> Result<Option<Said>,
     let mut known = kind.versions.lock().unwrap_or_else(PoisonError::into_inner);
     let key = (question.root.to_owned(), digest);
     if let Some(answer) = known.get(&key) {
-        return answer.clone().map(|text| Some(Said::Now(text)));
+        return answer.clone().map(|text| Some(VersionAnswer::Now(text)));
     }
     let mut memory = Memory::open(&question.memory);
     let Some(start) = question.start else {
         let text = memory.get(&digest);
-        return Ok(Some(text.map_or(Said::Nothing, Said::Before)));
+        return Ok(Some(
+            text.map_or(VersionAnswer::Nothing, VersionAnswer::Before),
+        ));
     };
     let call = VersionCall {
         shown: &shown,
@@ -81,7 +86,7 @@ pub fn said(kind: &CommandKind, question: &Question<'_>) -> Result<Option<Said>,
     let text = answer?;
     // If the answer cannot be remembered, `flow plan` only says less.
     let _ = memory.put(digest, &text);
-    Ok(Some(Said::Now(text)))
+    Ok(Some(VersionAnswer::Now(text)))
 }
 
 /// All that the answer may depend on, as far as flow knows.

@@ -12,11 +12,11 @@ use crate::plan::keys::{Slot, reads, source_files};
 /// One difference. It has several changes where an input came with other rows and other bytes.
 pub(super) struct Difference {
     pub(super) changes: Vec<Change>,
-    pub(super) of: Of,
+    pub(super) of: Subject,
 }
 
 /// What differs.
-pub(super) enum Of {
+pub(super) enum Subject {
     /// A field that follows from the pipeline, the kind or the machine.
     Field,
     /// A source file.
@@ -44,7 +44,7 @@ pub(super) struct Input {
 }
 
 /// An entry of a port's list as it is now.
-struct Entry {
+struct PortEntry {
     value: Value,
     place: (usize, usize),
     producer: usize,
@@ -81,7 +81,7 @@ pub(super) fn differences(now: Now<'_>, old: &Recipe) -> Result<Vec<Difference>,
 fn field(change: Change) -> Difference {
     Difference {
         changes: vec![change],
-        of: Of::Field,
+        of: Subject::Field,
     }
 }
 
@@ -138,7 +138,7 @@ fn sources(of: Now<'_>, old: &Recipe, found: &mut Vec<Difference>) {
                 old: old.map(Value::Digest),
                 new: new.map(Value::Digest),
             }],
-            of: Of::Source {
+            of: Subject::Source {
                 role,
                 path: is.and_then(|at| paths.get(at).cloned()),
                 old,
@@ -165,7 +165,7 @@ fn lineage(of: Now<'_>, old: &Recipe, found: &mut Vec<Difference>) {
     for change in of.recipe.diff_where(old, |name| name == "lineage") {
         let of = match (&change.old, &change.new, table) {
             (Some(Value::Digest(old)), Some(Value::Digest(new)), Some((producer, _))) => {
-                Of::Input(Input {
+                Subject::Input(Input {
                     producer: Some(producer),
                     old: Some(*old),
                     new: Some(*new),
@@ -173,7 +173,7 @@ fn lineage(of: Now<'_>, old: &Recipe, found: &mut Vec<Difference>) {
                     rows: None,
                 })
             }
-            _ => Of::Field,
+            _ => Subject::Field,
         };
         found.push(Difference {
             changes: vec![change],
@@ -235,11 +235,11 @@ fn parts(port: &Value) -> Vec<((usize, usize), &Value)> {
 }
 
 /// The entries of the recipe's ports with the actions that make them.
-fn entries(of: Now<'_>, inputs: &Value) -> Result<Vec<(String, Vec<Entry>)>, StageError> {
+fn entries(of: Now<'_>, inputs: &Value) -> Result<Vec<(String, Vec<PortEntry>)>, StageError> {
     let Some(reads) = reads(of.plan, of.slots, of.action, &mut true)? else {
         return Ok(Vec::new());
     };
-    let mut ports: Vec<(String, Vec<Entry>)> = Vec::new();
+    let mut ports: Vec<(String, Vec<PortEntry>)> = Vec::new();
     let mut references: HashMap<&str, usize> = HashMap::new();
     for (feed, sources) in &reads.feeds {
         let reference = references.entry(feed.port).or_insert(0);
@@ -257,7 +257,7 @@ fn entries(of: Now<'_>, inputs: &Value) -> Result<Vec<(String, Vec<Entry>)>, Sta
             ports.len() - 1
         });
         for (place, (source, value)) in sources.iter().zip(values).enumerate() {
-            ports[at].1.push(Entry {
+            ports[at].1.push(PortEntry {
                 value: value.clone(),
                 place: (*reference, place),
                 producer: source.producer,
@@ -274,7 +274,7 @@ fn port_differences(
     of: Now<'_>,
     port: &str,
     was: &[((usize, usize), &Value)],
-    is: &[Entry],
+    is: &[PortEntry],
 ) -> Result<Vec<Difference>, StageError> {
     let mut found = Vec::new();
     let old: Vec<&Value> = was.iter().map(|(_, value)| *value).collect();
@@ -295,7 +295,7 @@ fn port_differences(
                     old: None,
                     new: Some(entry.value.clone()),
                 }],
-                of: Of::Input(Input {
+                of: Subject::Input(Input {
                     producer: Some(entry.producer),
                     old: None,
                     new: digest(&entry.value),
@@ -313,7 +313,7 @@ fn port_differences(
                 old: Some(value.clone()),
                 new: None,
             }],
-            of: Of::Input(Input {
+            of: Subject::Input(Input {
                 producer: None,
                 old: digest(value),
                 new: None,
@@ -330,7 +330,7 @@ fn port_differences(
 fn partners(
     of: Now<'_>,
     (old, gone): (&[&Value], &[usize]),
-    (is, come): (&[Entry], &[usize]),
+    (is, come): (&[PortEntry], &[usize]),
 ) -> Result<HashMap<usize, usize>, StageError> {
     let mut partner = HashMap::new();
     if let ([gone], [come]) = (gone, come) {
@@ -385,7 +385,7 @@ fn partners(
 }
 
 /// An entry that stands where another stood.
-fn changed(path: &str, was: &Value, entry: &Entry) -> Difference {
+fn changed(path: &str, was: &Value, entry: &PortEntry) -> Difference {
     let now = &entry.value;
     let (old, new) = (digest(was), digest(now));
     let rows = digest_at(was, "rows");
@@ -401,7 +401,7 @@ fn changed(path: &str, was: &Value, entry: &Entry) -> Difference {
     });
     Difference {
         changes: Change::between(path, was, now),
-        of: Of::Input(Input {
+        of: Subject::Input(Input {
             producer: Some(entry.producer),
             old,
             new,

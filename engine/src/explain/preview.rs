@@ -161,7 +161,7 @@ impl<'a> Preview<'a> {
     /// Finds the hits whose bytes are gone and needed, against the order of dependence: what is
     /// made again needs bytes too.
     fn restore(&mut self) -> Result<(), StageError> {
-        let mut wanted = Wanted::new(self.delivery, self.plan.len());
+        let mut wanted = WantedBytes::new(self.delivery, self.plan.len());
         for stale in self.delivery.stale(&self.slots)? {
             let chance = match stale.complete {
                 true => Chance::Surely,
@@ -227,7 +227,7 @@ impl<'a> Preview<'a> {
 }
 
 /// Which hits are to be made again.
-struct Wanted<'a> {
+struct WantedBytes<'a> {
     delivery: &'a Delivery<'a>,
     by_action: Vec<Option<(Chance, Need)>>,
     /// Bytes asked for: none if they are there, else who is to make them. Equal bytes of two
@@ -235,7 +235,7 @@ struct Wanted<'a> {
     bytes: HashMap<Digest, Option<usize>>,
 }
 
-impl<'a> Wanted<'a> {
+impl<'a> WantedBytes<'a> {
     fn new(delivery: &'a Delivery<'a>, actions: usize) -> Self {
         Self {
             delivery,

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use flow_cache::{ActionKey, Change, Digest, Nearness, Record, Store, Value};
 
-use super::difference::{Difference, Input, Now, Of, differences};
+use super::difference::{Difference, Input, Now, Subject, differences};
 use super::{Earlier, Reason};
 use crate::kind::error::StageError;
 use crate::plan::Plan;
@@ -148,18 +148,18 @@ impl Found {
 }
 
 /// An action now, and the key of the record that it is compared with.
-pub(super) type Node = (usize, ActionKey);
+pub(super) type TraceNode = (usize, ActionKey);
 
 /// Follows differences; what was followed once is known.
 pub(super) struct Tracer<'a> {
     pub(super) plan: &'a Plan<'a>,
     pub(super) store: &'a Store,
-    known: HashMap<Node, Arc<Found>>,
+    known: HashMap<TraceNode, Arc<Found>>,
 }
 
 /// An action whose inputs are being followed.
 struct Frame {
-    node: Node,
+    node: TraceNode,
     found: Found,
     upstream: Vec<(usize, Arc<Record>)>,
 }
@@ -178,7 +178,7 @@ impl<'a> Tracer<'a> {
     pub(super) fn trace(
         &mut self,
         slots: &[Slot],
-        node: Node,
+        node: TraceNode,
         differences: Vec<Difference>,
     ) -> Result<Arc<Found>, StageError> {
         let start = self.frame(slots, node, differences)?;
@@ -241,7 +241,7 @@ impl<'a> Tracer<'a> {
     fn frame(
         &self,
         slots: &[Slot],
-        node: Node,
+        node: TraceNode,
         differences: Vec<Difference>,
     ) -> Result<Frame, StageError> {
         let action = node.0;
@@ -252,13 +252,13 @@ impl<'a> Tracer<'a> {
         };
         for Difference { changes, of } in differences {
             match of {
-                Of::Field => {
+                Subject::Field => {
                     for change in changes {
                         let what = What::Field(change);
                         frame.found.add(Cause { action, what });
                     }
                 }
-                Of::Source {
+                Subject::Source {
                     role,
                     path,
                     old,
@@ -272,7 +272,7 @@ impl<'a> Tracer<'a> {
                     };
                     frame.found.add(Cause { action, what });
                 }
-                Of::Input(input) => {
+                Subject::Input(input) => {
                     let (found, upstream) = (frame.found.causes.len(), frame.upstream.len());
                     self.input(slots, action, input, &mut frame)?;
                     if (found, upstream) == (frame.found.causes.len(), frame.upstream.len())

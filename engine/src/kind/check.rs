@@ -52,7 +52,7 @@ pub fn check(
     let mut checker = Checker {
         kind: kind.name,
         specs: &kind.params,
-        values: vec![Slot::Left; kind.params.len()],
+        values: vec![GivenParam::Left; kind.params.len()],
         context,
         diags,
     };
@@ -67,7 +67,7 @@ pub fn check(
 
 /// What is known of a parameter.
 #[derive(Clone)]
-enum Slot {
+enum GivenParam {
     /// It is not given.
     Left,
     /// It is given; none where the value is wrong.
@@ -88,7 +88,7 @@ enum Applies {
 struct Checker<'a, 'd> {
     kind: &'a str,
     specs: &'a [ParamSpec],
-    values: Vec<Slot>,
+    values: Vec<GivenParam>,
     context: Context<'a>,
     diags: &'d mut Diags,
 }
@@ -99,7 +99,7 @@ impl Checker<'_, '_> {
             match self.specs.iter().position(|spec| spec.name == entry.key) {
                 Some(i) => {
                     let value = self.value(&self.specs[i], &entry.node);
-                    self.values[i] = Slot::Given(value, entry.node.span);
+                    self.values[i] = GivenParam::Given(value, entry.node.span);
                 }
                 None => self.unknown(entry),
             }
@@ -115,9 +115,9 @@ impl Checker<'_, '_> {
         .label(entry.key_span, "unknown parameter");
         let meant = closest(&entry.key, names.iter().copied());
         if let Some(i) = names.iter().position(|name| Some(*name) == meant)
-            && matches!(self.values[i], Slot::Left)
+            && matches!(self.values[i], GivenParam::Left)
         {
-            self.values[i] = Slot::Misspelt;
+            self.values[i] = GivenParam::Misspelt;
         }
         let known = names
             .iter()
@@ -135,16 +135,16 @@ impl Checker<'_, '_> {
         for (i, spec) in self.specs.iter().enumerate() {
             let applies = self.applies(spec);
             match (self.values[i].clone(), &spec.default) {
-                (Slot::Given(_, span), _) if applies == Applies::No => {
+                (GivenParam::Given(_, span), _) if applies == Applies::No => {
                     self.not_applicable(spec, span)
                 }
                 _ if applies == Applies::No => {}
-                (Slot::Given(Some(value), span), _) => params.insert(spec, value, Some(span)),
+                (GivenParam::Given(Some(value), span), _) => params.insert(spec, value, Some(span)),
                 (_, Default::Is(value)) => params.insert(spec, self.default_of(spec, value), None),
-                (Slot::Left, Default::Absent) => {}
+                (GivenParam::Left, Default::Absent) => {}
                 (slot, _) => {
                     usable = false;
-                    if matches!(slot, Slot::Left) && applies == Applies::Yes {
+                    if matches!(slot, GivenParam::Left) && applies == Applies::Yes {
                         self.missing(spec, at);
                     }
                 }
@@ -164,9 +164,11 @@ impl Checker<'_, '_> {
                 return Applies::Yes;
             };
             let value = match (&self.values[i], &self.specs[i].default) {
-                (Slot::Given(None, _) | Slot::Misspelt, _) => return Applies::Unknown,
-                (Slot::Given(Some(value), _), _) | (Slot::Left, Default::Is(value)) => value,
-                (Slot::Left, _) => return Applies::No,
+                (GivenParam::Given(None, _) | GivenParam::Misspelt, _) => return Applies::Unknown,
+                (GivenParam::Given(Some(value), _), _) | (GivenParam::Left, Default::Is(value)) => {
+                    value
+                }
+                (GivenParam::Left, _) => return Applies::No,
             };
             if !words.contains(&word_of(value).as_str()) {
                 return Applies::No;
@@ -195,7 +197,7 @@ impl Checker<'_, '_> {
             .position(|s| s.name == on)
             .map(|i| &self.values[i]);
         diag = match other {
-            Some(Slot::Given(Some(value), at)) => {
+            Some(GivenParam::Given(Some(value), at)) => {
                 diag.label(*at, format!("`{on}` is {}", word_of(value)))
             }
             _ => diag,

@@ -19,7 +19,7 @@ use crate::kind::action::Part;
 use crate::kind::error::StageError;
 use crate::kind::shards::FileRef;
 use crate::kind::spec::PortType;
-use crate::outputs::written::{Entry, Written};
+use crate::outputs::written::{Written, WrittenFile};
 use crate::pipeline::PortRef;
 use crate::pipeline::outputs;
 use crate::plan::keys::Slot;
@@ -389,7 +389,7 @@ impl Delivery<'_> {
         let before = self.stat.digest(to).ok().map(|(digest, _)| digest);
         write_file(port, to, self.exporter)?;
         let (made, _) = self.stat.digest(to)?;
-        let entry = Entry {
+        let entry = WrittenFile {
             from: source,
             made,
             pipeline: Some(self.name()),

@@ -15,14 +15,14 @@ pub struct Written {
     path: PathBuf,
     root: PathBuf,
     /// By absolute path.
-    pub entries: BTreeMap<PathBuf, Entry>,
+    pub entries: BTreeMap<PathBuf, WrittenFile>,
     /// It must be written back.
     pub changed: bool,
 }
 
 /// What is known of a file.
 #[derive(Clone, PartialEq)]
-pub struct Entry {
+pub struct WrittenFile {
     /// The digest of what it was written from.
     pub from: Digest,
     /// Its own.
@@ -31,7 +31,7 @@ pub struct Entry {
     pub pipeline: Option<String>,
 }
 
-impl Entry {
+impl WrittenFile {
     /// Reads a line: an object, or `FROM MADE PATH` as earlier programs wrote it.
     fn read(line: &str) -> Option<(PathBuf, Self)> {
         if !line.starts_with('{') {
@@ -57,7 +57,7 @@ impl Written {
     /// Reads a manifest; a missing or unreadable one is empty, and files are then written anew.
     pub fn open(path: &Path, root: &Path) -> Self {
         let text = fs::read_to_string(path).unwrap_or_default();
-        let entries = text.lines().filter_map(Entry::read);
+        let entries = text.lines().filter_map(WrittenFile::read);
         Self {
             path: path.to_owned(),
             root: root.to_owned(),

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use flow_cache::{ActionLock, Committed, Record, Staged, Store};
 
-use crate::base::trace::{Ended, Track};
+use crate::base::trace::{EndedBar, Track};
 use crate::kind::error::StageError;
 
 /// An action that ran and is to be committed.
@@ -18,7 +18,7 @@ pub struct Uncommitted<'t> {
     pub(crate) staged: Vec<Staged>,
     pub(crate) lock: ActionLock,
     /// What the trace shows of it.
-    pub(crate) span: Ended<'t>,
+    pub(crate) span: EndedBar<'t>,
 }
 
 /// So long a finished action waits for others to be committed with it, while there is other work:

@@ -24,7 +24,7 @@ use crate::run::pool::Pool;
 use crate::run::work::Work;
 
 /// Where actions are performed.
-pub(crate) struct Place<'a> {
+pub(crate) struct Workplace<'a> {
     pub(crate) store: &'a Store,
     /// Digests of source files.
     pub(crate) stat: &'a StatCache,
@@ -78,7 +78,7 @@ pub(crate) fn is_whole(store: &Store, record: &Record) -> Result<bool, StageErro
 }
 
 /// Runs an action whose inputs are verified.
-pub(crate) fn perform(work: &Work<'_>, place: &Place<'_>) -> Result<Performed, StageError> {
+pub(crate) fn perform(work: &Work<'_>, place: &Workplace<'_>) -> Result<Performed, StageError> {
     let _entered = place.scratch.enter()?;
     let (read_bytes, readers) = look_at_inputs(work, place.store);
     let ran = run(work, place);
@@ -121,7 +121,7 @@ pub(crate) fn perform(work: &Work<'_>, place: &Place<'_>) -> Result<Performed, S
 fn record(
     work: &Work<'_>,
     store: &Store,
-    ran: Ran,
+    ran: StageRan,
     read_bytes: u64,
 ) -> Result<(Record, Vec<Staged>), StageError> {
     let mut outputs = Vec::with_capacity(work.writes.len());
@@ -178,7 +178,7 @@ fn described(name: &str, file: &Staged, attrs: Value) -> Output {
     }
 }
 
-struct Ran {
+struct StageRan {
     result: Result<(), StageError>,
     outputs: Vec<(String, Staged, Value)>,
     used: Usage,
@@ -188,7 +188,7 @@ struct Ran {
 }
 
 /// The stage's own code.
-fn run(work: &Work<'_>, place: &Place<'_>) -> Ran {
+fn run(work: &Work<'_>, place: &Workplace<'_>) -> StageRan {
     let mut action = Action {
         step: work.step,
         params: &work.params,
@@ -229,7 +229,7 @@ fn run(work: &Work<'_>, place: &Place<'_>) -> Ran {
             .help("this is a bug in flow: please report it with the pipeline that shows it"))
     };
     let result = ran.and_then(|ran| ran.unwrap_or_else(panicked));
-    Ran {
+    StageRan {
         result,
         outputs: std::mem::take(&mut action.outputs),
         used: action.used,
@@ -248,7 +248,7 @@ fn panic_text(panic: &(dyn Any + Send)) -> &str {
 }
 
 /// The source files that are not what they were when the action was keyed.
-fn changed(work: &Work<'_>, place: &Place<'_>) -> Result<Vec<PathBuf>, StageError> {
+fn changed(work: &Work<'_>, place: &Workplace<'_>) -> Result<Vec<PathBuf>, StageError> {
     let mut tainted = Vec::new();
     if work.prepared.sources.is_empty() {
         return Ok(tainted);

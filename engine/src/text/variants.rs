@@ -267,7 +267,7 @@ fn own_values(own: &Table) -> Table {
 }
 
 /// One parameter of a grid.
-struct Axis<'t> {
+struct GridAxis<'t> {
     path: String,
     /// What variants are called by: the last part of the path, all of it where that is not enough.
     name: String,
@@ -275,7 +275,7 @@ struct Axis<'t> {
     span: Span,
 }
 
-fn axes<'t>(grid: &'t Entry, root: &Table, diags: &mut Diags) -> Vec<Axis<'t>> {
+fn axes<'t>(grid: &'t Entry, root: &Table, diags: &mut Diags) -> Vec<GridAxis<'t>> {
     let Some(table) = table_of_entry(grid) else {
         diags.push(expect::wrong(
             grid,
@@ -284,7 +284,7 @@ fn axes<'t>(grid: &'t Entry, root: &Table, diags: &mut Diags) -> Vec<Axis<'t>> {
         return Vec::new();
     };
     let leaves = leaves(table).into_iter();
-    let mut axes: Vec<Axis<'_>> = leaves
+    let mut axes: Vec<GridAxis<'_>> = leaves
         .filter_map(|(path, node)| axis(path, node, diags))
         .collect();
     if axes.is_empty() && table.is_empty() {
@@ -300,7 +300,7 @@ fn axes<'t>(grid: &'t Entry, root: &Table, diags: &mut Diags) -> Vec<Axis<'t>> {
         );
     }
     for at in 0..axes.len() {
-        let alike = |axis: &Axis<'_>| axis.path.ends_with(&format!(".{}", axes[at].name));
+        let alike = |axis: &GridAxis<'_>| axis.path.ends_with(&format!(".{}", axes[at].name));
         if axes.iter().filter(|axis| alike(axis)).count() > 1 {
             axes[at].name = axes[at].path.clone();
         }
@@ -309,7 +309,7 @@ fn axes<'t>(grid: &'t Entry, root: &Table, diags: &mut Diags) -> Vec<Axis<'t>> {
 }
 
 /// One line of a grid.
-fn axis<'t>(path: String, node: &'t Node, diags: &mut Diags) -> Option<Axis<'t>> {
+fn axis<'t>(path: String, node: &'t Node, diags: &mut Diags) -> Option<GridAxis<'t>> {
     let values = match &node.item {
         Item::List(values) => values.as_slice(),
         _ => &[],
@@ -336,7 +336,7 @@ fn axis<'t>(path: String, node: &'t Node, diags: &mut Diags) -> Option<Axis<'t>>
         );
         return None;
     }
-    Some(Axis {
+    Some(GridAxis {
         name: path.rsplit('.').next().unwrap_or_default().to_owned(),
         path,
         values,
@@ -345,7 +345,7 @@ fn axis<'t>(path: String, node: &'t Node, diags: &mut Diags) -> Option<Axis<'t>>
 }
 
 /// Every combination, the first axis varying slowest.
-fn points_of(name: &str, values: &Table, axes: &[Axis<'_>]) -> Vec<Overlay> {
+fn points_of(name: &str, values: &Table, axes: &[GridAxis<'_>]) -> Vec<Overlay> {
     let count: usize = axes.iter().map(|axis| axis.values.len()).product();
     let mut overlays = Vec::with_capacity(count);
     for point in 0..count {

@@ -69,20 +69,9 @@ pub fn build(
         env: &env,
     };
     let drafts = drafts(document, registry, context, diags);
-    let targets = Targets::new(drafts.iter().map(|draft| {
-        let shape = draft.body.as_ref().and_then(|body| body.shape.as_ref());
-        (
-            draft.name.as_str(),
-            shape.map(|(ports, _)| ports.outputs.as_slice()),
-        )
-    }));
-    let mut reads = Vec::with_capacity(drafts.len());
-    let mut inputs = Vec::with_capacity(drafts.len());
-    for draft in &drafts {
-        let mut from = Vec::new();
-        inputs.push(bind(draft, &targets, &mut from, diags));
-        reads.push(from);
-    }
+    let targets = targets(&drafts);
+    let bind_one = |draft| bind(draft, &targets, diags);
+    let (inputs, reads): (Vec<_>, Vec<_>) = drafts.iter().map(bind_one).unzip();
     let names: Vec<&str> = drafts.iter().map(|draft| draft.name.as_str()).collect();
     let order = graph::order(&reads, &names);
     let outputs = outputs::read(document, &targets, &root, header.outside, diags);
@@ -119,6 +108,15 @@ pub fn build(
     diags.extend(outputs::undeliverable(&pipeline));
     lineage::trace(&mut pipeline, diags);
     diags.is_empty().then_some(pipeline)
+}
+
+/// What references can hit.
+fn targets(drafts: &[Draft]) -> Targets<'_> {
+    Targets::new(drafts.iter().map(|draft| {
+        let shape = draft.body.as_ref().and_then(|body| body.shape.as_ref());
+        let outputs = shape.map(|(ports, _)| ports.outputs.as_slice());
+        (draft.name.as_str(), outputs)
+    }))
 }
 
 /// What is wrong with a folder whose path is no text.
@@ -176,27 +174,28 @@ fn places(order: &[usize]) -> Vec<usize> {
     place
 }
 
+/// Binds the inputs of a stage. The second list has every stage that it names, with the place.
 fn bind(
     draft: &Draft,
     targets: &Targets<'_>,
-    reads: &mut Vec<(usize, Span)>,
     diags: &mut Diags,
-) -> Vec<Binding> {
+) -> (Vec<Binding>, Vec<(usize, Span)>) {
+    let mut reads = Vec::new();
     let Some(wanted) = &draft.wanted else {
-        return Vec::new();
+        return (Vec::new(), reads);
     };
     let body = draft.body.as_ref();
     let ports = body
         .and_then(|body| body.shape.as_ref())
         .map(|(ports, _)| ports.inputs.as_slice());
-    let kind = body.map_or("", |body| body.spec.name);
     let reader = Reader {
         name: &draft.name,
-        kind,
+        kind: body.map_or("", |body| body.spec.name),
         at: draft.span,
         ports,
     };
-    resolve::bind(reader, wanted, targets, reads, diags)
+    let bindings = resolve::bind(reader, wanted, targets, &mut reads, diags);
+    (bindings, reads)
 }
 
 /// The stages in order, each with the stages that it reads by their place in it.

@@ -13,7 +13,7 @@ use crate::kind::stage::Registry;
 use crate::run::commit::commit_one;
 use crate::run::job::Done;
 use crate::run::manifest;
-use crate::run::perform::{Performed, Place, perform, verify};
+use crate::run::perform::{Performed, Workplace, perform, verify};
 use crate::run::pool::Pool;
 use crate::run::scratch::Scratch;
 
@@ -48,7 +48,7 @@ impl StageExec<'_> {
         if !lost.is_empty() {
             return Ok(Report::Lost(lost));
         }
-        let place = Place {
+        let place = Workplace {
             store: self.store,
             // An empty one: sources are hashed here, whatever others found.
             stat: &StatCache::open(&work.scratch.join("stat")),

@@ -58,7 +58,7 @@ struct Before {
 }
 
 /// How a child ended.
-struct Ended {
+struct ChildEnd {
     status: ExitStatus,
     /// What it said last.
     report: Option<Report>,
@@ -143,7 +143,7 @@ impl Parent<'_> {
     }
 
     /// Starts a child and waits for its end.
-    fn child(&self, work: &Work<'_>, key: &ActionKey) -> Result<Ended, StageError> {
+    fn child(&self, work: &Work<'_>, key: &ActionKey) -> Result<ChildEnd, StageError> {
         let mut span = self.track.span("run", || "process".to_owned());
         let errors = work.scratch.with_extension("stderr");
         if let Some(folder) = errors.parent() {
@@ -161,7 +161,7 @@ impl Parent<'_> {
         let text = last_lines(&errors);
         let _ = std::fs::remove_file(&errors);
         let (status, report) = followed?;
-        Ok(Ended {
+        Ok(ChildEnd {
             status,
             report,
             out_of_memory: oom_kills() > killed,
@@ -207,7 +207,7 @@ impl Parent<'_> {
         child: &mut Child,
         work: &Work<'_>,
     ) -> Result<(ExitStatus, Option<Report>), StageError> {
-        let mut said = Said::new(child)?;
+        let mut said = ChildLine::new(child)?;
         let mut asked: Option<Instant> = None;
         loop {
             let ended = child.try_wait()?;
@@ -231,7 +231,7 @@ impl Parent<'_> {
 
 const NO_RECORD: &str = "flow::executor::no_record";
 
-impl Ended {
+impl ChildEnd {
     /// The end of a child that said nothing of use.
     fn infrastructure(&self) -> StageError {
         let environment = |code, message| StageError::new(Fault::Environment, code, message);
@@ -301,14 +301,14 @@ fn differing(before: &Record, now: &Record) -> Vec<String> {
 }
 
 /// What a child says on its standard output: JSON lines, among which others may stray.
-struct Said {
+struct ChildLine {
     /// None once it is closed.
     pipe: Option<std::process::ChildStdout>,
     unread: Vec<u8>,
     report: Option<Report>,
 }
 
-impl Said {
+impl ChildLine {
     fn new(child: &mut Child) -> io::Result<Self> {
         let pipe = child.stdout.take();
         if let Some(pipe) = &pipe {
@@ -421,13 +421,13 @@ mod tests {
     #[test]
     fn a_kill_for_want_of_memory_is_told_from_another() {
         use std::os::unix::process::ExitStatusExt;
-        let ended = |signal, out_of_memory| Ended {
+        let ended = |signal, out_of_memory| ChildEnd {
             status: ExitStatus::from_raw(signal),
             report: None,
             out_of_memory,
             errors: String::new(),
         };
-        let code = |ended: Ended| ended.infrastructure().code;
+        let code = |ended: ChildEnd| ended.infrastructure().code;
         assert_eq!(
             code(ended(libc::SIGKILL, true)),
             "flow::executor::out_of_memory"

@@ -3,7 +3,7 @@
 use super::Worker;
 use crate::run::commit::{Uncommitted, written};
 use crate::run::job::{Done, Job, Message};
-use crate::run::perform::{Performed, Place, is_whole, perform, verify};
+use crate::run::perform::{Performed, Workplace, is_whole, perform, verify};
 use std::path::Path;
 use std::sync::atomic::Ordering;
 
@@ -111,7 +111,7 @@ impl At<'_, '_> {
                     return Ok(Tried::Over(self.lost(&lost)));
                 }
                 self.started();
-                let place = Place {
+                let place = Workplace {
                     store: setting.store,
                     stat: setting.stat,
                     pool: self.worker.pool,
