@@ -1,5 +1,10 @@
 //! Digests, recipes and the content-addressed store of `flow`: bytes and paths only.
 //!
+//! Nothing here knows stages, pipelines or tables. `content/` has digests, values and recipes,
+//! `disk/` has the steps that change the disk, `records/` has records and their segments, and
+//! `store/` has everything that is done to a store. `sources/` and `runs.rs` have what is kept
+//! outside it, and `testing/` has the faults that tests cause. Begin with `store/mod.rs`.
+//!
 //! # Layout on disk
 //!
 //! ```text
