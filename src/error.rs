@@ -9,9 +9,6 @@ use flow_engine::pipeline::Pipeline;
 use flow_engine::plan::Plan;
 use flow_engine::{Diag, Diags, StageError};
 
-/// How the hint begins that names the log of an action.
-const LOG: &str = "the whole log: ";
-
 /// How the program ends. Part of the public interface. [`Exit::meaning`] says what each stands for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Exit {
@@ -171,7 +168,7 @@ pub fn alike<'e>(
     let mut sorts = HashMap::new();
     for (action, error) in failures {
         let stage = plan.coords(*action).stage;
-        match sorts.entry((stage, error.code, shape(error))) {
+        match sorts.entry((stage, &error.code, shape(error))) {
             Entry::Vacant(entry) => {
                 entry.insert(told.len());
                 told.push((*action, error, Vec::new()));
@@ -184,8 +181,7 @@ pub fn alike<'e>(
 
 /// The words of an error without what differs from action to action: numbers, and where its log is.
 fn shape(error: &StageError) -> String {
-    let logs = error.help.iter().filter(|help| !help.starts_with(LOG));
-    let words = std::iter::once(&error.message).chain(logs);
+    let words = std::iter::once(&error.message).chain(&error.help);
     let words: Vec<String> = words
         .map(|text| {
             text.split(|c: char| c.is_ascii_digit())
@@ -214,9 +210,11 @@ pub fn more_like_it(plan: &Plan<'_>, others: &[usize]) -> Option<String> {
     ))
 }
 
-fn diag_of(error: &StageError, message: String) -> Diag {
-    let diag = Diag::new(error.code, message);
-    let diag = error.help.iter().fold(diag, Diag::help);
+/// A failure as a diagnostic with another message.
+pub fn diag_of(error: &StageError, message: String) -> Diag {
+    let mut diag = Diag::new(error.code.clone(), message);
+    diag.source.clone_from(&error.source);
+    let diag = error.hints().fold(diag, Diag::help);
     if error.fault == Fault::Bug {
         return diag.help("this is a bug in flow: please report it with the pipeline");
     }

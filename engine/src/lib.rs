@@ -28,6 +28,7 @@ pub mod plan;
 pub mod run;
 pub mod text;
 
+pub use base::code::Code;
 pub use base::diag::{Diag, Diags, SourceId, Span};
 pub use kind::{
     Action, Default, KindSpec, ParamSpec, ParamType, Params, Registry, Stage, StageError,

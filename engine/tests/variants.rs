@@ -137,7 +137,7 @@ fn one_variant_alone_is_the_one_among_all() {
     let base = file.variant("base", &registry).unwrap();
     assert_eq!(stage_of(&base, "folds").params.int("k"), 5);
     let unknown = file.variant("smal", &registry).err().unwrap();
-    assert_eq!(unknown[0].code, "flow::variants::unknown");
+    assert_eq!(unknown[0].code.as_str(), "flow::variants::unknown");
     assert!(unknown[0].help[0].contains("`small`"), "{unknown:?}");
 }
 
@@ -166,7 +166,7 @@ fn a_study_replaces_values_as_variants_do() {
         replace("rockt.x", 1.into()),
     ];
     let diags = file.with(&wrong, &registry).err().unwrap();
-    let codes: Vec<&str> = diags.iter().map(|diag| diag.code).collect();
+    let codes: Vec<&str> = diags.iter().map(|diag| diag.code.as_str()).collect();
     assert_eq!(
         codes,
         ["flow::pipeline::unknown_stage", "flow::params::type"]

@@ -32,7 +32,8 @@ pub fn toml(bytes: &[u8]) {
     if let Err(diags) = load_toml(bytes) {
         assert!(!diags.is_empty());
         for diag in diags {
-            assert!(diag.code.starts_with("flow::") && !diag.code.starts_with("flow::bug"));
+            let code = diag.code.as_str();
+            assert!(code.starts_with("flow::") && !code.starts_with("flow::bug"));
         }
     }
 }

@@ -24,6 +24,8 @@ pub fn text(diag: &Diag, color: bool) -> String {
         .force_graphical(true)
         .terminal_links(false)
         .break_words(false)
+        // The message has the words of the error behind it.
+        .without_cause_chain()
         .build();
     // Before the frame is drawn, whose colours are orders as well.
     let diag = diag.shown(|text| escaped(text).into_owned());
@@ -44,7 +46,7 @@ pub fn event(diag: &Diag) -> DiagnosticEvent {
         })
     });
     DiagnosticEvent {
-        code: diag.code.to_owned(),
+        code: diag.code.to_string(),
         message: diag.message.clone(),
         help: diag.help.clone(),
         labels: labels.collect(),

@@ -119,7 +119,10 @@ fn two_fold_schemes_do_not_meet() {
     ) else {
         panic!("not refused");
     };
-    assert!(diags.iter().any(|diag| diag.code == code), "{diags:?}");
+    assert!(
+        diags.iter().any(|diag| diag.code.as_str() == code),
+        "{diags:?}"
+    );
     // A program may look at both as long as nothing comes of it.
     let plot = program.replace("\"folds\"", "\"model.predictions\"");
     assert!(load(&survey(&format!("{RANDOM}{plot}")), &[]).is_ok());

@@ -101,7 +101,7 @@ pub fn refused(more: &str, sets: &[&str], code: &str) {
     let Err(diags) = load(&survey(more), sets) else {
         panic!("{code}: not refused:\n{more}");
     };
-    let mut codes: Vec<&str> = diags.iter().map(|diag| diag.code).collect();
+    let mut codes: Vec<&str> = diags.iter().map(|diag| diag.code.as_str()).collect();
     codes.dedup();
     assert_eq!(codes, [code], "{more}\n{diags:?}");
     let placed = diags[0]
@@ -116,7 +116,11 @@ pub fn fails(project: &Project, sets: &[&str], fault: Fault, code: &str) {
     let (failures, _) = evaluate(project, sets);
     assert!(!failures.is_empty(), "{code}: nothing failed");
     for error in failures {
-        assert_eq!((error.code, error.fault), (code, fault), "{error:?}");
+        assert_eq!(
+            (error.code.as_str(), error.fault),
+            (code, fault),
+            "{error:?}"
+        );
         assert!(!error.help.is_empty(), "{error:?}");
     }
 }

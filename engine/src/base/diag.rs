@@ -3,11 +3,14 @@
 //! The engine only builds them; the command line renders them with miette. Several are collected
 //! and shown at once, so nothing here stops at the first mistake.
 
+use std::error::Error;
 use std::fmt;
 use std::ops::Range;
 use std::sync::Arc;
 
 use miette::{LabeledSpan, NamedSource, Severity, SourceCode, SourceSpan};
+
+use crate::base::code::Code;
 
 /// Which text of a pipeline a span points into (the file, a file it extends, or a `--set`).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -66,30 +69,43 @@ impl SourceMap {
     }
 }
 
+/// The error behind a diagnostic or a failure, whose words are in its message.
+pub type ErrorSource = Arc<dyn Error + Send + Sync>;
+
 /// One diagnostic.
 #[derive(Clone, Debug)]
 pub struct Diag {
-    /// Stable code, `flow::area::what`, documented in `docs/errors.md`.
-    pub code: &'static str,
+    /// Documented in `docs/errors.md`.
+    pub code: Code,
     /// What is wrong, in one sentence without a final stop.
     pub message: String,
     /// Places in the pipeline, the first being the cause.
     pub labels: Vec<(Span, String)>,
     /// What can be done, as commands or lines of TOML where possible.
     pub help: Vec<String>,
-    source: Option<Arc<NamedSource<String>>>,
+    /// The error behind it, if there is one.
+    pub source: Option<ErrorSource>,
+    text: Option<Arc<NamedSource<String>>>,
 }
 
 impl Diag {
     /// A diagnostic without a place.
-    pub fn new(code: &'static str, message: impl Into<String>) -> Self {
+    pub fn new(code: impl Into<Code>, message: impl Into<String>) -> Self {
         Self {
-            code,
+            code: code.into(),
             message: without_numbers(message.into()),
             labels: Vec::new(),
             help: Vec::new(),
             source: None,
+            text: None,
         }
+    }
+
+    /// Keeps the error behind it, whose words the message has already.
+    #[must_use]
+    pub fn with_source(mut self, error: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
+        self.source = Some(error.into().into());
+        self
     }
 
     /// Adds a place.
@@ -110,12 +126,12 @@ impl Diag {
     /// that a control character in it becomes as many `?` as it has bytes.
     #[must_use]
     pub fn shown(&self, show: impl Fn(&str) -> String) -> Self {
-        let source = self.source.as_ref().map(|source| {
-            let plain = plain(source.inner());
-            Arc::new(NamedSource::new(show(source.name()), plain).with_language("toml"))
+        let text = self.text.as_ref().map(|text| {
+            let plain = plain(text.inner());
+            Arc::new(NamedSource::new(show(text.name()), plain).with_language("toml"))
         });
         Self {
-            code: self.code,
+            code: self.code.clone(),
             message: show(&self.message),
             labels: self
                 .labels
@@ -123,7 +139,8 @@ impl Diag {
                 .map(|(span, text)| (*span, show(text)))
                 .collect(),
             help: self.help.iter().map(|help| show(help)).collect(),
-            source,
+            source: self.source.clone(),
+            text,
         }
     }
 
@@ -134,7 +151,7 @@ impl Diag {
         let Some(&(first, _)) = self.labels.first() else {
             return self;
         };
-        self.source = sources.get(first.source).cloned();
+        self.text = sources.get(first.source).cloned();
         let (here, elsewhere): (Vec<_>, Vec<_>) = self
             .labels
             .into_iter()
@@ -194,11 +211,16 @@ impl fmt::Display for Diag {
     }
 }
 
-impl std::error::Error for Diag {}
+impl Error for Diag {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        let source = self.source.as_deref()?;
+        Some(source)
+    }
+}
 
 impl miette::Diagnostic for Diag {
     fn code<'a>(&'a self) -> Option<Box<dyn fmt::Display + 'a>> {
-        Some(Box::new(self.code))
+        Some(Box::new(&self.code))
     }
 
     fn severity(&self) -> Option<Severity> {
@@ -210,11 +232,11 @@ impl miette::Diagnostic for Diag {
     }
 
     fn source_code(&self) -> Option<&dyn SourceCode> {
-        self.source.as_deref().map(|s| s as &dyn SourceCode)
+        self.text.as_deref().map(|s| s as &dyn SourceCode)
     }
 
     fn labels(&self) -> Option<Box<dyn Iterator<Item = LabeledSpan> + '_>> {
-        self.source.as_ref()?;
+        self.text.as_ref()?;
         Some(Box::new(self.labels.iter().map(|(span, text)| {
             let at = SourceSpan::from((span.start as usize, (span.end - span.start) as usize));
             LabeledSpan::new_with_span(Some(text.clone()), at)

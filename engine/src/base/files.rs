@@ -175,9 +175,9 @@ impl<'a> Project<'a> {
         match fs::symlink_metadata(&path) {
             Ok(meta) if meta.is_symlink() => match fs::metadata(&path) {
                 Ok(_) => Ok(None),
-                Err(error) => Err(self.broken(&path, &error)),
+                Err(error) => Err(self.broken(&path, error)),
             },
-            Err(error) if !is_absence(&error) => Err(self.unreadable("look at", &path, &error)),
+            Err(error) if !is_absence(&error) => Err(self.unreadable("look at", &path, error)),
             _ => Ok(None),
         }
     }
@@ -223,15 +223,15 @@ impl<'a> Project<'a> {
         }
     }
 
-    fn unreadable(&self, what: &str, path: &Path, error: &io::Error) -> Box<Diag> {
-        let message = format!("cannot {what} `{}`: {}", self.show(path), cause(error));
-        let diag = Diag::new("flow::files::unreadable", message);
+    fn unreadable(&self, what: &str, path: &Path, error: io::Error) -> Box<Diag> {
+        let message = format!("cannot {what} `{}`: {}", self.show(path), cause(&error));
+        let diag = Diag::new("flow::files::unreadable", message).with_source(error);
         Box::new(diag.help(
             "nobody can tell which files it holds: make it readable, or write a narrower pattern",
         ))
     }
 
-    fn broken(&self, link: &Path, error: &io::Error) -> Box<Diag> {
+    fn broken(&self, link: &Path, error: io::Error) -> Box<Diag> {
         if error.kind() != ErrorKind::NotFound {
             return self.unreadable("follow the link", link, error);
         }
@@ -291,11 +291,11 @@ impl Search<'_> {
         let entries = match fs::read_dir(&place.folder) {
             Ok(entries) => entries,
             Err(error) if is_absence(&error) => return Ok(()),
-            Err(error) => return Err(self.project.unreadable("list", &place.folder, &error)),
+            Err(error) => return Err(self.project.unreadable("list", &place.folder, error)),
         };
         for entry in entries {
             let entry = entry.and_then(|entry| Ok((entry.file_name(), entry.file_type()?)));
-            let entry = entry.map_err(|e| self.project.unreadable("list", &place.folder, &e))?;
+            let entry = entry.map_err(|e| self.project.unreadable("list", &place.folder, e))?;
             names.push(entry);
         }
         if deep {
@@ -343,7 +343,7 @@ impl Search<'_> {
         match fs::symlink_metadata(&path) {
             Ok(meta) => self.take(path, meta.is_symlink(), place),
             Err(error) if is_absence(&error) => Ok(()),
-            Err(error) => Err(self.project.unreadable("look at", &path, &error)),
+            Err(error) => Err(self.project.unreadable("look at", &path, error)),
         }
     }
 
@@ -352,10 +352,10 @@ impl Search<'_> {
         let meta = fs::metadata(&path);
         let meta = match meta {
             Ok(meta) => meta,
-            Err(error) if is_link => return Err(self.project.broken(&path, &error)),
+            Err(error) if is_link => return Err(self.project.broken(&path, error)),
             // It was removed meanwhile.
             Err(error) if is_absence(&error) => return Ok(()),
-            Err(error) => return Err(self.project.unreadable("look at", &path, &error)),
+            Err(error) => return Err(self.project.unreadable("look at", &path, error)),
         };
         let mut out = place.out.clone();
         if is_link && self.links == Links::Within {

@@ -4,6 +4,7 @@
 //! Nothing here knows of pipelines, kinds or actions, and nothing here may use another folder of the
 //! engine. Begin with [`diag`]: every mistake of a user becomes a [`Diag`](diag::Diag).
 
+pub mod code;
 pub mod diag;
 pub mod files;
 pub(crate) mod folder;

@@ -178,10 +178,11 @@ fn several(name: &str) -> StageError {
 }
 
 /// The error for a program that could not be started.
-pub fn not_started(shown: &str, error: &io::Error) -> StageError {
-    let message = format!("failed to start `{shown}`: {error}");
-    let failed = StageError::failed("flow::command::start", message);
-    match error.raw_os_error() {
+pub fn not_started(shown: &str, error: io::Error) -> StageError {
+    let message = format!("failed to start `{shown}`");
+    let number = error.raw_os_error();
+    let failed = StageError::failed("flow::command::start", message).because(error);
+    match number {
         Some(libc::E2BIG) => failed.help(
             "too many arguments for the system: `{port.list}` is one argument, a file of paths",
         ),

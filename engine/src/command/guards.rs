@@ -80,14 +80,15 @@ impl NotRun {
         let environment =
             |message| StageError::new(Fault::Environment, "flow::command::guard", message);
         match self {
-            Self::Refused(error) => call::not_started(shown, &error),
+            Self::Refused(error) => call::not_started(shown, error),
             Self::Unguarded => environment(format!(
                 "the process that started `{shown}` for flow was killed, and the program with it"
             ))
             .help("run again; where it happens again, see whether memory runs out or something ends processes here"),
-            Self::Failed(error) => environment(format!(
-                "the process that starts programs for flow failed: {error}"
-            ))
+            Self::Failed(error) => environment(
+                "the process that starts programs for flow failed".to_owned(),
+            )
+            .because(error)
             .help("see whether the limits of processes and open files are reached: ulimit -u -n"),
         }
     }

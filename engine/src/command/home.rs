@@ -89,8 +89,8 @@ impl Homes {
                 .copies
                 .copy(file, digest, &to, action.stat, index < shared)
                 .map_err(|error| {
-                    let message = format!("failed to copy {}: {error}", file.path.display());
-                    StageError::environment(message)
+                    let message = format!("failed to copy {}", file.path.display());
+                    StageError::environment(message).because(error)
                 })?;
             if !copied {
                 let message = format!("{} changed while it was copied", file.path.display());

@@ -265,7 +265,7 @@ mod tests {
             let diags = axes(&params(pairs)).unwrap_err();
             assert_eq!(diags.len(), 1, "{diags:?}");
             assert!(diags[0].message.contains(expected), "{diags:?}");
-            assert_eq!(diags[0].code, "flow::command::each");
+            assert_eq!(diags[0].code.as_str(), "flow::command::each");
             assert!(!diags[0].help.is_empty());
         }
         let mixed = Value::List(vec![Value::Int(3), Value::Str("3".into())]);

@@ -193,7 +193,7 @@ fn hear(
     // Its sandbox is open to a folder that is about to go.
     kind.guards.forget(action.scratch);
     let ran = ran.map_err(|error| match error {
-        NotRun::Refused(error) => wrong(format!("failed to run `{shown}`: {error}")),
+        NotRun::Refused(error) => wrong(format!("failed to run `{shown}`")).because(error),
         error => error.of(shown),
     })?;
     if ran.log.len() > MOST {

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use flow_cache::Value;
 
+use crate::base::code::Code;
 use crate::base::diag::{Diag, Diags, Span};
 use crate::base::files;
 use crate::base::suggest::{closest, did_you_mean};
@@ -183,7 +184,7 @@ impl Checker<'_, '_> {
             return;
         };
         let mut diag = Diag::new(
-            "flow::params::not_applicable",
+            Code::NotApplicable,
             format!(
                 "`{}` applies only with {}",
                 spec.name,

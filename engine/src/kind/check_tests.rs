@@ -69,10 +69,10 @@ fn sound(text: &str) -> Params {
     checked.params
 }
 
-fn codes(text: &str) -> Vec<&'static str> {
+fn codes(text: &str) -> Vec<String> {
     let (checked, diags) = run(text, &specs());
     assert_eq!(checked.clean, diags.is_empty());
-    diags.iter().map(|diag| diag.code).collect()
+    diags.iter().map(|diag| diag.code.to_string()).collect()
 }
 
 #[test]
@@ -159,5 +159,5 @@ fn a_misspelt_required_parameter_is_one_mistake() {
     assert_eq!(diags.len(), 1, "{diags:?}");
     assert!(!checked.usable);
     let (_, diags) = run("", &specs);
-    assert_eq!(diags[0].code, "flow::params::missing");
+    assert_eq!(diags[0].code.as_str(), "flow::params::missing");
 }

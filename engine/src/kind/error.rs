@@ -1,20 +1,27 @@
 //! Why an action failed, and whose fault that is.
 
+use std::error::Error;
 use std::fmt;
+use std::path::{Path, PathBuf};
 
-use crate::base::diag::without_numbers;
+use crate::base::code::Code;
+use crate::base::diag::{ErrorSource, without_numbers};
 
 /// Why an action failed.
 #[derive(Clone, Debug)]
 pub struct StageError {
     /// Whose fault: decides the exit code.
     pub fault: Fault,
-    /// Stable code, `flow::area::what`.
-    pub code: &'static str,
+    /// Documented in `docs/errors.md`.
+    pub code: Code,
     /// What happened, in one sentence.
     pub message: String,
     /// What can be done.
     pub help: Vec<String>,
+    /// The file that holds the whole log of the action.
+    pub log: Option<PathBuf>,
+    /// The error behind it, if there is one.
+    pub source: Option<ErrorSource>,
 }
 
 /// Whose fault a failure is.
@@ -34,12 +41,12 @@ pub enum Fault {
 
 impl StageError {
     /// The input data is wrong.
-    pub fn data(code: &'static str, message: impl Into<String>) -> Self {
+    pub fn data(code: impl Into<Code>, message: impl Into<String>) -> Self {
         Self::new(Fault::Data, code, message)
     }
 
     /// The stage failed.
-    pub fn failed(code: &'static str, message: impl Into<String>) -> Self {
+    pub fn failed(code: impl Into<Code>, message: impl Into<String>) -> Self {
         Self::new(Fault::Stage, code, message)
     }
 
@@ -54,13 +61,30 @@ impl StageError {
     }
 
     /// An error of the given fault.
-    pub fn new(fault: Fault, code: &'static str, message: impl Into<String>) -> Self {
+    pub fn new(fault: Fault, code: impl Into<Code>, message: impl Into<String>) -> Self {
         Self {
             fault,
-            code,
+            code: code.into(),
             message: without_numbers(message.into()),
             help: Vec::new(),
+            log: None,
+            source: None,
         }
+    }
+
+    /// Says which error is behind it, and keeps that: `MESSAGE: ERROR`.
+    #[must_use]
+    pub fn because(mut self, error: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
+        let error = error.into();
+        self.message = without_numbers(format!("{}: {error}", self.message));
+        self.with_source(error)
+    }
+
+    /// Keeps the error behind it, whose words the message has already.
+    #[must_use]
+    pub fn with_source(mut self, error: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
+        self.source = Some(error.into().into());
+        self
     }
 
     /// Adds a hint.
@@ -69,6 +93,17 @@ impl StageError {
         self.help.push(text.into());
         self
     }
+
+    /// All hints as they are shown, the one to the log last.
+    pub fn hints(&self) -> impl Iterator<Item = String> {
+        let log = self.log.iter().map(|log| log_hint(log));
+        self.help.iter().cloned().chain(log)
+    }
+}
+
+/// The hint to the log of an action.
+pub(crate) fn log_hint(log: &Path) -> String {
+    format!("the whole log: {}", log.display())
 }
 
 impl fmt::Display for StageError {
@@ -77,7 +112,12 @@ impl fmt::Display for StageError {
     }
 }
 
-impl std::error::Error for StageError {}
+impl Error for StageError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        let source = self.source.as_deref()?;
+        Some(source)
+    }
+}
 
 /// What to do about a full disk.
 const FULL: &str = "free some space; `flow cache gc --max-size 1GiB` shrinks the store";
@@ -85,11 +125,9 @@ const FULL: &str = "free some space; `flow cache gc --max-size 1GiB` shrinks the
 impl From<std::io::Error> for StageError {
     fn from(error: std::io::Error) -> Self {
         use std::io::ErrorKind::{FileTooLarge, QuotaExceeded, StorageFull};
-        let failed = Self::environment(error.to_string());
-        match error.kind() {
-            StorageFull | QuotaExceeded | FileTooLarge => failed.help(FULL),
-            _ => failed,
-        }
+        let full = matches!(error.kind(), StorageFull | QuotaExceeded | FileTooLarge);
+        let failed = Self::environment(error.to_string()).with_source(error);
+        if full { failed.help(FULL) } else { failed }
     }
 }
 
@@ -103,22 +141,71 @@ const LINK: &str = "remove it; to keep things elsewhere, name the place: `--stor
 impl From<flow_cache::StoreError> for StageError {
     fn from(error: flow_cache::StoreError) -> Self {
         use flow_cache::StoreError::{Environment, Link, Stopped};
-        let code = "flow::environment::store";
-        let failed = Self::new(Fault::Environment, code, error.to_string());
+        let (mut fault, mut code) = (Fault::Environment, "flow::environment::store");
         let advice = match &error {
-            _ if error.is_disk_full() => FULL,
-            Environment { step, .. } if step.starts_with("scratch.") => SCRATCH,
+            _ if error.is_disk_full() => Some(FULL),
+            Environment { step, .. } if step.starts_with("scratch.") => Some(SCRATCH),
             // They lie beside the store, in the project.
             Environment { step, .. } if step.starts_with("run.") => {
-                "is the project's folder `.flow` writable?"
+                Some("is the project's folder `.flow` writable?")
             }
-            Environment { .. } => "is the store writable? `--store DIR` takes another one",
-            Stopped { .. } => return Self::interrupted(),
+            Environment { .. } => Some("is the store writable? `--store DIR` takes another one"),
+            Stopped { .. } => return Self::interrupted().with_source(error),
             Link { .. } => {
-                return Self::new(Fault::Data, "flow::cache::link", error.to_string()).help(LINK);
+                (fault, code) = (Fault::Data, "flow::cache::link");
+                Some(LINK)
             }
-            _ => return failed,
+            _ => None,
         };
-        failed.help(advice)
+        let failed = Self::new(fault, code, error.to_string()).with_source(error);
+        advice.into_iter().fold(failed, Self::help)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io;
+
+    #[test]
+    fn the_error_behind_a_failure_is_kept_and_its_words_are_said_once() {
+        let full = || io::Error::from_raw_os_error(libc::ENOSPC);
+        let words = "No space left on device";
+        let failed = StageError::environment("cannot write a").because(full());
+        assert_eq!(failed.message, format!("cannot write a: {words}"));
+        let bare = StageError::from(full());
+        assert_eq!(
+            (bare.message.as_str(), bare.help.as_slice()),
+            (words, &[FULL.to_owned()][..])
+        );
+        for error in [failed, bare] {
+            let kept = error
+                .source()
+                .and_then(|kept| kept.downcast_ref::<io::Error>());
+            assert_eq!(kept.map(io::Error::kind), Some(io::ErrorKind::StorageFull));
+        }
+    }
+
+    #[test]
+    fn the_step_of_a_failure_of_the_store_is_kept() {
+        let failed = StageError::from(flow_cache::StoreError::Environment {
+            step: "scratch.make",
+            path: "/s".into(),
+            source: io::ErrorKind::PermissionDenied.into(),
+        });
+        assert_eq!(failed.help, [SCRATCH]);
+        let store = failed
+            .source()
+            .and_then(|kept| kept.downcast_ref::<flow_cache::StoreError>());
+        assert!(store.is_some_and(flow_cache::StoreError::is_refused));
+        let io = store.and_then(Error::source);
+        assert!(io.is_some_and(|kept| kept.is::<io::Error>()));
+    }
+
+    #[test]
+    fn the_log_is_the_last_hint() {
+        let mut failed = StageError::failed("flow::command::failed", "it failed").help("mend it");
+        failed.log = Some("/logs/a.log".into());
+        assert!(failed.hints().eq(["mend it", "the whole log: /logs/a.log"]));
     }
 }

@@ -450,7 +450,7 @@ enum File {
 /// Writes what a port holds to a file, by way of a file beside it.
 pub fn write_file(port: &Port, to: &Path, exporter: &dyn Export) -> Result<(), StageError> {
     let failed = |what: &str, error: std::io::Error| {
-        StageError::environment(format!("failed to {what} {}: {error}", to.display()))
+        StageError::environment(format!("failed to {what} {}", to.display())).because(error)
     };
     let folder = to.parent().unwrap_or(Path::new("."));
     fs::create_dir_all(folder).map_err(|e| failed("make the folder of", e))?;

@@ -9,6 +9,7 @@ use petgraph::algo::kosaraju_scc;
 use petgraph::graph::{DiGraph, NodeIndex};
 use petgraph::visit::EdgeRef;
 
+use crate::base::code::Code;
 use crate::base::diag::{Diag, Diags, Span};
 use crate::base::suggest::did_you_mean;
 use crate::kind::spec::{From, Of, Scope};
@@ -326,16 +327,13 @@ impl Roots<'_> {
     }
 }
 
-/// Code of the diagnostic for inputs from two folds stages.
-pub(crate) const TWO_FOLDS: &str = "flow::pipeline::two_folds";
-
 /// Inputs of `stage` come from two folds stages: where, and their names.
 pub(crate) fn two_folds(stage: &str, a: (Span, &str), b: (Span, &str)) -> Diag {
     let message = format!(
         "inputs of `{stage}` come from two folds stages, `{}` and `{}`",
         a.1, b.1
     );
-    Diag::new(TWO_FOLDS, message)
+    Diag::new(Code::TwoFolds, message)
         .label(b.0, format!("folds of `{}`", b.1))
         .label(a.0, format!("folds of `{}`", a.1))
         .help("rows that one scheme holds out are trained on in the other: use one folds stage for all of them")

@@ -12,11 +12,12 @@
 use crate::kind::lineage::Lineage;
 use std::collections::BTreeSet;
 
+use crate::base::code::Code;
 use crate::base::diag::{Diag, Diags, Span};
 use crate::kind::spec::FOLDS;
 use crate::kind::spec::{ANY, From, Of, Rows, Scope, Step, Together};
 use crate::kind::stage::Stage;
-use crate::pipeline::graph::{COMMAND, TWO_FOLDS, two_folds};
+use crate::pipeline::graph::{COMMAND, two_folds};
 use crate::pipeline::{Dims, Pipeline, StageDecl};
 
 /// Objects to a metric as the headline, if its kind does.
@@ -146,7 +147,8 @@ impl<'a> View<'a> {
         };
         let here = |diag: &Diag| {
             let mut labels = diag.labels.iter();
-            diag.code == TWO_FOLDS && labels.any(|(span, _)| roots.iter().any(|(_, s)| s == span))
+            diag.code == Code::TwoFolds
+                && labels.any(|(span, _)| roots.iter().any(|(_, s)| s == span))
         };
         if !diags.iter().any(here) {
             let named = |(root, span)| (span, self.name(root));

@@ -105,7 +105,7 @@ fn with_workers(
             };
             let jobs = &jobs;
             let thread = Builder::new().spawn_scoped(scope, move || worker.work(jobs));
-            thread.map_err(|error| no_thread(&error, number))?;
+            thread.map_err(|error| no_thread(error, number))?;
         }
         drop(to_committer);
         let track = Track::of(options.trace, || "committer".to_owned());
@@ -113,7 +113,7 @@ fn with_workers(
             .spawn_scoped(scope, move || {
                 commit::commit(store, track, more, &finished, &to_coordinator);
             })
-            .map_err(|error| no_thread(&error, options.jobs))?;
+            .map_err(|error| no_thread(error, options.jobs))?;
         coordinator.run(&messages)?;
         // With it goes the channel on which the workers wait.
         Ok(coordinator.finish())
@@ -121,9 +121,9 @@ fn with_workers(
 }
 
 /// The system gave so many threads and not one more. Programs and loops need some as well.
-fn no_thread(error: &std::io::Error, given: usize) -> StageError {
+fn no_thread(error: std::io::Error, given: usize) -> StageError {
     let fewer = (given / 2).max(1);
-    StageError::environment(format!("failed to start a thread: {error}")).help(format!(
+    StageError::environment("failed to start a thread").because(error).help(format!(
         "fewer actions at a time need fewer: `--jobs {fewer}`; the limit is that of `ulimit -u`, or the container's"
     ))
 }

@@ -287,22 +287,25 @@ fn look_at_inputs(work: &Work<'_>, store: &Store) -> (u64, u32) {
 }
 
 /// Keeps the log of a failed action, and says where.
-fn with_log(error: StageError, log: &[u8], work: &Work<'_>, readers: u32) -> StageError {
+fn with_log(mut error: StageError, log: &[u8], work: &Work<'_>, readers: u32) -> StageError {
     if log.is_empty() {
         return error;
     }
-    let to = work.logs.join(log_name(&work.stage, &work.action));
+    let to = log_path(work);
     let kept = std::fs::create_dir_all(&work.logs).and_then(|()| {
         // What a program prints may be what it read.
         let mut file = NewFile::create_own(PLAIN, &to, 0o666 & (0o600 | readers))?;
         file.write_all(log)?;
         Ok(file.publish(Lasting::Soon)?)
     });
-    match kept {
-        Ok(()) => error.help(format!("the whole log: {}", to.display())),
-        // The failure of the action is what matters.
-        Err(_) => error,
-    }
+    // The failure of the action is what matters, not that of its log.
+    error.log = kept.ok().map(|()| to);
+    error
+}
+
+/// The file that keeps the log of an action that fails.
+pub(super) fn log_path(work: &Work<'_>) -> PathBuf {
+    work.logs.join(log_name(&work.stage, &work.action))
 }
 
 /// A plain file name, whatever is in a label.

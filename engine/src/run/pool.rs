@@ -1,15 +1,16 @@
 //! The threads that the loops of all actions share.
 
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 
 use flow_cache::thread_pool;
 
+use crate::base::diag::ErrorSource;
 use crate::kind::error::StageError;
 
 /// A pool of threads that start at the first need: many runs only wait for programs.
 pub struct Pool {
     threads: usize,
-    started: OnceLock<Result<rayon::ThreadPool, String>>,
+    started: OnceLock<Result<rayon::ThreadPool, ErrorSource>>,
 }
 
 impl Pool {
@@ -23,14 +24,13 @@ impl Pool {
 
     /// Runs `work` on one of the threads, with the others there for its loops.
     pub fn install<R: Send>(&self, work: impl FnOnce() -> R + Send) -> Result<R, StageError> {
-        let started = self
-            .started
-            .get_or_init(|| thread_pool(self.threads).map_err(|error| error.to_string()));
+        let started = self.started.get_or_init(|| {
+            thread_pool(self.threads).map_err(|error| Arc::new(error) as ErrorSource)
+        });
         match started {
             Ok(pool) => Ok(pool.install(work)),
             Err(error) => {
-                let message = format!("failed to start threads: {error}");
-                Err(StageError::environment(message))
+                Err(StageError::environment("failed to start threads").because(error.clone()))
             }
         }
     }

@@ -4,10 +4,10 @@
 //! stage. Quoted and bare dotted keys mean the same wherever a key is a path: under `stages`
 //! (`"rocket.kernels"`), in a variant, and in `tune.space`.
 
+use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::base::diag::{Diag, Diags, SourceMap, Span};
-use crate::base::files;
 use crate::base::suggest::did_you_mean;
 use crate::text::expect;
 use crate::text::node::{self, Entry, Item, Node, Table};
@@ -80,14 +80,14 @@ fn read_files(path: &Path, cwd: &Path, document: &mut Document, diags: &mut Diag
             .unwrap_or(&path)
             .display()
             .to_string();
-        let text = std::fs::read(&path).map_err(|error| files::cause(&error));
-        let text = text.and_then(|bytes| {
-            String::from_utf8(bytes).map_err(|_| "it is not UTF-8 text".to_owned())
+        let text = std::fs::read(&path).and_then(|bytes| {
+            let broken = |_| io::Error::new(io::ErrorKind::InvalidData, "it is not UTF-8 text");
+            String::from_utf8(bytes).map_err(broken)
         });
         let text = match text {
             Ok(text) => text,
-            Err(why) => {
-                diags.push(unread::diag(&path, cwd, from, &why));
+            Err(error) => {
+                diags.push(unread::diag(&path, cwd, from, error));
                 break;
             }
         };

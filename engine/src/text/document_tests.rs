@@ -230,6 +230,6 @@ fn files_that_are_not_text_or_not_there_are_diagnosed() {
     for file in ["p.toml", "bin.toml", "none.toml"] {
         let (_, diags) = case.read(file, &[]);
         assert_eq!(diags.len(), 1, "{file}");
-        assert_eq!(diags[0].code, "flow::pipeline::file");
+        assert_eq!(diags[0].code.as_str(), "flow::pipeline::file");
     }
 }

@@ -1,13 +1,15 @@
 //! A pipeline that cannot be read, and which may have been meant.
 
+use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::base::diag::{Diag, SourceId, Span};
+use crate::base::files;
 use crate::base::suggest::did_you_mean;
 use crate::text::node;
 
 /// Says why, and which pipelines are near.
-pub fn diag(path: &Path, cwd: &Path, from: Option<Span>, why: &str) -> Diag {
+pub fn diag(path: &Path, cwd: &Path, from: Option<Span>, error: io::Error) -> Diag {
     let shown = match path.strip_prefix(cwd) {
         Ok(below) if below.as_os_str().is_empty() => Path::new("."),
         Ok(below) => below,
@@ -16,9 +18,10 @@ pub fn diag(path: &Path, cwd: &Path, from: Option<Span>, why: &str) -> Diag {
     let message = if path.is_dir() {
         format!("`{}` is a folder, not a pipeline", shown.display())
     } else {
+        let why = files::cause(&error);
         format!("cannot read the pipeline `{}`: {why}", shown.display())
     };
-    let diag = Diag::new("flow::pipeline::file", message);
+    let diag = Diag::new("flow::pipeline::file", message).with_source(error);
     if let Some(span) = from {
         return diag
             .label(span, "extended here")

@@ -147,7 +147,7 @@ fn too_many_points_are_refused_before_they_are_made() {
         .collect();
     let (_, diags) = overlays(&format!("[variants.g.grid]\n{}", axes.concat()));
     assert_eq!(diags.len(), 1);
-    assert_eq!(diags[0].code, "flow::variants::grid");
+    assert_eq!(diags[0].code.as_str(), "flow::variants::grid");
 }
 
 #[test]

@@ -131,7 +131,10 @@ fn a_source_that_goes_on_changing_fails_the_run() {
     assert_eq!(project.control.ran.load(Ordering::SeqCst), 2);
     assert_eq!(ran.failures.len(), 1);
     assert_eq!(ran.failures[0].1.fault, Fault::Stage);
-    assert_eq!(ran.failures[0].1.code, "flow::run::source_changing");
+    assert_eq!(
+        ran.failures[0].1.code.as_str(),
+        "flow::run::source_changing"
+    );
     assert_eq!(ran.counts, [0, 0, 1, 2]);
     project.control.unhook();
     project.expect(&["clean: apply a", "read: collect", "read: read a"]);
@@ -145,7 +148,7 @@ fn a_source_that_vanishes_is_the_users_matter() {
         .control
         .hook(move |_| std::fs::remove_file(&file).unwrap());
     let ran = project.run();
-    assert_eq!(ran.failures[0].1.code, "flow::source::missing");
+    assert_eq!(ran.failures[0].1.code.as_str(), "flow::source::missing");
     assert_eq!(ran.failures[0].1.fault, Fault::Data);
 }
 

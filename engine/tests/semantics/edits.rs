@@ -216,5 +216,8 @@ fn rows_of_other_objects_than_the_folds_are_refused() {
     project.write("more/a.txt", "a1 x apple\n");
     project.write("more/b.txt", "b1 x bean\n");
     let ran = project.run();
-    assert_eq!(ran.failures[0].1.code, "flow::data::objects_differ");
+    assert_eq!(
+        ran.failures[0].1.code.as_str(),
+        "flow::data::objects_differ"
+    );
 }

@@ -104,7 +104,7 @@ each = "make"
         let Report::Failed(error) = exec(&value) else {
             panic!("{path:?} was not noticed");
         };
-        assert_eq!(error.code, "flow::executor::manifest", "{path:?}");
+        assert_eq!(error.code.as_str(), "flow::executor::manifest", "{path:?}");
         assert!(error.message.contains("was changed"), "{path:?}: {error}");
     }
 }

@@ -194,8 +194,8 @@ fn failures_are_those_of_threads() {
         assert_eq!(process.fault, local.fault);
         assert_eq!(process.code, local.code);
         assert_eq!(process.message, local.message);
-        assert_eq!(process.help, local.help);
-        assert!(!local.help.is_empty());
+        assert_eq!((&process.help, &process.log), (&local.help, &local.log));
+        assert!(local.hints().next().is_some());
         project.assert_no_debris();
     }
 }
@@ -207,8 +207,10 @@ fn the_log_of_a_failure_is_kept_beside_and_that_of_a_success_with_the_record() {
         project.executor = executor;
         let ran = project.run();
         let path = project.root.join(".flow/logs/moody-be.log");
+        let error = failure(&ran);
+        assert_eq!((error.help.len(), error.log.as_ref()), (0, Some(&path)));
         let line = format!("the whole log: {}", path.display());
-        assert_eq!(failure(&ran).help, [line]);
+        assert!(error.hints().eq([line]));
         assert_eq!(read(&path), "a long story\n");
         project.edit("log_fail", "log");
         let ran = project.expect(&["moody: be"]);
@@ -237,7 +239,7 @@ fn what_a_program_used_counts() {
 fn a_death_is_tried_once_more_and_then_reported() {
     let project = moody("die", "count = \"count\"");
     let ran = project.run();
-    assert_eq!(failure(&ran).code, "flow::executor::signal");
+    assert_eq!(failure(&ran).code.as_str(), "flow::executor::signal");
     assert_eq!(failure(&ran).fault, Fault::Environment);
     assert!(
         failure(&ran).message.contains("SIGKILL"),
@@ -249,7 +251,7 @@ fn a_death_is_tried_once_more_and_then_reported() {
     assert_eq!(project.read("count"), "run\nrun\n");
     project.assert_no_debris();
     let ran = moody("crash", "").run();
-    assert_eq!(failure(&ran).code, "flow::executor::signal");
+    assert_eq!(failure(&ran).code.as_str(), "flow::executor::signal");
     assert_eq!(failure(&ran).fault, Fault::Bug);
 }
 
@@ -266,10 +268,10 @@ fn a_death_is_survived() {
 #[test]
 fn only_what_retries_allow_is_tried_again() {
     let project = moody("log_fail", "count = \"count\"\nretries = 2");
-    assert_eq!(failure(&project.run()).code, "flow::test::told");
+    assert_eq!(failure(&project.run()).code.as_str(), "flow::test::told");
     assert_eq!(project.read("count"), "run\nrun\nrun\n");
     let project = moody("data", "count = \"count\"\nretries = 2");
-    assert_eq!(failure(&project.run()).code, "flow::test::data");
+    assert_eq!(failure(&project.run()).code.as_str(), "flow::test::data");
     assert_eq!(project.read("count"), "run\n");
 }
 
@@ -277,7 +279,7 @@ fn only_what_retries_allow_is_tried_again() {
 fn an_end_without_a_record_is_a_failure() {
     let project = moody("exit", "count = \"count\"");
     let ran = project.run();
-    assert_eq!(failure(&ran).code, "flow::executor::no_record");
+    assert_eq!(failure(&ran).code.as_str(), "flow::executor::no_record");
     assert_eq!(project.read("count"), "run\n");
     project.assert_no_debris();
     let mut project = moody("calm", "");
@@ -286,12 +288,15 @@ fn an_end_without_a_record_is_a_failure() {
         command: vec!["/bin/sh".into(), "-c".into(), talk.into()],
     });
     let ran = project.run();
-    assert_eq!(failure(&ran).code, "flow::executor::no_record");
+    assert_eq!(failure(&ran).code.as_str(), "flow::executor::no_record");
     assert!(failure(&ran).help.concat().contains("why"));
     project.executor = Executor::Process(ProcessOptions {
         command: vec!["/no/such/program".into()],
     });
-    assert_eq!(failure(&project.run()).code, "flow::executor::start");
+    assert_eq!(
+        failure(&project.run()).code.as_str(),
+        "flow::executor::start"
+    );
 }
 
 #[test]
@@ -319,7 +324,7 @@ fn another_version_of_a_kind_is_refused() {
     project.control.version.store(2, Ordering::SeqCst);
     let ran = project.run();
     let error = &ran.failures[0].1;
-    assert_eq!(error.code, "flow::executor::manifest");
+    assert_eq!(error.code.as_str(), "flow::executor::manifest");
     assert_eq!(error.fault, Fault::Environment);
 }
 
@@ -413,7 +418,7 @@ fn a_source_edited_under_the_run_is_read_again() {
     project.expect(&[]);
     let again = [1, 2].map(|n| format!("{waiting}# {n}\n"));
     let ran = run(&[&again[0], &again[1]]);
-    assert_eq!(failure(&ran).code, "flow::run::source_changing");
+    assert_eq!(failure(&ran).code.as_str(), "flow::run::source_changing");
     assert_eq!(failure(&ran).fault, Fault::Stage);
 }
 
@@ -421,7 +426,7 @@ fn a_source_edited_under_the_run_is_read_again() {
 fn a_program_that_fails_says_why() {
     let project = script("", "echo reason >&2; exit 3");
     let ran = project.run();
-    assert_eq!(failure(&ran).code, "flow::command::failed");
+    assert_eq!(failure(&ran).code.as_str(), "flow::command::failed");
     assert!(failure(&ran).message.contains("exit status: 3"));
     assert!(failure(&ran).help.concat().contains("reason"));
 }

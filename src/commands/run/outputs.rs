@@ -5,7 +5,7 @@ use flow_engine::base::files::{elsewhere, real};
 use flow_engine::outputs::delivery::{Delivery, Was};
 
 use super::Run;
-use crate::error::{CliError, Exit};
+use crate::error::{self, CliError, Exit};
 use crate::project::{ProjectState, shown};
 
 /// Refuses what can only be told with the store and the memory of earlier runs at hand: an output that is a
@@ -62,8 +62,7 @@ pub fn deliver(run: &mut Run<'_>) {
     for (file, error) in delivered.failed {
         let output = &pipeline.outputs[file];
         let message = format!("failed to write {}: {error}", shown(&output.path));
-        let diag = Diag::new(error.code, message).label(output.from.span, "this output");
-        let diag = error.help.iter().fold(diag, Diag::help);
+        let diag = error::diag_of(&error, message).label(output.from.span, "this output");
         run.fail_with(error.fault.into(), diag.resolve(&pipeline.sources));
     }
     run.noted(delivered.unnoted.map_or(Ok(()), Err));

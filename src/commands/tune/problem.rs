@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use flow_engine::pipeline::Pipeline;
 use flow_engine::pipeline::file::{PipelineFile, Replace};
 use flow_engine::pipeline::study::{Axis, Range, Tune};
-use flow_engine::{Diag, Diags, Registry};
+use flow_engine::{Code, Diag, Diags, Registry};
 use flow_stages::evaluation::Metric;
 use flow_stages::tuning::{Design, Dimension, Point, looks};
 
@@ -176,7 +176,7 @@ impl<'a> Problem<'a> {
         while let Err(diags) = self.pipeline(&candidate, None, Coverage::Whole) {
             let idle = |value: &Replace| {
                 let here = |diag: &Diag| {
-                    diag.code == "flow::params::not_applicable"
+                    diag.code == Code::NotApplicable
                         && diag
                             .labels
                             .first()

@@ -3,6 +3,7 @@
 //! Parts (shards, folds) become one table in the order of `object_id`. What is text already
 //! (metrics, reports, a submission) is copied.
 
+use std::error::Error;
 use std::io::Write;
 use std::path::Path;
 use std::sync::Arc;
@@ -101,15 +102,12 @@ fn unsupported(extension: &str, what: &str, instead: &str) -> StageError {
     .help(format!("use one of: {instead}"))
 }
 
-fn broken(error: impl std::fmt::Display) -> StageError {
-    StageError::environment(format!("failed to write a table: {error}"))
+fn broken(error: impl Error + Send + Sync + 'static) -> StageError {
+    StageError::environment("failed to write a table").because(error)
 }
 
-fn unreadable(error: impl std::fmt::Display) -> StageError {
-    StageError::data(
-        "flow::data::schema",
-        format!("a table is unreadable: {error}"),
-    )
+fn unreadable(error: impl Error + Send + Sync + 'static) -> StageError {
+    StageError::data("flow::data::schema", "a table is unreadable").because(error)
 }
 
 /// All parts as one batch, in the order of object_id where there is one.

@@ -371,7 +371,7 @@ mod tests {
 
         earlier.negative = (0..1300).map(|i| (format!("x{i}"), 1)).collect();
         let refused = Pair::new(&earlier, &now).map(|_| ()).unwrap_err();
-        assert_eq!(refused.code, "flow::check::objects");
+        assert_eq!(refused.code.as_str(), "flow::check::objects");
     }
 
     #[test]

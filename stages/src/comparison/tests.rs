@@ -133,7 +133,7 @@ fn folds_of_another_stage_are_refused() {
     let elsewhere = tempfile::tempdir().unwrap();
     let (_, folds) = files(&other, elsewhere.path());
     let error = Arm::read("a", &predictions, Some(&folds)).unwrap_err();
-    assert_eq!(error.code, "flow::study::folds");
+    assert_eq!(error.code.as_str(), "flow::study::folds");
     assert!(error.message.contains("`o011`"), "{error}");
 }
 
@@ -250,7 +250,7 @@ fn a_positive_class_that_does_not_occur_is_no_macro_average() {
         Arm::read("a", &path, None)
     };
     let error = read(Some("TDEs")).unwrap_err();
-    assert_eq!(error.code, "flow::data::no_positive");
+    assert_eq!(error.code.as_str(), "flow::data::no_positive");
     assert!(error.help[0].ends_with("positive = \"TDE\""), "{error:?}");
     assert_eq!(read(None).unwrap().positives(), None);
     let arm = read(Some("TDE")).unwrap();
@@ -273,7 +273,7 @@ fn parts_that_do_not_fit_are_refused() {
     let nan = refused(&|p| p.repeats[0].scores[2] = f64::NAN);
     let torn = refused(&|p| p.repeats[0].folds[2] = 8);
     for error in [&short, &none, &order, &nan, &torn] {
-        assert_eq!(error.code, "flow::study::parts");
+        assert_eq!(error.code.as_str(), "flow::study::parts");
     }
     assert!(
         order.message.contains("`o005` comes before `o004`"),
@@ -282,7 +282,7 @@ fn parts_that_do_not_fit_are_refused() {
     assert!(nan.message.contains("`o002`"), "{nan}");
     assert!(torn.message.contains("`g00`"), "{torn}");
     let one_class = refused(&|p| p.positive.fill(true));
-    assert_eq!(one_class.code, "flow::study::positive");
+    assert_eq!(one_class.code.as_str(), "flow::study::positive");
 }
 
 #[test]
@@ -294,7 +294,7 @@ fn arms_must_share_objects_and_folds() {
         compare(&base, &[made(parts)], &quick()).unwrap_err()
     };
     let objects = against(&|p| p.ids[299] = "p".into());
-    assert_eq!(objects.code, "flow::study::objects");
+    assert_eq!(objects.code.as_str(), "flow::study::objects");
     assert!(
         objects
             .message
@@ -308,7 +308,7 @@ fn arms_must_share_objects_and_folds() {
     let class = against(&|p| p.positive[8] = !p.positive[8]);
     assert!(class.message.contains("class of object `o008`"), "{class}");
     let folds = against(&|p| p.repeats[1].folds.rotate_left(5));
-    assert_eq!(folds.code, "flow::study::folds");
+    assert_eq!(folds.code.as_str(), "flow::study::folds");
     assert!(folds.help[0].starts_with("the same folds for all arms"));
     let repeats = against(&|p| p.repeats.truncate(1));
     assert!(repeats.message.contains("2 and 1 repeats"), "{repeats}");
@@ -433,7 +433,7 @@ fn too_few_units_are_refused() {
     };
     for groups in [1, 3] {
         let error = few(groups).unwrap_err();
-        assert_eq!(error.code, "flow::study::units", "{error}");
+        assert_eq!(error.code.as_str(), "flow::study::units", "{error}");
     }
     let mut parts = arm("none", 2.0, 0);
     parts.groups = None;

@@ -176,7 +176,7 @@ mod tests {
             correct(&mut kept, &[3.6], true).unwrap();
             assert_eq!((kept.flux[0], kept.flux_err[0]), (30.0, 1.0), "{ebv:?}");
             let error = correct(&mut curves(ebv), &[3.6], false).unwrap_err();
-            assert_eq!(error.code, "flow::data::no_ebv");
+            assert_eq!(error.code.as_str(), "flow::data::no_ebv");
             assert!(error.message.contains("object `a`"), "{error}");
         }
         let error = correct(&mut curves(Some(-9.0)), &[3.6], false).unwrap_err();

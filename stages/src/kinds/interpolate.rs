@@ -73,8 +73,7 @@ impl Stage for Interpolate {
             _ => Normalise::MaxAbs,
         };
         let bands = curves.bands().to_vec();
-        let names =
-            serde_json::to_string(&bands).map_err(|e| StageError::environment(e.to_string()))?;
+        let names = serde_json::to_string(&bands).map_err(std::io::Error::from)?;
         let metadata = vec![("flow.bands".to_owned(), names)];
         let mut writer =
             TensorWriter::new(action.create()?, "grid", &[bands.len(), points], metadata)?;

@@ -1,10 +1,11 @@
 //! Kind `model`: fits a learner on each fold's training rows and predicts the others.
 
+use std::error::Error;
 use std::io::Write;
 
 use flow_cache::Value;
 use flow_engine::kind::{
-    Action, InputPort, KindSpec, Of, OutputPort, Ports, Rows, Scope, Stage, StageError, Step,
+    Action, Fault, InputPort, KindSpec, Of, OutputPort, Ports, Rows, Scope, Stage, StageError, Step,
 };
 use flow_engine::{ParamSpec, ParamType, Params};
 
@@ -180,7 +181,7 @@ fn fit(action: &mut Action<'_>) -> Result<(), StageError> {
             action.threads,
             &action.stop(),
         )
-        .map_err(|e| fit_error(&e, action.fold.unwrap_or_default()))?;
+        .map_err(|e| fit_error(e, action.fold.unwrap_or_default()))?;
     let header = ModelHeader {
         learner: learner.name().into(),
         classes,
@@ -188,12 +189,11 @@ fn fit(action: &mut Action<'_>) -> Result<(), StageError> {
         columns: rows.features.names().to_vec(),
         rounds: model.rounds(),
     };
-    let mut bytes =
-        serde_json::to_vec(&header).map_err(|e| StageError::environment(e.to_string()))?;
+    let mut bytes = serde_json::to_vec(&header).map_err(std::io::Error::from)?;
     bytes.push(b'\n');
     let body = model
         .to_bytes()
-        .map_err(|e| StageError::failed("flow::model::write", e.to_string()))?;
+        .map_err(|e| StageError::failed("flow::model::write", e.to_string()).with_source(e))?;
     bytes.extend_from_slice(&body);
     let facts = vec![
         (
@@ -210,35 +210,36 @@ fn fit(action: &mut Action<'_>) -> Result<(), StageError> {
         .zip(model.importance())
         .filter(|(_, gain)| *gain > 0.0)
         .collect();
-    let gain = serde_json::to_vec(&gain).map_err(|e| StageError::environment(e.to_string()))?;
+    let gain = serde_json::to_vec(&gain).map_err(std::io::Error::from)?;
     action.write("gain", &gain, Vec::new())
 }
 
-fn fit_error(error: &LearnError, fold: &str) -> StageError {
-    let message = format!("fold {fold}: {error}");
-    match error {
-        LearnError::Stopped => StageError::interrupted(),
+fn fit_error(error: LearnError, fold: &str) -> StageError {
+    let fault = match error {
+        LearnError::Stopped => return StageError::interrupted(),
         LearnError::Unsupported { .. } | LearnError::Parameter { .. } | LearnError::Data(_) => {
-            StageError::data("flow::model::fit", message)
+            Fault::Data
         }
-        _ => StageError::failed("flow::model::fit", message),
-    }
+        _ => Fault::Stage,
+    };
+    StageError::new(fault, "flow::model::fit", format!("fold {fold}")).because(error)
 }
 
 fn apply(action: &mut Action<'_>) -> Result<(), StageError> {
-    let unreadable =
-        |e: String| StageError::data("flow::data::schema", format!("a model is unreadable: {e}"));
+    let unreadable = |e: Box<dyn Error + Send + Sync>| {
+        StageError::data("flow::data::schema", "a model is unreadable").because(e)
+    };
     let bytes = std::fs::read(&action.one("model")?.path)?;
     let split = bytes
         .iter()
         .position(|&b| b == b'\n')
         .ok_or_else(|| unreadable("it has no header".into()))?;
     let header: ModelHeader =
-        serde_json::from_slice(&bytes[..split]).map_err(|e| unreadable(e.to_string()))?;
+        serde_json::from_slice(&bytes[..split]).map_err(|e| unreadable(e.into()))?;
     let model = learner(&header.learner)
-        .ok_or_else(|| unreadable(format!("learner `{}` is not known", header.learner)))?
+        .ok_or_else(|| unreadable(format!("learner `{}` is not known", header.learner).into()))?
         .load(&bytes[split + 1..])
-        .map_err(|e| unreadable(e.to_string()))?;
+        .map_err(|e| unreadable(e.into()))?;
     let rows = ApplyRows::read(action)?;
     let columns = rows.features.indices(&header.columns)?;
     let n = rows.object_id.len();
@@ -247,7 +248,9 @@ fn apply(action: &mut Action<'_>) -> Result<(), StageError> {
     } else {
         let flat = model
             .predict(&rows.features.matrix(&columns)?)
-            .map_err(|e| StageError::failed("flow::model::predict", e.to_string()))?;
+            .map_err(|e| {
+                StageError::failed("flow::model::predict", e.to_string()).with_source(e)
+            })?;
         let n_classes = model.n_classes();
         // With a binary target the second column is the positive class, and the only one kept.
         let first = n_classes - header.classes.len();
@@ -294,10 +297,7 @@ fn mean_gain(action: &Action<'_>) -> Result<Vec<(String, f64)>, StageError> {
     for part in &used {
         let bytes = std::fs::read(&part.path)?;
         let gain: Vec<(String, f64)> = serde_json::from_slice(&bytes).map_err(|e| {
-            StageError::data(
-                "flow::data::schema",
-                format!("a list of gains is unreadable: {e}"),
-            )
+            StageError::data("flow::data::schema", "a list of gains is unreadable").because(e)
         })?;
         for (name, gain) in gain {
             *sums.entry(name).or_insert(0.0) += gain / used.len() as f64;

@@ -96,8 +96,7 @@ impl Stage for Select {
             )));
         }
         let chosen: Vec<&String> = all.iter().map(|&i| &names[i]).collect();
-        let text =
-            serde_json::to_string(&chosen).map_err(|e| StageError::environment(e.to_string()))?;
+        let text = serde_json::to_string(&chosen).map_err(std::io::Error::from)?;
         let mut writer = action.create()?;
         writer.write_all(text.as_bytes())?;
         let attrs = vec![
@@ -119,8 +118,9 @@ pub fn patterns(texts: &[&str]) -> Result<Vec<glob::Pattern>, StageError> {
             glob::Pattern::new(text).map_err(|e| {
                 StageError::data(
                     "flow::params::glob",
-                    format!("`{text}` is not a valid pattern: {e}"),
+                    format!("`{text}` is not a valid pattern"),
                 )
+                .because(e)
             })
         })
         .collect()
@@ -211,7 +211,7 @@ fn by_importance(
     };
     let failed = |error: LearnError| match error {
         LearnError::Stopped => StageError::interrupted(),
-        error => StageError::failed("flow::model::fit", error.to_string()),
+        error => StageError::failed("flow::model::fit", error.to_string()).with_source(error),
     };
     let learner =
         learner("hessboost").ok_or_else(|| StageError::failed("flow::model::fit", "no learner"))?;

@@ -301,7 +301,7 @@ fn logistic(models: &[Predictions], rows: &[usize], c: f64) -> Result<Vec<f64>, 
         ..LogisticOptions::default()
     };
     let fitted = Logistic::fit(&features, models.len(), &labels, options)
-        .map_err(|e| StageError::data("flow::model::fit", e.to_string()))?;
+        .map_err(|e| StageError::data("flow::model::fit", e.to_string()).with_source(e))?;
     let mut values = fitted.coefficients;
     values.push(fitted.intercept);
     Ok(values)

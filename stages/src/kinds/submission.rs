@@ -77,7 +77,7 @@ impl Stage for Submission {
             header.push("probability");
         }
         let mut csv = csv::Writer::from_writer(Vec::new());
-        let broken = |e: csv::Error| StageError::environment(e.to_string());
+        let broken = |e: csv::Error| StageError::environment(e.to_string()).with_source(e);
         csv.write_record(&header).map_err(broken)?;
         let mut positives = 0;
         for &i in &rows {
@@ -96,9 +96,7 @@ impl Stage for Submission {
             }
             csv.write_record(&record).map_err(broken)?;
         }
-        let bytes = csv
-            .into_inner()
-            .map_err(|e| StageError::environment(e.to_string()))?;
+        let bytes = csv.into_inner().map_err(|e| e.into_error())?;
         let mut notes = Vec::new();
         if positive.is_some() {
             let share = 100.0 * positives as f64 / rows.len().max(1) as f64;
@@ -127,10 +125,7 @@ fn no_threshold() -> StageError {
 fn read_threshold(action: &Action<'_>) -> Result<Option<f64>, StageError> {
     let bytes = std::fs::read(&action.one("threshold")?.path)?;
     let json: serde_json::Value = serde_json::from_slice(&bytes).map_err(|e| {
-        StageError::data(
-            "flow::data::schema",
-            format!("the threshold is unreadable: {e}"),
-        )
+        StageError::data("flow::data::schema", "the threshold is unreadable").because(e)
     })?;
     Ok(json.get("threshold").and_then(serde_json::Value::as_f64))
 }

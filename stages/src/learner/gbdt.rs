@@ -81,7 +81,7 @@ impl Learner for Gbdt {
 
     fn load(&self, bytes: &[u8]) -> Result<Box<dyn Model>, LearnError> {
         let model: Fitted =
-            serde_json::from_slice(bytes).map_err(|e| LearnError::Model(e.to_string()))?;
+            serde_json::from_slice(bytes).map_err(|e| LearnError::Model(e.into()))?;
         model.check()?;
         Ok(Box::new(model))
     }
@@ -240,10 +240,11 @@ impl<'a> Training<'a> {
             LearnError::Library("the gbdt crate panicked while growing a tree".into())
         })?;
         let grown = serde_json::to_value(&tree).and_then(serde_json::from_value::<Grown>);
-        let grown = grown.map_err(|e| LearnError::Library(format!("unreadable gbdt tree: {e}")))?;
+        let grown =
+            grown.map_err(|e| LearnError::Library(format!("unreadable gbdt tree: {e}").into()))?;
         let tree = Tree::from(grown);
         tree.check(self.medians.len())
-            .map_err(LearnError::Library)?;
+            .map_err(|e| LearnError::Library(e.into()))?;
         Ok(tree)
     }
 
@@ -359,7 +360,7 @@ impl Fitted {
     fn check(&self) -> Result<(), LearnError> {
         let columns = self.medians.len();
         let problems = positives(self.n_classes).len();
-        let refuse = |reason: String| Err(LearnError::Model(reason));
+        let refuse = |reason: String| Err(LearnError::Model(reason.into()));
         if self.n_classes < 2 || self.start.len() != problems || self.gain.len() != columns {
             return refuse("its parts do not fit together".into());
         }
@@ -368,7 +369,8 @@ impl Fitted {
                 return refuse(format!("a round of {} trees, not {problems}", trees.len()));
             }
             for tree in trees {
-                tree.check(columns).map_err(LearnError::Model)?;
+                tree.check(columns)
+                    .map_err(|e| LearnError::Model(e.into()))?;
             }
         }
         Ok(())
@@ -392,7 +394,7 @@ impl Model for Fitted {
     }
 
     fn to_bytes(&self) -> Result<Vec<u8>, LearnError> {
-        serde_json::to_vec(self).map_err(|e| LearnError::Library(e.to_string()))
+        serde_json::to_vec(self).map_err(|e| LearnError::Library(e.into()))
     }
 
     fn importance(&self) -> Vec<f64> {

@@ -73,13 +73,11 @@ impl Learner for HessBoost {
     }
 
     fn load(&self, bytes: &[u8]) -> Result<Box<dyn Model>, LearnError> {
-        let refuse = |reason: String| Err(LearnError::Model(reason));
-        let model = match BoostedModel::decode(bytes, ModelFormat::Binary) {
-            Ok(model) => model,
-            Err(error) => return refuse(error.to_string()),
-        };
+        let model = BoostedModel::decode(bytes, ModelFormat::Binary)
+            .map_err(|error| LearnError::Model(error.into()))?;
         if model.objective().name() != LOSS {
-            return refuse(format!("its loss is `{}`", model.objective().name()));
+            let reason = format!("its loss is `{}`", model.objective().name());
+            return Err(LearnError::Model(reason.into()));
         }
         let n_classes = model.n_outputs().max(2);
         Ok(Box::new(Fitted { model, n_classes }))
@@ -185,7 +183,7 @@ impl Model for Fitted {
         let pool = rayon::ThreadPoolBuilder::new()
             .num_threads(1)
             .build()
-            .map_err(|error| LearnError::Library(error.to_string()))?;
+            .map_err(|error| LearnError::Library(error.into()))?;
         let margins = pool
             .install(|| self.model.predict_margin_rows(x.values(), Iterations::Best))
             .map_err(failed)?;
@@ -215,5 +213,5 @@ impl Model for Fitted {
 
 /// An error of the crate as ours: our own checks come first, so what is left is unexpected.
 fn failed(error: HessboostError) -> LearnError {
-    LearnError::Library(error.to_string())
+    LearnError::Library(error.into())
 }

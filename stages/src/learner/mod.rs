@@ -23,6 +23,7 @@ mod tree;
 
 pub use params::{ClassWeight, EarlyStopping, LearnerParams};
 
+use std::error::Error;
 use std::fmt;
 use std::sync::Arc;
 
@@ -169,7 +170,7 @@ pub fn learner(name: &str) -> Option<&'static dyn Learner> {
 }
 
 /// Why fitting, predicting or loading failed.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Debug)]
 pub enum LearnError {
     /// A parameter is out of range.
     Parameter {
@@ -190,9 +191,9 @@ pub enum LearnError {
     /// The matrix or the labels cannot be learned from.
     Data(String),
     /// Bytes that are not a model of this learner.
-    Model(String),
+    Model(Box<dyn Error + Send + Sync>),
     /// The crate behind the learner failed.
-    Library(String),
+    Library(Box<dyn Error + Send + Sync>),
     /// The fit was told to stop.
     Stopped,
 }
@@ -218,7 +219,14 @@ impl fmt::Display for LearnError {
     }
 }
 
-impl std::error::Error for LearnError {}
+impl Error for LearnError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        match self {
+            LearnError::Model(error) | LearnError::Library(error) => Some(&**error),
+            _ => None,
+        }
+    }
+}
 
 /// Margins of a fit at most: with their gradients, some twenty gigabytes.
 const MOST_MARGINS: usize = 1 << 30;

@@ -363,7 +363,7 @@ mod tests {
     fn a_column_is_refused_by_name() {
         for name in ["Label", "raw_label"] {
             let view = view(&[(name, &|i| i as f32)], 3);
-            assert_eq!(named(&view).unwrap_err().code, LABEL_COLUMN);
+            assert_eq!(named(&view).unwrap_err().code.as_str(), LABEL_COLUMN);
         }
     }
 

@@ -176,7 +176,7 @@ impl FeatureView {
                 .help("a missing value is NaN; look at the stage that makes the feature"));
         }
         Matrix::new(self.rows(), columns.len(), std::sync::Arc::new(values))
-            .map_err(|e| StageError::data("flow::data::features", e.to_string()))
+            .map_err(|e| StageError::data("flow::data::features", e.to_string()).with_source(e))
     }
 
     /// Indices of the columns with these names.
@@ -209,10 +209,7 @@ fn chosen_columns(part: &Part) -> Result<Vec<String>, StageError> {
     for path in &part.views {
         let text = std::fs::read_to_string(path)?;
         let mut names: Vec<String> = serde_json::from_str(&text).map_err(|e| {
-            StageError::data(
-                "flow::data::schema",
-                format!("a choice of columns is unreadable: {e}"),
-            )
+            StageError::data("flow::data::schema", "a choice of columns is unreadable").because(e)
         })?;
         names.sort();
         chosen = Some(match chosen {

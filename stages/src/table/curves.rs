@@ -115,7 +115,7 @@ impl Curves {
             let field = Arc::new(Field::new("element", item, false));
             let array = ListArray::try_new(field, bounds.clone(), values, None);
             Ok(Arc::new(array.map_err(|error| {
-                schema_error(format!("a light curve: {error}"))
+                schema_error("a light curve").because(error)
             })?))
         };
         let floats = |values: &[f64]| -> Result<ArrayRef, StageError> {
@@ -139,7 +139,7 @@ impl Curves {
             .collect();
         let arrays = parts.into_iter().map(|(_, array)| array).collect();
         let light = StructArray::try_new(inner, arrays, None)
-            .map_err(|error| schema_error(format!("a light curve: {error}")))?;
+            .map_err(|error| schema_error("a light curve").because(error))?;
 
         let (mut fields, mut columns) = self.objects.columns();
         fields.push(Field::new("lightcurve", light.data_type().clone(), false));

@@ -9,7 +9,7 @@ use flow_engine::StageError;
 use super::narrow::Narrow;
 use super::parquet_io::{TableReader, json_list, parse_list};
 use super::tensor::{TensorTable, TensorWriter};
-use super::{IMPOSSIBLE, schema_error};
+use super::{IMPOSSIBLE, open, schema_error};
 
 /// Name of the tensor column.
 const COLUMN: &str = "features";
@@ -91,9 +91,7 @@ impl FeatureTable {
     /// The file cannot be opened (environment), or does not fit (data).
     pub fn open(path: &Path) -> Result<Self, StageError> {
         let mut magic = [0; 4];
-        let mut file = std::fs::File::open(path).map_err(|error| {
-            StageError::environment(format!("cannot open {}: {error}", path.display()))
-        })?;
+        let mut file = open(path)?;
         if file.read_exact(&mut magic).is_ok() && &magic == b"PAR1" {
             return Self::from_parquet(path, "the features table", |_| true);
         }

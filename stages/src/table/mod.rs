@@ -46,6 +46,9 @@ pub(crate) use sniff::is_parquet;
 pub use tensor::{TensorTable, TensorWriter};
 pub(crate) use text::Records;
 
+use std::fs::File;
+use std::path::Path;
+
 use flow_cache::{Digest, Value};
 use flow_engine::StageError;
 
@@ -77,6 +80,16 @@ pub fn row_attrs<S: AsRef<str>>(ids: &[S]) -> Vec<(String, Value)> {
         ("rows".into(), Value::Int(ids.len() as i64)),
         ("ids".into(), ids_digest(ids)),
     ]
+}
+
+/// Opens a file.
+///
+/// # Errors
+/// It cannot be opened.
+pub(crate) fn open(path: &Path) -> Result<File, StageError> {
+    File::open(path).map_err(|error| {
+        StageError::environment(format!("cannot open {}", path.display())).because(error)
+    })
 }
 
 /// An error about the schema or content of a table.

@@ -8,7 +8,7 @@ use std::path::Path;
 
 use flow_engine::StageError;
 
-use super::{schema_error, sniff};
+use super::{open, schema_error, sniff};
 
 /// The largest array taken, in bytes.
 const MAX_BYTES: u64 = 16 << 30;
@@ -38,14 +38,12 @@ pub enum NpyValues {
 /// # Errors
 /// The file cannot be opened (environment), or is no archive of arrays of numbers and texts (data).
 pub fn read_npz(path: &Path) -> Result<Vec<NpyArray>, StageError> {
-    let mut file = File::open(path).map_err(|error| {
-        StageError::environment(format!("cannot open {}: {error}", path.display()))
-    })?;
+    let mut file = open(path)?;
     let mut head = Vec::new();
     file.by_ref().take(4096).read_to_end(&mut head)?;
     let listed = entries(&mut file)?;
-    let bad = |error: &dyn std::fmt::Display| sniff::not_binary("the file", "npz", &head, error);
-    let mut archive = zip::ZipArchive::new(file).map_err(|error| bad(&error))?;
+    let bad = |error: zip::result::ZipError| sniff::not_binary("the file", "npz", &head, error);
+    let mut archive = zip::ZipArchive::new(file).map_err(bad)?;
     // The reader keeps the last of several entries with one name.
     if listed.is_some_and(|listed| listed > archive.len()) {
         return Err(StageError::data(
@@ -56,7 +54,7 @@ pub fn read_npz(path: &Path) -> Result<Vec<NpyArray>, StageError> {
     }
     let mut arrays = Vec::new();
     for i in 0..archive.len() {
-        let mut entry = archive.by_index(i).map_err(|error| bad(&error))?;
+        let mut entry = archive.by_index(i).map_err(bad)?;
         let Some(name) = entry.name().strip_suffix(".npy").map(String::from) else {
             continue;
         };
@@ -74,7 +72,7 @@ pub fn read_npz(path: &Path) -> Result<Vec<NpyArray>, StageError> {
             .by_ref()
             .take(size as u64)
             .read_to_end(&mut bytes)
-            .map_err(|error| bad(&error))?;
+            .map_err(|error| sniff::not_binary("the file", "npz", &head, error))?;
         let (shape, values) = parse(&bytes).map_err(wrong)?;
         arrays.push(NpyArray {
             name,

@@ -263,7 +263,7 @@ mod tests {
             let labels: Vec<Option<String>> = labels.iter().cloned().map(Some).collect();
             let classes = Objects::classes(&labels, "kind");
             classes.map(|classes| classes.len()).map_err(|error| {
-                assert_eq!(error.code, "flow::data::classes");
+                assert_eq!(error.code.as_str(), "flow::data::classes");
                 error.message
             })
         };

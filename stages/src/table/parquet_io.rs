@@ -1,6 +1,6 @@
 //! Reading and writing Parquet the same way everywhere.
 
-use std::fs::File;
+use std::error::Error;
 use std::io::{Read, Write};
 use std::path::Path;
 use std::sync::Arc;
@@ -20,7 +20,7 @@ use parquet::file::metadata::KeyValue;
 use parquet::file::properties::{WriterProperties, WriterPropertiesBuilder, WriterVersion};
 use parquet::schema::types::ColumnPath;
 
-use super::{columns_help, is_no_value, schema_error, sniff};
+use super::{columns_help, is_no_value, open, schema_error, sniff};
 
 /// Rows that a reader decodes at a time: bounds memory, not results.
 const BATCH: usize = 4096;
@@ -95,8 +95,8 @@ impl<W: Write + Send> TableWriter<W> {
 }
 
 /// Writing fails for want of space or by a bug of ours, never through the data.
-fn internal(error: impl std::fmt::Display) -> StageError {
-    StageError::environment(format!("cannot write a table: {error}"))
+fn internal(error: impl Into<Box<dyn Error + Send + Sync>>) -> StageError {
+    StageError::environment("cannot write a table").because(error)
 }
 
 /// A JSON list of texts, as kept in file metadata.
@@ -136,9 +136,7 @@ impl TableReader {
         name: &str,
         wanted: impl Fn(&str) -> bool,
     ) -> Result<Self, StageError> {
-        let mut file = File::open(path).map_err(|error| {
-            StageError::environment(format!("cannot open {}: {error}", path.display()))
-        })?;
+        let mut file = open(path)?;
         let mut head = Vec::new();
         Read::by_ref(&mut file).take(64).read_to_end(&mut head)?;
         // Arrow's copy of a schema may hold types that only its writer has; Parquet's own are enough.
@@ -163,7 +161,7 @@ impl TableReader {
         let mask = ProjectionMask::roots(builder.parquet_schema(), chosen);
         let builder = builder.with_projection(mask).with_batch_size(BATCH);
         let reader = builder.build().map_err(|error| {
-            schema_error(format!("{name} is not a readable Parquet file: {error}"))
+            schema_error(format!("{name} is not a readable Parquet file")).because(error)
         })?;
         Ok(Self {
             name: name.into(),
@@ -217,10 +215,9 @@ impl TableReader {
     /// The next rows.
     pub fn next_batch(&mut self) -> Result<Option<Batch>, StageError> {
         let batch = self.reader.next().transpose().map_err(|error| {
-            let text = error.to_string();
-            let error = schema_error(format!("{} cannot be decoded: {text}", self.name));
+            let error = schema_error(format!("{} cannot be decoded", self.name)).because(error);
             // What the reader says of a compression that it was built without.
-            match text.contains("Disabled feature") {
+            match error.message.contains("Disabled feature") {
                 true => error.help("write the file with zstd or snappy compression"),
                 false => error,
             }

@@ -1,10 +1,12 @@
 //! What a file is, by its first bytes, where its name or the pipeline says otherwise.
 
-use std::fs::File;
+use std::error::Error;
 use std::io::Read;
 use std::path::Path;
 
 use flow_engine::StageError;
+
+use super::open;
 
 /// What a file is, if it is no plain text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,9 +51,7 @@ pub(super) fn form(head: &[u8]) -> Option<FileForm> {
 /// It cannot be opened.
 pub(crate) fn is_parquet(path: &Path) -> Result<bool, StageError> {
     let mut head = Vec::new();
-    let file = File::open(path).map_err(|error| {
-        StageError::environment(format!("cannot open {}: {error}", path.display()))
-    })?;
+    let file = open(path)?;
     file.take(8).read_to_end(&mut head)?;
     Ok(form(&head) == Some(FileForm::Parquet))
 }
@@ -108,7 +108,7 @@ pub(super) fn not_binary(
     file: &str,
     expected: &str,
     head: &[u8],
-    error: impl std::fmt::Display,
+    error: impl Into<Box<dyn Error + Send + Sync>>,
 ) -> StageError {
     let wrong = |what: &str| {
         let text = format!("{file} is {what}, where {expected} is expected");
@@ -124,5 +124,5 @@ pub(super) fn not_binary(
         }
         None => {}
     }
-    super::schema_error(format!("{file} is not a readable {expected} file: {error}"))
+    super::schema_error(format!("{file} is not a readable {expected} file")).because(error)
 }

@@ -4,6 +4,7 @@
 //! carries the canonical extension type `arrow.fixed_shape_tensor`. Bodies are aligned and not
 //! compressed, so that reading copies nothing. NaN stands for a missing value.
 
+use std::error::Error;
 use std::fs::File;
 use std::io::Write;
 use std::path::Path;
@@ -141,8 +142,8 @@ impl<W: Write> TensorWriter<W> {
     }
 }
 
-fn internal(error: impl std::fmt::Display) -> StageError {
-    StageError::environment(format!("cannot write a tensor table: {error}"))
+fn internal(error: impl Into<Box<dyn Error + Send + Sync>>) -> StageError {
+    StageError::environment("cannot write a tensor table").because(error)
 }
 
 /// A tensor table mapped into memory.
@@ -162,27 +163,30 @@ impl TensorTable {
     /// # Errors
     /// The file cannot be opened (environment), or does not fit (data).
     pub fn open(path: &Path, name: &str) -> Result<Self, StageError> {
-        let unreadable = |error: &dyn std::fmt::Display| {
+        let unreadable = |error: Box<dyn Error + Send + Sync>| {
             schema_error(format!(
-                "the `{name}` table is not a readable Arrow IPC file: {error}"
+                "the `{name}` table is not a readable Arrow IPC file"
             ))
+            .because(error)
         };
         let buffer = map(path)?;
         let trailer = buffer
             .len()
             .checked_sub(10)
-            .ok_or_else(|| unreadable(&"it is too short"))?;
+            .ok_or_else(|| unreadable("it is too short".into()))?;
         let mut tail = [0; 10];
         tail.copy_from_slice(&buffer[trailer..]);
-        let length = read_footer_length(tail).map_err(|error| unreadable(&error))?;
+        let length = read_footer_length(tail).map_err(|error| unreadable(error.into()))?;
         let start = trailer
             .checked_sub(length)
-            .ok_or_else(|| unreadable(&"its footer is cut off"))?;
-        let footer = root_as_footer(&buffer[start..trailer]).map_err(|error| unreadable(&error))?;
+            .ok_or_else(|| unreadable("its footer is cut off".into()))?;
+        // Built as it is here, this error is a text and no `Error`.
+        let footer = root_as_footer(&buffer[start..trailer])
+            .map_err(|error| unreadable(error.to_string().into()))?;
         let schema = footer
             .schema()
-            .ok_or_else(|| unreadable(&"it has no schema"))?;
-        let schema = Arc::new(try_fb_to_schema(schema).map_err(|error| unreadable(&error))?);
+            .ok_or_else(|| unreadable("it has no schema".into()))?;
+        let schema = Arc::new(try_fb_to_schema(schema).map_err(|error| unreadable(error.into()))?);
         let shape = shape_of(&schema, name)?;
         let metadata = schema
             .metadata()
@@ -205,12 +209,12 @@ impl TensorTable {
             let head = usize::try_from(block.metaDataLength()).unwrap_or(usize::MAX);
             let length = body.saturating_add(head);
             if offset.saturating_add(length) > buffer.len() {
-                return Err(unreadable(&"a record batch is cut off"));
+                return Err(unreadable("a record batch is cut off".into()));
             }
             let data = buffer.slice_with_length(offset, length);
             let batch = decoder
                 .read_record_batch(block, &data)
-                .map_err(|error| unreadable(&error))?;
+                .map_err(|error| unreadable(error.into()))?;
             if let Some(batch) = batch {
                 table.extend(&batch, name)?;
             }
@@ -349,7 +353,7 @@ fn shape_of(schema: &Schema, name: &str) -> Result<Vec<usize>, StageError> {
 /// Maps a file.
 fn map(path: &Path) -> Result<Buffer, StageError> {
     let cannot = |error: std::io::Error| {
-        StageError::environment(format!("cannot map {}: {error}", path.display()))
+        StageError::environment(format!("cannot map {}", path.display())).because(error)
     };
     let file = File::open(path).map_err(cannot)?;
     // SAFETY: artifacts are immutable: written once, published under their digest, read-only.

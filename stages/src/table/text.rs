@@ -1,6 +1,6 @@
 //! Delimited text, streamed record by record: CSV, also with semicolons or tabs, also gzipped.
 
-use std::fs::File;
+use std::error::Error;
 use std::io::{BufRead, BufReader, ErrorKind, Read};
 use std::path::Path;
 
@@ -8,6 +8,7 @@ use csv::{ByteRecord, Reader, ReaderBuilder};
 use flate2::bufread::MultiGzDecoder;
 use flow_engine::StageError;
 
+use super::open;
 use super::sniff::{self, FileForm};
 
 /// The longest line taken, in bytes: a file of zeros is none, however small it is when compressed.
@@ -32,18 +33,20 @@ impl Records {
     /// # Errors
     /// The file cannot be read, is empty, or is no text.
     pub fn open(path: &Path, file: &str) -> Result<Self, StageError> {
-        let opened = File::open(path).map_err(|error| {
-            StageError::environment(format!("cannot open {}: {error}", path.display()))
-        })?;
+        let opened = open(path)?;
         let mut raw = BufReader::with_capacity(CHUNK, opened);
-        let head = raw.fill_buf().map_err(|error| unreadable(file, error))?;
+        let head = raw
+            .fill_buf()
+            .map_err(|error| unreadable(file, error.kind(), error))?;
         let text: Box<dyn Read> = match sniff::form(head) {
             None => Box::new(raw),
             Some(FileForm::Gzip) => Box::new(MultiGzDecoder::new(raw)),
             Some(other) => return Err(sniff::not_text(file, other)),
         };
         let mut text = BufReader::with_capacity(CHUNK, text);
-        let head = text.fill_buf().map_err(|error| unreadable(file, error))?;
+        let head = text
+            .fill_buf()
+            .map_err(|error| unreadable(file, error.kind(), error))?;
         if let Some(other) = sniff::form(head) {
             return Err(sniff::not_text(&format!("what {file} unpacks to"), other));
         }
@@ -167,7 +170,9 @@ struct Lines<R> {
 
 impl<R: BufRead> Lines<R> {
     fn new(mut inner: R, file: &str) -> Result<Self, StageError> {
-        let head = inner.fill_buf().map_err(|error| unreadable(file, error))?;
+        let head = inner
+            .fill_buf()
+            .map_err(|error| unreadable(file, error.kind(), error))?;
         let returns = head.contains(&b'\r') && !head.contains(&b'\n');
         Ok(Self {
             inner,
@@ -228,21 +233,25 @@ impl<R: BufRead> Read for Lines<R> {
 }
 
 fn broken(file: &str, error: csv::Error) -> StageError {
-    let text = error.to_string();
-    match error.into_kind() {
-        csv::ErrorKind::Io(error) => unreadable(file, error),
-        _ => StageError::data("flow::data::csv", format!("{file}: {text}")),
+    match error.kind() {
+        csv::ErrorKind::Io(io) => unreadable(file, io.kind(), error),
+        _ => StageError::data("flow::data::csv", file).because(error),
     }
 }
 
 /// What is wrong with the bytes is the file's fault, all else the machine's.
-fn unreadable(file: &str, error: std::io::Error) -> StageError {
-    match error.kind() {
+fn unreadable(
+    file: &str,
+    kind: ErrorKind,
+    error: impl Error + Send + Sync + 'static,
+) -> StageError {
+    match kind {
         ErrorKind::InvalidData | ErrorKind::InvalidInput | ErrorKind::UnexpectedEof => {
-            StageError::data("flow::data::csv", format!("{file} is broken: {error}"))
+            StageError::data("flow::data::csv", format!("{file} is broken"))
+                .because(error)
                 .help("if it is compressed, it may be cut off: fetch it again")
         }
-        _ => StageError::environment(format!("cannot read {file}: {error}")),
+        _ => StageError::environment(format!("cannot read {file}")).because(error),
     }
 }
 

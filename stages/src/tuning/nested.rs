@@ -196,6 +196,6 @@ mod tests {
         let Err(error) = outer(folds.path(), &[first.path(), second.path()], 0.5) else {
             panic!("`b` has a fold in the first table")
         };
-        assert_eq!(error.code, "flow::tune::outer");
+        assert_eq!(error.code.as_str(), "flow::tune::outer");
     }
 }

@@ -374,7 +374,7 @@ mod tests {
         ];
         for (text, code) in wrong {
             let (_, diags) = read_tune(&format!("[tune]\n{text}\n"));
-            let codes: Vec<&str> = diags.iter().map(|diag| diag.code).collect();
+            let codes: Vec<&str> = diags.iter().map(|diag| diag.code.as_str()).collect();
             assert_eq!(codes, [code], "{text}");
         }
     }

@@ -202,9 +202,9 @@ fn readable(path: &Path, found: std::io::Result<(Digest, u64)>) -> Result<Digest
             "flow::source::missing",
             format!("the file {} does not exist", path.display()),
         )),
-        Err(error) => Err(StageError::environment(format!(
-            "failed to read {}: {error}",
-            path.display()
-        ))),
+        Err(error) => {
+            let failed = StageError::environment(format!("failed to read {}", path.display()));
+            Err(failed.because(error))
+        }
     }
 }

@@ -22,6 +22,7 @@ use std::time::{Duration, Instant};
 
 use flow_cache::{ActionKey, Record, Store};
 
+use crate::base::code::Code;
 use crate::base::folder::remove;
 use crate::base::trace::Track;
 use crate::kind::action::HOME;
@@ -102,7 +103,7 @@ impl Parent<'_> {
                 }
                 _ => ended.infrastructure(),
             };
-            if error.code == NO_RECORD || !std::mem::take(&mut again) {
+            if error.code == Code::NoRecord || !std::mem::take(&mut again) {
                 return Err(error);
             }
             (self.warn)(format!(
@@ -194,10 +195,8 @@ impl Parent<'_> {
             });
         }
         command.spawn().map_err(|error| {
-            start_error(&format!(
-                "failed to start `{}`: {error}",
-                program.to_string_lossy()
-            ))
+            let message = format!("failed to start `{}`", program.to_string_lossy());
+            start_error(&message).because(error)
         })
     }
 
@@ -229,16 +228,14 @@ impl Parent<'_> {
     }
 }
 
-const NO_RECORD: &str = "flow::executor::no_record";
-
 impl ChildEnd {
     /// The end of a child that said nothing of use.
     fn infrastructure(&self) -> StageError {
-        let environment = |code, message| StageError::new(Fault::Environment, code, message);
+        let environment = |code: Code, message| StageError::new(Fault::Environment, code, message);
         let told_to_stop = matches!(&self.report, Some(Report::Failed(_)));
         let error = match self.status.signal() {
             Some(libc::SIGKILL) if self.out_of_memory => environment(
-                "flow::executor::out_of_memory",
+                OUT_OF_MEMORY.into(),
                 "the kernel ended its process, since memory ran out".to_owned(),
             )
             .help("let fewer actions run at a time: --jobs 1"),
@@ -259,11 +256,11 @@ impl ChildEnd {
                 StageError::new(fault, SIGNAL, message)
             }
             None if told_to_stop => environment(
-                SIGNAL,
+                SIGNAL.into(),
                 "its process was told to stop, though the run was not".to_owned(),
             ),
             None => environment(
-                NO_RECORD,
+                Code::NoRecord,
                 format!("its process ended ({}) and left no record", self.status),
             ),
         };
@@ -274,6 +271,7 @@ impl ChildEnd {
     }
 }
 
+const OUT_OF_MEMORY: &str = "flow::executor::out_of_memory";
 const SIGNAL: &str = "flow::executor::signal";
 
 fn start_error(message: &str) -> StageError {
@@ -428,12 +426,9 @@ mod tests {
             errors: String::new(),
         };
         let code = |ended: ChildEnd| ended.infrastructure().code;
-        assert_eq!(
-            code(ended(libc::SIGKILL, true)),
-            "flow::executor::out_of_memory"
-        );
-        assert_eq!(code(ended(libc::SIGKILL, false)), SIGNAL);
-        assert_eq!(code(ended(libc::SIGSEGV, true)), SIGNAL);
-        assert_eq!(code(ended(0, false)), NO_RECORD);
+        assert_eq!(code(ended(libc::SIGKILL, true)), OUT_OF_MEMORY.into());
+        assert_eq!(code(ended(libc::SIGKILL, false)), SIGNAL.into());
+        assert_eq!(code(ended(libc::SIGSEGV, true)), SIGNAL.into());
+        assert_eq!(code(ended(0, false)), Code::NoRecord);
     }
 }

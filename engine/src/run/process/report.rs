@@ -1,13 +1,12 @@
 //! What a child says of its action, as one line of JSON.
 
-use std::collections::BTreeSet;
 use std::path::PathBuf;
-use std::sync::{Mutex, PoisonError};
 
 use flow_cache::{ActionKey, Digest};
 use serde_json::{Value as Json, json};
 
-use crate::kind::error::{Fault, StageError};
+use crate::kind::error::{Fault, StageError, log_hint};
+use crate::run::perform::log_path;
 use crate::run::work::Work;
 
 /// How an action ended that was run by `flow stage-exec`.
@@ -52,9 +51,9 @@ impl Report {
             }
             Self::Failed(error) => {
                 json["fault"] = fault_word(error.fault).into();
-                json["code"] = error.code.into();
+                json["code"] = error.code.as_str().into();
                 json["message"] = error.message.clone().into();
-                json["help"] = error.help.clone().into();
+                json["help"] = error.hints().collect();
                 "failed"
             }
         };
@@ -93,12 +92,19 @@ impl Report {
                 let paths = paths.filter(|path| shown.contains(&path.display().to_string()));
                 Self::Tainted(paths.collect())
             }
-            "failed" => Self::Failed(StageError {
-                fault: fault_of(json.get("fault")?.as_str()?)?,
-                code: interned(json.get("code")?.as_str()?),
-                message: json.get("message")?.as_str()?.to_owned(),
-                help: texts("help")?,
-            }),
+            "failed" => {
+                let text = |name: &str| json.get(name)?.as_str();
+                let fault = fault_of(text("fault")?)?;
+                let mut error = StageError::new(fault, text("code")?.to_owned(), text("message")?);
+                error.help = texts("help")?;
+                // The line has the log as a hint for people; the exact path is known here.
+                let log = log_path(work);
+                if error.help.last() == Some(&log_hint(&log)) {
+                    error.help.pop();
+                    error.log = Some(log);
+                }
+                Self::Failed(error)
+            }
             _ => return None,
         })
     }
@@ -135,16 +141,4 @@ fn fault_word(fault: Fault) -> &'static str {
 fn fault_of(word: &str) -> Option<Fault> {
     let found = FAULTS.iter().find(|(_, known)| *known == word);
     found.map(|(fault, _)| *fault)
-}
-
-/// Codes are constants of the program, so that few are ever kept.
-fn interned(code: &str) -> &'static str {
-    static CODES: Mutex<BTreeSet<&'static str>> = Mutex::new(BTreeSet::new());
-    let mut codes = CODES.lock().unwrap_or_else(PoisonError::into_inner);
-    if let Some(known) = codes.get(code) {
-        return known;
-    }
-    let kept: &'static str = Box::leak(code.to_owned().into_boxed_str());
-    codes.insert(kept);
-    kept
 }

@@ -64,7 +64,7 @@ fn names_stand_for_paths() {
 fn several_files_within_an_argument_are_refused() {
     let project = project("\"--in={rows}\", \"{out}\"", "", "");
     let ran = project.run();
-    assert_eq!(failure(&ran).code, "flow::command::several");
+    assert_eq!(failure(&ran).code.as_str(), "flow::command::several");
     assert_eq!(failure(&ran).fault, Fault::Data);
 }
 
@@ -97,7 +97,7 @@ fn scripts_and_environment_are_in_the_recipe() {
 fn a_missing_output_is_a_failure() {
     let project = project("\"{out}\"", "", "true");
     let ran = project.run();
-    assert_eq!(failure(&ran).code, "flow::command::no_output");
+    assert_eq!(failure(&ran).code.as_str(), "flow::command::no_output");
     assert_eq!(failure(&ran).fault, Fault::Stage);
     assert!(!failure(&ran).help.is_empty());
 }
@@ -108,7 +108,7 @@ fn a_failure_shows_the_last_lines() {
     let project = project("\"{out}\"", "", script);
     let ran = project.run();
     let error = failure(&ran);
-    assert_eq!(error.code, "flow::command::failed");
+    assert_eq!(error.code.as_str(), "flow::command::failed");
     assert!(error.message.contains("exit status: 3"), "{error}");
     let help = error.help.concat();
     assert!(
@@ -139,7 +139,7 @@ fn a_timeout_ends_the_whole_group() {
     project.write("scripts/script.sh", stubborn(&project));
     let started = Instant::now();
     let ran = project.run();
-    assert_eq!(failure(&ran).code, "flow::command::timeout");
+    assert_eq!(failure(&ran).code.as_str(), "flow::command::timeout");
     assert!(started.elapsed() < Duration::from_secs(10));
     assert!(ends(&project));
 }
@@ -190,19 +190,19 @@ fn a_script_edited_under_the_run_runs_again() {
 fn a_signal_is_called_by_its_name() {
     let ran = alone("kill -SEGV $$", "").run();
     let error = failure(&ran);
-    assert_eq!(error.code, "flow::command::failed");
+    assert_eq!(error.code.as_str(), "flow::command::failed");
     assert!(error.message.contains("SIGSEGV"), "{error}");
     let ran = alone("kill -KILL $$", "").run();
     let error = failure(&ran);
     assert_eq!(
-        (error.code, error.fault),
+        (error.code.as_str(), error.fault),
         ("flow::command::killed", Fault::Stage)
     );
     assert!(error.help.concat().contains("out of memory"), "{error:?}");
     // A shell between them passes the signal on as a status.
     let ran = alone("sh -c 'kill -KILL $$'; exit $?", "").run();
     let error = failure(&ran);
-    assert_eq!(error.code, "flow::command::failed");
+    assert_eq!(error.code.as_str(), "flow::command::failed");
     assert!(error.help.concat().contains("out of memory"), "{error:?}");
 }
 
@@ -214,7 +214,7 @@ fn both_streams_are_one_log_in_order() {
     assert!(help.contains("one\ntwo\nthree"), "{help}");
     // A program that ends well and does not do its work has its say as well.
     let ran = alone("echo where is it", "").run();
-    assert_eq!(failure(&ran).code, "flow::command::no_output");
+    assert_eq!(failure(&ran).code.as_str(), "flow::command::no_output");
     assert!(failure(&ran).help.concat().contains("where is it"));
 }
 
@@ -275,7 +275,7 @@ fn what_is_claimed_is_never_handed_out_twice() {
     }
     assert!(!run("memory = \"100MiB\"").0.failures.is_empty());
     let (ran, _) = run("gpu = 2");
-    assert_eq!(ran.failures[0].1.code, "flow::resources::gpus");
+    assert_eq!(ran.failures[0].1.code.as_str(), "flow::resources::gpus");
     assert!(ran.started.is_empty());
 }
 
@@ -294,8 +294,12 @@ fn names_are_checked_before_anything_runs() {
         "did you mean `seed`?",
     );
     let project = alone("", "inputs = { out = \"run\" }");
-    let codes: Vec<&str> = super::mistakes(&project).iter().map(|d| d.code).collect();
-    assert!(codes.contains(&"flow::command::name"), "{codes:?}");
+    let mistakes = super::mistakes(&project);
+    let mut codes = mistakes.iter().map(|d| d.code.as_str());
+    assert!(
+        codes.any(|code| code == "flow::command::name"),
+        "{mistakes:?}"
+    );
     let project = alone("", "");
     project.edit("\"o.txt\"", "\"o.txt\", more = \"o.txt\"");
     project.edit("= \"run\"", "= \"run.out\"");
@@ -316,7 +320,7 @@ fn a_program_of_the_project_is_found_and_keyed() {
     project.edit("\"/bin/sh\", \"-c\", ''''''", "\"bin/tool\", \"{out}\"");
     project.write("bin/tool", "#!/bin/sh\necho 1 > $1\n");
     let ran = project.run();
-    assert_eq!(failure(&ran).code, "flow::command::start");
+    assert_eq!(failure(&ran).code.as_str(), "flow::command::start");
     assert!(failure(&ran).help.concat().contains("executable"));
     set_mode(&project.path("bin/tool"), 0o755);
     project.expect(&["run: run"]);

@@ -68,7 +68,10 @@ fn what_a_program_leaves_behind_ends_with_its_time() {
     for daemon in daemons() {
         let more = "resources = { timeout = \"200ms\" }";
         let project = script(&format!("echo x > {{out}}; {daemon}\nsleep 60"), more);
-        assert_eq!(failure(&project.run()).code, "flow::command::timeout");
+        assert_eq!(
+            failure(&project.run()).code.as_str(),
+            "flow::command::timeout"
+        );
         std::thread::sleep(Duration::from_millis(500));
         assert!(!project.outside().join("late").exists(), "{daemon}");
     }
@@ -86,7 +89,7 @@ fn who_kills_the_guard_is_refused_or_fails() {
         assert_eq!(of_items(&project, &ran, 0..4), "0\n1\n2\n3\n");
     } else {
         assert_eq!(failure(&ran).fault, Fault::Environment);
-        assert_eq!(failure(&ran).code, "flow::command::guard");
+        assert_eq!(failure(&ran).code.as_str(), "flow::command::guard");
     }
 }
 
@@ -140,7 +143,11 @@ fn an_output_is_a_file_that_the_program_made() {
         project.write("data/o.txt", "precious\n");
         let ran = project.run();
         let error = failure(&ran);
-        assert_eq!(error.code, "flow::command::not_a_file", "{text}: {error}");
+        assert_eq!(
+            error.code.as_str(),
+            "flow::command::not_a_file",
+            "{text}: {error}"
+        );
         assert!(error.message.contains(what), "{text}: {error}");
         assert_eq!(project.read("data/o.txt"), "precious\n", "{text}");
         assert!(!project.root.join("result.txt").exists());
@@ -159,7 +166,7 @@ fn hashing_is_within_the_time_of_a_stage_and_stops_with_the_run() {
     );
     let started = Instant::now();
     let ran = project.run();
-    assert_eq!(failure(&ran).code, "flow::command::timeout");
+    assert_eq!(failure(&ran).code.as_str(), "flow::command::timeout");
     assert!(started.elapsed() < Duration::from_secs(20));
     let project = script("truncate -s 200G {out}; touch FOLDER/made", "");
     let cancel = std::sync::Arc::clone(&project.cancel);

@@ -73,7 +73,7 @@ fn every_row_must_come_back() {
     assert!(
         ran.failures
             .iter()
-            .any(|(_, e)| e.code == "flow::test::rows"),
+            .any(|(_, e)| e.code.as_str() == "flow::test::rows"),
         "{:?}",
         ran.failures
     );
@@ -135,6 +135,6 @@ fn items_and_folds_do_not_mix() {
     assert!(
         ran.failures
             .iter()
-            .all(|(_, e)| e.code == "flow::command::failed")
+            .all(|(_, e)| e.code.as_str() == "flow::command::failed")
     );
 }

@@ -185,7 +185,7 @@ fn mistakes_in_items_are_told() {
     let project = each("{ j = [1] }");
     let diags = mistakes(&project);
     assert!(
-        diags.iter().all(|d| d.code == unknown) && diags.len() == 2,
+        diags.iter().all(|d| d.code.as_str() == unknown) && diags.len() == 2,
         "{diags:?}"
     );
 }

@@ -91,6 +91,9 @@ fn expect_mistake(project: &Project, code: &str, text: &str) {
     let diags = mistakes(project);
     assert_eq!(diags.len(), 1, "{diags:?}");
     let said = format!("{} {}", diags[0].message, diags[0].help.join(" "));
-    assert!(diags[0].code == code && said.contains(text), "{diags:?}");
+    assert!(
+        diags[0].code.as_str() == code && said.contains(text),
+        "{diags:?}"
+    );
     assert!(!diags[0].labels.is_empty(), "{diags:?}");
 }

@@ -35,7 +35,7 @@ fn undeclared_files_are_closed_and_the_line_to_add_is_told() {
         project.write("lib/a.sh", "");
         let ran = project.run();
         let error = failure(&ran);
-        assert_eq!(error.code, "flow::command::failed");
+        assert_eq!(error.code.as_str(), "flow::command::failed");
         let help = error.help.concat();
         let line = "files = [\"lib/*.sh\", \"data/x.csv\"]";
         assert!(help.contains(line), "{help}");
@@ -117,7 +117,7 @@ fn a_link_by_the_name_of_an_environment_opens_no_data() {
     project.write("data/x", "secret\n");
     std::os::unix::fs::symlink("data", project.root.join(".venv")).unwrap();
     let ran = project.run();
-    assert_eq!(failure(&ran).code, "flow::command::failed");
+    assert_eq!(failure(&ran).code.as_str(), "flow::command::failed");
     // An environment elsewhere in the project is one all the same.
     project.write("data/pyvenv.cfg", "");
     project.edit(

@@ -125,7 +125,7 @@ fn what_makes_no_version_is_told_once_asked() {
         let project = asks(version, "");
         let ran = project.run();
         let error = failure(&ran);
-        assert_eq!(error.code, "flow::command::version");
+        assert_eq!(error.code.as_str(), "flow::command::version");
         assert!(error.message.contains(says), "{error}");
         let last = error.help.concat();
         assert_eq!(
@@ -142,5 +142,5 @@ fn what_makes_no_version_is_told_once_asked() {
     let project = asks("true", "");
     project.edit("\"/bin/sh\", \"-c\", '''true'''", "\"no-such-program\"");
     let ran = project.run();
-    assert_eq!(failure(&ran).code, "flow::command::version");
+    assert_eq!(failure(&ran).code.as_str(), "flow::command::version");
 }

@@ -85,7 +85,7 @@ fn rows_may_come_in_any_order_but_an_object_once() {
     assert_eq!(scored(&reversed).to_value(), scored(&sorted).to_value());
     rows[5].0 = rows[0].0;
     let twice = out_of_fold(&predictions(&rows)).err().unwrap();
-    assert_eq!(twice.code, "flow::data::object_twice");
+    assert_eq!(twice.code.as_str(), "flow::data::object_twice");
 }
 
 #[test]
@@ -159,5 +159,5 @@ fn macro_figures_say_so_and_a_lost_class_is_no_macro_figure() {
     table.positive = Some("TDF".into());
     let repeats = out_of_fold(&table).unwrap();
     let error = MetricReport::of(&table, &repeats, 0.5).err().unwrap();
-    assert_eq!(error.code, "flow::data::no_positive");
+    assert_eq!(error.code.as_str(), "flow::data::no_positive");
 }

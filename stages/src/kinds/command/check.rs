@@ -206,7 +206,8 @@ pub(super) fn object_ids(path: &Path, name: &str) -> Result<Option<Vec<String>>,
         }
     } else if magic == b"ARROW1" {
         let unreadable = |e: arrow::error::ArrowError| {
-            StageError::data(SCHEMA, format!("{name} is not a readable Arrow file: {e}"))
+            StageError::data(SCHEMA, format!("{name} is not a readable Arrow file"))
+                .because(e)
                 .help("write Parquet, or Arrow without compression")
         };
         let reader = FileReader::try_new(File::open(path)?, None).map_err(unreadable)?;

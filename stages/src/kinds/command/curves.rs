@@ -106,7 +106,7 @@ impl CurveTables {
                 return Ok(new_empty_array(field.data_type()));
             }
             interleave(&arrays, &picks)
-                .map_err(|e| StageError::environment(format!("cannot cut out rows: {e}")))
+                .map_err(|e| StageError::environment("cannot cut out rows").because(e))
         };
         self.fields.iter().enumerate().map(column).collect()
     }

@@ -364,13 +364,16 @@ mod tests {
         let a = save(&dir, "a", &curves(&["a"]));
         let again = save(&dir, "again", &curves(&["a", "b"]));
         let lacks = written(&dir, table(&["a", "b"], None, &[std::slice::from_ref(&a)]));
-        assert_eq!(lacks.unwrap_err().code, "flow::data::objects_differ");
+        assert_eq!(
+            lacks.unwrap_err().code.as_str(),
+            "flow::data::objects_differ"
+        );
         let twice = written(&dir, table(&["a", "b"], None, &[&[a, again]]));
-        assert_eq!(twice.unwrap_err().code, "flow::data::object_twice");
+        assert_eq!(twice.unwrap_err().code.as_str(), "flow::data::object_twice");
         for column in ["object_id", "label"] {
             let wide = features(&dir, "f", column, &["a"], &[1.0]);
             let taken = written(&dir, table(&["a"], None, &[&[wide]])).unwrap_err();
-            assert_eq!(taken.code, "flow::data::column_twice");
+            assert_eq!(taken.code.as_str(), "flow::data::column_twice");
         }
     }
 }

@@ -157,7 +157,7 @@ impl Dealer {
     fn deal(&self, repeat: u64) -> Result<kfold::Assignment, StageError> {
         let shuffle = self.seed.map(|seed| (seed, repeat));
         kfold::assign(&self.classes, self.groups.as_deref(), self.k, shuffle)
-            .map_err(|e| StageError::data("flow::data::folds", e.to_string()))
+            .map_err(|e| StageError::data("flow::data::folds", e.to_string()).with_source(e))
     }
 
     /// That a class has fewer objects than there are folds.

@@ -44,6 +44,7 @@ pub(super) fn read(
     let wrong = |error: DemoError| {
         StageError::data("flow::params::demo", error.to_string())
             .help(format!("set `{}`", error.remedy()))
+            .with_source(error)
     };
     let config = config(params, seed);
     let all = catalogue(&config).map_err(wrong)?;

@@ -97,7 +97,7 @@ mod tests {
         assert!(checked(&[], &labels, None).is_ok());
         assert!(checked(&[], &[], Some("TDE")).is_ok());
         let error = checked(&[], &labels, Some("tde")).unwrap_err();
-        assert_eq!(error.code, "flow::data::no_positive");
+        assert_eq!(error.code.as_str(), "flow::data::no_positive");
         assert!(error.help[0].contains("positive = \"TDE\""), "{error:?}");
         // Numbers keep their spelling.
         let error = checked(&[], &["1", "0"], Some("1.0")).unwrap_err();
@@ -112,7 +112,7 @@ mod tests {
         let labels = ["SNIa", "SNII", "AGN"];
         let typo = checked(&[("Ia", &["SN1a"]), ("other", &["*"])], &labels, None);
         let error = typo.unwrap_err();
-        assert_eq!(error.code, "flow::data::no_such_label");
+        assert_eq!(error.code.as_str(), "flow::data::no_such_label");
         assert!(error.help[0].contains("`SNIa`"), "{error:?}");
         // `SNIb` may well be absent: the label that looks like it has a rule of its own.
         let absent: &[(&str, &[&str])] = &[("Ia", &["SNIa"]), ("Ib", &["SNIb"]), ("kn", &["KN"])];

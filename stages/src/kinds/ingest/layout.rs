@@ -52,10 +52,10 @@ fn mallorn(params: &Params) -> Result<Layout, Diag> {
         )
     };
     let entries = std::fs::read_dir(root)
-        .map_err(|error| missing(format!("cannot list {}: {error}", root.display())))?;
-    let entries: Result<Vec<_>, _> = entries.collect();
-    let entries =
-        entries.map_err(|error| missing(format!("cannot list {}: {error}", root.display())))?;
+        .and_then(Iterator::collect::<std::io::Result<Vec<_>>>)
+        .map_err(|error| {
+            missing(format!("cannot list {}: {error}", root.display())).with_source(error)
+        })?;
     let names = entries.iter().map(|entry| entry.file_name().into_string());
     let mut splits: Vec<String> = names
         .filter_map(Result::ok)
@@ -103,6 +103,7 @@ fn demo_layout(params: &Params) -> Result<Layout, Diag> {
             "format",
         )
         .help(format!("set `{}`", error.remedy()))
+        .with_source(error)
     })?;
     if splits.is_empty() {
         return Err(at(

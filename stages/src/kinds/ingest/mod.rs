@@ -199,9 +199,7 @@ fn collect_step(action: &mut Action<'_>) -> Result<(), StageError> {
         let text = std::fs::read(&part.path)?;
         let part = serde_json::from_slice(&text);
         parts.push(
-            part.map_err(|error| {
-                StageError::environment(format!("the report of a file: {error}"))
-            })?,
+            part.map_err(|error| StageError::environment("the report of a file").because(error))?,
         );
     }
     let shards = action
@@ -235,7 +233,7 @@ fn collect_step(action: &mut Action<'_>) -> Result<(), StageError> {
 
 fn json(value: &impl serde::Serialize) -> Result<Vec<u8>, StageError> {
     let mut bytes = serde_json::to_vec_pretty(value)
-        .map_err(|error| StageError::environment(format!("cannot write a report: {error}")))?;
+        .map_err(|error| StageError::environment("cannot write a report").because(error))?;
     bytes.push(b'\n');
     Ok(bytes)
 }

@@ -184,7 +184,7 @@ fn an_npz_that_claims_more_than_it_holds_is_refused() {
     }
     assert_eq!(read_npz_of(&two).unwrap().columns(), ["xx", "xy"]);
     assert_eq!(
-        read_npz_of(&same).unwrap_err().code,
+        read_npz_of(&same).unwrap_err().code.as_str(),
         "flow::data::column_twice"
     );
 }

@@ -134,7 +134,7 @@ fn two_columns_of_one_name_are_refused() {
         ),
     ] {
         let error = raw(curves.as_bytes(), objects.as_bytes()).error();
-        assert_eq!(error.code, "flow::data::column_twice");
+        assert_eq!(error.code.as_str(), "flow::data::column_twice");
         assert!(
             error
                 .message
