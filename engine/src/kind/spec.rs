@@ -127,12 +127,12 @@ pub enum Together {
     /// Each row by itself: shards are only put side by side.
     Apart,
     /// It fits, for each fold, on the out-of-fold predictions of the other folds alone. The step gets
-    /// the table of folds and its [`Lineage`].
+    /// the table of folds and its [`Lineage`](crate::kind::Lineage).
     Crossed,
-    /// It scores predictions. The step gets the table of folds and its [`Lineage`].
+    /// It scores predictions. The step gets the table of folds and its [`Lineage`](crate::kind::Lineage).
     Scored,
     /// What comes out was made outside of flow, out of what is not known here: it is taken on trust, and
-    /// the [`Lineage`] of what stems from it says so.
+    /// the [`Lineage`](crate::kind::Lineage) of what stems from it says so.
     Foreign,
 }
 
@@ -148,9 +148,9 @@ impl Together {
 pub enum Sources {
     /// None.
     None,
-    /// [`Layout::common`].
+    /// [`Layout::common`](crate::kind::Layout::common).
     Common,
-    /// [`Layout::common`] and the action's own [`Shard`].
+    /// [`Layout::common`](crate::kind::Layout::common) and the action's own [`Shard`](crate::kind::Shard).
     Shard,
 }
 

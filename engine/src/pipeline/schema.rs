@@ -15,7 +15,7 @@ use crate::text::variants::EXTENDS;
 /// The schema of pipelines over the kinds of `registry`.
 ///
 /// What depends on more than one value (conditions between parameters, ports that exist only with
-/// some of them) is left to [`crate::load`]: the schema accepts every pipeline that it accepts.
+/// some of them) is left to [`super::load`]: the schema accepts every pipeline that it accepts.
 pub fn schema(registry: &Registry) -> Json {
     let specs: Vec<KindSpec> = registry.iter().map(|(_, kind)| kind.spec()).collect();
     let definitions = definitions(&specs);

@@ -1,9 +1,9 @@
 //! The text of a pipeline before anybody understands it: TOML with the place of every key and value.
 //!
-//! [`document`] reads a file, what it `extends` and the `--set` overlays into one tree of [`node`]s;
+//! [`document`] reads a file, what it `extends` and the `--set` overlays into one tree of `node`s;
 //! [`variants`] works out inheritance and grids on that tree; `expect` holds what every reader of a table
 //! asks of it. Nothing here knows what a stage is: that a key names a parameter is decided in `kind/` and
-//! `pipeline/`. Begin with [`node`].
+//! `pipeline/`. Begin with `node`.
 
 pub mod document;
 pub(crate) mod expect;
