@@ -1,8 +1,8 @@
 //! The engine of `flow`: it reads a pipeline, resolves it to a graph of stages, lowers the graph
 //! to actions, decides which of them a store already answers, and runs the rest.
 //!
-//! Each folder is a phase, and each may use only what stands above it in this list (the exact table is
-//! in `ARCHITECTURE.md`, and a test holds it):
+//! Each folder is a phase, and each may use only what stands above it in this list. The exact table is in
+//! `ARCHITECTURE.md`, and a test holds the code to it:
 //!
 //! ```text
 //! base      diagnostics, paths, meter, trace

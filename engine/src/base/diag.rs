@@ -1,7 +1,7 @@
 //! Diagnostics: what is wrong, where, why, and what to do about it.
 //!
-//! The engine only builds them; the command line renders them with miette. Several are collected
-//! and shown at once, so nothing here stops at the first mistake.
+//! The engine only builds them; the command line renders them with miette. Several are collected and shown
+//! at once, so nothing here stops at the first mistake.
 
 use std::error::Error;
 use std::fmt;
@@ -19,11 +19,11 @@ pub struct SourceId(pub u32);
 /// A range of bytes in one of the pipeline's source texts.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Span {
-    /// The text.
+    /// The text that the range is in.
     pub source: SourceId,
-    /// First byte.
+    /// Index of the first byte.
     pub start: u32,
-    /// One past the last byte.
+    /// Index after the last byte.
     pub end: u32,
 }
 
@@ -53,17 +53,17 @@ impl SourceMap {
         SourceId(self.texts.len() as u32 - 1)
     }
 
-    /// Number of texts, which is the number of the next one.
+    /// Returns the number of texts, which is also the number that the next one gets.
     pub fn len(&self) -> u32 {
         self.texts.len() as u32
     }
 
-    /// True without texts.
+    /// Returns true if there are no texts.
     pub fn is_empty(&self) -> bool {
         self.texts.is_empty()
     }
 
-    /// The text of `id`, if it is known.
+    /// Returns the text of `id`, if there is one.
     pub fn get(&self, id: SourceId) -> Option<&Arc<NamedSource<String>>> {
         self.texts.get(id.0 as usize)
     }
@@ -122,8 +122,8 @@ impl Diag {
         self
     }
 
-    /// The same, with all words as `show` gives them. The text that it points into keeps its places, so
-    /// that a control character in it becomes as many `?` as it has bytes.
+    /// Returns the diagnostic with all words as `show` gives them. The text that it points into keeps its
+    /// places: a control character in it becomes as many `?` as it has bytes.
     #[must_use]
     pub fn shown(&self, show: impl Fn(&str) -> String) -> Self {
         let text = self.text.as_ref().map(|text| {
@@ -167,7 +167,8 @@ impl Diag {
     }
 }
 
-/// A text without the numbers that the system gives its errors: their words are there, and say more.
+/// Returns a text without the numbers that the system gives its errors. Their words are in the text too,
+/// and say more.
 pub(crate) fn without_numbers(mut text: String) -> String {
     const BEGIN: &str = " (os error ";
     let mut from = 0;
@@ -184,7 +185,7 @@ pub(crate) fn without_numbers(mut text: String) -> String {
     text
 }
 
-/// A text without orders to a terminal, byte for byte as long.
+/// Replaces the characters of a text that control a terminal. The length in bytes stays the same.
 fn plain(text: &str) -> String {
     let mut plain = String::with_capacity(text.len());
     for c in text.chars() {
@@ -244,5 +245,5 @@ impl miette::Diagnostic for Diag {
     }
 }
 
-/// Diagnostics collected on the way; empty means all is well.
+/// Diagnostics collected on the way. If the list is empty, all is well.
 pub type Diags = Vec<Diag>;

@@ -1,9 +1,9 @@
 //! Finds the files that a path or a pattern of a pipeline stands for.
 //!
-//! Only what somebody wrote as a pattern is one: the project's own path and the values of `${env:...}` are
-//! escaped before they are joined to it ([`escape`]), and leading names that are there as they are written are
-//! meant so. What cannot be looked at is an error, never a file less: a folder that cannot be listed, a name
-//! that is not UTF-8, a link that points nowhere.
+//! Only a text that somebody wrote as a pattern is one. The project's own path and the values of
+//! `${env:...}` are escaped before they are joined to it ([`escape`]), and leading names that exist as they
+//! are written are taken literally. What cannot be looked at is an error and is never left out in silence:
+//! a folder that cannot be listed, a name that is not UTF-8, a link that points nowhere.
 
 use std::fs;
 use std::io::{self, ErrorKind};
@@ -14,7 +14,7 @@ use glob::{MatchOptions, Pattern};
 
 use crate::base::diag::{Diag, Span};
 
-/// As in a shell: a leading dot is matched only by a dot.
+/// As in a shell, only a dot matches a leading dot.
 const RULES: MatchOptions = MatchOptions {
     case_sensitive: true,
     require_literal_separator: true,
@@ -24,31 +24,31 @@ const RULES: MatchOptions = MatchOptions {
 /// Folders that no pattern looks into: flow's own, and that of git.
 const CLOSED: [&str; 2] = [".flow", ".git"];
 
-/// What tells a store from other folders.
+/// The names in a folder by which a store is recognized.
 const STORE: [&str; 3] = ["format", "artifacts", "records"];
 
-/// Characters that mean something in a pattern, or in one that has names in braces.
+/// Characters that mean something in a pattern, or in a pattern with names in braces.
 const SPECIAL: [char; 5] = ['*', '?', '[', ']', '{'];
 
-/// The project that a stage looks for its files in.
+/// The project in which a stage looks for its files.
 #[derive(Clone, Copy, Debug)]
 pub struct Project<'a> {
     /// Its root, absolute and without links.
     pub root: &'a Path,
-    /// What the pipeline writes there itself.
+    /// What the pipeline itself writes there.
     pub outputs: &'a [Destination],
 }
 
 /// A file that a pipeline writes: an entry of `[outputs]`.
 #[derive(Clone, Debug)]
 pub struct Destination {
-    /// Its place without links, as far as there are folders on the way.
+    /// Its path with links resolved, as far as the folders on the way exist.
     pub real: PathBuf,
     /// Where the pipeline names it.
     pub span: Span,
 }
 
-/// Where links may lead that a pattern finds.
+/// Where the links that a pattern finds may lead.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Links {
     /// Anywhere.
@@ -57,7 +57,7 @@ pub enum Links {
     Within,
 }
 
-/// Makes a text a pattern that stands for this text alone.
+/// Turns a text into a pattern that matches this text alone.
 pub fn escape(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for c in text.chars() {
@@ -70,7 +70,7 @@ pub fn escape(text: &str) -> String {
     out
 }
 
-/// What [`escape`] made a pattern of.
+/// Returns the text that [`escape`] made into a pattern.
 pub fn unescape(pattern: &str) -> String {
     if !pattern.contains('[') {
         return pattern.to_owned();
@@ -89,7 +89,7 @@ pub fn unescape(pattern: &str) -> String {
     out
 }
 
-/// One name of a pattern.
+/// One part of a pattern between slashes.
 enum NamePart {
     Name(String),
     Wild(Pattern),
@@ -107,7 +107,7 @@ impl NamePart {
     }
 }
 
-/// Whether a path fits what is left of a pattern.
+/// Returns whether a path fits the rest of a pattern.
 fn fits(parts: &[NamePart], names: &[&str]) -> bool {
     match (parts, names) {
         ([], []) => true,
@@ -122,24 +122,25 @@ fn fits(parts: &[NamePart], names: &[&str]) -> bool {
 }
 
 impl<'a> Project<'a> {
-    /// The project at `root` of a pipeline that writes nothing.
+    /// Returns the project at `root`, for a pipeline that writes nothing.
     pub fn at(root: &'a Path) -> Self {
         Self { root, outputs: &[] }
     }
 
-    /// How a path is shown: relative to the project root where it lies below.
+    /// Returns a path as it is shown: relative to the project root if it lies below it.
     pub fn show(&self, path: &Path) -> String {
         let shown = path.strip_prefix(self.root).unwrap_or(path);
         shown.display().to_string()
     }
 
-    /// The files that an absolute pattern stands for, in the order of their paths; of a plain path, that file.
-    /// `*`, `?` and `[ab]` stand for characters of a name, `**` for any folders but hidden ones and links.
+    /// Returns the files that an absolute pattern stands for, ordered by path; a plain path stands for one
+    /// file. `*`, `?` and `[ab]` stand for characters of a name, `**` for any folders except hidden ones
+    /// and links.
     ///
     /// # Errors
     ///
-    /// It is no pattern, something cannot be looked at, or the pipeline writes what it stands for; without the
-    /// place of the pattern.
+    /// The text is not a pattern, something cannot be looked at, or the pipeline itself writes a file that
+    /// the pattern stands for. The error does not say where the pattern is.
     pub fn find(&self, pattern: &str, links: Links) -> Result<Vec<PathBuf>, Box<Diag>> {
         let (base, parts) = split(pattern)?;
         if parts.is_empty() {
@@ -167,7 +168,7 @@ impl<'a> Project<'a> {
         Ok(found)
     }
 
-    /// A path without wildcards, if a file is there.
+    /// Returns a path without wildcards, if there is a file.
     fn plain(&self, path: PathBuf) -> Result<Option<PathBuf>, Box<Diag>> {
         if path.is_file() {
             return Ok(Some(path));
@@ -182,8 +183,8 @@ impl<'a> Project<'a> {
         }
     }
 
-    /// The pipeline's own outputs that a pattern stands for. `**` leaves them out, as it does flow's own folder;
-    /// what is read by any other pattern may not be written.
+    /// Finds the pipeline's own outputs among what a pattern stands for. `**` leaves them out, as it does
+    /// flow's own folder. Any other pattern must not stand for one.
     fn own(
         &self,
         pattern: &str,
@@ -264,11 +265,11 @@ impl<'a> Project<'a> {
     }
 }
 
-/// A folder on the way, and the part of the pattern that its entries are held against.
+/// A folder on the way, and the part of the pattern that its entries are compared with.
 struct FoundPlace {
     folder: PathBuf,
     part: usize,
-    /// A link on the way that leads out of the project.
+    /// The link on the way that leads out of the project, if there is one.
     out: Option<PathBuf>,
 }
 
@@ -299,7 +300,7 @@ impl Search<'_> {
             names.push(entry);
         }
         if deep {
-            // A store may lie anywhere, and what is in it is no file of the project.
+            // A store may lie anywhere, and no file in it belongs to the project.
             if STORE
                 .iter()
                 .all(|part| names.iter().any(|(name, _)| name == part))
@@ -337,7 +338,7 @@ impl Search<'_> {
         Ok(())
     }
 
-    /// An entry that is named after a wildcard: it may not be in every folder.
+    /// Looks at an entry whose name follows a wildcard. It need not be in every folder.
     fn named(&mut self, place: &FoundPlace, name: &str) -> Result<(), Box<Diag>> {
         let path = place.folder.join(name);
         match fs::symlink_metadata(&path) {
@@ -347,13 +348,13 @@ impl Search<'_> {
         }
     }
 
-    /// Takes in what fits a part: a file at the end, a folder before.
+    /// Takes an entry that fits a part: a file if the part is the last one, otherwise a folder.
     fn take(&mut self, path: PathBuf, is_link: bool, place: &FoundPlace) -> Result<(), Box<Diag>> {
         let meta = fs::metadata(&path);
         let meta = match meta {
             Ok(meta) => meta,
             Err(error) if is_link => return Err(self.project.broken(&path, error)),
-            // It was removed meanwhile.
+            // It was removed in the meantime.
             Err(error) if is_absence(&error) => return Ok(()),
             Err(error) => return Err(self.project.unreadable("look at", &path, error)),
         };
@@ -381,7 +382,7 @@ impl Search<'_> {
     }
 }
 
-/// The leading names of a pattern that are meant as they are, and the rest of it.
+/// Splits a pattern into its leading names, which are taken literally, and the rest.
 fn split(pattern: &str) -> Result<(PathBuf, Vec<NamePart>), Box<Diag>> {
     let mut base = PathBuf::from("/");
     let mut parts: Vec<NamePart> = Vec::new();
@@ -393,7 +394,7 @@ fn split(pattern: &str) -> Result<(PathBuf, Vec<NamePart>), Box<Diag>> {
         } else if !wild {
             parts.push(NamePart::Name(name));
         } else if text == "**" {
-            // Two of them mean no more than one.
+            // Two in a row mean the same as one.
             if !matches!(parts.last(), Some(NamePart::Deep)) {
                 parts.push(NamePart::Deep);
             }
@@ -414,9 +415,9 @@ fn split(pattern: &str) -> Result<(PathBuf, Vec<NamePart>), Box<Diag>> {
     Ok((base, parts))
 }
 
-/// A path without `.` and `..`, by its text alone.
+/// Removes `.` and `..` from a path, by its text alone.
 pub fn normal(path: PathBuf) -> PathBuf {
-    // Most are, and there may be one for every item.
+    // Most paths have none, and there may be one path for every item.
     let bytes = path.as_os_str().as_bytes();
     let odd = |pair: &[u8]| pair == b"//" || pair == b"/.";
     if bytes.starts_with(b"/") && !bytes.ends_with(b"/") && !bytes.windows(2).any(odd) {
@@ -435,8 +436,8 @@ pub fn normal(path: PathBuf) -> PathBuf {
     normal
 }
 
-/// A path without links and `..`, as far as there is something on the way to the file; the file itself may be a
-/// link, since it would be replaced rather than what it leads to.
+/// Resolves links and `..` in the folders of a path, as far as they exist. The file itself may be a link,
+/// since a write would replace the link rather than the file that it leads to.
 pub fn real(path: &Path) -> PathBuf {
     let Some((folder, name)) = path.parent().zip(path.file_name()) else {
         return path.to_path_buf();
@@ -457,17 +458,17 @@ pub fn real(path: &Path) -> PathBuf {
     }
 }
 
-/// True where a file that was found is one that the pipeline writes.
+/// Returns true if a file that was found is one that the pipeline writes.
 fn is_at(path: &Path, target: &Destination) -> bool {
     path.file_name() == target.real.file_name() && real(path) == target.real
 }
 
-/// Nothing is there, rather than something that may not be looked at.
+/// Returns true if an error means that there is nothing, rather than something that may not be looked at.
 fn is_absence(error: &io::Error) -> bool {
     matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory)
 }
 
-/// What went wrong, without the number that the system has for it.
+/// Returns what went wrong, without the system's number for it.
 pub fn cause(error: &io::Error) -> String {
     let text = error.to_string();
     match text.split_once(" (os error") {

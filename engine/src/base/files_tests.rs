@@ -95,7 +95,7 @@ fn folder_links_are_followed_by_names_and_not_by_any_number_of_folders() {
     let (code, message) = refused(&root, "l*k/*.csv", Links::Within);
     assert_eq!(code, "flow::files::outside");
     assert!(message.contains("`link`"), "{message}");
-    // A link that nothing is found behind is nobody's fault.
+    // A link behind which the pattern finds nothing is no mistake.
     let within = names(&Project::at(&root), "*/x.csv", Links::Within).unwrap();
     assert_eq!(within, ["a/x.csv", "loop/x.csv"][..1]);
 }
@@ -159,7 +159,7 @@ fn own_outputs_are_left_out_of_any_folders_and_refused_elsewhere() {
     };
     let deep = names(&project, "**/*.csv", Links::Anywhere);
     assert_eq!(deep.unwrap(), ["data/lc_1.csv", "elsewhere/lc.csv"]);
-    // It is refused before it is there for the first time.
+    // It is refused even before the output exists for the first time.
     for pattern in ["data/lc_*.csv", "*/lc_[a-z]*.csv", "data/*/*"] {
         let diag = names(&project, pattern, Links::Anywhere).unwrap_err();
         assert_eq!(diag.code.as_str(), "flow::outputs::source", "{pattern}");

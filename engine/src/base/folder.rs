@@ -4,7 +4,7 @@ use std::fs::Permissions;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
-/// Removes a folder with all that is in it, also what a program closed to its own user.
+/// Removes a folder with all that is in it, even what a program has closed to its own user.
 pub(crate) fn remove(folder: &Path) -> std::io::Result<()> {
     if std::fs::remove_dir_all(folder).is_ok() {
         return Ok(());
@@ -22,7 +22,7 @@ pub(crate) fn remove(folder: &Path) -> std::io::Result<()> {
     std::fs::remove_dir_all(folder)
 }
 
-/// Lets this user look into a folder and change it.
+/// Lets this user read and change a folder.
 pub(crate) fn open_up(folder: &Path) -> std::io::Result<()> {
     let mode = std::fs::symlink_metadata(folder)?.permissions().mode();
     if mode & 0o700 != 0o700 {

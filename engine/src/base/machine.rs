@@ -1,6 +1,6 @@
 //! What the machine has for stages to claim.
 
-/// Bytes of memory; without limit where the system does not tell.
+/// Returns the memory of the machine in bytes, or the largest number if the system does not say.
 pub fn memory() -> u64 {
     let text = std::fs::read_to_string("/proc/meminfo").unwrap_or_default();
     let total = text.lines().find_map(|line| line.strip_prefix("MemTotal:"));
@@ -8,7 +8,7 @@ pub fn memory() -> u64 {
     kib.map_or(u64::MAX, |kib| kib * 1024)
 }
 
-/// The NVIDIA devices.
+/// Returns the number of NVIDIA devices.
 pub fn gpus() -> usize {
     let Ok(devices) = std::fs::read_dir("/dev") else {
         return 0;

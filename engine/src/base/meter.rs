@@ -1,24 +1,24 @@
 //! What actions use of the machine.
 //!
-//! The loops of all actions share one pool of threads, so no clock tells the actions of a process
-//! apart. The meter reads the processor time of the whole process whenever an action starts or
-//! ends, and what was used since the last reading goes in equal shares to the actions that ran
-//! meanwhile: exact where one runs alone, and the sum over all actions is always right. An action
-//! that only waits for a child process gets its share all the same.
+//! The loops of all actions share one pool of threads, so no clock tells the actions of a process apart.
+//! The meter reads the processor time of the whole process whenever an action starts or ends. It divides
+//! what was used since the last reading equally among the actions that ran in between. The figure is exact
+//! for an action that runs alone, and the sum over all actions is always right. An action that only waits
+//! for a child process gets its share too.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// The meter of this process.
 pub static METER: Meter = Meter::new();
 
-/// Shares processor time out among what runs.
+/// Divides processor time among the actions that run.
 pub struct Meter(Mutex<MeterState>);
 
 struct MeterState {
     running: usize,
-    /// The clock at the last reading.
+    /// Processor time at the last reading, in seconds.
     read: f64,
-    /// What an action would have got that ran from the beginning to the last reading.
+    /// The seconds that an action would have got if it had run from the beginning to the last reading.
     each: f64,
 }
 
@@ -57,7 +57,7 @@ impl Meter {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// An action starts. It ends with the drop of what this returns, at the latest.
+    /// Starts an action. It ends when the returned value is dropped, at the latest.
     pub fn start(&self) -> Metered<'_> {
         let mut state = self.state();
         Metered {
@@ -68,7 +68,7 @@ impl Meter {
     }
 }
 
-/// An action that runs.
+/// A running action.
 pub struct Metered<'m> {
     meter: &'m Meter,
     from: f64,
@@ -76,7 +76,7 @@ pub struct Metered<'m> {
 }
 
 impl Metered<'_> {
-    /// The action ends. Returns its share of processor time, in seconds.
+    /// Ends the action, and returns its share of processor time in seconds.
     pub fn stop(mut self) -> f64 {
         self.running = false;
         self.meter.state().stop(process_cpu()) - self.from
@@ -91,7 +91,7 @@ impl Drop for Metered<'_> {
     }
 }
 
-/// Seconds of processor time of all threads of this process so far; children are not in it.
+/// Returns the processor time of all threads of this process so far, in seconds, without its children.
 fn process_cpu() -> f64 {
     let mut time = libc::timespec {
         tv_sec: 0,
@@ -102,8 +102,8 @@ fn process_cpu() -> f64 {
     time.tv_sec as f64 + time.tv_nsec as f64 * 1e-9
 }
 
-/// The most memory that this process ever held, in bytes; 0 where the system does not tell. (The
-/// figure of `getrusage` would be that of the parent, if the parent was larger.)
+/// Returns the most memory that this process ever held, in bytes, or 0 if the system does not say.
+/// (`getrusage` would give the parent's figure if the parent was larger.)
 pub fn peak_rss() -> u64 {
     let text = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let peak = text.lines().find_map(|line| line.strip_prefix("VmHWM:"));
@@ -122,7 +122,7 @@ mod tests {
             read: 0.0,
             each: 0.0,
         };
-        // Before anything runs, time is nobody's.
+        // The time before anything runs belongs to no action.
         let a = state.start(5.0);
         let b = state.start(7.0);
         let a = state.stop(10.0) - a;

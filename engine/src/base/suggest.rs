@@ -7,9 +7,9 @@ use crate::base::diag::Diag;
 /// Lists of at most this many names are shown in full.
 const FEW: usize = 12;
 
-/// The name closest to `given`, if any is close enough to be a slip of the pen: an edit distance of
-/// at most a third of its length (at least 1), letter case aside. Of equally close ones the one that
-/// begins like it (`gpus` means `gpu`, not `cpus`), then the first.
+/// Returns the name closest to `given`, if it is close enough to be a slip of the pen: an edit distance of
+/// at most a third of its length (at least 1), ignoring letter case. Of equally close names, one that
+/// begins like it is preferred (`gpus` means `gpu`, not `cpus`), then the first.
 pub fn closest<'a>(given: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let limit = (given.chars().count() / 3).max(1);
     let lower = given.to_lowercase();
@@ -23,7 +23,7 @@ pub fn closest<'a>(given: &str, known: impl IntoIterator<Item = &'a str>) -> Opt
     near.min_by_key(|(rank, _)| *rank).map(|(_, name)| name)
 }
 
-/// Adds "did you mean", and where there are few names, all of them.
+/// Adds "did you mean", and all names if there are few.
 pub fn did_you_mean<'a>(
     diag: Diag,
     given: &str,

@@ -1,8 +1,8 @@
-//! Where the time of a run goes, as Chrome trace events: a file that chrome://tracing and Perfetto
+//! Records where the time of a run goes, as Chrome trace events: a file that chrome://tracing and Perfetto
 //! open. Clocks are read for this file alone; nothing else depends on what they say.
 //!
-//! A [`Track`] is a row of the picture, such as a worker; a [`Bar`] is a bar in it, from its
-//! start to its drop. Without a trace both are empty, and names and figures are not even built.
+//! A [`Track`] is a row of the picture, such as a worker. A [`Span`] is a bar in it, which ends when it is
+//! dropped. Without a trace both are empty, and names and figures are not even built.
 
 use std::io::{self, BufWriter, Write};
 use std::path::Path;
@@ -20,7 +20,7 @@ pub struct Trace {
 
 #[derive(Default)]
 struct TraceState {
-    /// Names of tracks; a track's number is its place.
+    /// Names of tracks. The number of a track is its index here.
     tracks: Vec<String>,
     events: Vec<TraceEvent>,
 }
@@ -48,7 +48,7 @@ impl Default for Trace {
 }
 
 impl Trace {
-    /// Time starts to run.
+    /// Starts a trace at time 0.
     pub fn new() -> Self {
         Self {
             started: Instant::now(),
@@ -56,7 +56,7 @@ impl Trace {
         }
     }
 
-    /// The track of this name.
+    /// Returns the track of this name, and adds it if there is none.
     pub fn track(&self, name: &str) -> Track<'_> {
         let mut state = self.state();
         let known = state.tracks.iter().position(|track| track == name);
@@ -67,12 +67,13 @@ impl Trace {
         Track(Some((self, track)))
     }
 
-    /// Every step is one push, which leaves the state whole.
+    /// A panic cannot leave the state half changed, since every change is one push.
     fn state(&self) -> MutexGuard<'_, TraceState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Writes the events to a file, by way of one beside it. `process` is what people call the run.
+    /// Writes the events to a temporary file beside `path` and renames it. `process` is the name that
+    /// people know the run by.
     pub fn write(&self, path: &Path, process: &str) -> io::Result<()> {
         let mut new = NewFile::create(PLAIN, path, 0o666)?;
         self.write_to(&mut new, process)?;
@@ -119,12 +120,12 @@ impl TraceEvent {
     }
 }
 
-/// A row of the picture; of no trace, for a run that keeps none.
+/// A row of the picture. It is empty for a run that keeps no trace.
 #[derive(Clone, Copy, Default)]
 pub struct Track<'t>(Option<(&'t Trace, usize)>);
 
 impl<'t> Track<'t> {
-    /// The track `name` of a trace, if there is one.
+    /// Returns the track `name` of a trace, or an empty one if there is no trace.
     pub fn of(trace: Option<&'t Trace>, name: impl FnOnce() -> String) -> Self {
         trace.map_or(Self(None), |trace| trace.track(&name()))
     }
@@ -141,7 +142,7 @@ impl<'t> Track<'t> {
         }))
     }
 
-    /// Says how many of some things there are from now on.
+    /// Notes how many of some things there are from now on.
     pub fn count(self, name: &str, figures: &[(&str, usize)]) {
         let Some((trace, track)) = self.0 else { return };
         let args = figures
@@ -178,7 +179,7 @@ impl<'t> Bar<'t> {
         }
     }
 
-    /// Ends it, and keeps a hold for facts that are known only later.
+    /// Ends the bar, and returns a handle for facts that are known only later.
     pub fn end(mut self) -> EndedBar<'t> {
         EndedBar(self.close())
     }
@@ -212,7 +213,7 @@ impl Drop for Bar<'_> {
 pub struct EndedBar<'t>(Option<(&'t Trace, usize)>);
 
 impl EndedBar<'_> {
-    /// Adds a fact, or replaces it.
+    /// Adds or replaces a fact.
     pub fn arg<V: Into<Json>>(self, name: &str, value: impl FnOnce() -> V) {
         if let Some((trace, index)) = self.0 {
             let value = value().into();

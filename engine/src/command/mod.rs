@@ -1,9 +1,15 @@
 //! Kind `command`: an external program as a stage.
 //!
-//! The program runs in a fresh directory that holds copies of its declared `files` and nothing else
-//! of the project, with only the declared environment, and where the kernel can, shut out of the
-//! project. It gets the paths of its inputs and of the outputs it must write through `{name}` in its
-//! arguments. `docs/commands.md` is the long version.
+//! The program runs in a fresh directory that holds copies of its declared `files` and nothing else of the
+//! project, with only the declared environment. If the kernel can do it, the program is shut out of the
+//! project. Through `{name}` in its arguments, it gets the paths of its inputs and of the outputs that it
+//! must write. `docs/commands.md` is the long version.
+//!
+//! What a stage declares is read by `check`, `items`, `claims`, `sources` (with `imports` and `shell`) and
+//! `version`. A call is made from `template` and `call`. It runs in the directory of `home` (with copies from
+//! `files`), started by a process of [`guard`] through `process` and `guards`, within the rules of `sandbox`.
+//! `trouble` explains its failure. Like any kind, it knows nothing of the graph, the plan or a run. Tables
+//! come in through `rows` alone. Begin with [`CommandKind`].
 
 use std::ffi::{OsStr, OsString};
 use std::fs;

@@ -1,9 +1,13 @@
 //! Why an action runs: the typed reason, and what it goes back to.
 //!
-//! A [`Reason`] compares an action with the nearest earlier record and names every field that
-//! differs. Where that is an input, its bytes came from somewhere: [`Causes`] follows them upstream,
-//! from the action that makes them now and the record that made the old ones, as far as the source
-//! file, parameter or version that changed.
+//! A [`Reason`] compares an action with the nearest earlier record and names every field that differs. If
+//! that is an input, its bytes came from somewhere: [`Causes`] follows them upstream, from the action that
+//! makes them now and the record that made the old ones, to the source file, parameter or version that
+//! changed.
+//!
+//! [`preview`] gives the verdicts of `flow plan`, `difference` compares two recipes, `trace` goes upstream
+//! from one difference, and `causes` counts equal causes together. Nothing here runs an action, changes the
+//! store or words a message. Begin with [`Reason`] and [`preview`].
 
 mod causes;
 mod difference;

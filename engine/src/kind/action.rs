@@ -1,4 +1,4 @@
-//! One action as its stage sees it: what it reads, where it writes, and nothing else.
+//! One action as its stage sees it: what it reads and where it writes.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -10,8 +10,8 @@ use crate::kind::lineage::Lineage;
 use crate::kind::params::Params;
 use crate::kind::shards::{Shard, SourceFile};
 
-/// The directory of programs in a scratch folder; who starts one there clears it up, and makes it anew
-/// where that was not done.
+/// The directory of programs in a scratch folder. The action that starts a program there clears it
+/// afterwards, and makes it anew if an earlier action did not clear it.
 pub(crate) const HOME: &str = "home";
 
 /// What a child process used.
@@ -19,14 +19,14 @@ pub(crate) const HOME: &str = "home";
 pub struct Usage {
     /// CPU seconds, user and system.
     pub cpu_s: f64,
-    /// The most memory it ever held, in bytes.
+    /// The most memory that it ever held, in bytes.
     pub peak_rss: u64,
 }
 
-/// A part of an input: one artifact, with the coordinates it was made at.
+/// A part of an input: one artifact, with the coordinates at which it was made.
 #[derive(Clone, Debug)]
 pub struct Part {
-    /// Verified bytes, read-only.
+    /// Path of the verified bytes, which are read-only.
     pub path: PathBuf,
     /// Their digest.
     pub digest: Digest,
@@ -34,13 +34,13 @@ pub struct Part {
     pub attrs: Value,
     /// Index of the reference in the port's list.
     pub reference: usize,
-    /// The fold it was made in.
+    /// The fold in which it was made.
     pub fold: Option<String>,
-    /// Views it is seen through, innermost first.
+    /// Views through which it is seen, innermost first.
     pub views: Vec<PathBuf>,
 }
 
-/// One action as its stage sees it: the only window to the world.
+/// One action as its stage sees it. It is the stage's only access to the world.
 pub struct Action<'a> {
     /// Index of the step in [`KindSpec::steps`](crate::kind::spec::KindSpec::steps).
     pub step: usize,
@@ -50,23 +50,24 @@ pub struct Action<'a> {
     pub fold: Option<&'a str>,
     /// The shard, for a step with [`Sources::Shard`](crate::kind::spec::Sources::Shard).
     pub shard: Option<&'a Shard>,
-    /// The table that says which row has which role in which fold, for a step over folds, and for one
+    /// The table that says which role each row has in each fold. A step over folds has it, and so does one
     /// that scores or combines what stems from folds.
     pub folds: Option<&'a Part>,
     /// What stands behind the predictions that a step scores or combines.
     pub lineage: &'a Lineage,
-    /// Seed for random numbers: a function of the recipe's seeds, kind and content, for a seeded step.
+    /// Seed for random numbers, for a seeded step: a function of the recipe's seeds, the kind and the
+    /// content.
     pub seed: u64,
-    /// Threads it may use; never a reason for other bytes.
+    /// The number of threads that it may use. The bytes must not depend on it.
     pub threads: usize,
-    /// GPUs that are its own while it runs.
+    /// Numbers of the GPUs that only this action uses while it runs.
     pub gpus: &'a [usize],
-    /// A directory of its own, for programs that need one: it holds no files, and of folders at most
-    /// empty ones that an earlier action made. (`home` in it is that of kind `command`.)
+    /// A directory of its own, for programs that need one. It holds no files, and at most some empty
+    /// folders that an earlier action made. (`home` in it is that of kind `command`.)
     pub scratch: &'a Path,
     /// The project root.
     pub root: &'a Path,
-    /// The folder under which the artifacts of [`Part`]s lie.
+    /// The folder that holds the artifacts of [`Part`]s.
     pub artifacts: &'a Path,
     pub(crate) inputs: &'a BTreeMap<String, Vec<Part>>,
     pub(crate) sources: &'a [(SourceFile, Digest)],
@@ -79,33 +80,34 @@ pub struct Action<'a> {
 
 /// What the executor does for an action.
 pub trait Host: Sync {
-    /// A writer for a new artifact.
+    /// Returns a writer for a new artifact.
     fn create(&self) -> Result<ArtifactWriter, StageError>;
-    /// The file `path` below `folder` becomes an artifact, see [`flow_cache::Store::adopt`].
+    /// Turns the file `path` below `folder` into an artifact, see [`flow_cache::Store::adopt`].
     fn adopt(
         &self,
         folder: &Path,
         path: &Path,
         go_on: &(dyn Fn() -> bool + Sync),
     ) -> Result<flow_cache::Staged, NotAdopted>;
-    /// True once the run is to stop.
+    /// Returns true once the run is to stop.
     fn cancelled(&self) -> bool;
     /// Reports progress.
     fn progress(&self, done: u64, total: u64);
 }
 
 impl<'a> Action<'a> {
-    /// The parts of what comes in through `port` (or, for an earlier step, under its output's name).
+    /// Returns the parts of what comes in through `port`. For an earlier step, this is the name of its
+    /// output.
     pub fn input(&self, port: &str) -> &[Part] {
         self.inputs.get(port).map_or(&[], Vec::as_slice)
     }
 
-    /// Names of all that comes in: ports, and outputs of earlier steps.
+    /// Returns the names of all inputs: ports, and outputs of earlier steps.
     pub fn ports(&self) -> impl Iterator<Item = &str> {
         self.inputs.keys().map(String::as_str)
     }
 
-    /// The only part of an input that is one artifact.
+    /// Returns the only part of an input that is one artifact.
     pub fn one(&self, port: &str) -> Result<&Part, StageError> {
         match self.input(port) {
             [part] => Ok(part),
@@ -120,7 +122,7 @@ impl<'a> Action<'a> {
         }
     }
 
-    /// The source files with this role, in the layout's order.
+    /// Returns the source files with this role, in the order of the layout.
     pub fn sources(&self, role: &str) -> impl Iterator<Item = &Path> {
         self.sources
             .iter()
@@ -128,18 +130,18 @@ impl<'a> Action<'a> {
             .map(|(file, _)| file.path.as_path())
     }
 
-    /// Every source file with its digest.
+    /// Returns every source file with its digest.
     pub fn all_sources(&self) -> &[(SourceFile, Digest)] {
         self.sources
     }
 
-    /// A writer for one of the step's outputs; give it back to [`Action::finish`].
+    /// Returns a writer for one of the step's outputs. Hand it back to [`Action::finish`].
     pub fn create(&self) -> Result<ArtifactWriter, StageError> {
         self.host.create()
     }
 
-    /// Completes an output. `attrs` are small facts about it (a [`Value::Map`]); they must follow
-    /// from the recipe alone.
+    /// Completes an output. `attrs` are small facts about it (a [`Value::Map`]), which must follow from the
+    /// recipe alone.
     pub fn finish(
         &mut self,
         output: &str,
@@ -151,8 +153,8 @@ impl<'a> Action<'a> {
         Ok(())
     }
 
-    /// Completes an output from the file `path` below [`Action::scratch`], which is taken away. Says where its
-    /// bytes are now. `go_on` is asked now and then.
+    /// Completes an output from the file `path` below [`Action::scratch`], which is moved away. Returns
+    /// where its bytes are now. `go_on` is asked from time to time.
     pub fn adopt(
         &mut self,
         output: &str,
@@ -189,18 +191,18 @@ impl<'a> Action<'a> {
         self.used.peak_rss = self.used.peak_rss.max(usage.peak_rss);
     }
 
-    /// Takes what a program printed. It is kept with the record; if the action fails, beside the run's
-    /// other files. It need not be the same on every run.
+    /// Takes what a program printed. It is kept with the record, or beside the run's other files if the
+    /// action fails. It need not be the same on every run.
     pub fn log(&mut self, text: Vec<u8>) {
         self.log = text;
     }
 
-    /// Reports progress to whoever watches.
+    /// Reports progress to the user.
     pub fn progress(&self, done: u64, total: u64) {
         self.host.progress(done, total);
     }
 
-    /// An error once the run is to stop; long loops ask now and then, at least once a second.
+    /// Returns an error once the run is to stop. Long loops call this at least once per second.
     pub fn checkpoint(&self) -> Result<(), StageError> {
         match self.stop()() {
             true => Err(StageError::interrupted()),
@@ -208,7 +210,7 @@ impl<'a> Action<'a> {
         }
     }
 
-    /// The same question for other threads: true once the run is to stop.
+    /// Returns the same check for other threads: a function that is true once the run is to stop.
     pub fn stop(&self) -> impl Fn() -> bool + Sync + use<'a> {
         let host = self.host;
         move || host.cancelled()

@@ -16,15 +16,15 @@ use crate::text::node::{Entry, Item, Node};
 /// What a check needs to know besides the parameters.
 #[derive(Clone, Copy)]
 pub struct Context<'a> {
-    /// Paths in the pipeline are relative to this.
+    /// The folder to which paths in the pipeline are relative.
     pub root: &'a Path,
-    /// Paths in a `--set` are relative to this.
+    /// The folder to which paths in a `--set` are relative.
     pub cwd: &'a Path,
-    /// True for the place of a `--set`.
+    /// Returns true for a place in a `--set`.
     pub is_set: &'a dyn Fn(Span) -> bool,
     /// Keys that every stage of the kind has besides its parameters, for hints.
     pub keys: &'a [&'a str],
-    /// Environment variables.
+    /// Returns the value of an environment variable.
     pub env: &'a dyn Fn(&str) -> Option<String>,
 }
 
@@ -35,13 +35,13 @@ pub struct Checked {
     pub params: Params,
     /// Nothing was wrong.
     pub clean: bool,
-    /// Every parameter that must have a value has one: the kind may be asked for its ports.
+    /// Every parameter that must have a value has one, so that the kind may be asked for its ports.
     pub usable: bool,
 }
 
 /// Checks `given` (the stage's keys but `use`, `inputs` and `seed`) against the parameters of its kind.
 ///
-/// `at` is the place to name where something is missing. All that is wrong is added to `diags`.
+/// `at` is the place to name if something is missing. All mistakes are added to `diags`.
 pub fn check(
     kind: &KindSpec,
     given: &[&Entry],
@@ -71,18 +71,18 @@ pub fn check(
 enum GivenParam {
     /// It is not given.
     Left,
-    /// It is given; none where the value is wrong.
+    /// It is given. The value is none if it is wrong.
     Given(Option<Value>, Span),
     /// It is not given, but a misspelt key was meant to be it.
     Misspelt,
 }
 
-/// Whether the condition of a parameter holds.
+/// Says whether the condition of a parameter holds.
 #[derive(Clone, Copy, PartialEq)]
 enum Applies {
     Yes,
     No,
-    /// The parameter that it hangs on is wrong.
+    /// The parameter that the condition is about is wrong.
     Unknown,
 }
 
@@ -156,7 +156,7 @@ impl Checker<'_, '_> {
 
     fn applies(&self, spec: &ParamSpec) -> Applies {
         let mut spec = spec;
-        // Conditions may hang on conditional parameters; a chain is no longer than the list.
+        // Conditions may depend on conditional parameters. A chain of them is no longer than the list.
         for _ in 0..=self.specs.len() {
             let Some((on, words)) = spec.only else {
                 return Applies::Yes;
@@ -229,7 +229,7 @@ impl Checker<'_, '_> {
         );
     }
 
-    /// A default as it would be read from the pipeline: paths are made absolute.
+    /// Returns a default as it would be read from the pipeline, with absolute paths.
     fn default_of(&self, spec: &ParamSpec, value: &Value) -> Value {
         match (&spec.ty, value) {
             (ParamType::Path, Value::Str(path)) => Value::Str(absolute(self.context.root, path)),
@@ -248,7 +248,7 @@ impl Checker<'_, '_> {
         }
     }
 
-    /// Reads a node as a type; the error is the innermost node that does not fit.
+    /// Reads a node as a type. The error is the innermost node that does not fit.
     fn convert<'n>(&mut self, ty: &ParamType, node: &'n Node) -> Result<Value, Misfit<'n>> {
         Ok(match (ty, &node.item) {
             (ParamType::Bool, Item::Bool(v)) => Value::Bool(*v),
@@ -258,7 +258,7 @@ impl Checker<'_, '_> {
             (ParamType::Float { min, max }, Item::Float(v))
                 if v.is_finite() && (min..=max).contains(&v) =>
             {
-                // Adding zero turns -0.0, which equals 0.0 but would have a key of its own, into 0.0.
+                // Adding zero turns -0.0 into 0.0. They are equal, but -0.0 would have a key of its own.
                 Value::Float(v + 0.0)
             }
             (ParamType::Float { min, max }, Item::Int(v))
@@ -279,7 +279,7 @@ impl Checker<'_, '_> {
         })
     }
 
-    /// The same for a type that is made of others.
+    /// Reads a node as a type that is made of others.
     fn convert_parts<'n>(&mut self, ty: &ParamType, node: &'n Node) -> Result<Value, Misfit<'n>> {
         match (ty, &node.item) {
             (ParamType::List(inner), Item::List(items)) => {
@@ -307,7 +307,7 @@ impl Checker<'_, '_> {
                     let before = self.diags.len();
                     match self.convert(ty, node) {
                         Ok(value) => return Ok(value),
-                        // What a type that did not fit had to say is of no interest.
+                        // The complaints of a type that did not fit are of no interest.
                         Err(_) => self.diags.truncate(before),
                     }
                 }
@@ -331,7 +331,7 @@ impl Checker<'_, '_> {
         }
     }
 
-    /// Makes a path absolute. What the pipeline does not say itself is put in as `literal` makes it.
+    /// Makes a path absolute. Parts that are not in the pipeline's own text are passed through `literal`.
     fn path(&mut self, text: &str, span: Span, literal: fn(&str) -> String) -> Value {
         let env = |name: &str| (self.context.env)(name).map(|value| literal(&value));
         let expanded = match expand(text, &env) {
@@ -380,13 +380,13 @@ impl Checker<'_, '_> {
         } else {
             self.context.root
         };
-        // It is text, see `build`.
+        // `build` has checked that it is valid text.
         let base = literal(&base.to_string_lossy());
         Value::Str(absolute(Path::new(&base), &expanded))
     }
 }
 
-/// The name in a `${env:NAME` that is not closed.
+/// Returns the name in an unclosed `${env:NAME`.
 fn word_after(text: &str) -> &str {
     let rest = text.rsplit_once("${env:").map_or("", |(_, rest)| rest);
     let end = rest.find(|c: char| c != '_' && !c.is_ascii_alphanumeric());
@@ -459,13 +459,13 @@ fn expand(text: &str, env: &dyn Fn(&str) -> Option<String>) -> Result<String, Un
     Ok(out)
 }
 
-/// `path` below `base`, without `.` segments. `..` stays: its meaning depends on symbolic links.
+/// Joins `path` to `base`, without `.` segments. `..` stays, since its meaning depends on symbolic links.
 fn absolute(base: &Path, path: &str) -> String {
     let joined: PathBuf = base.join(path).components().collect();
     joined.to_string_lossy().into_owned()
 }
 
-/// A scalar as a word to compare with the words of a condition.
+/// Returns a scalar as a word, to compare it with the words of a condition.
 fn word_of(value: &Value) -> String {
     match value {
         Value::Str(v) => v.clone(),
@@ -483,7 +483,7 @@ fn toml_word(word: &str) -> String {
     }
 }
 
-/// `format = "csv" or format = "parquet"`
+/// Writes a condition: Writes a condition: Writes a condition: `format = "csv" or format = "parquet"`...
 fn condition((on, words): (&str, &[&str])) -> String {
     let words: Vec<String> = words
         .iter()

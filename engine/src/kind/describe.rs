@@ -1,8 +1,8 @@
-//! Types of parameters in words, for messages, the reference page and the JSON Schema.
+//! Describes types of parameters for messages, the reference page and the JSON Schema.
 
 use crate::kind::params::ParamType;
 
-/// What a type accepts, for messages and the reference: `a whole number from 1 to 100`.
+/// Describes what a type accepts: `a whole number from 1 to 100`.
 pub fn describe(ty: &ParamType) -> String {
     match ty {
         ParamType::Bool => "true or false".into(),

@@ -10,7 +10,7 @@ use crate::base::diag::{ErrorSource, without_numbers};
 /// Why an action failed.
 #[derive(Clone, Debug)]
 pub struct StageError {
-    /// Whose fault: decides the exit code.
+    /// Whose fault it is, which decides the exit code.
     pub fault: Fault,
     /// Documented in `docs/errors.md`.
     pub code: Code,
@@ -33,29 +33,29 @@ pub enum Fault {
     Stage,
     /// The disk, the store or the machine failed: exit code 4.
     Environment,
-    /// Stopped on request: exit code 130.
+    /// The run was stopped on request: exit code 130.
     Interrupted,
     /// A panic: exit code 101.
     Bug,
 }
 
 impl StageError {
-    /// The input data is wrong.
+    /// The error for wrong input data.
     pub fn data(code: impl Into<Code>, message: impl Into<String>) -> Self {
         Self::new(Fault::Data, code, message)
     }
 
-    /// The stage failed.
+    /// The error for a failure of the stage.
     pub fn failed(code: impl Into<Code>, message: impl Into<String>) -> Self {
         Self::new(Fault::Stage, code, message)
     }
 
-    /// The environment failed.
+    /// The error for a failure of the disk, the store or the machine.
     pub fn environment(message: impl Into<String>) -> Self {
         Self::new(Fault::Environment, "flow::environment::io", message)
     }
 
-    /// Stopped on request.
+    /// The error for an action that was stopped on request.
     pub fn interrupted() -> Self {
         Self::new(Fault::Interrupted, "flow::run::interrupted", "interrupted")
     }
@@ -131,7 +131,7 @@ impl From<std::io::Error> for StageError {
     }
 }
 
-/// What to do where there is no place for unfinished work.
+/// What to do if there is no place for unfinished work.
 const SCRATCH: &str = "is it writable? `--scratch DIR` takes another folder for unfinished work";
 
 /// What to do about a link among flow's own folders.
@@ -145,7 +145,7 @@ impl From<flow_cache::StoreError> for StageError {
         let advice = match &error {
             _ if error.is_disk_full() => Some(FULL),
             Environment { step, .. } if step.starts_with("scratch.") => Some(SCRATCH),
-            // They lie beside the store, in the project.
+            // These folders lie beside the store, in the project.
             Environment { step, .. } if step.starts_with("run.") => {
                 Some("is the project's folder `.flow` writable?")
             }

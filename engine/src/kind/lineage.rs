@@ -1,20 +1,20 @@
-//! What stands behind predictions that a step scores or combines.
+//! What stands behind the predictions that a step scores or combines.
 
 use flow_cache::{Digest, Value};
 
-/// What stands behind the predictions that a step scores or combines, and behind what others read.
+/// What stands behind the predictions that a step scores or combines, and behind the inputs of other steps.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Lineage {
     /// A stage on the way fits on the out-of-fold predictions of other folds.
     pub crossed: bool,
-    /// Kinds on the way that gave what was made outside of flow, by name: taken on trust.
+    /// The names of kinds on the way whose results were made outside of flow and are taken on trust.
     pub foreign: Vec<String>,
-    /// Something that comes in was made by a program, or elsewhere, and may hold what kinds do not see.
+    /// Some input was made by a program, or elsewhere, and may hold something that kinds do not see.
     pub outside: bool,
 }
 
 impl Lineage {
-    /// For a recipe, together with the digest of the table of folds.
+    /// Returns the value for a recipe, together with the digest of the table of folds.
     pub(crate) fn recipe(&self, folds: Option<Digest>) -> Value {
         Value::map([
             ("crossed", Value::from(self.crossed)),

@@ -1,10 +1,9 @@
-//! What a kind of stage is. This is what somebody who writes a kind reads, and all that a kind may use of
-//! the engine.
+//! What a kind of stage is: all that the author of a kind reads, and all that a kind may use of the engine.
 //!
 //! A kind implements [`Stage`]: it describes itself as data ([`KindSpec`]: ports, parameters, steps), and
 //! runs one [`Action`] at a time. It never sees the graph, the plan or the store. What a pipeline gives a
-//! kind is checked here too (`check`), against the kind's own list of [`ParamSpec`]s. Nothing here knows
-//! of other stages, and nothing here runs anything. Begin with [`stage`], then [`spec`].
+//! kind is checked here too (`check`), against the kind's own list of [`ParamSpec`]s. Nothing here knows of
+//! other stages, and nothing here runs anything. Begin with [`stage`], then read [`spec`].
 
 pub mod action;
 pub(crate) mod check;

@@ -14,14 +14,14 @@ pub struct ParamSpec {
     pub name: &'static str,
     /// What it accepts.
     pub ty: ParamType,
-    /// What holds when it is left out.
+    /// The value if it is left out.
     pub default: Default,
     /// One or two sentences: meaning, unit, effect.
     pub about: &'static str,
-    /// Applies only where parameter `.0` has one of the values `.1`; given elsewhere it is an error.
+    /// It applies only if parameter `.0` has one of the values `.1`. Otherwise it is an error to give it.
     pub only: Option<(&'static str, &'static [&'static str])>,
-    /// Part of the recipe. False for what cannot change a result, such as the path of a file whose
-    /// contents are in the recipe.
+    /// It is part of the recipe. This is false for a parameter that cannot change a result, such as the
+    /// path of a file whose contents are in the recipe.
     pub keyed: bool,
 }
 
@@ -48,11 +48,11 @@ pub enum ParamType {
     Str,
     /// One of these words.
     Choice(&'static [&'static str]),
-    /// A path, relative to the project root (to the working directory in `--set`); `${env:NAME}`
-    /// is replaced. Resolved to an absolute path.
+    /// A path, relative to the project root (in `--set`, to the working directory). `${env:NAME}` is
+    /// replaced, and the result is absolute.
     Path,
-    /// A path or a pattern, likewise; what the pipeline does not say itself is escaped, see
-    /// [`crate::base::files::escape`]. For [`crate::base::files::Project::find`].
+    /// A path or a pattern for [`crate::base::files::Project::find`], read like `Path`. Parts that are not
+    /// in the pipeline's own text are escaped, see [`crate::base::files::escape`].
     Glob,
     /// A list.
     List(Box<ParamType>),
@@ -60,18 +60,18 @@ pub enum ParamType {
     Map(Box<ParamType>),
     /// A table with free keys whose order counts: a list of pairs, see [`Params::pairs`].
     Ordered(Box<ParamType>),
-    /// The first that fits.
+    /// The first of these types that fits.
     OneOf(Vec<ParamType>),
 }
 
 /// The value of a parameter that a pipeline leaves out.
 #[derive(Clone, Debug)]
 pub enum Default {
-    /// There is none: leaving it out is an error.
+    /// There is no value: leaving it out is an error.
     Required,
-    /// The parameter is then absent.
+    /// The parameter is absent if it is left out.
     Absent,
-    /// This value.
+    /// It has this value.
     Is(Value),
 }
 
@@ -109,7 +109,7 @@ impl ParamSpec {
         Self::new(name, ParamType::Bool, about).or(Value::Bool(default))
     }
 
-    /// One of several words, the default first or not.
+    /// One of several words, with a default that may stand anywhere among them.
     pub fn choice(
         name: &'static str,
         default: &'static str,
@@ -126,14 +126,14 @@ impl ParamSpec {
         self
     }
 
-    /// May be left out, and is then absent.
+    /// Lets it be left out. It is then absent.
     #[must_use]
     pub fn optional(mut self) -> Self {
         self.default = Default::Absent;
         self
     }
 
-    /// Applies only where `param` has one of `values`.
+    /// Makes it apply only if `param` has one of `values`.
     #[must_use]
     pub fn only(mut self, param: &'static str, values: &'static [&'static str]) -> Self {
         self.only = Some((param, values));
@@ -150,9 +150,9 @@ impl ParamSpec {
 
 /// The parameters of one stage, checked against its kind, defaults filled in.
 ///
-/// A parameter that does not apply (see [`ParamSpec::only`]) or is absent has no value. Getters
-/// without `opt_` panic for a parameter that the kind declares neither required nor with a default:
-/// that is a bug in the kind, not a user's mistake.
+/// A parameter that does not apply (see [`ParamSpec::only`]) or is absent has no value. Getters without
+/// `opt_` panic for a parameter that the kind declares as neither required nor with a default. That is a
+/// bug in the kind, not a mistake of the user.
 #[derive(Clone, Debug, std::default::Default)]
 pub struct Params {
     values: BTreeMap<String, Value>,
@@ -172,17 +172,17 @@ impl Params {
         self.values.insert(spec.name.into(), value);
     }
 
-    /// The value of `name`, if it has one.
+    /// Returns the value of `name`, if it has one.
     pub fn get(&self, name: &str) -> Option<&Value> {
         self.values.get(name)
     }
 
-    /// Where the pipeline gives `name`; none for a default.
+    /// Returns where the pipeline gives `name`, or none for a default.
     pub fn span(&self, name: &str) -> Option<Span> {
         self.spans.get(name).copied()
     }
 
-    /// All that goes into a recipe, by name.
+    /// Returns the parameters that go into a recipe, by name.
     pub fn keyed(&self) -> impl Iterator<Item = (&str, &Value)> {
         self.values
             .iter()
@@ -190,7 +190,7 @@ impl Params {
             .map(|(name, value)| (name.as_str(), value))
     }
 
-    /// True where all values are equal, those that are in no recipe too.
+    /// Returns true if all values are equal, including those that are in no recipe.
     pub fn same(&self, other: &Self) -> bool {
         self.values == other.values
     }
@@ -201,7 +201,7 @@ impl Params {
         })
     }
 
-    /// A whole number.
+    /// Returns a whole number.
     pub fn int(&self, name: &str) -> i64 {
         match self.want(name) {
             Value::Int(v) => *v,
@@ -209,7 +209,7 @@ impl Params {
         }
     }
 
-    /// A whole number that its bounds keep non-negative.
+    /// Returns a whole number that its bounds keep non-negative.
     pub fn usize(&self, name: &str) -> usize {
         usize::try_from(self.int(name)).unwrap_or_else(|_| panic!("parameter `{name}` is negative"))
     }
@@ -220,7 +220,7 @@ impl Params {
             .unwrap_or_else(|| panic!("parameter `{name}` is not a number"))
     }
 
-    /// A number, if it is there and is one.
+    /// Returns a number, if the value is there and is one.
     pub fn opt_float(&self, name: &str) -> Option<f64> {
         match self.get(name)? {
             Value::Float(v) => Some(*v),
@@ -243,7 +243,7 @@ impl Params {
             .unwrap_or_else(|| panic!("parameter `{name}` is not a text"))
     }
 
-    /// A text, word or path, if it is there and is one.
+    /// Returns a text, word or path, if the value is there and is one.
     pub fn opt_str(&self, name: &str) -> Option<&str> {
         match self.get(name)? {
             Value::Str(v) => Some(v),
@@ -251,7 +251,8 @@ impl Params {
         }
     }
 
-    /// A list of texts; a single text counts as a list of one; empty where absent.
+    /// Returns a list of texts. A single text counts as a list of one, and an absent value as an empty
+    /// list.
     pub fn strs(&self, name: &str) -> Vec<&str> {
         match self.get(name) {
             Some(Value::Str(v)) => vec![v],
@@ -266,7 +267,7 @@ impl Params {
         }
     }
 
-    /// The entries of an [`ParamType::Ordered`] table in the order of the pipeline.
+    /// Returns the entries of a [`ParamType::Ordered`] table in the order of the pipeline.
     pub fn pairs(&self, name: &str) -> Vec<(&str, &Value)> {
         let Some(Value::List(items)) = self.get(name) else {
             return Vec::new();
@@ -282,7 +283,7 @@ impl Params {
         pairs
     }
 
-    /// A table's entries in key order; empty where absent.
+    /// Returns a table's entries in the order of their keys, or none if it is absent.
     pub fn map(&self, name: &str) -> &[(String, Value)] {
         match self.get(name) {
             Some(Value::Map(entries)) => entries,

@@ -1,5 +1,5 @@
-//! The reference of a kind as Markdown, made from what the kind says of itself: shown by
-//! `flow stages KIND` and collected in `docs/reference.md`.
+//! The reference of a kind as Markdown, made from the kind's own description. `flow stages KIND` shows it,
+//! and `docs/reference.md` holds that of all kinds.
 
 use std::fmt::Write;
 
@@ -10,13 +10,13 @@ use crate::kind::params::{Default, ParamSpec};
 use crate::kind::spec::{ANY, KindSpec, PortType, Ports, Scope};
 use crate::kind::stage::Registry;
 
-/// The reference of all kinds, in the order of their names.
+/// Returns the reference of all kinds, in the order of their names.
 pub fn all(registry: &Registry) -> String {
     let kinds: Vec<String> = registry.iter().map(|(_, kind)| of(&kind.spec())).collect();
     kinds.join("\n")
 }
 
-/// The reference of one kind.
+/// Returns the reference of one kind.
 pub fn of(spec: &KindSpec) -> String {
     let mut out = String::new();
     // Writing to a string cannot fail.
@@ -115,7 +115,7 @@ fn default_of(param: &ParamSpec) -> String {
     }
 }
 
-/// A value as it would be written in TOML.
+/// Returns a value as it would be written in TOML.
 pub fn toml(value: &Value) -> String {
     match value {
         Value::Bool(v) => v.to_string(),
@@ -146,7 +146,7 @@ fn scope(scope: Scope) -> &'static str {
     }
 }
 
-/// Text that does not end a table's cell.
+/// Escapes a text so that it does not end the cell of a table.
 fn cell(text: &str) -> String {
     text.replace('|', "\\|").replace('\n', " ")
 }

@@ -1,4 +1,4 @@
-//! The shards of a stage, packed: there may be a million of them, and a run keeps them all.
+//! The shards of a stage in a packed form, since there may be a million of them and a run keeps them all.
 //!
 //! ```text
 //! shard = label | item in its canonical encoding | file*        (each text after its length)
@@ -24,9 +24,9 @@ pub struct SourceFile {
 /// One shard of a source stage.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Shard {
-    /// For messages.
+    /// Its name in messages.
     pub label: String,
-    /// What tells it from others besides file contents; part of the recipe.
+    /// What distinguishes it from others besides the contents of its files. It is part of the recipe.
     pub item: Value,
     /// Its files.
     pub files: Vec<SourceFile>,
@@ -36,7 +36,7 @@ pub struct Shard {
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Shards {
     bytes: Vec<u8>,
-    /// Where each starts.
+    /// Where each shard starts.
     starts: Vec<usize>,
 }
 
@@ -58,7 +58,7 @@ pub struct FileRef<'a> {
 }
 
 impl Shards {
-    /// Room for so many.
+    /// Returns an empty list with room for `count` shards.
     pub fn with_capacity(count: usize) -> Self {
         Self {
             bytes: Vec::new(),
@@ -66,7 +66,7 @@ impl Shards {
         }
     }
 
-    /// Adds one at the end.
+    /// Adds a shard at the end.
     pub fn push(&mut self, shard: &Shard) {
         self.starts.push(self.bytes.len());
         put(&mut self.bytes, shard.label.as_bytes());
@@ -77,23 +77,23 @@ impl Shards {
         }
     }
 
-    /// Gives back what was set aside for more.
+    /// Frees memory that was reserved for more shards.
     pub fn shrink_to_fit(&mut self) {
         self.bytes.shrink_to_fit();
         self.starts.shrink_to_fit();
     }
 
-    /// How many there are.
+    /// Returns the number of shards.
     pub fn len(&self) -> usize {
         self.starts.len()
     }
 
-    /// Whether there are none.
+    /// Returns true if there are no shards.
     pub fn is_empty(&self) -> bool {
         self.starts.is_empty()
     }
 
-    /// One of them.
+    /// Returns the shard of this index.
     pub fn get(&self, index: usize) -> Option<ShardRef<'_>> {
         let from = *self.starts.get(index)?;
         let to = self.starts.get(index + 1).copied();
@@ -105,7 +105,7 @@ impl Shards {
         })
     }
 
-    /// All of them.
+    /// Returns all shards in order.
     pub fn iter(&self) -> impl Iterator<Item = ShardRef<'_>> {
         (0..self.len()).filter_map(|index| self.get(index))
     }
@@ -146,7 +146,7 @@ impl<'a> ShardRef<'a> {
         })
     }
 
-    /// The shard by itself.
+    /// Returns an owned copy of the shard.
     pub fn to_shard(&self) -> Shard {
         Shard {
             label: self.label.to_owned(),
@@ -157,7 +157,7 @@ impl<'a> ShardRef<'a> {
 }
 
 impl FileRef<'_> {
-    /// The file by itself.
+    /// Returns an owned copy of the file.
     pub fn to_file(self) -> SourceFile {
         SourceFile {
             role: self.role.to_owned(),
@@ -175,7 +175,7 @@ impl<'a> From<&'a SourceFile> for FileRef<'a> {
     }
 }
 
-/// Adds bytes after their number, seven bits of it at a time from the lowest on.
+/// Writes the number of bytes, seven bits at a time from the lowest on, and then the bytes.
 fn put(out: &mut Vec<u8>, bytes: &[u8]) {
     let mut length = bytes.len();
     while length > 0x7f {
@@ -186,7 +186,7 @@ fn put(out: &mut Vec<u8>, bytes: &[u8]) {
     out.extend_from_slice(bytes);
 }
 
-/// Takes what [`put`] added.
+/// Takes the next bytes that [`put`] wrote.
 fn take<'a>(rest: &mut &'a [u8]) -> Option<&'a [u8]> {
     let mut length = 0;
     for shift in (0..).step_by(7) {
@@ -202,7 +202,7 @@ fn take<'a>(rest: &mut &'a [u8]) -> Option<&'a [u8]> {
     Some(bytes)
 }
 
-/// What was put as text.
+/// Returns bytes that were written from a text.
 fn text(bytes: &[u8]) -> &str {
     std::str::from_utf8(bytes).unwrap_or_default()
 }

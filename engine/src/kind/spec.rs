@@ -1,16 +1,16 @@
-//! A kind, described as data: its ports, and the steps that it consists of.
+//! A kind described as data: its ports, and the steps that it consists of.
 
 use crate::kind::params::ParamSpec;
 
-/// The port type of a table of folds: the one type that the engine itself reads facts from.
+/// The port type of a table of folds, the only type from which the engine itself reads facts.
 pub const FOLDS: &str = "folds";
 
-/// A kind, described.
+/// The description of a kind.
 #[derive(Clone, Debug)]
 pub struct KindSpec {
     /// The name in `use = "..."`.
     pub name: &'static str,
-    /// Changes whenever the bytes of an output do; pinned to golden digests by a test.
+    /// Changes whenever the bytes of an output change. A test pins it to golden digests.
     pub version: u32,
     /// What it does, in one line.
     pub about: &'static str,
@@ -34,7 +34,7 @@ pub struct Ports {
 /// The type of what flows through a port, such as `curves`. [`ANY`] fits every port.
 pub type PortType = &'static str;
 
-/// Fits every port: the output of a command, whose schema is checked when it is read.
+/// Fits every port. It is the type of a command's output, whose schema is checked when it is read.
 pub const ANY: PortType = "file";
 
 /// An input port.
@@ -44,9 +44,9 @@ pub struct InputPort {
     pub name: String,
     /// What it accepts.
     pub ty: PortType,
-    /// Takes a list of references.
+    /// It takes a list of references.
     pub many: bool,
-    /// May be left out.
+    /// It may be left out.
     pub optional: bool,
 }
 
@@ -73,8 +73,8 @@ pub enum Of {
         /// Name of the step's output.
         output: String,
     },
-    /// What came in through `port`, seen through output `output` of step `step` (such as a choice
-    /// of columns): nothing is copied.
+    /// What came in through `port`, seen through output `output` of step `step`, such as a choice of
+    /// columns. Nothing is copied.
     View {
         /// The input port that is passed on.
         port: &'static str,
@@ -85,59 +85,59 @@ pub enum Of {
     },
 }
 
-/// Over what a step multiplies.
+/// What a step has one action for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Scope {
     /// One action.
     Whole,
-    /// One action a shard (a stretch of rows), and a fold where an input has folds.
+    /// One action per shard (a stretch of rows), and per fold if an input has folds.
     Shard,
-    /// One action a fold, the final fit among them.
+    /// One action per fold, including the final fit.
     Fold,
-    /// One action a fold and shard.
+    /// One action per fold and shard.
     FoldShard,
 }
 
 /// One step of a kind.
 #[derive(Clone, Debug)]
 pub struct Step {
-    /// Its name, part of the recipe.
+    /// Its name, which is part of the recipe.
     pub name: &'static str,
-    /// Over what it multiplies.
+    /// What it has one action for.
     pub scope: Scope,
     /// What it reads.
     pub reads: Vec<Read>,
-    /// Names of the artifacts it writes, all of them on every run.
+    /// Names of the artifacts that it writes, all of them on every run.
     pub writes: Vec<String>,
-    /// Draws random numbers: the seeds go into its recipe.
+    /// It draws random numbers, so the seeds go into its recipe.
     pub seeded: bool,
     /// Which source files it reads.
     pub sources: Sources,
-    /// What it makes of the rows that it sees together.
+    /// How it treats the rows that it sees together.
     pub together: Together,
 }
 
-/// What a step that is not below folds makes of the rows that it sees together. It decides what may be
-/// done with its results below folds, and with predictions that stem from them.
+/// How a step that is not below folds treats the rows that it sees together. This decides what may be done
+/// with its results below folds, and with predictions that stem from them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Together {
-    /// Rows may have part in each other's results, as in any fit. Nothing below folds may fit on such
-    /// results, and no predictions that stem from them may be scored. What folds gave may be joined.
+    /// Rows may influence each other's results, as in any fit. Nothing below folds may be fitted on such
+    /// results, and no predictions that stem from them may be scored. The results of folds may be joined.
     Mixed,
-    /// Each row by itself: shards are only put side by side.
+    /// Each row is treated by itself, and shards are only put side by side.
     Apart,
-    /// It fits, for each fold, on the out-of-fold predictions of the other folds alone. The step gets
-    /// the table of folds and its [`Lineage`](crate::kind::Lineage).
+    /// For each fold, it fits on the out-of-fold predictions of the other folds alone. The step gets the
+    /// table of folds and its [`Lineage`].
     Crossed,
     /// It scores predictions. The step gets the table of folds and its [`Lineage`](crate::kind::Lineage).
     Scored,
-    /// What comes out was made outside of flow, out of what is not known here: it is taken on trust, and
-    /// the [`Lineage`](crate::kind::Lineage) of what stems from it says so.
+    /// Its results were made outside of flow, from data that is not known here. They are taken on trust,
+    /// and the [`Lineage`] of everything that stems from them says so.
     Foreign,
 }
 
 impl Together {
-    /// True for a step that holds predictions against the table of folds.
+    /// Returns true for a step that checks predictions against the table of folds.
     pub fn is_checked(self) -> bool {
         matches!(self, Self::Crossed | Self::Scored)
     }
@@ -157,13 +157,14 @@ pub enum Sources {
 /// One thing that a step reads.
 #[derive(Clone, Debug)]
 pub struct Read {
-    /// Whence.
+    /// Where it comes from.
     pub from: From,
-    /// Only these rows count: their digest goes into the recipe, and shards without any are left out.
+    /// The only rows that count, if not all do. Their digest goes into the recipe, and shards without such
+    /// rows are left out.
     pub rows: Option<Rows>,
 }
 
-/// Whence a step reads.
+/// Where a step reads from.
 #[derive(Clone, Debug)]
 pub enum From {
     /// An input port.
@@ -175,14 +176,15 @@ pub enum From {
 /// Rows by their role in a fold.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Rows {
-    /// Those a fold fits on.
+    /// The rows that a fold is fitted on.
     Train,
-    /// Those a fold's model is applied to: its validation rows; for the final fit, unlabelled rows.
+    /// The rows that the model of a fold is applied to: those that the fold holds out, or for the final fit
+    /// the unlabelled ones.
     Apply,
 }
 
 impl Rows {
-    /// The name used in the `slices` attribute of a folds artifact.
+    /// Returns the name that the `slices` attribute of a table of folds uses.
     pub fn name(self) -> &'static str {
         match self {
             Rows::Train => "train",
@@ -192,7 +194,7 @@ impl Rows {
 }
 
 impl Step {
-    /// A step over `scope` that reads and writes nothing yet.
+    /// Makes a step of this scope that reads and writes nothing yet.
     pub fn new(name: &'static str, scope: Scope) -> Self {
         Self {
             name,
@@ -215,7 +217,7 @@ impl Step {
         self
     }
 
-    /// Reads those rows of an input port.
+    /// Reads these rows of an input port.
     #[must_use]
     pub fn rows(mut self, port: impl Into<String>, rows: Rows) -> Self {
         self.reads.push(Read {
@@ -277,7 +279,7 @@ impl Step {
         self
     }
 
-    /// Gives what was made outside of flow: [`Together::Foreign`].
+    /// Has results that were made outside of flow: [`Together::Foreign`].
     #[must_use]
     pub fn foreign(mut self) -> Self {
         self.together = Together::Foreign;
@@ -306,7 +308,7 @@ impl InputPort {
 }
 
 impl OutputPort {
-    /// Output `name` of step `step`, under the same name.
+    /// A port for output `name` of step `step`, under the same name.
     pub fn of(name: &str, ty: PortType, step: usize, about: &'static str) -> Self {
         Self {
             name: name.into(),

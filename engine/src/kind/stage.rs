@@ -1,14 +1,14 @@
 //! What a stage kind is: ports, parameters and steps as data, and one function that runs a step.
 //!
-//! A kind never sees the graph. It says which **steps** it consists of and over what each step
-//! multiplies; the engine derives from that the actions, their keys and their order:
+//! A kind never sees the graph. It declares its **steps** and the scope of each. From that, the engine
+//! derives the actions, their keys and their order. A scope has dimensions, which are shards and folds:
 //!
-//! - a dimension (shard, fold) that a step has and its input has: the action reads its own part;
-//! - one that only the input has: the action reads all parts (it gathers);
-//! - one that only the step has: every action reads the same part.
+//! - If both the step and its input have a dimension, each action reads its own part.
+//! - If only the input has it, the action reads all parts (it gathers).
+//! - If only the step has it, every action reads the same part.
 //!
-//! `ingest` is a `read` step over shards and a `collect` step over the whole; a learner is `fit`
-//! over folds, `apply` over folds and shards, `gather` over the whole.
+//! `ingest` is a `read` step over shards and a `collect` step over the whole. A learner is `fit` over
+//! folds, `apply` over folds and shards, and `gather` over the whole.
 
 use crate::kind::action::Action;
 use crate::kind::error::StageError;
@@ -23,36 +23,36 @@ use crate::kind::params::Params;
 use crate::kind::shards::Shards;
 use crate::kind::surroundings::{Question, Surroundings};
 
-/// A kind of stage. One implementation, one file, one line in the registry.
+/// A kind of stage. Each kind is one implementation in one file, with one line in the registry.
 pub trait Stage: Send + Sync {
-    /// Name, version, ports, parameters and steps.
+    /// Returns name, version, ports, parameters and steps.
     fn spec(&self) -> KindSpec;
 
-    /// Ports and steps of one stage, where they depend on its parameters and on the names of the
-    /// input ports that the pipeline gives (the default: those of the spec).
+    /// Returns the ports and steps of one stage, if they depend on its parameters or on the names of the
+    /// input ports that the pipeline gives. The default is those of the spec.
     fn shape(&self, _params: &Params, _inputs: &[String]) -> (Ports, Vec<Step>) {
         let spec = self.spec();
         (spec.ports, spec.steps)
     }
 
-    /// What the parameter list cannot say: combinations that make no sense.
+    /// Checks what the parameter list cannot express, such as combinations that make no sense.
     fn check(&self, _params: &Params, _inputs: &[String]) -> Vec<Diag> {
         Vec::new()
     }
 
-    /// [`Stage::check`] once the shards of the stage that [`Stage::paired`] names are known.
+    /// Does what [`Stage::check`] does once the shards of the stage that [`Stage::paired`] names are known.
     fn check_paired(&self, params: &Params, inputs: &[String], _paired: &Shards) -> Vec<Diag> {
         self.check(params, inputs)
     }
 
-    /// The stage whose items this one pairs with, action by action.
+    /// Returns the stage whose items this one pairs with, action by action.
     fn paired(&self, _params: &Params) -> Option<String> {
         None
     }
 
-    /// Source files, shards and folds of one stage in its project. Reads directory
-    /// listings, never contents. `paired` holds the shards of the stage that [`Stage::paired`]
-    /// names; the layout then has as many, with the same labels and items.
+    /// Finds the source files, shards and folds of one stage in its project. Reads directory listings,
+    /// never contents. `paired` holds the shards of the stage that [`Stage::paired`] names; the layout then
+    /// has as many, with the same labels and items.
     fn layout(
         &self,
         _params: &Params,
@@ -62,19 +62,19 @@ pub trait Stage: Send + Sync {
         Ok(Layout::default())
     }
 
-    /// What an action of the stage occupies while it runs, and how often it is tried.
+    /// Returns what an action of the stage occupies while it runs, and how often it is tried.
     fn resources(&self, _params: &Params) -> Resources {
         Resources::default()
     }
 
-    /// Whether the stage's code has parallel loops, for which the threads that all actions share are
-    /// started and its code runs on one of them. Who says no must have none.
+    /// Returns true if the code of the stage has parallel loops. It then runs on one of the threads that
+    /// all actions of a run share. A kind that returns false must not have any.
     fn has_loops(&self, _params: &Params) -> bool {
         true
     }
 
-    /// What decides a result besides parameters, inputs and sources, such as what a program says of
-    /// its version: goes into the recipe. Built-in kinds have nothing of the sort.
+    /// Finds what decides a result besides parameters, inputs and sources, such as the version that a
+    /// program prints. It goes into the recipe. Built-in kinds have nothing of the sort.
     ///
     /// # Errors
     /// It cannot be found out.
@@ -82,17 +82,18 @@ pub trait Stage: Send + Sync {
         Ok(Surroundings::None)
     }
 
-    /// Whether an output is no table: it is delivered as it is, in one part or not at all.
+    /// Returns true if an output is not a table. It is then delivered as it is, and only if it has one
+    /// part.
     fn opaque(&self, _params: &Params, _output: &str) -> bool {
         false
     }
 
-    /// The names of all metrics that it may give, in the order to show them.
+    /// Returns the names of all metrics that it may give, in the order in which to show them.
     fn metrics(&self) -> Vec<&'static str> {
         Vec::new()
     }
 
-    /// Why a metric may not be quoted as the headline of a pipeline, if it may not: the cause, and
+    /// Returns why a metric may not be quoted as the headline of a pipeline, if it may not: the reason, and
     /// the metric to quote instead.
     fn unquotable(&self, _metric: &str) -> Option<(String, String)> {
         None
@@ -109,21 +110,22 @@ pub struct Layout {
     pub common: Vec<SourceFile>,
     /// The shards, for a kind that starts a shard dimension.
     pub shards: Shards,
-    /// The shards are the items of a list: their order counts, and who gathers them gets them in it.
+    /// The shards are the items of a list. Their order counts, and an action that gathers them gets them in
+    /// this order.
     pub items: bool,
-    /// Names of the folds, for a kind that starts a fold dimension; they are labels, in no recipe.
+    /// Names of the folds, for a kind that starts a fold dimension. They are labels and are in no recipe.
     pub folds: Vec<String>,
 }
 
 /// What an action occupies while it runs. None of it is in a recipe.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Resources {
-    /// Processors; more than a run may use (`--jobs`) count as all of them.
+    /// Number of processors. More than a run may use (`--jobs`) counts as all of them.
     pub cpus: usize,
-    /// Bytes of memory, 0 for no claim. Actions start while the sum stays below the machine's
-    /// memory, or alone.
+    /// Memory in bytes, or 0 for no claim. An action starts only while the sum of claims stays below the
+    /// machine's memory, or else alone.
     pub memory: u64,
-    /// GPUs; see [`crate::run::options::Options::gpus`].
+    /// Number of GPUs, see [`crate::run::options::Options::gpus`].
     pub gpus: usize,
     /// How often a failed action is tried again.
     pub retries: u32,
@@ -147,19 +149,19 @@ pub struct Registry {
 }
 
 impl Registry {
-    /// Adds a kind. Two of one name are a bug.
+    /// Adds a kind. It is a bug to add two of the same name.
     pub fn add(&mut self, kind: impl Stage + 'static) {
         let name = kind.spec().name;
         let before = self.kinds.insert(name, Arc::new(kind));
         assert!(before.is_none(), "two kinds are called `{name}`");
     }
 
-    /// The kind called `name`.
+    /// Returns the kind called `name`.
     pub fn get(&self, name: &str) -> Option<&Arc<dyn Stage>> {
         self.kinds.get(name)
     }
 
-    /// All of them, by name.
+    /// Returns all kinds by name.
     pub fn iter(&self) -> impl Iterator<Item = (&'static str, &Arc<dyn Stage>)> {
         self.kinds.iter().map(|(name, kind)| (*name, kind))
     }

@@ -1,5 +1,5 @@
-//! What decides the results of a stage besides parameters, inputs and sources, such as what a program
-//! says of its version. A run asks; who only looks takes what earlier runs were told.
+//! What decides the results of a stage besides parameters, inputs and sources, such as the version that a
+//! program prints. A run asks for it; a command that only looks uses the answers to earlier runs.
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
@@ -9,7 +9,7 @@ use flow_cache::{Digest, StatCache, Value};
 use crate::kind::params::Params;
 use crate::kind::shards::SourceFile;
 
-/// A question after the surroundings of a stage.
+/// A question about the surroundings of a stage.
 pub struct Question<'a> {
     /// The stage's parameters.
     pub params: &'a Params,
@@ -19,32 +19,32 @@ pub struct Question<'a> {
     pub files: &'a [SourceFile],
     /// Their digests.
     pub digests: &'a [Digest],
-    /// Digests of files.
+    /// Remembers digests of files.
     pub stat: &'a StatCache,
     /// Where answers are remembered.
     pub memory: PathBuf,
-    /// How to start programs; none where nothing may be started.
+    /// How to start programs, or none if nothing may be started.
     pub start: Option<&'a Start<'a>>,
 }
 
-/// How to start programs that are asked.
+/// How to start the programs that are asked.
 pub struct Start<'a> {
     /// The folder of the store's artifacts.
     pub artifacts: &'a Path,
-    /// A folder for them, made if need be and removed afterwards.
+    /// A folder for the programs, made if needed and removed afterwards.
     pub scratch: PathBuf,
-    /// Set from outside to stop them.
+    /// Set from outside to stop the programs.
     pub cancel: &'a AtomicBool,
 }
 
 /// The answer.
 pub enum Surroundings {
-    /// Nothing else decides.
+    /// Nothing else decides the results.
     None,
-    /// These facts do.
+    /// These facts decide the results as well.
     Known(Value),
-    /// These did when a run last asked; the next one asks again.
+    /// These facts did so when a run last asked. The next run asks again.
     Remembered(Value),
-    /// Only a run can tell.
+    /// Only a run can find out.
     Unknown,
 }

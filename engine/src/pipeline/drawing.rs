@@ -1,4 +1,4 @@
-//! The graph as text, as a Mermaid flowchart, and as a Graphviz digraph.
+//! Draws the graph as text, as a Mermaid flowchart, and as a Graphviz digraph.
 
 use std::fmt::Write;
 
@@ -7,7 +7,7 @@ use crate::pipeline::{Dims, Pipeline, PortRef, StageDecl};
 /// A way to draw a graph.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum GraphFormat {
-    /// One line a stage.
+    /// One line per stage.
     Text,
     /// <https://mermaid.js.org>
     Mermaid,
@@ -15,7 +15,7 @@ pub enum GraphFormat {
     Dot,
 }
 
-/// Draws a pipeline: its stages in the order they run, what each reads, and its outputs.
+/// Draws a pipeline: its stages in the order in which they run, what each reads, and its outputs.
 pub fn render_graph(pipeline: &Pipeline, format: GraphFormat) -> String {
     let mut out = String::new();
     // Writing to a string cannot fail.
@@ -32,7 +32,7 @@ fn reference(pipeline: &Pipeline, reference: PortRef) -> (&str, &str) {
     (&stage.name, &stage.ports.outputs[reference.port].name)
 }
 
-/// The path of an output as a user knows it: relative to the project root where it is below it.
+/// Returns the path of an output as the user knows it: relative to the project root if it lies below it.
 fn shown(pipeline: &Pipeline, path: &std::path::Path) -> String {
     path.strip_prefix(&pipeline.root)
         .unwrap_or(path)
@@ -40,7 +40,7 @@ fn shown(pipeline: &Pipeline, path: &std::path::Path) -> String {
         .to_string()
 }
 
-/// What the stage's steps multiply over, such as `folds x shards`.
+/// Returns what the steps of a stage have one action for, such as `folds x shards`.
 fn multiplicity(stage: &StageDecl) -> Option<&'static str> {
     let all = stage
         .step_dims

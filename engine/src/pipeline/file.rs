@@ -1,5 +1,5 @@
-//! A pipeline file, read but not yet understood: what its variants and the trials of a study
-//! replace values of.
+//! A pipeline file that is read but not yet interpreted. Its variants and the trials of a study replace
+//! values in it.
 
 use std::path::{Path, PathBuf};
 
@@ -32,7 +32,7 @@ pub struct PipelineFile {
 pub struct Variant {
     /// Its name; [`BASE`] for the pipeline itself.
     pub name: String,
-    /// What it replaces: dotted path and value, as text.
+    /// What it replaces, as text: dotted paths and values.
     pub changes: Vec<(String, String)>,
     /// The pipeline.
     pub pipeline: Pipeline,
@@ -45,7 +45,7 @@ pub struct Replace {
     pub path: String,
     /// The value.
     pub value: toml::Value,
-    /// Where mistakes in it are shown, such as its line in `[tune.space]`.
+    /// The place to which mistakes in it point, such as its line in `[tune.space]`.
     pub span: Span,
 }
 
@@ -54,7 +54,7 @@ impl PipelineFile {
     ///
     /// # Errors
     ///
-    /// Files that cannot be read, syntax, and `--set` that fits nothing.
+    /// A file cannot be read, the syntax is wrong, or a `--set` fits nothing.
     pub fn read(path: &Path, options: &LoadOptions) -> Result<Self, Diags> {
         let mut diags = Vec::new();
         let document = document::read(path, &options.sets, &options.cwd, &mut diags);
@@ -68,7 +68,7 @@ impl PipelineFile {
         })
     }
 
-    /// The pipeline itself.
+    /// Returns the pipeline itself.
     ///
     /// # Errors
     ///
@@ -78,12 +78,12 @@ impl PipelineFile {
             .map_err(|diags| in_order(diags, &self.document.sources))
     }
 
-    /// The base, then those of its variants whose names are `wanted`, in the order of the text.
+    /// Returns the base, then those of its variants whose names are `wanted`, in the order of the text.
     ///
     /// # Errors
     ///
-    /// The mistakes of all of them, each once; those that the base does not have say in which
-    /// variants they are.
+    /// The mistakes of all of them, each once. Those that the base does not have say in which variants they
+    /// are.
     pub fn variants(
         &self,
         registry: &Registry,
@@ -123,11 +123,11 @@ impl PipelineFile {
         Err(in_order(found.collect(), &self.document.sources))
     }
 
-    /// The variant called `name`.
+    /// Returns the variant called `name`.
     ///
     /// # Errors
     ///
-    /// There is none of that name, or it has mistakes.
+    /// There is no variant of that name, or it has mistakes.
     pub fn variant(&self, name: &str, registry: &Registry) -> Result<Pipeline, Diags> {
         if name == BASE {
             return self.pipeline(registry);
@@ -146,7 +146,7 @@ impl PipelineFile {
         Err(in_order(diags, &self.document.sources))
     }
 
-    /// The names of the variants, in the order of the text.
+    /// Returns the names of the variants, in the order of the text.
     ///
     /// # Errors
     ///
@@ -160,7 +160,7 @@ impl PipelineFile {
         Ok(overlays.into_iter().map(|overlay| overlay.name).collect())
     }
 
-    /// The pipeline with some values replaced, as a variant replaces them.
+    /// Returns the pipeline with some values replaced, as a variant replaces them.
     ///
     /// # Errors
     ///
@@ -178,7 +178,7 @@ impl PipelineFile {
 
     fn with_values(&self, values: Table, registry: &Registry) -> Result<Pipeline, Diags> {
         let mut document = self.document.clone();
-        // What they replace was checked with the base.
+        // What the variants replace was checked with the base.
         document.root.remove("variants");
         document.root.remove("tune");
         let mut diags = Vec::new();
@@ -200,7 +200,7 @@ impl PipelineFile {
     }
 }
 
-/// Adds the mistakes of one variant to those found, the first `of_base` of which the base has too.
+/// Adds the mistakes of one variant to those found. The base has the first `of_base` of these, too.
 fn note(found: &mut Vec<(Diag, Vec<String>)>, of_base: usize, name: &str, diags: Diags) {
     for diag in diags {
         let same = found.iter().position(|(known, _)| {
@@ -214,7 +214,7 @@ fn note(found: &mut Vec<(Diag, Vec<String>)>, of_base: usize, name: &str, diags:
     }
 }
 
-/// In the order of the text; the sort is stable, so causes stay before consequences.
+/// Sorts diagnostics into the order of the text. The sort is stable, so causes stay before consequences.
 fn in_order(mut diags: Diags, sources: &SourceMap) -> Diags {
     diags.sort_by_key(|diag| {
         let first = diag.labels.first();

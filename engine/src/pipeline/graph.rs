@@ -1,5 +1,5 @@
-//! The graph of a pipeline: order, cycles, folds and shards. Nothing here recurses, so that a chain
-//! of any length will do.
+//! The graph of a pipeline: order, cycles, folds and shards. Nothing here recurses, so a chain may have any
+//! length.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeSet, BinaryHeap, VecDeque};
@@ -15,15 +15,15 @@ use crate::base::suggest::did_you_mean;
 use crate::kind::spec::{From, Of, Scope};
 use crate::pipeline::{Dims, Pipeline, PortRef, StageDecl};
 
-/// The kind of external programs, which have no use for a matrix of folds unless they ask for it.
+/// The kind of external programs. They have no use for a matrix of folds unless they ask for it.
 pub(crate) const COMMAND: &str = "command";
 
-/// Orders stages `0..reads.len()` so that each comes after what it reads; among those that could
-/// come next, the first in the file does.
+/// Orders stages `0..reads.len()` so that each comes after those that it reads. If several could come next,
+/// the first in the file does.
 ///
 /// # Errors
 ///
-/// One diagnostic for each cycle.
+/// Returns one diagnostic for each cycle.
 pub fn order(reads: &[Vec<(usize, Span)>], names: &[&str]) -> Result<Vec<usize>, Diags> {
     let mut graph: DiGraph<(), Span> = DiGraph::with_capacity(reads.len(), reads.len());
     for _ in reads {
@@ -67,7 +67,7 @@ pub fn order(reads: &[Vec<(usize, Span)>], names: &[&str]) -> Result<Vec<usize>,
     Err(cycles.map(|group| cycle(&graph, group, names)).collect())
 }
 
-/// The shortest cycle through the first stage of a strongly connected group.
+/// Finds the shortest cycle through the first stage of a strongly connected group.
 fn cycle(graph: &DiGraph<(), Span>, group: &[usize], names: &[&str]) -> Diag {
     let start = NodeIndex::new(group[0]);
     let members: BTreeSet<usize> = group.iter().copied().collect();
@@ -123,7 +123,8 @@ fn cycle(graph: &DiGraph<(), Span>, group: &[usize], names: &[&str]) -> Diag {
     diag.help("remove one of these inputs")
 }
 
-/// Derives over which folds and shards everything multiplies, and checks that it makes sense.
+/// Derives for which folds and shards every step and port has one action or part, and checks that this
+/// makes sense.
 ///
 /// Stages must be in order.
 pub fn scopes(pipeline: &mut Pipeline) -> Diags {
@@ -193,7 +194,7 @@ impl Roots<'_> {
         stage.step_dims = steps;
     }
 
-    /// Finds the fold root: the folds stage that an input comes from or is multiplied over.
+    /// Finds the fold root: the folds stage that an input comes from, or whose folds it has parts for.
     fn folds(&self, stage: &mut StageDecl, diags: &mut Diags) {
         let mut roots: Vec<(usize, Span)> = Vec::new();
         if !stage.layout.folds.is_empty() {
@@ -238,7 +239,7 @@ impl Roots<'_> {
         }
     }
 
-    /// What is wrong where the folds of a stage are not those of one scheme.
+    /// The diagnostic for a stage whose folds are not those of one scheme.
     fn no_scheme(&self, stage: &StageDecl, roots: &[(usize, Span)], needs: bool) -> Option<Diag> {
         let Some(&first) = roots.first() else {
             let message = format!(
@@ -259,14 +260,14 @@ impl Roots<'_> {
         ))
     }
 
-    /// Finds the shard root: the stage whose shards a step multiplies over.
+    /// Finds the shard root: the stage whose shards a step has one action each for.
     fn shards(&self, stage: &mut StageDecl, diags: &mut Diags) {
         let mut roots: Vec<(usize, Span)> = Vec::new();
         if !stage.layout.shards.is_empty() {
             let paired = stage.paired.and_then(|with| self.before[with].shard_root);
             roots.push((paired.unwrap_or(self.index), stage.span));
         }
-        // Who has items of its own gathers what is cut up otherwise.
+        // A stage with items of its own gathers inputs that are divided in another way.
         if stage.layout.items {
             stage.shard_root = roots.first().map(|(root, _)| *root);
             return;
@@ -315,7 +316,7 @@ impl Roots<'_> {
         stage.shard_root = Some(first.0);
     }
 
-    /// How folds can come to a stage.
+    /// Says how folds can come to a stage.
     fn with_folds(&self) -> String {
         let folds = self.before.iter().find(|s| !s.layout.folds.is_empty());
         let from = folds.map_or_else(|| "a `folds` stage".to_owned(), |s| format!("`{}`", s.name));
@@ -327,7 +328,7 @@ impl Roots<'_> {
     }
 }
 
-/// Inputs of `stage` come from two folds stages: where, and their names.
+/// The diagnostic for a stage whose inputs come from two folds stages, with the places and names of both.
 pub(crate) fn two_folds(stage: &str, a: (Span, &str), b: (Span, &str)) -> Diag {
     let message = format!(
         "inputs of `{stage}` come from two folds stages, `{}` and `{}`",
@@ -347,10 +348,10 @@ fn union(a: Dims, b: Dims) -> Dims {
 }
 
 impl Pipeline {
-    /// The index of a stage.
+    /// Returns the index of a stage.
     ///
     /// # Errors
-    /// There is none of this name.
+    /// There is no stage of this name.
     pub fn stage_index(&self, name: &str) -> Result<usize, Diag> {
         let found = self.stages.iter().position(|stage| stage.name == name);
         found.ok_or_else(|| {
@@ -374,8 +375,8 @@ impl Pipeline {
         Ok(())
     }
 
-    /// The stage whose folds the inputs of `stage` stem from, gathered or not; `stage` itself where
-    /// it makes folds.
+    /// Returns the stage whose folds the inputs of `stage` stem from, gathered or not. For a stage that
+    /// makes folds, this is `stage` itself.
     pub fn folds_above(&self, stage: usize) -> Option<usize> {
         let mut left = vec![stage];
         let mut seen = vec![false; stage + 1];

@@ -1,13 +1,41 @@
-//! What stands behind an output: the folds it stems from, and who saw rows together on the way.
+//! What stands behind an output: the folds that it stems from, and the steps on the way that saw rows
+//! together.
 //!
-//! Every row of a prediction with a fold must come from fits that did not see it. Below folds that
-//! follows from the plan: an action of a fold fits on that fold's training rows, applies to the others,
-//! and reads from other steps the part of its own fold. Three things could break it, and all of them
-//! show in the pipeline: a step below folds that reads rows past its fold; results that a step made of
-//! all rows together and that come back below folds, or among predictions that are scored; and
-//! out-of-fold values that a fit of the same folds learns from, since the models behind them were
-//! fitted on rows that it holds out. Steps declare what they make of rows that they see together
-//! ([`Together`]), and [`trace`] follows that from stage to stage.
+//! Every row of a prediction with a fold must come from fits that did not see it. Below folds, that follows
+//! from the plan: an action of a fold fits on the training rows of that fold, applies to the others, and
+//! reads the part of its own fold from other steps. Three things could break this, and the pipeline shows
+//! all of them:
+//!
+//! - a step below folds reads rows past its fold;
+//!
+//! - results that a step made of all rows together come back below folds, or among predictions that are
+//!   scored;
+//!
+//! - a fit learns from out-of-fold values of the same folds, although the models behind them were fitted on
+//!   rows that it holds out.
+//!
+//! Steps declare how they treat rows that they see together ([`Together`]), and [`trace`] follows that from
+//! stage to stage.
+//!
+//! - a step below folds reads rows past its fold;
+//!
+//! - results that a step made of all rows together come back below folds, or among predictions that are
+//!   scored;
+//!
+//! - a fit learns from out-of-fold values of the same folds, although the models behind them were fitted on
+//!   rows that it holds out.
+//!
+//! Steps declare how they treat rows that they see together ([`Together`]), and [`trace`] follows that from
+//! stage to stage.
+//!
+//! - a step below folds reads rows past its fold;
+//! - results that a step made of all rows together come back below folds, or among predictions that are
+//!   scored;
+//! - a fit learns from out-of-fold values of the same folds, although the models behind them were fitted on
+//!   rows that it holds out.
+//!
+//! Steps declare how they treat rows that they see together ([`Together`]), and [`trace`] follows that from
+//! stage to stage.
 
 use crate::kind::lineage::Lineage;
 use std::collections::BTreeSet;
@@ -20,7 +48,7 @@ use crate::kind::stage::Stage;
 use crate::pipeline::graph::{COMMAND, two_folds};
 use crate::pipeline::{Dims, Pipeline, StageDecl};
 
-/// Objects to a metric as the headline, if its kind does.
+/// Reports a headline that the kind says may not be quoted.
 pub(crate) fn headline(kind: &dyn Stage, stage: &str, metric: &str, span: Span) -> Option<Diag> {
     let (cause, instead) = kind.unquotable(metric)?;
     let diag = Diag::new(
@@ -33,16 +61,16 @@ pub(crate) fn headline(kind: &dyn Stage, stage: &str, metric: &str, span: Span) 
     )
 }
 
-/// What is known of an output.
+/// The facts about an output.
 #[derive(Clone, Debug, Default)]
 struct Facts {
     /// The folds stages that it stems from.
     roots: BTreeSet<usize>,
-    /// It is a table of folds.
+    /// It holds a table of folds.
     table: bool,
-    /// The stage that made it, or something it stems from, out of rows seen together.
+    /// The stage that made it, or something that it stems from, out of rows seen together.
     together: Option<usize>,
-    /// The stage that joined what the folds gave.
+    /// The stage that joined the results of the folds.
     joined: Option<usize>,
     crossed: bool,
     foreign: BTreeSet<&'static str>,
@@ -60,8 +88,8 @@ impl Facts {
     }
 }
 
-/// Follows rows through the pipeline, whose scopes are known, reports where they would leak, and notes
-/// the lineage of what is scored or combined.
+/// Follows rows through the pipeline, whose scopes are known. Reports where they would leak, and notes the
+/// lineage of everything that is scored or combined.
 pub(crate) fn trace(pipeline: &mut Pipeline, diags: &mut Diags) {
     let mut known: Vec<Vec<Facts>> = Vec::with_capacity(pipeline.stages.len());
     for index in 0..pipeline.stages.len() {
@@ -96,7 +124,7 @@ pub(crate) fn trace(pipeline: &mut Pipeline, diags: &mut Diags) {
     }
 }
 
-/// A step may read one thing twice, as training rows and as others.
+/// Reports each mistake once: a step may read one thing twice, as training rows and as others.
 fn report(found: impl Iterator<Item = Diag>, diags: &mut Diags) {
     for diag in found {
         let mut there = diags.iter();
@@ -125,8 +153,8 @@ struct Seen<'a> {
 }
 
 impl<'a> View<'a> {
-    /// Reports inputs that stem from several folds stages, even after they were joined: figures over
-    /// different folds must not meet either. A program may read them, but not give them back.
+    /// Reports inputs that stem from several folds stages, even after they were joined, since figures over
+    /// different folds must not meet either. A program may read such inputs, but must not give them back.
     fn one_scheme(&self, diags: &mut Diags) -> bool {
         let mut roots: Vec<(usize, Span)> = Vec::new();
         for binding in &self.stage.inputs {
@@ -157,7 +185,7 @@ impl<'a> View<'a> {
         false
     }
 
-    /// Whether something that the stage reads was made by a program, or elsewhere.
+    /// Returns whether something that the stage reads was made by a program, or elsewhere.
     fn reads_outside(&self) -> bool {
         let inputs = self.stage.inputs.iter().flat_map(|binding| &binding.from);
         inputs
@@ -169,7 +197,7 @@ impl<'a> View<'a> {
         &self.stages[stage].name
     }
 
-    /// What each step of the stage gives.
+    /// Finds the facts about what each step of the stage makes.
     fn steps(&self, diags: &mut Diags) -> Vec<Facts> {
         let mut steps: Vec<Facts> = Vec::with_capacity(self.stage.steps.len());
         for (at, step) in self.stage.steps.iter().enumerate() {
@@ -184,7 +212,7 @@ impl<'a> View<'a> {
                 Scope::Fold | Scope::FoldShard => {
                     let wrong = seen.iter().filter_map(|seen| self.past_its_fold(seen));
                     report(wrong, diags);
-                    // What is reported here is not reported again below.
+                    // A mistake that is reported here is not reported again below.
                     (facts.together, facts.joined) = (None, None);
                     facts.roots.extend(self.stage.fold_root);
                 }
@@ -230,10 +258,11 @@ impl<'a> View<'a> {
         seen
     }
 
-    /// What a step that is not below folds makes of what it reads.
+    /// Finds what a step that is not below folds makes of what it reads.
     fn mix(&self, step: &Step, seen: &[Seen<'_>], dims: Dims, facts: &mut Facts) {
         let joins = !dims.fold && seen.iter().any(|seen| seen.dims.fold);
-        // Rows beside what the folds gave: a model could be applied to rows that it was fitted on.
+        // Other rows come in beside the results of folds: a model could be applied to rows that it was
+        // fitted on.
         let beside = seen.iter().any(|seen| !seen.dims.fold && !seen.facts.table);
         let table = seen.iter().any(|seen| seen.facts.table);
         if joins {
@@ -251,7 +280,7 @@ impl<'a> View<'a> {
             }
             (Together::Scored, _) => true,
             (Together::Apart, _) => joins && beside,
-            // Whoever treats rows one by one has no use for all labels.
+            // A step that treats rows one by one has no use for all labels.
             (Together::Mixed, Scope::Shard) => table,
             (Together::Mixed, _) => !seen.is_empty() && (!joins || beside),
         };
@@ -260,7 +289,7 @@ impl<'a> View<'a> {
         }
     }
 
-    /// What each output port gives.
+    /// Finds the facts about each output port.
     fn ports(&self, steps: &[Facts]) -> Vec<Facts> {
         let outputs = self.stage.ports.outputs.iter().map(|output| {
             let mut facts = Facts::default();
@@ -280,7 +309,7 @@ impl<'a> View<'a> {
         outputs.collect()
     }
 
-    /// Reports what an action of a fold reads past that fold's rows.
+    /// Reports inputs of an action of a fold that hold more than the rows of that fold.
     fn past_its_fold(&self, seen: &Seen<'_>) -> Option<Diag> {
         let facts = seen.facts;
         if facts.table || self.stage.fold_root.is_none() {

@@ -1,4 +1,13 @@
 //! A pipeline, typed and checked: what the rest of the engine works on.
+//!
+//! [`mod@file`] reads a pipeline file with its variants, and [`load`] turns one text tree into a [`Pipeline`].
+//! For that, `sections` reads everything except stages and outputs, `resolve` finds what references mean,
+//! `graph` orders the stages and derives their folds and shards, `lineage` finds leakage, `outputs` reads
+//! `[outputs]`, and [`study`] reads `[tune]`. Around it, [`union`] joins several pipelines, and [`drawing`],
+//! [`outline`] and [`schema`] describe pipelines to people, shells and editors.
+//!
+//! Nothing here knows of actions, keys or the store. All mistakes are collected as diagnostics. Begin with
+//! [`Pipeline`] and [`StageDecl`], then read [`load`].
 
 pub mod drawing;
 pub mod file;
@@ -48,21 +57,21 @@ pub struct Pipeline {
 
 /// One stage of a pipeline.
 pub struct StageDecl {
-    /// Its name, a label only: in no recipe.
+    /// Its name. It is only a label, and is in no recipe.
     pub name: String,
     /// Its kind.
     pub kind: Arc<dyn Stage>,
     /// The kind's description.
     pub spec: KindSpec,
-    /// Its ports (those of the kind, or what [`Stage::shape`] makes of them).
+    /// Its ports: those of the kind, or what [`Stage::shape`] makes of them.
     pub ports: Ports,
-    /// Its steps (likewise).
+    /// Its steps, likewise.
     pub steps: Vec<Step>,
     /// Its parameters.
     pub params: Params,
     /// The seed of its pipeline, from which all others derive.
     pub pipeline_seed: u64,
-    /// The stage's own seed, which tells otherwise equal stages apart.
+    /// The stage's own seed, which makes otherwise equal stages different.
     pub seed: Option<u64>,
     /// What it reads.
     pub inputs: Vec<Binding>,
@@ -70,12 +79,12 @@ pub struct StageDecl {
     pub layout: Layout,
     /// The stage whose items its own shards are paired with.
     pub paired: Option<usize>,
-    /// The stage whose folds its steps multiply over (itself, for the kind that makes them), or by
-    /// whose table it checks predictions.
+    /// The stage for whose folds its steps have one action each, or whose table it checks predictions by. A
+    /// kind that makes folds is its own root.
     pub fold_root: Option<usize>,
     /// What stands behind the predictions that it scores or combines.
     pub lineage: Lineage,
-    /// The stage whose shards its steps multiply over (itself, for a source).
+    /// The stage for whose shards its steps have one action each. A source is its own root.
     pub shard_root: Option<usize>,
     /// Dimensions of each step.
     pub step_dims: Vec<Dims>,
@@ -85,17 +94,17 @@ pub struct StageDecl {
     pub span: Span,
 }
 
-/// Over what something multiplies.
+/// What something has one action or part for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Dims {
-    /// Over the folds of the stage's fold root.
+    /// Each fold of the stage's fold root.
     pub fold: bool,
-    /// Over the shards of the stage's shard root.
+    /// Each shard of the stage's shard root.
     pub shard: bool,
 }
 
 impl StageDecl {
-    /// True where a step draws random numbers, so that the seeds count.
+    /// Returns true if a step draws random numbers, so that the seeds count.
     pub fn is_seeded(&self) -> bool {
         self.steps.iter().any(|step| step.seeded)
     }
@@ -128,6 +137,6 @@ pub struct OutputDecl {
     pub path: PathBuf,
     /// What goes there.
     pub from: PortRef,
-    /// The file that says so, where the pipeline has it from one that it extends.
+    /// The file that says so, if it is one that the pipeline extends.
     pub base: Option<String>,
 }

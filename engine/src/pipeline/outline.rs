@@ -1,4 +1,4 @@
-//! What a pipeline file names, whatever mistakes are in it: for shells that complete a command line.
+//! The names in a pipeline file, whatever mistakes are in it. Shells need them to complete a command line.
 
 use std::path::Path;
 
@@ -12,7 +12,7 @@ use crate::text::variants;
 pub struct Outline {
     /// The stages, in the order of the text.
     pub stages: Vec<StageOutline>,
-    /// The variants, likewise.
+    /// The variants, in the order of the text.
     pub variants: Vec<String>,
 }
 
@@ -23,7 +23,7 @@ pub struct StageOutline {
     pub name: String,
     /// Its kind, known or not.
     pub kind: Option<String>,
-    /// Dotted paths of what it gives, below the stage.
+    /// Dotted paths below the stage of what the file sets.
     given: Vec<String>,
 }
 
@@ -61,8 +61,8 @@ impl StageOutline {
         }
     }
 
-    /// What can be set, as paths below the stage with a word of what each is: what the file gives
-    /// first, then what its kind has besides.
+    /// Returns what can be set, as paths below the stage with a word about each: what the file sets first,
+    /// then the other parameters of its kind.
     pub fn settable(&self, registry: &Registry) -> Vec<(String, &'static str)> {
         let spec = self.kind.as_ref().and_then(|kind| registry.get(kind));
         let spec = spec.map(|kind| kind.spec());

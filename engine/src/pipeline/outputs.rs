@@ -1,6 +1,6 @@
-//! `[outputs]`: the files that a run leaves for the user. None of them may be what the pipeline reads or consists
-//! of, and they stay in the project unless the pipeline says otherwise; both by where they really are, whatever
-//! links and `..` lead there.
+//! `[outputs]`: the files that a run leaves for the user. None of them may be a file that the pipeline
+//! reads or consists of, and they stay in the project unless the pipeline says otherwise. Both are decided
+//! by where they really are, whatever links and `..` lead there.
 
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
@@ -24,7 +24,7 @@ pub const OUTSIDE: &str = "outputs_outside";
 pub struct Outputs {
     /// The lines that are sound.
     pub decls: Vec<OutputDecl>,
-    /// Where all of them go.
+    /// Where all outputs go.
     pub places: Vec<Destination>,
 }
 
@@ -63,7 +63,7 @@ pub fn read(
     outputs
 }
 
-/// What is wrong with the name of a file that does not say its format.
+/// The diagnostic for the name of a file that does not say its format.
 fn formless(entry: &Entry, path: &Path) -> Option<Diag> {
     if !entry.key.ends_with('/') && path.extension().is_some() {
         return None;
@@ -79,7 +79,7 @@ fn formless(entry: &Entry, path: &Path) -> Option<Diag> {
     )
 }
 
-/// The port that an output is made of.
+/// Finds the port that an output is made from.
 fn source(entry: &Entry, targets: &Targets<'_>, diags: &mut Diags) -> Option<PortRef> {
     let Item::Str(text) = &entry.node.item else {
         diags.push(wrong(entry, "\"STAGE\" or \"STAGE.PORT\""));
@@ -102,7 +102,7 @@ fn source(entry: &Entry, targets: &Targets<'_>, diags: &mut Diags) -> Option<Por
     None
 }
 
-/// `"out/x.csv" = false` takes an inherited output away; here none was inherited.
+/// The diagnostic for `"out/x.csv" = false`, which removes an inherited output, if none was inherited.
 fn drops_nothing(entry: &Entry, document: &Document) -> Diag {
     let message = format!("`{}` is no output that is inherited", entry.key);
     let diag = Diag::new("flow::outputs::drop", message).label(entry.node.span, "drops nothing");
@@ -110,7 +110,8 @@ fn drops_nothing(entry: &Entry, document: &Document) -> Diag {
     did_you_mean(diag, &entry.key, inherited, "inherited outputs")
 }
 
-/// What would be expanded in a parameter is not in a name.
+/// Refuses names with something that would be expanded in a parameter. It is not expanded in the name of a
+/// file.
 fn spelling(entry: &Entry) -> Option<Diag> {
     let (code, what) = if entry.key.contains("${env:") {
         let what = "`${env:...}` works only in parameters that are paths";
@@ -133,7 +134,7 @@ fn spelling(entry: &Entry) -> Option<Diag> {
     Some(diag.help(help))
 }
 
-/// Two lines for one file, or one for a file in what another makes a file.
+/// Reports two lines for one file, and a line for a file below the path of another file.
 fn twice(
     entry: &Entry,
     path: &Path,
@@ -170,7 +171,7 @@ fn twice(
     )
 }
 
-/// Places where no output may be.
+/// Refuses places where no output may be.
 fn closed(
     entry: &Entry,
     path: &Path,
@@ -228,7 +229,7 @@ fn closed(
     )))
 }
 
-/// The pipeline itself, what it extends, and what marks the project.
+/// Refuses the pipeline itself, what it extends, and what marks the project.
 fn of_pipeline(
     entry: &Entry,
     place: &Destination,
@@ -256,8 +257,8 @@ fn of_pipeline(
     )
 }
 
-/// Outputs that will not be written, whatever is in them: those that are no tables, where they come in
-/// several parts or are wanted as one.
+/// Reports outputs that cannot be written, whatever is in them: those that are not tables, if they have
+/// several parts or a format for tables.
 pub fn undeliverable(pipeline: &Pipeline) -> Diags {
     let mut diags = Vec::new();
     for output in &pipeline.outputs {
@@ -303,8 +304,8 @@ pub fn undeliverable(pipeline: &Pipeline) -> Diags {
     diags
 }
 
-/// The outputs that would replace files which a stage reads. `said` tells how such a file is called, and where the
-/// pipeline names it.
+/// Reports outputs that would replace files that a stage reads. `said` tells what such a file is called,
+/// and where the pipeline names it.
 pub fn against_sources<'f>(
     places: &[Destination],
     files: impl Iterator<Item = FileRef<'f>>,
@@ -317,7 +318,7 @@ pub fn against_sources<'f>(
             continue;
         };
         for (place, told) in places.iter().zip(&mut told).filter(|(_, told)| !**told) {
-            // There may be very many files: only those of this name are looked at.
+            // There may be very many files, so only those of this name are looked at.
             let alike = place.real.file_name();
             if alike.is_some_and(|other| other.eq_ignore_ascii_case(name))
                 && is_one_file(&real(file.path), &place.real)
@@ -330,7 +331,7 @@ pub fn against_sources<'f>(
     }
 }
 
-/// An output that would replace what a stage reads.
+/// The diagnostic for an output that would replace what a stage reads.
 pub fn replaces_source(file: &str, output: Span, source: Span) -> Diag {
     let message = format!("an output would replace `{file}`, which the pipeline reads");
     Diag::new("flow::outputs::source", message)
@@ -339,7 +340,7 @@ pub fn replaces_source(file: &str, output: Span, source: Span) -> Diag {
         .help(elsewhere(Path::new(file)))
 }
 
-/// True for two real paths of one file, also where the file system does not tell letter case apart.
+/// Returns true for two real paths of one file, even if the file system ignores letter case.
 fn is_one_file(a: &Path, b: &Path) -> bool {
     if a == b {
         return true;
@@ -351,7 +352,7 @@ fn is_one_file(a: &Path, b: &Path) -> bool {
     same() == Some(true)
 }
 
-/// What tells a file from all others.
+/// Returns what identifies a file.
 fn id(path: &Path) -> Option<(u64, u64)> {
     let meta = path.symlink_metadata().ok()?;
     Some((meta.dev(), meta.ino()))

@@ -26,7 +26,7 @@ pub struct Wanted {
     pub port_span: Span,
     /// The references.
     pub from: Vec<Word>,
-    /// Written as a list.
+    /// It is written as a list.
     pub list: bool,
     /// Every reference is a text; otherwise the mistake has been reported and `from` is empty.
     pub sound: bool,
@@ -43,11 +43,11 @@ pub struct Reader<'a> {
     pub kind: &'a str,
     /// Where it is declared.
     pub at: Span,
-    /// Its ports; none where a mistake elsewhere hides them, and then only the stages are looked up.
+    /// Its ports, or none if a mistake elsewhere hides them. Then only the stages are looked up.
     pub ports: Option<&'a [InputPort]>,
 }
 
-/// What a reference can hit: the stages by name, and their outputs where those are known.
+/// What a reference can name: the stages, and their outputs if these are known.
 pub struct Targets<'a> {
     names: Vec<&'a str>,
     outputs: Vec<Option<&'a [OutputPort]>>,
@@ -55,7 +55,7 @@ pub struct Targets<'a> {
 }
 
 impl<'a> Targets<'a> {
-    /// Targets from names and outputs; no outputs where a mistake elsewhere hides them.
+    /// Makes targets from names and outputs. The outputs are none if a mistake elsewhere hides them.
     pub fn new(stages: impl IntoIterator<Item = (&'a str, Option<&'a [OutputPort]>)>) -> Self {
         let (names, outputs): (Vec<_>, Vec<_>) = stages.into_iter().unzip();
         let index = names
@@ -75,13 +75,13 @@ impl<'a> Targets<'a> {
         self.names.iter().copied()
     }
 
-    /// True for an output that shows other tables through a choice, and holds no bytes itself.
+    /// Returns true for an output that shows other tables through a choice, and holds no bytes itself.
     pub fn is_view(&self, reference: PortRef) -> bool {
         self.outputs[reference.stage]
             .is_some_and(|outputs| matches!(outputs[reference.port].of, Of::View { .. }))
     }
 
-    /// The stage called `name`.
+    /// Returns the stage called `name`.
     pub fn stage(&self, name: &str, span: Span, diags: &mut Diags) -> Option<usize> {
         let found = self.index.get(name).copied();
         if found.is_none() {
@@ -100,8 +100,8 @@ impl<'a> Targets<'a> {
         found
     }
 
-    /// What could be written for an input of the stage `reader`: the last stage before it that fits, else
-    /// the first one after it.
+    /// Returns what could be written for an input of the stage `reader`: the last stage before it that
+    /// fits, or else the first one after it.
     fn example(&self, reader: &str, port: &InputPort) -> Option<String> {
         let here = self.index.get(reader).copied().unwrap_or_default();
         let before = (0..here).rev();
@@ -121,8 +121,8 @@ impl<'a> Targets<'a> {
         })
     }
 
-    /// Finds what `word` means for a port of type `ty`. The stage is known even where the port is
-    /// not, so that cycles are found whatever else is wrong.
+    /// Finds what `word` means for a port of type `ty`. The stage is returned even if the port is not
+    /// known, so that cycles are found whatever else is wrong.
     pub fn find(
         &self,
         word: &Word,
@@ -196,7 +196,7 @@ impl<'a> Targets<'a> {
                 .filter(|&i| all || outputs[i].ty == wanted)
                 .collect()
         };
-        // An output of exactly this type goes before one that fits everything.
+        // An output of exactly this type is preferred to one that fits everything.
         let mut candidates = with(ty);
         if candidates.is_empty() {
             candidates = with(ANY);
@@ -296,7 +296,7 @@ pub fn read_inputs(table: &Table, diags: &mut Diags) -> Vec<Wanted> {
     wanted
 }
 
-/// Binds what a stage wants to its ports; stages that it refers to are added to `reads`.
+/// Binds what a stage wants to its ports. Stages that it refers to are added to `reads`.
 pub fn bind(
     reader: Reader<'_>,
     wanted: &[Wanted],
@@ -341,7 +341,7 @@ pub fn bind(
     bindings
 }
 
-/// The ports that must be given and are not.
+/// Reports the ports that must be given and are not.
 fn missing(reader: Reader<'_>, wanted: &[Wanted], targets: &Targets<'_>) -> Diags {
     let ports = reader.ports.unwrap_or_default();
     let is_missed = |port: &&InputPort| {
@@ -354,7 +354,7 @@ fn missing(reader: Reader<'_>, wanted: &[Wanted], targets: &Targets<'_>) -> Diag
         missing && !misspelt
     };
     let missed: Vec<&InputPort> = ports.iter().filter(is_missed).collect();
-    // A line that is pasted takes the place of what is there, so it says all of it.
+    // The user pastes this line over the old one, so it repeats all that is there.
     let more = missed
         .iter()
         .filter_map(|port| Some((port.name.as_str(), targets.example(reader.name, port)?)));
@@ -417,7 +417,7 @@ fn none_gives(ty: PortType) -> String {
     format!("no stage of this pipeline gives {ty}")
 }
 
-/// The line `inputs` with all that is written there, and more.
+/// Writes the line `inputs` with all that is there already, and more.
 pub fn inputs_with<'m>(
     wanted: &[Wanted],
     more: impl IntoIterator<Item = (&'m str, String)>,

@@ -1,4 +1,4 @@
-//! A JSON Schema (draft 2020-12) of the pipeline TOML, for editors that check and complete.
+//! Makes a JSON Schema (draft 2020-12) of the pipeline TOML, for editors that check and complete.
 
 use serde_json::{Map, Value as Json, json};
 
@@ -12,7 +12,7 @@ use crate::pipeline::study;
 use crate::text::document::GRID;
 use crate::text::variants::EXTENDS;
 
-/// The schema of pipelines over the kinds of `registry`.
+/// Returns the schema of pipelines whose kinds are those of `registry`.
 ///
 /// What depends on more than one value (conditions between parameters, ports that exist only with
 /// some of them) is left to [`super::load`]: the schema accepts every pipeline that it accepts.
@@ -52,7 +52,7 @@ pub fn schema(registry: &Registry) -> Json {
     })
 }
 
-/// The parts that the schema names: kinds, references, stages, ranges.
+/// Returns the parts that the schema refers to by name: kinds, references, stages, ranges.
 fn definitions(specs: &[KindSpec]) -> Map<String, Json> {
     let names: Vec<&str> = specs.iter().map(|spec| spec.name).collect();
     let mut definitions = Map::new();
@@ -117,7 +117,7 @@ fn study() -> Json {
     })
 }
 
-/// What a value of `[tune.space]` may be.
+/// Returns the schema of a value in `[tune.space]`.
 fn range() -> Json {
     let ends =
         |ty: &str| json!({"type": "array", "items": {"type": ty}, "minItems": 2, "maxItems": 2});
@@ -171,8 +171,8 @@ fn kind(spec: &KindSpec) -> Json {
     })
 }
 
-/// The input ports of a kind, and no others, unless it takes its ports from the pipeline, as it then does its
-/// steps.
+/// Returns the schema of the inputs of a kind. It allows no other ports, unless the kind takes its ports
+/// and steps from the pipeline.
 fn inputs(spec: &KindSpec) -> Json {
     let ports = spec.ports.inputs.iter().map(|port| {
         let count = if port.many { "references" } else { "reference" };
@@ -213,7 +213,7 @@ fn of_type(ty: &ParamType) -> Json {
         ParamType::Int { min, max } => json!({"type": "integer", "minimum": min, "maximum": max}),
         ParamType::Float { min, max } => {
             let mut schema = Map::from_iter([("type".to_owned(), json!("number"))]);
-            // An infinite bound is none, and JSON has no word for it.
+            // An infinite bound does not limit anything, and JSON cannot express it.
             for (key, bound) in [("minimum", *min), ("maximum", *max)] {
                 if bound.is_finite() {
                     schema.insert(key.into(), json!(bound));

@@ -22,7 +22,7 @@ const SECTIONS: [&str; 6] = [
     "pipeline", "stages", "outputs", "metrics", "variants", "tune",
 ];
 
-/// Notes sections that no pipeline has.
+/// Reports sections that no pipeline has.
 pub fn known(root: &Table, diags: &mut Diags) {
     let known = |entry: &&Entry| SECTIONS.contains(&entry.key.as_str());
     let unknown = root.iter().filter(|entry| !known(entry));
@@ -35,7 +35,7 @@ pub struct Header {
     pub name: String,
     /// The seed from which all others derive.
     pub seed: u64,
-    /// Outputs may lie outside the project.
+    /// Outputs may lie outside of the project.
     pub outside: bool,
 }
 
@@ -81,7 +81,7 @@ pub fn seed(entry: &Entry, diags: &mut Diags) -> Option<u64> {
     seed
 }
 
-/// Reads `[metrics]`: the stage and the metric to quote, and where they are named.
+/// Reads `[metrics]`: the stage and the metric to quote, and the place that names them.
 pub fn headline(
     root: &Table,
     targets: &Targets<'_>,
@@ -115,7 +115,7 @@ pub fn headline(
     headline
 }
 
-/// Objects to a metric that its stage never gives.
+/// Reports a metric that its stage never gives.
 pub fn unknown_metric(
     targets: &Targets<'_>,
     metrics: &impl Fn(usize) -> Vec<&'static str>,
@@ -154,7 +154,7 @@ pub fn unknown_metric(
     })
 }
 
-/// Checks that what `[variants]` and `[tune]` would replace is there.
+/// Checks that what `[variants]` and `[tune]` would replace exists.
 pub fn overlays<'s>(
     root: &Table,
     targets: &Targets<'_>,
@@ -175,7 +175,7 @@ pub fn overlays<'s>(
             _ => diags.push(wrong(variant, "a table from STAGE.PARAM to values")),
         }
     }
-    // What else is wrong with `[tune]` is told by who reads it.
+    // Other mistakes in `[tune]` are reported by the code that reads it.
     let quiet = &mut Vec::new();
     let space = table(root, "tune", quiet).and_then(|tune| table(tune, "space", &mut Vec::new()));
     if let Some(paths) = space {
@@ -183,7 +183,7 @@ pub fn overlays<'s>(
     }
 }
 
-/// Of which stage a parameter may be meant that is named without one; else how a path looks.
+/// Says which stage may be meant by a parameter that is named without one, or else what a path looks like.
 fn whose<'s>(
     entry: &Entry,
     targets: &Targets<'_>,
@@ -202,8 +202,8 @@ fn whose<'s>(
     }
 }
 
-/// Checks the stages and parameters that dotted paths name; they are tables here, see
-/// [`crate::document`].
+/// Checks the stages and parameters that dotted paths name. The paths are tables here, see
+/// [`crate::text::document`].
 fn overlay<'s>(
     paths: &Table,
     targets: &Targets<'_>,
@@ -234,7 +234,7 @@ fn overlay<'s>(
         let Some(stage) = targets.stage(&entry.key, entry.key_span, diags) else {
             continue;
         };
-        // With another kind, other parameters hold; they are checked when the variant is built.
+        // Another kind has other parameters. They are checked when the variant is built.
         let Some(spec) = spec(stage).filter(|_| values.get("use").is_none()) else {
             continue;
         };

@@ -1,31 +1,31 @@
-//! Several pipelines as one: stages that are equal are there once, so that everything is planned
-//! and scheduled together.
+//! Unites several pipelines in one. Equal stages are in it once, so that everything is planned and run
+//! together.
 //!
-//! Stages are equal where the same kind has the same parameters, seeds, files and inputs; their
-//! names do not count. Actions of stages that differ may still have the same key, since a key
-//! follows from the bytes that an action reads: those merge when they run.
+//! Stages are equal if they have the same kind, parameters, seeds, files and inputs; their names do not
+//! count. Actions of different stages may still have the same key, since a key follows from the bytes that
+//! an action reads. Such actions are merged when they run.
 
 use std::collections::HashMap;
 
 use crate::pipeline::{Pipeline, StageDecl};
 
-/// Several pipelines as one.
+/// Several pipelines in one.
 pub struct Union {
-    /// All stages, without `[outputs]` and headline. Those of the first pipeline keep their names;
-    /// what others add is called `PIPELINE/STAGE`.
+    /// All stages, without `[outputs]` and headline. Those of the first pipeline keep their names. Those
+    /// that others add are called `PIPELINE/STAGE`.
     pub pipeline: Pipeline,
-    /// By pipeline and stage: its index in the union.
+    /// By pipeline and stage, its index in the union.
     pub places: Vec<Vec<usize>>,
 }
 
 impl Union {
-    /// The number of stages that pipelines have in common with earlier ones.
+    /// Returns the number of stages that pipelines have in common with earlier ones.
     pub fn shared(&self) -> usize {
         let all: usize = self.places.iter().map(Vec::len).sum();
         all - self.pipeline.stages.len()
     }
 
-    /// By stage of the union: the pipelines that have it.
+    /// Returns, by stage of the union, the pipelines that have it.
     pub fn users(&self) -> Vec<Vec<usize>> {
         let mut users = vec![Vec::new(); self.pipeline.stages.len()];
         for (pipeline, places) in self.places.iter().enumerate() {
@@ -39,10 +39,10 @@ impl Union {
     }
 }
 
-/// What the inputs of a stage are, ports in order: finds candidates for equality.
+/// The inputs of a stage with its ports in order. Stages with the same ones may be equal.
 type Inputs = Vec<(String, Vec<(usize, usize)>)>;
 
-/// Unites pipelines of one file and project, each under a name. None where there are none.
+/// Unites pipelines of one file and project, each under a name. Returns none if there are no pipelines.
 pub fn unite(pipelines: Vec<(String, Pipeline)>) -> Option<Union> {
     let mut all = pipelines.into_iter();
     let (_, mut first) = all.next()?;
@@ -85,7 +85,8 @@ pub fn unite(pipelines: Vec<(String, Pipeline)>) -> Option<Union> {
 /// Stands for a stage's own index until it has one.
 const OWN: usize = usize::MAX;
 
-/// Translates the indices of stages that `stage` refers to; it is the next after those in `places`.
+/// Translates the indices of the stages that `stage` refers to. It comes right after the stages in
+/// `places`.
 fn renumber(stage: &mut StageDecl, places: &[usize]) {
     let inputs = stage.inputs.iter_mut();
     for reference in inputs.flat_map(|binding| &mut binding.from) {
@@ -107,7 +108,8 @@ fn inputs(stage: &StageDecl) -> Inputs {
     inputs
 }
 
-/// Equality of stages of one kind with the same inputs. Ports and steps follow from the parameters.
+/// Returns whether two stages of one kind with the same inputs are equal. Ports and steps follow from the
+/// parameters.
 fn equal(known: &StageDecl, stage: &StageDecl) -> bool {
     let seeds = |stage: &StageDecl| (stage.pipeline_seed, stage.seed);
     known.params.same(&stage.params)

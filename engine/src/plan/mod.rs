@@ -1,8 +1,12 @@
-//! Lowering: from stages to actions.
+//! Lowering: from stages to actions, and in [`keys`] from actions to recipes and keys.
 //!
-//! The actions of one step form a block, laid out fold by fold and, within a fold, shard by shard.
-//! So an action is a number, its coordinates follow by division, and the producers of an input
-//! follow from the blocks alone: no edge needs to be stored to be found.
+//! The actions of one step form a block, laid out fold by fold and, within a fold, shard by shard. So an
+//! action is a number, its coordinates follow by division, and the producers of an input follow from the
+//! blocks alone. No edges need to be stored.
+//!
+//! Nothing here decides whether an action runs, and nothing here runs one. [`keys`] looks at source files for
+//! their digests and asks kinds for surroundings; the plan itself reads nothing. Begin with [`Plan`] and
+//! [`Plan::feeds`], then read [`keys`], which documents every field of a recipe.
 
 pub mod keys;
 
@@ -26,7 +30,7 @@ impl Block {
     }
 }
 
-/// Where an action stands.
+/// The coordinates of an action.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Coords {
     /// Index of the stage.
@@ -39,9 +43,9 @@ pub struct Coords {
     pub shard: Option<usize>,
 }
 
-/// One reference of a read, resolved to the artifacts it stands for.
+/// One reference of a read, resolved to the artifacts that it stands for.
 pub struct Feed<'p> {
-    /// The port, or the output's name for an earlier step.
+    /// The port, or for an earlier step the name of the output.
     pub port: &'p str,
     /// Index of the reference within the port's list.
     pub reference: usize,
@@ -51,9 +55,9 @@ pub struct Feed<'p> {
     pub producers: Vec<usize>,
     /// The output of each producer.
     pub output: &'p str,
-    /// Views it is seen through, innermost first.
+    /// Views through which it is seen, innermost first.
     pub views: Vec<(usize, &'p str)>,
-    /// Producers stand for different folds, so that the fold tells them apart.
+    /// The producers stand for different folds, so that the fold distinguishes them.
     pub over_folds: bool,
 }
 
@@ -62,9 +66,9 @@ pub struct Plan<'p> {
     /// The pipeline.
     pub pipeline: &'p Pipeline,
     blocks: Vec<Vec<Block>>,
-    /// Stage and step by block start, for finding an action's block.
+    /// Start of each block with its stage and step, for finding an action's block.
     starts: Vec<(usize, usize, usize)>,
-    /// By stage: how many stages the longest chain below it has.
+    /// By stage, the number of stages in the longest chain below it.
     heights: Vec<usize>,
     total: usize,
 }
@@ -106,7 +110,7 @@ impl<'p> Plan<'p> {
         }
     }
 
-    /// How many stages the longest chain below a stage has.
+    /// Returns the number of stages in the longest chain below a stage.
     pub fn height(&self, stage: usize) -> usize {
         self.heights[stage]
     }
@@ -116,7 +120,7 @@ impl<'p> Plan<'p> {
         self.total
     }
 
-    /// True for a pipeline without actions.
+    /// Returns true for a pipeline without actions.
     pub fn is_empty(&self) -> bool {
         self.total == 0
     }
@@ -130,7 +134,7 @@ impl<'p> Plan<'p> {
         }
     }
 
-    /// Where an action stands.
+    /// Returns the coordinates of an action.
     pub fn coords(&self, action: usize) -> Coords {
         let at = self.starts.partition_point(|&(start, ..)| start <= action) - 1;
         let (base, stage, step) = self.starts[at];
@@ -145,7 +149,7 @@ impl<'p> Plan<'p> {
         }
     }
 
-    /// A label such as `fit 0.3` or `read split_01/train`: for people, in no recipe.
+    /// Returns a label such as `fit 0.3` or `read split_01/train`, for people. It is in no recipe.
     pub fn label(&self, action: usize) -> String {
         let at = self.coords(action);
         let stage = &self.pipeline.stages[at.stage];
@@ -160,21 +164,21 @@ impl<'p> Plan<'p> {
         label
     }
 
-    /// Name of the fold at some coordinates.
+    /// Returns the name of the fold at some coordinates.
     pub fn fold_name(&self, at: Coords) -> Option<&'p str> {
         let root = self.pipeline.stages[at.stage].fold_root?;
         Some(self.pipeline.stages[root].layout.folds[at.fold?].as_str())
     }
 
-    /// Label of the shard at some coordinates.
+    /// Returns the label of the shard at some coordinates.
     pub fn shard_label(&self, at: Coords) -> Option<&'p str> {
         let root = self.pipeline.stages[at.stage].shard_root?;
         let shard = self.pipeline.stages[root].layout.shards.get(at.shard?)?;
         Some(shard.label())
     }
 
-    /// The actions behind output `port` of `stage` as seen from some coordinates, with the name of
-    /// their output and the views on the way.
+    /// Returns the actions behind an output as seen from some coordinates, with the name of their output
+    /// and the views on the way.
     pub fn producers(&self, reference: PortRef, at: Coords) -> Vec<Feed<'p>> {
         let mut feeds = Vec::new();
         let mut stack = vec![(reference, Vec::new())];
@@ -212,8 +216,8 @@ impl<'p> Plan<'p> {
         feeds
     }
 
-    /// The actions of a step that someone at coordinates `at` reads: its own part in the
-    /// dimensions they share, all parts in the others.
+    /// Returns the actions of a step that an action at coordinates `at` reads: its own part in the
+    /// dimensions that they share, all parts in the others.
     fn block_part(&self, stage: usize, step: usize, at: Coords) -> Vec<usize> {
         let block = self.blocks[stage][step];
         let Dims { fold, shard } = self.pipeline.stages[stage].step_dims[step];
@@ -236,7 +240,7 @@ impl<'p> Plan<'p> {
             .collect()
     }
 
-    /// True where the producers of a feed stand for the items of a list, in its order.
+    /// Returns true if the producers of a feed stand for the items of a list, in its order.
     pub fn over_items(&self, feed: &Feed<'_>) -> bool {
         feed.producers.first().is_some_and(|&producer| {
             let at = self.coords(producer);
@@ -245,7 +249,7 @@ impl<'p> Plan<'p> {
         })
     }
 
-    /// All that an action reads, in the order of its step's reads.
+    /// Returns all that an action reads, in the order of its step's reads.
     pub fn feeds(&self, action: usize) -> Vec<Feed<'p>> {
         let at = self.coords(action);
         let stage = &self.pipeline.stages[at.stage];
@@ -282,7 +286,7 @@ impl<'p> Plan<'p> {
         feeds
     }
 
-    /// The action that made the table of folds for some coordinates, and the name of its output.
+    /// Returns the action that made the table of folds for some coordinates, and the name of its output.
     pub fn folds_table(&self, at: Coords) -> Option<(usize, &'p str)> {
         let stage = &self.pipeline.stages[at.stage];
         if at.fold.is_none() && !stage.steps[at.step].together.is_checked() {
@@ -298,7 +302,7 @@ impl<'p> Plan<'p> {
         })
     }
 
-    /// Calls `f` with every action that `action` depends on; some may come twice.
+    /// Calls `f` with every action that `action` depends on. Some may come twice.
     pub fn dependencies(&self, action: usize, mut f: impl FnMut(usize)) {
         for feed in self.feeds(action) {
             feed.producers.iter().for_each(|&p| f(p));

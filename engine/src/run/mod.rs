@@ -1,13 +1,17 @@
 //! The local executor: one coordinator, and if anything has to run, a few worker threads and a committer.
 //!
-//! The index order of actions is an order of dependence, so one pass over it settles everything
-//! that the store already answers; a run in which nothing changed ends there. What is left is
-//! scheduled: an action becomes ready when all it reads is settled, is prepared (its recipe can
-//! only now be built), looked up once more, and run by a worker. Finished actions go to the
-//! committer, which makes outputs and records durable in batches.
+//! The index order of actions is an order of dependence, so one pass over it settles everything that the
+//! store already answers. A run in which nothing changed ends there. The coordinator handles the rest: an
+//! action becomes ready when all that it reads is settled. It is prepared (only now can its recipe be built),
+//! looked up once more, and run by a worker. Finished actions go to the committer, which makes outputs and
+//! records durable in batches.
 //!
-//! Two things can send an action round again: bytes that turn out to be lost or corrupt (the
-//! producer runs first), and a source file that changed while the action ran.
+//! Two things can make an action run again: lost or corrupt bytes (their producer runs first), and a source
+//! file that changed while the action ran.
+//!
+//! `coordinator` decides, `worker` makes attempts, `perform` runs the code of a stage for a thread and for
+//! [`process`] alike, and `commit` makes results durable. Nothing here renders anything: what happens leaves
+//! as an [`event`]. Begin with [`run`], then read `coordinator`.
 
 mod capacity;
 mod commit;

@@ -1,8 +1,8 @@
 //! The texts of a pipeline as one tree: the file, what it `extends`, and the `--set` overlays.
 //!
-//! Tables merge, everything else is replaced, and a stage that restates `use` replaces the whole
-//! stage. Quoted and bare dotted keys mean the same wherever a key is a path: under `stages`
-//! (`"rocket.kernels"`), in a variant, and in `tune.space`.
+//! Tables are merged and everything else is replaced. A stage that restates `use` replaces the whole stage.
+//! Quoted and bare dotted keys mean the same wherever a key is a path: under `stages` (`"rocket.kernels"`),
+//! in a variant, and in `tune.space`.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -16,7 +16,7 @@ use crate::text::unread;
 /// The key of a variant that holds lists of values to combine.
 pub const GRID: &str = "grid";
 
-/// Segments a dotted key may have; keeps the tree shallow whatever the text says.
+/// The most segments that a dotted key may have. This keeps the tree shallow whatever the text says.
 const MAX_SEGMENTS: usize = 16;
 
 /// A pipeline's tree, merged, before anything in it is understood.
@@ -24,23 +24,23 @@ const MAX_SEGMENTS: usize = 16;
 pub struct Document {
     /// The merged tree.
     pub root: Table,
-    /// The texts it came from.
+    /// The texts that it came from.
     pub sources: SourceMap,
-    /// The files among them: the pipeline's own first, then what it extends; without links.
+    /// The files among them, without links: the pipeline's own first, then those that it extends.
     pub files: Vec<PathBuf>,
-    /// Names of the outputs of files that it extends.
+    /// Names of the outputs that come from files that it extends.
     pub inherited_outputs: Vec<String>,
-    /// Number of the first text that is a `--set`; those before it are files.
+    /// Number of the first text that is a `--set`. Those before it are files.
     first_set: u32,
 }
 
 impl Document {
-    /// True where the value was given with `--set`.
+    /// Returns true if the value was given with `--set`.
     pub fn is_set(&self, span: Span) -> bool {
         span.source.0 >= self.first_set
     }
 
-    /// The file that a place is in, where the pipeline extends it.
+    /// Returns the file that a place is in, if it is one that the pipeline extends.
     pub fn base_of(&self, span: Span) -> Option<&str> {
         let base = span.source.0 > 0 && !self.is_set(span);
         let source = self.sources.get(span.source).filter(|_| base)?;
@@ -50,7 +50,7 @@ impl Document {
 
 /// Reads `path`, follows `extends`, and applies `sets` in order.
 ///
-/// Diagnostics are added to `diags`; a tree with syntax errors in it is not worth checking further.
+/// Diagnostics are added to `diags`. A tree with syntax errors is not worth checking further.
 pub fn read(path: &Path, sets: &[String], cwd: &Path, diags: &mut Diags) -> Document {
     let mut document = Document::default();
     let layers = read_files(path, cwd, &mut document, diags);
@@ -69,7 +69,7 @@ pub fn read(path: &Path, sets: &[String], cwd: &Path, diags: &mut Diags) -> Docu
     document
 }
 
-/// The trees of the file and of what it extends, the file first.
+/// Reads the trees of the file and of those that it extends, the file first.
 fn read_files(path: &Path, cwd: &Path, document: &mut Document, diags: &mut Diags) -> Vec<Table> {
     let mut layers = Vec::new();
     let mut seen: Vec<(PathBuf, Option<Span>)> = Vec::new();
@@ -98,7 +98,7 @@ fn read_files(path: &Path, cwd: &Path, document: &mut Document, diags: &mut Diag
         let mut table = node::parse(source, &text, diags);
         split_dotted(&mut table, diags);
         if from.is_some() {
-            // Whoever extends a pipeline is another one.
+            // A pipeline that extends another has a name of its own.
             take_header(&mut table, "name");
         }
         if let Some(entry) = take_header(&mut table, "extends") {
@@ -152,22 +152,22 @@ fn take_header(root: &mut Table, key: &str) -> Option<Entry> {
     table_mut(root, "pipeline")?.remove(key)
 }
 
-/// Where in the tree a merge is: stages and outputs have rules of their own.
+/// Where in the tree a merge takes place. Stages and outputs have rules of their own.
 #[derive(Clone, Copy, PartialEq)]
 pub enum Level {
     /// At the top.
     Root,
-    /// Among the stages; a variant's values have this shape as well.
+    /// Among the stages. The values of a variant have this shape as well.
     Stages,
     /// Within a stage.
     Stage,
-    /// Among the outputs, where `false` takes one away.
+    /// Among the outputs, where `false` removes one.
     Outputs,
     /// Anywhere else.
     Other,
 }
 
-/// Lays `over` on `base`.
+/// Merges `over` into `base`.
 pub fn merge(base: &mut Table, over: Table, level: Level) {
     for entry in over.into_entries() {
         let below = match level {
@@ -189,7 +189,7 @@ pub fn merge(base: &mut Table, over: Table, level: Level) {
     }
 }
 
-/// Whether an entry takes away what it is laid on.
+/// Returns whether an entry removes the one that it is laid on.
 fn drops(level: Level, old: &Entry, new: &Entry) -> bool {
     let is_false = |entry: &Entry| entry.node.item == Item::Bool(false);
     level == Level::Outputs && is_false(new) && !is_false(old)
@@ -210,8 +210,8 @@ fn merge_entry(old: &mut Entry, new: Entry, level: Level) {
     }
 }
 
-/// Splits quoted dotted keys where keys are paths, so that they equal bare ones, and joins bare
-/// dotted keys under `outputs`, where a key is a file name.
+/// Splits quoted dotted keys where keys are paths, so that they equal bare ones. Joins bare dotted keys
+/// under `outputs`, where a key is a file name.
 pub fn split_dotted(root: &mut Table, diags: &mut Diags) {
     if let Some(stages) = table_mut(root, "stages") {
         split_paths(stages, diags);
@@ -248,8 +248,8 @@ fn table_mut<'a>(table: &'a mut Table, key: &str) -> Option<&'a mut Table> {
     }
 }
 
-/// Splits the keys of `table` (stages) and of the tables in it (parameters): neither name can
-/// contain a dot. Keys further in are data.
+/// Splits the keys of `table` (stages) and of the tables in it (parameters), since neither name can contain
+/// a dot. Deeper keys are data.
 fn split_paths(table: &mut Table, diags: &mut Diags) {
     *table = split_keys(std::mem::take(table), diags);
     for stage in table.entries_mut() {
@@ -305,7 +305,7 @@ fn split_keys(table: Table, diags: &mut Diags) -> Table {
     out
 }
 
-/// Adds an entry of the same text: tables unite, anything else given twice is an error.
+/// Adds an entry of the same text. Tables are united; anything else that is given twice is an error.
 fn unite(table: &mut Table, entry: Entry, diags: &mut Diags) {
     let Some(entry) = table.add(entry) else {
         return;
@@ -356,7 +356,7 @@ fn join_keys(table: Table, diags: &mut Diags) -> Table {
     out
 }
 
-/// Lays one `STAGE.PARAM=VALUE` on the tree.
+/// Applies one `STAGE.PARAM=VALUE` to the tree.
 fn apply_set(document: &mut Document, set: &str, diags: &mut Diags) {
     let source = document.sources.add("--set", set.to_owned());
     let whole = Span::new(source, 0..set.len());
@@ -395,7 +395,7 @@ fn apply_set(document: &mut Document, set: &str, diags: &mut Diags) {
     }
 }
 
-/// Lays the values of one stage, or of `[pipeline]`, on a pipeline's tree.
+/// Applies the values of one stage, or of `[pipeline]`, to a pipeline's tree.
 pub fn lay(root: &mut Table, entry: Entry, diags: &mut Diags) {
     let (under, level) = if entry.key == "pipeline" {
         (Some(root), Level::Root)

@@ -1,10 +1,10 @@
-//! What a table of the text must hold: types, and keys that are known.
+//! Checks of a table in the text: that values have the right types, and that keys are known.
 
 use crate::base::diag::{Diag, Diags};
 use crate::base::suggest::did_you_mean;
 use crate::text::node::{Entry, Item, Table, value};
 
-/// The table `key` of `parent`, if it is there and is one.
+/// Returns the table `key` of `parent`, if there is one.
 pub fn table<'t>(parent: &'t Table, key: &str, diags: &mut Diags) -> Option<&'t Table> {
     let entry = parent.get(key)?;
     match &entry.node.item {
@@ -16,7 +16,7 @@ pub fn table<'t>(parent: &'t Table, key: &str, diags: &mut Diags) -> Option<&'t 
     }
 }
 
-/// A value of the wrong type.
+/// The diagnostic for a value of the wrong type.
 pub fn wrong(entry: &Entry, wanted: &str) -> Diag {
     let given = entry.node.item.describe();
     Diag::new(
@@ -26,7 +26,7 @@ pub fn wrong(entry: &Entry, wanted: &str) -> Diag {
     .label(entry.node.span, format!("is {given}"))
 }
 
-/// A key that is not known.
+/// The diagnostic for a key that is not known.
 pub fn unknown_key(entry: &Entry, parent: &str, known: &[&str]) -> Diag {
     let diag = Diag::new(
         "flow::pipeline::unknown_key",
@@ -36,7 +36,7 @@ pub fn unknown_key(entry: &Entry, parent: &str, known: &[&str]) -> Diag {
     did_you_mean(diag, &entry.key, known.iter().copied(), "keys")
 }
 
-/// A number that the pipeline sets, for examples: the path of the parameter, and its value.
+/// Returns a number that the pipeline sets, to use in an example: the path of the parameter and its value.
 pub fn example(root: &Table) -> Option<(String, toml::Value)> {
     let stages = table(root, "stages", &mut Vec::new())?;
     stages.iter().find_map(|stage| {

@@ -1,4 +1,4 @@
-//! The text of a pipeline before anybody understands it: TOML with the place of every key and value.
+//! The text of a pipeline before it is interpreted: TOML with the place of every key and value.
 //!
 //! [`document`] reads a file, what it `extends` and the `--set` overlays into one tree of `node`s;
 //! [`variants`] works out inheritance and grids on that tree; `expect` holds what every reader of a table

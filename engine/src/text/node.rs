@@ -12,7 +12,7 @@ use crate::base::diag::{Diag, Diags, SourceId, Span};
 pub struct Node {
     /// The value.
     pub item: Item,
-    /// Its place; of a `[table]`, its header.
+    /// Its place. For a `[table]`, this is the header.
     pub span: Span,
 }
 
@@ -27,7 +27,7 @@ pub enum Item {
     Float(f64),
     /// A text.
     Str(String),
-    /// A date or time, as text. Nothing in a pipeline takes one.
+    /// A date or time, as text. No parameter accepts one.
     Datetime(String),
     /// `[...]`.
     List(Vec<Node>),
@@ -36,7 +36,7 @@ pub enum Item {
 }
 
 impl Item {
-    /// What it is, for messages: `the text "abc"`.
+    /// Describes the value for messages: `the text "abc"`.
     pub fn describe(&self) -> String {
         match self {
             Item::Bool(v) => format!("`{v}`"),
@@ -65,7 +65,7 @@ pub struct Entry {
 #[derive(Clone, Debug, Default)]
 pub struct Table {
     entries: Vec<Entry>,
-    /// Only ever looked up in, so that its order cannot reach a result.
+    /// Used for lookups only, so its order cannot reach a result.
     index: HashMap<String, usize>,
 }
 
@@ -81,7 +81,7 @@ impl Table {
         self.entries.iter()
     }
 
-    /// The entries in order, to keep.
+    /// Consumes the table and returns its entries in order.
     pub fn into_entries(self) -> Vec<Entry> {
         self.entries
     }
@@ -96,7 +96,7 @@ impl Table {
         self.entries.len()
     }
 
-    /// True without entries.
+    /// Returns true if there are no entries.
     pub fn is_empty(&self) -> bool {
         self.entries.is_empty()
     }
@@ -111,7 +111,7 @@ impl Table {
         self.index.get(key).map(|&i| &mut self.entries[i])
     }
 
-    /// Adds an entry; gives it back where the key is taken.
+    /// Adds an entry, or gives it back if the key is taken.
     pub fn add(&mut self, entry: Entry) -> Option<Entry> {
         if self.index.contains_key(&entry.key) {
             return Some(entry);
@@ -132,10 +132,10 @@ impl Table {
     }
 }
 
-/// Parses one text; its syntax errors become diagnostics.
+/// Parses one text. Its syntax errors become diagnostics.
 ///
-/// Of the errors of one line only the first is kept: the parser recovers within the line, and what
-/// it then trips over is the same mistake again.
+/// Only the first error of a line is kept. The parser recovers within the line, and its later errors there
+/// come from the same mistake.
 pub fn parse(source: SourceId, text: &str, diags: &mut Diags) -> Table {
     let (root, mut errors) = DeTable::parse_recoverable(text);
     errors.sort_by_key(|error| error.span().map_or(0, |span| span.start));
@@ -159,7 +159,7 @@ pub fn parse(source: SourceId, text: &str, diags: &mut Diags) -> Table {
     Converter { source, diags }.table(root.into_inner())
 }
 
-/// Turns the parser's borrowed tree into ours. Its depth is bounded by the parser.
+/// Turns the parser's borrowed tree into ours. The parser limits its depth.
 struct Converter<'a> {
     source: SourceId,
     diags: &'a mut Diags,
@@ -177,7 +177,7 @@ impl Converter<'_> {
                 key_span,
                 node: self.node(value),
             };
-            // The parser has reported duplicates of one text; the first counts.
+            // The parser has reported duplicates within one text. The first one counts.
             let _ = out.add(entry);
         }
         out
@@ -211,7 +211,7 @@ impl Converter<'_> {
     }
 }
 
-/// A value of a pipeline as TOML.
+/// Returns a value of a pipeline as TOML.
 pub(crate) fn value(node: &Node) -> toml::Value {
     match &node.item {
         Item::Bool(v) => (*v).into(),

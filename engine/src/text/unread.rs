@@ -1,4 +1,4 @@
-//! A pipeline that cannot be read, and which may have been meant.
+//! The diagnostic for a pipeline that cannot be read, with those that may have been meant.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -8,7 +8,7 @@ use crate::base::files;
 use crate::base::suggest::did_you_mean;
 use crate::text::node;
 
-/// Says why, and which pipelines are near.
+/// Says why the pipeline cannot be read, and which pipelines are near.
 pub fn diag(path: &Path, cwd: &Path, from: Option<Span>, error: io::Error) -> Diag {
     let shown = match path.strip_prefix(cwd) {
         Ok(below) if below.as_os_str().is_empty() => Path::new("."),
@@ -27,7 +27,7 @@ pub fn diag(path: &Path, cwd: &Path, from: Option<Span>, error: io::Error) -> Di
             .label(span, "extended here")
             .help("the path in `extends` is relative to the file it stands in");
     }
-    // What was meant may lie in that folder, or beside a name that is misspelt.
+    // The pipeline that was meant may lie in this folder, or beside a name that is misspelt.
     let folder = if path.is_dir() {
         path
     } else {

@@ -1,4 +1,4 @@
-//! `[variants]`: what each of them replaces, with inheritance and grids worked out.
+//! `[variants]`: works out what each variant replaces, with inheritance and grids.
 //!
 //! ```toml
 //! [variants.no_rocket]
@@ -23,16 +23,16 @@ use crate::text::document::{Level, merge};
 use crate::text::expect;
 use crate::text::node::{Entry, Item, Node, Table};
 
-/// The name of the pipeline itself among its variants.
+/// The name that the pipeline itself has among its variants.
 pub const BASE: &str = "base";
 
 /// The key of a variant that names the variants it starts from.
 pub const EXTENDS: &str = "extends";
 
-/// So many variants at most; a grid can ask for any number.
+/// The most variants that a pipeline may have. A grid could ask for any number.
 const MOST: usize = 1_000;
 
-/// True for the keys of a variant that are not stages.
+/// Returns true for the keys of a variant that are not stages.
 pub fn is_key(key: &str) -> bool {
     key == EXTENDS || key == GRID
 }
@@ -42,12 +42,12 @@ pub fn is_key(key: &str) -> bool {
 pub struct Overlay {
     /// The name.
     pub name: String,
-    /// From stages (and `pipeline`) to values.
+    /// The values that it replaces, by stage (or `pipeline`).
     pub values: Table,
 }
 
 impl Overlay {
-    /// Dotted path and value of everything it replaces, as text.
+    /// Returns the dotted path and the value of everything that it replaces, as text.
     pub fn changes(&self) -> Vec<(String, String)> {
         leaves(&self.values)
             .into_iter()
@@ -56,8 +56,8 @@ impl Overlay {
     }
 }
 
-/// Works out the variants of a pipeline's tree, in the order of the text, a grid's points with the
-/// first key varying slowest. Whether what they replace is there is not checked here.
+/// Works out the variants of a pipeline's tree, in the order of the text. Among the points of a grid, the
+/// first key varies slowest. Whether the values that they replace exist is not checked here.
 pub fn expand(root: &Table, diags: &mut Diags) -> Vec<Overlay> {
     let Some(variants) = table_of(root, "variants").filter(|variants| !variants.is_empty()) else {
         return Vec::new();
@@ -113,8 +113,8 @@ pub fn expand(root: &Table, diags: &mut Diags) -> Vec<Overlay> {
     overlays
 }
 
-/// True where the name of a variant fits a pattern, in which `*` stands for any characters and `?`
-/// for one. Brackets stand for themselves: grids have them in their names.
+/// Returns true if the name of a variant fits a pattern, in which `*` stands for any characters and `?` for
+/// one. Brackets stand for themselves, since the names of grid points have them.
 pub fn matches(pattern: &str, name: &str) -> bool {
     let mut pattern = pattern.replace('[', "[[]");
     while pattern.contains("**") {
@@ -155,12 +155,12 @@ fn check_name(entry: &Entry, diags: &mut Diags) {
     }
 }
 
-/// By name, the values of each variant with those it inherits below its own. Depth first, without
-/// recursion: a chain of any length will do.
+/// Returns the values of each variant by name, with the inherited ones below its own. The search is depth
+/// first without recursion, so a chain may have any length.
 fn inherit(variants: &Table, diags: &mut Diags) -> HashMap<String, Table> {
     let mut done: HashMap<String, Table> = HashMap::new();
     for first in variants.iter() {
-        // Variants on the way, each with what it extends; those not yet done come next.
+        // The variants on the current path, each with those that it extends. Those not yet done come next.
         let mut path: Vec<(&Entry, Vec<(&str, Span)>)> = Vec::new();
         let mut next = (!done.contains_key(&first.key)).then_some(first);
         loop {
@@ -189,7 +189,7 @@ fn inherit(variants: &Table, diags: &mut Diags) -> HashMap<String, Table> {
                         path[at..].iter().map(|(on, _)| on.key.as_str()),
                         span,
                     ));
-                    // Goes on without it: one mistake, one diagnostic.
+                    // Goes on without the parent, so that one mistake gives one diagnostic.
                     if let Some((_, parents)) = path.last_mut() {
                         parents.retain(|(parent, _)| *parent != name);
                     }
@@ -201,7 +201,7 @@ fn inherit(variants: &Table, diags: &mut Diags) -> HashMap<String, Table> {
     done
 }
 
-/// The variants that one extends; unknown ones are reported and left out.
+/// Returns the variants that a variant extends. Unknown ones are reported and left out.
 fn parents<'t>(entry: &'t Entry, variants: &Table, diags: &mut Diags) -> Vec<(&'t str, Span)> {
     let Some(extends) = table_of_entry(entry).and_then(|own| own.get(EXTENDS)) else {
         return Vec::new();
@@ -255,7 +255,7 @@ fn circle<'n>(names: impl Iterator<Item = &'n str>, last: Span) -> Diag {
     .help("remove one of these `extends`")
 }
 
-/// What a variant itself says about stages. What is no table is reported elsewhere.
+/// Returns what a variant itself says about stages. Values that are not tables are reported elsewhere.
 fn own_values(own: &Table) -> Table {
     let mut values = Table::default();
     for entry in own.iter() {
@@ -269,7 +269,8 @@ fn own_values(own: &Table) -> Table {
 /// One parameter of a grid.
 struct GridAxis<'t> {
     path: String,
-    /// What variants are called by: the last part of the path, all of it where that is not enough.
+    /// What the names of variants call it: the last part of the path, or the whole path if that part is not
+    /// unique.
     name: String,
     values: &'t [Node],
     span: Span,
@@ -308,7 +309,7 @@ fn axes<'t>(grid: &'t Entry, root: &Table, diags: &mut Diags) -> Vec<GridAxis<'t
     axes
 }
 
-/// One line of a grid.
+/// Reads one line of a grid.
 fn axis<'t>(path: String, node: &'t Node, diags: &mut Diags) -> Option<GridAxis<'t>> {
     let values = match &node.item {
         Item::List(values) => values.as_slice(),
@@ -344,7 +345,7 @@ fn axis<'t>(path: String, node: &'t Node, diags: &mut Diags) -> Option<GridAxis<
     })
 }
 
-/// Every combination, the first axis varying slowest.
+/// Returns every combination. The first axis varies slowest.
 fn points_of(name: &str, values: &Table, axes: &[GridAxis<'_>]) -> Vec<Overlay> {
     let count: usize = axes.iter().map(|axis| axis.values.len()).product();
     let mut overlays = Vec::with_capacity(count);
@@ -371,7 +372,7 @@ fn points_of(name: &str, values: &Table, axes: &[GridAxis<'_>]) -> Vec<Overlay> 
     overlays
 }
 
-/// `a.b.c = node` as tables in tables.
+/// Turns `a.b.c = node` into tables within tables.
 pub fn nested(path: &str, span: Span, mut node: Node) -> Table {
     let mut table = Table::default();
     for key in path.rsplit('.') {
@@ -390,7 +391,7 @@ pub fn nested(path: &str, span: Span, mut node: Node) -> Table {
     table
 }
 
-/// Everything in a table that is no table, in order, with its dotted path.
+/// Returns every value in a table that is not itself a table, in order, with its dotted path.
 pub fn leaves(table: &Table) -> Vec<(String, &Node)> {
     let mut found = Vec::new();
     let mut left = below("", table);
@@ -403,7 +404,7 @@ pub fn leaves(table: &Table) -> Vec<(String, &Node)> {
     found
 }
 
-/// The entries of a table with their dotted paths, last to first.
+/// Returns the entries of a table with their dotted paths, from last to first.
 fn below<'t>(prefix: &str, table: &'t Table) -> Vec<(String, &'t Node)> {
     let mut entries: Vec<_> = table
         .iter()
@@ -413,7 +414,7 @@ fn below<'t>(prefix: &str, table: &'t Table) -> Vec<(String, &'t Node)> {
     entries
 }
 
-/// A value in few characters, as part of a name: `0.5`, `rocket+domain`.
+/// Shortens a value for use in a name: `0.5`, `rocket+domain`.
 fn text(item: &Item) -> String {
     match item {
         Item::Bool(v) => v.to_string(),

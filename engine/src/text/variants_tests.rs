@@ -131,7 +131,7 @@ extends = "alone"
 fn a_long_chain_of_variants_needs_no_stack() {
     let mut text = String::from("[variants.v0]\n\"a.x\" = 1\n");
     for i in 1..900 {
-        // The last comes first in the text, so that everything is still open when it is reached.
+        // The last one comes first in the text, so that no variant is done yet when another one reaches it.
         text.insert_str(0, &format!("[variants.v{i}]\nextends = \"v{}\"\n", i - 1));
     }
     let (overlays, diags) = overlays(&text);

@@ -1,4 +1,4 @@
-//! A stage as the text has it, checked against its kind alone.
+//! A stage as it is in the text, checked against its kind alone.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -16,18 +16,19 @@ use crate::text::document::Document;
 use crate::text::expect;
 use crate::text::node::{Entry, Item, Table};
 
-/// A stage on the way to a [`StageDecl`](crate::pipeline::StageDecl).
+/// A stage that is to become a [`StageDecl`](crate::pipeline::StageDecl).
 pub(super) struct Draft {
     pub(super) name: String,
     pub(super) span: Span,
-    /// None where `inputs` is not a table.
+    /// None if `inputs` is not a table.
     pub(super) wanted: Option<Vec<Wanted>>,
-    /// None where the kind is not known.
+    /// None if the kind is not known.
     pub(super) body: Option<Body>,
 }
 
 impl Draft {
-    /// Where the stage names a file: a parameter if that says no more, else the stage.
+    /// Returns where the stage names a file: the parameter that stands for exactly this file, or else the
+    /// stage.
     pub(super) fn place_of(&self, path: &Path) -> Span {
         let mut named = self.body.iter().flat_map(|body| {
             let params = body.spec.params.iter().map(|param| param.name);
@@ -40,7 +41,7 @@ impl Draft {
         named.next().unwrap_or(self.span)
     }
 
-    /// The names of the input ports that the pipeline gives.
+    /// Returns the names of the input ports that the pipeline gives.
     pub(super) fn ports(&self) -> Vec<String> {
         let wanted = self.wanted.iter().flatten();
         wanted.map(|want| want.port.clone()).collect()
@@ -54,7 +55,7 @@ pub(super) struct Body {
     pub(super) params: Params,
     pub(super) seed: Option<u64>,
     pub(super) clean: bool,
-    /// None where a mistake in the parameters hides it.
+    /// None if a mistake in the parameters hides it.
     pub(super) shape: Option<(Ports, Vec<Step>)>,
 }
 
@@ -104,7 +105,7 @@ fn draft(entry: &Entry, registry: &Registry, context: Context<'_>, diags: &mut D
     draft
 }
 
-/// What a stage reads; none where `inputs` is not a table.
+/// Returns what a stage reads, or none if `inputs` is not a table.
 fn wanted(table: &Table, registry: &Registry, diags: &mut Diags) -> Option<Vec<Wanted>> {
     let Some(inputs) = table.get("inputs") else {
         return Some(Vec::new());
@@ -129,7 +130,7 @@ fn body(
     diags: &mut Diags,
 ) -> Body {
     let spec = kind.spec();
-    // A kind may have a parameter of that name; then it is that.
+    // A kind may have its own parameter of that name. It then takes precedence.
     let own_seed = spec.params.iter().any(|param| param.name == "seed");
     let seed_entry = table.get("seed").filter(|_| !own_seed);
     let seed = seed_entry.and_then(|entry| sections::seed(entry, diags));
@@ -149,7 +150,7 @@ fn body(
     let shape = checked
         .usable
         .then(|| kind.shape(&checked.params, &draft.ports()));
-    // Whether a stage draws random numbers can depend on its parameters, hence on its shape.
+    // Whether a stage draws random numbers can depend on its parameters, and so on its shape.
     let seeded = shape
         .as_ref()
         .is_none_or(|(_, steps)| steps.iter().any(|step| step.seeded));
@@ -173,7 +174,7 @@ fn body(
     }
 }
 
-/// The input that a stage's kind names first.
+/// Returns the input that a stage's kind names first.
 fn first_port(table: &Table, registry: &Registry) -> Option<String> {
     let Item::Str(kind) = &table.get("use")?.node.item else {
         return None;
@@ -208,7 +209,7 @@ fn kind<'r>(
     diags: &mut Diags,
 ) -> Option<&'r Arc<dyn Stage>> {
     let Some(name) = table.get("use") else {
-        // A stage is often called by its kind.
+        // A stage is often named after its kind.
         let kind = closest(&entry.key, registry.iter().map(|(name, _)| name));
         diags.push(
             Diag::new(

@@ -10,13 +10,13 @@ use crate::kind::stage::Layout;
 use crate::pipeline::outputs;
 use crate::pipeline::resolve::{self, Targets};
 
-/// By stage, its files, and the stage whose items it pairs with.
+/// For each stage, its files and the stage whose items it pairs with.
 pub(super) struct Layouts {
     pub(super) layouts: Vec<Option<Layout>>,
     pub(super) pairs: Vec<Option<usize>>,
 }
 
-/// Asks every stage, in an order in which whoever pairs with the items of another finds them known.
+/// Asks every stage, in an order in which the items of a stage are known to the stages that pair with them.
 pub(super) fn lay_out(
     drafts: &[Draft],
     targets: &Targets<'_>,
@@ -37,7 +37,7 @@ pub(super) fn lay_out(
     (Layouts { layouts, pairs }, diags)
 }
 
-/// Holds the outputs against the files that the stages read.
+/// Checks that no output would replace a file that a stage reads.
 fn sources_are_kept(
     drafts: &[Draft],
     layouts: &[Option<Layout>],
@@ -59,7 +59,7 @@ fn sources_are_kept(
     }
 }
 
-/// The stage whose items a stage pairs with: one that it reads.
+/// Returns the stage whose items a stage pairs with, which is one that it reads.
 fn paired(
     draft: &Draft,
     targets: &Targets<'_>,

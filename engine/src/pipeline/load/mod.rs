@@ -1,4 +1,9 @@
 //! From a file to a [`Pipeline`], with everything that is wrong with it collected on the way.
+//!
+//! [`build`] goes through the phases in order. `draft` checks each stage against its kind alone, and `layout`
+//! asks the kinds for files, shards and folds. The rules about references, the graph, folds and single
+//! sections lie in the files of the folder above, and are only called from here. As many phases as possible
+//! run in spite of mistakes, so that the user sees them all at once. Begin with [`build`].
 
 mod draft;
 mod layout;
@@ -25,12 +30,12 @@ use layout::{Layouts, lay_out};
 pub struct LoadOptions {
     /// `STAGE.PARAM=VALUE` overlays, applied in order.
     pub sets: Vec<String>,
-    /// The working directory, absolute: paths on the command line are relative to it.
+    /// The working directory as an absolute path. Paths on the command line are relative to it.
     pub cwd: PathBuf,
 }
 
-/// The project root of a pipeline file: the nearest ancestor that holds `flow.toml`, `.flow` or
-/// `.git`, else the file's own directory.
+/// Returns the project root of a pipeline file: the nearest ancestor that holds `flow.toml`, `.flow` or
+/// `.git`, or else the file's own directory.
 pub fn project_root(file: &Path) -> PathBuf {
     let own = file.parent().unwrap_or(Path::new("/"));
     let marked = |dir: &&Path| {
@@ -41,8 +46,8 @@ pub fn project_root(file: &Path) -> PathBuf {
     own.ancestors().find(marked).unwrap_or(own).to_path_buf()
 }
 
-/// Builds the pipeline of a document that was read from `path` in the working directory `cwd`.
-/// None where there is a mistake; `diags`, empty before, says which.
+/// Builds the pipeline of a document that was read from `path` in the working directory `cwd`. Returns none
+/// if there is a mistake, and `diags`, which is empty at first, says which.
 pub fn build(
     path: &Path,
     cwd: &Path,
@@ -119,7 +124,7 @@ fn targets(drafts: &[Draft]) -> Targets<'_> {
     }))
 }
 
-/// What is wrong with a folder whose path is no text.
+/// The diagnostic for a folder whose path is not valid text.
 fn not_text(folders: [&Path; 2]) -> Option<Diag> {
     let odd = folders.into_iter().find(|path| path.to_str().is_none())?;
     let message = format!("the path of the folder `{}` is not UTF-8", odd.display());
@@ -129,7 +134,7 @@ fn not_text(folders: [&Path; 2]) -> Option<Diag> {
     )
 }
 
-/// What the pipeline wants to be looked at: its headline, and its study.
+/// Reads what the pipeline is judged by: its headline and its study.
 fn looked_at(
     document: &Document,
     drafts: &[Draft],
@@ -156,7 +161,7 @@ fn looked_at(
     let study = study::read(&document.root, targets, diags);
     if let Some(objective) = study.as_ref().and_then(|study| study.objective.as_ref())
         && let Some(stage) = drafts.iter().position(|draft| draft.name == objective.stage)
-        // That a stage has no metrics at all, the study says.
+        // The study reports a stage that has no metrics at all.
         && !metrics(stage).is_empty()
     {
         diags.extend(unknown(stage, &objective.metric, objective.span));
@@ -165,7 +170,7 @@ fn looked_at(
     (headline, study)
 }
 
-/// By stage of the file, its place in the pipeline.
+/// Returns, by stage of the file, its place in the pipeline.
 fn places(order: &[usize]) -> Vec<usize> {
     let mut place = vec![0; order.len()];
     for (position, &stage) in order.iter().enumerate() {
@@ -198,7 +203,7 @@ fn bind(
     (bindings, reads)
 }
 
-/// The stages in order, each with the stages that it reads by their place in it.
+/// Returns the stages in order. Each refers to the stages that it reads by their place in this order.
 fn declare(
     drafts: Vec<Draft>,
     inputs: Vec<Vec<Binding>>,

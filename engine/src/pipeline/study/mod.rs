@@ -1,4 +1,4 @@
-//! `[tune]`: what a study varies, how it proposes, and what it looks at.
+//! `[tune]`: what a study varies, how it proposes values, and which metric it improves.
 //!
 //! ```toml
 //! [tune]
@@ -15,6 +15,9 @@
 //! "model.max_depth" = { int = [2, 8] }
 //! "model.target" = { choice = ["binary", "classes"] }
 //! ```
+//!
+//! This file reads the section, and `range` one range of the space. Nothing here proposes values or runs
+//! trials: the engine only hands the description on. Begin with [`Tune`] and [`read`].
 
 mod range;
 
@@ -29,19 +32,19 @@ use crate::text::node::{Entry, Item, Table};
 /// A study.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Tune {
-    /// Trials in all; of a grid, every point where none is given.
+    /// Number of trials in all. A grid without a number tries every point.
     pub trials: Option<usize>,
     /// How points are proposed.
     pub sampler: Sampler,
-    /// The metric to improve, where one is given.
+    /// The metric to improve, if one is given.
     pub objective: Option<Objective>,
-    /// Trials that are proposed together, each without the results of the others.
+    /// Number of trials that are proposed together, each without the results of the others.
     pub parallel: usize,
     /// Trials that fall behind are stopped after some folds.
     pub prune: bool,
     /// The study is made within each fold of an outer cross-validation as well.
     pub nested: bool,
-    /// Seed of the proposals; that of the pipeline where none is given.
+    /// Seed of the proposals. If none is given, it is that of the pipeline.
     pub seed: Option<u64>,
     /// What is varied, in the order of the text.
     pub space: Vec<Axis>,
@@ -54,14 +57,14 @@ pub struct Tune {
 pub enum Sampler {
     /// Tree-structured Parzen estimator.
     Tpe,
-    /// At random.
+    /// Random points.
     Random,
     /// All points of a finite space.
     Grid,
 }
 
 impl Sampler {
-    /// Its word in a pipeline.
+    /// Returns its word in a pipeline.
     pub fn name(self) -> &'static str {
         match self {
             Self::Tpe => "tpe",
@@ -104,9 +107,9 @@ pub enum Range {
         high: f64,
         /// Whole numbers only.
         whole: bool,
-        /// Even by logarithm; `low` is then above 0.
+        /// Evenly spaced by logarithm. `low` is then above 0.
         log: bool,
-        /// Only so many, evenly spaced.
+        /// Only this many values, evenly spaced.
         steps: Option<usize>,
     },
     /// One of these.
@@ -125,16 +128,17 @@ pub const KEYS: [&str; 8] = [
     "space",
 ];
 
-/// The keys of which a range has one.
+/// The keys of which every range has exactly one.
 pub const RANGES: [&str; 5] = ["int", "float", "log", "int_log", "choice"];
 
-/// So many trials at most, in all.
+/// The most trials that a study may have.
 pub const MOST: i64 = 100_000;
 
-/// So many at a time: their pipelines become one graph.
+/// The most trials that one generation may have. The pipelines of a generation are joined into one graph,
+/// so this limits its size.
 pub const AT_A_TIME: i64 = 1_000;
 
-/// Reads `[tune]`. What `space` names is checked elsewhere. None where the section is not there.
+/// Reads `[tune]`, or returns none if there is no such section. What `space` names is checked elsewhere.
 pub fn read(root: &Table, targets: &Targets<'_>, diags: &mut Diags) -> Option<Tune> {
     let section = table(root, "tune", diags)?;
     let span = root.get("tune").map_or(Span::default(), |e| e.key_span);
@@ -232,7 +236,7 @@ fn space(paths: &Table, diags: &mut Diags) -> Vec<Axis> {
     left.reverse();
     while let Some((path, depth, entry)) = left.pop() {
         match &entry.node.item {
-            // The first level are stages, so that a range is at the second at least.
+            // The first level consists of stages, so a range is at the second level or deeper.
             Item::Table(inner) if depth == 1 || !is_range(inner) => {
                 let mut inner: Vec<_> = inner
                     .iter()
@@ -253,7 +257,7 @@ fn space(paths: &Table, diags: &mut Diags) -> Vec<Axis> {
                     });
                 }
             }
-            // What is not even in a stage is reported with what `space` names.
+            // A value that is not in a stage is reported when the names in `space` are checked.
             _ if depth == 1 => {}
             _ => diags.push(no_range(&path, entry.node.span)),
         }
@@ -261,7 +265,7 @@ fn space(paths: &Table, diags: &mut Diags) -> Vec<Axis> {
     axes
 }
 
-/// A grid needs every dimension to be finite.
+/// Checks that every dimension of a grid is finite.
 fn check_grid(tune: &Tune, span: Span, diags: &mut Diags) {
     for axis in &tune.space {
         if let Range::Numbers {

@@ -1,4 +1,4 @@
-//! The range that a dimension of a study is searched in.
+//! The range in which a dimension of a study is searched.
 
 use super::{MOST, RANGES, Range};
 use crate::base::diag::{Diag, Diags, Span};
@@ -61,10 +61,10 @@ pub(super) fn read_range(
     })
 }
 
-/// How many values to try, and where that is said.
+/// How many values to try, and where the pipeline says so.
 type Steps = Option<(usize, Span)>;
 
-/// The one key of a range that says what it is, and its steps.
+/// Finds the one key of a range that says what kind of range it is, and its steps.
 fn keys<'t>(
     path: &str,
     entry: &Entry,
@@ -107,7 +107,7 @@ fn keys<'t>(
     Some((found?, steps))
 }
 
-/// What is wrong with the ends of a range, if there are no numbers between them.
+/// Returns the diagnostic for a range without any numbers between its ends.
 fn no_numbers(path: &str, key: &Entry, [low, high]: [f64; 2], log: bool) -> Option<Diag> {
     let problem = if low >= high {
         "the lowest value must be below the highest"
@@ -125,7 +125,7 @@ fn no_numbers(path: &str, key: &Entry, [low, high]: [f64; 2], log: bool) -> Opti
 }
 
 fn ends(key: &Entry, nodes: &[Node], whole: bool, diags: &mut Diags) -> Option<[f64; 2]> {
-    // Beyond 2^53 whole numbers have no exact place among the others.
+    // Beyond 2^53, a float cannot represent every whole number.
     const EXACT: i64 = 1 << 53;
     let number = |node: &Node| match node.item {
         Item::Int(v) if !whole || v.abs() <= EXACT => Some(v as f64),

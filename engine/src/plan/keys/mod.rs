@@ -44,13 +44,13 @@ const FORMAT: i64 = 1;
 /// What is known of an action.
 #[derive(Clone, Debug)]
 pub enum Slot {
-    /// Not settled yet.
+    /// It is not settled yet.
     Waiting,
     /// It has no rows.
     Vacant,
     /// Its outputs are known.
     Done(Arc<Record>),
-    /// It failed, or something it needs did.
+    /// It failed, or something that it needs failed.
     Blocked,
 }
 
@@ -63,7 +63,7 @@ pub struct Prepared {
     pub key: ActionKey,
     /// What it reads, by port, with the producer of each artifact.
     pub inputs: BTreeMap<String, Vec<Part>>,
-    /// The table of folds it reads rows by.
+    /// The table of folds that says which rows it reads.
     pub folds: Option<Part>,
     /// Its source files.
     pub sources: Vec<(SourceFile, Digest)>,
@@ -71,22 +71,22 @@ pub struct Prepared {
     pub seed: u64,
     /// Every artifact that it needs.
     pub needs: Vec<Digest>,
-    /// For each of them the action that can make it again; unknown outside of the run.
+    /// For each of them, the action that can make it again. Another process does not know these.
     pub makers: Vec<usize>,
 }
 
-/// So many recipes at most are kept for a second use: a million of them would be a lot of memory.
+/// The most recipes that are kept for a second use. A million of them would take a lot of memory.
 pub(crate) const KEPT: usize = 1_000;
 
 /// What is known of an action's recipe.
 pub enum Known<'s> {
-    /// All of it.
+    /// The whole recipe.
     Recipe(Lookup<'s>),
     /// The action has no rows.
     Vacant,
-    /// Something that the action reads is not settled, or blocked.
+    /// Something that the action reads is blocked or not settled yet.
     Unsettled,
-    /// Something decides it that only a run can find out.
+    /// Part of what decides the result can only be found out by a run.
     Unasked,
 }
 
@@ -104,7 +104,7 @@ pub struct Lookup<'s> {
 /// Finds the recipe of an action, and with it the key.
 ///
 /// # Errors
-/// A source file cannot be read, or a program does not say its version.
+/// A source file cannot be read, or a program does not print its version.
 pub fn look<'s, 'p: 's>(
     plan: &'p Plan<'p>,
     slots: &'s [Slot],
@@ -124,7 +124,7 @@ pub fn look<'s, 'p: 's>(
 }
 
 impl Lookup<'_> {
-    /// The action with all that it needs to run.
+    /// Returns the action with all that it needs to run.
     pub fn prepare(self, plan: &Plan<'_>, store: &Store, action: usize) -> Prepared {
         let reads = &self.reads;
         let (mut needs, mut makers) = (Vec::new(), Vec::new());
@@ -158,7 +158,7 @@ impl Lookup<'_> {
     }
 }
 
-/// The fields of a recipe that all actions of a step share.
+/// Builds the fields of a recipe that all actions of a step share.
 fn head_of(plan: &Plan<'_>, at: Coords) -> Recipe {
     let stage = &plan.pipeline.stages[at.stage];
     let step = &stage.steps[at.step];
@@ -184,7 +184,7 @@ fn seeds(plan: &Plan<'_>, stage: usize) -> Value {
     Value::Map(std::iter::once(pipeline).chain(own).collect())
 }
 
-/// Builds the recipe of an action; none where only a run can tell.
+/// Builds the recipe of an action, or returns none if only a run can find it out.
 fn encode<'s, 'p>(
     plan: &'p Plan<'p>,
     keys: &mut Keys<'p>,
@@ -235,7 +235,7 @@ fn encode<'s, 'p>(
     }))
 }
 
-/// What an action reads, by port and reference.
+/// Adds what an action reads to its recipe, by port and reference.
 fn encode_inputs(reads: &Reads<'_>, recipe: &mut Recipe) {
     let mut by_port: Vec<(&str, Vec<&[Source<'_>]>)> = Vec::new();
     for (feed, sources) in &reads.feeds {
@@ -260,9 +260,9 @@ fn seed_value(seed: u64) -> Value {
     Value::Int(seed.cast_signed())
 }
 
-/// A seed from the seeds of pipeline and stage, the kind and what a fold trains on. Stage names,
-/// shards and other parameters stay out: 2,000 kernels are a prefix of 5,000, and a longer file
-/// list changes no random number.
+/// Derives a seed from the seeds of pipeline and stage, the kind and what a fold trains on. Stage names,
+/// shards and other parameters have no influence: 2,000 kernels are a prefix of 5,000, and a longer list of
+/// files changes no random number.
 pub(crate) fn derive_seed(kind: &str, seeds: &Value, content: Option<Digest>) -> u64 {
     let mut recipe = Recipe::new();
     recipe.push("kind", Value::Str(kind.into()));
@@ -275,7 +275,7 @@ pub(crate) fn derive_seed(kind: &str, seeds: &Value, content: Option<Digest>) ->
     ])
 }
 
-/// The source files of an action, those that all actions of its stage share first.
+/// Returns the source files of an action. Those that all actions of its stage share come first.
 pub(crate) fn source_files<'p>(
     plan: &Plan<'p>,
     action: usize,

@@ -12,27 +12,27 @@ use crate::plan::{Coords, Feed, Plan};
 pub(crate) struct Source<'s> {
     pub(crate) producer: usize,
     pub(crate) output: &'s Output,
-    /// In a box, as there may be very many sources and most are whole artifacts.
+    /// In a box, since there may be very many sources and most are whole artifacts.
     part: Option<Box<SourcePart<'s>>>,
 }
 
-/// What makes a source less than an artifact.
+/// What makes a source something other than a whole artifact.
 struct SourcePart<'s> {
-    /// The fold it was made in, where parts of several folds meet.
+    /// The fold in which it was made, if parts of several folds meet.
     fold: Option<&'s str>,
-    /// The digest of the rows that count, where only some do.
+    /// The digest of the rows that count, if only some do.
     rows: Option<Digest>,
     views: Vec<(usize, &'s Output)>,
 }
 
-/// All that an action reads, by reference, in the order that its recipe has.
+/// All that an action reads, by reference, in the order of its recipe.
 pub(crate) struct Reads<'s> {
     pub(crate) folds: Option<(usize, &'s Output)>,
     pub(crate) feeds: Vec<(Feed<'s>, Vec<Source<'s>>)>,
 }
 
 impl Reads<'_> {
-    /// Every artifact, with the action that makes it.
+    /// Calls `need` with every artifact and the action that makes it.
     pub(crate) fn needs(&self, mut need: impl FnMut(Digest, usize)) {
         if let Some((producer, output)) = &self.folds {
             need(output.digest, *producer);
@@ -46,8 +46,8 @@ impl Reads<'_> {
     }
 }
 
-/// Finds what an action reads. None: it has no rows, or (`settled` is false then) something that it
-/// reads is not known.
+/// Finds what an action reads. Returns none if it has no rows, or if something that it reads is not known
+/// (`settled` is then false).
 pub(crate) fn reads<'s>(
     plan: &'s Plan<'s>,
     slots: &'s [Slot],
@@ -77,8 +77,8 @@ pub(crate) fn reads<'s>(
         if sources.is_empty() && !feed.producers.is_empty() {
             has_rows &= stage.steps[at.step].scope == Scope::Whole;
         }
-        // Items have an order. Other shards have none, so that within a fold their parts are keyed in
-        // the order of their bytes.
+        // Items have an order. Other shards have none, so within a fold their parts are keyed in the order
+        // of their bytes.
         if !plan.over_items(&feed) {
             sources.sort_by_key(|s| (fold_position(plan, at.stage, s.fold()), s.output.digest));
         }
@@ -87,8 +87,8 @@ pub(crate) fn reads<'s>(
     Ok(has_rows.then_some(Reads { folds, feeds }))
 }
 
-/// What comes in through one feed. None: nothing, as a view has no rows, or (`settled` is false then)
-/// something of it is not known.
+/// Finds what comes in through one feed. Returns none if a view has no rows, or if something in it is not
+/// known (`settled` is then false).
 fn sources<'s>(
     plan: &'s Plan<'s>,
     slots: &'s [Slot],
@@ -154,12 +154,12 @@ impl<'s> Source<'s> {
         self.part.as_ref()?.fold
     }
 
-    /// The views that it is seen through, each with the action that made it.
+    /// Returns the views through which it is seen, each with the action that made it.
     pub(crate) fn views(&self) -> &[(usize, &'s Output)] {
         self.part.as_ref().map_or(&[], |part| &part.views)
     }
 
-    /// A map, whose names are in order.
+    /// Writes it as a map, which needs its names in order.
     pub(super) fn encode(&self, field: &mut Encoder<'_>) {
         let (fold, views) = (self.fold(), self.views());
         let rows = self.part.as_ref().and_then(|part| part.rows);

@@ -1,4 +1,4 @@
-//! What many recipes have in common.
+//! The parts that many recipes have in common.
 
 use std::collections::{BTreeSet, HashMap};
 use std::ffi::OsStr;
@@ -12,35 +12,35 @@ use crate::kind::error::StageError;
 use crate::kind::surroundings::{Question, Start, Surroundings};
 use crate::plan::{Coords, Plan};
 
-/// What many recipes share, found once a run.
+/// What many recipes share, found once per run.
 pub struct Keys<'p> {
     stat: &'p StatCache,
-    /// Of files that all actions of a stage read, and perhaps those of others.
+    /// Digests of files that all actions of a stage read, perhaps together with other stages.
     digests: HashMap<&'p OsStr, Digest>,
     stages: Vec<Shared>,
-    /// Where the files of single shards are looked at, while many are in a row.
+    /// The folder in which files of single shards are looked at, while many are looked at in a row.
     folder: Option<Folder>,
     track: Track<'p>,
-    /// How to start programs, in a run.
+    /// How to start programs, if this is a run.
     start: Option<Start<'p>>,
-    /// Stages of whose surroundings only what an earlier run was told is known.
+    /// Stages whose surroundings are known only from an earlier run.
     remembered: BTreeSet<usize>,
 }
 
 /// What the recipes of one stage share.
 #[derive(Default)]
 struct Shared {
-    /// By step, the fields that come first.
+    /// By step, the first fields of a recipe.
     heads: Vec<Option<Head>>,
     /// The digests of the files that all its actions read.
     common: Option<Vec<Digest>>,
-    /// The field with what its kind adds about its surroundings, if it does; none where only a run can
-    /// tell.
+    /// The field that its kind adds about its surroundings, if any. It is none if only a run can find it
+    /// out.
     host: Option<Result<Option<Recipe>, StageError>>,
 }
 
 impl<'p> Keys<'p> {
-    /// Nothing known, over a stat cache.
+    /// Makes an empty set of keys that uses this stat cache.
     pub fn new(stat: &'p StatCache) -> Self {
         Self {
             stat,
@@ -53,7 +53,7 @@ impl<'p> Keys<'p> {
         }
     }
 
-    /// Those of a run, which may start the programs that recipes hold the answers of.
+    /// Makes these the keys of a run, which may start the programs whose answers are in recipes.
     #[must_use]
     pub fn asking(self, start: Start<'p>) -> Self {
         Self {
@@ -62,18 +62,19 @@ impl<'p> Keys<'p> {
         }
     }
 
-    /// Stages of whose surroundings only what an earlier run was told is known.
+    /// Stages whose surroundings are known only from an earlier run.
     pub fn remembered(&self) -> &BTreeSet<usize> {
         &self.remembered
     }
 
-    /// Shows in a trace what takes long.
+    /// Shows slow steps in a trace.
     #[must_use]
     pub fn traced(self, track: Track<'p>) -> Self {
         Self { track, ..self }
     }
 
-    /// Whether keys are made in a row. A folder is held open only so long: it may be replaced.
+    /// Says whether many keys are made in a row. A folder is held open only during that time, since it may
+    /// be replaced.
     pub fn in_a_row(&mut self, yes: bool) {
         self.folder = yes.then(Folder::default);
     }
@@ -85,7 +86,7 @@ impl<'p> Keys<'p> {
         &mut self.stages[stage]
     }
 
-    /// The fields that come first.
+    /// Returns the first fields of a recipe.
     pub(super) fn head(&mut self, plan: &Plan<'_>, at: Coords) -> &mut Head {
         let heads = &mut self.stage(at.stage).heads;
         if heads.len() <= at.step {
@@ -94,7 +95,7 @@ impl<'p> Keys<'p> {
         heads[at.step].get_or_insert_with(|| Head::new(head_of(plan, at)))
     }
 
-    /// The field that comes last; none where only a run can tell.
+    /// Returns the last field of a recipe, or none if only a run can find it out.
     pub(super) fn host(
         &mut self,
         plan: &Plan<'p>,
@@ -136,9 +137,9 @@ impl<'p> Keys<'p> {
         Ok(Some(recipe))
     }
 
-    /// The digests of an action's source files, in order. One that all actions of a stage read is
-    /// looked at once a run; those of single shards, which can be many, only the stat cache
-    /// remembers.
+    /// Returns the digests of an action's source files, in order. A file that all actions of a stage read
+    /// is looked at once per run. There can be many files of single shards, so only the stat cache
+    /// remembers those.
     pub(crate) fn sources(
         &mut self,
         plan: &Plan<'p>,
@@ -155,7 +156,7 @@ impl<'p> Keys<'p> {
         Ok(digests)
     }
 
-    /// The digests of the files that all actions of a stage read.
+    /// Returns the digests of the files that all actions of a stage read.
     fn common(&mut self, plan: &Plan<'p>, stage: usize) -> Result<&[Digest], StageError> {
         let files = &plan.pipeline.stages[stage].layout.common;
         if self.stage(stage).common.is_none() {
@@ -189,12 +190,12 @@ impl<'p> Keys<'p> {
     }
 }
 
-/// The digest of a source file as it is now.
+/// Returns the digest of a source file as it is now.
 pub fn digest_source(stat: &StatCache, path: &Path) -> Result<Digest, StageError> {
     readable(path, stat.digest(path))
 }
 
-/// The digest, or what is wrong with the file.
+/// Returns the digest, or what is wrong with the file.
 fn readable(path: &Path, found: std::io::Result<(Digest, u64)>) -> Result<Digest, StageError> {
     match found {
         Ok((digest, _)) => Ok(digest),

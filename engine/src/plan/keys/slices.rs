@@ -6,7 +6,7 @@ use crate::kind::error::StageError;
 use crate::kind::spec::Rows;
 use crate::plan::Feed;
 
-/// An attribute of an output.
+/// Returns an attribute of an output.
 pub fn attr<'v>(attrs: &'v Value, name: &str) -> Option<&'v Value> {
     match attrs {
         Value::Map(entries) => entries
@@ -17,9 +17,9 @@ pub fn attr<'v>(attrs: &'v Value, name: &str) -> Option<&'v Value> {
     }
 }
 
-/// The rows of a fold, as the folds artifact's attributes give them: `slices` maps `train/FOLD` and
-/// `apply/FOLD` to a map from a shard's `ids` (and `*` for all rows together) to the digest of the
-/// rows and labels that count there; `shards` lists the `ids` of every shard there is.
+/// The rows of a fold, as the attributes of the table of folds give them. `slices` maps `train/FOLD` and
+/// `apply/FOLD` to a map from a shard's `ids` (and `*` for all rows together) to the digest of the rows and
+/// labels that count there. `shards` lists the `ids` of every shard.
 pub(crate) struct Slices<'a> {
     pub(crate) attrs: &'a Value,
     pub(crate) fold: &'a str,
@@ -33,7 +33,7 @@ impl Slices<'_> {
         attr(slices, &format!("{}/{}", rows.name(), self.fold))
     }
 
-    /// The digest of all training rows together.
+    /// Returns the digest of all training rows together.
     pub(crate) fn content(&self) -> Option<Digest> {
         match attr(self.of(Rows::Train)?, "*") {
             Some(Value::Digest(digest)) => Some(*digest),
@@ -41,7 +41,7 @@ impl Slices<'_> {
         }
     }
 
-    /// The digest of those rows of an artifact that count; none if none do.
+    /// Returns the digest of the rows of an artifact that count, or none if no rows count.
     pub(crate) fn find(
         &self,
         rows: Rows,

@@ -1,4 +1,11 @@
-//! Decides what runs when; all that is known of a run's actions is here.
+//! Decides what runs when. All that is known of the actions of a run is here.
+//!
+//! This file has the state, the first pass over the plan, and the loop over messages. `start` has what leads
+//! to a job: readiness, preparation, claims. `receive` has what follows from a message of a worker: outcomes,
+//! retries, lost bytes, changed sources.
+//!
+//! The coordinator is one thread. It neither runs actions nor takes their locks; the workers do both. Begin
+//! with [`Coordinator`], then read `settle_known` and `start_ready`.
 
 mod receive;
 mod start;

@@ -1,8 +1,11 @@
-//! An action, written down: all that is needed to run it, in this process or in another.
+//! An action in writing: all that is needed to run it, in this process or in another.
 //!
-//! In the store it is the canonical encoding of one [`Value`], behind a line that names the format
-//! and the digest of what follows. Artifacts are in it by digest, so that each process finds them
-//! where it sees the store.
+//! In the store it is the canonical encoding of one [`Value`], after a line that names the format and the
+//! digest of what follows. Artifacts are in it by digest, so that each process finds them where it sees the
+//! store.
+//!
+//! This file encodes and decodes, in one list for both directions. `verify` checks that a manifest asks for
+//! no more than its recipe says. Nothing here runs an action. Begin with `put` and `get`.
 
 mod verify;
 

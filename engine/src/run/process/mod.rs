@@ -1,9 +1,13 @@
-//! The executor whose actions are processes: `flow stage-exec` runs each, from its manifest in the
-//! store, and commits what it makes.
+//! The executor whose actions are processes: `flow stage-exec` runs each one from its manifest in the store,
+//! and commits what it makes.
 //!
-//! What a child says explains; what counts is the store. A child that is gone but left a record did
-//! its work, one that says all went well and left none did not. A death that is nobody's doing in
-//! here (a signal, the kernel out of memory) is tried once more.
+//! What a child says explains; what counts is the store. A child that has left a record did its work, even if
+//! it is gone. One that reports success and has left no record did not. A death that has its cause outside of
+//! flow (a signal, the kernel out of memory) is tried once more.
+//!
+//! This file is the side of the run: it starts children, follows and ends them. `child` is `flow stage-exec`
+//! itself, and `report` is the JSON line between the two. How an action is run is not decided here, since
+//! `run::perform` is the same for both executors. Begin with [`StageExec`], then read `Parent`.
 
 mod child;
 mod report;

@@ -1,5 +1,10 @@
-//! What happens to one action: lock, check of what it reads, the stage's own code, check of the
-//! sources afterwards, commit.
+//! What happens to one action in a thread of the run: lock, check of what it reads, the stage's own code,
+//! check of the sources afterwards, and on to the committer.
+//!
+//! This file has the thread, which takes jobs until there are none. `attempt` has one attempt at one action:
+//! it takes the lock, looks at the store once more, and hands the action to `run::perform` or, with the other
+//! executor, to a process. Nothing here decides which action runs next; that is up to the coordinator. Begin
+//! with `attempt`.
 
 mod attempt;
 
