@@ -1,17 +1,18 @@
-//! The stages of `flow`: what turns multi-band light curves into classified objects.
+//! The stages of `flow`, which turn multi-band light curves into classified objects.
 //!
-//! Folders, those below first; each uses only folders above it (`ARCHITECTURE.md` has the table):
+//! The folders, from the lowest up; each uses only folders above it in this list (`ARCHITECTURE.md` has
+//! the table):
 //!
 //! - [`numeric`]: pure functions on slices;
 //! - [`table`]: the files that flow between stages;
-//! - [`physics`], [`features`], [`selection`], [`simulation`]: what is computed of light curves;
+//! - [`physics`], [`features`], [`selection`], [`simulation`]: computations on light curves;
 //! - [`learner`]: boosted trees behind one trait;
-//! - [`rows`]: the rows that a fit sees, and those that it does not;
+//! - [`rows`]: the rows that a fit sees, and those that it does not see;
 //! - [`evaluation`]: metrics of predictions;
 //! - [`comparison`]: statistics that compare classifiers;
-//! - [`tuning`]: the search for hyper-parameters;
-//! - [`artifacts`]: artifacts as files for the user, and how far two lie apart;
-//! - [`kinds`]: one file a kind, and their registry. Begin reading here.
+//! - [`tuning`]: the search for good parameters;
+//! - [`artifacts`]: artifacts as files for the user, and how far two of them differ;
+//! - [`kinds`]: one file for each kind, and their registry. Begin reading here.
 
 pub mod artifacts;
 pub mod comparison;

@@ -1,9 +1,9 @@
-//! How far two artifacts of one output lie apart whose bytes differ.
+//! How far two artifacts of one output differ when their bytes are not the same.
 //!
-//! Tables (Parquet, Arrow IPC) are compared value by value: the same schema, rows and values but for
-//! floating-point numbers, whose distance is counted in units in the last place. JSON documents, such
-//! as metrics, are compared number by number. What a file is, its first and last bytes tell, so what
-//! a user's command wrote is read like the rest.
+//! Tables (Parquet, Arrow IPC) are compared value by value. They must have the same schema, rows and
+//! values, except for floating-point numbers, whose distance is counted in units in the last place.
+//! JSON documents, such as metrics, are compared number by number. The format of a file is told from
+//! its first bytes, so a file that a user's command wrote is read like any other.
 
 use std::collections::HashMap;
 use std::fs::File;
@@ -23,28 +23,29 @@ use serde_json::Value as Json;
 pub enum ArtifactDifference {
     /// Two tables that differ in floating-point numbers alone.
     Floats {
-        /// The largest distance in units in the last place of the column's type: how many numbers
-        /// of the type lie between, plus one. 0: all values are equal, and only their encoding differs.
+        /// The largest distance in units in the last place of the column's type: the count of numbers
+        /// of that type in between, plus one. It is 0 if all values are equal and only their encoding
+        /// differs.
         ulps: u64,
-        /// Where that is.
+        /// The place of that distance.
         place: String,
     },
     /// Two JSON documents that differ in numbers alone.
     Numbers {
         /// The largest absolute difference.
         largest: f64,
-        /// Where that is, as a dotted path.
+        /// The place of that difference, as a dotted path.
         place: String,
     },
-    /// Anything else, in words.
+    /// Any other difference, in words.
     Other(String),
 }
 
-/// Compares two files. One that cannot be read as the table or document that it seems to be is
+/// Compares two files. A file that cannot be read as the table or document that it seems to be is
 /// compared byte by byte.
 ///
 /// # Errors
-/// A file cannot be read.
+/// If a file cannot be read.
 pub fn compare(old: &Path, new: &Path) -> io::Result<ArtifactDifference> {
     let found = match (form(old)?, form(new)?) {
         (ArtifactForm::Parquet, ArtifactForm::Parquet) => tables(parquet(old), parquet(new)),
@@ -71,11 +72,11 @@ fn form(path: &Path) -> io::Result<ArtifactForm> {
     })
 }
 
-/// A table being read; none where it is not readable.
+/// A table that is being read; `None` if it cannot be read.
 type ReadTable = Option<(Schema, Box<dyn Iterator<Item = Option<RecordBatch>>>)>;
 
 fn parquet(path: &Path) -> ReadTable {
-    // The types that any reader sees, as in our own tables.
+    // Only the types that every reader sees count, as in our own tables.
     let options = ArrowReaderOptions::new().with_skip_arrow_metadata(true);
     let file = File::open(path).ok()?;
     let builder = ParquetRecordBatchReaderBuilder::try_new_with_options(file, options).ok()?;
@@ -94,7 +95,7 @@ fn ipc(path: &Path) -> ReadTable {
     Some((schema, Box::new(reader.map(Result::ok))))
 }
 
-/// None where one of them is not readable to its end.
+/// Compares two tables; `None` if one of them cannot be read to its end.
 fn tables(old: ReadTable, new: ReadTable) -> Option<ArtifactDifference> {
     let ((schema, mut old), (other, mut new)) = (old?, new?);
     if schema != other {
@@ -102,7 +103,7 @@ fn tables(old: ReadTable, new: ReadTable) -> Option<ArtifactDifference> {
     }
     let mut worst = Worst::default();
     let mut row = 0;
-    // Batches need not be cut at the same rows.
+    // The two files may cut their batches at different rows.
     let (mut a, mut b) = (None, None);
     loop {
         let (x, y) = (rows(&mut a, &mut *old)?, rows(&mut b, &mut *new)?);
@@ -138,7 +139,7 @@ fn tables(old: ReadTable, new: ReadTable) -> Option<ArtifactDifference> {
     }
 }
 
-/// What is left of a batch, or the next one that has rows; an empty one at the end.
+/// Returns the rest of a batch, or the next batch that has rows; an empty batch at the end.
 fn rows(
     left: &mut Option<RecordBatch>,
     more: &mut dyn Iterator<Item = Option<RecordBatch>>,
@@ -159,7 +160,7 @@ fn rows(
     }
 }
 
-/// The largest distance of floating-point numbers so far.
+/// The largest distance between floating-point numbers so far.
 #[derive(Default)]
 struct Worst {
     ulps: u64,
@@ -167,7 +168,8 @@ struct Worst {
 }
 
 impl Worst {
-    /// Takes in two columns of one type and length. False: they differ in more than such numbers.
+    /// Takes in two columns of one type and length. Returns false if they differ in anything but such
+    /// numbers.
     fn take(&mut self, old: &ArrayRef, new: &ArrayRef, name: &str) -> bool {
         let nulls = |array: &ArrayRef| array.logical_nulls().filter(|nulls| nulls.null_count() > 0);
         match old.data_type() {
@@ -208,7 +210,7 @@ impl Worst {
                 };
                 lengths && self.take(&part(a), &part(b), name)
             }
-            // Rare: as a list with offsets of the usual width.
+            // These types are rare, so they are compared as a list with offsets of the usual width.
             DataType::LargeList(field) => {
                 let to = DataType::List(field.clone());
                 match (cast(old, &to), cast(new, &to)) {
@@ -241,11 +243,11 @@ impl Worst {
     }
 }
 
-/// The distance of two numbers; none where one is missing, no number or infinite and the other not.
+/// The distance of two numbers; `None` if only one of them is missing, NaN or infinite.
 fn distance_f64(old: Option<f64>, new: Option<f64>) -> Option<u64> {
     match (old, new) {
         (Some(a), Some(b)) if a.is_finite() && b.is_finite() => {
-            // In the order of the numbers, the two zeros in one place.
+            // Places follow the order of the numbers, and both zeros have the same place.
             let place = |x: f64| {
                 let bits = (x.to_bits() & !(1 << 63)).cast_signed();
                 if x.is_sign_negative() { -bits } else { bits }
@@ -258,7 +260,7 @@ fn distance_f64(old: Option<f64>, new: Option<f64>) -> Option<u64> {
     }
 }
 
-/// The same for single precision.
+/// [`distance_f64`] for single precision.
 fn distance_f32(old: Option<f32>, new: Option<f32>) -> Option<u64> {
     match (old, new) {
         (Some(a), Some(b)) if a.is_finite() && b.is_finite() => {
@@ -272,7 +274,7 @@ fn distance_f32(old: Option<f32>, new: Option<f32>) -> Option<u64> {
     }
 }
 
-/// None where one of them is no JSON, or they differ in more than numbers.
+/// Compares two JSON documents; `None` if one of them is not JSON, or they differ in more than numbers.
 fn documents(old: &Path, new: &Path) -> io::Result<Option<ArtifactDifference>> {
     let (Some(old), Some(new)) = (document(old)?, document(new)?) else {
         return Ok(None);
@@ -330,7 +332,7 @@ fn within(path: &str, key: &str) -> String {
     }
 }
 
-/// Sizes, and where the first byte differs.
+/// Describes the sizes, and where the first byte differs.
 fn bytes(old: &Path, new: &Path) -> io::Result<ArtifactDifference> {
     let (a, b) = (File::open(old)?, File::open(new)?);
     let sizes = (a.metadata()?.len(), b.metadata()?.len());

@@ -1,6 +1,6 @@
 //! Artifacts as files for the user: Parquet, Arrow IPC, CSV or JSON, by the file's extension.
 //!
-//! Parts (shards, folds) become one table in the order of `object_id`. What is text already
+//! Parts (shards, folds) become one table in the order of `object_id`. An artifact that is text already
 //! (metrics, reports, a submission) is copied.
 
 use std::error::Error;
@@ -22,10 +22,10 @@ use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 
 use crate::table::{FeatureTable, FeatureWriter, properties};
 
-/// Writes artifacts in the format of an extension.
+/// Writes artifacts in the format that an extension names.
 pub struct Exporter;
 
-/// Rows of a wide table that are written at a time.
+/// The number of rows of a wide table that are written at a time.
 const ROWS: usize = 1024;
 
 impl Export for Exporter {
@@ -68,7 +68,7 @@ const PARQUET: &str = "parquet";
 const ARROW: &str = "arrow";
 const TEXT: &str = "text";
 
-/// The format of an artifact, by its first bytes.
+/// The format of an artifact, told from its first bytes.
 fn native(path: &Path) -> Result<&'static str, StageError> {
     let mut magic = Vec::new();
     std::io::Read::read_to_end(
@@ -110,7 +110,7 @@ fn unreadable(error: impl Error + Send + Sync + 'static) -> StageError {
     StageError::data("flow::data::schema", "a table is unreadable").because(error)
 }
 
-/// All parts as one batch, in the order of object_id where there is one.
+/// All parts as one batch, in the order of `object_id` if there is one.
 fn read_parquet(parts: &[Part]) -> Result<RecordBatch, StageError> {
     let mut batches = Vec::new();
     let mut schema: Option<SchemaRef> = None;
@@ -195,7 +195,7 @@ pub enum ResultColumn {
 /// Writes a small table of named columns as `extension`: parquet, arrow, csv or json.
 ///
 /// # Errors
-/// Columns differ in length, the extension is another one, or writing fails.
+/// If columns differ in length, the extension is not one of these, or writing fails.
 pub fn write_columns(
     columns: Vec<(String, ResultColumn)>,
     extension: &str,
@@ -216,7 +216,7 @@ pub fn write_columns(
     write_table(&table, extension, to)
 }
 
-/// Feature tables and, in the order of object_id, where each row is.
+/// Feature tables, and the place of each row in the order of `object_id`.
 struct Features {
     tables: Vec<FeatureTable>,
     order: Vec<(usize, usize)>,

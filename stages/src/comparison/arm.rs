@@ -1,4 +1,4 @@
-//! One evaluation as numbers.
+//! One evaluation as numbers: an arm of a comparison of classifiers.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -14,39 +14,39 @@ use crate::table::{Folds, Predictions};
 /// One repeat of a cross-validation, by object.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Deal {
-    /// The fold that held the object out, from 0.
+    /// The number of the fold that held the object out, from 0.
     pub folds: Vec<u32>,
-    /// The score that the object got there, P(positive); with [`ArmParts::classes`] the probabilities of all
-    /// of them, object by object.
+    /// The score that the object got there, P(positive). If [`ArmParts::classes`] is set, the
+    /// probabilities of all its classes, object by object.
     pub scores: Vec<f64>,
 }
 
-/// What objects are where there is no positive class.
+/// The classes of the objects, if there is no positive class.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Classes {
     /// The classes that have probabilities.
     pub names: Vec<String>,
-    /// By object, its class.
+    /// The class of each object.
     pub of: Vec<usize>,
 }
 
-/// What an [`Arm`] is made of. All lists but `repeats` have one entry an object; `positive` is empty with
-/// `classes`.
+/// The parts of an [`Arm`]. All lists but `repeats` have one entry per object; `positive` is empty if
+/// `classes` is set.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct ArmParts {
-    /// Shown in tables and messages.
+    /// The name that tables and messages show.
     pub name: String,
     /// The objects, in the order of their bytes, without repeats.
     pub ids: Vec<String>,
-    /// What the positive class is called, where that is known.
+    /// The name of the positive class, if it is known.
     pub class: Option<String>,
     /// True for objects of the positive class.
     pub positive: Vec<bool>,
-    /// Without a positive class: the classes of all objects.
+    /// The classes of all objects, if there is no positive class.
     pub classes: Option<Classes>,
-    /// What was kept together, if the folds were grouped.
+    /// The group of each object, if the folds were grouped.
     pub groups: Option<Vec<String>>,
-    /// At least one.
+    /// The repeats, at least one.
     pub repeats: Vec<Deal>,
 }
 
@@ -54,9 +54,9 @@ pub struct ArmParts {
 #[derive(Clone, Debug)]
 pub struct Arm {
     parts: ArmParts,
-    /// Means over repeats.
+    /// The mean scores over the repeats.
     average: Vec<f64>,
-    /// Of `average`.
+    /// The rows of `average`, ready for the metrics of samples.
     scorer: Scorer,
 }
 
@@ -87,12 +87,12 @@ impl Scorer {
 }
 
 impl Arm {
-    /// Reads the `predictions` of an evaluation, and groups from the table of its `folds` stage if
+    /// Reads the `predictions` of an evaluation, and the groups from the table of its `folds` stage if
     /// that was grouped. Rows without a fold are left out.
     ///
     /// # Errors
-    /// A file is unreadable; no class is the positive one although one is named; the folds
-    /// are not those of the predictions; or what [`Arm::from_parts`] refuses.
+    /// If a file is unreadable, the positive class that is named is no class of the predictions, the
+    /// folds are not those of the predictions, or [`Arm::from_parts`] fails.
     pub fn read(name: &str, predictions: &Path, folds: Option<&Path>) -> Result<Arm, StageError> {
         let predictions = Predictions::read(predictions)?;
         let deals = out_of_fold(&predictions)?;
@@ -103,11 +103,11 @@ impl Arm {
         Arm::from_parts(parts)
     }
 
-    /// From scores that were kept elsewhere.
+    /// Makes an arm of scores that were kept elsewhere.
     ///
     /// # Errors
-    /// There is no repeat, lengths differ, ids are out of order, a score is not a number, a group is
-    /// held out in two folds, or one of the classes has no object.
+    /// If there is no repeat, lengths differ, ids are out of order, a score is not a number, a group is
+    /// held out in two folds, or a class has no object.
     pub fn from_parts(parts: ArmParts) -> Result<Arm, StageError> {
         check(&parts)?;
         let n = parts.repeats.len() as f64;
@@ -122,27 +122,27 @@ impl Arm {
         })
     }
 
-    /// What it is made of.
+    /// The parts that the arm is made of.
     pub fn parts(&self) -> &ArmParts {
         &self.parts
     }
 
-    /// Its name.
+    /// The name of the arm.
     pub fn name(&self) -> &str {
         &self.parts.name
     }
 
-    /// Number of objects.
+    /// The number of objects.
     pub fn len(&self) -> usize {
         self.parts.ids.len()
     }
 
-    /// True without objects, which cannot be.
+    /// Returns true if there are no objects, which cannot happen.
     pub fn is_empty(&self) -> bool {
         self.parts.ids.is_empty()
     }
 
-    /// Number of objects of the positive class; none without such a class.
+    /// The number of objects of the positive class; `None` if there is no such class.
     pub fn positives(&self) -> Option<usize> {
         let positive = || self.parts.positive.iter().filter(|&&p| p).count();
         self.parts.classes.is_none().then(positive)
@@ -153,17 +153,18 @@ impl Arm {
         self.scorer.figures(counts)
     }
 
-    /// The scores of one repeat alone.
+    /// The scores of one repeat.
     pub(super) fn scorer_of(&self, deal: &Deal) -> Scorer {
         Scorer::new(&self.parts, &deal.scores, std::slice::from_ref(&deal.folds))
     }
 
-    /// The mean of an object's scores over repeats: the scores that are compared.
+    /// The mean scores of the objects over the repeats, which are the scores that are compared.
     pub fn average(&self) -> &[f64] {
         &self.average
     }
 
-    /// Groups numbered from 0 by object, and how many there are; `None` if folds were not grouped.
+    /// The group of each object, numbered from 0, and the number of groups; `None` if folds were not
+    /// grouped.
     pub(super) fn group_units(&self) -> Option<Units> {
         let groups = self.parts.groups.as_ref()?;
         let mut numbers: BTreeMap<&str, u32> = groups.iter().map(|g| (g.as_str(), 0)).collect();
@@ -174,10 +175,11 @@ impl Arm {
         Some(Units::groups(&of_row, numbers.len()))
     }
 
-    /// That `other` was scored on the same objects in the same folds, so that differences are paired.
+    /// Checks that `other` was scored on the same objects in the same folds, so that differences are
+    /// paired.
     ///
     /// # Errors
-    /// It was not; the message says in what they differ.
+    /// If it was not; the message says in what they differ.
     pub fn comparable(&self, other: &Arm) -> Result<(), StageError> {
         let (a, b) = (&self.parts, &other.parts);
         let arms = format!("arms `{}` and `{}`", a.name, b.name);
@@ -215,10 +217,11 @@ impl Arm {
 }
 
 impl ArmParts {
-    /// Those of predictions, without groups.
+    /// Takes the parts from predictions, without groups.
     ///
     /// # Errors
-    /// A positive class is named that has no column, a label has none, or repeats are of other objects.
+    /// If the positive class that is named has no column, a label has none, or repeats hold different
+    /// objects.
     pub fn of(name: &str, predictions: &Predictions, deals: &[Repeat]) -> Result<Self, StageError> {
         let mut parts = ArmParts {
             name: name.into(),
@@ -260,14 +263,14 @@ impl ArmParts {
         Ok(parts)
     }
 
-    /// How many numbers a deal has for each object.
+    /// The number of values that a repeat has for each object.
     pub(super) fn width(&self) -> usize {
         self.classes
             .as_ref()
             .map_or(1, |classes| classes.names.len())
     }
 
-    /// The class of an object: 1 is the positive one, or one of `classes`.
+    /// The class of an object: 1 for the positive class, or an index into `classes`.
     pub(super) fn class_of(&self, object: usize) -> usize {
         match &self.classes {
             Some(classes) => classes.of[object],
@@ -280,7 +283,8 @@ fn error(code: &'static str, message: impl Into<String>) -> StageError {
     StageError::data(code, message)
 }
 
-/// Group by object, from the folds table of the same evaluation; `None` if no object has one.
+/// Returns the group of each object, from the table of folds of the same evaluation; `None` if no
+/// object has one.
 fn groups(
     parts: &ArmParts,
     predictions: &Predictions,

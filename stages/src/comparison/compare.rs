@@ -114,7 +114,7 @@ impl Comparison {
     }
 }
 
-/// What is drawn for `arm`.
+/// The units that are drawn for `arm`.
 fn units(arm: &Arm, options: &ComparisonOptions) -> Result<(Unit, Units), StageError> {
     match (options.unit, arm.group_units()) {
         (None | Some(Unit::Group), Some(groups)) => Ok((Unit::Group, groups)),
@@ -127,7 +127,7 @@ fn units(arm: &Arm, options: &ComparisonOptions) -> Result<(Unit, Units), StageE
     }
 }
 
-/// A metric among figures; `None` where undefined, or not compared.
+/// Returns a metric among figures; `None` if it is undefined or not compared.
 pub(super) fn figure(metric: Metric, figures: &SampleFigures) -> Option<f64> {
     match metric {
         Metric::Ap => figures.average_precision,
@@ -140,9 +140,9 @@ pub(super) fn figure(metric: Metric, figures: &SampleFigures) -> Option<f64> {
     }
 }
 
-/// Whether a metric depends on thresholds. These are chosen anew in every draw, which is right for the
-/// spread (held fixed, intervals of F1 differences cover 82 to 90 %) but lowers the draws as a
-/// whole, so that percentiles would be off centre.
+/// Returns whether a metric depends on thresholds, which are chosen anew in every draw. That is right
+/// for the spread (with fixed thresholds, intervals of F1 differences cover 82 to 90 %), but it lowers
+/// all draws, so that percentiles would be off centre.
 fn at_threshold(metric: Metric) -> bool {
     matches!(metric, Metric::F1 | Metric::Precision | Metric::Recall)
 }
@@ -164,10 +164,11 @@ fn p_value(metric: Metric, value: f64, draws: &Distribution) -> f64 {
     }
 }
 
-/// The values of a figure on draws. Draws that lack a class have none and are left out.
+/// Collects the values of a figure on draws. Draws that lack a class have no value and are left out.
 ///
 /// # Errors
-/// More than one in twenty lack a class, or there is a single unit: nothing can be said of noise.
+/// If more than one draw in twenty lacks a class, or there is a single unit: nothing can then be said
+/// of noise.
 fn distribution(
     values: impl Iterator<Item = Option<f64>>,
     units: usize,
@@ -191,8 +192,8 @@ fn distribution(
 /// All metrics of an arm, with intervals.
 ///
 /// # Errors
-/// `options` ask for groups that the arm does not have, or there are too few objects or groups of
-/// one class to draw from.
+/// If `options` ask for groups and the arm has none, or there are too few objects or groups of one
+/// class to draw from.
 pub fn summarise(arm: &Arm, options: &ComparisonOptions) -> Result<ArmSummary, StageError> {
     let (unit, units) = units(arm, options)?;
     let draws = units.draws(options.draws, options.seed, |counts| arm.figures(counts));
@@ -219,8 +220,8 @@ pub fn summarise(arm: &Arm, options: &ComparisonOptions) -> Result<ArmSummary, S
 /// Paired differences of `others` to `base`, in the order of `others`.
 ///
 /// # Errors
-/// An arm was not scored on the base's objects and folds (see [`Arm::comparable`]), or what
-/// [`summarise`] refuses.
+/// If an arm was not scored on the base's objects and folds (see [`Arm::comparable`]), or [`summarise`]
+/// fails.
 pub fn compare(
     base: &Arm,
     others: &[Arm],
@@ -230,7 +231,7 @@ pub fn compare(
         base.comparable(arm)?;
     }
     let (unit, units) = units(base, options)?;
-    // By draw: the base's figures, then those of each arm.
+    // Each draw holds the base's figures, then those of each arm.
     let draws = units.draws(options.draws, options.seed, |counts| {
         let arms = std::iter::once(base).chain(others);
         arms.map(|arm| arm.figures(counts)).collect()
@@ -252,7 +253,7 @@ pub fn compare(
     Ok(comparisons)
 }
 
-/// The differences of one arm to the base, not yet judged. `draws` has the figures of both.
+/// Returns the differences of one arm to the base, not yet judged. `draws` has the figures of both.
 fn differences<'a>(
     base: &Arm,
     arm: &Arm,
@@ -330,7 +331,7 @@ fn verdict(
     }
 }
 
-/// Mean of 1 / (k - 1) over repeats: rows that test over rows that train.
+/// The mean of 1 / (k - 1) over repeats: the ratio of held-out rows to training rows.
 fn test_over_train(arm: &Arm) -> f64 {
     let repeats = &arm.parts().repeats;
     let ratios = repeats.iter().map(|deal| {
@@ -340,9 +341,9 @@ fn test_over_train(arm: &Arm) -> f64 {
     ratios.sum::<f64>() / repeats.len() as f64
 }
 
-/// The metrics of every fold of every repeat, of that repeat's own scores; `None` for a fold without
-/// positives, where they mean nothing. Over all classes, folds are scored as draws are: the two sides
-/// average over the same classes.
+/// The metrics of every fold of every repeat, from the scores of that repeat; `None` for a fold without
+/// positives, where they mean nothing. Metrics over all classes are computed as for draws, so that both
+/// sides average over the same classes.
 fn fold_figures(arm: &Arm) -> Vec<Option<SampleFigures>> {
     let parts = arm.parts();
     let mut all = Vec::new();
@@ -359,7 +360,7 @@ fn fold_figures(arm: &Arm) -> Vec<Option<SampleFigures>> {
         }
         let scored = ScoredRepeat::binary(&deal.scores, &parts.positive, &deal.folds);
         all.extend(scored.folds.iter().map(|rows| {
-            // No fixed threshold is asked for.
+            // No metric at a fixed threshold is asked for, so its value does not matter.
             let value = |metric| rows.value(metric, f64::NAN);
             rows.has_positives().then(|| SampleFigures {
                 average_precision: value(Metric::Ap),

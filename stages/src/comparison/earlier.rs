@@ -1,4 +1,5 @@
-//! An earlier evaluation as a few numbers that can be kept in a text file, and paired with a later one.
+//! An earlier evaluation as a few numbers that a text file can keep, so that it can be paired with a
+//! later one.
 
 use std::collections::BTreeMap;
 
@@ -11,20 +12,20 @@ use super::{Arm, ArmParts, Classes, Deal};
 /// always equals itself, and objects that rounding makes equal are tied on both sides.
 const SCALE: f64 = 1e6;
 
-/// Two classes need so many common objects each.
+/// The number of common objects that each of two classes needs at least.
 const FEWEST: usize = 10;
 
 /// The scores of an evaluation, averaged over repeats, by object.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct KeptScores {
-    /// Without a positive class, the classes that have probabilities, in their order.
+    /// The classes that have probabilities, in their order, if there is no positive class.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub columns: Vec<String>,
     /// Objects of the positive class, with their scores in millionths.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub positive: BTreeMap<String, u32>,
-    /// All others.
+    /// All other objects, with their scores in millionths.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub negative: BTreeMap<String, u32>,
     /// By class, its objects with the probabilities of `columns` in millionths.
@@ -33,7 +34,7 @@ pub struct KeptScores {
 }
 
 impl KeptScores {
-    /// Those of an evaluation.
+    /// Takes the scores of an evaluation.
     pub fn of(arm: &Arm) -> Self {
         let mut scores = Self::default();
         let parts = arm.parts();
@@ -61,13 +62,13 @@ impl KeptScores {
         scores
     }
 
-    /// How many objects there are.
+    /// The number of objects.
     pub fn len(&self) -> usize {
         let of_classes = self.classes.values().map(BTreeMap::len).sum::<usize>();
         self.positive.len() + self.negative.len() + of_classes
     }
 
-    /// True without objects.
+    /// Returns true if there are no objects.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
@@ -93,14 +94,14 @@ impl KeptScores {
 
 /// A probability in millionths.
 fn millionths(score: f64) -> u32 {
-    // Scores are finite, and floats turn into whole numbers by saturation.
+    // Scores are finite, and the conversion to a whole number saturates.
     (score * SCALE).round() as u32
 }
 
-/// Two evaluations of the objects that they have in common.
+/// Two evaluations, restricted to the objects that they have in common.
 pub struct Pair {
-    /// The earlier one, in the folds of the later one: out-of-fold scores stay what they are, and only
-    /// the choice of thresholds goes by the folds.
+    /// The earlier one, in the folds of the later one. Out-of-fold scores do not change with the folds;
+    /// only the choice of thresholds depends on them.
     pub base: Arm,
     /// The later one.
     pub now: Arm,
@@ -108,7 +109,7 @@ pub struct Pair {
     pub appeared: usize,
     /// Objects that only the earlier one has.
     pub gone: usize,
-    /// Objects whose class differs; they are left out as well.
+    /// Objects whose class differs, which are left out as well.
     pub relabelled: usize,
 }
 
@@ -116,7 +117,8 @@ impl Pair {
     /// Pairs earlier scores with an evaluation.
     ///
     /// # Errors
-    /// Fewer than half of the earlier objects, or no two classes with ten each, are left in common.
+    /// If fewer than half of the earlier objects are left in common, or there are no two classes with
+    /// ten common objects each.
     pub fn new(earlier: &KeptScores, now: &Arm) -> Result<Self, StageError> {
         let parts = now.parts();
         let common: Vec<(usize, Vec<f64>)> = (0..now.len())

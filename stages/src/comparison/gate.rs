@@ -1,5 +1,5 @@
-//! A regression gate: is an evaluation worse than an earlier one of the same objects, by more than
-//! chance explains?
+//! A regression gate: decides whether an evaluation is worse than an earlier one of the same objects,
+//! by more than chance explains.
 //!
 //! The drop of a metric, on scores averaged over repeats, has two sources of chance:
 //!
@@ -44,23 +44,23 @@ pub fn metrics_of(arm: &Arm) -> &'static [Metric] {
     }
 }
 
-/// The chance with which [`Judged::detectable`] is caught.
+/// The chance with which a drop of [`Judged::detectable`] is caught.
 pub const POWER: f64 = 0.93;
 
-/// How much a metric varies from repeat to repeat. Repeats that are dealt alike and scored alike, as
-/// grouped folds may be, are one.
+/// How much a metric varies from repeat to repeat. Repeats with the same folds and scores, as grouped
+/// folds may give, count as one.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Noise {
-    /// Repeats of the cross-validation that differ.
+    /// The number of repeats of the cross-validation that differ.
     pub repeats: usize,
-    /// Standard deviation (over n - 1) of one repeat's metric; empty for one repeat.
+    /// The standard deviation (over n - 1) of each metric between repeats; empty for one repeat.
     #[serde(default)]
     pub sd: BTreeMap<Metric, f64>,
 }
 
 impl Noise {
-    /// That of an evaluation.
+    /// Measures the noise of an evaluation.
     pub fn of(arm: &Arm) -> Self {
         let parts = arm.parts();
         let mut values: BTreeMap<Metric, Vec<f64>> = BTreeMap::new();
@@ -88,7 +88,7 @@ impl Noise {
     }
 }
 
-/// Standard deviation over n - 1; `None` for fewer than two values.
+/// The standard deviation over n - 1; `None` for fewer than two values.
 fn sd(values: &[f64]) -> Option<f64> {
     let n = values.len() as f64;
     let mean = values.iter().sum::<f64>() / n;
@@ -96,16 +96,16 @@ fn sd(values: &[f64]) -> Option<f64> {
     (values.len() > 1).then(|| (squares / (n - 1.0)).sqrt())
 }
 
-/// How to judge.
+/// How evaluations are judged.
 #[derive(Clone, Debug, PartialEq)]
 pub struct GateOptions {
     /// The rate of false alarms of all tests together.
     pub false_alarms: f64,
-    /// Tests that share it: judged metrics of all evaluations.
+    /// The number of tests that share it: the judged metrics of all evaluations.
     pub tests: usize,
     /// Drops up to this are of no interest.
     pub tolerance: f64,
-    /// Draws of the bootstrap.
+    /// The number of draws of the bootstrap.
     pub draws: usize,
     /// Seed of the draws.
     pub seed: u64,
@@ -162,7 +162,7 @@ pub struct Judged {
 /// Judges the metrics of a pair of evaluations with their noise.
 ///
 /// # Errors
-/// As [`compare`].
+/// As for [`compare`].
 pub fn judge(
     pair: &Pair,
     before: &Noise,
@@ -209,7 +209,7 @@ pub fn judge(
     Ok(judged.collect())
 }
 
-/// Variance of the difference over seeds, and its degrees of freedom; `None` if neither evaluation
+/// The variance of the difference over seeds, and its degrees of freedom; `None` if neither evaluation
 /// has several repeats.
 fn noise(metric: Metric, before: &Noise, now: &Noise) -> Option<(f64, f64)> {
     let squares = |noise: &Noise| {
@@ -221,7 +221,7 @@ fn noise(metric: Metric, before: &Noise, now: &Noise) -> Option<(f64, f64)> {
     (df > 0.0).then(|| ((squares(before) + squares(now)) / df * means, df))
 }
 
-/// The sum of two independent variances, each with its degrees of freedom.
+/// Adds two independent variances, each with its degrees of freedom.
 fn sum((a, a_df): (f64, f64), (b, b_df): (f64, f64)) -> (f64, f64) {
     let both = a + b;
     if both == 0.0 {
@@ -286,7 +286,7 @@ mod tests {
             assert_eq!(judged.difference.value, 0.0);
             assert_eq!(judged.se, 0.0);
             assert_eq!(judged.verdict, Judgement::Ok);
-            // Seeds would have made a difference nevertheless.
+            // The noise of seeds counts nevertheless.
             assert!(judged.limit > 0.0);
         }
     }

@@ -1,15 +1,17 @@
-//! Comparing classifiers that were scored on the same objects: what an ablation, a tuning study and
-//! a regression gate share.
+//! Comparisons of classifiers that were scored on the same objects, shared by ablations, tuning studies
+//! and the regression gate.
 //!
 //! - `arm`: one evaluation as numbers, the out-of-fold scores of every object in every repeat;
 //! - `compare`: metrics of an [`Arm`] with intervals, and paired differences to a base, each with a
 //!   [`ComparisonVerdict`]; begin with [`summarise`] and [`compare`];
-//! - `earlier`: an evaluation as a few numbers that a text file keeps; [`gate`]: is one worse than it was?
+//! - `earlier`: an evaluation as a few numbers that a text file keeps; [`gate`]: whether it became
+//!   worse.
 //!
-//! All are pure functions: the same figures for any number of threads. With a positive class, an object's
-//! score is P(positive); without one, metrics are macro averages over all classes. Metrics are those of the
-//! **repeat-averaged scores**, which are a little better than `evaluate`'s pooled figures, as an average of
-//! models is better than its parts. `docs/statistics.md` states every formula, its source, and coverage.
+//! All are pure functions that give the same figures for any number of threads. With a positive class,
+//! the score of an object is P(positive). Without one, metrics are macro averages over all classes.
+//! Metrics are those of the **repeat-averaged scores**, which are a little better than `evaluate`'s
+//! pooled figures, as an average of models is better than its parts. `docs/statistics.md` states every
+//! formula, its source, and coverage.
 
 mod arm;
 mod compare;
@@ -37,19 +39,19 @@ pub enum Unit {
     Group,
 }
 
-/// How to compare.
+/// How arms are compared.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ComparisonOptions {
-    /// Bootstrap draws.
+    /// The number of bootstrap draws.
     pub draws: usize,
-    /// Confidence of intervals; 1 less the chance of a false "better" or "worse".
+    /// The confidence of intervals: 1 less the chance of a false "better" or "worse".
     pub level: f64,
-    /// Seed of the draws.
+    /// The seed of the draws.
     pub seed: u64,
-    /// Smallest difference of interest, the same for every metric: a difference that lies within
+    /// The smallest difference of interest, the same for every metric. A difference that lies within
     /// `-margin` to `margin` with confidence `level` is called equivalent.
     pub margin: f64,
-    /// What is drawn. `None`: groups where the arms have them, else objects.
+    /// The units that are drawn. `None` means groups if the arms have them, else objects.
     pub unit: Option<Unit>,
 }
 

@@ -52,7 +52,7 @@ fn quick() -> ComparisonOptions {
     }
 }
 
-/// `parts` as the files that an evaluation would leave: predictions and folds.
+/// Writes `parts` as the files that an evaluation would leave: predictions and folds.
 fn files(parts: &ArmParts, dir: &Path) -> (std::path::PathBuf, std::path::PathBuf) {
     let class = |positive: bool| Some(if positive { "TDE" } else { "AGN" }.to_owned());
     let mut predictions = Predictions {
@@ -95,7 +95,7 @@ fn files(parts: &ArmParts, dir: &Path) -> (std::path::PathBuf, std::path::PathBu
     paths
 }
 
-/// Scores squeezed into probabilities.
+/// Squeezes scores into probabilities.
 fn probabilities(mut parts: ArmParts) -> ArmParts {
     for deal in &mut parts.repeats {
         for score in &mut deal.scores {
@@ -189,7 +189,7 @@ fn without_a_positive_class_macro_figures_are_compared() {
     let found = compare(&base, &[worse, better], &quick()).unwrap();
     for metric in [Metric::Ap, Metric::F1, Metric::LogLoss] {
         let [down, up] = [0, 1].map(|i| &found[i].metrics[&metric]);
-        // Of a loss, more is worse.
+        // A higher value of a loss is worse.
         assert!(metric.gain(down.difference.value) < 0.0, "{metric:?}");
         assert_eq!(down.verdict, ComparisonVerdict::Worse, "{metric:?}");
         assert_eq!(up.verdict, ComparisonVerdict::Better, "{metric:?}");
@@ -197,7 +197,8 @@ fn without_a_positive_class_macro_figures_are_compared() {
     }
 }
 
-/// The figures of a sample are those of `evaluate`'s definitions on the rows written down so often.
+/// The figures of a sample are those of `evaluate`'s definitions on rows that are repeated as often as
+/// they count.
 #[test]
 fn macro_figures_are_those_of_the_metrics() {
     use crate::numeric::metrics::multiclass as m;
@@ -255,7 +256,7 @@ fn a_positive_class_that_does_not_occur_is_no_macro_average() {
     assert_eq!(read(None).unwrap().positives(), None);
     let arm = read(Some("TDE")).unwrap();
     assert_eq!(arm.positives(), Some(1));
-    // Numbers of folds are names.
+    // The numbers of folds are only names.
     assert_eq!(arm.parts().repeats[0].folds, [1, 0]);
     assert!(arm.comparable(&read(None).unwrap()).is_err());
 }
@@ -425,7 +426,7 @@ fn too_few_units_are_refused() {
         for deal in &mut parts.repeats {
             deal.folds = (0..300).map(|i| (i * groups / 300) as u32).collect();
         }
-        // Positives in the first group only.
+        // Only the first group has positives.
         for (i, positive) in parts.positive.iter_mut().enumerate() {
             *positive = i < 20;
         }
@@ -445,8 +446,8 @@ fn too_few_units_are_refused() {
     assert!(error.message.contains("no groups"), "{error}");
 }
 
-/// A small version of `examples/stats_coverage.rs`: with 300 simulations, true coverage of 95 %
-/// gives fewer than 272 hits once in some 500 times, and these are always the same simulations.
+/// A small version of `examples/stats_coverage.rs`. With 300 simulations, a true coverage of 95 % gives
+/// fewer than 272 hits about once in 500 times. The simulations are always the same.
 #[test]
 fn intervals_of_average_precision_cover() {
     let simulate = |simulation: u64| {

@@ -1,4 +1,4 @@
-//! The metrics by name, and which way each is better.
+//! The metrics by name, and which direction of each is better.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -42,17 +42,17 @@ pub enum Metric {
     ThresholdOracle,
 }
 
-/// Which way a metric is better.
+/// Which direction of a metric is better.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Direction {
-    /// The higher.
+    /// Higher is better.
     Maximise,
-    /// The lower.
+    /// Lower is better.
     Minimise,
 }
 
 impl Metric {
-    /// Those of one class against the rest, in the order in which they are shown.
+    /// The metrics of one class against the rest, in the order in which they are shown.
     pub const BINARY: [Self; 14] = [
         Self::F1,
         Self::Precision,
@@ -70,7 +70,7 @@ impl Metric {
         Self::ThresholdOracle,
     ];
 
-    /// Those over all classes.
+    /// The metrics over all classes.
     pub const MACRO: [Self; 7] = [
         Self::F1,
         Self::Precision,
@@ -81,8 +81,8 @@ impl Metric {
         Self::LogLoss,
     ];
 
-    /// Those that a comparison of classifiers looks at, the primary one first. [`Metric::LogLoss`] is
-    /// compared only where all classes are scored.
+    /// The metrics that a comparison of classifiers uses, the primary one first. [`Metric::LogLoss`] is
+    /// compared only if all classes are scored.
     pub const COMPARED: [Self; 6] = [
         Self::Ap,
         Self::F1,
@@ -92,7 +92,7 @@ impl Metric {
         Self::LogLoss,
     ];
 
-    /// Its name in JSON and in pipelines.
+    /// The name in JSON and in pipelines.
     pub fn key(self) -> &'static str {
         match self {
             Self::Ap => "pr_auc",
@@ -113,13 +113,13 @@ impl Metric {
         }
     }
 
-    /// The metric with a [`Metric::key`]; none if there is no such metric.
+    /// The metric with a given [`Metric::key`]; `None` if there is none.
     pub fn from_key(key: &str) -> Option<Self> {
         let mut all = Self::BINARY.into_iter().chain(Self::MACRO);
         all.find(|metric| metric.key() == key)
     }
 
-    /// Its name in a table for people.
+    /// The name in a table for people.
     pub fn title(self) -> &'static str {
         match self {
             Self::Ap => "AP",
@@ -130,7 +130,7 @@ impl Metric {
         }
     }
 
-    /// Which way it is better; none for a threshold, which is no measure of quality.
+    /// Which direction is better; `None` for a threshold, which is not a measure of quality.
     pub fn direction(self) -> Option<Direction> {
         match self {
             Self::LogLoss | Self::Brier => Some(Direction::Minimise),
@@ -139,7 +139,7 @@ impl Metric {
         }
     }
 
-    /// How much better a difference makes it: less is better of a loss.
+    /// Turns a difference so that more is better: a loss is negated.
     pub fn gain(self, difference: f64) -> f64 {
         match self.direction() {
             Some(Direction::Minimise) => -difference,
@@ -149,7 +149,7 @@ impl Metric {
 }
 
 impl Direction {
-    /// The word for it.
+    /// The word for the direction.
     pub fn name(self) -> &'static str {
         match self {
             Self::Maximise => "maximise",
@@ -157,7 +157,7 @@ impl Direction {
         }
     }
 
-    /// A value turned so that less is better.
+    /// Turns a value so that less is better.
     pub fn loss(self, value: f64) -> f64 {
         match self {
             Self::Maximise => -value,
@@ -165,7 +165,7 @@ impl Direction {
         }
     }
 
-    /// True where `a` is strictly better.
+    /// Returns true if `a` is strictly better.
     pub fn better(self, a: f64, b: f64) -> bool {
         self.loss(a) < self.loss(b)
     }

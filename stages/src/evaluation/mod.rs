@@ -1,12 +1,12 @@
 //! How good predictions are: metrics by fold, and over all rows.
 //!
-//! - `metric`: the metrics by name, and which way each is better;
+//! - `metric`: the metrics by name, and which direction of each is better;
 //! - `repeat`: the out-of-fold rows of predictions, repeat by repeat;
 //! - `scorer`: every metric of a repeat and of its folds; whatever scores by fold does so here;
 //! - `report`: the metrics of some predictions, as `evaluate` reports them. Begin here.
 //!
-//! The formulas are in `numeric/metrics`. Whether a row may be scored at all is a question for `rows`, and
-//! whether two evaluations differ by more than noise one for `comparison`.
+//! The formulas are in `numeric/metrics`. Whether a row may be scored at all is decided in `rows`, and
+//! whether two evaluations differ by more than noise in `comparison`.
 
 mod metric;
 mod repeat;

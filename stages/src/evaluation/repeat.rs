@@ -6,21 +6,22 @@ use flow_engine::StageError;
 
 use crate::table::Predictions;
 
-/// The out-of-fold rows of one repeat. Numbers of repeats and folds are names: nothing is as long as the
-/// largest of them.
+/// The out-of-fold rows of one repeat. The numbers of repeats and folds are names, so no vector is as
+/// long as the largest number.
 pub struct Repeat {
-    /// Its number.
+    /// The number of the repeat.
     pub number: i32,
     /// The numbers of the folds that hold out rows, ascending.
     pub folds: Vec<i32>,
-    /// In the order of object_id: row of the predictions, place of its fold in `folds`.
+    /// The rows in the order of `object_id`: the row of the predictions, and the place of its fold in
+    /// `folds`.
     pub rows: Vec<(usize, u32)>,
 }
 
-/// The rows of each repeat that have a fold.
+/// Returns the rows that have a fold, by repeat.
 ///
 /// # Errors
-/// There are none, one has no label, or an object comes twice in a repeat.
+/// If there are none, one has no label, or an object comes twice in a repeat.
 pub fn out_of_fold(predictions: &Predictions) -> Result<Vec<Repeat>, StageError> {
     let mut repeats: BTreeMap<i32, Vec<(usize, i32)>> = BTreeMap::new();
     for i in 0..predictions.len() {
@@ -52,7 +53,7 @@ pub fn out_of_fold(predictions: &Predictions) -> Result<Vec<Repeat>, StageError>
 }
 
 impl Repeat {
-    /// Of rows with the numbers of their folds.
+    /// Makes a repeat of rows with the numbers of their folds.
     fn new(
         predictions: &Predictions,
         number: i32,
@@ -80,7 +81,7 @@ impl Repeat {
         })
     }
 
-    /// Scores and truth for one class.
+    /// Returns the scores of one class, and which rows belong to it.
     pub fn scores(
         &self,
         predictions: &Predictions,
@@ -96,10 +97,10 @@ impl Repeat {
             .unzip()
     }
 
-    /// The probabilities of all classes, row after row, and the class of each row.
+    /// Returns the probabilities of all classes, row after row, and the class of each row.
     ///
     /// # Errors
-    /// A label has no column of probabilities.
+    /// If a label has no column of probabilities.
     pub fn probabilities(
         &self,
         predictions: &Predictions,
@@ -111,12 +112,12 @@ impl Repeat {
         Ok((probabilities.collect(), classes.collect::<Result<_, _>>()?))
     }
 
-    /// By row, the place of its fold.
+    /// The place of each row's fold.
     pub fn places(&self) -> Vec<u32> {
         self.rows.iter().map(|&(_, fold)| fold).collect()
     }
 
-    /// What a fold is called.
+    /// The name of a fold.
     pub(super) fn name(&self, place: usize) -> String {
         format!("{}.{}", self.number, self.folds[place])
     }

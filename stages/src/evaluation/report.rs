@@ -11,26 +11,26 @@ pub const MACRO_AVERAGE: &str = "macro";
 
 /// The values of one metric.
 pub struct MetricValues {
-    /// Which.
+    /// The metric.
     pub metric: Metric,
-    /// Over all rows of a repeat, averaged over repeats; none where undefined.
+    /// The value over all rows of a repeat, averaged over repeats; `None` if undefined.
     pub pooled: Option<f64>,
-    /// By repeat and fold; none where undefined.
+    /// The values by repeat and fold; `None` if undefined.
     pub folds: Vec<Option<f64>>,
 }
 
-/// All metrics of some predictions: of the positive class against the rest, or macro averages over classes
-/// where the survey names none.
+/// All metrics of some predictions: of the positive class against the rest, or macro averages over
+/// classes if the survey names none.
 pub struct MetricReport {
     /// The metrics.
     pub metrics: Vec<MetricValues>,
-    /// Classes of the confusion matrix.
+    /// The classes of the confusion matrix.
     pub confusion_classes: Vec<String>,
-    /// Counts over all repeats, by true and predicted class; none where something has no prediction.
+    /// Counts over all repeats, by true and predicted class; `None` if a row has no prediction.
     pub confusion: Option<Vec<Vec<u64>>>,
-    /// Why something is undefined.
+    /// The reason why a metric is undefined.
     pub notes: Vec<String>,
-    /// What the values are averages of, where they are not of one class: `macro`.
+    /// The kind of average, if the values are not of one class: `macro`.
     pub average: Option<&'static str>,
 }
 
@@ -39,13 +39,13 @@ impl MetricValues {
         self.folds.iter().copied().flatten().collect()
     }
 
-    /// Mean over the folds that have a value.
+    /// The mean over the folds that have a value.
     pub fn mean(&self) -> Option<f64> {
         let values = self.defined();
         (!values.is_empty()).then(|| values.iter().sum::<f64>() / values.len() as f64)
     }
 
-    /// Standard deviation over the folds that have a value (over n - 1).
+    /// The standard deviation over the folds that have a value (over n - 1).
     pub fn std(&self) -> Option<f64> {
         let values = self.defined();
         let mean = self.mean()?;
@@ -72,10 +72,10 @@ impl MetricValues {
 }
 
 impl MetricReport {
-    /// The metrics of the out-of-fold rows `repeats`, with `fixed` as the fixed threshold.
+    /// Computes the metrics of the out-of-fold rows `repeats`, with `fixed` as the fixed threshold.
     ///
     /// # Errors
-    /// A class that is named, or that a label bears, has no column of probabilities.
+    /// If a class that is named, or that is a label, has no column of probabilities.
     pub fn of(
         predictions: &Predictions,
         repeats: &[Repeat],
@@ -118,12 +118,12 @@ impl MetricReport {
         })
     }
 
-    /// The values of a metric, if it is one of these.
+    /// The values of a metric, if the report has it.
     pub fn metric(&self, metric: Metric) -> Option<&MetricValues> {
         self.metrics.iter().find(|values| values.metric == metric)
     }
 
-    /// As a map by metric, with `confusion`.
+    /// The report as a map by metric, with `confusion`.
     pub fn to_value(&self) -> Value {
         let mut entries: Vec<(String, Value)> = self
             .metrics
@@ -150,7 +150,7 @@ impl MetricReport {
     }
 }
 
-/// Scores a repeat for a class, the one with this column, or for all of them.
+/// Scores a repeat for the class with this column, or for all classes.
 fn score(
     predictions: &Predictions,
     positive: Option<(usize, &str)>,
@@ -171,7 +171,7 @@ fn score(
     ))
 }
 
-/// The mean over repeats. Undefined in one of them is undefined.
+/// The mean over repeats; undefined if it is undefined in one of them.
 fn over_repeats(values: impl ExactSizeIterator<Item = Option<f64>>) -> Option<f64> {
     let n = values.len() as f64;
     let shares = values.map(|value| value.map(|value| value / n));
@@ -184,7 +184,7 @@ fn plus(mut sum: Vec<Vec<u64>>, counts: &[Vec<u64>]) -> Vec<Vec<u64>> {
     sum
 }
 
-/// Why a fold has no threshold, if one of the repeat has none.
+/// The reason why a fold has no threshold, if one of the repeat has none.
 fn no_threshold(repeat: &Repeat, scored: &ScoredRepeat, positive: &str) -> Option<String> {
     let fold = repeat.name(scored.without_threshold()?);
     let cause = if !scored.pooled.has_positives() {

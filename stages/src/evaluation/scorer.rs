@@ -1,7 +1,7 @@
-//! The scorer of a repeat: every metric of all its rows, and of the rows of each fold.
+//! Scores a repeat: every metric of all its rows, and of the rows of each fold.
 //!
-//! [`MetricReport`](super::MetricReport) reports what it says, and comparisons of classifiers pair it fold by
-//! fold.
+//! [`MetricReport`](super::MetricReport) reports these metrics, and comparisons of classifiers pair
+//! them fold by fold.
 
 use std::cell::OnceCell;
 
@@ -19,9 +19,9 @@ pub struct ScoredRepeat {
 
 /// Rows that are scored together.
 pub enum ScoredRows {
-    /// For one class against the rest.
+    /// Rows that are scored for one class against the rest.
     Binary(BinaryRows),
-    /// For all classes.
+    /// Rows that are scored for all classes.
     Classes(ClassRows),
 }
 
@@ -29,17 +29,17 @@ pub enum ScoredRows {
 pub struct BinaryRows {
     scores: Vec<f64>,
     labels: Vec<bool>,
-    /// Counts at the thresholds of other folds, where there are such.
+    /// The counts at the thresholds of other folds, if there are any.
     nested: Option<Confusion>,
-    /// That threshold, or the mean of several.
+    /// The threshold, or the mean of several.
     threshold: Option<f64>,
-    /// The threshold that is best on these rows, once it was asked for.
+    /// The threshold that is best on these rows, computed when it is first asked for.
     oracle: OnceCell<Option<f64>>,
 }
 
 /// Rows scored for all classes, at the most probable one.
 pub struct ClassRows {
-    /// Row after row.
+    /// The probabilities, row after row.
     probabilities: Vec<f64>,
     labels: Vec<usize>,
     counts: ConfusionMatrix,
@@ -47,8 +47,8 @@ pub struct ClassRows {
 }
 
 impl ScoredRepeat {
-    /// Of the scores for one class, and which rows are of it. `folds` numbers the fold of each row from 0,
-    /// without gaps.
+    /// Scores one class: takes its scores, and which rows belong to it. `folds` numbers the fold of
+    /// each row from 0, without gaps.
     ///
     /// # Panics
     /// If lengths differ.
@@ -76,7 +76,7 @@ impl ScoredRepeat {
         }
     }
 
-    /// Of probabilities, row after row with one of each class, and the class of each row.
+    /// Scores all classes: takes their probabilities, row after row, and the class of each row.
     ///
     /// # Panics
     /// If lengths differ or there is no class.
@@ -107,7 +107,7 @@ impl ScoredRepeat {
         }
     }
 
-    /// The first fold that no threshold could be chosen for, as no other fold has positives.
+    /// The first fold for which no threshold could be chosen, because no other fold has positives.
     pub fn without_threshold(&self) -> Option<usize> {
         let lacks = |rows: &ScoredRows| matches!(rows, ScoredRows::Binary(rows) if rows.threshold.is_none());
         self.folds.iter().position(lacks)
@@ -115,7 +115,8 @@ impl ScoredRepeat {
 }
 
 impl ScoredRows {
-    /// A metric; none where it is undefined, or not one of these rows'. `fixed` is the fixed threshold.
+    /// Returns a metric; `None` if it is undefined or does not apply to these rows. `fixed` is the
+    /// fixed threshold.
     pub fn value(&self, metric: Metric, fixed: f64) -> Option<f64> {
         match self {
             Self::Binary(rows) => rows.value(metric, fixed),
@@ -123,7 +124,7 @@ impl ScoredRows {
         }
     }
 
-    /// Whether any row is of the class that is scored.
+    /// Returns whether any row belongs to the class that is scored.
     pub fn has_positives(&self) -> bool {
         match self {
             Self::Binary(rows) => rows.labels.contains(&true),
@@ -131,7 +132,7 @@ impl ScoredRows {
         }
     }
 
-    /// Rows by true and predicted class, the rest first; none where some have no prediction.
+    /// Counts rows by true and predicted class, the rest first; `None` if some have no prediction.
     pub fn confusion(&self) -> Option<Vec<Vec<u64>>> {
         match self {
             Self::Binary(rows) => {
@@ -150,8 +151,8 @@ impl ScoredRows {
 }
 
 impl BinaryRows {
-    /// Rows without positives have no values, and what depends on thresholds has none where there is no
-    /// other fold to choose one on.
+    /// Returns `None` for rows without positives. A metric that depends on thresholds is also undefined
+    /// if there is no other fold to choose one on.
     fn value(&self, metric: Metric, fixed: f64) -> Option<f64> {
         let (scores, labels) = (&self.scores, &self.labels);
         let defined = labels.contains(&true);

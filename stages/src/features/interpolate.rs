@@ -1,6 +1,6 @@
-//! Irregular light curves on a regular grid of times.
+//! Irregular light curves, interpolated on a regular grid of times.
 
-/// What a grid time before a band's first or after its last observation gets.
+/// The value of a grid time before a band's first or after its last observation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outside {
     /// The value of the nearest observation.
@@ -11,20 +11,20 @@ pub enum Outside {
     Nan,
 }
 
-/// How the values of an object are scaled. The figures are taken over the observations of all its
+/// How the values of an object are scaled. The statistics are taken over the observations of all its
 /// bands, so that colours survive.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Normalise {
-    /// Not at all.
+    /// Values are not scaled.
     None,
-    /// Divided by the largest magnitude; values that are all zero stay.
+    /// Values are divided by the largest magnitude. Values that are all zero stay.
     MaxAbs,
-    /// Less their mean, divided by their standard deviation (over n, not n - 1); values that are all
-    /// equal become zero.
+    /// The mean is subtracted, and the result divided by the standard deviation (over n, not n - 1).
+    /// Values that are all equal become zero.
     ZScore,
 }
 
-/// The bands of one object at `n` equally spaced times, by linear interpolation.
+/// Interpolates the bands of one object linearly at `n` equally spaced times.
 ///
 /// Each band is a pair of times and values, of equal length and in any order. The grid is common to
 /// all bands and spans the first to the last observation of the object; with `n` = 1 it is the first.
@@ -76,7 +76,7 @@ fn finite(times: &[f64], values: &[f64]) -> Vec<(f64, f64)> {
         .collect()
 }
 
-/// The observations in the order of time, those at equal times replaced by their mean.
+/// The observations in the order of time. Those at equal times are replaced by their mean.
 fn average_by_time(mut observations: Vec<(f64, f64)>) -> Vec<(f64, f64)> {
     observations.sort_by(|a, b| a.0.total_cmp(&b.0));
     let same_time = observations.chunk_by(|a, b| a.0 == b.0);
@@ -115,16 +115,16 @@ fn scaling(bands: &[Vec<(f64, f64)>], normalise: Normalise) -> (f64, f64) {
     (shift, scale)
 }
 
-/// A curve read at ascending times.
+/// A curve that is read at ascending times.
 struct Walk<'a> {
-    /// At least two observations in the order of time, no two at the same time.
+    /// At least two observations in the order of time, all at different times.
     curve: &'a [(f64, f64)],
-    /// The first observation later than the last time asked for.
+    /// The first observation later than the last time that was asked for.
     next: usize,
 }
 
 impl Walk<'_> {
-    /// The value at `time`; none outside the observed times unless they are to be held.
+    /// The value at `time`; `None` outside the observed times unless values are to be held.
     fn at(&mut self, time: f64, outside: Outside) -> Option<f64> {
         while self.next < self.curve.len() && self.curve[self.next].0 <= time {
             self.next += 1;

@@ -2,10 +2,10 @@
 //!
 //! The rules are scikit-learn's, so that without shuffling the folds equal those of
 //! `StratifiedKFold`, `StratifiedGroupKFold` and `GroupKFold`. Shuffled folds have the same class
-//! counts but draw from the counter-based [`Stream`], a stream of its own for each repeat (and
-//! class), so that repeat r does not depend on how many repeats there are.
+//! counts but draw from the counter-based [`Stream`]. Each repeat (and class) has a stream of its own,
+//! so that repeat r does not depend on how many repeats there are.
 //!
-//! The result depends on the order of the rows: callers sort them by a stable id first.
+//! The result depends on the order of the rows, so callers first sort them by a stable id.
 
 use super::rng::Stream;
 use std::collections::BTreeMap;
@@ -16,28 +16,28 @@ use std::fmt;
 pub enum FoldError {
     /// Cross-validation needs at least two folds.
     TooFewFolds {
-        /// The number asked for.
+        /// The number of folds that was asked for.
         k: usize,
     },
-    /// Fewer rows than folds.
+    /// There are fewer rows than folds.
     TooFewRows {
-        /// Rows given.
+        /// The number of rows.
         rows: usize,
-        /// Folds asked for.
+        /// The number of folds that was asked for.
         k: usize,
     },
-    /// Fewer distinct groups than folds; a group is never divided.
+    /// There are fewer distinct groups than folds. A group is never divided.
     TooFewGroups {
-        /// Distinct groups given.
+        /// The number of distinct groups.
         groups: usize,
-        /// Folds asked for.
+        /// The number of folds that was asked for.
         k: usize,
     },
     /// A label or group is missing for some rows.
     Lengths {
-        /// Rows with a label.
+        /// The number of rows with a label.
         labels: usize,
-        /// Rows with a group.
+        /// The number of rows with a group.
         groups: usize,
     },
 }
@@ -64,12 +64,13 @@ impl fmt::Display for FoldError {
 
 impl std::error::Error for FoldError {}
 
-/// The folds of the rows.
+/// The folds that the rows are dealt to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Assignment {
-    /// By row, the fold that it is validated in: `0..k`.
+    /// The fold that holds each row out: `0..k`.
     pub folds: Vec<u32>,
-    /// Rows of the rarest class that occurs. Below k, some folds lack that class.
+    /// The number of rows of the rarest class that occurs. If it is below k, some folds lack that
+    /// class.
     pub smallest_class: usize,
 }
 
@@ -79,8 +80,9 @@ pub type Shuffle = (u64, u64);
 /// Splits rows into `k` folds that have nearly the same share of every class. With `groups`, rows of
 /// a group stay in one fold, at the cost of less even shares.
 ///
-/// `labels` has a class number per row, `groups` any number that identifies the row's group; groups
-/// are taken in the order of these numbers. Without `shuffle`, rows are dealt in their given order.
+/// `labels` has a class number for each row, `groups` any number that identifies the row's group.
+/// Groups are taken in the order of these numbers. Without `shuffle`, rows are dealt in their given
+/// order.
 pub fn assign(
     labels: &[usize],
     groups: Option<&[usize]>,
@@ -157,7 +159,7 @@ fn stratified(classes: &[usize], counts: &[usize], k: usize, shuffle: Option<Shu
         });
         slots.next()
     };
-    // A class has as many slots as rows, so that no row goes without.
+    // A class has as many slots as rows, so that every row gets one.
     classes.iter().filter_map(&mut next_fold).collect()
 }
 
@@ -200,8 +202,9 @@ fn stratified_by_group(
     Ok(groups.iter().map(|&group| fold_of[group]).collect())
 }
 
-/// The fold where a group's rows leave the shares of the classes most even: the mean over classes of
-/// the deviation of the folds' shares is least; if nearly tied, the fold with the fewest rows.
+/// Returns the fold in which a group's rows leave the shares of the classes most even, so that the mean
+/// over classes of the deviation of the folds' shares is least. If nearly tied, it is the fold with the
+/// fewest rows.
 fn best_fold(in_fold: &[Vec<f64>], class_counts: &[usize], group: &[f64]) -> usize {
     let mut best = (0, f64::INFINITY, f64::INFINITY);
     for fold in 0..in_fold.len() {
@@ -223,14 +226,14 @@ fn best_fold(in_fold: &[Vec<f64>], class_counts: &[usize], group: &[f64]) -> usi
     best.0
 }
 
-/// Population standard deviation.
+/// The population standard deviation.
 fn deviation(values: impl ExactSizeIterator<Item = f64> + Clone) -> f64 {
     let n = values.len() as f64;
     let mean = values.clone().sum::<f64>() / n;
     (values.map(|v| (v - mean) * (v - mean)).sum::<f64>() / n).sqrt()
 }
 
-/// `values` renumbered without gaps in ascending order, and the rows of each number.
+/// Renumbers `values` without gaps in ascending order, and returns the rows of each number.
 fn numbered(values: &[usize]) -> (Vec<usize>, Vec<usize>) {
     let mut numbers: BTreeMap<usize, (usize, usize)> = BTreeMap::new();
     for &value in values {
@@ -245,7 +248,7 @@ fn numbered(values: &[usize]) -> (Vec<usize>, Vec<usize>) {
     )
 }
 
-/// [`numbered`] groups, of which there must be at least `k`.
+/// Returns [`numbered`] groups, of which there must be at least `k`.
 fn numbered_groups(groups: &[usize], k: usize) -> Result<(Vec<usize>, Vec<usize>), FoldError> {
     let (groups, sizes) = numbered(groups);
     match sizes.len() {
@@ -285,7 +288,7 @@ mod tests {
         (0..k).map(rows).collect()
     }
 
-    /// Labels of three classes, the last of three rows only.
+    /// Labels of three classes, the last of which has three rows only.
     fn labels() -> Vec<usize> {
         (0..103)
             .map(|i| {

@@ -1,15 +1,15 @@
 //! L2-regularised logistic regression, for a few dozen features.
 //!
-//! Two classes; more are learned one-vs-rest, one fit per class.
+//! There are two classes; more are learned one-vs-rest, with one fit for each class.
 
 use std::fmt;
 
 /// Parameters of a fit.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct LogisticOptions {
-    /// Weight of the data against the penalty; smaller is smoother. Positive.
+    /// The weight of the data against the penalty, positive. A smaller value gives a smoother model.
     pub c: f64,
-    /// Weigh each class by n / (2 n_class), so that both count the same.
+    /// Whether each class is weighted by n / (2 n_class), so that both count the same.
     pub balanced: bool,
 }
 
@@ -22,7 +22,7 @@ impl Default for LogisticOptions {
     }
 }
 
-/// Why there is no fit.
+/// The reason why there is no fit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FitError {
     /// The labels hold one class only.
@@ -48,18 +48,18 @@ impl std::error::Error for FitError {}
 /// A fitted model: `P(positive | x) = sigmoid(intercept + coefficients . x)`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Logistic {
-    /// One per feature.
+    /// The coefficients, one for each feature.
     pub coefficients: Vec<f64>,
     /// The log-odds at x = 0.
     pub intercept: f64,
 }
 
-/// Newton steps; convergence is quadratic and takes about ten.
+/// The most Newton steps. Convergence is quadratic and takes about ten steps.
 const MAX_STEPS: usize = 100;
-/// Halvings of a Newton step before it counts as not improvable.
+/// The most halvings of a Newton step, after which it counts as not improvable.
 const MAX_HALVINGS: usize = 50;
-/// Converged when the predicted gain of a Newton step falls below this share of the loss. The gain is
-/// quadratic in the step, so that the step itself is then about 1e-9.
+/// A fit has converged when the predicted gain of a Newton step falls below this share of the loss. The
+/// gain is quadratic in the step, so the step itself is then about 1e-9.
 const TOLERANCE: f64 = 1e-18;
 
 impl Logistic {
@@ -103,14 +103,14 @@ impl Logistic {
         })
     }
 
-    /// The probability of the positive class at one row of features.
+    /// The probability of the positive class for one row of features.
     pub fn probability(&self, row: &[f64]) -> f64 {
         let z = dot(&self.coefficients, row) + self.intercept;
         sigmoid(z)
     }
 }
 
-/// `1 / (1 + exp(-z))` without overflow.
+/// Computes `1 / (1 + exp(-z))` without overflow.
 pub fn sigmoid(z: f64) -> f64 {
     if z >= 0.0 {
         1.0 / (1.0 + libm::exp(-z))
@@ -120,7 +120,7 @@ pub fn sigmoid(z: f64) -> f64 {
     }
 }
 
-/// `ln(1 + exp(z))` without overflow.
+/// Computes `ln(1 + exp(z))` without overflow.
 fn softplus(z: f64) -> f64 {
     z.max(0.0) + libm::log1p(libm::exp(-z.abs()))
 }
@@ -134,7 +134,7 @@ struct LogisticProblem<'a> {
     features: &'a [f64],
     dimension: usize,
     labels: &'a [bool],
-    /// `c` times the class weight, of negatives and positives.
+    /// `c` times the class weight, for negatives and positives.
     weights: [f64; 2],
 }
 
@@ -167,7 +167,7 @@ impl<'a> LogisticProblem<'a> {
         })
     }
 
-    /// Rows as (features, label, weight).
+    /// The rows as (features, label, weight).
     fn rows(&self) -> impl Iterator<Item = (&[f64], bool, f64)> {
         self.labels.iter().enumerate().map(|(i, &label)| {
             let row = &self.features[i * self.dimension..][..self.dimension];
@@ -216,7 +216,7 @@ impl<'a> LogisticProblem<'a> {
         (gradient, hessian)
     }
 
-    /// The longest of `beta - step / 2^h` that lowers the loss, and its loss; nothing if none does.
+    /// The longest of `beta - step / 2^h` that lowers the loss, and its loss; `None` if none does.
     fn descend(&self, beta: &[f64], step: &[f64], loss: f64) -> Option<(Vec<f64>, f64)> {
         let mut scale = 1.0;
         for _ in 0..MAX_HALVINGS {

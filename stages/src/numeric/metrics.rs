@@ -1,9 +1,9 @@
-//! Figures of merit of a classifier whose positive class is scored: the binary metrics, thresholds
-//! and their choice. [`multiclass`] has those over all classes.
+//! Metrics of a classifier that scores the positive class: the binary metrics, thresholds and their
+//! choice. [`multiclass`] has the metrics over all classes.
 //!
 //! Labels are `true` for the positive class. A row counts as predicted positive if
 //! `score >= threshold`. Rows with equal scores are never told apart: every figure changes only at
-//! distinct scores. Scores are expected to be free of NaN; one would rank above all others.
+//! distinct scores. Scores must not be NaN, which would rank above all others.
 //!
 //! Definitions follow scikit-learn's, so that figures are comparable with published ones: a ratio
 //! whose denominator is zero is 0 (precision, recall, F1, MCC), and what has no meaning with one
@@ -16,7 +16,7 @@ pub mod multiclass;
 
 use super::rank;
 
-/// A ratio that is 0 where its denominator is.
+/// A ratio that is 0 if its denominator is 0.
 fn ratio(numerator: f64, denominator: f64) -> f64 {
     if denominator == 0.0 {
         0.0
@@ -39,7 +39,7 @@ pub struct Confusion {
 }
 
 impl Confusion {
-    /// Counts from predictions.
+    /// Counts rows from predictions.
     pub fn of(predicted: &[bool], labels: &[bool]) -> Confusion {
         assert_eq!(predicted.len(), labels.len());
         let mut counts = Confusion::default();
@@ -54,7 +54,7 @@ impl Confusion {
         counts
     }
 
-    /// Counts at a threshold.
+    /// Counts rows at a threshold.
     pub fn at(scores: &[f64], labels: &[bool], threshold: f64) -> Confusion {
         Confusion::of(&predict(scores, threshold), labels)
     }
@@ -77,7 +77,7 @@ impl Confusion {
         )
     }
 
-    /// Share of rows predicted correctly.
+    /// The share of rows that are predicted correctly.
     pub fn accuracy(&self) -> f64 {
         let right = self.tp + self.tn;
         ratio(right as f64, (right + self.fp + self.fn_) as f64)
@@ -91,7 +91,7 @@ impl Confusion {
     }
 }
 
-/// `score >= threshold`, row by row.
+/// Returns `score >= threshold`, row by row.
 pub fn predict(scores: &[f64], threshold: f64) -> Vec<bool> {
     scores.iter().map(|&score| score >= threshold).collect()
 }
@@ -129,8 +129,8 @@ fn cuts(scores: &[f64], labels: &[bool], weights: Option<&[f64]>) -> Vec<Cut> {
     cuts
 }
 
-/// Area under the ROC curve: the chance that a positive row scores above a negative one, ties
-/// counting half. Rows count by `weights` if given. `None` unless both classes are present.
+/// Area under the ROC curve: the chance that a positive row scores above a negative one, where ties
+/// count half. Rows count by `weights` if given. `None` unless both classes are present.
 pub fn roc_auc(scores: &[f64], labels: &[bool], weights: Option<&[f64]>) -> Option<f64> {
     let cuts = cuts(scores, labels, weights);
     let total = cuts.last()?;
@@ -140,7 +140,7 @@ pub fn roc_auc(scores: &[f64], labels: &[bool], weights: Option<&[f64]>) -> Opti
     }
     let (mut won, mut positives, mut negatives) = (0.0, 0.0, 0.0);
     for cut in &cuts {
-        // Positives above win against the negatives at this score, those at it win half.
+        // Positives above this score win against the negatives at it, and those at it win half.
         won += (cut.negatives - negatives) * (positives + cut.positives) / 2.0;
         (positives, negatives) = (cut.positives, cut.negatives);
     }
@@ -150,7 +150,7 @@ pub fn roc_auc(scores: &[f64], labels: &[bool], weights: Option<&[f64]>) -> Opti
 /// A point of the precision-recall curve.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct PrPoint {
-    /// Rows that score at least this are predicted positive.
+    /// Rows with at least this score are predicted positive.
     pub threshold: f64,
     /// Precision at the threshold.
     pub precision: f64,
@@ -187,7 +187,7 @@ pub fn average_precision(scores: &[f64], labels: &[bool], weights: Option<&[f64]
     Some(area)
 }
 
-/// The smallest and largest probability that log-losses take, as scikit-learn's.
+/// The smallest and largest probability that enter log-losses, as in scikit-learn.
 const CLIP: f64 = f64::EPSILON;
 
 /// Mean of `-ln P(true class)`, probabilities clipped to [2.2e-16, 1 - 2.2e-16]; `None` without rows.
@@ -212,14 +212,14 @@ fn mean(scores: &[f64], labels: &[bool], loss: impl Fn(f64, bool) -> f64) -> Opt
     (!scores.is_empty()).then(|| sum / scores.len() as f64)
 }
 
-/// The threshold of highest F1 among the distinct scores, the lowest such if several tie; `None`
-/// without positives. On the rows that are then evaluated this is optimistic.
+/// The threshold of highest F1 among the distinct scores, the lowest one if several tie; `None` without
+/// positives. It is optimistic on the rows that are then evaluated.
 pub fn best_f1_threshold(scores: &[f64], labels: &[bool]) -> Option<f64> {
     let cuts = cuts(scores, labels, None);
     let total = cuts.last()?.positives;
     let mut best: Option<(f64, f64)> = None;
-    // Ascending thresholds, so that the first of equals is the lowest. F1 from counts: equal ratios
-    // of integers are equal as floats, which precision and recall combined need not be.
+    // Thresholds ascend, so that the first of equals is the lowest. F1 is computed from counts: equal
+    // ratios of integers are equal as floats, while a combination of precision and recall need not be.
     for cut in cuts.iter().rev().filter(|_| total > 0.0) {
         let f1 = 2.0 * cut.positives / (cut.positives + cut.negatives + total);
         if best.is_none_or(|(highest, _)| f1 > highest) {
@@ -229,18 +229,18 @@ pub fn best_f1_threshold(scores: &[f64], labels: &[bool]) -> Option<f64> {
     best.map(|(_, threshold)| threshold)
 }
 
-/// What [`cross_fitted_threshold`] found.
+/// The result of [`cross_fitted_threshold`].
 #[derive(Clone, Debug, PartialEq)]
 pub struct CrossFitted {
-    /// By fold number, the threshold that was used for the fold's rows. `None`: the other folds have
-    /// no positives to choose one by, so that the fold's rows are predicted negative.
+    /// By fold number, the threshold that was used for the fold's rows. `None` if the other folds have
+    /// no positives to choose it by, so that the fold's rows are predicted negative.
     pub thresholds: Vec<Option<f64>>,
     /// The prediction of every row, each by the threshold of its own fold.
     pub predicted: Vec<bool>,
 }
 
-/// Predicts each fold's rows by the threshold of highest F1 on the rows of all other folds, so that
-/// no row has a say in its own threshold. `folds` numbers the fold of each row from 0, without gaps.
+/// Predicts each fold's rows by the threshold of highest F1 on the rows of all other folds, so that no
+/// row influences its own threshold. `folds` numbers the fold of each row from 0, without gaps.
 pub fn cross_fitted_threshold(scores: &[f64], labels: &[bool], folds: &[u32]) -> CrossFitted {
     assert!(scores.len() == labels.len() && scores.len() == folds.len());
     let n_folds = folds.iter().max().map_or(0, |&last| last + 1);

@@ -1,13 +1,13 @@
 //! Numerics that know nothing of tables, light curves or pipelines: pure functions on slices.
 //!
-//! - [`rng`]: counter-based streams of random numbers, the only source of chance;
+//! - [`rng`]: counter-based streams of random numbers, the only source of randomness;
 //! - [`rank`]: order statistics; [`linear`]: linear and logistic regression;
 //! - [`metrics`]: how good predictions are;
-//! - [`kfold`]: rows dealt over folds;
+//! - [`kfold`]: rows dealt to folds;
 //! - [`stats`]: how much of a difference is noise.
 //!
-//! All of it gives the same bits on every machine: sums have a fixed order and functions come from `libm`.
-//! What reads a file or knows what a column means does not belong here.
+//! All functions give the same bits on every machine: sums have a fixed order and elementary functions
+//! come from `libm`. Code that reads a file or knows what a column means does not belong here.
 
 pub mod kfold;
 pub mod linear;

@@ -4,7 +4,7 @@
 //! Infinities are ordinary extreme values; a NaN sorts after everything in [`ascending`] and is never
 //! admitted to [`Packed`].
 
-/// The indices of `values` from the lowest value to the highest; equal values keep their order.
+/// Returns the indices of `values` from the lowest value to the highest. Equal values keep their order.
 pub fn ascending(values: &[f64]) -> Vec<usize> {
     let mut order: Vec<usize> = (0..values.len()).collect();
     // Adding 0.0 turns -0.0 into 0.0 and leaves everything else as it is.
@@ -12,7 +12,8 @@ pub fn ascending(values: &[f64]) -> Vec<usize> {
     order
 }
 
-/// The midranks of `values`, from 1 to `values.len()`; NaNs rank last, each tied only with itself.
+/// Returns the midranks of `values`, from 1 to `values.len()`. NaNs rank last, each tied only with
+/// itself.
 pub fn midranks(values: &[f64]) -> Vec<f64> {
     let order = ascending(values);
     let mut ranks = vec![0.0; values.len()];
@@ -28,8 +29,8 @@ pub fn midranks(values: &[f64]) -> Vec<f64> {
     ranks
 }
 
-/// Bits of the radix sort's digit. Four of 8 cover a key, and at a few thousand items are faster than
-/// three of 11, whose tables outgrow the first-level cache.
+/// The number of bits of the radix sort's digit. Four digits of 8 bits cover a key. At a few thousand
+/// items they are faster than three of 11 bits, whose tables outgrow the first-level cache.
 const DIGIT: u32 = 8;
 const PASSES: usize = 4;
 const BUCKETS: usize = 1 << DIGIT;
@@ -40,7 +41,7 @@ const BUCKETS: usize = 1 << DIGIT;
 pub struct Packed(u64);
 
 impl Packed {
-    /// Packs `value`, or nothing if it is NaN.
+    /// Packs `value`; `None` if it is NaN.
     pub fn new(value: f32, class: u32) -> Option<Packed> {
         if value.is_nan() {
             return None;
@@ -82,9 +83,9 @@ impl Default for Sorter {
 }
 
 impl Sorter {
-    /// Sorts `items` by key, equal keys in their given order: a radix sort from the lowest digit up
-    /// (Knuth, The Art of Computer Programming 3, 5.2.5), some three times as fast as a comparison
-    /// sort at 2,400 items. For at most `u32::MAX` items.
+    /// Sorts `items` by key, with equal keys in their given order: a radix sort from the lowest digit
+    /// up (Knuth, The Art of Computer Programming 3, 5.2.5), about three times as fast as a comparison
+    /// sort at 2,400 items. It takes at most `u32::MAX` items.
     pub fn sort(&mut self, items: &mut Vec<Packed>) {
         let counts = &mut self.counts;
         counts.iter_mut().for_each(|pass| pass.fill(0));
@@ -209,7 +210,7 @@ mod tests {
             let mut items: Vec<Packed> = (0..len)
                 .map(|i| {
                     let value = ((stream.uniform() - 0.5) * scale) as f32;
-                    // A coarse grid for ties.
+                    // A coarse grid makes ties.
                     let value = if scale == 3.0 {
                         (value * 50.0).round()
                     } else {

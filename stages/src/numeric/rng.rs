@@ -2,8 +2,9 @@
 //!
 //! The generator is Philox4x32-10 (Salmon, Moraes, Dror and Shaw, "Parallel random numbers: as easy
 //! as 1, 2, 3", SC11, 2011). Its output is a pure function of a 64-bit key and a 128-bit counter, so
-//! a stream needs no shared state: whoever knows the seed and the *path* of a draw (say stage, object,
-//! kernel) can make it.
+//! as 1, 2, 3", SC11, 2011). Its output is a pure function of a 64-bit key and a 128-bit counter, so a
+//! stream needs no shared state: the seed and the *path* of a draw (say stage, object, kernel) are
+//! enough to make it.
 //!
 //! # How a seed and a path become a key and a counter
 //!
@@ -51,7 +52,7 @@ fn mix(word: u64) -> u64 {
     z ^ (z >> 31)
 }
 
-/// A stream of random numbers addressed by a seed and a path; see the module's documentation.
+/// A stream of random numbers, addressed by a seed and a path. See the module's documentation.
 #[derive(Clone, Debug)]
 pub struct Stream {
     key: [u32; 2],
@@ -64,7 +65,7 @@ pub struct Stream {
 }
 
 impl Stream {
-    /// The stream of `seed` at `path`. Equal arguments give equal draws, always.
+    /// The stream of `seed` at `path`. Equal arguments always give equal draws.
     pub fn new(seed: u64, path: &[u64]) -> Stream {
         let mut key = mix(seed.wrapping_add(GOLDEN));
         let mut lane = mix(key.wrapping_add(GOLDEN));
@@ -102,24 +103,24 @@ impl Stream {
         word
     }
 
-    /// The next 64 random bits, low half drawn first.
+    /// The next 64 random bits; the low half is drawn first.
     pub fn next_u64(&mut self) -> u64 {
         let low = u64::from(self.next_u32());
         low | (u64::from(self.next_u32()) << 32)
     }
 
-    /// Uniform in [0, 1), a multiple of 2^-53.
+    /// A uniform number in [0, 1), a multiple of 2^-53.
     pub fn uniform(&mut self) -> f64 {
         (self.next_u64() >> 11) as f64 * (1.0 / (1u64 << 53) as f64)
     }
 
-    /// Uniform in [low, high) up to rounding: `low + (high - low) * uniform()`.
+    /// A uniform number in [low, high) up to rounding: `low + (high - low) * uniform()`.
     pub fn uniform_in(&mut self, low: f64, high: f64) -> f64 {
         low + (high - low) * self.uniform()
     }
 
-    /// Standard normal, by the trigonometric method of Box and Muller (1958). Deviates come in pairs
-    /// and the second of a pair is kept for the next call.
+    /// A standard normal deviate, by the trigonometric method of Box and Muller (1958). Deviates come
+    /// in pairs, and the second of a pair is kept for the next call.
     pub fn normal(&mut self) -> f64 {
         if let Some(spare) = self.spare_normal.take() {
             return spare;
@@ -131,7 +132,7 @@ impl Stream {
         radius * cosine
     }
 
-    /// Uniform integer in `0..n` without bias, by rejection; 0 when `n` is 0 or 1.
+    /// A uniform integer in `0..n` without bias, by rejection; 0 when `n` is 0 or 1.
     pub fn below(&mut self, n: u64) -> u64 {
         if n <= 1 {
             return 0;
@@ -147,7 +148,7 @@ impl Stream {
         }
     }
 
-    /// Exponential deviate of the given mean, by inversion; 0 when the mean is not positive.
+    /// An exponential deviate of the given mean, by inversion; 0 when the mean is not positive.
     pub fn exponential(&mut self, mean: f64) -> f64 {
         if mean > 0.0 {
             -mean * libm::log(1.0 - self.uniform())
@@ -156,11 +157,11 @@ impl Stream {
         }
     }
 
-    /// Poisson count of the given mean; 0 when the mean is not positive or not finite.
+    /// A Poisson count of the given mean; 0 when the mean is not positive or not finite.
     ///
-    /// Exact at every mean: a sum of Poisson counts is Poisson, so a large mean is drawn in parts of at
-    /// most 500, each by Knuth's product of uniforms (which would underflow beyond about 700). Time
-    /// grows in proportion to the mean.
+    /// It is exact at every mean. A sum of Poisson counts is Poisson, so a large mean is drawn in parts
+    /// of at most 500, each by Knuth's product of uniforms (which would underflow beyond about 700).
+    /// The time grows in proportion to the mean.
     pub fn poisson(&mut self, mean: f64) -> u64 {
         const PART: f64 = 500.0;
         if !mean.is_finite() {

@@ -15,7 +15,7 @@ pub struct FlatLambdaCdm {
 }
 
 impl FlatLambdaCdm {
-    /// H0 = 70 km/s/Mpc and Omega_m = 0.3, the usual choice for simulated surveys.
+    /// H0 = 70 km/s/Mpc and Omega_m = 0.3, the values that simulated surveys usually take.
     pub const STANDARD: FlatLambdaCdm = FlatLambdaCdm {
         hubble: 70.0,
         matter: 0.3,
@@ -48,7 +48,7 @@ impl FlatLambdaCdm {
 mod tests {
     use super::FlatLambdaCdm;
 
-    /// Distances by astropy's `FlatLambdaCDM(70, 0.3, Tcmb0=0)`.
+    /// Distances from astropy's `FlatLambdaCDM(70, 0.3, Tcmb0=0)`.
     const ORACLE: &str = include_str!("../../tests/fixtures/cosmology_bb.json");
 
     #[test]

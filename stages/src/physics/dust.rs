@@ -48,7 +48,8 @@ pub struct Fitzpatrick99 {
 impl Fitzpatrick99 {
     /// The curve for `r_v` (3.1 is the mean of the Galaxy; published values run from 2 to 6).
     ///
-    /// Meant for positive, finite `r_v`; others give values without physical meaning, never a panic.
+    /// `r_v` should be positive and finite. Other values give results without physical meaning, but
+    /// never a panic.
     pub fn new(r_v: f64) -> Fitzpatrick99 {
         let x = ANCHORS.map(|wavelength| 1e4 / wavelength);
         let r2 = r_v * r_v;
@@ -70,7 +71,7 @@ impl Fitzpatrick99 {
 
     /// `A(wavelength) / E(B-V)`, magnitudes of extinction for a colour excess of one magnitude.
     ///
-    /// `wavelength` is in Angstrom. NaN outside [`WAVELENGTH_RANGE`].
+    /// `wavelength` is in Angstrom. The result is NaN outside [`WAVELENGTH_RANGE`].
     pub fn extinction(&self, wavelength: f64) -> f64 {
         if !(WAVELENGTH_RANGE.0..=WAVELENGTH_RANGE.1).contains(&wavelength) {
             return f64::NAN;
@@ -114,7 +115,8 @@ fn ultraviolet(x: f64, r_v: f64) -> f64 {
 
 /// Second derivatives at the knots of the cubic spline through `(x, y)` that has none at the ends.
 fn natural_spline(x: &[f64; N], y: &[f64; N]) -> [f64; N] {
-    // Forward elimination and back substitution of the tridiagonal system of equal slopes at knots.
+    // Forward elimination and back substitution solve the tridiagonal system of equal slopes at the
+    // knots.
     let mut bend = [0.0; N];
     let mut upper = [0.0; N];
     for i in 1..N - 1 {

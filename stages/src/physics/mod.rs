@@ -1,10 +1,10 @@
-//! What happens to light on its way: the expansion of the universe and dust.
+//! What happens to light on its way to us: cosmic expansion and dust.
 //!
 //! - [`cosmology`]: distances in a flat universe, for features and for the simulation;
 //! - [`dust`]: how much of the light of a band our galaxy absorbs.
 //!
-//! Functions of numbers alone. What measures a light curve is in `features`, what makes one up in
-//! `simulation`.
+//! These are functions of numbers alone. Code that measures a light curve is in `features`, and code
+//! that makes one up is in `simulation`.
 
 pub mod cosmology;
 pub mod dust;

@@ -1,11 +1,11 @@
-//! Folds by name, and the part that each row of a table of folds has in one.
+//! Folds by name, and the role of each row of a table of folds in a fold.
 
 use flow_engine::StageError;
 use flow_engine::kind::{Fault, Rows};
 
 use crate::table::Folds;
 
-/// Name of the fold that fits on all labelled rows and serves the unlabelled ones.
+/// The name of the final fit, which sees all labelled rows and serves the unlabelled ones.
 pub const FINAL: &str = "final";
 
 /// The name of fold `fold` of repeat `repeat`.
@@ -13,10 +13,10 @@ pub fn name(repeat: usize, fold: usize) -> String {
     format!("{repeat}.{fold}")
 }
 
-/// Repeat and fold of a name; none for the final fit.
+/// Returns the repeat and fold of a name; `None` for the final fit.
 ///
 /// # Errors
-/// The name is of another form, which is a bug.
+/// If the name has another form, which is a bug.
 pub fn parse(name: &str) -> Result<Option<(i32, i32)>, StageError> {
     if name == FINAL {
         return Ok(None);
@@ -26,10 +26,10 @@ pub fn parse(name: &str) -> Result<Option<(i32, i32)>, StageError> {
         .ok_or_else(|| StageError::new(Fault::Bug, "flow::bug::fold", format!("fold `{name}`")))
 }
 
-/// The class of row `i` of a folds table, which is labelled.
+/// Returns the class of row `i` of a table of folds, which is labelled.
 ///
 /// # Errors
-/// It has none, or one that is not in the list of classes.
+/// If it has none, or one that is not in the list of classes.
 pub fn label(folds: &Folds, i: usize) -> Result<&str, StageError> {
     let class = folds.label[i].as_ref();
     class
@@ -46,13 +46,13 @@ pub fn label(folds: &Folds, i: usize) -> Result<&str, StageError> {
         })
 }
 
-/// Indices into a folds table of the rows with a role in a fold (none: the final fit).
+/// Returns the indices of the rows with a role in a fold (`None` is the final fit).
 pub fn rows_of(folds: &Folds, fold: Option<(i32, i32)>, role: Rows) -> Vec<usize> {
     let all = 0..folds.object_id.len();
     all.filter(|&i| has_role(folds, fold, i, role)).collect()
 }
 
-/// True if row `i` of a folds table has this role in a fold (none: the final fit).
+/// Returns true if row `i` of a table of folds has this role in a fold (`None` is the final fit).
 pub fn has_role(folds: &Folds, fold: Option<(i32, i32)>, i: usize, role: Rows) -> bool {
     match fold {
         None => (role == Rows::Train) == folds.label[i].is_some(),

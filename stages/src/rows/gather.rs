@@ -1,4 +1,4 @@
-//! What the folds predicted, joined into one table.
+//! Joins the predictions of the folds into one table.
 
 use flow_cache::Value;
 use flow_engine::StageError;
@@ -8,13 +8,13 @@ use super::fold::{FINAL, parse};
 use super::held_out::applied;
 use crate::table::{Folds, Predictions};
 
-/// Joins what the folds predicted (input `from`) into one table, the output `to`: repeat and fold
-/// are those of the part (none for the final fit), the label is that of the table of folds.
-/// `arrange` sees each part first.
+/// Joins the predictions of the folds (input `from`) into one table, the output `to`. Repeat and fold
+/// are those of the part (`None` for the final fit), and the label is that of the table of folds.
+/// `arrange` gets each part first.
 ///
 /// # Errors
-/// A part is unreadable or holds rows that its fold was fitted on, the parts differ in their classes, or
-/// there are none.
+/// If a part is unreadable or holds rows that its fold was fitted on, the parts differ in their
+/// classes, or there are no parts.
 pub fn gather(
     action: &mut Action<'_>,
     from: &str,

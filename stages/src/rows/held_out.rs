@@ -1,5 +1,5 @@
-//! Rows that are scored but were fitted on: predictions held against the table of folds, whoever wrote
-//! them.
+//! Refuses predictions for rows that were fitted on. It checks predictions against the table of folds,
+//! whatever program wrote them.
 
 use std::collections::HashMap;
 
@@ -9,16 +9,16 @@ use flow_engine::kind::Rows;
 use super::fold;
 use crate::table::{Folds, Predictions};
 
-/// Code of the error for a row that a model predicts although it was fitted on it.
+/// The code of the error for a row that a model predicts although it was fitted on it.
 pub const FIT_ROW: &str = "flow::leakage::fit_row";
-/// Code of the error for a group that is not on one side of a fold.
+/// The code of the error for a group that is not on one side of a fold.
 pub const SIBLING: &str = "flow::leakage::sibling";
 
-/// The place in the table of folds of an object that a fold's models are applied to (none: those of the
-/// final fit).
+/// Returns the place in the table of folds of an object that a fold's models are applied to (`None` is
+/// the final fit).
 ///
 /// # Errors
-/// The models were fitted on it, or it is none of the fold's objects.
+/// If the models were fitted on it, or it is not an object of the fold.
 pub fn applied(
     folds: &Folds,
     fold: Option<(i32, i32)>,
@@ -54,13 +54,13 @@ pub fn applied(
     }
 }
 
-/// Holds predictions against the table of folds: every row with a fold must be held out by it, and with
-/// it all labelled objects of its group.
+/// Checks predictions against the table of folds. For every row with a fold, that fold must hold out
+/// the row and all labelled objects of its group.
 ///
 /// # Errors
-/// A row was fitted on, a sibling was, or objects, folds or labels are not those of the table.
+/// If a row or a sibling of it was fitted on, or objects, folds or labels are not those of the table.
 pub fn held_out(predictions: &Predictions, folds: &Folds) -> Result<(), StageError> {
-    // By repeat and group: the fold that holds it out, and an object of it.
+    // For each repeat and group: the fold that holds it out, and one object of it.
     let mut groups: HashMap<(usize, &str), (i32, usize)> = HashMap::new();
     for (repeat, column) in folds.repeats.iter().enumerate() {
         for (at, fold) in column.iter().enumerate() {
@@ -154,7 +154,7 @@ mod tests {
         other.repeat = vec![1];
         let error = held_out(&other, &folds()).unwrap_err();
         assert_eq!(error.code.as_str(), "flow::data::folds_differ");
-        // The final fit is applied to what has no label.
+        // The final fit is applied to rows without a label.
         assert!(applied(&folds(), None, "u").is_ok());
         assert_eq!(
             applied(&folds(), None, "a").unwrap_err().code.as_str(),

@@ -1,4 +1,4 @@
-//! Labels among the features: a column that is the label by name, or under another one.
+//! Finds labels among the features: a column that is the label by name, or under another name.
 
 use std::collections::HashMap;
 
@@ -8,30 +8,30 @@ use super::fold;
 use super::view::FeatureView;
 use crate::table::{Folds, RAW_LABEL};
 
-/// Column of the class.
+/// The name of the column of classes.
 const LABEL: &str = "label";
 
-/// Code of the error for a feature that is the label.
+/// The code of the error for a feature that is the label.
 pub const LABEL_COLUMN: &str = "flow::leakage::label_column";
 
-/// Natural logarithm of how unlikely it must be that a column tells the label by chance (1e-9).
+/// The natural logarithm of the chance (1e-9) below which a column cannot tell the label by accident.
 const CHANCE: f64 = -20.7;
 
-/// The labels of some rows, in three grains.
+/// The labels of some rows, at three levels of detail.
 pub struct RowLabels {
-    /// What the survey calls each row, as an index.
+    /// The label that the survey gives each row, as an index.
     raw: Vec<usize>,
-    /// Its class, which follows from that unless a program made the table.
+    /// The class of each row. It follows from the label unless a program made the table.
     class: Vec<usize>,
-    /// 1 for the positive class, 0 for the others; empty without one that occurs.
+    /// 1 for the positive class, 0 for the others; empty if no positive class occurs.
     positive: Vec<usize>,
 }
 
 impl RowLabels {
-    /// Those of the rows `rows` of a table of folds, all of which are labelled.
+    /// Takes the labels of the rows `rows` of a table of folds, all of which are labelled.
     ///
     /// # Errors
-    /// One has a label that is not in the list of classes.
+    /// If one has a label that is not in the list of classes.
     pub fn of(folds: &Folds, rows: &[usize]) -> Result<Self, StageError> {
         let mut labels = Self {
             raw: Vec::with_capacity(rows.len()),
@@ -55,24 +55,25 @@ impl RowLabels {
         Ok(labels)
     }
 
-    /// The rows' classes as indices into the list of classes.
+    /// The classes of the rows as indices into the list of classes.
     pub fn into_classes(self) -> Vec<usize> {
         self.class
     }
 }
 
-/// Refuses a column of features that is the label: by its name, or, among features that a program or
-/// somebody else made (kinds cannot see labels, and may measure what does tell them), because its value
-/// follows from the survey's label in every row, and the class, or the positive class, from its value.
+/// Refuses a column of features that is the label. A column is the label by its name, or because its
+/// value follows from the survey's label in every row, and the class, or the positive class, from its
+/// value. The second rule is for features that a program or a person made: kinds cannot see labels, and
+/// may measure something that does tell them.
 ///
-/// A column that varies within a label measured something: it may well tell the classes apart. And one
-/// that does not may be of one value in few rows by chance. What counts is how many ways of dealing the
-/// classes over the rows would agree with the column: at most C^v for v values and C classes, out of
-/// n! / (n_1! ... n_C!). Where a column of so few values would agree by chance less than once in 10^9
-/// tables, it is no chance.
+/// A column that varies within a label measured something, and may well tell the classes apart. A
+/// column that does not vary may have one value by chance if there are few rows. So what counts is how
+/// many ways of dealing the classes over the rows would agree with the column: at most C^v for v values
+/// and C classes, out of n! / (n_1! ... n_C!). If a column of so few values would agree by chance in
+/// less than one of 10^9 tables, it is the label.
 ///
 /// # Errors
-/// There is such a column.
+/// If there is such a column.
 pub fn no_label(
     action: &Action<'_>,
     view: &FeatureView,
@@ -102,7 +103,7 @@ fn disguised(view: &FeatureView, labels: &RowLabels) -> Result<(), StageError> {
         (&labels.class, "the class"),
         (&labels.positive, "the positive class"),
     ] {
-        // A gap may be a value, or a row of which the column says nothing.
+        // A missing value may be a value of its own, or mean that the column says nothing of the row.
         for gaps in [true, false] {
             if let Some((column, rows)) = telling(view, &labels.raw, told, gaps) {
                 let of = match rows == labels.raw.len() {
@@ -125,8 +126,9 @@ fn refused(message: String) -> StageError {
     )
 }
 
-/// A column whose value follows from `raw`, and `told` from its value, by no chance; and in how many rows.
-/// Missing values count as one value, or (without `gaps`) not at all.
+/// Returns a column whose value follows from `raw`, and from whose value `told` follows, not by chance,
+/// and the number of rows in which it does. Missing values count as one value, or (without `gaps`) not
+/// at all.
 fn telling(
     view: &FeatureView,
     raw: &[usize],
@@ -160,8 +162,9 @@ fn telling(
         let classes = sizes(rows.iter().map(|&i| told[i]));
         let sizes_of_values = sizes(rows.iter().map(|&i| bits(values[i])));
         let tells = (1..=most_values(&classes, all)).contains(&sizes_of_values.len());
-        // With one value a class, it follows from the label because the class does. With more, a column
-        // of fractions measured something that happens to be alike within a label.
+        // If there is one value for each class, it follows from the label because the class does. If
+        // there are more, a column of fractions measured something that happens to be alike within a
+        // label.
         let whole = |value: f32| value.is_nan() || value.trunc().to_bits() == value.to_bits();
         let codes = || rows.iter().all(|&i| whole(values[i]));
         let follows = sizes_of_values.len() == classes.len()
@@ -170,7 +173,7 @@ fn telling(
     })
 }
 
-/// Equal for equal numbers; all that are none are equal.
+/// Returns equal bits for equal numbers, and for all NaNs.
 fn bits(value: f32) -> u32 {
     match value.is_nan() {
         true => f32::NAN.to_bits(),
@@ -181,7 +184,7 @@ fn bits(value: f32) -> u32 {
 /// A column that may still be the label.
 struct Suspect {
     column: usize,
-    /// By label that was met: the column's value and the class.
+    /// For each label so far: the column's value and the class.
     seen: Vec<(usize, u32, usize)>,
 }
 
@@ -193,7 +196,7 @@ impl Suspect {
         }
     }
 
-    /// Takes a row in; false if it shows that the column is not the label.
+    /// Takes in a row; returns false if it shows that the column is not the label.
     fn fits(&mut self, label: usize, value: u32, class: usize) -> bool {
         if let Some(&(_, v, c)) = self.seen.iter().find(|(l, ..)| *l == label) {
             return (v, c) == (value, class);
@@ -204,7 +207,7 @@ impl Suspect {
     }
 }
 
-/// How many there are of each, the fewest first.
+/// Counts how often each item occurs, the smallest count first.
 fn sizes<T: Eq + std::hash::Hash>(items: impl Iterator<Item = T>) -> Vec<usize> {
     let mut counts = HashMap::<T, usize>::new();
     for item in items {
@@ -215,8 +218,8 @@ fn sizes<T: Eq + std::hash::Hash>(items: impl Iterator<Item = T>) -> Vec<usize> 
     sizes
 }
 
-/// How many values a column may have whose agreement with classes of these sizes is no chance; 0 if there
-/// are too few rows for any.
+/// Returns how many values a column may have so that its agreement with classes of these sizes is not
+/// chance; 0 if there are too few rows for any.
 fn most_values(classes: &[usize], columns: usize) -> usize {
     if classes.len() < 2 {
         return 0;
@@ -255,7 +258,7 @@ mod tests {
         FeatureView::open(&[part], &ids).unwrap()
     }
 
-    /// Sixty rows of four labels, the last two of one class, a column beside two honest ones.
+    /// Sixty rows of four labels, the last two of one class, with a column beside two honest ones.
     fn check(column: &dyn Fn(usize) -> f32) -> Result<(), String> {
         let noise = |i: usize| (i * 7919 % 101) as f32;
         let hint = |i: usize| if i == 17 { 0.0 } else { (i % 4) as f32 };
@@ -282,7 +285,7 @@ mod tests {
             }
         };
         for (leak, what) in [
-            // The class, however it is written.
+            // A column that is the class, however it is written.
             (
                 &cycle(&[0.0, 1.0, 2.0, 2.0]) as &dyn Fn(usize) -> f32,
                 "the class of all 60",
@@ -293,7 +296,7 @@ mod tests {
             // The label before it was regrouped.
             (&cycle(&[0.0, 1.0, 2.0, 3.0]), "the class of all 60"),
             (&cycle(&[41.0, -7.0, 3e9, f32::NAN]), "the class of all 60"),
-            // The positive class, or what it was before, and nothing of the others.
+            // The positive class, or its label before regrouping, with the other classes left out.
             (
                 &cycle(&[0.0, 0.0, 1.0, 1.0]),
                 "the positive class of all 60",
@@ -306,7 +309,7 @@ mod tests {
                 &cycle(&[5.0, 5.0, 1.0, 2.0]),
                 "the positive class of all 60",
             ),
-            // With gaps.
+            // A column with missing values.
             (&gap, "the class of the 48"),
         ] {
             let error = check(leak).unwrap_err();
@@ -321,14 +324,15 @@ mod tests {
         assert_eq!(check(&|_| 1.0), Ok(()));
         assert_eq!(check(&|_| f32::NAN), Ok(()));
         assert_eq!(check(&|i| (i % 2) as f32), Ok(()));
-        // Coarser than the classes and not the positive one: a property that some classes share.
+        // A column that is coarser than the classes and not the positive one is a property that some
+        // classes share.
         assert_eq!(check(&|i| f32::from(i % 4 == 0)), Ok(()));
         // Whole days that differ within a label, and yet tell the classes apart.
         assert_eq!(check(&duration), Ok(()));
         assert_eq!(check(&|i| (i % 4 * 10 + i / 4 % 2) as f32), Ok(()));
-        // A share that is alike within each label.
+        // A share that is equal within each label.
         assert_eq!(check(&|i| [0.5, 0.25, 0.75, 0.125][i % 4]), Ok(()));
-        // One row of another value, and a label with gaps that are no gaps.
+        // One row has another value, or every label has rows with -99, which is not a missing value.
         assert_eq!(
             check(&|i| if i == 30 { 9.0 } else { (i % 4) as f32 }),
             Ok(())
@@ -343,7 +347,7 @@ mod tests {
         );
     }
 
-    /// Where nearly every label is of its own, values follow from it whatever they are.
+    /// If nearly every label is unique, any values follow from it.
     #[test]
     fn labels_of_one_row_each_prove_nothing() {
         let days = |i: usize| (i % 2 * 40 + i / 2 % 5) as f32;
@@ -378,7 +382,7 @@ mod tests {
         };
         assert!(disguised(&view, &labels).is_ok());
         assert_eq!(most_values(&[50], 1), 0);
-        // 50 rows in halves: 1.26e14 ways, 1e9 to spare.
+        // 50 rows in halves have 1.26e14 deals, more than 1e9 with room to spare.
         assert_eq!(most_values(&sizes(two(50).into_iter()), 1), 16);
         assert_eq!(most_values(&sizes(two(30).into_iter()), 1), 0);
     }

@@ -1,16 +1,16 @@
-//! The rows of a fold: what a stage that fits sees, and what it does not.
+//! The rows of a fold: which rows a stage that fits sees, and which it does not.
 //!
-//! A stage never slices rows itself. [`TrainRows::read`] gives a fit its training rows with labels
-//! and nothing else; [`ApplyRows::read`] gives an apply the other rows without labels.
+//! A stage never slices rows itself. [`TrainRows::read`] gives a fit its training rows with labels and
+//! nothing else. [`ApplyRows::read`] gives an apply the other rows without labels.
 //!
-//! - `fold`: folds by name, and the part of each row in them;
+//! - `fold`: folds by name, and the role of each row in them;
 //! - `view`: features by reference to the tables that hold them;
 //! - `label_column`: refuses labels among the features;
 //! - `held_out`: refuses predictions for rows that were fitted on;
-//! - `read`, `gather`: what kinds call, before a fit and after an apply.
+//! - `read`, `gather`: functions that kinds call, before a fit and after an apply.
 //!
-//! The engine sees to it that a fold's actions are made of that fold's rows. Here the tables themselves are
-//! held against the table of folds. Metrics do not belong here.
+//! The engine ensures that the actions of a fold are made of that fold's rows. The code here checks the
+//! tables themselves against the table of folds. Metrics do not belong here.
 
 mod fold;
 mod gather;

@@ -1,4 +1,4 @@
-//! The rows of an action's fold: what a fit sees, and what its model is applied to.
+//! Reads the rows of an action's fold: those that a fit sees, and those that its model is applied to.
 
 use flow_engine::StageError;
 use flow_engine::kind::{Action, Fault, Rows};
@@ -8,33 +8,33 @@ use super::label_column::{RowLabels, no_label};
 use super::view::FeatureView;
 use crate::table::{FeatureTable, Folds, no_positive};
 
-/// What a fit sees.
+/// The rows that a fit sees.
 pub struct TrainRows {
     /// The objects, in the order of their bytes.
     pub object_id: Vec<String>,
-    /// Index of each object's class in `classes`.
+    /// The index of each object's class in `classes`.
     pub label: Vec<usize>,
-    /// Names of the classes.
+    /// The names of the classes.
     pub classes: Vec<String>,
     /// The class that binary metrics score.
     pub positive: Option<String>,
-    /// Their features.
+    /// The features of the objects.
     pub features: FeatureView,
 }
 
-/// What an apply sees.
+/// The rows that an apply sees.
 pub struct ApplyRows {
     /// The objects, in the order of their bytes.
     pub object_id: Vec<String>,
-    /// Their features.
+    /// The features of the objects.
     pub features: FeatureView,
 }
 
 impl TrainRows {
-    /// The training rows of the action's fold.
+    /// Reads the training rows of the action's fold.
     ///
     /// # Errors
-    /// A table is unreadable, or lacks an object, or a feature is the label.
+    /// If a table is unreadable, lacks an object, or has a feature that is the label.
     pub fn read(action: &Action<'_>) -> Result<Self, StageError> {
         let (folds, wanted) = of_action(action, Rows::Train)?;
         let labels = RowLabels::of(&folds, &wanted)?;
@@ -52,10 +52,10 @@ impl TrainRows {
 }
 
 impl ApplyRows {
-    /// The rows of the action's shard that the fold's model is applied to.
+    /// Reads the rows of the action's shard that the fold's model is applied to.
     ///
     /// # Errors
-    /// A table is unreadable, or lacks an object.
+    /// If a table is unreadable, or lacks an object.
     pub fn read(action: &Action<'_>) -> Result<Self, StageError> {
         let (folds, wanted) = of_action(action, Rows::Apply)?;
         let parts = action.input("features");
@@ -77,10 +77,10 @@ impl ApplyRows {
     }
 }
 
-/// True for the rows whose label is the positive class, for a binary target.
+/// Returns true for each row whose label is the positive class, for a binary target.
 ///
 /// # Errors
-/// The survey names no positive class.
+/// If the survey names no positive class.
 pub fn binary_labels(rows: &TrainRows) -> Result<Vec<usize>, StageError> {
     let positive = rows.positive.as_ref();
     let column = positive.and_then(|positive| rows.classes.binary_search(positive).ok());
@@ -92,10 +92,10 @@ pub fn binary_labels(rows: &TrainRows) -> Result<Vec<usize>, StageError> {
         .collect())
 }
 
-/// The folds table, and the indices of its rows with this role in the action's fold.
+/// Returns the table of folds, and the indices of its rows with this role in the action's fold.
 ///
 /// # Errors
-/// The table is unreadable.
+/// If the table is unreadable.
 pub fn of_action(action: &Action<'_>, role: Rows) -> Result<(Folds, Vec<usize>), StageError> {
     let part = action.folds.as_ref().ok_or_else(|| {
         StageError::new(

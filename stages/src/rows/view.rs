@@ -1,5 +1,5 @@
-//! Features of some objects, by reference: tables are mapped, not copied, and a [`FeatureView`] says which row of
-//! which table each object is.
+//! Features of some objects, by reference. Tables are mapped, not copied, and a [`FeatureView`] says
+//! which row of which table each object is.
 
 use flow_engine::StageError;
 use flow_engine::kind::Part;
@@ -10,18 +10,18 @@ use crate::table::FeatureTable;
 /// Features of some objects, by reference to the tables that hold them.
 pub struct FeatureView {
     tables: Vec<Vec<FeatureTable>>,
-    /// By column: its table group, its place there.
+    /// For each column, its table group and its place there.
     columns: Vec<(usize, usize)>,
     names: Vec<String>,
-    /// By row and table group: the table in the group and its row.
+    /// For each row and table group, the table in the group and the row in that table.
     places: Vec<Vec<(usize, usize)>>,
 }
 
 impl FeatureView {
-    /// The features of `objects` (in the order of their bytes) in the tables behind `parts`.
+    /// Opens the features of `objects` (in the order of their bytes) in the tables behind `parts`.
     ///
     /// # Errors
-    /// Two tables have a column of one name, or a table group lacks an object.
+    /// If two tables have a column of one name, or a table group lacks an object.
     pub fn open(parts: &[Part], objects: &[String]) -> Result<Self, StageError> {
         let groups = parts.iter().map(|p| p.reference + 1).max().unwrap_or(0);
         let mut view = Self {
@@ -117,12 +117,12 @@ impl FeatureView {
         }
     }
 
-    /// Number of objects.
+    /// The number of objects.
     pub fn rows(&self) -> usize {
         self.places.len()
     }
 
-    /// Names of the columns.
+    /// The names of the columns.
     pub fn names(&self) -> &[String] {
         &self.names
     }
@@ -142,7 +142,7 @@ impl FeatureView {
         }
     }
 
-    /// The columns `columns`, one after the other, each with a value per row.
+    /// The columns `columns`, one after the other, each with a value for each row.
     pub fn transposed(&self, columns: &[usize]) -> Vec<f32> {
         let rows = self.rows();
         let mut out = vec![0.0; rows * columns.len()];
@@ -157,10 +157,10 @@ impl FeatureView {
         out
     }
 
-    /// A matrix of the columns `columns`, row after row.
+    /// Returns a matrix of the columns `columns`, row after row.
     ///
     /// # Errors
-    /// There are no rows or columns, or a value is infinite.
+    /// If there are no rows or columns, or a value is infinite.
     pub fn matrix(&self, columns: &[usize]) -> Result<Matrix, StageError> {
         let mut values = Vec::with_capacity(self.rows() * columns.len());
         for i in 0..self.rows() {
@@ -179,10 +179,10 @@ impl FeatureView {
             .map_err(|e| StageError::data("flow::data::features", e.to_string()).with_source(e))
     }
 
-    /// Indices of the columns with these names.
+    /// Returns the indices of the columns with these names.
     ///
     /// # Errors
-    /// A name is not there.
+    /// If there is no column of a name.
     pub fn indices(&self, names: &[String]) -> Result<Vec<usize>, StageError> {
         let mut order: Vec<usize> = (0..self.names.len()).collect();
         order.sort_by(|&a, &b| self.names[a].cmp(&self.names[b]));

@@ -1,12 +1,12 @@
-//! Selection of features by themselves: variance, and relevance to the target by FRESH (Christ,
-//! Braun, Neuffer and Kempa-Liehr 2018, "Time Series FeatuRe Extraction on basis of Scalable
-//! Hypothesis tests"): one test per feature, then a control of the false discovery rate.
+//! Selects features one by one: by variance, and by relevance to the target with FRESH (Christ, Braun,
+//! Neuffer and Kempa-Liehr 2018, "Time Series FeatuRe Extraction on basis of Scalable Hypothesis
+//! tests"): one test for each feature, then a control of the false discovery rate.
 //!
-//! The test depends on the feature: one value, no test; two values, Fisher's exact test; more,
-//! [`Test`]. The choices are those of tsfresh, with two differences. Mann-Whitney p-values are
-//! asymptotic also for classes of 8 rows or fewer. And more than two classes yield one p-value per
-//! feature, the smallest of the one-vs-rest p-values times their number (Bonferroni), where tsfresh
-//! controls each class by itself.
+//! The test depends on the number of values of the feature: none for one value, Fisher's exact test for
+//! two, and [`Test`] for more. The choices are those of tsfresh, with two differences. Mann-Whitney
+//! p-values are asymptotic also for classes of 8 rows or fewer. If there are more than two classes, a
+//! feature has one p-value, the smallest of the one-vs-rest p-values times their number (Bonferroni),
+//! while tsfresh controls each class by itself.
 //!
 //! Rows where a feature is NaN are left out of that feature's test. Infinities count as extreme
 //! values.
@@ -21,17 +21,18 @@ use crate::numeric::rank::{self, Packed, Sorter};
 /// The test of a feature with more than two values.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Test {
-    /// Mann-Whitney U: does one class tend to higher values?
+    /// Mann-Whitney U, which tests whether one class tends to higher values.
     MannWhitney,
-    /// Kolmogorov-Smirnov: do the distributions differ at all? Ten or more times slower.
+    /// Kolmogorov-Smirnov, which tests whether the distributions differ at all. It is ten or more times
+    /// slower.
     KolmogorovSmirnov,
 }
 
-/// The p-value of each feature's association with the labels; small is relevant. NaN where there is
-/// nothing to test: the feature is constant or NaN throughout, or one class only has values.
+/// The p-value of each feature's association with the labels; a small value is relevant. It is NaN if
+/// there is nothing to test: the feature is constant or NaN throughout, or only one class has values.
 ///
-/// `get` clears the vector it is given and writes column i to it, one value per row. Columns are
-/// tested in parallel, each by itself, so that results do not depend on the number of threads.
+/// `get` clears the vector that it is given and writes column i to it, one value for each row. Columns
+/// are tested in parallel, each by itself, so results do not depend on the number of threads.
 ///
 /// # Panics
 /// If a column's length differs from that of `labels`, or a label is not below `n_classes`.
@@ -61,11 +62,12 @@ pub fn p_values(
 struct SortedColumn {
     sorter: Sorter,
     sorted: Vec<Packed>,
-    /// Rows by class that have a value.
+    /// The rows of each class that have a value.
     rows: Vec<usize>,
-    /// What a test adds up by class: twice the midranks, rows so far, or rows of the high value.
+    /// The sum of each class for a test: twice the midranks, the rows so far, or the rows of the high
+    /// value.
     sums: Vec<u64>,
-    /// The largest gap between distribution functions by class.
+    /// The largest gap between distribution functions, for each class.
     gaps: Vec<u64>,
 }
 
@@ -80,7 +82,8 @@ impl SortedColumn {
         }
     }
 
-    /// Takes the values of a feature; `class_rows` are the rows by class, NaN or not.
+    /// Takes the values of a feature. `class_rows` counts all rows of each class, with or without a
+    /// value.
     fn load(&mut self, values: &[f32], labels: &[usize], class_rows: &[usize]) {
         assert_eq!(values.len(), labels.len());
         self.sorted.clear();
@@ -133,7 +136,8 @@ impl SortedColumn {
             }
             below += run.len() as u64;
             for (class, gap) in self.gaps.iter_mut().enumerate() {
-                // With a of n1 and b of n2 rows so far, |a/n1 - b/n2| n1 n2 = |a n - (a + b) n1|.
+                // If a of n1 and b of n2 rows have come so far, |a/n1 - b/n2| n1 n2 = |a n - (a + b)
+                // n1|.
                 let difference = (self.sums[class] * all).abs_diff(below * self.rows[class] as u64);
                 *gap = (*gap).max(difference);
             }
@@ -141,8 +145,9 @@ impl SortedColumn {
         self.combine(|class, sizes| statistics::kolmogorov_smirnov(sizes, self.gaps[class]))
     }
 
-    /// The feature's p-value from its one-vs-rest p-values. Of two classes, the second is tested
-    /// (the first would give the same); of more, those that have rows on both sides.
+    /// The feature's p-value from its one-vs-rest p-values. If there are two classes, the second is
+    /// tested (the first would give the same). If there are more, those that have rows on both sides
+    /// are tested.
     fn combine(&self, p_value: impl Fn(usize, Sizes) -> f64) -> f64 {
         let first = if self.rows.len() == 2 { 1 } else { 0 };
         let (mut smallest, mut tested) = (f64::NAN, 0);
@@ -179,8 +184,8 @@ pub enum Correction {
     Bh,
 }
 
-/// p-values adjusted for their number: the lowest false discovery rate at which each is still
-/// selected. NaNs are no hypotheses: they stay NaN and do not count.
+/// Adjusts p-values for their number: each becomes the lowest false discovery rate at which it is still
+/// selected. NaNs are not hypotheses: they stay NaN and do not count.
 pub fn adjust(p: &[f64], correction: Correction) -> Vec<f64> {
     let mut order: Vec<usize> = (0..p.len()).filter(|&i| !p[i].is_nan()).collect();
     order.sort_by(|&a, &b| p[a].total_cmp(&p[b]));
@@ -198,12 +203,12 @@ pub fn adjust(p: &[f64], correction: Correction) -> Vec<f64> {
     adjusted
 }
 
-/// Which features to keep so that at most a share `fdr` of them is expected to be irrelevant.
+/// Returns which features to keep so that at most a share `fdr` of them is expected to be irrelevant.
 pub fn select_by(p: &[f64], fdr: f64, correction: Correction) -> Vec<bool> {
     adjust(p, correction).iter().map(|&p| p <= fdr).collect()
 }
 
-/// Population variance of the values that are not NaN, in two passes of f64; NaN without values or
+/// The population variance of the values that are not NaN, in two passes of f64; NaN without values or
 /// with infinite ones.
 pub fn variance(values: &[f32]) -> f64 {
     let present = || values.iter().filter(|v| !v.is_nan()).map(|&v| f64::from(v));
@@ -212,8 +217,8 @@ pub fn variance(values: &[f32]) -> f64 {
     present().map(|v| (v - mean) * (v - mean)).sum::<f64>() / count
 }
 
-/// Which columns have a [`variance`] above `threshold`; one that is NaN is not. `get` as in
-/// [`p_values`].
+/// Returns which columns have a [`variance`] above `threshold`; a variance that is NaN is not. `get` is
+/// as in [`p_values`].
 pub fn select_by_variance(
     n_cols: usize,
     get: impl Fn(usize, &mut Vec<f32>) + Sync,

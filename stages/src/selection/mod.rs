@@ -2,6 +2,7 @@
 //!
 //! - [`fresh`]: a test of each feature against the label, at a controlled rate of false discoveries.
 //!
-//! Functions of columns and labels. That they get training rows and no others, the kind `select` sees to.
+//! These are functions of columns and labels. The kind `select` ensures that they get training rows
+//! only.
 
 pub mod fresh;

@@ -8,7 +8,7 @@ use super::cadence::median_error;
 use super::{BANDS, EFFECTIVE_WAVELENGTH};
 use crate::numeric::rng::Stream;
 
-/// Days between grid points of the walk, and its length in days.
+/// Days between grid points of the walk, and the length of the walk in days.
 const STEP: f64 = 2.0;
 const LENGTH: f64 = 3_700.0;
 /// Share of the time in which the nucleus is brighter than the reference level.
@@ -28,7 +28,7 @@ struct Flare {
 }
 
 /// The light curve of a nucleus over more than the longest survey. All copies of a source see the same
-/// walk, through windows of their own.
+/// walk, each through a window of its own.
 #[derive(Clone, Debug)]
 pub struct Agn {
     /// Mean flux in micro-Jansky by band.
@@ -76,8 +76,8 @@ impl Agn {
         }
     }
 
-    /// The highest signal-to-noise ratio in any band that a survey could reach without luck in the
-    /// noise: the brightest state of the walk, flare on top, in a visit of median depth.
+    /// The highest signal-to-noise ratio in any band that a survey could reach without lucky noise: in
+    /// the brightest state of the walk with the flare on top, in a visit of median depth.
     pub fn peak_snr(&self) -> f64 {
         let reference = faint_level(&self.walk);
         let brightest = self.walk.iter().copied().fold(f64::INFINITY, f64::min);
@@ -90,7 +90,7 @@ impl Agn {
             .fold(0.0, f64::max)
     }
 
-    /// A survey of `span` days that starts at a random moment of the walk.
+    /// Draws a survey of `span` days that starts at a random moment of the walk.
     pub fn window(&self, span: f64, rng: &mut Stream) -> SurveyWindow<'_> {
         let start = rng.uniform_in(0.0, (LENGTH - span).max(0.0));
         let first = ((start / STEP) as usize).min(self.walk.len());
@@ -103,14 +103,14 @@ impl Agn {
         }
     }
 
-    /// Flux of the walk's state above the reference state, micro-Jansky.
+    /// The flux of the walk's state above the reference state, in micro-Jansky.
     fn relative(&self, state: f64, reference: f64, band: usize) -> f64 {
         let level = |state: f64| libm::exp10(-0.4 * state * self.amplitude[band]);
         self.flux[band] * (level(state) - level(reference))
     }
 }
 
-/// What one copy of a nucleus shows during its survey.
+/// The part of a nucleus that one copy shows during its survey.
 #[derive(Clone, Debug)]
 pub struct SurveyWindow<'a> {
     agn: &'a Agn,

@@ -1,4 +1,4 @@
-//! When a simulated survey looks at an object and how deep: visits, seasons and noise.
+//! When a simulated survey observes an object and how deep: visits, seasons and noise.
 //!
 //! The rates and depths are fitted to the counts and flux errors of the MALLORN set, which follows the
 //! wide-fast-deep survey of the Rubin Observatory (Ivezic et al. 2019, ApJ 873, 111).
@@ -7,16 +7,16 @@ use super::BANDS;
 use crate::numeric::rng::Stream;
 
 const DAYS_PER_YEAR: f64 = 365.25;
-/// Days of a year in which the object is up at night.
+/// The number of days in a year on which the object is up at night.
 const SEASON: f64 = 215.0;
-/// MJD of the first possible night.
+/// The MJD of the first possible night.
 const FIRST_NIGHT: f64 = 60_980.0;
 /// Visits per year and band, ugrizy, on average over objects.
 const VISITS: [f64; BANDS] = [2.3, 2.75, 6.15, 6.15, 5.4, 3.9];
 /// Median 5-sigma depth of a visit in AB magnitudes, ugrizy, and its scatter between visits.
 const DEPTH: [f64; BANDS] = [23.35, 24.47, 24.08, 23.55, 22.97, 22.02];
 const DEPTH_SCATTER: [f64; BANDS] = [0.37, 0.46, 0.43, 0.43, 0.37, 0.35];
-/// Excess of proposed visits, so that the rates hold after seasons are thinned.
+/// The excess of proposed visits, which keeps the rates right after seasons are thinned.
 const PROPOSED: f64 = 1.33;
 
 /// One visit: the day since the start of the survey and the band as an index into ugrizy.
@@ -33,7 +33,7 @@ impl Visit {
     }
 }
 
-/// The visits of one object in order of time, and the days the survey lasted.
+/// The visits of one object in order of time, and the number of days that the survey lasted.
 #[derive(Clone, Debug)]
 pub struct Cadence {
     pub span: f64,
@@ -49,7 +49,7 @@ impl Cadence {
         let deep = if rng.uniform() < 0.015 { 4.0 } else { 1.0 };
         let density = libm::exp10(0.03 + 0.10 * rng.normal()) * deep;
         let phase = rng.uniform_in(0.0, DAYS_PER_YEAR);
-        // A span of `years` and its phase touch at most this many seasons.
+        // A span of `years` with its phase touches at most this many seasons.
         let seasons = years as usize + 2;
         let kept: Vec<f64> = (0..seasons)
             .map(|_| (libm::exp(-0.18 + 0.6 * rng.normal()) / 2.2).min(1.0) * 1.6)

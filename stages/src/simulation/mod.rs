@@ -4,9 +4,10 @@
 //! - `model`: the classes of transients; `agn`: active galactic nuclei; `light`: thermal light and host dust;
 //! - `cadence`: when the survey looks, and how deep.
 //!
-//! As in MALLORN, every physical source is observed several times under different names, and those copies
-//! share a split: whoever scatters them over folds measures memory. Objects are pure functions of the seed
-//! and their own indices, so any subset can be made in any order.
+//! As in MALLORN, every physical source is observed several times under different names, and those
+//! copies share a split. A model that is evaluated with copies scattered over folds is only tested on
+//! its memory. Objects are pure functions of the seed and their own indices, so any subset can be made
+//! in any order.
 //!
 //! Fluxes are micro-Jansky (AB magnitude `23.9 - 2.5 log10 F`) above a reference image, with the dust
 //! of the Milky Way left in; errors follow the depth of each visit. No table is written here.
@@ -21,7 +22,7 @@ use agn::Agn;
 use cadence::{Cadence, draw_error};
 use model::{POPULATIONS, Population, Transient};
 
-/// Number of bands, ugrizy.
+/// The number of bands, ugrizy.
 pub const BANDS: usize = 6;
 /// Effective wavelengths of the LSST bands in Angstrom (SVO Filter Profile Service).
 pub const EFFECTIVE_WAVELENGTH: [f64; BANDS] =
@@ -36,14 +37,15 @@ const SPLITS: u64 = 20;
 const DETECTION_SNR: f64 = 8.5;
 const NEAR_SNR: f64 = 4.0;
 const NEAR_PEAK: usize = 4;
-/// Fewest visits of an object.
+/// The fewest visits of an object.
 const FEWEST_VISITS: usize = 17;
-/// Sources tried at one redshift, sources tried in all, and observations tried of one source.
+/// The most sources tried at one redshift, sources tried in total, and observations tried of one
+/// source.
 const SOURCES_AT_REDSHIFT: u64 = 10;
 const SOURCES: u64 = 2_000;
 const OBSERVATIONS: u64 = 100;
 
-/// First words of the random streams' paths: one for each use, so that draws never meet.
+/// First words of the random streams' paths: one for each use, so that no two uses share draws.
 mod stream {
     pub const CLASSES: u64 = 0;
     pub const NAMES: u64 = 1;
@@ -53,25 +55,26 @@ mod stream {
     pub const PHOTO_Z: u64 = 5;
 }
 
-/// What to simulate.
+/// What is simulated.
 #[derive(Clone, Debug, PartialEq)]
 pub struct DemoConfig {
-    /// Labelled objects in all.
+    /// The number of labelled objects.
     pub objects: usize,
-    /// TDE among them.
+    /// The number of TDE among them.
     pub positives: usize,
-    /// Further objects without a label and with a photometric redshift; the same share are TDE.
+    /// The number of further objects without a label and with a photometric redshift. The same share is
+    /// TDE.
     pub unlabelled: usize,
-    /// Observations of each physical source.
+    /// The number of observations of each physical source.
     pub copies: usize,
-    /// Seed of everything that is drawn.
+    /// The seed of all draws.
     pub seed: u64,
-    /// Mean of log10 of a TDE's peak luminosity in erg/s, within 42.6..=44.8. Fainter is harder.
+    /// The mean of log10 of a TDE's peak luminosity in erg/s, within 42.6..=44.8. Fainter is harder.
     pub difficulty: f64,
 }
 
 impl Default for DemoConfig {
-    /// MALLORN's training set: 3,043 objects, 148 of them TDE, three copies a source.
+    /// MALLORN's training set: 3,043 objects, 148 of them TDE, three copies of each source.
     fn default() -> DemoConfig {
         DemoConfig {
             objects: 3_043,
@@ -84,14 +87,14 @@ impl Default for DemoConfig {
     }
 }
 
-/// Why a demo set cannot be made.
+/// The reason why a demo set cannot be made.
 #[derive(Clone, Debug, PartialEq)]
 pub enum DemoError {
-    /// More positives than objects.
+    /// There are more positives than objects.
     TooManyPositives {
-        /// Positives asked for.
+        /// The number of positives asked for.
         positives: usize,
-        /// Labelled objects asked for.
+        /// The number of labelled objects asked for.
         objects: usize,
     },
     /// `copies` is zero.
@@ -138,10 +141,10 @@ impl DemoError {
 
 impl std::error::Error for DemoError {}
 
-/// Which object is what: cheap to list, enough to simulate one object.
+/// A row of the catalogue: cheap to list, and enough to simulate one object.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ObjectPlan {
-    /// Opaque and stable, such as `demo_00042`: numbers are dealt at random.
+    /// An opaque and stable name, such as `demo_00042`. Numbers are dealt at random.
     pub object_id: String,
     /// MALLORN's name of the class.
     pub class: &'static str,
@@ -151,7 +154,7 @@ pub struct ObjectPlan {
     pub copy: u64,
     /// `split_01` to `split_20`, equal for all copies of a source.
     pub split: String,
-    /// Whether its class is given away.
+    /// Whether the class is given away.
     pub labelled: bool,
     /// Index into `POPULATIONS`.
     population: usize,
@@ -160,21 +163,22 @@ pub struct ObjectPlan {
 /// A simulated object: its catalogue row and its light curve, in order of time.
 #[derive(Clone, Debug, PartialEq)]
 pub struct DemoObject {
-    /// Opaque and stable.
+    /// An opaque and stable name.
     pub object_id: String,
-    /// The true class, of unlabelled objects too: hiding it is the caller's business.
+    /// The true class, also of unlabelled objects. The caller has to hide it.
     pub class: &'static str,
     /// The physical source.
     pub group: u64,
-    /// Equal for all copies of a source.
+    /// The split, equal for all copies of a source.
     pub split: String,
-    /// Spectroscopic when labelled; else photometric, with scatter `0.02 (1 + z)`, and it may be negative.
+    /// The redshift: spectroscopic when labelled, else photometric with a scatter of `0.02 (1 + z)`,
+    /// which may make it negative.
     pub redshift: f64,
     /// `0.02 (1 + z)` for photometric redshifts.
     pub redshift_err: Option<f64>,
     /// E(B-V) of the Milky Way's dust, which the fluxes contain.
     pub ebv: f64,
-    /// Whether its class is given away.
+    /// Whether the class is given away.
     pub labelled: bool,
     /// Modified Julian Date of each observation.
     pub time: Vec<f64>,
@@ -182,7 +186,7 @@ pub struct DemoObject {
     pub band: Vec<u8>,
     /// Flux of each observation, micro-Jansky.
     pub flux: Vec<f64>,
-    /// Its one-sigma error.
+    /// The one-sigma error of each flux.
     pub flux_err: Vec<f64>,
 }
 
@@ -225,7 +229,7 @@ pub fn catalogue(config: &DemoConfig) -> Result<Vec<ObjectPlan>, DemoError> {
 /// The labelled or the unlabelled part of the catalogue.
 struct CataloguePart {
     objects: usize,
-    /// How many of them are TDE.
+    /// How many of these objects are TDE.
     positives: usize,
     labelled: bool,
     first_source: u64,
@@ -234,7 +238,7 @@ struct CataloguePart {
 
 impl CataloguePart {
     fn plan(&self, config: &DemoConfig) -> Vec<ObjectPlan> {
-        // (population, copies) of every source; the last source of each kind may have fewer copies.
+        // The (population, copies) of every source. The last source of each kind may have fewer copies.
         let mut sources = Vec::new();
         for (count, tde) in [
             (self.positives, true),
@@ -274,7 +278,7 @@ impl CataloguePart {
     }
 }
 
-/// The populations of `n` sources that are not TDE, by largest remainder.
+/// Deals the populations of `n` sources that are not TDE, by largest remainder.
 fn share_out(n: usize) -> Vec<usize> {
     let total: f64 = POPULATIONS.iter().map(|p| p.weight).sum();
     let mut shares: Vec<(usize, usize, f64)> = POPULATIONS
@@ -299,8 +303,9 @@ fn share_out(n: usize) -> Vec<usize> {
 
 /// Simulates one object of [`catalogue`].
 ///
-/// Sources that are too faint are redrawn, and so are observations that miss the source; the copies of
-/// a source share the first source that can be seen. Fails with [`DemoError::Undetectable`] when none is.
+/// Sources that are too faint are redrawn, and so are observations that miss the source. The copies of
+/// a source share the first source that can be seen. Fails with [`DemoError::Undetectable`] if there is
+/// none.
 pub fn simulate(config: &DemoConfig, plan: &ObjectPlan) -> Result<DemoObject, DemoError> {
     let population = &POPULATIONS[plan.population];
     for attempt in 0..SOURCES {
@@ -388,7 +393,7 @@ impl SimulatedSource {
     }
 }
 
-/// Observes a source once; `None` if it goes undetected.
+/// Observes a source once; `None` if it is not detected.
 fn observe(
     config: &DemoConfig,
     plan: &ObjectPlan,
@@ -433,7 +438,7 @@ fn observe(
     })
 }
 
-/// Measured points, and what the detection cut asks of them.
+/// Measured points, with the counts that the detection criterion needs.
 #[derive(Default)]
 struct Points {
     flux: Vec<f64>,

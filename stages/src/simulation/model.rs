@@ -1,8 +1,8 @@
-//! The classes of the demo set: how many, how far, how bright, how hot.
+//! The classes of the demo set: how many objects there are, how far, how bright and how hot they are.
 //!
-//! A transient is a thermal source of bolometric luminosity L(t) and temperature T(t). Its shapes and
-//! populations follow the literature named at each of them; luminosities are set so that detected
-//! objects match the MALLORN set in magnitude, colour and decline.
+//! A transient is a thermal source of bolometric luminosity L(t) and temperature T(t). Shapes and
+//! populations follow the literature that is named at each of them. Luminosities are set so that
+//! detected objects match the MALLORN set in magnitude, colour and decline.
 
 use super::cadence::median_error;
 use super::light::{host_extinction, thermal_fraction};
@@ -27,23 +27,23 @@ pub enum Class {
     Slsn,
 }
 
-/// A class's population.
+/// The population of a class.
 #[derive(Clone, Copy, Debug)]
 pub struct Population {
     pub class: Class,
     pub name: &'static str,
-    /// Relative frequency among the classes that are not TDE.
+    /// The relative frequency among the classes that are not TDE.
     pub weight: f64,
-    /// Median, logarithmic scatter and upper limit of the redshift.
+    /// The median, logarithmic scatter and upper limit of the redshift.
     pub redshift: (f64, f64, f64),
-    /// Mean E(B-V) of the dust in the host galaxy.
+    /// The mean E(B-V) of the dust in the host galaxy.
     pub host_dust: f64,
     /// Rest wavelength in Angstrom below which flux falls in proportion to the wavelength (line
     /// blanketing); 0 for none.
     pub blanketing: f64,
 }
 
-/// Every class; the TDE come first.
+/// Every class. The TDE come first.
 pub const POPULATIONS: [Population; 7] = [
     Population {
         class: Class::Tde,
@@ -111,7 +111,7 @@ impl Population {
     }
 }
 
-/// How the luminosity of a transient runs with the rest-frame day `t` since its peak or explosion.
+/// How the luminosity of a transient changes with the rest-frame day `t` since its peak or explosion.
 #[derive(Clone, Debug)]
 enum Shape {
     /// A Gaussian rise, then a power law or an exponential: tidal disruption events (van Velzen et al.
@@ -170,7 +170,8 @@ impl Shape {
         }
     }
 
-    /// The luminosity at the maximum, to which the others are relative; 1 by construction except for
+    /// The luminosity at the maximum, to which the others are relative. It is 1 by construction except
+    /// for Bazin's function.
     /// Bazin's function.
     fn peak(&self) -> f64 {
         match self {
@@ -182,13 +183,13 @@ impl Shape {
     }
 }
 
-/// How the temperature (K) runs with the rest-frame day since the peak.
+/// How the temperature (K) changes with the rest-frame day since the peak.
 #[derive(Clone, Debug)]
 enum Temperature {
     /// `start + slope t`.
     Drift { start: f64, slope: f64 },
     /// Falls as `exp(-t / scale)` from `start` at the peak to `floor`; before the peak it falls by
-    /// `early` K/day. All of it times `factor`.
+    /// `early` K/day. The result is multiplied by `factor`.
     Fade {
         start: f64,
         scale: f64,
@@ -237,16 +238,16 @@ impl Temperature {
     }
 }
 
-/// A transient source: everything about it that does not depend on who looks when.
+/// A transient source: all its properties that do not depend on the observer or the time.
 #[derive(Clone, Debug)]
 pub struct Transient {
     shape: Shape,
     temperature: Temperature,
     /// Bolometric luminosity in erg/s per unit of `shape`.
     luminosity: f64,
-    /// Factor by which time runs slower than in the class's mean.
+    /// The factor by which time runs slower than in the class's mean.
     stretch: f64,
-    /// Height of the second maximum in i, z and y (type Ia only).
+    /// The height of the second maximum in i, z and y (type Ia only).
     second_maximum: f64,
     /// E(B-V) of the host's dust.
     host_ebv: f64,
@@ -258,7 +259,8 @@ fn luminosity(m: f64, reference: f64, log10: f64) -> f64 {
     libm::exp10(log10 - 0.4 * (m - reference))
 }
 
-/// What is drawn of a transient by the rules of its class. The order of the draws is part of the survey.
+/// The properties that are drawn for a transient by the rules of its class. The order of the draws is
+/// part of the survey.
 struct Drawn {
     shape: Shape,
     temperature: Temperature,

@@ -1,10 +1,11 @@
-//! Classes in messages: what a survey calls its objects, and the error where it names no positive class.
+//! Classes in messages: how a list of classes is shown, and the error if a survey names no positive
+//! class.
 
 use flow_engine::StageError;
 use flow_engine::base::suggest::closest;
 
-/// The error where something binary is asked of a survey that names no positive class, or one that is
-/// none of `classes`, those that occur.
+/// The error for a binary quantity that is asked of a survey without a positive class, or with one that
+/// is not among `classes`, the classes that occur.
 pub fn no_positive(positive: Option<&str>, classes: &[String]) -> StageError {
     const CODE: &str = "flow::data::no_positive";
     let names = || classes.iter().map(String::as_str);
@@ -30,7 +31,7 @@ pub fn no_positive(positive: Option<&str>, classes: &[String]) -> StageError {
     error.help(occur)
 }
 
-/// The first of some names, in quotes.
+/// The first few names, in quotes.
 pub fn listed<'a>(names: impl Iterator<Item = &'a str>) -> String {
     const MOST: usize = 24;
     let names: Vec<String> = names.map(|name| format!("`{name}`")).collect();

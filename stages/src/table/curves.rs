@@ -1,4 +1,4 @@
-//! Light curves with their objects: one shard.
+//! One shard of light curves with their objects.
 
 use std::io::Write;
 use std::path::Path;
@@ -19,13 +19,13 @@ use super::{IMPOSSIBLE, schema_error};
 pub struct Curves {
     /// The objects.
     pub objects: Objects,
-    /// Bounds of the objects' observations: one more than objects, the first 0.
+    /// Bounds of the objects' observations: one more than there are objects. The first is 0.
     pub offsets: Vec<usize>,
     /// Time in days (MJD).
     pub time: Vec<f64>,
     /// Index into [`Survey::bands`].
     pub band: Vec<u16>,
-    /// Flux in the survey's unit; MALLORN and the demo use microjansky.
+    /// Flux in the survey's unit; microjansky in MALLORN and the demo.
     pub flux: Vec<f64>,
     /// Standard error of the flux.
     pub flux_err: Vec<f64>,
@@ -51,7 +51,7 @@ impl Default for Curves {
 }
 
 impl Curves {
-    /// No objects yet.
+    /// Returns a shard without objects.
     pub fn new(survey: Survey) -> Self {
         Self {
             objects: Objects {
@@ -66,17 +66,17 @@ impl Curves {
         }
     }
 
-    /// Number of objects.
+    /// The number of objects.
     pub fn len(&self) -> usize {
         self.objects.len()
     }
 
-    /// True without any object.
+    /// Returns true if there are no objects.
     pub fn is_empty(&self) -> bool {
         self.objects.is_empty()
     }
 
-    /// Names of the bands.
+    /// The names of the bands.
     pub fn bands(&self) -> &[String] {
         &self.objects.survey.bands
     }
@@ -92,11 +92,11 @@ impl Curves {
         }
     }
 
-    /// Writes them as Parquet: the object's columns and
+    /// Writes the shard as Parquet: the object's columns and
     /// `lightcurve: struct<mjd: list<f64>, band: list<utf8>, flux: list<f64>, flux_err: list<f64>>`.
     ///
     /// # Errors
-    /// A light curve holds an impossible value, the writer fails, or a shard holds more than 2^31
+    /// If a light curve holds an impossible value, the writer fails, or a shard holds more than 2^31
     /// observations.
     pub fn write(&self, writer: impl Write + Send) -> Result<(), StageError> {
         self.check(0)?;
@@ -157,8 +157,8 @@ impl Curves {
     /// Without the metadata `flow.bands`, the bands are those that occur, in the order of their bytes.
     ///
     /// # Errors
-    /// The file is unreadable or does not fit: a missing column, a null, a light curve out of time
-    /// order, a value that is not finite, an unknown band.
+    /// If the file is unreadable or does not fit: a column is missing, a value is null or not finite, a
+    /// light curve is out of time order, or a band is unknown.
     pub fn read(path: &Path) -> Result<Self, StageError> {
         let mut source = TableReader::open(path, "the curves table")?;
         let survey = match Survey::of(&source)? {
@@ -193,7 +193,7 @@ impl Curves {
         for (column, values) in columns {
             let values = values.as_primitive::<Float64Type>();
             let part = &values.values()[range.clone()];
-            // Arrow does not say what is behind a null.
+            // Arrow leaves undefined what value lies behind a null.
             let valid = |i: &usize| values.is_valid(*i);
             match values.null_count() {
                 0 => column.extend_from_slice(part),
@@ -234,7 +234,8 @@ impl Curves {
 }
 
 impl Curves {
-    /// Every number of the light curves from object `first` on must be one, and every error positive.
+    /// Checks the light curves from object `first` on: all values must be numbers, and all errors
+    /// positive.
     fn check(&self, first: usize) -> Result<(), StageError> {
         let from = self.offsets[first];
         let good =
@@ -354,7 +355,7 @@ mod tests {
         assert_eq!(Objects::read(file.path()).unwrap(), curves.objects);
     }
 
-    /// Light curves go to programs below folds, those of held-out objects too.
+    /// Light curves go to the programs that run for folds, including those of held-out objects.
     #[test]
     fn what_a_label_was_is_written_with_objects_only() {
         let mut curves = sample();
@@ -430,7 +431,7 @@ mod tests {
             change(&mut curves);
             let error = curves.write(Vec::new()).unwrap_err();
             assert!(error.message.contains(message), "{error}");
-            // What a command writes is looked at when it is read.
+            // A table that a command writes is only checked when it is read.
             let mut foreign = Vec::new();
             curves.write_unchecked(&mut foreign).unwrap();
             let error = Curves::read(file(&foreign).path()).unwrap_err();

@@ -1,4 +1,4 @@
-//! Feature matrices: named columns of 32-bit floats, one row an object.
+//! Feature matrices: named columns of 32-bit floats, one row per object.
 
 use std::io::{Read, Write};
 use std::path::Path;
@@ -11,9 +11,9 @@ use super::parquet_io::{TableReader, json_list, parse_list};
 use super::tensor::{TensorTable, TensorWriter};
 use super::{IMPOSSIBLE, open, schema_error};
 
-/// Name of the tensor column.
+/// The name of the tensor column.
 const COLUMN: &str = "features";
-/// Schema metadata with the column names.
+/// The key of the schema metadata that holds the column names.
 const NAMES: &str = "flow.columns";
 
 /// Writes a feature matrix: a tensor table whose tensors have shape `[columns]`.
@@ -23,10 +23,10 @@ pub struct FeatureWriter<W: Write> {
 }
 
 impl<W: Write> FeatureWriter<W> {
-    /// A writer of these columns.
+    /// Returns a writer of these columns.
     ///
     /// # Errors
-    /// Two columns share a name, or the writer fails.
+    /// If two columns share a name, or the writer fails.
     pub fn new(writer: W, columns: &[String]) -> Result<Self, StageError> {
         let mut names: Vec<&String> = columns.iter().collect();
         names.sort();
@@ -47,9 +47,9 @@ impl<W: Write> FeatureWriter<W> {
     /// Appends rows in the order of `object_id`'s bytes; `rows` is row-major.
     ///
     /// # Errors
-    /// Lengths differ, ids do not ascend, a value is infinite, or the writer fails.
+    /// If lengths differ, ids do not ascend, a value is infinite, or the writer fails.
     pub fn push<S: AsRef<str>>(&mut self, ids: &[S], rows: &[f32]) -> Result<(), StageError> {
-        // Without a branch, so that looking costs next to nothing.
+        // The check has no branch, so that it costs next to nothing.
         if rows.iter().fold(false, |any, v| any | v.is_infinite()) {
             let width = self.columns.len().max(1);
             let at = rows.iter().position(|v| v.is_infinite()).unwrap_or(0);
@@ -69,13 +69,13 @@ impl<W: Write> FeatureWriter<W> {
     /// Completes the file and gives back the writer.
     ///
     /// # Errors
-    /// The writer fails.
+    /// If the writer fails.
     pub fn finish(self) -> Result<W, StageError> {
         self.tensor.finish()
     }
 }
 
-/// A feature matrix: mapped into memory, or read from a wide Parquet table (a user's command).
+/// A feature matrix: mapped into memory, or read from a wide Parquet table that a user's command wrote.
 #[derive(Clone, Debug)]
 pub struct FeatureTable {
     tensor: TensorTable,
@@ -88,7 +88,7 @@ impl FeatureTable {
     /// of numbers, in which a null is a missing value (NaN).
     ///
     /// # Errors
-    /// The file cannot be opened (environment), or does not fit (data).
+    /// If the file cannot be opened (environment), or does not fit (data).
     pub fn open(path: &Path) -> Result<Self, StageError> {
         let mut magic = [0; 4];
         let mut file = open(path)?;
@@ -118,7 +118,8 @@ impl FeatureTable {
     /// Reads the columns of a Parquet table that `wanted` picks, by `object_id`, and sorts the rows.
     ///
     /// # Errors
-    /// The file does not fit: no `object_id`, a column that is not numeric, an object twice.
+    /// If the file does not fit: it has no `object_id`, a column is not numeric, or an object comes
+    /// twice.
     pub fn from_parquet(
         path: &Path,
         name: &str,
@@ -163,10 +164,10 @@ impl FeatureTable {
         Ok(Self::from_rows(ids, columns, rows, name)?.with_notes(notes))
     }
 
-    /// A table of rows in any order.
+    /// Returns a table from rows in any order.
     ///
     /// # Errors
-    /// An object comes twice, or lengths differ.
+    /// If an object comes twice, or lengths differ.
     pub fn from_rows(
         ids: Vec<String>,
         columns: Vec<String>,
@@ -197,13 +198,13 @@ impl FeatureTable {
         })
     }
 
-    /// The same table, with what was lost when it was read.
+    /// Returns the same table with notes on what was lost when it was read.
     #[must_use]
     pub(crate) fn with_notes(self, notes: Vec<String>) -> Self {
         Self { notes, ..self }
     }
 
-    /// What was lost when the table was read, one line each.
+    /// What was lost when the table was read, one line for each column.
     pub fn notes(&self) -> &[String] {
         &self.notes
     }
@@ -218,7 +219,7 @@ impl FeatureTable {
         &self.columns
     }
 
-    /// Number of rows.
+    /// The number of rows.
     pub fn rows(&self) -> usize {
         self.tensor.rows()
     }
@@ -228,7 +229,8 @@ impl FeatureTable {
         self.tensor.row(i)
     }
 
-    /// The whole matrix in pieces: each the first row and the values of consecutive rows.
+    /// The whole matrix in pieces. Each piece has the number of its first row and the values of
+    /// consecutive rows.
     pub fn blocks(&self) -> impl Iterator<Item = (usize, &[f32])> {
         self.tensor.blocks()
     }

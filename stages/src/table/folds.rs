@@ -1,4 +1,4 @@
-//! Which object is held out in which fold of which repeat.
+//! The fold that holds each object out, by repeat.
 
 use std::io::Write;
 use std::path::Path;
@@ -12,32 +12,32 @@ use super::objects::{RAW_LABEL, texts};
 use super::parquet_io::{self, TableReader, json_list, properties};
 use super::{check_order, schema_error};
 
-/// Folds by repeat: one row an object, unlabelled ones included.
+/// Folds by repeat: one row per object, unlabelled objects included.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Folds {
-    /// Names of the classes, in the order of their bytes. Metadata `flow.classes`.
+    /// The names of the classes, in the order of their bytes. Metadata `flow.classes`.
     pub classes: Vec<String>,
     /// The class that binary metrics score. Metadata `flow.positive`.
     pub positive: Option<String>,
     /// The objects, in the order of their bytes.
     pub object_id: Vec<String>,
-    /// Class; none for an unlabelled object.
+    /// The class; `None` for an unlabelled object.
     pub label: Vec<Option<String>>,
-    /// What the survey called it, where `classes` put it into another class; empty where nothing was
+    /// The label that the survey gave, if `classes` put it into another class; empty if no label was
     /// regrouped.
     pub raw_label: Vec<Option<String>>,
-    /// What was kept together, if anything was.
+    /// The group, if objects were kept together.
     pub group: Vec<Option<String>>,
-    /// By repeat and row: the fold that holds the object out; none for an unlabelled object.
+    /// By repeat and row, the fold that holds the object out; `None` for an unlabelled object.
     pub repeats: Vec<Vec<Option<i32>>>,
 }
 
 impl Folds {
-    /// Writes Parquet: `object_id, label, group, repeat_0, repeat_1, ...`, and `raw_label` where a label
+    /// Writes Parquet: `object_id, label, group, repeat_0, repeat_1, ...`, and `raw_label` if a label
     /// was regrouped.
     ///
     /// # Errors
-    /// The writer fails.
+    /// If the writer fails.
     pub fn write(&self, writer: impl Write + Send) -> Result<(), StageError> {
         let mut fields = vec![
             Field::new("object_id", DataType::Utf8, false),
@@ -63,10 +63,10 @@ impl Folds {
         parquet_io::write(writer, schema, columns, properties(&metadata, &["label"]))
     }
 
-    /// Reads them.
+    /// Reads a table of folds.
     ///
     /// # Errors
-    /// The file is unreadable or does not fit.
+    /// If the file is unreadable or does not fit.
     pub fn read(path: &Path) -> Result<Self, StageError> {
         let mut source = TableReader::open(path, "the folds table")?;
         let mut folds = Folds {
@@ -115,14 +115,14 @@ impl Folds {
         self.classes.binary_search(positive).ok()
     }
 
-    /// The label of row `i` as the survey has it.
+    /// The label of row `i` as the survey gives it.
     pub fn survey_label(&self, i: usize) -> Option<&String> {
         let raw = self.raw_label.get(i).and_then(Option::as_ref);
         raw.or(self.label[i].as_ref())
     }
 }
 
-/// The number by which a fold or repeat is called: a name, from 0 to 2,147,483,647.
+/// Parses the number of a fold or repeat. It is a name, from 0 to 2,147,483,647.
 pub(super) fn to_i32(value: i64) -> Result<i32, StageError> {
     i32::try_from(value)
         .ok()

@@ -9,10 +9,10 @@ use flow_engine::StageError;
 
 use super::parquet_io::{self, properties};
 
-/// Writes Parquet `feature: utf8, importance: f64`, rows as given.
+/// Writes Parquet `feature: utf8, importance: f64`, with rows in the order given.
 ///
 /// # Errors
-/// The writer fails.
+/// If the writer fails.
 pub fn write_importance(
     writer: impl Write + Send,
     rows: &[(String, f64)],

@@ -1,23 +1,24 @@
-//! What stands for "no value": words, and numbers that nobody measures. One place decides it.
+//! Which words and numbers stand for "no value". All readers decide it here.
 
 use std::ops::RangeInclusive;
 
-/// Words that mean that there is no value, in any case; so does an empty cell.
+/// Words that mean that there is no value, in upper or lower case. An empty cell means the same.
 const WORDS: [&str; 6] = ["null", "none", "na", "n/a", "nan", "<na>"];
 
-/// Redshifts and reddenings that an object can have. Surveys write -9, -99, -999, 999 or 9999 where
-/// they know none; noise around zero and the most distant or the most reddened source are within.
+/// The redshifts and reddenings that an object can have. Surveys write -9, -99, -999, 999 or 9999 for
+/// an unknown value. Noise around zero and the most distant or most reddened source are within these
+/// limits.
 const OBJECT: RangeInclusive<f64> = -0.5..=50.0;
 
-/// Observed numbers are below this, whatever their unit: 1e20, 1e30 and 9.97e36 fill gaps.
+/// Observed numbers are below this limit, whatever their unit: 1e20, 1e30 and 9.97e36 are fill values.
 const FILL: f64 = 1e20;
 
-/// True if `text`, without surrounding blanks, means that there is no value.
+/// Returns true if `text`, without surrounding blanks, means that there is no value.
 pub fn is_no_value(text: &str) -> bool {
     text.is_empty() || (text.len() <= 4 && WORDS.iter().any(|word| text.eq_ignore_ascii_case(word)))
 }
 
-/// True if what `column` holds, by our name of it, can have this value.
+/// Returns true if a quantity, by the name `column` that flow gives it, can have this value.
 pub fn is_possible(column: &str, value: f64) -> bool {
     match column {
         "redshift" | "ebv" => OBJECT.contains(&value),

@@ -1,16 +1,16 @@
-//! Tables as files: what flows between stages.
+//! Tables as files: the data that flows between stages.
 //!
 //! | table | file | rows |
 //! |---|---|---|
-//! | [`Curves`] | Parquet, light curves nested | one an object |
-//! | [`Objects`] | Parquet | one an object |
-//! | [`FeatureTable`], [`TensorTable`] | Arrow IPC, mapped into memory | one an object |
-//! | [`Folds`] | Parquet | one an object |
-//! | [`Predictions`] | Parquet | one an object and repeat |
+//! | [`Curves`] | Parquet, light curves nested | one per object |
+//! | [`Objects`] | Parquet | one per object |
+//! | [`FeatureTable`], [`TensorTable`] | Arrow IPC, mapped into memory | one per object |
+//! | [`Folds`] | Parquet | one per object |
+//! | [`Predictions`] | Parquet | one per object and repeat |
 //!
-//! Rows are in the order of the bytes of `object_id`. Every writer pins what reaches the bytes, so
-//! equal tables are equal files. A file that does not fit (it may come from a user's command) is a
-//! data error that names the columns. `parquet_io`, `text` and `npz` read bytes; nothing here computes.
+//! Rows are in the order of the bytes of `object_id`. Every writer pins all that affects its bytes, so
+//! equal tables are equal files. A file that does not fit (it may come from a user's command) is a data
+//! error that names the columns. `parquet_io`, `text` and `npz` read bytes; nothing here computes.
 
 mod classes;
 mod curves;
@@ -52,10 +52,10 @@ use std::path::Path;
 use flow_cache::{Digest, Value};
 use flow_engine::StageError;
 
-/// Code of the error for a table whose schema or content does not fit its port.
+/// The code of the error for a table whose schema or content does not fit its port.
 pub const SCHEMA: &str = "flow::data::schema";
 
-/// Code of the error for a value that what it describes cannot have.
+/// The code of the error for a value that is impossible for the quantity that it describes.
 pub const IMPOSSIBLE: &str = "flow::data::impossible";
 
 /// The `ids` attribute of a row table: the digest of its object ids in row order, each preceded by
@@ -92,12 +92,12 @@ pub(crate) fn open(path: &Path) -> Result<File, StageError> {
     })
 }
 
-/// An error about the schema or content of a table.
+/// Returns an error about the schema or content of a table.
 pub(crate) fn schema_error(message: impl Into<String>) -> StageError {
     StageError::data(SCHEMA, message)
 }
 
-/// The hint that goes with a column that is not there: which ones are, the first dozens of them.
+/// The hint for a column that is missing: the columns that are there, at most some dozens of them.
 pub(crate) fn columns_help<S: AsRef<str>>(names: impl IntoIterator<Item = S>) -> String {
     const MOST: usize = 24;
     let names: Vec<S> = names.into_iter().collect();
@@ -109,7 +109,7 @@ pub(crate) fn columns_help<S: AsRef<str>>(names: impl IntoIterator<Item = S>) ->
     }
 }
 
-/// `ids` must ascend by bytes without repeats.
+/// Checks that `ids` ascend by bytes without repeats.
 pub(crate) fn check_order(ids: &[String], what: &str) -> Result<(), StageError> {
     match ids.windows(2).find(|pair| pair[0] >= pair[1]) {
         None => Ok(()),

@@ -1,15 +1,15 @@
-//! From the numbers of a file to the 32-bit floats of features, without a silent loss.
+//! Converts the numbers of a file to the 32-bit floats of features, without a silent loss.
 
 use flow_engine::StageError;
 
 use super::IMPOSSIBLE;
 
-/// Fewer distinct values than this between a column's least and greatest are worth a word.
+/// A column that keeps fewer distinct values than this between its least and greatest gets a note.
 const STEPS: f64 = 4096.0;
-/// Columns that notes name.
+/// The number of columns that a note names.
 const NAMED: usize = 3;
 
-/// The columns of a table that is being read.
+/// The columns of a table while it is being read.
 pub(crate) struct Narrow {
     columns: Vec<NarrowedColumn>,
 }
@@ -18,14 +18,14 @@ pub(crate) struct Narrow {
 struct NarrowedColumn {
     least: f64,
     greatest: f64,
-    /// A value is not the same as a 32-bit float.
+    /// True if a value changed when it became a 32-bit float.
     changed: bool,
-    /// Values that became 0.
+    /// The number of values that became 0.
     vanished: u64,
 }
 
 impl Narrow {
-    /// Nothing read yet.
+    /// Returns a state in which nothing is read yet.
     pub fn new(columns: usize) -> Self {
         let seen = NarrowedColumn {
             least: f64::INFINITY,
@@ -38,17 +38,17 @@ impl Narrow {
         }
     }
 
-    /// One more column, and its number.
+    /// Adds a column and returns its number.
     pub fn add(&mut self) -> usize {
         self.columns.extend(Self::new(1).columns);
         self.columns.len() - 1
     }
 
-    /// The value of `column` as a feature; NaN stays NaN. `place` says where it stands: table, row
-    /// and object, and the column's name.
+    /// Returns the value of `column` as a feature; NaN stays NaN. `place` says where it is: the table,
+    /// row and object, and the column's name.
     ///
     /// # Errors
-    /// The value is infinite, or too large for a 32-bit float.
+    /// If the value is infinite, or too large for a 32-bit float.
     pub fn take(
         &mut self,
         column: usize,
@@ -70,7 +70,7 @@ impl Narrow {
         Ok(narrow)
     }
 
-    /// What was lost, one line a column; `names` are the columns'.
+    /// What was lost, one line per column; `names` are the names of the columns.
     pub fn notes(&self, names: &[String]) -> Vec<String> {
         let lossy = names.iter().zip(&self.columns).filter_map(|(name, seen)| {
             let reach = seen.least.abs().max(seen.greatest.abs()) as f32;

@@ -10,7 +10,7 @@ use flow_engine::StageError;
 
 use super::{open, schema_error, sniff};
 
-/// The largest array taken, in bytes.
+/// The size of the largest array that is accepted, in bytes.
 const MAX_BYTES: u64 = 16 << 30;
 
 /// One array.
@@ -25,18 +25,19 @@ pub struct NpyArray {
 
 /// Values of an array.
 pub enum NpyValues {
-    /// Numbers or truth values that a 64-bit float holds as they are.
+    /// Numbers or truth values that a 64-bit float represents exactly.
     Numbers(Vec<f64>),
-    /// Whole numbers of 64 bits, which it may not hold.
+    /// Whole numbers of 64 bits, which a 64-bit float may not represent exactly.
     Whole(Vec<i128>),
     /// Texts.
     Texts(Vec<String>),
 }
 
-/// Reads all arrays of an archive, by name.
+/// Reads all arrays of an archive, with their names.
 ///
 /// # Errors
-/// The file cannot be opened (environment), or is no archive of arrays of numbers and texts (data).
+/// If the file cannot be opened (environment), or is not an archive of arrays of numbers and texts
+/// (data).
 pub fn read_npz(path: &Path) -> Result<Vec<NpyArray>, StageError> {
     let mut file = open(path)?;
     let mut head = Vec::new();
@@ -44,7 +45,7 @@ pub fn read_npz(path: &Path) -> Result<Vec<NpyArray>, StageError> {
     let listed = entries(&mut file)?;
     let bad = |error: zip::result::ZipError| sniff::not_binary("the file", "npz", &head, error);
     let mut archive = zip::ZipArchive::new(file).map_err(bad)?;
-    // The reader keeps the last of several entries with one name.
+    // If several entries have one name, the reader keeps the last.
     if listed.is_some_and(|listed| listed > archive.len()) {
         return Err(StageError::data(
             "flow::data::column_twice",
@@ -59,7 +60,7 @@ pub fn read_npz(path: &Path) -> Result<Vec<NpyArray>, StageError> {
             continue;
         };
         let wrong = |what| schema_error(format!("array `{name}` of the npz file {what}"));
-        // The archive says how long the array is; it takes no more memory than that.
+        // The archive says how long the array is, so no more memory than that is used.
         let size = usize::try_from(entry.size()).unwrap_or(usize::MAX);
         let mut bytes = Vec::new();
         if entry.size() > MAX_BYTES || bytes.try_reserve_exact(size).is_err() {
@@ -84,7 +85,7 @@ pub fn read_npz(path: &Path) -> Result<Vec<NpyArray>, StageError> {
     Ok(arrays)
 }
 
-/// How many entries the archive lists, if it says so: a number near its end.
+/// Returns how many entries the archive lists, if it says so in a number near its end.
 fn entries(file: &mut File) -> std::io::Result<Option<usize>> {
     const RECORD: usize = 22;
     let length = file.seek(SeekFrom::End(0))?;
@@ -99,7 +100,7 @@ fn entries(file: &mut File) -> std::io::Result<Option<usize>> {
     let entries = records
         .next()
         .map(|r| usize::from(u16::from_le_bytes([r[10], r[11]])));
-    // Larger archives count elsewhere.
+    // Larger archives keep this number elsewhere.
     Ok(entries.filter(|&n| n != 0xffff))
 }
 
@@ -210,13 +211,13 @@ fn decode(data: &[u8], kind: &str, count: usize) -> Result<NpyValues, String> {
     })
 }
 
-/// Numbers of `N` bytes each.
+/// Decodes numbers of `N` bytes each.
 fn each<const N: usize, T>(data: &[u8], number: fn([u8; N]) -> T) -> Vec<T> {
     let (numbers, _) = data.as_chunks::<N>();
     numbers.iter().copied().map(number).collect()
 }
 
-/// Texts of `width` bytes each.
+/// Decodes texts of `width` bytes each.
 fn texts(
     data: &[u8],
     (width, count): (usize, usize),
@@ -228,7 +229,7 @@ fn texts(
         .ok_or_else(|| "holds a text that is not Unicode".to_string())
 }
 
-/// Of code points, ended by a zero.
+/// Decodes a text of code points that ends with a zero.
 fn wide(bytes: &[u8]) -> Option<String> {
     let points = bytes
         .chunks_exact(4)
@@ -239,7 +240,7 @@ fn wide(bytes: &[u8]) -> Option<String> {
         .collect()
 }
 
-/// Of bytes, filled up with zeros.
+/// Decodes a text of bytes that is padded with zeros.
 fn narrow(bytes: &[u8]) -> Option<String> {
     let end = bytes.iter().rposition(|&b| b != 0).map_or(0, |at| at + 1);
     String::from_utf8(bytes[..end].to_vec()).ok()

@@ -1,4 +1,4 @@
-//! What is known of each object besides its light curve.
+//! What is known of each object apart from its light curve.
 
 use std::collections::BTreeSet;
 use std::io::Write;
@@ -12,37 +12,37 @@ use flow_engine::StageError;
 use super::missing::is_no_value;
 use super::parquet_io::{self, Batch, TableReader, json_list, properties};
 
-/// What all objects of a survey share; kept in the metadata of every file.
+/// What all objects of a survey share. It is kept in the metadata of every file.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Survey {
     /// Names of the bands, in the pipeline's order. Metadata `flow.bands`.
     pub bands: Vec<String>,
     /// Names of the classes, in the order of their bytes. Metadata `flow.classes`.
     pub classes: Vec<String>,
-    /// The class that binary metrics score. Metadata `flow.positive`, a JSON list of at most one.
+    /// The class that binary metrics score. Metadata `flow.positive`, a JSON list of at most one name.
     pub positive: Option<String>,
 }
 
-/// One row an object, in the order of `object_id`'s bytes; all columns have the same length.
+/// One row per object, in the order of `object_id`'s bytes. All columns have the same length.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Objects {
-    /// What all of them share.
+    /// What all the objects share.
     pub survey: Survey,
-    /// Unique names.
+    /// The names of the objects, which are unique.
     pub object_id: Vec<String>,
-    /// Class; none for an unlabelled object.
+    /// The class; `None` for an unlabelled object.
     pub label: Vec<Option<String>>,
-    /// What the survey called it, where `classes` put it into another class.
+    /// The label that the survey gave, if `classes` put it into another class.
     pub raw_label: Vec<Option<String>>,
     /// Redshift.
     pub redshift: Vec<Option<f64>>,
-    /// Its standard error.
+    /// The standard error of the redshift.
     pub redshift_err: Vec<Option<f64>>,
     /// Galactic reddening E(B-V), in magnitudes.
     pub ebv: Vec<Option<f64>>,
-    /// The part of the survey that it comes in.
+    /// The part of the survey that the object belongs to.
     pub split: Vec<Option<String>>,
-    /// Objects with one group are copies or relatives of one source.
+    /// The group. Objects of one group are copies or relatives of one source.
     pub group: Vec<Option<String>>,
 }
 
@@ -70,10 +70,11 @@ impl Survey {
         }))
     }
 
-    /// The survey of several parts: classes are united (a part may know only its own).
+    /// Returns the survey of several parts. Their classes are united, because a part may know only its
+    /// own.
     ///
     /// # Errors
-    /// The parts disagree in bands or in the positive class.
+    /// If the parts disagree in bands or in the positive class.
     pub fn join<'a>(parts: impl IntoIterator<Item = &'a Survey>) -> Result<Self, StageError> {
         let mut parts = parts.into_iter();
         let mut all = parts.next().cloned().unwrap_or_default();
@@ -92,33 +93,34 @@ impl Survey {
     }
 }
 
-/// Classes at most: a model has a tree a round, and predictions a column, for each.
+/// The most classes that a survey may have: for each, a model has one tree per round and predictions
+/// have one column.
 pub const MOST_CLASSES: usize = 1000;
-/// Below so many labels it is no wonder if each is another.
+/// With fewer labels than this, it is no wonder if all of them differ.
 const FEW: usize = 20;
 
-/// Column of the labels before they were regrouped.
+/// The column of the labels before they were regrouped.
 pub(crate) const RAW_LABEL: &str = "raw_label";
 
-/// The text columns besides `object_id`, all of few values.
+/// The text columns besides `object_id`, all of which have few distinct values.
 const TEXTS: [&str; 3] = ["label", "split", "group"];
 
 impl Objects {
-    /// Number of objects.
+    /// The number of objects.
     pub fn len(&self) -> usize {
         self.object_id.len()
     }
 
-    /// True without any object.
+    /// Returns true if there are no objects.
     pub fn is_empty(&self) -> bool {
         self.object_id.is_empty()
     }
 
-    /// The classes that occur among labels, in the order of their bytes. `column` is what the survey calls
-    /// the labels' column.
+    /// Returns the classes that occur among labels, in the order of their bytes. `column` is what the
+    /// survey calls the column of labels.
     ///
     /// # Errors
-    /// They are no classes: more than `MOST_CLASSES`, or nearly every label is of its own.
+    /// If these are not classes: there are more than `MOST_CLASSES`, or nearly every label is unique.
     pub fn classes<'a>(
         labels: impl IntoIterator<Item = &'a Option<String>>,
         column: &str,
@@ -153,11 +155,11 @@ impl Objects {
         self.group.push(other.group[i].clone());
     }
 
-    /// Writes them as Parquet. The column `raw_label` is there only where a label was regrouped, and
-    /// only here: what carries light curves goes to programs, which shall not see it.
+    /// Writes the table as Parquet. It has the column `raw_label` only if a label was regrouped. Files
+    /// with light curves never have that column, because programs read them and must not see it.
     ///
     /// # Errors
-    /// The writer fails.
+    /// If the writer fails.
     pub fn write(&self, writer: impl Write + Send) -> Result<(), StageError> {
         let (mut fields, mut columns) = self.columns();
         let mut few = TEXTS.to_vec();
@@ -178,7 +180,7 @@ impl Objects {
     /// Reads [`Objects::write`]'s file, or one like it: only `object_id` is required.
     ///
     /// # Errors
-    /// The file is unreadable or does not fit.
+    /// If the file is unreadable or does not fit.
     pub fn read(path: &Path) -> Result<Self, StageError> {
         let mut source = TableReader::open(path, "the objects table")?;
         let mut objects = Objects {
@@ -270,10 +272,11 @@ mod tests {
         let labels = |n: usize, label: &dyn Fn(usize) -> usize| -> Vec<String> {
             (0..n).map(|i| format!("l{}", label(i))).collect()
         };
-        // A few objects may all be different; many of the same two are the rule.
+        // A few objects may all have different labels, and many objects usually share two.
         assert_eq!(check(&labels(19, &|i| i)), Ok(19));
         assert_eq!(check(&labels(5000, &|i| i % 2)), Ok(2));
-        // One class in some numbers among notes that differ from object to object.
+        // A class that occurs several times is enough, even among notes that differ from object to
+        // object.
         assert_eq!(check(&labels(60, &|i| if i < 10 { 0 } else { i })), Ok(51));
         assert_eq!(check(&labels(3000, &|i| i % 1000)), Ok(1000));
         for (labels, found) in [

@@ -1,4 +1,4 @@
-//! Reading and writing Parquet the same way everywhere.
+//! Parquet, read and written the same way everywhere.
 
 use std::error::Error;
 use std::io::{Read, Write};
@@ -22,10 +22,10 @@ use parquet::schema::types::ColumnPath;
 
 use super::{columns_help, is_no_value, open, schema_error, sniff};
 
-/// Rows that a reader decodes at a time: bounds memory, not results.
+/// The number of rows that a reader decodes at a time. It bounds memory and has no effect on results.
 const BATCH: usize = 4096;
 
-/// The pinned properties of every Parquet file: nothing in it depends on a clock, a library
+/// The pinned properties of every Parquet file, so that nothing in it depends on a clock, a library
 /// version or the order of a map. `dictionary` names the columns (dotted paths) with few values.
 pub(crate) fn properties(metadata: &[(&str, String)], dictionary: &[&str]) -> WriterProperties {
     let level = ZstdLevel::try_new(1).unwrap_or_default();
@@ -59,7 +59,7 @@ pub(super) fn write(
     writer.finish()
 }
 
-/// Writes a table that is not all in memory, some rows at a time.
+/// Writes a table in pieces, for tables that do not fit in memory.
 pub(crate) struct TableWriter<W: Write + Send> {
     schema: SchemaRef,
     writer: ArrowWriter<W>,
@@ -71,8 +71,8 @@ impl<W: Write + Send> TableWriter<W> {
         schema: SchemaRef,
         properties: WriterProperties,
     ) -> Result<Self, StageError> {
-        // The types of our tables are Parquet's own: without Arrow's copy of the schema, files are
-        // smaller and any reader sees the same.
+        // Our tables have only types that Parquet itself has. Without Arrow's copy of the schema, files
+        // are smaller and every reader sees the same types.
         let options = ArrowWriterOptions::new()
             .with_properties(properties)
             .with_skip_arrow_metadata(true);
@@ -81,7 +81,7 @@ impl<W: Write + Send> TableWriter<W> {
         Ok(Self { schema, writer })
     }
 
-    /// Writes a row group of these columns.
+    /// Writes these columns as a row group.
     pub(crate) fn push(&mut self, columns: Vec<ArrayRef>) -> Result<(), StageError> {
         let batch = RecordBatch::try_new(self.schema.clone(), columns).map_err(internal)?;
         self.writer.write(&batch).map_err(internal)?;
@@ -94,12 +94,13 @@ impl<W: Write + Send> TableWriter<W> {
     }
 }
 
-/// Writing fails for want of space or by a bug of ours, never through the data.
+/// Wraps an error of the writer. Writing fails for lack of space or through a bug of ours, never
+/// because of the data.
 fn internal(error: impl Into<Box<dyn Error + Send + Sync>>) -> StageError {
     StageError::environment("cannot write a table").because(error)
 }
 
-/// A JSON list of texts, as kept in file metadata.
+/// Formats texts as a JSON list, as file metadata keeps them.
 pub(crate) fn json_list(items: &[String]) -> String {
     serde_json::Value::from(items.to_vec()).to_string()
 }
@@ -109,7 +110,7 @@ pub fn parse_list(text: &str) -> Option<Vec<String>> {
     serde_json::from_str(text).ok()
 }
 
-/// A Parquet file being read, batch by batch, by column name.
+/// A Parquet file that is being read, batch by batch, by column name.
 pub struct TableReader {
     name: String,
     schema: SchemaRef,
@@ -119,18 +120,18 @@ pub struct TableReader {
 }
 
 impl TableReader {
-    /// Opens `path`; `name` is what messages call it.
+    /// Opens `path`; messages call it `name`.
     ///
     /// # Errors
-    /// The file cannot be opened (environment) or is not Parquet (data).
+    /// If the file cannot be opened (environment) or is not Parquet (data).
     pub fn open(path: &Path, name: &str) -> Result<Self, StageError> {
         Self::open_columns(path, name, |_| true)
     }
 
-    /// Opens `path` to decode only the columns that `wanted` picks, the only ones that are seen then.
+    /// Opens `path` to decode only the columns that `wanted` picks. The reader then has no others.
     ///
     /// # Errors
-    /// As of [`TableReader::open`].
+    /// As for [`TableReader::open`].
     pub fn open_columns(
         path: &Path,
         name: &str,
@@ -139,7 +140,8 @@ impl TableReader {
         let mut file = open(path)?;
         let mut head = Vec::new();
         Read::by_ref(&mut file).take(64).read_to_end(&mut head)?;
-        // Arrow's copy of a schema may hold types that only its writer has; Parquet's own are enough.
+        // Arrow's copy of a schema may hold types that only its writer has. Parquet's own types are
+        // enough.
         let options = ArrowReaderOptions::new().with_skip_arrow_metadata(true);
         let builder = ParquetRecordBatchReaderBuilder::try_new_with_options(file, options)
             .map_err(|error| sniff::not_binary(name, "Parquet", &head, error))?;
@@ -172,22 +174,22 @@ impl TableReader {
         })
     }
 
-    /// Number of rows in the file.
+    /// The number of rows in the file.
     pub fn rows(&self) -> u64 {
         self.rows
     }
 
-    /// The file's columns.
+    /// The columns of the file.
     pub fn fields(&self) -> &Fields {
         self.schema.fields()
     }
 
-    /// True if there is a column of that name.
+    /// Returns true if there is a column of that name.
     pub fn has(&self, column: &str) -> bool {
         self.schema.column_with_name(column).is_some()
     }
 
-    /// A value of the file's metadata.
+    /// Returns a value of the file's metadata.
     pub fn metadata(&self, key: &str) -> Option<&str> {
         self.metadata
             .iter()
@@ -195,10 +197,10 @@ impl TableReader {
             .map(|(_, value)| value.as_str())
     }
 
-    /// A JSON list in the file's metadata.
+    /// Returns a JSON list in the file's metadata.
     ///
     /// # Errors
-    /// It is there and is no list of texts.
+    /// If it is there but is not a list of texts.
     pub fn metadata_list(&self, key: &str) -> Result<Option<Vec<String>>, StageError> {
         let Some(text) = self.metadata(key) else {
             return Ok(None);
@@ -212,11 +214,11 @@ impl TableReader {
         }
     }
 
-    /// The next rows.
+    /// Returns the next rows.
     pub fn next_batch(&mut self) -> Result<Option<Batch>, StageError> {
         let batch = self.reader.next().transpose().map_err(|error| {
             let error = schema_error(format!("{} cannot be decoded", self.name)).because(error);
-            // What the reader says of a compression that it was built without.
+            // The reader fails in this way on a compression that it was built without.
             match error.message.contains("Disabled feature") {
                 true => error.help("write the file with zstd or snappy compression"),
                 false => error,
@@ -236,12 +238,12 @@ pub struct Batch {
 }
 
 impl Batch {
-    /// Number of rows.
+    /// The number of rows.
     pub fn len(&self) -> usize {
         self.columns.len()
     }
 
-    /// Columns by name, as they are in the file.
+    /// The columns by name, as they are in the file.
     pub fn column(&self, name: &str) -> Option<&ArrayRef> {
         self.columns.column_by_name(name)
     }
@@ -259,7 +261,7 @@ impl Batch {
     }
 
     fn cast(&self, name: &str, array: &ArrayRef, to: &DataType) -> Result<ArrayRef, StageError> {
-        // Not "safe": a text that is no number must not become a null.
+        // The cast is not "safe", because a text that is not a number must not become a null.
         let strict = CastOptions {
             safe: false,
             ..CastOptions::default()
@@ -273,12 +275,12 @@ impl Batch {
         })
     }
 
-    /// A column of texts; numbers and dictionaries are converted. A data frame turns whole numbers
-    /// into floats as soon as one is missing: 90.0 is the text `90`, and NaN is a null.
+    /// Returns a column of texts; numbers and dictionaries are converted. A data frame turns whole
+    /// numbers into floats as soon as one is missing, so 90.0 is the text `90`, and NaN is a null.
     ///
     /// # Errors
-    /// There is no such column, it is none of texts or numbers, or a float in it may be another number
-    /// than was meant.
+    /// If there is no such column, it holds neither texts nor numbers, or a float in it may not be the
+    /// number that was meant.
     pub fn texts(&self, name: &str) -> Result<StringArray, StageError> {
         let array = self.want(name)?;
         let exact = match array.data_type() {
@@ -294,7 +296,7 @@ impl Batch {
             }
             _ => return Ok(self.cast(name, array, &DataType::Utf8)?.as_string().clone()),
         };
-        // Each width by itself: 0.1 of 32 bits is not 0.10000000149 as a text.
+        // Each width is formatted by itself: a 32-bit 0.1 must not become the text 0.10000000149.
         let spelled = self.cast(name, array, &DataType::Utf8)?;
         let values = self.floats(name)?;
         let texts = values.iter().zip(spelled.as_string::<i32>());
@@ -315,10 +317,10 @@ impl Batch {
         texts.collect()
     }
 
-    /// The column of object ids; `before` rows of the file came in earlier batches.
+    /// Returns the column of object ids; `before` rows of the file came in earlier batches.
     ///
     /// # Errors
-    /// As of [`Batch::texts`], or a row has no id.
+    /// As for [`Batch::texts`], or if a row has no id.
     pub fn ids(&self, name: &str, before: usize) -> Result<Vec<String>, StageError> {
         let ids = self.texts(name)?;
         let ids = ids.iter().enumerate().map(|(i, id)| {
@@ -329,19 +331,19 @@ impl Batch {
         ids.collect()
     }
 
-    /// A column of numbers, as 64-bit floats.
+    /// Returns a column of numbers, as 64-bit floats.
     pub fn floats(&self, name: &str) -> Result<Float64Array, StageError> {
         let array = self.cast(name, self.want(name)?, &DataType::Float64)?;
         Ok(array.as_primitive::<Float64Type>().clone())
     }
 
-    /// A column of whole numbers.
+    /// Returns a column of whole numbers.
     pub fn ints(&self, name: &str) -> Result<arrow::array::Int64Array, StageError> {
         let array = self.cast(name, self.want(name)?, &DataType::Int64)?;
         Ok(array.as_primitive::<Int64Type>().clone())
     }
 
-    /// The fields of a struct column.
+    /// Returns the fields of a struct column.
     pub fn fields(&self, name: &str) -> Result<Batch, StageError> {
         let array = self.want(name)?;
         let columns = array.as_struct_opt().cloned().ok_or_else(|| {
@@ -357,7 +359,8 @@ impl Batch {
         })
     }
 
-    /// A column of lists of structs: the row bounds (one more than rows), and the structs' fields.
+    /// Returns a column of lists of structs: the bounds of the rows (one more than there are rows), and
+    /// the fields of the structs.
     pub fn structs(&self, name: &str) -> Result<(Vec<usize>, Batch), StageError> {
         let array = self.want(name)?;
         let item = match array.data_type() {
@@ -387,7 +390,8 @@ impl Batch {
         Ok((bounds, Batch { name, columns }))
     }
 
-    /// A column of lists: the row bounds (one more than rows) and the values, cast to `item`.
+    /// Returns a column of lists: the bounds of the rows (one more than there are rows) and the values,
+    /// cast to `item`.
     pub fn lists(&self, name: &str, item: &DataType) -> Result<(Vec<usize>, ArrayRef), StageError> {
         let array = self.want(name)?;
         let field = Arc::new(arrow::datatypes::Field::new("element", item.clone(), true));
@@ -406,7 +410,7 @@ pub(crate) fn no_id(table: &str, place: &str, number: usize, column: &str) -> St
     .help("every row needs the name of its object: give it one, or remove the row")
 }
 
-/// The error for two columns of one name, of which neither is meant.
+/// The error for two columns of one name, since neither can be meant.
 pub(crate) fn column_twice(column: &str, table: &str) -> StageError {
     StageError::data(
         "flow::data::column_twice",
@@ -415,7 +419,7 @@ pub(crate) fn column_twice(column: &str, table: &str) -> StageError {
     .help("rename or remove one of the two")
 }
 
-/// The columns of a nullable text as options.
+/// Returns a nullable column of texts as options.
 pub(super) fn options(array: &StringArray) -> impl Iterator<Item = Option<String>> {
     array.iter().map(|v| v.map(String::from))
 }

@@ -1,4 +1,4 @@
-//! What models say of objects.
+//! The predictions of models.
 
 use std::io::Write;
 use std::path::Path;
@@ -15,10 +15,11 @@ use super::{columns_help, schema_error};
 
 const NAME: &str = "the predictions table";
 
-/// One row a prediction, in the order of (repeat, `object_id`); all columns have the same length.
+/// One row per prediction, in the order of (repeat, `object_id`). All columns have the same length.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Predictions {
-    /// The classes that have a column of probabilities, in its order. Metadata `flow.classes`.
+    /// The classes that have a column of probabilities, in the order of the columns. Metadata
+    /// `flow.classes`.
     pub classes: Vec<String>,
     /// The class that binary metrics score. Metadata `flow.positive`.
     pub positive: Option<String>,
@@ -26,29 +27,30 @@ pub struct Predictions {
     pub object_id: Vec<String>,
     /// The repeat of the cross-validation; 0 for the final fit.
     pub repeat: Vec<i32>,
-    /// The fold that held the object out; none for the final fit.
+    /// The fold that held the object out; `None` for the final fit.
     pub fold: Vec<Option<i32>>,
-    /// The true class, where it is known.
+    /// The true class, if it is known.
     pub label: Vec<Option<String>>,
-    /// By class and row: its probability. Columns `p_<class>`.
+    /// The probabilities, by class and row. Columns `p_<class>`.
     pub probability: Vec<Vec<f64>>,
 }
 
 impl Predictions {
-    /// Number of rows.
+    /// The number of rows.
     pub fn len(&self) -> usize {
         self.object_id.len()
     }
 
-    /// True without any row.
+    /// Returns true if there are no rows.
     pub fn is_empty(&self) -> bool {
         self.object_id.is_empty()
     }
 
-    /// The column and the name of the class that binary metrics score; none if the survey names none.
+    /// Returns the column and the name of the class that binary metrics score; `None` if the survey
+    /// names none.
     ///
     /// # Errors
-    /// The class that it names has no column.
+    /// If the class that it names has no column.
     pub fn positive_column(&self) -> Result<Option<(usize, &str)>, StageError> {
         let Some(positive) = &self.positive else {
             return Ok(None);
@@ -58,10 +60,10 @@ impl Predictions {
         Ok(Some((column, positive)))
     }
 
-    /// The class of a row, as the place of its column.
+    /// Returns the class of a row, as the place of its column.
     ///
     /// # Errors
-    /// There is no column for it.
+    /// If there is no column for it.
     pub fn class_of(&self, row: usize) -> Result<usize, StageError> {
         let label = self.label[row].as_deref().unwrap_or_default();
         let column = self.classes.iter().position(|class| class == label);
@@ -99,7 +101,7 @@ impl Predictions {
     /// Appends the rows of `other`.
     ///
     /// # Errors
-    /// Its classes differ.
+    /// If its classes differ.
     pub fn append(&mut self, other: &Predictions) -> Result<(), StageError> {
         if self.classes != other.classes || self.positive != other.positive {
             return Err(schema_error(format!(
@@ -120,7 +122,7 @@ impl Predictions {
     /// Writes Parquet: `object_id, repeat, fold, label, p_<class>...`.
     ///
     /// # Errors
-    /// The writer fails.
+    /// If the writer fails.
     pub fn write(&self, writer: impl Write + Send) -> Result<(), StageError> {
         let mut fields = vec![
             Field::new("object_id", DataType::Utf8, false),
@@ -154,12 +156,12 @@ impl Predictions {
         )
     }
 
-    /// Reads them. A table of a user's command may lack the metadata (the classes are then those of
-    /// the `p_` columns), `repeat` (then 0), `fold` and `label` (then none).
+    /// Reads predictions. A table of a user's command may lack the metadata (the classes are then those
+    /// of the `p_` columns), `repeat` (then 0), `fold` and `label` (then `None`).
     ///
     /// # Errors
-    /// The file is unreadable or does not fit: no `object_id`, no `p_<class>`, a probability that is
-    /// missing or not within 0 and 1.
+    /// If the file is unreadable or does not fit: it has no `object_id` or no `p_<class>`, or a
+    /// probability is missing or not within 0 and 1.
     pub fn read(path: &Path) -> Result<Self, StageError> {
         let mut source = TableReader::open(path, NAME)?;
         let columns = source

@@ -1,4 +1,4 @@
-//! What a file is, by its first bytes, where its name or the pipeline says otherwise.
+//! Tells the format of a file by its first bytes, whatever its name or the pipeline says.
 
 use std::error::Error;
 use std::io::Read;
@@ -8,7 +8,7 @@ use flow_engine::StageError;
 
 use super::open;
 
-/// What a file is, if it is no plain text.
+/// What a file is, if it is not plain text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum FileForm {
     Gzip,
@@ -39,16 +39,16 @@ const HEADS: [(&[u8], FileForm); 12] = [
     (b"\xfe\xff", FileForm::Utf16),
 ];
 
-/// The form of a file that begins with `head`; none for what may be text.
+/// Returns the format of a file that begins with `head`; `None` if it may be text.
 pub(super) fn form(head: &[u8]) -> Option<FileForm> {
     let known = HEADS.iter().find(|(magic, _)| head.starts_with(magic));
     known.map(|(_, form)| *form)
 }
 
-/// True if `path` is a Parquet file, whatever it is called.
+/// Returns true if `path` is a Parquet file, whatever its name.
 ///
 /// # Errors
-/// It cannot be opened.
+/// If the file cannot be opened.
 pub(crate) fn is_parquet(path: &Path) -> Result<bool, StageError> {
     let mut head = Vec::new();
     let file = open(path)?;
@@ -94,7 +94,7 @@ impl FileForm {
     }
 }
 
-/// The error for a file that is read as text and is none.
+/// The error for a file that is read as text but is not text.
 pub(super) fn not_text(file: &str, form: FileForm) -> StageError {
     StageError::data(
         "flow::data::format",
@@ -103,7 +103,8 @@ pub(super) fn not_text(file: &str, form: FileForm) -> StageError {
     .help(form.remedy())
 }
 
-/// The error for a file that is read as `expected` (Parquet, npz) and begins with `head`; `error` is what its reader says.
+/// The error for a file that is read as `expected` (Parquet, npz) but begins with `head`; `error` is
+/// what the reader says of it.
 pub(super) fn not_binary(
     file: &str,
     expected: &str,

@@ -1,4 +1,4 @@
-//! Tensors of 32-bit floats, one an object, mapped into memory.
+//! Tensors of 32-bit floats, one per object, mapped into memory.
 //!
 //! The file is Arrow IPC with the columns `object_id: utf8` and one `FixedSizeList<f32>` that
 //! carries the canonical extension type `arrow.fixed_shape_tensor`. Bodies are aligned and not
@@ -24,11 +24,11 @@ use memmap2::Mmap;
 
 use super::{check_order, columns_help, schema_error};
 
-/// Values in one record batch, at most (64 MiB). A constant, so that the bytes of a file do not
+/// The most values in one record batch (64 MiB). It is a constant, so that the bytes of a file do not
 /// depend on how its rows were pushed.
 const BATCH_VALUES: usize = 16 << 20;
 
-/// Writes a tensor table, rows in the order of `object_id`'s bytes.
+/// Writes a tensor table, with rows in the order of `object_id`'s bytes.
 pub struct TensorWriter<W: Write> {
     writer: FileWriter<W>,
     schema: SchemaRef,
@@ -40,11 +40,11 @@ pub struct TensorWriter<W: Write> {
 }
 
 impl<W: Write> TensorWriter<W> {
-    /// A writer of the column `name` with tensors of `shape` (row-major). `metadata` goes into the
-    /// schema's.
+    /// Returns a writer of the column `name` with tensors of `shape` (row-major). `metadata` is added
+    /// to that of the schema.
     ///
     /// # Errors
-    /// The writer fails.
+    /// If the writer fails.
     pub fn new(
         writer: W,
         name: &str,
@@ -85,7 +85,7 @@ impl<W: Write> TensorWriter<W> {
     /// Appends rows: `rows` holds one tensor for each id, one after the other.
     ///
     /// # Errors
-    /// Lengths differ, ids do not ascend, or the writer fails.
+    /// If lengths differ, ids do not ascend, or the writer fails.
     pub fn push<S: AsRef<str>>(&mut self, ids: &[S], rows: &[f32]) -> Result<(), StageError> {
         if rows.len() != ids.len() * self.width {
             return Err(schema_error(format!(
@@ -133,7 +133,7 @@ impl<W: Write> TensorWriter<W> {
     /// Completes the file and gives back the writer.
     ///
     /// # Errors
-    /// The writer fails.
+    /// If the writer fails.
     pub fn finish(mut self) -> Result<W, StageError> {
         if !self.ids.is_empty() {
             self.flush()?;
@@ -153,7 +153,7 @@ pub struct TensorTable {
     shape: Vec<usize>,
     width: usize,
     metadata: Vec<(String, String)>,
-    /// First row and values of each record batch.
+    /// The first row and the values of each record batch.
     batches: Vec<(usize, Float32Array)>,
 }
 
@@ -161,7 +161,7 @@ impl TensorTable {
     /// Maps `path`, whose tensor column is called `name`.
     ///
     /// # Errors
-    /// The file cannot be opened (environment), or does not fit (data).
+    /// If the file cannot be opened (environment), or does not fit (data).
     pub fn open(path: &Path, name: &str) -> Result<Self, StageError> {
         let unreadable = |error: Box<dyn Error + Send + Sync>| {
             schema_error(format!(
@@ -223,7 +223,7 @@ impl TensorTable {
         Ok(table)
     }
 
-    /// A table in memory: `values` are the rows of `ids`, in order, one after the other.
+    /// Returns a table in memory: `values` holds the rows of `ids` in order, one after the other.
     pub(super) fn from_memory(
         ids: Vec<String>,
         values: Vec<f32>,
@@ -267,17 +267,17 @@ impl TensorTable {
         &self.ids
     }
 
-    /// The shape of one row's tensor, row-major.
+    /// The shape of each row's tensor, row-major.
     pub fn shape(&self) -> &[usize] {
         &self.shape
     }
 
-    /// Number of rows.
+    /// The number of rows.
     pub fn rows(&self) -> usize {
         self.ids.len()
     }
 
-    /// A value of the schema's metadata.
+    /// Returns a value of the schema's metadata.
     pub fn metadata(&self, key: &str) -> Option<&str> {
         self.metadata
             .iter()
@@ -285,14 +285,15 @@ impl TensorTable {
             .map(|(_, value)| value.as_str())
     }
 
-    /// The tensor of row `i`. Panics if there is no such row.
+    /// Returns the tensor of row `i`. Panics if there is no such row.
     pub fn row(&self, i: usize) -> &[f32] {
         let batch = self.batches.partition_point(|(first, _)| *first <= i) - 1;
         let (first, values) = &self.batches[batch];
         &values.values()[(i - first) * self.width..(i - first + 1) * self.width]
     }
 
-    /// The whole table in pieces: each the first row and the values of consecutive rows.
+    /// The whole table in pieces. Each piece has the number of its first row and the values of
+    /// consecutive rows.
     pub fn blocks(&self) -> impl Iterator<Item = (usize, &[f32])> {
         self.batches
             .iter()
@@ -300,7 +301,7 @@ impl TensorTable {
     }
 }
 
-/// The shape of the tensor column `name`: from its extension type, else its list's length.
+/// The shape of the tensor column `name`, from its extension type or else from the length of its lists.
 fn shape_of(schema: &Schema, name: &str) -> Result<Vec<usize>, StageError> {
     let names = || schema.fields().iter().map(|field| field.name());
     let wrong = |what: &str| schema_error(what).help(columns_help(names()));
@@ -350,7 +351,7 @@ fn shape_of(schema: &Schema, name: &str) -> Result<Vec<usize>, StageError> {
     }
 }
 
-/// Maps a file.
+/// Maps a file into memory.
 fn map(path: &Path) -> Result<Buffer, StageError> {
     let cannot = |error: std::io::Error| {
         StageError::environment(format!("cannot map {}", path.display())).because(error)
@@ -405,7 +406,7 @@ mod tests {
         let file = file(&grid(7));
         let buffer = map(file.path()).unwrap();
         let table = TensorTable::open(file.path(), "grid").unwrap();
-        // Two maps of one file: the rows must be at the same place within theirs as the bytes are.
+        // The two maps of one file are compared by the offset of the rows within each map.
         let bytes = buffer.as_slice();
         let needle: Vec<u8> = table.row(3).iter().flat_map(|v| v.to_le_bytes()).collect();
         assert!(bytes.windows(needle.len()).any(|w| w == needle));

@@ -1,4 +1,4 @@
-//! Delimited text, streamed record by record: CSV, also with semicolons or tabs, also gzipped.
+//! Delimited text, streamed record by record: CSV with commas, semicolons or tabs, gzipped or not.
 
 use std::error::Error;
 use std::io::{BufRead, BufReader, ErrorKind, Read};
@@ -11,14 +11,15 @@ use flow_engine::StageError;
 use super::open;
 use super::sniff::{self, FileForm};
 
-/// The longest line taken, in bytes: a file of zeros is none, however small it is when compressed.
+/// The longest line that is accepted, in bytes. It also refuses a file of zeros, however small it is
+/// when compressed.
 const LONGEST: usize = 1 << 28;
-/// Bytes read at a time.
+/// The number of bytes that are read at a time.
 const CHUNK: usize = 1 << 16;
 
-/// The records of a file.
+/// A reader of the records of a file.
 pub(crate) struct Records {
-    /// Names of the columns.
+    /// The names of the columns.
     pub header: Vec<String>,
     /// The record that was read last.
     pub record: ByteRecord,
@@ -31,7 +32,7 @@ impl Records {
     /// Opens `path` and reads its header; messages call it `file`.
     ///
     /// # Errors
-    /// The file cannot be read, is empty, or is no text.
+    /// If the file cannot be read, is empty, or is not text.
     pub fn open(path: &Path, file: &str) -> Result<Self, StageError> {
         let opened = open(path)?;
         let mut raw = BufReader::with_capacity(CHUNK, opened);
@@ -52,7 +53,7 @@ impl Records {
         }
         let delimiter = delimiter(head);
         let lines = Lines::new(text, file)?;
-        // A byte-order mark is taken by the reader; ragged rows are the caller's to judge.
+        // The CSV reader skips a byte-order mark. Ragged rows are left to the caller to judge.
         let mut reader = ReaderBuilder::new()
             .flexible(true)
             .delimiter(delimiter)
@@ -84,11 +85,11 @@ impl Records {
         })
     }
 
-    /// Reads the next record and gives its line.
+    /// Reads the next record and returns the number of its line.
     ///
     /// # Errors
-    /// The file ends after its header, cannot be read, or a `used` column or a ragged record spans
-    /// lines: then a quote is not closed, and what follows is swallowed.
+    /// If the file ends after its header, cannot be read, or a `used` column or a ragged record spans
+    /// lines: then a quote was not closed and has swallowed what follows.
     pub fn next(&mut self, used: &[usize]) -> Result<Option<u64>, StageError> {
         let more = self
             .reader
@@ -104,8 +105,9 @@ impl Records {
             return Ok(None);
         }
         self.any = true;
-        // Every record ends with a newline, which the reader is behind now, unless a quote took that too.
-        // The position that the record has is before the empty lines that the reader skipped.
+        // Every record ends with a newline. The reader is now past it, unless a quote swallowed it too.
+        // The position of the record itself does not count the empty lines that the reader skipped
+        // before it.
         let spanned = memchr::memchr_iter(b'\n', self.record.as_slice()).count() as u64;
         let start = self.record.position().map_or(0, csv::Position::line);
         let line = self
@@ -130,13 +132,14 @@ impl Records {
         Ok(Some(line))
     }
 
-    /// True if the record has another number of fields than the header.
+    /// Returns true if the number of fields in the record differs from that in the header.
     pub fn is_ragged(&self) -> bool {
         self.record.len() != self.header.len()
     }
 }
 
-/// What separates the columns: a comma, unless the header has none and has semicolons or tabs.
+/// Returns the separator of the columns: a comma, unless the header has none but has semicolons or
+/// tabs.
 fn delimiter(head: &[u8]) -> u8 {
     let mut quoted = false;
     let header = head.iter().take_while(|&&byte| {
@@ -157,14 +160,15 @@ fn delimiter(head: &[u8]) -> u8 {
     }
 }
 
-/// A text whose lines all end with `\n`, the last one too, so that lines can be counted.
+/// Passes on a text so that every line ends with `\n`, including the last, so that lines can be
+/// counted.
 struct Lines<R> {
     inner: R,
-    /// The last byte given; a newline before the first.
+    /// The last byte that was passed on; a newline before the first.
     last: u8,
-    /// Bytes since the last newline.
+    /// The number of bytes since the last newline.
     length: usize,
-    /// `\r` alone ends lines.
+    /// True if `\r` alone ends lines.
     returns: bool,
 }
 
@@ -239,7 +243,7 @@ fn broken(file: &str, error: csv::Error) -> StageError {
     }
 }
 
-/// What is wrong with the bytes is the file's fault, all else the machine's.
+/// Wraps an error: bad bytes are the fault of the file, and all other errors that of the machine.
 fn unreadable(
     file: &str,
     kind: ErrorKind,
@@ -294,7 +298,7 @@ mod tests {
             assert_eq!(rows(text.as_bytes()).unwrap(), expected, "{ends:?}");
             assert_eq!(rows(format!("{text}{ends}").as_bytes()).unwrap(), expected);
         }
-        // Where one buffer ends and the next begins makes no difference.
+        // The result does not depend on where one buffer ends and the next begins.
         let long = format!("x\r\n{}\r\nb\r\n", "a".repeat(CHUNK - 4));
         assert_eq!(rows(long.as_bytes()).unwrap()[1], (3, "b".into()));
     }

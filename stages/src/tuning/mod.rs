@@ -1,12 +1,12 @@
-//! The search for good hyper-parameters: what to try next, given what was tried.
+//! The search for good parameters: what to try next, given the results so far.
 //!
-//! - `study`: trials in generations, and what is known after each; begin here;
+//! - `study`: trials in generations, and the state after each; begin here;
 //! - `space`: what may be tried, and how it maps to the unit cube;
 //! - `propose`, `tpe`: the next points, a pure function of the seed and the results so far;
 //! - `race`: when a trial that falls behind is stopped;
-//! - `nested`: how good what a study finds is on objects that it never saw.
+//! - `nested`: how good the result of a study is on objects that it never saw.
 //!
-//! No state is kept anywhere. Running pipelines is the matter of `flow tune`, and nothing here does.
+//! No state is kept anywhere. `flow tune` runs the pipelines; nothing here does.
 
 mod nested;
 mod propose;

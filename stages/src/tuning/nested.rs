@@ -1,12 +1,12 @@
-//! Nested cross-validation: how good is what a study finds, on objects that it never saw?
+//! Nested cross-validation: how good the result of a study is on objects that it never saw.
 //!
 //! The best score of a study is optimistic: it is the largest of many noisy ones (Cawley and Talbot,
 //! "On over-fitting in model selection and subsequent selection bias in performance evaluation",
 //! JMLR 11, 2010). So for each fold f of the pipeline's first repeat the study is made anew with the
-//! parameter `within = f` of the `folds` stage: on the objects that train in f, in inner folds of
-//! their own. The others have no label there, so nothing of them can reach a choice. They are
-//! new objects, and the final fit of the configuration that won predicts them. Joined over f these
-//! are out-of-fold predictions of the *procedure*, study included; [`outer`] joins and scores them.
+//! parameter `within = f` of the `folds` stage: on the objects that train in f, in inner folds of their
+//! own. The others have no label there, so that they cannot influence any choice. They are new objects,
+//! and the final fit of the configuration that won predicts them. Joined over f, these are out-of-fold
+//! predictions of the *procedure*, study included. [`outer`] joins and scores them.
 
 use std::path::Path;
 
@@ -16,21 +16,21 @@ use crate::comparison::{Arm, ArmParts};
 use crate::evaluation::{MetricReport, out_of_fold};
 use crate::table::{Folds, Predictions, no_positive};
 
-/// What the outer folds say.
+/// The result of the outer folds.
 pub struct Outer {
     /// All objects with a label, each predicted by a model and a choice that did not see it.
     pub predictions: Predictions,
     /// Their metrics.
     pub evaluation: MetricReport,
-    /// What the outer folds keep together, by row of the predictions.
+    /// The groups that the outer folds keep together, by row of the predictions.
     pub groups: Option<Vec<String>>,
 }
 
 impl Outer {
-    /// As an arm of a comparison.
+    /// Returns the result as an arm of a comparison of classifiers.
     ///
     /// # Errors
-    /// As [`ArmParts::of`] and [`Arm::from_parts`].
+    /// As for [`ArmParts::of`] and [`Arm::from_parts`].
     pub fn arm(&self, name: &str) -> Result<Arm, StageError> {
         let repeats = out_of_fold(&self.predictions)?;
         Arm::from_parts(ArmParts {
@@ -43,8 +43,7 @@ impl Outer {
 /// Joins the predictions of configurations that were chosen within outer folds, in the order of the
 /// folds; `folds` is the table of the outer folds, and `fixed` the fixed threshold of the evaluation.
 ///
-/// # Errors
-/// A file is unreadable, an object that an outer fold holds out was not predicted as a new one, or
+/// If a file is unreadable, an object that an outer fold holds out was not predicted as a new one, or
 /// the configurations predict different classes and none of them is the positive one.
 pub fn outer(folds: &Path, parts: &[&Path], fixed: f64) -> Result<Outer, StageError> {
     let folds = Folds::read(folds)?;
@@ -74,7 +73,8 @@ pub fn outer(folds: &Path, parts: &[&Path], fixed: f64) -> Result<Outer, StageEr
     })
 }
 
-/// What was predicted, as new objects, of those that a fold of repeat 0 holds out; with their labels.
+/// The predictions, as new objects, of the objects that a fold of repeat 0 holds out, with their
+/// labels.
 fn held_out(folds: &Folds, fold: i32, all: &Predictions) -> Result<Predictions, StageError> {
     let mut new: Vec<(&str, usize)> = (0..all.len())
         .filter(|&i| all.fold[i].is_none())
@@ -179,7 +179,7 @@ mod tests {
     fn held_out_objects_are_scored_by_the_models_that_did_not_see_them() {
         let folds = folds();
         let first = part(&[("a", 0.9), ("b", 0.2), ("u", 0.5)], &["AGN", "TDE"]);
-        // Another configuration learned another target.
+        // The other configuration learned another target.
         let second = part(&[("c", 0.4), ("d", 0.6), ("u", 0.5)], &["TDE"]);
         let outer = outer(folds.path(), &[first.path(), second.path()], 0.5).unwrap();
         assert_eq!(outer.predictions.object_id, ["a", "b", "c", "d"]);

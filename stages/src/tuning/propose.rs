@@ -1,4 +1,4 @@
-//! What to try next, given what was tried.
+//! What to try next, given the results so far.
 //!
 //! A proposal is a pure function of the seed, the number of the trial and the results before it: no
 //! state is kept anywhere, and a study that is played again makes the same proposals.
@@ -11,10 +11,11 @@ use super::space::{Dimension, Point, grid_point, size};
 use super::tpe;
 use crate::numeric::rng::Stream;
 
-/// Points that the Parzen estimator draws at random before it has something to go by.
+/// The number of points that are drawn at random before the Parzen estimator has enough results.
 pub const STARTUP: usize = 10;
 
-/// Draws that are made anew because the point was tried already, before the rest is looked through.
+/// The number of draws that are repeated because the point was tried already, before all other points
+/// are listed.
 const REDRAWS: u64 = 50;
 
 /// A point that was tried.
@@ -22,12 +23,12 @@ const REDRAWS: u64 = 50;
 pub struct TriedPoint {
     /// The point.
     pub point: Point,
-    /// Its loss, the less the better; none where it could not be told, which is worst of all.
+    /// The loss; less is better. `None` if it could not be measured, which counts as worst of all.
     pub loss: Option<f64>,
 }
 
-/// Proposes the next `count` points, to be tried at the same time; fewer where the space has no
-/// more. No point comes twice. Trials are numbered from 0 in the order of `tried`.
+/// Proposes the next `count` points, to be tried at the same time; fewer if the space has no more. No
+/// point comes twice. Trials are numbered from 0 in the order of `tried`.
 pub fn propose(
     sampler: Sampler,
     space: &[Dimension],
@@ -37,7 +38,7 @@ pub fn propose(
 ) -> Vec<Point> {
     let total = size(space);
     let mut ranked: Vec<&TriedPoint> = tried.iter().collect();
-    // The sort is stable: of equal losses the earlier comes first.
+    // The sort is stable, so that of equal losses the earlier comes first.
     ranked.sort_by(|a, b| match (a.loss, b.loss) {
         (Some(a), Some(b)) => a.total_cmp(&b),
         (a, b) => a.is_none().cmp(&b.is_none()),
@@ -49,7 +50,7 @@ pub fn propose(
         let draw = |attempt: u64| {
             let mut stream = Stream::new(seed, &[trial, attempt]);
             if sampler == Sampler::Tpe && tried.len() >= STARTUP {
-                // What is being tried is taken for bad, so that the others go elsewhere.
+                // Points that are being tried count as bad, so that the others go elsewhere.
                 let pending = proposed.iter();
                 let ranked = ranked.iter().map(|tried| &tried.point).chain(pending);
                 tpe::propose(space, &ranked.collect::<Vec<_>>(), &mut stream)

@@ -1,8 +1,8 @@
 //! When to stop a trial that falls behind: a race between two configurations over folds.
 //!
 //! Both are scored on the same first folds of cross-validation, and the differences are paired. With
-//! mean d and standard deviation s of the m differences, the trial is given up where even the upper
-//! end of a one-sided confidence interval of the mean difference,
+//! mean d and standard deviation s of the m differences, the trial is stopped if even the upper end of
+//! a one-sided confidence interval of the mean difference,
 //!
 //! ```text
 //! d + t(0.95, m - 1) s / sqrt(m),
@@ -11,10 +11,10 @@
 //! lies below 0: the paired t-test of a race (Maron and Moore, "The racing algorithm", Artificial
 //! Intelligence Review 11, 1997; Birattari, Stutzle, Paquete and Varrentrapp, "A racing algorithm
 //! for configuring metaheuristics", GECCO 2002). Training sets overlap, so the folds are not
-//! independent and the level is nominal: a rule for saving work, not a test to report.
+//! independent and the level is nominal: this is a rule for saving work, not a test to report.
 
-/// The 95th percentiles of Student's t for 1 to 30 degrees of freedom (any table of it), beyond
-/// that the normal one.
+/// The 95th percentiles of Student's t for 1 to 30 degrees of freedom (from any table), then the normal
+/// percentile beyond 30.
 const T95: [f64; 30] = [
     6.313752, 2.919986, 2.353363, 2.131847, 2.015048, 1.943180, 1.894579, 1.859548, 1.833113,
     1.812461, 1.795885, 1.782288, 1.770933, 1.761310, 1.753050, 1.745884, 1.739607, 1.734064,
@@ -23,18 +23,18 @@ const T95: [f64; 30] = [
 ];
 const NORMAL95: f64 = 1.644854;
 
-/// What the first folds say.
+/// The result of the first folds.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Race {
     /// The trial may still win.
     Open,
-    /// It cannot be expected to win: even the upper end of the interval, this difference (below 0),
-    /// falls short of the incumbent.
+    /// The trial cannot be expected to win: even the upper end of the interval, this difference (below
+    /// 0), falls short of the best configuration so far.
     Lost(f64),
 }
 
-/// Compares the scores of a trial with those of the best configuration so far, fold by fold; the
-/// higher the better. Folds in which either has no score are left out.
+/// Compares the scores of a trial with those of the best configuration so far, fold by fold; higher is
+/// better. Folds in which either has no score are left out.
 pub fn race(trial: &[Option<f64>], best: &[Option<f64>]) -> Race {
     let differences: Vec<f64> = trial
         .iter()
@@ -69,7 +69,7 @@ mod tests {
         let best = some(&[0.60, 0.70, 0.65]);
         assert_eq!(race(&best, &best), Race::Open);
         assert_eq!(race(&some(&[0.70, 0.80, 0.75]), &best), Race::Open);
-        // Behind on the mean, but not by more than the folds differ.
+        // The trial is behind on the mean, but not by more than the folds differ.
         assert_eq!(race(&some(&[0.40, 0.71, 0.60]), &best), Race::Open);
         let Race::Lost(bound) = race(&some(&[0.50, 0.59, 0.55]), &best) else {
             panic!("the trial is clearly behind")

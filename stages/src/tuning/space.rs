@@ -1,41 +1,42 @@
-//! Spaces of hyper-parameters: what may be tried, and how it maps to the unit cube.
+//! Spaces of parameters: what may be tried, and how it maps to the unit cube.
 
-/// The values that one hyper-parameter may take.
+/// The values that one parameter may take.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Dimension {
     /// Any number from `low` to `high`, both included.
     Real {
-        /// Smallest value.
+        /// The smallest value.
         low: f64,
-        /// Largest value.
+        /// The largest value.
         high: f64,
-        /// Spread evenly by logarithm; `low` is then above 0.
+        /// Whether values are spread evenly by logarithm; `low` is then above 0.
         log: bool,
     },
     /// Any whole number from `low` to `high`, both included.
     Whole {
-        /// Smallest value.
+        /// The smallest value.
         low: i64,
-        /// Largest value.
+        /// The largest value.
         high: i64,
-        /// Spread evenly by logarithm; `low` is then at least 1.
+        /// Whether values are spread evenly by logarithm; `low` is then at least 1.
         log: bool,
     },
-    /// These numbers, ascending; neighbours are alike.
+    /// These numbers, in ascending order. Neighbours count as similar.
     Steps(Vec<f64>),
-    /// One of so many options, none more like another than the rest. The value is an index.
+    /// One of this many options, none of which is similar to another. The value is an index.
     Choice(usize),
 }
 
-/// A point of a space: by dimension a value, or the index of a choice.
+/// A point of a space: for each dimension a value, or the index of a choice.
 pub type Point = Vec<f64>;
 
-/// Significant digits that proposed reals are rounded to: nobody tells 0.04837 from 0.0483712.
+/// The number of significant digits to which proposed reals are rounded; 0.04837 and 0.0483712 make no
+/// difference.
 const DIGITS: usize = 4;
 
 impl Dimension {
-    /// `steps` numbers from `low` to `high`, evenly spaced, by logarithm where `log`; whole ones are
-    /// rounded, and those that fall together count once.
+    /// Returns `steps` numbers from `low` to `high`, evenly spaced, by logarithm if `log`. Whole
+    /// numbers are rounded, and equal results count once.
     pub fn steps(low: f64, high: f64, log: bool, whole: bool, steps: usize) -> Self {
         let last = steps.saturating_sub(1).max(1) as f64;
         let mut values: Vec<f64> = (0..steps)
@@ -52,7 +53,7 @@ impl Dimension {
         Self::Steps(values)
     }
 
-    /// How many values there are; none for reals.
+    /// The number of values; `None` for reals.
     pub fn size(&self) -> Option<u64> {
         match self {
             Self::Real { .. } => None,
@@ -88,7 +89,7 @@ impl Dimension {
         }
     }
 
-    /// Where a value lies between 0 and 1: the middle of its share.
+    /// The place of a value between 0 and 1: the middle of its share.
     pub fn unit(&self, value: f64) -> f64 {
         let u = match self {
             Self::Real { low, high, log } => gather(*low, *high, *log, value),
@@ -106,7 +107,7 @@ impl Dimension {
     }
 }
 
-/// A whole number takes half a unit to each side.
+/// Widens a range of whole numbers by half a unit to each side.
 fn edges(low: i64, high: i64) -> (f64, f64) {
     (low as f64 - 0.5, high as f64 + 0.5)
 }
@@ -137,12 +138,12 @@ fn tidy(low: f64, high: f64, value: f64) -> f64 {
     if high - low < 0.01 * low.abs().max(high.abs()) {
         return value;
     }
-    // Formatting and parsing are exact, so this is the same number on every machine.
+    // Formatting and parsing are exact, so the result is the same number on every machine.
     let rounded = format!("{value:.*e}", DIGITS - 1).parse().unwrap_or(value);
     f64::clamp(rounded, low, high)
 }
 
-/// The number of points; none if there are infinitely many, or more than a `u64` counts.
+/// The number of points; `None` if there are infinitely many, or more than a `u64` can count.
 pub fn size(space: &[Dimension]) -> Option<u64> {
     space
         .iter()

@@ -1,8 +1,8 @@
-//! A tuning study: trials in generations, and what is known after each.
+//! A tuning study: trials in generations, and the state after each.
 //!
-//! A study has no state of its own. The points of a generation follow from the seed and the results
-//! of the generations before it, and results are cached like everything else: played again after it
-//! was killed, a study makes the same proposals, finds their results, and goes on where it ended.
+//! A study has no state of its own. The points of a generation follow from the seed and the results of
+//! the generations before it, and results are cached like all others. If a study is killed and run
+//! again, it makes the same proposals, finds their results, and continues where it ended.
 
 use flow_cache::Value;
 use flow_engine::pipeline::study::Sampler;
@@ -12,32 +12,32 @@ use super::race::{Race, race};
 use super::space::{Dimension, Point};
 use crate::evaluation::{Direction, Metric};
 
-/// Trials of a study that says nothing of it and is no grid.
+/// The number of trials of a study that sets none and is not a grid.
 pub const TRIALS: usize = 20;
 
-/// What an evaluation says of one metric.
+/// The scores of an evaluation for one metric.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ObjectiveScores {
-    /// Over all out-of-fold rows: the value.
+    /// The value over all out-of-fold rows.
     pub pooled: f64,
-    /// By fold; none where undefined.
+    /// The values by fold; `None` if undefined.
     pub folds: Vec<Option<f64>>,
 }
 
-/// Why an evaluation says nothing of a metric.
+/// The reason why an evaluation has no scores for a metric.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum NoScore {
-    /// It has no metric of that name, but these.
+    /// It has no metric of that name, only these.
     Unknown(Vec<String>),
     /// The metric is undefined on these rows.
     Undefined,
 }
 
 impl ObjectiveScores {
-    /// Reads what `evaluate` notes as attribute `metrics`.
+    /// Reads the attribute `metrics` that `evaluate` writes.
     ///
     /// # Errors
-    /// The metric is not there, or has no value.
+    /// If the metric is not there, or has no value.
     pub fn read(metrics: &Value, metric: Metric) -> Result<Self, NoScore> {
         let found = metrics.get(metric.key());
         let found = found.filter(|found| found.get("pooled").is_some());
@@ -73,13 +73,13 @@ pub struct Design {
     pub space: Vec<Dimension>,
     /// How points are proposed.
     pub sampler: Sampler,
-    /// Seed of the proposals.
+    /// The seed of the proposals.
     pub seed: u64,
-    /// Trials in all.
+    /// The number of trials.
     pub trials: usize,
-    /// Trials of a generation.
+    /// The number of trials in a generation.
     pub parallel: usize,
-    /// Which way the objective is better.
+    /// Which direction of the objective is better.
     pub direction: Direction,
 }
 
@@ -90,9 +90,9 @@ pub enum TrialOutcome {
     Complete(ObjectiveScores),
     /// It fell behind and was stopped.
     Pruned {
-        /// Folds that it was evaluated on.
+        /// The number of folds that it was evaluated on.
         folds: usize,
-        /// No better than this, by the rule that stopped it: what the sampler takes for its value.
+        /// The bound on its value by the rule that stopped it, which the sampler takes for its value.
         bound: f64,
     },
     /// It could not be evaluated.
@@ -108,7 +108,7 @@ impl TrialOutcome {
         }
     }
 
-    /// The word for it.
+    /// The word for the outcome.
     pub fn name(&self) -> &'static str {
         match self {
             Self::Complete(_) => "complete",
@@ -121,15 +121,15 @@ impl TrialOutcome {
 /// One trial.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Trial {
-    /// From 0.
+    /// The number of the trial, from 0.
     pub generation: usize,
-    /// What was tried.
+    /// The point that was tried.
     pub point: Point,
-    /// What came of it.
+    /// The outcome.
     pub outcome: TrialOutcome,
 }
 
-/// Which configuration is the best.
+/// The best configuration.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Best {
     /// The pipeline as it is.
@@ -138,7 +138,7 @@ pub enum Best {
     Trial(usize),
 }
 
-/// A study on its way.
+/// A study in progress.
 #[derive(Clone, Debug)]
 pub struct TuningStudy {
     design: Design,
@@ -148,8 +148,8 @@ pub struct TuningStudy {
 }
 
 impl TuningStudy {
-    /// Nothing was tried yet, but the pipeline as it is, with its scores if it has any: trials have
-    /// to beat it, but it is no point of the space.
+    /// Returns a study before its first trial, with the scores of the pipeline as it is, if it has any.
+    /// Trials have to beat it, but it is not a point of the space.
     pub fn new(design: Design, base: Option<ObjectiveScores>) -> Self {
         Self {
             design,
@@ -159,7 +159,7 @@ impl TuningStudy {
         }
     }
 
-    /// How it is made.
+    /// The design of the study.
     pub fn design(&self) -> &Design {
         &self.design
     }
@@ -169,12 +169,12 @@ impl TuningStudy {
         self.base.as_ref()
     }
 
-    /// What was tried, in order.
+    /// The trials so far, in order.
     pub fn trials(&self) -> &[Trial] {
         &self.trials
     }
 
-    /// The points of the next generation; none once the study is at its end.
+    /// Returns the points of the next generation; none once the study is at its end.
     pub fn next_generation(&self) -> Vec<Point> {
         let design = &self.design;
         let loss = |outcome: &TrialOutcome| match outcome {
@@ -195,7 +195,7 @@ impl TuningStudy {
         propose(design.sampler, &design.space, design.seed, &tried, count)
     }
 
-    /// Takes in a generation.
+    /// Takes in the trials of a generation.
     pub fn tell(&mut self, outcomes: impl IntoIterator<Item = (Point, TrialOutcome)>) {
         let generation = self.generations;
         self.trials
@@ -207,8 +207,8 @@ impl TuningStudy {
         self.generations += 1;
     }
 
-    /// The best configuration so far with its scores: of equal ones the first, the pipeline as it is
-    /// before all. None where nothing could be evaluated.
+    /// Returns the best configuration so far with its scores. Of equal ones it is the first, and the
+    /// pipeline as it is comes before all trials. `None` if nothing could be evaluated.
     pub fn best(&self) -> Option<(Best, &ObjectiveScores)> {
         let mut best = self.base.as_ref().map(|scores| (Best::Base, scores));
         for (number, trial) in self.trials.iter().enumerate() {
@@ -221,7 +221,7 @@ impl TuningStudy {
         best
     }
 
-    /// Decides after the first folds of a trial whether it is stopped. `rest` are the scores of the
+    /// Decides after the first folds of a trial whether it is stopped. `rest` holds the scores of the
     /// best configuration, on the same folds and on all.
     pub fn race(
         &self,
@@ -247,8 +247,8 @@ impl TuningStudy {
     }
 }
 
-/// After how many folds trials may be stopped: a third and two thirds of `first` (those of the first
-/// repeat), at least two, and all of these where more (`all`) follow.
+/// Returns after how many folds trials may be stopped: a third and two thirds of `first` (the folds of
+/// the first repeat), at least two, and all of `first` if there are more (`all`).
 pub fn looks(first: usize, all: usize) -> Vec<usize> {
     let mut looks: Vec<usize> = [first.div_ceil(3), (2 * first).div_ceil(3), first]
         .into_iter()

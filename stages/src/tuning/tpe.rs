@@ -1,27 +1,28 @@
-//! Tree-structured Parzen estimator: where good points are dense and bad ones are not.
+//! A tree-structured Parzen estimator, which proposes points where good points are dense and bad ones
+//! are not.
 //!
 //! Bergstra, Bardenet, Bengio and Kegl, "Algorithms for hyper-parameter optimization" (NIPS 2011),
-//! section 4: the observed points are split at a quantile of the loss; densities l and g are fitted
-//! to the better and to the other points, and of some draws from l the one with the largest l/g,
-//! which has the largest expected improvement, is proposed. As in BOHB (Falkner, Klein and Hutter,
-//! ICML 2018) a density is one mixture over all dimensions, so that what goes well together is
-//! drawn together:
+//! section 4: the observed points are split at a quantile of the loss, and densities l and g are fitted
+//! to the better points and to the others. Of some draws from l, the one with the largest l/g is
+//! proposed, which has the largest expected improvement. As in BOHB (Falkner, Klein and Hutter, ICML
+//! 2018) a density is one mixture over all dimensions, so that values that go well together are drawn
+//! together:
 //!
 //! - one component for each point, and one wide one, the prior; all weigh the same;
 //! - in a numeric dimension a normal density on the unit interval, truncated, of width
 //!   0.2 n^(-1/(d+4)) for n points in d dimensions (Scott's rule), at least 1/min(100, n+1);
 //! - in a choice of c options the point's own option with weight 1 + 1/n and the others with 1/n.
 //!
-//! Written for this project because the crates that offer it draw from a generator of the thread or
-//! use the system's mathematical library, so that proposals would depend on the machine.
+//! It was written for this project because the crates that offer it draw from a generator of the thread
+//! or use the system's mathematical library, which would make proposals depend on the machine.
 
 use super::space::{Dimension, Point};
 use crate::numeric::rng::Stream;
 
-/// Draws from l, of which the best is proposed.
+/// The number of draws from l, of which the best is proposed.
 const CANDIDATES: usize = 24;
 
-/// Share of the points that count as good, and most of them.
+/// The share of the points that count as good, and the most points that do.
 const GOOD: (f64, usize) = (0.15, 25);
 
 /// Proposes a point given the points seen so far, best first.
@@ -43,7 +44,7 @@ pub fn propose(space: &[Dimension], ranked: &[&Point], stream: &mut Stream) -> P
 /// A Parzen estimator of the density of some points.
 struct Density<'a> {
     space: &'a [Dimension],
-    /// The points in unit coordinates; a choice as its index.
+    /// The points in unit coordinates; a choice is its index.
     centres: Vec<Vec<f64>>,
     width: f64,
 }
@@ -88,7 +89,7 @@ impl<'a> Density<'a> {
             .iter()
             .map(|c| self.component(c, &at))
             .collect();
-        // The prior: even over numbers and over options.
+        // The prior is even over numbers and over options.
         logs.push(
             self.space
                 .iter()
@@ -118,7 +119,7 @@ impl<'a> Density<'a> {
     }
 }
 
-/// Unit coordinates of numbers; a choice stays an index.
+/// Converts numbers to unit coordinates; a choice stays an index.
 fn units(space: &[Dimension], point: &Point) -> Vec<f64> {
     space
         .iter()
@@ -130,8 +131,8 @@ fn units(space: &[Dimension], point: &Point) -> Vec<f64> {
         .collect()
 }
 
-/// A normal deviate between 0 and 1, by rejection: the mean lies there, so that at least about a
-/// third of the draws does too for widths below 1.
+/// A normal deviate between 0 and 1, by rejection. The mean lies there, so at least about a third of
+/// the draws does too for widths below 1.
 fn truncated(mean: f64, width: f64, stream: &mut Stream) -> f64 {
     for _ in 0..1000 {
         let u = mean + width * stream.normal();
@@ -183,7 +184,7 @@ mod tests {
             high: 10.0,
             log: false,
         }];
-        // The closer to 7, the better.
+        // Values closer to 7 are better.
         let mut points: Vec<Point> = (0..40).map(|i| vec![f64::from(i) / 4.0]).collect();
         points.sort_by(|a, b| (a[0] - 7.0).abs().total_cmp(&(b[0] - 7.0).abs()));
         let ranked: Vec<&Point> = points.iter().collect();

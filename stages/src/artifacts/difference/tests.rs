@@ -16,7 +16,7 @@ fn between(old: &[u8], new: &[u8]) -> ArtifactDifference {
     compare(file(old).path(), file(new).path()).unwrap()
 }
 
-/// A number some steps further from zero.
+/// Returns a number that lies `ulps` floating-point steps further from zero.
 fn further(x: f64, ulps: u64) -> f64 {
     f64::from_bits(x.to_bits() + ulps)
 }
@@ -65,14 +65,14 @@ fn tables_are_as_far_apart_as_their_floats() {
         place.starts_with("`p`, 0.25 and 0.25000000000000017"),
         "{place}"
     );
-    // Within lists too.
+    // The comparison looks within lists too.
     let ArtifactDifference::Floats { ulps, place } =
         between(&old, &table(IDS, 2, 0.25, further(7.0, 9), 3))
     else {
         panic!("floats alone differ")
     };
     assert!((ulps, place.starts_with("`flux`")) == (9, true), "{place}");
-    // Other groups of rows are another encoding of the same table.
+    // Another division into row groups is only another encoding of the same table.
     let same = ArtifactDifference::Floats {
         ulps: 0,
         place: String::new(),

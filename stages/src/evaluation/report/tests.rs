@@ -90,7 +90,7 @@ fn rows_may_come_in_any_order_but_an_object_once() {
 
 #[test]
 fn without_another_fold_there_is_no_threshold() {
-    // Held-out predictions of a program: one fold, whatever it is called.
+    // The held-out predictions of a program form one fold, whatever its name.
     for fold in [0, 1, 4_000] {
         let figures = scored(&dealt(0, fold, fold));
         for name in AT_THRESHOLDS {
@@ -120,18 +120,18 @@ fn all_positives_in_one_fold_leave_it_without_a_threshold() {
     for name in AT_THRESHOLDS {
         assert_eq!(metric(&figures, name).pooled, None, "{name:?}");
     }
-    // The other folds have one, but no positives of their own to score.
+    // The other folds have a threshold, but no positives of their own to score.
     assert_eq!(metric(&figures, Metric::F1).folds, [None; 3]);
     assert_eq!(metric(&figures, Metric::RocAuc).folds, [None; 3]);
     assert!(metric(&figures, Metric::RocAuc).pooled.is_some());
     assert!(figures.notes[0].contains("all objects of `TDE` are in fold 0.5"));
-    // One positive alone is such a case.
+    // A single positive is such a case.
     let mut single = dealt(0, 0, 1);
     for label in &mut single.label[1..] {
         *label = Some("AGN".into());
     }
     assert_eq!(metric(&scored(&single), Metric::F1).pooled, None);
-    // And none at all leaves even the fixed threshold without a meaning.
+    // Without any positives, even the fixed threshold has no meaning.
     single.label[0] = Some("AGN".into());
     let figures = scored(&single);
     assert_eq!(metric(&figures, Metric::F1Fixed).pooled, None);

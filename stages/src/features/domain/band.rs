@@ -3,7 +3,7 @@
 use super::fit::{FALLBACK, Series, power_law, slope};
 use super::{DomainOptions, PER_BAND};
 
-/// Signal to noise of the points that delimit `duration`.
+/// The signal to noise of the points that delimit `duration`.
 const DETECTION: f64 = 5.0;
 /// Magnitudes per unit of natural logarithm: `2.5 / ln 10`.
 pub(super) const MAG_PER_LN: f64 = 1.085_736_204_758_129_6;
@@ -73,7 +73,7 @@ impl Moments {
     }
 }
 
-/// NaN if empty.
+/// The median; NaN if there are no values.
 fn median(values: &[f64]) -> f64 {
     let mut sorted = values.to_vec();
     sorted.sort_by(f64::total_cmp);
@@ -143,7 +143,7 @@ fn second_derivative(series: &Series, middle: usize) -> (f64, f64) {
 }
 
 fn inflections(series: &Series) -> f64 {
-    // Without a reference time the phases are NaN, and a count of 0 would be made up.
+    // Without a reference time the phases are NaN, and a count of 0 would be wrong.
     if series.len() < 4 || series.time[0].is_nan() {
         return f64::NAN;
     }

@@ -1,17 +1,17 @@
-//! The one table of features: names, units, definitions and what each needs.
+//! The one table of features: their names, units and definitions, and what each needs.
 
 use std::fmt::Write as _;
 
-/// What a feature is computed from, and so how often it occurs.
+/// What a feature is computed from, which decides how often it occurs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum FeatureScope {
-    /// Once a band: `g_peak_flux`.
+    /// One feature for each band: `g_peak_flux`.
     Band,
-    /// Once for each of the first four pairs of adjacent bands: `color_g_r`.
+    /// One for each of the first four pairs of adjacent bands: `color_g_r`.
     Pair,
-    /// Once for each of the first two pairs of adjacent bands: `color_g_r_peak`.
+    /// One for each of the first two pairs of adjacent bands: `color_g_r_peak`.
     Evolution,
-    /// Once an object: `total_flux`.
+    /// One for each object: `total_flux`.
     Object,
 }
 
@@ -42,7 +42,7 @@ const fn entry(
 
 use FeatureScope::{Band, Evolution, Object, Pair};
 
-/// Every feature; the computing code fills values in this order.
+/// Every feature. The computing code fills values in this order.
 #[rustfmt::skip]
 pub(super) const CATALOGUE: &[CatalogueEntry] = &[
     entry(Band, "{}_peak_flux", "uJy", "flux at the band's peak: the point with the largest flux minus error", "1 point"),
@@ -76,12 +76,12 @@ pub(super) const CATALOGUE: &[CatalogueEntry] = &[
     entry(Evolution, "color_{}_rate", "mag/d", "slope of the weighted line through the colours of matched points at phases from -5 to 100 days", "3 matched points above `min_snr`"),
 ];
 
-/// Rows of one scope, in order.
+/// The rows of one scope, in order.
 pub(super) fn rows(scope: FeatureScope) -> impl Iterator<Item = &'static CatalogueEntry> {
     CATALOGUE.iter().filter(move |e| e.scope == scope)
 }
 
-/// Pairs of adjacent bands (as indices of the first) that have colours and peak-time differences.
+/// Pairs of adjacent bands (by the index of the first) that have colours and peak-time differences.
 pub(super) fn pairs(bands: usize) -> std::ops::Range<usize> {
     0..bands.saturating_sub(1).min(4)
 }
@@ -91,12 +91,12 @@ pub(super) fn evolving(bands: usize) -> std::ops::Range<usize> {
     0..bands.saturating_sub(1).min(2)
 }
 
-/// Names of the features of a survey with these bands, in the order in which
-/// [`features`](super::features) fills values: 20 a band, then the colours and peak-time differences
-/// pair by pair, the object's totals, and the colour evolution pair by pair.
+/// The names of the features of a survey with these bands, in the order in which
+/// [`features`](super::features) fills values: 20 for each band, then the colours and peak-time
+/// differences pair by pair, the object's totals, and the colour evolution pair by pair.
 ///
-/// Pairs are of bands adjacent in `bands`: at most four, the first two of them with evolution. For
-/// `u g r i z y` that makes 138 names.
+/// Pairs consist of bands that are adjacent in `bands`. There are at most four, and the first two have
+/// evolution. For `u g r i z y` that makes 138 names.
 pub fn names(bands: &[&str]) -> Vec<String> {
     let mut names = Vec::new();
     let mut push = |scope: FeatureScope, key: &str| {
@@ -116,7 +116,7 @@ pub fn names(bands: &[&str]) -> Vec<String> {
     names
 }
 
-/// The catalogue as a Markdown page, with the names that these bands give.
+/// Formats the catalogue as a Markdown page, with the names for these bands.
 pub fn catalogue_markdown(bands: &[&str]) -> String {
     let mut page = String::from(INTRODUCTION);
     let sections = [

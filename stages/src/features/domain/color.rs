@@ -6,21 +6,21 @@ use super::catalogue::{evolving, pairs};
 use super::fit::{Series, slope};
 use crate::physics::cosmology::FlatLambdaCdm;
 
-/// Phases over which the plain colours are taken.
+/// The phases over which the plain colours are taken.
 const EVENT_COLOR: (f64, f64) = (-20.0, 100.0);
-/// Phases near the peak and long after it, of `total_flux_late_ratio`.
+/// The phases near the peak and long after it, for `total_flux_late_ratio`.
 const NEAR: (f64, f64) = (-10.0, 40.0);
 const LATE: (f64, f64) = (80.0, 300.0);
-/// Last phase of the colour slope.
+/// The last phase of the colour slope.
 const RATE_UNTIL: f64 = 100.0;
-/// Half width in days of the window that gives a colour at a phase, and how near a lone point must be to
-/// count as simultaneous.
+/// Half the width in days of the window for a colour at a phase. A lone point this near counts as
+/// simultaneous.
 const AT_PHASE: f64 = 20.0;
 const SIMULTANEOUS: f64 = 5.0;
 /// AB magnitude of one microjansky (Oke & Gunn 1983).
 const AB_MICROJANSKY: f64 = 23.9;
 
-/// The cross-band features in the order of the catalogue; `series` have phases for times.
+/// Computes the cross-band features in the order of the catalogue; `series` has phases as times.
 pub(super) fn features(
     series: &[Series],
     redshift: Option<f64>,
@@ -42,7 +42,7 @@ pub(super) fn features(
         let (a, b) = (&series[i], &series[i + 1]);
         for phase in [0.0, 30.0] {
             let window = (phase - AT_PHASE, phase + AT_PHASE);
-            // Triangular, so that points on one side pull the colour less.
+            // The kernel is triangular, so that points that lie on one side only pull the colour less.
             let kernel = |t: f64| 1.0 - (t - phase).abs() / AT_PHASE;
             let found = matches(a, b, window, options);
             out.push(mean_color(&found, kernel, options.min_snr));
@@ -53,14 +53,14 @@ pub(super) fn features(
     out
 }
 
-/// Fluxes of two bands at one phase, with errors.
+/// The fluxes of two bands at one phase, with errors.
 struct Match {
     phase: f64,
     a: (f64, f64),
     b: (f64, f64),
 }
 
-/// Each point of either band within `window`, with the other band's flux at that time; points that
+/// Pairs each point of either band within `window` with the other band's flux at that time. Points that
 /// the two bands share in time count once.
 fn matches(a: &Series, b: &Series, window: (f64, f64), options: &DomainOptions) -> Vec<Match> {
     let mut found = Vec::new();

@@ -2,18 +2,19 @@
 
 use super::Band;
 
-/// Visits within this many days are one visit: a night's repeats carry no evolution, and slopes over
-/// minutes would only measure noise.
+/// Visits within this many days are merged into one: a night's repeats show no evolution, and slopes
+/// over minutes would only measure noise.
 const NIGHT: f64 = 0.5;
 
-/// One band after cleaning: finite, positive errors, nights merged, strictly increasing time.
+/// One band after cleaning: values are finite, errors positive, nights merged and times strictly
+/// increasing.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Series {
-    /// Days; absolute after [`Series::clean`], phases in frame days after [`Series::set_phase`].
+    /// Days: absolute after [`Series::clean`], phases in frame days after [`Series::set_phase`].
     pub time: Vec<f64>,
     /// Microjansky.
     pub flux: Vec<f64>,
-    /// Microjansky, one standard deviation, positive.
+    /// Errors in microjansky, one standard deviation, positive.
     pub err: Vec<f64>,
 }
 
@@ -70,26 +71,26 @@ impl Series {
         self.time.len()
     }
 
-    /// Signal to noise of point `i`.
+    /// The signal to noise of point `i`.
     pub fn snr(&self, i: usize) -> f64 {
         self.flux[i] / self.err[i]
     }
 
-    /// Index of the brightest point, by flux minus one error, so that one bad visit does not become
-    /// the peak; the earliest of equals. `None` without points.
+    /// The index of the brightest point, by flux minus one error, so that one bad visit does not become
+    /// the peak. Of equal points the earliest. `None` without points.
     pub fn peak(&self) -> Option<usize> {
         let low = |i: usize| self.flux[i] - self.err[i];
         (0..self.len()).reduce(|best, i| if low(i) > low(best) { i } else { best })
     }
 
-    /// Indices of the points with `from <= time <= to`.
+    /// The indices of the points with `from <= time <= to`.
     pub fn within(&self, from: f64, to: f64) -> std::ops::Range<usize> {
         let start = self.time.partition_point(|&t| t < from);
         let end = self.time.partition_point(|&t| t <= to);
         start..end.max(start)
     }
 
-    /// Inverse-variance weighted mean flux of `range` and its error; `None` if empty.
+    /// The inverse-variance weighted mean flux of `range` and its error; `None` if it is empty.
     pub fn weighted_mean(&self, range: std::ops::Range<usize>) -> Option<(f64, f64)> {
         let (mut w_sum, mut wf) = (0.0, 0.0);
         for i in range {
@@ -100,8 +101,8 @@ impl Series {
         (w_sum > 0.0).then(|| (wf / w_sum, 1.0 / w_sum.sqrt()))
     }
 
-    /// Flux and error at time `t`, on the straight line between the neighbours if they are at most
-    /// `gap` apart, else at the nearest point if it is within `near`; `None` otherwise.
+    /// The flux and error at time `t`: on the straight line between the neighbours if they are at most
+    /// `gap` apart, else at the nearest point if it is within `near`, else `None`.
     pub fn at(&self, t: f64, gap: f64, near: f64) -> Option<(f64, f64)> {
         let right = self.time.partition_point(|&s| s < t);
         if right > 0 && right < self.len() && self.time[right] - self.time[right - 1] <= gap {
@@ -120,7 +121,7 @@ impl Series {
     }
 }
 
-/// Slope of the weighted straight line through `(x, y, weight)`; NaN unless two `x` differ.
+/// The slope of the weighted straight line through `(x, y, weight)`; NaN unless two `x` differ.
 pub(super) fn slope(points: &[(f64, f64, f64)]) -> f64 {
     let (mut w_sum, mut wx, mut wy) = (0.0, 0.0, 0.0);
     for &(x, y, w) in points {
@@ -140,16 +141,17 @@ pub(super) fn slope(points: &[(f64, f64, f64)]) -> f64 {
 /// Fall-back exponent of tidal disruption events (Rees 1988, Nature 333, 523; Phinney 1989).
 pub(super) const FALLBACK: f64 = 5.0 / 3.0;
 
-/// Prior of `ln t0`, with `t0` the days from disruption to peak: about a month within a factor of two.
+/// The prior of `ln t0`, with `t0` the days from disruption to peak: about a month, within a factor of
+/// two.
 const LN_T0: (f64, f64) = (3.4, 0.7);
-/// Prior of the exponent: wide, so that only data without information are pulled to 5/3.
+/// The prior of the exponent. It is wide, so that only fits to uninformative data are pulled to 5/3.
 const ALPHA: (f64, f64) = (FALLBACK, 2.0);
 
 /// A fitted decline `A (1 + x / t0)^-alpha`, with `x` the days since peak.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct PowerLaw {
     pub alpha: f64,
-    /// Sum of squared residuals over errors, priors left out.
+    /// The sum of squared residuals over errors, without priors.
     pub chi2: f64,
 }
 

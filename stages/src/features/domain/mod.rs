@@ -1,11 +1,11 @@
-//! Physics features of multi-band light curves: 20 a band, and colours, peak-time differences, totals
-//! and colour evolution between bands. For the LSST bands `u g r i z y` that makes 138.
+//! Physics features of multi-band light curves: 20 for each band, and colours, peak-time differences,
+//! totals and colour evolution between bands. For the LSST bands `u g r i z y` that makes 138.
 //!
 //! - `catalogue`: every feature is one row of its table; names and documentation come from it;
 //! - `band`: the features of one band; `color`: those between bands;
-//! - `fit`: straight lines, power laws and what else is fitted.
+//! - `fit`: straight lines, power laws and other fits.
 //!
-//! A new feature is a row of the catalogue and its value in `band` or `color`, in the same place.
+//! A new feature needs a row in the catalogue and its value in `band` or `color`, in the same place.
 
 mod band;
 mod catalogue;
@@ -16,36 +16,36 @@ pub use catalogue::{catalogue_markdown, names};
 
 use fit::Series;
 
-/// Number of features of one band.
+/// The number of features of one band.
 pub const PER_BAND: usize = 20;
 
-/// One band of an object's light curve; three slices of equal length (what is longer is ignored), in any
-/// order.
+/// One band of an object's light curve: three slices of equal length (excess values are ignored), in
+/// any order.
 #[derive(Clone, Copy, Debug)]
 pub struct Band<'a> {
     /// Modified Julian dates, days.
     pub time: &'a [f64],
-    /// Microjansky, zero or below allowed.
+    /// Flux in microjansky, which may be zero or negative.
     pub flux: &'a [f64],
-    /// One standard deviation, microjansky; points without a positive one are dropped.
+    /// Errors in microjansky, one standard deviation. Points without a positive error are dropped.
     pub err: &'a [f64],
 }
 
-/// What the definitions leave open. Days are frame days: rest-frame where `rest_frame` holds and the
-/// redshift is known.
+/// Settings that the definitions leave open. Days are frame days: rest-frame if `rest_frame` is set and
+/// the redshift is known.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct DomainOptions {
-    /// Signal to noise that a peak or a colour's flux must reach.
+    /// The signal to noise that a peak or a colour's flux must reach.
     pub min_snr: f64,
     /// Days before the reference time at which the event begins.
     pub event_before: f64,
     /// Days after the reference time at which the event ends.
     pub event_after: f64,
-    /// Days after a band's peak that its decline is measured over.
+    /// Days after a band's peak over which its decline is measured.
     pub decay_days: f64,
-    /// Longest gap in days that is bridged by a straight line.
+    /// The longest gap in days that is bridged by a straight line.
     pub max_gap: f64,
-    /// Divide times by `1 + redshift` where the redshift is known.
+    /// Whether times are divided by `1 + redshift` if the redshift is known.
     pub rest_frame: bool,
 }
 
@@ -64,12 +64,12 @@ impl Default for DomainOptions {
 
 /// Computes the features of one object into `out`, in the order of [`names`] for the same bands.
 ///
-/// `bands` holds one entry for each survey band, empty where the object was not observed. A redshift that is not
-/// finite or not above -1 counts as unknown. Values that the points do not support are NaN.
+/// `bands` holds one entry for each survey band, empty if the object was not observed in it. A redshift
+/// that is not finite or not above -1 counts as unknown. Values that the points do not support are NaN.
 ///
 /// # Panics
 ///
-/// If `out` is not as long as `names` of as many bands.
+/// If `out` is not as long as `names` of that many bands.
 pub fn features(bands: &[Band], redshift: Option<f64>, options: &DomainOptions, out: &mut [f64]) {
     let mut series: Vec<Series> = bands.iter().map(Series::clean).collect();
     let redshift = redshift.filter(|z| z.is_finite() && *z > -1.0);
@@ -78,7 +78,7 @@ pub fn features(bands: &[Band], redshift: Option<f64>, options: &DomainOptions, 
     } else {
         1.0
     };
-    // Without a reference time, phases are NaN and whatever needs them is too.
+    // Without a reference time, phases are NaN, and so are all features that need them.
     let reference = reference_time(&series, options.min_snr).unwrap_or(f64::NAN);
     for s in &mut series {
         s.set_phase(reference, stretch);
@@ -90,8 +90,8 @@ pub fn features(bands: &[Band], redshift: Option<f64>, options: &DomainOptions, 
     cross.copy_from_slice(&color::features(&series, redshift, options));
 }
 
-/// Median of the bands' peak times, weighted by peak signal to noise, over the bands whose peak reaches
-/// `min_snr`; `None` if there is no such band.
+/// The median of the bands' peak times, weighted by peak signal to noise, over the bands whose peak
+/// reaches `min_snr`; `None` if there is no such band.
 fn reference_time(series: &[Series], min_snr: f64) -> Option<f64> {
     let mut peaks: Vec<(f64, f64)> = series
         .iter()

@@ -33,7 +33,7 @@ impl KernelVariant {
 /// One dilated convolution; the fields are those of the formula in the module's documentation.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Kernel {
-    /// The first `length` entries are the weights, the others zero.
+    /// The first `length` entries are the weights; the others are zero.
     pub(super) weights: [f32; MAX_TAPS],
     pub(super) length: usize,
     pub(super) bias: f32,
@@ -103,7 +103,7 @@ impl Kernel {
         self.dilation
     }
 
-    /// The number of zeros put before and after the series.
+    /// The number of zeros before and after the series.
     pub fn padding(&self) -> usize {
         self.padding
     }
@@ -121,12 +121,12 @@ impl Kernel {
 /// A run of consecutive outputs that use the same taps.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct TapRun {
-    /// The first tap inside the series, and how many are.
+    /// The first tap inside the series, and the number of taps inside.
     pub(super) tap: usize,
     pub(super) taps: usize,
     /// The point of the series under the first tap, for the first output.
     pub(super) first: usize,
-    /// How many outputs.
+    /// The number of outputs.
     pub(super) outputs: usize,
 }
 
@@ -211,7 +211,7 @@ impl KernelSet {
         &self.kernels
     }
 
-    /// The number of points of the series this set is for.
+    /// The number of points of the series that this set is for.
     pub fn series_len(&self) -> usize {
         self.series_len
     }

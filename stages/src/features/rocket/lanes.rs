@@ -1,6 +1,7 @@
 //! Vectors of [`LANES`] series, one implementation for each SIMD level.
 
-/// Series handled side by side: one AVX-512 register, or a pair of AVX2 registers.
+/// The number of series that are processed side by side: one AVX-512 register, or a pair of AVX2
+/// registers.
 pub const LANES: usize = 16;
 
 /// The values of [`LANES`] series at one time, aligned to a cache line.
@@ -17,7 +18,7 @@ impl LaneRow {
 /// # Safety
 ///
 /// The processor must have the instructions of the implementation. All methods must be inlined into a
-/// function that enables them, or calls instead of instructions result.
+/// function that enables these instructions; otherwise they become calls.
 pub(super) trait Lanes: Copy {
     /// The same value in every lane.
     unsafe fn splat(value: f32) -> Self;
@@ -27,9 +28,9 @@ pub(super) trait Lanes: Copy {
     unsafe fn store(self, row: &mut LaneRow);
     /// `weight * x + self`, rounded once.
     unsafe fn add_product(self, weight: Self, x: Self) -> Self;
-    /// `candidate` where it is greater, else `self`: a candidate that is not a number is ignored.
+    /// Returns `candidate` where it is greater, else `self`. A candidate that is NaN is ignored.
     unsafe fn max(self, candidate: Self) -> Self;
-    /// `self + 1` where `value` is greater than zero, else `self`.
+    /// Returns `self + 1` where `value` is greater than zero, else `self`.
     unsafe fn count_positive(self, value: Self) -> Self;
     /// `self / divisor`.
     unsafe fn divide(self, divisor: Self) -> Self;

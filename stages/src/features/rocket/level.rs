@@ -1,4 +1,4 @@
-//! The instruction sets the transform can use, and the process-wide choice between them.
+//! The instruction sets that the transform can use, and the process-wide choice between them.
 
 use std::fmt;
 use std::str::FromStr;
@@ -15,14 +15,14 @@ pub enum SimdLevel {
     Avx512,
 }
 
-/// All levels in ascending order; a level's place is its number.
+/// All levels in ascending order. The place of a level is its number.
 const ALL: [SimdLevel; 3] = [SimdLevel::Scalar, SimdLevel::Avx2, SimdLevel::Avx512];
 
 /// The highest level that [`SimdLevel::active`] may return, as a number.
 static CAP: AtomicU8 = AtomicU8::new(SimdLevel::Avx512 as u8);
 
 impl SimdLevel {
-    /// The best level this processor has.
+    /// The best level that this processor has.
     pub fn detect() -> SimdLevel {
         #[cfg(target_arch = "x86_64")]
         {
@@ -37,18 +37,18 @@ impl SimdLevel {
         SimdLevel::Scalar
     }
 
-    /// Forbids levels above `cap` to the whole process from now on.
+    /// Forbids levels above `cap` in the whole process from now on.
     pub fn set_cap(cap: SimdLevel) {
         CAP.store(cap as u8, Ordering::Relaxed);
     }
 
-    /// The level in use: the best that the processor has and the cap allows.
+    /// The level in use: the best one that the processor has and the cap allows.
     pub fn active() -> SimdLevel {
         let cap = ALL[usize::from(CAP.load(Ordering::Relaxed))];
         SimdLevel::detect().min(cap)
     }
 
-    /// The levels this processor has, in ascending order.
+    /// The levels that this processor has, in ascending order.
     pub fn available() -> impl Iterator<Item = SimdLevel> {
         ALL.into_iter()
             .filter(|&level| level <= SimdLevel::detect())

@@ -4,10 +4,10 @@
 //! - `transform`: the features of many series, with the formula;
 //! - `lanes`, `level`: vector registers, and which of them a processor has.
 //!
-//! Two features a kernel: `ppv`, the proportion of outputs greater than zero, and the largest output. All
-//! SIMD levels and all thread counts give the same bytes. Dempster, Petitjean and Webb, "ROCKET:
-//! exceptionally fast and accurate time series classification using random convolutional kernels", Data
-//! Mining and Knowledge Discovery 34 (2020).
+//! Each kernel gives two features: `ppv`, the proportion of outputs greater than zero, and the largest
+//! output. All SIMD levels and all thread counts give the same bytes. Dempster, Petitjean and Webb,
+//! "ROCKET: exceptionally fast and accurate time series classification using random convolutional
+//! kernels", Data Mining and Knowledge Discovery 34 (2020).
 
 mod kernels;
 mod lanes;

@@ -40,7 +40,7 @@ fn assert_close(found: &[f32], expected: &[Vec<f32>]) {
     }
 }
 
-/// All features of `series` at `level`, one row a series.
+/// All features of `series` at `level`, one row for each series.
 fn features(set: &KernelSet, level: SimdLevel, series: &[f32]) -> Vec<f32> {
     let mut out = vec![f32::NAN; series.len() / set.series_len() * set.n_features()];
     set.transform_at(level, series, &mut out, set.n_features(), 0);
@@ -86,7 +86,7 @@ fn ternary_kernels_match_the_reference() {
     assert_close(&found, &rows(&fixture["features"]));
 }
 
-/// The definition in the module's documentation, output by output.
+/// Computes the definition in the module's documentation, output by output.
 fn by_definition(kernel: &Kernel, series: &[f32]) -> [f32; 2] {
     let outputs = kernel.outputs(series.len());
     let (mut positive, mut best) = (0, f32::NEG_INFINITY);

@@ -20,10 +20,11 @@ use super::lanes::{LANES, LaneRow, Lanes, Portable};
 use super::level::SimdLevel;
 use rayon::prelude::*;
 
-/// Kernels whose features are gathered before they are written out row by row.
+/// The number of kernels whose features are gathered before they are written out row by row.
 const TILE: usize = 32;
 
-/// Output positions computed together, so that their chains of additions overlap.
+/// The number of output positions that are computed together, so that their chains of additions
+/// overlap.
 const POSITIONS: usize = 4;
 
 impl KernelSet {
@@ -46,7 +47,8 @@ impl KernelSet {
         self.transform_at(SimdLevel::active(), series, out, stride, column);
     }
 
-    /// [`KernelSet::transform`] at a given level, or at the best the processor has if that is lower.
+    /// [`KernelSet::transform`] at a given level, or at the best level of the processor if that is
+    /// lower.
     pub fn transform_at(
         &self,
         level: SimdLevel,
@@ -97,8 +99,8 @@ impl KernelSet {
             });
     }
 
-    /// Features of the kernels from number `from` on, as many as fill `tile`, at `level`, which the
-    /// processor must have.
+    /// Computes the features of the kernels from number `from` on, as many as fill `tile`, at `level`,
+    /// which the processor must have.
     fn tile_at(&self, level: SimdLevel, from: usize, times: &[LaneRow], tile: &mut [LaneRow]) {
         // SAFETY: the caller took `level` no higher than what was detected on this processor.
         match level {
@@ -175,7 +177,7 @@ unsafe fn features<V: Lanes>(
     }
 }
 
-/// Takes the outputs of a segment of `TAPS` taps into the largest output and the count of positives.
+/// Adds the outputs of a segment of `TAPS` taps to the largest output and the count of positives.
 ///
 /// # Safety
 ///

@@ -10,7 +10,7 @@
 
 use super::{CLIP, Confusion, average_precision, roc_auc};
 
-/// Rows by true class (first index) and predicted class (second index).
+/// Counts of rows by true class (first index) and predicted class (second index).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ConfusionMatrix {
     n_classes: usize,
@@ -46,7 +46,7 @@ impl ConfusionMatrix {
         self.counts[label * self.n_classes + predicted]
     }
 
-    /// The matrix, row-major: one row per true class.
+    /// The matrix, row-major: one row for each true class.
     pub fn counts(&self) -> &[u64] {
         &self.counts
     }
@@ -65,7 +65,7 @@ impl ConfusionMatrix {
         }
     }
 
-    /// Share of rows predicted correctly; 0 without rows.
+    /// The share of rows predicted correctly; 0 without rows.
     pub fn accuracy(&self) -> f64 {
         let right: u64 = (0..self.n_classes).map(|c| self.count(c, c)).sum();
         super::ratio(right as f64, self.counts.iter().sum::<u64>() as f64)
@@ -123,7 +123,7 @@ pub fn average_precision_macro(
     n_classes: usize,
 ) -> Option<f64> {
     one_vs_rest_average(probabilities, labels, n_classes, |scores, positive| {
-        // With no row of another class every ranking is perfect, which says nothing.
+        // If no row is of another class, every ranking is perfect, which says nothing.
         let mixed = positive.iter().any(|&p| !p);
         mixed
             .then(|| average_precision(scores, positive, None))

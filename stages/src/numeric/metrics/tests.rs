@@ -181,7 +181,7 @@ fn a_fold_has_no_say_in_its_threshold() {
     let expected = [true, true, false, true, true, false, false, false, false];
     assert_eq!(fitted.predicted, expected);
 
-    // Whatever fold 2's rows are, its threshold stays.
+    // The threshold of fold 2 does not depend on its own rows.
     let mut changed = labels;
     changed[7] = true;
     changed[6] = false;

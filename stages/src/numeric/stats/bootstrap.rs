@@ -1,8 +1,9 @@
 //! The bootstrap over independent units (Efron and Tibshirani, "An Introduction to the Bootstrap",
 //! 1993): objects, or groups of objects that are copies of one source.
 //!
-//! A draw takes as many units as there are, with replacement; every row of a unit counts as often as
-//! its unit was drawn. Classifiers are compared on the same draws, so that what is hard for all cancels.
+//! A draw takes as many units as there are, with replacement. Every row of a unit counts as often as
+//! its unit was drawn. Classifiers are compared on the same draws, so that difficulty that all share
+//! cancels.
 
 use rayon::prelude::*;
 
@@ -14,13 +15,13 @@ use crate::numeric::rng::Stream;
 /// Rows, and the units that are drawn.
 #[derive(Clone, Debug)]
 pub struct Units {
-    /// By row, its unit.
+    /// The unit of each row.
     of_row: Vec<u32>,
     n: usize,
 }
 
 impl Units {
-    /// Every row is a unit.
+    /// Makes every row a unit.
     pub fn rows(n: usize) -> Units {
         Units {
             of_row: (0..n as u32).collect(),
@@ -28,7 +29,7 @@ impl Units {
         }
     }
 
-    /// Rows with the same number are a unit; `groups` has a number below `n` for each row.
+    /// Makes a unit of the rows with the same number; `groups` has a number below `n` for each row.
     pub fn groups(groups: &[u32], n: usize) -> Units {
         Units {
             of_row: groups.to_vec(),
@@ -36,12 +37,12 @@ impl Units {
         }
     }
 
-    /// Number of units.
+    /// The number of units.
     pub fn len(&self) -> usize {
         self.n
     }
 
-    /// True without units.
+    /// Returns true if there are no units.
     pub fn is_empty(&self) -> bool {
         self.n == 0
     }
@@ -59,8 +60,8 @@ impl Units {
             .collect()
     }
 
-    /// `figure` of every draw, in the order of draws. Draws run in parallel on the current rayon
-    /// pool; the result does not depend on it.
+    /// Computes `figure` for every draw, in the order of draws. Draws run in parallel on the current
+    /// rayon pool; the result does not depend on it.
     pub fn draws<T: Send>(
         &self,
         draws: usize,
@@ -74,7 +75,7 @@ impl Units {
     }
 }
 
-/// Uniform in `0..n` without bias: [`Stream::below`] on 32 bits, at half the cost.
+/// A uniform integer in `0..n` without bias: [`Stream::below`] on 32 bits, at half the cost.
 fn below(stream: &mut Stream, n: u32) -> u32 {
     // Lemire (2019): products whose low half falls under 2^32 mod n are rejected.
     let reject_under = n.wrapping_neg() % n.max(1);
@@ -89,21 +90,21 @@ fn below(stream: &mut Stream, n: u32) -> u32 {
 /// A statistic on many draws.
 #[derive(Clone, Debug)]
 pub struct Distribution {
-    /// Ascending.
+    /// The values, in ascending order.
     values: Vec<f64>,
-    /// Units that were drawn from.
+    /// The number of units that were drawn from.
     units: usize,
 }
 
 impl Distribution {
-    /// The values of the draws, in any order, and the number of units drawn from.
+    /// Takes the values of the draws, in any order, and the number of units that were drawn from.
     pub fn new(mut values: Vec<f64>, units: usize) -> Distribution {
         values.sort_by(f64::total_cmp);
         Distribution { values, units }
     }
 
-    /// Standard error of the statistic: the standard deviation of the draws, times sqrt(n / (n - 1))
-    /// for n units, since that of resampled means is too small by that factor.
+    /// The standard error of the statistic: the standard deviation of the draws, times sqrt(n / (n -
+    /// 1)) for n units, because the deviation of resampled means is too small by that factor.
     pub fn se(&self) -> f64 {
         let n = self.values.len() as f64;
         let mean = self.values.iter().sum::<f64>() / n;
@@ -111,18 +112,18 @@ impl Distribution {
         (squares / (n - 1.0)).sqrt() * self.expansion()
     }
 
-    /// The expanded percentile interval (Hesterberg, "What teachers should know about the
-    /// bootstrap", The American Statistician 69, 2015): the percentile interval at a level that is
-    /// raised so as not to be too narrow for few units. The factor sqrt(n / (n - 1)) and Student's t
-    /// take the place of the normal distribution.
+    /// The expanded percentile interval (Hesterberg, "What teachers should know about the bootstrap",
+    /// The American Statistician 69, 2015): the percentile interval at a level that is raised so that
+    /// it is not too narrow for few units. The factor sqrt(n / (n - 1)) and Student's t take the place
+    /// of the normal distribution.
     pub fn percentile(&self, level: f64) -> (f64, f64) {
         let t = student_quantile(0.5 - 0.5 * level, self.df());
         let tail = normal_cdf(t * self.expansion());
         (self.quantile(tail), self.quantile(1.0 - tail))
     }
 
-    /// Two-sided p-value of the statistic being 0: 1 less the level at which
-    /// [`Distribution::percentile`] just reaches 0, at least 2 / (draws + 1).
+    /// The two-sided p-value of the statistic being 0: 1 less the level at which
+    /// [`Distribution::percentile`] just reaches 0, but at least 2 / (draws + 1).
     pub fn percentile_p(&self) -> f64 {
         let n = self.values.len() as f64;
         let below = self.values.partition_point(|&v| v < 0.0) as f64;
@@ -136,14 +137,14 @@ impl Distribution {
         2.0 * student_cdf(t, self.df())
     }
 
-    /// The standard interval, `value` and Student's t times [`Distribution::se`] to either side: for
-    /// a statistic that the draws put off centre, as they do where something is chosen anew in each.
+    /// The standard interval: `value`, and Student's t times [`Distribution::se`] to either side. It is
+    /// for a statistic that the draws put off centre, as they do if something is chosen anew in each.
     pub fn standard(&self, value: f64, level: f64) -> (f64, f64) {
         let half = student_quantile(0.5 + 0.5 * level, self.df()) * self.se();
         (value - half, value + half)
     }
 
-    /// Two-sided p-value of the statistic being 0, given that it is `value`, from
+    /// The two-sided p-value of the statistic being 0, given that it is `value`, from
     /// [`Distribution::standard`].
     pub fn standard_p(&self, value: f64) -> f64 {
         if value == 0.0 {
@@ -168,7 +169,7 @@ impl Distribution {
         ((df + 1.0) / df).sqrt()
     }
 
-    /// Linear between order statistics, value i of n being the quantile (i + 1) / (n + 1).
+    /// Interpolates linearly between order statistics; value i of n is the quantile (i + 1) / (n + 1).
     fn quantile(&self, p: f64) -> f64 {
         let last = self.values.len() - 1;
         let at = (p * (last as f64 + 2.0) - 1.0).clamp(0.0, last as f64);

@@ -1,10 +1,10 @@
 //! The metrics over all classes when each row counts a whole number of times: macro averages, over the
 //! classes that occur in the sample, at the most probable class.
 //!
-//! Definitions are those of [`multiclass`](crate::numeric::metrics::multiclass), but for two: a class that
-//! does not occur has no say even where it is predicted, so that both sides of a comparison average over
-//! the same classes in every draw; and a probability counts as at least a millionth in the log-loss, as
-//! probabilities are kept in millionths.
+//! Definitions are those of [`multiclass`](crate::numeric::metrics::multiclass), with two exceptions. A
+//! class that does not occur has no influence even if it is predicted, so that both sides of a
+//! comparison average over the same classes in every draw. A probability counts as at least a millionth
+//! in the log-loss, because probabilities are kept in millionths.
 
 use super::weighted::{Ranking, SampleFigures};
 use crate::numeric::metrics::multiclass::argmax;
@@ -18,12 +18,12 @@ pub struct ClassRanking {
     truth: Vec<usize>,
     predicted: Vec<usize>,
     loss: Vec<f64>,
-    /// By class, the rows in the order of its probability.
+    /// For each class, the rows in the order of its probability.
     one_vs_rest: Vec<Ranking>,
 }
 
 impl ClassRanking {
-    /// Of a row-major matrix with a column a class, and the class of each row.
+    /// Takes a row-major matrix with one column for each class, and the class of each row.
     ///
     /// # Panics
     /// If lengths differ or there is no class.
@@ -47,10 +47,10 @@ impl ClassRanking {
     /// The metrics of the sample in which row i counts `counts[i]` times.
     ///
     /// # Panics
-    /// If `counts` has not one number a row.
+    /// If `counts` does not have one number for each row.
     pub fn figures(&self, counts: &[u32]) -> SampleFigures {
         let n_classes = self.one_vs_rest.len();
-        // By class: rows of it, rows predicted as it, and both.
+        // For each class: the rows of it, the rows predicted as it, and the rows that are both.
         let mut seen = vec![[0_u64; 3]; n_classes];
         let (mut loss, mut rows) = (0.0, 0_u64);
         for (i, &count) in counts.iter().enumerate() {
@@ -70,7 +70,7 @@ impl ClassRanking {
             let n = occurring().count();
             (n > 0).then(|| occurring().map(|class| figure(seen[class])).sum::<f64>() / n as f64)
         };
-        // A class that every row is of has no area: any order of the rows would do.
+        // A class that all rows belong to has no area, because any order of the rows would do.
         let areas: Vec<(f64, f64)> = occurring()
             .filter_map(|class| {
                 let figures = self.one_vs_rest[class].figures(counts);

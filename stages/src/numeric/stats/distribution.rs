@@ -1,10 +1,10 @@
 //! The standard normal and Student's t distribution.
 //!
-//! Over `libm` alone, so that the digits of an interval do not depend on the machine. Against SciPy,
-//! probabilities agree to about 1e-12 for up to some hundred degrees of freedom; beyond that they lose
+//! It uses `libm` alone, so that the digits of an interval do not depend on the machine. Probabilities
+//! agree with SciPy's to about 1e-12 for up to some hundred degrees of freedom. Beyond that they lose
 //! digits with the logarithm of the gamma function (1e-9 at a million).
 
-/// Chance that a standard normal variable is at most `z`.
+/// The chance that a standard normal variable is at most `z`.
 pub fn normal_cdf(z: f64) -> f64 {
     0.5 * libm::erfc(-z / std::f64::consts::SQRT_2)
 }
@@ -14,7 +14,7 @@ pub fn normal_quantile(p: f64) -> f64 {
     symmetric_quantile(p, normal_cdf)
 }
 
-/// Chance that a variable with Student's t distribution of `df` degrees of freedom is at most `t`.
+/// The chance that a variable with Student's t distribution of `df` degrees of freedom is at most `t`.
 pub fn student_cdf(t: f64, df: f64) -> f64 {
     if t == 0.0 {
         return 0.5;
@@ -29,15 +29,15 @@ pub fn student_quantile(p: f64, df: f64) -> f64 {
     symmetric_quantile(p, |t| student_cdf(t, df))
 }
 
-/// Chance of a value at least as far from 0 as `t` on either side.
+/// The chance of a value at least as far from 0 as `t` on either side.
 pub fn student_two_sided(t: f64, df: f64) -> f64 {
     (2.0 * student_cdf(-t.abs(), df)).min(1.0)
 }
 
-/// Inverts the distribution function of a variable that is symmetric about 0, by bisection: exact to
-/// the last bits that `cdf` has, and without constants to get wrong.
+/// Inverts the distribution function of a variable that is symmetric about 0, by bisection. It is exact
+/// to the last bits that `cdf` has, and needs no table of constants.
 fn symmetric_quantile(p: f64, cdf: impl Fn(f64) -> f64) -> f64 {
-    // The lower half, where small probabilities keep their digits.
+    // Bisects in the lower half, where small probabilities keep their digits.
     if p > 0.5 {
         return -symmetric_quantile(1.0 - p, cdf);
     }
@@ -62,8 +62,8 @@ fn symmetric_quantile(p: f64, cdf: impl Fn(f64) -> f64) -> f64 {
     }
 }
 
-/// The regularised incomplete beta function I_x(a, b) at `x = u / (u + v)`; of `u` and `v`, not `x`,
-/// so that no digits are lost near 1.
+/// The regularised incomplete beta function I_x(a, b) at `x = u / (u + v)`. It takes `u` and `v`, not
+/// `x`, so that no digits are lost near 1.
 fn incomplete_beta(a: f64, b: f64, u: f64, v: f64) -> f64 {
     if v.is_infinite() || u <= 0.0 {
         return 0.0;

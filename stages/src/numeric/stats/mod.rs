@@ -3,11 +3,11 @@
 //! - [`weighted`]: the metrics of one classifier on rows that count several times, sorted once;
 //! - [`bootstrap`]: resampling of objects or groups, intervals and p-values;
 //! - [`resampled`]: t tests on the folds of repeated cross-validation;
-//! - [`distribution`]: the normal and Student distributions they need;
+//! - [`distribution`]: the normal and Student distributions that they need;
 //! - [`multiple`]: p-values of several comparisons.
 //!
-//! All of it is deterministic: sums have a fixed order, functions come from `libm`, draws from
-//! counter-based streams.
+//! All functions are deterministic: sums have a fixed order, elementary functions come from `libm`, and
+//! draws come from counter-based streams.
 
 pub mod bootstrap;
 pub mod classes;

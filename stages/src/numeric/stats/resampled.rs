@@ -39,8 +39,8 @@ pub struct Rope {
 }
 
 impl ResampledT {
-    /// From one difference a fold (and repeat), with `test_over_train` = n_test / n_train, which is
-    /// 1 / (k - 1) for k folds. `None` for fewer than two differences.
+    /// Computes the test from one difference for each fold (and repeat), with `test_over_train` =
+    /// n_test / n_train, which is 1 / (k - 1) for k folds. `None` for fewer than two differences.
     pub fn of(differences: &[f64], test_over_train: f64) -> Option<ResampledT> {
         let n = differences.len() as f64;
         if differences.len() < 2 {

@@ -52,7 +52,7 @@ fn corrected_t_equals_scipy() {
         close(low, &expected["ci95"][0]);
         close(high, &expected["ci95"][1]);
     }
-    // Without the correction: the usual paired t test.
+    // Without the correction, this is the usual paired t test.
     let naive = ResampledT::of(&seed_differences(&oracle), 0.0).unwrap();
     close(naive.t, &oracle["seed_folds"]["naive_t"]["t"]);
     close(naive.p, &oracle["seed_folds"]["naive_t"]["p"]);
@@ -133,7 +133,7 @@ fn holm_steps_down_and_stays_monotone() {
     assert!(holm(&[]).is_empty());
 }
 
-/// Scores on a coarse grid, so that many tie; a row in six is positive.
+/// Scores on a coarse grid, so that many tie. One row in six is positive.
 fn sample(n: usize, seed: u64) -> (Vec<f64>, Vec<bool>, Vec<Vec<u32>>) {
     let mut stream = Stream::new(seed, &[]);
     let labels: Vec<bool> = (0..n).map(|_| stream.uniform() < 1.0 / 6.0).collect();

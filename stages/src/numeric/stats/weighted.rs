@@ -11,7 +11,7 @@ use crate::numeric::rank;
 /// One repeat of the cross-validation.
 #[derive(Clone, Debug)]
 struct RankedDeal {
-    /// By position in the ranking.
+    /// The fold of each row, by position in the ranking.
     folds: Vec<u32>,
     k: usize,
 }
@@ -33,18 +33,19 @@ pub struct SampleFigures {
     pub average_precision: Option<f64>,
     /// Area under the ROC curve; `None` unless both classes are present.
     pub roc_auc: Option<f64>,
-    /// F1 at cross-fitted thresholds, averaged over deals; `None` if a fold has rows and no other fold
-    /// has positives to choose its threshold by.
+    /// F1 at cross-fitted thresholds, averaged over repeats; `None` if a fold has rows and no other
+    /// fold has positives to choose its threshold by.
     pub f1: Option<f64>,
     /// Precision at the same thresholds.
     pub precision: Option<f64>,
     /// Recall at the same thresholds.
     pub recall: Option<f64>,
-    /// Mean of -ln P(true class); only where all classes are scored.
+    /// Mean of -ln P(true class); only if all classes are scored.
     pub log_loss: Option<f64>,
 }
 
-/// Counts inside a fold at the threshold that the other folds chose, and how good that was there.
+/// Counts inside a fold at the threshold that the other folds chose, and how good that threshold was in
+/// those.
 #[derive(Clone, Copy, Default)]
 struct Choice {
     /// True positives and predicted positives in the other folds at their best threshold so far.
@@ -54,7 +55,7 @@ struct Choice {
 }
 
 impl Ranking {
-    /// Sorts rows. `deals` has, by repeat of the cross-validation, the fold of each row.
+    /// Sorts rows. `deals` has the fold of each row, by repeat of the cross-validation.
     ///
     /// # Panics
     /// If lengths differ.
@@ -89,7 +90,7 @@ impl Ranking {
     /// The metrics of the sample in which row i counts `counts[i]` times.
     ///
     /// # Panics
-    /// If `counts` has not one number a row.
+    /// If `counts` does not have one number for each row.
     pub fn figures(&self, counts: &[u32]) -> SampleFigures {
         assert_eq!(counts.len(), self.rows.len());
         let counts: Vec<u64> = (self.rows.iter())
@@ -116,7 +117,7 @@ impl Ranking {
     fn areas(&self, counts: &[u64]) -> (Option<f64>, Option<f64>) {
         let (mut area, mut won) = (0.0, 0.0);
         let (mut tp, mut fp) = (0_u64, 0_u64);
-        // The same before the rows of this score.
+        // The same counts before the rows of this score.
         let (mut last_tp, mut last_fp) = (0_u64, 0_u64);
         for ((&count, &positive), &end) in counts.iter().zip(&self.positive).zip(&self.ends) {
             if positive {
@@ -128,7 +129,7 @@ impl Ranking {
                 if tp > last_tp {
                     area += (tp - last_tp) as f64 * (tp as f64 / (tp + fp) as f64);
                 }
-                // Positives above win against the negatives at this score, those at it win half.
+                // Positives above this score win against the negatives at it, and those at it win half.
                 won += ((fp - last_fp) * (last_tp + tp)) as f64;
                 (last_tp, last_fp) = (tp, fp);
             }
@@ -140,8 +141,8 @@ impl Ranking {
         )
     }
 
-    /// F1, precision and recall where each fold uses the threshold of highest F1 on the others; `None`
-    /// if a fold with rows has none.
+    /// F1, precision and recall if each fold uses the threshold of highest F1 on the others; `None` if
+    /// a fold with rows has none.
     fn cross_fitted(&self, deal: &RankedDeal, counts: &[u64]) -> Option<[f64; 3]> {
         let mut rows = vec![0_u64; deal.k];
         let mut positives = vec![0_u64; deal.k];
@@ -155,11 +156,11 @@ impl Ranking {
         if (0..deal.k).any(|fold| rows[fold] > 0 && positives[fold] == total) {
             return None;
         }
-        // Counts (true positives, predicted positives) so far, by fold and in all.
+        // Counts (true positives, predicted positives) so far, by fold and in total.
         let mut inside = vec![(0_u64, 0_u64); deal.k];
         let mut all = (0_u64, 0_u64);
         let mut choices = vec![Choice::default(); deal.k];
-        // True positives, by fold and in all, at the last score where a threshold could lie.
+        // True positives, by fold and in total, at the last score where a threshold could lie.
         let mut seen = vec![0_u64; deal.k];
         let mut seen_all = 0;
         for (i, &fold) in deal.folds.iter().enumerate() {
@@ -179,8 +180,8 @@ impl Ranking {
                 let others = (all.0 - own.0, all.1 - own.1);
                 let rises = others.0 > seen_all - seen[fold];
                 let truth = total - positives[fold];
-                // F1 = 2 tp / (predicted + true), compared without division; of equals the lower
-                // threshold, which comes later.
+                // F1 = 2 tp / (predicted + true) is compared without division. Of equal thresholds the
+                // lower one counts, which comes later.
                 if rises
                     && others.0 * (choice.others.1 + truth) >= choice.others.0 * (others.1 + truth)
                 {

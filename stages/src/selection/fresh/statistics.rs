@@ -9,9 +9,9 @@ pub struct Sizes {
     pub rest: usize,
 }
 
-/// Mann-Whitney U test (Mann and Whitney 1947) by the normal approximation, corrected for ties and
-/// continuity: scipy's `mannwhitneyu(method="asymptotic")`, to which its default comes down when both
-/// samples have more than 8 rows or there are ties.
+/// The Mann-Whitney U test (Mann and Whitney 1947) by the normal approximation, corrected for ties and
+/// continuity. It equals scipy's `mannwhitneyu(method="asymptotic")`, which scipy's default also uses
+/// if both samples have more than 8 rows or there are ties.
 ///
 /// `doubled_rank_sum` is twice the sum of the class's midranks; `ties` is the sum of t^3 - t over the
 /// runs of t equal values.
@@ -30,13 +30,13 @@ const LIKELY_TIE: f64 = 1e-7;
 /// Fisher's exact test of a two-valued feature (Fisher 1922): the probability, with both margins
 /// fixed, of the tables that are at most as likely as the one seen.
 ///
-/// `high` are the rows with the higher of the two values, of which `high_in_class` belong to the
+/// `high` counts the rows with the higher of the two values, of which `high_in_class` belong to the
 /// class.
 pub fn fisher(sizes: Sizes, high: usize, high_in_class: usize) -> f64 {
     let lowest = high.saturating_sub(sizes.rest);
     let highest = high.min(sizes.class);
-    // Weights relative to the most likely table, outwards by the ratio of neighbours: products of
-    // ratios need no factorials and lose nothing to cancellation.
+    // Weights are relative to the most likely table and go outwards by the ratio of neighbours.
+    // Products of ratios need no factorials and lose nothing to cancellation.
     let ratio = |k: usize| {
         let (class, rest) = (sizes.class as f64, sizes.rest as f64);
         let (k, high) = (k as f64, high as f64);
@@ -62,8 +62,8 @@ const KS_EXACT_ROWS: usize = 10_000;
 /// Two-sample Kolmogorov-Smirnov test (Smirnov 1939). `gap` is the largest difference of the two
 /// distribution functions, times both sample sizes (which makes it an integer).
 ///
-/// Up to 10,000 rows in either sample the p-value is exact for untied data (and too high with ties),
-/// as scipy's `ks_2samp` has it; above, the limiting distribution's.
+/// Up to 10,000 rows in either sample the p-value is exact for untied data (and too high with ties), as
+/// in scipy's `ks_2samp`. Above, it is that of the limiting distribution.
 pub fn kolmogorov_smirnov(sizes: Sizes, gap: u64) -> f64 {
     if gap == 0 {
         1.0
@@ -75,15 +75,15 @@ pub fn kolmogorov_smirnov(sizes: Sizes, gap: u64) -> f64 {
     }
 }
 
-/// The share of lattice paths from (0, 0) to (n1, n2) that reach a point (i, j) with
-/// `|i n2 - j n1| >= gap` (Hodges 1958). A path comes to (i, j) through (i - 1, j) with probability
-/// i / (i + j); following the share that *has* touched the limit, rather than its complement, keeps
-/// small p-values accurate.
+/// The share of lattice paths from (0, 0) to (n1, n2) that reach a point (i, j) with `|i n2 - j n1| >=
+/// gap` (Hodges 1958). A path comes to (i, j) through (i - 1, j) with probability i / (i + j). The
+/// share that *has* touched the limit is followed, rather than its complement, to keep small p-values
+/// accurate.
 fn ks_exact(sizes: Sizes, gap: i64) -> f64 {
     let (n1, n2) = (sizes.class as i64, sizes.rest as i64);
     let mut touched = vec![1.0; sizes.rest + 1];
     for i in 0..=n1 {
-        // The points of row i within the limit; beyond them the share is 1.
+        // The points of row i within the limit. Beyond them the share is 1.
         let first = (i * n2 - gap).div_euclid(n1) + 1;
         let last = (i * n2 + gap - 1).div_euclid(n1);
         let mut before = 1.0;
@@ -103,7 +103,7 @@ fn ks_exact(sizes: Sizes, gap: i64) -> f64 {
 
 /// Kolmogorov's limiting distribution (1933), `2 sum_k (-1)^(k-1) exp(-2 k^2 x^2)`.
 fn ks_limit(x: f64) -> f64 {
-    // Here the sum differs from 1 by less than 1e-12, and further down needs ever more terms.
+    // Here the sum differs from 1 by less than 1e-12, and smaller arguments need ever more terms.
     if x < 0.2 {
         return 1.0;
     }

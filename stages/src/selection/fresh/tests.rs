@@ -35,7 +35,7 @@ fn assert_close(ours: f64, theirs: f64, tolerance: f64) {
     );
 }
 
-/// p-values of columns that are given as they are.
+/// Returns the p-values of columns as they are given.
 fn p_values_of(columns: &[Vec<f32>], labels: &[usize], n_classes: usize, test: Test) -> Vec<f64> {
     let get = |i: usize, out: &mut Vec<f32>| out.clone_from(&columns[i]);
     p_values(columns.len(), get, labels, n_classes, test)
@@ -143,7 +143,7 @@ fn kolmogorov_smirnov_equals_scipy() {
     figures["cases"].as_array().unwrap().iter().for_each(check);
     check(&figures["limit"]);
     assert_eq!(kolmogorov_smirnov(Sizes { class: 4, rest: 5 }, 0), 1.0);
-    // The only two of 70 orders that part the samples.
+    // These are the only two of 70 orders that separate the samples.
     assert_close(
         kolmogorov_smirnov(Sizes { class: 4, rest: 4 }, 16),
         2.0 / 70.0,
@@ -240,7 +240,7 @@ fn threads_do_not_change_results() {
 #[test]
 fn variance_is_of_the_population() {
     assert_eq!(variance(&[1.0, f32::NAN, 3.0]), 1.0);
-    // One pass in f32 would lose this altogether.
+    // One pass in f32 would lose the variance altogether.
     assert_eq!(variance(&[16_777_216.0, 16_777_218.0]), 1.0);
     assert!(variance(&[]).is_nan());
     let columns = [

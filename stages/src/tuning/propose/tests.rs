@@ -35,7 +35,7 @@ fn best(tried: &[TriedPoint]) -> f64 {
         .fold(f64::INFINITY, f64::min)
 }
 
-/// Over how many of 20 seeds TPE ends with a lower loss than random search.
+/// Counts in how many of 20 seeds TPE ends with a lower loss than random search.
 fn wins(
     space: &[Dimension],
     trials: usize,
@@ -129,7 +129,7 @@ fn a_finite_space_is_tried_whole_and_no_point_twice() {
 #[test]
 fn failures_are_avoided() {
     let space = [real(0.0, 1.0, false)];
-    // A half of the space does not work.
+    // Half of the space does not work.
     let tried = study(Sampler::Tpe, &space, 3, 60, 1, |p| {
         (p[0] > 0.5).then_some((p[0] - 0.8).abs())
     });
