@@ -1,13 +1,19 @@
 //! Kind `quality_cut`: drops observations with large errors.
 
-use flow_engine::ParamSpec;
 use flow_engine::kind::{
     Action, InputPort, KindSpec, OutputPort, Ports, Scope, Stage, StageError, Step,
 };
+use flow_engine::params;
 use flow_stages::table::{Curves, row_attrs};
 
 /// The kind.
 pub struct QualityCut;
+
+params! {
+    struct CutParams {
+        max_err: f64 = float(5.0, 0.0, 1e9, "Largest error that is kept, in the unit of the flux.");
+    }
+}
 
 impl Stage for QualityCut {
     fn spec(&self) -> KindSpec {
@@ -24,13 +30,7 @@ impl Stage for QualityCut {
                     "the light curves that are left",
                 )],
             },
-            params: vec![ParamSpec::float(
-                "max_err",
-                5.0,
-                0.0,
-                1e9,
-                "Largest error that is kept, in the unit of the flux.",
-            )],
+            params: CutParams::specs(),
             steps: vec![
                 Step::new("cut", Scope::Shard)
                     .port("curves")
@@ -41,7 +41,7 @@ impl Stage for QualityCut {
 
     fn run(&self, action: &mut Action<'_>) -> Result<(), StageError> {
         let curves = Curves::read(&action.one("curves")?.path)?;
-        let max_err = action.params.float("max_err");
+        let max_err = CutParams::read(action.params).max_err;
         let mut kept = Curves::new(curves.objects.survey.clone());
         for i in 0..curves.len() {
             kept.objects.push_from(&curves.objects, i);

@@ -66,7 +66,7 @@ fn united(variants: Vec<Variant>) -> Union {
 }
 
 fn kernels(pipeline: &Pipeline, stage: &str) -> i64 {
-    stage_of(pipeline, stage).params.int("kernels")
+    stage_of(pipeline, stage).params.read::<i64>("kernels")
 }
 
 fn stage_of<'p>(pipeline: &'p Pipeline, name: &str) -> &'p flow_engine::StageDecl {
@@ -133,9 +133,9 @@ fn one_variant_alone_is_the_one_among_all() {
     let file = file(TEXT, &[]);
     let registry = kinds::registry();
     let alone = file.variant("k[k=4]", &registry).unwrap();
-    assert_eq!(stage_of(&alone, "folds").params.int("k"), 4);
+    assert_eq!(stage_of(&alone, "folds").params.read::<i64>("k"), 4);
     let base = file.variant("base", &registry).unwrap();
-    assert_eq!(stage_of(&base, "folds").params.int("k"), 5);
+    assert_eq!(stage_of(&base, "folds").params.read::<i64>("k"), 5);
     let unknown = file.variant("smal", &registry).err().unwrap();
     assert_eq!(unknown[0].code.as_str(), "flow::variants::unknown");
     assert!(unknown[0].help[0].contains("`small`"), "{unknown:?}");
@@ -158,7 +158,7 @@ fn a_study_replaces_values_as_variants_do() {
     ];
     let pipeline = file.with(&values, &registry).unwrap();
     assert_eq!(kernels(&pipeline, "rocket"), 12);
-    assert!(!stage_of(&pipeline, "rocket").params.bool("centred"));
+    assert!(!stage_of(&pipeline, "rocket").params.read::<bool>("centred"));
     assert_eq!(stage_of(&pipeline, "model").inputs[0].from.len(), 1);
     assert_eq!(pipeline.stages[0].pipeline_seed, 9);
     let wrong = [

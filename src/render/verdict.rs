@@ -71,7 +71,10 @@ pub fn why(plan: &Plan<'_>, action: usize, verdict: Verdict, told: &Explanation)
 
 /// The command that tells the version of what a stage runs.
 pub fn version(plan: &Plan<'_>, stage: usize) -> String {
-    plan.pipeline.stages[stage].params.strs("version").join(" ")
+    plan.pipeline.stages[stage]
+        .params
+        .read::<Vec<&str>>("version")
+        .join(" ")
 }
 
 /// What a run would do with an action, for programs.

@@ -20,7 +20,7 @@ use flow_stages::comparison::{
     Arm, ArmParts, Comparison, ComparisonOptions, ComparisonVerdict, Deal, compare,
 };
 use flow_stages::evaluation::Metric;
-use flow_stages::learner::{LearnerParams, Matrix, learner};
+use flow_stages::learner::{FitJob, LearnerParams, Matrix, learner};
 use flow_stages::numeric::kfold;
 use flow_stages::numeric::rng::Stream;
 use rayon::prelude::*;
@@ -56,7 +56,14 @@ fn scores(values: &[f32], labels: &[usize], folds: &[u32], seed: u64) -> Vec<f64
             ..LearnerParams::default()
         };
         let y: Vec<usize> = train.iter().map(|&row| labels[row]).collect();
-        let model = learner.fit(&matrix(&train, values), &y, 2, &params, 1, &|| false);
+        let model = learner.fit(&FitJob {
+            x: &matrix(&train, values),
+            y: &y,
+            n_classes: 2,
+            params: &params,
+            threads: 1,
+            stop: &|| false,
+        });
         let model = model.expect("a model");
         let p = model.predict(&matrix(&held_out, values)).expect("scores");
         for (&row, p) in held_out.iter().zip(p.chunks_exact(2)) {

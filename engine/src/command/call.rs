@@ -11,6 +11,7 @@ use flow_cache::{Recipe, Value};
 
 use super::OUT;
 use super::items;
+use super::params::CommandParams;
 use super::template::{self, Piece, pieces};
 use crate::kind::action::Action;
 use crate::kind::error::StageError;
@@ -18,6 +19,7 @@ use crate::kind::error::StageError;
 /// One call of a program.
 pub struct Call<'a> {
     action: &'a Action<'a>,
+    params: CommandParams<'a>,
     out: &'a Path,
     tables: Vec<(&'static str, PathBuf)>,
 }
@@ -27,23 +29,10 @@ impl<'a> Call<'a> {
     pub fn new(action: &'a Action<'a>, out: &'a Path) -> Self {
         Self {
             action,
+            params: CommandParams::read(action.params),
             out,
             tables: Vec::new(),
         }
-    }
-
-    /// Whether an argument or variable has this name.
-    pub fn uses(&self, name: &str) -> bool {
-        let params = self.action.params;
-        let env = params
-            .map("env")
-            .iter()
-            .filter_map(|(_, value)| match value {
-                Value::Str(text) => Some(text.as_str()),
-                _ => None,
-            });
-        let mut texts = params.strs("run").into_iter().chain(env);
-        texts.any(|text| template::names(text).any(|n| n == name))
     }
 
     /// Gives a table a name.
@@ -54,7 +43,7 @@ impl<'a> Call<'a> {
     /// The arguments after the program.
     pub fn arguments(&self) -> Result<Vec<OsString>, StageError> {
         let mut arguments = Vec::new();
-        for text in self.action.params.strs("run").into_iter().skip(1) {
+        for text in self.params.run.iter().skip(1) {
             if let [Piece::Name(name)] = pieces(text).as_slice()
                 && self.is_list(name)
             {
@@ -69,13 +58,9 @@ impl<'a> Call<'a> {
 
     /// The declared environment.
     pub fn environment(&self) -> Result<Vec<(&'a str, OsString)>, StageError> {
-        let mut variables = Vec::new();
-        for (name, value) in self.action.params.map("env") {
-            if let Value::Str(text) = value {
-                variables.push((name.as_str(), self.text(text)?));
-            }
-        }
-        Ok(variables)
+        let env = self.params.env.iter();
+        env.map(|(name, text)| Ok((*name, self.text(text)?)))
+            .collect()
     }
 
     /// True for a port with more files than one, or none.
@@ -104,15 +89,15 @@ impl<'a> Call<'a> {
             return Ok(Cow::Owned(seed(action).to_string().into()));
         }
         let item = action.shard.and_then(|s| items::lookup(&s.item, name));
-        let given = || items::lookup(action.params.get("params")?, name);
+        let given = || items::lookup(self.params.params, name);
         if let Some(text) = item.or_else(given) {
             return Ok(Cow::Owned(text.into_owned().into()));
         }
         if let Some((_, path)) = self.tables.iter().find(|(table, _)| *table == name) {
             return Ok(Cow::Borrowed(path.as_os_str()));
         }
-        let outputs = action.params.map("outputs");
-        if let Some((_, Value::Str(file))) = outputs.iter().find(|(n, _)| n == name) {
+        let mut outputs = self.params.outputs.iter();
+        if let Some((_, file)) = outputs.find(|(n, _)| *n == name) {
             return Ok(Cow::Owned(self.out.join(file_of(action, file)).into()));
         }
         if let Some(port) = name.strip_suffix(".list").filter(|p| self.is_port(p)) {
@@ -139,12 +124,9 @@ impl<'a> Call<'a> {
 
 /// Outputs with the paths where the program writes them, below the action's folder.
 pub fn outputs(action: &Action<'_>) -> Vec<(String, PathBuf)> {
-    let outputs = action.params.map("outputs").iter();
+    let outputs = CommandParams::read(action.params).outputs.into_iter();
     outputs
-        .filter_map(|(name, file)| match file {
-            Value::Str(file) => Some((name.clone(), Path::new(OUT).join(file_of(action, file)))),
-            _ => None,
-        })
+        .map(|(name, file)| (name.to_owned(), Path::new(OUT).join(file_of(action, file))))
         .collect()
 }
 

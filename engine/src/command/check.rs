@@ -4,9 +4,8 @@ use std::borrow::Cow;
 use std::collections::{BTreeSet, HashSet};
 use std::path::Path;
 
-use flow_cache::Value;
-
-use super::{FOLDS, claims, in_folds, items, template};
+use super::params::CommandParams;
+use super::{FOLDS, claims, items, template};
 use crate::base::diag::Diag;
 use crate::base::suggest::did_you_mean;
 use crate::kind::params::Params;
@@ -18,6 +17,7 @@ pub const TABLES: [&str; 2] = ["train", "apply"];
 /// Everything that can be said without a look at files.
 pub fn check(params: &Params, inputs: &[String], paired: &Shards) -> Vec<Diag> {
     let mut diags = Vec::new();
+    let command = CommandParams::read(params);
     let axes = items::axes(params).map_err(|wrong| diags.extend(wrong));
     // What cannot be known, because it is wrong or stands in another stage, is not asked for.
     let first = paired.get(0).map(|shard| shard.item());
@@ -29,11 +29,12 @@ pub fn check(params: &Params, inputs: &[String], paired: &Shards) -> Vec<Diag> {
     let names = Names {
         params,
         inputs,
+        folds: command.in_folds(),
+        command,
         items,
-        folds: in_folds(params),
     };
     diags.extend(claims::read(params).1);
-    if names.folds && params.get("each").is_some() {
+    if names.folds && names.command.each.is_some() {
         let diag = at(params, "each", "flow::command::each", "items below folds");
         diags.push(diag.help(
             "a stage works once a fold or once an item: loop over the items in the program, or \
@@ -59,6 +60,7 @@ pub fn at(params: &Params, param: &str, code: &'static str, message: impl Into<S
 
 struct Names<'a> {
     params: &'a Params,
+    command: CommandParams<'a>,
     inputs: &'a [String],
     /// None where they are not known.
     items: Option<Vec<&'a str>>,
@@ -67,20 +69,12 @@ struct Names<'a> {
 
 impl<'a> Names<'a> {
     fn outputs(&self) -> impl Iterator<Item = &'a str> {
-        let outputs = self.params.map("outputs").iter();
-        outputs.map(|(name, _)| name.as_str())
+        self.command.outputs.iter().map(|(name, _)| *name)
     }
 
     /// The names of `params`.
     fn given(&self) -> impl Iterator<Item = &'a str> {
-        let params = self.params.map("params").iter();
-        params.map(|(name, _)| name.as_str())
-    }
-
-    /// The texts in which parameters may stand.
-    fn texts(&self) -> impl Iterator<Item = &'a str> {
-        let run = self.params.strs("run").into_iter();
-        run.chain(values(self.params.map("env")))
+        items::names(self.command.params)
     }
 
     /// A parameter has a name that can stand in a text, and stands in one: a search for its best value
@@ -93,10 +87,7 @@ impl<'a> Names<'a> {
                 let message = format!("a parameter cannot be called {name:?}");
                 let diag = at(self.params, "params", "flow::command::name", message);
                 diags.push(diag.help("a name has letters, digits and `_`"));
-            } else if !self
-                .texts()
-                .any(|text| template::names(text).any(|n| n == name))
-            {
+            } else if !self.command.uses(name) {
                 let message = format!("the parameter `{name}` is used nowhere");
                 let diag = at(self.params, "params", "flow::command::placeholder", message);
                 diags.push(diag.help(format!("write `{{{name}}}` in `run` or `env`")));
@@ -107,8 +98,7 @@ impl<'a> Names<'a> {
 
     fn program(&self) -> Option<Diag> {
         let code = "flow::command::empty";
-        let run = self.params.strs("run");
-        let Some(first) = run.first() else {
+        let Some(first) = self.command.run.first() else {
             return Some(at(self.params, "run", code, "`run` names no program"));
         };
         let items = self.items.as_deref()?;
@@ -167,17 +157,22 @@ impl<'a> Names<'a> {
             known.extend(self.inputs.iter().map(|i| Cow::Borrowed(i.as_str())));
             known.extend(self.inputs.iter().map(|i| Cow::Owned(format!("{i}.list"))));
         }
-        for text in self.params.strs("run") {
-            self.text("run", text, &known, &mut diags);
+        let mut look = |param, text, known| self.text(param, text, known, &mut diags);
+        let command = &self.command;
+        command
+            .run
+            .iter()
+            .for_each(|text| look("run", text, &known));
+        for (_, text) in &command.env {
+            look("env", text, &known);
         }
-        for text in values(self.params.map("env")) {
-            self.text("env", text, &known, &mut diags);
-        }
-        for text in self.params.strs("files") {
-            self.text("files", text, &known[..items.len()], &mut diags);
-        }
-        for text in values(self.params.map("outputs")) {
-            self.text("outputs", text, &known[..items.len()], &mut diags);
+        let known = &known[..items.len()];
+        command
+            .files
+            .iter()
+            .for_each(|text| look("files", text, known));
+        for (_, text) in &command.outputs {
+            look("outputs", text, known);
         }
         diags
     }
@@ -215,7 +210,7 @@ impl<'a> Names<'a> {
 
     /// Outputs are plain names, and no two are the same, for any item.
     fn files_of_outputs(&self, paired: &Shards, diags: &mut Vec<Diag>) {
-        let mut files: Vec<&str> = values(self.params.map("outputs")).collect();
+        let mut files: Vec<&str> = self.command.outputs.iter().map(|(_, file)| *file).collect();
         let code = "flow::command::output_name";
         let wrong = |message: String| at(self.params, "outputs", code, message);
         let simple = |name: &str| {
@@ -258,11 +253,4 @@ impl<'a> Names<'a> {
 
 fn not_plain(file: &str) -> String {
     format!("the output file `{file}` is not a plain file name")
-}
-
-fn values(map: &[(String, Value)]) -> impl Iterator<Item = &str> {
-    map.iter().filter_map(|(_, value)| match value {
-        Value::Str(text) => Some(text.as_str()),
-        _ => None,
-    })
 }

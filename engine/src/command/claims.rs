@@ -6,21 +6,13 @@ use std::time::Instant;
 
 use flow_cache::Value;
 
+use super::params::CommandParams;
 use crate::base::diag::Diag;
 use crate::base::suggest::did_you_mean;
-use crate::kind::params::{ParamType, Params};
+use crate::kind::params::Params;
 use crate::kind::stage::Resources;
 
 const KEYS: [&str; 5] = ["cpus", "memory", "gpu", "timeout", "retries"];
-
-/// What `resources` accepts.
-pub fn param() -> ParamType {
-    let whole = ParamType::Int {
-        min: 0,
-        max: i64::from(u32::MAX),
-    };
-    ParamType::Map(Box::new(ParamType::OneOf(vec![whole, ParamType::Str])))
-}
 
 /// `resources` as read.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -36,8 +28,8 @@ pub fn read(params: &Params) -> (Claims, Vec<Diag>) {
     let mut claims = Claims::default();
     let mut diags = Vec::new();
     let given = &mut claims.resources;
-    for (key, value) in params.map("resources") {
-        let result = match key.as_str() {
+    for (key, value) in CommandParams::read(params).resources {
+        let result = match key {
             "cpus" => whole(value, 1).map(|n| given.cpus = n as usize),
             "gpu" => whole(value, 0).map(|n| given.gpus = n as usize),
             "retries" => whole(value, 0).map(|n| given.retries = n),
@@ -170,10 +162,10 @@ impl Deadline {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::kind::params::ParamSpec;
 
     fn params(entries: Vec<(&str, Value)>) -> Params {
-        let spec = ParamSpec::new("resources", param(), "").optional();
+        let mut specs = CommandParams::specs().into_iter();
+        let spec = specs.find(|spec| spec.name == "resources").unwrap();
         let mut params = Params::default();
         let entries = entries.into_iter().map(|(k, v)| (k.to_owned(), v));
         params.insert(&spec, Value::map(entries), None);

@@ -5,30 +5,17 @@ use std::collections::BTreeSet;
 
 use flow_cache::Value;
 
+use super::params::CommandParams;
 use crate::base::diag::Diag;
-use crate::kind::params::{ParamType, Params};
+use crate::kind::params::Params;
+use crate::kind::typed::FromParam;
 
 /// So many actions of one stage are a slip of the pen.
 const MOST: u64 = 1_000_000;
 
-/// What `each` accepts.
-pub fn param() -> ParamType {
-    let list = |ty| ParamType::List(Box::new(ty));
-    let whole = ParamType::Int {
-        min: i64::MIN,
-        max: i64::MAX,
-    };
-    let range = ParamType::Map(Box::new(list(whole.clone())));
-    let values = list(ParamType::OneOf(vec![whole, ParamType::Str]));
-    ParamType::OneOf(vec![
-        ParamType::Str,
-        ParamType::Ordered(Box::new(ParamType::OneOf(vec![values, range]))),
-    ])
-}
-
 /// The stage whose items this one pairs with: `each = "w"`.
 pub fn paired(params: &Params) -> Option<&str> {
-    params.opt_str("each")
+    CommandParams::read(params).each?.as_str()
 }
 
 /// A key of `each` with its values.
@@ -70,7 +57,9 @@ impl ItemAxis<'_> {
 pub fn axes(params: &Params) -> Result<Vec<ItemAxis<'_>>, Vec<Diag>> {
     let mut axes: Vec<ItemAxis<'_>> = Vec::new();
     let mut diags = Vec::new();
-    for (name, value) in params.pairs("each") {
+    let each = CommandParams::read(params).each;
+    let pairs: Option<Vec<(&str, &Value)>> = each.and_then(FromParam::from_value);
+    for (name, value) in pairs.into_iter().flatten() {
         let sound = name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
         if !sound || name.is_empty() {
             let message = format!("an item cannot be called {name:?}");
@@ -81,7 +70,7 @@ pub fn axes(params: &Params) -> Result<Vec<ItemAxis<'_>>, Vec<Diag>> {
             Err((message, help)) => diags.push(wrong(params, message).help(help)),
         }
     }
-    let written = matches!(params.get("each"), Some(Value::List(_)));
+    let written = matches!(each, Some(Value::List(_)));
     if written && axes.is_empty() && diags.is_empty() {
         let help = "each = { i = { range = [0, 10] } }, or leave `each` out";
         diags.push(wrong(params, "`each` names no items".into()).help(help));
@@ -202,10 +191,10 @@ fn text(value: &Value) -> Cow<'_, str> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::kind::params::ParamSpec;
 
     fn params(pairs: Vec<(&str, Value)>) -> Params {
-        let spec = ParamSpec::new("each", param(), "").optional();
+        let mut specs = CommandParams::specs().into_iter();
+        let spec = specs.find(|spec| spec.name == "each").unwrap();
         let pair = |(name, value): (&str, Value)| Value::List(vec![Value::Str(name.into()), value]);
         let mut params = Params::default();
         let value = Value::List(pairs.into_iter().map(pair).collect());

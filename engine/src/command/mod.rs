@@ -5,7 +5,7 @@
 //! project. Through `{name}` in its arguments, it gets the paths of its inputs and of the outputs that it
 //! must write. `docs/commands.md` is the long version.
 //!
-//! What a stage declares is read by `check`, `items`, `claims`, `sources` (with `imports` and `shell`) and
+//! What a stage declares is in `params` and is read by `check`, `items`, `claims`, `sources` (with `imports` and `shell`) and
 //! `version`. A call is made from `template` and `call`. It runs in the directory of `home` (with copies from
 //! `files`), started by a process of [`guard`] through `process` and `guards`, within the rules of `sandbox`.
 //! `trouble` explains its failure. Like any kind, it knows nothing of the graph, the plan or a run. Tables
@@ -26,7 +26,7 @@ use crate::base::files::Project;
 use crate::kind::action::Action;
 use crate::kind::action::HOME;
 use crate::kind::error::StageError;
-use crate::kind::params::{ParamSpec, ParamType, Params};
+use crate::kind::params::Params;
 use crate::kind::shards::{Shard, Shards};
 use crate::kind::spec::{ANY, InputPort, KindSpec, OutputPort, Ports, Rows, Scope, Sources, Step};
 use crate::kind::stage::{Layout, Resources, Stage};
@@ -42,6 +42,7 @@ mod home;
 mod imports;
 mod items;
 mod log;
+mod params;
 mod process;
 mod rows;
 mod sandbox;
@@ -55,6 +56,7 @@ pub use rows::FoldRows;
 
 use guard::Program;
 use guards::Guards;
+use params::CommandParams;
 use process::End;
 use sources::{Finder, PROGRAM, Programs, TOOL};
 use version::VersionAnswer;
@@ -101,51 +103,22 @@ impl CommandKind {
     }
 }
 
-/// What `params` accepts.
-fn values() -> ParamType {
-    let (min, max) = (i64::MIN, i64::MAX);
-    let whole = ParamType::Int { min, max };
-    let (min, max) = (f64::MIN, f64::MAX);
-    let number = ParamType::Float { min, max };
-    let any = vec![ParamType::Bool, whole, number, ParamType::Str];
-    ParamType::Map(Box::new(ParamType::OneOf(any)))
-}
-
-/// True where a stage runs once a fold.
-fn in_folds(params: &Params) -> bool {
-    params.opt_str("scope") == Some("fold")
-}
-
 impl Stage for CommandKind {
     fn spec(&self) -> KindSpec {
-        let strings = || ParamType::List(Box::new(ParamType::Str));
-        let table = || ParamType::Map(Box::new(ParamType::Str));
-        let paths = ParamType::List(Box::new(ParamType::Glob));
         KindSpec {
             name: "command",
             version: 3,
             about: "Runs an external program on declared files",
             ports: Ports::default(),
-            params: vec![
-                ParamSpec::new("run", strings(), "Program and arguments. `{port}` is the path of an input (one argument a file where it has several parts, if the argument is exactly that), `{port.list}` a file with one path a line, `{output}` the path to write, `{seed}` a number; `{{` is a brace."),
-                ParamSpec::new("outputs", table(), "Output ports and the file names under which the program writes them."),
-                ParamSpec::new("files", paths, "Project files (or globs) that the program may read; copied into its directory under their project-relative paths.").optional().unkeyed(),
-                ParamSpec::new("code", ParamType::Choice(&["import-closure"]), "Adds to `files` the Python scripts in `run` and `files`, and the modules of the project that they import.").optional().unkeyed(),
-                ParamSpec::new("tools", strings(), "Programs that the program starts, such as `[\"samtools\"]`: found as `run[0]` is, in the recipe by their contents, and before all others in its PATH.").optional().unkeyed(),
-                ParamSpec::new("env", table(), "Environment variables; besides them the program gets PATH (/usr/local/bin:/usr/bin:/bin), TMPDIR, FLOW_CPUS and FLOW_GPUS.").optional(),
-                ParamSpec::new("params", values(), "Numbers, texts and switches by name: `{name}` stands for them in `run` and `env`. `--set`, variants and `[tune]` can replace each.").optional(),
-                ParamSpec::new("version", strings(), "A command whose output is part of the recipe, such as `[\"python3\", \"--version\"]`.").optional(),
-                ParamSpec::new("resources", claims::param(), "`cpus`, `memory` (\"2GiB\") and `gpu` that an action claims, its `timeout` (\"10min\"), and how many `retries` it has. Changes no result.").optional().unkeyed(),
-                ParamSpec::new("each", items::param(), "One action an item: `{ i = { range = [0, 100] } }` (upper end excluded) or `{ band = [\"g\", \"r\"] }`, several keys for all combinations, or the name of a stage whose items these pair with. `{i}` works in `run`, `files`, `env` and the names of `outputs`.").optional().unkeyed(),
-                ParamSpec::choice("scope", "whole", &["whole", "fold"], "`fold` runs once a fold: `{train}` is Parquet of its training rows with labels, `{apply}` of the rows to predict, and the output `predictions` is joined over the folds."),
-            ],
+            params: CommandParams::specs(),
             steps: Vec::new(),
         }
     }
 
     fn shape(&self, params: &Params, inputs: &[String]) -> (Ports, Vec<Step>) {
-        let folds = in_folds(params);
-        let scope = match (folds, params.get("each")) {
+        let params = CommandParams::read(params);
+        let folds = params.in_folds();
+        let scope = match (folds, params.each) {
             (true, _) => Scope::Fold,
             (false, Some(_)) => Scope::Shard,
             (false, None) => Scope::Whole,
@@ -169,11 +142,11 @@ impl Stage for CommandKind {
         if folds {
             ports.inputs.push(InputPort::one(FOLDS, FOLDS));
         }
-        if template::draws_numbers(params) {
+        if params.uses("seed") {
             run = run.seeded();
         }
         let mut gathered = false;
-        for (name, _) in params.map("outputs") {
+        for (name, _) in params.outputs {
             run = run.writes(name);
             let joined = folds && name == PREDICTIONS;
             gathered |= joined;
@@ -237,9 +210,9 @@ impl Stage for CommandKind {
     }
 
     fn opaque(&self, params: &Params, output: &str) -> bool {
-        let outputs = params.map("outputs").iter();
-        let file = outputs.filter(|(name, _)| name == output);
-        let mut extension = file.filter_map(|(_, file)| Path::new(file.as_str()?).extension());
+        let outputs = CommandParams::read(params).outputs.into_iter();
+        let file = outputs.filter(|(name, _)| *name == output);
+        let mut extension = file.filter_map(|(_, file)| Path::new(file).extension());
         // What the name does not tell is looked at when it is there.
         extension.any(|ext| {
             ["csv", "tsv", "txt", "json", "md", "log"]
@@ -250,7 +223,7 @@ impl Stage for CommandKind {
 
     fn has_loops(&self, params: &Params) -> bool {
         // Only tables below folds are read and written here; else it waits for programs.
-        in_folds(params)
+        CommandParams::read(params).in_folds()
     }
 
     fn surroundings(&self, question: &Question<'_>) -> Result<Surroundings, StageError> {
@@ -286,10 +259,11 @@ impl CommandKind {
     fn run_in(&self, home: &Path, action: &mut Action<'_>) -> Result<(), StageError> {
         let out = folder(action, OUT)?;
         self.homes.lay_out(action, home)?;
+        let params = CommandParams::read(action.params);
         let mut call = call::Call::new(action, &out);
-        if in_folds(action.params) {
+        if params.in_folds() {
             for (name, role) in check::TABLES.into_iter().zip([Rows::Train, Rows::Apply]) {
-                if call.uses(name) {
+                if params.uses(name) {
                     let path = action.scratch.join(format!("{name}.parquet"));
                     self.rows.write(action, role, &path)?;
                     call.table(name, path);
@@ -298,7 +272,7 @@ impl CommandKind {
         }
         let path = program(action).to_owned();
         let program = surround(action, home, path, call.arguments()?, call.environment()?)?;
-        let shown = action.params.strs("run").join(" ");
+        let shown = params.run.join(" ");
         let limit = claims::read(action.params).0.timeout;
         let started = Instant::now();
         let stop = |_| action.checkpoint().is_err();
@@ -355,7 +329,7 @@ impl CommandKind {
                         failed("flow::command::not_a_file", &format!(" as a file: {what}"))
                     }
                 })?;
-            if in_folds(action.params) {
+            if CommandParams::read(action.params).in_folds() {
                 self.rows.check(action, &name, &made)?;
             }
         }
@@ -372,18 +346,16 @@ fn at_the_path(error: StageError, output: &str) -> StageError {
 fn timed_out(params: &Params, shown: &str, limit: Duration) -> StageError {
     let message = format!("`{shown}` was stopped after {}", claims::describe(limit));
     // A line that is pasted takes the place of what is there, so it says all of it.
-    let claims = params
-        .map("resources")
-        .iter()
-        .map(|(key, value)| match value {
-            Value::Str(_) if key == "timeout" => {
-                let longer = claims::describe(limit.saturating_mul(2)).replace(' ', "");
-                format!("{key} = {longer:?}")
-            }
-            Value::Str(text) => format!("{key} = {text:?}"),
-            Value::Int(number) => format!("{key} = {number}"),
-            _ => key.to_owned(),
-        });
+    let claims = CommandParams::read(params).resources.into_iter();
+    let claims = claims.map(|(key, value)| match value {
+        Value::Str(_) if key == "timeout" => {
+            let longer = claims::describe(limit.saturating_mul(2)).replace(' ', "");
+            format!("{key} = {longer:?}")
+        }
+        Value::Str(text) => format!("{key} = {text:?}"),
+        Value::Int(number) => format!("{key} = {number}"),
+        _ => key.to_owned(),
+    });
     let claims: Vec<String> = claims.collect();
     let longer = format!("resources = {{ {} }}", claims.join(", "));
     StageError::failed("flow::command::timeout", message).help(longer)
@@ -400,16 +372,6 @@ fn program<'a>(action: &'a Action<'_>) -> &'a Path {
 fn tools<'a>(action: &'a Action<'_>) -> impl Iterator<Item = (&'a str, &'a Path)> {
     let sources = action.all_sources().iter();
     sources.filter_map(|(file, _)| Some((file.role.strip_prefix(TOOL)?, file.path.as_path())))
-}
-
-/// Where a program finds others besides its tools: as declared, else the fixed place.
-fn path_of(params: &Params) -> &str {
-    let env = params.map("env").iter();
-    let mut paths = env.filter_map(|(name, value)| match value {
-        Value::Str(text) if name == "PATH" => Some(text.as_str()),
-        _ => None,
-    });
-    paths.next().unwrap_or(PATH)
 }
 
 /// A program with its surroundings: directory, environment, what is open to it.

@@ -12,6 +12,7 @@ use std::sync::{Mutex, PoisonError};
 
 use flow_cache::Value;
 
+use super::params::CommandParams;
 use super::template::Template;
 use super::{check, imports, items, shell};
 use crate::base::diag::Diag;
@@ -37,7 +38,8 @@ pub type Programs = Mutex<HashMap<(PathBuf, String), Option<PathBuf>>>;
 
 /// Finds the source files of one stage.
 pub struct Finder<'p> {
-    params: &'p Params,
+    given: &'p Params,
+    params: CommandParams<'p>,
     project: &'p Project<'p>,
     programs: &'p Programs,
     program: Option<Template<'p>>,
@@ -47,18 +49,15 @@ pub struct Finder<'p> {
 
 impl<'p> Finder<'p> {
     /// Nothing found yet.
-    pub fn new(params: &'p Params, project: &'p Project<'p>, programs: &'p Programs) -> Self {
-        let program = params.strs("run").first().copied();
+    pub fn new(given: &'p Params, project: &'p Project<'p>, programs: &'p Programs) -> Self {
+        let params = CommandParams::read(given);
         Self {
-            params,
+            given,
             project,
             programs,
-            program: program.map(Template::new),
-            files: params
-                .strs("files")
-                .into_iter()
-                .map(Template::new)
-                .collect(),
+            program: params.run.first().copied().map(Template::new),
+            files: params.files.iter().copied().map(Template::new).collect(),
+            params,
             looks: Looks::default(),
         }
     }
@@ -68,7 +67,7 @@ impl<'p> Finder<'p> {
         let mut programs = Vec::from_iter(self.program(false, |_| None)?);
         programs.extend(self.tools()?);
         let mut files = self.files(false, |_| None)?;
-        if self.params.get("code").is_some() {
+        if self.params.code.is_some() {
             for script in self.scripts(&files) {
                 let modules = imports::closure(&script, self.project.root).into_iter();
                 files.extend(modules.map(|module| source(module, self.project.root)));
@@ -106,19 +105,19 @@ impl<'p> Finder<'p> {
     /// finds them: `tools`, and what a shell line starts that the system does not have.
     fn tools(&self) -> Result<Vec<SourceFile>, Vec<Diag>> {
         let mut tools = BTreeMap::new();
-        for text in self.params.strs("tools") {
+        for &text in &self.params.tools {
             let name = text.rsplit('/').next().unwrap_or(text);
             let path = self.find("tools", text)?;
             if tools.insert(name, path).is_some() {
                 let message = format!("two tools are called `{name}`");
-                let diag = check::at(self.params, "tools", "flow::command::name", message);
+                let diag = check::at(self.given, "tools", "flow::command::name", message);
                 return Err(vec![
                     diag.help("a program finds a tool by its file name alone"),
                 ]);
             }
         }
-        let system = super::path_of(self.params);
-        for name in shell::started(&self.params.strs("run")) {
+        let system = self.params.path();
+        for name in shell::started(&self.params.run) {
             if !tools.contains_key(name)
                 && in_path(name, self.project.root, OsStr::new(system)).is_none()
                 && let Ok(path) = self.find("run", name)
@@ -152,7 +151,7 @@ impl<'p> Finder<'p> {
                 format!("the program `{name}` is not in PATH")
             };
             let code = "flow::command::program";
-            vec![check::at(self.params, param, code, message)]
+            vec![check::at(self.given, param, code, message)]
         })
     }
 
@@ -165,7 +164,7 @@ impl<'p> Finder<'p> {
         let mut found = Vec::new();
         for pattern in self.files.iter().filter(|p| p.has_names() == of_item) {
             let files = find(pattern, self.project, &value, &mut self.looks, &mut found);
-            files.map_err(|diag| match self.params.span("files") {
+            files.map_err(|diag| match self.given.span("files") {
                 Some(span) => vec![diag.label(span, "here")],
                 None => vec![*diag],
             })?;
@@ -175,7 +174,7 @@ impl<'p> Finder<'p> {
 
     /// The Python scripts among files and arguments.
     fn scripts(&self, files: &[SourceFile]) -> Vec<PathBuf> {
-        let run = self.params.strs("run");
+        let run = &self.params.run;
         let python = |path: &Path| path.extension().is_some_and(|e| e == "py");
         let declared = files.iter().map(|file| file.path.clone());
         let named = run

@@ -1,7 +1,6 @@
 //! Texts with names in braces: `--in={curves}`. `{{` gives `{`, a lone `}` is itself, and so is `[{]`, which is a
 //! brace in a pattern.
 
-use crate::kind::params::Params;
 use std::borrow::Cow;
 
 /// A stretch of a text.
@@ -95,14 +94,6 @@ pub fn has_names(text: &str) -> bool {
 /// A text with its names replaced, once.
 pub fn fill<'v>(text: &str, value: impl Fn(&str) -> Option<Cow<'v, str>>) -> String {
     Template::new(text).fill(value)
-}
-
-/// Whether a program is given a seed.
-pub fn draws_numbers(params: &Params) -> bool {
-    let env = params.map("env").iter();
-    let env = env.filter_map(|(_, value)| value.as_str());
-    let mut texts = params.strs("run").into_iter().chain(env);
-    texts.any(|text| names(text).any(|name| name == "seed"))
 }
 
 #[cfg(test)]

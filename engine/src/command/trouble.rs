@@ -7,6 +7,7 @@ use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::ExitStatus;
 
+use super::params::CommandParams;
 use super::sources::{in_path, is_started};
 use crate::base::files::{escape, normal};
 use crate::kind::action::Action;
@@ -164,7 +165,8 @@ struct Sight {
 impl Sight {
     fn of(action: &Action<'_>) -> Self {
         let root = escape(&action.root.to_string_lossy());
-        let files = action.params.strs("files").into_iter();
+        let params = CommandParams::read(action.params);
+        let files = params.files.iter();
         let files = files.map(|file| {
             let file = Path::new(file);
             let file = file.strip_prefix(&root).unwrap_or(file);
@@ -174,14 +176,13 @@ impl Sight {
             .all_sources()
             .iter()
             .map(|(file, _)| file.role.clone());
-        let tools = action.params.strs("tools").into_iter();
         Self {
             root: action.root.to_owned(),
             home: action.scratch.join(HOME),
             scratch: action.scratch.to_owned(),
             files: files.collect(),
-            tools: tools.map(str::to_owned).collect(),
-            path: super::path_of(action.params).into(),
+            path: params.path().into(),
+            tools: params.tools.into_iter().map(str::to_owned).collect(),
             had: had.filter(|role| !is_started(role)).collect(),
         }
     }

@@ -14,6 +14,7 @@ use std::time::Duration;
 
 use flow_cache::{ArtifactWriter, Digest, Lasting, NewFile, NotAdopted, PLAIN, Staged, Value};
 
+use super::params::CommandParams;
 use super::process::{End, NotRun};
 use super::sources;
 use super::{CommandKind, claims, items, template};
@@ -50,7 +51,7 @@ pub fn said(
     kind: &CommandKind,
     question: &Question<'_>,
 ) -> Result<Option<VersionAnswer>, StageError> {
-    let run = question.params.strs("version");
+    let run = CommandParams::read(question.params).version;
     let Some(name) = run.first() else {
         return Ok(None);
     };
@@ -117,15 +118,15 @@ fn digest_of(
 
 /// The declared variables that are the same for all actions.
 fn environment<'a>(question: &'a Question<'_>) -> Vec<(&'a str, String)> {
-    let given = |name: &str| items::lookup(question.params.get("params")?, name);
-    let variables = question.params.map("env").iter();
-    let constant = variables.filter_map(|(name, value)| match value {
-        Value::Str(text) if template::names(text).all(|name| given(name).is_some()) => {
-            Some((name.as_str(), template::fill(text, given)))
-        }
-        _ => None,
+    let params = CommandParams::read(question.params);
+    let given = |name: &str| items::lookup(params.params, name);
+    let constant = params.env.into_iter().filter(|(_, text)| {
+        let mut names = template::names(text);
+        names.all(|name| given(name).is_some())
     });
-    constant.collect()
+    constant
+        .map(|(name, text)| (name, template::fill(text, given)))
+        .collect()
 }
 
 /// A program that is asked for its version.

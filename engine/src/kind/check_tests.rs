@@ -78,28 +78,31 @@ fn codes(text: &str) -> Vec<String> {
 #[test]
 fn defaults_are_filled_in_and_what_does_not_apply_is_absent() {
     let params = sound("");
-    assert_eq!(params.int("n"), 10);
-    assert_eq!(params.str("format"), "demo");
-    assert_eq!(params.str("home"), "/project");
+    assert_eq!(params.read::<i64>("n"), 10);
+    assert_eq!(params.read::<&str>("format"), "demo");
+    assert_eq!(params.read::<&str>("home"), "/project");
     assert!(params.get("path").is_none());
     assert!(params.get("twist").is_none());
-    assert!(!sound("format = 'csv'").bool("twist"));
+    assert!(!sound("format = 'csv'").read::<bool>("twist"));
 }
 
 #[test]
 fn whole_numbers_are_numbers_and_minus_zero_is_zero() {
     assert!(matches!(sound("rate = 2").get("rate"), Some(Value::Float(v)) if *v == 2.0));
-    let zero = sound("rate = -0.0").float("rate");
+    let zero = sound("rate = -0.0").read::<f64>("rate");
     assert!(zero == 0.0 && zero.is_sign_positive());
 }
 
 #[test]
 fn paths_are_resolved_and_expanded() {
-    assert_eq!(sound("home = 'a/./b'").str("home"), "/project/a/b");
-    assert_eq!(sound("home = '/abs'").str("home"), "/abs");
-    assert_eq!(sound("home = '${env:DATA}/x'").str("home"), "/mnt/data/x");
+    assert_eq!(sound("home = 'a/./b'").read::<&str>("home"), "/project/a/b");
+    assert_eq!(sound("home = '/abs'").read::<&str>("home"), "/abs");
+    assert_eq!(
+        sound("home = '${env:DATA}/x'").read::<&str>("home"),
+        "/mnt/data/x"
+    );
     let padding = format!("#{}\nhome = 'a'", "-".repeat(1000));
-    assert_eq!(sound(&padding).str("home"), "/elsewhere/a");
+    assert_eq!(sound(&padding).read::<&str>("home"), "/elsewhere/a");
     assert_eq!(codes("home = '${env:GONE}/x'"), ["flow::params::env"]);
     assert_eq!(codes("home = '${env:DATA'"), ["flow::params::env"]);
     assert_eq!(codes("home = '~/x'"), ["flow::params::path"]);
@@ -113,24 +116,15 @@ fn paths_are_resolved_and_expanded() {
 #[test]
 fn tables_are_sorted_unless_their_order_counts() {
     let params = sound("columns = { b = 'x', a = 'y' }\nclasses = { b = 'x', a = 'y' }");
-    let names: Vec<_> = params
-        .map("columns")
-        .iter()
-        .map(|(key, _)| key.as_str())
-        .collect();
-    assert_eq!(names, ["a", "b"]);
-    let pairs: Vec<_> = params
-        .pairs("classes")
-        .iter()
-        .map(|(key, _)| *key)
-        .collect();
-    assert_eq!(pairs, ["b", "a"]);
+    let pairs = |name| params.read::<Vec<(&str, &str)>>(name);
+    assert_eq!(pairs("columns"), [("a", "y"), ("b", "x")]);
+    assert_eq!(pairs("classes"), [("b", "x"), ("a", "y")]);
 }
 
 #[test]
 fn the_first_type_that_fits_counts() {
-    assert_eq!(sound("weight = 'auto'").str("weight"), "auto");
-    assert_eq!(sound("weight = 3").float("weight"), 3.0);
+    assert_eq!(sound("weight = 'auto'").read::<&str>("weight"), "auto");
+    assert_eq!(sound("weight = 3").read::<f64>("weight"), 3.0);
     assert_eq!(codes("weight = 'much'"), ["flow::params::type"]);
 }
 
@@ -140,7 +134,7 @@ fn wrong_values_are_reported_each() {
     let (checked, diags) = run(text, &specs());
     assert_eq!(diags.len(), 5, "{diags:?}");
     assert!(
-        checked.params.int("n") == 10,
+        checked.params.read::<i64>("n") == 10,
         "a wrong value leaves the default"
     );
 }

@@ -16,6 +16,7 @@ pub mod shards;
 pub mod spec;
 pub mod stage;
 pub mod surroundings;
+pub mod typed;
 
 pub use crate::base::files::{Links, Project};
 pub use action::{Action, Host, Part, Usage};
@@ -29,3 +30,4 @@ pub use spec::{
 };
 pub use stage::{Layout, Registry, Resources, Stage};
 pub use surroundings::{Question, Start, Surroundings};
+pub use typed::{FromParam, ParamWord};

@@ -23,6 +23,8 @@ pub struct ParamSpec {
     /// It is part of the recipe. This is false for a parameter that cannot change a result, such as the
     /// path of a file whose contents are in the recipe.
     pub keyed: bool,
+    /// The kind reads it as a type that has room for whatever it accepts. A test holds every kind to it.
+    pub typed: bool,
 }
 
 /// What a parameter accepts.
@@ -58,7 +60,7 @@ pub enum ParamType {
     List(Box<ParamType>),
     /// A table with free keys, whose order does not count.
     Map(Box<ParamType>),
-    /// A table with free keys whose order counts: a list of pairs, see [`Params::pairs`].
+    /// A table with free keys whose order counts: its value is a list of pairs.
     Ordered(Box<ParamType>),
     /// The first of these types that fits.
     OneOf(Vec<ParamType>),
@@ -85,6 +87,7 @@ impl ParamSpec {
             about,
             only: None,
             keyed: true,
+            typed: false,
         }
     }
 
@@ -150,9 +153,7 @@ impl ParamSpec {
 
 /// The parameters of one stage, checked against its kind, defaults filled in.
 ///
-/// A parameter that does not apply (see [`ParamSpec::only`]) or is absent has no value. Getters without
-/// `opt_` panic for a parameter that the kind declares as neither required nor with a default. That is a
-/// bug in the kind, not a mistake of the user.
+/// A parameter that does not apply (see [`ParamSpec::only`]) or is absent has no value.
 #[derive(Clone, Debug, std::default::Default)]
 pub struct Params {
     values: BTreeMap<String, Value>,
@@ -193,101 +194,5 @@ impl Params {
     /// Returns true if all values are equal, including those that are in no recipe.
     pub fn same(&self, other: &Self) -> bool {
         self.values == other.values
-    }
-
-    fn want(&self, name: &str) -> &Value {
-        self.get(name).unwrap_or_else(|| {
-            panic!("parameter `{name}` has no value: its kind must declare a default")
-        })
-    }
-
-    /// Returns a whole number.
-    pub fn int(&self, name: &str) -> i64 {
-        match self.want(name) {
-            Value::Int(v) => *v,
-            other => panic!("parameter `{name}` is {other:?}, not a whole number"),
-        }
-    }
-
-    /// Returns a whole number that its bounds keep non-negative.
-    pub fn usize(&self, name: &str) -> usize {
-        usize::try_from(self.int(name)).unwrap_or_else(|_| panic!("parameter `{name}` is negative"))
-    }
-
-    /// A number.
-    pub fn float(&self, name: &str) -> f64 {
-        self.opt_float(name)
-            .unwrap_or_else(|| panic!("parameter `{name}` is not a number"))
-    }
-
-    /// Returns a number, if the value is there and is one.
-    pub fn opt_float(&self, name: &str) -> Option<f64> {
-        match self.get(name)? {
-            Value::Float(v) => Some(*v),
-            Value::Int(v) => Some(*v as f64),
-            _ => None,
-        }
-    }
-
-    /// A switch.
-    pub fn bool(&self, name: &str) -> bool {
-        match self.want(name) {
-            Value::Bool(v) => *v,
-            other => panic!("parameter `{name}` is {other:?}, not a switch"),
-        }
-    }
-
-    /// A text, word or path.
-    pub fn str(&self, name: &str) -> &str {
-        self.opt_str(name)
-            .unwrap_or_else(|| panic!("parameter `{name}` is not a text"))
-    }
-
-    /// Returns a text, word or path, if the value is there and is one.
-    pub fn opt_str(&self, name: &str) -> Option<&str> {
-        match self.get(name)? {
-            Value::Str(v) => Some(v),
-            _ => None,
-        }
-    }
-
-    /// Returns a list of texts. A single text counts as a list of one, and an absent value as an empty
-    /// list.
-    pub fn strs(&self, name: &str) -> Vec<&str> {
-        match self.get(name) {
-            Some(Value::Str(v)) => vec![v],
-            Some(Value::List(items)) => items
-                .iter()
-                .filter_map(|v| match v {
-                    Value::Str(v) => Some(v.as_str()),
-                    _ => None,
-                })
-                .collect(),
-            _ => Vec::new(),
-        }
-    }
-
-    /// Returns the entries of a [`ParamType::Ordered`] table in the order of the pipeline.
-    pub fn pairs(&self, name: &str) -> Vec<(&str, &Value)> {
-        let Some(Value::List(items)) = self.get(name) else {
-            return Vec::new();
-        };
-        let mut pairs = Vec::new();
-        for item in items {
-            if let Value::List(pair) = item
-                && let [Value::Str(key), value] = pair.as_slice()
-            {
-                pairs.push((key.as_str(), value));
-            }
-        }
-        pairs
-    }
-
-    /// Returns a table's entries in the order of their keys, or none if it is absent.
-    pub fn map(&self, name: &str) -> &[(String, Value)] {
-        match self.get(name) {
-            Some(Value::Map(entries)) => entries,
-            _ => &[],
-        }
     }
 }

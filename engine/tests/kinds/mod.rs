@@ -52,7 +52,7 @@ fn source() -> FakeKind {
 }
 
 fn shards_of(params: &Params) -> Result<Layout, Diags> {
-    if let Some(path) = params.opt_str("path").map(Path::new)
+    if let Some(path) = params.read::<Option<&str>>("path").map(Path::new)
         && !path.exists()
     {
         let name = path.file_name().unwrap().display();

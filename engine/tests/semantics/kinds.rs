@@ -92,7 +92,7 @@ fn source(control: &Arc<Control>) -> FakeKind {
 }
 
 fn files_of(params: &Params, shuffle: u32) -> Layout {
-    let paths = entries(Path::new(params.str("dir"))).into_iter();
+    let paths = entries(Path::new(params.read::<&str>("dir"))).into_iter();
     let shards = paths.map(|path| Shard {
         label: path.file_stem().unwrap().to_string_lossy().into_owned(),
         item: Value::Null,
@@ -156,7 +156,10 @@ fn map(control: &Control) -> FakeKind {
 fn run_map(control: &Control, action: &mut Action<'_>) -> Result<(), StageError> {
     let text = text(action.one("rows")?)?;
     control.call();
-    let (op, suffix) = (action.params.str("op"), action.params.str("suffix"));
+    let (op, suffix) = (
+        action.params.read::<&str>("op"),
+        action.params.read::<&str>("suffix"),
+    );
     let mut changed = String::new();
     for line in text.lines() {
         let (id, label, value) = row(line);
@@ -182,7 +185,7 @@ fn folds() -> FakeKind {
 }
 
 fn folds_of(params: &Params) -> Result<Layout, Diags> {
-    let folds = (0..params.int("k")).map(|fold| fold.to_string());
+    let folds = (0..params.read::<i64>("k")).map(|fold| fold.to_string());
     Ok(Layout {
         folds: folds.chain(["final".to_owned()]).collect(),
         ..Layout::default()
@@ -203,7 +206,7 @@ fn role(id: &str, label: &str, fold: &str, k: i64) -> Option<Rows> {
 
 fn run_folds(_: &Control, action: &mut Action<'_>) -> Result<(), StageError> {
     let objects = text(action.one("objects")?)?;
-    let k = action.params.int("k");
+    let k = action.params.read::<i64>("k");
     let mut slices = BTreeMap::<String, BTreeMap<String, Vec<String>>>::new();
     let mut shards = BTreeSet::new();
     let mut table = String::new();
@@ -284,7 +287,7 @@ fn run_learner(_: &Control, action: &mut Action<'_>) -> Result<(), StageError> {
     match action.step {
         0 => {
             let rows = rows_of(action, Rows::Train)?;
-            let depth = action.params.int("depth");
+            let depth = action.params.read::<i64>("depth");
             let model = format!("{depth} {} {}", action.seed % 1000, rows.join(","));
             let model = digest_of([model.as_str()]).short();
             action.write("model", model.as_bytes(), Vec::new())
@@ -346,7 +349,7 @@ fn tweak() -> FakeKind {
 
 fn run_tweak(control: &Control, action: &mut Action<'_>) -> Result<(), StageError> {
     control.call();
-    let mut text_out = format!("tag {}\n", action.params.int("tag"));
+    let mut text_out = format!("tag {}\n", action.params.read::<i64>("tag"));
     // Not the texts themselves: at the end of a long chain they would be long.
     for part in action.input("rows") {
         text_out.push_str(&format!(
@@ -354,7 +357,7 @@ fn run_tweak(control: &Control, action: &mut Action<'_>) -> Result<(), StageErro
             digest_of([text(part)?.as_str()]).short()
         ));
     }
-    match action.params.str("how") {
+    match action.params.read::<&str>("how") {
         "fail" => return Err(StageError::failed("flow::test::told", "told to fail")),
         "panic" => panic!("told to panic"),
         "sleep" => {
@@ -385,7 +388,7 @@ fn items() -> FakeKind {
 }
 
 fn items_of(params: &Params) -> Result<Layout, Diags> {
-    let shards = (0..params.int("n")).map(|i| Shard {
+    let shards = (0..params.read::<i64>("n")).map(|i| Shard {
         label: i.to_string(),
         item: Value::Int(i),
         files: Vec::new(),

@@ -101,18 +101,18 @@ impl Stage for Moody {
 
     fn resources(&self, params: &flow_engine::Params) -> Resources {
         Resources {
-            retries: params.int("retries") as u32,
+            retries: params.read::<i64>("retries") as u32,
             ..Resources::default()
         }
     }
 
     fn run(&self, action: &mut Action<'_>) -> Result<(), StageError> {
         let mut before = String::new();
-        if let Some(path) = action.params.opt_str("count") {
+        if let Some(path) = action.params.read::<Option<&str>>("count") {
             before = std::fs::read_to_string(path).unwrap_or_default();
             std::fs::write(path, format!("{before}run\n"))?;
         }
-        let how = action.params.str("how");
+        let how = action.params.read::<&str>("how");
         if how.starts_with("log") {
             action.log(b"a long story\n".to_vec());
         }

@@ -63,7 +63,7 @@ pub fn run_pick(_: &Control, action: &mut Action<'_>) -> Result<(), StageError> 
 }
 
 fn write(action: &mut Action<'_>, lines: &[String]) -> Result<(), StageError> {
-    let keep = action.params.int("keep") as usize;
+    let keep = action.params.read::<i64>("keep") as usize;
     let letters = lines.iter().filter_map(|line| row(line).2.chars().next());
     let letters: BTreeSet<char> = letters.map(|c| c.to_ascii_lowercase()).collect();
     let letters: String = letters.into_iter().take(keep).collect();

@@ -105,7 +105,10 @@ impl<'a> Problem<'a> {
             file,
             registry,
             design: design::design(&tune, &goal, evaluation.pipeline_seed, trials),
-            fixed: evaluation.params.opt_float("threshold").unwrap_or(0.5),
+            fixed: evaluation
+                .params
+                .read::<Option<f64>>("threshold")
+                .unwrap_or(0.5),
             varied: design::varied(base, &tune.space),
             axes: tune.space.clone(),
             stage: evaluation.name.clone(),

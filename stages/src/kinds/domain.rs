@@ -2,10 +2,10 @@
 //! E(B-V). Each is defined in [`crate::features::domain`] and in `docs/features.md`; where the points
 //! do not support one it is NaN, never a made-up value.
 
-use flow_engine::ParamSpec;
 use flow_engine::kind::{
     Action, InputPort, KindSpec, OutputPort, Ports, Scope, Stage, StageError, Step,
 };
+use flow_engine::params;
 use rayon::prelude::*;
 
 use crate::features::domain::{Band, DomainOptions, features, names};
@@ -13,6 +13,17 @@ use crate::table::{Curves, FeatureWriter, row_attrs};
 
 /// The kind.
 pub struct Domain;
+
+params! {
+    struct DomainParams {
+        min_snr: f64 = float(DomainOptions::default().min_snr, 0.0, 1e6, "Signal to noise that a peak or a colour's flux must reach.");
+        event_before: f64 = float(DomainOptions::default().event_before, 0.0, 1e6, "Days before the reference time at which the event begins.");
+        event_after: f64 = float(DomainOptions::default().event_after, 0.0, 1e6, "Days after the reference time at which the event ends.");
+        decay_days: f64 = float(DomainOptions::default().decay_days, 0.0, 1e6, "Days after a band's peak over which its decline is measured.");
+        max_gap: f64 = float(DomainOptions::default().max_gap, 0.0, 1e6, "Longest gap, in days, that is bridged by a straight line.");
+        rest_frame: bool = bool(DomainOptions::default().rest_frame, "Divide times by 1 + redshift where the redshift is known.");
+    }
+}
 
 impl Stage for Domain {
     fn spec(&self) -> KindSpec {
@@ -29,7 +40,7 @@ impl Stage for Domain {
                     "the features of `docs/features.md`, `redshift` and `ebv`",
                 )],
             },
-            params: params(),
+            params: DomainParams::specs(),
             steps: vec![
                 Step::new("measure", Scope::Shard)
                     .port("curves")
@@ -40,14 +51,14 @@ impl Stage for Domain {
 
     fn run(&self, action: &mut Action<'_>) -> Result<(), StageError> {
         let curves = Curves::read(&action.one("curves")?.path)?;
-        let p = action.params;
+        let p = DomainParams::read(action.params);
         let options = DomainOptions {
-            min_snr: p.float("min_snr"),
-            event_before: p.float("event_before"),
-            event_after: p.float("event_after"),
-            decay_days: p.float("decay_days"),
-            max_gap: p.float("max_gap"),
-            rest_frame: p.bool("rest_frame"),
+            min_snr: p.min_snr,
+            event_before: p.event_before,
+            event_after: p.event_after,
+            decay_days: p.decay_days,
+            max_gap: p.max_gap,
+            rest_frame: p.rest_frame,
         };
         let bands: Vec<&str> = curves.bands().iter().map(String::as_str).collect();
         let mut columns = names(&bands);
@@ -92,50 +103,4 @@ fn measure(curves: &Curves, i: usize, n_bands: usize, options: &DomainOptions, o
         .map(|(time, flux, err)| Band { time, flux, err })
         .collect();
     features(&bands, curves.objects.redshift[i], options, out);
-}
-
-fn params() -> Vec<ParamSpec> {
-    let defaults = DomainOptions::default();
-    vec![
-        ParamSpec::float(
-            "min_snr",
-            defaults.min_snr,
-            0.0,
-            1e6,
-            "Signal to noise that a peak or a colour's flux must reach.",
-        ),
-        ParamSpec::float(
-            "event_before",
-            defaults.event_before,
-            0.0,
-            1e6,
-            "Days before the reference time at which the event begins.",
-        ),
-        ParamSpec::float(
-            "event_after",
-            defaults.event_after,
-            0.0,
-            1e6,
-            "Days after the reference time at which the event ends.",
-        ),
-        ParamSpec::float(
-            "decay_days",
-            defaults.decay_days,
-            0.0,
-            1e6,
-            "Days after a band's peak over which its decline is measured.",
-        ),
-        ParamSpec::float(
-            "max_gap",
-            defaults.max_gap,
-            0.0,
-            1e6,
-            "Longest gap, in days, that is bridged by a straight line.",
-        ),
-        ParamSpec::bool(
-            "rest_frame",
-            defaults.rest_frame,
-            "Divide times by 1 + redshift where the redshift is known.",
-        ),
-    ]
 }

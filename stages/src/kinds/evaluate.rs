@@ -9,7 +9,7 @@ use flow_cache::Value;
 use flow_engine::kind::{
     Action, InputPort, KindSpec, Lineage, OutputPort, Ports, Scope, Stage, StageError, Step,
 };
-use flow_engine::{ParamSpec, Params};
+use flow_engine::{Params, params};
 
 use crate::evaluation::{Metric, MetricReport, Repeat, out_of_fold};
 use crate::numeric::metrics::best_f1_threshold;
@@ -18,6 +18,12 @@ use crate::table::{Folds, Predictions};
 
 /// The kind.
 pub struct Evaluate;
+
+params! {
+    struct EvaluateParams {
+        threshold: f64 = float(0.5, 0.0, 1.0, "The fixed threshold, for the metrics named `_fixed`.");
+    }
+}
 
 impl Stage for Evaluate {
     fn spec(&self) -> KindSpec {
@@ -43,13 +49,7 @@ impl Stage for Evaluate {
                     OutputPort::of("report", "report", 0, "the same for people, as Markdown"),
                 ],
             },
-            params: vec![ParamSpec::float(
-                "threshold",
-                0.5,
-                0.0,
-                1.0,
-                "The fixed threshold, for the metrics named `_fixed`.",
-            )],
+            params: EvaluateParams::specs(),
             steps: vec![
                 Step::new("score", Scope::Whole)
                     .scored()
@@ -91,7 +91,7 @@ impl Stage for Evaluate {
         if let Some(folds) = &folds {
             rows::held_out(&predictions, folds)?;
         }
-        let fixed = action.params.float("threshold");
+        let fixed = EvaluateParams::read(action.params).threshold;
         let evaluation = MetricReport::of(&predictions, &repeats, fixed)?;
         let threshold = final_threshold(&predictions, &repeats);
         let metrics = evaluation.to_value();

@@ -4,17 +4,35 @@
 //! (1999, PASP 111, 63) at the effective wavelength of each band. The monochromatic law is the usual
 //! approximation; it ignores the shape of the band and of the source's spectrum.
 
-use flow_cache::Value;
 use flow_engine::kind::{
     Action, InputPort, KindSpec, OutputPort, Ports, Scope, Stage, StageError, Step,
 };
-use flow_engine::{ParamSpec, ParamType};
+use flow_engine::{ParamType, params, words};
 
 use crate::physics::dust;
 use crate::table::{Curves, IMPOSSIBLE, is_possible, row_attrs};
 
 /// The kind.
 pub struct Extinction;
+
+#[derive(Clone, Copy, PartialEq)]
+enum MissingEbv {
+    Error,
+    Keep,
+}
+
+words!(MissingEbv { Error = "error", Keep = "keep" });
+
+params! {
+    struct ExtinctionParams<'a> {
+        r_v: f64 = float(3.1, 2.0, 6.0, "Ratio of total to selective extinction, A(V)/E(B-V).");
+        wavelengths: Vec<(&'a str, f64)> = new(
+            ParamType::Map(Box::new(ParamType::Float { min: 1000.0, max: 60_000.0 })),
+            "Effective wavelength of each band, in angstrom; the LSST bands u, g, r, i, z, y are built in.",
+        ).optional();
+        missing_ebv: MissingEbv = word(MissingEbv::Error, "What to do with an object whose E(B-V) is unknown: stop, or keep its fluxes as they are.");
+    }
+}
 
 impl Stage for Extinction {
     fn spec(&self) -> KindSpec {
@@ -24,41 +42,34 @@ impl Stage for Extinction {
             about: "Corrects fluxes for Milky Way extinction (Fitzpatrick 1999)",
             ports: Ports {
                 inputs: vec![InputPort::one("curves", "curves")],
-                outputs: vec![OutputPort::of("curves", "curves", 0, "the light curves, corrected")],
+                outputs: vec![OutputPort::of(
+                    "curves",
+                    "curves",
+                    0,
+                    "the light curves, corrected",
+                )],
             },
-            params: vec![
-                ParamSpec::float("r_v", 3.1, 2.0, 6.0, "Ratio of total to selective extinction, A(V)/E(B-V)."),
-                ParamSpec::new(
-                    "wavelengths",
-                    ParamType::Map(Box::new(ParamType::Float { min: 1000.0, max: 60_000.0 })),
-                    "Effective wavelength of each band, in angstrom; the LSST bands u, g, r, i, z, y are built in.",
-                )
-                .optional(),
-                ParamSpec::choice(
-                    "missing_ebv",
-                    "error",
-                    &["error", "keep"],
-                    "What to do with an object whose E(B-V) is unknown: stop, or keep its fluxes as they are.",
-                ),
+            params: ExtinctionParams::specs(),
+            steps: vec![
+                Step::new("correct", Scope::Shard)
+                    .port("curves")
+                    .writes("curves"),
             ],
-            steps: vec![Step::new("correct", Scope::Shard).port("curves").writes("curves")],
         }
     }
 
     fn run(&self, action: &mut Action<'_>) -> Result<(), StageError> {
         let mut curves = Curves::read(&action.one("curves")?.path)?;
-        let law = dust::Fitzpatrick99::new(action.params.float("r_v"));
-        let given = action.params.map("wavelengths");
+        let params = ExtinctionParams::read(action.params);
+        let law = dust::Fitzpatrick99::new(params.r_v);
         let wavelengths: Vec<Option<f64>> = curves
             .bands()
             .iter()
             .map(|band| {
-                let own = given.iter().find(|(name, _)| name == band);
-                let own = own.and_then(|(_, value)| match value {
-                    Value::Float(v) => Some(*v),
-                    Value::Int(v) => Some(*v as f64),
-                    _ => None,
-                });
+                let mut given = params.wavelengths.iter();
+                let own = given
+                    .find(|(name, _)| name == band)
+                    .map(|(_, value)| *value);
                 own.or_else(|| lsst_wavelength(band))
             })
             .collect();
@@ -68,7 +79,7 @@ impl Stage for Extinction {
         correct(
             &mut curves,
             &per_ebv,
-            action.params.str("missing_ebv") == "keep",
+            params.missing_ebv == MissingEbv::Keep,
         )?;
         let attrs = row_attrs(&curves.objects.object_id);
         let mut writer = action.create()?;

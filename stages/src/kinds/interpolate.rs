@@ -4,16 +4,27 @@
 //! of a fine grid are invented between observations: features that see the raw light curves
 //! (`domain`) do not share that.
 
-use flow_engine::ParamSpec;
 use flow_engine::kind::{
     Action, InputPort, KindSpec, OutputPort, Ports, Scope, Stage, StageError, Step,
 };
+use flow_engine::{params, words};
 
 use crate::features::interpolate::{Normalise, Outside, grid};
 use crate::table::{Curves, LightCurve, TensorWriter, row_attrs};
 
 /// The kind.
 pub struct Interpolate;
+
+words!(Normalise { None = "none", MaxAbs = "max_abs", ZScore = "z_score" });
+words!(Outside { Hold = "hold", Zero = "zero", Nan = "nan" });
+
+params! {
+    struct InterpolateParams {
+        points: usize = int(100, 2, 100_000, "Points of the grid, from the object's first observation to its last.");
+        normalise: Normalise = word(Normalise::MaxAbs, "Scale of an object's fluxes, over all bands together: as they are, divided by the largest absolute value, or to mean 0 and standard deviation 1.");
+        outside: Outside = word(Outside::Hold, "What a band has before its first and after its last observation: the nearest value, zero, or NaN (which `rocket` refuses). A band with fewer than two observations is zero throughout.");
+    }
+}
 
 impl Stage for Interpolate {
     fn spec(&self) -> KindSpec {
@@ -30,27 +41,7 @@ impl Stage for Interpolate {
                     "a tensor [bands, points] an object",
                 )],
             },
-            params: vec![
-                ParamSpec::int(
-                    "points",
-                    100,
-                    2,
-                    100_000,
-                    "Points of the grid, from the object's first observation to its last.",
-                ),
-                ParamSpec::choice(
-                    "normalise",
-                    "max_abs",
-                    &["none", "max_abs", "z_score"],
-                    "Scale of an object's fluxes, over all bands together: as they are, divided by the largest absolute value, or to mean 0 and standard deviation 1.",
-                ),
-                ParamSpec::choice(
-                    "outside",
-                    "hold",
-                    &["hold", "zero", "nan"],
-                    "What a band has before its first and after its last observation: the nearest value, zero, or NaN (which `rocket` refuses). A band with fewer than two observations is zero throughout.",
-                ),
-            ],
+            params: InterpolateParams::specs(),
             steps: vec![
                 Step::new("resample", Scope::Shard)
                     .port("curves")
@@ -61,17 +52,11 @@ impl Stage for Interpolate {
 
     fn run(&self, action: &mut Action<'_>) -> Result<(), StageError> {
         let curves = Curves::read(&action.one("curves")?.path)?;
-        let points = action.params.usize("points");
-        let outside = match action.params.str("outside") {
-            "zero" => Outside::Zero,
-            "nan" => Outside::Nan,
-            _ => Outside::Hold,
-        };
-        let normalise = match action.params.str("normalise") {
-            "none" => Normalise::None,
-            "z_score" => Normalise::ZScore,
-            _ => Normalise::MaxAbs,
-        };
+        let InterpolateParams {
+            points,
+            normalise,
+            outside,
+        } = InterpolateParams::read(action.params);
         let bands = curves.bands().to_vec();
         let names = serde_json::to_string(&bands).map_err(std::io::Error::from)?;
         let metadata = vec![("flow.bands".to_owned(), names)];

@@ -57,3 +57,29 @@ pub fn registry_with(guard: Vec<OsString>) -> Registry {
     registry.add(table::TableKind);
     registry
 }
+
+#[cfg(test)]
+mod tests {
+    use flow_engine::ParamType;
+
+    use super::registry;
+
+    #[test]
+    fn every_parameter_is_read_as_a_type_that_has_room_for_it() {
+        for (kind, stage) in registry().iter() {
+            let params = stage.spec().params;
+            for param in &params {
+                let name = format!("`{}` of `{kind}`", param.name);
+                assert!(param.typed, "{name}");
+                let Some((on, words)) = param.only else {
+                    continue;
+                };
+                let on = params.iter().find(|other| other.name == on);
+                let Some(ParamType::Choice(all)) = on.map(|on| &on.ty) else {
+                    panic!("{name} hangs on something that is no choice");
+                };
+                assert!(words.iter().all(|word| all.contains(word)), "{name}");
+            }
+        }
+    }
+}

@@ -4,13 +4,14 @@ use std::error::Error;
 use std::io::Write;
 
 use flow_cache::Value;
+use flow_engine::kind::FromParam;
 use flow_engine::kind::{
     Action, Fault, InputPort, KindSpec, Of, OutputPort, Ports, Rows, Scope, Stage, StageError, Step,
 };
-use flow_engine::{ParamSpec, ParamType, Params};
+use flow_engine::{ParamType, Params, params, words};
 
 use crate::learner::{
-    ClassWeight, EarlyStopping, LEARNERS, LearnError, Learner, LearnerParams, learner,
+    ClassWeight, EarlyStopping, FitJob, LEARNERS, LearnError, LearnerParams, learner,
 };
 use crate::rows::{self, ApplyRows, TrainRows, binary_labels};
 use crate::table::{Folds, Predictions, row_attrs, write_importance};
@@ -52,7 +53,7 @@ impl Stage for ModelKind {
                     },
                 ],
             },
-            params: params(),
+            params: ModelParams::specs(),
             steps: vec![
                 Step::new("fit", Scope::Fold)
                     .rows("features", Rows::Train)
@@ -86,64 +87,94 @@ impl Stage for ModelKind {
     }
 }
 
-fn params() -> Vec<ParamSpec> {
-    let hess: &[&str] = &["hessboost"];
-    let weight = ParamType::OneOf(vec![
-        ParamType::Choice(&["none", "auto"]),
-        ParamType::Float {
-            min: 1e-9,
-            max: 1e9,
-        },
-    ]);
-    vec![
-        ParamSpec::choice("learner", LEARNERS[0], &LEARNERS, "Gradient-boosted trees: `hessboost` (histograms, missing values learned) or `gbdt` (exact splits, one thread, at most 2,000 columns, missing values imputed by the median)."),
-        ParamSpec::choice("target", "binary", &["binary", "classes"], "Learn the positive class against the rest, or all classes at once (P(positive) is then what binary metrics see)."),
-        ParamSpec::int("rounds", 150, 1, 100_000, "Boosting rounds; with early stopping, the most there may be."),
-        ParamSpec::float("learning_rate", 0.05, 1e-6, 1.0, "Shrinkage of each tree."),
-        ParamSpec::int("max_depth", 4, 1, 16, "Levels of splits in a tree."),
-        ParamSpec::float("subsample", 1.0, 0.01, 1.0, "Share of the rows that each round draws."),
-        ParamSpec::new("scale_pos_weight", weight, "Weight of the positive class, or \"auto\" for n_negative / n_positive (with classes, n / (k n_class)).").or(Value::Str("none".into())),
-        ParamSpec::int("early_stopping", 0, 0, 100_000, "Rounds without improvement after which fitting stops, judged on a part of the training rows; 0 for never. The model is then fitted anew on all of them."),
-        ParamSpec::float("early_stopping_fraction", 0.2, 0.01, 0.9, "Share of the training rows that early stopping is judged on."),
-        ParamSpec::float("colsample", 1.0, 0.0001, 1.0, "Share of the columns that each tree may split on.").only("learner", hess),
-        ParamSpec::int("max_bin", 64, 2, 65_535, "Most histogram bins a column.").only("learner", hess),
-        ParamSpec::float("lambda", 1.0, 0.0, 1e9, "L2 penalty on leaf values.").only("learner", hess),
-        ParamSpec::float("min_child_weight", 1.0, 0.0, 1e9, "Least sum of second derivatives in a leaf.").only("learner", hess),
-        ParamSpec::int("min_samples", 5, 1, 1_000_000, "A node of this many rows or fewer is not split.").only("learner", &["gbdt"]),
-    ]
+/// What a model is to tell apart.
+#[derive(Clone, Copy, PartialEq)]
+pub(super) enum ModelTarget {
+    /// The positive class from the rest.
+    Binary,
+    /// All classes from each other.
+    Classes,
 }
 
-fn learner_params(action: &Action<'_>) -> LearnerParams {
-    let p = action.params;
-    let class_weight = match p.opt_str("scale_pos_weight") {
-        Some("auto") => ClassWeight::Auto,
-        Some(_) => ClassWeight::None,
-        None => ClassWeight::Value(p.float("scale_pos_weight")),
-    };
-    let patience = p.usize("early_stopping");
-    LearnerParams {
-        rounds: p.usize("rounds"),
-        learning_rate: p.float("learning_rate"),
-        max_depth: p.usize("max_depth"),
-        subsample: p.float("subsample"),
-        class_weight,
-        early_stopping: (patience > 0).then(|| EarlyStopping {
-            fraction: p.float("early_stopping_fraction"),
-            patience,
-        }),
-        seed: action.seed,
-        min_child_weight: p.opt_float("min_child_weight"),
-        min_samples: p.get("min_samples").map(|_| p.usize("min_samples")),
-        lambda: p.opt_float("lambda"),
-        colsample: p.opt_float("colsample"),
-        max_bin: p.get("max_bin").map(|_| p.usize("max_bin")),
+words!(ModelTarget { Binary = "binary", Classes = "classes" });
+
+impl ModelTarget {
+    /// The class of each row as a number, and how many classes there are.
+    pub(super) fn labels(self, rows: &TrainRows) -> Result<(Vec<usize>, usize), StageError> {
+        match self {
+            Self::Binary => Ok((binary_labels(rows)?, 2)),
+            Self::Classes => Ok((rows.label.clone(), rows.classes.len())),
+        }
     }
 }
 
-fn chosen_learner(action: &Action<'_>) -> Result<&'static dyn Learner, StageError> {
-    let name = action.params.str("learner");
-    learner(name)
-        .ok_or_else(|| StageError::failed("flow::model::learner", format!("no learner `{name}`")))
+const HESS: &[&str] = &["hessboost"];
+
+params! {
+    struct ModelParams<'a> {
+        learner: &'a str = choice(LEARNERS[0], &LEARNERS, "Gradient-boosted trees: `hessboost` (histograms, missing values learned) or `gbdt` (exact splits, one thread, at most 2,000 columns, missing values imputed by the median).");
+        target: ModelTarget = word(ModelTarget::Binary, "Learn the positive class against the rest, or all classes at once (P(positive) is then what binary metrics see).");
+        rounds: usize = int(150, 1, 100_000, "Boosting rounds; with early stopping, the most there may be.");
+        learning_rate: f64 = float(0.05, 1e-6, 1.0, "Shrinkage of each tree.");
+        max_depth: usize = int(4, 1, 16, "Levels of splits in a tree.");
+        subsample: f64 = float(1.0, 0.01, 1.0, "Share of the rows that each round draws.");
+        scale_pos_weight: ClassWeight = new(class_weight(), "Weight of the positive class, or \"auto\" for n_negative / n_positive (with classes, n / (k n_class)).").or("none".into());
+        early_stopping: usize = int(0, 0, 100_000, "Rounds without improvement after which fitting stops, judged on a part of the training rows; 0 for never. The model is then fitted anew on all of them.");
+        early_stopping_fraction: f64 = float(0.2, 0.01, 0.9, "Share of the training rows that early stopping is judged on.");
+        colsample: Option<f64> = float(1.0, 0.0001, 1.0, "Share of the columns that each tree may split on.").only("learner", HESS);
+        max_bin: Option<usize> = int(64, 2, 65_535, "Most histogram bins a column.").only("learner", HESS);
+        lambda: Option<f64> = float(1.0, 0.0, 1e9, "L2 penalty on leaf values.").only("learner", HESS);
+        min_child_weight: Option<f64> = float(1.0, 0.0, 1e9, "Least sum of second derivatives in a leaf.").only("learner", HESS);
+        min_samples: Option<usize> = int(5, 1, 1_000_000, "A node of this many rows or fewer is not split.").only("learner", &["gbdt"]);
+    }
+}
+
+fn class_weight() -> ParamType {
+    let (min, max) = (1e-9, 1e9);
+    ParamType::OneOf(vec![
+        ParamType::Choice(&["none", "auto"]),
+        ParamType::Float { min, max },
+    ])
+}
+
+impl<'a> FromParam<'a> for ClassWeight {
+    fn absent() -> Self {
+        Self::None
+    }
+
+    fn fits(ty: &ParamType) -> bool {
+        *ty == class_weight()
+    }
+
+    fn from_value(value: &'a Value) -> Option<Self> {
+        match value.as_str() {
+            Some("none") => Some(Self::None),
+            Some("auto") => Some(Self::Auto),
+            _ => value.as_float().map(Self::Value),
+        }
+    }
+}
+
+impl ModelParams<'_> {
+    fn for_learner(&self, seed: u64) -> LearnerParams {
+        LearnerParams {
+            rounds: self.rounds,
+            learning_rate: self.learning_rate,
+            max_depth: self.max_depth,
+            subsample: self.subsample,
+            class_weight: self.scale_pos_weight,
+            early_stopping: (self.early_stopping > 0).then_some(EarlyStopping {
+                fraction: self.early_stopping_fraction,
+                patience: self.early_stopping,
+            }),
+            seed,
+            min_child_weight: self.min_child_weight,
+            min_samples: self.min_samples,
+            lambda: self.lambda,
+            colsample: self.colsample,
+            max_bin: self.max_bin,
+        }
+    }
 }
 
 /// What stands before the learner's own bytes in a model, as one line of JSON.
@@ -159,28 +190,28 @@ struct ModelHeader {
 
 fn fit(action: &mut Action<'_>) -> Result<(), StageError> {
     let rows = TrainRows::read(action)?;
-    let binary = action.params.str("target") == "binary";
-    let (labels, classes) = if binary {
-        (
-            binary_labels(&rows)?,
-            rows.positive.iter().cloned().collect(),
-        )
-    } else {
-        (rows.label.clone(), rows.classes.clone())
+    let params = ModelParams::read(action.params);
+    let (labels, n_classes) = params.target.labels(&rows)?;
+    let classes = match params.target {
+        ModelTarget::Binary => rows.positive.iter().cloned().collect(),
+        ModelTarget::Classes => rows.classes.clone(),
     };
-    let n_classes = if binary { 2 } else { classes.len() };
     let columns: Vec<usize> = (0..rows.features.names().len()).collect();
     let matrix = rows.features.matrix(&columns)?;
-    let learner = chosen_learner(action)?;
+    let learner = learner(params.learner).ok_or_else(|| {
+        let message = format!("no learner `{}`", params.learner);
+        StageError::failed("flow::model::learner", message)
+    })?;
+    let job = FitJob {
+        x: &matrix,
+        y: &labels,
+        n_classes,
+        params: &params.for_learner(action.seed),
+        threads: action.threads,
+        stop: &action.stop(),
+    };
     let model = learner
-        .fit(
-            &matrix,
-            &labels,
-            n_classes,
-            &learner_params(action),
-            action.threads,
-            &action.stop(),
-        )
+        .fit(&job)
         .map_err(|e| fit_error(e, action.fold.unwrap_or_default()))?;
     let header = ModelHeader {
         learner: learner.name().into(),

@@ -9,7 +9,7 @@ use std::ops::Range;
 use flow_engine::kind::{
     Action, InputPort, KindSpec, OutputPort, Ports, Scope, Stage, StageError, Step,
 };
-use flow_engine::{ParamSpec, ParamType};
+use flow_engine::{ParamType, params, words};
 
 use crate::features::rocket::{KernelSet, KernelVariant, LANES, z_normalise};
 use crate::table::{FeatureWriter, TensorTable, parse_list, row_attrs};
@@ -19,6 +19,17 @@ pub struct Rocket;
 
 /// Rows written at a time.
 const ROWS: usize = 256;
+
+words!(KernelVariant { Rocket = "rocket", Ternary = "ternary" });
+
+params! {
+    struct RocketParams<'a> {
+        kernels: usize = int(5000, 1, 1_000_000, "Kernels a band; each gives two features.");
+        variant: KernelVariant = word(KernelVariant::Ternary, "Weights: `rocket` is normal, lengths 7, 9 and 11 (Dempster et al. 2020); `ternary` is -1, 0 or 1 less their mean, lengths 7 and 9.");
+        normalise: bool = bool(false, "Scale each band's series to mean 0 and standard deviation 1 first, which removes what the bands' relative brightness tells.");
+        prefix: &'a str = new(ParamType::Str, "Put before every column name.").or("".into());
+    }
+}
 
 impl Stage for Rocket {
     fn spec(&self) -> KindSpec {
@@ -35,28 +46,7 @@ impl Stage for Rocket {
                     "`rocket_<band>_<kernel>_ppv` and `_max`",
                 )],
             },
-            params: vec![
-                ParamSpec::int(
-                    "kernels",
-                    5000,
-                    1,
-                    1_000_000,
-                    "Kernels a band; each gives two features.",
-                ),
-                ParamSpec::choice(
-                    "variant",
-                    "ternary",
-                    &["rocket", "ternary"],
-                    "Weights: `rocket` is normal, lengths 7, 9 and 11 (Dempster et al. 2020); `ternary` is -1, 0 or 1 less their mean, lengths 7 and 9.",
-                ),
-                ParamSpec::bool(
-                    "normalise",
-                    false,
-                    "Scale each band's series to mean 0 and standard deviation 1 first, which removes what the bands' relative brightness tells.",
-                ),
-                ParamSpec::new("prefix", ParamType::Str, "Put before every column name.")
-                    .or(flow_cache::Value::Str(String::new())),
-            ],
+            params: RocketParams::specs(),
             steps: vec![
                 Step::new("transform", Scope::Shard)
                     .port("grid")
@@ -75,12 +65,12 @@ impl Stage for Rocket {
             ));
         };
         let names = names_of_bands(&grid, bands);
-        let kernels = action.params.usize("kernels");
-        let variant = match action.params.str("variant") {
-            "rocket" => KernelVariant::Rocket,
-            _ => KernelVariant::Ternary,
-        };
-        let prefix = action.params.str("prefix");
+        let RocketParams {
+            kernels,
+            variant,
+            normalise,
+            prefix,
+        } = RocketParams::read(action.params);
         let mut columns = Vec::with_capacity(bands * kernels * 2);
         let mut sets = Vec::with_capacity(bands);
         for (index, band) in names.iter().enumerate() {
@@ -109,7 +99,7 @@ impl Stage for Rocket {
             out.resize(rows.len() * width, 0.0);
             for (band, set) in sets.iter().enumerate() {
                 let mut series = series_of_band(&grid, rows.clone(), band)?;
-                if action.params.bool("normalise") {
+                if normalise {
                     z_normalise(&mut series, points);
                 }
                 // Some rows a thread, so that a stop need not wait for all of them.

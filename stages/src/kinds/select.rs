@@ -9,14 +9,41 @@ use flow_cache::Value;
 use flow_engine::kind::{
     Action, InputPort, KindSpec, Of, OutputPort, Ports, Rows, Scope, Stage, StageError, Step,
 };
-use flow_engine::{ParamSpec, ParamType};
+use flow_engine::{ParamType, params, words};
 
-use crate::learner::{LearnError, LearnerParams, learner};
-use crate::rows::{TrainRows, binary_labels};
+use super::model::ModelTarget;
+use crate::learner::{FitJob, LearnError, LearnerParams, learner};
+use crate::rows::TrainRows;
 use crate::selection::fresh::{Correction, Test, p_values, select_by, variance};
 
 /// The kind.
 pub struct Select;
+
+#[derive(Clone, Copy)]
+enum SelectMethod {
+    Fresh,
+    Variance,
+    Importance,
+}
+
+words!(SelectMethod { Fresh = "fresh", Variance = "variance", Importance = "importance" });
+words!(Test { MannWhitney = "mann_whitney", KolmogorovSmirnov = "kolmogorov_smirnov" });
+words!(Correction { By = "by", Bh = "bh" });
+
+params! {
+    struct SelectParams<'a> {
+        method: SelectMethod = word(SelectMethod::Fresh, "How a column is judged: by a test of its association with the class (FRESH, Christ et al. 2018), by its variance, or by its gain in a boosted model.");
+        target: ModelTarget = word(ModelTarget::Binary, "What it is judged against: the positive class, or every class against the rest.").only("method", &["fresh", "importance"]);
+        test: Test = word(Test::MannWhitney, "Test for columns with more than two values; those with two get Fisher's exact test.").only("method", &["fresh"]);
+        fdr: f64 = float(0.05, 0.0, 1.0, "Expected share of irrelevant columns among those chosen.").only("method", &["fresh"]);
+        correction: Correction = word(Correction::By, "Benjamini-Yekutieli or Benjamini-Hochberg.").only("method", &["fresh"]);
+        min_variance: f64 = float(0.0, 0.0, f64::MAX, "Columns must have a larger variance.").only("method", &["variance"]);
+        rounds: usize = int(50, 1, 10_000, "Boosting rounds of the model that judges.").only("method", &["importance"]);
+        top_k: usize = int(0, 0, 10_000_000, "Keep at most this many, the best; 0 for no limit.").only("method", &["fresh", "importance"]);
+        keep: Vec<&'a str> = new(ParamType::List(Box::new(ParamType::Str)), "Names or globs of columns that are kept whatever their merit, such as `[\"redshift\", \"color_*\"]`; they do not count for `top_k`.").optional();
+        judge: Vec<&'a str> = new(ParamType::List(Box::new(ParamType::Str)), "Names or globs of the columns that are judged; all others are kept. Without it, all are judged.").optional();
+    }
+}
 
 /// Values that are transposed and judged at a time: a few tens of megabytes, and well below a second.
 const BLOCK: usize = 4 << 20;
@@ -43,18 +70,7 @@ impl Stage for Select {
                     },
                 }],
             },
-            params: vec![
-                ParamSpec::choice("method", "fresh", &["fresh", "variance", "importance"], "How a column is judged: by a test of its association with the class (FRESH, Christ et al. 2018), by its variance, or by its gain in a boosted model."),
-                ParamSpec::choice("target", "binary", &["binary", "classes"], "What it is judged against: the positive class, or every class against the rest.").only("method", &["fresh", "importance"]),
-                ParamSpec::choice("test", "mann_whitney", &["mann_whitney", "kolmogorov_smirnov"], "Test for columns with more than two values; those with two get Fisher's exact test.").only("method", &["fresh"]),
-                ParamSpec::float("fdr", 0.05, 0.0, 1.0, "Expected share of irrelevant columns among those chosen.").only("method", &["fresh"]),
-                ParamSpec::choice("correction", "by", &["by", "bh"], "Benjamini-Yekutieli or Benjamini-Hochberg.").only("method", &["fresh"]),
-                ParamSpec::float("min_variance", 0.0, 0.0, f64::MAX, "Columns must have a larger variance.").only("method", &["variance"]),
-                ParamSpec::int("rounds", 50, 1, 10_000, "Boosting rounds of the model that judges.").only("method", &["importance"]),
-                ParamSpec::int("top_k", 0, 0, 10_000_000, "Keep at most this many, the best; 0 for no limit.").only("method", &["fresh", "importance"]),
-                ParamSpec::new("keep", ParamType::List(Box::new(ParamType::Str)), "Names or globs of columns that are kept whatever their merit, such as `[\"redshift\", \"color_*\"]`; they do not count for `top_k`.").optional(),
-                ParamSpec::new("judge", ParamType::List(Box::new(ParamType::Str)), "Names or globs of the columns that are judged; all others are kept. Without it, all are judged.").optional(),
-            ],
+            params: SelectParams::specs(),
             steps: vec![
                 Step::new("fit", Scope::Fold)
                     .rows("features", Rows::Train)
@@ -67,17 +83,23 @@ impl Stage for Select {
     fn run(&self, action: &mut Action<'_>) -> Result<(), StageError> {
         let rows = TrainRows::read(action)?;
         let names = rows.features.names();
-        let keep = patterns(&action.params.strs("keep"))?;
-        let judge = patterns(&action.params.strs("judge"))?;
+        let params = SelectParams::read(action.params);
+        let keep = patterns(&params.keep)?;
+        let judge = patterns(&params.judge)?;
         let matches = |set: &[glob::Pattern], name: &str| set.iter().any(|p| p.matches(name));
         let kept =
             |name: &str| matches(&keep, name) || (!judge.is_empty() && !matches(&judge, name));
         let (fixed, judged): (Vec<usize>, Vec<usize>) =
             (0..names.len()).partition(|&i| kept(&names[i]));
-        let chosen = match action.params.str("method") {
-            "variance" => by_variance(action, &rows, &judged)?,
-            "importance" => by_importance(action, &rows, &judged)?,
-            _ => by_test(action, &rows, &judged)?,
+        let job = SelectJob {
+            action,
+            params: &params,
+            rows: &rows,
+        };
+        let chosen = match params.method {
+            SelectMethod::Variance => job.by_variance(&judged)?,
+            SelectMethod::Importance => job.by_importance(&judged)?,
+            SelectMethod::Fresh => job.by_test(&judged)?,
         };
         let mut all: Vec<usize> = fixed.into_iter().chain(chosen).collect();
         all.sort_unstable();
@@ -126,120 +148,93 @@ pub fn patterns(texts: &[&str]) -> Result<Vec<glob::Pattern>, StageError> {
         .collect()
 }
 
-/// Calls `judge` with blocks of transposed columns: (columns of the block, values one column after
-/// the other).
-fn in_blocks(
-    action: &Action<'_>,
-    rows: &TrainRows,
-    columns: &[usize],
-    mut judge: impl FnMut(&[usize], &[f32]),
-) -> Result<(), StageError> {
-    let width = (BLOCK / rows.object_id.len().max(1)).max(1);
-    for (index, block) in columns.chunks(width).enumerate() {
-        action.checkpoint()?;
-        action.progress((index * width) as u64, columns.len() as u64);
-        judge(block, &rows.features.transposed(block));
+/// The columns of one fold, judged.
+struct SelectJob<'a> {
+    action: &'a Action<'a>,
+    params: &'a SelectParams<'a>,
+    rows: &'a TrainRows,
+}
+
+impl SelectJob<'_> {
+    /// Calls `judge` with blocks of transposed columns: (columns of the block, values one column after
+    /// the other).
+    fn in_blocks(
+        &self,
+        columns: &[usize],
+        mut judge: impl FnMut(&[usize], &[f32]),
+    ) -> Result<(), StageError> {
+        let width = (BLOCK / self.rows.object_id.len().max(1)).max(1);
+        for (index, block) in columns.chunks(width).enumerate() {
+            self.action.checkpoint()?;
+            let done = index * width;
+            self.action.progress(done as u64, columns.len() as u64);
+            judge(block, &self.rows.features.transposed(block));
+        }
+        Ok(())
     }
-    Ok(())
-}
 
-fn by_variance(
-    action: &Action<'_>,
-    rows: &TrainRows,
-    columns: &[usize],
-) -> Result<Vec<usize>, StageError> {
-    let least = action.params.float("min_variance");
-    let n = rows.object_id.len();
-    let mut chosen = Vec::new();
-    in_blocks(action, rows, columns, |block, values| {
-        let varies = |j: &usize| variance(&values[j * n..(j + 1) * n]) > least;
-        chosen.extend((0..block.len()).filter(varies).map(|j| block[j]));
-    })?;
-    Ok(chosen)
-}
-
-fn target(action: &Action<'_>, rows: &TrainRows) -> Result<(Vec<usize>, usize), StageError> {
-    if action.params.str("target") == "classes" {
-        Ok((rows.label.clone(), rows.classes.len()))
-    } else {
-        Ok((binary_labels(rows)?, 2))
+    fn by_variance(&self, columns: &[usize]) -> Result<Vec<usize>, StageError> {
+        let n = self.rows.object_id.len();
+        let mut chosen = Vec::new();
+        self.in_blocks(columns, |block, values| {
+            let least = self.params.min_variance;
+            let varies = |j: &usize| variance(&values[j * n..(j + 1) * n]) > least;
+            chosen.extend((0..block.len()).filter(varies).map(|j| block[j]));
+        })?;
+        Ok(chosen)
     }
-}
 
-fn by_test(
-    action: &Action<'_>,
-    rows: &TrainRows,
-    columns: &[usize],
-) -> Result<Vec<usize>, StageError> {
-    let (labels, classes) = target(action, rows)?;
-    let test = match action.params.str("test") {
-        "kolmogorov_smirnov" => Test::KolmogorovSmirnov,
-        _ => Test::MannWhitney,
-    };
-    let correction = match action.params.str("correction") {
-        "bh" => Correction::Bh,
-        _ => Correction::By,
-    };
-    let n = rows.object_id.len();
-    let mut p = Vec::with_capacity(columns.len());
-    in_blocks(action, rows, columns, |block, values| {
-        let column = |j: usize, to: &mut Vec<f32>| {
-            to.clear();
-            to.extend_from_slice(&values[j * n..(j + 1) * n]);
+    fn by_test(&self, columns: &[usize]) -> Result<Vec<usize>, StageError> {
+        let (labels, classes) = self.params.target.labels(self.rows)?;
+        let n = self.rows.object_id.len();
+        let mut p = Vec::with_capacity(columns.len());
+        self.in_blocks(columns, |block, values| {
+            let column = |j: usize, to: &mut Vec<f32>| {
+                to.clear();
+                to.extend_from_slice(&values[j * n..(j + 1) * n]);
+            };
+            let test = self.params.test;
+            p.extend(p_values(block.len(), column, &labels, classes, test));
+        })?;
+        let relevant = select_by(&p, self.params.fdr, self.params.correction);
+        let mut chosen: Vec<usize> = (0..columns.len()).filter(|&i| relevant[i]).collect();
+        chosen.sort_by(|&a, &b| p[a].total_cmp(&p[b]).then(a.cmp(&b)));
+        Ok(self.best(columns, chosen))
+    }
+
+    fn by_importance(&self, columns: &[usize]) -> Result<Vec<usize>, StageError> {
+        let (labels, n_classes) = self.params.target.labels(self.rows)?;
+        let params = LearnerParams {
+            rounds: self.params.rounds,
+            seed: self.action.seed,
+            ..LearnerParams::default()
         };
-        p.extend(p_values(block.len(), column, &labels, classes, test));
-    })?;
-    let relevant = select_by(&p, action.params.float("fdr"), correction);
-    let mut chosen: Vec<usize> = (0..columns.len()).filter(|&i| relevant[i]).collect();
-    chosen.sort_by(|&a, &b| p[a].total_cmp(&p[b]).then(a.cmp(&b)));
-    Ok(best(
-        action,
-        chosen.into_iter().map(|i| columns[i]).collect(),
-    ))
-}
-
-fn by_importance(
-    action: &Action<'_>,
-    rows: &TrainRows,
-    columns: &[usize],
-) -> Result<Vec<usize>, StageError> {
-    let (labels, classes) = target(action, rows)?;
-    let params = LearnerParams {
-        rounds: action.params.usize("rounds"),
-        seed: action.seed,
-        ..LearnerParams::default()
-    };
-    let failed = |error: LearnError| match error {
-        LearnError::Stopped => StageError::interrupted(),
-        error => StageError::failed("flow::model::fit", error.to_string()).with_source(error),
-    };
-    let learner =
-        learner("hessboost").ok_or_else(|| StageError::failed("flow::model::fit", "no learner"))?;
-    let matrix = rows.features.matrix(columns)?;
-    let model = learner
-        .fit(
-            &matrix,
-            &labels,
-            classes,
-            &params,
-            action.threads,
-            &action.stop(),
-        )
-        .map_err(failed)?;
-    let gain = model.importance();
-    let mut chosen: Vec<usize> = (0..columns.len()).filter(|&i| gain[i] > 0.0).collect();
-    chosen.sort_by(|&a, &b| gain[b].total_cmp(&gain[a]).then(a.cmp(&b)));
-    Ok(best(
-        action,
-        chosen.into_iter().map(|i| columns[i]).collect(),
-    ))
-}
-
-/// The first `top_k` of columns in order of merit.
-fn best(action: &Action<'_>, mut columns: Vec<usize>) -> Vec<usize> {
-    match action.params.usize("top_k") {
-        0 => {}
-        k => columns.truncate(k),
+        let failed = |error: LearnError| match error {
+            LearnError::Stopped => StageError::interrupted(),
+            error => StageError::failed("flow::model::fit", error.to_string()).with_source(error),
+        };
+        let learner = learner("hessboost")
+            .ok_or_else(|| StageError::failed("flow::model::fit", "no learner"))?;
+        let job = FitJob {
+            x: &self.rows.features.matrix(columns)?,
+            y: &labels,
+            n_classes,
+            params: &params,
+            threads: self.action.threads,
+            stop: &self.action.stop(),
+        };
+        let gain = learner.fit(&job).map_err(failed)?.importance();
+        let mut chosen: Vec<usize> = (0..columns.len()).filter(|&i| gain[i] > 0.0).collect();
+        chosen.sort_by(|&a, &b| gain[b].total_cmp(&gain[a]).then(a.cmp(&b)));
+        Ok(self.best(columns, chosen))
     }
-    columns
+
+    /// The first `top_k` of places in `columns` in order of merit, as columns.
+    fn best(&self, columns: &[usize], mut places: Vec<usize>) -> Vec<usize> {
+        match self.params.top_k {
+            0 => {}
+            k => places.truncate(k),
+        }
+        places.into_iter().map(|i| columns[i]).collect()
+    }
 }

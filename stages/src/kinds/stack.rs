@@ -11,10 +11,11 @@
 //! - `logistic`: logistic regression (L2) on the models' log-odds of the positive class.
 
 use flow_cache::Value;
+use flow_engine::kind::ParamWord;
 use flow_engine::kind::{
     Action, InputPort, KindSpec, OutputPort, Ports, Scope, Stage, StageError, Step,
 };
-use flow_engine::{ParamSpec, Params};
+use flow_engine::{Params, params, words};
 
 use crate::numeric::linear::{Logistic, LogisticOptions};
 use crate::numeric::rank::midranks;
@@ -23,6 +24,22 @@ use crate::table::{Folds, Predictions, no_positive};
 
 /// The kind.
 pub struct Stack;
+
+#[derive(Clone, Copy)]
+enum StackMethod {
+    Weighted,
+    Rank,
+    Logistic,
+}
+
+words!(StackMethod { Weighted = "weighted", Rank = "rank", Logistic = "logistic" });
+
+params! {
+    struct StackParams {
+        method: StackMethod = word(StackMethod::Weighted, "Weighted mean with fitted weights, mean of ranks, or logistic regression on log-odds.");
+        c: f64 = float(1.0, 1e-9, 1e9, "Weight of the data against the penalty.").only("method", &["logistic"]);
+    }
+}
 
 /// Steps of expectation-maximisation: far more than convergence takes for a handful of models.
 const EM_STEPS: usize = 500;
@@ -52,22 +69,7 @@ impl Stage for Stack {
                     ),
                 ],
             },
-            params: vec![
-                ParamSpec::choice(
-                    "method",
-                    "weighted",
-                    &["weighted", "rank", "logistic"],
-                    "Weighted mean with fitted weights, mean of ranks, or logistic regression on log-odds.",
-                ),
-                ParamSpec::float(
-                    "c",
-                    1.0,
-                    1e-9,
-                    1e9,
-                    "Weight of the data against the penalty.",
-                )
-                .only("method", &["logistic"]),
-            ],
+            params: StackParams::specs(),
             steps: vec![
                 Step::new("combine", Scope::Whole)
                     .crossed()
@@ -96,10 +98,10 @@ impl Stage for Stack {
         if let Some(folds) = &action.folds {
             rows::held_out(first, &Folds::read(&folds.path)?)?;
         }
-        let method = action.params.str("method");
+        let StackParams { method, c } = StackParams::read(action.params);
         let go_on = || action.checkpoint();
         let combined = match method {
-            "weighted" => {
+            StackMethod::Weighted => {
                 let models = same_classes(&models)?;
                 crossed(
                     &models,
@@ -107,15 +109,14 @@ impl Stage for Stack {
                     |w, i| mix(&models, w, i),
                 )?
             }
-            "rank" => {
+            StackMethod::Rank => {
                 let models = positive_only(&models)?;
                 let ranks = fold_ranks(&models);
                 let none = |_: &[usize]| go_on().map(|()| Vec::new());
                 crossed(&models, none, |_, i| vec![ranks[i]])?
             }
-            _ => {
+            StackMethod::Logistic => {
                 let models = positive_only(&models)?;
-                let c = action.params.float("c");
                 crossed(
                     &models,
                     |rows| go_on().and_then(|()| logistic(&models, rows, c)),
@@ -130,7 +131,7 @@ impl Stage for Stack {
         let mut writer = action.create()?;
         combined.predictions.write(&mut writer)?;
         action.finish("predictions", writer, attrs)?;
-        let json = serde_json::json!({ "method": method, "fits": combined.fits });
+        let json = serde_json::json!({ "method": method.word(), "fits": combined.fits });
         action.write("model", format!("{json:#}\n").as_bytes(), Vec::new())
     }
 }

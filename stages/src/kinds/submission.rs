@@ -4,18 +4,23 @@ use flow_cache::Value;
 use flow_engine::kind::{
     Action, InputPort, KindSpec, OutputPort, Ports, Scope, Stage, StageError, Step,
 };
-use flow_engine::{ParamSpec, ParamType, Params};
+use flow_engine::{ParamType, Params, params};
 
 use crate::table::Predictions;
 
 /// The kind.
 pub struct Submission;
 
+params! {
+    struct SubmissionParams<'a> {
+        id_column: &'a str = new(ParamType::Str, "Header of the first column.").or("object_id".into());
+        prediction_column: &'a str = new(ParamType::Str, "Header of the second column: 1 or 0 for the positive class at the threshold; the most probable class where there is no positive one.").or("prediction".into());
+        probability: bool = bool(false, "Add P(positive) as a third column, `probability`.");
+    }
+}
+
 impl Stage for Submission {
     fn spec(&self) -> KindSpec {
-        let column = |name, default: &str, about| {
-            ParamSpec::new(name, ParamType::Str, about).or(Value::Str(default.into()))
-        };
         KindSpec {
             name: "submission",
             version: 1,
@@ -32,19 +37,7 @@ impl Stage for Submission {
                     "one line an object",
                 )],
             },
-            params: vec![
-                column("id_column", "object_id", "Header of the first column."),
-                column(
-                    "prediction_column",
-                    "prediction",
-                    "Header of the second column: 1 or 0 for the positive class at the threshold; the most probable class where there is no positive one.",
-                ),
-                ParamSpec::bool(
-                    "probability",
-                    false,
-                    "Add P(positive) as a third column, `probability`.",
-                ),
-            ],
+            params: SubmissionParams::specs(),
             steps: vec![
                 Step::new("write", Scope::Whole)
                     .port("predictions")
@@ -68,12 +61,9 @@ impl Stage for Submission {
             .positive
             .as_ref()
             .and_then(|p| predictions.classes.iter().position(|c| c == p));
-        let with_probability = action.params.bool("probability");
-        let mut header = vec![
-            action.params.str("id_column"),
-            action.params.str("prediction_column"),
-        ];
-        if with_probability {
+        let params = SubmissionParams::read(action.params);
+        let mut header = vec![params.id_column, params.prediction_column];
+        if params.probability {
             header.push("probability");
         }
         let mut csv = csv::Writer::from_writer(Vec::new());
@@ -91,7 +81,7 @@ impl Stage for Submission {
                 None => most_probable(&predictions, i),
             };
             let mut record = vec![predictions.object_id[i].clone(), prediction];
-            if with_probability {
+            if params.probability {
                 record.push(probability.to_string());
             }
             csv.write_record(&record).map_err(broken)?;

@@ -7,8 +7,8 @@
 //!
 //! Missing values need no imputation: every split learns the side that they go to.
 
-use super::objective::{self, Objective};
-use super::{EarlyStopping, LearnError, Learner, LearnerParams, Matrix, Model, Stop};
+use super::objective::{self, ClassLoss};
+use super::{EarlyStopping, FitJob, LearnError, Learner, LearnerParams, Matrix, Model, Stop};
 use super::{check_width, class_counts, shares, split};
 use ::hessboost::config::TrainingParams;
 use ::hessboost::data::DMatrix;
@@ -43,33 +43,29 @@ impl Learner for HessBoost {
         }
     }
 
-    fn fit(
-        &self,
-        x: &Matrix,
-        y: &[usize],
-        n_classes: usize,
-        params: &LearnerParams,
-        threads: usize,
-        stop: Stop<'_>,
-    ) -> Result<Box<dyn Model>, LearnError> {
-        let params = params.resolve(self)?;
-        let counts = class_counts(x, y, n_classes)?;
-        let objective = Objective::new(params.class_weight.resolve(&counts)?);
-        let base = objective.base_margin(&counts);
-        let labels: Vec<f32> = y.iter().map(|&class| class as f32).collect();
-        let data = DMatrix::from_dense_shared(x.shared(), x.rows(), x.cols(), f32::NAN)
+    fn fit(&self, job: &FitJob<'_>) -> Result<Box<dyn Model>, LearnError> {
+        let params = job.params.resolve(self)?;
+        let counts = class_counts(job)?;
+        let objective = ClassLoss::new(params.class_weight.resolve(&counts)?);
+        let labels: Vec<f32> = job.y.iter().map(|&class| class as f32).collect();
+        let data = DMatrix::from_dense_shared(job.x.shared(), job.x.rows(), job.x.cols(), f32::NAN)
             .and_then(|data| data.with_labels(&labels))
             .map_err(failed)?;
-        let settings = settings(&params, &objective, base, threads)?;
+        let settings = settings(&params, &objective, &counts, job.threads)?;
+        let search = RoundSearch {
+            job,
+            data: &data,
+            settings: &settings,
+            params: &params,
+            objective: &objective,
+        };
         let rounds = match params.early_stopping {
             None => params.rounds,
-            Some(early) => {
-                let best = |trainer: Trainer<'_>| train(trainer, stop);
-                best_rounds(&data, y, &settings, &params, early, &objective, best)?
-            }
+            Some(early) => search.best_rounds(early)?,
         };
-        let model = train(Trainer::new(&settings, &data, rounds), stop)?;
-        Ok(Box::new(Fitted { model, n_classes }))
+        let model = train(Trainer::new(&settings, &data, rounds), job.stop)?;
+        let n_classes = job.n_classes;
+        Ok(Box::new(HessModel { model, n_classes }))
     }
 
     fn load(&self, bytes: &[u8]) -> Result<Box<dyn Model>, LearnError> {
@@ -80,15 +76,15 @@ impl Learner for HessBoost {
             return Err(LearnError::Model(reason.into()));
         }
         let n_classes = model.n_outputs().max(2);
-        Ok(Box::new(Fitted { model, n_classes }))
+        Ok(Box::new(HessModel { model, n_classes }))
     }
 }
 
 /// The crate's parameters for ours (resolved).
 fn settings(
     params: &LearnerParams,
-    objective: &Objective,
-    base: f64,
+    objective: &ClassLoss,
+    counts: &[usize],
     threads: usize,
 ) -> Result<TrainingParams, LearnError> {
     let gradients = objective.clone();
@@ -97,7 +93,7 @@ fn settings(
             out[at] = GradPair::new(g as f32, h as f32);
         });
     })
-    .with_base_margin(base as f32)
+    .with_base_margin(objective.base_margin(counts) as f32)
     // Never looked at, but it must accept this many margins a row: the root mean square does not.
     .with_default_metric(match objective.outputs() {
         1 => EvalMetric::Rmse,
@@ -142,40 +138,45 @@ fn train(trainer: Trainer<'_>, stop: Stop<'_>) -> Result<BoostedModel, LearnErro
     }
 }
 
-/// The round count with the lowest log-loss on held-out rows of `data` (see [`EarlyStopping`]).
-fn best_rounds(
-    data: &DMatrix,
-    y: &[usize],
-    settings: &TrainingParams,
-    params: &LearnerParams,
-    early: EarlyStopping,
-    objective: &Objective,
-    train: impl Fn(Trainer<'_>) -> Result<BoostedModel, LearnError>,
-) -> Result<usize, LearnError> {
-    let n_classes = objective.n_classes();
-    let (kept, held) = split::holdout(y, n_classes, early.fraction, params.seed)?;
-    let kept = data.select_rows(&kept).map_err(failed)?;
-    let held = data.select_rows(&held).map_err(failed)?;
-    let loss = objective.clone();
-    let metric = CustomMetric::new("flow:log_loss", false, move |margins, y, _| {
-        let p = objective::probabilities(margins, n_classes);
-        loss.log_loss(&p, y.iter().map(|&label| label as usize))
-    });
-    let patience = NonZeroUsize::new(early.patience).unwrap_or(NonZeroUsize::MIN);
-    let trainer = Trainer::new(settings, &kept, params.rounds)
-        .eval(&held, "held out")
-        .early_stopping_rounds(patience)
-        .custom_metric(Box::new(metric));
-    Ok(train(trainer)?.best_iteration().map_or(1, |best| best + 1))
+/// Everything that a fit with early stopping needs besides the held-out rows.
+struct RoundSearch<'a> {
+    job: &'a FitJob<'a>,
+    data: &'a DMatrix,
+    settings: &'a TrainingParams,
+    params: &'a LearnerParams,
+    objective: &'a ClassLoss,
+}
+
+impl RoundSearch<'_> {
+    /// The round count with the lowest log-loss on held-out rows (see [`EarlyStopping`]).
+    fn best_rounds(&self, early: EarlyStopping) -> Result<usize, LearnError> {
+        let objective = self.objective;
+        let n_classes = objective.n_classes();
+        let (kept, held) = split::holdout(self.job.y, n_classes, early.fraction, self.params.seed)?;
+        let kept = self.data.select_rows(&kept).map_err(failed)?;
+        let held = self.data.select_rows(&held).map_err(failed)?;
+        let loss = objective.clone();
+        let metric = CustomMetric::new("flow:log_loss", false, move |margins, y, _| {
+            let p = objective::probabilities(margins, n_classes);
+            loss.log_loss(&p, y.iter().map(|&label| label as usize))
+        });
+        let patience = NonZeroUsize::new(early.patience).unwrap_or(NonZeroUsize::MIN);
+        let trainer = Trainer::new(self.settings, &kept, self.params.rounds)
+            .eval(&held, "held out")
+            .early_stopping_rounds(patience)
+            .custom_metric(Box::new(metric));
+        let best = train(trainer, self.job.stop)?.best_iteration();
+        Ok(best.map_or(1, |best| best + 1))
+    }
 }
 
 /// A fitted model of the crate.
-struct Fitted {
+struct HessModel {
     model: BoostedModel,
     n_classes: usize,
 }
 
-impl Model for Fitted {
+impl Model for HessModel {
     fn predict(&self, x: &Matrix) -> Result<Vec<f64>, LearnError> {
         check_width(x, self.model.n_features())?;
         // A pool of one thread: outside any pool the crate would start the process-wide one, whose

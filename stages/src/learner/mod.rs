@@ -19,7 +19,6 @@ pub mod params;
 pub mod split;
 #[cfg(test)]
 mod tests;
-mod tree;
 
 pub use params::{ClassWeight, EarlyStopping, LearnerParams};
 
@@ -95,6 +94,24 @@ impl Matrix {
 /// Says whether a fit is to end before it is done.
 pub type Stop<'a> = &'a (dyn Fn() -> bool + Sync);
 
+/// What a learner fits, and how.
+#[derive(Clone, Copy)]
+pub struct FitJob<'a> {
+    /// The training rows.
+    pub x: &'a Matrix,
+    /// The class of each, as an index below `n_classes`.
+    pub y: &'a [usize],
+    /// Number of classes.
+    pub n_classes: usize,
+    /// What the learner is told.
+    pub params: &'a LearnerParams,
+    /// At most so many threads run, in a pool of their own; 0 counts as 1. Their number never changes the
+    /// model.
+    pub threads: usize,
+    /// Is asked after every round, at least. Once it says true, the fit ends.
+    pub stop: Stop<'a>,
+}
+
 /// A way to fit a model.
 pub trait Learner: Sync {
     /// The name by which a pipeline chooses it.
@@ -104,25 +121,14 @@ pub trait Learner: Sync {
     /// learner has no use for, and setting it is an error.
     fn defaults(&self) -> LearnerParams;
 
-    /// Fits on all rows of `x` with classes `y` (`x.rows()` indices below `n_classes`).
-    ///
-    /// At most `threads` threads run (0 counts as 1), in a pool of their own, and their number never
-    /// changes the model. `stop` is asked after every round, at least: once it says true, the fit ends.
+    /// Fits on all rows of a job.
     ///
     /// # Errors
     /// [`LearnError::Unsupported`] and [`LearnError::Parameter`] for parameters, [`LearnError::Data`]
-    /// when `x` and `y` do not fit together, fewer than two classes occur in `y`, or the matrix is
+    /// when rows and classes do not fit together, fewer than two classes occur, or the matrix is
     /// beyond the learner; [`LearnError::Library`] when the crate behind it fails;
     /// [`LearnError::Stopped`].
-    fn fit(
-        &self,
-        x: &Matrix,
-        y: &[usize],
-        n_classes: usize,
-        params: &LearnerParams,
-        threads: usize,
-        stop: Stop<'_>,
-    ) -> Result<Box<dyn Model>, LearnError>;
+    fn fit(&self, job: &FitJob<'_>) -> Result<Box<dyn Model>, LearnError>;
 
     /// The model that [`Model::to_bytes`] wrote.
     ///
@@ -231,8 +237,9 @@ impl Error for LearnError {
 /// Margins of a fit at most: with their gradients, some twenty gigabytes.
 const MOST_MARGINS: usize = 1 << 30;
 
-/// Rows of each class in `y`, after checking that `y` fits `x` and can be learned from.
-fn class_counts(x: &Matrix, y: &[usize], n_classes: usize) -> Result<Vec<usize>, LearnError> {
+/// Rows of each class, after checking that the classes fit the matrix and can be learned from.
+fn class_counts(job: &FitJob<'_>) -> Result<Vec<usize>, LearnError> {
+    let (x, y, n_classes) = (job.x, job.y, job.n_classes);
     if y.len() != x.rows() {
         return Err(LearnError::Data(format!(
             "{} labels for {} rows",

@@ -32,19 +32,24 @@ pub fn softmax(margins: &[f32], out: &mut [f64]) {
 /// A weighted classification loss over raw margins: one margin a row with two classes (log-odds of
 /// class 1), else one margin a class.
 #[derive(Clone, Debug)]
-pub struct Objective {
+pub struct ClassLoss {
     weights: Vec<f64>,
 }
 
-impl Objective {
+impl ClassLoss {
     /// The objective for `weights.len()` classes, at least 2, with these class weights.
-    pub fn new(weights: Vec<f64>) -> Objective {
-        Objective { weights }
+    pub fn new(weights: Vec<f64>) -> ClassLoss {
+        ClassLoss { weights }
     }
 
     /// Number of classes.
     pub fn n_classes(&self) -> usize {
         self.weights.len()
+    }
+
+    /// The weight of a row of a class.
+    pub fn weight(&self, class: usize) -> f64 {
+        self.weights[class]
     }
 
     /// Margins a row.
@@ -63,7 +68,7 @@ impl Objective {
         }
     }
 
-    /// First and second derivatives of the loss at `margins` (row-major, [`Objective::outputs`] a row)
+    /// First and second derivatives of the loss at `margins` (row-major, [`ClassLoss::outputs`] a row)
     /// for the class indices `y`, handed to `put(index, gradient, hessian)` in order.
     ///
     /// Two classes: g = w (p - y), h = w p (1 - p). More: g_c = w (p_c - [y = c]) and the bound
@@ -132,7 +137,7 @@ mod tests {
     use super::*;
 
     /// -log p(y) at one row, whose derivatives are compared with differences.
-    fn loss(o: &Objective, margins: &[f32], y: usize) -> f64 {
+    fn loss(o: &ClassLoss, margins: &[f32], y: usize) -> f64 {
         let p = probabilities(margins, o.weights.len());
         -o.weights[y] * libm::log(p[y])
     }
@@ -144,7 +149,7 @@ mod tests {
             (vec![1.0, 3.0], vec![0.75f32]),
             (vec![1.0, 2.0, 0.5], vec![0.25f32, -1.0, 0.5]),
         ] {
-            let o = Objective::new(weights);
+            let o = ClassLoss::new(weights);
             for y in 0..o.weights.len() {
                 o.derivatives(&margins, &[y as f32], |at, g, h| {
                     let (mut up, mut down) = (margins.clone(), margins.clone());
@@ -166,15 +171,15 @@ mod tests {
         assert_eq!(sigmoid(1e4), 1.0);
         assert_eq!(sigmoid(-1e4), 0.0);
         assert_eq!(probabilities(&[1e30, -1e30, 0.0], 3), [1.0, 0.0, 0.0]);
-        let o = Objective::new(vec![1.0; 2]);
+        let o = ClassLoss::new(vec![1.0; 2]);
         assert!(o.log_loss(&[0.0, 1.0], [0]).is_finite());
         assert!((o.log_loss(&[0.75, 0.25], [1]) - libm::log(4.0)).abs() < 1e-15);
     }
 
     #[test]
     fn base_margin_is_the_weighted_log_odds() {
-        let o = Objective::new(vec![1.0, 9.0]);
+        let o = ClassLoss::new(vec![1.0, 9.0]);
         assert_eq!(o.base_margin(&[90, 10]), 0.0);
-        assert_eq!(Objective::new(vec![1.0; 3]).base_margin(&[1, 2, 3]), 0.0);
+        assert_eq!(ClassLoss::new(vec![1.0; 3]).base_margin(&[1, 2, 3]), 0.0);
     }
 }

@@ -130,7 +130,7 @@ impl LearnerParams {
             name,
             supported: defaults.names(),
         };
-        fn pick<T: Copy>(given: Option<T>, default: Option<T>) -> Result<Option<T>, ()> {
+        fn pick<T>(given: Option<T>, default: Option<T>) -> Result<Option<T>, ()> {
             match (given, default) {
                 (Some(_), None) => Err(()),
                 (given, default) => Ok(given.or(default)),
@@ -180,67 +180,49 @@ impl LearnerParams {
 
     /// Refuses values out of range.
     fn check(&self) -> Result<(), LearnError> {
+        const SHARE: &str = "must be above 0 and at most 1";
+        const PENALTY: &str = "must not be negative";
+        const COUNT: &str = "must be at least 1";
         let share = |v: f64| v > 0.0 && v <= 1.0;
         let penalty = |v: f64| v.is_finite() && v >= 0.0;
-        let stop = self.early_stopping;
-        let checks: [(&'static str, bool, &str); 11] = [
-            ("rounds", self.rounds >= 1, "must be at least 1"),
-            (
-                "learning_rate",
-                share(self.learning_rate),
-                "must be above 0 and at most 1",
-            ),
+        let early = |good: fn(EarlyStopping) -> bool| self.early_stopping.is_none_or(good);
+        let fraction = early(|e| e.fraction > 0.0 && e.fraction < 1.0);
+        let bins = |n| (2..=65_535).contains(&n);
+        let min_child_weight = self.min_child_weight.is_none_or(penalty);
+        let checks = [
+            ("rounds", self.rounds >= 1, COUNT),
+            ("learning_rate", share(self.learning_rate), SHARE),
             (
                 "max_depth",
                 (1..=16).contains(&self.max_depth),
                 "must be 1 to 16",
             ),
-            (
-                "subsample",
-                share(self.subsample),
-                "must be above 0 and at most 1",
-            ),
+            ("subsample", share(self.subsample), SHARE),
             (
                 "early_stopping.fraction",
-                stop.is_none_or(|s| s.fraction > 0.0 && s.fraction < 1.0),
+                fraction,
                 "must be above 0 and below 1",
             ),
-            (
-                "early_stopping.patience",
-                stop.is_none_or(|s| s.patience >= 1),
-                "must be at least 1",
-            ),
-            (
-                "min_child_weight",
-                self.min_child_weight.is_none_or(penalty),
-                "must not be negative",
-            ),
+            ("early_stopping.patience", early(|e| e.patience >= 1), COUNT),
+            ("min_child_weight", min_child_weight, PENALTY),
             (
                 "min_samples",
                 self.min_samples.is_none_or(|n| n >= 1),
-                "must be at least 1",
+                COUNT,
             ),
-            (
-                "lambda",
-                self.lambda.is_none_or(penalty),
-                "must not be negative",
-            ),
-            (
-                "colsample",
-                self.colsample.is_none_or(share),
-                "must be above 0 and at most 1",
-            ),
+            ("lambda", self.lambda.is_none_or(penalty), PENALTY),
+            ("colsample", self.colsample.is_none_or(share), SHARE),
             (
                 "max_bin",
-                self.max_bin.is_none_or(|n| (2..=65_535).contains(&n)),
+                self.max_bin.is_none_or(bins),
                 "must be 2 to 65535",
             ),
         ];
-        match checks.iter().find(|(_, good, _)| !good) {
+        match checks.into_iter().find(|(_, good, _)| !good) {
             None => Ok(()),
             Some((name, _, reason)) => Err(LearnError::Parameter {
                 name,
-                reason: (*reason).to_string(),
+                reason: reason.into(),
             }),
         }
     }

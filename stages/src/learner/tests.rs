@@ -36,7 +36,22 @@ fn matrix(rows: usize, cols: usize, values: Vec<f32>) -> Matrix {
     Matrix::new(rows, cols, Arc::new(values)).unwrap()
 }
 
-const NEVER: Stop<'_> = &|| false;
+/// A fit on one thread that nobody stops.
+fn job<'a>(
+    x: &'a Matrix,
+    y: &'a [usize],
+    n_classes: usize,
+    params: &'a LearnerParams,
+) -> FitJob<'a> {
+    FitJob {
+        x,
+        y,
+        n_classes,
+        params,
+        threads: 1,
+        stop: &|| false,
+    }
+}
 
 fn each() -> impl Iterator<Item = &'static dyn Learner> {
     LEARNERS.iter().map(|name| learner(name).unwrap())
@@ -63,7 +78,7 @@ fn learns_an_exclusive_or() {
     let (x, y) = xor(600, 5, 0.0, 1);
     let (fresh, fresh_y) = xor(400, 5, 0.0, 2);
     for learner in each() {
-        let model = learner.fit(&x, &y, 2, &quick(), 1, NEVER).unwrap();
+        let model = learner.fit(&job(&x, &y, 2, &quick())).unwrap();
         let p = model.predict(&fresh).unwrap();
         assert_eq!((p.len(), model.rounds(), model.n_classes()), (800, 40, 2));
         assert!(p.chunks(2).all(|p| (p[0] + p[1] - 1.0).abs() < 1e-12));
@@ -85,7 +100,7 @@ fn learns_three_classes() {
                 class_weight,
                 ..quick()
             };
-            let model = learner.fit(&x, &y, 3, &params, 1, NEVER).unwrap();
+            let model = learner.fit(&job(&x, &y, 3, &params)).unwrap();
             let p = model.predict(&fresh).unwrap();
             assert!(
                 p.chunks(3)
@@ -122,7 +137,12 @@ fn threads_do_not_change_a_byte() {
                 ..LearnerParams::default()
             };
             let fit = |threads| {
-                let model = learner.fit(&x, &y, 2, &params, threads, NEVER).unwrap();
+                let model = learner
+                    .fit(&FitJob {
+                        threads,
+                        ..job(&x, &y, 2, &params)
+                    })
+                    .unwrap();
                 let p: Vec<u64> = model
                     .predict(&x)
                     .unwrap()
@@ -151,7 +171,7 @@ fn missing_values_are_learned_from() {
     }
     let x = matrix(500, 4, values);
     for learner in each() {
-        let model = learner.fit(&x, &y, 2, &quick(), 1, NEVER).unwrap();
+        let model = learner.fit(&job(&x, &y, 2, &quick())).unwrap();
         let p = model.predict(&x).unwrap();
         assert!(p.iter().all(|p| p.is_finite()));
         assert!(accuracy(&p, &y, 2) > 0.95, "{}", learner.name());
@@ -169,7 +189,7 @@ fn tiny_units_do_not_matter() {
     for learner in each() {
         let fit = |x: &Matrix| {
             learner
-                .fit(x, &y, 2, &quick(), 1, NEVER)
+                .fit(&job(x, &y, 2, &quick()))
                 .unwrap()
                 .predict(x)
                 .unwrap()
@@ -189,7 +209,7 @@ fn weights_shift_probabilities() {
                 ..LearnerParams::default()
             };
             let p = learner
-                .fit(&x, &y, 2, &params, 1, NEVER)
+                .fit(&job(&x, &y, 2, &params))
                 .unwrap()
                 .predict(&x)
                 .unwrap();
@@ -220,7 +240,7 @@ fn early_stopping_stops_and_refits() {
             }),
             ..LearnerParams::default()
         };
-        let stopped = learner.fit(&x, &y, 2, &params, 1, NEVER).unwrap();
+        let stopped = learner.fit(&job(&x, &y, 2, &params)).unwrap();
         let rounds = stopped.rounds();
         assert!((1..200).contains(&rounds), "{}: {rounds}", learner.name());
         // The model is the one that all rows give with that many rounds.
@@ -229,7 +249,7 @@ fn early_stopping_stops_and_refits() {
             early_stopping: None,
             ..params
         };
-        let plain = learner.fit(&x, &y, 2, &plain, 1, NEVER).unwrap();
+        let plain = learner.fit(&job(&x, &y, 2, &plain)).unwrap();
         assert_eq!(plain.to_bytes().unwrap(), stopped.to_bytes().unwrap());
     }
     let (x, y) = three(200, 8);
@@ -241,7 +261,7 @@ fn early_stopping_stops_and_refits() {
             }),
             ..quick()
         };
-        learner.fit(&x, &y, 3, &params, 1, NEVER).unwrap();
+        learner.fit(&job(&x, &y, 3, &params)).unwrap();
     }
 }
 
@@ -256,7 +276,7 @@ fn seeds_matter_only_where_something_is_drawn() {
                 ..quick()
             };
             learner
-                .fit(&x, &y, 2, &params, 1, NEVER)
+                .fit(&job(&x, &y, 2, &params))
                 .unwrap()
                 .to_bytes()
                 .unwrap()
@@ -271,7 +291,7 @@ fn seeds_matter_only_where_something_is_drawn() {
 fn saved_models_predict_the_same() {
     let (x, y) = xor(300, 5, 0.1, 10);
     for learner in each() {
-        let model = learner.fit(&x, &y, 2, &quick(), 1, NEVER).unwrap();
+        let model = learner.fit(&job(&x, &y, 2, &quick())).unwrap();
         let bytes = model.to_bytes().unwrap();
         let loaded = learner.load(&bytes).unwrap();
         assert_eq!(loaded.predict(&x).unwrap(), model.predict(&x).unwrap());
@@ -288,20 +308,25 @@ fn saved_models_predict_the_same() {
 fn bad_data_is_an_error() {
     let (x, y) = xor(20, 3, 0.0, 11);
     for learner in each() {
-        let fit = |y: &[usize], k| learner.fit(&x, y, k, &quick(), 1, NEVER).err();
+        let fit = |y: &[usize], k| learner.fit(&job(&x, y, k, &quick())).err();
         let one = fit(&[1; 20], 2).unwrap().to_string();
         assert!(one.contains("all 20 training rows are of class 1"), "{one}");
         assert!(matches!(fit(&y[1..], 2), Some(LearnError::Data(_))));
         assert!(matches!(fit(&[5; 20], 2), Some(LearnError::Data(_))));
         assert!(matches!(fit(&[0; 20], 0), Some(LearnError::Data(_))));
-        let model = learner.fit(&x, &y, 2, &quick(), 0, NEVER).unwrap();
+        let model = learner
+            .fit(&FitJob {
+                threads: 0,
+                ..job(&x, &y, 2, &quick())
+            })
+            .unwrap();
         let narrow = matrix(1, 2, vec![0.0; 2]);
         assert!(matches!(model.predict(&narrow), Err(LearnError::Data(_))));
     }
     let wide = matrix(2, 2_001, vec![0.0; 4_002]);
     let error = learner("gbdt")
         .unwrap()
-        .fit(&wide, &[0, 1], 2, &quick(), 1, NEVER)
+        .fit(&job(&wide, &[0, 1], 2, &quick()))
         .err();
     assert!(
         error
@@ -327,7 +352,7 @@ fn a_class_may_be_absent_from_the_training_rows() {
                 class_weight,
                 ..quick()
             };
-            let model = learner.fit(&x, &y, 4, &params, 1, NEVER).unwrap();
+            let model = learner.fit(&job(&x, &y, 4, &params)).unwrap();
             let p = model.predict(&x).unwrap();
             assert!(
                 p.chunks(4).all(|p| p[2] + p[3] < 0.05),
@@ -347,7 +372,7 @@ fn parameters_are_checked() {
         ..quick()
     };
     let error = gbdt
-        .fit(&x, &y, 3, &unsupported, 1, NEVER)
+        .fit(&job(&x, &y, 3, &unsupported))
         .err()
         .unwrap()
         .to_string();
@@ -372,7 +397,7 @@ fn parameters_are_checked() {
         for spoil in bad {
             let mut params = quick();
             spoil(&mut params);
-            let error = learner.fit(&x, &y, 3, &params, 1, NEVER).err();
+            let error = learner.fit(&job(&x, &y, 3, &params)).err();
             assert!(
                 matches!(error, Some(LearnError::Parameter { .. })),
                 "{params:?}"
@@ -416,7 +441,10 @@ fn a_fit_ends_when_it_is_told_to() {
                     }
                     told.store(true, Ordering::Relaxed);
                 });
-                learner.fit(&x, &y, 3, &params, 1, &stop)
+                learner.fit(&FitJob {
+                    stop: &stop,
+                    ..job(&x, &y, 3, &params)
+                })
             });
             let stopped = matches!(fitted, Err(LearnError::Stopped));
             assert!(stopped, "{}", learner.name());

@@ -33,7 +33,7 @@ impl Draft {
         let mut named = self.body.iter().flat_map(|body| {
             let params = body.spec.params.iter().map(|param| param.name);
             let own = params.filter(|name| {
-                let texts = body.params.strs(name).into_iter();
+                let texts = body.params.read::<Vec<&str>>(name).into_iter();
                 texts.map(unescape).any(|text| path == Path::new(&text))
             });
             own.filter_map(|name| body.params.span(name))

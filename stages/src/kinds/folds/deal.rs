@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 
 use flow_cache::Value;
-use flow_engine::kind::{Action, StageError};
+use flow_engine::kind::StageError;
 
+use super::FoldsParams;
 use crate::numeric::kfold;
 use crate::numeric::rng::Stream;
 use crate::table::{Folds, Objects, Survey};
@@ -15,12 +16,13 @@ use crate::table::{Folds, Objects, Survey};
 /// No object has a label, one lacks its group, is in two shards, or there are too few to deal.
 pub(super) fn assign(
     shards: &[Objects],
-    action: &Action<'_>,
+    params: &FoldsParams<'_>,
+    seed: u64,
 ) -> Result<(Folds, Vec<Value>), StageError> {
     let survey = Survey::join(shards.iter().map(|s| &s.survey))?;
     Objects::classes(shards.iter().flat_map(|s| &s.label), "label")?;
     let rows = sorted_rows(shards)?;
-    let column = action.params.opt_str("group_by");
+    let column = params.group_by;
     let group_of = |&(shard, i): &(&Objects, usize)| match column {
         Some("split") => shard.split[i].clone(),
         Some(_) => shard.group[i].clone(),
@@ -33,25 +35,23 @@ pub(super) fn assign(
         return Err(nothing_labelled(rows.len()));
     }
     let classes = class_numbers(&labelled, &rows, &survey.classes)?;
-    let groups = match column {
-        None => None,
-        Some(column) => Some(group_numbers(&labelled, &rows, group_of, column)?),
-    };
+    let groups = column.map(|column| group_numbers(&labelled, &rows, group_of, column));
+    let groups = groups.transpose()?;
     let mut dealer = Dealer {
         classes,
         groups,
-        k: action.params.usize("k"),
-        seed: action.params.bool("shuffle").then_some(action.seed),
+        k: params.k,
+        seed: params.shuffle.then_some(seed),
     };
-    if let Some(Value::Int(within)) = action.params.get("within") {
-        let inside = dealer.narrow(*within as u32)?;
+    if let Some(within) = params.within {
+        let inside = dealer.narrow(within as u32)?;
         let mut inside = inside.iter();
         labelled.retain(|_| inside.next().is_some_and(|&inside| inside));
     }
     let (label, raw_label) = labels(&rows, &labelled);
     let mut repeats = Vec::new();
     let mut notes = Vec::new();
-    for repeat in 0..action.params.usize("repeats") {
+    for repeat in 0..params.repeats {
         let assignment = dealer.deal(repeat as u64)?;
         if repeat == 0 && assignment.smallest_class < dealer.k {
             notes.push(Value::Str(dealer.rare(&survey.classes, &assignment)));

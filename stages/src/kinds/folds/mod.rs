@@ -14,15 +14,13 @@
 mod deal;
 mod slices;
 
-use std::path::Path;
-
 use flow_cache::Value;
 use flow_engine::base::diag::Diag;
 use flow_engine::kind::{
     Action, InputPort, KindSpec, Layout, OutputPort, Ports, Project, Scope, Shards, Stage,
     StageError, Step,
 };
-use flow_engine::{ParamSpec, ParamType, Params};
+use flow_engine::{ParamType, Params, params};
 
 use crate::rows;
 use crate::table::Objects;
@@ -31,12 +29,23 @@ use deal::assign;
 use slices::{shard_rows, slices};
 
 /// So many folds at most, of all repeats together: each is fitted.
-const MOST: i64 = 10_000;
+const MOST: usize = 10_000;
 /// Lists of so many folds are shown in full.
 const FEW: usize = 24;
 
 /// The kind.
 pub struct FoldsKind;
+
+params! {
+    struct FoldsParams<'a> {
+        k: usize = int(5, 2, 1000, "Number of folds.");
+        repeats: usize = int(1, 1, 1000, "How often the objects are dealt anew, with 10,000 folds at most in all. Repeat r does not depend on how many there are.");
+        group_by: Option<&'a str> = new(ParamType::Choice(&["split", "group"]), "Objects that share this column stay in one fold.").optional();
+        shuffle: bool = bool(true, "Deal at random; otherwise in the order of object_id, and there can be one repeat only.");
+        only: Option<Vec<&'a str>> = new(ParamType::List(Box::new(ParamType::Str)), "Fit these folds only, by their names REPEAT.FOLD, such as \"0.1\"; \"final\" is the fit on all labelled rows. Without it, all.").optional();
+        within: Option<usize> = new(ParamType::Int { min: 0, max: 999 }, "Deal only the objects that train in this fold of repeat 0, in folds of their own; those that it holds out count as unlabelled. An inner cross-validation.").optional();
+    }
+}
 
 impl Stage for FoldsKind {
     fn spec(&self) -> KindSpec {
@@ -53,39 +62,7 @@ impl Stage for FoldsKind {
                     "object_id, label, group and the fold that holds the object out, by repeat",
                 )],
             },
-            params: vec![
-                ParamSpec::int("k", 5, 2, 1000, "Number of folds."),
-                ParamSpec::int(
-                    "repeats",
-                    1,
-                    1,
-                    1000,
-                    "How often the objects are dealt anew, with 10,000 folds at most in all. Repeat r does not depend on how many there are.",
-                ),
-                ParamSpec::new(
-                    "group_by",
-                    ParamType::Choice(&["split", "group"]),
-                    "Objects that share this column stay in one fold.",
-                )
-                .optional(),
-                ParamSpec::bool(
-                    "shuffle",
-                    true,
-                    "Deal at random; otherwise in the order of object_id, and there can be one repeat only.",
-                ),
-                ParamSpec::new(
-                    "only",
-                    ParamType::List(Box::new(ParamType::Str)),
-                    "Fit these folds only, by their names REPEAT.FOLD, such as \"0.1\"; \"final\" is the fit on all labelled rows. Without it, all.",
-                )
-                .optional(),
-                ParamSpec::new(
-                    "within",
-                    ParamType::Int { min: 0, max: 999 },
-                    "Deal only the objects that train in this fold of repeat 0, in folds of their own; those that it holds out count as unlabelled. An inner cross-validation.",
-                )
-                .optional(),
-            ],
+            params: FoldsParams::specs(),
             steps: vec![
                 Step::new("assign", Scope::Whole)
                     .port("objects")
@@ -104,7 +81,8 @@ impl Stage for FoldsKind {
                 None => diag,
             });
         };
-        if !params.bool("shuffle") && params.int("repeats") > 1 {
+        let folds = FoldsParams::read(params);
+        if !folds.shuffle && folds.repeats > 1 {
             wrong(
                 "repeats",
                 "flow::params::combination",
@@ -113,23 +91,18 @@ impl Stage for FoldsKind {
                 "set `shuffle = true` or `repeats = 1`".into(),
             );
         }
-        let k = params.int("k");
-        if k * params.int("repeats") > MOST {
+        let (k, repeats) = (folds.k, folds.repeats);
+        if k * repeats > MOST {
             wrong(
                 "repeats",
                 "flow::params::folds",
-                format!(
-                    "{k} folds in each of {} repeats are more than {MOST}",
-                    params.int("repeats")
-                ),
+                format!("{k} folds in each of {repeats} repeats are more than {MOST}"),
                 "too many",
                 format!("repeats = {}", MOST / k),
             );
             return diags;
         }
-        if let Some(Value::Int(within)) = params.get("within")
-            && *within >= k
-        {
+        if let Some(within) = folds.within.filter(|&within| within >= k) {
             wrong(
                 "within",
                 "flow::params::folds",
@@ -141,7 +114,7 @@ impl Stage for FoldsKind {
                 format!("within = {}", k - 1),
             );
         }
-        if let Some((message, help)) = wrong_choice(params) {
+        if let Some((message, help)) = folds.wrong_choice() {
             wrong("only", "flow::params::folds", message, "this list", help);
         }
         diags
@@ -153,11 +126,7 @@ impl Stage for FoldsKind {
         _project: &Project<'_>,
         _paired: &Shards,
     ) -> Result<Layout, Vec<Diag>> {
-        let mut folds = names(params);
-        if params.get("only").is_some() {
-            let only = params.strs("only");
-            folds.retain(|name| only.contains(&name.as_str()));
-        }
+        let folds = FoldsParams::read(params).fitted();
         Ok(Layout {
             folds,
             ..Layout::default()
@@ -169,20 +138,16 @@ impl Stage for FoldsKind {
         for part in action.input("objects") {
             shards.push(Objects::read(&part.path)?);
         }
-        let (folds, notes) = assign(&shards, action)?;
-        let names: Vec<String> = self
-            .layout(
-                action.params,
-                &Project::at(Path::new("")),
-                &Shards::default(),
-            )
-            .map(|layout| layout.folds)
-            .unwrap_or_default();
+        let params = FoldsParams::read(action.params);
+        let (folds, notes) = assign(&shards, &params, action.seed)?;
         let attrs = vec![
             ("notes".to_owned(), Value::List(notes)),
             ("rows".to_owned(), Value::Int(folds.object_id.len() as i64)),
             ("shards".to_owned(), shard_rows(&shards)),
-            ("slices".to_owned(), slices(&folds, &shards, &names)?),
+            (
+                "slices".to_owned(),
+                slices(&folds, &shards, &params.fitted())?,
+            ),
         ];
         let mut writer = action.create()?;
         folds.write(&mut writer)?;
@@ -190,34 +155,44 @@ impl Stage for FoldsKind {
     }
 }
 
-/// What is wrong with `only`, and what helps.
-fn wrong_choice(params: &Params) -> Option<(String, String)> {
-    params.get("only")?;
-    let all = names(params);
-    let asked = params.strs("only");
-    let mut unknown = asked
-        .iter()
-        .filter(|name| !all.iter().any(|known| known == *name));
-    let message = match unknown.next() {
-        Some(name) => format!("there is no fold `{name}`"),
-        None if asked.is_empty() => "no fold is left".into(),
-        None => return None,
-    };
-    let help = match all.len() {
-        0..=FEW => format!("the folds are {}", all.join(", ")),
-        _ => format!(
-            "the folds are {} to {}, and {}",
-            all[0],
-            all[all.len() - 2],
-            rows::FINAL
-        ),
-    };
-    Some((message, help))
-}
+impl FoldsParams<'_> {
+    /// What is wrong with `only`, and what helps.
+    fn wrong_choice(&self) -> Option<(String, String)> {
+        let asked = self.only.as_ref()?;
+        let all = self.names();
+        let mut unknown = asked
+            .iter()
+            .filter(|name| !all.iter().any(|known| known == *name));
+        let message = match unknown.next() {
+            Some(name) => format!("there is no fold `{name}`"),
+            None if asked.is_empty() => "no fold is left".into(),
+            None => return None,
+        };
+        let help = match all.len() {
+            0..=FEW => format!("the folds are {}", all.join(", ")),
+            _ => format!(
+                "the folds are {} to {}, and {}",
+                all[0],
+                all[all.len() - 2],
+                rows::FINAL
+            ),
+        };
+        Some((message, help))
+    }
 
-/// The names of all folds, the final fit last.
-fn names(params: &Params) -> Vec<String> {
-    let (k, repeats) = (params.usize("k"), params.usize("repeats"));
-    let crossed = (0..repeats).flat_map(|r| (0..k).map(move |f| rows::name(r, f)));
-    crossed.chain([rows::FINAL.to_owned()]).collect()
+    /// The names of the folds that are fitted.
+    fn fitted(&self) -> Vec<String> {
+        let mut names = self.names();
+        if let Some(only) = &self.only {
+            names.retain(|name| only.contains(&name.as_str()));
+        }
+        names
+    }
+
+    /// The names of all folds, the final fit last.
+    fn names(&self) -> Vec<String> {
+        let (k, repeats) = (self.k, self.repeats);
+        let crossed = (0..repeats).flat_map(|r| (0..k).map(move |f| rows::name(r, f)));
+        crossed.chain([rows::FINAL.to_owned()]).collect()
+    }
 }

@@ -3,11 +3,12 @@
 use std::cell::OnceCell;
 use std::collections::{BTreeSet, HashMap};
 
-use flow_engine::{Params, StageError};
+use flow_engine::StageError;
 
 use crate::table::{Objects, is_possible};
 
 use super::columns::Regroup;
+use super::params::{IngestParams, OnNull};
 use super::reject::{Bad, Cell, Tally};
 
 /// The columns that may be empty, with what happens then.
@@ -27,14 +28,6 @@ fn number(id: &str) -> Option<&str> {
     };
     let digits = !whole.is_empty() && whole.bytes().all(|b| b.is_ascii_digit());
     digits.then(|| whole.trim_start_matches('0'))
-}
-
-/// What happens to an object that lacks a value.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum OnNull {
-    Keep,
-    Reject,
-    Error,
 }
 
 /// One row of an objects file.
@@ -67,16 +60,13 @@ impl Catalogue {
     ///
     /// # Errors
     /// A class pattern is none.
-    pub fn new(params: &Params) -> Result<Self, StageError> {
+    pub fn new(params: &IngestParams<'_>) -> Result<Self, StageError> {
         let regroup =
             Regroup::of(params).map_err(|text| StageError::data("flow::params::classes", text))?;
         let policy = |column: &str| {
-            let given = params.map("nulls").iter().find(|(key, _)| key == column);
-            match given.and_then(|(_, word)| word.as_str()) {
-                Some("reject") => OnNull::Reject,
-                Some("error") => OnNull::Error,
-                _ => OnNull::Keep,
-            }
+            let mut given = params.nulls.iter();
+            let given = given.find(|(key, _)| *key == column);
+            given.map_or(OnNull::Keep, |(_, on_null)| *on_null)
         };
         Ok(Self {
             objects: Objects::default(),

@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use flow_cache::Value;
-use flow_engine::{Params, StageError};
+use flow_engine::StageError;
 
+use super::params::IngestParams;
 use crate::table::{column_twice, columns_help};
 
 /// What a file can hold: our name of it, and its column's name unless the pipeline says otherwise.
@@ -39,18 +39,8 @@ pub(super) struct Mapping {
 }
 
 impl Mapping {
-    /// As given by the parameter `columns`.
-    pub fn of(params: &Params) -> Self {
-        let given = params.map("columns").iter();
-        Self {
-            names: given
-                .filter_map(|(key, value)| Some((key.clone(), value.as_str()?.to_string())))
-                .collect(),
-        }
-    }
-
-    /// A fixed one.
-    pub fn fixed(names: &[(&str, &str)]) -> Self {
+    /// As given: what a column holds, and its name.
+    pub fn of(names: &[(&str, &str)]) -> Self {
         Self {
             names: names
                 .iter()
@@ -141,17 +131,13 @@ impl Regroup {
     ///
     /// # Errors
     /// A text is no pattern.
-    pub fn of(params: &Params) -> Result<Self, String> {
+    pub fn of(params: &IngestParams<'_>) -> Result<Self, String> {
         let mut rules = Vec::new();
-        for (class, value) in params.pairs("classes") {
-            let patterns: Vec<&str> = match value {
-                Value::List(items) => items.iter().filter_map(Value::as_str).collect(),
-                other => other.as_str().into_iter().collect(),
-            };
+        for (class, patterns) in params.classes.iter().flatten() {
             for text in patterns {
                 let pattern = glob::Pattern::new(text)
                     .map_err(|error| format!("`{text}` of class `{class}`: {error}"))?;
-                rules.push((pattern, class.to_owned()));
+                rules.push((pattern, (*class).to_owned()));
             }
         }
         Ok(Self { rules })
@@ -193,7 +179,8 @@ mod tests {
             ("odd", &["Ia-91bg"]),
             ("A other", &["*"]),
         ]);
-        let regroup = Regroup::of(&params("csv", &[("classes", classes)])).unwrap();
+        let given = params("csv", &[("classes", classes)]);
+        let regroup = Regroup::of(&IngestParams::read(&given)).unwrap();
         for (label, class) in [
             ("Ia", "Ia"),
             ("Ia-02cx", "Ia"),
@@ -202,14 +189,15 @@ mod tests {
         ] {
             assert_eq!(regroup.class(label), class);
         }
-        let none = Regroup::of(&params("csv", &[])).unwrap();
+        let given = params("csv", &[]);
+        let none = Regroup::of(&IngestParams::read(&given)).unwrap();
         assert_eq!(none.class("SN II"), "SN II");
     }
 
     #[test]
     fn a_missing_column_is_guessed() {
         let header = ["object_id", "Time", "fluxcal"].map(String::from);
-        let mapping = Mapping::fixed(&[("flux", "fluxcall"), ("time", "days")]);
+        let mapping = Mapping::of(&[("flux", "fluxcall"), ("time", "days")]);
         let error = mapping.place("flux", &header, "lc.csv").unwrap_err();
         assert_eq!(error.message, "lc.csv has no column `fluxcall` (flux)");
         assert!(error.help[0].contains("did you mean `fluxcal`?"));

@@ -1,26 +1,27 @@
 //! The built-in demo survey, simulated: see [`crate::simulation`].
 
-use flow_engine::{Params, StageError};
+use flow_engine::StageError;
 
 use crate::simulation::{DemoConfig, DemoError, ObjectPlan, catalogue, simulate};
 use crate::table::{Curves, Survey};
 
+use super::params::IngestParams;
 use super::reject::Tally;
 
-fn config(params: &Params, seed: u64) -> DemoConfig {
+fn config(params: &IngestParams<'_>, seed: u64) -> DemoConfig {
     DemoConfig {
-        objects: params.usize("labelled"),
-        positives: params.usize("positives"),
-        unlabelled: params.usize("unlabelled"),
-        copies: params.usize("copies"),
+        objects: params.labelled,
+        positives: params.positives,
+        unlabelled: params.unlabelled,
+        copies: params.copies,
         seed,
-        difficulty: params.float("difficulty"),
+        difficulty: params.difficulty,
     }
 }
 
 /// The splits that have objects, in order. The seed shuffles names and classes, not which splits
 /// there are.
-pub(super) fn splits(params: &Params) -> Result<Vec<String>, DemoError> {
+pub(super) fn splits(params: &IngestParams<'_>) -> Result<Vec<String>, DemoError> {
     let mut splits: Vec<String> = catalogue(&config(params, 0))?
         .into_iter()
         .map(|plan| plan.split)
@@ -35,7 +36,7 @@ pub(super) fn splits(params: &Params) -> Result<Vec<String>, DemoError> {
 /// # Errors
 /// The parameters do not fit together; `checkpoint` fails.
 pub(super) fn read(
-    params: &Params,
+    params: &IngestParams<'_>,
     split: &str,
     seed: u64,
     survey: Survey,

@@ -2,10 +2,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use flow_engine::StageError;
 use flow_engine::base::suggest::closest;
-use flow_engine::{Params, StageError};
 
 use super::columns::Regroup;
+use super::params::IngestParams;
 use crate::table::{listed, no_positive};
 
 /// Holds `positive` against the classes that occur, and `classes` against the labels in the files, as far
@@ -15,8 +16,7 @@ use crate::table::{listed, no_positive};
 /// No object is of the positive class, or a class of `classes` gets no object where a label looks like a
 /// slip of the pen for one of its patterns.
 pub(super) fn check(
-    params: &Params,
-    positive: Option<&str>,
+    params: &IngestParams<'_>,
     classes: &BTreeMap<String, u64>,
     labels: &BTreeSet<String>,
 ) -> Result<(), StageError> {
@@ -24,7 +24,10 @@ pub(super) fn check(
         return Ok(());
     }
     regrouped(params, labels)?;
-    match positive.filter(|positive| !classes.contains_key(*positive)) {
+    match params
+        .positive_class()
+        .filter(|positive| !classes.contains_key(*positive))
+    {
         None => Ok(()),
         Some(positive) => {
             let classes: Vec<String> = classes.keys().cloned().collect();
@@ -35,7 +38,7 @@ pub(super) fn check(
 
 /// A class that no label belongs to may be one that this survey does not have; but if there is a label
 /// that no rule names and that is nearly one of its patterns, the pattern is misspelt.
-fn regrouped(params: &Params, labels: &BTreeSet<String>) -> Result<(), StageError> {
+fn regrouped(params: &IngestParams<'_>, labels: &BTreeSet<String>) -> Result<(), StageError> {
     let rules =
         Regroup::of(params).map_err(|text| StageError::data("flow::params::classes", text))?;
     let left = || {
@@ -80,14 +83,17 @@ mod tests {
         labels: &[&str],
         positive: Option<&str>,
     ) -> Result<(), StageError> {
-        let params = params("csv", &[("classes", ordered(classes))]);
+        let mut given = vec![("classes", ordered(classes))];
+        given.extend(positive.map(|positive| ("positive", positive.into())));
+        let params = params("csv", &given);
+        let params = IngestParams::read(&params);
         let rules = Regroup::of(&params).unwrap();
         let mut counts = BTreeMap::new();
         for label in labels {
             *counts.entry(rules.class(label).to_owned()).or_default() += 1;
         }
         let labels = labels.iter().map(|&label| label.to_owned()).collect();
-        check(&params, positive, &counts, &labels)
+        check(&params, &counts, &labels)
     }
 
     #[test]

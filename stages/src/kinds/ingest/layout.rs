@@ -8,6 +8,7 @@ use flow_engine::kind::{Layout, Links, Project, Shard, SourceFile};
 use flow_engine::{Diag, Params};
 
 use super::demo;
+use super::params::{Format, IngestParams};
 
 /// Role of light-curve files.
 pub(super) const CURVES: &str = "curves";
@@ -20,10 +21,11 @@ pub(super) const SETS: [&str; 2] = ["train", "test"];
 
 /// The layout of the survey that `params` describe.
 pub(super) fn layout(params: &Params, project: &Project<'_>) -> Result<Layout, Vec<Diag>> {
-    match params.str("format") {
-        "mallorn" => mallorn(params).map_err(|diag| vec![diag]),
-        "demo" => demo_layout(params).map_err(|diag| vec![diag]),
-        _ => mapped(params, project),
+    let survey = IngestParams::read(params);
+    match survey.format {
+        Format::Mallorn => mallorn(params, survey.path).map_err(|diag| vec![diag]),
+        Format::Demo => demo_layout(params, &survey).map_err(|diag| vec![diag]),
+        Format::Csv | Format::Parquet => mapped(params, &survey, project),
     }
 }
 
@@ -43,8 +45,7 @@ fn file(role: &str, path: PathBuf) -> SourceFile {
 
 /// `train_log.csv`, `test_log.csv` and `split_NN/{train,test}_full_lightcurves.csv`. A light-curve
 /// file may lack: the report then counts the objects of its split as without light curves.
-fn mallorn(params: &Params) -> Result<Layout, Diag> {
-    let root = Path::new(params.str("path"));
+fn mallorn(params: &Params, root: &Path) -> Result<Layout, Diag> {
     let missing = |what: String| {
         at(Diag::new("flow::data::missing", what), params, "path").help(
             "the folder of MALLORN holds train_log.csv, test_log.csv and split_01/train_full_lightcurves.csv etc.; \
@@ -95,8 +96,8 @@ fn mallorn(params: &Params) -> Result<Layout, Diag> {
 }
 
 /// One shard a split of the demo survey.
-fn demo_layout(params: &Params) -> Result<Layout, Diag> {
-    let splits = demo::splits(params).map_err(|error| {
+fn demo_layout(params: &Params, survey: &IngestParams<'_>) -> Result<Layout, Diag> {
+    let splits = demo::splits(survey).map_err(|error| {
         at(
             Diag::new("flow::params::demo", error.to_string()),
             params,
@@ -124,13 +125,19 @@ fn demo_layout(params: &Params) -> Result<Layout, Diag> {
 }
 
 /// Files by path, glob or list.
-fn mapped(params: &Params, project: &Project<'_>) -> Result<Layout, Vec<Diag>> {
+fn mapped(
+    params: &Params,
+    survey: &IngestParams<'_>,
+    project: &Project<'_>,
+) -> Result<Layout, Vec<Diag>> {
     let mut diags = Vec::new();
     let mut layout = Layout::default();
-    for path in expand(params, project, OBJECTS, &mut diags) {
+    let at_objects = |diag| at(diag, params, OBJECTS);
+    for path in expand(OBJECTS, &survey.objects, project, &at_objects, &mut diags) {
         layout.common.push(file(OBJECTS, path));
     }
-    for path in expand(params, project, CURVES, &mut diags) {
+    let at_curves = |diag| at(diag, params, CURVES);
+    for path in expand(CURVES, &survey.curves, project, &at_curves, &mut diags) {
         let name = path
             .file_name()
             .map(|name| name.to_string_lossy().into_owned())
@@ -151,31 +158,30 @@ fn mapped(params: &Params, project: &Project<'_>) -> Result<Layout, Vec<Diag>> {
 
 /// The files of a parameter, in the order of their paths.
 fn expand(
-    params: &Params,
-    project: &Project<'_>,
     name: &str,
+    patterns: &[&str],
+    project: &Project<'_>,
+    at: &dyn Fn(Diag) -> Diag,
     diags: &mut Vec<Diag>,
 ) -> Vec<PathBuf> {
     let mut all = Vec::new();
-    for pattern in params.strs(name) {
+    for pattern in patterns {
         match project.find(pattern, Links::Anywhere) {
             Ok(found) if found.is_empty() => {
                 let text = project.show(Path::new(&unescape(pattern)));
                 let diag = Diag::new("flow::data::missing", format!("no file `{text}`"));
                 let root = project.root.display();
-                diags.push(
-                    at(diag, params, name)
-                        .help(format!("paths are relative to the project root, {root}")),
-                );
+                diags
+                    .push(at(diag).help(format!("paths are relative to the project root, {root}")));
             }
             Ok(found) => all.extend(found),
-            Err(diag) => diags.push(at(*diag, params, name)),
+            Err(diag) => diags.push(at(*diag)),
         }
     }
     all.sort();
     if let Some(pair) = all.windows(2).find(|pair| pair[0] == pair[1]) {
         let text = format!("`{name}` names {} twice", project.show(&pair[0]));
-        diags.push(at(Diag::new("flow::data::file_twice", text), params, name));
+        diags.push(at(Diag::new("flow::data::file_twice", text)));
     }
     all
 }

@@ -3,6 +3,7 @@
 //! Two steps: `read` turns each light-curve file into a shard; `collect` joins the parts' reports
 //! and checks what only the whole shows, such as an object in two files.
 //!
+//! - `params`: what a pipeline may say of a survey;
 //! - `layout`: which files are which shards; `columns`, `labels`: what they mean to the pipeline;
 //! - `request`: the files of one action, read; begin here;
 //! - `csv`, `parquet`, `demo`: rows from each kind of file, handed to
@@ -19,6 +20,7 @@ mod csv;
 mod demo;
 mod labels;
 mod layout;
+mod params;
 mod parquet;
 mod reject;
 mod report;
@@ -28,13 +30,14 @@ pub(crate) mod tests;
 
 use flow_cache::Value;
 use flow_engine::kind::{Layout, OutputPort, Ports, Project, Scope, Shards, Sources, Step};
-use flow_engine::{Action, Diag, KindSpec, ParamSpec, ParamType, Params, Stage, StageError};
+use flow_engine::{Action, Diag, KindSpec, Params, Stage, StageError};
 
 use crate::table::{Objects, is_no_value, row_attrs};
 
 use columns::Regroup;
+use params::{Format, IngestParams};
 use report::{ShardReport, collect};
-use request::{Request, positive};
+use request::Request;
 
 pub use request::read_files;
 
@@ -42,8 +45,7 @@ pub use request::read_files;
 pub struct Ingest;
 
 const READ: usize = 0;
-const MAPPED: &[&str] = &["csv", "parquet"];
-const DEMO: &[&str] = &["demo"];
+
 impl Stage for Ingest {
     fn spec(&self) -> KindSpec {
         KindSpec {
@@ -68,7 +70,7 @@ impl Stage for Ingest {
                     ),
                 ],
             },
-            params: params(),
+            params: IngestParams::specs(),
             steps: vec![
                 Step::new("read", Scope::Shard)
                     .sources(Sources::Shard)
@@ -94,8 +96,9 @@ impl Stage for Ingest {
                 None => diag,
             });
         };
-        for (key, _) in params.map("columns") {
-            if !columns::known().any(|known| known == key) {
+        let ingest = IngestParams::read(params);
+        for (key, _) in &ingest.columns {
+            if !columns::known().any(|known| known == *key) {
                 let known: Vec<_> = columns::known().collect();
                 wrong(
                     "columns",
@@ -104,8 +107,8 @@ impl Stage for Ingest {
                 );
             }
         }
-        for (key, _) in params.map("nulls") {
-            if !catalogue::NULLABLE.contains(&key.as_str()) {
+        for (key, _) in &ingest.nulls {
+            if !catalogue::NULLABLE.contains(key) {
                 let help = format!("they are: {}", catalogue::NULLABLE.join(", "));
                 wrong(
                     "nulls",
@@ -114,17 +117,17 @@ impl Stage for Ingest {
                 );
             }
         }
-        if let Err(text) = Regroup::of(params) {
+        if let Err(text) = Regroup::of(&ingest) {
             wrong(
                 "classes",
                 text,
                 "`*` stands for any text, `?` for one character".into(),
             );
         }
-        for (text, help) in wrong_bands(params.strs("bands")) {
+        for (text, help) in wrong_bands(ingest.bands.clone()) {
             wrong("bands", text, help.into());
         }
-        if params.str("format") == "csv" && params.strs("objects").is_empty() {
+        if ingest.format == Format::Csv && ingest.objects.is_empty() {
             wrong(
                 "format",
                 "a `csv` survey needs `objects`, one row an object".into(),
@@ -138,11 +141,12 @@ impl Stage for Ingest {
         let KindSpec {
             ports, mut steps, ..
         } = self.spec();
+        let params = IngestParams::read(params);
         // Only the generator draws random numbers: a new seed must not read a survey again.
-        steps[READ].seeded = params.str("format") == "demo";
+        steps[READ].seeded = params.format == Format::Demo;
         // Regrouped labels come with what they were. Stores know results without, under the step's
         // other name.
-        if params.get("classes").is_some() {
+        if params.classes.is_some() {
             steps[READ].name = "regroup";
         }
         (ports, steps)
@@ -209,19 +213,14 @@ fn collect_step(action: &mut Action<'_>) -> Result<(), StageError> {
     let shards = shards.collect::<Result<Vec<_>, _>>()?;
     let checkpoint = || action.checkpoint();
     let catalogue = Request::of(action, &checkpoint).everybody()?;
-    let report = collect(
-        &parts,
-        &shards,
-        catalogue.as_ref(),
-        action.params.float("max_rejected"),
-    )?;
+    let params = IngestParams::read(action.params);
+    let report = collect(&parts, &shards, catalogue.as_ref(), params.max_rejected)?;
     // Without a word of it, what the demo makes is as wanted.
-    if action.params.str("format") != "demo" || action.params.get("positive").is_some() {
+    if params.format != Format::Demo || params.positive.is_some() {
         let labels = catalogue
             .map(|catalogue| catalogue.labels)
             .unwrap_or_default();
-        let positive = positive(action.params);
-        labels::check(action.params, positive.as_deref(), &report.labels, &labels)?;
+        labels::check(&params, &report.labels, &labels)?;
     }
     let notes = report.notes.iter().cloned().map(Value::Str).collect();
     action.write(
@@ -236,130 +235,4 @@ fn json(value: &impl serde::Serialize) -> Result<Vec<u8>, StageError> {
         .map_err(|error| StageError::environment("cannot write a report").because(error))?;
     bytes.push(b'\n');
     Ok(bytes)
-}
-
-fn params() -> Vec<ParamSpec> {
-    let mut params = file_params();
-    params.extend(object_params());
-    params.extend(demo_params());
-    params
-}
-
-/// Where the survey is.
-fn file_params() -> Vec<ParamSpec> {
-    let paths = || {
-        ParamType::OneOf(vec![
-            ParamType::Glob,
-            ParamType::List(Box::new(ParamType::Glob)),
-        ])
-    };
-    vec![
-        ParamSpec::new(
-            "format",
-            ParamType::Choice(&["mallorn", "csv", "parquet", "demo"]),
-            "What is read: MALLORN as it is published, any survey as CSV or Parquet, or the built-in simulated survey.",
-        ),
-        ParamSpec::new("path", ParamType::Path, "The folder that holds train_log.csv, test_log.csv and split_01 to split_20.")
-            .only("format", &["mallorn"])
-            .unkeyed(),
-        ParamSpec::new(
-            "curves",
-            paths(),
-            "Light curves: a path, a glob or a list, one shard a file. One row an observation, or (Parquet) one an object with nested lists.",
-        )
-        .only("format", MAPPED)
-        .unkeyed(),
-        ParamSpec::new(
-            "objects",
-            paths(),
-            "One row an object: a path, a glob or a list. Parquet with nested light curves may do without.",
-        )
-        .optional()
-        .only("format", MAPPED)
-        .unkeyed(),
-        ParamSpec::new("bands", ParamType::List(Box::new(ParamType::Str)), "Names of the bands, in the order that features use. Observations in others are dropped and counted.")
-            .only("format", MAPPED),
-    ]
-}
-
-/// What its columns mean, and what may be missing.
-fn object_params() -> Vec<ParamSpec> {
-    let texts = || ParamType::List(Box::new(ParamType::Str));
-    let map = |ty: ParamType| ParamType::Map(Box::new(ty));
-    vec![
-        ParamSpec::new(
-            "positive",
-            ParamType::Str,
-            "The class that binary metrics score; `TDE` for mallorn and demo. Without it, metrics are macro averages.",
-        )
-        .optional(),
-        ParamSpec::new(
-            "columns",
-            map(ParamType::Str),
-            "Names of the file's columns, by what they hold: object_id, time (days), band, flux, flux_err; lightcurve, the nested column (Parquet); of objects: label, redshift, redshift_err, ebv, split, group. The default is the same name, and `mjd` for time.",
-        )
-        .optional()
-        .only("format", MAPPED),
-        ParamSpec::new(
-            "classes",
-            ParamType::Ordered(Box::new(ParamType::OneOf(vec![ParamType::Str, texts()]))),
-            "Regroups labels: class = patterns, the first match in the pipeline's order wins; a label that matches none stays its own class.",
-        )
-        .optional()
-        .only("format", &["mallorn", "csv", "parquet"]),
-        ParamSpec::new(
-            "nulls",
-            map(ParamType::Choice(&["keep", "reject", "error"])),
-            "What to do with an object whose label, redshift, redshift_err or ebv is empty, by column; `keep` unless given.",
-        )
-        .optional()
-        .only("format", &["mallorn", "csv", "parquet"]),
-        ParamSpec::float("max_rejected", 0.1, 0.0, 1.0, "Largest share of a file's rows that may be dropped; more is an error."),
-    ]
-}
-
-/// What the demo is like.
-fn demo_params() -> Vec<ParamSpec> {
-    vec![
-        ParamSpec::int(
-            "labelled",
-            3043,
-            0,
-            1_000_000,
-            "Labelled objects of the demo.",
-        )
-        .only("format", DEMO),
-        ParamSpec::int(
-            "positives",
-            148,
-            0,
-            1_000_000,
-            "TDE among the labelled objects of the demo.",
-        )
-        .only("format", DEMO),
-        ParamSpec::int(
-            "unlabelled",
-            1000,
-            0,
-            1_000_000,
-            "Unlabelled objects of the demo.",
-        )
-        .only("format", DEMO),
-        ParamSpec::int(
-            "copies",
-            3,
-            1,
-            100,
-            "How often the demo observes each physical source; copies share a group.",
-        )
-        .only("format", DEMO),
-        ParamSpec::float(
-            "difficulty",
-            43.45,
-            42.6,
-            44.8,
-            "Mean log10 of the peak luminosity of the demo's TDE, in erg/s: lower is harder.",
-        )
-        .only("format", DEMO),
-    ]
 }

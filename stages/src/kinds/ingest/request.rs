@@ -11,9 +11,10 @@ use super::build::Builder;
 use super::catalogue::{self, Catalogue};
 use super::columns::Mapping;
 use super::layout::{CURVES, LOGS, OBJECTS, SETS};
+use super::params::{Format, IngestParams};
 use super::reject::{self, Tally};
 use super::report::ShardReport;
-use super::{MAPPED, csv, demo, parquet};
+use super::{csv, demo, parquet};
 
 const LSST: [&str; 6] = ["u", "g", "r", "i", "z", "y"];
 /// MALLORN's columns; see its data description.
@@ -39,7 +40,7 @@ pub fn read_files(
     sources: Vec<(String, PathBuf)>,
 ) -> Result<usize, StageError> {
     let request = Request {
-        params,
+        params: IngestParams::read(params),
         item,
         sources,
         seed: 0,
@@ -49,18 +50,9 @@ pub fn read_files(
     Ok(curves.objects.object_id.len())
 }
 
-/// The class that binary metrics score.
-pub(super) fn positive(params: &Params) -> Option<String> {
-    let own = params.opt_str("positive").map(String::from);
-    match MAPPED.contains(&params.str("format")) {
-        true => own,
-        false => own.or(Some("TDE".into())),
-    }
-}
-
 /// What one action is asked for.
 pub(super) struct Request<'a> {
-    pub(super) params: &'a Params,
+    pub(super) params: IngestParams<'a>,
     pub(super) item: &'a Value,
     /// Role and path.
     pub(super) sources: Vec<(String, PathBuf)>,
@@ -76,7 +68,7 @@ impl<'a> Request<'a> {
     ) -> Self {
         let sources = action.all_sources().iter();
         Self {
-            params: action.params,
+            params: IngestParams::read(action.params),
             item: action.shard.map_or(&Value::Null, |shard| &shard.item),
             sources: sources
                 .map(|(file, _)| (file.role.clone(), file.path.clone()))
@@ -88,27 +80,22 @@ impl<'a> Request<'a> {
 
     /// Reads one shard.
     pub(super) fn read(&self) -> Result<(Curves, ShardReport), StageError> {
-        let format = self.params.str("format");
-        let bands: Vec<String> = match format {
-            "csv" | "parquet" => self
-                .params
-                .strs("bands")
-                .into_iter()
-                .map(String::from)
-                .collect(),
-            _ => LSST.map(String::from).to_vec(),
+        let format = self.params.format;
+        let bands = match format {
+            Format::Csv | Format::Parquet => self.params.bands.as_slice(),
+            Format::Mallorn | Format::Demo => &LSST,
         };
         let survey = Survey {
-            bands,
+            bands: bands.iter().map(|&band| band.into()).collect(),
             classes: Vec::new(),
-            positive: positive(self.params),
+            positive: self.params.positive_class().map(str::to_owned),
         };
-        if format == "demo" {
+        if format == Format::Demo {
             return self.simulate(survey);
         }
         let mapping = self.mapping();
         let file = match format {
-            "mallorn" => format!(
+            Format::Mallorn => format!(
                 "{}/{}_full_lightcurves.csv",
                 self.text("split"),
                 self.text("set")
@@ -122,7 +109,9 @@ impl<'a> Request<'a> {
         let (catalogue, classes) = self.catalogue(path, &file)?;
         let mut builder = Builder::new(&file, &catalogue, &survey.bands);
         match format {
-            "parquet" => parquet::observations(path, &mapping, &mut builder, self.checkpoint)?,
+            Format::Parquet => {
+                parquet::observations(path, &mapping, &mut builder, self.checkpoint)?
+            }
             _ => csv::observations(path, &mapping, &mut builder, self.checkpoint)?,
         }
         let survey = Survey {
@@ -142,7 +131,7 @@ impl<'a> Request<'a> {
     /// One split of the demo.
     fn simulate(&self, survey: Survey) -> Result<(Curves, ShardReport), StageError> {
         let split = self.text("split");
-        let (curves, tally) = demo::read(self.params, split, self.seed, survey, self.checkpoint)?;
+        let (curves, tally) = demo::read(&self.params, split, self.seed, survey, self.checkpoint)?;
         let part = part(split.into(), &curves, tally, Vec::new());
         Ok((curves, part))
     }
@@ -155,7 +144,7 @@ impl<'a> Request<'a> {
         file: &str,
         bands: &str,
     ) -> Result<(), StageError> {
-        let limit = self.params.float("max_rejected");
+        let limit = self.params.max_rejected;
         if let Err(mut error) = tally.check("observations", file, limit) {
             // The first cause first: objects that were dropped take their observations with them.
             catalogue
@@ -191,19 +180,18 @@ impl<'a> Request<'a> {
     }
 
     fn mapping(&self) -> Mapping {
-        if self.params.str("format") == "mallorn" {
-            Mapping::fixed(&MALLORN)
-        } else {
-            Mapping::of(self.params)
-        }
+        Mapping::of(match self.params.format {
+            Format::Mallorn => &MALLORN,
+            _ => &self.params.columns,
+        })
     }
 
     /// The objects that a shard's file may hold, and the classes of the whole survey.
     fn catalogue(&self, path: &Path, file: &str) -> Result<(Catalogue, Vec<String>), StageError> {
         let mapping = self.mapping();
-        if self.params.str("format") == "mallorn" {
+        if self.params.format == Format::Mallorn {
             let log = |set: usize| -> Result<Catalogue, StageError> {
-                let mut catalogue = Catalogue::new(self.params)?;
+                let mut catalogue = Catalogue::new(&self.params)?;
                 for path in self.paths(LOGS[set]) {
                     csv::objects(
                         path,
@@ -226,7 +214,7 @@ impl<'a> Request<'a> {
         let catalogue = match self.everybody()? {
             Some(catalogue) => catalogue,
             None => {
-                let mut own = Catalogue::new(self.params)?;
+                let mut own = Catalogue::new(&self.params)?;
                 parquet::objects(path, file, &mapping, &mut own)?;
                 own
             }
@@ -238,7 +226,7 @@ impl<'a> Request<'a> {
     /// All objects that the survey lists, if it does.
     pub(super) fn everybody(&self) -> Result<Option<Catalogue>, StageError> {
         let mapping = self.mapping();
-        let mut catalogue = Catalogue::new(self.params)?;
+        let mut catalogue = Catalogue::new(&self.params)?;
         let mut any = false;
         for role in LOGS.into_iter().chain([OBJECTS]) {
             for path in self.paths(role) {

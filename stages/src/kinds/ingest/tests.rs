@@ -1,5 +1,5 @@
-use flow_engine::Default as ParamDefault;
 use flow_engine::kind::Fault;
+use flow_engine::{Default as ParamDefault, ParamSpec};
 
 use super::*;
 use crate::table::Curves;
@@ -36,7 +36,7 @@ pub(crate) fn fill(specs: &[ParamSpec], given: &[(&str, Value)]) -> Params {
 pub(crate) fn params(format: &str, given: &[(&str, Value)]) -> Params {
     let mut all = vec![("format", Value::Str(format.into()))];
     all.extend_from_slice(given);
-    fill(&super::params(), &all)
+    fill(&IngestParams::specs(), &all)
 }
 
 fn strs(items: &[&str]) -> Value {
@@ -112,7 +112,7 @@ fn all(
         .layout(params, &Project::at(Path::new("")), &Shards::default())
         .map_err(|diags| StageError::data("layout", diags[0].message.clone()))?;
     let request = |item, files: &[&flow_engine::kind::SourceFile]| Request {
-        params,
+        params: IngestParams::read(params),
         item,
         sources: files
             .iter()
@@ -138,7 +138,7 @@ fn all(
         &parts,
         &objects,
         catalogue.as_ref(),
-        params.float("max_rejected"),
+        IngestParams::read(params).max_rejected,
     )?;
     Ok((shards, report))
 }

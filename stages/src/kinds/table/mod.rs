@@ -8,13 +8,13 @@
 mod arrays;
 mod csv;
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use flow_cache::Value;
 use flow_engine::kind::{
     Layout, OutputPort, Ports, Project, Scope, Shards, SourceFile, Sources, Step,
 };
-use flow_engine::{Action, Diag, KindSpec, ParamSpec, ParamType, Params, Stage, StageError};
+use flow_engine::{Action, Diag, KindSpec, ParamType, Params, Stage, StageError, params, words};
 
 use crate::table::{FeatureTable, FeatureWriter, SCHEMA, row_attrs};
 
@@ -25,35 +25,51 @@ const FORMATS: [&str; 3] = ["parquet", "csv", "npz"];
 const NAME: &str = "the table";
 const ID: &str = "object_id";
 
+params! {
+    struct TableParams<'a> {
+        path: &'a Path = new(ParamType::Path, "The file: one row an object, a column `object_id`, other columns numbers, which become 32-bit floats; text may be gzipped. In npz, an array `object_id` and arrays with as many rows; the columns of a matrix `x` are called x_0, x_1, ...").unkeyed();
+        format: &'a str = choice("auto", &["auto", "parquet", "csv", "npz"], "How to read it; `auto` goes by the file's extension.");
+        columns: Option<Vec<&'a str>> = new(ParamType::List(Box::new(ParamType::Str)), "Patterns of the columns to take, such as `peak_*`; all unless given.").optional();
+        prefix: &'a str = new(ParamType::Str, "Put before each column's name.").or("".into());
+        on_missing: OnMissing = word(OnMissing::Keep, "An empty value stays a missing value (NaN), or is an error.");
+    }
+}
+
+#[derive(Clone, Copy, PartialEq)]
+enum OnMissing {
+    Keep,
+    Error,
+}
+
+words!(OnMissing { Keep = "keep", Error = "error" });
+
 impl Stage for TableKind {
     fn spec(&self) -> KindSpec {
-        let texts = ParamType::List(Box::new(ParamType::Str));
         KindSpec {
             name: "table",
             version: 1,
             about: "Features that you already have: Parquet, CSV or npz, keyed by object_id.",
             ports: Ports {
                 inputs: Vec::new(),
-                outputs: vec![OutputPort::of("features", "features", 0, "One row an object.")],
+                outputs: vec![OutputPort::of(
+                    "features",
+                    "features",
+                    0,
+                    "One row an object.",
+                )],
             },
-            params: vec![
-                ParamSpec::new(
-                    "path",
-                    ParamType::Path,
-                    "The file: one row an object, a column `object_id`, other columns numbers, which become 32-bit floats; text may be gzipped. In npz, an array `object_id` and arrays with as many rows; the columns of a matrix `x` are called x_0, x_1, ...",
-                )
-                .unkeyed(),
-                ParamSpec::choice("format", "auto", &["auto", "parquet", "csv", "npz"], "How to read it; `auto` goes by the file's extension."),
-                ParamSpec::new("columns", texts, "Patterns of the columns to take, such as `peak_*`; all unless given.").optional(),
-                ParamSpec::new("prefix", ParamType::Str, "Put before each column's name.").or(Value::Str(String::new())),
-                ParamSpec::choice("on_missing", "keep", &["keep", "error"], "An empty value stays a missing value (NaN), or is an error."),
+            params: TableParams::specs(),
+            steps: vec![
+                Step::new("read", Scope::Whole)
+                    .foreign()
+                    .sources(Sources::Common)
+                    .writes("features"),
             ],
-            steps: vec![Step::new("read", Scope::Whole).foreign().sources(Sources::Common).writes("features")],
         }
     }
 
     fn check(&self, params: &Params, _inputs: &[String]) -> Vec<Diag> {
-        match patterns(params) {
+        match TableParams::read(params).patterns() {
             Ok(_) => Vec::new(),
             Err(error) => vec![located(
                 Diag::new("flow::params::pattern", error),
@@ -69,11 +85,15 @@ impl Stage for TableKind {
         project: &Project<'_>,
         _paired: &Shards,
     ) -> Result<Layout, Vec<Diag>> {
-        let path = PathBuf::from(params.str("path"));
+        let TableParams {
+            path,
+            format: given,
+            ..
+        } = TableParams::read(params);
         let wrong = |code, text: String, help: &str| {
             vec![located(Diag::new(code, text), params, "path").help(help)]
         };
-        let shown = path.strip_prefix(project.root).unwrap_or(&path).display();
+        let shown = path.strip_prefix(project.root).unwrap_or(path).display();
         if !path.is_file() {
             let text = format!("no file `{shown}`");
             return Err(wrong(
@@ -87,7 +107,6 @@ impl Stage for TableKind {
             .trim_end_matches(".gz")
             .rsplit_once('.')
             .unwrap_or_default();
-        let given = params.str("format");
         let format = if given == "auto" { extension } else { given };
         let Some(format) = FORMATS.iter().find(|f| **f == format) else {
             let text = format!("the extension of `{shown}` says nothing of its format");
@@ -100,7 +119,7 @@ impl Stage for TableKind {
         // The role is in the recipe: the same bytes read another way are another table.
         let common = vec![SourceFile {
             role: (*format).into(),
-            path,
+            path: path.to_owned(),
         }];
         Ok(Layout {
             common,
@@ -112,8 +131,9 @@ impl Stage for TableKind {
         let Some((file, _)) = action.all_sources().first() else {
             return Err(StageError::environment("a table without its file"));
         };
-        let table = read(&file.path, &file.role, action.params)?;
-        let prefix = action.params.str("prefix");
+        let params = TableParams::read(action.params);
+        let table = read(&file.path, &file.role, &params)?;
+        let prefix = params.prefix;
         let columns: Vec<String> = table
             .columns()
             .iter()
@@ -139,11 +159,13 @@ fn located(diag: Diag, params: &Params, name: &str) -> Diag {
     }
 }
 
-fn patterns(params: &Params) -> Result<Vec<glob::Pattern>, String> {
-    let texts = params.strs("columns").into_iter();
-    texts
-        .map(|text| glob::Pattern::new(text).map_err(|error| format!("`{text}`: {error}")))
-        .collect()
+impl TableParams<'_> {
+    fn patterns(&self) -> Result<Vec<glob::Pattern>, String> {
+        let texts = self.columns.iter().flatten();
+        texts
+            .map(|text| glob::Pattern::new(text).map_err(|error| format!("`{text}`: {error}")))
+            .collect()
+    }
 }
 
 fn data(message: impl Into<String>) -> StageError {
@@ -151,10 +173,11 @@ fn data(message: impl Into<String>) -> StageError {
 }
 
 /// Reads the columns that `params` choose.
-fn read(path: &Path, format: &str, params: &Params) -> Result<FeatureTable, StageError> {
-    let patterns =
-        patterns(params).map_err(|error| StageError::data("flow::params::pattern", error))?;
-    let all = params.get("columns").is_none();
+fn read(path: &Path, format: &str, params: &TableParams<'_>) -> Result<FeatureTable, StageError> {
+    let patterns = params
+        .patterns()
+        .map_err(|error| StageError::data("flow::params::pattern", error))?;
+    let all = params.columns.is_none();
     let wanted = |name: &str| all || patterns.iter().any(|pattern| pattern.matches(name));
     let table = match format {
         "csv" => csv::read(path, wanted)?,
@@ -170,7 +193,7 @@ fn read(path: &Path, format: &str, params: &Params) -> Result<FeatureTable, Stag
     if table.rows() == 0 {
         return Err(data("the table has no rows"));
     }
-    if params.str("on_missing") == "error" {
+    if params.on_missing == OnMissing::Error {
         for i in 0..table.rows() {
             if let Some(j) = table.row(i).iter().position(|v| v.is_nan()) {
                 return Err(data(format!(

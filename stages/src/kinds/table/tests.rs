@@ -4,7 +4,11 @@ use crate::kinds::ingest::tests::fill;
 fn csv(text: &str, given: &[(&str, Value)]) -> Result<FeatureTable, StageError> {
     let file = tempfile::NamedTempFile::new().unwrap();
     std::fs::write(file.path(), text).unwrap();
-    read(file.path(), "csv", &fill(&TableKind.spec().params, given))
+    read(
+        file.path(),
+        "csv",
+        &TableParams::read(&fill(&TableParams::specs(), given)),
+    )
 }
 
 #[test]
@@ -97,7 +101,11 @@ fn npz(arrays: &[(&str, &str, &str, &[u8])]) -> Vec<u8> {
 fn read_npz_of(bytes: &[u8]) -> Result<FeatureTable, StageError> {
     let file = tempfile::NamedTempFile::new().unwrap();
     std::fs::write(file.path(), bytes).unwrap();
-    read(file.path(), "npz", &fill(&TableKind.spec().params, &[]))
+    read(
+        file.path(),
+        "npz",
+        &TableParams::read(&fill(&TableParams::specs(), &[])),
+    )
 }
 
 fn bytes<const N: usize>(values: &[[u8; N]]) -> Vec<u8> {

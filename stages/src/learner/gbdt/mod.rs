@@ -1,29 +1,24 @@
 //! The learner `gbdt`: exact-split boosted trees grown by the crate of that name, made safe.
 //!
-//! The crate grows single trees; the boosting loop is ours, because the crate's own loop draws rows
-//! from a generator that cannot be seeded, takes its exponentials from the platform and cannot stop
-//! early. The trees it grew are then read from their serde form into `Tree`, so prediction runs none
-//! of its code. What differs from using it bare:
+//! This file has the learner, the boosting loop and the model. `workarounds` alone calls the crate, and says
+//! what is wrong with it; `tree` is what a model keeps of a grown tree.
 //!
-//! - Missing values are imputed by the median of the column's training rows (0 when all are missing).
-//! - It takes values nearer than 1e-5 for equal, whatever their unit. It is therefore given the rank of
-//!   each value among the column's distinct ones, and thresholds are put back half way between two.
-//! - It takes a node of total weight 1 or less for pure, so weights are scaled to be at least 1.
-//! - A panic inside it becomes an error.
+//! Missing values are imputed by the median of the column's training rows (0 when all are missing).
 //!
 //! The loss is Friedman's (2001, Annals of Statistics 29, 1189, section 4.5): y = +-1, F is half the
 //! log-odds, residual r = 2y / (1 + exp(2yF)), leaf value sum(w r) / sum(w |r| (2 - |r|)). With more
 //! than two classes one such problem is fitted for each class against the rest and the probabilities
 //! are divided by their sum.
 
-use super::objective::{Objective, sigmoid};
-use super::tree::{Grown, Node, Tree};
-use super::{LearnError, Learner, LearnerParams, Matrix, Model, Stop};
+mod tree;
+mod workarounds;
+
+use super::objective::{ClassLoss, sigmoid};
+use super::{FitJob, LearnError, Learner, LearnerParams, Matrix, Model, Stop};
 use super::{check_width, class_counts, shares, split};
-use ::gbdt::config::Loss;
-use ::gbdt::decision_tree::{Data, DecisionTree, TrainingCache};
 use serde::{Deserialize, Serialize};
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use tree::{Tree, TreeNode};
+use workarounds::Grower;
 
 /// Wider matrices are refused: exact splits would take minutes, and the sorted copies gigabytes.
 pub const MAX_COLUMNS: usize = 2_000;
@@ -46,18 +41,11 @@ impl Learner for Gbdt {
         }
     }
 
-    /// As [`Learner::fit`]; one thread, whatever `threads` says.
-    fn fit(
-        &self,
-        x: &Matrix,
-        y: &[usize],
-        n_classes: usize,
-        params: &LearnerParams,
-        _threads: usize,
-        stop: Stop<'_>,
-    ) -> Result<Box<dyn Model>, LearnError> {
-        let params = params.resolve(self)?;
-        let counts = class_counts(x, y, n_classes)?;
+    /// As [`Learner::fit`]; one thread, whatever the job says.
+    fn fit(&self, job: &FitJob<'_>) -> Result<Box<dyn Model>, LearnError> {
+        let params = job.params.resolve(self)?;
+        let counts = class_counts(job)?;
+        let x = job.x;
         if x.cols() > MAX_COLUMNS {
             return Err(LearnError::Data(format!(
                 "learner `gbdt` takes at most {MAX_COLUMNS} columns and got {}; select fewer \
@@ -65,13 +53,14 @@ impl Learner for Gbdt {
                 x.cols()
             )));
         }
-        let weights = params.class_weight.resolve(&counts)?;
-        let mut training = Training::new(x, y, weights, &params, stop)?;
+        let loss = ClassLoss::new(params.class_weight.resolve(&counts)?);
+        let mut training = Training::new(job, loss, &params)?;
         let all: Vec<usize> = (0..x.rows()).collect();
         let rounds = match params.early_stopping {
             None => params.rounds,
             Some(early) => {
-                let (kept, held) = split::holdout(y, n_classes, early.fraction, params.seed)?;
+                let (kept, held) =
+                    split::holdout(job.y, job.n_classes, early.fraction, params.seed)?;
                 let watch = Some((&held[..], early.patience));
                 training.boost(&kept, params.rounds, watch)?.rounds()
             }
@@ -80,65 +69,42 @@ impl Learner for Gbdt {
     }
 
     fn load(&self, bytes: &[u8]) -> Result<Box<dyn Model>, LearnError> {
-        let model: Fitted =
+        let model: GbdtModel =
             serde_json::from_slice(bytes).map_err(|e| LearnError::Model(e.into()))?;
         model.check()?;
         Ok(Box::new(model))
     }
 }
 
-/// One training set, ranked and imputed, and what every fit on it shares.
+/// One training set, and what every fit on it shares.
 struct Training<'a> {
     y: &'a [usize],
-    objective: Objective,
+    loss: ClassLoss,
     params: &'a LearnerParams,
     medians: Vec<f32>,
-    /// Distinct training values of each column, ascending.
-    distinct: Vec<Vec<f32>>,
-    /// One item a row, whose features are ranks in `distinct`.
-    rows: Vec<Data>,
-    cache: TrainingCache,
+    grower: Grower,
     stop: Stop<'a>,
 }
 
 impl<'a> Training<'a> {
     fn new(
-        x: &Matrix,
-        y: &'a [usize],
-        weights: Vec<f64>,
+        job: &FitJob<'a>,
+        loss: ClassLoss,
         params: &'a LearnerParams,
-        stop: Stop<'a>,
     ) -> Result<Self, LearnError> {
-        let (mut medians, mut distinct) = (Vec::new(), Vec::new());
-        for column in 0..x.cols() {
-            go_on(stop)?;
-            let (median, values) = column_values(x, column);
-            medians.push(median);
-            distinct.push(values);
+        let mut columns = Vec::new();
+        for column in 0..job.x.cols() {
+            go_on(job.stop)?;
+            columns.push(ImputedColumn::of(job.x, column));
         }
-        let least = weights.iter().copied().fold(f64::INFINITY, f64::min);
-        let rows: Vec<Data> = (0..x.rows())
-            .map(|row| {
-                let ranks = x.row(row).iter().zip(&medians).zip(&distinct);
-                let ranks = ranks.map(|((&value, &median), distinct)| {
-                    let value = imputed(value, median);
-                    distinct.partition_point(|&d| d < value) as f32
-                });
-                let weight = (weights[y[row]] / least) as f32;
-                Data::new_training_data(ranks.collect(), weight, 0.0, None)
-            })
-            .collect();
-        // Level 2, the crate's default: sort every column once.
-        let cache = TrainingCache::get_cache(x.cols(), &rows, 2);
+        let weights: Vec<f64> = job.y.iter().map(|&class| loss.weight(class)).collect();
         Ok(Training {
-            y,
-            objective: Objective::new(weights),
+            y: job.y,
+            loss,
             params,
-            medians,
-            distinct,
-            rows,
-            cache,
-            stop,
+            medians: columns.iter().map(|column| column.median).collect(),
+            grower: Grower::new(job.x, columns, &weights),
+            stop: job.stop,
         })
     }
 
@@ -149,10 +115,10 @@ impl<'a> Training<'a> {
         fit_rows: &[usize],
         rounds: usize,
         watch: Option<(&[usize], usize)>,
-    ) -> Result<Fitted, LearnError> {
-        let n_classes = self.objective.n_classes();
+    ) -> Result<GbdtModel, LearnError> {
+        let n_classes = self.loss.n_classes();
         let positives = positives(n_classes);
-        let mut model = Fitted {
+        let mut model = GbdtModel {
             n_classes,
             medians: self.medians.clone(),
             learning_rate: self.params.learning_rate,
@@ -164,7 +130,7 @@ impl<'a> Training<'a> {
         let mut margins: Vec<Vec<f64>> = model
             .start
             .iter()
-            .map(|&start| vec![start; self.rows.len()])
+            .map(|&start| vec![start; self.y.len()])
             .collect();
         let (mut best, mut best_loss) = (1, f64::INFINITY);
         for round in 0..rounds {
@@ -172,12 +138,16 @@ impl<'a> Training<'a> {
             let mut trees = Vec::with_capacity(margins.len());
             for (class, margins) in positives.clone().zip(&mut margins) {
                 go_on(self.stop)?;
-                let mut tree = self.grow(class, margins, &sample)?;
+                let signs = self.y.iter().map(|&y| if y == class { 1.0 } else { -1.0 });
+                let residual = |(y, margin): (f64, &f64)| 2.0 * y * sigmoid(-2.0 * y * margin);
+                self.grower.aim(signs.zip(margins.iter()).map(residual));
+                let mut tree = self.grower.grow(&sample, self.params)?;
                 self.add_gain(&tree, &sample, &mut model.gain);
-                for (margin, row) in margins.iter_mut().zip(&self.rows) {
-                    *margin += self.params.learning_rate * tree.value(|c| row.feature[c]);
+                for (row, margin) in margins.iter_mut().enumerate() {
+                    let value = tree.value(|column| self.grower.rank(row, column));
+                    *margin += self.params.learning_rate * value;
                 }
-                tree.restore_thresholds(&self.distinct);
+                self.grower.restore_thresholds(&mut tree);
                 trees.push(tree);
             }
             model.trees.push(trees);
@@ -186,9 +156,7 @@ impl<'a> Training<'a> {
                 for &row in held {
                     push_probabilities(margins.iter().map(|m| m[row]), &mut p);
                 }
-                let loss = self
-                    .objective
-                    .log_loss(&p, held.iter().map(|&row| self.y[row]));
+                let loss = self.loss.log_loss(&p, held.iter().map(|&row| self.y[row]));
                 if loss < best_loss {
                     (best, best_loss) = (round + 1, loss);
                 } else if round + 1 - best >= patience {
@@ -206,7 +174,7 @@ impl<'a> Training<'a> {
     fn start(&self, rows: &[usize], class: usize) -> f64 {
         let (mut positive, mut total) = (0.0, 0.0);
         for &row in rows {
-            let weight = f64::from(self.rows[row].weight);
+            let weight = self.grower.weight(row);
             total += weight;
             if self.y[row] == class {
                 positive += weight;
@@ -217,47 +185,15 @@ impl<'a> Training<'a> {
         0.5 * libm::log(share / (1.0 - share))
     }
 
-    /// One tree for `class` against the rest at `margins`, grown on `sample`, thresholds in ranks.
-    fn grow(
-        &mut self,
-        class: usize,
-        margins: &[f64],
-        sample: &[usize],
-    ) -> Result<Tree, LearnError> {
-        for ((row, &margin), &label) in self.rows.iter_mut().zip(margins).zip(self.y) {
-            let y = if label == class { 1.0 } else { -1.0 };
-            row.target = (2.0 * y * sigmoid(-2.0 * y * margin)) as f32;
-        }
-        let mut tree = DecisionTree::new();
-        tree.set_feature_size(self.medians.len());
-        tree.set_max_depth(self.params.max_depth as u32);
-        tree.set_min_leaf_size(self.params.min_samples.unwrap_or(1));
-        tree.set_loss(Loss::LogLikelyhood);
-        // The cache is rebuilt from the targets at the start of each tree, so a panic leaves nothing
-        // behind that a later fit could read; and none follows, the error ends this one.
-        let (rows, cache) = (&self.rows, &mut self.cache);
-        catch_unwind(AssertUnwindSafe(|| tree.fit_n(rows, sample, cache))).map_err(|_| {
-            LearnError::Library("the gbdt crate panicked while growing a tree".into())
-        })?;
-        let grown = serde_json::to_value(&tree).and_then(serde_json::from_value::<Grown>);
-        let grown =
-            grown.map_err(|e| LearnError::Library(format!("unreadable gbdt tree: {e}").into()))?;
-        let tree = Tree::from(grown);
-        tree.check(self.medians.len())
-            .map_err(|e| LearnError::Library(e.into()))?;
-        Ok(tree)
-    }
-
     /// Adds to each column the drop of the weighted sum of squares of the targets by its splits.
     fn add_gain(&self, tree: &Tree, sample: &[usize], gain: &mut [f64]) {
         let mut sums = vec![(0.0, 0.0); tree.0.len()];
         for &row in sample {
-            let data = &self.rows[row];
-            let weight = f64::from(data.weight);
+            let (weight, target) = (self.grower.weight(row), self.grower.target(row));
             tree.walk(
-                |column| data.feature[column],
+                |column| self.grower.rank(row, column),
                 |node| {
-                    sums[node].0 += weight * f64::from(data.target);
+                    sums[node].0 += weight * target;
                     sums[node].1 += weight;
                 },
             );
@@ -270,7 +206,7 @@ impl<'a> Training<'a> {
             }
         };
         for (node, &at) in tree.0.iter().zip(&sums) {
-            if let Node::Split {
+            if let TreeNode::Split {
                 column,
                 left,
                 right,
@@ -320,30 +256,41 @@ fn imputed(value: f32, median: f32) -> f32 {
     if value.is_nan() { median } else { value }
 }
 
-/// Median of the values of a column that are not missing (0 when there are none), and the distinct
-/// values after imputation, ascending.
-fn column_values(x: &Matrix, column: usize) -> (f32, Vec<f32>) {
-    let values = (0..x.rows()).map(|row| x.row(row)[column]);
-    // Adding 0 turns -0 into 0, which compare equal but sort apart.
-    let mut present: Vec<f32> = values.filter(|v| !v.is_nan()).map(|v| v + 0.0).collect();
-    present.sort_unstable_by(f32::total_cmp);
-    let missing = present.len() < x.rows();
-    let median = match present.len() {
-        0 => 0.0,
-        n if n % 2 == 1 => present[n / 2],
-        n => present[n / 2 - 1] / 2.0 + present[n / 2] / 2.0,
-    };
-    present.dedup();
-    let at = present.partition_point(|&v| v < median);
-    if missing && present.get(at) != Some(&median) {
-        present.insert(at, median);
+/// A column of the training rows.
+struct ImputedColumn {
+    /// What stands in for a missing value: the median of the others, 0 when there are none.
+    median: f32,
+    /// The distinct values after imputation, ascending.
+    distinct: Vec<f32>,
+}
+
+impl ImputedColumn {
+    fn of(x: &Matrix, column: usize) -> Self {
+        let values = (0..x.rows()).map(|row| x.row(row)[column]);
+        // Adding 0 turns -0 into 0, which compare equal but sort apart.
+        let mut present: Vec<f32> = values.filter(|v| !v.is_nan()).map(|v| v + 0.0).collect();
+        present.sort_unstable_by(f32::total_cmp);
+        let missing = present.len() < x.rows();
+        let median = match present.len() {
+            0 => 0.0,
+            n if n % 2 == 1 => present[n / 2],
+            n => present[n / 2 - 1] / 2.0 + present[n / 2] / 2.0,
+        };
+        present.dedup();
+        let at = present.partition_point(|&v| v < median);
+        if missing && present.get(at) != Some(&median) {
+            present.insert(at, median);
+        }
+        Self {
+            median,
+            distinct: present,
+        }
     }
-    (median, present)
 }
 
 /// A fitted model: `trees[round][problem]`, where the problems are those of [`positives`].
 #[derive(Debug, Serialize, Deserialize)]
-struct Fitted {
+struct GbdtModel {
     n_classes: usize,
     learning_rate: f64,
     /// What stands in for a missing value of each column.
@@ -355,7 +302,7 @@ struct Fitted {
     gain: Vec<f64>,
 }
 
-impl Fitted {
+impl GbdtModel {
     /// Refuses a model that was read and cannot be used.
     fn check(&self) -> Result<(), LearnError> {
         let columns = self.medians.len();
@@ -377,7 +324,7 @@ impl Fitted {
     }
 }
 
-impl Model for Fitted {
+impl Model for GbdtModel {
     fn predict(&self, x: &Matrix) -> Result<Vec<f64>, LearnError> {
         check_width(x, self.medians.len())?;
         let mut p = Vec::with_capacity(x.rows() * self.n_classes);
