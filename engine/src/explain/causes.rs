@@ -1,5 +1,5 @@
-//! The causes of all actions, with equal ones counted together: what changed once is one cause,
-//! however many actions it reaches.
+//! The causes of all actions, with equal ones counted together. A change is one cause, however many actions
+//! it reaches.
 
 use std::collections::HashMap;
 use std::path::PathBuf;
@@ -13,14 +13,14 @@ use crate::outputs::delivery::Delivery;
 /// Equal causes.
 #[derive(Clone, Debug)]
 pub struct Group {
-    /// The first of them. Of source files the others have other paths and digests.
+    /// The first of them. If it is about a source file, the others have other paths and digests.
     pub cause: Cause,
-    /// The source files that they name, as far as these are told apart.
+    /// The source files that they name, up to a limit.
     pub files: Vec<PathBuf>,
-    /// The stages at which they come in, as far as these are told apart.
+    /// The stages at which they come in, up to a limit.
     pub at: Vec<usize>,
-    /// The earlier record that the first action that runs is compared with, unless that is what
-    /// the same action of this pipeline was before.
+    /// The earlier record that the first action that runs is compared with, unless it is the record of the
+    /// same action of this pipeline.
     pub earlier: Option<Earlier>,
     /// Actions that run because of it.
     pub run: usize,
@@ -33,13 +33,13 @@ pub struct Group {
 /// Why one action is not simply a hit.
 #[derive(Clone, Debug, Default)]
 pub struct Explanation {
-    /// For one that runs, why.
+    /// Why it runs, if it does.
     pub reason: Option<Reason>,
-    /// For one that runs, what that goes back to.
+    /// What the reason goes back to, if it runs.
     pub causes: Vec<Cause>,
-    /// The groups that these causes belong to; for one that is pending, those that it waits for.
+    /// The groups that these causes belong to. For a pending action, the groups that it waits for.
     pub groups: Vec<u32>,
-    /// There are more causes than are told apart.
+    /// There are more causes than are listed.
     pub more: bool,
 }
 
@@ -53,14 +53,14 @@ pub struct Causes<'a, 'p> {
     tracer: Tracer<'p>,
     groups: Vec<Group>,
     by_shape: HashMap<String, u32>,
-    /// By action, the groups it goes back to, as an index of `sets`.
+    /// By action, the groups that it goes back to, as an index into `sets`.
     of: Vec<u32>,
     sets: Vec<Set>,
     by_set: HashMap<Set, u32>,
 }
 
 impl<'a, 'p> Causes<'a, 'p> {
-    /// Nothing explained yet.
+    /// Starts with nothing explained.
     pub fn new(preview: &'a mut Preview<'p>, delivery: &'p Delivery<'p>) -> Self {
         Self {
             tracer: Tracer::new(delivery.plan, delivery.store),
@@ -74,12 +74,12 @@ impl<'a, 'p> Causes<'a, 'p> {
         }
     }
 
-    /// What would be done, action by action.
+    /// Returns what a run would do, action by action.
     pub fn preview(&mut self) -> &mut Preview<'p> {
         self.preview
     }
 
-    /// All causes so far.
+    /// Returns all causes so far.
     pub fn groups(&self) -> &[Group] {
         &self.groups
     }
@@ -152,7 +152,7 @@ impl<'a, 'p> Causes<'a, 'p> {
         let mut sets: Vec<u32> = Vec::new();
         let of = &self.of;
         self.delivery.plan.dependencies(action, |on| {
-            // Equal neighbours are the rule; the rest is sorted out below.
+            // Neighbours are mostly equal. Other duplicates are removed below.
             if sets.last() != Some(&of[on]) {
                 sets.push(of[on]);
             }
@@ -188,7 +188,7 @@ impl<'a, 'p> Causes<'a, 'p> {
         })
     }
 
-    /// The group of a cause.
+    /// Returns the group of a cause, and adds it if it is new.
     fn group(&mut self, cause: &Cause) -> u32 {
         let groups = &mut self.groups;
         let number = *self.by_shape.entry(cause.what.shape()).or_insert_with(|| {
@@ -213,7 +213,7 @@ impl<'a, 'p> Causes<'a, 'p> {
     }
 }
 
-/// Adds what is not there yet, up to a point.
+/// Adds an item that is not there yet, up to a limit.
 fn note<T: Clone + PartialEq>(list: &mut Vec<T>, item: &T) {
     if list.len() < MOST && !list.contains(item) {
         list.push(item.clone());

@@ -1,4 +1,4 @@
-//! The recipe of an action against an earlier one, with what stands behind each difference.
+//! Compares the recipe of an action with an earlier one, and finds what stands behind each difference.
 
 use std::collections::{HashMap, HashSet};
 use std::path::PathBuf;
@@ -9,7 +9,7 @@ use crate::kind::error::StageError;
 use crate::plan::Plan;
 use crate::plan::keys::{Slot, reads, source_files};
 
-/// One difference. It has several changes where an input came with other rows and other bytes.
+/// One difference. It has several changes if an input came with other rows and other bytes.
 pub(super) struct Difference {
     pub(super) changes: Vec<Change>,
     pub(super) of: Subject,
@@ -27,19 +27,20 @@ pub(super) enum Subject {
         old: Option<Digest>,
         new: Option<Digest>,
     },
-    /// Something that earlier actions make.
+    /// An output of earlier actions.
     Input(Input),
 }
 
 /// An artifact that an action reads, and what it read before.
 pub(super) struct Input {
-    /// Who makes it now.
+    /// The action that makes it now.
     pub(super) producer: Option<usize>,
     pub(super) old: Option<Digest>,
     pub(super) new: Option<Digest>,
-    /// The makers of views that differ, each with the old digest.
+    /// The actions that make the views that differ, each with the old digest.
     pub(super) views: Vec<(usize, Digest)>,
-    /// Other rows of it count than did: those of a table of folds with this digest of rows.
+    /// Set if other rows of it count than before. The old ones were those of a table of folds with this
+    /// digest of rows.
     pub(super) rows: Option<Digest>,
 }
 
@@ -51,7 +52,7 @@ struct PortEntry {
     views: Vec<usize>,
 }
 
-/// An action with its recipe, to be held against an earlier one.
+/// An action with its recipe, to be compared with an earlier one.
 #[derive(Clone, Copy)]
 pub(super) struct Now<'a> {
     pub(super) plan: &'a Plan<'a>,
@@ -61,8 +62,8 @@ pub(super) struct Now<'a> {
     pub(super) recipe: &'a Recipe,
 }
 
-/// All that differs between an action's recipe and an earlier one: nothing exactly where their
-/// keys are equal.
+/// Finds all that differs between an action's recipe and an earlier one. There is no difference exactly if
+/// their keys are equal.
 pub(super) fn differences(now: Now<'_>, old: &Recipe) -> Result<Vec<Difference>, StageError> {
     let recipe = now.recipe;
     let followed = |name: &str| ["sources", "inputs", "lineage"].contains(&name);
@@ -72,7 +73,7 @@ pub(super) fn differences(now: Now<'_>, old: &Recipe) -> Result<Vec<Difference>,
     inputs(now, old, &mut found)?;
     lineage(now, old, &mut found);
     if found.is_empty() {
-        // Only the order of fields is left, or a shape that no recipe of ours has.
+        // Only the order of fields differs, or the recipe has a shape that this program never writes.
         found.extend(recipe.diff(old).into_iter().map(field));
     }
     Ok(found)
@@ -92,7 +93,7 @@ fn list(recipe: &Recipe, name: &str) -> Vec<Value> {
     }
 }
 
-/// Source files, matched by role.
+/// Compares source files, matched by role.
 fn sources(of: Now<'_>, old: &Recipe, found: &mut Vec<Difference>) {
     let (before, now) = (list(old, "sources"), list(of.recipe, "sources"));
     if before == now {
@@ -159,7 +160,7 @@ fn digest_at(value: &Value, name: &str) -> Option<Digest> {
     }
 }
 
-/// What predictions stem from. The table of folds in it is made by an action like any input.
+/// Compares what predictions stem from. An action makes the table of folds in it, like any input.
 fn lineage(of: Now<'_>, old: &Recipe, found: &mut Vec<Difference>) {
     let table = of.plan.folds_table(of.plan.coords(of.action));
     for change in of.recipe.diff_where(old, |name| name == "lineage") {
@@ -182,7 +183,7 @@ fn lineage(of: Now<'_>, old: &Recipe, found: &mut Vec<Difference>) {
     }
 }
 
-/// What the ports read, matched by bytes, then by who makes them.
+/// Compares what the ports read, matched by bytes and then by the actions that make them.
 fn inputs(of: Now<'_>, old: &Recipe, found: &mut Vec<Difference>) -> Result<(), StageError> {
     let (before, now) = (old.get("inputs"), of.recipe.get("inputs"));
     if before == now {
@@ -208,7 +209,7 @@ fn inputs(of: Now<'_>, old: &Recipe, found: &mut Vec<Difference>) -> Result<(), 
         if !differing.is_empty() {
             found.extend(differing);
         } else {
-            // The same parts, in another order or told apart into other references.
+            // The parts are the same, but in another order or divided among other references.
             found.push(field(Change {
                 path: format!("inputs.{port} (order)"),
                 old: whole_before.cloned(),
@@ -219,7 +220,7 @@ fn inputs(of: Now<'_>, old: &Recipe, found: &mut Vec<Difference>) -> Result<(), 
     Ok(())
 }
 
-/// The entries of a port's value with their reference and place.
+/// Returns the entries of a port's value with their reference and place.
 fn parts(port: &Value) -> Vec<((usize, usize), &Value)> {
     let Value::List(references) = port else {
         return Vec::new();
@@ -234,7 +235,7 @@ fn parts(port: &Value) -> Vec<((usize, usize), &Value)> {
     parts
 }
 
-/// The entries of the recipe's ports with the actions that make them.
+/// Returns the entries of the recipe's ports with the actions that make them.
 fn entries(of: Now<'_>, inputs: &Value) -> Result<Vec<(String, Vec<PortEntry>)>, StageError> {
     let Some(reads) = reads(of.plan, of.slots, of.action, &mut true)? else {
         return Ok(Vec::new());
@@ -269,7 +270,7 @@ fn entries(of: Now<'_>, inputs: &Value) -> Result<Vec<(String, Vec<PortEntry>)>,
     Ok(ports)
 }
 
-/// What differs in a port: entries that stand for others, new ones, and those that are gone.
+/// Finds what differs in a port: replaced entries, new ones, and those that are gone.
 fn port_differences(
     of: Now<'_>,
     port: &str,
@@ -325,8 +326,9 @@ fn port_differences(
     Ok(found)
 }
 
-/// Which entry that is gone each new one stands for: that of the same bytes (of which other rows
-/// count); the only one; that whose bytes the same action made before; else the next of as many.
+/// Finds which entry that is gone each new one replaces: the one with the same bytes (of which other rows
+/// count); the only one; the one whose bytes the same action made before; or else the next one, if there
+/// are as many.
 fn partners(
     of: Now<'_>,
     (old, gone): (&[&Value], &[usize]),
@@ -384,7 +386,7 @@ fn partners(
     Ok(partner)
 }
 
-/// An entry that stands where another stood.
+/// Describes an entry in the place of another one.
 fn changed(path: &str, was: &Value, entry: &PortEntry) -> Difference {
     let now = &entry.value;
     let (old, new) = (digest(was), digest(now));

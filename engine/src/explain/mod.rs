@@ -35,7 +35,7 @@ pub enum Reason {
     Changed(Box<Changed>),
     /// It has a record, and that is damaged.
     Damaged,
-    /// It had a record, which gc removed then, in seconds since 1970 (UTC).
+    /// It had a record, which gc removed at this time, in seconds since 1970 (UTC).
     Pruned(u64),
     /// Its outputs are known but their bytes are gone or corrupt, and something needs them.
     Lost,
@@ -98,7 +98,7 @@ impl Earlier {
     }
 }
 
-/// Why an action with this recipe misses.
+/// Returns why the store has no record for this recipe.
 ///
 /// # Errors
 /// The store's records cannot be read.
@@ -112,7 +112,7 @@ pub fn reason(
     Ok(examine(plan, slots, store, action, recipe)?.0)
 }
 
-/// The same, with all that differs and what stands behind it.
+/// Returns the reason together with all that differs and what stands behind it.
 fn examine(
     plan: &Plan<'_>,
     slots: &[Slot],

@@ -1,8 +1,8 @@
 //! What a run would do: a verdict for every action.
 //!
-//! One pass in the order of dependence asks the store, as a run does. A second one against it finds
-//! the hits whose bytes are gone and will be read. What a run then does is what this says; only
-//! what waits for results that are not there yet, the pending actions, nobody can know.
+//! One pass in the order of dependence asks the store, as a run does. A second one in the opposite order
+//! finds the hits whose bytes are gone and will be read. A run then does what the verdicts say. Only for
+//! pending actions, which wait for results that do not exist yet, can nobody know it.
 
 use std::collections::hash_map::Entry;
 use std::collections::{BTreeSet, HashMap};
@@ -21,7 +21,7 @@ pub enum Verdict {
     Hit,
     /// It has to run.
     Run,
-    /// The store has its outputs but not their bytes, which are needed: it has to run again.
+    /// The store knows its outputs but has lost their bytes, which are needed. It has to run again.
     Restore(Need),
     /// Not known before something has run.
     Pending(Wait),
@@ -29,7 +29,7 @@ pub enum Verdict {
     Vacant,
 }
 
-/// Who needs bytes.
+/// What needs bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Need {
     /// An action that reads them.
@@ -43,12 +43,12 @@ pub enum Need {
 pub enum Wait {
     /// An action whose outputs it reads.
     Inputs(usize),
-    /// An equal action that runs: what that makes is taken.
+    /// An equal action that runs, whose outputs are taken.
     Equal(usize),
-    /// It is a hit whose bytes are gone, and it is not known yet whether who reads them runs.
+    /// It is a hit whose bytes are gone, and it is not known yet whether an action that reads them runs.
     Bytes(Need),
-    /// Something about its surroundings that only a run asks for, such as what a program says of its
-    /// version.
+    /// Something about its surroundings that only a run asks for, such as the version that a program
+    /// prints.
     Surroundings,
 }
 
@@ -58,7 +58,7 @@ pub struct Preview<'a> {
     pub plan: &'a Plan<'a>,
     delivery: &'a Delivery<'a>,
     keys: Keys<'a>,
-    /// Recipes of actions that have to run, which are asked for again to say why.
+    /// Recipes of actions that have to run, which are needed again to say why.
     kept: HashMap<usize, Recipe>,
     slots: Vec<Slot>,
     verdicts: Vec<Verdict>,
@@ -72,7 +72,7 @@ enum Chance {
 }
 
 impl<'a> Preview<'a> {
-    /// Looks every action up and every output file over; runs nothing.
+    /// Looks up every action and checks every output file. Runs nothing.
     ///
     /// # Errors
     /// A source file or the store cannot be read.
@@ -125,17 +125,17 @@ impl<'a> Preview<'a> {
         self.verdicts[action]
     }
 
-    /// Stages of whose surroundings only what an earlier run was told is known.
+    /// Returns the stages whose surroundings are known only from an earlier run.
     pub fn remembered(&self) -> &BTreeSet<usize> {
         self.keys.remembered()
     }
 
-    /// What is known of every action.
+    /// Returns what is known of every action.
     pub fn slots(&self) -> &[Slot] {
         &self.slots
     }
 
-    /// The recipe of an action, if all that decides it is known.
+    /// Returns the recipe of an action, if all that decides it is known.
     pub fn recipe(&mut self, action: usize) -> Result<Option<Recipe>, StageError> {
         if let Some(recipe) = self.kept.get(&action) {
             return Ok(Some(recipe.clone()));
@@ -147,7 +147,7 @@ impl<'a> Preview<'a> {
         })
     }
 
-    /// The first action that one waits for.
+    /// Returns the first action that an action waits for.
     fn waits_for(&self, action: usize) -> usize {
         let mut first = action;
         self.plan.dependencies(action, |on| {
@@ -158,8 +158,8 @@ impl<'a> Preview<'a> {
         first
     }
 
-    /// Finds the hits whose bytes are gone and needed, against the order of dependence: what is
-    /// made again needs bytes too.
+    /// Finds the hits whose bytes are gone and needed. It goes against the order of dependence, since an
+    /// action that is made again needs bytes too.
     fn restore(&mut self) -> Result<(), StageError> {
         let mut wanted = WantedBytes::new(self.delivery, self.plan.len());
         for stale in self.delivery.stale(&self.slots)? {
@@ -200,7 +200,8 @@ impl<'a> Preview<'a> {
         Ok(())
     }
 
-    /// The artifacts that an action reads, as far as they are known, with who makes them.
+    /// Calls `need` with the artifacts that an action reads, as far as they are known, and the actions that
+    /// make them.
     fn needs(&self, action: usize, mut need: impl FnMut(Digest, usize)) -> Result<(), StageError> {
         if let Some(reads) = keys::reads(self.plan, &self.slots, action, &mut true)? {
             reads.needs(need);
@@ -230,8 +231,8 @@ impl<'a> Preview<'a> {
 struct WantedBytes<'a> {
     delivery: &'a Delivery<'a>,
     by_action: Vec<Option<(Chance, Need)>>,
-    /// Bytes asked for: none if they are there, else who is to make them. Equal bytes of two
-    /// actions are made once.
+    /// Bytes that were asked for: none if they are there, or else the action that is to make them. Equal
+    /// bytes of two actions are made once.
     bytes: HashMap<Digest, Option<usize>>,
 }
 
@@ -244,7 +245,7 @@ impl<'a> WantedBytes<'a> {
         }
     }
 
-    /// Asks for bytes. Actions from `settled` on have been gone through.
+    /// Asks for bytes. The pass is done with the actions from `settled` on.
     fn add(&mut self, digest: Digest, producer: usize, chance: Chance, need: Need, settled: usize) {
         let store = self.delivery.store;
         let maker = self
@@ -256,7 +257,7 @@ impl<'a> WantedBytes<'a> {
         if wanted(*maker).is_some_and(|known| known >= chance) {
             return;
         }
-        // Who was only perhaps to make them may have been gone through.
+        // The pass may be done with an action that was only a possible maker.
         if *maker >= settled {
             *maker = producer;
         }

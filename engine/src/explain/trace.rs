@@ -1,4 +1,4 @@
-//! From a difference of inputs upstream to what caused it.
+//! Follows a difference of inputs upstream to what caused it.
 
 use std::collections::HashMap;
 use std::path::PathBuf;
@@ -12,7 +12,7 @@ use crate::kind::error::StageError;
 use crate::plan::Plan;
 use crate::plan::keys::{Slot, attr};
 
-/// So many causes of one action are told apart; of more it is only said that there are.
+/// The most causes of one action that are listed. If there are more, only that is said.
 pub(super) const MOST: usize = 16;
 
 /// What an action's reason goes back to.
@@ -41,40 +41,40 @@ pub enum What {
         /// Its new digest; none for one that is gone.
         new: Option<Digest>,
     },
-    /// It reads a part more than before.
+    /// It reads one part more than before.
     More {
-        /// Who makes that.
+        /// The action that makes the part.
         producer: usize,
-        /// The source files that the part goes back to, where it is a shard of some.
+        /// The source files that the part goes back to, if it is a shard of some.
         files: Vec<PathBuf>,
     },
-    /// It reads a part less.
+    /// It reads one part less than before.
     Less {
         /// The part's bytes.
         digest: Option<Digest>,
         /// The record of those bytes, if it is still there.
         then: Option<Earlier>,
     },
-    /// It reads from another action than before: one of another kind, or one that had been done
-    /// when the old bytes were made, so that nothing changed there.
+    /// It reads from another action than before: one of another kind, or one that was already done when the
+    /// old bytes were made. So nothing changed there.
     Rewired {
-        /// Who makes its input now.
+        /// The action that makes its input now.
         producer: usize,
-        /// Who did.
+        /// The record of the action that made it.
         then: Earlier,
     },
-    /// What it reads was made again, by the same recipe, and came out with other bytes.
+    /// Its input was made again by the same recipe, and came out with other bytes.
     Remade {
-        /// By whom.
+        /// The action that made it.
         producer: usize,
         /// The bytes before.
         old: Digest,
         /// The bytes now.
         new: Digest,
     },
-    /// What it reads has other bytes than before, and of the old ones no record is left.
+    /// Its input has other bytes than before, and there is no record of the old ones any more.
     Cold {
-        /// Who makes it now.
+        /// The action that makes it now.
         producer: usize,
         /// The bytes before.
         old: Digest,
@@ -86,8 +86,8 @@ pub enum What {
 }
 
 impl What {
-    /// Causes of one shape are told as one, wherever they come in: other files of the same role,
-    /// other items.
+    /// Returns the shape of the cause. Causes of one shape are reported as one, wherever they come in, such
+    /// as other files of the same role or other items.
     pub(super) fn shape(&self) -> String {
         match self {
             Self::Field(change) if change.path.starts_with("item") => "item".to_owned(),
@@ -108,7 +108,7 @@ impl What {
         }
     }
 
-    /// The source files that it names.
+    /// Returns the source files that it names.
     pub fn files(&self) -> &[PathBuf] {
         match self {
             Self::Source { path, .. } => path.as_slice(),
@@ -150,7 +150,7 @@ impl Found {
 /// An action now, and the key of the record that it is compared with.
 pub(super) type TraceNode = (usize, ActionKey);
 
-/// Follows differences; what was followed once is known.
+/// Follows differences, and remembers what it has followed.
 pub(super) struct Tracer<'a> {
     pub(super) plan: &'a Plan<'a>,
     pub(super) store: &'a Store,
@@ -173,8 +173,8 @@ impl<'a> Tracer<'a> {
         }
     }
 
-    /// What the differences between an action and an earlier record go back to. No recursion: a
-    /// chain may be long.
+    /// Finds what the differences between an action and an earlier record go back to. It does not recurse,
+    /// since a chain may be long.
     pub(super) fn trace(
         &mut self,
         slots: &[Slot],
@@ -197,7 +197,7 @@ impl<'a> Tracer<'a> {
                 continue;
             }
             let above = self.upstream(slots, action, &record)?;
-            // Asked again once that is known.
+            // It is asked again once that is known.
             frame.upstream.push((action, record));
             stack.push(frame);
             stack.push(above);
@@ -205,7 +205,7 @@ impl<'a> Tracer<'a> {
         Ok(last)
     }
 
-    /// The frame of an action that is settled.
+    /// Makes the frame of an action that is settled.
     fn upstream(&self, slots: &[Slot], action: usize, old: &Record) -> Result<Frame, StageError> {
         let now = match &slots[action] {
             Slot::Done(record) => self.store.lookup(&record.key)?,
@@ -223,7 +223,7 @@ impl<'a> Tracer<'a> {
                 let differences = differences(now, old.recipe())?;
                 self.frame(slots, (action, old.key), differences)
             }
-            // Its record went while we looked.
+            // The record was removed in the meantime.
             None => Ok(Frame {
                 node: (action, old.key),
                 found: Found {
@@ -278,7 +278,8 @@ impl<'a> Tracer<'a> {
                     if (found, upstream) == (frame.found.causes.len(), frame.upstream.len())
                         && !frame.found.more
                     {
-                        // Not its bytes, and no rows whose table is known: a fold's name, say.
+                        // Neither its bytes nor rows of a known table differ, but for instance the name of
+                        // a fold.
                         for change in changes {
                             let what = What::Field(change);
                             frame.found.add(Cause { action, what });
@@ -290,7 +291,7 @@ impl<'a> Tracer<'a> {
         Ok(frame)
     }
 
-    /// Adds the cause of one input's difference, or whom to ask for it.
+    /// Adds the cause of the difference of one input, or the action to ask for it.
     fn input(
         &self,
         slots: &[Slot],
@@ -336,7 +337,8 @@ impl<'a> Tracer<'a> {
         Ok(())
     }
 
-    /// Who made bytes before that `producer` makes others of now: to be followed, or a cause.
+    /// Finds what made the old bytes in place of which `producer` now makes others: an action to follow, or
+    /// a cause.
     fn made(
         &self,
         slots: &[Slot],
@@ -377,7 +379,8 @@ impl<'a> Tracer<'a> {
         Ok(None)
     }
 
-    /// The table of folds that an action reads rows by, and an earlier one that has these rows.
+    /// Finds the table of folds that selects the rows of an action, and an earlier table that has these
+    /// rows.
     fn folds(
         &self,
         action: usize,
@@ -406,7 +409,7 @@ impl<'a> Tracer<'a> {
             .map(|record| (table, record)))
     }
 
-    /// The source files of the shard that an action belongs to.
+    /// Returns the source files of the shard that an action belongs to.
     fn shard_files(&self, action: usize) -> Vec<PathBuf> {
         let at = self.plan.coords(action);
         let stages = &self.plan.pipeline.stages;

@@ -1,8 +1,8 @@
 //! Files that a run leaves for the user: the `[outputs]` of a pipeline and `flow export`.
 //!
-//! A file is written only if it is missing, was edited, or would change; a run in which nothing
-//! changed reads nothing but its status. It is written beside its place and renamed into it, so a
-//! reader never sees half a file.
+//! A file is written only if it is missing, was edited, or would change. A run in which nothing changed
+//! only looks at its metadata. It is written beside its place and renamed, so a reader never sees half a
+//! file.
 
 use std::collections::{BTreeMap, HashSet};
 use std::fs;
@@ -27,9 +27,9 @@ use crate::plan::{Coords, Plan};
 
 const STEPS: FileSteps = ["deliver.write", "deliver.publish"];
 
-/// Turns artifacts into a file of the format that its extension asks for.
+/// Turns artifacts into a file in the format of its extension.
 pub trait Export: Sync {
-    /// Writes what `parts` hold together, as `extension` (without the dot, lower case).
+    /// Writes what `parts` hold together in the format of `extension` (lower case, without the dot).
     fn export(
         &self,
         ty: PortType,
@@ -43,20 +43,20 @@ pub trait Export: Sync {
 pub struct Port {
     /// Type of the port.
     pub ty: PortType,
-    /// Its parts; vacant ones are left out.
+    /// Its parts, without vacant ones.
     pub parts: Vec<Part>,
-    /// Every artifact behind them, views included.
+    /// Every artifact behind them, including views.
     pub needs: Vec<(Digest, usize)>,
 }
 
 impl Port {
-    /// One digest for the port: that of the artifact, or of the ordered list where there are many.
+    /// Returns one digest for the port: that of its artifact, or of the ordered list if there are many.
     pub fn digest(&self) -> Option<Digest> {
         digest_of(self.needs.iter().map(|(digest, _)| *digest))
     }
 }
 
-/// What stands behind an output port. None while something of it is not known.
+/// Finds what stands behind an output port. Returns none while some of it is not known.
 pub fn port(plan: &Plan<'_>, slots: &[Slot], store: &Store, reference: PortRef) -> Option<Port> {
     let shown = shown(plan, slots, reference)?;
     let parts = shown.parts().map(|(reference, part)| Part {
@@ -75,50 +75,50 @@ pub fn port(plan: &Plan<'_>, slots: &[Slot], store: &Store, reference: PortRef) 
     })
 }
 
-/// An output port as the records have it: what [`port`] is made of, and all that a report needs.
+/// An output port as the records describe it: what [`port`] is made from, and all that a report needs.
 pub struct Shown<'s> {
     /// Type of the port.
     pub ty: PortType,
-    /// By stage that it shows: its artifacts, and views of them.
+    /// By stage that it shows, its artifacts and views of them.
     feeds: Vec<(Vec<Made<'s>>, Vec<Made<'s>>)>,
 }
 
-/// An artifact with who made it.
+/// An artifact with the action that made it.
 #[derive(Clone, Copy)]
 pub struct Made<'s> {
     /// The action.
     pub action: usize,
     /// The artifact.
     pub output: &'s Output,
-    /// The fold it was made in.
+    /// The fold in which it was made.
     pub fold: Option<&'s str>,
 }
 
 impl<'s> Shown<'s> {
-    /// Its artifacts, each with the number of the stage that it shows.
+    /// Returns its artifacts, each with the number of the stage that it shows.
     pub fn parts(&self) -> impl Iterator<Item = (usize, Made<'s>)> {
         let feeds = self.feeds.iter().enumerate();
         feeds.flat_map(|(number, (parts, _))| parts.iter().map(move |part| (number, *part)))
     }
 
-    /// Every artifact behind it, views included.
+    /// Returns every artifact behind it, including views.
     fn needs(&self) -> impl Iterator<Item = Made<'s>> {
         let feeds = self.feeds.iter();
         feeds.flat_map(|(parts, views)| parts.iter().chain(views).copied())
     }
 
-    /// It shows a part of its artifacts only, which needs more than the artifacts.
+    /// Returns true if it shows only a part of its artifacts, for which their bytes alone are not enough.
     pub fn is_a_view(&self) -> bool {
         self.feeds.iter().any(|(_, views)| !views.is_empty())
     }
 
-    /// What [`Port::digest`] gives.
+    /// Returns the same as [`Port::digest`].
     pub fn digest(&self) -> Option<Digest> {
         digest_of(self.needs().map(|part| part.output.digest))
     }
 }
 
-/// One digest for a list of artifacts: that of the only one, or of the ordered list.
+/// Returns one digest for a list of artifacts: that of the only one, or of the ordered list.
 fn digest_of(mut needs: impl Iterator<Item = Digest>) -> Option<Digest> {
     let first = needs.next()?;
     let Some(second) = needs.next() else {
@@ -131,7 +131,7 @@ fn digest_of(mut needs: impl Iterator<Item = Digest>) -> Option<Digest> {
     Some(digester.finish())
 }
 
-/// What the records tell of an output port. None while something of it is not known.
+/// Finds what the records say of an output port. Returns none while some of it is not known.
 pub fn shown<'s>(plan: &'s Plan<'_>, slots: &'s [Slot], reference: PortRef) -> Option<Shown<'s>> {
     let made = |action: usize, name: &str| match &slots[action] {
         Slot::Done(record) => Some(Made {
@@ -157,7 +157,7 @@ pub fn shown<'s>(plan: &'s Plan<'_>, slots: &'s [Slot], reference: PortRef) -> O
     })
 }
 
-/// Where someone stands who reads all folds and shards of a stage.
+/// Returns coordinates from which all folds and shards of a stage are read.
 fn nowhere(stage: usize) -> Coords {
     Coords {
         stage,
@@ -171,9 +171,9 @@ fn nowhere(stage: usize) -> Coords {
 pub struct Stale {
     /// Its index among the pipeline's outputs.
     pub file: usize,
-    /// The artifacts that it is written from, with who makes them.
+    /// The artifacts that it is written from, with the actions that make them.
     pub needs: Vec<(Digest, usize)>,
-    /// These are all of them. Else some are not known yet, and perhaps nothing is to be written.
+    /// These are all of them. If not, some are not known yet, and perhaps nothing has to be written.
     pub complete: bool,
 }
 
@@ -183,26 +183,26 @@ pub struct Delivery<'a> {
     pub plan: &'a Plan<'a>,
     /// Where the bytes are.
     pub store: &'a Store,
-    /// Digests of files as last seen.
+    /// Remembers digests of files.
     pub stat: &'a StatCache,
-    /// Remembers what the files were last written from.
+    /// The file that remembers what the files were last written from.
     pub manifest: PathBuf,
     /// Writes them.
     pub exporter: &'a dyn Export,
 }
 
-/// What became of the files; numbers are indices into the pipeline's outputs.
+/// What became of the files. Numbers are indices into the pipeline's outputs.
 #[derive(Debug, Default)]
 pub struct Delivered {
     /// Those that were written.
     pub written: Vec<usize>,
     /// Those that could not be.
     pub failed: Vec<(usize, StageError)>,
-    /// Those in whose place there was something that this pipeline had not written.
+    /// Those that replaced something that this pipeline had not written.
     pub replaced: Vec<(usize, Was)>,
     /// What was found corrupt on the way.
     pub warnings: Vec<String>,
-    /// Why what they were written from could not be noted down: the next run writes them again.
+    /// Why it could not be noted what they were written from, if so. The next run then writes them again.
     pub unnoted: Option<StoreError>,
 }
 
@@ -211,16 +211,16 @@ pub struct Delivered {
 pub enum Was {
     /// Nothing that a run of the project wrote.
     Foreign,
-    /// What a run wrote, changed since.
+    /// Something that a run wrote and that was changed since.
     Changed,
-    /// What another pipeline of the project wrote: the path of its file.
+    /// Something that another pipeline of the project wrote, with the path of its file.
     Of(String),
 }
 
 impl Delivery<'_> {
-    /// An output that is there, that no run is known to have written, and that is what the pipeline reads by the
-    /// name of a link. (Those that it reads by their own names were refused when it was read.) What was written
-    /// by a run costs no look.
+    /// Reports an existing output that no run is known to have written, and that the pipeline reads by the
+    /// name of a link. (Outputs that it reads by their own names were refused when the pipeline was read.)
+    /// Files that a run wrote are not looked at.
     pub fn linked_source(&self) -> Option<Diag> {
         let pipeline = self.plan.pipeline;
         let manifest = Written::open(&self.manifest, &pipeline.root);
@@ -251,9 +251,9 @@ impl Delivery<'_> {
 
     /// Writes the files that are not up to date and whose stages are done.
     ///
-    /// Nothing in the graph may need bytes that the store has lost and a file asks for. `again` is
-    /// called at most once with the actions that make them; it runs the plan with these forced and
-    /// returns what is known then, or nothing if that went wrong.
+    /// Nothing in the graph may need bytes that the store has lost and a file asks for. `again` is called
+    /// at most once, with the actions that make them. It runs the plan with these forced and returns what
+    /// is known then, or nothing if that went wrong.
     pub fn deliver(
         &self,
         slots: &[Slot],
@@ -283,7 +283,7 @@ impl Delivery<'_> {
         delivered
     }
 
-    /// The files that a run would write, as far as what is known tells; writes nothing.
+    /// Returns the files that a run would write, as far as is known. Writes nothing.
     pub fn stale(&self, slots: &[Slot]) -> Result<Vec<Stale>, StageError> {
         let outputs = &self.plan.pipeline.outputs;
         let mut stale = Vec::new();
@@ -314,7 +314,7 @@ impl Delivery<'_> {
         Ok(stale)
     }
 
-    /// What is known of the artifacts behind a port.
+    /// Returns the known artifacts behind a port.
     fn known_needs(&self, slots: &[Slot], from: PortRef) -> Vec<(Digest, usize)> {
         let mut needs = Vec::new();
         for feed in self.plan.producers(from, nowhere(from.stage)) {
@@ -341,7 +341,7 @@ impl Delivery<'_> {
         })
     }
 
-    /// Brings some files up to date. Returns those whose bytes are gone, with who makes them.
+    /// Brings some files up to date. Returns those whose bytes are gone, with the actions that make them.
     fn pass(
         &self,
         manifest: &mut Written,
@@ -381,7 +381,7 @@ impl Delivery<'_> {
         if self.is_up_to_date(manifest, source, to) {
             return Ok(File::UpToDate);
         }
-        // Only now: files that are up to date cost no look at the store.
+        // This comes last, so that files that are up to date need no look at the store.
         let lost = self.lost(port, delivered)?;
         if !lost.is_empty() {
             return Ok(File::Lost(lost));
@@ -406,14 +406,14 @@ impl Delivery<'_> {
         Ok(File::Written(was))
     }
 
-    /// The pipeline as the manifest has it: the path of its file in the project.
+    /// Returns the name of the pipeline in the manifest: the path of its file in the project.
     fn name(&self) -> String {
         let pipeline = self.plan.pipeline;
         let file = pipeline.file.strip_prefix(&pipeline.root);
         file.unwrap_or(&pipeline.file).display().to_string()
     }
 
-    /// The actions that must run again since the store has lost their bytes.
+    /// Returns the actions that must run again because the store has lost their bytes.
     fn lost(&self, port: &Port, delivered: &mut Delivered) -> Result<Vec<usize>, StageError> {
         let mut lost = Vec::new();
         for &(digest, producer) in &port.needs {
@@ -421,7 +421,7 @@ impl Delivery<'_> {
                 Health::Ok => continue,
                 Health::Missing => {}
                 Health::Corrupt => {
-                    // Only who sets it aside says that it was corrupt.
+                    // Only the process that sets it aside reports that it was corrupt.
                     if self.store.quarantine(&digest)?.is_some() {
                         let stage = self.plan.coords(producer).stage;
                         delivered.warnings.push(format!(
@@ -447,7 +447,7 @@ enum File {
     Lost(Vec<usize>),
 }
 
-/// Writes what a port holds to a file, by way of a file beside it.
+/// Writes what a port holds to a file beside `to` and renames it.
 pub fn write_file(port: &Port, to: &Path, exporter: &dyn Export) -> Result<(), StageError> {
     let failed = |what: &str, error: std::io::Error| {
         StageError::environment(format!("failed to {what} {}", to.display())).because(error)
@@ -463,17 +463,17 @@ pub fn write_file(port: &Port, to: &Path, exporter: &dyn Export) -> Result<(), S
     exporter.export(port.ty, &port.parts, &extension, &mut file)?;
     file.flush().map_err(|e| failed("write", e))?;
     drop(file);
-    // What a power loss makes of it is not what was remembered, and is written again.
+    // If a power loss damages it, it differs from what was remembered and is written again.
     let published = new.publish(Lasting::Soon);
     published.map_err(|e| failed("write", e.into()))
 }
 
-/// The permissions that a file of what the port holds may have at most: those who may not read all of
-/// its artifacts may not read it either.
+/// Returns the most permissions that a file with the contents of the port may have. Users who may not read
+/// all of its artifacts may not read it either.
 fn mode(port: &Port) -> u32 {
     let mut readers = 0o444;
     for part in &port.parts {
-        // One that is gone is missed when it is read.
+        // If one is gone, the error comes when it is read.
         if let Ok(meta) = fs::metadata(&part.path) {
             readers &= meta.mode();
         }

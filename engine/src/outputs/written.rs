@@ -16,7 +16,7 @@ pub struct Written {
     root: PathBuf,
     /// By absolute path.
     pub entries: BTreeMap<PathBuf, WrittenFile>,
-    /// It must be written back.
+    /// It changed, and must be written back.
     pub changed: bool,
 }
 
@@ -25,14 +25,14 @@ pub struct Written {
 pub struct WrittenFile {
     /// The digest of what it was written from.
     pub from: Digest,
-    /// Its own.
+    /// The digest of the file itself.
     pub made: Digest,
-    /// The pipeline that wrote it; earlier programs did not say.
+    /// The pipeline that wrote it. Earlier versions of flow did not note it.
     pub pipeline: Option<String>,
 }
 
 impl WrittenFile {
-    /// Reads a line: an object, or `FROM MADE PATH` as earlier programs wrote it.
+    /// Reads a line: an object, or `FROM MADE PATH` as earlier versions wrote it.
     fn read(line: &str) -> Option<(PathBuf, Self)> {
         if !line.starts_with('{') {
             let mut words = line.splitn(3, ' ');
@@ -54,7 +54,7 @@ impl WrittenFile {
 }
 
 impl Written {
-    /// Reads a manifest; a missing or unreadable one is empty, and files are then written anew.
+    /// Reads a manifest. A missing or unreadable one counts as empty, and files are then written again.
     pub fn open(path: &Path, root: &Path) -> Self {
         let text = fs::read_to_string(path).unwrap_or_default();
         let entries = text.lines().filter_map(WrittenFile::read);
@@ -75,7 +75,7 @@ impl Written {
         }
         let mut text = String::new();
         for (path, entry) in &self.entries {
-            // So that a project may move.
+            // Paths are relative, so that a project may move.
             let path = path.strip_prefix(&self.root).unwrap_or(path);
             let line = json!({
                 "path": path.display().to_string(),
@@ -89,7 +89,7 @@ impl Written {
         let saved = fs::create_dir_all(folder).and_then(|()| {
             let mut new = NewFile::create(STEPS, &self.path, 0o666)?;
             new.write_all(text.as_bytes())?;
-            // Files that it does not know any more are written again.
+            // If its last changes are lost, the files concerned are written again.
             Ok(new.publish(Lasting::Soon)?)
         });
         saved.map_err(|source| StoreError::Environment {

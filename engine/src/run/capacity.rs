@@ -1,4 +1,4 @@
-//! What may run at the same time: processors, memory and GPUs that stages claim.
+//! Decides what may run at the same time, by the processors, memory and GPUs that stages claim.
 
 use std::collections::BTreeSet;
 
@@ -10,28 +10,28 @@ use crate::run::options::Options;
 
 /// What is free, and what each stage asks for.
 pub struct Capacity {
-    /// By stage.
+    /// What the actions of each stage ask for.
     wanted: Vec<Resources>,
     jobs: usize,
     running: usize,
     cpus: usize,
     memory: u64,
     memory_in_all: u64,
-    /// The free ones, by number.
+    /// Numbers of the free GPUs.
     gpus: BTreeSet<usize>,
     gpus_in_all: usize,
 }
 
 /// What a running action occupies.
 pub struct Claim {
-    /// Processors.
+    /// Number of processors.
     pub cpus: usize,
     memory: u64,
-    /// GPUs, by number.
+    /// Numbers of the GPUs.
     pub gpus: Vec<usize>,
 }
 
-/// Whether an action can start.
+/// Says whether an action can start.
 pub enum Fit {
     /// It can.
     Now,
@@ -44,11 +44,11 @@ pub enum Fit {
 }
 
 impl Capacity {
-    /// All of it free.
+    /// Starts with everything free.
     pub fn new(plan: &Plan<'_>, options: &Options<'_>) -> Self {
         let stages = plan.pipeline.stages.iter();
         let wanted = Vec::from_iter(stages.map(|s| s.kind.resources(&s.params)));
-        // The machine is asked only for what somebody claims.
+        // The machine is asked only about what some stage claims.
         let claimed = |claim: fn(&Resources) -> bool| wanted.iter().any(claim);
         let gpus = match options.gpus {
             None if claimed(|wanted| wanted.gpus > 0) => machine::gpus(),
@@ -70,18 +70,18 @@ impl Capacity {
         }
     }
 
-    /// What a stage asks for.
+    /// Returns what an action of a stage asks for.
     pub fn wanted(&self, stage: usize) -> Resources {
         self.wanted[stage]
     }
 
-    /// Whether another action may run at all.
+    /// Returns whether another action may run at all.
     pub fn jobs_free(&self) -> bool {
         self.running < self.jobs
     }
 
-    /// Whether an action of a stage can start. Who asks for more processors or memory than there
-    /// are runs alone.
+    /// Returns whether an action of a stage can start now. An action that asks for more processors or
+    /// memory than the run has waits until all of them are free.
     pub fn fit(&self, stage: usize) -> Fit {
         let wanted = self.wanted[stage];
         if wanted.gpus > self.gpus_in_all {
@@ -114,7 +114,7 @@ impl Capacity {
         claim
     }
 
-    /// The action is over.
+    /// Frees what an action occupied.
     pub fn give_back(&mut self, claim: Claim) {
         self.running -= 1;
         self.cpus += claim.cpus;

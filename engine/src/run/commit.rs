@@ -1,4 +1,4 @@
-//! What workers finish becomes durable, and counts.
+//! Makes the results of workers durable. Only then do they count.
 
 use crate::run::job::{Done, Message};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -21,12 +21,12 @@ pub struct Uncommitted<'t> {
     pub(crate) span: EndedBar<'t>,
 }
 
-/// So long a finished action waits for others to be committed with it, while there is other work:
-/// a batch costs a few syncs whatever its size.
+/// How long a finished action waits for others to be committed with it, if there is other work. A batch
+/// costs a few syncs, whatever its size.
 const GATHER: Duration = Duration::from_millis(40);
 
-/// Commits what workers finish, as many at a time as have gathered. `ready` says that workers have
-/// more to do, so that nobody waits for what is being gathered.
+/// Commits what workers finish, as many actions at a time as have gathered. `ready` says that workers have
+/// more to do, so that none of them waits while actions gather.
 pub fn commit(
     store: &Store,
     track: Track<'_>,
@@ -47,7 +47,7 @@ pub fn commit(
         let mut waiting = Vec::with_capacity(batch.len());
         let mut bytes = 0;
         for done in batch {
-            // A forced action's record is kept: if its bytes are new ones, they have to count.
+            // The record of a forced action is kept, since it has to count if its bytes are new ones.
             let forced = done.forced.then(|| done.record.clone());
             bytes += written(&done.record);
             waiting.push((done.action, done.record.key, forced, done.lock, done.span));
@@ -101,12 +101,12 @@ pub(crate) fn commit_one(
     )
 }
 
-/// Bytes of all that an action made.
+/// Returns the number of bytes that an action made.
 pub(crate) fn written(record: &Record) -> u64 {
     record.artifacts().map(|output| output.size).sum()
 }
 
-/// A record as [`Store::find`] gives it: the run keeps it to its end.
+/// Returns the record as [`Store::find`] gives it. The run keeps it to its end.
 fn bare(record: Arc<Record>) -> Arc<Record> {
     match Arc::try_unwrap(record) {
         Ok(record) => Arc::new(Record {
@@ -127,7 +127,7 @@ fn outcome(
             Done::Ran(bare(record))
         }
         (Committed::Existing(record), None) => Done::Hit(record),
-        // The old bytes are gone, the new ones are in the store by now.
+        // The old bytes are gone, and the new ones are in the store by now.
         (Committed::Nondeterministic { differing, .. }, Some(new)) => Done::Different {
             record: store.supersede(new, Vec::new())?,
             outputs: differing,

@@ -1,5 +1,5 @@
-//! What happens in a run, as data. The console, the JSON lines and the run record are folds over
-//! these events. They name actions by number; [`Plan::label`](crate::plan::Plan::label) is for people.
+//! What happens in a run, as data. The console, the JSON lines and the run record are made from these
+//! events. They name actions by number; [`Plan::label`](crate::plan::Plan::label) is for people.
 
 use std::sync::Arc;
 
@@ -11,7 +11,8 @@ use crate::kind::error::StageError;
 /// One event.
 #[derive(Clone, Debug)]
 pub enum Event {
-    /// The plan is made; actions per stage that could be counted beforehand, in stage order.
+    /// The plan is made. The actions of each stage that could be counted beforehand follow, in the order of
+    /// the stages.
     Started {
         /// Actions by stage index.
         actions: Vec<usize>,
@@ -25,7 +26,7 @@ pub enum Event {
         /// Why it could not be answered from the store.
         reason: Reason,
     },
-    /// A running action got on.
+    /// A running action has made progress.
     Progress {
         /// Index of the action.
         action: usize,
@@ -47,7 +48,7 @@ pub enum Event {
         /// Its record, for a hit or a run.
         record: Option<Arc<Record>>,
     },
-    /// The run was asked to stop: nothing starts any more.
+    /// The run was asked to stop, and starts nothing more.
     Stopping {
         /// Actions that are still running.
         running: usize,

@@ -19,7 +19,7 @@ pub struct Job {
     pub forced: bool,
     /// Why it runs.
     pub reason: Reason,
-    /// Threads it may start besides the shared ones.
+    /// Number of threads that it may start besides the shared ones.
     pub threads: usize,
     /// GPUs that are its own while it runs.
     pub gpus: Vec<usize>,
@@ -34,7 +34,7 @@ pub enum Message {
         /// Why it runs.
         reason: Reason,
     },
-    /// It got on.
+    /// It has made progress.
     Progress {
         /// Index of the action.
         action: usize,
@@ -45,7 +45,7 @@ pub enum Message {
     },
     /// Something that a user should know.
     Warning(String),
-    /// It has run and only waits to be committed: what it occupied is free.
+    /// It has run and only waits to be committed. What it occupied is free.
     Ran {
         /// Index of the action.
         action: usize,
@@ -63,18 +63,18 @@ pub enum Message {
 
 /// How an attempt ended.
 pub enum Done {
-    /// Another run made it meanwhile.
+    /// Another run made it in the meantime.
     Hit(Arc<Record>),
     /// It ran, with these outputs.
     Ran(Arc<Record>),
-    /// It ran, and gave other bytes than its record says: the record now holds the new ones.
+    /// It ran, and gave other bytes than its record says. The record now names the new ones.
     Different {
         /// The record from now on.
         record: Arc<Record>,
         /// Names of the outputs that differ.
         outputs: Vec<String>,
     },
-    /// Bytes that it reads are gone (or corrupt: true), with the action that makes them.
+    /// Bytes that it reads are gone (true: corrupt), with the action that makes them.
     Lost(Vec<(Digest, usize, bool)>),
     /// These source files changed while it ran.
     Tainted(Vec<PathBuf>),

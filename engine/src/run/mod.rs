@@ -58,11 +58,11 @@ pub struct Finished {
     pub interrupted: bool,
 }
 
-/// Brings everything up to date. `forced` actions run even where their record is known, since
-/// their bytes are wanted and gone.
+/// Brings everything up to date. `forced` actions run even if they have a record, since their bytes are
+/// wanted and gone.
 ///
 /// # Errors
-/// The store or the machine failed. What actions fail of is in the result.
+/// The store or the machine failed. Failures of actions are in the result.
 pub fn run(
     setting: Setting<'_>,
     forced: HashSet<usize>,
@@ -77,7 +77,7 @@ pub fn run(
     let mut coordinator = Coordinator::new(setting, forced, to_workers, on_event);
     coordinator.begin()?;
     if !coordinator.has_work() {
-        // To start threads for nothing would cost more than all else of a small run.
+        // Starting threads for nothing would cost more than the rest of a small run.
         return Ok(coordinator.finish());
     }
     with_workers(setting, coordinator, jobs, &more)
@@ -93,7 +93,7 @@ fn with_workers(
     let Setting { store, options, .. } = setting;
     let pool = Pool::new(options.jobs);
     let jobs = Mutex::new(jobs);
-    // No other run has the same one, and it lasts as long as the threads.
+    // No other run has the same folder, and it lasts as long as the threads.
     let scratch = WorkDir::create(&options.scratch)?;
     std::thread::scope(|scope| {
         let (to_coordinator, messages) = mpsc::channel::<Message>();
@@ -119,12 +119,12 @@ fn with_workers(
             })
             .map_err(|error| no_thread(error, options.jobs))?;
         coordinator.run(&messages)?;
-        // With it goes the channel on which the workers wait.
+        // This also drops the channel on which the workers wait.
         Ok(coordinator.finish())
     })
 }
 
-/// The system gave so many threads and not one more. Programs and loops need some as well.
+/// The error if the system gave `given` threads and no more. Programs and loops need some as well.
 fn no_thread(error: std::io::Error, given: usize) -> StageError {
     let fewer = (given / 2).max(1);
     StageError::environment("failed to start a thread").because(error).help(format!(

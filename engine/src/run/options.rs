@@ -24,7 +24,7 @@ pub struct Setting<'a> {
 
 /// How to run.
 pub struct Options<'a> {
-    /// Actions at a time, and threads that their loops share.
+    /// Number of actions that run at a time, and of threads that their loops share.
     pub jobs: usize,
     /// GPUs that actions may claim; `None` for those that the machine has.
     pub gpus: Option<usize>,
@@ -32,12 +32,12 @@ pub struct Options<'a> {
     pub memory: Option<u64>,
     /// Goes on with what does not depend on a failure.
     pub keep_going: bool,
-    /// Actions that are forced run even where their bytes are there, each on what its record was
-    /// made from. Where one gives other bytes, what lies below is decided anew once all have run.
+    /// Forced actions run even if their bytes are there, each on what its record was made from. If one
+    /// gives other bytes, the actions that depend on it are decided again once all have run.
     pub audit: bool,
     /// Set from outside to stop the run.
     pub cancel: &'a AtomicBool,
-    /// Where the directory is made for what stages leave while they run; it is removed afterwards.
+    /// Where the directory for unfinished work of stages is made. It is removed afterwards.
     pub scratch: PathBuf,
     /// Where the logs of failed programs go.
     pub logs: PathBuf,
@@ -52,7 +52,7 @@ pub struct Options<'a> {
 pub enum Executor {
     /// Threads of this process.
     Local,
-    /// Processes, one an action.
+    /// Processes, one per action.
     Process(ProcessOptions),
 }
 

@@ -1,5 +1,5 @@
-//! An action from the check of what it reads to the record of what it made: the same code for
-//! threads of this process and for a child.
+//! Performs an action, from the check of what it reads to the record of what it made. The code is the same
+//! for threads of this process and for a child.
 
 use crate::run::scratch::Scratch;
 use std::any::Any;
@@ -36,17 +36,17 @@ pub(crate) struct Workplace<'a> {
     pub(crate) scratch: &'a Scratch,
 }
 
-/// How an action ended that did not fail.
+/// How an action that did not fail ended.
 pub(crate) enum Performed {
     /// These outputs are to be committed.
     Made(Box<Record>, Vec<Staged>),
     /// These source files changed while it ran.
     Tainted(Vec<PathBuf>),
-    /// These artifacts that it read did: gone, or corrupt (true) and set aside.
+    /// These artifacts that it read are gone, or corrupt (true) and set aside.
     Lost(Vec<(Digest, bool)>),
 }
 
-/// Checks the bytes that an action reads. Returns what is gone; true for what was corrupt, and is
+/// Checks the bytes that an action reads. Returns those that are gone, or that were corrupt (true) and are
 /// now set aside.
 pub(crate) fn verify(
     store: &Store,
@@ -60,14 +60,14 @@ pub(crate) fn verify(
         match store.check(digest)? {
             Health::Ok => {}
             Health::Missing => lost.push((*digest, false)),
-            // Only who sets it aside says that it was corrupt.
+            // Only the process that sets it aside reports that it was corrupt.
             Health::Corrupt => lost.push((*digest, store.quarantine(digest)?.is_some())),
         }
     }
     Ok(lost)
 }
 
-/// Whether the bytes of all outputs are there.
+/// Returns whether the bytes of all outputs are there.
 pub(crate) fn is_whole(store: &Store, record: &Record) -> Result<bool, StageError> {
     for output in &record.outputs {
         if store.check(&output.digest)? != Health::Ok {
@@ -94,11 +94,11 @@ pub(crate) fn perform(work: &Work<'_>, place: &Workplace<'_>) -> Result<Performe
         changed(work, place)?
     };
     if !tainted.is_empty() {
-        // Also where it failed, perhaps over a file that was half written.
+        // This holds for a failure too, which may come from a file that was half written.
         return Ok(Performed::Tainted(tainted));
     }
-    // What was read is what was verified, or nothing came of it. Where nothing touched them, that is known
-    // by a look at their times.
+    // What was read must be what was verified, or the result does not count. If nothing touched the files,
+    // their times show it.
     let lost = if bug {
         Vec::new()
     } else {
@@ -117,7 +117,7 @@ pub(crate) fn perform(work: &Work<'_>, place: &Workplace<'_>) -> Result<Performe
     Ok(Performed::Made(Box::new(record), staged))
 }
 
-/// The record of an action that ran, and the files that it names.
+/// Makes the record of an action that ran, with the files that it names.
 fn record(
     work: &Work<'_>,
     store: &Store,
@@ -187,7 +187,7 @@ struct StageRan {
     cpu_s: f64,
 }
 
-/// The stage's own code.
+/// Runs the stage's own code.
 fn run(work: &Work<'_>, place: &Workplace<'_>) -> StageRan {
     let mut action = Action {
         step: work.step,
@@ -247,7 +247,7 @@ fn panic_text(panic: &(dyn Any + Send)) -> &str {
         .unwrap_or("no message")
 }
 
-/// The source files that are not what they were when the action was keyed.
+/// Returns the source files that have changed since the action was keyed.
 fn changed(work: &Work<'_>, place: &Workplace<'_>) -> Result<Vec<PathBuf>, StageError> {
     let mut tainted = Vec::new();
     if work.prepared.sources.is_empty() {
@@ -266,8 +266,8 @@ fn changed(work: &Work<'_>, place: &Workplace<'_>) -> Result<Vec<PathBuf>, Stage
 /// The permission of everybody to read.
 const ALL: u32 = 0o444;
 
-/// Bytes of all that an action reads, and who may read all of it: nobody else may read what is made of
-/// it. What cannot be asked counts nothing.
+/// Returns the bytes of all that an action reads, and the permission to read all of it, since nobody else
+/// may read what is made from it. What cannot be asked does not count.
 fn look_at_inputs(work: &Work<'_>, store: &Store) -> (u64, u32) {
     let (mut bytes, mut readers) = (0, ALL);
     let mut look = |path: &Path| {
@@ -293,7 +293,7 @@ fn with_log(mut error: StageError, log: &[u8], work: &Work<'_>, readers: u32) ->
     }
     let to = log_path(work);
     let kept = std::fs::create_dir_all(&work.logs).and_then(|()| {
-        // What a program prints may be what it read.
+        // A program may print what it read.
         let mut file = NewFile::create_own(PLAIN, &to, 0o666 & (0o600 | readers))?;
         file.write_all(log)?;
         Ok(file.publish(Lasting::Soon)?)
@@ -308,7 +308,7 @@ pub(super) fn log_path(work: &Work<'_>) -> PathBuf {
     work.logs.join(log_name(&work.stage, &work.action))
 }
 
-/// A plain file name, whatever is in a label.
+/// Makes a plain file name, whatever is in a label.
 fn log_name(stage: &str, action: &str) -> String {
     let plain = |c: char| c.is_alphanumeric() || "._-".contains(c);
     let name = format!("{stage}-{action}");

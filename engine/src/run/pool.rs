@@ -7,14 +7,14 @@ use flow_cache::thread_pool;
 use crate::base::diag::ErrorSource;
 use crate::kind::error::StageError;
 
-/// A pool of threads that start at the first need: many runs only wait for programs.
+/// A pool of threads that start when they are first needed, since many runs only wait for programs.
 pub struct Pool {
     threads: usize,
     started: OnceLock<Result<rayon::ThreadPool, ErrorSource>>,
 }
 
 impl Pool {
-    /// Of so many threads, none of which is there yet.
+    /// Makes a pool of this many threads, none of which has started yet.
     pub fn new(threads: usize) -> Self {
         Self {
             threads,

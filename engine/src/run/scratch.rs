@@ -7,15 +7,15 @@ use crate::base::folder::{open_up, remove};
 use crate::kind::action::HOME;
 use crate::kind::error::StageError;
 
-/// A directory that is empty before and after an attempt: debris is of no use to anybody.
+/// A directory that is empty before and after an attempt.
 pub(crate) struct Scratch {
     path: PathBuf,
-    /// It is there, and was cleared.
+    /// The directory exists and was cleared.
     is_clear: AtomicBool,
 }
 
 impl Scratch {
-    /// The one at `path`, of which nothing is known.
+    /// Makes a scratch folder at `path`, about which nothing is known yet.
     pub(crate) fn new(path: &Path) -> Self {
         Self {
             path: path.to_owned(),
@@ -27,7 +27,7 @@ impl Scratch {
         &self.path
     }
 
-    /// Readies it for an attempt, which is over when the result is dropped.
+    /// Prepares it for an attempt, which is over when the result is dropped.
     pub(crate) fn enter(&self) -> Result<Entered<'_>, StageError> {
         if !self.is_clear.swap(false, Ordering::Relaxed) {
             std::fs::create_dir_all(&self.path)?;
@@ -41,14 +41,14 @@ pub(crate) struct Entered<'s>(&'s Scratch);
 
 impl Drop for Entered<'_> {
     fn drop(&mut self) {
-        // What cannot be removed now is in the way of the next attempt, which says so.
+        // If something cannot be removed now, the next attempt fails on it and says so.
         let is_clear = clear(&self.0.path).is_ok();
         self.0.is_clear.store(is_clear, Ordering::Relaxed);
     }
 }
 
-/// Clears a worker's scratch folder, but for the folders directly in it and [`HOME`]: to make and remove
-/// some for every action is slow, on ext4 without a journal very much so.
+/// Clears a worker's scratch folder, except the folders directly in it and [`HOME`]. Making and removing
+/// folders for every action is slow, and very slow on ext4 without a journal.
 pub(crate) fn clear(scratch: &Path) -> std::io::Result<()> {
     for entry in std::fs::read_dir(scratch)? {
         let entry = entry?;

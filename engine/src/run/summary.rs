@@ -1,4 +1,4 @@
-//! A run in figures: a fold over its events.
+//! A run in figures, added up from its events.
 
 use crate::run::event::{Event, Outcome};
 
@@ -96,14 +96,14 @@ impl Summary {
             Outcome::Skipped => Settled::Skipped,
             Outcome::Vacant => return,
         };
-        // What ran stays counted as run, even where the plan is gone through a second time.
+        // What ran stays counted as run, even if the plan is gone through a second time.
         if matches!(settled, Settled::Hit(_)) && self.ran(*action) {
             return;
         }
         self.actions[*action] = Some((*stage as u32, settled));
     }
 
-    /// True where an action ran, rather than being answered.
+    /// Returns true if an action ran, rather than being a hit.
     pub fn ran(&self, action: usize) -> bool {
         matches!(self.actions.get(action), Some(Some((_, Settled::Ran(_)))))
     }

@@ -1,4 +1,4 @@
-//! An action with all that is needed to run it, by whatever runs it.
+//! An action with all that any executor needs to run it.
 
 use std::borrow::Cow;
 use std::path::Path;
@@ -21,7 +21,7 @@ pub(crate) struct Work<'a> {
     pub(crate) step: usize,
     /// Names of the outputs that it must write.
     pub(crate) writes: Cow<'a, [String]>,
-    /// The stage's parameters, those too that are in no recipe.
+    /// The stage's parameters, including those that are in no recipe.
     pub(crate) params: Cow<'a, Params>,
     /// Name of the fold.
     pub(crate) fold: Option<Cow<'a, str>>,
@@ -34,7 +34,7 @@ pub(crate) struct Work<'a> {
     pub(crate) threads: usize,
     /// GPUs that are its own.
     pub(crate) gpus: Cow<'a, [usize]>,
-    /// It runs although it has a record: its bytes are wanted.
+    /// It runs although it has a record, since its bytes are wanted.
     pub(crate) forced: bool,
     /// Name of the stage, for people.
     pub(crate) stage: Cow<'a, str>,
@@ -44,7 +44,7 @@ pub(crate) struct Work<'a> {
     pub(crate) pipeline: Cow<'a, str>,
     /// The project root.
     pub(crate) root: Cow<'a, Path>,
-    /// A directory of its own, made if need be and emptied before and after.
+    /// A directory of its own, made if needed and emptied before and after.
     pub(crate) scratch: Cow<'a, Path>,
     /// Where the log of a failed attempt goes.
     pub(crate) logs: Cow<'a, Path>,

@@ -30,7 +30,7 @@ use crate::run::capacity::{Capacity, Claim};
 use crate::run::event::{Event, Outcome};
 use crate::run::job::{Job, Message};
 
-/// How often it is looked whether somebody wants the run to stop.
+/// How often the coordinator looks whether the run is to stop.
 const LOOK: Duration = Duration::from_millis(50);
 
 /// The way to the workers.
@@ -47,17 +47,16 @@ pub struct Coordinator<'a> {
     options: &'a Options<'a>,
     keys: Keys<'a>,
     track: Track<'a>,
-    /// Ready actions that were prepared when they were looked up; what is left out is prepared when it
-    /// starts.
+    /// Ready actions that were prepared when they were looked up. The others are prepared when they start.
     kept: HashMap<usize, Prepared>,
     slots: Vec<Slot>,
-    /// Of which actions it was told that their outputs are known; a restart does not tell it again.
+    /// The actions whose outputs were reported as known. A restart does not report them again.
     told: Vec<bool>,
-    /// How many unsettled things an action waits for.
+    /// By action, the number of unsettled things that it waits for.
     remaining: Vec<u32>,
-    /// Who waits for an unsettled action.
+    /// The actions that wait for an unsettled action.
     dependents: HashMap<usize, Vec<usize>>,
-    /// Ready actions; those with the longest way to go come first, then those earlier in the plan.
+    /// Ready actions. Those with the longest chain below them come first, then those earlier in the plan.
     ready: BinaryHeap<(usize, Reverse<usize>)>,
     /// By key, the actions that the one in flight answers as well.
     in_flight: HashMap<ActionKey, Vec<usize>>,
@@ -65,24 +64,24 @@ pub struct Coordinator<'a> {
     /// What running actions occupy.
     claims: HashMap<usize, Claim>,
     attempts: HashMap<usize, u32>,
-    /// How often a failed action was tried again.
+    /// By failed action, how often it was tried again.
     retries: HashMap<usize, u32>,
     forced: HashSet<usize>,
-    /// Those that were forced from the start, in an audit.
+    /// The actions that were forced from the start, in an audit.
     audited: HashSet<usize>,
     failures: BTreeMap<usize, StageError>,
-    /// What a record says has changed: the plan is gone through anew, at once.
+    /// A record has changed, so the plan must be gone through again at once.
     restart: bool,
-    /// The same, as soon as nothing runs.
+    /// The plan must be gone through again as soon as nothing runs.
     restart_later: bool,
-    /// It was said that the run stops.
+    /// It was reported that the run stops.
     said: bool,
     to_workers: ToWorkers<'a>,
     on_event: &'a mut dyn FnMut(Event),
 }
 
 impl<'a> Coordinator<'a> {
-    /// Nothing is settled yet.
+    /// Starts with nothing settled.
     pub fn new(
         setting: Setting<'a>,
         forced: HashSet<usize>,
@@ -140,7 +139,7 @@ impl<'a> Coordinator<'a> {
         self.settle_known()
     }
 
-    /// Something is ready to run.
+    /// Returns true if something is ready to run.
     pub fn has_work(&self) -> bool {
         !self.ready.is_empty()
     }
@@ -158,7 +157,7 @@ impl<'a> Coordinator<'a> {
         }
     }
 
-    /// What is known at the end.
+    /// Returns what is known at the end.
     pub fn finish(mut self) -> Finished {
         let interrupted = self.options.cancel.load(Ordering::Relaxed);
         for action in 0..self.plan.len() {
@@ -179,7 +178,7 @@ impl<'a> Coordinator<'a> {
             || (!self.options.keep_going && !self.failures.is_empty())
     }
 
-    /// Settles what the store answers, in one pass, and notes who waits for whom.
+    /// Settles what the store answers, in one pass, and notes which actions wait for which.
     fn settle_known(&mut self) -> Result<(), StageError> {
         let _span = self.track.span("plan", || "ask the store".to_owned());
         let total = self.plan.len();
@@ -231,8 +230,8 @@ impl<'a> Coordinator<'a> {
         }
     }
 
-    /// Waits for a message, and says in the meantime that the run was asked to stop. None once nobody
-    /// is left who could send any.
+    /// Waits for a message, and reports in the meantime if the run was asked to stop. Returns none once
+    /// nothing is left that could send a message.
     fn next(&mut self, messages: &mpsc::Receiver<Message>) -> Option<Message> {
         loop {
             if !self.said && self.options.cancel.load(Ordering::Relaxed) {
@@ -253,7 +252,7 @@ impl<'a> Coordinator<'a> {
     }
 
     fn settle(&mut self, action: usize, slot: Slot, outcome: Outcome) {
-        // Most settle nothing else.
+        // Most actions settle no others.
         let (mut next, mut settled) = (Some((action, slot, outcome)), Vec::new());
         while let Some((action, slot, outcome)) = next.take().or_else(|| settled.pop()) {
             let record = match &slot {

@@ -1,4 +1,4 @@
-//! What comes back from the workers, and what follows from it.
+//! Handles what comes back from the workers.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -42,7 +42,7 @@ impl Coordinator<'_> {
         Ok(())
     }
 
-    /// An attempt is over. What it came to counts for the actions of the same key, too.
+    /// Handles the end of an attempt. Its result counts for the actions of the same key, too.
     fn done(&mut self, action: usize, same: Vec<usize>, done: Done) -> Result<(), StageError> {
         match done {
             Done::Hit(record) => {
@@ -77,7 +77,7 @@ impl Coordinator<'_> {
         Ok(())
     }
 
-    /// An action gave other bytes than its record says.
+    /// Handles an action that gave other bytes than its record says.
     fn different(
         &mut self,
         action: usize,
@@ -96,7 +96,7 @@ impl Coordinator<'_> {
         self.settle(action, Slot::Done(record.clone()), Outcome::Ran);
         self.settle_same(same, record);
         match before {
-            // An audit: others go on with what their records were made from.
+            // In an audit, other actions go on with what their records were made from.
             Slot::Done(old) if is_whole(self.store, &old)? => {
                 self.slots[action] = Slot::Done(old);
                 self.restart_later = true;
@@ -106,7 +106,7 @@ impl Coordinator<'_> {
         Ok(())
     }
 
-    /// Bytes that an action reads are gone: those who make them run first.
+    /// Handles lost bytes that an action reads: the actions that make them run first.
     fn lost(&mut self, action: usize, lost: Vec<(Digest, usize, bool)>) -> Result<(), StageError> {
         for (digest, producer, corrupt) in lost {
             if corrupt {
@@ -128,7 +128,7 @@ impl Coordinator<'_> {
         Ok(())
     }
 
-    /// Source files changed while an action ran: it is tried once more.
+    /// Tries an action once more if its source files changed while it ran.
     fn tainted(&mut self, action: usize, paths: &[PathBuf]) {
         paths.iter().for_each(|path| self.keys.forget(path));
         let attempts = self.attempts.entry(action).or_insert(0);
@@ -158,7 +158,7 @@ impl Coordinator<'_> {
         }
     }
 
-    /// True where a failed action has a try left.
+    /// Returns true if a failed action has a try left.
     fn try_again(&mut self, action: usize, error: &StageError) -> bool {
         let stage = self.plan.coords(action).stage;
         let allowed = self.resources.wanted(stage).retries;
@@ -188,13 +188,13 @@ impl Coordinator<'_> {
         }
     }
 
-    /// `consumer` needs bytes of `producer` that are gone.
+    /// Notes that `consumer` needs bytes of `producer` that are gone.
     fn demand(&mut self, producer: usize, consumer: usize) {
         if self.forced.insert(producer) {
             self.requeue(producer);
         }
         let waiting = self.dependents.entry(producer).or_default();
-        // Who waits is not asked again, so all demands of one consumer come in a row.
+        // A waiting action is not asked again, so all demands of one consumer come in a row.
         if waiting.last() != Some(&consumer) {
             waiting.push(consumer);
             self.remaining[consumer] += 1;

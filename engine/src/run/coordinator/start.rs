@@ -1,4 +1,4 @@
-//! What starts, and when.
+//! Decides what starts, and when.
 
 use std::sync::atomic::Ordering;
 
@@ -10,15 +10,15 @@ use crate::run::capacity::Fit;
 use crate::run::event::Outcome;
 use crate::run::job::Job;
 
-/// So many actions at most run or wait to be committed.
+/// The most actions that run or wait to be committed at a time.
 const MOST_IN_FLIGHT: usize = 1_000;
 
-/// So many actions that wait for a GPU are passed over in the search for one that need not.
+/// The most actions waiting for a GPU that are passed over in the search for one that need not wait.
 const MOST_PASSED: usize = 100;
 
 impl Coordinator<'_> {
-    /// Starts what is ready, as far as resources go. Who waits for processors or memory keeps
-    /// those behind from taking them first; who waits for a GPU lets others pass.
+    /// Starts what is ready, as far as there are resources. While an action waits for processors or memory,
+    /// none behind it may take them. An action that waits for a GPU lets others pass.
     pub(super) fn start_ready(&mut self) -> Result<(), StageError> {
         let mut passed = Vec::new();
         while self.resources.jobs_free()
@@ -48,8 +48,8 @@ impl Coordinator<'_> {
         Ok(())
     }
 
-    /// Settles an action if the store answers it, or readies it to run. False: something that it
-    /// reads is not settled, or blocked.
+    /// Settles an action if the store answers it, or makes it ready to run. Returns false if something that
+    /// it reads is blocked or not settled.
     pub(super) fn arrive(&mut self, action: usize) -> Result<bool, StageError> {
         let look = match keys::look(self.plan, &self.slots, &mut self.keys, action) {
             Ok(Known::Recipe(look)) => look,
@@ -57,7 +57,7 @@ impl Coordinator<'_> {
                 self.settle(action, Slot::Vacant, Outcome::Vacant);
                 return Ok(true);
             }
-            // In a run, what can be asked has been.
+            // A run has already asked all that can be asked.
             Ok(Known::Unsettled | Known::Unasked) => return Ok(false),
             Err(error) => {
                 self.fail(action, error);
@@ -68,7 +68,7 @@ impl Coordinator<'_> {
             Some(record) if !self.forced.contains(&action) => {
                 self.settle(action, Slot::Done(record), Outcome::Hit);
             }
-            // What lies below need not wait: the record counts until the audit is over.
+            // The actions below need not wait, since the record counts until the audit is over.
             Some(record) if self.options.audit => {
                 self.slots[action] = Slot::Done(record);
                 self.requeue(action);
@@ -84,12 +84,12 @@ impl Coordinator<'_> {
         Ok(true)
     }
 
-    /// How many stages still follow: the longest way goes first.
+    /// Returns the number of stages that still follow. Actions with the longest chain go first.
     pub(super) fn height(&self, action: usize) -> usize {
         self.plan.height(self.plan.coords(action).stage)
     }
 
-    /// Something that `action` reads failed, or was not attempted.
+    /// Returns true if something that `action` reads failed or was not attempted.
     pub(super) fn is_blocked(&self, action: usize) -> bool {
         let mut blocked = false;
         self.plan.dependencies(action, |on| {
@@ -99,7 +99,7 @@ impl Coordinator<'_> {
     }
 
     fn start(&mut self, action: usize) -> Result<(), StageError> {
-        // What was known when it became ready may have been forced to run again since, and failed.
+        // An input may have been forced to run again since this became ready, and have failed.
         if self.is_blocked(action) {
             self.settle(action, Slot::Blocked, Outcome::Skipped);
             return Ok(());
@@ -133,7 +133,7 @@ impl Coordinator<'_> {
         };
         self.in_flight.insert(key, Vec::new());
         let claim = self.resources.take(self.plan.coords(action).stage);
-        // What starts now shares the threads with what runs and what is about to.
+        // The action shares the threads with those that run and those that are about to start.
         let busy = self.claims.len() + 1 + self.ready.len();
         let busy = busy.clamp(1, self.options.jobs.max(1));
         let job = Job {
@@ -151,8 +151,8 @@ impl Coordinator<'_> {
             .map_err(|_| StageError::new(Fault::Bug, "flow::bug::workers", "all workers are gone"))
     }
 
-    /// An action that is ready to run, as it was found when it was looked up unless a source file has
-    /// changed since. None: it has no rows.
+    /// Prepares an action that is ready to run, as it was found when it was looked up unless a source file
+    /// has changed since. Returns none if it has no rows.
     fn prepare(&mut self, action: usize) -> Result<Option<Prepared>, StageError> {
         if let Some(kept) = self.kept.remove(&action)
             && (kept.sources.is_empty() || {

@@ -41,7 +41,7 @@ pub(crate) fn put(work: &Work<'_>, store: &Store) -> Result<(), StageError> {
 /// Reads the manifest of `key`.
 ///
 /// # Errors
-/// There is none, or it is not what this program writes for this key.
+/// There is no manifest, or it is not what this program writes for this key.
 pub(crate) fn get<'r>(
     store: &Store,
     key: &ActionKey,
@@ -220,7 +220,7 @@ impl<'v> Fields<'v> {
         list(self.get(name)?)?.iter().map(read).collect()
     }
 
-    /// None in `Some` for a null; None for what cannot be read.
+    /// Returns `Some(None)` for a null, and none for a value that cannot be read.
     fn option<T>(self, name: &str, read: impl FnOnce(&'v Value) -> Option<T>) -> Option<Option<T>> {
         match self.get(name)? {
             Value::Null => Some(None),
@@ -272,7 +272,7 @@ fn to_bytes(value: &Value) -> Option<Vec<u8>> {
     bytes.collect()
 }
 
-/// A path as text; one that is no text as a list of one text, its bytes.
+/// Encodes a path as text. A path that is not valid text becomes a list of one text with its bytes.
 fn of_path(path: &Path) -> Value {
     match path.to_str() {
         Some(text) => Value::Str(text.to_owned()),
@@ -339,7 +339,7 @@ fn of_part(part: &Part) -> Value {
     ])
 }
 
-/// The digest of the artifact at a path, which is its name.
+/// Returns the digest of the artifact at a path, which is its file name.
 pub(crate) fn digest_at(path: &Path) -> Option<Digest> {
     let (folder, file) = (path.parent()?.file_name()?, path.file_name()?);
     Digest::from_hex(&format!("{}{}", folder.to_str()?, file.to_str()?)).ok()

@@ -1,5 +1,5 @@
-//! Whether a manifest asks for what its recipe says. The recipe gives the key; what is run are the other
-//! entries, and who changes one of those must not have its result under that key.
+//! Checks that a manifest asks for what its recipe says. The recipe gives the key, but the other entries
+//! are what is run. If one of those is changed, its result must not be stored under that key.
 
 use flow_cache::{Digest, Value};
 
@@ -12,7 +12,7 @@ use crate::plan::keys::derive_seed;
 use crate::plan::keys::slices::{Slices, attr};
 use crate::run::work::Work;
 
-/// The first thing in which a manifest differs from its recipe.
+/// Returns the first thing in which a manifest differs from its recipe.
 pub(super) fn differs(work: &Work<'_>) -> Option<&'static str> {
     let prepared = &*work.prepared;
     let recipe = &prepared.recipe;
@@ -74,7 +74,7 @@ pub(super) fn differs(work: &Work<'_>) -> Option<&'static str> {
     (!same_inputs(prepared, slices.as_ref())).then_some("inputs")
 }
 
-/// Whether the parts of all ports are those of the recipe, in its order.
+/// Returns whether the parts of all ports are those of the recipe, in its order.
 fn same_inputs(prepared: &Prepared, slices: Option<&Slices<'_>>) -> bool {
     let Some(Value::Map(ports)) = prepared.recipe.get("inputs") else {
         return false;
@@ -96,7 +96,7 @@ fn same_inputs(prepared: &Prepared, slices: Option<&Slices<'_>>) -> bool {
     })
 }
 
-/// The sources of all references of a port.
+/// Returns the sources of all references of a port.
 fn flat(references: &Value) -> Vec<&Value> {
     fn list(value: &Value) -> &[Value] {
         match value {
@@ -116,7 +116,7 @@ fn same(told: &Value, part: &Part, slices: Option<&Slices<'_>>) -> bool {
         Some(told) => *told == Value::List(views),
         None => views.is_empty(),
     };
-    // Rows count by the fold that they are of.
+    // The rows that count depend on the fold.
     let rows = attr(told, "rows").is_none_or(|rows| {
         let of = |role| slices.and_then(|slices| slices.of(role));
         let mut sets = [Rows::Train, Rows::Apply].into_iter().filter_map(of);

@@ -17,7 +17,7 @@ use crate::run::perform::{Performed, Workplace, perform, verify};
 use crate::run::pool::Pool;
 use crate::run::scratch::Scratch;
 
-/// What runs actions in a process of their own.
+/// Runs actions in a process of their own.
 pub struct StageExec<'a> {
     /// The store, with the manifests of the actions.
     pub store: &'a Store,
@@ -27,20 +27,20 @@ pub struct StageExec<'a> {
     pub jobs: usize,
     /// Set from outside to stop.
     pub cancel: &'a AtomicBool,
-    /// Hears how an action gets on, from several threads: units done, and units in all.
+    /// Is told the progress of an action, from several threads: units done, and units in all.
     pub progress: &'a (dyn Fn(u64, u64) + Sync),
 }
 
 impl StageExec<'_> {
-    /// Runs the action `key` from its manifest in the store, and commits what it makes, by the same
-    /// protocol as a run does.
+    /// Runs the action `key` from its manifest in the store, and commits what it makes by the same protocol
+    /// as a run.
     pub fn run(&self, key: &ActionKey) -> Report {
         self.execute(key).unwrap_or_else(Report::Failed)
     }
 
     fn execute(&self, key: &ActionKey) -> Result<Report, StageError> {
         let work = manifest::get(self.store, key, self.registry)?;
-        // Somebody without a lock may have been faster.
+        // A process without a lock may have been faster.
         if !work.forced && self.store.find(key)?.is_some() {
             return Ok(Report::Hit);
         }
@@ -50,7 +50,7 @@ impl StageExec<'_> {
         }
         let place = Workplace {
             store: self.store,
-            // An empty one: sources are hashed here, whatever others found.
+            // It is empty: sources are hashed here, whatever other processes found.
             stat: &StatCache::open(&work.scratch.join("stat")),
             pool: &Pool::new(self.jobs),
             host: self,

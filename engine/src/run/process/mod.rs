@@ -40,10 +40,10 @@ use crate::run::work::Work;
 pub use child::StageExec;
 pub use report::{Report, progress_json};
 
-/// A child that was asked to stop has so long to do so.
+/// How long a child that was asked to stop may take to do so.
 const GRACE: Duration = Duration::from_millis(1600);
 
-/// A worker that has children do its work.
+/// A worker whose actions run in child processes.
 pub(crate) struct Parent<'a> {
     pub(crate) options: &'a ProcessOptions,
     pub(crate) store: &'a Store,
@@ -51,7 +51,7 @@ pub(crate) struct Parent<'a> {
     pub(crate) track: Track<'a>,
     pub(crate) progress: &'a dyn Fn(u64, u64),
     pub(crate) warn: &'a dyn Fn(String),
-    /// Knows who makes what is lost.
+    /// Finds the actions that make lost bytes.
     pub(crate) lost: &'a dyn Fn(&[Gone]) -> Done,
 }
 
@@ -67,14 +67,14 @@ struct ChildEnd {
     status: ExitStatus,
     /// What it said last.
     report: Option<Report>,
-    /// The kernel ran out of memory meanwhile.
+    /// The kernel ran out of memory in the meantime.
     out_of_memory: bool,
     /// The last lines of what it printed as errors.
     errors: String,
 }
 
 impl Parent<'_> {
-    /// Has an action done. Its lock is held by the caller.
+    /// Has an action run by a child. The caller holds its lock.
     pub(crate) fn run(&self, work: &Work<'_>) -> Result<Done, StageError> {
         let key = work.prepared.key;
         manifest::put(work, self.store)?;
@@ -89,7 +89,7 @@ impl Parent<'_> {
         let mut again = true;
         loop {
             let ended = self.child(work, &key)?;
-            // A child that was killed could not; it may not even have made it.
+            // A child that was killed could not clear it. It may not even have made it.
             let _ = clear(&work.scratch);
             let _ = remove(&work.scratch.join(HOME));
             self.store.refresh()?;
@@ -117,7 +117,7 @@ impl Parent<'_> {
         }
     }
 
-    /// What the store says of the action now.
+    /// Returns what the store says of the action now.
     fn made(
         &self,
         key: &ActionKey,
@@ -141,7 +141,7 @@ impl Parent<'_> {
         if !outputs.is_empty() {
             return Ok(Some(Done::Different { record, outputs }));
         }
-        // The record alone says nothing here, for it was there before.
+        // The record alone says nothing here, since it was there before.
         let ran = !before.whole || matches!(report, Some(Report::Ran));
         let whole = ran && is_whole(self.store, &record)?;
         Ok(whole.then_some(Done::Ran(record)))
@@ -159,7 +159,7 @@ impl Parent<'_> {
         span.arg("pid", || child.id());
         let followed = self.follow(&mut child, work);
         if followed.is_err() {
-            // Nobody watches it any more.
+            // Nothing watches it any more.
             signal_group(&child, libc::SIGKILL);
             let _ = child.wait();
         }
@@ -187,13 +187,13 @@ impl Parent<'_> {
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(errors)
-            // Ctrl-C reaches this process alone, which passes it on.
+            // Ctrl-C reaches only this process, which passes it on.
             .process_group(0);
         #[cfg(target_os = "linux")]
         // SAFETY: between fork and exec, one system call that touches no memory.
         unsafe {
             command.pre_exec(|| {
-                // A run that is killed takes its children along, as it does its threads.
+                // A run that is killed takes its children with it, as it does its threads.
                 libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGTERM);
                 Ok(())
             });
@@ -204,7 +204,7 @@ impl Parent<'_> {
         })
     }
 
-    /// Waits for a child; passes on what it says, and a stop.
+    /// Waits for a child. Passes on what it says, and a request to stop.
     fn follow(
         &self,
         child: &mut Child,
@@ -214,7 +214,7 @@ impl Parent<'_> {
         let mut asked: Option<Instant> = None;
         loop {
             let ended = child.try_wait()?;
-            // After the look at the process, so that its last words are not missed.
+            // This comes after the look at the process, so that its last words are not missed.
             said.read(work, self.progress)?;
             if let Some(status) = ended {
                 return Ok((status, said.report));
@@ -233,7 +233,7 @@ impl Parent<'_> {
 }
 
 impl ChildEnd {
-    /// The end of a child that said nothing of use.
+    /// The error for a child that ended without saying anything useful.
     fn infrastructure(&self) -> StageError {
         let environment = |code: Code, message| StageError::new(Fault::Environment, code, message);
         let told_to_stop = matches!(&self.report, Some(Report::Failed(_)));
@@ -283,12 +283,12 @@ fn start_error(message: &str) -> StageError {
         .help("`--executor local` runs actions without other processes")
 }
 
-/// The manifest of an action that runs; nobody needs it afterwards.
+/// The manifest of a running action. It is removed when this is dropped.
 struct Left<'s>(&'s Store, ActionKey);
 
 impl Drop for Left<'_> {
     fn drop(&mut self) {
-        // gc sweeps what is left.
+        // If it cannot be removed, gc will do it.
         let _ = self.0.remove_manifest(&self.1);
     }
 }
@@ -302,9 +302,9 @@ fn differing(before: &Record, now: &Record) -> Vec<String> {
     names.map(|output| output.name.clone()).collect()
 }
 
-/// What a child says on its standard output: JSON lines, among which others may stray.
+/// What a child says on its standard output: JSON lines, perhaps with other lines among them.
 struct ChildLine {
-    /// None once it is closed.
+    /// The pipe, or none once it is closed.
     pipe: Option<std::process::ChildStdout>,
     unread: Vec<u8>,
     report: Option<Report>,
@@ -330,7 +330,7 @@ impl ChildLine {
         })
     }
 
-    /// Takes in what is there.
+    /// Reads what is there.
     fn read(&mut self, work: &Work<'_>, progress: &dyn Fn(u64, u64)) -> io::Result<()> {
         let mut block = [0; 4096];
         while let Some(pipe) = &mut self.pipe {
@@ -356,7 +356,7 @@ impl ChildLine {
         Ok(())
     }
 
-    /// Waits for more, or for the end, a moment at most.
+    /// Waits for more, or for the end, for at most a moment.
     fn wait(&self) {
         const MOMENT: i32 = 20;
         let Some(pipe) = &self.pipe else {
@@ -384,8 +384,8 @@ fn last_lines(path: &Path) -> String {
     lines[lines.len().saturating_sub(20)..].join("\n")
 }
 
-/// How often the kernel has killed since memory ran out: in this control group (v2), or where that
-/// does not tell, on this machine.
+/// Returns how often the kernel has killed a process because memory ran out: in this control group (v2), or
+/// on this machine if the group does not say.
 fn oom_kills() -> u64 {
     let groups = std::fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
     let group = groups.lines().find_map(|line| line.strip_prefix("0::"));
@@ -396,7 +396,7 @@ fn oom_kills() -> u64 {
     counter(&counters.unwrap_or_default(), "oom_kill").unwrap_or(0)
 }
 
-/// A counter among lines of a name and a number.
+/// Reads a counter from lines of a name and a number.
 fn counter(lines: &str, name: &str) -> Option<u64> {
     lines.lines().find_map(|line| {
         let (key, number) = line.split_once(' ')?;

@@ -9,7 +9,7 @@ use crate::kind::error::{Fault, StageError, log_hint};
 use crate::run::perform::log_path;
 use crate::run::work::Work;
 
-/// How an action ended that was run by `flow stage-exec`.
+/// How an action that was run by `flow stage-exec` ended.
 #[derive(Clone, Debug)]
 pub enum Report {
     /// It has a record already.
@@ -18,7 +18,7 @@ pub enum Report {
     Ran,
     /// It ran and gave other bytes than its record said, for these outputs.
     Different(Vec<String>),
-    /// Bytes that it reads are gone (or corrupt, and set aside: true).
+    /// Bytes that it reads are gone (true: corrupt, and set aside).
     Lost(Vec<(Digest, bool)>),
     /// These source files changed while it ran.
     Tainted(Vec<PathBuf>),
@@ -27,7 +27,7 @@ pub enum Report {
 }
 
 impl Report {
-    /// The line.
+    /// Returns the report as a line of JSON.
     pub fn to_json(&self, key: &ActionKey) -> Json {
         let mut json = json!({"event": "stage-exec-finished", "key": key.to_string()});
         let word = match self {
@@ -61,7 +61,7 @@ impl Report {
         json
     }
 
-    /// The report of a line; none for lines of other kinds.
+    /// Reads the report from a line. Returns none for other kinds of lines.
     pub(super) fn from_json(json: &Json, work: &Work<'_>) -> Option<Self> {
         if json.get("event")? != "stage-exec-finished" {
             return None;
@@ -82,7 +82,7 @@ impl Report {
                 Self::Lost(lost.collect::<Option<_>>()?)
             }
             "tainted" => {
-                // The line has paths for people; the exact ones are known here.
+                // The line has paths for people. The exact ones are known here.
                 let shown = texts("paths")?;
                 let paths = work
                     .prepared

@@ -24,7 +24,7 @@ pub(super) enum Attempt<'t> {
     Over(Done),
 }
 
-/// Makes an attempt.
+/// Makes one attempt at an action.
 pub(super) fn attempt<'t>(worker: &Worker<'t>, job: &Job) -> Attempt<'t> {
     let (plan, track) = (worker.setting.plan, worker.track);
     let mut span = track.span("action", || {
@@ -95,8 +95,8 @@ impl At<'_, '_> {
         let lock = self.lock()?;
         setting.store.refresh()?;
         if let Some(record) = setting.store.find(&job.prepared.key)? {
-            // Bytes that were gone may have been made again meanwhile, by an equal action or
-            // another run.
+            // Bytes that were gone may have been made again in the meantime, by an equal action or another
+            // run.
             let again = job.forced && (setting.options.audit || !is_whole(setting.store, &record)?);
             if !again {
                 return Ok(Tried::Over(Done::Hit(record)));
@@ -126,7 +126,8 @@ impl At<'_, '_> {
                 })
             }
             Executor::Process(options) => {
-                // The child verifies. What is plainly not there need not wait for it.
+                // The child verifies the bytes. If some are plainly not there, there is no need to wait for
+                // it.
                 let gone = work
                     .prepared
                     .needs
@@ -155,7 +156,7 @@ impl At<'_, '_> {
         if let Some(lock) = self.worker.setting.store.lock(&self.job.prepared.key)? {
             return Ok(lock);
         }
-        // Another run has it: wait for its record, or for its end.
+        // Another run has the lock: wait for its record, or for its end.
         let _span = self
             .worker
             .track
@@ -186,7 +187,7 @@ impl At<'_, '_> {
         });
     }
 
-    /// Lost bytes with the actions that make them.
+    /// Returns lost bytes with the actions that make them.
     fn lost(&self, lost: &[(Digest, bool)]) -> Done {
         let prepared = &self.job.prepared;
         let makers = prepared.needs.iter().zip(&prepared.makers);
@@ -198,7 +199,7 @@ impl At<'_, '_> {
     }
 
     fn send(&self, message: Message) {
-        // Nobody left to tell is no reason to stop.
+        // If nothing listens any more, that is no reason to stop.
         let _ = self.worker.to_coordinator.send(message);
     }
 }
