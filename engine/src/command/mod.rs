@@ -5,11 +5,11 @@
 //! project. Through `{name}` in its arguments, it gets the paths of its inputs and of the outputs that it
 //! must write. `docs/commands.md` is the long version.
 //!
-//! What a stage declares is in `params` and is read by `check`, `items`, `claims`, `sources` (with `imports` and `shell`) and
-//! `version`. A call is made from `template` and `call`. It runs in the directory of `home` (with copies from
-//! `files`), started by a process of [`guard`] through `process` and `guards`, within the rules of `sandbox`.
-//! `trouble` explains its failure. Like any kind, it knows nothing of the graph, the plan or a run. Tables
-//! come in through `rows` alone. Begin with [`CommandKind`].
+//! What a stage declares is in `params`. It is read by `check`, `items`, `claims`, `sources` (with `imports`
+//! and `shell`) and `version`. A call is made from `template` and `call`. It runs in the directory of `home`
+//! (with copies from `files`), started by a process of [`guard`] through `process` and `guards`, within the
+//! rules of `sandbox`. `trouble` explains its failure. Like any kind, it knows nothing of the graph, the plan
+//! or a run. Tables come in through `rows` alone. Begin with [`CommandKind`].
 
 use std::ffi::{OsStr, OsString};
 use std::fs;
