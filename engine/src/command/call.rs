@@ -1,4 +1,4 @@
-//! What a program is called with: names in braces become paths and texts.
+//! Makes the call of a program: names in braces become paths and texts.
 
 use std::borrow::Cow;
 use std::ffi::{OsStr, OsString};
@@ -25,7 +25,7 @@ pub struct Call<'a> {
 }
 
 impl<'a> Call<'a> {
-    /// A call whose outputs go below `out`.
+    /// Makes a call whose outputs go below `out`.
     pub fn new(action: &'a Action<'a>, out: &'a Path) -> Self {
         Self {
             action,
@@ -63,7 +63,7 @@ impl<'a> Call<'a> {
             .collect()
     }
 
-    /// True for a port with more files than one, or none.
+    /// Returns true for a port with several files or none.
     fn is_list(&self, name: &str) -> bool {
         self.is_port(name) && self.action.input(name).len() != 1
     }
@@ -109,7 +109,7 @@ impl<'a> Call<'a> {
         }
     }
 
-    /// A file with one path a line.
+    /// Writes a file with one path per line.
     fn list(&self, port: &str) -> io::Result<PathBuf> {
         let list = self.action.scratch.join(format!("{port}.list"));
         let mut lines = Vec::new();
@@ -122,7 +122,7 @@ impl<'a> Call<'a> {
     }
 }
 
-/// Outputs with the paths where the program writes them, below the action's folder.
+/// Returns the outputs with the paths to which the program writes them, below the action's folder.
 pub fn outputs(action: &Action<'_>) -> Vec<(String, PathBuf)> {
     let outputs = CommandParams::read(action.params).outputs.into_iter();
     outputs
@@ -136,8 +136,8 @@ fn file_of(action: &Action<'_>, file: &str) -> String {
     })
 }
 
-/// The seed that a program gets: of its own for each item, and never negative, which not every
-/// language could read.
+/// Returns the seed that a program gets. Each item has its own, and it is never negative, since not every
+/// language could read that.
 fn seed(action: &Action<'_>) -> u64 {
     let Some(shard) = action.shard else {
         return action.seed >> 1;

@@ -1,4 +1,4 @@
-//! What the parameter list cannot say about a command.
+//! Checks what the parameter list cannot express about a command.
 
 use std::borrow::Cow;
 use std::collections::{BTreeSet, HashSet};
@@ -11,15 +11,15 @@ use crate::base::suggest::did_you_mean;
 use crate::kind::params::Params;
 use crate::kind::shards::Shards;
 
-/// Tables that a program below folds is given.
+/// The tables that a program below folds gets.
 pub const TABLES: [&str; 2] = ["train", "apply"];
 
-/// Everything that can be said without a look at files.
+/// Checks everything that can be checked without looking at files.
 pub fn check(params: &Params, inputs: &[String], paired: &Shards) -> Vec<Diag> {
     let mut diags = Vec::new();
     let command = CommandParams::read(params);
     let axes = items::axes(params).map_err(|wrong| diags.extend(wrong));
-    // What cannot be known, because it is wrong or stands in another stage, is not asked for.
+    // Values that cannot be known, because they are wrong or are in another stage, are not asked for.
     let first = paired.get(0).map(|shard| shard.item());
     let items: Option<Vec<&str>> = match (&first, items::paired(params)) {
         (Some(item), _) => Some(items::names(item).collect()),
@@ -62,7 +62,7 @@ struct Names<'a> {
     params: &'a Params,
     command: CommandParams<'a>,
     inputs: &'a [String],
-    /// None where they are not known.
+    /// None if they are not known.
     items: Option<Vec<&'a str>>,
     folds: bool,
 }
@@ -77,8 +77,8 @@ impl<'a> Names<'a> {
         items::names(self.command.params)
     }
 
-    /// A parameter has a name that can stand in a text, and stands in one: a search for its best value
-    /// would else compare runs that are all the same.
+    /// Checks that a parameter has a name that can be used in a text, and is used in one. Otherwise a
+    /// search for its best value would compare runs that are all the same.
     fn params(&self) -> Vec<Diag> {
         let mut diags = Vec::new();
         for name in self.given() {
@@ -141,7 +141,7 @@ impl<'a> Names<'a> {
             .collect()
     }
 
-    /// Every `{name}` must be known where it stands.
+    /// Checks that every `{name}` is known where it is used.
     fn placeholders(&self) -> Vec<Diag> {
         let mut diags = Vec::new();
         let Some(items) = &self.items else {
@@ -201,7 +201,7 @@ impl<'a> Names<'a> {
                 _ => format!("`{{{name}}}` in `{param}` is no item of `each`"),
             };
             let diag = at(self.params, param, "flow::command::placeholder", message);
-            // A name that two things have is told of elsewhere.
+            // A name that two things have is reported elsewhere.
             let words: BTreeSet<&str> = known.iter().map(Cow::as_ref).collect();
             let diag = did_you_mean(diag, name, words, "names");
             diags.push(diag.help("a brace that is no name is written `{{`"));

@@ -1,5 +1,5 @@
-//! `resources`: what a program occupies, how long it may take and how often it is tried. None of it
-//! is in a recipe.
+//! `resources`: what a program occupies, how long it may take and how often it is tried. Nothing of it is
+//! in a recipe.
 
 use std::time::Duration;
 use std::time::Instant;
@@ -19,11 +19,11 @@ const KEYS: [&str; 5] = ["cpus", "memory", "gpu", "timeout", "retries"];
 pub struct Claims {
     /// What the scheduler has to know.
     pub resources: Resources,
-    /// After this long the program is stopped.
+    /// The time after which the program is stopped.
     pub timeout: Option<Duration>,
 }
 
-/// Reads `resources`, with all that is wrong.
+/// Reads `resources`, and returns all that is wrong with it.
 pub fn read(params: &Params) -> (Claims, Vec<Diag>) {
     let mut claims = Claims::default();
     let mut diags = Vec::new();
@@ -82,7 +82,7 @@ fn whole(value: &Value, least: u32) -> Result<u32, &'static str> {
 fn text(value: &Value) -> Result<&str, &'static str> {
     match value {
         Value::Str(text) => Ok(text),
-        // A number alone would be read as bytes by one and as megabytes by the next.
+        // A reader could take a number without a unit for bytes or for megabytes.
         _ => Ok(""),
     }
 }
@@ -105,7 +105,7 @@ fn size(text: &str) -> Result<u64, &'static str> {
             _ => return None,
         })
     };
-    // Floats turn into whole numbers by saturation, so no size is too large.
+    // The conversion of floats to whole numbers saturates, so no size is too large.
     Ok(measure(text, factor).ok_or(SIZE)? as u64)
 }
 
@@ -123,7 +123,7 @@ fn duration(text: &str) -> Result<Duration, &'static str> {
     Duration::try_from_secs_f64(seconds).map_err(|_| TIME)
 }
 
-/// A number with a unit, letter case aside.
+/// Reads a number with a unit, ignoring letter case.
 fn measure(text: &str, factor: impl Fn(&str) -> Option<f64>) -> Option<f64> {
     let text = text.trim();
     let split = text.find(|c: char| !(c.is_ascii_digit() || c == '.'))?;

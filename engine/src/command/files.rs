@@ -1,4 +1,4 @@
-//! Copies of the project's files: what a program sees of it.
+//! Copies of the project's files, which are all that a program sees of the project.
 
 use std::collections::HashMap;
 use std::fs;
@@ -13,10 +13,10 @@ use crate::kind::shards::SourceFile;
 
 /// A file of at most this size is kept in memory for the actions to come.
 pub const SMALL: u64 = 1 << 20;
-/// All kept files together.
+/// The most bytes of all kept files together.
 const MOST: usize = 64 << 20;
 
-/// Contents of source files, checked against their digests once, written for every action.
+/// Contents of source files. They are checked against their digests once, and written for every action.
 #[derive(Default)]
 pub struct Copies(Mutex<Kept>);
 
@@ -32,8 +32,8 @@ struct Content {
 }
 
 impl Copies {
-    /// Copies a file to `to`, over what is there. False where the copy would not have that digest.
-    /// The contents of a `shared` one are kept, for the other actions of its stage.
+    /// Copies a file to `to`, over what is there. Returns false if the copy would not have that digest. The
+    /// contents of a `shared` file are kept for the other actions of its stage.
     pub fn copy(
         &self,
         file: &SourceFile,
@@ -53,7 +53,7 @@ impl Copies {
                     drop(from);
                     drop(open_over(to)?);
                     fs::copy(&file.path, to)?;
-                    // To hash it a second time may take as long as the program does.
+                    // Hashing it a second time may take as long as the program does.
                     let same = stat.is_as_hashed(&file.path, digest);
                     return Ok(same || Digest::of_file(to)?.0 == *digest);
                 }
@@ -82,19 +82,20 @@ impl Copies {
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Kept> {
-        // What a panic may have left is a map with or without an entry.
+        // A panic can at most have left the map without an entry.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// The file at `to`, or a new one, and what it is before anything is written. It is not emptied: what
-/// was emptied and written anew ext4 brings to the disk as soon as it is closed. Links are not followed.
+/// Opens the file at `to`, or a new one, and returns its metadata from before anything is written. It is
+/// not emptied, because ext4 flushes a file that was emptied and written again to disk as soon as it is
+/// closed. Links are not followed.
 fn open_over(to: &Path) -> io::Result<(fs::File, fs::Metadata)> {
     let mut options = fs::OpenOptions::new();
     options.write(true).create(true).truncate(false);
     let options = options.custom_flags(libc::O_NOFOLLOW);
     let file = options.open(to).or_else(|_| {
-        // It may not be writable, or is being executed.
+        // It may not be writable, or may be running.
         fs::remove_file(to)?;
         options.open(to)
     })?;

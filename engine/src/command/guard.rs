@@ -1,13 +1,13 @@
-//! The process that starts programs and ends what they leave behind: one for each worker.
+//! The process that starts programs and ends what they leave behind. Each worker has one.
 //!
-//! It is small and has one thread, so to fork it is cheap, and the restrictions of a program are taken on
-//! between fork and exec. It adopts what loses its parent (a child subreaper, where the system has that), so
-//! that whatever a program starts stays below it, in spite of sessions, process groups and double forks. When
-//! a program has ended, all that is left is killed before word is given of it. When the socket to flow closes,
-//! for flow has ended in whatever way, the same is done at once.
+//! It is small and has one thread, so forking it is cheap, and a program's restrictions are put in place
+//! between fork and exec. It adopts processes that lose their parent (as a child subreaper, if the system
+//! has that), so that whatever a program starts stays below it, in spite of sessions, process groups and
+//! double forks. When a program has ended, all that is left is killed before the guard reports the end.
+//! When the socket to flow closes, because flow has ended in whatever way, the guard does the same at once.
 //!
-//! Over the socket, its standard input, come orders and requests to end; over it go lines. Its standard output
-//! is where programs print.
+//! Orders and requests to end come over the socket, which is its standard input. Its replies go back over
+//! it as lines. Programs print to its standard output.
 
 use std::ffi::{OsStr, OsString};
 use std::io::{self, Read, Write};
@@ -31,9 +31,9 @@ pub const KILL: u8 = b'K';
 /// An order follows: its length in four bytes, and the order.
 const ORDER: u8 = b'O';
 
-/// A command that calls [`serve_if_asked`] first of all: this executable itself.
+/// Returns a command that calls [`serve_if_asked`] first of all: this executable itself.
 pub fn of_this_program() -> Vec<OsString> {
-    // The link leads to this very file, even where another one has taken its name.
+    // The link leads to this very file, even if another one has taken its name.
     let link = Path::new("/proc/self/exe");
     let path = match link.exists() {
         true => Ok(link.to_owned()),
@@ -52,8 +52,8 @@ pub fn arguments(places: &Places) -> [&OsStr; 4] {
     ]
 }
 
-/// Is the guard of a worker until flow has ended, if the arguments of this process say so. To be called
-/// before anything else, for it must have one thread.
+/// Serves as the guard of a worker until flow has ended, if the arguments of this process say so. It must
+/// be called before anything else, while the process has one thread.
 pub fn serve_if_asked() -> Option<ExitCode> {
     let mut arguments = std::env::args_os().skip(1);
     if arguments.next()? != ASKED {
@@ -79,7 +79,7 @@ pub fn serve_if_asked() -> Option<ExitCode> {
 pub struct Program {
     /// Its absolute path.
     pub path: PathBuf,
-    /// It and others that are files of the project: the sandbox is open to them.
+    /// The program and others that are files of the project. The sandbox is open to them.
     pub opened: Vec<PathBuf>,
     /// Its arguments.
     pub args: Vec<OsString>,
@@ -90,7 +90,8 @@ pub struct Program {
 }
 
 impl Program {
-    /// The order for it: texts with a zero after each, as no path, argument or variable can hold one.
+    /// Encodes the order for it: texts with a zero byte after each, since no path, argument or variable can
+    /// hold one.
     pub fn order(&self) -> io::Result<Vec<u8>> {
         let counts = [self.opened.len(), self.args.len()].map(|count| count.to_string());
         let mut texts = vec![self.path.as_os_str(), self.dir.as_os_str()];
@@ -146,14 +147,14 @@ impl Program {
 enum GuardMessage {
     Order(Program),
     End(u8),
-    /// Nothing any more.
+    /// The socket is closed.
     Gone,
 }
 
 struct Server {
     socket: UnixStream,
     places: Places,
-    /// By the programs that are opened.
+    /// Sandboxes by the programs that they are open to.
     sandboxes: Vec<(Vec<PathBuf>, Option<Sandbox>)>,
 }
 
@@ -174,14 +175,14 @@ fn serve(places: Places) -> io::Result<()> {
                     return Ok(());
                 }
             }
-            // It came as the program ended by itself.
+            // The request came when the program had just ended by itself.
             GuardMessage::End(_) => {}
             GuardMessage::Gone => return Ok(()),
         }
     }
 }
 
-/// Makes this process deaf to signals, but for those of its children, and the parent of what is left alone.
+/// Makes this process ignore signals, except those about its children, and makes it the parent of orphans.
 fn settle_in() {
     extern "C" fn nothing(_: libc::c_int) {}
     // SAFETY: plain system calls on values that outlive them; the handler does nothing.
@@ -195,7 +196,7 @@ fn settle_in() {
         #[cfg(target_os = "linux")]
         {
             libc::prctl(libc::PR_SET_CHILD_SUBREAPER, 1);
-            // Who ends flow by its name does not mean this.
+            // A user who kills flow by its name does not mean this process.
             libc::prctl(libc::PR_SET_NAME, c"program-guard".as_ptr());
         }
     }
@@ -226,7 +227,7 @@ impl Server {
         self.socket.write_all(line.as_bytes()).is_ok()
     }
 
-    /// Runs a program and ends what it leaves. False once flow is gone.
+    /// Runs a program and ends what it leaves. Returns false once flow is gone.
     fn run(&mut self, program: &Program) -> io::Result<bool> {
         let pid = match self.start(program) {
             Ok(pid) => pid,
@@ -253,7 +254,7 @@ impl Server {
                 }
             }
         }
-        // Its number is not taken by another before it is reaped.
+        // No other process gets its number before it is reaped.
         signal_group(pid, libc::SIGKILL);
         let (status, usage) = reap(pid)?;
         end_children();
@@ -300,7 +301,7 @@ impl Server {
     }
 }
 
-/// What a program does before it is one.
+/// Prepares a child between fork and exec.
 fn prepare(sandbox: Option<libc::c_int>) -> io::Result<()> {
     // SAFETY: as the caller says.
     unsafe {
@@ -309,7 +310,7 @@ fn prepare(sandbox: Option<libc::c_int>) -> io::Result<()> {
         libc::sigprocmask(libc::SIG_SETMASK, &raw const none, std::ptr::null_mut());
         #[cfg(target_os = "linux")]
         {
-            // Should somebody kill the guard, this one at least goes with it.
+            // If the guard is killed, at least this process ends with it.
             libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL);
         }
     }
@@ -319,7 +320,7 @@ fn prepare(sandbox: Option<libc::c_int>) -> io::Result<()> {
     }
 }
 
-/// Waits for a child to change or for the socket. True where there is something to read.
+/// Waits for a child to change or for the socket. Returns true if there is something to read.
 fn wait(socket: Option<&UnixStream>) -> io::Result<bool> {
     // SAFETY: plain system calls on values that outlive them; the descriptor is open and below the size of a set.
     unsafe {
@@ -350,8 +351,8 @@ fn wait(socket: Option<&UnixStream>) -> io::Result<bool> {
     }
 }
 
-/// Whether a child has ended; it stays to be collected. Others that have ended are collected: a program
-/// that runs for long may leave many.
+/// Returns whether a child has ended, without collecting it. Others that have ended are collected, since a
+/// program that runs for long may leave many.
 fn ended(pid: libc::pid_t) -> io::Result<bool> {
     loop {
         // SAFETY: all-zero is a valid `siginfo_t`, and the pointer is to a value that outlives the call.
@@ -397,14 +398,14 @@ fn signal_group(pid: libc::pid_t, signal: libc::c_int) {
     unsafe { libc::kill(-pid, signal) };
 }
 
-/// Kills and collects children until there are none. Those of a killed one become ours.
+/// Kills and collects children until there are none. The children of a killed one become ours.
 fn end_children() {
     loop {
         // SAFETY: plain system calls; no status is asked for.
         match unsafe { libc::waitpid(-1, std::ptr::null_mut(), libc::WNOHANG) } {
             0 => {
                 if kill_children() == 0 {
-                    // Without a /proc nobody says who they are.
+                    // Without a /proc there is no way to find them.
                     return;
                 }
                 std::thread::sleep(Duration::from_micros(200));
@@ -415,7 +416,7 @@ fn end_children() {
     }
 }
 
-/// Kills all children, and says how many.
+/// Kills all children, and returns how many there were.
 fn kill_children() -> usize {
     let children = children();
     for pid in &children {
@@ -425,7 +426,7 @@ fn kill_children() -> usize {
     children.len()
 }
 
-/// The children of this process, as the kernel lists them, else by a look at all processes.
+/// Returns the children of this process, as the kernel lists them, or else by looking at all processes.
 fn children() -> Vec<libc::pid_t> {
     if let Ok(list) = std::fs::read_to_string("/proc/thread-self/children") {
         return list.split_whitespace().flat_map(str::parse).collect();

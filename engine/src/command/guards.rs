@@ -13,17 +13,17 @@ use super::sandbox::Places;
 use crate::kind::action::Action;
 use crate::kind::error::{Fault, StageError};
 
-/// So many are kept, each a process that sleeps.
+/// The most guards that are kept. Each is a sleeping process.
 const MOST: usize = 256;
 
-/// Those that have nothing to do, by the scratch folder of their worker.
+/// The idle guards, by the scratch folder of their worker.
 pub struct Guards {
     command: Vec<OsString>,
     idle: Mutex<HashMap<PathBuf, Guard>>,
 }
 
 impl Guards {
-    /// None yet; they are started by a command.
+    /// Starts without guards. `command` starts one.
     pub fn new(command: Vec<OsString>) -> Self {
         Self {
             command,
@@ -56,7 +56,7 @@ impl Guards {
         let ran = guard.run(program, limit, stop);
         if guard.is_idle() {
             let mut idle = lock();
-            // More only where scratch folders are not used again.
+            // There are more only if scratch folders are not used again.
             if idle.len() >= MOST {
                 idle.clear();
             }
@@ -65,7 +65,7 @@ impl Guards {
         ran
     }
 
-    /// Ends the one of a scratch folder.
+    /// Ends the guard of a scratch folder.
     pub fn forget(&self, scratch: &Path) {
         self.idle
             .lock()

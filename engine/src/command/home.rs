@@ -1,8 +1,8 @@
 //! The directory that a program starts in: it holds the declared files and nothing else.
 //!
-//! The copies that one action leaves there are written over for the next one of the same worker. To make
-//! files and to remove them for every action is slow, and more so the more there were: before ext4 without
-//! a journal takes an inode, it looks at all those that were freed within the last minute.
+//! The copies that one action leaves there are overwritten for the next one of the same worker. Making and
+//! removing files for every action is slow, and gets slower the more there were: before ext4 without a
+//! journal takes an inode, it looks at all those that were freed within the last minute.
 
 use std::collections::{BTreeSet, HashMap};
 use std::fs;
@@ -22,7 +22,7 @@ use crate::kind::shards::SourceFile;
 #[derive(Default)]
 pub struct Homes {
     copies: Copies,
-    /// What lies in those that no program uses; one that is not listed may hold anything.
+    /// What lies in the directories that no program uses. One that is not listed may hold anything.
     left: Mutex<HashMap<PathBuf, Laid>>,
 }
 
@@ -46,13 +46,13 @@ impl Laid {
         }
     }
 
-    /// True where nothing that is a file here is a folder there.
+    /// Returns true if nothing that is a file here is a folder there.
     fn fits(&self, other: &Self) -> bool {
         self.files.is_disjoint(&other.folders) && self.folders.is_disjoint(&other.files)
     }
 }
 
-/// Where a file is to lie, unless it is a program, which is started where it is.
+/// Returns where a file is to lie, unless it is a program, which is started from its own place.
 fn role(file: &SourceFile) -> Option<&Path> {
     (!is_started(&file.role)).then(|| Path::new(&file.role))
 }
@@ -101,15 +101,14 @@ impl Homes {
             fs::remove_file(home.join(spare))?;
         }
         let unwanted: Vec<&PathBuf> = left.folders.difference(&wanted.folders).collect();
-        // Those within others come first.
+        // Inner folders come first.
         for folder in unwanted.into_iter().rev() {
             fs::remove_dir(home.join(folder))?;
         }
         Ok(())
     }
 
-    /// Clears up after an action's program: of what lies in `home`, only copies that can be written
-    /// over stay.
+    /// Clears up after an action's program. Only copies that can be overwritten stay in `home`.
     pub fn clear_up(&self, action: &Action<'_>, home: &Path) {
         // After a failure it is not listed, and the next action makes it anew.
         if let Ok(left) = clear_up(home, &Laid::of(action)) {
@@ -124,8 +123,8 @@ impl Homes {
 }
 
 fn clear_up(home: &Path, laid: &Laid) -> io::Result<Laid> {
-    // A program may have put anything in the place of anything. Only the folder of all workers is
-    // closed to it, which tells the mode that a new one has.
+    // A program may have replaced anything by anything. Only the folder of all workers is closed to it, so
+    // its mode says which mode a new folder has.
     let workers = home.ancestors().nth(2).unwrap_or(home);
     let fresh = fs::metadata(workers)?.mode();
     let is_fresh = |meta: fs::Metadata| meta.is_dir() && meta.mode() == fresh;
@@ -155,12 +154,12 @@ fn clear_up(home: &Path, laid: &Laid) -> io::Result<Laid> {
     Ok(left)
 }
 
-/// A small regular file with no other name: written over, it changes nothing elsewhere.
+/// Returns true for a small regular file with no other name. Overwriting it changes nothing elsewhere.
 fn is_plain(meta: &fs::Metadata) -> bool {
     meta.is_file() && meta.nlink() == 1 && meta.len() <= SMALL
 }
 
-/// An empty directory, whatever was there.
+/// Makes an empty directory, whatever was there.
 fn empty(home: &Path) -> io::Result<()> {
     match fs::symlink_metadata(home) {
         Ok(meta) if meta.is_dir() => remove(home)?,

@@ -1,7 +1,7 @@
 //! `code = "import-closure"`: the modules of the project that a Python script imports.
 //!
-//! The text is looked at, not run: `import` and `from ... import` statements, indented ones too.
-//! What only exists while the script runs is not seen: `importlib`, `exec`, changes of `sys.path`,
+//! The text is read, not run: `import` and `from ... import` statements, including indented ones. Imports
+//! that exist only while the script runs are not seen: `importlib`, `exec`, changes of `sys.path`,
 //! namespace tricks.
 
 use std::collections::BTreeSet;
@@ -162,7 +162,7 @@ fn statements(text: &str) -> Vec<String> {
             .find(|q| rest.starts_with(**q))
         {
             rest = after_text(&rest[quote.len()..], quote);
-            // Something stood there, so that what follows begins no statement.
+            // This stands for the text, so that what follows does not begin a statement.
             push(&mut statements, '"');
             continue;
         }
@@ -198,7 +198,8 @@ fn push(statements: &mut [String], c: char) {
     }
 }
 
-/// What follows a text that began with `quote`. A text in single quotes ends with its line at last.
+/// Returns what follows a text that began with `quote`. A text in single quotes ends with its line at the
+/// latest.
 fn after_text<'t>(mut rest: &'t str, quote: &str) -> &'t str {
     while let Some(c) = rest.chars().next() {
         if let Some(after) = rest.strip_prefix(quote) {

@@ -1,4 +1,4 @@
-//! `each`: one action an item.
+//! `each`: one action per item.
 
 use std::borrow::Cow;
 use std::collections::BTreeSet;
@@ -10,7 +10,7 @@ use crate::base::diag::Diag;
 use crate::kind::params::Params;
 use crate::kind::typed::FromParam;
 
-/// So many actions of one stage are a slip of the pen.
+/// The most actions of one stage. More must be a slip of the pen.
 const MOST: u64 = 1_000_000;
 
 /// The stage whose items this one pairs with: `each = "w"`.
@@ -28,7 +28,7 @@ pub struct ItemAxis<'p> {
 
 #[derive(Debug, PartialEq)]
 enum Values<'p> {
-    /// The upper end excluded.
+    /// The lower end, and the upper end, which is excluded.
     Range(i64, i64),
     List(&'p [Value]),
 }
@@ -132,7 +132,7 @@ fn values<'p>(name: &str, value: &'p Value) -> Result<Values<'p>, (String, Strin
     }
 }
 
-/// All items: label and content. The last key runs fastest.
+/// Returns all items, with label and content. The last key varies fastest.
 pub fn product(axes: &[ItemAxis<'_>]) -> impl ExactSizeIterator<Item = (String, Value)> {
     // As many as `axes` checked to be few enough.
     let count = match axes {
@@ -181,7 +181,7 @@ fn text(value: &Value) -> Cow<'_, str> {
     match value {
         Value::Str(text) => Cow::Borrowed(text),
         Value::Int(number) => Cow::Owned(number.to_string()),
-        // As short as it can be, and always with a point or an exponent.
+        // The shortest form, always with a point or an exponent.
         Value::Float(number) => Cow::Owned(format!("{number:?}")),
         Value::Bool(on) => Cow::Borrowed(if *on { "true" } else { "false" }),
         _ => Cow::Borrowed(""),

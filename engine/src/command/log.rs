@@ -1,11 +1,11 @@
-//! What a program prints: the beginning and the end of it, where it is much.
+//! Keeps what a program prints, or if it is long, the beginning and the end of it.
 
 use std::collections::VecDeque;
 
-/// So much is kept of the beginning, and as much of the end.
+/// The most bytes that are kept of the beginning, and of the end.
 pub const HALF: usize = 8 << 20;
 
-/// A log on its way.
+/// A log that is being collected.
 #[derive(Default)]
 pub struct Log {
     first: Vec<u8>,

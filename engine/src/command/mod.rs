@@ -70,8 +70,8 @@ const GATHER: usize = 1;
 /// The folder of outputs below that of an action.
 const OUT: &str = "out";
 
-/// Where a program finds others, besides its `tools` and unless `env` says otherwise: never where its user
-/// does, who may be anybody.
+/// Where a program finds others, besides its `tools` and unless `env` says otherwise. The user's own `PATH`
+/// is never used, since it differs between users.
 const PATH: &str = "/usr/local/bin:/usr/bin:/bin";
 
 /// The kind.
@@ -213,7 +213,7 @@ impl Stage for CommandKind {
         let outputs = CommandParams::read(params).outputs.into_iter();
         let file = outputs.filter(|(name, _)| *name == output);
         let mut extension = file.filter_map(|(_, file)| Path::new(file).extension());
-        // What the name does not tell is looked at when it is there.
+        // What the name does not tell is checked once the file is there.
         extension.any(|ext| {
             ["csv", "tsv", "txt", "json", "md", "log"]
                 .iter()
@@ -222,7 +222,7 @@ impl Stage for CommandKind {
     }
 
     fn has_loops(&self, params: &Params) -> bool {
-        // Only tables below folds are read and written here; else it waits for programs.
+        // Only tables below folds are read and written here. Otherwise the stage just waits for programs.
         CommandParams::read(params).in_folds()
     }
 
@@ -309,7 +309,7 @@ impl CommandKind {
         log: &[u8],
     ) -> Result<(), StageError> {
         let host = action.host;
-        // What it made is hashed within its time as well.
+        // The hashing of its outputs counts towards its time limit.
         let go_on = || deadline.is_ahead() && !host.cancelled();
         for (name, path) in call::outputs(action) {
             let failed = |code, what: &str| {
@@ -345,7 +345,7 @@ fn at_the_path(error: StageError, output: &str) -> StageError {
 
 fn timed_out(params: &Params, shown: &str, limit: Duration) -> StageError {
     let message = format!("`{shown}` was stopped after {}", claims::describe(limit));
-    // A line that is pasted takes the place of what is there, so it says all of it.
+    // The user pastes this line over the old one, so it repeats all that is there.
     let claims = CommandParams::read(params).resources.into_iter();
     let claims = claims.map(|(key, value)| match value {
         Value::Str(_) if key == "timeout" => {
@@ -395,7 +395,7 @@ fn surround(
             .into_iter()
             .map(|(name, value)| (name.into(), value)),
     );
-    // It comes last, and so counts.
+    // It comes last, so it takes precedence.
     env.push(("PATH".into(), path));
     let programs = tools(action).map(|(_, path)| path).chain([&*program]);
     let opened = programs.filter(|path| path.starts_with(action.root));
@@ -429,7 +429,7 @@ fn path(action: &Action<'_>, others: &OsStr) -> io::Result<OsString> {
     Ok(path)
 }
 
-/// A script that becomes a program.
+/// Writes a script that starts the tool in its own place.
 fn starter_of(tool: &Path) -> Vec<u8> {
     let mut script = b"#!/bin/sh\nexec '".to_vec();
     for &byte in tool.as_os_str().as_bytes() {
@@ -442,7 +442,7 @@ fn starter_of(tool: &Path) -> Vec<u8> {
     script
 }
 
-/// A folder of the action; an earlier one may have left it, empty.
+/// Makes a folder of the action. An earlier action may have left it empty.
 fn folder(action: &Action<'_>, name: &str) -> io::Result<PathBuf> {
     let folder = action.scratch.join(name);
     match fs::create_dir(&folder) {

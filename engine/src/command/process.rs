@@ -1,4 +1,4 @@
-//! Programs: started by a guard, waited for, ended.
+//! Has programs started by a guard, waits for them and ends them.
 
 use std::ffi::OsString;
 use std::io::{self, PipeReader, Read, Write};
@@ -13,11 +13,11 @@ use super::log::Log;
 use super::sandbox::Places;
 use crate::kind::action::Usage;
 
-/// How often a stop of the run or the end of the time is looked for.
+/// How often to check whether the run is to stop or the time is up.
 const SLICE: Duration = Duration::from_millis(50);
-/// From the polite request to end to the end.
+/// The time between the polite request to end and the kill.
 const GRACE: Duration = Duration::from_secs(1);
-/// So long what was killed may take to be gone: what hangs in the kernel is not waited for.
+/// How long killed processes may take to be gone. Those that hang in the kernel are not waited for.
 const PATIENCE: Duration = Duration::from_millis(700);
 
 /// Why a program is over.
@@ -25,9 +25,9 @@ const PATIENCE: Duration = Duration::from_millis(700);
 pub enum End {
     /// It ended.
     Exited(ExitStatus),
-    /// It was ended: its time was up.
+    /// It was ended because its time was up.
     TimedOut,
-    /// It was ended: the run is to stop.
+    /// It was ended because the run is to stop.
     Stopped,
 }
 
@@ -45,7 +45,7 @@ pub struct Guard {
     socket: UnixStream,
     /// What programs print.
     output: PipeReader,
-    /// What it said and was not read yet.
+    /// What it said that has not been read yet.
     said: Vec<u8>,
     /// It can be given the next program.
     idle: bool,
@@ -70,13 +70,13 @@ impl Guard {
         command
             .args(args)
             .args(guard::arguments(places))
-            // Nothing of flow's environment is within reach of a program.
+            // A program cannot reach anything of flow's environment.
             .env_clear()
             .current_dir("/")
             .stdin(OwnedFd::from(theirs))
             .stdout(input.try_clone()?)
             .stderr(input)
-            // What a terminal sends to flow is not for the guard.
+            // Signals that a terminal sends to flow must not reach the guard.
             .process_group(0)
             .arg0("program-guard");
         // Without it flow itself may not have started.
@@ -98,7 +98,7 @@ impl Guard {
         self.idle
     }
 
-    /// Runs a program to its end, or ends it: `stop` is told how much it has printed. Whatever happens,
+    /// Runs a program to its end, or ends it. `stop` is told how much it has printed. Whatever happens,
     /// nothing that it started is left.
     pub fn run(
         &mut self,
@@ -150,7 +150,7 @@ impl Guard {
                 Some(_) => {}
             }
         };
-        // Who printed is gone, so that what is there is all.
+        // All processes that could print are gone, so nothing more will come.
         while self.listen_for(Duration::ZERO, &mut log)? {}
         Ok(ProgramRan {
             end,
@@ -163,7 +163,7 @@ impl Guard {
         self.socket.write_all(bytes).map_err(|_| NotRun::Unguarded)
     }
 
-    /// Takes in what programs print and what the guard says, if something comes within a time. True where
+    /// Reads what programs print and what the guard says, if something comes within a time. Returns true if
     /// something was printed.
     fn listen_for(&mut self, time: Duration, log: &mut Log) -> Result<bool, NotRun> {
         let readable = |descriptor: libc::c_int| libc::pollfd {
@@ -239,7 +239,7 @@ impl Reply {
 
 impl Drop for Guard {
     fn drop(&mut self) {
-        // An end of the socket is all that it waits for.
+        // The guard only waits for the end of the socket.
         let _ = self.socket.shutdown(std::net::Shutdown::Both);
         if self.idle {
             let _ = self.process.wait();

@@ -1,5 +1,5 @@
-//! Where a program may look: everywhere but in the project and the store, of which it sees what was
-//! declared. Enforced by Landlock where the kernel has it (Linux 5.13).
+//! Where a program may look: everywhere except in the project and the store, of which it sees only what was
+//! declared. Landlock enforces this if the kernel has it (Linux 5.13).
 //!
 //! Landlock can only allow, and what it allows holds for all below. So the way down from `/` to each
 //! closed folder is walked, and all that lies beside the way is allowed. Two things follow: the
@@ -22,8 +22,8 @@ pub struct Places {
 }
 
 impl Places {
-    /// Folders that are closed but for what lies open in them. The run's folder of unfinished work may
-    /// lie outside of the project.
+    /// Returns the folders that are closed, except for what lies open in them. The run's folder of
+    /// unfinished work may lie outside of the project.
     #[cfg(target_os = "linux")]
     fn closed(&self) -> Vec<PathBuf> {
         let store = self.artifacts.parent().unwrap_or(&self.artifacts);
@@ -51,14 +51,14 @@ fn environment(root: &Path) -> Option<PathBuf> {
     (marked && !root.starts_with(&folder)).then_some(folder)
 }
 
-/// Where else a folder, or a part of it, is to be found: other mounts of its file system.
+/// Returns where else a folder, or a part of it, can be found: other mounts of its file system.
 #[cfg(target_os = "linux")]
 fn aliases(mounts: &[u8], folder: &Path) -> Vec<PathBuf> {
     let mounts: Vec<Mount> = mounts
         .split(|&b| b == b'\n')
         .filter_map(Mount::read)
         .collect();
-    // Of those at one place, the last one is seen.
+    // If several are mounted at one place, the last one is visible.
     let within = mounts.iter().filter(|mount| folder.starts_with(&mount.at));
     let Some(own) = within.max_by_key(|mount| mount.at.as_os_str().len()) else {
         return Vec::new();
@@ -82,9 +82,9 @@ fn aliases(mounts: &[u8], folder: &Path) -> Vec<PathBuf> {
 #[cfg(target_os = "linux")]
 struct Mount<'a> {
     device: &'a [u8],
-    /// What of the file system is seen.
+    /// The folder of the file system that is mounted.
     root: PathBuf,
-    /// Where.
+    /// Where it is mounted.
     at: PathBuf,
 }
 
@@ -135,7 +135,7 @@ mod landlocked {
     /// Rights that are known here; a kernel that knows fewer enforces those.
     const KNOWN: ABI = ABI::V6;
 
-    /// Rules that a process can take upon itself.
+    /// Rules that a process can impose on itself.
     pub struct Sandbox(OwnedFd);
 
     /// Rules on their way.
@@ -157,7 +157,7 @@ mod landlocked {
     }
 
     impl Sandbox {
-        /// The rules for some places; none where the kernel cannot enforce them, or where the
+        /// Makes the rules for some places. Returns none if the kernel cannot enforce them, or if the
         /// project is the whole file system.
         pub fn new(places: &Places) -> io::Result<Option<Self>> {
             let closed = places.closed();
@@ -169,7 +169,7 @@ mod landlocked {
             let rules = Ruleset::default()
                 .set_compatibility(CompatLevel::BestEffort)
                 .handle_access(all)
-                // Signals reach what the program started itself, and nothing else.
+                // Signals reach only what the program itself started.
                 .and_then(|rules| rules.scope(Scope::from_all(KNOWN)))
                 .and_then(Ruleset::create)
                 .map_err(io::Error::other)?;
@@ -193,15 +193,15 @@ mod landlocked {
         }
     }
 
-    /// Shuts this process in for good, and all that it starts. Made of system calls alone, for it comes
-    /// between fork and exec.
+    /// Restricts this process and all that it starts for good. It consists of system calls alone, since it
+    /// runs between fork and exec.
     pub fn enter(rules: RawFd) -> io::Result<()> {
         // To root, a kernel may show the memory of any process in spite of the rules, unless it lacks these.
         const PERFMON: libc::c_int = 38;
         const SYS_ADMIN: libc::c_int = 21;
         // SAFETY: plain system calls with numbers alone.
         unsafe {
-            // Who is not root does not have them, and may not.
+            // A process that is not root does not have them, and may not drop them.
             libc::prctl(libc::PR_CAPBSET_DROP, PERFMON);
             libc::prctl(libc::PR_CAPBSET_DROP, SYS_ADMIN);
             if libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0
@@ -235,7 +235,7 @@ mod landlocked {
             Ok(())
         }
 
-        /// Allows something to a path and all below; what is not there needs no rule.
+        /// Allows something for a path and all below it. A path that does not exist needs no rule.
         fn allow(&mut self, path: &Path, access: BitFlags<AccessFs>) -> io::Result<()> {
             if let Ok(fd) = PathFd::new(path) {
                 let rule = PathBeneath::new(fd, access);

@@ -58,7 +58,7 @@ fn commands(line: &str) -> Vec<&str> {
     names
 }
 
-/// Where a word ends. What stands in single quotes is a part of it; what stands in double ones may hold
+/// Returns where a word ends. A part in single quotes belongs to it. A part in double quotes may hold
 /// commands, `"$(date)"`.
 fn end_of_word(text: &str) -> usize {
     let (mut single, mut double) = (false, false);

@@ -20,7 +20,7 @@ use crate::base::files::{Links, Project, escape, normal, unescape};
 use crate::kind::params::Params;
 use crate::kind::shards::SourceFile;
 
-/// An entry of `files` that stands for no file of the project.
+/// Code of the diagnostic for an entry of `files` that stands for no file of the project.
 const CODE: &str = "flow::command::files";
 
 /// Role of the program among an action's sources, before its name.
@@ -155,7 +155,7 @@ impl<'p> Finder<'p> {
         })
     }
 
-    /// What the entries of `files` stand for whose names hold an item's, or the others.
+    /// Finds what the entries of `files` stand for: those that hold names of an item, or the others.
     fn files<'v>(
         &mut self,
         of_item: bool,
@@ -215,11 +215,11 @@ fn below<'p>(path: &'p Path, root: &Path) -> Option<&'p Path> {
 
 /// How often a folder is looked into before it is listed.
 const LOOKS: usize = 100;
-/// So many names of it at most.
+/// The most names that are read when a folder is listed.
 const LISTED: usize = 100_000;
 
-/// Tells which files there are. Of items with a file each, there may be very many in one folder: to
-/// list that takes a fraction of the time of asking for each.
+/// Finds out which files exist. If each item has a file, there may be very many in one folder, and listing
+/// it takes a fraction of the time of asking for each.
 #[derive(Default)]
 struct Looks {
     folder: Vec<u8>,
@@ -272,7 +272,7 @@ fn find<'v>(
     looks: &mut Looks,
     found: &mut Vec<SourceFile>,
 ) -> Result<(), Box<Diag>> {
-    // What a name stands for is meant as it is.
+    // The value of a name is taken literally.
     let literal = |name: &str| value(name).map(escaped);
     let pattern = normal(pattern.fill(literal).into());
     let pattern = pattern.to_string_lossy();

@@ -61,7 +61,7 @@ impl<'a> Template<'a> {
         pieces.any(|piece| matches!(piece, Piece::Name(_)))
     }
 
-    /// The text with its names replaced. One that is not known stays as it is: a check has told of
+    /// Returns the text with its names replaced. An unknown name stays as it is, since a check has reported
     /// it.
     pub fn fill<'v>(&self, value: impl Fn(&str) -> Option<Cow<'v, str>>) -> String {
         let mut filled = String::with_capacity(self.text.len() + 8);

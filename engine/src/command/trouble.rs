@@ -14,11 +14,11 @@ use crate::kind::action::Action;
 use crate::kind::action::HOME;
 use crate::kind::error::StageError;
 
-/// So many last lines are shown.
+/// The number of last lines that are shown.
 const LINES: usize = 20;
-/// So many characters of each.
+/// The most characters of each line that are shown.
 const LINE: usize = 500;
-/// So much of the end of a log is looked at.
+/// The number of bytes at the end of a log that are looked at.
 const TAIL: usize = 64 << 10;
 
 /// The error for a program that ended badly. What it said itself comes before what can be said of it.
@@ -187,8 +187,9 @@ impl Sight {
         }
     }
 
-    /// What is to be declared, where that is certain: the program says that it missed something, and that
-    /// is there. Else which folder is closed, where it was refused what may lie there.
+    /// Returns what to declare, if that is certain: the program says that it missed something, and that
+    /// exists. Otherwise says which folder is closed, if the program was refused something that may lie
+    /// there.
     fn hint(&self, text: &str) -> Option<String> {
         let mut files: BTreeSet<String> = self.modules(text).into_iter().collect();
         let mut tools = BTreeSet::new();
@@ -262,7 +263,7 @@ impl Sight {
         let text = relative.to_str()?;
         let there = std::fs::metadata(self.root.join(&relative)).ok()?;
         if there.is_dir() {
-            // A bare word may well be a word.
+            // A bare word may be an ordinary word rather than a path.
             let below = format!("{text}/");
             let known = self.had.iter().any(|had| had.starts_with(&below));
             return (word.contains('/') && !known).then(|| format!("{text}/**/*"));
@@ -270,7 +271,7 @@ impl Sight {
         (!self.had.contains(text)).then(|| text.to_owned())
     }
 
-    /// True for what nobody declares: state, and what is installed in an environment.
+    /// Returns true for files that nobody declares: state, and what is installed in an environment.
     fn is_no_source(&self, relative: &Path) -> bool {
         let state = [".flow", ".git", ".venv"];
         let mut folders = relative.ancestors().skip(1);

@@ -1,8 +1,8 @@
 //! `version`: what a program says of itself, which is part of the recipe.
 //!
-//! A run asks, in the sandbox, at most once for the same question. What it was told is remembered in the
-//! project for those who only look, as `flow plan` does. That it is still true nobody knows before the
-//! next run asks: libraries may have changed of which no digest tells.
+//! A run asks in the sandbox, at most once for the same question. The answer is remembered in the project
+//! for commands that only look, such as `flow plan`. Whether it is still true is not known before the next
+//! run asks, since libraries may have changed that no digest covers.
 
 use std::collections::{BTreeMap, HashMap};
 use std::fs;
@@ -24,11 +24,11 @@ use crate::kind::error::{Fault, StageError};
 use crate::kind::lineage::Lineage;
 use crate::kind::surroundings::{Question, Start};
 
-/// So long a program may think.
+/// The time that a program may take to answer.
 const LIMIT: Duration = Duration::from_secs(60);
-/// So many bytes it may say.
+/// The most bytes that an answer may have.
 const MOST: usize = 64 << 10;
-/// So many answers are remembered.
+/// The number of answers that are remembered.
 const ANSWERS: usize = 256;
 /// The first line of the file of answers.
 const FORMAT: &[u8] = b"flow-versions 1\n";
@@ -42,11 +42,11 @@ pub enum VersionAnswer {
     Now(String),
     /// It said this to an earlier run.
     Before(String),
-    /// Nobody asked yet.
+    /// The program has not been asked yet.
     Nothing,
 }
 
-/// What a program says of its version; none for a stage without `version`.
+/// Returns what a program says of its version, or none for a stage without `version`.
 pub fn said(
     kind: &CommandKind,
     question: &Question<'_>,
@@ -61,7 +61,7 @@ pub fn said(
         .ok_or_else(|| wrong(format!("failed to run `{shown}`: there is no such program")))?;
     let env = environment(question);
     let digest = digest_of(question, &run, &program, &env)?;
-    // Nobody else asks meanwhile.
+    // No other thread asks in the meantime.
     let mut known = kind.versions.lock().unwrap_or_else(PoisonError::into_inner);
     let key = (question.root.to_owned(), digest);
     if let Some(answer) = known.get(&key) {
@@ -171,7 +171,7 @@ fn ask(
     };
     fs::create_dir_all(&start.scratch)?;
     let said = hear(kind, &action, call);
-    // What cannot be removed now is swept with the scratch folders of the run.
+    // What cannot be removed now is removed with the scratch folders of the run.
     let _ = fs::remove_dir_all(&start.scratch);
     said
 }
@@ -221,7 +221,7 @@ fn wrong(message: String) -> StageError {
     StageError::failed("flow::command::version", message)
 }
 
-/// Whoever asks; there is nothing to make.
+/// The host of a version call, which makes no artifacts.
 struct Asked<'a>(&'a Start<'a>);
 
 impl Host for Asked<'_> {
