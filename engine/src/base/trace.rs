@@ -1,7 +1,7 @@
 //! Records where the time of a run goes, as Chrome trace events: a file that chrome://tracing and Perfetto
 //! open. Clocks are read for this file alone; nothing else depends on what they say.
 //!
-//! A [`Track`] is a row of the picture, such as a worker. A [`Span`] is a bar in it, which ends when it is
+//! A [`Track`] is a row of the picture, such as a worker. A [`Bar`] is a bar in it, which ends when it is
 //! dropped. Without a trace both are empty, and names and figures are not even built.
 
 use std::io::{self, BufWriter, Write};

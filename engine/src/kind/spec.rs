@@ -127,12 +127,12 @@ pub enum Together {
     /// Each row is treated by itself, and shards are only put side by side.
     Apart,
     /// For each fold, it fits on the out-of-fold predictions of the other folds alone. The step gets the
-    /// table of folds and its [`Lineage`].
+    /// table of folds and its [`Lineage`](crate::kind::lineage::Lineage).
     Crossed,
     /// It scores predictions. The step gets the table of folds and its [`Lineage`](crate::kind::Lineage).
     Scored,
     /// Its results were made outside of flow, from data that is not known here. They are taken on trust,
-    /// and the [`Lineage`] of everything that stems from them says so.
+    /// and the lineage of everything that stems from them says so.
     Foreign,
 }
 
