@@ -103,7 +103,7 @@ mod tests {
 
     #[test]
     fn a_run_is_found_by_id_tag_or_age() {
-        let dir = tempfile::tempdir().unwrap();
+        let dir = flow_testkit::files::folder();
         let runs = Runs::new(dir.path());
         for (id, tags) in [
             ("20260101T000000-1", json!(["base"])),

@@ -334,7 +334,7 @@ mod tests {
 
     #[test]
     fn recent_and_pinned_runs_keep_their_records() {
-        let dir = tempfile::tempdir().unwrap();
+        let dir = flow_testkit::files::folder();
         let runs = Runs::new(dir.path());
         let key = |n: usize| format!("{n:064x}");
         for n in 0..RECENT_RUNS + 3 {

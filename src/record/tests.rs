@@ -129,7 +129,7 @@ fn load(runs: &Runs, id: &str) -> RunRecord {
 
 #[test]
 fn every_layout_is_read() {
-    let dir = tempfile::tempdir().expect("a folder");
+    let dir = flow_testkit::files::folder();
     let runs = all(dir.path());
     let first = load(&runs, "20250101");
     assert_eq!((first.format, first.pinned), (0, false));
@@ -159,7 +159,7 @@ fn every_layout_is_read() {
 
 #[test]
 fn actions_and_ports_are_found_however_old_the_record_is() {
-    let dir = tempfile::tempdir().expect("a folder");
+    let dir = flow_testkit::files::folder();
     let runs = all(dir.path());
     let long = |id: &str| load(&runs, id).long(&runs).expect("readable");
     assert_eq!(
@@ -228,7 +228,7 @@ fn metrics_of_every_sort_are_read() {
 
 #[test]
 fn tags_and_pins_leave_the_rest_of_a_record_as_it_is_written() {
-    let dir = tempfile::tempdir().expect("a folder");
+    let dir = flow_testkit::files::folder();
     let runs = all(dir.path());
     let mut newer = first();
     newer["of the future"] = json!({"a": [1, null]});

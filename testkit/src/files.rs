@@ -7,7 +7,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-pub use tempfile::{TempDir, tempdir_in};
+pub use tempfile::{NamedTempFile, TempDir, tempdir_in};
 
 /// The root of this repository.
 pub fn repository() -> &'static Path {
@@ -24,6 +24,22 @@ pub fn folder() -> TempDir {
 /// sync thousands of times.
 pub fn folder_in_memory() -> TempDir {
     tempdir_in("/dev/shm").unwrap_or_else(|_| folder())
+}
+
+/// A temporary folder with these files, each a path and a text.
+pub fn folder_with(files: &[(&str, &str)]) -> TempDir {
+    let folder = folder();
+    for (name, text) in files {
+        write(&folder.path().join(name), text);
+    }
+    folder
+}
+
+/// A temporary file that holds these bytes.
+pub fn file_of(bytes: impl AsRef<[u8]>) -> NamedTempFile {
+    let file = NamedTempFile::new().expect("a temporary file");
+    fs::write(file.path(), bytes).expect("a temporary file");
+    file
 }
 
 /// Writes a file, and the folders above it.

@@ -122,12 +122,7 @@ mod planted {
                         | `low/` | x | - |\n| `high/` | y | low |\n";
 
     fn found(files: &[(&str, &str)]) -> Vec<String> {
-        let dir = tempfile::tempdir().unwrap();
-        for (path, text) in files {
-            let path = dir.path().join(path);
-            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
-            std::fs::write(path, text).unwrap();
-        }
+        let dir = flow_testkit::files::folder_with(files);
         let table = Table::read(PAGE, "## Folders").unwrap();
         violations(&Sources::read(dir.path()), &table)
     }

@@ -1,16 +1,16 @@
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::symlink;
 
+use flow_testkit::files::{TempDir, folder, write};
+
 use super::*;
 
 /// A project with these files, whose root has no links in it.
-fn project(files: &[&str]) -> (tempfile::TempDir, PathBuf) {
-    let temp = tempfile::tempdir().unwrap();
+fn project(files: &[&str]) -> (TempDir, PathBuf) {
+    let temp = folder();
     let root = temp.path().canonicalize().unwrap().join("project");
     for file in files {
-        let path = root.join(file);
-        fs::create_dir_all(path.parent().unwrap()).unwrap();
-        fs::write(path, "").unwrap();
+        write(&root.join(file), "");
     }
     (temp, root)
 }

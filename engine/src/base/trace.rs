@@ -241,7 +241,7 @@ mod tests {
         }
         trace.track("two").count("actions", &[("ready", 3)]);
         assert_eq!(trace.track("one").0.map(|t| t.1), Some(0));
-        let dir = tempfile::tempdir().unwrap();
+        let dir = flow_testkit::files::folder();
         let path = dir.path().join("trace.json");
         trace.write(&path, "flow run x").unwrap();
         assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 1);

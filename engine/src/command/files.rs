@@ -117,7 +117,7 @@ mod tests {
 
     #[test]
     fn copies_are_what_the_digest_says() {
-        let temp = tempfile::tempdir().unwrap();
+        let temp = flow_testkit::files::folder();
         let (from, to) = (temp.path().join("from"), temp.path().join("to"));
         let copies = Copies::default();
         let stat = StatCache::open(&temp.path().join("stat"));

@@ -280,8 +280,6 @@ mod tests {
 
     #[test]
     fn the_closure_follows_packages_and_relative_imports() {
-        let temp = tempfile::tempdir().unwrap();
-        let root = temp.path();
         let files = [
             (
                 "scripts/fit.py",
@@ -307,11 +305,8 @@ mod tests {
             ("ns/deep.py", ""),
             ("helper.py", "the one beside the script goes first"),
         ];
-        for (name, text) in files {
-            let path = root.join(name);
-            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
-            std::fs::write(path, text).unwrap();
-        }
+        let temp = flow_testkit::files::folder_with(&files);
+        let root = temp.path();
         let found = closure(&root.join("scripts/fit.py"), root);
         let found: Vec<_> = found
             .iter()

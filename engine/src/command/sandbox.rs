@@ -307,7 +307,7 @@ mod tests {
 
     #[test]
     fn only_an_environment_is_one() {
-        let temp = tempfile::tempdir().unwrap();
+        let temp = flow_testkit::files::folder();
         let root = temp.path().canonicalize().unwrap();
         std::fs::create_dir(root.join("data")).unwrap();
         let link = |to: &str| {

@@ -341,6 +341,7 @@ pub fn in_path(name: &str, root: &Path, folders: &OsStr) -> Option<PathBuf> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use flow_testkit::files::{folder, folder_with, write};
 
     fn roles(pattern: &str, root: &Path) -> Result<Vec<String>, String> {
         let mut found = Vec::new();
@@ -361,7 +362,7 @@ mod tests {
 
     #[test]
     fn patterns_find_files_below_the_root() {
-        let temp = tempfile::tempdir().unwrap();
+        let temp = folder();
         // Neither brackets nor braces of the project's own path mean anything.
         for root in ["a[b]", "{i}*"].map(|name| temp.path().join(name)) {
             for file in [
@@ -371,9 +372,7 @@ mod tests {
                 "d/p[1].txt",
                 "d/p1.txt",
             ] {
-                let path = root.join(file);
-                fs::create_dir_all(path.parent().unwrap()).unwrap();
-                fs::write(path, "").unwrap();
+                write(&root.join(file), "");
             }
             let roles = |pattern: &str| roles(pattern, &root);
             assert_eq!(roles("*.py").unwrap(), ["x.py"]);
@@ -399,12 +398,8 @@ mod tests {
 
     #[test]
     fn a_listed_folder_has_the_same_files() {
-        let temp = tempfile::tempdir().unwrap();
+        let temp = folder_with(&[("file", ""), ("folder/file", "")]);
         let path = |name: &str| temp.path().join(name);
-        fs::create_dir(path("folder")).unwrap();
-        for name in ["file", "folder/file"] {
-            fs::write(path(name), "").unwrap();
-        }
         std::os::unix::fs::symlink("file", path("link")).unwrap();
         std::os::unix::fs::symlink("none", path("broken")).unwrap();
         let mut looks = Looks::default();

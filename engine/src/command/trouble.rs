@@ -347,6 +347,7 @@ fn words(text: &str) -> impl Iterator<Item = &str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use flow_testkit::files::{folder, write};
 
     fn sight(root: &Path) -> Sight {
         for file in [
@@ -356,9 +357,7 @@ mod tests {
             "scripts/lib.py",
             "pkg/m.py",
         ] {
-            let path = root.join(file);
-            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
-            std::fs::write(path, "").unwrap();
+            write(&root.join(file), "");
         }
         let scratch = root.join(".flow/scratch/1/0");
         Sight {
@@ -374,7 +373,7 @@ mod tests {
 
     #[test]
     fn the_line_to_add_is_found_in_messages() {
-        let temp = tempfile::tempdir().unwrap();
+        let temp = folder();
         let root = temp.path();
         let sight = sight(root);
         let line = |more: &str| format!("files = [\"scripts/f*.py\", \"{more}\"]");
@@ -406,7 +405,7 @@ mod tests {
 
     #[test]
     fn other_messages_give_no_line() {
-        let temp = tempfile::tempdir().unwrap();
+        let temp = folder();
         let sight = sight(temp.path());
         let root = temp.path().display().to_string();
         for file in [
@@ -415,9 +414,7 @@ mod tests {
             "env/pyvenv.cfg",
             "numpy/x.txt",
         ] {
-            let path = temp.path().join(file);
-            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
-            std::fs::write(path, "").unwrap();
+            write(&temp.path().join(file), "");
         }
         let in_environment = [
             "ROOT/.venv/lib/m.py: not found",

@@ -310,7 +310,7 @@ mod tests {
 
     #[test]
     fn answers_are_remembered_and_the_oldest_forgotten() {
-        let temp = tempfile::tempdir().unwrap();
+        let temp = flow_testkit::files::folder();
         let path = temp.path().join("versions");
         let question = |n: usize| Digest::of(&n.to_le_bytes());
         for n in 0..=ANSWERS {

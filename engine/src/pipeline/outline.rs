@@ -89,12 +89,10 @@ impl StageOutline {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use flow_testkit::files::folder_with;
 
     fn outline(files: &[(&str, &str)]) -> Outline {
-        let dir = tempfile::tempdir().unwrap();
-        for (name, text) in files {
-            std::fs::write(dir.path().join(name), text).unwrap();
-        }
+        let dir = folder_with(files);
         Outline::read(Path::new(files[0].0), dir.path())
     }
 

@@ -1,17 +1,13 @@
 use super::*;
+use flow_testkit::files::{TempDir, folder_with};
 
 struct Case {
-    dir: tempfile::TempDir,
+    dir: TempDir,
 }
 
 impl Case {
     fn new(files: &[(&str, &str)]) -> Self {
-        let dir = tempfile::tempdir().unwrap();
-        for (name, text) in files {
-            let path = dir.path().join(name);
-            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
-            std::fs::write(path, text).unwrap();
-        }
+        let dir = folder_with(files);
         Self { dir }
     }
 

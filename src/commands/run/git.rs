@@ -83,15 +83,11 @@ fn dirty(root: PathBuf) -> Option<bool> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn write(path: &Path, text: &str) {
-        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
-        std::fs::write(path, text).unwrap();
-    }
+    use flow_testkit::files::{folder, write};
 
     #[test]
     fn the_commit_is_read_from_every_place_where_git_keeps_it() {
-        let dir = tempfile::tempdir().unwrap();
+        let dir = folder();
         let (git, project) = (dir.path().join(".git"), dir.path().join("a/b"));
         let (one, two) = ("1".repeat(40), "2".repeat(40));
         write(&git.join("HEAD"), "ref: refs/heads/main\n");
@@ -100,12 +96,12 @@ mod tests {
         assert_eq!(commit(&project), None);
         write(
             &git.join("packed-refs"),
-            &format!("# pack-refs\n{two} refs/heads/main\n"),
+            format!("# pack-refs\n{two} refs/heads/main\n"),
         );
         assert_eq!(commit(&project), Some(two.clone()));
-        write(&git.join("refs/heads/main"), &format!("{one}\n"));
+        write(&git.join("refs/heads/main"), format!("{one}\n"));
         assert_eq!(commit(&project), Some(one.clone()));
-        write(&git.join("HEAD"), &format!("{two}\n"));
+        write(&git.join("HEAD"), format!("{two}\n"));
         assert_eq!(commit(&project), Some(two));
         // Another work tree, with a branch that lies with the first one.
         let other = git.join("worktrees/w");
@@ -113,7 +109,7 @@ mod tests {
         write(&other.join("commondir"), "../..\n");
         write(
             &project.join(".git"),
-            &format!("gitdir: {}\n", other.display()),
+            format!("gitdir: {}\n", other.display()),
         );
         assert_eq!(commit(&project), Some(one));
         write(&other.join("HEAD"), "garbage\n");

@@ -107,7 +107,7 @@ fn probabilities(mut parts: ArmParts) -> ArmParts {
 
 #[test]
 fn an_arm_is_read_from_predictions_and_folds() {
-    let dir = tempfile::tempdir().unwrap();
+    let dir = flow_testkit::files::folder();
     let parts = ArmParts {
         class: Some("TDE".into()),
         ..probabilities(arm("a", 2.0, 0))
@@ -124,13 +124,13 @@ fn an_arm_is_read_from_predictions_and_folds() {
 
 #[test]
 fn folds_of_another_stage_are_refused() {
-    let dir = tempfile::tempdir().unwrap();
+    let dir = flow_testkit::files::folder();
     let parts = probabilities(arm("a", 2.0, 0));
     let (predictions, _) = files(&parts, dir.path());
     let mut other = parts.clone();
     other.repeats[1].folds[11] = 9;
     other.groups = None;
-    let elsewhere = tempfile::tempdir().unwrap();
+    let elsewhere = flow_testkit::files::folder();
     let (_, folds) = files(&other, elsewhere.path());
     let error = Arm::read("a", &predictions, Some(&folds)).unwrap_err();
     assert_eq!(error.code.as_str(), "flow::study::folds");
@@ -233,7 +233,7 @@ fn macro_figures_are_those_of_the_metrics() {
 
 #[test]
 fn a_positive_class_that_does_not_occur_is_no_macro_average() {
-    let dir = tempfile::tempdir().unwrap();
+    let dir = flow_testkit::files::folder();
     let read = |positive: Option<&str>| {
         let path = dir.path().join("p.parquet");
         let predictions = Predictions {

@@ -238,7 +238,7 @@ mod tests {
     use flow_engine::kind::Part;
 
     fn view(columns: &[(&str, &dyn Fn(usize) -> f32)], rows: usize) -> FeatureView {
-        let file = tempfile::NamedTempFile::new().unwrap();
+        let file = flow_testkit::files::NamedTempFile::new().unwrap();
         let names: Vec<String> = columns.iter().map(|(name, _)| (*name).into()).collect();
         let ids: Vec<String> = (0..rows).map(|i| format!("o{i:04}")).collect();
         let values: Vec<f32> = (0..rows)

@@ -305,6 +305,7 @@ fn bands_that_occur(path: &Path) -> Result<Vec<String>, StageError> {
 mod tests {
     use super::*;
     use flow_engine::kind::Fault;
+    use flow_testkit::files::file_of;
 
     fn sample() -> Curves {
         let mut curves = Curves::new(Survey {
@@ -334,24 +335,18 @@ mod tests {
         bytes
     }
 
-    fn file(bytes: &[u8]) -> tempfile::NamedTempFile {
-        let file = tempfile::NamedTempFile::new().unwrap();
-        std::fs::write(file.path(), bytes).unwrap();
-        file
-    }
-
     #[test]
     fn a_file_gives_back_what_was_written_and_is_the_same_each_time() {
         let curves = sample();
         let first = bytes(&curves);
         assert_eq!(first, bytes(&curves));
-        let file = file(&first);
+        let file = file_of(&first);
         assert_eq!(Curves::read(file.path()).unwrap(), curves);
         // The objects' columns are those of an objects table.
         assert_eq!(Objects::read(file.path()).unwrap(), curves.objects);
         let mut objects = Vec::new();
         curves.objects.write(&mut objects).unwrap();
-        let file = self::file(&objects);
+        let file = file_of(&objects);
         assert_eq!(Objects::read(file.path()).unwrap(), curves.objects);
     }
 
@@ -364,7 +359,7 @@ mod tests {
         assert_eq!(bytes(&curves), plain);
         let mut objects = Vec::new();
         curves.objects.write(&mut objects).unwrap();
-        let read = Objects::read(file(&objects).path()).unwrap();
+        let read = Objects::read(file_of(&objects).path()).unwrap();
         assert_eq!(read, curves.objects);
         assert_eq!(read.raw_label[0].as_deref(), Some("TDE-H"));
     }
@@ -373,7 +368,7 @@ mod tests {
     fn a_file_of_another_kind_names_what_it_lacks() {
         let mut objects = Vec::new();
         sample().objects.write(&mut objects).unwrap();
-        let error = Curves::read(file(&objects).path()).unwrap_err();
+        let error = Curves::read(file_of(&objects).path()).unwrap_err();
         assert_eq!(error.fault, Fault::Data);
         assert!(error.message.contains("no column `lightcurve`"), "{error}");
         assert!(
@@ -381,7 +376,7 @@ mod tests {
             "{:?}",
             error.help
         );
-        let error = Curves::read(file(b"object_id,flux\n").path()).unwrap_err();
+        let error = Curves::read(file_of(b"object_id,flux\n").path()).unwrap_err();
         assert!(
             error
                 .message
@@ -394,14 +389,14 @@ mod tests {
     fn a_light_curve_out_of_order_or_not_finite_is_refused() {
         let mut curves = sample();
         curves.time.swap(0, 1);
-        let error = Curves::read(file(&bytes(&curves)).path()).unwrap_err();
+        let error = Curves::read(file_of(bytes(&curves)).path()).unwrap_err();
         assert!(
             error.message.contains("`a` is not in time order"),
             "{error}"
         );
         let mut curves = sample();
         curves.objects.object_id.swap(0, 1);
-        let error = Curves::read(file(&bytes(&curves)).path()).unwrap_err();
+        let error = Curves::read(file_of(bytes(&curves)).path()).unwrap_err();
         assert!(error.message.contains("order of object_id"), "{error}");
     }
 
@@ -434,7 +429,7 @@ mod tests {
             // A table that a command writes is only checked when it is read.
             let mut foreign = Vec::new();
             curves.write_unchecked(&mut foreign).unwrap();
-            let error = Curves::read(file(&foreign).path()).unwrap_err();
+            let error = Curves::read(file_of(&foreign).path()).unwrap_err();
             assert!(error.message.contains(message), "{error}");
         }
     }
@@ -442,6 +437,6 @@ mod tests {
     #[test]
     fn no_objects_are_a_table_too() {
         let empty = Curves::new(sample().objects.survey);
-        assert_eq!(Curves::read(file(&bytes(&empty)).path()).unwrap(), empty);
+        assert_eq!(Curves::read(file_of(bytes(&empty)).path()).unwrap(), empty);
     }
 }

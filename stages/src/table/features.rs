@@ -247,8 +247,7 @@ mod tests {
         writer
             .push(&["o1", "o2"], &[1.0, f32::NAN, 3.0, 4.0])
             .unwrap();
-        let file = tempfile::NamedTempFile::new().unwrap();
-        std::fs::write(file.path(), writer.finish().unwrap()).unwrap();
+        let file = flow_testkit::files::file_of(writer.finish().unwrap());
         let table = FeatureTable::open(file.path()).unwrap();
         assert_eq!(table.columns(), columns);
         assert_eq!(table.object_ids(), ["o1", "o2"]);
@@ -279,8 +278,7 @@ mod tests {
     fn a_table_without_rows_or_columns_is_one() {
         for columns in [vec![], vec!["a".to_string()]] {
             let writer = FeatureWriter::new(Vec::new(), &columns).unwrap();
-            let file = tempfile::NamedTempFile::new().unwrap();
-            std::fs::write(file.path(), writer.finish().unwrap()).unwrap();
+            let file = flow_testkit::files::file_of(writer.finish().unwrap());
             let table = FeatureTable::open(file.path()).unwrap();
             assert_eq!((table.rows(), table.columns().len()), (0, columns.len()));
         }

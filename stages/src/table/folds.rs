@@ -152,8 +152,7 @@ mod tests {
         };
         let mut bytes = Vec::new();
         folds.write(&mut bytes).unwrap();
-        let file = tempfile::NamedTempFile::new().unwrap();
-        std::fs::write(file.path(), &bytes).unwrap();
+        let file = flow_testkit::files::file_of(&bytes);
         assert_eq!(Folds::read(file.path()).unwrap(), folds);
     }
 }

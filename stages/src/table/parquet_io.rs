@@ -431,7 +431,7 @@ mod tests {
     use arrow::datatypes::{Field, Schema};
 
     /// Snappy and 32-bit floats: what pandas and pyarrow write by default.
-    fn foreign() -> tempfile::NamedTempFile {
+    fn foreign() -> flow_testkit::files::NamedTempFile {
         let schema = Schema::new(vec![
             Field::new("object_id", DataType::LargeUtf8, true),
             Field::new("x", DataType::Float32, true),
@@ -446,7 +446,7 @@ mod tests {
         let properties = WriterProperties::builder()
             .set_compression(Compression::SNAPPY)
             .build();
-        let file = tempfile::NamedTempFile::new().unwrap();
+        let file = flow_testkit::files::NamedTempFile::new().unwrap();
         let mut writer =
             ArrowWriter::try_new(file.as_file(), batch.schema(), Some(properties)).unwrap();
         writer.write(&batch).unwrap();

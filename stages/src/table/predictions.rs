@@ -254,8 +254,8 @@ mod tests {
         }
     }
 
-    fn file(predictions: &Predictions) -> tempfile::NamedTempFile {
-        let file = tempfile::NamedTempFile::new().unwrap();
+    fn file(predictions: &Predictions) -> flow_testkit::files::NamedTempFile {
+        let file = flow_testkit::files::NamedTempFile::new().unwrap();
         predictions.write(file.as_file()).unwrap();
         file
     }

@@ -370,12 +370,7 @@ fn map(path: &Path) -> Result<Buffer, StageError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn file(bytes: &[u8]) -> tempfile::NamedTempFile {
-        let file = tempfile::NamedTempFile::new().unwrap();
-        std::fs::write(file.path(), bytes).unwrap();
-        file
-    }
+    use flow_testkit::files::file_of;
 
     fn grid(chunk: usize) -> Vec<u8> {
         let ids: Vec<String> = (0..7).map(|i| format!("o{i}")).collect();
@@ -392,7 +387,7 @@ mod tests {
     fn rows_come_back_and_the_bytes_do_not_depend_on_the_pushes() {
         let bytes = grid(7);
         assert_eq!(bytes, grid(2));
-        let table = TensorTable::open(file(&bytes).path(), "grid").unwrap();
+        let table = TensorTable::open(file_of(&bytes).path(), "grid").unwrap();
         assert_eq!(table.shape(), [2, 3]);
         assert_eq!(table.rows(), 7);
         assert_eq!(table.row(0), [0.0, 1.0, 2.0, 3.0, 4.0, 5.0]);
@@ -403,7 +398,7 @@ mod tests {
 
     #[test]
     fn rows_lie_where_the_file_was_mapped() {
-        let file = file(&grid(7));
+        let file = file_of(grid(7));
         let buffer = map(file.path()).unwrap();
         let table = TensorTable::open(file.path(), "grid").unwrap();
         // The two maps of one file are compared by the offset of the rows within each map.
@@ -417,10 +412,10 @@ mod tests {
     fn a_cut_or_foreign_file_is_an_error() {
         let bytes = grid(7);
         for cut in [0, 5, 100, bytes.len() - 1] {
-            let error = TensorTable::open(file(&bytes[..cut]).path(), "grid").unwrap_err();
+            let error = TensorTable::open(file_of(&bytes[..cut]).path(), "grid").unwrap_err();
             assert!(!error.message.is_empty());
         }
-        let error = TensorTable::open(file(&bytes).path(), "features").unwrap_err();
+        let error = TensorTable::open(file_of(&bytes).path(), "features").unwrap_err();
         assert!(error.message.contains("no column `features`"), "{error}");
         assert_eq!(error.help, ["its columns are: object_id, grid"]);
     }

@@ -265,8 +265,7 @@ mod tests {
     use std::io::Write;
 
     fn open(bytes: &[u8]) -> Result<Records, StageError> {
-        let file = tempfile::NamedTempFile::new().unwrap();
-        std::fs::write(file.path(), bytes).unwrap();
+        let file = flow_testkit::files::file_of(bytes);
         Records::open(file.path(), "t.csv")
     }
 

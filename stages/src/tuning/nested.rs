@@ -125,15 +125,14 @@ mod tests {
     use super::*;
     use crate::evaluation::Metric;
 
-    fn file(write: impl FnOnce(&mut Vec<u8>)) -> tempfile::NamedTempFile {
+    fn file(write: impl FnOnce(&mut Vec<u8>)) -> flow_testkit::files::NamedTempFile {
         let mut bytes = Vec::new();
         write(&mut bytes);
-        let file = tempfile::NamedTempFile::new().unwrap();
-        std::fs::write(file.path(), bytes).unwrap();
-        file
+
+        flow_testkit::files::file_of(bytes)
     }
 
-    fn folds() -> tempfile::NamedTempFile {
+    fn folds() -> flow_testkit::files::NamedTempFile {
         let some = |text: &str| Some(text.to_owned());
         let folds = Folds {
             classes: vec!["AGN".into(), "TDE".into()],
@@ -148,7 +147,7 @@ mod tests {
     }
 
     /// Predictions of new objects, and one with a fold, which must not be taken.
-    fn part(new: &[(&str, f64)], classes: &[&str]) -> tempfile::NamedTempFile {
+    fn part(new: &[(&str, f64)], classes: &[&str]) -> flow_testkit::files::NamedTempFile {
         let n = new.len() + 1;
         let mut fold = vec![None; n];
         fold[0] = Some(1);

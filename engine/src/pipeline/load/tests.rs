@@ -2,7 +2,7 @@ use super::*;
 
 #[test]
 fn the_project_root_is_the_nearest_marked_ancestor() {
-    let dir = tempfile::tempdir().unwrap();
+    let dir = flow_testkit::files::folder();
     let inner = dir.path().join("a/b");
     std::fs::create_dir_all(&inner).unwrap();
     let file = inner.join("p.toml");

@@ -1,19 +1,13 @@
 use super::*;
 use crate::table::TensorWriter;
 use arrow::array::{Float64Array, Int64Array, ListArray, StringArray};
+use flow_testkit::files::file_of;
 use parquet::arrow::ArrowWriter;
 use parquet::file::properties::WriterProperties;
 use std::sync::Arc;
-use tempfile::NamedTempFile;
-
-fn file(bytes: &[u8]) -> NamedTempFile {
-    let file = NamedTempFile::new().unwrap();
-    std::fs::write(file.path(), bytes).unwrap();
-    file
-}
 
 fn between(old: &[u8], new: &[u8]) -> ArtifactDifference {
-    compare(file(old).path(), file(new).path()).unwrap()
+    compare(file_of(old).path(), file_of(new).path()).unwrap()
 }
 
 /// Returns a number that lies `ulps` floating-point steps further from zero.

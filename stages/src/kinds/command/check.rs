@@ -307,7 +307,7 @@ mod tests {
 
     #[test]
     fn objects_are_found_in_tables_of_any_kind() {
-        let file = tempfile::NamedTempFile::new().unwrap();
+        let file = flow_testkit::files::NamedTempFile::new().unwrap();
         let ids = |bytes: &[u8]| {
             std::fs::write(file.path(), bytes).unwrap();
             object_ids(file.path(), "t").unwrap()

@@ -205,7 +205,7 @@ mod tests {
     use super::*;
     use crate::table::{Curves, FeatureTable, FeatureWriter, Objects, Survey};
     use flow_cache::{Digest, Value};
-    use tempfile::TempDir;
+    use flow_testkit::files::TempDir;
 
     fn part(path: std::path::PathBuf, reference: usize) -> Part {
         Part {
@@ -287,7 +287,7 @@ mod tests {
 
     #[test]
     fn light_curves_of_interleaved_files_come_in_order_and_without_labels() {
-        let dir = tempfile::tempdir().unwrap();
+        let dir = flow_testkit::files::folder();
         let parts = [
             save(&dir, "1", &curves(&["a", "c", "e"])),
             save(&dir, "2", &curves(&["b", "d"])),
@@ -306,7 +306,7 @@ mod tests {
 
     #[test]
     fn training_rows_have_labels_and_all_inputs_side_by_side() {
-        let dir = tempfile::tempdir().unwrap();
+        let dir = flow_testkit::files::folder();
         let light = [save(&dir, "1", &curves(&["a", "b"]))];
         let wide = [features(
             &dir,
@@ -330,7 +330,7 @@ mod tests {
 
     #[test]
     fn many_rows_are_cut_the_same_way_every_time() {
-        let dir = tempfile::tempdir().unwrap();
+        let dir = flow_testkit::files::folder();
         let ids: Vec<String> = (0..2 * ROWS + 5).map(|i| format!("o{i:06}")).collect();
         let ids: Vec<&str> = ids.iter().map(String::as_str).collect();
         let (even, odd): (Vec<&str>, Vec<&str>) = ids
@@ -360,7 +360,7 @@ mod tests {
 
     #[test]
     fn tables_that_do_not_fit_are_named() {
-        let dir = tempfile::tempdir().unwrap();
+        let dir = flow_testkit::files::folder();
         let a = save(&dir, "a", &curves(&["a"]));
         let again = save(&dir, "again", &curves(&["a", "b"]));
         let lacks = written(&dir, table(&["a", "b"], None, &[std::slice::from_ref(&a)]));

@@ -55,7 +55,7 @@ const OBJECTS_CSV: &str = "object_id,redshift,ebv,label\nb,0.5,0.1,II\na,,0.2,Ia
 const GOOD: &str = "a,2,g,1.5,0.1\na,1,r,-1,0.2\nb,5,g,3,0.3\na,1,g,0.5,0.2\nc,3,r,1,1\n";
 
 struct Sample {
-    dir: tempfile::TempDir,
+    dir: flow_testkit::files::TempDir,
     given: Vec<(&'static str, Value)>,
 }
 
@@ -68,7 +68,7 @@ fn survey(rows: &str) -> Sample {
 }
 
 fn raw(curves: &[u8], objects: &[u8]) -> Sample {
-    let dir = tempfile::tempdir().unwrap();
+    let dir = flow_testkit::files::folder();
     std::fs::write(dir.path().join("lc.csv"), curves).unwrap();
     std::fs::write(dir.path().join("objects.csv"), objects).unwrap();
     let path = |name: &str| Value::Str(dir.path().join(name).to_string_lossy().into_owned());
@@ -376,7 +376,7 @@ fn classes_regroup_and_columns_map() {
 #[test]
 fn our_own_curves_can_be_read_back_as_parquet() {
     let (curves, _) = survey(GOOD).one();
-    let dir = tempfile::tempdir().unwrap();
+    let dir = flow_testkit::files::folder();
     let path = dir.path().join("c.parquet");
     curves.write(std::fs::File::create(&path).unwrap()).unwrap();
     let path = Value::Str(path.to_string_lossy().into_owned());

@@ -2,8 +2,7 @@ use super::*;
 use crate::kinds::ingest::tests::fill;
 
 fn csv(text: &str, given: &[(&str, Value)]) -> Result<FeatureTable, StageError> {
-    let file = tempfile::NamedTempFile::new().unwrap();
-    std::fs::write(file.path(), text).unwrap();
+    let file = flow_testkit::files::file_of(text);
     read(
         file.path(),
         "csv",
@@ -99,8 +98,7 @@ fn npz(arrays: &[(&str, &str, &str, &[u8])]) -> Vec<u8> {
 }
 
 fn read_npz_of(bytes: &[u8]) -> Result<FeatureTable, StageError> {
-    let file = tempfile::NamedTempFile::new().unwrap();
-    std::fs::write(file.path(), bytes).unwrap();
+    let file = flow_testkit::files::file_of(bytes);
     read(
         file.path(),
         "npz",

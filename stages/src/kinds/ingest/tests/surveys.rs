@@ -4,7 +4,7 @@ use super::*;
 
 #[test]
 fn the_mallorn_layout_reports_a_missing_split() {
-    let dir = tempfile::tempdir().unwrap();
+    let dir = flow_testkit::files::folder();
     let write = |name: &str, text: &str| {
         let path = dir.path().join(name);
         std::fs::create_dir_all(path.parent().unwrap()).unwrap();
@@ -74,8 +74,7 @@ fn the_demo_is_a_survey() {
     for (curves, _) in &shards {
         let mut bytes = Vec::new();
         curves.write(&mut bytes).unwrap();
-        let file = tempfile::NamedTempFile::new().unwrap();
-        std::fs::write(file.path(), &bytes).unwrap();
+        let file = flow_testkit::files::file_of(&bytes);
         assert_eq!(&Curves::read(file.path()).unwrap(), curves);
     }
     let again = all(&params("demo", &small(12)), 7).unwrap().0;

@@ -177,7 +177,7 @@ fn light_curves_nest_in_several_ways() {
     };
     let lists: Vec<(&str, ArrayRef)> = flat.iter().map(|(n, v)| (*n, list(v.clone()))).collect();
     let ids: ArrayRef = Arc::new(StringArray::from(vec!["a", "b"]));
-    let dir = tempfile::tempdir().unwrap();
+    let dir = flow_testkit::files::folder();
     let notes = std::cell::RefCell::new(Vec::new());
     let read = |columns: Vec<(&str, ArrayRef)>, name: Option<&str>| {
         let columns = [("object_id", ids.clone())].into_iter().chain(columns);
@@ -235,7 +235,7 @@ fn light_curves_nest_in_several_ways() {
 fn floats_of_a_data_frame_are_the_numbers_that_were_meant() {
     use arrow::array::{ArrayRef, Float32Array, Float64Array, Int64Array, StringArray};
     use std::sync::Arc;
-    let dir = tempfile::tempdir().unwrap();
+    let dir = flow_testkit::files::folder();
     let path = dir.path().join("objects.parquet");
     let rows = "object_id,mjd,band,flux,flux_err\n1,1,g,1,1\n2,1,g,1,1\n";
     std::fs::write(dir.path().join("lc.csv"), rows).unwrap();
