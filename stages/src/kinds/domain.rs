@@ -1,6 +1,6 @@
-//! Kind `domain`: features that physics suggests, 20 a band and 18 across bands, with redshift and
-//! E(B-V). Each is defined in [`crate::features::domain`] and in `docs/features.md`; where the points
-//! do not support one it is NaN, never a made-up value.
+//! Kind `domain`: features that physics suggests, 20 for each band and 18 across bands, with redshift
+//! and E(B-V). Each is defined in [`crate::features::domain`] and in `docs/features.md`. A feature that
+//! the points do not support is NaN, never a made-up value.
 
 use flow_engine::kind::{
     Action, InputPort, KindSpec, OutputPort, Ports, Scope, Stage, StageError, Step,

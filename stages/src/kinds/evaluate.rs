@@ -1,9 +1,9 @@
-//! Kind `evaluate`: how good predictions are, and at which threshold.
+//! Kind `evaluate`: measures how good predictions are, and at which threshold.
 //!
-//! Only out-of-fold rows count. The threshold is reported three ways: **nested** (fold k is scored
-//! at the threshold that is best on the other folds: the headline), **fixed**, and **oracle** (best
-//! on the scored fold itself: optimistic, for comparison with published tables). Without a positive
-//! class, metrics are macro averages at the most probable class.
+//! Only out-of-fold rows count. The threshold is reported in three ways: **nested** (fold k is scored
+//! at the threshold that is best on the other folds: the headline), **fixed**, and **oracle** (best on
+//! the scored fold itself: optimistic, for comparison with published tables). Without a positive class,
+//! metrics are macro averages at the most probable class.
 
 use flow_cache::Value;
 use flow_engine::kind::{
@@ -115,7 +115,7 @@ impl Stage for Evaluate {
     }
 }
 
-/// The threshold for new objects: best on all out-of-fold rows, averaged over repeats.
+/// The threshold for new objects: the best one on all out-of-fold rows, averaged over repeats.
 fn final_threshold(predictions: &Predictions, repeats: &[Repeat]) -> Option<f64> {
     let positive = predictions.positive.as_ref()?;
     let column = predictions.classes.iter().position(|c| c == positive)?;
@@ -182,7 +182,7 @@ fn report(predictions: &Predictions, evaluation: &MetricReport, threshold: Optio
     text
 }
 
-/// What nobody can check: that nothing was learned from the rows that are scored.
+/// A note on what cannot be checked: that nothing was learned from the rows that are scored.
 fn on_trust(lineage: &Lineage, by_folds: bool) -> Vec<String> {
     let mut trust = Vec::new();
     if !by_folds {
@@ -201,7 +201,7 @@ fn on_trust(lineage: &Lineage, by_folds: bool) -> Vec<String> {
     trust
 }
 
-/// Which rows the models behind the predictions were fitted on.
+/// The rows that the models behind the predictions were fitted on.
 fn provenance(lineage: &Lineage, folds: Option<&Folds>, trust: &[String]) -> String {
     let mut text = String::from("\n## Where the predictions come from\n\n");
     if let Some(folds) = folds {
@@ -223,7 +223,7 @@ fn provenance(lineage: &Lineage, folds: Option<&Folds>, trust: &[String]) -> Str
     text
 }
 
-/// With a capital letter.
+/// Makes the first letter a capital.
 fn sentence(text: &str) -> String {
     let mut letters = text.chars();
     let first = letters.next().map(|c| c.to_ascii_uppercase());

@@ -93,7 +93,7 @@ fn lsst_wavelength(band: &str) -> Option<f64> {
     Some(dust::LSST_WAVELENGTHS[at])
 }
 
-/// Corrects all fluxes: `per_ebv` is the extinction of each band at an E(B-V) of 1.
+/// Corrects all fluxes; `per_ebv` is the extinction of each band at an E(B-V) of 1.
 fn correct(curves: &mut Curves, per_ebv: &[f64], keep: bool) -> Result<(), StageError> {
     for i in 0..curves.len() {
         let given = curves.objects.ebv[i];

@@ -1,8 +1,8 @@
-//! Kind `interpolate`: light curves on a regular grid of times, one row of points a band.
+//! Kind `interpolate`: light curves on a regular grid of times, one row of points for each band.
 //!
-//! The grid spans an object's first to last observation in any band. On sparse surveys most points
-//! of a fine grid are invented between observations: features that see the raw light curves
-//! (`domain`) do not share that.
+//! The grid spans an object's first to last observation in any band. On sparse surveys most points of a
+//! fine grid are invented between observations. Features that see the raw light curves (`domain`) do
+//! not have that problem.
 
 use flow_engine::kind::{
     Action, InputPort, KindSpec, OutputPort, Ports, Scope, Stage, StageError, Step,
@@ -75,7 +75,7 @@ impl Stage for Interpolate {
     }
 }
 
-/// Times and fluxes of each band.
+/// The times and fluxes of each band.
 fn by_band(curve: &LightCurve<'_>, bands: usize) -> Vec<(Vec<f64>, Vec<f64>)> {
     let mut series = vec![(Vec::new(), Vec::new()); bands];
     for ((&time, &band), &flux) in curve.time.iter().zip(curve.band).zip(curve.flux) {

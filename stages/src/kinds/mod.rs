@@ -1,11 +1,14 @@
-//! The stage kinds, one file or folder each: ports, parameters and steps as data, and what a step runs.
+//! The stage kinds, one file or folder each: ports, parameters and steps as data, and the code of the
+//! steps.
 //!
-//! Begin with [`registry`], which names them all, and with `domain`, the plainest kind: a table in, a row
-//! of features for each light curve, a table out. `model` shows what is done over folds, `ingest` how files
-//! of strangers come in, `command` what the engine's kind of that name needs to know of tables.
+//! Begin with [`registry`], which names them all, and with `domain`, the plainest kind: it reads a
+//! table, computes a row of features for each light curve, and writes a table. `model` shows work over
+//! folds, `ingest` how foreign files come in, and `command` what the engine's kind of that name needs
+//! to know of tables.
 //!
-//! A kind reads and writes tables and calls what computes. What computes lives in the folders beside this
-//! one, where it is tested without a pipeline. How to write a kind: `docs/writing-a-stage.md`.
+//! A kind reads and writes tables and calls the code that computes. That code lives in the folders
+//! beside this one, where it is tested without a pipeline. `docs/writing-a-stage.md` shows how to write
+//! a kind.
 
 use std::ffi::OsString;
 
@@ -28,18 +31,20 @@ mod table;
 
 pub use command::FoldTables;
 
-/// What `fuzz/` and `tests/fuzz.rs` need of the kinds' inside. No part of the interface.
+/// The internals of the kinds that `fuzz/` and `tests/fuzz.rs` need. They are not part of the
+/// interface.
 #[doc(hidden)]
 pub mod fuzzing {
     pub use super::ingest::read_files;
 }
 
-/// All kinds, for a program that can be the [`guard`] of others: it calls [`guard::serve_if_asked`] first.
+/// Returns all kinds, for a program that can be the [`guard`] of others: it calls
+/// [`guard::serve_if_asked`] first.
 pub fn registry() -> Registry {
     registry_with(guard::of_this_program())
 }
 
-/// All kinds, with the command of a guard.
+/// Returns all kinds, with the command that starts a guard.
 pub fn registry_with(guard: Vec<OsString>) -> Registry {
     let mut registry = Registry::default();
     registry.add(CommandKind::new(Box::new(FoldTables), guard));

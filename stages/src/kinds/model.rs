@@ -87,7 +87,7 @@ impl Stage for ModelKind {
     }
 }
 
-/// What a model is to tell apart.
+/// The classes that a model has to tell apart.
 #[derive(Clone, Copy, PartialEq)]
 pub(super) enum ModelTarget {
     /// The positive class from the rest.
@@ -177,11 +177,11 @@ impl ModelParams<'_> {
     }
 }
 
-/// What stands before the learner's own bytes in a model, as one line of JSON.
+/// The header before the learner's own bytes in a model, as one line of JSON.
 #[derive(serde::Serialize, serde::Deserialize)]
 struct ModelHeader {
     learner: String,
-    /// Classes by column of probabilities; with a binary target the positive class alone.
+    /// The classes, by column of probabilities; with a binary target only the positive class.
     classes: Vec<String>,
     positive: Option<String>,
     columns: Vec<String>,
@@ -283,7 +283,7 @@ fn apply(action: &mut Action<'_>) -> Result<(), StageError> {
                 StageError::failed("flow::model::predict", e.to_string()).with_source(e)
             })?;
         let n_classes = model.n_classes();
-        // With a binary target the second column is the positive class, and the only one kept.
+        // With a binary target the second column is the positive class, and only that one is kept.
         let first = n_classes - header.classes.len();
         (first..n_classes)
             .map(|c| (0..n).map(|i| flat[i * n_classes + c]).collect())
@@ -315,8 +315,8 @@ fn gather(action: &mut Action<'_>) -> Result<(), StageError> {
     action.finish("importance", writer, attrs)
 }
 
-/// Each column's share of the gain, averaged over the cross-validation's fits (over the final fit
-/// where there is no other), the largest first.
+/// Each column's share of the gain, averaged over the fits of the cross-validation (or of the final fit
+/// if there is no other), the largest first.
 fn mean_gain(action: &Action<'_>) -> Result<Vec<(String, f64)>, StageError> {
     let parts = action.input("gain");
     let crossed = |part: &&flow_engine::kind::Part| part.fold.as_deref() != Some(rows::FINAL);

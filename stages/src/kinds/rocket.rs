@@ -1,8 +1,9 @@
 //! Kind `rocket`: random convolutional kernels (Dempster, Petitjean and Webb 2020), band by band.
 //!
-//! Two features a kernel: the proportion of positive outputs and the largest output. Kernel j of a
-//! band is a function of the seed, the band's place and j alone, so fewer kernels are a prefix of
-//! more. The arithmetic is the same, bit for bit, at every SIMD level.
+//! There are two features for each kernel: the proportion of positive outputs and the largest output.
+//! Kernel j of a band is a function of the seed, the band's place and j alone, so a smaller number of
+//! kernels gives a prefix of the features of a larger one. The arithmetic is the same, bit for bit, at
+//! every SIMD level.
 
 use std::ops::Range;
 
@@ -17,7 +18,7 @@ use crate::table::{FeatureWriter, TensorTable, parse_list, row_attrs};
 /// The kind.
 pub struct Rocket;
 
-/// Rows written at a time.
+/// The number of rows that are written at a time.
 const ROWS: usize = 256;
 
 words!(KernelVariant { Rocket = "rocket", Ternary = "ternary" });
@@ -102,7 +103,7 @@ impl Stage for Rocket {
                 if normalise {
                     z_normalise(&mut series, points);
                 }
-                // Some rows a thread, so that a stop need not wait for all of them.
+                // Each thread takes some rows at a time, so that a stop need not wait for all of them.
                 let some = 2 * LANES * action.threads.max(1);
                 let (series, out) = (series.chunks(some * points), out.chunks_mut(some * width));
                 for (series, out) in series.zip(out) {
@@ -117,16 +118,16 @@ impl Stage for Rocket {
     }
 }
 
-/// Numbers, where the grid does not say how bands are called.
+/// Names bands by number, if the grid has no names for them.
 fn names_of_bands(grid: &TensorTable, bands: usize) -> Vec<String> {
     let names = grid.metadata("flow.bands").and_then(parse_list);
     names.unwrap_or_else(|| (0..bands).map(|band| band.to_string()).collect())
 }
 
-/// The series of some objects in one band.
+/// Returns the series of some objects in one band.
 ///
 /// # Errors
-/// A value is not finite.
+/// If a value is not finite.
 fn series_of_band(
     grid: &TensorTable,
     rows: Range<usize>,

@@ -1,7 +1,7 @@
 //! Kind `select`: chooses feature columns on the training rows of each fold.
 //!
-//! What it gives is a view: the columns' names, fitted fold by fold, through which the same feature
-//! tables are read. Nothing is copied. Several can be chained.
+//! Its output is a view: the columns' names, fitted fold by fold, through which the same feature tables
+//! are read. Nothing is copied. Several `select` stages can be chained.
 
 use std::io::Write;
 
@@ -45,7 +45,8 @@ params! {
     }
 }
 
-/// Values that are transposed and judged at a time: a few tens of megabytes, and well below a second.
+/// The number of values that are transposed and judged at a time: a few tens of megabytes, and well
+/// below a second of work.
 const BLOCK: usize = 4 << 20;
 
 impl Stage for Select {
@@ -132,7 +133,7 @@ impl Stage for Select {
 /// Compiles names and globs.
 ///
 /// # Errors
-/// One is not a valid glob.
+/// If one is not a valid glob.
 pub fn patterns(texts: &[&str]) -> Result<Vec<glob::Pattern>, StageError> {
     texts
         .iter()
@@ -156,8 +157,8 @@ struct SelectJob<'a> {
 }
 
 impl SelectJob<'_> {
-    /// Calls `judge` with blocks of transposed columns: (columns of the block, values one column after
-    /// the other).
+    /// Calls `judge` with blocks of transposed columns: (columns of the block, values one column after the
+    /// other).
     fn in_blocks(
         &self,
         columns: &[usize],
@@ -229,7 +230,7 @@ impl SelectJob<'_> {
         Ok(self.best(columns, chosen))
     }
 
-    /// The first `top_k` of places in `columns` in order of merit, as columns.
+    /// Returns the first `top_k` of places in `columns` in order of merit, as columns.
     fn best(&self, columns: &[usize], mut places: Vec<usize>) -> Vec<usize> {
         match self.params.top_k {
             0 => {}

@@ -1,11 +1,11 @@
 //! Kind `stack`: combines the predictions of several models into one.
 //!
-//! Cross-fitted: what combines fold k was fitted on the out-of-fold rows of the other folds of the
-//! same repeat; what combines unlabelled rows, on all out-of-fold rows of repeat 0.
+//! It is cross-fitted: the combination for fold k is fitted on the out-of-fold rows of the other folds
+//! of the same repeat, and the one for unlabelled rows on all out-of-fold rows of repeat 0.
 //!
 //! - `weighted`: a mixture of the models' probabilities. The weights maximise the likelihood of the
 //!   true class and are found by expectation-maximisation (Dempster, Laird and Rubin 1977), from
-//!   equal weights. Keeps all classes.
+//!   equal weights. All classes are kept.
 //! - `rank`: the mean of each model's rank of P(positive), scaled to (0, 1). Nothing is fitted; ranks
 //!   are taken within a fold, since scores of different fits are not comparable otherwise.
 //! - `logistic`: logistic regression (L2) on the models' log-odds of the positive class.
@@ -41,9 +41,10 @@ params! {
     }
 }
 
-/// Steps of expectation-maximisation: far more than convergence takes for a handful of models.
+/// The number of steps of expectation-maximisation, far more than a handful of models needs to
+/// converge.
 const EM_STEPS: usize = 500;
-/// Probabilities are kept this far from 0 and 1 where a logarithm is taken.
+/// Probabilities are kept this far from 0 and 1 before a logarithm is taken.
 const EDGE: f64 = 1e-7;
 
 impl Stage for Stack {
@@ -156,7 +157,7 @@ fn same_classes(models: &[Predictions]) -> Result<Vec<Predictions>, StageError> 
     }
 }
 
-/// The models reduced to P(positive).
+/// Reduces the models to P(positive).
 fn positive_only(models: &[Predictions]) -> Result<Vec<Predictions>, StageError> {
     models
         .iter()
@@ -178,7 +179,7 @@ struct Combined {
     fits: Vec<serde_json::Value>,
 }
 
-/// Fits for each repeat and fold on the other folds' rows, and combines that fold's rows.
+/// Fits for each repeat and fold on the rows of the other folds, and combines the rows of that fold.
 fn crossed(
     models: &[Predictions],
     fit: impl Fn(&[usize]) -> Result<Vec<f64>, StageError>,
@@ -211,8 +212,8 @@ fn crossed(
     Ok(Combined { predictions, fits })
 }
 
-/// The probability that a model gives to the true class of a row; with one column, the rest is
-/// everything else.
+/// The probability that a model gives to the true class of a row. If the model has one column, every
+/// other class gets the rest.
 fn likelihood(model: &Predictions, row: usize) -> f64 {
     let label = model.label[row].as_deref();
     match model.classes.iter().position(|c| Some(c.as_str()) == label) {
@@ -260,7 +261,7 @@ fn mix(models: &[Predictions], weights: &[f64], row: usize) -> Vec<f64> {
         .collect()
 }
 
-/// Mean over models of each row's rank among its own repeat and fold, divided by n + 1.
+/// The mean over models of each row's rank within its own repeat and fold, divided by n + 1.
 fn fold_ranks(models: &[Predictions]) -> Vec<f64> {
     let first = &models[0];
     let mut groups = std::collections::BTreeMap::<_, Vec<usize>>::new();
@@ -287,7 +288,7 @@ fn log_odds(p: f64) -> f64 {
     libm::log(p / (1.0 - p))
 }
 
-/// Coefficients, the intercept last.
+/// The coefficients, with the intercept last.
 fn logistic(models: &[Predictions], rows: &[usize], c: f64) -> Result<Vec<f64>, StageError> {
     let features: Vec<f64> = rows
         .iter()

@@ -1,4 +1,4 @@
-//! Kind `submission`: what the final fit says of unlabelled objects, as CSV.
+//! Kind `submission`: writes the predictions of the final fit for unlabelled objects, as CSV.
 
 use flow_cache::Value;
 use flow_engine::kind::{

@@ -1,11 +1,11 @@
 //! The learner `hessboost`: histogram gradient boosting by the crate of that name, the default.
 //!
-//! The crate grows the trees; the loss is ours ([`super::objective`]) and the model gives margins that
+//! The crate grows the trees. The loss is ours ([`super::objective`]), and the model gives margins that
 //! our sigmoid and softmax turn into probabilities. The crate's own objectives are not used because
-//! their AVX2 exponential differs in the last bits from the scalar one. What then remains in it is
+//! their AVX2 exponential differs in the last bits from the scalar one. The crate then only does
 //! comparisons, integer counts and sums in an order that depends on the row count alone.
 //!
-//! Missing values need no imputation: every split learns the side that they go to.
+//! Missing values need no imputation: every split learns to which side they go.
 
 use super::objective::{self, ClassLoss};
 use super::{EarlyStopping, FitJob, LearnError, Learner, LearnerParams, Matrix, Model, Stop};
@@ -23,7 +23,7 @@ use std::ops::ControlFlow;
 /// The name of our loss in the model's bytes.
 const LOSS: &str = "flow:logistic";
 
-/// See the module's documentation.
+/// The learner `hessboost`; see the module's documentation.
 pub struct HessBoost;
 
 impl Learner for HessBoost {
@@ -31,8 +31,8 @@ impl Learner for HessBoost {
         "hessboost"
     }
 
-    /// `min_child_weight` 1, `lambda` 1, `colsample` 1, `max_bin` 64 (beyond it, bins cost more than
-    /// they give at a few thousand rows).
+    /// `min_child_weight` 1, `lambda` 1, `colsample` 1, `max_bin` 64 (more bins cost more than they
+    /// give at a few thousand rows).
     fn defaults(&self) -> LearnerParams {
         LearnerParams {
             min_child_weight: Some(1.0),
@@ -80,7 +80,7 @@ impl Learner for HessBoost {
     }
 }
 
-/// The crate's parameters for ours (resolved).
+/// The crate's parameters for ours, which are resolved.
 fn settings(
     params: &LearnerParams,
     objective: &ClassLoss,
@@ -94,7 +94,8 @@ fn settings(
         });
     })
     .with_base_margin(objective.base_margin(counts) as f32)
-    // Never looked at, but it must accept this many margins a row: the root mean square does not.
+    // The metric is never looked at, but it must accept this many margins for each row. The root mean
+    // square accepts only one.
     .with_default_metric(match objective.outputs() {
         1 => EvalMetric::Rmse,
         _ => EvalMetric::MError,
@@ -121,7 +122,7 @@ fn settings(
     builder.build().map_err(failed)
 }
 
-/// Runs the crate, which can be stopped between two rounds.
+/// Runs the crate, so that it can be stopped between two rounds.
 fn train(trainer: Trainer<'_>, stop: Stop<'_>) -> Result<BoostedModel, LearnError> {
     let mut stopped = false;
     let after_round = |_: RoundEval<'_>| {
@@ -148,7 +149,7 @@ struct RoundSearch<'a> {
 }
 
 impl RoundSearch<'_> {
-    /// The round count with the lowest log-loss on held-out rows (see [`EarlyStopping`]).
+    /// Returns the round count with the lowest log-loss on held-out rows (see [`EarlyStopping`]).
     fn best_rounds(&self, early: EarlyStopping) -> Result<usize, LearnError> {
         let objective = self.objective;
         let n_classes = objective.n_classes();
@@ -179,7 +180,7 @@ struct HessModel {
 impl Model for HessModel {
     fn predict(&self, x: &Matrix) -> Result<Vec<f64>, LearnError> {
         check_width(x, self.model.n_features())?;
-        // A pool of one thread: outside any pool the crate would start the process-wide one, whose
+        // The pool has one thread. Outside any pool the crate would start the process-wide one, whose
         // size comes from the environment.
         let pool = rayon::ThreadPoolBuilder::new()
             .num_threads(1)
@@ -212,7 +213,7 @@ impl Model for HessModel {
     }
 }
 
-/// An error of the crate as ours: our own checks come first, so what is left is unexpected.
+/// Wraps an error of the crate. Our own checks come first, so any error that is left is unexpected.
 fn failed(error: HessboostError) -> LearnError {
     LearnError::Library(error.into())
 }

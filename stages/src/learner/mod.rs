@@ -1,7 +1,7 @@
-//! Learners: what turns a feature matrix and class labels into a model that gives probabilities.
+//! Learners, which turn a feature matrix and class labels into a model that gives probabilities.
 //!
-//! A [`Learner`] fits a [`Model`] on the rows it is given, all of which are training rows: the caller
-//! slices folds, so nothing here can see a validation row. Two are built in, see [`learner`]:
+//! A [`Learner`] fits a [`Model`] on the rows that it is given, all of which are training rows: the
+//! caller slices folds, so nothing here can see a held-out row. Two are built in, see [`learner`]:
 //!
 //! | name | crate | notes |
 //! |---|---|---|
@@ -37,10 +37,10 @@ pub struct Matrix {
 }
 
 impl Matrix {
-    /// A matrix over `values`, where row `r`, column `c` is `values[r * cols + c]`.
+    /// Returns a matrix over `values`, where row `r`, column `c` is `values[r * cols + c]`.
     ///
     /// # Errors
-    /// [`LearnError::Data`] when a dimension is zero, the length is not `rows * cols`, or a value is
+    /// [`LearnError::Data`] if a dimension is zero, the length is not `rows * cols`, or a value is
     /// infinite (it names the first one).
     pub fn new(rows: usize, cols: usize, values: Arc<Vec<f32>>) -> Result<Matrix, LearnError> {
         if rows == 0 || cols == 0 {
@@ -65,12 +65,12 @@ impl Matrix {
         Ok(Matrix { rows, cols, values })
     }
 
-    /// Number of rows, at least 1.
+    /// The number of rows, at least 1.
     pub fn rows(&self) -> usize {
         self.rows
     }
 
-    /// Number of columns, at least 1.
+    /// The number of columns, at least 1.
     pub fn cols(&self) -> usize {
         self.cols
     }
@@ -91,24 +91,24 @@ impl Matrix {
     }
 }
 
-/// Says whether a fit is to end before it is done.
+/// Says whether a fit has to end before it is done.
 pub type Stop<'a> = &'a (dyn Fn() -> bool + Sync);
 
-/// What a learner fits, and how.
+/// The data that a learner fits a model on, and the settings of the fit.
 #[derive(Clone, Copy)]
 pub struct FitJob<'a> {
     /// The training rows.
     pub x: &'a Matrix,
-    /// The class of each, as an index below `n_classes`.
+    /// The class of each row, as an index below `n_classes`.
     pub y: &'a [usize],
-    /// Number of classes.
+    /// The number of classes.
     pub n_classes: usize,
-    /// What the learner is told.
+    /// The parameters of the learner.
     pub params: &'a LearnerParams,
-    /// At most so many threads run, in a pool of their own; 0 counts as 1. Their number never changes the
+    /// The most threads that run, in a pool of their own; 0 counts as 1. Their number never changes the
     /// model.
     pub threads: usize,
-    /// Is asked after every round, at least. Once it says true, the fit ends.
+    /// Called at least after every round. The fit ends as soon as it returns true.
     pub stop: Stop<'a>,
 }
 
@@ -117,8 +117,8 @@ pub trait Learner: Sync {
     /// The name by which a pipeline chooses it.
     fn name(&self) -> &'static str;
 
-    /// What each optional parameter is when it is not given; a field that stays `None` is one that this
-    /// learner has no use for, and setting it is an error.
+    /// The defaults of the optional parameters. A field that stays `None` does not apply to this
+    /// learner, and setting it is an error.
     fn defaults(&self) -> LearnerParams;
 
     /// Fits on all rows of a job.
@@ -130,7 +130,7 @@ pub trait Learner: Sync {
     /// [`LearnError::Stopped`].
     fn fit(&self, job: &FitJob<'_>) -> Result<Box<dyn Model>, LearnError>;
 
-    /// The model that [`Model::to_bytes`] wrote.
+    /// Reads the model that [`Model::to_bytes`] wrote.
     ///
     /// # Errors
     /// [`LearnError::Model`] when the bytes are not a model of this learner.
@@ -156,14 +156,14 @@ pub trait Model: Send + Sync {
     /// to 1; all zero when no tree has a split.
     fn importance(&self) -> Vec<f64>;
 
-    /// Boosting rounds in the model (with early stopping, the number it chose).
+    /// The number of boosting rounds in the model (with early stopping, the number that it chose).
     fn rounds(&self) -> usize;
 
-    /// Number of classes.
+    /// The number of classes.
     fn n_classes(&self) -> usize;
 }
 
-/// The names [`learner`] knows, the default first.
+/// The names that [`learner`] knows, the default first.
 pub const LEARNERS: [&str; 2] = ["hessboost", "gbdt"];
 
 /// The learner called `name`.
@@ -175,28 +175,28 @@ pub fn learner(name: &str) -> Option<&'static dyn Learner> {
     }
 }
 
-/// Why fitting, predicting or loading failed.
+/// The reason why fitting, predicting or loading failed.
 #[derive(Debug)]
 pub enum LearnError {
     /// A parameter is out of range.
     Parameter {
-        /// Its name.
+        /// The name of the parameter.
         name: &'static str,
-        /// What is wrong with it.
+        /// What is wrong with the parameter.
         reason: String,
     },
-    /// A parameter was set that this learner has no use for.
+    /// A parameter was set that does not apply to this learner.
     Unsupported {
         /// The learner.
         learner: &'static str,
         /// The parameter.
         name: &'static str,
-        /// What the learner does support.
+        /// The parameters that the learner does support.
         supported: Vec<&'static str>,
     },
     /// The matrix or the labels cannot be learned from.
     Data(String),
-    /// Bytes that are not a model of this learner.
+    /// The bytes are not a model of this learner.
     Model(Box<dyn Error + Send + Sync>),
     /// The crate behind the learner failed.
     Library(Box<dyn Error + Send + Sync>),
@@ -234,10 +234,10 @@ impl Error for LearnError {
     }
 }
 
-/// Margins of a fit at most: with their gradients, some twenty gigabytes.
+/// The most margins of a fit. With their gradients, they take some twenty gigabytes.
 const MOST_MARGINS: usize = 1 << 30;
 
-/// Rows of each class, after checking that the classes fit the matrix and can be learned from.
+/// Counts the rows of each class, after checking that the classes fit the matrix and can be learned from.
 fn class_counts(job: &FitJob<'_>) -> Result<Vec<usize>, LearnError> {
     let (x, y, n_classes) = (job.x, job.y, job.n_classes);
     if y.len() != x.rows() {
@@ -281,7 +281,7 @@ fn check_width(x: &Matrix, cols: usize) -> Result<(), LearnError> {
     )))
 }
 
-/// `gain` scaled to sum to 1, or all zero when there is none.
+/// Scales `gain` to sum to 1; all zero if there is none.
 fn shares(mut gain: Vec<f64>) -> Vec<f64> {
     let total: f64 = gain.iter().sum();
     if total > 0.0 {

@@ -29,8 +29,8 @@ pub fn softmax(margins: &[f32], out: &mut [f64]) {
     out.iter_mut().for_each(|o| *o /= sum);
 }
 
-/// A weighted classification loss over raw margins: one margin a row with two classes (log-odds of
-/// class 1), else one margin a class.
+/// A weighted classification loss over raw margins. With two classes, a row has one margin (the
+/// log-odds of class 1), else one margin for each class.
 #[derive(Clone, Debug)]
 pub struct ClassLoss {
     weights: Vec<f64>,
@@ -42,7 +42,7 @@ impl ClassLoss {
         ClassLoss { weights }
     }
 
-    /// Number of classes.
+    /// The number of classes.
     pub fn n_classes(&self) -> usize {
         self.weights.len()
     }
@@ -52,13 +52,13 @@ impl ClassLoss {
         self.weights[class]
     }
 
-    /// Margins a row.
+    /// The number of margins for each row.
     pub fn outputs(&self) -> usize {
         outputs(self.weights.len())
     }
 
-    /// The margin that every row starts from: the log-odds of the weighted share of class 1 with two
-    /// classes, else 0. `counts` are the rows of each class, both present when there are two.
+    /// The margin that every row starts from: with two classes the log-odds of the weighted share of
+    /// class 1, else 0. `counts` are the rows of each class; both are present if there are two.
     pub fn base_margin(&self, counts: &[usize]) -> f64 {
         match (counts, &self.weights[..]) {
             (&[negative, positive], &[w0, w1]) => {
@@ -106,12 +106,13 @@ impl ClassLoss {
     }
 }
 
-/// Margins a row for `n_classes` classes.
+/// The number of margins for each row with `n_classes` classes.
 pub fn outputs(n_classes: usize) -> usize {
     if n_classes == 2 { 1 } else { n_classes }
 }
 
-/// Class probabilities, row-major with `n_classes` columns, from margins ([`outputs`] a row).
+/// Returns class probabilities, row-major with `n_classes` columns, from margins ([`outputs`] for each
+/// row).
 pub fn probabilities(margins: &[f32], n_classes: usize) -> Vec<f64> {
     if n_classes == 2 {
         return margins
@@ -136,7 +137,7 @@ pub fn probabilities(margins: &[f32], n_classes: usize) -> Vec<f64> {
 mod tests {
     use super::*;
 
-    /// -log p(y) at one row, whose derivatives are compared with differences.
+    /// -log p(y) for one row, whose derivatives are compared with differences.
     fn loss(o: &ClassLoss, margins: &[f32], y: usize) -> f64 {
         let p = probabilities(margins, o.weights.len());
         -o.weights[y] * libm::log(p[y])

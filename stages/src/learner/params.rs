@@ -1,40 +1,40 @@
-//! Parameters of the learners, with one set of defaults.
+//! The parameters of the learners, with one set of defaults.
 
 use super::{LearnError, Learner};
 
-/// What a boosted learner is told. The parameters that only some learners have are optional: `None`
-/// is the learner's own default ([`Learner::defaults`]).
+/// The parameters of a boosted learner. Those that only some learners have are optional: `None` is the
+/// learner's own default ([`Learner::defaults`]).
 #[derive(Clone, Debug, PartialEq)]
 pub struct LearnerParams {
-    /// Boosting rounds, at least 1; with early stopping, the most there may be.
+    /// The number of boosting rounds, at least 1; with early stopping, the most rounds.
     pub rounds: usize,
     /// Shrinkage of each tree, in (0, 1].
     pub learning_rate: f64,
-    /// Levels of splits in a tree, 1 to 16.
+    /// The number of levels of splits in a tree, 1 to 16.
     pub max_depth: usize,
-    /// Share of the rows that each round draws without replacement, in (0, 1].
+    /// The share of the rows that each round draws without replacement, in (0, 1].
     pub subsample: f64,
     /// Weights of the classes in the loss.
     pub class_weight: ClassWeight,
     /// Stops at the round that is best on held-out training rows.
     pub early_stopping: Option<EarlyStopping>,
-    /// Seed of every random draw.
+    /// The seed of every random draw.
     pub seed: u64,
-    /// Least sum of second derivatives in a leaf, not negative.
+    /// The least sum of second derivatives in a leaf, not negative.
     pub min_child_weight: Option<f64>,
     /// A node of this many rows or fewer is not split, at least 1.
     pub min_samples: Option<usize>,
     /// L2 penalty on leaf values, not negative.
     pub lambda: Option<f64>,
-    /// Share of the columns that each tree may split on, in (0, 1].
+    /// The share of the columns that each tree may split on, in (0, 1].
     pub colsample: Option<f64>,
-    /// Most histogram bins per column, 2 to 65,535.
+    /// The most histogram bins for each column, 2 to 65,535.
     pub max_bin: Option<usize>,
 }
 
 impl Default for LearnerParams {
-    /// 150 rounds of depth 4 with learning rate .05 on all rows, unweighted, no early stopping, seed 0;
-    /// the rest is the learner's own default.
+    /// Returns 150 rounds of depth 4 with learning rate .05 on all rows, unweighted, without early
+    /// stopping, seed 0, and the learner's own defaults for the rest.
     fn default() -> Self {
         LearnerParams {
             rounds: 150,
@@ -58,15 +58,16 @@ impl Default for LearnerParams {
 pub enum ClassWeight {
     /// Every row counts as one.
     None,
-    /// With two classes, the positives count `n_negative / n_positive` (XGBoost's `scale_pos_weight`);
-    /// with more, class `c` counts `n / (k n_c)`, over the `k` classes that occur.
+    /// With two classes, each positive counts `n_negative / n_positive` (XGBoost's `scale_pos_weight`).
+    /// With more, class `c` counts `n / (k n_c)`, over the `k` classes that occur.
     Auto,
-    /// Positives count this much, above 0. Two classes only.
+    /// Each positive counts this much, above 0. For two classes only.
     Value(f64),
 }
 
 impl ClassWeight {
-    /// The weight of each class, given the rows of each; a class without rows has weight 1.
+    /// Returns the weight of each class, given the number of rows of each. A class without rows has
+    /// weight 1.
     ///
     /// # Errors
     /// [`LearnError::Parameter`] for a value that is not positive, or with more than two classes.
@@ -105,23 +106,23 @@ impl ClassWeight {
 
 /// Early stopping on a stratified part of the training rows.
 ///
-/// The rounds are counted twice: a first fit on the rows outside the held-out part finds the round of
-/// the lowest weighted log-loss on that part; the model is then fitted anew on *all* training rows for
-/// that many rounds, so no labelled row is wasted. It costs up to two fits.
+/// A first fit on the rows outside the held-out part finds the round with the lowest weighted log-loss
+/// on that part. The model is then fitted anew on *all* training rows for that many rounds, so no
+/// labelled row is wasted. It costs up to two fits.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct EarlyStopping {
-    /// Share of each class that is held out, in (0, 1).
+    /// The share of each class that is held out, in (0, 1).
     pub fraction: f64,
-    /// Rounds without improvement after which the first fit ends, at least 1.
+    /// The number of rounds without improvement after which the first fit ends, at least 1.
     pub patience: usize,
 }
 
 impl LearnerParams {
-    /// These parameters with the defaults of `learner` filled in: what a fit uses, and what a recipe
+    /// Returns these parameters with the defaults of `learner` filled in, which a fit uses and a recipe
     /// should name.
     ///
     /// # Errors
-    /// [`LearnError::Unsupported`] for a parameter that the learner has no use for,
+    /// [`LearnError::Unsupported`] for a parameter that does not apply to the learner,
     /// [`LearnError::Parameter`] for one that is out of range.
     pub fn resolve(&self, learner: &dyn Learner) -> Result<LearnerParams, LearnError> {
         let defaults = learner.defaults();

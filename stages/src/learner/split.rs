@@ -3,14 +3,14 @@
 use super::LearnError;
 use crate::numeric::rng::Stream;
 
-/// Paths of the random streams, so that no two uses share draws.
+/// Paths of the random streams, one for each use, so that no two uses share draws.
 const HOLDOUT: u64 = 1;
 const SUBSAMPLE: u64 = 2;
 
 /// Splits the rows of classes `y` into (kept, held out), both ascending, stratified by class.
 ///
-/// Of each class with `n` rows, `fraction * n` rounded are held out, at least 1 and at most `n - 1`; a
-/// class of one row stays in the kept part. Depends on `seed`, the order of the rows and nothing else.
+/// Of each class with `n` rows, `fraction * n` rounded are held out, at least 1 and at most `n - 1`. A
+/// class of one row stays in the kept part. The split depends only on `seed` and the order of the rows.
 ///
 /// # Errors
 /// [`LearnError::Data`] when nothing can be held out.
@@ -42,8 +42,8 @@ pub fn holdout(
     Ok((kept, held))
 }
 
-/// The rows of boosting round `round`: `fraction` of `rows` (rounded, at least 1), drawn without
-/// replacement, ascending; all of them when `fraction` is 1.
+/// Draws the rows of boosting round `round`: `fraction` of `rows` (rounded, at least 1), without
+/// replacement, ascending; all of them if `fraction` is 1.
 pub fn subsample(rows: &[usize], fraction: f64, seed: u64, round: usize) -> Vec<usize> {
     let mut drawn = rows.to_vec();
     if fraction < 1.0 {

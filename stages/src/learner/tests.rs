@@ -1,4 +1,4 @@
-//! What both learners must do, checked on both.
+//! The rules for all learners, checked on both.
 
 use super::*;
 use crate::numeric::rng::Stream;
@@ -114,8 +114,8 @@ fn learns_three_classes() {
     }
 }
 
-/// Large enough that hessboost splits its work: more rows than its threshold of 8,192, and missing
-/// values, which choose the other of its two histogram builders.
+/// The set is large enough that hessboost splits its work: it has more rows than its threshold of
+/// 8,192, and missing values, which choose the other of its two histogram builders.
 #[test]
 fn threads_do_not_change_a_byte() {
     for (rows, cols, missing) in [(300, 40, false), (9_000, 6, false), (9_000, 6, true)] {
@@ -411,7 +411,7 @@ fn parameters_are_checked() {
     assert_eq!(auto.resolve(&[20, 5, 0, 5]).unwrap(), [0.5, 2.0, 1.0, 2.0]);
 }
 
-/// Another thread says so while the fit is under way, and there is no model of the rounds so far.
+/// If another thread stops the fit while it is under way, there is no model of the rounds so far.
 #[test]
 fn a_fit_ends_when_it_is_told_to() {
     use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};

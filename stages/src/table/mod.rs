@@ -85,7 +85,7 @@ pub fn row_attrs<S: AsRef<str>>(ids: &[S]) -> Vec<(String, Value)> {
 /// Opens a file.
 ///
 /// # Errors
-/// It cannot be opened.
+/// If it cannot be opened.
 pub(crate) fn open(path: &Path) -> Result<File, StageError> {
     File::open(path).map_err(|error| {
         StageError::environment(format!("cannot open {}", path.display())).because(error)

@@ -1,4 +1,4 @@
-//! What a program gave back, held against the rows that it was given.
+//! Checks the output of a program against the rows that it was given.
 
 use std::fs::File;
 use std::io::Read;
@@ -13,14 +13,14 @@ use super::PREDICTIONS;
 use crate::rows;
 use crate::table::{Folds, Predictions, SCHEMA, TableReader, columns_help};
 
-/// Probabilities of all classes may miss 1 by this much.
+/// The most by which the probabilities of all classes may miss 1.
 const SLACK: f64 = 1e-6;
-/// Objects that a message names.
+/// The number of objects that a message names.
 const NAMED: usize = 3;
 
 /// Checks one output of one fold's program.
 pub(super) fn output(action: &Action<'_>, output: &str, file: &Path) -> Result<(), StageError> {
-    // Wrong data of a program is the failure of its stage, not of what the user gave flow.
+    // Wrong data of a program is the fault of its stage, not of the user's input.
     examine(action, output, file).map_err(|mut error| {
         if error.fault == Fault::Data {
             error.fault = Fault::Stage;
@@ -68,8 +68,8 @@ struct Mismatch {
     help: &'static str,
 }
 
-/// Every asked object (sorted) must be among `ids` once, and no other, except for training rows
-/// where they are welcome.
+/// Checks that every object that was asked for (sorted) is among `ids` once, and no other object,
+/// except for training rows where they are allowed.
 fn same_rows(
     mut ids: Vec<String>,
     asked: &[&str],
@@ -120,7 +120,7 @@ fn same_rows(
     Ok(())
 }
 
-/// "2 objects (`a`, `b`)".
+/// Formats "2 objects (`a`, `b`)".
 fn listed(ids: &[&str]) -> String {
     let named: Vec<String> = ids.iter().take(NAMED).map(|id| format!("`{id}`")).collect();
     let more = if ids.len() > NAMED { ", ..." } else { "" };
@@ -128,7 +128,7 @@ fn listed(ids: &[&str]) -> String {
     format!("{} {objects} ({}{more})", ids.len(), named.join(", "))
 }
 
-/// Predictions without any are told which ones are wanted.
+/// Refuses a table of predictions without probabilities, and names the columns that are wanted.
 fn any_probability(file: &Path, folds: &Folds) -> Result<(), StageError> {
     let source = TableReader::open(file, "the predictions table")?;
     let mut names = source.fields().iter().map(|field| field.name());
@@ -144,7 +144,8 @@ fn any_probability(file: &Path, folds: &Folds) -> Result<(), StageError> {
     Err(StageError::data(SCHEMA, message).help(columns_help(&mut names)))
 }
 
-/// One column for the positive class, or one for every class that sum to 1.
+/// Checks that there is one column for the positive class, or one for every class and that they sum to
+/// 1.
 fn probabilities(predictions: &Predictions, folds: &Folds) -> Result<(), StageError> {
     let wrong = |message: String| {
         StageError::data(SCHEMA, message).help(format!(
@@ -189,7 +190,8 @@ fn probabilities(predictions: &Predictions, folds: &Folds) -> Result<(), StageEr
     Ok(())
 }
 
-/// The objects of a table, in its order; none if the file is no table, or one of something else.
+/// The objects of a table, in its order; `None` if the file is not a table, or is a table of something
+/// else.
 pub(super) fn object_ids(path: &Path, name: &str) -> Result<Option<Vec<String>>, StageError> {
     let null = || StageError::data(SCHEMA, format!("column `object_id` of {name} holds a null"));
     let mut file = File::open(path)?;

@@ -7,8 +7,8 @@ use flow_engine::kind::{Part, StageError};
 
 use crate::table::{RAW_LABEL, SCHEMA, TableReader, check_order};
 
-/// Tables of light curves, each in the order of `object_id`, read side by side as they are. Their
-/// labels are not read.
+/// Tables of light curves, each in the order of `object_id`, read side by side unchanged. Their labels
+/// are not read.
 pub(super) struct CurveTables {
     name: String,
     pub(super) fields: Vec<Field>,
@@ -16,14 +16,14 @@ pub(super) struct CurveTables {
     readers: Vec<PartReader>,
 }
 
-/// One of them, and the rows that are decoded.
+/// One of the tables, and the rows of it that are decoded.
 struct PartReader {
     source: TableReader,
     ids: Vec<String>,
     columns: Vec<ArrayRef>,
     /// The next row.
     at: usize,
-    /// Counts what was decoded: batches, rows.
+    /// The number of batches and rows that were decoded.
     batch: usize,
     read: usize,
 }
@@ -64,10 +64,10 @@ impl CurveTables {
         Ok(tables)
     }
 
-    /// The columns of the next objects.
+    /// Returns the columns of the next objects.
     pub(super) fn columns(&mut self, ids: &[String]) -> Result<Vec<ArrayRef>, StageError> {
         let mut batches: Vec<Vec<ArrayRef>> = Vec::new();
-        // By table: which of what it decoded was noted last, and where.
+        // For each table: which of its decoded batches was noted last, and where.
         let mut noted: Vec<Option<(usize, usize)>> = vec![None; self.readers.len()];
         let mut picks = Vec::with_capacity(ids.len());
         for id in ids {
@@ -113,7 +113,7 @@ impl CurveTables {
 }
 
 impl PartReader {
-    /// Goes on to the first row that is not before `id`; true if it is of that object.
+    /// Advances to the first row that is not before `id`; returns true if it belongs to that object.
     fn seek(&mut self, id: &String, name: &str, fields: &[Field]) -> Result<bool, StageError> {
         loop {
             self.at += self.ids[self.at..].partition_point(|here| here < id);
@@ -126,7 +126,7 @@ impl PartReader {
         }
     }
 
-    /// Decodes further rows; false at the end.
+    /// Decodes further rows; returns false at the end.
     fn decode(&mut self, name: &str, fields: &[Field]) -> Result<bool, StageError> {
         let Some(batch) = self.source.next_batch()? else {
             return Ok(false);

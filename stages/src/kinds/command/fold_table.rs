@@ -1,8 +1,8 @@
-//! The rows of a fold as Parquet.
+//! Writes the rows of a fold as Parquet.
 //!
-//! A file holds `object_id`, for training rows `label`, then the columns of every input. Inputs are
-//! read side by side in the order of `object_id`, and a stretch of rows is a row group: no more than
-//! one is in memory.
+//! A file holds `object_id`, then `label` for training rows, then the columns of every input. Inputs
+//! are read side by side in the order of `object_id`. Each run of rows is a row group, and only one is
+//! in memory at a time.
 
 use std::fs::File;
 use std::io::Read;
@@ -20,11 +20,11 @@ use crate::table::{TableReader, TableWriter, json_list, properties};
 
 use super::curves::CurveTables;
 
-/// Values of features in a row group: 128 MiB.
+/// The number of feature values in a row group: 128 MiB.
 const VALUES: usize = 32 << 20;
-/// Rows in a row group at most: light curves are long.
+/// The most rows in a row group, because light curves are long.
 const ROWS: usize = 4096;
-/// Columns of few values.
+/// Columns with few distinct values.
 const FEW: [&str; 4] = ["label", "split", "group", "lightcurve.band.list.element"];
 
 /// Writes the rows with this role in the action's fold.
@@ -61,11 +61,11 @@ pub(super) fn write(action: &Action<'_>, role: Rows, to: &Path) -> Result<(), St
     table.write(metadata, File::create(to)?, || action.checkpoint())
 }
 
-/// Rows for a program.
+/// The rows for a program.
 struct ProgramTable<'a> {
-    /// In the order of their bytes.
+    /// The objects, in the order of their bytes.
     ids: Vec<String>,
-    /// Of training rows.
+    /// The labels of training rows.
     labels: Option<Vec<&'a str>>,
     inputs: Vec<PortRows>,
 }
@@ -84,8 +84,8 @@ impl ProgramTable<'_> {
         metadata.extend(bands.map(|bands| ("flow.bands", bands)));
         let schema = Arc::new(self.schema()?);
         let stretch = (VALUES / schema.fields().len()).clamp(1, ROWS);
-        // Read once and thrown away: not worth the compression, which costs most where there are
-        // many columns.
+        // The file is read once and then removed, so compression is not worth its cost, which is
+        // highest if there are many columns.
         let properties = properties(&metadata, &FEW)
             .into_builder()
             .set_compression(Compression::UNCOMPRESSED)
@@ -115,7 +115,8 @@ impl ProgramTable<'_> {
             Field::new("label", DataType::Utf8, false),
         ];
         fields.extend(self.inputs.iter().flat_map(PortRows::fields));
-        // Before the label goes: no column may take its place among the rows that have none.
+        // This check comes before the label is left out, so that no column can take its place among
+        // rows without labels.
         let mut names: Vec<&String> = fields.iter().map(Field::name).collect();
         names.sort();
         if let Some(pair) = names.windows(2).find(|pair| pair[0] == pair[1]) {
@@ -132,7 +133,7 @@ impl ProgramTable<'_> {
     }
 }
 
-/// What comes in through one port.
+/// The data that comes in through one port.
 enum PortRows {
     Features(FeatureView),
     Curves(CurveTables),
@@ -141,7 +142,7 @@ enum PortRows {
 impl PortRows {
     /// Opens the tables behind `parts` to read the objects `ids` (in the order of their bytes).
     fn open(port: &str, parts: &[Part], ids: &[String]) -> Result<Self, StageError> {
-        // A step that reads training rows and others is given a table with both twice.
+        // A step that reads training rows and others is given the same table twice.
         let mut tables: Vec<Part> = Vec::new();
         for part in parts {
             let same = |t: &Part| t.reference == part.reference && t.path == part.path;
@@ -178,7 +179,7 @@ impl PortRows {
         }
     }
 
-    /// The columns of the objects `ids`, the first of which is row `first` of all.
+    /// Returns the columns of the objects `ids`, the first of which is row `first` of all.
     fn columns(&mut self, first: usize, ids: &[String]) -> Result<Vec<ArrayRef>, StageError> {
         let view = match self {
             Self::Features(view) => view,

@@ -1,11 +1,11 @@
-//! Kind `command` below folds: the tables between a fold's rows and a program.
+//! Kind `command` with folds: the tables between a fold's rows and a program.
 //!
-//! The engine starts programs and knows nothing of tables. Here `{train}` and `{apply}` are written,
-//! what comes back is held against the rows that were asked for, and the folds' predictions are
-//! joined as those of any model.
+//! The engine starts programs and knows nothing of tables. The code here writes `{train}` and
+//! `{apply}`, checks the program's output against the rows that it was asked for, and joins the folds'
+//! predictions like those of any model.
 //!
 //! - `fold_table`: writes the rows of a fold as one Parquet file; `curves`: light curves in it;
-//! - `check`: what comes back, held against what was given.
+//! - `check`: checks the output against the input.
 
 use std::path::Path;
 
@@ -22,7 +22,7 @@ mod fold_table;
 /// The output that is joined over the folds.
 const PREDICTIONS: &str = "predictions";
 
-/// Tables of a fold for a program.
+/// The tables of a fold for a program.
 pub struct FoldTables;
 
 impl FoldRows for FoldTables {
@@ -40,8 +40,8 @@ impl FoldRows for FoldTables {
     }
 }
 
-/// Puts the columns in the order of the classes, and notes the positive class: a program writes
-/// them in any order and knows no metadata.
+/// Puts the columns in the order of the classes, and notes the positive class. A program writes the
+/// columns in any order and no metadata.
 fn arrange(part: &mut Predictions, folds: &Folds) {
     let columns = part.classes.drain(..).zip(part.probability.drain(..));
     let mut columns: Vec<(String, Vec<f64>)> = columns.collect();

@@ -1,4 +1,4 @@
-//! Labelled objects dealt to folds.
+//! Deals labelled objects to folds.
 
 use std::collections::BTreeMap;
 
@@ -10,10 +10,10 @@ use crate::numeric::kfold;
 use crate::numeric::rng::Stream;
 use crate::table::{Folds, Objects, Survey};
 
-/// Deals the labelled objects of all shards, and says what is worth noting.
+/// Deals the labelled objects of all shards, and returns notes on the result.
 ///
 /// # Errors
-/// No object has a label, one lacks its group, is in two shards, or there are too few to deal.
+/// If no object has a label, one lacks its group, one is in two shards, or there are too few to deal.
 pub(super) fn assign(
     shards: &[Objects],
     params: &FoldsParams<'_>,
@@ -74,7 +74,7 @@ pub(super) fn assign(
     Ok((folds, notes))
 }
 
-/// The rows of all shards, as shard and place in it, in the order of `object_id`.
+/// The rows of all shards, as the shard and the place in it, in the order of `object_id`.
 fn sorted_rows(shards: &[Objects]) -> Result<Vec<(&Objects, usize)>, StageError> {
     let mut rows: Vec<(&Objects, usize)> = shards
         .iter()
@@ -97,7 +97,7 @@ fn sorted_rows(shards: &[Objects]) -> Result<Vec<(&Objects, usize)>, StageError>
     Ok(rows)
 }
 
-/// By row, the label and what the survey calls it; nothing of rows that are not `labelled`.
+/// For each row, the label and what the survey calls it; `None` for rows that are not `labelled`.
 fn labels(
     rows: &[(&Objects, usize)],
     labelled: &[usize],
@@ -144,12 +144,12 @@ fn class_numbers(
 
 /// Deals labelled objects to folds.
 struct Dealer {
-    /// By object.
+    /// The class of each object.
     classes: Vec<usize>,
-    /// By object, where some stay together.
+    /// The group of each object, if some stay together.
     groups: Option<Vec<usize>>,
     k: usize,
-    /// None: in the order of the objects.
+    /// The shuffle; `None` keeps the order of the objects.
     seed: Option<u64>,
 }
 
@@ -160,7 +160,7 @@ impl Dealer {
             .map_err(|e| StageError::data("flow::data::folds", e.to_string()).with_source(e))
     }
 
-    /// That a class has fewer objects than there are folds.
+    /// A note that a class has fewer objects than there are folds.
     fn rare(&self, classes: &[String], assignment: &kfold::Assignment) -> String {
         format!(
             "the rarest class, `{}`, has {} labelled objects for {} folds: some folds have none",
@@ -170,7 +170,7 @@ impl Dealer {
         )
     }
 
-    /// The class of fewest objects, of equals the first.
+    /// The class with the fewest objects; of equal classes the first.
     fn rarest(&self) -> usize {
         let mut counts: BTreeMap<usize, usize> = BTreeMap::new();
         for &class in &self.classes {
@@ -180,13 +180,13 @@ impl Dealer {
         rarest.map_or(0, |(class, _)| class)
     }
 
-    /// Goes on with the objects that train in fold `fold` of repeat 0 only. Says of each object
+    /// Restricts the deal to the objects that train in fold `fold` of repeat 0. Returns for each object
     /// whether it does.
     fn narrow(&mut self, fold: u32) -> Result<Vec<bool>, StageError> {
         let inside: Vec<bool> = self.deal(0)?.folds.iter().map(|&f| f != fold).collect();
         self.classes = kept(&self.classes, &inside);
         self.groups = self.groups.as_ref().map(|groups| kept(groups, &inside));
-        // Other draws than those that dealt the outer folds.
+        // The draws differ from those that dealt the outer folds.
         let path = [INNER, u64::from(fold)];
         self.seed = self.seed.map(|seed| Stream::new(seed, &path).next_u64());
         Ok(inside)
@@ -200,7 +200,7 @@ fn kept(values: &[usize], inside: &[bool]) -> Vec<usize> {
         .collect()
 }
 
-/// Sets the random numbers of inner folds apart from those of repeats.
+/// Separates the random numbers of inner folds from those of repeats.
 const INNER: u64 = u64::MAX;
 
 fn group_numbers(

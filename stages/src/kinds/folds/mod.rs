@@ -1,15 +1,15 @@
-//! Kind `folds`: which object is held out when.
+//! Kind `folds`: decides which fold holds out which object.
 //!
 //! - this file: the kind and its parameters;
-//! - `deal`: labelled objects dealt to folds, in the order of `object_id`'s bytes, so that neither file
+//! - `deal`: deals labelled objects to folds, in the order of `object_id`'s bytes, so that neither file
 //!   names nor the number of shards change a fold;
-//! - `slices`: facts for the engine, which keys a fold's actions by the rows they see, so that a new shard
-//!   of unlabelled objects refits nothing.
+//! - `slices`: facts for the engine, which keys a fold's actions by the rows that they see, so that a
+//!   new shard of unlabelled objects refits nothing.
 //!
-//! `only` names the folds that are fitted. The table is the same, so that what is fitted for a part is a hit
-//! for the whole. `within = f` deals the objects that train in fold f of the first repeat anew. Those that
-//! fold f holds out keep no label in the table, so that no fit, threshold or selection below it can see one:
-//! they are new objects, and the final fit predicts them.
+//! `only` names the folds that are fitted. The table stays the same, so that what is fitted for a part
+//! is a hit for the whole. `within = f` deals the objects that train in fold f of the first repeat
+//! anew. Objects that fold f holds out have no label in the table, so that no fit, threshold or
+//! selection after it can see one: they are new objects, and the final fit predicts them.
 
 mod deal;
 mod slices;
@@ -28,9 +28,9 @@ use crate::table::Objects;
 use deal::assign;
 use slices::{shard_rows, slices};
 
-/// So many folds at most, of all repeats together: each is fitted.
+/// The most folds in all repeats together, because each is fitted.
 const MOST: usize = 10_000;
-/// Lists of so many folds are shown in full.
+/// Lists of up to this many folds are shown in full.
 const FEW: usize = 24;
 
 /// The kind.
@@ -156,7 +156,7 @@ impl Stage for FoldsKind {
 }
 
 impl FoldsParams<'_> {
-    /// What is wrong with `only`, and what helps.
+    /// The error for a wrong `only`, with a hint.
     fn wrong_choice(&self) -> Option<(String, String)> {
         let asked = self.only.as_ref()?;
         let all = self.names();

@@ -1,4 +1,5 @@
-//! The digests of the rows that train in a fold and of those that its models are applied to, shard by shard.
+//! The digests of the rows that train in a fold, and of the rows that its models are applied to, shard
+//! by shard.
 
 use std::collections::BTreeMap;
 
@@ -15,7 +16,7 @@ fn ids_of(shard: &Objects) -> String {
     }
 }
 
-/// How many objects each shard has.
+/// The number of objects in each shard.
 pub(super) fn shard_rows(shards: &[Objects]) -> Value {
     let rows: BTreeMap<String, Value> = shards
         .iter()
@@ -24,8 +25,8 @@ pub(super) fn shard_rows(shards: &[Objects]) -> Value {
     Value::Map(rows.into_iter().collect())
 }
 
-/// For every role, fold and shard: the digest of the rows that count, with their labels where a fit
-/// sees them. Shards without such rows are left out.
+/// For every role, fold and shard: the digest of the rows that count, with their labels if a fit sees
+/// them. Shards without such rows are left out.
 pub(super) fn slices(
     folds: &Folds,
     shards: &[Objects],
@@ -99,7 +100,7 @@ impl Slice {
         self.text(&folds.object_id[row]);
         if self.labels {
             self.text(folds.label[row].as_deref().unwrap_or_default());
-            // A fit holds its features against these, too.
+            // A fit also checks its features against the raw labels.
             if let Some(raw) = folds.raw_label.get(row) {
                 self.text(raw.as_deref().unwrap_or_default());
             }

@@ -1,4 +1,4 @@
-//! From rows in any order to one shard of light curves.
+//! Turns rows in any order into one shard of light curves.
 
 use std::collections::HashMap;
 
@@ -7,15 +7,15 @@ use crate::table::{Curves, Survey, is_possible};
 use super::catalogue::Catalogue;
 use super::reject::{Bad, Cell, Tally, UNKNOWN_BAND};
 
-/// Days between an observation and its object's others beyond which its time is none: a survey that
-/// writes 0 or -1 where it knows no date, or mixes Julian dates with modified ones.
+/// An observation this many days from the others of its object has no usable time: the survey writes 0
+/// or -1 for an unknown date, or mixes Julian dates with modified ones.
 const TOO_FAR: f64 = 50_000.0;
 
 /// One row of a light-curve file.
 pub(super) struct CurveRow<'a> {
-    /// Line of a text file, row of a Parquet file, from 1.
+    /// The line of a text file or row of a Parquet file, from 1.
     pub line: u64,
-    /// Object.
+    /// The object.
     pub object_id: Cell<'a>,
     /// Time in days.
     pub time: Cell<'a>,
@@ -23,7 +23,7 @@ pub(super) struct CurveRow<'a> {
     pub band: Cell<'a>,
     /// Flux.
     pub flux: Cell<'a>,
-    /// Its standard error.
+    /// The standard error of the flux.
     pub flux_err: Cell<'a>,
 }
 
@@ -39,22 +39,22 @@ struct Observation {
 
 /// Collects the observations of one file.
 pub(super) struct Builder<'a> {
-    /// What messages call the file.
+    /// The name of the file in messages.
     pub file: &'a str,
-    /// What was read, kept and dropped.
+    /// Counts of what was read, kept and dropped.
     pub tally: Tally,
     catalogue: &'a Catalogue,
     bands: &'a [String],
     numbers: HashMap<String, u32>,
-    /// Row of the catalogue of each object.
+    /// The row of the catalogue of each object.
     rows: Vec<usize>,
-    /// The object of the row before: rows of one object tend to come together.
+    /// The object of the row before, because rows of one object tend to come together.
     last: (String, u32),
     observations: Vec<Observation>,
 }
 
 impl<'a> Builder<'a> {
-    /// Nothing yet.
+    /// Returns a builder without rows.
     pub fn new(file: &'a str, catalogue: &'a Catalogue, bands: &'a [String]) -> Self {
         Self {
             file,
@@ -74,7 +74,7 @@ impl<'a> Builder<'a> {
         self.tally.drop(reason, self.file, line, value);
     }
 
-    /// Takes a row, or counts why not: the first reason found.
+    /// Takes a row, or counts the first reason why not.
     pub fn push(&mut self, row: &CurveRow<'_>) {
         match self.observation(row) {
             Ok(observation) => {
@@ -146,7 +146,7 @@ impl<'a> Builder<'a> {
         Ok(number)
     }
 
-    /// Brings the observations in the order of the shard, and gives that of the objects.
+    /// Sorts the observations into the order of the shard, and returns the order of the objects.
     fn sort(&mut self) -> Vec<u32> {
         let objects = &self.catalogue.objects;
         let mut order: Vec<u32> = (0..self.rows.len() as u32).collect();
@@ -168,8 +168,8 @@ impl<'a> Builder<'a> {
         order
     }
 
-    /// The shard: objects by the bytes of their ids, observations by time, band, flux and error,
-    /// equal ones once. An object that no observation is left of is in the second value instead.
+    /// Returns the shard: objects by the bytes of their ids, observations by time, band, flux and
+    /// error, equal ones once. An object that has no observation left is in the second value instead.
     pub fn finish(mut self, survey: Survey) -> (Curves, Vec<String>, Tally) {
         let order = self.sort();
         let objects = &self.catalogue.objects;

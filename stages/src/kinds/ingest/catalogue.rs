@@ -1,4 +1,4 @@
-//! The objects of a survey: who may have a light curve.
+//! The objects of a survey that may have a light curve.
 
 use std::cell::OnceCell;
 use std::collections::{BTreeSet, HashMap};
@@ -11,15 +11,15 @@ use super::columns::Regroup;
 use super::params::{IngestParams, OnNull};
 use super::reject::{Bad, Cell, Tally};
 
-/// The columns that may be empty, with what happens then.
+/// The columns that may be empty.
 pub(super) const NULLABLE: [&str; 4] = ["label", "redshift", "redshift_err", "ebv"];
 
-/// Why an observation has no object.
+/// The reason why an observation has no object.
 pub(super) const DROPPED: &str = "object that was itself dropped";
-/// The same.
+/// Another reason why an observation has no object.
 pub(super) const SPELLED: &str = "object that the objects table spells otherwise";
 
-/// The digits that tell a whole number from others: `7` of `7`, `7.0` and `007`.
+/// Returns the digits that tell a whole number from others: `7` of `7`, `7.0` and `007`.
 fn number(id: &str) -> Option<&str> {
     let whole = match id.split_once('.') {
         Some((whole, zeros)) if zeros.bytes().all(|b| b == b'0') => whole,
@@ -32,34 +32,36 @@ fn number(id: &str) -> Option<&str> {
 
 /// One row of an objects file.
 pub(super) struct ObjectRow<'a> {
-    /// Line of a text file, row of a Parquet file, from 1.
+    /// The line of a text file or row of a Parquet file, from 1.
     pub line: u64,
-    /// Its name.
+    /// The name of the object.
     pub object_id: Cell<'a>,
-    /// In the order of [`super::columns::OBJECT_COLUMNS`]; a column that the file lacks is none.
+    /// The cells in the order of [`super::columns::OBJECT_COLUMNS`]; `None` for a column that the file
+    /// lacks.
     pub values: [Option<Cell<'a>>; 6],
 }
 
 /// The objects, in file order, with an index by name.
 pub(super) struct Catalogue {
-    /// Those that are usable.
+    /// The objects that are usable.
     pub objects: Objects,
-    /// What was read, kept and dropped.
+    /// Counts of what was read, kept and dropped.
     pub tally: Tally,
     /// The labels as they are in the files.
     pub labels: BTreeSet<String>,
     rows: HashMap<String, Option<usize>>,
-    /// The ids that are numbers, by their number; built when one is not found as it is spelled.
+    /// The ids that are numbers, by their number. It is built when an id is first not found as it is
+    /// spelled.
     by_number: OnceCell<HashMap<String, String>>,
     regroup: Regroup,
     nulls: [OnNull; 4],
 }
 
 impl Catalogue {
-    /// Empty, with the rules of `params`.
+    /// Returns an empty catalogue with the rules of `params`.
     ///
     /// # Errors
-    /// A class pattern is none.
+    /// If a class pattern is not valid.
     pub fn new(params: &IngestParams<'_>) -> Result<Self, StageError> {
         let regroup =
             Regroup::of(params).map_err(|text| StageError::data("flow::params::classes", text))?;
@@ -79,7 +81,7 @@ impl Catalogue {
         })
     }
 
-    /// The row of object `id`, or why there is none.
+    /// Returns the row of object `id`, or the reason why there is none.
     pub fn row(&self, id: &str) -> Result<usize, &'static str> {
         match self.rows.get(id) {
             Some(Some(row)) => Ok(*row),
@@ -89,7 +91,8 @@ impl Catalogue {
         }
     }
 
-    /// The object whose id is the same number as `id`, as a data frame may spell it: `1.0` or `007`.
+    /// Returns the object whose id is the same number as `id`, as a data frame may spell it: `1.0` or
+    /// `007`.
     pub fn other_spelling(&self, id: &str) -> Option<&str> {
         let by_number = self.by_number.get_or_init(|| {
             let ids = self.rows.keys();
@@ -99,10 +102,10 @@ impl Catalogue {
         by_number.get(number(id)?).map(String::as_str)
     }
 
-    /// The classes of all labels, which come from this column.
+    /// Returns the classes of all labels, which come from this column.
     ///
     /// # Errors
-    /// As [`Objects::classes`].
+    /// As for [`Objects::classes`].
     pub fn classes(&self, column: &str) -> Result<Vec<String>, StageError> {
         Objects::classes(&self.objects.label, column)
     }
@@ -113,10 +116,10 @@ impl Catalogue {
         self.tally.drop(reason, file, line, value);
     }
 
-    /// Takes a row, or counts why not.
+    /// Takes a row, or counts the reason why not.
     ///
     /// # Errors
-    /// The object is there already, or lacks a value and the `nulls` policy is `error`.
+    /// If the object is there already, or lacks a value and the `nulls` policy is `error`.
     pub fn push(&mut self, row: &ObjectRow<'_>, file: &str) -> Result<(), StageError> {
         let id = match row.object_id.text() {
             Ok(id) => id.to_string(),
@@ -193,7 +196,7 @@ struct ValueReader<'a> {
 }
 
 impl ValueReader<'_> {
-    /// Of one row: label, redshift, its error, E(B-V), split and group.
+    /// Reads the values of one row: label, redshift, its error, E(B-V), split and group.
     fn read(mut self, row: [Option<Cell<'_>>; 6]) -> Result<Option<ObjectValues>, StageError> {
         let [label, redshift, redshift_err, ebv, split, group] = row;
         let Some(label) = self.text(0, label)? else {
@@ -240,7 +243,7 @@ impl ValueReader<'_> {
         Ok(self.null(column, bad, cell)?.then_some(None))
     }
 
-    /// True if the object stays without the value.
+    /// Returns true if the object stays without the value.
     fn null(
         &mut self,
         column: usize,

@@ -1,4 +1,4 @@
-//! Which column of a file is what, and which class a label belongs to.
+//! What each column of a file means, and which class a label belongs to.
 
 use std::collections::BTreeMap;
 
@@ -7,7 +7,8 @@ use flow_engine::StageError;
 use super::params::IngestParams;
 use crate::table::{column_twice, columns_help};
 
-/// What a file can hold: our name of it, and its column's name unless the pipeline says otherwise.
+/// What a file can hold: flow's name of it, and the name of its column unless the pipeline names
+/// another.
 const DEFAULTS: [(&str, &str); 12] = [
     ("object_id", "object_id"),
     ("time", "mjd"),
@@ -23,7 +24,7 @@ const DEFAULTS: [(&str, &str); 12] = [
     ("group", "group"),
 ];
 
-/// What each column of an objects table is called, besides `object_id`.
+/// The names of the columns of an objects table, besides `object_id`.
 pub(super) const OBJECT_COLUMNS: [&str; 6] =
     ["label", "redshift", "redshift_err", "ebv", "split", "group"];
 
@@ -39,7 +40,7 @@ pub(super) struct Mapping {
 }
 
 impl Mapping {
-    /// As given: what a column holds, and its name.
+    /// Takes names as given: what a column holds, and its name.
     pub fn of(names: &[(&str, &str)]) -> Self {
         Self {
             names: names
@@ -49,7 +50,7 @@ impl Mapping {
         }
     }
 
-    /// The column that holds `key`.
+    /// The name of the column that holds `key`.
     pub fn name<'a>(&'a self, key: &'a str) -> &'a str {
         let given = self
             .names
@@ -60,15 +61,15 @@ impl Mapping {
         given.or_else(default).unwrap_or(key)
     }
 
-    /// True if the pipeline names the column, which must then be there.
+    /// Returns true if the pipeline names the column, which must then be there.
     pub fn given(&self, key: &str) -> bool {
         self.names.iter().any(|(k, _)| k == key)
     }
 
-    /// The place among `header` of the column that holds `key`.
+    /// Returns the place in `header` of the column that holds `key`.
     ///
     /// # Errors
-    /// The file lacks it: with the closest name, and all there are.
+    /// If the file lacks it; the message has the closest name and all names.
     pub fn place(&self, key: &str, header: &[String], file: &str) -> Result<usize, StageError> {
         let name = self.name(key);
         let mut places = (0..header.len()).filter(|&i| header[i] == name);
@@ -79,7 +80,7 @@ impl Mapping {
         }
     }
 
-    /// The same for a column that may be lacking, unless the pipeline names it.
+    /// Returns the place of a column that may be missing, unless the pipeline names it.
     pub fn place_if_any(
         &self,
         key: &str,
@@ -117,20 +118,20 @@ fn missing(key: &str, name: &str, header: &[String], file: &str) -> StageError {
     }
 }
 
-/// Regrouping of labels.
+/// Rules that regroup labels.
 ///
-/// The first pattern that matches wins, in the order of the pipeline. A label that matches nothing
-/// stays its own class.
+/// The first pattern that matches wins, in the order of the pipeline. A label that matches none stays a
+/// class of its own.
 #[derive(Clone, Debug)]
 pub(super) struct Regroup {
     rules: Vec<(glob::Pattern, String)>,
 }
 
 impl Regroup {
-    /// As given by the parameter `classes`.
+    /// Takes the rules from the parameter `classes`.
     ///
     /// # Errors
-    /// A text is no pattern.
+    /// If a text is not a pattern.
     pub fn of(params: &IngestParams<'_>) -> Result<Self, String> {
         let mut rules = Vec::new();
         for (class, patterns) in params.classes.iter().flatten() {
@@ -143,7 +144,7 @@ impl Regroup {
         Ok(Self { rules })
     }
 
-    /// The class of `label`.
+    /// Returns the class of `label`.
     pub fn class<'a>(&'a self, label: &'a str) -> &'a str {
         self.rules
             .iter()
@@ -151,13 +152,13 @@ impl Regroup {
             .map_or(label, |(_, class)| class)
     }
 
-    /// True if a rule other than one for everything fits `label`.
+    /// Returns true if a rule other than one for everything matches `label`.
     pub fn names(&self, label: &str) -> bool {
         let mut rules = self.rules.iter().map(|(pattern, _)| pattern);
         rules.any(|pattern| pattern.as_str() != "*" && pattern.matches(label))
     }
 
-    /// The patterns of each class.
+    /// Returns the patterns of each class.
     pub fn by_class(&self) -> BTreeMap<&str, Vec<&glob::Pattern>> {
         let mut classes: BTreeMap<&str, Vec<&glob::Pattern>> = BTreeMap::new();
         for (pattern, class) in &self.rules {

@@ -15,7 +15,7 @@ use super::reject::Cell;
 /// Reads an objects file into `catalogue`; messages call it `file`.
 ///
 /// # Errors
-/// The file cannot be read, is empty, lacks a column, or the catalogue refuses a row.
+/// If the file cannot be read, is empty, lacks a column, or the catalogue refuses a row.
 pub(super) fn objects(
     path: &Path,
     file: &str,
@@ -51,7 +51,7 @@ pub(super) fn objects(
 /// Reads a light-curve file into `builder`.
 ///
 /// # Errors
-/// The file cannot be read, is empty or lacks a column; `checkpoint` fails.
+/// If the file cannot be read, is empty or lacks a column, or `checkpoint` fails.
 pub(super) fn observations(
     path: &Path,
     mapping: &Mapping,

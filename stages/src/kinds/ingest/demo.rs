@@ -1,4 +1,4 @@
-//! The built-in demo survey, simulated: see [`crate::simulation`].
+//! The built-in demo survey, which is simulated: see [`crate::simulation`].
 
 use flow_engine::StageError;
 
@@ -19,8 +19,8 @@ fn config(params: &IngestParams<'_>, seed: u64) -> DemoConfig {
     }
 }
 
-/// The splits that have objects, in order. The seed shuffles names and classes, not which splits
-/// there are.
+/// The splits that have objects, in order. The seed shuffles names and classes, and has no effect on
+/// which splits there are.
 pub(super) fn splits(params: &IngestParams<'_>) -> Result<Vec<String>, DemoError> {
     let mut splits: Vec<String> = catalogue(&config(params, 0))?
         .into_iter()
@@ -34,7 +34,7 @@ pub(super) fn splits(params: &IngestParams<'_>) -> Result<Vec<String>, DemoError
 /// Simulates the objects of one split.
 ///
 /// # Errors
-/// The parameters do not fit together; `checkpoint` fails.
+/// If the parameters do not fit together, or `checkpoint` fails.
 pub(super) fn read(
     params: &IngestParams<'_>,
     split: &str,

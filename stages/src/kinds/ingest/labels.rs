@@ -1,4 +1,4 @@
-//! Class names that the pipeline gives, held against the labels that occur.
+//! Checks the class names of the pipeline against the labels that occur.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -9,12 +9,12 @@ use super::columns::Regroup;
 use super::params::IngestParams;
 use crate::table::{listed, no_positive};
 
-/// Holds `positive` against the classes that occur, and `classes` against the labels in the files, as far
-/// as these are known. A survey without any label can have neither.
+/// Checks `positive` against the classes that occur, and `classes` against the labels in the files, as
+/// far as these are known. A survey without any label can have neither.
 ///
 /// # Errors
-/// No object is of the positive class, or a class of `classes` gets no object where a label looks like a
-/// slip of the pen for one of its patterns.
+/// If no object is of the positive class, or a class of `classes` gets no object while a label looks
+/// like a misspelling of one of its patterns.
 pub(super) fn check(
     params: &IngestParams<'_>,
     classes: &BTreeMap<String, u64>,
@@ -36,8 +36,8 @@ pub(super) fn check(
     }
 }
 
-/// A class that no label belongs to may be one that this survey does not have; but if there is a label
-/// that no rule names and that is nearly one of its patterns, the pattern is misspelt.
+/// A class without labels may just be missing in this survey. But if there is a label that no rule
+/// names and that is nearly one of the patterns of the class, the pattern is misspelt.
 fn regrouped(params: &IngestParams<'_>, labels: &BTreeSet<String>) -> Result<(), StageError> {
     let rules =
         Regroup::of(params).map_err(|text| StageError::data("flow::params::classes", text))?;
@@ -108,7 +108,7 @@ mod tests {
         // Numbers keep their spelling.
         let error = checked(&[], &["1", "0"], Some("1.0")).unwrap_err();
         assert!(error.help.last().unwrap().contains("`0`, `1`"), "{error:?}");
-        // It was regrouped into another class.
+        // The label was regrouped into another class.
         let error = checked(&[("other", &["*"])], &labels, Some("TDE")).unwrap_err();
         assert!(error.help.last().unwrap().contains("`other`"), "{error:?}");
     }
@@ -120,7 +120,7 @@ mod tests {
         let error = typo.unwrap_err();
         assert_eq!(error.code.as_str(), "flow::data::no_such_label");
         assert!(error.help[0].contains("`SNIa`"), "{error:?}");
-        // `SNIb` may well be absent: the label that looks like it has a rule of its own.
+        // `SNIb` may well be absent, because the label that looks like it has a rule of its own.
         let absent: &[(&str, &[&str])] = &[("Ia", &["SNIa"]), ("Ib", &["SNIb"]), ("kn", &["KN"])];
         assert!(checked(absent, &["SNIa", "AGN"], None).is_ok());
     }

@@ -1,4 +1,4 @@
-//! Which files a survey consists of: one shard a light-curve file.
+//! The files of a survey: one shard for each light-curve file.
 
 use std::path::{Path, PathBuf};
 
@@ -10,16 +10,16 @@ use flow_engine::{Diag, Params};
 use super::demo;
 use super::params::{Format, IngestParams};
 
-/// Role of light-curve files.
+/// The role of light-curve files.
 pub(super) const CURVES: &str = "curves";
-/// Role of objects files of a mapped survey.
+/// The role of objects files of a mapped survey.
 pub(super) const OBJECTS: &str = "objects";
-/// Roles of MALLORN's logs.
+/// The roles of MALLORN's logs.
 pub(super) const LOGS: [&str; 2] = ["train_log", "test_log"];
 /// MALLORN's two sets.
 pub(super) const SETS: [&str; 2] = ["train", "test"];
 
-/// The layout of the survey that `params` describe.
+/// Returns the layout of the survey that `params` describe.
 pub(super) fn layout(params: &Params, project: &Project<'_>) -> Result<Layout, Vec<Diag>> {
     let survey = IngestParams::read(params);
     match survey.format {
@@ -43,8 +43,8 @@ fn file(role: &str, path: PathBuf) -> SourceFile {
     }
 }
 
-/// `train_log.csv`, `test_log.csv` and `split_NN/{train,test}_full_lightcurves.csv`. A light-curve
-/// file may lack: the report then counts the objects of its split as without light curves.
+/// `train_log.csv`, `test_log.csv` and `split_NN/{train,test}_full_lightcurves.csv`. A light-curve file
+/// may be missing; the report then counts the objects of its split as without light curves.
 fn mallorn(params: &Params, root: &Path) -> Result<Layout, Diag> {
     let missing = |what: String| {
         at(Diag::new("flow::data::missing", what), params, "path").help(
@@ -95,7 +95,7 @@ fn mallorn(params: &Params, root: &Path) -> Result<Layout, Diag> {
     Ok(layout)
 }
 
-/// One shard a split of the demo survey.
+/// One shard for each split of the demo survey.
 fn demo_layout(params: &Params, survey: &IngestParams<'_>) -> Result<Layout, Diag> {
     let splits = demo::splits(survey).map_err(|error| {
         at(
@@ -124,7 +124,7 @@ fn demo_layout(params: &Params, survey: &IngestParams<'_>) -> Result<Layout, Dia
     })
 }
 
-/// Files by path, glob or list.
+/// Finds files by path, glob or list.
 fn mapped(
     params: &Params,
     survey: &IngestParams<'_>,
@@ -144,7 +144,7 @@ fn mapped(
             .unwrap_or_default();
         layout.shards.push(&Shard {
             label: name.clone(),
-            // The name stands in the report; folders do not, so that a project can move.
+            // The report shows the name without folders, so that a project can move.
             item: Value::map([("file", Value::Str(name))]),
             files: vec![file(CURVES, path)],
         });

@@ -1,17 +1,18 @@
-//! Kind `ingest`: any survey becomes `curves` and `objects`, with a report of what was dropped.
+//! Kind `ingest`: turns any survey into `curves` and `objects`, with a report of what was dropped.
 //!
-//! Two steps: `read` turns each light-curve file into a shard; `collect` joins the parts' reports
-//! and checks what only the whole shows, such as an object in two files.
+//! There are two steps. `read` turns each light-curve file into a shard. `collect` joins the reports of
+//! the parts and checks what only the whole survey shows, such as an object in two files.
 //!
-//! - `params`: what a pipeline may say of a survey;
-//! - `layout`: which files are which shards; `columns`, `labels`: what they mean to the pipeline;
-//! - `request`: the files of one action, read; begin here;
-//! - `csv`, `parquet`, `demo`: rows from each kind of file, handed to
+//! - `params`: the parameters that describe a survey;
+//! - `layout`: which files form which shards; `columns`, `labels`: what they mean to the pipeline;
+//! - `request`: reads the files of one action; begin here;
+//! - `csv`, `parquet`, `demo`: read rows from each kind of file, and pass them to
 //! - `build` and `catalogue`, which make light curves and objects of them;
-//! - `reject`: what becomes of a row that is wrong, with the table of all cases; `report`: their sum.
+//! - `reject`: what happens to a wrong row, with the table of all cases; `report`: the sum of the
+//!   parts.
 //!
-//! Rows are read one by one; what is wrong is counted with its reason and a few places, never passed on and
-//! never silent.
+//! Rows are read one by one. A wrong row is counted with its reason and a few places. It is never
+//! passed on, and never dropped silently.
 
 mod build;
 mod catalogue;
@@ -142,10 +143,10 @@ impl Stage for Ingest {
             ports, mut steps, ..
         } = self.spec();
         let params = IngestParams::read(params);
-        // Only the generator draws random numbers: a new seed must not read a survey again.
+        // Only the generator draws random numbers, so a new seed must not read a survey again.
         steps[READ].seeded = params.format == Format::Demo;
-        // Regrouped labels come with what they were. Stores know results without, under the step's
-        // other name.
+        // Regrouped labels come with their original labels. Stores know results without these, under
+        // the other name of the step.
         if params.classes.is_some() {
             steps[READ].name = "regroup";
         }
@@ -182,7 +183,7 @@ impl Stage for Ingest {
     }
 }
 
-/// What is wrong with the names of bands, and what helps.
+/// The error for wrong names of bands, with a hint.
 fn wrong_bands(mut bands: Vec<&str>) -> Vec<(String, &'static str)> {
     let mut found = Vec::new();
     if let Some(word) = bands.iter().find(|band| is_no_value(band.trim())) {
@@ -215,7 +216,7 @@ fn collect_step(action: &mut Action<'_>) -> Result<(), StageError> {
     let catalogue = Request::of(action, &checkpoint).everybody()?;
     let params = IngestParams::read(action.params);
     let report = collect(&parts, &shards, catalogue.as_ref(), params.max_rejected)?;
-    // Without a word of it, what the demo makes is as wanted.
+    // If `positive` is not set, the demo has the classes that it should have.
     if params.format != Format::Demo || params.positive.is_some() {
         let labels = catalogue
             .map(|catalogue| catalogue.labels)

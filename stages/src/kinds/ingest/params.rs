@@ -1,11 +1,11 @@
-//! What a pipeline may say of a survey.
+//! The parameters that describe a survey.
 
 use std::path::Path;
 
 use flow_engine::kind::ParamWord;
 use flow_engine::{ParamType, params, words};
 
-/// What is read.
+/// The format of a survey.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum Format {
     Mallorn,

@@ -1,4 +1,4 @@
-//! Parquet files: objects, and light curves either flat (one row an observation) or nested.
+//! Parquet files: objects, and light curves either flat (one row per observation) or nested.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -16,13 +16,13 @@ use super::reject::Cell;
 
 /// How a file holds light curves.
 enum CurveForm<'a> {
-    /// One row an observation.
+    /// One row per observation.
     Flat,
-    /// One row an object: a struct of lists.
+    /// One row per object, with a struct of lists.
     Struct(&'a str),
-    /// A list of structs.
+    /// One row per object, with a list of structs.
     List(&'a str),
-    /// Several lists.
+    /// One row per object, with several lists.
     Lists,
 }
 
@@ -75,7 +75,7 @@ impl<'a> CurveForm<'a> {
         Ok(Self::Flat)
     }
 
-    /// Hands over the rows of a batch that holds light curves nested.
+    /// Passes on the rows of a batch that holds light curves nested.
     fn push_nested(
         &self,
         batch: &Batch,
@@ -136,13 +136,13 @@ impl<'a> CurveForm<'a> {
     }
 }
 
-/// What nested light curves are called in a mapping.
+/// The name of nested light curves in a mapping.
 const NESTED: &str = "lightcurve";
 
 /// Reads the object columns of a file into `catalogue`; messages call it `file`.
 ///
 /// # Errors
-/// The file cannot be read, lacks a column, or the catalogue refuses a row.
+/// If the file cannot be read, lacks a column, or the catalogue refuses a row.
 pub(super) fn objects(
     path: &Path,
     file: &str,
@@ -185,7 +185,7 @@ pub(super) fn objects(
 /// Reads a light-curve file into `builder`.
 ///
 /// # Errors
-/// The file cannot be read, is empty or lacks a column; `checkpoint` fails.
+/// If the file cannot be read, is empty or lacks a column, or `checkpoint` fails.
 pub(super) fn observations(
     path: &Path,
     mapping: &Mapping,
@@ -239,7 +239,7 @@ fn header(source: &TableReader) -> Vec<String> {
         .collect()
 }
 
-/// A column as cells.
+/// Returns a column as cells.
 enum ColumnCells {
     Texts(StringArray),
     Numbers(Float64Array),

@@ -1,10 +1,11 @@
-//! What is wrong with a row: reasons, counts, a few examples.
+//! Wrong rows: reasons, counts and a few examples.
 //!
 //! | row | what happens |
 //! |---|---|
 //! | observation: empty or impossible time, flux or error; error <= 0; unknown band; not UTF-8; wrong number of fields; unknown object; exact repeat | dropped and counted |
-//! | object: a number that is none; wrong number of fields; empty name | dropped and counted |
-//! | object: empty redshift, E(B-V) or label, or a sentinel such as -9 | kept without, unless `nulls` says otherwise |
+//! | object: a number that is not one; wrong number of fields; empty name | dropped and counted |
+//! | object: empty redshift, E(B-V) or label, or a sentinel such as -9 | kept without it, unless
+//! `nulls` says otherwise |
 //! | object: without light curve, or without a usable observation | left out and counted |
 //! | object listed twice, or in two files; no such column; empty file; open quote | error |
 //! | more than `max_rejected` of a file's rows dropped | error |
@@ -16,49 +17,49 @@ use serde::{Deserialize, Serialize};
 
 use crate::table::is_no_value;
 
-/// Examples kept of each reason.
+/// The number of examples that are kept of each reason.
 const EXAMPLES: usize = 3;
-/// Longest text of an example, in characters.
+/// The longest text of an example, in characters.
 const EXAMPLE_CHARS: usize = 40;
 
-/// Why an observation has no band.
+/// The reason why an observation has no band.
 pub(super) const UNKNOWN_BAND: &str = "unknown band";
-/// How the reason of a text that is no number ends.
+/// The end of the reason for a text that is not a number.
 const NO_NUMBER: &str = "that is no number";
 
-/// Rows read, kept and dropped.
+/// Counts of rows that were read, kept and dropped.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Tally {
-    /// Rows in the file, the header not among them.
+    /// The number of rows in the file, without the header.
     pub read: u64,
-    /// Rows that are in the output.
+    /// The number of rows that are in the output.
     pub kept: u64,
-    /// Why the others are not.
+    /// The reasons why the other rows are not.
     pub dropped: BTreeMap<String, Count>,
-    /// Rows that were kept although they look odd.
+    /// The reasons why rows that were kept look odd.
     pub odd: BTreeMap<String, Count>,
-    /// Values of rows that were kept which stand for none, such as -9: by column.
+    /// Values in kept rows that stand for "no value", such as -9, by column.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub missing: BTreeMap<String, Count>,
 }
 
-/// How often, and where for instance.
+/// How often something occurred, with a few places.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Count {
-    /// How often.
+    /// The number of times.
     pub count: u64,
-    /// The first few.
+    /// The first few places.
     pub examples: Vec<Example>,
 }
 
 /// One row.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Example {
-    /// The file.
+    /// The name of the file.
     pub file: String,
-    /// Its line, or in Parquet its row, from 1.
+    /// The line of the file, or in Parquet the row, from 1.
     pub line: u64,
-    /// What stands there.
+    /// The text at that place.
     pub value: String,
 }
 
@@ -73,23 +74,23 @@ impl Tally {
         count(&mut self.odd, reason, file, line, value);
     }
 
-    /// Counts a value that stands for none.
+    /// Counts a value that stands for "no value".
     pub fn missing(&mut self, column: &str, file: &str, line: u64, value: &str) {
         count(&mut self.missing, column, file, line, value);
     }
 
-    /// True if a row was dropped, or looks odd, or has a value that stands for none.
+    /// Returns true if a row was dropped, looks odd, or has a value that stands for "no value".
     pub fn is_notable(&self) -> bool {
         let all = [&self.dropped, &self.odd, &self.missing];
         all.iter().any(|counts| !counts.is_empty())
     }
 
-    /// Rows dropped for any reason.
+    /// The number of rows dropped for any reason.
     pub fn lost(&self) -> u64 {
         self.dropped.values().map(|c| c.count).sum()
     }
 
-    /// Adds another file's.
+    /// Adds the counts of another file.
     pub fn add(&mut self, other: &Tally) {
         self.read += other.read;
         self.kept += other.kept;
@@ -108,7 +109,8 @@ impl Tally {
         }
     }
 
-    /// One line such as `dropped 891 of 479,384 observations: 891 empty flux`; none without losses.
+    /// Returns a line such as `dropped 891 of 479,384 observations: 891 empty flux`; `None` without
+    /// losses.
     pub fn note(&self, what: &str) -> Option<String> {
         if self.dropped.is_empty() {
             return None;
@@ -121,12 +123,12 @@ impl Tally {
         ))
     }
 
-    /// One line on odd rows that were kept.
+    /// Returns a line on odd rows that were kept.
     pub fn odd_note(&self, what: &str) -> Option<String> {
         (!self.odd.is_empty()).then(|| format!("kept {what} with {}", list(&self.odd)))
     }
 
-    /// One line on values that stand for none, with the first of each column.
+    /// Returns a line on values that stand for "no value", with the first one of each column.
     pub fn missing_note(&self) -> Option<String> {
         let columns = self.missing.iter().map(|(column, count)| {
             let first = count.examples.first().map_or("", |e| e.value.as_str());
@@ -145,7 +147,7 @@ impl Tally {
         })
     }
 
-    /// An error if more than the share `limit` was dropped.
+    /// Returns an error if more than the share `limit` was dropped.
     pub fn check(&self, what: &str, file: &str, limit: f64) -> Result<(), StageError> {
         if self.lost() as f64 <= limit * self.read as f64 {
             return Ok(());
@@ -206,7 +208,7 @@ fn list(counts: &BTreeMap<String, Count>) -> String {
     items.join(", ")
 }
 
-/// A count with commas: `479,384`.
+/// Formats a count with commas: `479,384`.
 pub(super) fn grouped(n: u64) -> String {
     let digits = n.to_string();
     let mut text = String::new();
@@ -222,33 +224,33 @@ pub(super) fn grouped(n: u64) -> String {
 /// A value of a row, as its file holds it.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Cell<'a> {
-    /// Nothing.
+    /// The row has no value.
     Missing,
-    /// Bytes of a text file.
+    /// The bytes of a text file.
     Text(&'a [u8]),
     /// A number.
     Number(f64),
 }
 
-/// Why a cell gives no value.
+/// The reason why a cell gives no value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Bad {
-    /// Nothing is there.
+    /// The cell is empty.
     Empty,
     /// The bytes are not UTF-8.
     NotUtf8,
     /// The text is no number.
     NotNumber,
-    /// Infinite.
+    /// The number is infinite.
     NotFinite,
-    /// Not a number by name: how many a tool writes "no value".
+    /// The text is NaN, which many tools write for "no value".
     Nan,
-    /// A number that stands for "no value", such as -9.
+    /// The number stands for "no value", such as -9.
     Impossible,
 }
 
 impl Bad {
-    /// The reason for a column called `name`.
+    /// Returns the reason for a column called `name`.
     pub fn reason(self, name: &str) -> String {
         match self {
             Bad::Empty => format!("empty {name}"),
@@ -261,7 +263,7 @@ impl Bad {
 }
 
 impl Cell<'_> {
-    /// The text, for messages.
+    /// Returns the text, for messages.
     pub fn show(&self) -> String {
         match self {
             Cell::Missing => String::new(),
@@ -270,7 +272,7 @@ impl Cell<'_> {
         }
     }
 
-    /// A finite number.
+    /// Returns a finite number.
     pub fn number(&self) -> Result<f64, Bad> {
         let value = match self {
             Cell::Missing => return Err(Bad::Empty),
@@ -292,7 +294,7 @@ impl Cell<'_> {
         }
     }
 
-    /// A text that means something, without surrounding blanks.
+    /// Returns a text that is a value, without surrounding blanks.
     pub fn text(&self) -> Result<&str, Bad> {
         match self.bare()? {
             text if is_no_value(text) => Err(Bad::Empty),

@@ -1,4 +1,4 @@
-//! What became of the rows: a part for each shard, and their sum.
+//! Reports what happened to the rows: a part for each shard, and their sum.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -10,23 +10,23 @@ use crate::table::Objects;
 use super::catalogue::Catalogue;
 use super::reject::{Tally, grouped};
 
-/// Names that a list in the report shows.
+/// The number of names that a list in the report shows.
 const EXAMPLES: usize = 3;
 
 /// The report of one shard.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(super) struct ShardReport {
-    /// What messages call its file.
+    /// The name of its file in messages.
     pub file: String,
-    /// Objects in the output.
+    /// The number of objects in the output.
     pub objects: u64,
-    /// Observations.
+    /// Counts of observations.
     pub observations: Tally,
-    /// Observations in the output, by band.
+    /// The number of observations in the output, by band.
     pub bands: BTreeMap<String, u64>,
-    /// Objects of the file that no usable observation is left of.
+    /// The objects of the file that have no usable observation left.
     pub unusable: Vec<String>,
-    /// What is worth saying of the objects' columns of a file that brings its own objects.
+    /// Notes on the objects' columns, for a file that brings its own objects.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub catalogue: Option<Tally>,
 }
@@ -34,21 +34,21 @@ pub(super) struct ShardReport {
 /// The report of an ingest.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct IngestReport {
-    /// The essence, one line each.
+    /// The essential results, one line each.
     pub notes: Vec<String>,
-    /// Objects in the output.
+    /// The number of objects in the output.
     pub objects: u64,
-    /// Labelled objects by class.
+    /// The number of labelled objects, by class.
     pub labels: BTreeMap<String, u64>,
-    /// Objects without a label.
+    /// The number of objects without a label.
     pub unlabelled: u64,
-    /// Rows of the objects files.
+    /// Counts of rows of the objects files.
     pub catalogue: Tally,
-    /// Observations of all files.
+    /// Counts of observations of all files.
     pub observations: Tally,
-    /// Observations in the output, by band.
+    /// The number of observations in the output, by band.
     pub bands: BTreeMap<String, u64>,
-    /// Objects of the catalogue that no file has observations of.
+    /// Objects of the catalogue without observations in any file.
     pub without_light_curve: Missing,
     /// Objects whose observations were all dropped.
     pub unusable: Missing,
@@ -59,9 +59,9 @@ pub(super) struct IngestReport {
 /// Objects that are not in the output.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(super) struct Missing {
-    /// How many.
+    /// The number of these objects.
     pub count: u64,
-    /// By split, where splits are known.
+    /// The number by split, if splits are known.
     pub by_split: BTreeMap<String, u64>,
     /// The first few.
     pub examples: Vec<String>,
@@ -70,21 +70,21 @@ pub(super) struct Missing {
 /// One file.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct FileReport {
-    /// Its name.
+    /// The name of the file.
     pub file: String,
-    /// Objects in the output.
+    /// The number of objects in the output.
     pub objects: u64,
-    /// Rows read.
+    /// The number of rows read.
     pub read: u64,
-    /// Rows kept.
+    /// The number of rows kept.
     pub kept: u64,
 }
 
-/// Joins the parts; `shards` are their objects, in the same order, and `catalogue` all known
+/// Joins the parts. `shards` are their objects, in the same order, and `catalogue` holds all known
 /// objects, if there is a list of them.
 ///
 /// # Errors
-/// An object is in two files; a class is unknown; too many objects were dropped; nothing is left.
+/// If an object is in two files, a class is unknown, too many objects were dropped, or nothing is left.
 pub(super) fn collect(
     parts: &[ShardReport],
     shards: &[Objects],
@@ -151,7 +151,7 @@ impl IngestReport {
         }
     }
 
-    /// Adds what was read of a file.
+    /// Adds the counts of a file.
     fn add(&mut self, part: &ShardReport) {
         self.observations.add(&part.observations);
         for (band, n) in &part.bands {

@@ -1,4 +1,4 @@
-//! The files of one action, read: those of a shard, or the objects of the whole survey.
+//! Reads the files of one action: those of a shard, or the objects of the whole survey.
 
 use std::path::{Path, PathBuf};
 
@@ -17,7 +17,7 @@ use super::report::ShardReport;
 use super::{csv, demo, parquet};
 
 const LSST: [&str; 6] = ["u", "g", "r", "i", "z", "y"];
-/// MALLORN's columns; see its data description.
+/// The columns of MALLORN. See its data description.
 const MALLORN: [(&str, &str); 9] = [
     ("time", "Time (MJD)"),
     ("band", "Filter"),
@@ -30,10 +30,10 @@ const MALLORN: [(&str, &str); 9] = [
     ("split", "split"),
 ];
 
-/// Reads the files of a shard, by role, and gives the number of their objects.
+/// Reads the files of a shard, by role, and returns the number of their objects.
 ///
 /// # Errors
-/// As the step that reads.
+/// As for the step that reads.
 pub fn read_files(
     params: &Params,
     item: &Value,
@@ -50,18 +50,18 @@ pub fn read_files(
     Ok(curves.objects.object_id.len())
 }
 
-/// What one action is asked for.
+/// The request of one action.
 pub(super) struct Request<'a> {
     pub(super) params: IngestParams<'a>,
     pub(super) item: &'a Value,
-    /// Role and path.
+    /// The role and path of each file.
     pub(super) sources: Vec<(String, PathBuf)>,
     pub(super) seed: u64,
     pub(super) checkpoint: &'a dyn Fn() -> Result<(), StageError>,
 }
 
 impl<'a> Request<'a> {
-    /// Of an action that reads a shard, or all objects.
+    /// Takes the request of an action that reads a shard, or all objects.
     pub(super) fn of(
         action: &'a Action<'_>,
         checkpoint: &'a dyn Fn() -> Result<(), StageError>,
@@ -128,7 +128,7 @@ impl<'a> Request<'a> {
         Ok((curves, part))
     }
 
-    /// One split of the demo.
+    /// Reads one split of the demo.
     fn simulate(&self, survey: Survey) -> Result<(Curves, ShardReport), StageError> {
         let split = self.text("split");
         let (curves, tally) = demo::read(&self.params, split, self.seed, survey, self.checkpoint)?;
@@ -136,7 +136,7 @@ impl<'a> Request<'a> {
         Ok((curves, part))
     }
 
-    /// Whether so many rows of a file were dropped that something is wrong with it.
+    /// Checks whether so many rows of a file were dropped that something is wrong with it.
     fn check(
         &self,
         tally: &Tally,
@@ -146,7 +146,7 @@ impl<'a> Request<'a> {
     ) -> Result<(), StageError> {
         let limit = self.params.max_rejected;
         if let Err(mut error) = tally.check("observations", file, limit) {
-            // The first cause first: objects that were dropped take their observations with them.
+            // The first cause comes first: objects that were dropped take their observations with them.
             catalogue
                 .tally
                 .check("objects", "the objects table", limit)?;
@@ -172,7 +172,7 @@ impl<'a> Request<'a> {
         Ok(())
     }
 
-    /// True if each light-curve file brings its own objects.
+    /// Returns true if each light-curve file brings its own objects.
     fn lists_no_objects(&self) -> bool {
         LOGS.into_iter()
             .chain([OBJECTS])
@@ -186,7 +186,7 @@ impl<'a> Request<'a> {
         })
     }
 
-    /// The objects that a shard's file may hold, and the classes of the whole survey.
+    /// Returns the objects that a shard's file may hold, and the classes of the whole survey.
     fn catalogue(&self, path: &Path, file: &str) -> Result<(Catalogue, Vec<String>), StageError> {
         let mapping = self.mapping();
         if self.params.format == Format::Mallorn {
@@ -223,7 +223,7 @@ impl<'a> Request<'a> {
         Ok((catalogue, classes))
     }
 
-    /// All objects that the survey lists, if it does.
+    /// Returns all objects that the survey lists, if it lists them.
     pub(super) fn everybody(&self) -> Result<Option<Catalogue>, StageError> {
         let mapping = self.mapping();
         let mut catalogue = Catalogue::new(&self.params)?;
@@ -252,7 +252,7 @@ impl<'a> Request<'a> {
             .map(|(_, path)| path.as_path())
     }
 
-    /// A text of the shard's item.
+    /// Returns a text of the shard's item.
     fn text(&self, name: &str) -> &str {
         self.item
             .get(name)

@@ -8,7 +8,7 @@ use std::path::Path;
 mod surveys;
 mod values;
 
-/// Checked parameters: those given, and the defaults of all others that apply.
+/// Returns checked parameters: those given, and the defaults of all others that apply.
 pub(crate) fn fill(specs: &[ParamSpec], given: &[(&str, Value)]) -> Params {
     let word = |name: &str| {
         given
@@ -43,7 +43,7 @@ fn strs(items: &[&str]) -> Value {
     Value::List(items.iter().map(|s| Value::Str(s.to_string())).collect())
 }
 
-/// A table of patterns whose order counts.
+/// A table of patterns whose order matters.
 pub(crate) fn ordered(entries: &[(&str, &[&str])]) -> Value {
     let pair = |(key, patterns): &(&str, &[&str])| {
         Value::List(vec![Value::Str((*key).into()), strs(patterns)])
@@ -103,7 +103,7 @@ impl Sample {
     }
 }
 
-/// Both steps over the whole layout, as the engine would run them.
+/// Runs both steps over the whole layout, as the engine would.
 fn all(
     params: &Params,
     seed: u64,

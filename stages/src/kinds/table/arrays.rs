@@ -1,4 +1,4 @@
-//! Features from NumPy archives.
+//! Reads features from NumPy archives.
 
 use std::path::Path;
 
@@ -8,7 +8,7 @@ use crate::table::{FeatureTable, Narrow, NpyArray, NpyValues, is_no_value, no_id
 
 use super::{ID, NAME, data};
 
-/// The arrays that are `wanted` of an archive.
+/// Reads the arrays of an archive that are `wanted`.
 pub(super) fn read(path: &Path, wanted: impl Fn(&str) -> bool) -> Result<FeatureTable, StageError> {
     let arrays = read_npz(path)?;
     let names: Vec<&str> = arrays.iter().map(|array| array.name.as_str()).collect();
@@ -48,7 +48,7 @@ pub(super) fn read(path: &Path, wanted: impl Fn(&str) -> bool) -> Result<Feature
     Ok(FeatureTable::from_rows(ids, names, rows, NAME)?.with_notes(notes))
 }
 
-/// How many columns an array has; none if it is none of the table's and not wanted.
+/// The number of columns of an array; `None` if it does not belong to the table and is not wanted.
 fn width(
     array: &NpyArray,
     rows: usize,
@@ -65,7 +65,7 @@ fn width(
     }
 }
 
-/// Column `j` of `width`, called `name`, as 32-bit floats.
+/// Returns column `j` of `width`, called `name`, as 32-bit floats.
 fn column(
     array: &NpyArray,
     (j, width): (usize, usize),
@@ -92,7 +92,7 @@ fn column(
     values.collect()
 }
 
-/// The ids of an array, as they are.
+/// Returns the ids of an array, unchanged.
 fn texts(array: &NpyArray) -> Result<Vec<String>, StageError> {
     const EXACT: f64 = (1_u64 << 53) as f64;
     let text = |i: usize| {

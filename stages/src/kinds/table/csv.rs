@@ -1,4 +1,4 @@
-//! Features from CSV.
+//! Reads features from CSV.
 
 use std::path::Path;
 
@@ -8,7 +8,7 @@ use crate::table::{FeatureTable, Narrow, Records, column_twice, columns_help, is
 
 use super::{ID, NAME, data};
 
-/// The columns that are `wanted` of a text file.
+/// Reads the columns of a text file that are `wanted`.
 pub(super) fn read(path: &Path, wanted: impl Fn(&str) -> bool) -> Result<FeatureTable, StageError> {
     let mut records = Records::open(path, NAME)?;
     let header = records.header.clone();

@@ -1,9 +1,9 @@
 //! Kind `table`: features that a user already has.
 //!
-//! - this file: the kind, and what holds for every format;
+//! - this file: the kind, and the rules for every format;
 //! - `csv`: text, line by line; `arrays`: NumPy archives. Parquet is read by `table::FeatureTable`.
 //!
-//! What a file means is decided here, how its bytes are read in the folder `table` of the crate.
+//! This folder decides what a file means. The crate's folder `table` reads its bytes.
 
 mod arrays;
 mod csv;
@@ -116,7 +116,7 @@ impl Stage for TableKind {
                 "format = \"parquet\", \"csv\" or \"npz\"",
             ));
         };
-        // The role is in the recipe: the same bytes read another way are another table.
+        // The role is in the recipe, because the same bytes read in another way give another table.
         let common = vec![SourceFile {
             role: (*format).into(),
             path: path.to_owned(),

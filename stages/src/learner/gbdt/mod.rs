@@ -1,7 +1,7 @@
 //! The learner `gbdt`: exact-split boosted trees grown by the crate of that name, made safe.
 //!
-//! This file has the learner, the boosting loop and the model. `workarounds` alone calls the crate, and says
-//! what is wrong with it; `tree` is what a model keeps of a grown tree.
+//! This file has the learner, the boosting loop and the model. Only `workarounds` calls the crate, and
+//! says what is wrong with it. `tree` is the part of a grown tree that a model keeps.
 //!
 //! Missing values are imputed by the median of the column's training rows (0 when all are missing).
 //!
@@ -20,12 +20,13 @@ use serde::{Deserialize, Serialize};
 use tree::{Tree, TreeNode};
 use workarounds::Grower;
 
-/// Wider matrices are refused: exact splits would take minutes, and the sorted copies gigabytes.
+/// The most columns of a matrix. With more, exact splits would take minutes, and the sorted copies
+/// gigabytes.
 pub const MAX_COLUMNS: usize = 2_000;
 /// A class share is kept this far from 0 and 1 where a fit starts from its log-odds.
 const MIN_SHARE: f64 = 1e-6;
 
-/// See the module's documentation.
+/// The learner `gbdt`; see the module's documentation.
 pub struct Gbdt;
 
 impl Learner for Gbdt {
@@ -33,7 +34,7 @@ impl Learner for Gbdt {
         "gbdt"
     }
 
-    /// `min_samples` 1: nodes are split while they hold more than one row.
+    /// `min_samples` is 1: nodes are split while they hold more than one row.
     fn defaults(&self) -> LearnerParams {
         LearnerParams {
             min_samples: Some(1),
@@ -41,7 +42,7 @@ impl Learner for Gbdt {
         }
     }
 
-    /// As [`Learner::fit`]; one thread, whatever the job says.
+    /// As for [`Learner::fit`], but with one thread, whatever the job says.
     fn fit(&self, job: &FitJob<'_>) -> Result<Box<dyn Model>, LearnError> {
         let params = job.params.resolve(self)?;
         let counts = class_counts(job)?;
@@ -76,7 +77,7 @@ impl Learner for Gbdt {
     }
 }
 
-/// One training set, and what every fit on it shares.
+/// One training set, with the data that all fits on it share.
 struct Training<'a> {
     y: &'a [usize],
     loss: ClassLoss,
@@ -126,7 +127,7 @@ impl<'a> Training<'a> {
             trees: Vec::with_capacity(rounds),
             gain: vec![0.0; self.medians.len()],
         };
-        // margins[problem][row] of all rows, also those that this fit does not see.
+        // margins[problem][row] has all rows, including those that this fit does not see.
         let mut margins: Vec<Vec<f64>> = model
             .start
             .iter()
@@ -170,7 +171,7 @@ impl<'a> Training<'a> {
         Ok(model)
     }
 
-    /// Half the log-odds of the weighted share of `class` among `rows`.
+    /// Returns half the log-odds of the weighted share of `class` among `rows`.
     fn start(&self, rows: &[usize], class: usize) -> f64 {
         let (mut positive, mut total) = (0.0, 0.0);
         for &row in rows {
@@ -227,7 +228,7 @@ fn go_on(stop: Stop<'_>) -> Result<(), LearnError> {
     }
 }
 
-/// The classes that have a problem of their own: class 1 of two, else each.
+/// The classes that have a problem of their own: class 1 of two, else every class.
 fn positives(n_classes: usize) -> std::ops::Range<usize> {
     if n_classes == 2 { 1..2 } else { 0..n_classes }
 }
@@ -251,14 +252,14 @@ fn push_probabilities(margins: impl Iterator<Item = f64>, out: &mut Vec<f64>) {
     }
 }
 
-/// The value, or the column's median for a missing one.
+/// Returns the value, or the column's median if it is missing.
 fn imputed(value: f32, median: f32) -> f32 {
     if value.is_nan() { median } else { value }
 }
 
 /// A column of the training rows.
 struct ImputedColumn {
-    /// What stands in for a missing value: the median of the others, 0 when there are none.
+    /// The value that replaces a missing value: the median of the others, 0 if there are none.
     median: f32,
     /// The distinct values after imputation, ascending.
     distinct: Vec<f32>,
@@ -293,17 +294,17 @@ impl ImputedColumn {
 struct GbdtModel {
     n_classes: usize,
     learning_rate: f64,
-    /// What stands in for a missing value of each column.
+    /// The value that replaces a missing value, for each column.
     medians: Vec<f32>,
-    /// The margin that each problem starts from, half a log-odds.
+    /// The margin that each problem starts from: half a log-odds.
     start: Vec<f64>,
     trees: Vec<Vec<Tree>>,
-    /// Total gain of each column.
+    /// The total gain of each column.
     gain: Vec<f64>,
 }
 
 impl GbdtModel {
-    /// Refuses a model that was read and cannot be used.
+    /// Refuses a model that was read but cannot be used.
     fn check(&self) -> Result<(), LearnError> {
         let columns = self.medians.len();
         let problems = positives(self.n_classes).len();

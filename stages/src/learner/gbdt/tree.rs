@@ -1,4 +1,4 @@
-//! Regression trees as models keep them.
+//! Regression trees in the form that models keep.
 
 use serde::{Deserialize, Serialize};
 
@@ -42,7 +42,7 @@ impl Tree {
         }
     }
 
-    /// The value of the leaf that a row reaches.
+    /// Returns the value of the leaf that a row reaches.
     pub fn value(&self, feature: impl Fn(usize) -> f32) -> f64 {
         let mut last = 0;
         self.walk(feature, |node| last = node);

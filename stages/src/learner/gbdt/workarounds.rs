@@ -1,4 +1,4 @@
-//! What keeps the defects of the crate `gbdt` (0.1.3) from harm. Nothing else calls it.
+//! Keeps the defects of the crate `gbdt` (0.1.3) from doing harm. Nothing else calls the crate.
 //!
 //! - **It takes values nearer than 1e-5 for equal**, whatever their unit: a column of small numbers would
 //!   have no splits. It is therefore given the rank of each value among the column's distinct ones
@@ -24,17 +24,17 @@ use super::super::{LearnError, LearnerParams, Matrix};
 use super::tree::{Tree, TreeNode};
 use super::{ImputedColumn, imputed};
 
-/// The training rows as the crate takes them, and the trees that it grows on them.
+/// The training rows in the form that the crate takes, and the growing of trees on them.
 pub struct Grower {
-    /// Distinct training values of each column, ascending.
+    /// The distinct training values of each column, ascending.
     distinct: Vec<Vec<f32>>,
-    /// One item a row, whose features are ranks in `distinct`.
+    /// One item for each row, whose features are ranks in `distinct`.
     rows: Vec<Data>,
     cache: TrainingCache,
 }
 
 impl Grower {
-    /// The rows of `x`, with a weight for each.
+    /// Takes the rows of `x`, with a weight for each.
     pub fn new(x: &Matrix, columns: Vec<ImputedColumn>, weights: &[f64]) -> Self {
         let least = weights.iter().copied().fold(f64::INFINITY, f64::min);
         let row = |(row, weight): (usize, &f64)| {
@@ -47,7 +47,7 @@ impl Grower {
         };
         let rows: Vec<Data> = weights.iter().enumerate().map(row).collect();
         Grower {
-            // Level 2, the crate's default: sort every column once.
+            // Level 2 is the crate's default, which sorts every column once.
             cache: TrainingCache::get_cache(x.cols(), &rows, 2),
             distinct: columns.into_iter().map(|column| column.distinct).collect(),
             rows,
@@ -59,12 +59,12 @@ impl Grower {
         f64::from(self.rows[row].weight)
     }
 
-    /// What the next tree is to give for a row.
+    /// The value that the next tree should give for a row.
     pub fn target(&self, row: usize) -> f64 {
         f64::from(self.rows[row].target)
     }
 
-    /// Sets what the next tree is to give for each row.
+    /// Sets the value that the next tree should give for each row.
     pub fn aim(&mut self, targets: impl Iterator<Item = f64>) {
         for (row, target) in self.rows.iter_mut().zip(targets) {
             row.target = target as f32;
@@ -76,10 +76,10 @@ impl Grower {
         self.rows[row].feature[column]
     }
 
-    /// A tree grown on the rows of `sample`, whose thresholds are ranks.
+    /// Grows a tree on the rows of `sample`. Its thresholds are ranks.
     ///
     /// # Errors
-    /// [`LearnError::Library`] when the crate panics, or gives something that is no tree.
+    /// [`LearnError::Library`] when the crate panics, or returns something that is not a tree.
     pub fn grow(&mut self, sample: &[usize], params: &LearnerParams) -> Result<Tree, LearnError> {
         let columns = self.distinct.len();
         let mut tree = DecisionTree::new();
@@ -88,7 +88,7 @@ impl Grower {
         tree.set_min_leaf_size(params.min_samples.unwrap_or(1));
         tree.set_loss(Loss::LogLikelyhood);
         // The cache is rebuilt from the targets at the start of each tree, so a panic leaves nothing
-        // behind that a later fit could read; and none follows, since the error ends this one.
+        // that a later tree could read. No tree follows anyway, because the error ends this fit.
         let (rows, cache) = (&self.rows, &mut self.cache);
         catch_unwind(AssertUnwindSafe(|| tree.fit_n(rows, sample, cache))).map_err(|_| {
             LearnError::Library("the gbdt crate panicked while growing a tree".into())
@@ -115,14 +115,14 @@ impl Grower {
                 let above = (threshold.ceil() as usize).clamp(1, values.len() - 1);
                 let (low, high) = (values[above - 1], values[above]);
                 let middle = low / 2.0 + high / 2.0;
-                // Two neighbouring numbers have nothing between them.
+                // There is nothing between two neighbouring numbers.
                 *threshold = if middle > low { middle } else { high };
             }
         }
     }
 }
 
-/// The serde form of `gbdt::decision_tree::DecisionTree` as far as it is read.
+/// The part of the serde form of `gbdt::decision_tree::DecisionTree` that is read.
 #[derive(Deserialize)]
 struct Grown {
     tree: Arena,

@@ -1,4 +1,4 @@
-//! The surveys whose layout is known: MALLORN and the demo.
+//! The surveys with a known layout: MALLORN and the demo.
 
 use super::*;
 

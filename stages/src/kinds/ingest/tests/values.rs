@@ -1,4 +1,4 @@
-//! What files hold where there is no value, and what they call the same thing.
+//! How files write missing values, and the ways in which they spell the same thing.
 
 use super::*;
 
@@ -142,7 +142,7 @@ fn two_columns_of_one_name_are_refused() {
             "{error}"
         );
     }
-    // What is not read does no harm.
+    // A column that is not read does no harm.
     let spare = "object_id,mjd,band,flux,flux_err,,\na,1,g,1,1,,\n";
     assert!(raw(spare.as_bytes(), b"object_id\na\n").read().is_ok());
 }
@@ -216,7 +216,7 @@ fn light_curves_nest_in_several_ways() {
     );
     let of_structs = list(structure(flat));
     assert_eq!(read(vec![("lightcurve", of_structs)], None).unwrap(), plain);
-    // A file that brings its own objects is reported as an objects table is.
+    // A file that brings its own objects is reported like an objects table.
     let ebv: ArrayRef = Arc::new(Float64Array::from(vec![-9.0, 0.1]));
     read(vec![("lc", of_lists.clone()), ("ebv", ebv)], Some("lc")).unwrap();
     assert_eq!(
