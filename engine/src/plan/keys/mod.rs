@@ -75,8 +75,9 @@ pub struct Prepared {
     pub makers: Vec<usize>,
 }
 
-/// The most recipes that are kept for a second use. A million of them would take a lot of memory.
-pub(crate) const KEPT: usize = 1_000;
+/// At most this many recipes are kept for a second use, some 400 kB: more would show in the memory of a
+/// plan of many actions, and a pipeline on one survey has fewer.
+pub(crate) const KEPT: usize = 256;
 
 /// What is known of an action's recipe.
 pub enum Known<'s> {
