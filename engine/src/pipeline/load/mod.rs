@@ -77,7 +77,7 @@ pub fn build(
     let targets = targets(&drafts);
     let bind_one = |draft| bind(draft, &targets, diags);
     let (inputs, reads): (Vec<_>, Vec<_>) = drafts.iter().map(bind_one).unzip();
-    let names: Vec<&str> = drafts.iter().map(|draft| draft.name.as_str()).collect();
+    let names: Vec<&str> = drafts.iter().map(|draft| &*draft.name).collect();
     let order = graph::order(&reads, &names);
     let outputs = outputs::read(document, &targets, &root, header.outside, diags);
     let (headline, study) = looked_at(document, &drafts, &targets, diags);
@@ -85,17 +85,12 @@ pub fn build(
         root: &root,
         outputs: &outputs.places,
     };
-    let in_order = match &order {
-        Ok(order) => order.clone(),
-        Err(_) => (0..drafts.len()).collect(),
-    };
+    let in_file = || (0..drafts.len()).collect();
+    let in_order = order.as_ref().map_or_else(|_| in_file(), Vec::clone);
     let (layouts, wrong) = lay_out(&drafts, &targets, &reads, in_order.into_iter(), &project);
     diags.extend(wrong);
     let order = order.map_err(|cycles| diags.extend(cycles)).ok()?;
-    if !diags.is_empty() {
-        return None;
-    }
-    let place = places(&order);
+    let place = diags.is_empty().then(|| places(&order))?;
     let mut pipeline = Pipeline {
         name: header.name,
         root,
@@ -109,6 +104,11 @@ pub fn build(
     for output in &mut pipeline.outputs {
         output.from.stage = place[output.from.stage];
     }
+    sound(pipeline, diags)
+}
+
+/// Works out scopes and lineage, and returns the pipeline if nothing is wrong with them.
+fn sound(mut pipeline: Pipeline, diags: &mut Diags) -> Option<Pipeline> {
     diags.extend(graph::scopes(&mut pipeline));
     diags.extend(outputs::undeliverable(&pipeline));
     lineage::trace(&mut pipeline, diags);

@@ -12,7 +12,7 @@ use flow_cache::{ActionLock, ArtifactWriter, Digest, NotAdopted, Record, Staged,
 use crate::explain::Reason;
 use crate::kind::action::Host;
 use crate::kind::error::StageError;
-use crate::run::options::Executor;
+use crate::run::options::{Executor, ProcessOptions};
 use crate::run::process::Parent;
 use crate::run::work::Work;
 
@@ -105,51 +105,53 @@ impl At<'_, '_> {
         let work = Work::of(setting, job, self.worker.scratch.path());
         // Nothing but this differs between executors.
         match &setting.options.executor {
-            Executor::Local => {
-                let lost = verify(setting.store, &work.prepared.needs, self.worker.track)?;
-                if !lost.is_empty() {
-                    return Ok(Tried::Over(self.lost(&lost)));
-                }
-                self.started();
-                let place = Workplace {
-                    store: setting.store,
-                    stat: setting.stat,
-                    pool: self.worker.pool,
-                    host: self,
-                    track: self.worker.track,
-                    scratch: &self.worker.scratch,
-                };
-                Ok(match perform(&work, &place)? {
-                    Performed::Made(record, staged) => Tried::Made(record, staged, lock),
-                    Performed::Tainted(paths) => Tried::Over(Done::Tainted(paths)),
-                    Performed::Lost(lost) => Tried::Over(self.lost(&lost)),
-                })
-            }
-            Executor::Process(options) => {
-                // The child verifies the bytes. If some are plainly not there, there is no need to wait for
-                // it.
-                let gone = work
-                    .prepared
-                    .needs
-                    .iter()
-                    .filter(|digest| !setting.store.has(digest));
-                let lost: Vec<_> = gone.map(|digest| (*digest, false)).collect();
-                if !lost.is_empty() {
-                    return Ok(Tried::Over(self.lost(&lost)));
-                }
-                self.started();
-                let parent = Parent {
-                    options,
-                    store: setting.store,
-                    cancel: setting.options.cancel,
-                    track: self.worker.track,
-                    progress: &|done, total| self.progress(done, total),
-                    warn: &|message| self.send(Message::Warning(message)),
-                    lost: &|lost| self.lost(lost),
-                };
-                parent.run(&work).map(Tried::Over)
-            }
+            Executor::Local => self.in_here(&work, lock),
+            Executor::Process(options) => self.in_a_process(&work, options).map(Tried::Over),
         }
+    }
+
+    fn in_here(&self, work: &Work<'_>, lock: ActionLock) -> Result<Tried, StageError> {
+        let Worker { setting, track, .. } = self.worker;
+        let lost = verify(setting.store, &work.prepared.needs, *track)?;
+        if !lost.is_empty() {
+            return Ok(Tried::Over(self.lost(&lost)));
+        }
+        self.started();
+        let place = Workplace {
+            store: setting.store,
+            stat: setting.stat,
+            pool: self.worker.pool,
+            host: self,
+            track: *track,
+            scratch: &self.worker.scratch,
+        };
+        Ok(match perform(work, &place)? {
+            Performed::Made(record, staged) => Tried::Made(record, staged, lock),
+            Performed::Tainted(paths) => Tried::Over(Done::Tainted(paths)),
+            Performed::Lost(lost) => Tried::Over(self.lost(&lost)),
+        })
+    }
+
+    fn in_a_process(&self, work: &Work<'_>, options: &ProcessOptions) -> Result<Done, StageError> {
+        let setting = self.worker.setting;
+        // The child verifies the bytes. If some are plainly not there, there is no need to wait for it.
+        let needs = work.prepared.needs.iter();
+        let gone = needs.filter(|digest| !setting.store.has(digest));
+        let lost: Vec<_> = gone.map(|digest| (*digest, false)).collect();
+        if !lost.is_empty() {
+            return Ok(self.lost(&lost));
+        }
+        self.started();
+        let parent = Parent {
+            options,
+            store: setting.store,
+            cancel: setting.options.cancel,
+            track: self.worker.track,
+            progress: &|done, total| self.progress(done, total),
+            warn: &|message| self.send(Message::Warning(message)),
+            lost: &|lost| self.lost(lost),
+        };
+        parent.run(work)
     }
 
     fn lock(&self) -> Result<ActionLock, StageError> {
