@@ -1,6 +1,6 @@
-//! What a shell that completes a command line can offer: names from the pipeline and the runs that
-//! the line is about. It only looks: nothing runs, nothing is made, and what cannot be read is left
-//! out without a word.
+//! What a shell that completes a command line can offer: names from the pipeline and the runs that the
+//! line is about. It only looks: it runs and creates nothing, and leaves out without a word what it
+//! cannot read.
 
 use std::ffi::OsStr;
 use std::io::Read;
@@ -23,13 +23,14 @@ use crate::history;
 use crate::project;
 use crate::record::RunRecord;
 
-/// So many runs are offered, the newest.
+/// The most runs that are offered. They are the newest.
 const RUNS: usize = 20;
 
-/// So many are searched for tags.
+/// The most runs that are searched for tags.
 const TAGGED: usize = 200;
 
-/// Answers a shell that completes a command line, and ends; returns at once from all other calls.
+/// Answers a shell that completes a command line and ends the process. Returns at once from any other
+/// call.
 pub fn answer() {
     CompleteEnv::with_factory(command)
         .var(VARIABLE)
@@ -38,7 +39,7 @@ pub fn answer() {
         .complete();
 }
 
-/// The arguments, with what completes the value of each.
+/// The arguments, each with what completes its value.
 fn command() -> Command {
     with_values(Cli::command())
 }
@@ -50,7 +51,8 @@ fn with_values(command: Command) -> Command {
         .mut_subcommands(with_values)
 }
 
-/// What completes the value of an argument: its name tells what it is, in whichever command.
+/// What completes the value of an argument. The name of the argument says what the value is, in every
+/// command.
 fn with_value(command: &str, argument: Arg) -> Arg {
     match (command, argument.get_id().as_str()) {
         ("runs", "pipeline") => argument.add(names()),
@@ -143,7 +145,7 @@ fn kinds() -> ArgValueCandidates {
     })
 }
 
-/// The runs of the project: from the last one backwards, by tag, and by id.
+/// The runs of the project: from the last one backwards, by tag and by id.
 fn runs() -> ArgValueCandidates {
     ArgValueCandidates::new(|| {
         let Some(runs) = records() else {
@@ -165,7 +167,7 @@ fn tags() -> ArgValueCandidates {
     ArgValueCandidates::new(|| records().map(|runs| tagged(&runs)).unwrap_or_default())
 }
 
-/// The pipelines that have run.
+/// The names of the pipelines that have run.
 fn names() -> ArgValueCandidates {
     ArgValueCandidates::new(|| {
         let runs = records();
@@ -175,7 +177,7 @@ fn names() -> ArgValueCandidates {
     })
 }
 
-/// The stages of the run, and the ports of those that have several.
+/// The stages of the run, and the ports of each stage that has several.
 fn ports() -> ArgValueCandidates {
     ArgValueCandidates::new(|| ports_of_run().unwrap_or_default())
 }
@@ -186,7 +188,7 @@ fn candidate(word: String, about: &str) -> CompletionCandidate {
     CompletionCandidate::new(spelt(word)).help(about)
 }
 
-/// Each word once, in the order in which they come.
+/// Each word once, in the order in which the words come.
 fn once(words: impl Iterator<Item = (String, String)>) -> Vec<CompletionCandidate> {
     let mut found: Vec<(String, String)> = Vec::new();
     for (word, about) in words {
@@ -198,13 +200,13 @@ fn once(words: impl Iterator<Item = (String, String)>) -> Vec<CompletionCandidat
     found.map(|(word, about)| candidate(word, &about)).collect()
 }
 
-/// Whether bash asks: it gives words as they are typed, and puts what it gets on the line, where the
-/// others quote by themselves. Its script sets a variable that theirs do not.
+/// Returns true if bash asks. It passes words as they were typed and puts the answer on the line as it
+/// is, where other shells quote by themselves. Its script sets a variable that theirs do not.
 fn in_bash() -> bool {
     std::env::var_os("_CLAP_COMPLETE_COMP_TYPE").is_some()
 }
 
-/// A word as the shell must have it.
+/// A word as the shell needs it.
 fn spelt(word: String) -> String {
     if !in_bash() {
         return word;
@@ -220,8 +222,8 @@ fn spelt(word: String) -> String {
     spelt
 }
 
-/// The command line that is being completed, as far as it makes sense: the shell gives it behind `--`.
-/// With the name of the command.
+/// The command line that is being completed, as far as it can be parsed, with the name of the command.
+/// The shell passes it after `--`.
 fn line() -> Option<(String, ArgMatches)> {
     let words = std::env::args_os().skip_while(|word| word != "--").skip(1);
     let command = Cli::command().ignore_errors(true);
@@ -242,13 +244,13 @@ fn outline() -> Outline {
     }
 }
 
-/// The path of the pipeline. Whoever presses a key does not wait for the writer of a pipe.
+/// The path of the pipeline. A pipe is refused, because completion must not wait for its writer.
 fn pipeline(matches: &ArgMatches) -> Option<PathBuf> {
     let path = unquoted(word(matches, "pipeline")?);
     path.is_file().then_some(path)
 }
 
-/// A path as it is without what the shell has not taken from it yet.
+/// A path without the quotes that the shell has not removed yet.
 fn unquoted(path: PathBuf) -> PathBuf {
     if path.exists() {
         return path;
@@ -320,9 +322,9 @@ fn ports_of_run() -> Option<Vec<CompletionCandidate>> {
     Some(words.map(|word| candidate(word, "")).collect())
 }
 
-/// Whether a file looks like a pipeline, with mistakes or without.
+/// Returns true if a file looks like a pipeline, with mistakes or without.
 fn is_pipeline(path: &Path) -> bool {
-    /// A pipeline says what it is long before.
+    /// A pipeline shows what it is well within this many bytes.
     const START: u64 = 1 << 16;
     if path.extension() != Some(OsStr::new("toml")) || !path.is_file() {
         return false;

@@ -9,7 +9,7 @@ use flow_engine::pipeline::Pipeline;
 use flow_engine::plan::Plan;
 use flow_engine::{Diag, Diags, StageError};
 
-/// How the program ends. Part of the public interface. [`Exit::meaning`] says what each stands for.
+/// How the program ends. The codes are a public interface. [`Exit::meaning`] says what each stands for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Exit {
     Ok,
@@ -22,7 +22,7 @@ pub enum Exit {
 }
 
 impl Exit {
-    /// All of them, in the order of their codes.
+    /// All exit codes, in order.
     pub const ALL: [Self; 7] = [
         Self::Ok,
         Self::Stage,
@@ -33,7 +33,7 @@ impl Exit {
         Self::Interrupted,
     ];
 
-    /// What it means, as the help and the pages say it.
+    /// What it means, in the words of the help and the pages.
     pub fn meaning(self) -> &'static str {
         match self {
             Self::Ok => "success",
@@ -62,7 +62,7 @@ impl Exit {
         }
     }
 
-    /// The one of two that a user must hear of first: the one with the higher code.
+    /// Returns the one of two that a user must hear of first: the one with the higher code.
     pub fn worse(self, other: Self) -> Self {
         if other.code() > self.code() {
             other
@@ -158,8 +158,8 @@ pub fn of_action(pipeline: &Pipeline, stage: usize, action: &str, error: &StageE
         .resolve(&pipeline.sources)
 }
 
-/// Failures with what is told once: the first of each sort, and the others of its stage that are like it
-/// but for numbers, as those of all folds of a program that has a mistake.
+/// Failures with each thing told once: the first of each sort, and the others of its stage that differ
+/// from it in numbers only, such as those of all folds of a program that has a mistake.
 pub fn alike<'e>(
     plan: &Plan<'_>,
     failures: &'e [(usize, StageError)],
@@ -179,7 +179,7 @@ pub fn alike<'e>(
     told
 }
 
-/// The words of an error without what differs from action to action: numbers, and where its log is.
+/// The words of an error without what differs from action to action: numbers, and the place of its log.
 fn shape(error: &StageError) -> String {
     let words = std::iter::once(&error.message).chain(&error.help);
     let words: Vec<String> = words

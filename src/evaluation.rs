@@ -1,8 +1,8 @@
-//! What evaluations read and leave: their ports, predictions and metrics after a run, and which bytes
-//! of these the store has lost.
+//! What evaluations read and leave: their ports, their predictions and metrics after a run, and which
+//! of these bytes the store has lost.
 //!
-//! Commands that compare configurations (`check`, `ablate`, `tune`) find all of it here, and so does
-//! the report of a run. How anything is compared is for `flow_stages::comparison`.
+//! Commands that compare configurations (`check`, `ablate`, `tune`) find all of this here, and so does
+//! the report of a run. How anything is compared belongs to `flow_stages::comparison`.
 
 use std::collections::HashSet;
 use std::hash::Hash;
@@ -17,7 +17,7 @@ use flow_engine::plan::keys::Slot;
 use flow_engine::{Pipeline, Span, StageError};
 use flow_stages::comparison::Arm;
 
-/// The type of the port whose outputs hold metrics as attribute `metrics`.
+/// The type of the port whose outputs hold metrics in the attribute `metrics`.
 pub const METRICS: &str = "metrics";
 
 /// The port of an evaluation through which predictions come in.
@@ -33,7 +33,7 @@ pub fn evaluations(pipeline: &Pipeline) -> Vec<usize> {
     (0..pipeline.stages.len()).filter(scores).collect()
 }
 
-/// Those of the artifacts that the store has no sound bytes of. Corrupt ones are set aside, so that
+/// Returns the artifacts of which the store has no sound bytes. Corrupt ones are set aside, so that
 /// they can be made again.
 pub fn lost<T: Eq + Hash>(
     store: &Store,
@@ -51,7 +51,7 @@ pub fn lost<T: Eq + Hash>(
     Ok(lost)
 }
 
-/// The artifacts of a plan as far as they are known, after a run or a part of it.
+/// The artifacts of a plan as far as they are known, after a run or part of one.
 #[derive(Clone, Copy)]
 pub struct Artifacts<'a> {
     /// The plan.
@@ -66,17 +66,18 @@ pub struct Artifacts<'a> {
 pub struct EvaluationInputs {
     /// The predictions.
     pub predictions: Option<Port>,
-    /// The table of folds that they stem from.
+    /// The table of folds that the predictions come from.
     pub folds: Option<Port>,
 }
 
 impl<'a> Artifacts<'a> {
-    /// What stands behind a port; none while something of it is not known.
+    /// The artifacts behind a port, or `None` while any of them is unknown.
     pub fn port(&self, from: PortRef) -> Option<Port> {
         delivery::port(self.plan, self.slots, self.store, from)
     }
 
-    /// The output ports of a stage with what the records have of them; none where something is not known.
+    /// The output ports of a stage with what the records say of them, or `None` where something is
+    /// unknown.
     pub fn outputs(
         &self,
         stage: usize,
@@ -108,7 +109,7 @@ impl<'a> Artifacts<'a> {
         known.collect()
     }
 
-    /// The table of folds that a stage stems from.
+    /// The table of folds that a stage comes from.
     pub fn folds(&self, stage: usize) -> Option<Port> {
         let root = self.plan.pipeline.folds_above(stage)?;
         let outputs = &self.plan.pipeline.stages[root].ports.outputs;
@@ -127,7 +128,7 @@ impl<'a> Artifacts<'a> {
         }
     }
 
-    /// The actions that made what these evaluations read and the store has lost.
+    /// The actions that made what these evaluations read but the store has lost.
     pub fn lost(
         &self,
         evaluations: impl IntoIterator<Item = usize>,
@@ -150,7 +151,7 @@ impl EvaluationInputs {
         Some((port.digest()?, file(port)?))
     }
 
-    /// The scores, under a name; none where there are no predictions.
+    /// The scores, under a name, or `None` where there are no predictions.
     pub fn arm(&self, name: &str) -> Result<Option<Arm>, StageError> {
         let folds = self.folds.as_ref().and_then(file);
         let read = |predictions: PathBuf| Arm::read(name, &predictions, folds.as_deref());

@@ -1,4 +1,4 @@
-//! Finding the recorded run that somebody means, by its id, its tag or its age.
+//! Finds the recorded run that somebody means, by its id, its tag or its age.
 
 use flow_cache::Runs;
 use flow_engine::Diag;
@@ -7,8 +7,8 @@ use crate::error::CliError;
 use crate::project;
 use crate::record::RunRecord;
 
-/// The run that someone means: `last`, `last~2` for the second before that, a tag (the newest run
-/// that has it), or an id or its start.
+/// The run that somebody means by `last`, by `last~2` (the second one before the last), by a tag (the
+/// newest run that has it), by an id or by the start of one.
 pub fn find(runs: &Runs, word: &str) -> Result<(String, RunRecord), CliError> {
     let found = match before_last(word) {
         Some(0) => runs.load("latest")?,
@@ -38,7 +38,7 @@ pub fn find(runs: &Runs, word: &str) -> Result<(String, RunRecord), CliError> {
     })
 }
 
-/// How many runs before the last one is meant: 0 for `last`, 2 for `last~2`.
+/// How many runs before the last one a word means: 0 for `last`, 2 for `last~2`.
 fn before_last(word: &str) -> Option<usize> {
     let rest = word
         .strip_prefix("latest")
@@ -51,7 +51,7 @@ fn before_last(word: &str) -> Option<usize> {
 
 fn tagged(runs: &Runs, tag: &str) -> Result<Option<(String, RunRecord)>, CliError> {
     for id in runs.list()? {
-        // One that cannot be read has no tags that anybody knows of.
+        // A record that cannot be read has no tags that anybody knows of.
         if let Ok(Some((id, record))) = runs.load::<RunRecord>(&id)
             && record.tags.iter().any(|known| known == tag)
         {
@@ -61,7 +61,7 @@ fn tagged(runs: &Runs, tag: &str) -> Result<Option<(String, RunRecord)>, CliErro
     Ok(None)
 }
 
-/// Whether a word is a tag rather than the start of an id, which is a digit.
+/// Returns true for a tag. The start of an id, the alternative, is a digit.
 fn is_tag(word: &str) -> bool {
     word.starts_with(|c: char| c.is_ascii_alphabetic())
 }

@@ -1,8 +1,8 @@
 //! The command line of `flow`: arguments, rendering and diagnostics around the engine.
 //!
-//! A command stands in `commands/` with its arguments, what it does and how its results look. What several
-//! commands need is in the other folders and files; `ARCHITECTURE.md` says what each holds and may use. How
-//! anything is computed, planned or run is not here but in the crates below.
+//! Each command is in `commands/`, with its arguments, what it does and how its results look. What
+//! several commands need is in the other folders and files; `ARCHITECTURE.md` says what each holds and
+//! may use. The crates below this one compute, plan and run.
 //!
 //! Begin with `commands/mod.rs`, then with a small command such as `commands/graph.rs`.
 

@@ -30,7 +30,7 @@ pub fn read_pipeline(args: &FileArgs) -> Result<PipelineFile, CliError> {
     Ok(PipelineFile::read(&args.pipeline, &options)?)
 }
 
-/// Loads a pipeline or a variant of it, whole or only a stage and what that needs.
+/// Loads a pipeline or a variant of it, either whole or only a stage and what that stage needs.
 pub fn load_pipeline(args: &PipelineArgs, to: Option<&str>) -> Result<Pipeline, CliError> {
     let file = read_pipeline(&args.file)?;
     let registry = flow_stages::kinds::registry();
@@ -49,13 +49,13 @@ fn project_of(dir: &Path) -> PathBuf {
     project_root(&dir.join("pipeline.toml"))
 }
 
-/// The records of runs of the project that a directory is in, whichever store they used.
+/// The records of the runs of the project that a directory is in, whichever store they used.
 pub fn runs_of(dir: &Path) -> Result<Runs, CliError> {
     Ok(Runs::new(&local(&project_of(dir))?.join("runs")))
 }
 
-/// The folder of a project's local state. A project may come with one that somebody else has made: none
-/// of it may lead elsewhere.
+/// The folder of a project's local state. A project may come with a folder that somebody else has made,
+/// so no link in it may lead elsewhere.
 fn local(root: &Path) -> Result<PathBuf, CliError> {
     let dir = root.join(".flow");
     require_no_link(&dir)?;
@@ -75,7 +75,7 @@ fn store_place(dir: &Path, args: &StoreArgs) -> Result<PathBuf, CliError> {
     Ok(place)
 }
 
-/// Where something is to be found if the project of the working directory has nothing: projects in
+/// Says where the user might look if the project of the working directory has nothing: projects in
 /// folders right below it.
 pub fn elsewhere() -> Option<String> {
     let here = working_dir().ok()?;
@@ -93,7 +93,7 @@ pub fn elsewhere() -> Option<String> {
     }
 }
 
-/// Where results of a command go: `asked`, else `out/WHAT/PIPELINE` in the project root.
+/// Where the results of a command go: `asked`, or else `out/WHAT/PIPELINE` in the project root.
 pub fn results_dir(
     asked: Option<&Path>,
     pipeline: &Pipeline,
@@ -110,7 +110,7 @@ pub fn results_dir(
         }
     };
     let name: String = pipeline.name.chars().map(plain).collect();
-    // A name of dots alone would lead elsewhere.
+    // A name that is only dots would lead elsewhere.
     let name = if name.trim_matches('.').is_empty() {
         "_".to_owned()
     } else {
@@ -133,7 +133,7 @@ pub fn relative(path: &Path, from: &Path) -> PathBuf {
     up.chain(path.components().skip(common)).collect()
 }
 
-/// A path as somebody in the working directory writes it; one that is far away stays whole.
+/// A path as somebody in the working directory would write it. A path that is far away stays whole.
 pub fn shown(path: &Path) -> String {
     let near = std::env::current_dir().ok().and_then(|here| {
         let near = relative(path, &here);
@@ -157,24 +157,24 @@ pub struct ProjectState {
 }
 
 impl ProjectState {
-    /// The state of the project in `root`.
+    /// Opens the state of the project in `root`.
     pub fn open(root: &Path, store: &StoreArgs) -> Result<Self, CliError> {
         let dir = local(root)?;
         let store = Store::open(&store_place(&dir, store)?)?;
         Ok(Self { store, dir })
     }
 
-    /// The same, to look only: no store is made where there is none.
+    /// Does the same for reading only: it creates no store.
     pub fn open_for_reading(root: &Path, store: &StoreArgs) -> Result<Self, CliError> {
         let dir = local(root)?;
         let store = Store::open_for_reading(&store_place(&dir, store)?)?;
         Ok(Self { store, dir })
     }
 
-    /// The state of the project that the working directory is in. Creates nothing.
+    /// The state of the project that the working directory is in. It creates nothing.
     ///
     /// # Errors
-    /// There is no store there.
+    /// Fails if there is no store.
     pub fn of_working_dir(store: &StoreArgs) -> Result<Self, CliError> {
         let root = project_of(&working_dir()?);
         let place = store_place(&local(&root)?, store)?;
@@ -201,12 +201,12 @@ impl ProjectState {
         Runs::new(&self.dir.join("runs"))
     }
 
-    /// Where the logs of programs that failed go.
+    /// Where the logs of failed programs go.
     pub fn logs(&self) -> PathBuf {
         self.dir.join("logs")
     }
 
-    /// The files under `[outputs]`.
+    /// What writes the files under `[outputs]`.
     pub fn delivery<'a>(&'a self, plan: &'a Plan<'a>, stat: &'a StatCache) -> Delivery<'a> {
         Delivery {
             plan,
@@ -217,7 +217,7 @@ impl ProjectState {
         }
     }
 
-    /// Where actions have their unfinished work: `asked`, else in the project.
+    /// Where actions keep their unfinished work: `asked`, or else a folder in the project.
     pub fn scratch(&self, asked: Option<&Path>) -> Result<PathBuf, CliError> {
         let Some(asked) = asked else {
             return Ok(self.dir.join("scratch"));

@@ -1,4 +1,4 @@
-//! What a run came to: the last event, the run record and the tables for people are all made from
+//! Takes stock of a run. The last event, the run record and the tables for people are all made from
 //! this one account.
 
 use flow_cache::{ActionKey, Digest, Output, Value};
@@ -34,7 +34,7 @@ pub struct StageReport {
     pub name: String,
     /// Its actions, time, and the digests of its ports.
     pub figures: StageFigures,
-    /// Bytes of all its outputs.
+    /// The total bytes of its outputs.
     pub size: u64,
     /// Rows of its first output, if that has rows.
     pub rows: Option<i64>,

@@ -1,6 +1,6 @@
-//! Figures, numbers of things and lists of names as a person says them, and words as a shell takes them.
+//! Puts figures, counts and lists of names into words, and quotes words for a shell.
 
-/// So many names are listed in a line.
+/// The most names that are listed in a line.
 const NAMES: usize = 4;
 
 /// Seconds as a person would say them: `0.03 s`, `12.4 s`, `3 min 20 s`.
@@ -36,7 +36,7 @@ pub fn count(n: usize, what: &str) -> String {
     format!("{n} {what}{}", if n == 1 { "" } else { "s" })
 }
 
-/// Some names with commas, and how many more there are.
+/// Some names separated by commas, and how many more there are.
 pub fn names<'n>(all: impl IntoIterator<Item = &'n str>) -> String {
     let all: Vec<&str> = all.into_iter().collect();
     match all.len() {
@@ -45,7 +45,7 @@ pub fn names<'n>(all: impl IntoIterator<Item = &'n str>) -> String {
     }
 }
 
-/// A word as a shell takes it.
+/// A word quoted for a shell.
 pub fn quoted(word: &str) -> String {
     let plain = |c: char| c.is_alphanumeric() || "-_./,:=+@%~".contains(c);
     match !word.is_empty() && word.chars().all(plain) && !word.starts_with('~') {

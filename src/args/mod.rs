@@ -1,7 +1,7 @@
-//! Options that several commands have. Those of one command alone stand beside it, in `commands/`.
+//! Options that several commands have. The options of a single command are beside it, in `commands/`.
 //!
-//! Nothing here knows what an option is for: this is the lowest folder, and uses no other. What a shell
-//! offers when it completes a value is in `complete.rs`, by the name of the argument.
+//! Nothing here knows what an option is for: this is the lowest folder, and it uses no other.
+//! `complete.rs` decides, by the name of the argument, what a shell offers when it completes a value.
 //!
 //! Begin with [`TargetArgs`], which is a pipeline and a part of it, and [`ExecArgs`], which is how
 //! actions run. [`values`] reads sizes, rates and numbers of days.
@@ -37,7 +37,8 @@ pub struct Common {
     pub verbose: bool,
 }
 
-// Comments on the values are no documentation, which clap would spread over eight lines of help.
+// The comments on values are not doc comments, because clap would spread those over eight lines of
+// help.
 
 /// How messages look.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]

@@ -1,4 +1,4 @@
-//! How values of arguments are read.
+//! Reads the values of arguments.
 
 use std::num::NonZeroUsize;
 
@@ -23,7 +23,7 @@ pub fn size(text: &str) -> Result<u64, String> {
         _ => return Err(format!("`{unit}` is no unit of size; try 10GiB")),
     };
     match number.parse::<f64>() {
-        // Floats turn into whole numbers by saturation, so no size is too large.
+        // A float saturates when it becomes a whole number, so no size is too large.
         Ok(number) => Ok((number * factor) as u64),
         Err(_) => Err("give a number with a unit, such as 10GiB".into()),
     }
@@ -54,7 +54,7 @@ pub fn difference(text: &str) -> Result<f64, String> {
     }
 }
 
-/// Reads a number of days, not negative.
+/// Reads a number of days that is not negative.
 pub fn days(text: &str) -> Result<f64, String> {
     match text.parse::<f64>() {
         Ok(days) if days >= 0.0 && days.is_finite() => Ok(days),

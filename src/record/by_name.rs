@@ -1,4 +1,4 @@
-//! A JSON object whose order counts.
+//! A JSON object whose order matters.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -10,7 +10,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde::ser::{Serialize, Serializer};
 
-/// A JSON object with a value for each name, in the order in which they were put in.
+/// A JSON object with a value for each name, in the order in which they were added.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ByName<T>(Vec<(String, T)>);
 
@@ -21,7 +21,7 @@ impl<T> ByName<T> {
         found.map(|(_, value)| value)
     }
 
-    /// The same, to be changed.
+    /// Does the same, for a value that is to be changed.
     pub fn get_mut(&mut self, name: &str) -> Option<&mut T> {
         let found = self.0.iter_mut().find(|(known, _)| known == name);
         found.map(|(_, value)| value)

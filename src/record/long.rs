@@ -1,4 +1,4 @@
-//! The long part of a run record: what became of every action, and every part of a port.
+//! The long part of a run record: what became of every action, and every part of each port.
 
 use std::collections::BTreeMap;
 
@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize, Serializer};
 
 use crate::evaluation::Artifacts;
 
-/// The long part as it is read; [`Long`] writes the same without having all of it at once.
+/// The long part as it is read. [`Long`] writes the same without holding all of it at once.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct LongRecord<S = Vec<StageActions>> {
     /// The stages in the order of the plan.
@@ -21,14 +21,14 @@ pub struct LongRecord<S = Vec<StageActions>> {
 pub struct StageActions<A = Vec<ActionRecord>, P = Vec<PartRecord>> {
     /// The name of the stage.
     pub name: String,
-    /// What its actions came to, those that are done.
+    /// What became of those of its actions that are done.
     pub actions: A,
-    /// Its ports, those of which everything is known.
+    /// Those of its ports of which everything is known.
     #[serde(default = "BTreeMap::new")]
     pub ports: BTreeMap<String, PortRecord<P>>,
 }
 
-/// What an action came to. It is written as a list of these three.
+/// What became of an action. It is written as a list of these three.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 pub struct ActionRecord {
     /// The action within its stage.
@@ -45,20 +45,21 @@ pub struct PortRecord<P = Vec<PartRecord>> {
     /// The type of the port.
     #[serde(rename = "type")]
     pub ty: String,
-    /// The port shows a part of its artifacts only.
+    /// True if the port shows only a part of its artifacts.
     pub view: bool,
     /// Its parts.
     pub parts: P,
 }
 
-/// A part of a port. It is written as a list of these three; the first version named them.
+/// A part of a port. It is written as a list of these three; the first version of flow wrote their
+/// names too.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 pub struct PartRecord {
     /// The digest of the artifact.
     pub digest: Digest,
-    /// The number of the stage that it is of, among those that the port shows.
+    /// The number of the stage that it belongs to, among those that the port shows.
     pub reference: usize,
-    /// The fold that it is of.
+    /// The fold that it belongs to.
     #[serde(default)]
     pub fold: Option<String>,
 }
@@ -75,8 +76,9 @@ impl Serialize for PartRecord {
     }
 }
 
-/// The long part as it is written. Equal runs have it in common, so that its digest is made first,
-/// of what decides it; the JSON only if it is not there yet, one action and one part after the other.
+/// The long part as it is written. Equal runs share one. So its digest comes first, made from what
+/// decides the long part; the JSON is written only if it does not exist yet, one action and one part at
+/// a time.
 pub struct Long<'a>(pub Artifacts<'a>);
 
 impl<'a> Long<'a> {
@@ -87,7 +89,7 @@ impl<'a> Long<'a> {
         out.text("flow run actions 2");
         for (stage, decl) in plan.pipeline.stages.iter().enumerate() {
             out.text(&decl.name);
-            // Labels of actions are made of these.
+            // The labels of actions are made of these.
             decl.steps.iter().for_each(|step| out.text(step.name));
             let layout = &decl.layout;
             layout.folds.iter().for_each(|fold| out.text(fold));
@@ -187,7 +189,7 @@ impl Serialize for Long<'_> {
     }
 }
 
-/// A list whose items are made as they are written: there may be very many.
+/// A list whose items are made as they are written, because there may be very many.
 struct Each<F>(F);
 
 impl<F: Fn() -> I, I: Iterator<Item: Serialize>> Serialize for Each<F> {
@@ -196,7 +198,7 @@ impl<F: Fn() -> I, I: Iterator<Item: Serialize>> Serialize for Each<F> {
     }
 }
 
-/// What is digested, in a form that says where each part ends.
+/// What is digested, in a form that shows where each part ends.
 #[derive(Default)]
 struct Account(Digester);
 

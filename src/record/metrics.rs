@@ -19,7 +19,8 @@ pub struct Metrics(ByName<StageMetrics>);
 #[schemars(inline)]
 pub struct StageMetrics(#[schemars(with = "Map<String, Json>")] Json);
 
-/// The figures of one metric. What is no number for each fold, a confusion matrix for instance, has none.
+/// The figures of one metric. A metric that is not one number for each fold, such as a confusion
+/// matrix, has none.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 #[serde(default)]
 pub struct MetricFigures {
@@ -36,17 +37,17 @@ pub struct MetricFigures {
 }
 
 impl Metrics {
-    /// Those of these stages.
+    /// The metrics of these stages.
     pub fn new(stages: ByName<StageMetrics>) -> Self {
         Self(stages)
     }
 
-    /// Those of one stage.
+    /// The metrics of one stage.
     pub fn of(&self, stage: &str) -> Option<&StageMetrics> {
         self.0.get(stage)
     }
 
-    /// All of them: stage, metric and figures.
+    /// All metrics: stage, metric and figures.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &str, MetricFigures)> {
         let stages = self.0.iter();
         stages.flat_map(|(stage, metrics)| {
@@ -57,20 +58,20 @@ impl Metrics {
 }
 
 impl StageMetrics {
-    /// Those that a stage reports.
+    /// The metrics that a stage reports.
     pub fn reported(artifacts: &Artifacts<'_>, stage: usize) -> Option<Self> {
         artifacts
             .metrics(stage)
             .map(|reported| Self(reported.to_json()))
     }
 
-    /// All of them: name and figures.
+    /// All metrics: name and figures.
     pub fn iter(&self) -> impl Iterator<Item = (&str, MetricFigures)> {
         let metrics = self.0.as_object().into_iter().flat_map(Map::iter);
         metrics.map(|(name, metric)| (name.as_str(), figures(metric)))
     }
 
-    /// The figures of one metric; none if there is no such metric.
+    /// The figures of one metric, or `None` if there is no such metric.
     pub fn get(&self, metric: &str) -> Option<MetricFigures> {
         self.0.get(metric).map(figures)
     }
@@ -80,7 +81,7 @@ impl StageMetrics {
         self.0.get("confusion")?.get("classes")?.get(0)?.as_str()
     }
 
-    /// The stage reported a set of metrics, if an empty one.
+    /// Returns true if the stage reported a set of metrics, even an empty one.
     pub fn is_known(&self) -> bool {
         self.0.is_object()
     }
@@ -91,12 +92,12 @@ fn figures(metric: &Json) -> MetricFigures {
 }
 
 impl MetricFigures {
-    /// The pooled value, or where there is none the mean over folds.
+    /// The pooled value, or else the mean over folds.
     pub fn value(&self) -> Option<f64> {
         self.pooled.or(self.mean)
     }
 
-    /// What it is an average of, to stand behind its name; nothing for the metric of one class.
+    /// What it is an average of, to be put after its name. It is empty for the metric of one class.
     pub fn of_what(&self) -> String {
         let average = self.average.as_deref();
         average.map_or(String::new(), |average| format!(" ({average})"))

@@ -1,15 +1,14 @@
 //! The run record: what `.flow/runs` keeps of a run, as typed structs.
 //!
-//! Here live the fields of a record and of its long part (action by action), the code that writes
-//! them, and what reads them. No other module names a field of the JSON. How a run is taken stock of
-//! (`crate::report`), how the run that somebody means is found (`crate::history`) and how it is shown
-//! to people are not the business of this folder.
+//! Here are the fields of a record and of its long part (action by action), the code that writes them,
+//! and the code that reads them. No other module names a field of the JSON. Other modules take stock of
+//! a run (`crate::report`), find the run that somebody means (`crate::history`) and show it to people.
 //!
-//! A record that an older version wrote must still be read: a new field has a default, and no field
-//! changes its name or its meaning. A field that is not known is passed over, so that an older
-//! version reads newer records too. `tests.rs` holds one record of each layout.
+//! A record that an older version wrote must still be readable: a new field has a default, and no field
+//! changes its name or its meaning. Unknown fields are ignored, so that an older version can read newer
+//! records too. `tests.rs` holds one record of each layout.
 //!
-//! Begin with [`RunRecord`]; `read.rs` has what is asked of records.
+//! Begin with [`RunRecord`]; `read.rs` answers questions about records.
 
 mod by_name;
 mod long;
@@ -32,8 +31,8 @@ pub use read::{as_written, pin, tag, tried};
 
 use crate::wording::quoted;
 
-/// The version of the format; 0 is that of records which do not say it. It is raised when a field
-/// is added.
+/// The version of the format. It is raised when a field is added. A record that does not say its
+/// version has version 0.
 pub const FORMAT: u32 = 1;
 
 /// How a run ended.
@@ -59,13 +58,13 @@ impl Status {
     }
 }
 
-/// The record of a run. Whatever an earlier version did not write is missing or empty.
+/// The record of a run. A field that an earlier version did not write is missing or empty.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct RunRecord {
     /// The version of the format, see [`FORMAT`].
     pub format: u32,
-    /// What evaluations reported.
+    /// What the evaluations reported.
     pub metrics: Metrics,
     /// How the run ended.
     pub status: Option<Status>,
@@ -94,19 +93,19 @@ pub struct RunRecord {
     pub to: Option<String>,
     /// The working directory.
     pub cwd: Option<String>,
-    /// What git said of the project, if it keeps it.
+    /// What git said of the project, if git tracks it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub git: Option<GitState>,
     /// The folder of the store.
     pub store: Option<String>,
     /// Names that people gave the run.
     pub tags: Vec<String>,
-    /// Garbage collection leaves the results of the run alone.
+    /// True if gc leaves the results of the run alone.
     pub pinned: bool,
     /// The digest of the long part.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub actions: Option<Digest>,
-    /// What a search by `flow tune` came to.
+    /// What a search by `flow tune` found.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tune: Option<TuneRecord>,
 }
@@ -118,11 +117,11 @@ pub struct StageRecord {
     /// Its figures.
     #[serde(flatten)]
     pub figures: StageFigures,
-    /// The keys of its actions, as far as they are known: of evaluations, and of all stages in the
-    /// records of `flow tune` and of the first version.
+    /// The keys of its actions, as far as they are known. Evaluations have them, and so do all stages
+    /// in the records of `flow tune` and of the first version.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub keys: Option<Vec<ActionKey>>,
-    /// Of an evaluation, the digest of the table of folds that it stems from.
+    /// The digest of the table of folds that an evaluation comes from.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub folds: Option<Digest>,
     /// Its ports, in records without a long part.
@@ -177,7 +176,7 @@ pub struct GitState {
     pub dirty: Option<bool>,
 }
 
-/// What a search by `flow tune` came to.
+/// What a search by `flow tune` found.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct TuneRecord {
     /// The metric that was to be improved, `stage.metric`.
@@ -205,7 +204,7 @@ pub struct SearchRecord<'a> {
     pub wall_s: f64,
     /// The stages of all passes by name.
     pub stages: &'a ByName<StageRecord>,
-    /// What the search came to.
+    /// What the search found.
     pub tune: TuneRecord,
 }
 
@@ -221,7 +220,7 @@ impl RunRecord {
         stages.map(|(_, stage)| figure(&stage.figures)).sum()
     }
 
-    /// What the run was asked for besides its file: as options that ask for it again, or shorter.
+    /// What the run was asked for besides its file: as the options that ask for it again, or shorter.
     pub fn asked(&self, options: bool) -> String {
         let known = |name: &str, value: &Option<String>| {
             let value = value.as_deref()?;
@@ -238,7 +237,7 @@ impl RunRecord {
 }
 
 impl StageRecord {
-    /// Adds what a later pass says of the stage: what ran, and its keys.
+    /// Adds what a later pass says of the stage: what ran, and the keys.
     pub fn merge(&mut self, later: Self) {
         let (known, more) = (&mut self.figures, later.figures);
         known.ran += more.ran;
@@ -254,7 +253,7 @@ impl StageRecord {
 }
 
 impl StageFigures {
-    /// The figures of a summary, with the digests of output ports.
+    /// The figures of a summary, together with the digests of output ports.
     pub fn new(summary: &StageSummary, outputs: ByName<Digest>) -> Self {
         Self {
             actions: summary.actions(),
@@ -272,7 +271,7 @@ impl StageFigures {
 }
 
 impl GitState {
-    /// The start of the commit, with a `+` where files differed from it.
+    /// The start of the commit, with a `+` if files differed from it.
     pub fn short(&self) -> String {
         let start = self.commit.get(..8).unwrap_or(&self.commit);
         let mark = if self.dirty == Some(true) { "+" } else { "" };

@@ -1,4 +1,4 @@
-//! What is asked of records, and the two things in them that change after the run.
+//! Answers questions about records, and changes the two things in them that can change after the run.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -9,7 +9,7 @@ use serde_json::{Map, Value as Json};
 use super::{LongRecord, PortRecord, RunRecord};
 
 impl RunRecord {
-    /// The long part. None: the run was recorded by a version that kept none, or it is gone.
+    /// The long part, or `None` if it is gone or the version that recorded the run kept none.
     pub fn long(&self, runs: &Runs) -> Result<Option<LongRecord>, StoreError> {
         match &self.actions {
             Some(digest) => runs.long(digest),
@@ -47,13 +47,12 @@ impl RunRecord {
     }
 }
 
-/// How many configurations were ever evaluated on a table of folds: the different recipes of
-/// evaluations in the records of runs. Each look at the same objects makes the best of them look
-/// better than it is.
+/// Counts the configurations ever evaluated on a table of folds: the different recipes of evaluations
+/// in the records of runs. Each look at the same objects makes the best of them look better than it is.
 pub fn tried(runs: &Runs, folds: &Digest) -> Result<usize, StoreError> {
     let mut recipes = BTreeSet::new();
     for id in runs.list()? {
-        // A record that another run is just removing, or that cannot be read, tells nothing.
+        // A record that another run is just removing, or that cannot be read, says nothing.
         let Ok(Some((_, record))) = runs.load::<RunRecord>(&id) else {
             continue;
         };
@@ -66,7 +65,7 @@ pub fn tried(runs: &Runs, folds: &Digest) -> Result<usize, StoreError> {
     Ok(recipes.len())
 }
 
-/// A record as it is written, with fields that this version does not know.
+/// A record as it is written, including fields that this version does not know.
 pub fn as_written(runs: &Runs, id: &str) -> Result<Map<String, Json>, StoreError> {
     Ok(runs.load(id)?.map(|(_, record)| record).unwrap_or_default())
 }
@@ -82,7 +81,7 @@ pub fn tag(runs: &Runs, id: &str, change: impl FnOnce(&mut Vec<String>)) -> Resu
     Ok(())
 }
 
-/// Pins a run or ends that. The rest of its record stays as it is written.
+/// Pins or unpins a run. The rest of its record stays as it is written.
 pub fn pin(runs: &Runs, id: &str, pinned: bool) -> Result<(), StoreError> {
     runs.update(id, |written: &mut Map<String, Json>| {
         written.insert("pinned".into(), pinned.into());

@@ -5,7 +5,7 @@ use serde_json::{Value as Json, json};
 
 use super::*;
 
-/// A digest as text: the same character throughout.
+/// A digest as text that repeats one character.
 fn b3(digit: char) -> String {
     format!("b3:{}", key(digit))
 }
@@ -14,8 +14,8 @@ fn key(digit: char) -> String {
     digit.to_string().repeat(64)
 }
 
-/// As the first version wrote it: keys and artifacts in the record itself, parts with names for their
-/// fields, and neither git, tags, CPU seconds nor a long part.
+/// A run as the first version wrote it: keys and artifacts are in the record itself, parts name their
+/// fields, and there is no git state, no tags, no CPU seconds and no long part.
 fn first() -> Json {
     json!({
         "metrics": {"evaluate": {
@@ -51,8 +51,8 @@ fn first() -> Json {
     })
 }
 
-/// The same run as a later version wrote it, with a long part and tags, before it recorded what was
-/// set and the commit.
+/// The same run as a later version wrote it, with a long part and tags, but before flow recorded the
+/// values that were set and the commit.
 fn second() -> (Json, Json) {
     let mut record = first();
     for stage in ["model", "evaluate"] {
@@ -83,7 +83,7 @@ fn second() -> (Json, Json) {
     (record, long)
 }
 
-/// A search by `flow tune`: keys and artifacts in the record itself.
+/// A search by `flow tune`, with keys and artifacts in the record itself.
 fn search() -> Json {
     json!({
         "run": "20250103T000000-000000",
@@ -110,7 +110,7 @@ fn keys(digits: &str) -> Vec<ActionKey> {
     keys.collect::<Result<_, _>>().expect("keys")
 }
 
-/// Runs in a folder, one of each layout.
+/// A folder of runs, one of each layout.
 fn all(dir: &std::path::Path) -> Runs {
     let runs = Runs::new(dir);
     let (second, long) = second();
@@ -188,10 +188,10 @@ fn actions_and_ports_are_found_however_old_the_record_is() {
     assert!(ports("20250103", "trial_1/evaluate")["metrics"].view);
     assert!(ports("20250104", "model").is_empty());
 
-    // The first two evaluated the same recipe.
+    // The first two runs evaluated the same recipe.
     let folds: Digest = b3('f').parse().expect("a digest");
     assert_eq!(tried(&runs, &folds).expect("readable"), 2);
-    // A long part that is gone is as good as none.
+    // A missing long part counts as none.
     std::fs::remove_dir_all(dir.path().join("actions")).expect("removed");
     assert_eq!(
         load(&runs, "20250102").keys(&runs).expect("readable"),

@@ -1,4 +1,4 @@
-//! Why an action runs and what that goes back to, in words. `event/reason.rs` has it for programs.
+//! Says in words why an action runs and what that goes back to. `event/reason.rs` does so for programs.
 
 use std::path::Path;
 
@@ -10,17 +10,17 @@ use crate::event::in_project;
 use crate::project::shown;
 use crate::wording::{count, names};
 
-/// Values longer than this are cut for people; JSON has them whole.
+/// Longer values are cut for people, to this many characters; JSON has them whole.
 const LONG: usize = 60;
 
-/// In a few words.
+/// A reason in a few words.
 pub fn text(reason: &Reason) -> String {
     match reason {
         Reason::New(Novelty::Store) => "first run: the store has no records".into(),
         Reason::New(Novelty::Kind) => "nothing of this kind was run before".into(),
         Reason::New(Novelty::Unreadable) => "the records of its kind are damaged".into(),
         Reason::Changed(changed) => match changed.changes.as_slice() {
-            // At least one thing differs.
+            // At least one field differs, so this does not occur.
             [] => String::new(),
             [only] => change(only),
             [first, rest @ ..] => format!("{} and {} more", change(first), rest.len()),
@@ -44,7 +44,7 @@ pub fn earlier(earlier: &Earlier) -> String {
     )
 }
 
-/// In what way an earlier record is near, for one that is not what the action was before.
+/// Says in what way an earlier record is near, if it is not that of the same action before.
 pub fn nearness(nearness: Nearness) -> &'static str {
     match nearness {
         Nearness::SameAction => "the same action before",
@@ -64,7 +64,7 @@ pub fn change(change: &Change) -> String {
     }
 }
 
-/// A value in at most [`LONG`] characters, digests in twelve.
+/// A value in at most [`LONG`] characters. Digests get twelve.
 pub fn short(value: &Value) -> String {
     if let Value::Digest(digest) = value {
         return digest.short();
@@ -90,7 +90,7 @@ fn bytes(old: &Digest, new: Option<&Digest>) -> String {
     }
 }
 
-/// A source file by its path, if that is known, and its role, unless that is the path.
+/// A source file as its path, if that is known, and its role, unless the role is the path.
 fn source(plan: &Plan<'_>, role: &str, path: Option<&Path>) -> String {
     match path {
         None => format!("a source file ({role})"),
@@ -99,7 +99,7 @@ fn source(plan: &Plan<'_>, role: &str, path: Option<&Path>) -> String {
     }
 }
 
-/// A cause, without where it comes in.
+/// A cause, without the action at which it comes in.
 pub fn what(plan: &Plan<'_>, what: &What) -> String {
     match what {
         What::Field(changed) => change(changed),
@@ -151,7 +151,7 @@ pub fn what(plan: &Plan<'_>, what: &What) -> String {
     }
 }
 
-/// A cause, after the action at which it comes in unless that is `here`.
+/// A cause, preceded by the action at which it comes in unless that is `here`.
 pub fn cause(plan: &Plan<'_>, cause: &Cause, here: usize) -> String {
     let text = what(plan, &cause.what);
     match cause.action == here {
@@ -160,7 +160,7 @@ pub fn cause(plan: &Plan<'_>, cause: &Cause, here: usize) -> String {
     }
 }
 
-/// Equal causes in one phrase, after the stages at which they come in unless those are the ones
+/// Equal causes in one phrase, preceded by the stages at which they come in unless those are the stages
 /// that run.
 pub fn group(plan: &Plan<'_>, group: &Group) -> String {
     let stage = |index: &usize| plan.pipeline.stages[*index].name.as_str();
@@ -192,7 +192,7 @@ pub fn group(plan: &Plan<'_>, group: &Group) -> String {
     format!("{}: {text}", names(group.at.iter().map(stage)))
 }
 
-/// Equal causes in one line, with what they reach.
+/// Equal causes in one line, with the actions that they reach.
 pub fn group_line(plan: &Plan<'_>, told: &Group) -> String {
     let stages = told.stages.iter();
     let stages = names(stages.map(|stage| plan.pipeline.stages[*stage].name.as_str()));

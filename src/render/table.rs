@@ -1,19 +1,20 @@
 //! Tables for people.
 //!
-//! A table is as wide as the terminal at most, or 80 columns where stdout is none: first the columns
-//! go that matter least, then digits, then the ends of long texts. No line is ever wrapped; JSON has
-//! everything.
+//! A table is at most as wide as the terminal, or 80 columns where stdout is not a terminal. To make it
+//! fit, the least important columns go first, then digits, then the ends of long texts. Lines are never
+//! wrapped; JSON has everything.
 
 use comfy_table::{Cell, CellAlignment, Table, presets};
 use unicode_width::UnicodeWidthStr;
 
-/// The width of tables where stdout is no terminal.
+/// The width of tables, in columns, where stdout is not a terminal.
 const WIDTH: usize = 80;
 
-/// No text is cut shorter than this, and no terminal is taken to be narrower than five of them.
+/// No text is cut shorter than this many columns, and a terminal is taken to be at least five times as
+/// wide.
 const LEAST: usize = 8;
 
-/// Between columns.
+/// The number of columns between two cells.
 const GAP: usize = 2;
 
 /// A table without lines: names to the left, figures to the right.
@@ -21,18 +22,18 @@ pub fn plain(header: &[&str], texts: usize, rows: Vec<Vec<String>>) -> String {
     fitted(header, texts, rows, &[])
 }
 
-/// The same; of the columns named in `least`, the first one goes first where not all fit.
+/// The same. Where not all columns fit, those named in `least` go, the first one first.
 pub fn fitted(header: &[&str], texts: usize, rows: Vec<Vec<String>>, least: &[&str]) -> String {
     render(fit(header, texts, rows, least, width()))
 }
 
-/// The columns of the screen that there are.
+/// The width of the terminal in columns.
 pub fn width() -> usize {
     let terminal = terminal_size::terminal_size_of(std::io::stdout());
     terminal.map_or(WIDTH, |(width, _)| usize::from(width.0).max(5 * LEAST))
 }
 
-/// A sentence in lines that are no wider, broken between words.
+/// Breaks a sentence between words into lines of at most `width` columns.
 pub fn lines(text: &str, width: usize) -> Vec<String> {
     let mut lines = vec![String::new()];
     for word in text.split_whitespace() {
@@ -51,7 +52,7 @@ pub fn lines(text: &str, width: usize) -> Vec<String> {
     lines
 }
 
-/// Columns: whether they are texts, and their cells with the header first.
+/// The columns: whether each is text, and its cells with the header first.
 type Columns = Vec<(bool, Vec<String>)>;
 
 fn fit(
@@ -82,11 +83,11 @@ fn fit(
         let over = too_wide(&columns, width);
         let texts = columns.iter_mut().enumerate();
         let texts = texts.filter(|(_, (text, cells))| *text && wide(cells) > LEAST);
-        // What a row is called comes last: it may be wanted for the next command.
+        // The name of a row is cut last, because it may be needed for the next command.
         let widest = texts.max_by_key(|(at, (_, cells))| (*at > 0, wide(cells)));
         match widest {
             Some((_, (_, cells))) if over > 0 => {
-                // In small steps, so that several long ones share the loss.
+                // The cut is made in small steps, so that several long texts share the loss.
                 let most = wide(cells) - over.min(4).min(wide(cells) - LEAST);
                 cells[1..]
                     .iter_mut()
@@ -98,7 +99,7 @@ fn fit(
     }
 }
 
-/// So many columns of the screen are lacking.
+/// The number of columns by which a table is too wide.
 fn too_wide(columns: &Columns, width: usize) -> usize {
     let all: usize = columns.iter().map(|(_, cells)| wide(cells) + GAP).sum();
     all.saturating_sub(GAP + width)
@@ -111,7 +112,7 @@ fn wide(cells: &[String]) -> usize {
     cells.max().unwrap_or(0)
 }
 
-/// A text in so many columns of the screen at most.
+/// Cuts a text to at most `most` columns.
 pub fn cut(text: &str, most: usize) -> String {
     if UnicodeWidthStr::width(text) <= most {
         return text.to_owned();
@@ -128,7 +129,7 @@ pub fn cut(text: &str, most: usize) -> String {
     format!("{start}...")
 }
 
-/// A cell whose decimal numbers have so many digits after the point at most.
+/// A cell whose decimal numbers have at most `digits` digits after the point.
 fn with_digits(cell: &str, digits: usize) -> String {
     let is_number = |c: char| c.is_ascii_digit() || c == '.';
     let mut out = String::new();
@@ -137,7 +138,7 @@ fn with_digits(cell: &str, digits: usize) -> String {
         let number = &rest[start..];
         let number = &number[..number.find(|c: char| !is_number(c)).unwrap_or(number.len())];
         let (before, after) = (&rest[..start], &rest[start + number.len()..]);
-        // A name such as v1.2345 is none, nor is 1.2345e-7.
+        // Names such as v1.2345 and numbers such as 1.2345e-7 are left alone.
         let word = |c: Option<char>| c.is_some_and(|c| c.is_alphanumeric() || "_-/".contains(c));
         let sign = before.trim_end_matches(['+', '-']);
         let inside = word(sign.chars().next_back()) || word(after.chars().next());

@@ -1,4 +1,4 @@
-//! What a run would do with an action, in words and for programs.
+//! Says what a run would do with an action, in words and for programs.
 
 use flow_engine::explain::preview::{Need, Verdict, Wait};
 use flow_engine::explain::{Explanation, Group};
@@ -8,7 +8,7 @@ use super::reason;
 use crate::event::{ActionName, ByteReader, Decision, FirstCause};
 use crate::project::shown;
 
-/// Who needs bytes: the name of a stage, or of a file.
+/// The stage or the file that needs bytes, by name.
 pub fn need(plan: &Plan<'_>, need: Need) -> String {
     match need {
         Need::Action(action) => {
@@ -30,7 +30,7 @@ pub fn word(verdict: Verdict) -> &'static str {
     }
 }
 
-/// What is to be said of an action besides its verdict's word: why it runs, what it waits for.
+/// What can be said of an action besides the word for its verdict: why it runs, what it waits for.
 pub fn why(plan: &Plan<'_>, action: usize, verdict: Verdict, told: &Explanation) -> Vec<String> {
     match verdict {
         Verdict::Run => {
@@ -69,7 +69,7 @@ pub fn why(plan: &Plan<'_>, action: usize, verdict: Verdict, told: &Explanation)
     }
 }
 
-/// The command that tells the version of what a stage runs.
+/// The command that prints the version of what a stage runs.
 pub fn version(plan: &Plan<'_>, stage: usize) -> String {
     plan.pipeline.stages[stage]
         .params

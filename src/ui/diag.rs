@@ -24,10 +24,11 @@ pub fn text(diag: &Diag, color: bool) -> String {
         .force_graphical(true)
         .terminal_links(false)
         .break_words(false)
-        // The message has the words of the error behind it.
+        // The message already includes the words of its cause.
         .without_cause_chain()
         .build();
-    // Before the frame is drawn, whose colours are orders as well.
+    // Escaping comes before the frame is drawn, because the colours of the frame are control characters
+    // too.
     let diag = diag.shown(|text| escaped(text).into_owned());
     let text = Framed(&handler, &diag).to_string();
     format!("{}\n\n", text.trim_end())

@@ -1,16 +1,16 @@
-//! What comes from files, programs and names is shown, never obeyed: a terminal would take a control
-//! character as an order, to clear the screen or to hide what follows.
+//! Makes text from files, programs and names safe to show. A terminal obeys control characters: they
+//! could clear the screen or hide what follows.
 
 use std::borrow::Cow;
 
-/// True for a character that a terminal does something else with than to show it. Lines and tabs are
-/// what text is made of.
+/// Returns true for a character that a terminal acts on instead of showing it. Line breaks and tabs are
+/// allowed.
 fn is_order(c: char) -> bool {
     let turns = matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
     (c.is_control() && c != '\n' && c != '\t') || turns
 }
 
-/// A text for a terminal: `\u{1b}` for an escape character.
+/// A text that is safe for a terminal: it has `\u{1b}` for an escape character.
 pub fn escaped(text: &str) -> Cow<'_, str> {
     if !text.contains(is_order) {
         return Cow::Borrowed(text);
@@ -25,8 +25,7 @@ pub fn escaped(text: &str) -> Cow<'_, str> {
     Cow::Owned(shown)
 }
 
-/// JSON in one line in which such characters are escapes of JSON, too: those that it may hold as they
-/// are stand in its texts.
+/// Escapes these characters in a line of JSON as well. Only its strings can hold them unescaped.
 pub fn json(line: String) -> String {
     if !line.contains(is_order) {
         return line;

@@ -1,11 +1,11 @@
-//! Where output goes. Results go to stdout; progress, warnings and diagnostics to stderr. With
-//! `--message-format json`, stdout has JSON lines only, and results for people move to stderr.
+//! Decides where output goes. Results go to stdout; progress, warnings and diagnostics go to stderr.
+//! With `--message-format json`, stdout has JSON lines only, and results for people move to stderr.
 //!
-//! Whatever is said, control characters in it are shown and not sent, see [`escape`].
+//! Control characters in a message are shown, not sent to the terminal, see [`escape`].
 //!
-//! A reader that goes away (`flow ... | head`) is no error: the rest is not written.
+//! A reader that goes away (`flow ... | head`) is not an error: the rest is not written.
 //!
-//! Nothing here knows what a command does. Begin with [`Ui`], which every command is given.
+//! Nothing here knows what a command does. Begin with [`Ui`], which every command receives.
 
 mod diag;
 pub mod escape;
@@ -23,22 +23,22 @@ use escape::escaped;
 
 /// Where output goes.
 pub struct Ui {
-    /// JSON lines on stdout.
+    /// True if stdout gets JSON lines.
     pub json: bool,
-    /// Nothing but warnings and errors for people.
+    /// True if people see only warnings and errors.
     pub quiet: bool,
-    /// Hits and reasons as well.
+    /// True if hits and reasons are shown too.
     pub verbose: bool,
-    /// Colours on stderr.
+    /// True if stderr has colours.
     pub color: bool,
-    /// A person watches stderr.
+    /// True if a person watches stderr.
     pub live: bool,
     closed: Cell<bool>,
     failed: RefCell<Option<io::Error>>,
 }
 
 impl Ui {
-    /// What the options ask for.
+    /// Sets up what the options ask for.
     pub fn new(options: &Common) -> Self {
         let live = io::stderr().is_terminal();
         let dumb = std::env::var_os("TERM").is_some_and(|term| term == "dumb");
@@ -75,12 +75,12 @@ impl Ui {
         }
     }
 
-    /// Writes to stderr. There is nowhere to complain to if that fails.
+    /// Writes to stderr. If that fails, there is nowhere to report it.
     fn stderr(&self, text: &str) {
         let _ = io::stderr().lock().write_all(text.as_bytes());
     }
 
-    /// What a command was asked for, as text. `--quiet` silences it only where JSON says it too.
+    /// Writes the answer of a command as text. `--quiet` silences it only if JSON says it too.
     pub fn answer(&self, text: &str) {
         match (self.json, self.quiet) {
             (false, _) => self.stdout(&escaped(text)),
@@ -89,26 +89,26 @@ impl Ui {
         }
     }
 
-    /// What a command was asked for, in a format of its own (a schema, a script, a drawing).
+    /// Writes the answer of a command in a format of its own (a schema, a script, a drawing).
     pub fn raw(&self, text: &str) {
         self.stdout(text);
     }
 
-    /// A result for people that `--quiet` silences.
+    /// Writes a result for people, which `--quiet` silences.
     pub fn result(&self, text: &str) {
         if !self.quiet {
             self.answer(text);
         }
     }
 
-    /// A line on how things go.
+    /// Writes a line about progress.
     pub fn progress(&self, line: &str) {
         if !self.quiet {
             self.stderr(&format!("{}\n", escaped(line)));
         }
     }
 
-    /// Something that a user should know, but that is no failure.
+    /// Writes something that a user should know but that is not a failure.
     pub fn warning(&self, message: &str) {
         let label = if self.color {
             "\x1b[1;33mwarning\x1b[0m"
@@ -118,7 +118,7 @@ impl Ui {
         self.stderr(&format!("{label}: {}\n", escaped(message)));
     }
 
-    /// The same, for people and as an event.
+    /// Writes the same for people and as an event.
     pub fn warn(&self, message: &str) {
         self.warning(message);
         self.event(|| WarningEvent {
@@ -126,14 +126,14 @@ impl Ui {
         });
     }
 
-    /// What the store had to pass over since it was last asked, for people and as events.
+    /// Writes what the store had to ignore since it was last asked, for people and as events.
     pub fn warn_of_store(&self, store: &Store) {
         for warning in store.take_warnings() {
             self.warn(&warning.to_string());
         }
     }
 
-    /// An event, if JSON is asked for; built only then.
+    /// Writes an event if JSON is asked for. The event is only built then.
     pub fn event<E: Into<JsonEvent>>(&self, event: impl FnOnce() -> E) {
         if !self.json {
             return;
@@ -144,13 +144,13 @@ impl Ui {
         }
     }
 
-    /// A diagnostic, for people and as an event.
+    /// Writes a diagnostic for people and as an event.
     pub fn diag(&self, found: &Diag) {
         self.event(|| diag::event(found));
         self.stderr(&diag::text(found, self.color));
     }
 
-    /// Why stdout could not be written, unless its reader went away.
+    /// Returns an error if stdout could not be written, unless its reader went away.
     pub fn finish(&self) -> Result<(), CliError> {
         match self.failed.borrow_mut().take() {
             Some(error) => Err(CliError::environment(format!(
