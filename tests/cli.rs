@@ -1,5 +1,5 @@
 //! The command line from outside: exit codes, messages, JSON events. The pipelines here consist of
-//! external programs, so that they are quick and need no data.
+//! programs, so that they are quick and need no data.
 
 use std::fs;
 use std::process::Stdio;
@@ -9,7 +9,7 @@ use flow_testkit::program::signal;
 use flow_testkit::{Ended, Project, Run};
 use serde_json::{Value as Json, json};
 
-/// How a command ended, in one text without what differs from run to run: the folder, times and ids.
+/// How a command ended, as one text without what differs from run to run: the folder, times and ids.
 fn settled(project: &Project, ended: &Ended) -> String {
     let text = |text: &str| {
         let text = text.replace(&project.root.display().to_string(), "[DIR]");
@@ -39,12 +39,12 @@ fn settled_line(line: &str, in_table: bool) -> String {
             words[at] = "[RUN]";
         }
     }
-    // In a table with times, the width of their column is no more sure than they are.
+    // In a table with times, the width of the column of times varies as they do.
     words.dedup_by(|word, before| in_table && word.is_empty() && before.is_empty());
     words.join(" ")
 }
 
-/// Two programs in a row and one beside them.
+/// Two programs in a row, and one beside them.
 const CHAIN: &str = r#"
 [pipeline]
 name = "chain"
@@ -164,7 +164,7 @@ fn bad_arguments_are_usage_errors() {
 fn a_run_then_nothing_to_do_then_one_change() {
     let project = Project::with(CHAIN);
     let ended = project.flow(&["run", "p.toml", "--jobs", "1"]);
-    // While one action is committed another may start or not.
+    // While one action is committed, another may start or not.
     let all = settled(&project, &ended);
     let (mut ran, rest): (Vec<&str>, Vec<&str>) =
         all.lines().partition(|line| line.contains(" ran in [T]"));
@@ -211,7 +211,7 @@ fn an_edited_or_deleted_output_file_is_written_again() {
     project.flow(&["run", "p.toml"]);
     assert_eq!(project.read("out/two.txt"), "1\n1\n");
 
-    // With the bytes gone from the store, the action that makes them has to run again.
+    // The bytes are gone from the store, so the action that makes them has to run again.
     fs::remove_file(project.path("out/two.txt")).unwrap();
     let artifacts = project.path(".flow/store/artifacts");
     fs::remove_dir_all(&artifacts).unwrap();
@@ -244,7 +244,7 @@ fn a_failing_stage_ends_with_code_1_and_the_rest_can_go_on() {
 fn an_interrupted_run_ends_with_code_130() {
     let project = Project::with(&CHAIN.replace("echo 1 > {out}", "touch {out}; sleep 60"));
     let child = project.start(&["run", "p.toml"]);
-    // The signal must find the handler in place: the scratch folder comes after it.
+    // The handler must be in place before the signal. The scratch folder is created after it.
     wait_for(&project.path(".flow/scratch"));
     signal(&child, libc::SIGINT);
     let run = Run::wait(child).with(130);
@@ -306,7 +306,7 @@ fn the_store_can_be_verified_and_collected() {
     assert_eq!(stat["artifacts"], 3);
     let gc = ["cache", "gc", "--max-size", "0", "--max-age", "0"];
     assert_eq!(project.json(&gc).events[0]["evicted"], 3);
-    // Records of recent runs stay, so a run has nothing to do but what an output file needs.
+    // Records of recent runs stay, so a run only has to restore what an output file needs.
     assert_eq!(project.run(&["p.toml"]).last()["stages"]["two"]["hit"], 1);
 }
 

@@ -1,4 +1,4 @@
-//! The projects in `docs/examples` do what their pages say, where their interpreters are.
+//! The projects in `docs/examples` do what their pages say, if their interpreters are installed.
 
 use flow_testkit::Project;
 use flow_testkit::files::{copy_tree, repository};
@@ -12,7 +12,7 @@ fn example(name: &str) -> Project {
     project
 }
 
-/// Runs it, which must go well; gives what flow says.
+/// Runs an example, which must succeed, and returns what flow says.
 fn run(example: &Project) -> String {
     let args = ["run", "pipeline.toml", "--jobs", "2"];
     example.flow(&args).with(0).all()
@@ -37,7 +37,7 @@ fn shell_items() {
     let number = |line: &[&str]| line[line.len() - 1].parse::<i64>().expect("a number");
     let sum: i64 = lines[..6].iter().map(|line| number(line)).sum();
     assert_eq!(lines[6], ["sum", &sum.to_string()]);
-    // One item more: three actions, and the sum anew.
+    // One more item gives three actions and a new sum.
     example.replace("pipeline.toml", "[0, 3]", "[0, 4]");
     run(&example);
     assert_eq!(example.read("out/sum.txt").lines().count(), 9);
@@ -54,7 +54,7 @@ fn python_closure() {
     assert_eq!(objects.lines().count(), 21, "{objects}");
     let brightest = example.read("out/brightest.csv");
     assert_eq!(brightest.lines().count(), 21, "{brightest}");
-    // A module that a module imports decides the result.
+    // A module that is only imported by another module decides the result too.
     example.replace("scripts/noise/gaussian.py", "width=3.0", "width=9.0");
     run(&example);
     assert_eq!(example.read("out/objects.csv"), objects);

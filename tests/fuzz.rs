@@ -1,12 +1,12 @@
-//! The properties of `fuzz/` over mutations of sound bytes, from fixed seeds: what the fuzzer looks
-//! for, without a fuzzer.
+//! Checks the properties of `fuzz/` on mutations of sound bytes, from fixed seeds: what the fuzzer
+//! looks for, without a fuzzer.
 
 #[path = "../fuzz/src/targets.rs"]
 mod targets;
 
 use flow_testkit::Random;
 
-/// A stretch of `bytes`, mostly a short one.
+/// A stretch of `bytes`, usually a short one.
 fn stretch(bytes: &[u8], random: &mut Random) -> std::ops::Range<usize> {
     let from = random.below(bytes.len() + 1);
     let most = [4, 40, bytes.len()][random.below(3)];
@@ -43,7 +43,7 @@ fn holds(target: fn(&[u8]), sound: &[u8], tokens: &[&[u8]], mutations: u64) {
     for seed in 0..mutations {
         let mut bytes = sound.to_vec();
         mutate(&mut bytes, tokens, &mut Random(seed << 32));
-        // A panic does not say which bytes it was over, and the seed gives them.
+        // A panic does not say which bytes caused it, but the seed gives them.
         let ended = std::panic::catch_unwind(|| target(&bytes));
         assert!(ended.is_ok(), "seed {seed}: {}", bytes.escape_ascii());
     }

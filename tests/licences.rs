@@ -20,8 +20,8 @@ const ALLOWED: [&str; 14] = [
     "Zlib",
 ];
 
-/// True if the licence expression can be met by allowed licences alone. `A/B` is the old way to
-/// write `A OR B`.
+/// Returns true if allowed licences alone can satisfy the expression. `A/B` is the old way to write `A
+/// OR B`.
 fn acceptable(expression: &str) -> bool {
     let expression = expression.replace('/', " OR ").replace(['(', ')'], " ");
     // Parentheses are dropped: every alternative of every AND group must then be met by some
@@ -35,7 +35,7 @@ fn acceptable(expression: &str) -> bool {
 
 #[test]
 fn every_dependency_has_an_acceptable_licence() {
-    // Only what this platform links has been downloaded, and can be looked at without a network.
+    // Only what this platform links has been downloaded and can be read without a network.
     let platform = host();
     let output = Command::new(env!("CARGO"))
         .args(["metadata", "--format-version", "1", "--offline", "--locked"])

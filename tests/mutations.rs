@@ -1,15 +1,15 @@
-//! The mutations of `tests/mutations.sh` break what they say that they break, and the tests that are to
-//! notice exist: a mutation that breaks nothing proves nothing.
+//! The mutations of `tests/mutations.sh` break what they claim to break, and the tests that should
+//! notice exist. A mutation that breaks nothing proves nothing.
 //!
-//! A patch begins with a sentence, a line `Tests:` with arguments for `cargo test`, and a line `In:` with
-//! the functions or types that its hunks change, in their order. What a hunk expects must be in its file
-//! exactly once: elsewhere, or after a fashion, it would break something else.
+//! A patch begins with a sentence, a line `Tests:` with arguments for `cargo test`, and a line `In:`
+//! with the functions or types that its hunks change, in order. What a hunk expects must be in its file
+//! exactly once, because elsewhere it would break something else.
 
 use std::path::{Path, PathBuf};
 
 use flow_testkit::files::{files_with, read, repository};
 
-/// A patch, taken apart.
+/// A patch in its parts.
 struct Mutation {
     name: String,
     tests: Vec<String>,
@@ -17,7 +17,7 @@ struct Mutation {
     hunks: Vec<Hunk>,
 }
 
-/// Lines that are replaced in a file; the first and the last of both are context.
+/// Lines that are replaced in a file. The first and the last lines of both are context.
 #[derive(Default)]
 struct Hunk {
     file: String,
@@ -90,9 +90,9 @@ impl Hunk {
         pairs.take_while(|(before, after)| before == after).count()
     }
 
-    /// The line of its file that it changes first, counted from 0.
+    /// The first line of its file that it changes, counted from 0.
     fn place(&self, lines: &[&str]) -> Result<usize, String> {
-        // The outermost lines of context may differ, as for `patch -F1`.
+        // The outermost lines of context may differ, as with `patch -F1`.
         for trim in [0, 1] {
             let expected = &self.before[trim..self.before.len() - trim];
             let windows = lines.windows(expected.len()).enumerate();
@@ -107,7 +107,7 @@ impl Hunk {
     }
 }
 
-/// The function or type in which a line is.
+/// The function or type that a line belongs to.
 fn place_name<'t>(lines: &[&'t str], at: usize) -> Option<&'t str> {
     let name = |line: &&'t str| {
         let mut words = line.split(|c: char| !(c.is_alphanumeric() || c == '_'));
@@ -142,8 +142,8 @@ fn every_mutation_applies() {
     }
 }
 
-/// The folders of the packages that `Tests:` names. `--workspace` builds with the features of a test of
-/// everything, so that what the product depends on is there already.
+/// The folders of the packages that `Tests:` names. `--workspace` builds with the features that a test
+/// of everything has, so that what the product depends on is already built.
 fn packages(tests: &[String]) -> (Vec<PathBuf>, &[String]) {
     let folder = |name: &str| repository().join(name);
     match tests {

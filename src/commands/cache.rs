@@ -1,4 +1,4 @@
-//! `flow cache`: figures of the store, verification, garbage collection.
+//! `flow cache`: figures of the store, verification and gc.
 
 use std::io::{self, IsTerminal, Write};
 use std::time::Instant;
@@ -59,7 +59,7 @@ pub struct GcArgs {
     pub yes: bool,
 }
 
-/// The records of this many last runs stay whatever their age.
+/// The records of this many most recent runs stay, however old they are.
 const RECENT_RUNS: usize = 10;
 
 /// Runs the command.
@@ -222,7 +222,8 @@ fn gc(args: &GcArgs, ui: &Ui) -> Result<Exit, CliError> {
     Ok(Exit::Ok)
 }
 
-/// Says what goes, and what that costs, before anything does. True: it may.
+/// Says what will be removed, and what that costs, before anything is removed. Returns true if gc may
+/// go on.
 fn announce(plan: &GcReport, args: &GcArgs, ui: &Ui) -> bool {
     ui.event(|| CacheCollecting {
         going: figures(plan, args),
@@ -241,20 +242,20 @@ fn announce(plan: &GcReport, args: &GcArgs, ui: &Ui) -> bool {
     });
     let header = ["stage", "records", "artifacts", "bytes", "to make again"];
     ui.answer(&format!("{}\n\n", table::plain(&header, 1, rows.collect())));
-    // What no record names goes without a goal too.
+    // What no record names is removed even without a goal.
     let orphans = plan.orphans.1;
     let goes = plan.bytes_before - plan.bytes_after - orphans;
-    // Who says 0 says all.
+    // With a goal of 0 the user has already asked for everything to go.
     let meant = args.yes || args.dry_run || args.max_size == Some(0);
     meant || goes * 2 <= plan.bytes_before - orphans || ask(goes, ui)
 }
 
-/// Asks whoever sits at the terminal; nobody is a no.
+/// Asks the person at the terminal. If nobody is there, the answer is no.
 fn ask(goes: u64, ui: &Ui) -> bool {
     if !(ui.live && io::stdin().is_terminal()) {
         return false;
     }
-    // Without a word in between, so that the answer stands behind the question.
+    // The question is written in one go, so that the answer stands right behind it.
     let question = format!("{} go, more than half: remove them? [y/N] ", bytes(goes));
     let _ = io::stderr().write_all(question.as_bytes());
     let mut answer = String::new();
@@ -285,7 +286,7 @@ fn figures(report: &GcReport, args: &GcArgs) -> GcFigures {
     }
 }
 
-/// A bar for bytes that are hashed, if someone watches.
+/// A bar for the bytes that are hashed, if someone watches.
 fn hashing_bar(ui: &Ui) -> ProgressBar {
     if !ui.live || ui.quiet {
         return ProgressBar::hidden();
@@ -299,7 +300,7 @@ fn hashing_bar(ui: &Ui) -> ProgressBar {
     ProgressBar::new(0).with_style(style)
 }
 
-/// Keeps the records that the last runs and pinned ones reach, and the bytes of pinned ones.
+/// Keeps the records that recent and pinned runs reach, and the bytes of pinned runs.
 fn keep(runs: &Runs, policy: &mut GcPolicy, ui: &Ui) -> Result<(), CliError> {
     for (age, id) in runs.list()?.into_iter().enumerate() {
         let record: RunRecord = match runs.load(&id) {

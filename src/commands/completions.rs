@@ -5,7 +5,7 @@ use clap_complete::env::Shells;
 
 use crate::ui::Ui;
 
-/// With this variable a shell asks for candidates.
+/// The variable by which a shell asks for candidates.
 pub const VARIABLE: &str = "COMPLETE";
 
 /// `flow completions`
@@ -29,11 +29,11 @@ pub fn run(args: &CompletionsArgs, ui: &Ui) {
     ui.raw(&String::from_utf8_lossy(&registration(args.shell)));
 }
 
-/// What makes a shell ask, as a script for it.
+/// A script that makes a shell ask.
 fn registration(shell: clap_complete::Shell) -> Vec<u8> {
     let mut script = Vec::new();
     if let Some(shell) = Shells::builtins().completer(&shell.to_string()) {
-        // A vector takes all that is written.
+        // Writing to a vector cannot fail.
         let _ = shell.write_registration(VARIABLE, "flow", "flow", "flow", &mut script);
     }
     script

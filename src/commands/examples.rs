@@ -1,10 +1,10 @@
-//! Lines of TOML for hints, made of the stages that a pipeline has.
+//! Lines of TOML for hints, made from the stages that a pipeline has.
 
 use flow_cache::Value;
 use flow_engine::kind::ParamType;
 use flow_engine::pipeline::{Pipeline, StageDecl};
 
-/// A number of a model's parameters, and what it may be.
+/// A number among a model's parameters, and what it may be.
 struct Number {
     path: String,
     value: f64,
@@ -14,7 +14,7 @@ struct Number {
 }
 
 impl Number {
-    /// One of the last model that has any; one with a fraction if possible.
+    /// A number of the last model that has any, preferably one with a fraction.
     fn of(pipeline: &Pipeline) -> Option<Self> {
         let mut models = pipeline.stages.iter().rev().filter(|stage| predicts(stage));
         models.find_map(|stage| {
@@ -44,7 +44,7 @@ impl Number {
         })
     }
 
-    /// Half of it, or twice as much.
+    /// Half of the number, or twice the number.
     fn other(&self) -> Option<f64> {
         let half = if self.whole {
             (self.value / 2.0).floor()

@@ -1,5 +1,5 @@
-//! `flow export`: an artifact of a run as a file. Needs the store and the run record only, and the
-//! pipeline where the store no longer has the bytes.
+//! `flow export`: writes an artifact of a run as a file. It needs only the store and the run record,
+//! and also the pipeline if the store no longer has the bytes.
 
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
@@ -125,7 +125,7 @@ fn find(runs: &Runs, record: &RunRecord, wanted: &str) -> Result<(String, PortRe
     }
 }
 
-/// Makes bytes again, by the actions that made them in a run.
+/// Makes bytes again, with the actions that made them in a run.
 fn remake(
     args: &ExportArgs,
     record: &RunRecord,
@@ -195,7 +195,7 @@ fn file_of(record: &RunRecord) -> &Path {
     Path::new(record.file.as_deref().unwrap_or_default())
 }
 
-/// Says which command makes the bytes again, given the files that the run had.
+/// Says which command makes the bytes again, if the files that the run had are still the same.
 fn evicted(message: String, record: &RunRecord, name: &str) -> Diag {
     let file = quoted(&shown(file_of(record)));
     let mut command = format!("flow run {file} {}", record.asked(true));

@@ -25,7 +25,7 @@ pub struct InitArgs {
 
 const PIPELINE: &str = include_str!("../../pipelines/rocket_domain.toml");
 const NAME: &str = "rocket_domain.toml";
-/// Marks the root of the project.
+/// The file that marks the root of the project.
 const MARKER: &str =
     "# The root of a project: paths in its pipelines are relative to this folder.\n";
 /// What a run leaves in the project.
@@ -51,7 +51,7 @@ pub fn run(args: &InitArgs, ui: &Ui) -> Result<(), CliError> {
         }
         Err(e) => return Err(failed(&path, e)),
     }
-    // Else the root would be that of a project or repository around it.
+    // Without it, the root would be that of a project or repository around this one.
     let marker = args.dir.join("flow.toml");
     match write_new_file(&marker, MARKER.as_bytes()) {
         Err(e) if e.kind() != std::io::ErrorKind::AlreadyExists => return Err(failed(&marker, e)),
@@ -66,7 +66,7 @@ pub fn run(args: &InitArgs, ui: &Ui) -> Result<(), CliError> {
     Ok(())
 }
 
-/// Adds the lines that a `.gitignore` lacks. What is there stays in place, whatever fails.
+/// Adds the lines that a `.gitignore` lacks. Its present lines stay in place, even if this fails.
 fn add_ignored(path: &Path) -> std::io::Result<()> {
     let text = match fs::read_to_string(path) {
         Ok(text) => text,

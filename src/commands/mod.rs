@@ -1,11 +1,13 @@
-//! The commands: a file for each, or a folder. Its arguments, what it does, and how its results look stand
-//! there together; options that several have are in `args/`, renderers that several use in `render/`.
+//! The commands: a file or a folder for each, with its arguments, what it does, and how its results
+//! look. Options that several commands have are in `args/`, and renderers that several use are in
+//! `render/`.
 //!
-//! Commands use each other in a few places: what runs a pipeline does so by [`run::Run`], `check` judges
-//! the evaluations that `ablate` finds, `stage-exec` stops on signals like `run`. What two need and is no
-//! command goes into a file of its own, like `examples.rs`.
+//! Commands use each other in a few places: those that run a pipeline do so by [`run::Run`], `check`
+//! judges the evaluations that `ablate` finds, and `stage-exec` stops on signals like `run`. Code that
+//! two commands need and that is not a command has a file of its own, like `examples.rs`.
 //!
-//! Begin with [`Command`], the list of all, and [`dispatch`]; then with `run/`, which the others build on.
+//! Begin with [`Command`], the list of all commands, and [`dispatch`]. Then read `run/`, which the
+//! others build on.
 
 mod ablate;
 mod cache;
@@ -148,10 +150,11 @@ fn dispatch(command: &Command, ui: &Ui) -> Result<Exit, CliError> {
     Ok(Exit::Ok)
 }
 
-/// A write beyond the limit of a file's size is then an error, as on a full disk, and not the end of the
-/// process. Programs that are started have the signal's usual effect, since a handler ends with them.
+/// Makes a write beyond the file size limit an error, as on a full disk, instead of the end of the
+/// process. Programs that flow starts see the signal's usual effect, because they do not inherit the
+/// handler.
 fn outlive_a_file_limit() {
-    // Without it, the signal does what it does.
+    // If this fails, the signal keeps its usual effect.
     let _ = signal_hook::flag::register(signal_hook::consts::SIGXFSZ, Arc::default());
 }
 
@@ -165,7 +168,7 @@ fn settle(ui: &Ui, ended: Result<Exit, CliError>) -> Exit {
     }
 }
 
-/// Obeys `FLOW_SIMD`, the highest instruction set to use.
+/// Applies `FLOW_SIMD`, the highest instruction set to use.
 fn cap_simd() -> Result<(), CliError> {
     let Some(level) = std::env::var_os("FLOW_SIMD").filter(|level| !level.is_empty()) else {
         return Ok(());

@@ -1,4 +1,4 @@
-//! `flow plan`: what a run would do, and why. Runs nothing.
+//! `flow plan`: shows what a run would do, and why. It runs nothing.
 
 use std::collections::BTreeSet;
 
@@ -34,7 +34,7 @@ pub struct PlanArgs {
     pub store: StoreArgs,
 }
 
-/// So many causes are shown; `-v` shows all.
+/// The most causes that are shown without `-v`.
 const CAUSES: usize = 10;
 
 /// What a run would do with the actions of one stage.
@@ -45,11 +45,11 @@ struct StagePlan {
     run: usize,
     restore: usize,
     pending: usize,
-    /// Groups of causes of those that run.
+    /// The groups of causes of the actions that run.
     groups: Vec<u32>,
     /// Names of the stages, or files, that pending actions wait for.
     waits_for: Vec<String>,
-    /// Who reads what is restored.
+    /// Names of the stages, or files, that read what is restored.
     needed_by: Vec<String>,
 }
 
@@ -89,7 +89,7 @@ pub fn run(args: &PlanArgs, ui: &Ui) -> Result<(), CliError> {
     Ok(())
 }
 
-/// Tells of each action that is no hit, and counts them by stage.
+/// Reports each action that is not a hit, and counts them by stage.
 fn decide(
     plan: &Plan<'_>,
     causes: &mut Causes<'_, '_>,
@@ -124,7 +124,7 @@ fn stages_table(plan: &Plan<'_>, stages: &[StagePlan], groups: &[Group]) -> Stri
     let header = [
         "stage", "verdict", "why", "hit", "run", "restore", "pending",
     ];
-    // Columns of noughts go before a reason is cut.
+    // Columns of zeros are dropped before a reason is cut.
     let noughts = [
         ("restore", stages.iter().all(|stage| stage.restore == 0)),
         ("pending", stages.iter().all(|stage| stage.pending == 0)),
@@ -145,7 +145,7 @@ fn remembered_text(plan: &Plan<'_>, stages: &BTreeSet<usize>) -> String {
     format!("\nas of the last run that asked {commands}; a run asks again\n")
 }
 
-/// The outputs that the pipeline has from a file that it extends.
+/// The output files that the pipeline inherits from a file that it extends.
 fn inherited_text(pipeline: &Pipeline) -> String {
     let mut text = String::new();
     for output in &pipeline.outputs {
@@ -161,7 +161,7 @@ fn inherited_text(pipeline: &Pipeline) -> String {
     }
 }
 
-/// Each cause in a line, with what it reaches.
+/// The causes, one per line, each with what it reaches.
 fn causes_text(plan: &Plan<'_>, groups: &[Group], all: bool) -> String {
     let shown = if all { groups.len() } else { CAUSES };
     let mut text = String::new();
@@ -236,7 +236,8 @@ impl StagePlan {
         }
     }
 
-    /// Why, in a few words: the first cause, what is waited for, or who needs what is gone.
+    /// Says why in a few words: the first cause, what is waited for, or what needs the bytes that are
+    /// gone.
     fn why(&self, plan: &Plan<'_>, groups: &[Group]) -> String {
         let names = |list: &[String]| names(list.iter().map(String::as_str));
         if let Some(&first) = self.groups.first() {

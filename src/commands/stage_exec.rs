@@ -1,4 +1,4 @@
-//! `flow stage-exec`: runs actions that a run has left word of in the store.
+//! `flow stage-exec`: runs actions for which a run has left manifests in the store.
 
 use std::io::{self, Write};
 use std::num::NonZeroUsize;
@@ -84,21 +84,22 @@ fn exit_of(report: &Report) -> Exit {
     }
 }
 
-/// Writes a line to whoever started this process; if nobody listens, the store still tells.
+/// Writes a line to the process that started this one. If nobody listens, the store still has the
+/// result.
 fn say(line: &Json) {
     let mut stdout = io::stdout().lock();
     let line = escape::json(line.to_string());
     let _ = writeln!(stdout, "{line}").and_then(|()| stdout.flush());
 }
 
-/// Says how an action gets on, a few times a second at most.
+/// Reports the progress of an action, at most a few times a second.
 #[derive(Default)]
 struct Progress(Mutex<Option<Instant>>);
 
 impl Progress {
     fn tell(&self, done: u64, total: u64) {
         const PAUSE: Duration = Duration::from_millis(200);
-        // Threads that come while another one speaks need not wait for their turn.
+        // A thread that finds another one reporting need not wait for its turn.
         if let Ok(mut said) = self.0.try_lock()
             && said.is_none_or(|at| at.elapsed() > PAUSE)
         {

@@ -20,7 +20,7 @@ pub struct StagesArgs {
     pub kind: Option<String>,
 }
 
-/// Names of kinds and the gap behind them are no wider.
+/// The columns that are reserved for the names of kinds and the gap behind them.
 const NAMES: usize = 16;
 
 /// Runs the command.
@@ -54,7 +54,7 @@ pub fn run(args: &StagesArgs, ui: &Ui) -> Result<(), CliError> {
             about: Some(spec.about.to_owned()),
             version: Some(spec.version),
         });
-        // What a kind does is said whole, in a line more where it must.
+        // The description of a kind is never cut. It continues on further lines if it must.
         let mut name = name;
         for line in table::lines(spec.about, table::width().saturating_sub(NAMES)) {
             rows.push(vec![name.to_owned(), line]);

@@ -1,9 +1,10 @@
 //! The folders of every crate use each other only as the tables in `ARCHITECTURE.md` allow.
 //!
-//! The tables are what is read, so that they cannot be out of date: each names the folders (and single
-//! files) of one crate and which others each of them may use. Four things fail: an arrow that the table
-//! does not allow, a row for nothing, a folder without a row, and a circle, between folders or between
-//! files. A file may use its parent, and a parent its children; that alone is no circle.
+//! The test reads the tables themselves, so that they cannot be out of date. Each names the folders
+//! (and single files) of one crate, and which others each of them may use. Four things fail: an arrow
+//! that the table does not allow, a row for nothing, a folder without a row, and a circle between
+//! folders or between files. A file may use its parent, and a parent its children; that alone is not a
+//! circle.
 
 mod sources;
 mod table;
@@ -56,7 +57,7 @@ fn crates_use_only_those_to_their_left() {
     }
 }
 
-/// What is wrong in the sources of a crate by its table.
+/// Says how the sources of a crate break its table.
 fn violations(sources: &Sources, table: &Table) -> Vec<String> {
     let mut wrong = table.circle().into_iter().collect::<Vec<_>>();
     let rooms: BTreeSet<&str> = sources.files.iter().filter_map(|f| f.room()).collect();
@@ -89,7 +90,7 @@ fn violations(sources: &Sources, table: &Table) -> Vec<String> {
     wrong
 }
 
-/// Files that use each other in a circle. That a file uses its parent makes none.
+/// Files that use each other in a circle. A file that uses its parent does not make one.
 fn circles(sources: &Sources) -> Vec<String> {
     let counts = |arrow: &&Arrow| {
         arrow.from != arrow.to && !sources.files[arrow.to].is_above(&sources.files[arrow.from])
@@ -114,7 +115,7 @@ fn circles(sources: &Sources) -> Vec<String> {
 
 #[cfg(test)]
 mod planted {
-    //! The checks notice what they are for, in small crates that are written for it.
+    //! The checks find what they are for, in small crates written for that purpose.
 
     use super::*;
 

@@ -1,5 +1,5 @@
-//! The files of a crate, and which of them use which: from every path of the code that begins with
-//! `crate`, `self` or `super`, in `use` and elsewhere. Tests may use what they like.
+//! The files of a crate, and which of them use which. It looks at every path in the code that begins
+//! with `crate`, `self` or `super`, in `use` and elsewhere. Tests may use what they like.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -9,30 +9,31 @@ use syn::{Attribute, Item, ItemMod, Meta, UseTree, Visibility};
 
 /// One file of the crate.
 pub struct File {
-    /// Relative to the crate's folder.
+    /// The path, relative to the crate's folder.
     pub path: String,
-    /// The module that it is, from the root of the crate.
+    /// The path of its module from the root of the crate.
     pub module: Vec<String>,
 }
 
 impl File {
-    /// The folder or the single file directly in the crate's folder; none for the root of a library.
+    /// The folder or the single file directly in the crate's folder, or `None` for the root of a
+    /// library.
     pub fn room(&self) -> Option<&str> {
         let root = (self.path == "main.rs").then_some("main");
         self.module.first().map(String::as_str).or(root)
     }
 
-    /// Whether another file lies in a module of this one.
+    /// Returns true if another file is in a module of this one.
     pub fn is_above(&self, other: &Self) -> bool {
         other.module.len() > self.module.len() && other.module.starts_with(&self.module)
     }
 }
 
-/// One file uses another.
+/// The use of one file by another.
 pub struct Arrow {
     pub from: usize,
     pub to: usize,
-    /// As the code has it.
+    /// The path as it is in the code.
     pub path: String,
 }
 
@@ -43,7 +44,7 @@ pub struct Sources {
 }
 
 impl Sources {
-    /// Reads all files below `dir` but programs (`bin/`) and those that only tests see.
+    /// Reads all files below `dir` except programs (`bin/`) and those that only tests see.
     pub fn read(dir: &Path) -> Self {
         let mut parsed = Vec::new();
         let mut paths = list(dir);
@@ -127,7 +128,7 @@ fn module_of(path: &Path) -> Vec<String> {
     module
 }
 
-/// The modules in files of their own that only tests see.
+/// The modules with files of their own that only tests see.
 fn tests_of(file: &File, code: &syn::File) -> Vec<Vec<String>> {
     let modules = code.items.iter().filter_map(|item| match item {
         Item::Mod(module) if is_test(&module.attrs) => Some(module),
@@ -175,12 +176,13 @@ fn is_test(attrs: &[Attribute]) -> bool {
 #[derive(Default)]
 struct Index {
     files: HashMap<Vec<String>, usize>,
-    /// By module and name, the path that the name stands for.
+    /// For each module and name, the path that the name stands for.
     exports: HashMap<(Vec<String>, String), Vec<String>>,
 }
 
 impl Index {
-    /// The file that holds what a path in `module` stands for; none for what is of another crate.
+    /// The file that holds what a path in `module` stands for, or `None` for something from another
+    /// crate.
     fn file_of(&self, module: &[String], path: &[String], depth: usize) -> Option<usize> {
         let (mut at, mut rest) = match path.first()?.as_str() {
             "crate" => (Vec::new(), &path[1..]),
@@ -246,7 +248,7 @@ impl<'ast> Visit<'ast> for Paths {
     }
 
     fn visit_macro(&mut self, mac: &'ast syn::Macro) {
-        // What a macro takes is not parsed; its paths are found by their words.
+        // The arguments of a macro are not parsed. Paths in them are found by their words.
         let text = mac.tokens.to_string().replace(' ', "");
         let mut rest = text.as_str();
         while let Some(at) = rest.find("crate::") {
@@ -265,7 +267,7 @@ impl<'ast> Visit<'ast> for Paths {
     }
 }
 
-/// The paths of a `use`, each with the name under which it is known from then on.
+/// The paths of a `use`, each with the name under which it is known afterwards.
 fn leaves(tree: &UseTree, at: &mut Vec<String>, out: &mut Vec<(Vec<String>, String)>) {
     match tree {
         UseTree::Path(path) => {

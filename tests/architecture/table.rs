@@ -41,7 +41,8 @@ impl Table {
             .is_some_and(|uses| uses.iter().any(|name| name == to))
     }
 
-    /// What is wrong with the table itself: folders that it lets use each other, names without a row.
+    /// What is wrong with the table itself: folders that it allows to use each other, names without a
+    /// row.
     pub fn circle(&self) -> Option<String> {
         let names: Vec<&str> = self.rooms().collect();
         let mut edges = Vec::new();
@@ -59,7 +60,7 @@ impl Table {
     }
 }
 
-/// The name of a folder or file as the code has it: `table/` and `table.rs` are the module `table`.
+/// The name of a folder or file in the code: `table/` and `table.rs` are the module `table`.
 fn plain(cell: &str) -> &str {
     let name = cell.trim().trim_matches('`');
     name.strip_suffix('/')

@@ -1,5 +1,5 @@
-//! The reference of the JSON events, made from the schema that `flow schema --events` prints. It describes the
-//! events in the order of `docs/examples/events.jsonl`, which has an example of each.
+//! Makes the reference of the JSON events from the schema that `flow schema --events` prints. It
+//! describes the events in the order of `docs/examples/events.jsonl`, which has an example of each.
 
 use std::collections::BTreeSet;
 
@@ -14,7 +14,7 @@ pub fn schema_text() -> String {
     flow.with(0).stdout
 }
 
-/// A section for each event, then one for each object or word that is a part of some.
+/// A section for each event, then one for each object or word that events contain.
 pub fn reference() -> String {
     let schema: Json = serde_json::from_str(&schema_text()).expect("JSON");
     let mut page = Page {
@@ -46,18 +46,18 @@ pub fn reference() -> String {
     page.text
 }
 
-/// The page as far as it is written.
+/// The page, as far as it is written.
 struct Page<'s> {
     schema: &'s Json,
     text: String,
-    /// What events refer to, in this order.
+    /// What events refer to, in the order of the page.
     parts: Vec<&'s str>,
-    /// The forms that were described, and those of what.
+    /// The forms that were described, each with the name of what has them.
     forms: Vec<(&'s [Json], &'s str)>,
 }
 
 impl<'s> Page<'s> {
-    /// A paragraph, a table or a list; nothing if it is empty.
+    /// Adds a paragraph, a table or a list, unless it is empty.
     fn say(&mut self, text: &str) {
         if !text.is_empty() {
             self.text.push_str(&format!("{}\n\n", text.trim_end()));
@@ -71,7 +71,7 @@ impl<'s> Page<'s> {
         Some((name, target))
     }
 
-    /// The names of all events, each with what describes its fields.
+    /// The names of all events, each with the schema of its fields.
     fn events(&self) -> impl Iterator<Item = (&'s str, &'s Json)> {
         let events = self.schema["oneOf"].as_array().expect("the events").iter();
         events.map(|event| {
@@ -82,7 +82,7 @@ impl<'s> Page<'s> {
         })
     }
 
-    /// That of an example.
+    /// The name and the schema of an example.
     fn event(&self, example: &Json) -> (&'s str, &'s Json) {
         let is_it = |(name, fields): &(&str, &Json)| {
             let status = fields["properties"]["status"]["enum"].as_array();
@@ -91,7 +91,7 @@ impl<'s> Page<'s> {
         self.events().find(is_it).expect("an event")
     }
 
-    /// What something is, its fields, and the values or forms that it has.
+    /// Describes an object or a word, its fields, and the values or forms that it has.
     fn describe(&mut self, name: &'s str, schema: &'s Json) {
         self.say(about(schema));
         self.table(schema);
@@ -130,7 +130,7 @@ impl<'s> Page<'s> {
         self.table(form);
     }
 
-    /// The fields of an object, but for those that have one value only.
+    /// The fields of an object, except for those that can have only one value.
     fn table(&mut self, schema: &'s Json) {
         let mut rows = String::new();
         let required = schema["required"].as_array().map_or(&[][..], Vec::as_slice);
@@ -199,7 +199,7 @@ fn constant(schema: &Json) -> Option<&str> {
     only.as_str()
 }
 
-/// Several values of a type.
+/// The words for several values of a type.
 fn several(of: &str) -> String {
     match of {
         "string" | "integer" | "number" => format!("{of}s"),

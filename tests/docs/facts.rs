@@ -1,5 +1,5 @@
-//! What pages say by hand, held against the program: options, environment variables, codes, defaults and
-//! the fields of recipes.
+//! Compares what pages say by hand with the program: options, environment variables, codes, defaults
+//! and the fields of recipes.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -25,7 +25,7 @@ fn pages_for_users() -> Vec<(String, String)> {
     pages
 }
 
-/// What a page has in `code`, outside of fences.
+/// What a page has in `code`, outside fences.
 fn code_spans(page: &str) -> Vec<&str> {
     let mut fenced = false;
     let mut spans = Vec::new();
@@ -38,7 +38,7 @@ fn code_spans(page: &str) -> Vec<&str> {
     spans
 }
 
-/// The words of a text that begin with `start` and go on with letters that `is_part` accepts.
+/// The words of a text that begin with `start` and continue with letters that `is_part` accepts.
 fn words<'t>(text: &'t str, start: &str, is_part: fn(char) -> bool) -> BTreeSet<&'t str> {
     let word = |(at, _): (usize, &str)| {
         let end = text[at + start.len()..].find(|c| !is_part(c));
@@ -121,7 +121,7 @@ fn every_page_is_in_the_index() {
     }
 }
 
-/// All words that a part of a JSON Schema says a text may be.
+/// All words that a part of a JSON Schema allows as a text.
 fn constants(schema: &Json, found: &mut BTreeSet<String>) {
     match schema {
         Json::Object(fields) => {
@@ -171,7 +171,7 @@ fn events_and_reasons_in_pages_are_those_of_the_schema() {
     );
 }
 
-/// What the first block of TOML of a page says after `default: `, by key.
+/// What the first block of TOML on a page says after `default: `, by key.
 fn defaults(page: &str) -> BTreeMap<String, String> {
     let page = fs::read_to_string(root().join(page)).expect("a page");
     let (_, block) = blocks(&page, "toml").swap_remove(0);
@@ -184,7 +184,7 @@ fn defaults(page: &str) -> BTreeMap<String, String> {
     block.lines().filter_map(default).collect()
 }
 
-/// Against a pipeline that says nothing but what has no default.
+/// The pipeline here sets only what has no default.
 #[test]
 fn defaults_are_those_of_the_pages() {
     let (general, told) = (defaults("docs/reference.md"), defaults("docs/tuning.md"));
@@ -207,7 +207,7 @@ fn defaults_are_those_of_the_pages() {
     assert!(study.objective.is_none() && told["objective"].starts_with("pr_auc"));
 }
 
-/// A pipeline whose recipes have every field that there is.
+/// A pipeline whose recipes have every field that exists.
 const EVERY_FIELD: &str = r#"
 [stages.ingest]
 use = "ingest"
@@ -266,7 +266,7 @@ fn the_fields_of_recipes_are_those_of_the_table() {
     assert_eq!(fields, told, "fields of recipes, and those of the table");
 }
 
-/// Folders of the repository that pages name files of.
+/// Folders of the repository in which pages name files.
 const FOLDERS: [&str; 11] = [
     ".ci/",
     "benches/",
@@ -286,7 +286,7 @@ fn paths_in_pages_exist() {
     let is_part = |c: char| c.is_alphanumeric() || "_-./".contains(c);
     let mut found = 0;
     for (page, text) in pages() {
-        // Files that the page itself makes.
+        // These are files that the page itself makes.
         let made = text.split("<!-- file: ").skip(1);
         let made: Vec<&str> = made.filter_map(|rest| rest.split(" -->").next()).collect();
         for path in text.split(|c| !is_part(c)) {

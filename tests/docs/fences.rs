@@ -1,11 +1,10 @@
-//! Every fenced block of a page, in its order: files are written, commands run in one folder for the
-//! page, with this `flow` on the path. A comment in the line before a fence says what is special:
-//!
+//! Runs every fenced block of a page in order: files are written, and commands run in one folder for
+//! the page, with this `flow` on the path. A comment in the line before a fence says what is special:
 //! - `<!-- file: PATH -->`: the block is that file;
 //! - `<!-- exit 2 -->`: its commands end with that code;
-//! - `<!-- not run: REASON -->`: nothing is done with it, for one of the [`REASONS`].
+//! - `<!-- not run: REASON -->`: the block is left alone, for one of the [`REASONS`].
 //!
-//! Pipelines get fewer objects, so that all of it takes seconds: figures are not looked at.
+//! Pipelines get fewer objects, so that all of this takes seconds. Figures are not compared.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -17,7 +16,7 @@ use flow_testkit::{Ended, Project};
 
 use crate::{files, pages, root, write};
 
-/// All that may keep a block from being run.
+/// The reasons that may keep a block from being run.
 const REASONS: [&str; 6] = [
     "it needs data that is not in the repository",
     "it measures, for minutes",
@@ -27,7 +26,7 @@ const REASONS: [&str; 6] = [
     "a part of a file that a test compiles",
 ];
 
-/// Values in pipelines that decide how long they take, and what they are here.
+/// Values in pipelines that decide how long they take, and what they become here.
 const SMALL: [(&str, &str); 10] = [
     ("labelled", "60"),
     ("positives", "20"),
@@ -45,7 +44,7 @@ const SMALL: [(&str, &str); 10] = [
 struct Fence {
     line: usize,
     language: String,
-    /// What the comment before it says.
+    /// What the comment before the fence says.
     mark: String,
     text: String,
 }
@@ -87,7 +86,7 @@ fn fences(page: &str) -> Vec<Fence> {
     found
 }
 
-/// A pipeline that takes a moment.
+/// A pipeline that takes only a moment.
 fn small(text: &str) -> String {
     let line = |line: &str| {
         let name = line.split('=').next().unwrap_or_default().trim();
@@ -96,7 +95,7 @@ fn small(text: &str) -> String {
             None if line.trim() == "format = \"demo\"" && !text.contains("\npositives") => {
                 format!("{line}\npositives = 20\n")
             }
-            // So few objects tell little, and columns are to be left.
+            // With so few objects nothing is significant, but some columns have to be left.
             None if line.trim() == "use = \"select\"" && !text.contains("\nfdr") => {
                 format!("{line}\nfdr = 1.0\n")
             }
@@ -106,7 +105,7 @@ fn small(text: &str) -> String {
     text.lines().map(line).collect()
 }
 
-/// Programs for the path: this `flow`, and a `cargo` that has built it already.
+/// Programs for the path: this `flow`, and a `cargo` that pretends to build it.
 fn programs(folder: &Path) {
     fs::create_dir_all(folder).expect("a folder");
     std::os::unix::fs::symlink(flow(), folder.join("flow")).expect("a link");
@@ -117,7 +116,7 @@ fn programs(folder: &Path) {
     );
 }
 
-/// Goes through a page.
+/// Runs the blocks of a page.
 fn run(page: &str) {
     let text = fs::read_to_string(root().join(page)).expect("a page");
     let bin = folder();
@@ -146,7 +145,7 @@ fn run(page: &str) {
         }
         match fence.language.as_str() {
             "sh" | "console" => run_shell(&project, &path, &fence, &place),
-            // Whole pipelines are loaded by another test.
+            // Another test loads whole pipelines.
             "toml" => {
                 let read = toml::from_str::<toml::Table>(&fence.text);
                 assert!(read.is_ok(), "{place}: {}", read.unwrap_err());

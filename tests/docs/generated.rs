@@ -1,5 +1,5 @@
-//! What pages take over from the code: whole pages, and blocks between `<!-- generated: NAME -->` and
-//! `<!-- end -->`.
+//! What pages copy from the code: whole pages, and blocks between `<!-- generated: NAME -->` and `<!--
+//! end -->`.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -18,7 +18,7 @@ const GENERATED: &str = "<!-- generated: UPDATE_DOCS=1 cargo test --test docs --
 const BEGIN: &str = "<!-- generated: ";
 const END: &str = "<!-- end -->";
 
-/// Writes the page if it is asked for, and holds it against what it should be.
+/// Writes the page if asked to, and compares it with what it should be.
 fn is_up_to_date(path: &Path, wanted: &str) {
     if std::env::var_os("UPDATE_DOCS").is_some() {
         write(path, wanted);
@@ -58,7 +58,7 @@ fn generated_blocks_are_what_the_code_says() {
     for (page, text) in pages() {
         let has_blocks = names(&text).next().is_some();
         found.extend(names(&text).map(str::to_owned));
-        // The other test writes that page.
+        // Another test writes that page.
         if has_blocks && page != "docs/reference.md" {
             is_up_to_date(&root().join(&page), &with_blocks(&page, &text));
         }
@@ -110,7 +110,7 @@ fn blocks() -> BTreeMap<&'static str, String> {
     ])
 }
 
-/// The documentation at the head of a source file that is known by the end of its path.
+/// The documentation at the head of a source file, which is named by the end of its path.
 fn module_docs(path: &str) -> String {
     let folders = ["cache/src", "engine/src"];
     let sources = folders.map(|folder| files(&root().join(folder), "rs"));
@@ -122,8 +122,8 @@ fn module_docs(path: &str) -> String {
     docs.map(|line| format!("{line}\n")).collect()
 }
 
-/// The lines from the one that begins with `from` up to the one that begins with `to`, or the end, with
-/// no empty lines around them.
+/// The lines from the one that begins with `from` up to the one that begins with `to`, or to the end,
+/// without empty lines around them.
 fn between(text: &str, from: &str, to: &str) -> String {
     let lines = text.lines().skip_while(|line| !line.starts_with(from));
     let lines: Vec<&str> = lines.take_while(|line| !line.starts_with(to)).collect();

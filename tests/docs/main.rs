@@ -25,7 +25,7 @@ mod generated;
 mod quality_cut;
 mod words;
 
-/// Files that pipelines in the documentation read. They only have to be there.
+/// Files that pipelines in the documentation read. They only have to exist.
 const STAND_INS: [&str; 9] = [
     "data/mallorn/train_log.csv",
     "data/mallorn/test_log.csv",
@@ -156,7 +156,7 @@ fn every_code_has_a_section() {
         "only {} codes: are they found?",
         codes.len()
     );
-    // All bugs are one section.
+    // All bugs share one section.
     let missing: Vec<_> = codes
         .iter()
         .filter(|code| !code.starts_with("flow::bug::") && !sections.contains(code.as_str()))
@@ -167,7 +167,7 @@ fn every_code_has_a_section() {
     );
 }
 
-/// The commands of `flow` in a text, each as its words; a line that ends in a backslash goes on.
+/// The commands of `flow` in a text, each as its words. A line that ends in a backslash continues.
 fn commands(text: &str) -> Vec<Vec<String>> {
     let text = text.replace("\\\n", " ");
     let command = |line: &str| -> Option<Vec<String>> {
@@ -180,7 +180,7 @@ fn commands(text: &str) -> Vec<Vec<String>> {
     text.lines().filter_map(command).collect()
 }
 
-/// Commands that are only shown to people who copy them: subcommands and options exist.
+/// Commands that are only shown for people to copy: their subcommands and options exist.
 #[test]
 fn commands_of_the_workflow_exist() {
     let workflow = fs::read_to_string(root().join("docs/examples/github-actions.yml"));

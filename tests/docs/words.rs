@@ -1,4 +1,4 @@
-//! The words of `docs/glossary.md`: each is used, and the words that it rules out are not.
+//! Checks the words of `docs/glossary.md`: each is used, and the words that it rules out are not.
 
 use std::fs;
 
@@ -33,7 +33,7 @@ fn glossary() -> Vec<Vec<Entry>> {
     page.split("\n## ").skip(1).map(table).collect()
 }
 
-/// What a page says outside of its code, in lower case.
+/// What a page says outside its code, in lower case.
 pub fn prose(page: &str) -> String {
     let mut kept = String::new();
     let mut fenced = false;
@@ -49,7 +49,7 @@ pub fn prose(page: &str) -> String {
     kept.to_lowercase()
 }
 
-/// Whether `text` has a word, also in the plural, that is not a part of a longer one.
+/// Returns true if `text` has a word, in the singular or plural, that is not part of a longer one.
 fn has(text: &str, word: &str) -> bool {
     let part_of_a_word = |c: char| c.is_alphanumeric() || c == '_';
     text.match_indices(word).any(|(at, _)| {

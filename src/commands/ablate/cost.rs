@@ -1,4 +1,4 @@
-//! What variants cost, in CPU seconds, and what they have in common.
+//! What variants cost, in CPU seconds, and how much of that they share.
 
 use std::collections::{HashMap, HashSet};
 
@@ -13,14 +13,13 @@ use crate::event::VariantCost;
 /// What one variant cost.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Cost {
-    /// Actions, equal ones once.
+    /// The number of actions. Equal ones count once.
     pub actions: usize,
-    /// Those that an earlier variant has too.
+    /// The number of actions that an earlier variant has too.
     pub shared: usize,
-    /// CPU seconds of a run of this variant alone with nothing in the store, by the records of its
-    /// actions.
+    /// CPU seconds of a run of this variant alone with an empty store, by the records of its actions.
     pub cold_s: f64,
-    /// CPU seconds spent in this run on what no earlier variant has.
+    /// CPU seconds that this run spent on what no earlier variant has.
     pub now_s: f64,
 }
 
@@ -34,7 +33,7 @@ impl Cost {
         }
     }
 
-    /// For programs.
+    /// The cost for programs.
     pub fn figures(&self) -> VariantCost {
         VariantCost {
             actions: self.actions,
@@ -49,9 +48,9 @@ impl Cost {
 /// What a study cost.
 #[derive(Clone, Debug, Default)]
 pub struct Costs {
-    /// By variant.
+    /// The cost of each variant.
     pub variants: Vec<Cost>,
-    /// All actions together, equal ones once.
+    /// The cost of all actions together. Equal ones count once.
     pub together: Cost,
 }
 
@@ -59,7 +58,7 @@ impl Costs {
     /// Takes stock after a run.
     pub fn new(study: &Study, plan: &Plan<'_>, slots: &[Slot], summary: &Summary) -> Self {
         let mut costs = Costs::default();
-        // Actions that ran here, by key: of equal ones only one did.
+        // The actions that ran here, by key. Of several equal actions only one did.
         let mut ran: HashSet<ActionKey> = HashSet::new();
         let mut cpu_s: HashMap<ActionKey, f64> = HashMap::new();
         for (action, slot) in slots.iter().enumerate() {
@@ -107,12 +106,12 @@ impl Costs {
         self.variants.iter().map(|cost| cost.cold_s).sum()
     }
 
-    /// Actions of runs of all variants, each by itself.
+    /// The number of actions of runs of all variants, each by itself.
     pub fn separate_actions(&self) -> usize {
         self.variants.iter().map(|cost| cost.actions).sum()
     }
 
-    /// Cost of the study with nothing in the store, in parts of that of separate cold runs.
+    /// The cost of the study with an empty store, as a fraction of that of separate cold runs.
     pub fn ratio(&self) -> Option<f64> {
         let separate = self.separate_s();
         (separate > 0.0).then(|| self.together.cold_s / separate)

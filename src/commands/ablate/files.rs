@@ -1,4 +1,5 @@
-//! The files that a study leaves: a table for programs, one for people, a plot and everything.
+//! The files that a study leaves: a table for programs, one for people, a plot, and a file with
+//! everything.
 
 use std::fs;
 use std::path::Path;
@@ -12,7 +13,7 @@ use super::{forest, text};
 use crate::error::CliError;
 use crate::event::pretty;
 
-/// Their names.
+/// The names of the files.
 pub const NAMES: [&str; 4] = [
     "ablation.parquet",
     "ablation.json",
@@ -20,7 +21,8 @@ pub const NAMES: [&str; 4] = [
     "summary.md",
 ];
 
-/// Writes them into `dir`, each beside its place first, so that a reader sees no half file.
+/// Writes the files into `dir`. Each is first written beside its place, so that a reader never sees
+/// half a file.
 pub fn write(results: &AblationResults, dir: &Path) -> Result<(), CliError> {
     let mut parquet = Vec::new();
     write_columns(columns(results), "parquet", &mut parquet)?;
@@ -64,7 +66,7 @@ fn columns(results: &AblationResults) -> Vec<(String, ResultColumn)> {
     sheet.columns
 }
 
-/// Columns that are made from the same rows, which have the names of their evaluations.
+/// Columns that are made from the same rows and named after their evaluations.
 struct Sheet<'r> {
     rows: Vec<(&'r str, &'r AblationRow)>,
     columns: Vec<(String, ResultColumn)>,

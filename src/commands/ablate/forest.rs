@@ -1,34 +1,34 @@
-//! A forest plot as SVG: for each arm its difference to the base, with interval. The same bytes for
-//! the same figures; no script; colours follow the reader's light or dark theme.
+//! A forest plot as SVG: for each arm its difference to the base, with an interval. The same figures
+//! give the same bytes. There is no script, and the colours follow the reader's light or dark theme.
 
 use std::fmt::Write;
 
-/// One plot among several below each other.
+/// One of several plots that are stacked.
 pub struct Panel {
-    /// Above it.
+    /// The text above the plot.
     pub title: String,
-    /// Differences within plus or minus this do not matter: a band.
+    /// Differences within plus or minus this do not matter. They are drawn as a band.
     pub margin: f64,
-    /// From top to bottom.
+    /// The rows from top to bottom.
     pub rows: Vec<PanelRow>,
 }
 
 /// One arm.
 pub struct PanelRow {
-    /// To the left.
+    /// The text to the left.
     pub name: String,
-    /// Low, value, high; none where there is nothing to draw.
+    /// The low end, the value and the high end, or `None` where there is nothing to draw.
     pub interval: Option<[f64; 3]>,
-    /// To the right.
+    /// The text to the right.
     pub text: String,
 }
 
 const WIDTH: f64 = 960.0;
-/// The axis goes from here to there.
+/// The left and the right end of the axis.
 const LEFT: f64 = 240.0;
 const RIGHT: f64 = 660.0;
 const ROW: f64 = 24.0;
-/// Above and below the rows of a panel.
+/// The space above and below the rows of a panel.
 const ABOVE: f64 = 44.0;
 const BELOW: f64 = 40.0;
 
@@ -48,7 +48,7 @@ text{fill:#f0f6fc}\
 .interval{stroke:#4493f8}\
 .value{fill:#4493f8}}";
 
-/// Draws the panels below each other.
+/// Draws the panels, stacked.
 pub fn svg(panels: &[Panel]) -> String {
     let total: f64 = panels.iter().map(height).sum::<f64>() + 20.0;
     let mut out = String::new();
@@ -71,14 +71,14 @@ fn height(panel: &Panel) -> f64 {
     ABOVE + ROW * panel.rows.len() as f64 + BELOW
 }
 
-/// From values to places on the axis.
+/// Maps values to places on the axis.
 struct Scale {
     low: f64,
     high: f64,
 }
 
 impl Scale {
-    /// Holds zero, the margin and all intervals, with some room.
+    /// A scale that covers zero, the margin and all intervals, with some room to spare.
     fn of(panel: &Panel) -> Self {
         let ends = panel.rows.iter().filter_map(|row| row.interval);
         let ends = ends.flat_map(|[low, _, high]| [low, high]);
@@ -99,7 +99,7 @@ impl Scale {
         LEFT + part.clamp(0.0, 1.0) * (RIGHT - LEFT)
     }
 
-    /// Round values, some four to eight of them.
+    /// Some four to eight round values.
     fn ticks(&self) -> (Vec<f64>, usize) {
         let wanted = (self.high - self.low) / 5.0;
         let steps = (-6..=6).flat_map(|power| {
@@ -184,7 +184,7 @@ fn line(out: &mut String, class: &str, [x1, y1, x2, y2]: [f64; 4]) -> std::fmt::
     )
 }
 
-/// Text that XML takes as it is; control characters, which it does not take at all, are left out.
+/// Text that XML accepts as it is. Control characters, which XML does not allow at all, are left out.
 fn escape(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for c in text.chars().filter(|c| !c.is_control()) {

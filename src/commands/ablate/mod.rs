@@ -1,9 +1,9 @@
 //! `flow ablate`: runs the variants of a pipeline as one graph, and compares them with the base.
 //!
-//! [`study`] reads the variants and makes one graph of them, [`results`] computes what was found as data,
-//! with [`cost`] for what each variant cost. All that is shown is made from the results: [`text`] writes
-//! tables and the summary in words, [`forest`] the plot, [`files`] everything on disk. The statistics
-//! themselves are not here but in the crate `flow-stages`.
+//! [`study`] reads the variants and makes one graph of them. [`results`] computes the findings as data,
+//! with [`cost`] for what each variant cost. All that is shown is made from the results: [`text`]
+//! writes tables and the summary in words, [`forest`] draws the plot, and [`files`] writes everything
+//! to disk. The statistics themselves are in the crate `flow-stages`.
 //!
 //! Begin with [`run`].
 
@@ -89,7 +89,7 @@ pub fn run(args: &AblateArgs, ui: &Ui) -> Result<Exit, CliError> {
     let Some(mut results) = results else {
         return Ok(run.exit);
     };
-    // With the record of this run, so that its own evaluations count.
+    // The record of this run is included, so that its own evaluations count.
     run.check(results.count_tried(&setup.state.runs()));
     run.check(files::write(&results, &dir));
     if !ui.quiet {
@@ -111,7 +111,7 @@ pub fn run(args: &AblateArgs, ui: &Ui) -> Result<Exit, CliError> {
     Ok(run.exit)
 }
 
-/// Reads what was predicted and compares it. Bytes that the store has lost are made again first.
+/// Reads the predictions and compares them. Bytes that the store has lost are made again first.
 fn compare(study: &Study, run: &mut Run<'_>) -> Result<Option<AblationResults>, CliError> {
     let schemes = study.variants.iter().flat_map(|variant| &variant.schemes);
     let lost = run.artifacts().lost(schemes.map(|(_, stage)| *stage))?;

@@ -1,4 +1,4 @@
-//! What a study found, as data: the table, the files and the last event are all made from it.
+//! The findings of a study as data. The table, the files and the last event are all made from it.
 
 use flow_cache::{Digest, Runs};
 use flow_engine::plan::keys::Slot;
@@ -15,19 +15,19 @@ use crate::event::{
 };
 use crate::record::{StageMetrics, tried};
 
-/// What a study found.
+/// The findings of a study.
 pub struct AblationResults {
     /// Name of the pipeline.
     pub pipeline: String,
     /// How arms were compared.
     pub options: ComparisonOptions,
-    /// The base first.
+    /// The variants, with the base first.
     pub variants: Vec<VariantResult>,
-    /// Each evaluation with all variants that have it.
+    /// Each evaluation, with all variants that have it.
     pub schemes: Vec<Scheme>,
     /// What it cost.
     pub costs: Costs,
-    /// Stages of all variants together, equal ones once.
+    /// Stages of all variants together. Equal ones count once.
     pub stages: usize,
     /// Stages that a variant has in common with an earlier one.
     pub shared_stages: usize,
@@ -49,7 +49,7 @@ pub struct Scheme {
     pub name: String,
     /// The base's table of folds.
     pub folds: Option<Digest>,
-    /// Configurations ever evaluated on it in this project.
+    /// Configurations that were ever evaluated on it in this project.
     pub tried: Option<usize>,
     /// The variants that have it, in order.
     pub rows: Vec<AblationRow>,
@@ -59,7 +59,7 @@ pub struct Scheme {
 pub struct AblationRow {
     /// Index of the variant.
     pub variant: usize,
-    /// `ok`, `failed`, or `skipped` where the run was stopped before.
+    /// `ok`, `failed`, or `skipped` if the run was stopped before.
     pub status: &'static str,
     /// Its metrics, with intervals.
     pub summary: Option<ArmSummary>,
@@ -110,7 +110,7 @@ impl FinishedAblation<'_> {
         let mut rows: Vec<AblationRow> = Vec::new();
         let mut folds = None;
         let mut base: Option<Arm> = None;
-        // Those that can be compared, with their rows.
+        // The arms that can be compared, with their rows.
         let mut arms: Vec<(usize, Arm)> = Vec::new();
         for (index, variant) in self.study.variants.iter().enumerate() {
             let Some((_, stage)) = variant.schemes.iter().find(|(scheme, _)| scheme == name) else {
@@ -173,7 +173,7 @@ impl FinishedAblation<'_> {
         }
     }
 
-    /// The first failure among what a stage needs.
+    /// The first failure among the actions that a stage needs.
     fn cause(&self, stage: usize) -> Option<String> {
         let plan = self.artifacts.plan;
         let stages = &plan.pipeline.stages;
@@ -214,7 +214,7 @@ impl AblationResults {
         Ok(())
     }
 
-    /// All of it, for programs.
+    /// The findings for programs.
     pub fn figures(&self) -> AblationFigures {
         let options = &self.options;
         let variants = self.variants.iter().map(|variant| AblatedVariant {

@@ -13,27 +13,27 @@ use crate::evaluation::evaluations;
 pub struct Study {
     /// All stages.
     pub union: Union,
-    /// The base first.
+    /// The variants, with the base first.
     pub variants: Vec<StudyVariant>,
 }
 
-/// One of them.
+/// The base or a variant.
 pub struct StudyVariant {
     /// Its name.
     pub name: String,
-    /// What it replaces: dotted path and value.
+    /// What it replaces: the dotted path and the value.
     pub changes: Vec<(String, String)>,
-    /// Its evaluations: name, and index of the stage in the union.
+    /// Its evaluations: the name, and the index of the stage in the union.
     pub schemes: Vec<(String, usize)>,
 }
 
 impl Study {
-    /// The study of those variants of a file whose names match one of the patterns, all of them
-    /// where there are none.
+    /// The study of the variants of a file whose names match one of the patterns. Without patterns it
+    /// has all variants.
     pub fn new(file: &PipelineFile, only: &[String]) -> Result<Self, CliError> {
         let registry = flow_stages::kinds::registry();
         let wanted = |name: &str| only.is_empty() || only.iter().any(|p| matches(p, name));
-        // First of all, since this shows all mistakes at once.
+        // This comes first because it shows all mistakes at once.
         let found = file.variants(&registry, wanted)?;
         let names = file.names()?;
         check_patterns(only, &names)?;
@@ -79,7 +79,7 @@ impl Study {
         Ok(Self { union, variants })
     }
 
-    /// The names of evaluations: those of the base in order, then what only variants have.
+    /// The names of the evaluations: those of the base in order, then those that only variants have.
     pub fn schemes(&self) -> Vec<&str> {
         let mut names: Vec<&str> = Vec::new();
         for (name, _) in self.variants.iter().flat_map(|variant| &variant.schemes) {

@@ -1,4 +1,4 @@
-//! A study for people: tables on the terminal, and in words.
+//! Shows a study to people: as tables on the terminal, and in words.
 
 use flow_stages::comparison::{ArmSummary, ComparisonVerdict, Estimate, PairedDifference};
 use flow_stages::evaluation::Metric;
@@ -9,7 +9,7 @@ use crate::render::table::{fitted, plain};
 use crate::report::RunReport;
 use crate::wording::{count, seconds};
 
-/// Names of variants are cut to this many characters in tables, so that 120 columns do.
+/// Tables cut the names of variants to this many characters, so that 120 columns suffice.
 const NAME: usize = 22;
 
 /// A verdict in one word.
@@ -22,7 +22,7 @@ pub fn word(verdict: ComparisonVerdict) -> &'static str {
     }
 }
 
-/// What comes after a study: a table for each evaluation, one of costs, and a few sentences.
+/// What a study ends with: a table for each evaluation, a table of costs, and a few sentences.
 pub fn tables(results: &AblationResults, report: &RunReport) -> String {
     let mut text = String::new();
     for scheme in &results.schemes {
@@ -79,7 +79,7 @@ fn heading(results: &AblationResults, scheme: &Scheme) -> String {
     text
 }
 
-/// What the metrics are of.
+/// Says which classes the metrics are of.
 fn classes(summary: &ArmSummary) -> String {
     match summary.positives {
         Some(positives) => format!("{positives} positive"),
@@ -143,7 +143,7 @@ fn metrics(results: &AblationResults, scheme: &Scheme) -> String {
     fitted(&header, 1, rows.collect(), &least)
 }
 
-/// What stands in place of a verdict.
+/// What is shown in place of a verdict.
 fn missing(row: &AblationRow) -> &'static str {
     match (row.status, &row.note) {
         ("ok", None) => "",
@@ -160,7 +160,7 @@ fn primary(row: &AblationRow) -> Option<&PairedDifference> {
     row.comparison.as_ref()?.metrics.get(&Metric::Ap)
 }
 
-/// A metric as the `evaluate` stage reports it, where there is nothing better.
+/// A metric as the `evaluate` stage reports it, for a row that has no estimate.
 fn pooled(row: &AblationRow, metric: Metric) -> String {
     let value = row.metrics.get(metric.key()).and_then(|m| m.pooled);
     value.map_or("-".into(), |value| format!("{value:.3}"))
@@ -226,7 +226,7 @@ pub fn summary(results: &AblationResults) -> String {
     text
 }
 
-/// What the comparison of one evaluation rests on, and what it comes to.
+/// Says what the comparison of one evaluation rests on, and what it found.
 fn about(results: &AblationResults, scheme: &Scheme) -> String {
     let Some(summary) = scheme.rows.iter().find_map(|row| row.summary.as_ref()) else {
         return "Nothing could be compared here.".into();
@@ -324,7 +324,7 @@ fn sentence(results: &AblationResults, row: &AblationRow) -> String {
     text
 }
 
-/// Text that Markdown takes as it is.
+/// Text that Markdown accepts as it is.
 fn escape(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for c in text.chars() {

@@ -1,6 +1,6 @@
-//! The baseline: what a pipeline came to, as a text file to be committed beside it.
+//! The baseline: the results of a pipeline, as a text file to be committed beside it.
 //!
-//! It is TOML with one line a value, in an order that follows from names alone, so that a change
+//! It is TOML with one value per line, in an order that follows from names alone, so that a change
 //! touches few lines. Nothing in it depends on the machine, the time or the project's folder.
 
 use std::collections::BTreeMap;
@@ -21,11 +21,11 @@ use crate::error::CliError;
 use crate::project::working_dir;
 use crate::wording::quoted;
 
-/// Version of the format. Version 1 lacks the names of source files, of the positive class, and the
-/// scores of evaluations without one; what it has is read.
+/// The version of the format. Version 1 lacks the names of source files and of the positive class, and
+/// the scores of evaluations without a positive class. What it does have is read.
 const FORMAT: i64 = 2;
 
-/// By this a file is known that may be replaced.
+/// The first line of a baseline. Only a file that starts with it may be replaced.
 const TITLE: &str = "# Baseline of `flow check`.";
 
 const ADVICE: &str = "\
@@ -33,7 +33,7 @@ const ADVICE: &str = "\
 # file run that command again: it needs nothing of what is here.
 ";
 
-/// What a pipeline came to.
+/// The results of a pipeline.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Baseline {
@@ -55,10 +55,10 @@ pub struct Evaluation {
     /// The digest of the table of folds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub folds: Option<Digest>,
-    /// Pooled metrics, as reported; to six digits, for people.
+    /// Pooled metrics as reported, to six digits, for people.
     #[serde(default)]
     pub metrics: BTreeMap<String, f64>,
-    /// The class that metrics are of; none where they are macro averages.
+    /// The class that metrics are of, or `None` where they are macro averages.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub positive: Option<String>,
     /// How metrics vary from repeat to repeat.
@@ -69,7 +69,7 @@ pub struct Evaluation {
     pub scores: Option<KeptScores>,
 }
 
-/// Only this is read of a file before its format is known.
+/// The only part of a file that is read before its format is known.
 #[derive(Deserialize)]
 struct Version {
     format: i64,
@@ -77,16 +77,16 @@ struct Version {
 
 /// Where the baseline is, and the command that writes it.
 pub struct BaselineFile {
-    /// Absolute.
+    /// The absolute path.
     pub path: PathBuf,
-    /// As it was given.
+    /// The path as it was given.
     pub shown: String,
     /// The command that writes it anew.
     pub update: String,
 }
 
 impl BaselineFile {
-    /// The file that was named for a pipeline, in the working directory.
+    /// The file that was named for a pipeline, relative to the working directory.
     pub fn new(file: &Path, pipeline: &PipelineArgs) -> Result<Self, CliError> {
         let shown = file.display().to_string();
         let name = pipeline.file.pipeline.to_string_lossy();
@@ -171,10 +171,10 @@ impl BaselineFile {
         })
     }
 
-    /// What an update replaces: none if there is nothing, or nothing that can be read.
+    /// What an update replaces, or `None` if there is nothing, or nothing that can be read.
     ///
     /// # Errors
-    /// There is a file that is no baseline at all.
+    /// Fails if there is a file and it is not a baseline.
     pub fn replaced(&self) -> Result<Option<Baseline>, CliError> {
         match self.text()? {
             Some(text) if !text.is_empty() && !text.starts_with(TITLE) => {
@@ -192,7 +192,7 @@ impl BaselineFile {
 }
 
 impl Baseline {
-    /// Of these parts.
+    /// A baseline of these parts.
     pub fn new(
         pipeline: &str,
         evaluations: BTreeMap<String, Evaluation>,
@@ -213,7 +213,7 @@ impl Baseline {
         Ok(format!("{TITLE}\n{ADVICE}\n{body}"))
     }
 
-    /// Writes the file, beside its place first, so that it is the old one or the new one.
+    /// Writes the file beside its place first, so that a reader sees the old one or the new one.
     pub fn write(&self, place: &BaselineFile) -> Result<u64, CliError> {
         let text = self.text()?;
         replace(&place.path, text.as_bytes())?;
@@ -221,7 +221,7 @@ impl Baseline {
     }
 }
 
-/// Writes a file by way of one beside it, and makes its folder where that is not there.
+/// Writes a file by way of one beside it, and creates its folder if there is none.
 pub fn replace(path: &Path, bytes: &[u8]) -> Result<(), CliError> {
     let folder = path.parent().unwrap_or(Path::new("."));
     let written = fs::create_dir_all(folder).and_then(|()| write_file(path, bytes));

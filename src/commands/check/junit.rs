@@ -1,4 +1,4 @@
-//! What a check found, as JUnit XML: a test case for each stage and each judged metric.
+//! The findings of a check as JUnit XML: a test case for each stage and each judged metric.
 
 use std::fmt::Write;
 
@@ -15,7 +15,7 @@ enum TestOutcome {
     Failed(&'static str, String),
 }
 
-/// The file.
+/// The text of the file.
 pub fn text(results: &CheckResults) -> String {
     let mut cases: Vec<(String, String, TestOutcome)> = Vec::new();
     for (name, standing) in &results.stages {

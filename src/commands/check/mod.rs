@@ -3,9 +3,10 @@
 //! The hard part is exact: a stage whose recipe is that of the baseline must give the same bytes. The
 //! soft part is statistical: the metrics of changed stages may not drop by more than noise explains.
 //!
-//! [`recipes`] describes what decides the results of a stage, and [`baseline`] keeps that and the scores as
-//! a file. [`results`] compares the two states as data; [`text`] shows them to people and [`junit`] to
-//! servers that run tests. The rule by which a drop is judged is not here but in the crate `flow-stages`.
+//! [`recipes`] describes what decides the results of a stage, and [`baseline`] keeps that and the
+//! scores in a file. [`results`] compares the two states as data; [`text`] shows them to people and
+//! [`junit`] to servers that run tests. The gate, by which a drop is judged, is in the crate
+//! `flow-stages`.
 //!
 //! Begin with [`run`].
 
@@ -90,7 +91,7 @@ pub fn run(args: &CheckArgs, ui: &Ui) -> Result<Exit, CliError> {
     let started = Instant::now();
     let pipeline = load_pipeline(&args.pipeline, None)?;
     let place = BaselineFile::new(&args.baseline, &args.pipeline)?;
-    // A wrong baseline is better heard of before the run than after it.
+    // It is better to hear of a wrong baseline before the run than after it.
     let earlier = match args.update {
         true => place.replaced()?,
         false => Some(place.read(&pipeline.name)?),
@@ -105,7 +106,7 @@ pub fn run(args: &CheckArgs, ui: &Ui) -> Result<Exit, CliError> {
     run.bring_up_to_date();
     if run.exit == Exit::Ok {
         run.audit(args.audit);
-        // Results that should be equal and are not.
+        // Results that should be equal are not.
         if run.exit == Exit::Stage {
             run.exit = Exit::Regression;
         }
@@ -159,8 +160,8 @@ fn write_reports(args: &CheckArgs, results: &CheckResults) -> Result<(), CliErro
     Ok(())
 }
 
-/// What is compared: recipes of stages and scores of evaluations. Bytes that the store has lost are
-/// made again first. None if that went wrong.
+/// Reads what is compared: recipes of stages and scores of evaluations. Bytes that the store has lost
+/// are made again first. Returns `None` if that fails.
 fn take(run: &mut Run<'_>, setup: &Setup) -> Result<Option<Taken>, CliError> {
     let evaluations = evaluations(run.artifacts().plan.pipeline);
     let lost = run.artifacts().lost(evaluations.iter().copied())?;
@@ -176,7 +177,7 @@ fn take(run: &mut Run<'_>, setup: &Setup) -> Result<Option<Taken>, CliError> {
     Ok(Some(Taken { stages, scored }))
 }
 
-/// That the pipeline still has what the baseline compares.
+/// Fails unless the pipeline still has what the baseline compares.
 fn has_evaluations(
     earlier: &Baseline,
     now: &Pipeline,
@@ -194,7 +195,7 @@ fn has_evaluations(
     }
 }
 
-/// Writes a baseline and says in what it differs from the one before.
+/// Writes a baseline and says how it differs from the one before.
 fn update(
     place: &BaselineFile,
     earlier: Option<&Baseline>,
@@ -247,7 +248,7 @@ fn update(
     Ok(Exit::Ok)
 }
 
-/// Why a check fails, one diagnostic for each stage and one for all metrics.
+/// Says why a check fails, with one diagnostic for each stage and one for all metrics.
 fn failures(results: &CheckResults, pipeline: &Pipeline, place: &BaselineFile) -> Vec<Diag> {
     let mut diags = Vec::new();
     for (name, standing) in &results.stages {

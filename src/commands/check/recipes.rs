@@ -1,8 +1,8 @@
-//! What decides the results of a stage, and what they are: small enough for a file that people merge.
+//! What decides the results of a stage, and the results, small enough for a file that people merge.
 //!
-//! An action's key holds the digests of all that it reads, also of what other actions of its stage
+//! An action's key holds the digests of all that it reads, including what other actions of its stage
 //! made. If one of those gave other bytes, the keys below it would differ too, and nothing would look
-//! wrong. So the recipe of a **stage** is made of what comes from outside of it: the fields of its
+//! wrong. So the recipe of a **stage** is made of what comes from outside the stage: the fields of its
 //! actions' recipes without their inputs, and the digests of all that its ports read.
 
 use std::collections::{BTreeMap, HashSet};
@@ -24,9 +24,9 @@ use crate::evaluation::Artifacts;
 pub struct StageState {
     /// The digest of all that decides its results.
     pub recipe: Digest,
-    /// That of its inputs, a part of it.
+    /// The digest of its inputs, a part of the recipe.
     pub inputs: Digest,
-    /// That of its source files and items, another part.
+    /// The digest of its source files and items, another part.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sources: Option<Digest>,
     /// The source files by their paths in the project, unless there are many.
@@ -40,10 +40,10 @@ pub struct StageState {
     pub fields: BTreeMap<String, String>,
 }
 
-/// Fields of a recipe that tell actions of a stage apart; only their digest is kept.
+/// Fields of a recipe that tell the actions of a stage apart. Only their digest is kept.
 const OF_ACTIONS: [&str; 2] = ["sources", "item"];
 
-/// The files of a stage are named in a baseline if there are no more than so many.
+/// The most source files of a stage that a baseline names. A stage with more has none named.
 const FILES: usize = 64;
 
 /// The states of all stages by name, after a run that went well.
@@ -59,7 +59,7 @@ pub fn states(
         let mut all = inputs.as_bytes().to_vec();
         let mut sources = Vec::new();
         let mut fields = BTreeMap::new();
-        // The fields that all actions of a step share are looked at once.
+        // The fields that all actions of a step share are looked at only once.
         let mut seen = HashSet::new();
         for action in plan.of_stage(stage) {
             let Known::Recipe(look) = keys::look(plan, slots, &mut keys, action)? else {
@@ -96,8 +96,9 @@ pub fn states(
     Ok(states)
 }
 
-/// The source files of a stage, if there are not too many to name. They are called by their paths in the
-/// project, or by their names alone where they lie outside: nothing in a baseline depends on the machine.
+/// The source files of a stage, if there are not too many to name. They are named by their paths in the
+/// project, or without folders where they lie outside, because nothing in a baseline depends on the
+/// machine.
 fn files(
     plan: &Plan<'_>,
     stage: usize,
@@ -144,7 +145,7 @@ fn inputs(artifacts: &Artifacts<'_>, stage: usize) -> Digest {
     Digest::of(&all)
 }
 
-/// Maps as one entry for each of their values, with a dotted name.
+/// Flattens maps into one entry for each value, with a dotted name.
 fn flatten(name: String, value: &Value, into: &mut BTreeMap<String, String>) {
     match value {
         Value::Map(entries) if !entries.is_empty() => {
@@ -156,14 +157,14 @@ fn flatten(name: String, value: &Value, into: &mut BTreeMap<String, String>) {
     }
 }
 
-/// How a stage stands to the baseline.
+/// How a stage compares with the baseline.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Standing {
     /// The same recipe and the same results.
     Same,
-    /// The same recipe, and these outputs differ: what they were, and what they are.
+    /// The same recipe, but other bytes for these outputs: the digests before and now.
     Nondeterministic(Vec<(String, Digest, Digest)>),
-    /// Another recipe: what differs in it.
+    /// Another recipe, with what differs in it.
     Changed(Vec<String>),
     /// The baseline does not have it.
     New,
@@ -179,7 +180,7 @@ pub fn standings(
     let names: HashSet<&str> = now.iter().map(|(name, _)| name.as_str()).collect();
     let standing = |name: &str, state: &StageState| {
         let named = earlier.get(name);
-        // A stage that was only renamed has the same recipe.
+        // A stage that was only renamed still has the same recipe.
         let same = named.filter(|old| old.recipe == state.recipe);
         let same = same.or_else(|| earlier.values().find(|old| old.recipe == state.recipe));
         match (same, named) {
@@ -239,7 +240,7 @@ fn changes(old: &StageState, now: &StageState) -> Vec<String> {
     changes
 }
 
-/// Which source files differ.
+/// The source files that differ.
 fn changed_files(old: &StageState, now: &StageState) -> Vec<String> {
     let mut changes = Vec::new();
     for (name, digest) in &now.files {
@@ -317,7 +318,7 @@ mod tests {
             changes(&old, &other_items),
             ["sources: the same files for other items"]
         );
-        // A baseline of an older flow does not name them.
+        // A baseline of an older flow does not name the files.
         let unnamed = with("1", &[]);
         assert_eq!(changes(&unnamed, &now).len(), 1);
         assert!(changes(&unnamed, &now)[0].contains("written anew"));

@@ -1,4 +1,4 @@
-//! What a check found, as data: the table, the files and the last event are all made from it.
+//! The findings of a check as data. The table, the files and the last event are all made from it.
 
 use std::collections::BTreeMap;
 
@@ -24,7 +24,7 @@ const WANTED: f64 = 0.05;
 pub struct Scored {
     /// Its name.
     pub name: String,
-    /// What goes into a baseline, but for the metrics.
+    /// What goes into a baseline, except for the metrics.
     pub kept: Evaluation,
     /// Its scores.
     pub arm: Arm,
@@ -67,7 +67,7 @@ pub struct Taken {
 }
 
 impl Taken {
-    /// A baseline of it.
+    /// Makes a baseline of it.
     pub fn baseline(self, pipeline: &str) -> Baseline {
         let six = |value: f64| (value * 1e6).round() / 1e6;
         let evaluations = self.scored.into_iter().map(|scored| {
@@ -87,7 +87,7 @@ impl Taken {
     }
 }
 
-/// What a check found.
+/// The findings of a check.
 pub struct CheckResults {
     /// Name of the pipeline.
     pub pipeline: String,
@@ -105,20 +105,20 @@ pub struct CheckResults {
 pub struct Compared {
     /// Its name.
     pub name: String,
-    /// Objects that both have, and how many of them are positive.
+    /// The number of objects that both have, and how many of them are positive.
     pub objects: Option<(usize, Option<usize>)>,
-    /// Figures are macro averages.
+    /// How figures are averaged, if they are macro averages.
     pub average: Option<&'static str>,
     /// Repeats that differ, now and in the baseline.
     pub repeats: Option<(usize, usize)>,
-    /// Judged metrics; empty where there is nothing to compare.
+    /// The judged metrics. Empty where there is nothing to compare.
     pub metrics: Vec<Judged>,
     /// What people should know of the comparison.
     pub notes: Vec<String>,
 }
 
 impl CheckResults {
-    /// Compares.
+    /// Compares what was taken with the baseline.
     ///
     /// # Errors
     /// Too few objects are left in common, or the baseline measures what the run does not.
@@ -151,7 +151,7 @@ impl CheckResults {
         })
     }
 
-    /// Stages that gave other results by the same recipe.
+    /// Stages that gave other results although their recipe is the same.
     pub fn nondeterministic(&self) -> Vec<&str> {
         let stages = self.stages.iter();
         let found = stages.filter(|(_, s)| matches!(s, Standing::Nondeterministic(_)));
@@ -233,7 +233,7 @@ impl From<&Standing> for CheckedStage {
 /// Code of the error for what the baseline measures and the run does not.
 const UNMEASURED: &str = "flow::check::unmeasured";
 
-/// Why an evaluation cannot be held against the baseline.
+/// Says why an evaluation cannot be compared with the baseline.
 fn unmeasured(earlier: &Evaluation, now: &Scored) -> Option<String> {
     let Some(scores) = &earlier.scores else {
         return Some("the baseline has no scores of it".to_owned());
@@ -248,7 +248,7 @@ fn unmeasured(earlier: &Evaluation, now: &Scored) -> Option<String> {
         .classes
         .as_ref()
         .map_or(&[][..], |c| c.names.as_slice());
-    // The first format does not say which class it is.
+    // The first format does not say which class the metrics are of.
     let same = earlier.positive == parts.class || earlier.positive.is_none();
     if scores.columns != columns || !same {
         return Some(format!(
@@ -329,7 +329,7 @@ fn notes(pair: &Pair, same_folds: bool, noise: [&Noise; 2]) -> Vec<String> {
     notes
 }
 
-/// That a drop of the first metric would hardly be caught.
+/// Says that a drop of the first metric would hardly be caught.
 fn blind(metrics: &[Judged]) -> Option<String> {
     let ap = metrics.first()?;
     (ap.verdict == Judgement::Ok && ap.detectable > WANTED).then(|| {

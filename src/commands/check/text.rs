@@ -1,4 +1,4 @@
-//! What a check found, as a table for people and as Markdown for a pull request.
+//! The findings of a check, as a table for people and as Markdown for a pull request.
 
 use std::fmt::Write;
 
@@ -20,13 +20,13 @@ const HEADER: [&str; 7] = [
     "verdict",
 ];
 
-/// How these figures differ from those of a run that have nearly the same names.
+/// Says how these figures differ from those of a run, which have nearly the same names.
 const AVERAGED: &str = "\
 These are figures of scores averaged over repeats, on the objects in common: AP
 (average precision) is `pr_auc` of those, where `evaluate` averages the `pr_auc`
 of each repeat; F1 likewise.";
 
-/// For people. `explain` names what differs in recipes.
+/// The findings for people. `explain` names the fields of recipes that differ.
 pub fn text(results: &CheckResults, explain: bool) -> String {
     let mut text = String::from("\n");
     let rows = rows(results);
@@ -55,7 +55,7 @@ pub fn text(results: &CheckResults, explain: bool) -> String {
     text
 }
 
-/// For a pull request.
+/// The findings for a pull request.
 pub fn markdown(results: &CheckResults) -> String {
     let mut text = format!(
         "### flow check: `{}` {}\n\n",
@@ -131,7 +131,7 @@ fn row(evaluation: &Compared, judged: &Judged) -> Vec<String> {
     ]
 }
 
-/// With a sign, unless it is nothing.
+/// A number with its sign, unless it is zero.
 fn signed(value: f64) -> String {
     let text = format!("{value:+.4}");
     match text.trim_start_matches(['+', '-']) {
@@ -180,7 +180,7 @@ fn changed(results: &CheckResults) -> usize {
         .count()
 }
 
-/// How stages stand, in a line.
+/// Sums up how stages stand, in one line.
 fn stages(results: &CheckResults) -> String {
     let with = |wanted: fn(&Standing) -> bool| -> Vec<&str> {
         let stages = results.stages.iter().filter(|(_, s)| wanted(s));
@@ -210,7 +210,7 @@ fn stages(results: &CheckResults) -> String {
     text
 }
 
-/// What differs in one stage, a line each.
+/// The differences in one stage, one per line.
 pub fn differences(standing: &Standing) -> Vec<String> {
     match standing {
         Standing::Same => Vec::new(),

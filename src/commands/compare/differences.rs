@@ -1,4 +1,4 @@
-//! In what two recorded runs differ, as data: text and event are both made from it.
+//! How two recorded runs differ, as data. The text and the event are both made from it.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -7,7 +7,7 @@ use flow_cache::{Change, Digest, Store};
 use crate::error::CliError;
 use crate::record::{ActionRecord, RunRecord, StageActions};
 
-/// Two runs, and in what they differ.
+/// Two runs and their differences.
 pub struct RunDifferences {
     /// The run to compare with.
     pub old: Side,
@@ -15,7 +15,7 @@ pub struct RunDifferences {
     pub new: Side,
     /// Metrics by name, with their values in both.
     pub metrics: Vec<(String, [Option<f64>; 2])>,
-    /// Stages; none where a run was recorded without its actions.
+    /// The stages, or `None` where a run was recorded without its actions.
     pub stages: Vec<StageDifference>,
     /// The first action that came out differently.
     pub first: Option<Divergence>,
@@ -27,19 +27,19 @@ pub struct Side {
     pub id: String,
     /// What is recorded of it.
     pub record: RunRecord,
-    /// What its actions came to, in the order of its plan; none where it was recorded without.
+    /// Its actions by stage, in the order of its plan, or `None` where it was recorded without them.
     pub actions: Option<Vec<StageActions>>,
 }
 
-/// Why two actions of the same name came to different bytes.
+/// Why two actions of the same name gave different bytes.
 pub enum Why {
     /// These fields of their recipes differ.
     Recipe(Vec<Change>),
     /// Their recipes are equal: the action is not deterministic.
     Nondeterminism,
-    /// Their keys differ, but of these runs the record is gone, and with it the recipe.
+    /// Their keys differ, but these runs have lost the record, and with it the recipe.
     Unknown(Vec<String>),
-    /// Only this run has it.
+    /// Only this run has the action.
     Only(String),
 }
 
@@ -49,7 +49,7 @@ pub struct Divergence {
     pub stage: String,
     /// Its label.
     pub label: String,
-    /// Output, digest in the old run, in the new one.
+    /// For each output that differs, its name and its digests in the old and the new run.
     pub outputs: Vec<(String, Option<Digest>, Option<Digest>)>,
     /// Why they differ.
     pub why: Why,
@@ -59,20 +59,20 @@ pub struct Divergence {
 pub struct StageDifference {
     /// Its name.
     pub name: String,
-    /// Actions in the old run, in the new one; none where it has no such stage.
+    /// The number of actions in the old and in the new run, or `None` where a run has no such stage.
     pub actions: [Option<usize>; 2],
     /// Actions with equal recipes.
     pub same_recipe: usize,
     /// Actions with equal outputs.
     pub same_outputs: usize,
-    /// Fields that differ, with the number of actions: the path, the old and the new value.
+    /// The fields that differ, with their old and new values, each with the number of actions.
     pub fields: Vec<(Change, usize)>,
-    /// Actions whose recipes cannot be compared since a record is gone.
+    /// The number of actions whose recipes cannot be compared because a record is gone.
     pub unknown: usize,
 }
 
 impl RunDifferences {
-    /// Compares two runs; the store has the recipes of their actions.
+    /// Compares two runs. The store has the recipes of their actions.
     pub fn new(store: &Store, old: Side, new: Side) -> Result<Self, CliError> {
         let metrics = metrics(&old.record, &new.record);
         let mut stages = Vec::new();
@@ -91,12 +91,12 @@ impl RunDifferences {
     }
 }
 
-/// Metrics by name with their values.
+/// The metrics by name with their values.
 fn metrics(old: &RunRecord, new: &RunRecord) -> Vec<(String, [Option<f64>; 2])> {
     let mut all: Vec<(String, [Option<f64>; 2])> = Vec::new();
     for (side, record) in [old, new].into_iter().enumerate() {
         for (stage, metric, figures) in record.metrics.iter() {
-            // Macro averages are other figures than those of a class, by whatever name.
+            // Macro averages are not the same figures as those of a class, even under one name.
             let name = format!("{stage}.{metric}{}", figures.of_what());
             let known = all.iter().position(|(known, _)| *known == name);
             let at = known.unwrap_or_else(|| {
@@ -114,7 +114,7 @@ fn by_label(actions: &[ActionRecord]) -> HashMap<&str, &ActionRecord> {
     by_label.collect()
 }
 
-/// The actions of a stage by their labels; none where there is no such stage.
+/// The actions of a stage by their labels. Empty where there is no such stage.
 fn of_stage<'a>(stages: &'a [StageActions], name: &str) -> HashMap<&'a str, &'a ActionRecord> {
     let found = stages.iter().find(|stage| stage.name == name);
     found.map_or(HashMap::new(), |stage| by_label(&stage.actions))
@@ -163,7 +163,7 @@ fn stage_differences(
     Ok(all)
 }
 
-/// What differs between the recipes of two actions, if the store has both.
+/// The differences between the recipes of two actions, if the store has both.
 fn recipes(
     store: &Store,
     old: &ActionRecord,
@@ -187,7 +187,8 @@ impl StageDifference {
         }
     }
 
-    /// Counts a change; of inputs only that they differ, since they follow from the stages above.
+    /// Counts a change. Of inputs it only notes that they differ, because they follow from the stages
+    /// above.
     fn note(&mut self, change: Change) {
         let change = match change.path.starts_with("inputs") {
             true => Change {
@@ -203,14 +204,14 @@ impl StageDifference {
         }
     }
 
-    /// True for a stage that came to the same by the same recipes.
+    /// Returns true for a stage that gave the same results by the same recipes.
     pub fn is_equal(&self) -> bool {
         self.actions == [Some(self.same_outputs), Some(self.same_outputs)]
             && self.same_recipe == self.same_outputs
     }
 }
 
-/// The first action, in the order of the new run's plan, that came to other bytes.
+/// The first action, in the order of the new run's plan, that gave other bytes.
 fn divergence(
     store: &Store,
     [old_id, new_id]: [&str; 2],
@@ -248,7 +249,7 @@ fn divergence(
             }));
         }
     }
-    // Nothing that the new run did is different; the old one may have done more.
+    // Nothing that the new run did is different, but the old one may have done more.
     for stage in old {
         let now = of_stage(new, &stage.name);
         let mut actions = stage.actions.iter();

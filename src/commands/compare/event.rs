@@ -8,7 +8,7 @@ use crate::event::{
     DivergenceReason, FirstDivergence, RunsCompared,
 };
 
-/// For programs.
+/// The differences for programs.
 pub fn event(differences: &RunDifferences) -> RunsCompared {
     let side = |run: &Side| ComparedRun {
         run: run.id.clone(),

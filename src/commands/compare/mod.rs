@@ -1,7 +1,7 @@
-//! `flow compare`: two runs side by side, and where they part.
+//! `flow compare`: two runs side by side, and where they diverge.
 //!
-//! [`differences`] finds what differs by the records of the runs and the recipes in the store; [`text`] shows
-//! it to people, [`event`] is for programs. How records are read is the matter of `record/`.
+//! [`differences`] finds what differs, from the records of the runs and the recipes in the store.
+//! [`text`] shows it to people, and [`event`] passes it to programs. Records are read by `record/`.
 //!
 //! Begin with [`run`].
 

@@ -7,10 +7,10 @@ use crate::history::when;
 use crate::record::Status;
 use crate::render::{reason, table};
 
-/// So many fields are named for a stage.
+/// The most fields that are named for a stage.
 const FIELDS: usize = 4;
 
-/// For people.
+/// The differences for people.
 pub fn text(differences: &RunDifferences) -> String {
     let RunDifferences {
         old,

@@ -21,11 +21,11 @@ pub struct ExplainedAction<'a> {
     pub plan: &'a Plan<'a>,
     /// Where its record is.
     pub store: &'a Store,
-    /// Its number.
+    /// Its index in the plan.
     pub action: usize,
     /// What a run would do with it.
     pub verdict: Verdict,
-    /// Why.
+    /// Why a run would do so.
     pub explanation: Explanation,
     /// Its recipe, as far as that is known.
     pub recipe: Option<Recipe>,
@@ -34,7 +34,7 @@ pub struct ExplainedAction<'a> {
 }
 
 impl ExplainedAction<'_> {
-    /// In a line.
+    /// Sums it up in a line.
     pub fn summary(&self) -> String {
         let lines = verdict::why(self.plan, self.action, self.verdict, &self.explanation);
         match lines.as_slice() {
@@ -43,7 +43,7 @@ impl ExplainedAction<'_> {
         }
     }
 
-    /// For programs. `proof` proves a hit.
+    /// The event for programs. `proof` adds the proof of a hit.
     pub fn event(&self, groups: &[Group], proof: bool) -> Result<JsonEvent, StageError> {
         let record = self.record.as_ref().filter(|_| proof);
         Ok(JsonEvent::from(ActionExplained {
@@ -56,7 +56,7 @@ impl ExplainedAction<'_> {
         }))
     }
 
-    /// For people. `proof` proves a hit.
+    /// The text for people. `proof` adds the proof of a hit.
     pub fn text(&self, proof: bool) -> Result<String, StageError> {
         let mut text = format!("{}\n", reason::action(self.plan, self.action));
         let mut lines = self.decision();
@@ -102,7 +102,7 @@ impl ExplainedAction<'_> {
     fn changed(&self, changed: &Changed) -> Vec<String> {
         let changes = changed.changes.iter().map(reason::change);
         let changes: Vec<String> = changes.collect();
-        // What a change of its own says already is not said again.
+        // A cause that one of the action's own changes already states is not repeated.
         let causes = self.explanation.causes.iter();
         let causes = causes.map(|cause| reason::cause(self.plan, cause, self.action));
         let upstream: Vec<String> = causes.filter(|said| !changes.contains(said)).collect();
@@ -123,7 +123,7 @@ impl ExplainedAction<'_> {
         lines
     }
 
-    /// Where the record lies, what making it took, and the state of its bytes.
+    /// Where the record is, what it took to make it, and the state of its bytes.
     fn proof(&self, record: &Record) -> Result<Vec<String>, StageError> {
         let mut lines = Vec::new();
         if let Some(place) = self.store.place(&record.key) {
@@ -193,7 +193,7 @@ impl ExplainedAction<'_> {
     }
 }
 
-/// One field of a recipe, maps with a line for each entry.
+/// One field of a recipe. A map gets a line for each entry.
 fn field(text: &mut String, name: &str, value: &Value) {
     match value {
         Value::Map(entries) if !entries.is_empty() => {

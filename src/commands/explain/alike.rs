@@ -9,23 +9,23 @@ use super::action::ExplainedAction;
 use crate::render::reason;
 use crate::wording::{count, names, quoted};
 
-/// So many different explanations are told where actions are summed up.
+/// The most explanations that are told where actions are summed up.
 const FEW: usize = 12;
 
-/// A stage of several actions: equal explanations, with the labels that they are of, and what the
-/// recipes have in common.
+/// A stage of several actions: its different explanations, each with the labels that it applies to, and
+/// what the recipes have in common.
 #[derive(Default)]
 pub struct Alike {
     told: Vec<(String, Vec<String>)>,
     known: HashMap<String, usize>,
-    /// The fields of the first recipe that is known, with whether all others have them too.
+    /// The fields of the known recipes, and whether all of them have the same value.
     fields: Vec<(String, Value, bool)>,
-    /// Recipes that are known.
+    /// The number of recipes that are known.
     recipes: usize,
 }
 
 impl Alike {
-    /// Takes in an action.
+    /// Adds an action.
     pub fn add(&mut self, told: &ExplainedAction<'_>, label: String) {
         let summary = told.summary();
         let at = *self.known.entry(summary.clone()).or_insert_with(|| {
@@ -52,7 +52,7 @@ impl Alike {
         }
     }
 
-    /// For people.
+    /// The text for people.
     pub fn text(&self, args: &ExplainArgs) -> String {
         let labels = || self.told.iter().flat_map(|(_, labels)| labels);
         let mut text = format!("{}: {}\n", args.stage, count(labels().count(), "action"));
@@ -90,7 +90,7 @@ impl Alike {
     }
 }
 
-/// The fields of a recipe, with those of maps one by one.
+/// The fields of a recipe, with an entry for each value of a map.
 fn flat(recipe: &Recipe) -> Vec<(String, Value)> {
     let mut flat = Vec::new();
     for (name, value) in recipe.fields() {

@@ -2,8 +2,7 @@
 //! `--hit`, the proof that its result is known.
 //!
 //! [`action`] shows one action in full, for people and for programs. [`alike`] sums up the actions of a
-//! stage. What a run would do with an action, and why, is not decided here: the engine does that, and
-//! `render/` has the words.
+//! stage. The engine decides what a run would do with an action, and why; `render/` has the words.
 //!
 //! Begin with [`run`].
 
@@ -53,7 +52,7 @@ pub struct ExplainArgs {
 
 /// Runs the command.
 pub fn run(args: &ExplainArgs, ui: &Ui) -> Result<(), CliError> {
-    // Whole, since what is restored is decided by who comes after.
+    // The whole pipeline is loaded, because later stages decide what is restored.
     let pipeline = load_pipeline(&args.pipeline, None)?;
     let stage = pipeline.stage_index(&args.stage).map_err(CliError::usage)?;
     let state = ProjectState::open_for_reading(&pipeline.root, &args.store)?;
@@ -89,7 +88,7 @@ pub fn run(args: &ExplainArgs, ui: &Ui) -> Result<(), CliError> {
             verdict: preview.verdict(action),
             explanation,
             recipe: preview.recipe(action)?,
-            // With its labels, which a slot has not.
+            // The record is loaded with its labels, which a slot does not have.
             record: match &preview.slots()[action] {
                 Slot::Done(record) => state.store.lookup(&record.key)?,
                 _ => None,

@@ -1,5 +1,5 @@
-//! `flow run --audit`: runs actions again that the store answers, and says how far apart the results
-//! are.
+//! `flow run --audit`: runs actions again although the store has their results, and says how far apart
+//! the results are.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::num::NonZeroUsize;
@@ -18,7 +18,7 @@ use crate::event::{AuditFinished, AuditedStage};
 use crate::render::table;
 use crate::wording::count;
 
-/// How close two results are, from the best on.
+/// How close two results are, from the best to the worst.
 #[derive(Clone, Debug, PartialEq)]
 enum AuditVerdict {
     /// The same bytes.
@@ -41,7 +41,7 @@ impl AuditVerdict {
         }
     }
 
-    /// By what a later one is worse.
+    /// The order in which later verdicts are worse.
     fn rank(&self) -> (u8, f64) {
         match self {
             Self::Bitwise => (0, 0.0),
@@ -69,13 +69,13 @@ struct StageAudit {
     /// Actions that were compared.
     actions: usize,
     worst: AuditVerdict,
-    /// The action and the output of the worst verdict.
+    /// The action and the output with the worst verdict.
     place: String,
 }
 
-/// Runs up to `number` of the actions again: one of every stage before a second one of any. The run
-/// fails unless all give the same bytes. Where some do not, the new bytes count, and what lies below
-/// is brought up to date with them.
+/// Runs up to `number` of the actions again, one of every stage before a second one of any. The run
+/// fails unless all give the same bytes. Where some do not, the new bytes count, and what lies below is
+/// brought up to date with them.
 pub fn audit(run: &mut Run<'_>, number: NonZeroUsize) {
     let chosen = choose(run.plan, &run.slots, number.get());
     let warned = run.warnings.len();
@@ -98,7 +98,7 @@ pub fn audit(run: &mut Run<'_>, number: NonZeroUsize) {
         }
     });
     run.options.audit = false;
-    // What failed is told of by now; what did not is compared.
+    // Failed actions have been reported by now. The others are compared.
     if run.settle(finished) {
         return;
     }
@@ -122,14 +122,14 @@ pub fn audit(run: &mut Run<'_>, number: NonZeroUsize) {
     if good {
         return;
     }
-    // What was decided anew has other outputs.
+    // The actions that ran again have other outputs.
     outputs::deliver(run);
     let message = format!("the audit found {}", count(problems.len(), "problem"));
     let diag = Diag::new("flow::run::audit", message);
     run.fail_with(Exit::Stage, problems.into_iter().fold(diag, Diag::help));
 }
 
-/// Actions with their records: one of each stage in turn, those of one stage spread evenly.
+/// The chosen actions with their records: one of each stage in turn, those of one stage spread evenly.
 fn choose(plan: &Plan<'_>, slots: &[Slot], number: usize) -> BTreeMap<usize, Arc<Record>> {
     let mut keys = HashSet::new();
     let mut stages: Vec<Vec<(usize, &Arc<Record>)>> = Vec::new();
@@ -137,7 +137,7 @@ fn choose(plan: &Plan<'_>, slots: &[Slot], number: usize) -> BTreeMap<usize, Arc
         let known = plan
             .of_stage(stage)
             .filter_map(|action| match &slots[action] {
-                // Equal actions are one.
+                // Equal actions count as one.
                 Slot::Done(record) if keys.insert(record.key) => Some((action, record)),
                 _ => None,
             });
@@ -154,8 +154,8 @@ fn choose(plan: &Plan<'_>, slots: &[Slot], number: usize) -> BTreeMap<usize, Arc
     chosen
 }
 
-/// How many of each size to take: `number` in all if there are so many, one each in turn. Fewer than
-/// there are sizes are spread evenly.
+/// Returns how many of each size to take: one each in turn until there are `number`, or all are taken.
+/// If `number` is less than the number of sizes, they are spread evenly.
 fn shares(sizes: &[usize], number: usize) -> Vec<usize> {
     let mut shares = vec![0; sizes.len()];
     let mut left = number.min(sizes.iter().sum());
@@ -170,7 +170,8 @@ fn shares(sizes: &[usize], number: usize) -> Vec<usize> {
     shares
 }
 
-/// Equal bytes say nothing of what lies in the store in their place, so that is looked at first.
+/// Sets corrupt artifacts aside before the audit, because equal bytes say nothing of what the store has
+/// in their place.
 fn set_corrupt_aside(
     run: &mut Run<'_>,
     chosen: &BTreeMap<usize, Arc<Record>>,
@@ -192,8 +193,8 @@ fn set_corrupt_aside(
     Ok(())
 }
 
-/// By stage, in the order of the plan. Actions whose inputs the audit itself has changed are no
-/// second runs, and left out.
+/// The findings by stage, in the order of the plan. An action whose inputs the audit itself has changed
+/// is left out, because it did not run on the same inputs.
 fn verdicts(
     run: &Run<'_>,
     chosen: &BTreeMap<usize, Arc<Record>>,

@@ -1,4 +1,4 @@
-//! What a run does as its events come in: it counts, shows how things go, and sends JSON.
+//! Handles the events of a run: it counts them, shows progress, and sends JSON.
 
 use std::collections::HashSet;
 use std::time::Instant;
@@ -20,8 +20,8 @@ use crate::report::{RunAccount, RunReport};
 use crate::ui::Ui;
 
 impl Run<'_> {
-    /// Executes the plan. The first pass is told whole; of a second one, only what runs.
-    /// `watch` sees every event besides.
+    /// Executes the plan. The first pass reports everything, a second one only what runs. `watch` sees
+    /// every event as well.
     pub fn execute(
         &mut self,
         forced: HashSet<usize>,
@@ -71,7 +71,7 @@ struct Follower<'r, 'a> {
     id: &'r str,
     started: Instant,
     asked: &'r AskedFor,
-    /// Hits are told too.
+    /// True if hits are reported too.
     first: bool,
     dirty: &'r mut Option<git::Dirty>,
     summary: &'r mut Summary,
@@ -109,7 +109,7 @@ impl Follower<'_, '_> {
         }
     }
 
-    /// Saves a record of a run that is told to stop, for whoever does not wait for its end.
+    /// Saves a record when a run is told to stop, for a caller that does not wait for its end.
     fn save_what_there_is(&self) {
         let account = RunAccount {
             artifacts: Artifacts {

@@ -1,14 +1,15 @@
-//! What git says of a project, for the records of runs. No result depends on it.
+//! What git says of a project, for run records. No result depends on it.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::mpsc::{self, Receiver};
 use std::time::Duration;
 
-/// No run waits longer than this for git at its end.
+/// The longest that a run waits for git at its end.
 const PATIENCE: Duration = Duration::from_secs(2);
 
-/// The commit that is checked out where `root` is, read from git's own files: that costs nothing.
+/// The commit that is checked out where `root` is. It is read from git's own files, which costs
+/// nothing.
 pub fn commit(root: &Path) -> Option<String> {
     let git = root
         .ancestors()
@@ -16,7 +17,7 @@ pub fn commit(root: &Path) -> Option<String> {
         .find(|git| git.exists())?;
     let git = match git.is_dir() {
         true => git,
-        // A work tree besides the first, or a submodule.
+        // This is a second work tree, or a submodule.
         false => git
             .parent()?
             .join(line(&git)?.strip_prefix("gitdir:")?.trim()),
@@ -51,15 +52,15 @@ fn is_commit(text: &str) -> bool {
     text.len() >= 40 && text.bytes().all(|byte| byte.is_ascii_hexdigit())
 }
 
-/// Whether files that git keeps differ from the commit, asked while a run goes on.
+/// Whether files that git tracks differ from the commit. It is asked while a run goes on.
 pub struct Dirty(Receiver<Option<bool>>);
 
 impl Dirty {
-    /// Asks git, in a thread of its own.
+    /// Asks git in a thread of its own.
     pub fn ask(root: &Path) -> Self {
         let (answer, answers) = mpsc::channel();
         let root = root.to_owned();
-        // Nobody listens any more where the run was faster than git.
+        // Nobody listens any more if the run was faster than git.
         std::thread::spawn(move || answer.send(dirty(root)));
         Self(answers)
     }
@@ -73,7 +74,7 @@ impl Dirty {
 fn dirty(root: PathBuf) -> Option<bool> {
     let mut git = Command::new("git");
     git.args(["status", "--porcelain", "--untracked-files=no"]);
-    // Looking must leave no trace.
+    // Looking must not write to the repository.
     git.env("GIT_OPTIONAL_LOCKS", "0").current_dir(root);
     git.stdin(Stdio::null()).stderr(Stdio::null());
     let told = git.output().ok().filter(|told| told.status.success())?;
@@ -92,7 +93,7 @@ mod tests {
         let (one, two) = ("1".repeat(40), "2".repeat(40));
         write(&git.join("HEAD"), "ref: refs/heads/main\n");
         std::fs::create_dir_all(&project).unwrap();
-        // Before the first commit.
+        // There is no commit yet.
         assert_eq!(commit(&project), None);
         write(
             &git.join("packed-refs"),
@@ -103,7 +104,7 @@ mod tests {
         assert_eq!(commit(&project), Some(one.clone()));
         write(&git.join("HEAD"), format!("{two}\n"));
         assert_eq!(commit(&project), Some(two));
-        // Another work tree, with a branch that lies with the first one.
+        // This is a second work tree, whose branch lies with the first one.
         let other = git.join("worktrees/w");
         write(&other.join("HEAD"), "ref: refs/heads/main\n");
         write(&other.join("commondir"), "../..\n");

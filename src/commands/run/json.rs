@@ -1,4 +1,4 @@
-//! What happens in a run as events for programs.
+//! Turns what happens in a run into events for programs.
 
 use flow_cache::Record;
 use flow_engine::plan::Plan;
@@ -9,7 +9,7 @@ use crate::event::{
     WarningEvent,
 };
 
-/// The JSON of an event. None for those that are for people only.
+/// The JSON of an event, or `None` if it is for people only.
 pub fn event(plan: &Plan<'_>, run: &str, event: &Event) -> Option<JsonEvent> {
     let name = |stage: usize| plan.pipeline.stages[stage].name.clone();
     Some(match event {

@@ -1,10 +1,11 @@
-//! `flow run`: brings the outputs of a pipeline up to date. The commands that run pipelines as well, such
-//! as `ablate`, `tune` and `check`, do so by [`Run`].
+//! `flow run`: brings the outputs of a pipeline up to date. Other commands that run pipelines, such as
+//! `ablate`, `tune` and `check`, do so by [`Run`].
 //!
-//! [`setup`] opens what a run needs and obeys the options of execution. [`follow`] passes on what happens: to
-//! [`progress`], which draws on [`screen`], and through [`json`] to programs. [`summary`] shows what a run came
-//! to. [`outputs`] writes the files under `[outputs]`, and [`audit`] runs actions again to compare their bytes;
-//! [`git`] says which commit the project is at. How actions are scheduled and run is the matter of the engine.
+//! [`setup`] opens what a run needs and applies the options of execution. [`follow`] passes on what
+//! happens: to [`progress`], which draws on [`screen`], and through [`json`] to programs. [`summary`]
+//! shows the results of a run. [`outputs`] writes the files under `[outputs]`, and [`audit`] runs
+//! actions again to compare their bytes. [`git`] says which commit the project is at. The engine
+//! schedules and runs the actions.
 //!
 //! Begin with [`run`], then [`Run::execute`].
 
@@ -82,7 +83,7 @@ pub fn run(args: &RunArgs, ui: &Ui) -> Result<Exit, CliError> {
     let started = Instant::now();
     let mut tags = args.tags.iter();
     tags.try_for_each(|tag| history::check_tag(tag))?;
-    // To free all that is known of every action takes longer than the process takes to end.
+    // Freeing all that is known of every action would take longer than ending the process.
     let pipeline = ManuallyDrop::new(load_pipeline(
         &args.target.pipeline,
         args.target.to.as_deref(),
@@ -103,21 +104,22 @@ pub fn run(args: &RunArgs, ui: &Ui) -> Result<Exit, CliError> {
     Ok(run.exit)
 }
 
-/// What a run was asked for besides the file: kept in its record, for people and for `flow export`.
+/// What a run was asked for besides the file. It is kept in the record, for people and for `flow
+/// export`.
 #[derive(Default)]
 pub struct AskedFor {
     /// Values that were set.
     pub sets: Vec<String>,
-    /// A variant instead of the pipeline.
+    /// The variant that runs instead of the pipeline.
     pub variant: Option<String>,
-    /// A stage instead of all.
+    /// The stage that runs, with what it needs, instead of all stages.
     pub to: Option<String>,
-    /// What the run is to be called besides.
+    /// Tags by which the run can be named.
     pub tags: Vec<String>,
 }
 
 impl AskedFor {
-    /// For a pipeline.
+    /// What a run of a pipeline was asked for.
     pub fn new(args: &PipelineArgs) -> Self {
         Self {
             sets: args.file.sets.clone(),
@@ -127,7 +129,7 @@ impl AskedFor {
     }
 }
 
-/// A run on its way.
+/// A run in progress.
 pub struct Run<'a> {
     ui: &'a Ui,
     plan: &'a Plan<'a>,
@@ -139,7 +141,7 @@ pub struct Run<'a> {
     started: Instant,
     /// What it was asked for.
     pub asked: AskedFor,
-    /// Once something runs: whether files differ from the commit.
+    /// Whether files differ from the commit. It is asked once something runs.
     dirty: Option<git::Dirty>,
     /// Its figures so far.
     pub summary: Summary,
@@ -148,16 +150,16 @@ pub struct Run<'a> {
     pub slots: Vec<Slot>,
     /// Actions that failed in the last pass.
     pub failures: Vec<(usize, StageError)>,
-    /// What was warned of.
+    /// The warnings so far.
     warnings: Vec<String>,
-    /// It was told that the project's folder cannot be written.
+    /// True if the user was told that the project's folder cannot be written.
     told_read_only: bool,
-    /// How it would end now.
+    /// How the run would end now.
     pub exit: Exit,
 }
 
 impl<'a> Run<'a> {
-    /// Nothing has run yet.
+    /// A run in which nothing has run yet.
     pub fn new(ui: &'a Ui, plan: &'a Plan<'a>, setup: &'a Setup, keep_going: bool) -> Self {
         Self {
             ui,
@@ -187,14 +189,15 @@ impl<'a> Run<'a> {
         }
     }
 
-    /// After a run that went well, runs so many actions again and compares; other results fail it.
+    /// After a run that went well, runs this many actions again and compares the results. Differences
+    /// fail the run.
     pub fn audit(&mut self, actions: Option<NonZeroUsize>) {
         if let Some(actions) = actions.filter(|_| self.exit == Exit::Ok) {
             audit::audit(self, actions);
         }
     }
 
-    /// Takes in what a pass left. True if the run has to end here.
+    /// Records what a pass left. Returns true if the run has to end here.
     pub fn settle(&mut self, finished: Result<Finished, StageError>) -> bool {
         let finished = match finished {
             Ok(finished) => finished,
@@ -239,15 +242,15 @@ impl<'a> Run<'a> {
         });
     }
 
-    /// Takes in a failure that does not end the run at once.
+    /// Records a failure that does not end the run at once.
     pub fn check(&mut self, result: Result<(), CliError>) {
         if let Err(error) = result {
             self.fail(error);
         }
     }
 
-    /// Takes in how flow's own account of the run was saved. That a user may not write in the project is
-    /// no failure of the run, and is said once.
+    /// Records how flow's own account of the run was saved. If the user may not write in the project,
+    /// that is not a failure of the run, and is said once.
     pub fn noted(&mut self, saved: Result<(), StoreError>) {
         match saved {
             Err(error) if error.is_refused() => {
@@ -270,7 +273,7 @@ impl<'a> Run<'a> {
         }
     }
 
-    /// How it would end now, for JSON.
+    /// How the run would end now, for JSON.
     pub fn status(&self) -> Status {
         match self.exit {
             Exit::Ok => Status::Ok,
@@ -307,7 +310,7 @@ impl<'a> Run<'a> {
         report
     }
 
-    /// Saves the record of the run and says what it came to.
+    /// Saves the record of the run and shows the results.
     pub fn finish(&mut self, started: Instant) -> RunReport {
         let report = self.report(started);
         if !self.ui.quiet {
@@ -327,7 +330,7 @@ impl<'a> Run<'a> {
         }
     }
 
-    /// Says that an output file was written, and whose it is.
+    /// Reports that an output file was written, and which pipeline it comes from.
     fn wrote(&self, output: &OutputDecl) {
         let path = &output.path;
         let whose = match &output.base {
@@ -342,7 +345,7 @@ impl<'a> Run<'a> {
     }
 }
 
-/// The record of a run, but for its actions.
+/// The record of a run, except for its actions.
 fn record(
     report: &RunReport,
     artifacts: &Artifacts<'_>,

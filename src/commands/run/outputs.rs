@@ -8,8 +8,8 @@ use super::Run;
 use crate::error::{self, CliError, Exit};
 use crate::project::{ProjectState, shown};
 
-/// Refuses what can only be told with the store and the memory of earlier runs at hand: an output that is a
-/// source under the name of a link, or lies in the store.
+/// Refuses output files that are only recognised as wrong with the store and the memory of earlier runs
+/// at hand: a file that is a source under the name of a link, or that lies in the store.
 pub fn check(delivery: &Delivery<'_>, state: &ProjectState) -> Result<(), CliError> {
     let pipeline = delivery.plan.pipeline;
     if let Some(diag) = delivery.linked_source() {
@@ -27,7 +27,7 @@ pub fn check(delivery: &Delivery<'_>, state: &ProjectState) -> Result<(), CliErr
     Err(CliError::usage(diag.resolve(&pipeline.sources)))
 }
 
-/// Brings the files up to date whose stages are done; runs again what the store has lost of them.
+/// Updates the files whose stages are done. Runs again whatever the store has lost of them.
 pub fn deliver(run: &mut Run<'_>) {
     let delivery = run.state.delivery(run.plan, run.stat);
     let slots = std::mem::take(&mut run.slots);
@@ -38,7 +38,7 @@ pub fn deliver(run: &mut Run<'_>) {
         let finished = run.execute(lost, false, &mut |_| {});
         (!run.settle(finished)).then(|| run.slots.clone())
     });
-    // Unless it ran again, what is known is what was.
+    // Unless actions ran again, what was known before still holds.
     if run.slots.is_empty() {
         run.slots = slots;
     }

@@ -1,5 +1,5 @@
-//! How a run goes on: on a terminal one line with a bar for each running stage, else a plain line
-//! for each action that ran. A run in which nothing runs draws nothing and starts no thread.
+//! Shows the progress of a run: on a terminal, one line with a bar for each running stage, or else a
+//! plain line for each action that ran. A run in which nothing runs draws nothing and starts no thread.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -22,12 +22,13 @@ const STEPS: u64 = 1000;
 pub struct RunProgress<'a> {
     ui: &'a Ui,
     plan: &'a Plan<'a>,
-    /// By action.
+    /// Whether each action has settled.
     settled: Vec<bool>,
-    /// By stage.
+    /// The progress of each stage.
     stages: Vec<StageProgress>,
     bars: Option<MultiProgress>,
-    /// The run stops: no bar is drawn any more, so that whatever ends it leaves a clean screen.
+    /// True once the run is stopping. No bar is drawn any more, so that whatever ends the run leaves a
+    /// clean screen.
     stopping: bool,
 }
 
@@ -38,13 +39,13 @@ struct StageProgress {
     wall_s: f64,
     /// Running actions: label, and how much of it is done, 0 to 1.
     running: BTreeMap<usize, (String, f64)>,
-    /// Seconds that an action took in an earlier run, of the last one whose record names one.
+    /// The seconds that an action took in an earlier run, from the last action whose record names one.
     earlier_s: Option<f64>,
     bar: Option<ProgressBar>,
 }
 
 impl<'a> RunProgress<'a> {
-    /// Nothing has happened yet.
+    /// A run of which nothing has happened yet.
     pub fn new(ui: &'a Ui, plan: &'a Plan<'a>) -> Self {
         Self {
             ui,
@@ -61,7 +62,7 @@ impl<'a> RunProgress<'a> {
         }
     }
 
-    /// Takes in one event.
+    /// Handles one event.
     pub fn observe(&mut self, event: &Event) {
         match event {
             Event::Started { .. } => {}
@@ -129,7 +130,7 @@ impl<'a> RunProgress<'a> {
     fn settle(&mut self, action: usize, stage: usize, outcome: &Outcome, wall_s: f64) {
         let progress = &mut self.stages[stage];
         progress.running.remove(&action);
-        // Actions settle again where a run goes through the plan a second time.
+        // Actions settle again if a run goes through the plan a second time.
         if !std::mem::replace(&mut self.settled[action], true) {
             progress.settled += 1;
         }
@@ -159,7 +160,7 @@ impl<'a> RunProgress<'a> {
         }
     }
 
-    /// Draws the bar of a stage, or takes it away once nothing of the stage is left.
+    /// Draws the bar of a stage, or removes it once nothing of the stage is left.
     fn draw(&mut self, stage: usize) {
         if !self.ui.live || self.ui.quiet || self.stopping {
             return;
@@ -198,7 +199,7 @@ impl<'a> RunProgress<'a> {
         }
     }
 
-    /// Takes all bars away.
+    /// Removes all bars.
     pub fn finish(&mut self) {
         for stage in &mut self.stages {
             if let Some(bar) = stage.bar.take() {
@@ -210,8 +211,8 @@ impl<'a> RunProgress<'a> {
 }
 
 impl StageProgress {
-    /// The seconds that are left: by what an action took so far in this run, or else in an earlier
-    /// one, if as many go on running at a time as do now.
+    /// Estimates the seconds that are left, if as many actions go on running at a time as do now. It
+    /// uses the time that an action took so far in this run, or else in an earlier one.
     fn left_s(&self, total: usize) -> Option<f64> {
         let each = match self.ran {
             0 => self.earlier_s?,

@@ -6,19 +6,19 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use indicatif::TermLike;
 use terminal_size::terminal_size_of;
 
-/// What a terminal writes when Ctrl-C is typed is two columns wide: `^C`.
+/// The number of columns of `^C`, which a terminal writes when Ctrl-C is typed.
 const ECHO: u16 = 2;
 
-/// Stderr, but narrower than it is, so that the echo of Ctrl-C fits behind a bar. A bar that fills its
-/// line would send the echo to the next one, and what clears the bar would clear that instead.
+/// Stderr, made narrower so that the echo of Ctrl-C fits behind a bar. A bar that fills its line would
+/// send the echo to the next one, and clearing the bar would then clear that line instead.
 #[derive(Debug, Default)]
 pub struct Screen {
-    /// What is not written yet: a drawing comes in many pieces, and is to be seen whole.
+    /// What is not written yet. A drawing comes in many pieces, and should appear whole.
     pending: Mutex<Vec<u8>>,
 }
 
 impl Screen {
-    /// Every piece is one call, which leaves the rest as it is.
+    /// Locks the pieces. A poisoned lock is fine, because each piece is added by one call.
     fn pending(&self) -> MutexGuard<'_, Vec<u8>> {
         self.pending.lock().unwrap_or_else(PoisonError::into_inner)
     }

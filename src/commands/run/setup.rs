@@ -1,4 +1,4 @@
-//! What a command that runs actions needs around its plan.
+//! What a command that runs actions needs besides its plan.
 
 use std::io::Write;
 use std::num::NonZeroUsize;
@@ -33,7 +33,7 @@ pub struct Setup {
 }
 
 impl Setup {
-    /// For the project in `root`. From here on, a signal stops runs in good order.
+    /// Opens the project in `root`. From here on, a signal stops runs cleanly.
     pub fn new(root: &Path, store: &StoreArgs, args: &ExecArgs) -> Result<Self, CliError> {
         let trace = args.trace.as_deref().map(trace_file).transpose()?;
         let cancel = stop_on_signals()?;
@@ -68,7 +68,8 @@ impl Setup {
     }
 }
 
-/// A trace and its file, in a folder that is there: nobody wants to hear of it after the run.
+/// A trace and its file. The folder must exist, because nobody wants to hear after the run that the
+/// file cannot be written.
 fn trace_file(path: &Path) -> Result<(PathBuf, Trace), CliError> {
     let path = working_dir()?.join(path);
     if path.is_dir() || !path.parent().is_some_and(Path::is_dir) {
@@ -96,14 +97,14 @@ fn executor(asked: ExecutorChoice) -> Result<Executor, CliError> {
     }
 }
 
-/// Actions at a time.
+/// The number of actions that run at a time.
 pub fn jobs(asked: Option<NonZeroUsize>) -> usize {
     asked
         .or_else(|| std::thread::available_parallelism().ok())
         .map_or(1, NonZeroUsize::get)
 }
 
-/// What asks a run to stop; SIGKILL cannot be caught.
+/// The signals that ask a run to stop. SIGKILL cannot be caught.
 const STOPPING: [libc::c_int; 5] = [
     libc::SIGHUP,
     libc::SIGINT,
@@ -112,12 +113,12 @@ const STOPPING: [libc::c_int; 5] = [
     libc::SIGUSR1,
 ];
 
-/// From the first signal on, a run has so many microseconds to end in good order.
+/// A run has 1.8 s after the first signal to end cleanly. This is the part in microseconds.
 const PATIENCE_US: libc::suseconds_t = 800_000;
 const PATIENCE_S: libc::time_t = 1;
 
-/// Sets the returned flag at the first signal to stop. At the second one, or when that has taken too long,
-/// the process ends at once: its programs end with it, and what was committed is whole.
+/// Sets the returned flag at the first signal to stop. At a second signal, or when stopping has taken
+/// too long, the process ends at once. Its programs end with it, and what was committed is whole.
 pub fn stop_on_signals() -> Result<Arc<AtomicBool>, CliError> {
     let stop = Arc::new(AtomicBool::new(false));
     for signal in STOPPING {
@@ -147,7 +148,7 @@ fn catch(signal: libc::c_int, act: impl Fn() + Sync + Send + 'static) -> Result<
 }
 
 fn is_ignored(signal: libc::c_int) -> bool {
-    // SAFETY: asks for the present action, which is written to a value that outlives the call.
+    // SAFETY: reads the present action into a value that outlives the call.
     unsafe {
         let mut now: libc::sigaction = std::mem::zeroed();
         libc::sigaction(signal, std::ptr::null(), &raw mut now) == 0
@@ -155,7 +156,7 @@ fn is_ignored(signal: libc::c_int) -> bool {
     }
 }
 
-/// Sends this process SIGALRM after a while.
+/// Sets a timer that sends this process SIGALRM when a run has had its time to end.
 fn be_patient() {
     let once = libc::itimerval {
         it_interval: libc::timeval {
@@ -171,7 +172,7 @@ fn be_patient() {
     unsafe { libc::setitimer(libc::ITIMER_REAL, &raw const once, std::ptr::null_mut()) };
 }
 
-/// Ends this process, and leaves a terminal as it should be: no half-drawn bar, the cursor shown.
+/// Ends this process, and leaves the terminal clean: no half-drawn bar, and the cursor shown.
 fn end_at_once() {
     const CLEAN: &[u8] = b"\r\x1b[J\x1b[?25h";
     // SAFETY: plain system calls; the bytes are constant.
@@ -186,10 +187,10 @@ fn end_at_once() {
 /// Set when the process is to stop.
 static STOP: OnceLock<Arc<AtomicBool>> = OnceLock::new();
 
-/// Says what this process waits for, and ends the wait where it is to stop.
+/// Says what this process waits for, and ends the wait if the process is to stop.
 pub const WATCHER: Watcher = Watcher {
     say: |what| {
-        // In one write, as there may be other words on the way.
+        // It is one write, because other threads may be writing too.
         let text = format!("waiting for another process, which {what}\n");
         let _ = std::io::stderr().write_all(text.as_bytes());
     },

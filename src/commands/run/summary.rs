@@ -1,10 +1,10 @@
-//! What a run came to, for people: a table of its stages, one of metrics, the headline and notes.
+//! The results of a run, for people: a table of its stages, one of metrics, the headline and notes.
 
 use crate::render::table::{self, figure};
 use crate::report::RunReport;
 use crate::wording::{bytes, seconds};
 
-/// What comes after a run for people: stages, metrics, notes.
+/// What people see at the end of a run: stages, metrics and notes.
 pub fn text(report: &RunReport) -> String {
     let mut text = format!("{}\n", stages(report));
     if let Some(metrics) = metrics(report) {

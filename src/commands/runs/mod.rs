@@ -1,7 +1,7 @@
 //! `flow runs`: the history of a project, tags and pins.
 //!
-//! This file lists runs and changes their records; [`show`] shows all of one record. How a record is read
-//! and how a run is named is not here: `compare`, `export` and the completion of a shell need that, too.
+//! This file lists runs and changes their records; [`show`] shows all of one record. Other modules read
+//! records and find runs by name, because `compare`, `export` and shell completion need that too.
 //!
 //! Begin with [`run`].
 
@@ -88,7 +88,7 @@ pub enum RunsCommand {
     },
 }
 
-/// What was set is cut at so many columns in a list; `flow runs show` has it whole.
+/// A list cuts the values that were set to this many columns. `flow runs show` has them whole.
 const SET: usize = 32;
 
 /// Runs the command.
@@ -119,7 +119,7 @@ pub fn run(args: &RunsArgs, ui: &Ui) -> Result<(), CliError> {
     Ok(())
 }
 
-/// Does what a command says to a run, and says what that is now.
+/// Changes a run as a command asks, and says what its state is now.
 fn change(
     command: &RunsCommand,
     id: &str,
@@ -218,7 +218,7 @@ fn rows_table(mut rows: Vec<Vec<String>>) -> String {
     let mut header = vec![
         "run", "pipeline", "status", "set", "commit", "tags", "headline", "ran", "hit", "time",
     ];
-    // What no run has needs no column.
+    // A column that is empty for every run is left out.
     for name in ["set", "commit", "tags", "headline"] {
         if let Some(at) = header.iter().position(|known| *known == name)
             && rows.iter().all(|row| row[at].is_empty())

@@ -1,4 +1,4 @@
-//! `flow runs show`: all that is recorded of a run, but for its single actions.
+//! `flow runs show`: all that is recorded of a run, except for its single actions.
 
 use std::path::Path;
 
@@ -38,7 +38,7 @@ pub fn show(id: &str, record: &RunRecord, runs: &Runs, ui: &Ui) -> Result<(), Cl
     Ok(())
 }
 
-/// What is known in a line; empty where it is not.
+/// What is known, as lines. A fact that is unknown is empty.
 fn facts(id: &str, record: &RunRecord) -> Vec<(&'static str, String)> {
     let text = |text: &Option<String>| text.clone().unwrap_or_default();
     let path = |path: &str| match path {

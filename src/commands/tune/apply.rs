@@ -1,4 +1,4 @@
-//! `flow tune --apply`: the best values as a pipeline that extends the one that was tuned.
+//! `flow tune --apply`: writes the best values as a pipeline that extends the one that was tuned.
 
 use std::collections::BTreeMap;
 use std::io::Write;
@@ -22,7 +22,7 @@ pub struct Target {
 }
 
 impl Target {
-    /// Checks that a file may be written there, before anything is searched.
+    /// Checks that the file may be written, before anything is searched.
     pub fn new(args: &TuneArgs, base: &Pipeline) -> Result<Option<Self>, CliError> {
         let Some(to) = &args.apply else {
             return Ok(None);
@@ -70,8 +70,8 @@ impl Target {
         }))
     }
 
-    /// Writes the pipeline with these values, and says where. It is loaded from a file beside its
-    /// place first, and has to be what was evaluated.
+    /// Writes the pipeline with these values, and says where. It is first loaded from a file beside its
+    /// place, and must be the pipeline that was evaluated.
     pub fn write(
         &self,
         problem: &Problem<'_>,

@@ -1,4 +1,4 @@
-//! Evaluates configurations: all that are given at a time run as one graph.
+//! Evaluates configurations. All that are passed together run as one graph.
 
 use std::collections::{BTreeSet, HashSet};
 use std::path::PathBuf;
@@ -20,7 +20,7 @@ use crate::record::{ByName, FORMAT, Long, SearchRecord, StageRecord, Status, Tun
 use crate::report::{RunAccount, RunReport};
 use crate::ui::Ui;
 
-/// Where configurations are evaluated.
+/// Evaluates the configurations of a study.
 pub struct Bench<'a> {
     /// Where output goes.
     pub ui: &'a Ui,
@@ -30,7 +30,7 @@ pub struct Bench<'a> {
     /// Id of the run, the same for the whole study.
     pub id: String,
     started: Instant,
-    /// For the run record: what became of each stage.
+    /// What became of each stage, for the run record.
     stages: ByName<StageRecord>,
     /// What was spent so far.
     pub spent: Spent,
@@ -49,9 +49,9 @@ pub struct Spent {
 pub struct Evaluated {
     /// Its scores, or why there are none.
     pub scores: Result<ObjectiveScores, String>,
-    /// CPU seconds of a run of it alone with nothing in the store, by the records of its actions.
+    /// CPU seconds of a run of it alone with an empty store, by the records of its actions.
     pub cpu_s: f64,
-    /// Of these, what its folds cost.
+    /// The part of these that its folds cost.
     pub folds_cpu_s: f64,
     /// The table of folds.
     pub folds: Option<(Digest, PathBuf)>,
@@ -60,7 +60,7 @@ pub struct Evaluated {
 }
 
 impl<'a> Bench<'a> {
-    /// Nothing was evaluated yet.
+    /// A bench that has evaluated nothing yet.
     pub fn new(ui: &'a Ui, problem: &'a Problem<'a>, setup: &'a Setup, started: Instant) -> Self {
         Self {
             ui,
@@ -73,11 +73,11 @@ impl<'a> Bench<'a> {
         }
     }
 
-    /// Evaluates configurations on a part of the cross-validation. `bytes`: their predictions will be
-    /// read, so that they must be there.
+    /// Evaluates configurations on a part of the cross-validation. With `bytes`, their predictions will
+    /// be read, so these must be in the store.
     ///
     /// # Errors
-    /// The machine failed, the run was interrupted, or the metric is not there. What goes wrong in a
+    /// Fails if the machine failed, the run was interrupted, or the metric is not there. A failure in a
     /// stage is a result of its configuration, unless no other values could mend it.
     pub fn evaluate(
         &mut self,
@@ -135,7 +135,7 @@ impl<'a> Bench<'a> {
         run.id.clone_from(&self.id);
         let mut forced = HashSet::new();
         let mut failures: Vec<(usize, StageError)>;
-        // A second time only where bytes are wanted that the store has lost.
+        // A second round is needed only if bytes are wanted that the store has lost.
         loop {
             let first = forced.is_empty();
             let finished = run.execute(forced, first, &mut |_| {})?;
@@ -184,7 +184,7 @@ impl<'a> Bench<'a> {
             .collect()
     }
 
-    /// True for a stage whose failure other values might mend.
+    /// Returns true for a stage whose failure other values might mend.
     fn varies(&self, union: &Union, names: &[Vec<String>], stage: usize) -> bool {
         let mut arms = union.places.iter().zip(names);
         arms.any(|(places, names)| {
@@ -201,7 +201,7 @@ impl<'a> Bench<'a> {
         union.places[arm].get(at).copied()
     }
 
-    /// What a pass says of a configuration.
+    /// What a pass found for a configuration.
     fn found(&self, pass: &Pass<'_>, arm: usize) -> Result<Evaluated, CliError> {
         let Some(stage) = self.objective(pass.union, pass.names, arm) else {
             return Ok(Evaluated::none(format!(
@@ -247,7 +247,7 @@ impl<'a> Bench<'a> {
         }
     }
 
-    /// Takes in what a pass did, for the run record.
+    /// Records what a pass did, for the run record.
     fn account(&mut self, run: &Run<'_>, part: Coverage) {
         let artifacts = run.artifacts();
         let report = RunReport::new(&RunAccount {
@@ -267,7 +267,7 @@ impl<'a> Bench<'a> {
                 ..told.record()
             };
             let mut name = told.name.clone();
-            // A look at some folds is no evaluation of its own in the history.
+            // In the history, a look at some folds does not count as an evaluation.
             if let Coverage::First(folds) = part {
                 name = format!("{name} on {folds} folds");
                 record.folds = None;
@@ -298,14 +298,14 @@ impl<'a> Bench<'a> {
 /// Several configurations as one graph, after its run.
 struct Pass<'a> {
     union: &'a Union,
-    /// By configuration, the names of its stages in the pipeline.
+    /// For each configuration, the names of its stages in the pipeline.
     names: &'a [Vec<String>],
     artifacts: Artifacts<'a>,
     failures: &'a [(usize, StageError)],
 }
 
 impl Pass<'_> {
-    /// What failed among the actions that a configuration needs.
+    /// The first failure among the actions that a configuration needs.
     fn failure(&self, arm: usize, needed: &BTreeSet<usize>) -> Option<String> {
         let mut failures = self.failures.iter();
         let (action, error) = failures.find(|(action, _)| needed.contains(action))?;
@@ -318,7 +318,8 @@ impl Pass<'_> {
         Some(format!("stage `{name}` failed in `{label}`: {error}"))
     }
 
-    /// CPU seconds of actions by their records, equal ones once, and of these what was done in folds.
+    /// CPU seconds of actions by their records, and the part of them spent in folds. Equal actions
+    /// count once.
     fn cost(&self, actions: &BTreeSet<usize>) -> (f64, f64) {
         let (mut cpu_s, mut folds_cpu_s) = (0.0, 0.0);
         let mut known = HashSet::new();

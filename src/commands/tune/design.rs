@@ -28,11 +28,11 @@ pub struct StudyFolds {
     pub stage: String,
     /// The names of its folds, without the final fit.
     pub names: Vec<String>,
-    /// How many of them are in the first repeat.
+    /// The number of folds in the first repeat.
     pub first: usize,
 }
 
-/// Values that are no matter of search.
+/// The section whose values are never searched.
 const FIXED: &str = "pipeline";
 
 /// The section `[tune]` of a pipeline.
@@ -52,8 +52,8 @@ pub fn tune_of(base: &Pipeline) -> Result<Tune, Diag> {
 }
 
 impl Goal {
-    /// What `objective` names. Without it: average precision in the stage of the headline, or in the only
-    /// stage that has metrics.
+    /// What `objective` names. Without it, this is average precision in the stage of the headline, or
+    /// in the only stage that has metrics.
     pub fn new(base: &Pipeline, tune: &Tune) -> Result<Self, Diag> {
         let has_metrics = |index: &usize| {
             let outputs = &base.stages[*index].ports.outputs;
@@ -116,7 +116,7 @@ impl Goal {
         })
     }
 
-    /// A metric has to have a direction in which it is better.
+    /// Returns a diagnostic if the metric has no direction in which it is better.
     pub fn check(&self) -> Option<Diag> {
         if self.metric.direction().is_some() {
             return None;
@@ -131,8 +131,8 @@ impl Goal {
     }
 }
 
-/// A diagnostic with the names of the stages that have metrics, if there are any; else with what would make
-/// one.
+/// A diagnostic with the names of the stages that have metrics, or, if there are none, with what would
+/// make one.
 fn with_examples(
     diag: Diag,
     base: &Pipeline,
@@ -150,7 +150,7 @@ fn with_examples(
 }
 
 impl StudyFolds {
-    /// Those that a stage deals.
+    /// The folds that a stage deals.
     pub fn new(stage: &StageDecl) -> Self {
         let names = stage.layout.folds.iter().filter(|name| *name != FINAL);
         let names: Vec<String> = names.cloned().collect();
@@ -164,7 +164,8 @@ impl StudyFolds {
     }
 }
 
-/// Pruning and nesting need folds, and have them to themselves. `root` is the stage that deals them.
+/// Checks that pruning and nesting have folds, and that `root`, the stage that deals them, leaves
+/// `only` and `within` to them.
 pub fn check_folds(tune: &Tune, root: Option<&StageDecl>, folds: Option<&StudyFolds>) -> Diags {
     let asked = match (tune.nested, tune.prune) {
         (true, _) => "nested",
@@ -203,7 +204,7 @@ pub fn check_folds(tune: &Tune, root: Option<&StageDecl>, folds: Option<&StudyFo
     diags
 }
 
-/// Nothing may be searched that changes the objects or folds on which trials are compared.
+/// Checks that nothing is searched that changes the objects or folds on which trials are compared.
 pub fn check_space(tune: &Tune, folds: Option<&StudyFolds>) -> Diags {
     let Some(folds) = folds else {
         return Vec::new();
@@ -224,7 +225,7 @@ pub fn check_space(tune: &Tune, folds: Option<&StudyFolds>) -> Diags {
     tune.space.iter().filter(deals).map(diag).collect()
 }
 
-/// The study for the search: what may be tried, how, and `trials` instead of its own number of them.
+/// The study for the search: what may be tried, and how. `trials` replaces its own number of trials.
 pub fn design(tune: &Tune, goal: &Goal, seed: u64, trials: Option<usize>) -> Design {
     let space: Vec<Dimension> = tune.space.iter().map(dimension).collect();
     let points = tuning::size(&space).and_then(|n| usize::try_from(n).ok());
@@ -238,7 +239,7 @@ pub fn design(tune: &Tune, goal: &Goal, seed: u64, trials: Option<usize>) -> Des
         seed: tune.seed.unwrap_or(seed),
         trials: trials.or(tune.trials).unwrap_or(default),
         parallel: tune.parallel,
-        // Without one, the study is not made.
+        // A metric without a direction never gets here, because the study is refused.
         direction: goal.metric.direction().unwrap_or(Direction::Maximise),
     }
 }
@@ -268,7 +269,7 @@ fn dimension(axis: &Axis) -> Dimension {
     }
 }
 
-/// Names of the stages that the axes change, and of all below them.
+/// Names of the stages that the axes change, and of all stages below them.
 pub fn varied(base: &Pipeline, axes: &[Axis]) -> BTreeSet<String> {
     let mut varied: Vec<bool> = Vec::with_capacity(base.stages.len());
     for stage in &base.stages {

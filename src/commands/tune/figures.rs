@@ -1,7 +1,7 @@
-//! What a study found, for programs: in its events and in `study.json`.
+//! The findings of a study, for programs: in its events and in `study.json`.
 //!
-//! Nothing here depends on the machine or on what the store knew: a study that was killed and went on leaves
-//! the same bytes as an unbroken one. Costs are in events and text only.
+//! Nothing here depends on the machine or on what the store knew: a study that was killed and resumed
+//! leaves the same bytes as one that was not. Costs are only in events and text.
 
 use flow_engine::pipeline::file::Replace;
 use flow_stages::tuning::{Best, TrialOutcome};
@@ -12,7 +12,7 @@ use super::findings::{Findings, Nested, Searched};
 use crate::event::{BestTrial, NestedFigures, NestedFold, StudyFigures, TrialFigures};
 use crate::record::ByName;
 
-/// Values by the paths of what they replace.
+/// The values by the paths of what they replace.
 pub fn by_path(values: &[Replace]) -> ByName<Json> {
     let json = |value: &toml::Value| serde_json::to_value(value).unwrap_or(Json::Null);
     let values = values.iter();
@@ -40,7 +40,7 @@ pub fn trial_figures(bench: &Bench<'_>, searched: &Searched, number: usize) -> T
     }
 }
 
-/// All that a study found, without what it cost.
+/// The findings of a study, without what it cost.
 pub fn study_figures(bench: &Bench<'_>, findings: &Findings) -> StudyFigures {
     let problem = bench.problem;
     let searched = &findings.searched;

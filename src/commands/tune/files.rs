@@ -1,4 +1,5 @@
-//! The files that a study leaves: everything for programs, and a line for each trial.
+//! The files that a study leaves: one with everything for programs, and a table with a row for each
+//! trial.
 
 use std::path::Path;
 
@@ -30,7 +31,8 @@ pub fn write(bench: &Bench<'_>, findings: &Findings, folder: &Path) -> Result<()
     Ok(())
 }
 
-/// One line a trial: number, generation, state, value (empty unless complete), then a column a value.
+/// One row for each trial: number, generation, state, value (empty unless complete), then a column for
+/// each searched value.
 fn csv(bench: &Bench<'_>, searched: &Searched) -> String {
     let axes = &bench.problem.axes;
     let head = ["trial", "generation", "state", "value"].map(str::to_owned);

@@ -1,4 +1,4 @@
-//! What a study came to, as data: everything that is shown is made from it.
+//! The findings of a study as data. All that is shown is made from it.
 
 use flow_stages::comparison::{Estimate, PairedDifference};
 use flow_stages::tuning::{Best, TuningStudy};
@@ -6,18 +6,18 @@ use flow_stages::tuning::{Best, TuningStudy};
 use super::bench::Bench;
 use super::problem::Candidate;
 
-/// What a study came to.
+/// The findings of a study.
 pub struct Findings {
     /// The study.
     pub searched: Searched,
-    /// The value of the best configuration with the interval of its objects, where statistics know
+    /// The value of the best configuration with the interval over its objects, if the statistics know
     /// the metric.
     pub interval: Option<Estimate>,
-    /// Nested cross-validation, where asked for.
+    /// Nested cross-validation, if asked for.
     pub nested: Option<Nested>,
     /// Configurations that were ever evaluated on these objects and folds, by the history of runs.
     pub tried: Option<usize>,
-    /// CPU seconds that pruning saved, nested studies included: an estimate.
+    /// An estimate of the CPU seconds that pruning saved, including in nested studies.
     pub saved_s: f64,
 }
 
@@ -25,12 +25,12 @@ pub struct Findings {
 pub struct Searched {
     /// Points and outcomes.
     pub study: TuningStudy,
-    /// By trial, its configuration.
+    /// The configuration of each trial.
     pub candidates: Vec<Candidate>,
-    /// By trial, CPU seconds of a run of it alone with nothing in the store.
+    /// For each trial, the CPU seconds of a run of it alone with an empty store.
     pub cpu_s: Vec<f64>,
-    /// CPU seconds that pruned trials would have cost on the folds that were left out, at the rate of
-    /// those that were not: an estimate.
+    /// An estimate of the CPU seconds that pruned trials would have cost on the folds that were left
+    /// out, at the rate of those that were not.
     pub saved_s: f64,
 }
 
@@ -46,21 +46,21 @@ impl Searched {
 
 /// What nested cross-validation says.
 pub struct Nested {
-    /// By outer fold.
+    /// The findings for each outer fold.
     pub folds: Vec<OuterFold>,
     /// The value of the objective for what the studies chose, over all outer folds.
     pub tuned: Option<f64>,
-    /// That of the pipeline as it is, on the same objects.
+    /// The value for the pipeline as it is, on the same objects.
     pub base: Option<f64>,
-    /// The paired difference between the two, where statistics know the metric.
+    /// The paired difference between the two, if the statistics know the metric.
     pub difference: Option<PairedDifference>,
 }
 
 /// One outer fold.
 pub struct OuterFold {
-    /// The study within.
+    /// The study within the fold.
     pub searched: Searched,
-    /// What won.
+    /// The configuration that won.
     pub chosen: Candidate,
     /// Its score in the inner folds.
     pub inner: f64,

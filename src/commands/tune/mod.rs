@@ -1,11 +1,11 @@
 //! `flow tune`: searches for better values of parameters.
 //!
-//! [`design`] checks the study before anything runs, and [`problem`] makes pipelines of its configurations.
-//! A [`study`](mod@study) is made of searches: [`search`] makes one, generation by generation, and [`nested`]
-//! one in each fold of an outer cross-validation; [`bench`](mod@bench) evaluates configurations for them.
-//! [`findings`] is what comes of it as data: [`progress`] shows it as it grows, [`text`] at the end,
-//! [`figures`] has it for programs, [`files`] and [`apply`] write it. How points are chosen and when trials
-//! are stopped is not here but in the crate `flow-stages`.
+//! [`design`] checks the study before anything runs, and [`problem`] makes pipelines of its
+//! configurations. A [`study`](mod@study) is made of searches: [`search`] makes one, generation by
+//! generation, and [`nested`] makes one in each fold of an outer cross-validation. [`bench`](mod@bench)
+//! evaluates configurations for them. [`findings`] holds the results as data: [`progress`] shows them
+//! as they grow and [`text`] at the end, [`figures`] has them for programs, and [`files`] and [`apply`]
+//! write them. The crate `flow-stages` chooses points and decides when trials are stopped.
 //!
 //! Begin with [`run`].
 

@@ -1,5 +1,5 @@
-//! `nested = true`: the study within each fold of an outer cross-validation, and what the
-//! configurations that won there are worth on the objects that they never saw.
+//! `nested = true`: makes the study within each fold of an outer cross-validation, and measures the
+//! configurations that won there on objects that they never saw.
 
 use std::path::{Path, PathBuf};
 
@@ -15,7 +15,7 @@ use super::progress;
 use super::search::search;
 use crate::error::{CliError, Exit};
 
-/// Makes the studies and joins what they say; `folds` is the table of the outer folds.
+/// Makes the studies and joins their findings. `folds` is the table of the outer folds.
 pub fn nested(bench: &mut Bench<'_>, folds: &Path) -> Result<Nested, CliError> {
     let problem = bench.problem;
     let number = problem.folds.as_ref().map_or(0, |folds| folds.first);
@@ -75,7 +75,7 @@ fn nothing(fold: usize) -> CliError {
     }
 }
 
-/// None for metrics that the statistics do not know.
+/// The paired difference, or `None` for metrics that the statistics do not know.
 fn difference(base: &Outer, tuned: &Outer, metric: Metric) -> Option<PairedDifference> {
     if !Metric::COMPARED.contains(&metric) {
         return None;

@@ -13,7 +13,7 @@ use flow_stages::tuning::{Design, Dimension, Point, looks};
 use super::design::{self, Goal, StudyFolds};
 use crate::error::CliError;
 
-/// A study, ready to be made.
+/// A study that is ready to be made.
 pub struct Problem<'a> {
     /// The pipeline's name.
     pub name: String,
@@ -25,15 +25,15 @@ pub struct Problem<'a> {
     pub registry: Registry,
     /// What is varied.
     pub axes: Vec<Axis>,
-    /// How.
+    /// How it is searched.
     pub design: Design,
-    /// How, in the words of the pipeline.
+    /// How it is searched, in the words of the pipeline.
     pub tune: Tune,
     /// The stage whose metric is looked at.
     pub stage: String,
     /// The metric.
     pub metric: Metric,
-    /// The cross-validation that the metric stems from.
+    /// The cross-validation that the metric comes from.
     pub folds: Option<StudyFolds>,
     /// The fixed threshold of the evaluation.
     pub fixed: f64,
@@ -52,10 +52,10 @@ pub enum Coverage {
     First(usize),
 }
 
-/// A configuration: values in the place of those of the pipeline.
+/// A configuration: values that replace those of the pipeline.
 #[derive(Clone, Debug)]
 pub struct Candidate {
-    /// What its stages are called by.
+    /// The name that its stages are called by.
     pub name: String,
     /// The values.
     pub values: Vec<Replace>,
@@ -71,7 +71,7 @@ impl Candidate {
         values.join(", ")
     }
 
-    /// The value of a path, for a table; nothing where it does not apply.
+    /// The value of a path, for a table. Empty where the path does not apply.
     pub fn cell(&self, path: &str) -> String {
         let found = self.values.iter().find(|value| value.path == path);
         found.map_or(String::new(), |value| match &value.value {
@@ -123,7 +123,8 @@ impl<'a> Problem<'a> {
         }
     }
 
-    /// Mistakes that show where one value is replaced by an end of its range, or by one of a choice.
+    /// Finds mistakes that appear when one value is replaced by an end of its range, or by a member of
+    /// a choice.
     fn check_ends(&self) -> Diags {
         let mut found: Diags = Vec::new();
         for (axis, dimension) in self.axes.iter().zip(&self.design.space) {
@@ -155,7 +156,7 @@ impl<'a> Problem<'a> {
         found
     }
 
-    /// What is improved: `evaluate.pr_auc`.
+    /// The metric that is improved, as `evaluate.pr_auc`.
     pub fn objective(&self) -> String {
         format!("{}.{}", self.stage, self.metric.key())
     }
@@ -168,8 +169,8 @@ impl<'a> Problem<'a> {
         }
     }
 
-    /// A point as a configuration. Values that do not apply beside the others (a parameter of one
-    /// learner where another is chosen) are left out.
+    /// A point as a configuration. Values that do not apply beside the others are left out, such as a
+    /// parameter of one learner where another is chosen.
     pub fn candidate(&self, number: usize, point: &Point) -> Candidate {
         let values = self.axes.iter().zip(point);
         let mut candidate = Candidate {
@@ -196,8 +197,8 @@ impl<'a> Problem<'a> {
         candidate
     }
 
-    /// The pipeline of a configuration, reduced to what its objective needs; `within` is the outer
-    /// fold of which only the training objects have labels.
+    /// The pipeline of a configuration, reduced to what its objective needs. `within` is an outer fold,
+    /// of which only the training objects keep their labels.
     pub fn pipeline(
         &self,
         candidate: &Candidate,
@@ -231,7 +232,7 @@ impl<'a> Problem<'a> {
         Ok(pipeline)
     }
 
-    /// After how many folds trials may be stopped.
+    /// The numbers of folds after which trials may be stopped.
     pub fn looks(&self) -> Vec<usize> {
         match &self.folds {
             Some(folds) if self.tune.prune => looks(folds.first, folds.names.len()),
@@ -240,7 +241,7 @@ impl<'a> Problem<'a> {
     }
 }
 
-/// The value of an axis at a point, in the place of that of the pipeline.
+/// The value of an axis at a point, to replace that of the pipeline.
 fn replace(axis: &Axis, value: f64) -> Replace {
     Replace {
         path: axis.path.clone(),

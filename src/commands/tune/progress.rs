@@ -1,4 +1,4 @@
-//! A study as it goes on: lines for people, and events.
+//! The progress of a study: lines for people, and events.
 
 use flow_stages::tuning::{Best, ObjectiveScores, TrialOutcome};
 
@@ -14,7 +14,7 @@ use crate::record::Status;
 use crate::render::table;
 use crate::wording::count;
 
-/// The study begins.
+/// Reports that the study begins.
 pub fn started(bench: &Bench<'_>) {
     let problem = bench.problem;
     let design = &problem.design;
@@ -41,7 +41,7 @@ pub fn started(bench: &Bench<'_>) {
     ));
 }
 
-/// The pipeline as it is was evaluated.
+/// Reports that the pipeline as it is was evaluated.
 pub fn base(bench: &Bench<'_>, within: Option<usize>, scores: Option<&ObjectiveScores>) {
     bench.ui.event(|| BaseFinished {
         within,
@@ -57,7 +57,7 @@ fn place(within: Option<usize>) -> String {
     within.map_or(String::new(), |fold| format!("within fold {fold}, "))
 }
 
-/// A generation of trials, those from number `first`, is at its end.
+/// Reports the end of a generation of trials, those from number `first` on.
 pub fn generation(bench: &Bench<'_>, within: Option<usize>, searched: &Searched, first: usize) {
     let best = searched.study.best();
     for (number, trial) in searched.study.trials().iter().enumerate().skip(first) {
@@ -93,7 +93,7 @@ pub fn generation(bench: &Bench<'_>, within: Option<usize>, searched: &Searched,
     }
 }
 
-/// The study within an outer fold is at its end.
+/// Reports the end of the study within an outer fold.
 pub fn outer_fold(bench: &Bench<'_>, fold: usize, outer: &OuterFold) {
     bench.ui.event(|| OuterFoldFinished {
         fold,
@@ -102,7 +102,7 @@ pub fn outer_fold(bench: &Bench<'_>, fold: usize, outer: &OuterFold) {
     });
 }
 
-/// The study ended early.
+/// Reports that the study ended early.
 pub fn stopped(bench: &Bench<'_>, exit: Exit) {
     let status = match exit {
         Exit::Interrupted => Status::Interrupted,
@@ -115,7 +115,7 @@ pub fn stopped(bench: &Bench<'_>, exit: Exit) {
     });
 }
 
-/// The last event of a study.
+/// Sends the last event of a study.
 pub fn finished(bench: &Bench<'_>, findings: &Findings, wall_s: f64) {
     bench.ui.event(|| StudyFinished {
         found: study_figures(bench, findings),

@@ -1,4 +1,4 @@
-//! One search: generation by generation, each evaluated as one graph.
+//! One search, generation by generation. Each generation is evaluated as one graph.
 
 use flow_stages::tuning::{Point, TrialOutcome, TuningStudy};
 
@@ -29,7 +29,7 @@ pub fn search(
     Ok(search.searched)
 }
 
-/// A search on its way.
+/// A search in progress.
 struct RunningSearch<'s, 'a> {
     bench: &'s mut Bench<'a>,
     within: Option<usize>,
@@ -41,7 +41,7 @@ struct RunningSearch<'s, 'a> {
 struct Generation {
     points: Vec<Point>,
     candidates: Vec<Candidate>,
-    /// None while a trial is open.
+    /// The outcome of each trial, or `None` while it is open.
     outcomes: Vec<Option<TrialOutcome>>,
     cpu_s: Vec<f64>,
 }
@@ -82,7 +82,7 @@ impl<'s, 'a> RunningSearch<'s, 'a> {
         })
     }
 
-    /// The next trials. None after the last ones.
+    /// The next trials, or `None` after the last ones.
     fn next_generation(&self) -> Option<Generation> {
         let points = self.searched.study.next_generation();
         if points.is_empty() {
@@ -119,7 +119,7 @@ impl<'s, 'a> RunningSearch<'s, 'a> {
                 let mut outcome = match (&found.scores, &best) {
                     (Err(message), _) => Some(TrialOutcome::Failed(message.clone())),
                     (Ok(scores), Ok(best)) => self.searched.study.race(scores, best, best_on_all),
-                    // What is the best on all folds may have no value on the first ones.
+                    // The configuration that is best on all folds may have no value on the first ones.
                     (Ok(_), Err(_)) => None,
                 };
                 if let Some(TrialOutcome::Pruned { folds: done, .. }) = &mut outcome {
@@ -132,14 +132,14 @@ impl<'s, 'a> RunningSearch<'s, 'a> {
         Ok(())
     }
 
-    /// What a trial that was stopped after so many folds would have cost on the others.
+    /// What a trial that was stopped after `folds` folds would have cost on the others.
     fn saved_s(&self, found: &Evaluated, folds: usize) -> f64 {
         let all = self.bench.problem.folds.as_ref();
         let all = all.map_or(folds, |all| all.names.len());
         found.folds_cpu_s * all.saturating_sub(folds) as f64 / folds as f64
     }
 
-    /// Evaluates the trials that are open still on all folds.
+    /// Evaluates the trials that are still open on all folds.
     fn complete(&mut self, generation: &mut Generation) -> Result<(), CliError> {
         let (open, arms) = generation.open();
         let found = self
@@ -159,7 +159,7 @@ impl<'s, 'a> RunningSearch<'s, 'a> {
         Ok(())
     }
 
-    /// Takes in a generation of which no trial is open.
+    /// Adds a generation in which no trial is open.
     fn take(&mut self, generation: Generation) {
         self.searched.candidates.extend(generation.candidates);
         self.searched.cpu_s.extend(generation.cpu_s);
@@ -169,11 +169,11 @@ impl<'s, 'a> RunningSearch<'s, 'a> {
     }
 }
 
-/// Scores can be compared on the same objects and folds only.
+/// The folds of the first evaluation. Scores can be compared only on the same objects and folds.
 struct SameFolds(Option<flow_cache::Digest>);
 
 impl SameFolds {
-    /// True where the folds are those of the first evaluation that went well.
+    /// Returns true if the folds are those of the first evaluation that went well.
     fn check(&mut self, found: &Evaluated) -> bool {
         let Some((folds, _)) = found.folds.as_ref().filter(|_| found.scores.is_ok()) else {
             return true;
@@ -182,7 +182,7 @@ impl SameFolds {
     }
 }
 
-/// What the run record keeps of a search.
+/// The part of the run record about a search.
 pub fn record(bench: &Bench<'_>, searched: &Searched) -> TuneRecord {
     TuneRecord {
         objective: bench.problem.objective(),

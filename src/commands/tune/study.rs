@@ -63,7 +63,8 @@ fn all_failed(searched: &Searched) -> CliError {
     }
 }
 
-/// The pipeline as it is and, unless that is the best, the best configuration, with their bytes.
+/// Evaluates the pipeline as it is and, unless that is the best, the best configuration, with their
+/// bytes.
 fn evaluate_best(bench: &mut Bench<'_>, searched: &Searched) -> Result<Vec<Evaluated>, CliError> {
     let mut arms = vec![bench.problem.base()];
     if let Some((Best::Trial(_), _)) = searched.study.best() {
@@ -72,7 +73,8 @@ fn evaluate_best(bench: &mut Bench<'_>, searched: &Searched) -> Result<Vec<Evalu
     bench.evaluate(&arms, None, Coverage::Crossed, true)
 }
 
-/// The value of a configuration with its interval: none for metrics that the statistics do not know.
+/// The value of a configuration with its interval, or `None` for metrics that the statistics do not
+/// know.
 fn interval(found: &Evaluated, metric: Metric) -> Option<Estimate> {
     if !Metric::COMPARED.contains(&metric) {
         return None;

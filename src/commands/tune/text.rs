@@ -1,4 +1,4 @@
-//! What a study found, for people.
+//! The findings of a study, for people.
 
 use flow_stages::comparison::PairedDifference;
 use flow_stages::tuning::{Best, TrialOutcome};
@@ -8,14 +8,14 @@ use super::findings::{Findings, Nested, Searched};
 use crate::render::table;
 use crate::wording::{count, seconds};
 
-/// Tables for people have so many trials at most: the best.
+/// The most trials that tables for people show. They are the best ones.
 const SHOWN: usize = 30;
 
 fn figure(value: f64) -> String {
     format!("{value:.4}")
 }
 
-/// What the study found, for people.
+/// The findings of the study, for people.
 pub fn text(bench: &Bench<'_>, findings: &Findings, wall_s: f64) -> String {
     let mut text = format!("\n{}\n\n", trials(bench, &findings.searched));
     text.push_str(&format!("{}\n", heading(bench, findings)));
@@ -57,7 +57,7 @@ pub fn text(bench: &Bench<'_>, findings: &Findings, wall_s: f64) -> String {
     text
 }
 
-/// What won, in one line: also the first line of the pipeline that `--apply` writes.
+/// The winner in one line. It is also the first line of the pipeline that `--apply` writes.
 pub fn heading(bench: &Bench<'_>, findings: &Findings) -> String {
     let searched = &findings.searched;
     let trials = count(searched.study.trials().len(), "trial");
