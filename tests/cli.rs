@@ -212,7 +212,7 @@ fn an_edited_or_deleted_output_file_is_written_again() {
     assert_eq!(project.read("out/two.txt"), "1\n1\n");
 
     // The bytes are gone from the store, so the action that makes them has to run again.
-    fs::remove_file(project.path("out/two.txt")).unwrap();
+    project.remove("out/two.txt");
     let artifacts = project.path(".flow/store/artifacts");
     fs::remove_dir_all(&artifacts).unwrap();
     fs::create_dir_all(&artifacts).unwrap();

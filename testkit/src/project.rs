@@ -80,6 +80,22 @@ impl Project {
         files::read(&self.path(name))
     }
 
+    /// Removes a file, or a folder with all that is in it.
+    #[track_caller]
+    pub fn remove(&self, name: &str) {
+        let path = self.path(name);
+        let removed = match path.is_dir() {
+            true => std::fs::remove_dir_all(&path),
+            false => std::fs::remove_file(&path),
+        };
+        removed.unwrap_or_else(|e| panic!("{name}: {e}"));
+    }
+
+    /// Makes a folder.
+    pub fn folder(&self, name: &str) {
+        std::fs::create_dir_all(self.path(name)).expect("a folder");
+    }
+
     /// Puts one text in the place of another, which must be there, wherever it is in a file.
     #[track_caller]
     pub fn replace(&self, name: &str, from: &str, to: &str) {

@@ -2,20 +2,19 @@
 //! and the fields of recipes.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs;
 use std::path::Path;
 
 use flow_testkit::{Project, local};
 use serde_json::Value as Json;
 
-use crate::{blocks, files, pages, registry, root};
+use crate::{blocks, files, pages, read, registry, root};
 
 /// The text of all source files of the product.
 fn sources() -> String {
     let folders = ["src", "engine/src", "stages/src", "cache/src"];
     let sources = folders.iter().flat_map(|f| files(&root().join(f), "rs"));
-    let read = |path| fs::read_to_string(path).expect("a source file");
-    sources.chain([root().join("build.rs")]).map(read).collect()
+    let sources = sources.chain([root().join("build.rs")]);
+    sources.map(|path| read(&path)).collect()
 }
 
 /// What users read: README.md and docs/.
@@ -100,7 +99,7 @@ fn environment_variables_in_pages_and_code_are_the_same() {
 
 #[test]
 fn every_section_of_errors_has_a_code() {
-    let page = fs::read_to_string(root().join("docs/errors.md")).expect("docs/errors.md");
+    let page = read(&root().join("docs/errors.md"));
     let sources = sources();
     let sections = page.lines().filter_map(|line| line.strip_prefix("### `"));
     for code in sections.filter_map(|line| line.split('`').next()) {
@@ -111,7 +110,7 @@ fn every_section_of_errors_has_a_code() {
 
 #[test]
 fn every_page_is_in_the_index() {
-    let index = fs::read_to_string(root().join("README.md")).expect("README.md");
+    let index = read(&root().join("README.md"));
     for (page, _) in pages() {
         let linked = index.contains(&format!("]({page})"));
         assert!(
@@ -157,7 +156,7 @@ fn events_and_reasons_in_pages_are_those_of_the_schema() {
     }
     assert!(found > 5, "only {found} events: are they found?");
 
-    let page = fs::read_to_string(root().join("docs/explain.md")).expect("docs/explain.md");
+    let page = read(&root().join("docs/explain.md"));
     let (_, table) = page.split_once("(JSON: `why`)").expect("the table");
     let rows = table
         .lines()
@@ -173,7 +172,7 @@ fn events_and_reasons_in_pages_are_those_of_the_schema() {
 
 /// What the first block of TOML on a page says after `default: `, by key.
 fn defaults(page: &str) -> BTreeMap<String, String> {
-    let page = fs::read_to_string(root().join(page)).expect("a page");
+    let page = read(&root().join(page));
     let (_, block) = blocks(&page, "toml").swap_remove(0);
     let default = |line: &str| {
         let (key, value) = line.split_once(" = ")?;
@@ -240,7 +239,7 @@ inputs = { predictions = "model" }
 
 #[test]
 fn the_fields_of_recipes_are_those_of_the_table() {
-    let page = fs::read_to_string(root().join("docs/cache.md")).expect("docs/cache.md");
+    let page = read(&root().join("docs/cache.md"));
     let (_, table) = page.split_once("| field |").expect("the table");
     let rows = table
         .lines()

@@ -118,7 +118,7 @@ fn programs(folder: &Path) {
 
 /// Runs the blocks of a page.
 fn run(page: &str) {
-    let text = fs::read_to_string(root().join(page)).expect("a page");
+    let text = read(&root().join(page));
     let bin = folder();
     programs(bin.path());
     let project = Project::with_pipelines();

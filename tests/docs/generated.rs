@@ -9,7 +9,7 @@ use std::process::Command;
 use flow_stages::features::domain::catalogue_markdown;
 use flow_stages::kinds;
 
-use crate::{events, files, pages, root, write};
+use crate::{events, files, pages, read, root, write};
 
 /// In `docs/reference.md`, what follows this line is generated.
 const GENERATED: &str = "<!-- generated: UPDATE_DOCS=1 cargo test --test docs -->\n";
@@ -23,7 +23,7 @@ fn is_up_to_date(path: &Path, wanted: &str) {
     if std::env::var_os("UPDATE_DOCS").is_some() {
         write(path, wanted);
     }
-    let text = fs::read_to_string(path).expect("a page");
+    let text = read(path);
     assert!(
         text == wanted,
         "{} is out of date: UPDATE_DOCS=1 cargo test --test docs",

@@ -13,7 +13,7 @@ use std::path::PathBuf;
 
 use flow_engine::Registry;
 use flow_stages::kinds;
-use flow_testkit::files::{files_with as files, repository as root, write};
+use flow_testkit::files::{files_with as files, read, repository as root, write};
 use flow_testkit::program::{flow, plain};
 use flow_testkit::{Ended, Project, local};
 
@@ -51,7 +51,7 @@ fn pages() -> Vec<(String, String)> {
     }
     let page = |path: PathBuf| {
         let name = path.strip_prefix(root()).expect("below the root");
-        let text = fs::read_to_string(&path).expect("a page");
+        let text = read(&path);
         (name.to_string_lossy().into_owned(), text)
     };
     pages.into_iter().map(page).collect()
@@ -132,7 +132,7 @@ fn every_pipeline_is_described() {
 
 #[test]
 fn every_code_has_a_section() {
-    let page = fs::read_to_string(root().join("docs/errors.md")).expect("docs/errors.md");
+    let page = read(&root().join("docs/errors.md"));
     let sections: HashSet<&str> = page
         .lines()
         .filter(|line| line.starts_with('#'))
@@ -141,7 +141,7 @@ fn every_code_has_a_section() {
     let mut codes = BTreeSet::new();
     for folder in ["src", "engine/src", "stages/src"] {
         for path in files(&root().join(folder), "rs") {
-            let text = fs::read_to_string(&path).expect("a source file");
+            let text = read(&path);
             let code = |piece: &str| -> Option<String> {
                 let code = piece.split('"').next()?;
                 let plain = |c: char| c.is_ascii_lowercase() || c == '_' || c == ':';
@@ -184,7 +184,7 @@ fn commands(text: &str) -> Vec<Vec<String>> {
 #[test]
 fn commands_of_the_workflow_exist() {
     let workflow = fs::read_to_string(root().join("docs/examples/github-actions.yml"));
-    let page = fs::read_to_string(root().join("docs/ci.md")).expect("docs/ci.md");
+    let page = read(&root().join("docs/ci.md"));
     let workflow = workflow.expect("the workflow");
     let mut found = commands(&workflow);
     assert_eq!(found.len(), 3, "{found:?}");
@@ -236,9 +236,8 @@ fn links_lead_somewhere() {
 
 #[test]
 fn the_example_of_a_kind_is_the_one_in_its_page_and_runs() {
-    let page = fs::read_to_string(root().join("docs/writing-a-stage.md")).expect("the page");
-    let code =
-        fs::read_to_string(root().join("docs/examples/quality_cut.rs")).expect("the example");
+    let page = read(&root().join("docs/writing-a-stage.md"));
+    let code = read(&root().join("docs/examples/quality_cut.rs"));
     assert!(
         blocks(&page, "rust")
             .iter()

@@ -1,8 +1,6 @@
 //! Checks the words of `docs/glossary.md`: each is used, and the words that it rules out are not.
 
-use std::fs;
-
-use crate::{files, pages, root};
+use crate::{files, pages, read, root};
 
 /// A row of the glossary.
 struct Entry {
@@ -13,7 +11,7 @@ struct Entry {
 
 /// The tables of the glossary, each a list of rows.
 fn glossary() -> Vec<Vec<Entry>> {
-    let page = fs::read_to_string(root().join("docs/glossary.md")).expect("the glossary");
+    let page = read(&root().join("docs/glossary.md"));
     let row = |line: &str| {
         let cells: Vec<&str> = line.split('|').map(str::trim).collect();
         let [_, word, meaning, ruled_out, _] = cells[..] else {
@@ -69,7 +67,7 @@ fn every_word_of_the_glossary_is_used() {
     for folder in ["src", "engine/src", "stages/src", "cache/src"] {
         let sources = files(&root().join(folder), "rs").into_iter();
         texts.extend(sources.map(|path| {
-            let text = fs::read_to_string(path).expect("a source file");
+            let text = read(&path);
             text.to_lowercase()
         }));
     }

@@ -386,7 +386,7 @@ fn a_pipeline_without_stages_is_told_of_some_that_run() {
 fn what_the_system_says_comes_without_its_numbers() {
     let project = Project::new();
     project.write("demo.toml", DEMO);
-    std::fs::create_dir(project.path("folder")).expect("a folder");
+    project.folder("folder");
     for args in [
         ["check", "demo.toml", "--baseline", "folder"],
         ["run", "demo.toml", "--store", "/dev/null/store"],

@@ -193,7 +193,7 @@ fn two_runs_are_compared() {
 fn a_nondeterministic_action_is_called_that() {
     let project = Project::with(&chain("a", "$(od -An -N8 -tx8 /dev/urandom)"));
     run(&project, &["--tag", "a"]);
-    std::fs::remove_dir_all(project.path(".flow/store")).expect("the store");
+    project.remove(".flow/store");
     run(&project, &["--tag", "b"]);
     let first = &events(&project, &["compare", "a", "b"])[0]["first_divergence"];
     assert_eq!(

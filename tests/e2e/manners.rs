@@ -223,7 +223,7 @@ fn evicted_bytes_are_made_again_for_an_export() {
     assert!(!project.path("three.txt").exists());
     assert!(entries(&project.store().join("artifacts")).is_empty());
     // The pipeline is gone altogether.
-    std::fs::remove_file(project.path("p.toml")).expect("a file");
+    project.remove("p.toml");
     project.flow(&export).with(2);
 }
 
@@ -238,7 +238,7 @@ fn paths_are_those_of_where_one_stands_and_a_project_is_found_or_named() {
     };
     let ran = from("work/deep", &["run", "../../pipelines/p.toml"]);
     assert!(ran.contains("wrote ../../out/two.txt\n"), "{ran}");
-    std::fs::remove_file(project.path("out/two.txt")).expect("a file");
+    project.remove("out/two.txt");
     let ran = from("out", &["run", "../pipelines/p.toml"]);
     assert!(ran.contains("wrote two.txt\n"), "{ran}");
     // From anywhere inside, the project is found.

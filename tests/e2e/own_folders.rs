@@ -118,7 +118,7 @@ fn a_link_is_no_segment_and_no_lock() {
     let ended = project.flow(&["run", "p.toml"]);
     assert!(ended.words().contains("flow::cache::link"), "{ended:?}");
     assert!(!aside.path().join("new").exists());
-    std::fs::remove_file(project.path(".flow/store/locks/commit")).expect("removes");
+    project.remove(".flow/store/locks/commit");
     project.run(&["p.toml"]).ok();
     let size = |name| {
         std::fs::metadata(aside.path().join(name))
@@ -308,7 +308,7 @@ fn gc_asks_before_more_than_half_goes_and_sizes_have_units() {
         // The record of the last run stays, and with it all that the age takes.
         if goal[0] == "--max-age" {
             std::thread::sleep(Duration::from_millis(1_100));
-            std::fs::remove_dir_all(project.path(".flow/runs")).expect("removes");
+            project.remove(".flow/runs");
         }
         let asked = gc(&goal).with(2);
         let words = asked.words();

@@ -31,7 +31,7 @@ fn no_output_replaces_what_the_pipeline_reads() {
     let project = Project::new();
     project.write("src/a.txt", "mine");
     project.write("src/b.txt", "mine");
-    fs::create_dir(project.path("out")).expect("a folder");
+    project.folder("out");
     symlink("../src", project.path("out/link")).expect("a link");
     symlink("a.txt", project.path("src/alias.txt")).expect("a link");
     let source = "flow::outputs::source";
@@ -97,7 +97,7 @@ fn outputs_have_a_place_of_their_own() {
         project.write("p.toml", copies("[\"src/a.txt\"]", outputs));
         refused(&project, "flow::outputs::place", what);
     }
-    fs::create_dir(project.path("o")).expect("a folder");
+    project.folder("o");
     symlink("o", project.path("same")).expect("a link");
     let twice = "\"o/x.txt\" = \"list\"\n\"same/x.txt\" = \"list\"";
     project.write("p.toml", copies("[\"src/a.txt\"]", twice));
@@ -118,7 +118,7 @@ fn outputs_leave_the_project_only_on_purpose() {
     let around = Project::bare();
     let project = |name: &str| around.path("project").join(name);
     fs::create_dir_all(project(".flow")).expect("a project");
-    fs::create_dir(around.path("other")).expect("a folder");
+    around.folder("other");
     around.write("project/a.txt", "");
     symlink("../other", project("link")).expect("a link");
     let absolute = around.path("other/absolute.txt").display().to_string();
@@ -134,8 +134,8 @@ fn outputs_leave_the_project_only_on_purpose() {
             format!("[pipeline]\noutputs_outside = true\n{text}"),
         );
         around.flow(&["run", "project/p.toml"]).with(0);
-        fs::remove_dir_all(around.path("other")).expect("it is there");
-        fs::create_dir(around.path("other")).expect("a folder");
+        around.remove("other");
+        around.folder("other");
     }
     let odd = copies("[\"a.txt\"]", "\"${env:HOME}/x.txt\" = \"list\"");
     around.write("project/p.toml", odd);
@@ -180,9 +180,9 @@ fn what_others_wrote_is_not_replaced_without_a_word() {
         "{other:?}"
     );
     // Nothing was there, or the same.
-    fs::remove_file(project.path("out/x.txt")).expect("it is there");
+    project.remove("out/x.txt");
     assert_eq!(warned(&["p.toml"]), [""; 0]);
-    fs::remove_file(project.path(".flow/outputs")).expect("it is there");
+    project.remove(".flow/outputs");
     assert_eq!(warned(&["p.toml"]), [""; 0]);
 }
 
@@ -265,7 +265,7 @@ fn only_what_is_written_is_a_pattern() {
     survey("p1/data", 777);
     survey("p{i}[1]/data", 1);
     survey("d1", 777);
-    fs::create_dir(around.path("p{i}[1]/.flow")).expect("a project");
+    around.folder("p{i}[1]/.flow");
     around.write("p{i}[1]/data/objects.csv", "object_id,label\n1,A\n");
     let text = |curves: &str| {
         format!(
@@ -367,7 +367,7 @@ fn a_folder_is_no_pipeline_and_those_in_it_are_named() {
 #[test]
 fn a_new_project_in_a_repository_is_its_own_root() {
     let around = Project::new();
-    fs::create_dir(around.path(".git")).expect("a repository");
+    around.folder(".git");
     around.flow(&["init", "analysis"]).with(0);
     assert!(around.path("analysis/flow.toml").is_file());
     around.write("analysis/a.txt", "");

@@ -111,7 +111,7 @@ fn who_may_not_read_a_source_may_not_read_what_is_made_of_it() {
     all.sort_unstable();
     assert_eq!(all, [0o400, 0o400, 0o440, 0o444]);
     // A umask that lets nobody else read holds for all.
-    std::fs::remove_dir_all(project.path(".flow")).expect("removes");
+    project.remove(".flow");
     run(r#"umask 077; rm -f *.txt; "$FLOW" run p.toml"#);
     assert_eq!(modes(names), [0o600; 4]);
 }

@@ -61,7 +61,7 @@ fn a_read_only_store_answers_and_a_miss_says_what_to_do() {
     let place = store.path().display().to_string();
     let all = ["three.toml", "--store", &place];
     project.run(&all).ok();
-    std::fs::remove_dir_all(project.path("out")).expect("removes");
+    project.remove("out");
     for path in tree(store.path()) {
         set_mode(&path, if path.is_dir() { 0o555 } else { 0o444 });
     }

@@ -39,7 +39,7 @@ fn a_lost_output_is_made_again_when_its_file_is_gone() {
     let ran = project.run();
     std::fs::remove_file(project.artifact(&ran, "all: join rows")).unwrap();
     let before = project.read("out/all.txt");
-    std::fs::remove_file(project.root.join("out/all.txt")).unwrap();
+    project.remove("out/all.txt");
     let again = project.expect(&["all: join"]);
     assert_eq!(again.counts, [15, 1, 0, 0]);
     assert_eq!(project.read("out/all.txt"), before);

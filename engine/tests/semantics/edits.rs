@@ -165,7 +165,7 @@ fn unlabelled_shards_come_and_go_without_a_refit() {
         "read: read v",
     ]);
     assert!(project.read("out/p.txt").contains("v1 - VANILLA"));
-    std::fs::remove_file(project.root.join("data/v.txt")).unwrap();
+    project.remove("data/v.txt");
     project.expect(&[]);
     assert!(!project.read("out/p.txt").contains("v1"));
 }

@@ -172,8 +172,8 @@ fn parts_that_come_and_go_are_told() {
     };
     assert!(files[0].ends_with("data/v.txt"), "{files:?}");
     project.run();
-    std::fs::remove_file(project.root.join("data/v.txt")).unwrap();
-    std::fs::remove_file(project.root.join("data/b.txt")).unwrap();
+    project.remove("data/v.txt");
+    project.remove("data/b.txt");
     project.write("p.toml", upstream());
     project.run();
     project.write("p.toml", MAIN);
@@ -240,7 +240,7 @@ fn evicted_bytes_are_restored_only_for_who_needs_them() {
     assert_eq!(planned.needed_by["read: read a"], "clean: apply a");
     assert!(planned.needed_by["clean: apply a"].starts_with("learn: fit"));
     // A file asks.
-    std::fs::remove_file(project.root.join("out/all.txt")).unwrap();
+    project.remove("out/all.txt");
     let planned = project.plan();
     assert_eq!(
         planned.restore(),

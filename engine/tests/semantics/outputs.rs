@@ -24,7 +24,7 @@ fn an_edited_or_missing_file_is_written_again() {
     project.write("out/all.txt", "scribbles");
     assert_eq!(project.expect(&[]).written, ["all.txt"]);
     assert_eq!(project.read("out/all.txt"), before);
-    std::fs::remove_file(project.root.join("out/p.txt")).unwrap();
+    project.remove("out/p.txt");
     assert_eq!(project.expect(&[]).written, ["p.txt"]);
 }
 

@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 use flow_engine::base::trace::Trace;
 use serde_json::Value as Json;
 
+use flow_testkit::files::read;
+
 use crate::harness::{Project, Ran};
 use crate::{ALL, LEARN, fresh, process};
 
@@ -17,7 +19,7 @@ fn events(project: &Project) -> Vec<Json> {
         .unwrap()
         .write(&path, "flow run p")
         .unwrap();
-    let text = std::fs::read_to_string(path).unwrap();
+    let text = read(&path);
     let json: Json = serde_json::from_str(&text).unwrap();
     json["traceEvents"].as_array().unwrap().clone()
 }

@@ -56,7 +56,7 @@ fn what_a_program_leaves_behind_ends_with_it() {
             assert!(!late.exists(), "{daemon} goes on after status {status}");
             if status == 0 {
                 let made = project.artifact(&ran, "run: run out");
-                assert_eq!(std::fs::read_to_string(made).unwrap(), "x\n", "{daemon}");
+                assert_eq!(read(&made), "x\n", "{daemon}");
             }
         }
     }

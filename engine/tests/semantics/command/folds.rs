@@ -1,6 +1,8 @@
 //! `scope = "fold"`: programs that fit and predict.
 
 use super::expect_mistake;
+use flow_testkit::files::read;
+
 use crate::harness::Project;
 
 /// A program that writes each row of `{apply}` with the number of training rows.
@@ -51,7 +53,7 @@ fn a_program_sees_the_rows_of_its_fold() {
     let expected =
         "a1 ? apple 2 0\na2 ? avocado 2 0\nb1 ? bean 2 1\nb2 ? beet 2 1\nu1 ? udon 4 final\n";
     assert_eq!(project.read("result.txt"), expected);
-    let note = std::fs::read_to_string(project.artifact(&ran, "fit: run 0 note")).unwrap();
+    let note = read(&project.artifact(&ran, "fit: run 0 note"));
     assert_eq!(note, "b1 x bean\nb2 y beet\n");
     project.expect(&[]);
     // A new row to predict is a matter of its fold.

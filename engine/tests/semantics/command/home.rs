@@ -2,6 +2,8 @@
 
 use std::os::unix::fs::PermissionsExt;
 
+use flow_testkit::files::read;
+
 use crate::harness::Project;
 
 /// What a program finds: names, kinds, modes and numbers of names, and what is in the files. Then it
@@ -61,9 +63,9 @@ fn a_program_finds_nothing_of_the_one_before() {
         let expected = format!(
             ". {folder}\n./items {folder}\n./items/{item}.txt f {file} 1\n./script.sh f {file} 1\nitem {item}\n{SCRIPT}"
         );
-        assert_eq!(std::fs::read_to_string(artifact).unwrap(), expected);
+        assert_eq!(read(&artifact), expected);
     }
-    let other = std::fs::read_to_string(project.artifact(&ran, "other: run out")).unwrap();
+    let other = read(&project.artifact(&ran, "other: run out"));
     let expected =
         format!(". {folder}\n./deep {folder}\n./deep/er {folder}\n./deep/er/file {file}\ndeep\n");
     assert_eq!(other, expected);

@@ -1,6 +1,8 @@
 //! `each`: one action an item.
 
 use super::{expect_mistake, mistakes};
+use flow_testkit::files::read;
+
 use crate::harness::Project;
 
 /// `make` writes each item, `use_` does something with what it is given.
@@ -77,15 +79,12 @@ fn a_list_is_given_as_arguments_or_as_a_file() {
     let ran = project.run();
     assert!(ran.failures.is_empty(), "{:?}", ran.failures);
     let path = project.artifact(&ran, "use_: run out");
-    assert_eq!(
-        std::fs::read_to_string(path).unwrap(),
-        "c\na\nb\nc\na\nb\n3\n"
-    );
+    assert_eq!(read(&path), "c\na\nb\nc\na\nb\n3\n");
     // One file is one argument too.
     project.edit("[\"c\", \"a\", \"b\"]", "[\"c\"]");
     let ran = project.run();
     let path = project.artifact(&ran, "use_: run out");
-    assert_eq!(std::fs::read_to_string(path).unwrap(), "c\nc\n1\n");
+    assert_eq!(read(&path), "c\nc\n1\n");
 }
 
 #[test]
@@ -113,7 +112,7 @@ each = "make"
     ]);
     let text = |i| {
         let path = project.artifact(&ran, &format!("use_: run i={i} out"));
-        std::fs::read_to_string(path).unwrap()
+        read(&path)
     };
     let lines: Vec<Vec<String>> = (0..3)
         .map(|i| text(i).lines().map(str::to_owned).collect())

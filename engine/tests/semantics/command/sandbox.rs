@@ -3,6 +3,8 @@
 use flow_engine::command::CommandKind;
 
 use super::{alone, failure, of_items};
+use flow_testkit::files::read;
+
 use crate::harness::Project;
 
 /// Whether the kernel can keep programs out; says so where it cannot.
@@ -95,7 +97,7 @@ fn inputs_can_be_read_and_not_written() {
     project.edit("[outputs]", more);
     let ran = project.expect(&["next: run", "run: run"]);
     let made = project.artifact(&ran, "run: run out");
-    assert_eq!(std::fs::read_to_string(made).unwrap(), "1\n");
+    assert_eq!(read(&made), "1\n");
     assert_eq!(project.read("next.txt"), "1\n");
 }
 
