@@ -2,6 +2,8 @@
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
+use std::error::Error;
+use std::path::Path;
 
 use flow_cache::StoreError;
 use flow_engine::kind::Fault;
@@ -94,17 +96,30 @@ pub struct CliError {
 }
 
 impl CliError {
-    /// The pipeline or an argument is wrong.
-    pub fn usage(diag: Diag) -> Self {
+    /// Ends with this code, and says one thing.
+    pub fn new(exit: Exit, diag: Diag) -> Self {
         Self {
-            exit: Exit::Usage,
+            exit,
             diags: vec![diag],
         }
     }
 
-    /// The machine failed.
-    pub fn environment(message: impl Into<String>) -> Self {
-        StageError::environment(message).into()
+    /// The pipeline or an argument is wrong.
+    pub fn usage(diag: Diag) -> Self {
+        Self::new(Exit::Usage, diag)
+    }
+
+    /// The machine failed, for the reason that `error` gives.
+    pub fn environment(
+        message: impl Into<String>,
+        error: impl Into<Box<dyn Error + Send + Sync>>,
+    ) -> Self {
+        StageError::environment(message).because(error).into()
+    }
+
+    /// A file or folder could not be written.
+    pub fn unwritten(path: &Path, error: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
+        Self::environment(format!("failed to write {}", path.display()), error)
     }
 }
 
@@ -119,33 +134,30 @@ impl From<Diags> for CliError {
 
 impl From<StageError> for CliError {
     fn from(error: StageError) -> Self {
-        Self {
-            exit: error.fault.into(),
-            diags: vec![diag_of(&error, error.message.clone())],
-        }
+        Self::new(error.fault.into(), diag_of(&error, error.message.clone()))
     }
 }
 
 impl From<StoreError> for CliError {
     fn from(error: StoreError) -> Self {
         let text = error.to_string();
-        match &error {
+        let (exit, code, help) = match &error {
             StoreError::AmbiguousRun { .. } => {
-                Self::usage(Diag::new("flow::cli::run", text).help("give more of its id"))
+                (Exit::Usage, "flow::cli::run", "give more of its id")
             }
-            StoreError::NewerFormat { .. } => Self {
-                exit: Exit::Environment,
-                diags: vec![
-                    Diag::new("flow::cache::newer", text)
-                        .help("use the newer flow that wrote it, or another store: --store DIR"),
-                ],
-            },
-            StoreError::NotAStore { .. } => Self::usage(
-                Diag::new("flow::cache::not_a_store", text)
-                    .help("--store takes a folder that is empty, not there yet, or a store"),
+            StoreError::NewerFormat { .. } => (
+                Exit::Environment,
+                "flow::cache::newer",
+                "use the newer flow that wrote it, or another store: --store DIR",
             ),
-            _ => StageError::from(error).into(),
-        }
+            StoreError::NotAStore { .. } => (
+                Exit::Usage,
+                "flow::cache::not_a_store",
+                "--store takes a folder that is empty, not there yet, or a store",
+            ),
+            _ => return StageError::from(error).into(),
+        };
+        Self::new(exit, Diag::new(code, text).help(help).with_source(error))
     }
 }
 

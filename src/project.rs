@@ -17,8 +17,7 @@ use crate::wording::names;
 
 /// The working directory.
 pub fn working_dir() -> Result<PathBuf, CliError> {
-    std::env::current_dir()
-        .map_err(|e| CliError::environment(format!("the working directory is gone: {e}")))
+    std::env::current_dir().map_err(|e| CliError::environment("the working directory is gone", e))
 }
 
 /// Reads a pipeline file.

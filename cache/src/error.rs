@@ -25,6 +25,8 @@ pub enum StoreError {
         path: PathBuf,
         /// What is wrong with them.
         detail: String,
+        /// What the reader of such bytes says, whose words are in `detail`.
+        source: Option<serde_json::Error>,
     },
     /// A later version of the program wrote the store.
     NewerFormat {
@@ -126,7 +128,7 @@ impl fmt::Display for StoreError {
             Self::Environment { step, path, source } => {
                 write!(f, "{}: {source} (at step {step})", path.display())
             }
-            Self::Corrupt { path, detail } => write!(f, "{}: {detail}", path.display()),
+            Self::Corrupt { path, detail, .. } => write!(f, "{}: {detail}", path.display()),
             Self::NewerFormat {
                 path,
                 found,
@@ -177,6 +179,7 @@ impl std::error::Error for StoreError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
             Self::Environment { source, .. } => Some(source),
+            Self::Corrupt { source, .. } => Some(source.as_ref()?),
             _ => None,
         }
     }

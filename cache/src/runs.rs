@@ -211,6 +211,7 @@ fn read<T: DeserializeOwned>(path: &Path) -> Result<Option<T>, StoreError> {
     let record = serde_json::from_slice(&text).map_err(|e| StoreError::Corrupt {
         path: path.to_path_buf(),
         detail: format!("the record of the run cannot be read: {e}"),
+        source: Some(e),
     })?;
     Ok(Some(record))
 }

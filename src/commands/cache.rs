@@ -158,12 +158,10 @@ fn verify(args: &StoreArgs, ui: &Ui) -> Result<Exit, CliError> {
     let diag = found
         .into_iter()
         .fold(Diag::new("flow::cache::damaged", message), Diag::help);
-    Err(CliError {
-        exit: Exit::Environment,
-        diags: vec![
-            diag.help("nothing of it is used: the next run sets it aside and makes it again"),
-        ],
-    })
+    Err(CliError::new(
+        Exit::Environment,
+        diag.help("nothing of it is used: the next run sets it aside and makes it again"),
+    ))
 }
 
 fn gc(args: &GcArgs, ui: &Ui) -> Result<Exit, CliError> {
@@ -190,13 +188,9 @@ fn gc(args: &GcArgs, ui: &Ui) -> Result<Exit, CliError> {
         ));
     }
     if report.in_use {
-        return Err(CliError {
-            exit: Exit::Environment,
-            diags: vec![
-                Diag::new("flow::cache::in_use", "another process has the store open")
-                    .help("try again when it is done; nothing was removed"),
-            ],
-        });
+        let diag = Diag::new("flow::cache::in_use", "another process has the store open")
+            .help("try again when it is done; nothing was removed");
+        return Err(CliError::new(Exit::Environment, diag));
     }
     ui.event(|| CacheCollected {
         gone: figures(&report, args),

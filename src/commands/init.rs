@@ -37,10 +37,7 @@ pub fn run(args: &InitArgs, ui: &Ui) -> Result<(), CliError> {
         Some(".") => NAME.into(),
         _ => args.dir.join(NAME),
     };
-    let failed = |path: &Path, e: std::io::Error| {
-        CliError::environment(format!("failed to write {}: {e}", path.display()))
-    };
-    fs::create_dir_all(&args.dir).map_err(|e| failed(&args.dir, e))?;
+    fs::create_dir_all(&args.dir).map_err(|e| CliError::unwritten(&args.dir, e))?;
     match write_new_file(&path, PIPELINE.as_bytes()) {
         Ok(()) => {}
         Err(e) if e.kind() == std::io::ErrorKind::AlreadyExists => {
@@ -49,16 +46,18 @@ pub fn run(args: &InitArgs, ui: &Ui) -> Result<(), CliError> {
                 "nothing is overwritten; name another folder, or move the file away",
             )));
         }
-        Err(e) => return Err(failed(&path, e)),
+        Err(e) => return Err(CliError::unwritten(&path, e)),
     }
     // Without it, the root would be that of a project or repository around this one.
     let marker = args.dir.join("flow.toml");
     match write_new_file(&marker, MARKER.as_bytes()) {
-        Err(e) if e.kind() != std::io::ErrorKind::AlreadyExists => return Err(failed(&marker, e)),
+        Err(e) if e.kind() != std::io::ErrorKind::AlreadyExists => {
+            return Err(CliError::unwritten(&marker, e));
+        }
         _ => {}
     }
     let ignore = args.dir.join(".gitignore");
-    add_ignored(&ignore).map_err(|e| failed(&ignore, e))?;
+    add_ignored(&ignore).map_err(|e| CliError::unwritten(&ignore, e))?;
     ui.event(|| ProjectCreated {
         pipeline: path.display().to_string(),
     });

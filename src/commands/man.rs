@@ -22,8 +22,7 @@ pub struct ManArgs {
 
 /// Runs the command.
 pub fn run(args: &ManArgs, ui: &Ui) -> Result<(), CliError> {
-    let failed =
-        |e: std::io::Error| CliError::environment(format!("failed to write the manual: {e}"));
+    let failed = |e: std::io::Error| CliError::environment("failed to write the manual", e);
     if let Some(dir) = &args.dir {
         std::fs::create_dir_all(dir).map_err(failed)?;
         return clap_mangen::generate_to(Cli::command(), dir).map_err(failed);

@@ -180,7 +180,8 @@ fn cap_simd() -> Result<(), CliError> {
         }
         Err(error) => Err(CliError::usage(
             Diag::new("flow::cli::simd", format!("FLOW_SIMD: {error}"))
-                .help("unset FLOW_SIMD to use what the processor has; results do not depend on it"),
+                .help("unset FLOW_SIMD to use what the processor has; results do not depend on it")
+                .with_source(error),
         )),
     }
 }

@@ -97,7 +97,7 @@ events! {
 pub fn pretty(figures: &impl Serialize) -> Result<String, CliError> {
     let text = serde_json::to_string_pretty(figures);
     text.map(|text| text + "\n")
-        .map_err(|error| CliError::environment(format!("these figures are no JSON: {error}")))
+        .map_err(|error| CliError::environment("these figures are no JSON", error))
 }
 
 /// An action by its name.

@@ -53,3 +53,15 @@ pub fn event(diag: &Diag) -> DiagnosticEvent {
         labels: labels.collect(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_words_of_the_error_behind_a_diagnostic_are_said_once() {
+        let diag = Diag::new("flow::environment::io", "cannot read a: gone").with_source("gone");
+        let shown = text(&diag, false);
+        assert_eq!(shown.matches("gone").count(), 1, "{shown}");
+    }
+}

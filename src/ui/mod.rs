@@ -153,9 +153,7 @@ impl Ui {
     /// Returns an error if stdout could not be written, unless its reader went away.
     pub fn finish(&self) -> Result<(), CliError> {
         match self.failed.borrow_mut().take() {
-            Some(error) => Err(CliError::environment(format!(
-                "failed to write to stdout: {error}"
-            ))),
+            Some(error) => Err(CliError::environment("failed to write to stdout", error)),
             None => Ok(()),
         }
     }

@@ -225,6 +225,7 @@ impl Store {
         Err(StoreError::Corrupt {
             path,
             detail: "the artifact is damaged again and again; the disk may be failing".to_owned(),
+            source: None,
         })
     }
 
@@ -321,5 +322,6 @@ fn put_record(
     row.ok_or_else(|| StoreError::Corrupt {
         path: PathBuf::from(record.stage()),
         detail: "the record is larger than 4 GiB".to_owned(),
+        source: None,
     })
 }

@@ -32,16 +32,12 @@ pub fn write(results: &AblationResults, dir: &Path) -> Result<(), CliError> {
         forest::svg(&text::panels(results)).into_bytes(),
         text::summary(results).into_bytes(),
     ];
-    fs::create_dir_all(dir).map_err(|e| failed(dir, &e))?;
+    fs::create_dir_all(dir).map_err(|e| CliError::unwritten(dir, e))?;
     for (name, bytes) in NAMES.iter().zip(contents) {
         let path = dir.join(name);
-        write_file(&path, &bytes).map_err(|error| failed(&path, &error))?;
+        write_file(&path, &bytes).map_err(|error| CliError::unwritten(&path, error))?;
     }
     Ok(())
-}
-
-fn failed(path: &Path, error: &std::io::Error) -> CliError {
-    CliError::environment(format!("failed to write {}: {error}", path.display()))
 }
 
 /// One row for each variant and evaluation.

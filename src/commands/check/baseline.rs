@@ -118,7 +118,8 @@ impl BaselineFile {
                 let message = format!("the baseline {} cannot be read: {e}", self.shown);
                 Err(CliError::usage(
                     Diag::new("flow::check::baseline", message)
-                        .help("name a file: --baseline FILE"),
+                        .help("name a file: --baseline FILE")
+                        .with_source(e),
                 ))
             }
         }
@@ -159,8 +160,11 @@ impl BaselineFile {
         toml::from_str(&text).map_err(|error| {
             let what = error.message().lines().next().unwrap_or_default();
             let message = format!("the baseline {} is damaged: {what}", self.shown);
-            let diag = self.diag("flow::check::baseline", message);
-            match error.span() {
+            let place = error.span();
+            let diag = self
+                .diag("flow::check::baseline", message)
+                .with_source(error);
+            match place {
                 Some(range) => {
                     let mut sources = SourceMap::default();
                     let id: SourceId = sources.add(&self.shown, text);
@@ -209,7 +213,7 @@ impl Baseline {
     /// The text of the file.
     pub fn text(&self) -> Result<String, CliError> {
         let body = toml::to_string(self)
-            .map_err(|e| CliError::environment(format!("the baseline cannot be written: {e}")))?;
+            .map_err(|e| CliError::environment("the baseline cannot be written", e))?;
         Ok(format!("{TITLE}\n{ADVICE}\n{body}"))
     }
 
@@ -225,7 +229,5 @@ impl Baseline {
 pub fn replace(path: &Path, bytes: &[u8]) -> Result<(), CliError> {
     let folder = path.parent().unwrap_or(Path::new("."));
     let written = fs::create_dir_all(folder).and_then(|()| write_file(path, bytes));
-    written.map_err(|error| {
-        CliError::environment(format!("failed to write {}: {error}", path.display()))
-    })
+    written.map_err(|error| CliError::unwritten(path, error))
 }

@@ -114,7 +114,7 @@ fn files(
         let name = below.or_else(|| file.path.file_name().map(Path::new));
         let name = name.unwrap_or(file.path).to_string_lossy().into_owned();
         let (digest, _) = stat.digest(file.path).map_err(|error| {
-            CliError::environment(format!("failed to read {}: {error}", file.path.display()))
+            CliError::environment(format!("failed to read {}", file.path.display()), error)
         })?;
         files.insert(name, digest);
     }

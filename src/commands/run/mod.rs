@@ -236,10 +236,7 @@ impl<'a> Run<'a> {
     }
 
     fn fail_with(&mut self, exit: Exit, diag: Diag) {
-        self.fail(CliError {
-            exit,
-            diags: vec![diag],
-        });
+        self.fail(CliError::new(exit, diag));
     }
 
     /// Records a failure that does not end the run at once.
@@ -267,9 +264,8 @@ impl<'a> Run<'a> {
         self.check(setup.stat.save().map_err(CliError::from));
         if let Some((path, trace)) = &setup.trace {
             let name = format!("flow {command} {}", self.plan.pipeline.name);
-            self.check(trace.write(path, &name).map_err(|e| {
-                CliError::environment(format!("failed to write {}: {e}", path.display()))
-            }));
+            let written = trace.write(path, &name);
+            self.check(written.map_err(|e| CliError::unwritten(path, e)));
         }
     }
 

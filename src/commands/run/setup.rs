@@ -87,9 +87,8 @@ fn executor(asked: ExecutorChoice) -> Result<Executor, CliError> {
     match asked {
         ExecutorChoice::Local => Ok(Executor::Local),
         ExecutorChoice::Process => {
-            let program = std::env::current_exe().map_err(|e| {
-                CliError::environment(format!("this program is not to be found: {e}"))
-            })?;
+            let program = std::env::current_exe()
+                .map_err(|e| CliError::environment("this program is not to be found", e))?;
             Ok(Executor::Process(ProcessOptions {
                 command: vec![program.into(), "stage-exec".into()],
             }))
@@ -144,7 +143,7 @@ fn catch(signal: libc::c_int, act: impl Fn() + Sync + Send + 'static) -> Result<
     let caught = unsafe { signal_hook::low_level::register(signal, act) };
     caught
         .map(drop)
-        .map_err(|e| CliError::environment(format!("failed to catch signals: {e}")))
+        .map_err(|e| CliError::environment("failed to catch signals", e))
 }
 
 fn is_ignored(signal: libc::c_int) -> bool {

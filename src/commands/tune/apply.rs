@@ -78,9 +78,7 @@ impl Target {
         values: &[Replace],
         heading: &str,
     ) -> Result<&Path, CliError> {
-        let failed = |error: std::io::Error| {
-            CliError::environment(format!("failed to write {}: {error}", self.path.display()))
-        };
+        let failed = |error: std::io::Error| CliError::unwritten(&self.path, error);
         let text = text(problem, &self.path, values, heading, &self.sets);
         let mut file = NewFile::create(PLAIN, &self.path, 0o666).map_err(|e| failed(e.into()))?;
         file.write_all(text.as_bytes()).map_err(failed)?;

@@ -167,10 +167,7 @@ impl<'a> Bench<'a> {
             if fatal {
                 let label = plan.label(*action);
                 let diag = error::of_action(&union.pipeline, at.stage, &label, error);
-                return Err(CliError {
-                    exit: error.fault.into(),
-                    diags: vec![diag],
-                });
+                return Err(CliError::new(error.fault.into(), diag));
             }
         }
         let pass = Pass {

@@ -13,7 +13,7 @@ use crate::project::shown;
 /// Writes `study.json` and `trials.csv`.
 pub fn write(bench: &Bench<'_>, findings: &Findings, folder: &Path) -> Result<(), CliError> {
     let failed = |error: std::io::Error| {
-        CliError::environment(format!("failed to write to {}: {error}", folder.display()))
+        CliError::environment(format!("failed to write to {}", folder.display()), error)
     };
     std::fs::create_dir_all(folder).map_err(failed)?;
     for (name, text) in [

@@ -87,9 +87,9 @@ pub fn run(args: &TuneArgs, ui: &Ui) -> Result<Exit, CliError> {
     let saved = setup.stat.save().map_err(CliError::from);
     if let Some((path, trace)) = &setup.trace {
         let name = format!("flow tune {}", base.name);
-        trace.write(path, &name).map_err(|e| {
-            CliError::environment(format!("failed to write {}: {e}", path.display()))
-        })?;
+        trace
+            .write(path, &name)
+            .map_err(|e| CliError::unwritten(path, e))?;
     }
     let findings = match ended.and_then(|findings| saved.map(|()| findings)) {
         Ok(findings) => findings,

@@ -69,10 +69,7 @@ pub fn nested(bench: &mut Bench<'_>, folds: &Path) -> Result<Nested, CliError> {
 
 fn nothing(fold: usize) -> CliError {
     let message = format!("within outer fold {fold} no configuration could be evaluated");
-    CliError {
-        exit: Exit::Stage,
-        diags: vec![Diag::new("flow::tune::all_failed", message)],
-    }
+    CliError::new(Exit::Stage, Diag::new("flow::tune::all_failed", message))
 }
 
 /// The paired difference, or `None` for metrics that the statistics do not know.

@@ -57,10 +57,7 @@ fn all_failed(searched: &Searched) -> CliError {
         TrialOutcome::Failed(message) => Some(format!("the first: {message}")),
         _ => None,
     });
-    CliError {
-        exit: Exit::Stage,
-        diags: vec![reason.into_iter().fold(diag, Diag::help)],
-    }
+    CliError::new(Exit::Stage, reason.into_iter().fold(diag, Diag::help))
 }
 
 /// Evaluates the pipeline as it is and, unless that is the best, the best configuration, with their

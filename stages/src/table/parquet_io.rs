@@ -268,10 +268,11 @@ impl Batch {
         };
         cast_with_options(array, to, &strict).map_err(|error| {
             schema_error(format!(
-                "column `{name}` of {} is {}, where {to} is expected: {error}",
+                "column `{name}` of {} is {}, where {to} is expected",
                 self.name,
                 array.data_type()
             ))
+            .because(error)
         })
     }
 
