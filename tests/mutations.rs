@@ -1,11 +1,11 @@
 //! The mutations of `tests/mutations.sh` break what they claim to break, and the tests that should
 //! notice exist. A mutation that breaks nothing proves nothing.
 //!
-//! A patch begins with a sentence, a line `Tests:` with arguments for `cargo test`, and a line `In:`
-//! with the functions or types that its hunks change, in order. What a hunk expects must be in its file
-//! exactly once, because elsewhere it would break something else.
+//! A patch begins with a sentence, a line `Tests:` with arguments for `cargo test --workspace`, and a line
+//! `In:` with the functions or types that its hunks change, in order. What a hunk expects must be in its
+//! file exactly once, because elsewhere it would break something else.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use flow_testkit::files::{files_with, read, repository};
 
@@ -142,21 +142,6 @@ fn every_mutation_applies() {
     }
 }
 
-/// The folders of the packages that `Tests:` names. `--workspace` builds with the features that a test
-/// of everything has, so that what the product depends on is already built.
-fn packages(tests: &[String]) -> (Vec<PathBuf>, &[String]) {
-    let folder = |name: &str| repository().join(name);
-    match tests {
-        [first, rest @ ..] if first == "--workspace" => {
-            (["", "cache", "engine", "stages"].map(folder).into(), rest)
-        }
-        [first, name, rest @ ..] if first == "-p" => {
-            (vec![folder(name.strip_prefix("flow-").unwrap_or(""))], rest)
-        }
-        _ => panic!("{tests:?} begins with neither `--workspace` nor `-p PACKAGE`"),
-    }
-}
-
 /// The tests in the files below a folder, with their modules: `command::ends::a_long_log`.
 fn tests_below(folder: &Path) -> Vec<String> {
     let mut found = Vec::new();
@@ -176,13 +161,13 @@ fn tests_below(folder: &Path) -> Vec<String> {
 #[test]
 fn the_tests_of_every_mutation_exist() {
     for Mutation { name, tests, .. } in mutations() {
-        let (folders, rest) = packages(&tests);
         let below = |name: &str| {
-            let tests = folders.iter().map(|folder| tests_below(&folder.join(name)));
-            tests.collect::<Vec<_>>().concat().into_iter()
+            let packages = ["", "cache", "engine", "stages"];
+            let folders = packages.map(|package| repository().join(package).join(name));
+            folders.into_iter().flat_map(|folder| tests_below(&folder))
         };
         let (mut found, mut filter) = (Vec::new(), "");
-        let mut words = rest.iter().map(String::as_str);
+        let mut words = tests.iter().map(String::as_str);
         while let Some(word) = words.next() {
             match word {
                 "--lib" => found.extend(below("src")),

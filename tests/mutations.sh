@@ -30,13 +30,13 @@ for name in "${names[@]}"; do
         echo "$name: the patch no longer applies: renew it"
         exit 2
     fi
-    if ! cargo test -q --locked "${tests[@]}" --no-run >"$copy/log" 2>&1; then
+    if ! cargo test -q --workspace --locked "${tests[@]}" --no-run >"$copy/log" 2>&1; then
         echo "$name: does not compile"
         cat "$copy/log"
         exit 2
     fi
     # A test that waits for ever has noticed, too.
-    if timeout 300 cargo test -q --locked "${tests[@]}" >"$copy/log" 2>&1; then
+    if timeout 300 cargo test -q --workspace --locked "${tests[@]}" >"$copy/log" 2>&1; then
         echo "$name: SURVIVED"
         survived=$((survived + 1))
     else
