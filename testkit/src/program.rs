@@ -328,12 +328,6 @@ impl Project {
         self.json(&[&["run"], args].concat())
     }
 
-    /// The same with values set.
-    pub fn run_with(&self, pipeline: &str, sets: &[&str]) -> Run {
-        let sets = sets.iter().flat_map(|set| ["--set", set]);
-        self.run(&Vec::from_iter([pipeline].into_iter().chain(sets)))
-    }
-
     /// Starts it with events as JSON, and goes on.
     pub fn start(&self, args: &[&str]) -> Child {
         let mut command = self.json_command(args);
@@ -364,14 +358,14 @@ pub const SMALL: [&str; 8] = [
 /// The same for those with `rocket` and `select`: so few objects make no column significant, and all
 /// of them do for a test.
 pub const SMALL_ROCKET: [&str; 12] = [
-    SMALL[0],
-    SMALL[1],
-    SMALL[2],
-    SMALL[3],
-    SMALL[4],
-    SMALL[5],
-    SMALL[6],
-    SMALL[7],
+    "--set",
+    "ingest.labelled=240",
+    "--set",
+    "ingest.positives=40",
+    "--set",
+    "ingest.unlabelled=40",
+    "--set",
+    "model.rounds=20",
     "--set",
     "rocket.kernels=40",
     "--set",

@@ -97,7 +97,8 @@ fn states(study: &Json) -> Vec<&str> {
 
 /// `flow run` with JSON events, with values set.
 fn run(project: &Project, sets: &[&str]) -> Run {
-    let run = project.run_with("study.toml", sets);
+    let sets = sets.iter().flat_map(|set| ["--set", set]);
+    let run = project.run(&Vec::from_iter(["study.toml"].into_iter().chain(sets)));
     run.ok();
     run
 }
