@@ -131,6 +131,8 @@ impl Coordinator<'_> {
     /// Tries an action once more if its source files changed while it ran.
     fn tainted(&mut self, action: usize, paths: &[PathBuf]) {
         paths.iter().for_each(|path| self.keys.forget(path));
+        // What was prepared may hold what the keys have just forgotten, such as the version of a program.
+        self.kept.clear();
         let attempts = self.attempts.entry(action).or_insert(0);
         *attempts += 1;
         if *attempts < 2 {
