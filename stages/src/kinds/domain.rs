@@ -5,11 +5,11 @@
 use flow_engine::kind::{
     Action, InputPort, KindSpec, OutputPort, Ports, Scope, Stage, StageError, Step,
 };
-use flow_engine::params;
-use rayon::prelude::*;
+use flow_engine::{ParamType, params};
 
 use crate::features::domain::{Band, DomainOptions, features, names};
-use crate::table::{Curves, FeatureWriter, row_attrs};
+use crate::rows::{self, Measured};
+use crate::table::Curves;
 
 /// The kind.
 pub struct Domain;
@@ -22,7 +22,13 @@ params! {
         decay_days: f64 = float(DomainOptions::default().decay_days, 0.0, 1e6, "Days after a band's peak over which its decline is measured.");
         max_gap: f64 = float(DomainOptions::default().max_gap, 0.0, 1e6, "Longest gap, in days, that is bridged by a straight line.");
         rest_frame: bool = bool(DomainOptions::default().rest_frame, "Divide times by 1 + redshift where the redshift is known.");
+        redshift_draws: Option<usize> = new(redshift_draws(), "Redshifts over which the features of an object are averaged if its redshift has an error; 1 unless given.").optional();
     }
+}
+
+/// More redshifts than this make no difference that is worth their time.
+fn redshift_draws() -> ParamType {
+    ParamType::Int { min: 1, max: 64 }
 }
 
 impl Stage for Domain {
@@ -64,33 +70,22 @@ impl Stage for Domain {
         let mut columns = names(&bands);
         let measured = columns.len();
         columns.extend(["redshift".to_owned(), "ebv".to_owned()]);
-        let width = columns.len();
-        let mut rows = vec![f32::NAN; curves.len() * width];
-        let stop = action.stop();
-        let each = rows.par_chunks_mut(width).enumerate();
-        each.try_for_each(|(i, row)| {
-            if stop() {
-                return Err(StageError::interrupted());
-            }
-            let mut values = vec![f64::NAN; measured];
-            measure(&curves, i, bands.len(), &options, &mut values);
-            for (to, from) in row.iter_mut().zip(&values) {
-                let value = *from as f32;
-                *to = if value.is_finite() { value } else { f32::NAN };
-            }
-            row[measured] = curves.objects.redshift[i].map_or(f32::NAN, |v| v as f32);
-            row[measured + 1] = curves.objects.ebv[i].map_or(f32::NAN, |v| v as f32);
-            Ok(())
-        })?;
-        let mut writer = FeatureWriter::new(action.create()?, &columns)?;
-        writer.push(&curves.objects.object_id, &rows)?;
-        let attrs = row_attrs(&curves.objects.object_id);
-        action.finish("features", writer.finish()?, attrs)
+        rows::measure_objects(
+            action,
+            &curves,
+            &columns,
+            p.redshift_draws.unwrap_or(1),
+            |object, out| {
+                measure(object, bands.len(), &options, &mut out[..measured]);
+                out[measured] = object.redshift.unwrap_or(f64::NAN);
+                out[measured + 1] = object.ebv.unwrap_or(f64::NAN);
+            },
+        )
     }
 }
 
-fn measure(curves: &Curves, i: usize, n_bands: usize, options: &DomainOptions, out: &mut [f64]) {
-    let curve = curves.get(i);
+fn measure(object: &Measured<'_>, n_bands: usize, options: &DomainOptions, out: &mut [f64]) {
+    let curve = object.curve;
     let mut series = vec![(Vec::new(), Vec::new(), Vec::new()); n_bands];
     for j in 0..curve.time.len() {
         let (time, flux, err) = &mut series[usize::from(curve.band[j])];
@@ -102,5 +97,5 @@ fn measure(curves: &Curves, i: usize, n_bands: usize, options: &DomainOptions, o
         .iter()
         .map(|(time, flux, err)| Band { time, flux, err })
         .collect();
-    features(&bands, curves.objects.redshift[i], options, out);
+    features(&bands, object.redshift, options, out);
 }

@@ -10,7 +10,7 @@ use flow_engine::kind::{
 use flow_engine::{ParamType, params, words};
 
 use crate::physics::dust;
-use crate::table::{Curves, IMPOSSIBLE, is_possible, row_attrs};
+use crate::table::{Curves, IMPOSSIBLE, all_known, is_possible, row_attrs};
 
 /// The kind.
 pub struct Extinction;
@@ -28,7 +28,7 @@ params! {
         r_v: f64 = float(3.1, 2.0, 6.0, "Ratio of total to selective extinction, A(V)/E(B-V).");
         wavelengths: Vec<(&'a str, f64)> = new(
             ParamType::Map(Box::new(ParamType::Float { min: 1000.0, max: 60_000.0 })),
-            "Effective wavelength of each band, in angstrom; the LSST bands u, g, r, i, z, y are built in.",
+            "Effective wavelengths of bands, in angstrom, in place of those that the survey has from `ingest`.",
         ).optional();
         missing_ebv: MissingEbv = word(MissingEbv::Error, "What to do with an object whose E(B-V) is unknown: stop, or keep its fluxes as they are.");
     }
@@ -62,19 +62,16 @@ impl Stage for Extinction {
         let mut curves = Curves::read(&action.one("curves")?.path)?;
         let params = ExtinctionParams::read(action.params);
         let law = dust::Fitzpatrick99::new(params.r_v);
-        let wavelengths: Vec<Option<f64>> = curves
+        let survey = &curves.objects.survey;
+        let own = |band: &String| {
+            let mut given = params.wavelengths.iter();
+            given.find(|(name, _)| name == band).map(|given| given.1)
+        };
+        let known = curves
             .bands()
             .iter()
-            .map(|band| {
-                let mut given = params.wavelengths.iter();
-                let own = given
-                    .find(|(name, _)| name == band)
-                    .map(|(_, value)| *value);
-                own.or_else(|| lsst_wavelength(band))
-            })
-            .collect();
-        let known: Option<Vec<f64>> = wavelengths.iter().copied().collect();
-        let known = known.ok_or_else(|| unknown_bands(curves.bands(), &wavelengths))?;
+            .map(|band| own(band).or_else(|| survey.wavelength(band)));
+        let known = all_known(curves.bands(), known.collect())?;
         let per_ebv: Vec<f64> = known.iter().map(|&w| law.extinction(w)).collect();
         correct(
             &mut curves,
@@ -86,11 +83,6 @@ impl Stage for Extinction {
         curves.write(&mut writer)?;
         action.finish("curves", writer, attrs)
     }
-}
-
-fn lsst_wavelength(band: &str) -> Option<f64> {
-    let at = dust::LSST_BANDS.iter().position(|name| *name == band)?;
-    Some(dust::LSST_WAVELENGTHS[at])
 }
 
 /// Corrects all fluxes; `per_ebv` is the extinction of each band at an E(B-V) of 1.
@@ -121,26 +113,6 @@ fn correct(curves: &mut Curves, per_ebv: &[f64], keep: bool) -> Result<(), Stage
         }
     }
     Ok(())
-}
-
-fn unknown_bands(bands: &[String], wavelengths: &[Option<f64>]) -> StageError {
-    let unknown = bands.iter().zip(wavelengths).filter(|(_, w)| w.is_none());
-    let unknown: Vec<&str> = unknown.map(|(band, _)| band.as_str()).collect();
-    let lines: Vec<String> = unknown
-        .iter()
-        .map(|band| format!("{band:?} = 6155.0"))
-        .collect();
-    StageError::data(
-        "flow::data::band",
-        format!(
-            "the effective wavelength of band `{}` is not known",
-            unknown.join("`, `")
-        ),
-    )
-    .help(format!(
-        "give your survey's, in angstrom, for instance (6155 is a red band):\n[stages.NAME.wavelengths]\n{}",
-        lines.join("\n")
-    ))
 }
 
 fn no_ebv(object: &str, given: Option<f64>) -> StageError {
@@ -209,14 +181,5 @@ mod tests {
             error.message.contains("object `a`: an E(B-V) of 49"),
             "{error}"
         );
-    }
-
-    #[test]
-    fn all_unknown_bands_are_named_with_lines_to_paste() {
-        let bands = ["g", "0", "W 1"].map(String::from);
-        let error = unknown_bands(&bands, &[Some(4800.0), None, None]);
-        assert!(error.message.contains("`0`, `W 1`"), "{error}");
-        let lines = "[stages.NAME.wavelengths]\n\"0\" = 6155.0\n\"W 1\" = 6155.0";
-        assert!(error.help[0].ends_with(lines), "{:?}", error.help);
     }
 }

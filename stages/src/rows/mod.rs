@@ -7,7 +7,8 @@
 //! - `view`: features by reference to the tables that hold them;
 //! - `label_column`: refuses labels among the features;
 //! - `held_out`: refuses predictions for rows that were fitted on;
-//! - `read`, `gather`: functions that kinds call, before a fit and after an apply.
+//! - `read`, `gather`: functions that kinds call, before a fit and after an apply;
+//! - `measure`: a row of features for each light curve.
 //!
 //! The engine ensures that the actions of a fold are made of that fold's rows. The code here checks the
 //! tables themselves against the table of folds. Metrics do not belong here.
@@ -16,6 +17,7 @@ mod fold;
 mod gather;
 mod held_out;
 mod label_column;
+mod measure;
 mod read;
 mod view;
 
@@ -23,5 +25,6 @@ pub use fold::{FINAL, has_role, label, name, parse, rows_of};
 pub use gather::gather;
 pub use held_out::{FIT_ROW, SIBLING, applied, held_out};
 pub use label_column::{LABEL_COLUMN, RowLabels, no_label};
+pub use measure::{Measured, measure_objects};
 pub use read::{ApplyRows, TrainRows, binary_labels, of_action};
 pub use view::FeatureView;

@@ -310,6 +310,7 @@ mod tests {
     fn sample() -> Curves {
         let mut curves = Curves::new(Survey {
             bands: vec!["g".into(), "r".into()],
+            wavelengths: vec![("r".into(), 6215.5)],
             classes: vec!["AGN".into(), "TDE".into()],
             positive: Some("TDE".into()),
         });

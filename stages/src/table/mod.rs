@@ -26,6 +26,7 @@ mod predictions;
 mod sniff;
 mod tensor;
 mod text;
+mod wavelengths;
 
 pub use classes::{listed, no_positive};
 pub use curves::{Curves, LightCurve};
@@ -45,6 +46,7 @@ pub use predictions::Predictions;
 pub(crate) use sniff::is_parquet;
 pub use tensor::{TensorTable, TensorWriter};
 pub(crate) use text::Records;
+pub(crate) use wavelengths::all_known;
 
 use std::fs::File;
 use std::path::Path;

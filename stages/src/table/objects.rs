@@ -13,10 +13,13 @@ use super::missing::is_no_value;
 use super::parquet_io::{self, Batch, TableReader, json_list, properties};
 
 /// What all objects of a survey share. It is kept in the metadata of every file.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Survey {
     /// Names of the bands, in the pipeline's order. Metadata `flow.bands`.
     pub bands: Vec<String>,
+    /// Effective wavelengths of bands in angstrom, as far as the survey gives them. Metadata
+    /// `flow.wavelengths`, a JSON list of texts such as `g=4770`, which is left out if there are none.
+    pub wavelengths: Vec<(String, f64)>,
     /// Names of the classes, in the order of their bytes. Metadata `flow.classes`.
     pub classes: Vec<String>,
     /// The class that binary metrics score. Metadata `flow.positive`, a JSON list of at most one name.
@@ -49,19 +52,30 @@ pub struct Objects {
 impl Survey {
     pub(super) fn metadata(&self) -> Vec<(&'static str, String)> {
         let positive: Vec<String> = self.positive.iter().cloned().collect();
-        vec![
+        let mut all = vec![
             ("flow.bands", json_list(&self.bands)),
             ("flow.classes", json_list(&self.classes)),
             ("flow.positive", json_list(&positive)),
-        ]
+        ];
+        if !self.wavelengths.is_empty() {
+            let each = self.wavelengths.iter();
+            let texts: Vec<String> = each.map(|(band, at)| format!("{band}={at}")).collect();
+            all.push((WAVELENGTHS, json_list(&texts)));
+        }
+        all
     }
 
     pub(super) fn of(source: &TableReader) -> Result<Option<Self>, StageError> {
         let Some(bands) = source.metadata_list("flow.bands")? else {
             return Ok(None);
         };
+        let wavelengths = source.metadata_list(WAVELENGTHS)?.unwrap_or_default();
         Ok(Some(Self {
             bands,
+            wavelengths: wavelengths
+                .iter()
+                .map(|text| band_and_wavelength(text))
+                .collect::<Result<_, _>>()?,
             classes: source.metadata_list("flow.classes")?.unwrap_or_default(),
             positive: source
                 .metadata_list("flow.positive")?
@@ -74,7 +88,7 @@ impl Survey {
     /// own.
     ///
     /// # Errors
-    /// If the parts disagree in bands or in the positive class.
+    /// If the parts disagree in bands, their wavelengths or the positive class.
     pub fn join<'a>(parts: impl IntoIterator<Item = &'a Survey>) -> Result<Self, StageError> {
         let mut parts = parts.into_iter();
         let mut all = parts.next().cloned().unwrap_or_default();
@@ -85,12 +99,33 @@ impl Survey {
                     all.bands, part.bands, all.positive, part.positive
                 )));
             }
+            if part.wavelengths != all.wavelengths {
+                return Err(super::schema_error(format!(
+                    "parts of one table disagree: wavelengths {:?} and {:?}",
+                    all.wavelengths, part.wavelengths
+                )));
+            }
             all.classes.extend_from_slice(&part.classes);
         }
         all.classes.sort();
         all.classes.dedup();
         Ok(all)
     }
+}
+
+/// The name of the metadata with the wavelengths.
+const WAVELENGTHS: &str = "flow.wavelengths";
+
+/// Reads a text such as `g=4770`.
+fn band_and_wavelength(text: &str) -> Result<(String, f64), StageError> {
+    let pair = text.rsplit_once('=');
+    let pair = pair.and_then(|(band, at)| Some((band.to_owned(), at.parse().ok()?)));
+    pair.filter(|(_, at): &(_, f64)| at.is_finite() && *at > 0.0)
+        .ok_or_else(|| {
+            super::schema_error(format!(
+                "the metadata `{WAVELENGTHS}` has `{text}`, which is no band with its wavelength"
+            ))
+        })
 }
 
 /// The most classes that a survey may have: for each, a model has one tree per round and predictions
@@ -295,12 +330,17 @@ mod tests {
         let part = |classes: &[&str]| Survey {
             bands: vec!["g".into()],
             classes: classes.iter().map(|s| s.to_string()).collect(),
-            positive: None,
+            ..Survey::default()
         };
         let all = Survey::join([&part(&["b"]), &part(&["a", "b"])]).unwrap();
         assert_eq!(all.classes, ["a", "b"]);
         let other = Survey {
             bands: vec!["r".into()],
+            ..part(&[])
+        };
+        assert!(Survey::join([&part(&[]), &other]).is_err());
+        let other = Survey {
+            wavelengths: vec![("g".into(), 4770.0)],
             ..part(&[])
         };
         assert!(Survey::join([&part(&[]), &other]).is_err());

@@ -224,6 +224,7 @@ mod tests {
             bands: vec!["g".into(), "r".into()],
             classes: vec!["SN".into()],
             positive: None,
+            wavelengths: Vec::new(),
         });
         let mut one = Objects {
             object_id: vec![String::new()],

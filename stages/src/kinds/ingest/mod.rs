@@ -125,6 +125,17 @@ impl Stage for Ingest {
                 "`*` stands for any text, `?` for one character".into(),
             );
         }
+        let bands = ingest.bands();
+        for (band, _) in &ingest.wavelengths {
+            if !bands.contains(band) {
+                let text = format!("`wavelengths` has `{band}`, which is no band of the survey");
+                wrong(
+                    "wavelengths",
+                    text,
+                    format!("they are: {}", bands.join(", ")),
+                );
+            }
+        }
         for (text, help) in wrong_bands(ingest.bands.clone()) {
             wrong("bands", text, help.into());
         }

@@ -5,6 +5,8 @@ use std::path::Path;
 use flow_engine::kind::ParamWord;
 use flow_engine::{ParamType, params, words};
 
+use crate::physics::dust::LSST_BANDS;
+
 /// The format of a survey.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum Format {
@@ -55,6 +57,7 @@ params! {
         curves: Vec<&'a str> = new(paths(), "Light curves: a path, a glob or a list, one shard a file. One row an observation, or (Parquet) one an object with nested lists.").only("format", MAPPED).unkeyed();
         objects: Vec<&'a str> = new(paths(), "One row an object: a path, a glob or a list. Parquet with nested light curves may do without.").optional().only("format", MAPPED).unkeyed();
         bands: Vec<&'a str> = new(list(ParamType::Str), "Names of the bands, in the order that features use. Observations in others are dropped and counted.").only("format", MAPPED);
+        wavelengths: Vec<(&'a str, f64)> = new(map(ParamType::Float { min: 900.0, max: 60_000.0 }), "Effective wavelength of each band, in angstrom; the LSST bands u, g, r, i, z, y are built in.").optional().only("format", FILES);
         positive: Option<&'a str> = new(ParamType::Str, "The class that binary metrics score; `TDE` for mallorn and demo. Without it, metrics are macro averages.").optional();
         columns: Vec<(&'a str, &'a str)> = new(map(ParamType::Str), "Names of the file's columns, by what they hold: object_id, time (days), band, flux, flux_err; lightcurve, the nested column (Parquet); of objects: label, redshift, redshift_err, ebv, split, group. The default is the same name, and `mjd` for time.").optional().only("format", MAPPED);
         classes: Option<Vec<(&'a str, Vec<&'a str>)>> = new(classes(), "Regroups labels: class = patterns, the first match in the pipeline's order wins; a label that matches none stays its own class.").optional().only("format", FILES);
@@ -69,6 +72,14 @@ params! {
 }
 
 impl IngestParams<'_> {
+    /// The names of the survey's bands.
+    pub(super) fn bands(&self) -> &[&str] {
+        match self.format {
+            Format::Csv | Format::Parquet => &self.bands,
+            Format::Mallorn | Format::Demo => &LSST_BANDS,
+        }
+    }
+
     /// The class that binary metrics score.
     pub(super) fn positive_class(&self) -> Option<&str> {
         match self.format {

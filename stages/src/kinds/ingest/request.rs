@@ -16,7 +16,6 @@ use super::reject::{self, Tally};
 use super::report::ShardReport;
 use super::{csv, demo, parquet};
 
-const LSST: [&str; 6] = ["u", "g", "r", "i", "z", "y"];
 /// The columns of MALLORN. See its data description.
 const MALLORN: [(&str, &str); 9] = [
     ("time", "Time (MJD)"),
@@ -81,12 +80,10 @@ impl<'a> Request<'a> {
     /// Reads one shard.
     pub(super) fn read(&self) -> Result<(Curves, ShardReport), StageError> {
         let format = self.params.format;
-        let bands = match format {
-            Format::Csv | Format::Parquet => self.params.bands.as_slice(),
-            Format::Mallorn | Format::Demo => &LSST,
-        };
+        let bands = self.params.bands();
         let survey = Survey {
             bands: bands.iter().map(|&band| band.into()).collect(),
+            wavelengths: self.wavelengths(bands),
             classes: Vec::new(),
             positive: self.params.positive_class().map(str::to_owned),
         };
@@ -126,6 +123,18 @@ impl<'a> Request<'a> {
             part.catalogue = Some(catalogue.tally);
         }
         Ok((curves, part))
+    }
+
+    /// The wavelengths that were given for these bands, in the order of the bands.
+    fn wavelengths(&self, bands: &[&str]) -> Vec<(String, f64)> {
+        let given = |band: &&str| {
+            self.params
+                .wavelengths
+                .iter()
+                .find(|(name, _)| name == band)
+        };
+        let given = bands.iter().filter_map(given);
+        given.map(|(band, at)| ((*band).to_owned(), *at)).collect()
     }
 
     /// Reads one split of the demo.
