@@ -1,6 +1,7 @@
 //! Features that are measured on one light curve.
 //!
 //! - [`domain`]: features that astronomers would name, of bands and colours; begin with its catalogue;
+//! - [`event`]: what models see of an object: its merged nights and the time of its event;
 //! - [`interpolate`]: a light curve on an even grid of times, which [`rocket`] needs;
 //! - [`rocket`]: features from random convolution kernels.
 //!
@@ -8,5 +9,6 @@
 //! the same names read the tables and write the features. The choice among features is in `selection`.
 
 pub mod domain;
+pub mod event;
 pub mod interpolate;
 pub mod rocket;

@@ -14,6 +14,7 @@ mod fit;
 
 pub use catalogue::{catalogue_markdown, names};
 
+use super::event::reference_time;
 use fit::Series;
 
 /// The number of features of one band.
@@ -79,7 +80,10 @@ pub fn features(bands: &[Band], redshift: Option<f64>, options: &DomainOptions, 
         1.0
     };
     // Without a reference time, phases are NaN, and so are all features that need them.
-    let reference = reference_time(&series, options.min_snr).unwrap_or(f64::NAN);
+    let peaks = series
+        .iter()
+        .filter_map(|s| s.peak().map(|i| (s.time[i], s.snr(i))));
+    let reference = reference_time(peaks, options.min_snr).unwrap_or(f64::NAN);
     for s in &mut series {
         s.set_phase(reference, stretch);
     }
@@ -88,26 +92,6 @@ pub fn features(bands: &[Band], redshift: Option<f64>, options: &DomainOptions, 
         out.copy_from_slice(&band::features(s, options));
     }
     cross.copy_from_slice(&color::features(&series, redshift, options));
-}
-
-/// The median of the bands' peak times, weighted by peak signal to noise, over the bands whose peak
-/// reaches `min_snr`; `None` if there is no such band.
-fn reference_time(series: &[Series], min_snr: f64) -> Option<f64> {
-    let mut peaks: Vec<(f64, f64)> = series
-        .iter()
-        .filter_map(|s| s.peak().map(|i| (s.time[i], s.snr(i))))
-        .filter(|&(_, snr)| snr >= min_snr)
-        .collect();
-    peaks.sort_by(|a, b| a.0.total_cmp(&b.0).then(a.1.total_cmp(&b.1)));
-    let half = peaks.iter().map(|p| p.1).sum::<f64>() / 2.0;
-    let mut below = 0.0;
-    peaks
-        .into_iter()
-        .find(|&(_, snr)| {
-            below += snr;
-            below >= half
-        })
-        .map(|(time, _)| time)
 }
 
 #[cfg(test)]
@@ -214,24 +198,6 @@ mod tests {
         let mut out = vec![0.0; 24];
         features(&[band], Some(1.0), &observer, &mut out);
         assert_eq!(out[10], 50.0);
-    }
-
-    #[test]
-    fn reference_time_is_the_weighted_median_of_significant_peaks() {
-        let one = |t: f64, flux: f64| Series {
-            time: vec![t],
-            flux: vec![flux],
-            err: vec![1.0],
-        };
-        // The band at day 500 peaks below S/N 3; days 0 and 8 together weigh less than day 5.
-        let series = [
-            one(8.0, 10.0),
-            one(0.0, 10.0),
-            one(5.0, 30.0),
-            one(500.0, 2.0),
-        ];
-        assert_eq!(reference_time(&series, 3.0), Some(5.0));
-        assert_eq!(reference_time(&series[3..], 3.0), None);
     }
 
     #[test]
