@@ -33,7 +33,7 @@ use std::sync::Arc;
 
 use clap::{Parser, Subcommand};
 use flow_engine::Diag;
-use flow_stages::features::rocket::SimdLevel;
+use flow_stages::numeric::simd::SimdLevel;
 
 use crate::args::Common;
 use crate::error::{CliError, Exit};

@@ -3,8 +3,9 @@
 //! `benches/rocket_vs_aeon.py` compares CPU seconds at full size with aeon.
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
-use flow_stages::features::rocket::{KernelSet, KernelVariant, SimdLevel};
+use flow_stages::features::rocket::{KernelSet, KernelVariant};
 use flow_stages::numeric::rng::Stream;
+use flow_stages::numeric::simd::SimdLevel;
 
 const SERIES: usize = 128;
 const POINTS: usize = 100;

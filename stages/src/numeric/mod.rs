@@ -1,5 +1,7 @@
 //! Numerics that know nothing of tables, light curves or pipelines: pure functions on slices.
 //!
+//! - [`simd`]: the instruction sets, and how code is compiled for each of them;
+//! - [`exp`](mod@exp): exponentials and logarithms that vectorize;
 //! - [`rng`]: counter-based streams of random numbers, the only source of randomness;
 //! - [`rank`]: order statistics; [`linear`]: linear and logistic regression;
 //! - [`metrics`]: how good predictions are;
@@ -7,11 +9,13 @@
 //! - [`stats`]: how much of a difference is noise.
 //!
 //! All functions give the same bits on every machine: sums have a fixed order and elementary functions
-//! come from `libm`. Code that reads a file or knows what a column means does not belong here.
+//! come from `libm` or from [`exp`](mod@exp). Code that reads a file or knows what a column means does not belong here.
 
+pub mod exp;
 pub mod kfold;
 pub mod linear;
 pub mod metrics;
 pub mod rank;
 pub mod rng;
+pub mod simd;
 pub mod stats;

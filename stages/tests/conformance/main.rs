@@ -4,8 +4,8 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use flow_stages::features::rocket::SimdLevel;
 use flow_stages::kinds::registry;
+use flow_stages::numeric::simd::SimdLevel;
 use flow_testkit::survey::csv;
 use flow_testkit::{Project, local};
 

@@ -2,7 +2,7 @@
 //!
 //! - `kernels`: random kernels and the sets they come in; begin with [`KernelSet`];
 //! - `transform`: the features of many series, with the formula;
-//! - `lanes`, `level`: vector registers, and which of them a processor has.
+//! - `lanes`: vector registers; [`crate::numeric::simd`] says which of them a processor has.
 //!
 //! Each kernel gives two features: `ppv`, the proportion of outputs greater than zero, and the largest
 //! output. All SIMD levels and all thread counts give the same bytes. Dempster, Petitjean and Webb,
@@ -11,14 +11,12 @@
 
 mod kernels;
 mod lanes;
-mod level;
 #[cfg(test)]
 mod tests;
 mod transform;
 
 pub use kernels::{Kernel, KernelSet, KernelVariant};
 pub use lanes::LANES;
-pub use level::{ParseSimdLevelError, SimdLevel};
 
 /// Scales each series of `len` values to mean 0 and standard deviation 1 (over `len`, not `len - 1`),
 /// in place, as ROCKET does unless told otherwise. A constant series becomes zero.

@@ -1,5 +1,6 @@
 use super::*;
 use crate::numeric::rng::Stream;
+use crate::numeric::simd::SimdLevel;
 use serde_json::Value;
 
 fn fixture() -> Value {
@@ -250,16 +251,4 @@ fn z_normalised_series_have_unit_moments_and_constants_vanish() {
     z_normalise(&mut series, 4);
     assert!((series[0] + 1.341_640_8).abs() < 1e-6 && (series[3] - 1.341_640_8).abs() < 1e-6);
     assert_eq!(series[4..], [0.0; 4]);
-}
-
-#[test]
-fn level_names_round_trip() {
-    for name in ["scalar", "avx2", "avx512"] {
-        assert_eq!(name.parse::<SimdLevel>().unwrap().to_string(), name);
-    }
-    let error = "sse9".parse::<SimdLevel>().unwrap_err().to_string();
-    assert!(
-        error.contains("sse9") && error.contains("avx512"),
-        "{error}"
-    );
 }

@@ -17,7 +17,7 @@
 
 use super::kernels::{Kernel, KernelSet, MAX_TAPS, TapRun};
 use super::lanes::{LANES, LaneRow, Lanes, Portable};
-use super::level::SimdLevel;
+use crate::numeric::simd::SimdLevel;
 use rayon::prelude::*;
 
 /// The number of kernels whose features are gathered before they are written out row by row.
