@@ -16,8 +16,9 @@
     reason = "a program that measures time and prints it, not a stage"
 )]
 
-use flow_stages::features::rocket::{KernelSet, KernelVariant, SimdLevel};
+use flow_stages::features::rocket::{KernelSet, KernelVariant};
 use flow_stages::numeric::rng::Stream;
+use flow_stages::numeric::simd::SimdLevel;
 
 const OBJECTS: usize = 3_043;
 const BANDS: usize = 6;
