@@ -121,9 +121,11 @@ params! {
         scale_pos_weight: ClassWeight = new(class_weight(), "Weight of the positive class, or \"auto\" for n_negative / n_positive (with classes, n / (k n_class)).").or("none".into());
         early_stopping: usize = int(0, 0, 100_000, "Rounds without improvement after which fitting stops, judged on a part of the training rows; 0 for never. The model is then fitted anew on all of them.");
         early_stopping_fraction: f64 = float(0.2, 0.01, 0.9, "Share of the training rows that early stopping is judged on.");
-        colsample: Option<f64> = float(1.0, 0.0001, 1.0, "Share of the columns that each tree may split on.").only("learner", HESS);
+        colsample: Option<f64> = float(1.0, 0.0001, 1.0, "Share of the columns that each tree may split on, drawn anew for each tree (with classes, each class has its own trees); rounded down, at least one column.").only("learner", HESS);
         max_bin: Option<usize> = int(64, 2, 65_535, "Most histogram bins a column.").only("learner", HESS);
         lambda: Option<f64> = float(1.0, 0.0, 1e9, "L2 penalty on leaf values.").only("learner", HESS);
+        max_leaves: Option<usize> = int(0, 0, 65_536, "Most leaves of a tree, which then grows leaf by leaf where the loss falls most; 0 for trees that grow level by level. `max_depth` limits both.").only("learner", HESS);
+        min_rows: Option<usize> = int(1, 1, 1_000_000, "Fewest rows in a leaf.").only("learner", HESS);
         min_child_weight: Option<f64> = float(1.0, 0.0, 1e9, "Least sum of second derivatives in a leaf.").only("learner", HESS);
         min_samples: Option<usize> = int(5, 1, 1_000_000, "A node of this many rows or fewer is not split.").only("learner", &["gbdt"]);
     }
@@ -173,6 +175,8 @@ impl ModelParams<'_> {
             lambda: self.lambda,
             colsample: self.colsample,
             max_bin: self.max_bin,
+            max_leaves: self.max_leaves,
+            min_rows: self.min_rows,
         }
     }
 }

@@ -10,7 +10,7 @@
 use super::objective::{self, ClassLoss};
 use super::{EarlyStopping, FitJob, LearnError, Learner, LearnerParams, Matrix, Model, Stop};
 use super::{check_width, class_counts, shares, split};
-use ::hessboost::config::TrainingParams;
+use ::hessboost::config::{GrowPolicy, TrainingParams};
 use ::hessboost::data::DMatrix;
 use ::hessboost::error::HessboostError;
 use ::hessboost::metric::{CustomMetric, EvalMetric};
@@ -32,13 +32,15 @@ impl Learner for HessBoost {
     }
 
     /// `min_child_weight` 1, `lambda` 1, `colsample` 1, `max_bin` 64 (more bins cost more than they
-    /// give at a few thousand rows).
+    /// give at a few thousand rows), trees that grow level by level, and leaves of one row or more.
     fn defaults(&self) -> LearnerParams {
         LearnerParams {
             min_child_weight: Some(1.0),
             lambda: Some(1.0),
             colsample: Some(1.0),
             max_bin: Some(64),
+            max_leaves: Some(0),
+            min_rows: Some(1),
             ..LearnerParams::default()
         }
     }
@@ -50,6 +52,11 @@ impl Learner for HessBoost {
         let labels: Vec<f32> = job.y.iter().map(|&class| class as f32).collect();
         let data = DMatrix::from_dense_shared(job.x.shared(), job.x.rows(), job.x.cols(), f32::NAN)
             .and_then(|data| data.with_labels(&labels))
+            .and_then(|data| match params.min_rows {
+                // The crate counts groups in a leaf. If each row is a group, it counts rows.
+                Some(2..) => data.with_split_groups(&(0..job.x.rows() as u64).collect::<Vec<_>>()),
+                _ => Ok(data),
+            })
             .map_err(failed)?;
         let settings = settings(&params, &objective, &counts, job.threads)?;
         let search = RoundSearch {
@@ -118,6 +125,14 @@ fn settings(
     }
     if let Some(bins) = params.max_bin {
         builder = builder.max_bin(bins);
+    }
+    if let Some(leaves @ 1..) = params.max_leaves {
+        builder = builder
+            .grow_policy(GrowPolicy::LossGuide)
+            .max_leaves(leaves);
+    }
+    if let Some(rows) = params.min_rows {
+        builder = builder.min_child_groups(rows);
     }
     builder.build().map_err(failed)
 }

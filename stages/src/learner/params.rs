@@ -30,6 +30,11 @@ pub struct LearnerParams {
     pub colsample: Option<f64>,
     /// The most histogram bins for each column, 2 to 65,535.
     pub max_bin: Option<usize>,
+    /// The most leaves of a tree, at least 2, for trees that grow leaf by leaf; 0 for trees that grow
+    /// level by level. `max_depth` limits both.
+    pub max_leaves: Option<usize>,
+    /// The fewest rows in a leaf, at least 1.
+    pub min_rows: Option<usize>,
 }
 
 impl Default for LearnerParams {
@@ -49,6 +54,8 @@ impl Default for LearnerParams {
             lambda: None,
             colsample: None,
             max_bin: None,
+            max_leaves: None,
+            min_rows: None,
         }
     }
 }
@@ -146,6 +153,9 @@ impl LearnerParams {
             colsample: pick(self.colsample, defaults.colsample)
                 .map_err(|()| refuse("colsample"))?,
             max_bin: pick(self.max_bin, defaults.max_bin).map_err(|()| refuse("max_bin"))?,
+            max_leaves: pick(self.max_leaves, defaults.max_leaves)
+                .map_err(|()| refuse("max_leaves"))?,
+            min_rows: pick(self.min_rows, defaults.min_rows).map_err(|()| refuse("min_rows"))?,
             ..self.clone()
         };
         resolved.check()?;
@@ -169,6 +179,8 @@ impl LearnerParams {
             ("lambda", self.lambda.is_some()),
             ("colsample", self.colsample.is_some()),
             ("max_bin", self.max_bin.is_some()),
+            ("max_leaves", self.max_leaves.is_some()),
+            ("min_rows", self.min_rows.is_some()),
         ];
         names.extend(
             optional
@@ -218,6 +230,12 @@ impl LearnerParams {
                 self.max_bin.is_none_or(bins),
                 "must be 2 to 65535",
             ),
+            (
+                "max_leaves",
+                self.max_leaves.is_none_or(|n| n != 1),
+                "must be 0 or at least 2",
+            ),
+            ("min_rows", self.min_rows.is_none_or(|n| n >= 1), COUNT),
         ];
         match checks.into_iter().find(|(_, good, _)| !good) {
             None => Ok(()),

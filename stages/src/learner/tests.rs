@@ -1,5 +1,7 @@
 //! The rules for all learners, checked on both.
 
+mod trees;
+
 use super::*;
 use crate::numeric::rng::Stream;
 
@@ -125,11 +127,15 @@ fn threads_do_not_change_a_byte() {
             values.iter_mut().step_by(7).for_each(|v| *v = f32::NAN);
         }
         let x = matrix(rows, cols, values);
-        for learner in each() {
+        let leafwise = [None, Some(0), Some(5)];
+        for (learner, max_leaves) in each().flat_map(|l| leafwise.map(|leaves| (l, leaves))) {
+            let has_leaves = learner.defaults().max_leaves.is_some();
             let params = LearnerParams {
                 rounds: 8,
                 subsample: 0.7,
                 colsample: learner.defaults().colsample.map(|_| 0.6),
+                max_leaves: max_leaves.filter(|_| has_leaves),
+                min_rows: max_leaves.filter(|_| has_leaves).map(|leaves| leaves + 1),
                 early_stopping: Some(EarlyStopping {
                     fraction: 0.2,
                     patience: 3,
@@ -379,6 +385,15 @@ fn parameters_are_checked() {
     assert!(
         error.contains("`gbdt` has no parameter `max_bin`") && error.ends_with("min_samples"),
         "{error}"
+    );
+    let one_leaf = LearnerParams {
+        max_leaves: Some(1),
+        ..quick()
+    };
+    let error = hessboost::HessBoost.fit(&job(&x, &y, 3, &one_leaf)).err();
+    assert_eq!(
+        error.unwrap().to_string(),
+        "`max_leaves` must be 0 or at least 2"
     );
     let bad: [fn(&mut LearnerParams); 6] = [
         |p| p.rounds = 0,
