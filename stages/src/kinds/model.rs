@@ -10,6 +10,7 @@ use flow_engine::kind::{
 };
 use flow_engine::{ParamType, Params, params, words};
 
+use crate::learner::bag::Bag;
 use crate::learner::{
     ClassWeight, EarlyStopping, FitJob, LEARNERS, LearnError, LearnerParams, learner,
 };
@@ -119,13 +120,14 @@ params! {
         max_depth: usize = int(4, 1, 16, "Levels of splits in a tree.");
         subsample: f64 = float(1.0, 0.01, 1.0, "Share of the rows that each round draws.");
         scale_pos_weight: ClassWeight = new(class_weight(), "Weight of the positive class, or \"auto\" for n_negative / n_positive (with classes, n / (k n_class)).").or("none".into());
+        bags: Option<usize> = new(ParamType::Int { min: 1, max: 100 }, "Models that are fitted with other seeds, whose probabilities are averaged; 1 unless given.").optional();
         early_stopping: usize = int(0, 0, 100_000, "Rounds without improvement after which fitting stops, judged on a part of the training rows; 0 for never. The model is then fitted anew on all of them.");
         early_stopping_fraction: f64 = float(0.2, 0.01, 0.9, "Share of the training rows that early stopping is judged on.");
         colsample: Option<f64> = float(1.0, 0.0001, 1.0, "Share of the columns that each tree may split on, drawn anew for each tree (with classes, each class has its own trees); rounded down, at least one column.").only("learner", HESS);
         max_bin: Option<usize> = int(64, 2, 65_535, "Most histogram bins a column.").only("learner", HESS);
         lambda: Option<f64> = float(1.0, 0.0, 1e9, "L2 penalty on leaf values.").only("learner", HESS);
-        max_leaves: Option<usize> = int(0, 0, 65_536, "Most leaves of a tree, which then grows leaf by leaf where the loss falls most; 0 for trees that grow level by level. `max_depth` limits both.").only("learner", HESS);
-        min_rows: Option<usize> = int(1, 1, 1_000_000, "Fewest rows in a leaf.").only("learner", HESS);
+        max_leaves: Option<usize> = new(ParamType::Int { min: 0, max: 65_536 }, "Most leaves of a tree, which then grows leaf by leaf where the loss falls most; 0, as if not given, for trees that grow level by level. `max_depth` limits both.").optional().only("learner", HESS);
+        min_rows: Option<usize> = new(ParamType::Int { min: 1, max: 1_000_000 }, "Fewest rows in a leaf; 1 unless given.").optional().only("learner", HESS);
         min_child_weight: Option<f64> = float(1.0, 0.0, 1e9, "Least sum of second derivatives in a leaf.").only("learner", HESS);
         min_samples: Option<usize> = int(5, 1, 1_000_000, "A node of this many rows or fewer is not split.").only("learner", &["gbdt"]);
     }
@@ -190,6 +192,9 @@ struct ModelHeader {
     positive: Option<String>,
     columns: Vec<String>,
     rounds: usize,
+    /// The numbers of bytes of the models of a bag, in their order; empty for a model by itself.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    bag: Vec<usize>,
 }
 
 fn fit(action: &mut Action<'_>) -> Result<(), StageError> {
@@ -214,22 +219,23 @@ fn fit(action: &mut Action<'_>) -> Result<(), StageError> {
         threads: action.threads,
         stop: &action.stop(),
     };
-    let model = learner
-        .fit(&job)
+    let model = Bag::fit(learner, &job, params.bags.unwrap_or(1))
         .map_err(|e| fit_error(e, action.fold.unwrap_or_default()))?;
+    let bodies = model
+        .to_bytes()
+        .map_err(|e| StageError::failed("flow::model::write", e.to_string()).with_source(e))?;
+    let sizes = bodies.iter().map(Vec::len);
     let header = ModelHeader {
         learner: learner.name().into(),
         classes,
         positive: rows.positive.clone(),
         columns: rows.features.names().to_vec(),
         rounds: model.rounds(),
+        bag: sizes.filter(|_| bodies.len() > 1).collect(),
     };
     let mut bytes = serde_json::to_vec(&header).map_err(std::io::Error::from)?;
     bytes.push(b'\n');
-    let body = model
-        .to_bytes()
-        .map_err(|e| StageError::failed("flow::model::write", e.to_string()).with_source(e))?;
-    bytes.extend_from_slice(&body);
+    bytes.extend(bodies.iter().flatten());
     let facts = vec![
         (
             "columns".to_owned(),
@@ -260,21 +266,38 @@ fn fit_error(error: LearnError, fold: &str) -> StageError {
     StageError::new(fault, "flow::model::fit", format!("fold {fold}")).because(error)
 }
 
-fn apply(action: &mut Action<'_>) -> Result<(), StageError> {
+/// Reads what [`fit`] wrote as `model`.
+fn read_model(bytes: &[u8]) -> Result<(ModelHeader, Bag), StageError> {
     let unreadable = |e: Box<dyn Error + Send + Sync>| {
         StageError::data("flow::data::schema", "a model is unreadable").because(e)
     };
-    let bytes = std::fs::read(&action.one("model")?.path)?;
     let split = bytes
         .iter()
         .position(|&b| b == b'\n')
         .ok_or_else(|| unreadable("it has no header".into()))?;
     let header: ModelHeader =
         serde_json::from_slice(&bytes[..split]).map_err(|e| unreadable(e.into()))?;
-    let model = learner(&header.learner)
-        .ok_or_else(|| unreadable(format!("learner `{}` is not known", header.learner).into()))?
-        .load(&bytes[split + 1..])
-        .map_err(|e| unreadable(e.into()))?;
+    let mut rest = &bytes[split + 1..];
+    let mut bodies = Vec::with_capacity(header.bag.len().max(1));
+    for &size in &header.bag {
+        let (body, after) = rest
+            .split_at_checked(size)
+            .ok_or_else(|| unreadable("it ends too early".into()))?;
+        bodies.push(body);
+        rest = after;
+    }
+    if bodies.is_empty() {
+        bodies.push(rest);
+    }
+    let learner = learner(&header.learner)
+        .ok_or_else(|| unreadable(format!("learner `{}` is not known", header.learner).into()))?;
+    let model = Bag::load(learner, &bodies).map_err(|e| unreadable(e.into()))?;
+    Ok((header, model))
+}
+
+fn apply(action: &mut Action<'_>) -> Result<(), StageError> {
+    let bytes = std::fs::read(&action.one("model")?.path)?;
+    let (header, model) = read_model(&bytes)?;
     let rows = ApplyRows::read(action)?;
     let columns = rows.features.indices(&header.columns)?;
     let n = rows.object_id.len();

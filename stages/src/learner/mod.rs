@@ -12,6 +12,7 @@
 //! and probabilities are computed here with `libm` ([`objective`]), random draws come from a
 //! counter-based generator, and both crates sum in an order fixed by the data.
 
+pub mod bag;
 pub mod gbdt;
 pub mod hessboost;
 pub mod objective;

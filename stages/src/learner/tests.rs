@@ -1,5 +1,6 @@
 //! The rules for all learners, checked on both.
 
+mod bags;
 mod trees;
 
 use super::*;
