@@ -4,11 +4,11 @@ use std::io::Write;
 use std::path::Path;
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, AsArray, Float64Array, ListArray, StringArray, StructArray};
-use arrow::buffer::{OffsetBuffer, ScalarBuffer};
-use arrow::datatypes::{DataType, Field, Fields, Float64Type, Schema};
+use arrow::array::{Array, ArrayRef, AsArray, Float64Array};
+use arrow::datatypes::{DataType, Float64Type, Schema};
 use flow_engine::StageError;
 
+use super::nested::{COLUMN, Nested};
 use super::objects::{Objects, Survey};
 use super::parquet_io::{self, Batch, TableReader, properties};
 use super::{IMPOSSIBLE, schema_error};
@@ -104,46 +104,17 @@ impl Curves {
     }
 
     fn write_unchecked(&self, writer: impl Write + Send) -> Result<(), StageError> {
-        let bounds: Result<Vec<i32>, _> = self.offsets.iter().map(|&o| i32::try_from(o)).collect();
-        let bounds = bounds.map_err(|_| {
-            schema_error("a shard holds more than 2^31 observations")
-                .help("split the file into several")
-        })?;
-        let bounds = OffsetBuffer::new(ScalarBuffer::from(bounds));
-        let bands = self.bands();
-        let list = |item: DataType, values: ArrayRef| -> Result<ArrayRef, StageError> {
-            let field = Arc::new(Field::new("element", item, false));
-            let array = ListArray::try_new(field, bounds.clone(), values, None);
-            Ok(Arc::new(array.map_err(|error| {
-                schema_error("a light curve").because(error)
-            })?))
-        };
-        let floats = |values: &[f64]| -> Result<ArrayRef, StageError> {
-            list(
-                DataType::Float64,
-                Arc::new(Float64Array::from(values.to_vec())),
-            )
-        };
-        let names = StringArray::from_iter_values(
-            self.band.iter().map(|&b| bands[usize::from(b)].as_str()),
-        );
-        let parts = [
-            ("mjd", floats(&self.time)?),
-            ("band", list(DataType::Utf8, Arc::new(names))?),
-            ("flux", floats(&self.flux)?),
-            ("flux_err", floats(&self.flux_err)?),
-        ];
-        let inner: Fields = parts
-            .iter()
-            .map(|(name, array)| Field::new(*name, array.data_type().clone(), false))
-            .collect();
-        let arrays = parts.into_iter().map(|(_, array)| array).collect();
-        let light = StructArray::try_new(inner, arrays, None)
-            .map_err(|error| schema_error("a light curve").because(error))?;
+        let floats = |values: &[f64]| -> ArrayRef { Arc::new(Float64Array::from(values.to_vec())) };
+        let mut light = Nested::new(&self.offsets)?;
+        light.push("mjd", floats(&self.time))?;
+        light.push_bands(&self.band, self.bands())?;
+        light.push("flux", floats(&self.flux))?;
+        light.push("flux_err", floats(&self.flux_err))?;
+        let (field, light) = light.finish()?;
 
         let (mut fields, mut columns) = self.objects.columns();
-        fields.push(Field::new("lightcurve", light.data_type().clone(), false));
-        columns.push(Arc::new(light));
+        fields.push(field);
+        columns.push(light);
         let few = ["label", "split", "group", "lightcurve.band.list.element"];
         parquet_io::write(
             writer,
@@ -179,7 +150,7 @@ impl Curves {
     fn extend(&mut self, batch: &Batch) -> Result<(), StageError> {
         let first = self.len();
         self.objects.extend(batch)?;
-        let light = batch.fields("lightcurve")?;
+        let light = batch.fields(COLUMN)?;
         let (bounds, time) = light.lists("mjd", &DataType::Float64)?;
         let mut columns = vec![(&mut self.time, time)];
         for (name, column) in [("flux", &mut self.flux), ("flux_err", &mut self.flux_err)] {
@@ -203,7 +174,6 @@ impl Curves {
                 })),
             }
         }
-        let names = &self.objects.survey.bands;
         let values = bands.as_string::<i32>();
         for i in range.clone() {
             let name = if values.is_null(i) {
@@ -211,11 +181,7 @@ impl Curves {
             } else {
                 values.value(i)
             };
-            let index = names.iter().position(|band| band == name).ok_or_else(|| {
-                schema_error(format!("a light curve has the unknown band `{name}`"))
-                    .help(format!("the bands of this table are: {}", names.join(", ")))
-            })?;
-            self.band.push(index as u16);
+            self.band.push(self.objects.survey.place(name)?);
         }
         let base = self.offsets[first];
         self.offsets
@@ -290,7 +256,7 @@ fn bands_that_occur(path: &Path) -> Result<Vec<String>, StageError> {
     let mut source = TableReader::open(path, "the curves table")?;
     let mut bands = std::collections::BTreeSet::new();
     while let Some(batch) = source.next_batch()? {
-        let (_, values) = batch.fields("lightcurve")?.lists("band", &DataType::Utf8)?;
+        let (_, values) = batch.fields(COLUMN)?.lists("band", &DataType::Utf8)?;
         let values = values.as_string::<i32>();
         for name in values.iter().flatten() {
             if !bands.contains(name) {

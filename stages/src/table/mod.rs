@@ -3,6 +3,7 @@
 //! | table | file | rows |
 //! |---|---|---|
 //! | [`Curves`] | Parquet, light curves nested | one per object |
+//! | [`FittedCurves`] | Parquet, light curves nested | one per object |
 //! | [`Objects`] | Parquet | one per object |
 //! | [`FeatureTable`], [`TensorTable`] | Arrow IPC, mapped into memory | one per object |
 //! | [`Folds`] | Parquet | one per object |
@@ -15,10 +16,12 @@
 mod classes;
 mod curves;
 mod features;
+mod fitted;
 mod folds;
 mod importance;
 mod missing;
 mod narrow;
+mod nested;
 mod npz;
 mod objects;
 mod parquet_io;
@@ -31,6 +34,7 @@ mod wavelengths;
 pub use classes::{listed, no_positive};
 pub use curves::{Curves, LightCurve};
 pub use features::{FeatureTable, FeatureWriter};
+pub use fitted::FittedCurves;
 pub use folds::Folds;
 pub use importance::write_importance;
 pub use missing::{is_no_value, is_possible};

@@ -84,6 +84,19 @@ impl Survey {
         }))
     }
 
+    /// Returns the place of a band in [`Survey::bands`].
+    ///
+    /// # Errors
+    /// If there is no band of that name.
+    pub(super) fn place(&self, band: &str) -> Result<u16, StageError> {
+        let index = self.bands.iter().position(|name| name == band);
+        index.map(|index| index as u16).ok_or_else(|| {
+            super::schema_error(format!("a light curve has the unknown band `{band}`")).help(
+                format!("the bands of this table are: {}", self.bands.join(", ")),
+            )
+        })
+    }
+
     /// Returns the survey of several parts. Their classes are united, because a part may know only its
     /// own.
     ///
