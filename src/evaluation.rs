@@ -117,6 +117,17 @@ impl<'a> Artifacts<'a> {
         self.port(reference(root, port))
     }
 
+    /// The digest of what makes the scores of a stage comparable with others: objects, folds and which
+    /// objects are positive. `None` if the store has a record from before it was kept.
+    pub fn deal(&self, stage: usize) -> Option<&'a str> {
+        let root = self.plan.pipeline.folds_above(stage)?;
+        let outputs = &self.plan.pipeline.stages[root].ports.outputs;
+        let port = outputs.iter().position(|output| output.ty == FOLDS)?;
+        let shown = delivery::shown(self.plan, self.slots, reference(root, port))?;
+        let (_, part) = shown.parts().next()?;
+        part.output.attrs.get("deal")?.as_str()
+    }
+
     /// What an evaluation reads.
     pub fn inputs(&self, stage: usize) -> EvaluationInputs {
         let inputs = &self.plan.pipeline.stages[stage].inputs;

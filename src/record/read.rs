@@ -47,9 +47,9 @@ impl RunRecord {
     }
 }
 
-/// Counts the configurations ever evaluated on a table of folds: the different recipes of evaluations
+/// Counts the configurations ever evaluated on some tables of folds: the different recipes of evaluations
 /// in the records of runs. Each look at the same objects makes the best of them look better than it is.
-pub fn tried(runs: &Runs, folds: &Digest) -> Result<usize, StoreError> {
+pub fn tried(runs: &Runs, folds: &BTreeSet<Digest>) -> Result<usize, StoreError> {
     let mut recipes = BTreeSet::new();
     for id in runs.list()? {
         // A record that another run is just removing, or that cannot be read, says nothing.
@@ -57,7 +57,7 @@ pub fn tried(runs: &Runs, folds: &Digest) -> Result<usize, StoreError> {
             continue;
         };
         for (_, stage) in record.stages {
-            if stage.folds.as_ref() == Some(folds) {
+            if stage.folds.is_some_and(|table| folds.contains(&table)) {
                 recipes.extend(stage.keys.into_iter().flatten());
             }
         }

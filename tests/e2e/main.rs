@@ -12,6 +12,7 @@ mod endings;
 mod events;
 mod executor;
 mod faults;
+mod groupings;
 mod hints;
 mod history;
 mod kills;

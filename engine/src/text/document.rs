@@ -161,6 +161,8 @@ pub enum Level {
     Stages,
     /// Within a stage.
     Stage,
+    /// Within a parameter of a stage.
+    Param,
     /// Among the outputs, where `false` removes one.
     Outputs,
     /// Anywhere else.
@@ -168,12 +170,31 @@ pub enum Level {
 }
 
 /// Merges `over` into `base`.
+///
+/// Within a parameter, the entries of `over` come first. In the rules of `classes`, where the first match
+/// wins, they are thus looked at before those that they are laid on.
 pub fn merge(base: &mut Table, over: Table, level: Level) {
+    let first: Vec<String> = match level {
+        Level::Param => over.iter().map(|entry| entry.key.clone()).collect(),
+        _ => Vec::new(),
+    };
+    merge_entries(base, over, level);
+    if !first.is_empty() {
+        let mut rest = std::mem::take(base);
+        let ahead: Vec<Entry> = first.iter().filter_map(|key| rest.remove(key)).collect();
+        for entry in ahead.into_iter().chain(rest.into_entries()) {
+            let _ = base.add(entry);
+        }
+    }
+}
+
+fn merge_entries(base: &mut Table, over: Table, level: Level) {
     for entry in over.into_entries() {
         let below = match level {
             Level::Root if entry.key == "stages" => Level::Stages,
             Level::Root if entry.key == "outputs" => Level::Outputs,
             Level::Stages => Level::Stage,
+            Level::Stage => Level::Param,
             _ => Level::Other,
         };
         match base.get_mut(&entry.key) {

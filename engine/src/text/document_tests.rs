@@ -100,6 +100,26 @@ use = "kind_d"
 }
 
 #[test]
+fn rules_that_are_laid_over_others_come_first() {
+    let case = Case::new(&[
+        (
+            "base.toml",
+            "[stages.a.classes]\nx = [\"1\"]\ny = [\"2\"]\nrest = [\"*\"]\n",
+        ),
+        (
+            "over.toml",
+            "[pipeline]\nextends = \"base.toml\"\n[stages.a.classes]\nrest = [\"*\"]\nnew = [\"2\"]\n",
+        ),
+    ]);
+    let document = case.sound("over.toml", &["a.classes.y=[\"4\"]"]);
+    let Some(Item::Table(classes)) = at(&document, &["stages", "a", "classes"]) else {
+        panic!("a table")
+    };
+    let keys: Vec<&str> = classes.iter().map(|entry| entry.key.as_str()).collect();
+    assert_eq!(keys, ["y", "rest", "new", "x"]);
+}
+
+#[test]
 fn extends_is_followed_through_several_files_and_relative_to_each() {
     let case = Case::new(&[
         ("top.toml", "pipeline.extends = \"x/mid.toml\"\n"),

@@ -276,6 +276,29 @@ struct GridAxis<'t> {
     span: Span,
 }
 
+impl GridAxis<'_> {
+    /// Returns what the names of variants call a value. For a table, such as a grouping of classes, these
+    /// are its keys, unless another value has the same ones.
+    fn word(&self, value: &Node) -> String {
+        let keys = keys_of(&value.item);
+        let alike = self.values.iter().filter(|v| keys_of(&v.item) == keys);
+        match keys {
+            Some(keys) if alike.count() == 1 => keys,
+            _ => text(&value.item),
+        }
+    }
+}
+
+fn keys_of(item: &Item) -> Option<String> {
+    match item {
+        Item::Table(table) => {
+            let keys: Vec<&str> = table.iter().map(|entry| entry.key.as_str()).collect();
+            Some(keys.join("+"))
+        }
+        _ => None,
+    }
+}
+
 fn axes<'t>(grid: &'t Entry, root: &Table, diags: &mut Diags) -> Vec<GridAxis<'t>> {
     let Some(table) = table_of_entry(grid) else {
         diags.push(expect::wrong(
@@ -360,7 +383,7 @@ fn points_of(name: &str, values: &Table, axes: &[GridAxis<'_>]) -> Vec<Overlay> 
         let mut values = values.clone();
         let mut words = Vec::with_capacity(axes.len());
         for (axis, node) in axes.iter().zip(chosen) {
-            words.push(format!("{}={}", axis.name, text(&node.item)));
+            words.push(format!("{}={}", axis.name, axis.word(node)));
             let over = nested(&axis.path, axis.span, node.clone());
             merge(&mut values, over, Level::Stages);
         }

@@ -208,7 +208,7 @@ impl AblationResults {
     pub fn count_tried(&mut self, runs: &Runs) -> Result<(), CliError> {
         for scheme in &mut self.schemes {
             if let Some(folds) = &scheme.folds {
-                scheme.tried = Some(tried(runs, folds)?);
+                scheme.tried = Some(tried(runs, &[*folds].into())?);
             }
         }
         Ok(())

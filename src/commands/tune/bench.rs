@@ -55,6 +55,8 @@ pub struct Evaluated {
     pub folds_cpu_s: f64,
     /// The table of folds.
     pub folds: Option<(Digest, PathBuf)>,
+    /// Equal for configurations that were scored on the same objects, positives and folds.
+    pub deal: Option<String>,
     /// The predictions that were evaluated.
     pub predictions: Option<PathBuf>,
 }
@@ -220,6 +222,7 @@ impl<'a> Bench<'a> {
             scores,
             cpu_s,
             folds_cpu_s,
+            deal: pass.artifacts.deal(stage).map(str::to_owned),
             folds: inputs.folds(),
             predictions: inputs.predictions(),
         })
@@ -341,6 +344,7 @@ impl Evaluated {
             cpu_s: 0.0,
             folds_cpu_s: 0.0,
             folds: None,
+            deal: None,
             predictions: None,
         }
     }

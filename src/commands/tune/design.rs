@@ -204,14 +204,16 @@ pub fn check_folds(tune: &Tune, root: Option<&StageDecl>, folds: Option<&StudyFo
     diags
 }
 
-/// Checks that nothing is searched that changes the objects or folds on which trials are compared.
-pub fn check_space(tune: &Tune, folds: Option<&StudyFolds>) -> Diags {
-    let Some(folds) = folds else {
+/// Checks that nothing is searched that changes the objects or folds on which trials are compared. `root`
+/// is the stage that deals the folds.
+pub fn check_space(tune: &Tune, base: &Pipeline, root: Option<usize>) -> Diags {
+    let Some(root) = root else {
         return Vec::new();
     };
+    let folds = &base.stages[root];
     let deals = |axis: &&Axis| {
         let stage = axis.path.split('.').next();
-        stage.is_some_and(|stage| stage == folds.stage || stage == FIXED)
+        stage.is_some_and(|stage| stage == folds.name || stage == FIXED)
     };
     let diag = |axis: &Axis| {
         let message = format!(
@@ -222,7 +224,38 @@ pub fn check_space(tune: &Tune, folds: Option<&StudyFolds>) -> Diags {
             .label(axis.span, "changes the folds")
             .help("take it out of the space; `[variants]` and `flow ablate` compare such choices")
     };
-    tune.space.iter().filter(deals).map(diag).collect()
+    let fixed = tune.space.iter().filter(deals).map(diag);
+    fixed.chain(check_classes(tune, base, root)).collect()
+}
+
+/// Checks that the folds do not depend on the classes, if these are searched.
+fn check_classes(tune: &Tune, base: &Pipeline, root: usize) -> Option<Diag> {
+    let folds = &base.stages[root];
+    if folds.params.read::<Option<&str>>("stratify") == Some("label") {
+        return None;
+    }
+    let above = |name: &str| {
+        let inputs = folds.inputs.iter().flat_map(|input| &input.from);
+        inputs
+            .map(|from| &base.stages[from.stage])
+            .any(|stage| stage.name == name)
+    };
+    let mut axes = tune.space.iter();
+    let classes = axes.find(|axis| {
+        let mut parts = axis.path.split('.');
+        parts.next().is_some_and(above) && parts.next() == Some("classes")
+    })?;
+    let message = format!(
+        "`{}` cannot be searched while every fold has the same share of each class",
+        classes.path
+    );
+    let diag = Diag::new("flow::tune::folds", message)
+        .label(classes.span, "other classes are other folds")
+        .help(format!(
+            "set `stratify = \"label\"` in the stage `{}`: folds then follow the labels of the survey, whatever classes they are in",
+            folds.name
+        ));
+    Some(diag)
 }
 
 /// The study for the search: what may be tried, and how. `trials` replaces its own number of trials.

@@ -1,5 +1,8 @@
 //! The findings of a study as data. All that is shown is made from it.
 
+use std::collections::BTreeSet;
+
+use flow_cache::Digest;
 use flow_stages::comparison::{Estimate, PairedDifference};
 use flow_stages::tuning::{Best, TuningStudy};
 
@@ -32,6 +35,8 @@ pub struct Searched {
     /// An estimate of the CPU seconds that pruned trials would have cost on the folds that were left
     /// out, at the rate of those that were not.
     pub saved_s: f64,
+    /// The tables of folds that it was scored on. They differ in nothing but classes.
+    pub folds: BTreeSet<Digest>,
 }
 
 impl Searched {

@@ -62,13 +62,15 @@ pub struct Candidate {
 }
 
 impl Candidate {
-    /// `model.learning_rate = 0.1, model.max_depth = 4`.
-    pub fn text(&self) -> String {
-        let values = self.values.iter();
-        let values: Vec<String> = values
-            .map(|v| format!("{} = {}", v.path, v.value))
-            .collect();
-        values.join(", ")
+    /// `model.learning_rate = 0.1, model.max_depth = 4`. `axes` are those of the study.
+    pub fn text(&self, axes: &[Axis]) -> String {
+        let values = self.values.iter().map(|value| {
+            let axis = axes.iter().find(|axis| axis.path == value.path);
+            let keys = axis.and_then(|axis| keys(axis, &value.value));
+            let text = keys.unwrap_or_else(|| value.value.to_string());
+            format!("{} = {text}", value.path)
+        });
+        values.collect::<Vec<String>>().join(", ")
     }
 
     /// The value of a path, for a table. Empty where the path does not apply.
@@ -78,6 +80,13 @@ impl Candidate {
             toml::Value::String(text) => text.clone(),
             other => other.to_string(),
         })
+    }
+
+    /// The value of an axis as [`Candidate::cell`] has it, with the keys of a table in place of the table.
+    pub fn short_cell(&self, axis: &Axis) -> String {
+        let found = self.values.iter().find(|value| value.path == axis.path);
+        let keys = found.and_then(|value| keys(axis, &value.value));
+        keys.unwrap_or_else(|| self.cell(&axis.path))
     }
 }
 
@@ -92,11 +101,12 @@ impl<'a> Problem<'a> {
         let wrong = |diag: Diag| CliError::usage(diag.resolve(&base.sources));
         let tune = design::tune_of(base).map_err(wrong)?;
         let goal = Goal::new(base, &tune).map_err(wrong)?;
-        let root = base.folds_above(goal.stage).map(|root| &base.stages[root]);
+        let above = base.folds_above(goal.stage);
+        let root = above.map(|root| &base.stages[root]);
         let folds = root.map(StudyFolds::new);
         let diags = goal.check().into_iter();
         let diags = diags.chain(design::check_folds(&tune, root, folds.as_ref()));
-        let diags = diags.chain(design::check_space(&tune, folds.as_ref()));
+        let diags = diags.chain(design::check_space(&tune, base, above));
         let mut diags: Diags = diags.map(|diag| diag.resolve(&base.sources)).collect();
         let evaluation = &base.stages[goal.stage];
         let problem = Self {
@@ -239,6 +249,20 @@ impl<'a> Problem<'a> {
             _ => Vec::new(),
         }
     }
+}
+
+/// The keys of a table, such as the names of classes, if no other value of the choice has the same ones.
+fn keys(axis: &Axis, value: &toml::Value) -> Option<String> {
+    let keys = |value: &toml::Value| {
+        let keys: Vec<&str> = value.as_table()?.keys().map(String::as_str).collect();
+        Some(keys.join("+"))
+    };
+    let Range::Choice(values) = &axis.range else {
+        return None;
+    };
+    let found = keys(value)?;
+    let alike = values.iter().filter_map(keys).filter(|keys| *keys == found);
+    (alike.count() == 1).then_some(found)
 }
 
 /// The value of an axis at a point, to replace that of the pipeline.

@@ -81,7 +81,7 @@ pub fn generation(bench: &Bench<'_>, within: Option<usize>, searched: &Searched,
         let line = format!(
             "{}trial {number}: {what}{star} ({})",
             place(within),
-            candidate.text()
+            candidate.text(&bench.problem.axes)
         );
         bench.ui.progress(&line);
         if let TrialOutcome::Failed(message) = &trial.outcome {

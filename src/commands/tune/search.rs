@@ -67,6 +67,7 @@ impl<'s, 'a> RunningSearch<'s, 'a> {
         }
         let mut same_folds = SameFolds(None);
         same_folds.check(&base);
+        let folds = base.folds.as_ref().map(|(digest, _)| *digest);
         let scores = base.scores.ok();
         progress::base(bench, within, scores.as_ref());
         Ok(Self {
@@ -78,6 +79,7 @@ impl<'s, 'a> RunningSearch<'s, 'a> {
                 candidates: Vec::new(),
                 cpu_s: Vec::new(),
                 saved_s: 0.0,
+                folds: folds.into_iter().collect(),
             },
         })
     }
@@ -148,10 +150,15 @@ impl<'s, 'a> RunningSearch<'s, 'a> {
         for (trial, found) in open.into_iter().zip(found) {
             generation.cpu_s[trial] = found.cpu_s;
             let same = self.same_folds.check(&found);
+            if same && self.within.is_none() {
+                let folds = found.folds.as_ref().map(|(digest, _)| *digest);
+                self.searched.folds.extend(folds);
+            }
             generation.outcomes[trial] = Some(match found.scores {
                 Ok(scores) if same => TrialOutcome::Complete(scores),
                 Ok(_) => TrialOutcome::Failed(
-                    "it was scored on other objects or folds than the pipeline as it is".into(),
+                    "it was scored on other objects, positives or folds than the pipeline as it is"
+                        .into(),
                 ),
                 Err(message) => TrialOutcome::Failed(message),
             });
@@ -169,8 +176,8 @@ impl<'s, 'a> RunningSearch<'s, 'a> {
     }
 }
 
-/// The folds of the first evaluation. Scores can be compared only on the same objects and folds.
-struct SameFolds(Option<flow_cache::Digest>);
+/// The deal of the first evaluation. Scores can be compared only on the same objects, positives and folds.
+struct SameFolds(Option<String>);
 
 impl SameFolds {
     /// Returns true if the folds are those of the first evaluation that went well.
@@ -178,7 +185,8 @@ impl SameFolds {
         let Some((folds, _)) = found.folds.as_ref().filter(|_| found.scores.is_ok()) else {
             return true;
         };
-        *self.0.get_or_insert(*folds) == *folds
+        let deal = found.deal.clone().unwrap_or_else(|| folds.to_string());
+        *self.0.get_or_insert_with(|| deal.clone()) == deal
     }
 }
 

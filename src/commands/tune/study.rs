@@ -36,7 +36,7 @@ pub fn study(bench: &mut Bench<'_>, setup: &Setup) -> Result<Findings, CliError>
     };
     bench.save(Status::Ok, record(bench, &searched))?;
     let tried = match &folds {
-        Some((digest, _)) => Some(tried(&setup.state.runs(), digest)?),
+        Some(_) => Some(tried(&setup.state.runs(), &searched.folds)?),
         None => None,
     };
     let inner = nested.iter().flat_map(|nested| &nested.folds);

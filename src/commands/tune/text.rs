@@ -28,7 +28,7 @@ pub fn text(bench: &Bench<'_>, findings: &Findings, wall_s: f64) -> String {
         ));
     }
     if let Some(nested) = &findings.nested {
-        text.push_str(&nested_text(nested));
+        text.push_str(&nested_text(bench, nested));
     } else {
         text.push_str(
             "the best of many noisy values is optimistic; `nested = true` in [tune] measures by how much\n",
@@ -106,7 +106,7 @@ fn trials(bench: &Bench<'_>, searched: &Searched) -> String {
         let candidate = &searched.candidates[number];
         let outcome = &all[number].outcome;
         let mut row = vec![number.to_string(), outcome.name().to_owned()];
-        row.extend(axes.iter().map(|axis| candidate.cell(&axis.path)));
+        row.extend(axes.iter().map(|axis| candidate.short_cell(axis)));
         row.push(match outcome {
             TrialOutcome::Pruned { bound, .. } => format!("< {}", figure(*bound)),
             _ => table::figure(outcome.value()),
@@ -129,11 +129,12 @@ fn trials(bench: &Bench<'_>, searched: &Searched) -> String {
     text
 }
 
-fn nested_text(nested: &Nested) -> String {
+fn nested_text(bench: &Bench<'_>, nested: &Nested) -> String {
+    let axes = &bench.problem.axes;
     let rows = nested.folds.iter().enumerate().map(|(fold, outer)| {
         vec![
             fold.to_string(),
-            outer.chosen.text(),
+            outer.chosen.text(axes),
             figure(outer.inner),
             table::figure(outer.outer),
         ]

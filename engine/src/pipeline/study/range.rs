@@ -157,7 +157,9 @@ fn choice(
     diags: &mut Diags,
 ) -> Option<Range> {
     let values: Vec<toml::Value> = nodes.iter().map(value).collect();
-    let twice = (1..values.len()).find(|&i| values[..i].contains(&values[i]));
+    // The order of a table's entries can matter, as it does for the rules of `classes`.
+    let texts: Vec<String> = values.iter().map(ToString::to_string).collect();
+    let twice = (1..texts.len()).find(|&i| texts[..i].contains(&texts[i]));
     let problem = if let Some(i) = twice {
         Some(("is there twice", nodes[i].span))
     } else if values.len() < 2 {

@@ -5,10 +5,10 @@ use std::collections::BTreeMap;
 use flow_cache::Value;
 use flow_engine::kind::StageError;
 
-use super::FoldsParams;
+use super::{FoldsParams, Stratify};
 use crate::numeric::kfold;
 use crate::numeric::rng::Stream;
-use crate::table::{Folds, Objects, Survey};
+use crate::table::{Folds, Objects, Survey, ids_digest};
 
 /// Deals the labelled objects of all shards, and returns notes on the result.
 ///
@@ -34,11 +34,18 @@ pub(super) fn assign(
     if labelled.is_empty() {
         return Err(nothing_labelled(rows.len()));
     }
-    let classes = class_numbers(&labelled, &rows, &survey.classes)?;
+    let strata = match params.stratify {
+        Some(Stratify::Label) => label_strata(&labelled, &rows),
+        _ => Strata {
+            of: class_numbers(&labelled, &rows, &survey.classes)?,
+            names: survey.classes.clone(),
+            called: "class",
+        },
+    };
     let groups = column.map(|column| group_numbers(&labelled, &rows, group_of, column));
     let groups = groups.transpose()?;
     let mut dealer = Dealer {
-        classes,
+        strata,
         groups,
         k: params.k,
         seed: params.shuffle.then_some(seed),
@@ -54,7 +61,7 @@ pub(super) fn assign(
     for repeat in 0..params.repeats {
         let assignment = dealer.deal(repeat as u64)?;
         if repeat == 0 && assignment.smallest_class < dealer.k {
-            notes.push(Value::Str(dealer.rare(&survey.classes, &assignment)));
+            notes.push(Value::Str(dealer.rare(&assignment)));
         }
         let mut of_row = vec![None; rows.len()];
         for (&row, &fold) in labelled.iter().zip(&assignment.folds) {
@@ -142,10 +149,59 @@ fn class_numbers(
         .collect()
 }
 
+/// The labels of the survey, whatever classes they are in.
+fn label_strata(labelled: &[usize], rows: &[(&Objects, usize)]) -> Strata {
+    let label = |&row: &usize| {
+        let (shard, i) = rows[row];
+        let raw = shard.raw_label[i].as_ref();
+        raw.or(shard.label[i].as_ref()).cloned().unwrap_or_default()
+    };
+    let labels: Vec<String> = labelled.iter().map(label).collect();
+    let mut names = labels.clone();
+    names.sort();
+    names.dedup();
+    Strata {
+        of: labels
+            .iter()
+            .map(|label| names.partition_point(|name| name < label))
+            .collect(),
+        names,
+        called: "label",
+    }
+}
+
+/// Returns a digest of all that makes scores comparable: which objects are dealt to which folds, their
+/// groups, and which of them are of the positive class. If there is no such class, it has all classes.
+pub(super) fn deal_digest(folds: &Folds) -> Value {
+    let mut texts = Vec::with_capacity(folds.object_id.len() * (folds.repeats.len() + 3));
+    for (row, id) in folds.object_id.iter().enumerate() {
+        let Some(label) = &folds.label[row] else {
+            continue;
+        };
+        let class = match &folds.positive {
+            Some(positive) => (label == positive).to_string(),
+            None => label.clone(),
+        };
+        let group = folds.group[row].clone().unwrap_or_default();
+        texts.extend([id.clone(), class, group]);
+        let dealt = folds.repeats.iter().map(|folds| folds[row]);
+        texts.extend(dealt.map(|fold| fold.map_or(String::new(), |fold| fold.to_string())));
+    }
+    ids_digest(texts)
+}
+
+/// What the folds have equal shares of.
+struct Strata {
+    /// The stratum of each labelled object, as its place in `names`.
+    of: Vec<usize>,
+    names: Vec<String>,
+    /// What the user calls one of them.
+    called: &'static str,
+}
+
 /// Deals labelled objects to folds.
 struct Dealer {
-    /// The class of each object.
-    classes: Vec<usize>,
+    strata: Strata,
     /// The group of each object, if some stay together.
     groups: Option<Vec<usize>>,
     k: usize,
@@ -156,35 +212,36 @@ struct Dealer {
 impl Dealer {
     fn deal(&self, repeat: u64) -> Result<kfold::Assignment, StageError> {
         let shuffle = self.seed.map(|seed| (seed, repeat));
-        kfold::assign(&self.classes, self.groups.as_deref(), self.k, shuffle)
+        kfold::assign(&self.strata.of, self.groups.as_deref(), self.k, shuffle)
             .map_err(|e| StageError::data("flow::data::folds", e.to_string()).with_source(e))
     }
 
-    /// A note that a class has fewer objects than there are folds.
-    fn rare(&self, classes: &[String], assignment: &kfold::Assignment) -> String {
+    /// A note that a class or label has fewer objects than there are folds.
+    fn rare(&self, assignment: &kfold::Assignment) -> String {
         format!(
-            "the rarest class, `{}`, has {} labelled objects for {} folds: some folds have none",
-            classes[self.rarest()],
+            "the rarest {}, `{}`, has {} labelled objects for {} folds: some folds have none",
+            self.strata.called,
+            self.strata.names[self.rarest()],
             assignment.smallest_class,
             self.k
         )
     }
 
-    /// The class with the fewest objects; of equal classes the first.
+    /// The stratum with the fewest objects; of equal ones the first.
     fn rarest(&self) -> usize {
         let mut counts: BTreeMap<usize, usize> = BTreeMap::new();
-        for &class in &self.classes {
-            *counts.entry(class).or_default() += 1;
+        for &stratum in &self.strata.of {
+            *counts.entry(stratum).or_default() += 1;
         }
-        let rarest = counts.into_iter().min_by_key(|(class, n)| (*n, *class));
-        rarest.map_or(0, |(class, _)| class)
+        let rarest = counts.into_iter().min_by_key(|(stratum, n)| (*n, *stratum));
+        rarest.map_or(0, |(stratum, _)| stratum)
     }
 
     /// Restricts the deal to the objects that train in fold `fold` of repeat 0. Returns for each object
     /// whether it does.
     fn narrow(&mut self, fold: u32) -> Result<Vec<bool>, StageError> {
         let inside: Vec<bool> = self.deal(0)?.folds.iter().map(|&f| f != fold).collect();
-        self.classes = kept(&self.classes, &inside);
+        self.strata.of = kept(&self.strata.of, &inside);
         self.groups = self.groups.as_ref().map(|groups| kept(groups, &inside));
         // The draws differ from those that dealt the outer folds.
         let path = [INNER, u64::from(fold)];

@@ -16,16 +16,17 @@ mod slices;
 
 use flow_cache::Value;
 use flow_engine::base::diag::Diag;
+use flow_engine::kind::ParamWord;
 use flow_engine::kind::{
     Action, InputPort, KindSpec, Layout, OutputPort, Ports, Project, Scope, Shards, Stage,
     StageError, Step,
 };
-use flow_engine::{ParamType, Params, params};
+use flow_engine::{ParamType, Params, params, words};
 
 use crate::rows;
 use crate::table::Objects;
 
-use deal::assign;
+use deal::{assign, deal_digest};
 use slices::{shard_rows, slices};
 
 /// The most folds in all repeats together, because each is fitted.
@@ -36,11 +37,23 @@ const FEW: usize = 24;
 /// The kind.
 pub struct FoldsKind;
 
+/// What every fold gets the same share of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stratify {
+    /// Each class.
+    Class,
+    /// Each label of the survey, whatever class it is in.
+    Label,
+}
+
+words!(Stratify { Class = "class", Label = "label" });
+
 params! {
     struct FoldsParams<'a> {
         k: usize = int(5, 2, 1000, "Number of folds.");
         repeats: usize = int(1, 1, 1000, "How often the objects are dealt anew, with 10,000 folds at most in all. Repeat r does not depend on how many there are.");
         group_by: Option<&'a str> = new(ParamType::Choice(&["split", "group"]), "Objects that share this column stay in one fold.").optional();
+        stratify: Option<Stratify> = new(ParamType::Choice(Stratify::WORDS), "What every fold gets the same share of: each `class`, or each `label` as the survey writes it, so that another grouping in `ingest.classes` leaves the folds as they are; `class` unless given.").optional();
         shuffle: bool = bool(true, "Deal at random; otherwise in the order of object_id, and there can be one repeat only.");
         only: Option<Vec<&'a str>> = new(ParamType::List(Box::new(ParamType::Str)), "Fit these folds only, by their names REPEAT.FOLD, such as \"0.1\"; \"final\" is the fit on all labelled rows. Without it, all.").optional();
         within: Option<usize> = new(ParamType::Int { min: 0, max: 999 }, "Deal only the objects that train in this fold of repeat 0, in folds of their own; those that it holds out count as unlabelled. An inner cross-validation.").optional();
@@ -141,6 +154,7 @@ impl Stage for FoldsKind {
         let params = FoldsParams::read(action.params);
         let (folds, notes) = assign(&shards, &params, action.seed)?;
         let attrs = vec![
+            ("deal".to_owned(), deal_digest(&folds)),
             ("notes".to_owned(), Value::List(notes)),
             ("rows".to_owned(), Value::Int(folds.object_id.len() as i64)),
             ("shards".to_owned(), shard_rows(&shards)),
