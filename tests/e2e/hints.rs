@@ -133,6 +133,18 @@ fn hints_on_the_demo_work_when_pasted() {
             pieces: 1,
         },
         Case {
+            code: "flow::params::ingest",
+            sets: &["ingest.survey=\"ztf\"", "ingest.positive=\"SN IIb\""],
+            stages: &[("positive", "ingest")],
+            pieces: 1,
+        },
+        Case {
+            code: "flow::params::ingest",
+            sets: &["ingest.survey=\"spcc\"", "ingest.difficulty=43"],
+            stages: &[("survey", "ingest")],
+            pieces: 1,
+        },
+        Case {
             code: "flow::select::none",
             sets: &["select.fdr=0.0"],
             stages: &[("keep", "select")],

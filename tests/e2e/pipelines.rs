@@ -6,13 +6,16 @@ use flow_testkit::files::{files, repository};
 use flow_testkit::program::{SMALL, SMALL_ROCKET};
 use flow_testkit::{Ended, Project, Run};
 
-const DEMO: [(&str, &[&str]); 6] = [
+const DEMO: [(&str, &[&str]); 9] = [
     ("pipelines/rocket_domain.toml", &SMALL_ROCKET),
     ("pipelines/rocket_2k.toml", &SMALL_ROCKET),
     ("pipelines/domain_only.toml", &SMALL),
     ("pipelines/domain_gbdt.toml", &SMALL),
     ("pipelines/stack.toml", &SMALL_ROCKET),
     ("pipelines/tune.toml", &SMALL),
+    ("pipelines/surveys/spcc.toml", &SMALL_ROCKET),
+    ("pipelines/surveys/plasticc.toml", &SMALL_ROCKET),
+    ("pipelines/surveys/ztf.toml", &SMALL_ROCKET),
 ];
 
 /// What `SMALL_ROCKET` has to say of the second selection in `stack.toml`.

@@ -4,8 +4,8 @@
 //! ApJ 698, 895). A survey reports the flux above a faint reference, so most values are positive. One
 //! source in five also flares, which makes it a look-alike of a tidal disruption event.
 
-use super::cadence::median_error;
-use super::{BANDS, EFFECTIVE_WAVELENGTH};
+use super::light::between;
+use super::survey::{DemoSurvey, Magnitudes, PerBand};
 use crate::numeric::rng::Stream;
 
 /// Days between grid points of the walk, and the length of the walk in days.
@@ -13,9 +13,24 @@ const STEP: f64 = 2.0;
 const LENGTH: f64 = 3_700.0;
 /// Share of the time in which the nucleus is brighter than the reference level.
 const REFERENCE: f64 = 0.8;
-/// Mean magnitude relative to r, ugrizy, and how much of a common colour deviate each band gets.
-const COLOUR: [f64; BANDS] = [0.45, 0.15, 0.0, -0.05, -0.10, -0.12];
-const COLOUR_SCATTER: [f64; BANDS] = [0.25, 0.15, 0.0, -0.10, -0.15, -0.20];
+/// Mean magnitude relative to r at the wavelengths of the LSST bands (angstrom), and how much of a common
+/// color deviate a band gets there. Other bands lie between.
+const COLOR: [(f64, f64); 6] = [
+    (3_641.0, 0.45),
+    (4_704.0, 0.15),
+    (6_155.0, 0.0),
+    (7_504.0, -0.05),
+    (8_695.0, -0.10),
+    (10_056.0, -0.12),
+];
+const COLOR_SCATTER: [(f64, f64); 6] = [
+    (3_641.0, 0.25),
+    (4_704.0, 0.15),
+    (6_155.0, 0.0),
+    (7_504.0, -0.10),
+    (8_695.0, -0.15),
+    (10_056.0, -0.20),
+];
 
 /// Rise (Gaussian) and decline (exponential) of a flare in days, its height in units of the mean flux
 /// and its epoch as a share of the survey.
@@ -31,21 +46,21 @@ struct Flare {
 /// walk, each through a window of its own.
 #[derive(Clone, Debug)]
 pub struct Agn {
-    /// Mean flux in micro-Jansky by band.
-    flux: [f64; BANDS],
+    /// Mean flux in microjansky by band.
+    flux: PerBand,
     /// Amplitude of the walk by band.
-    amplitude: [f64; BANDS],
+    amplitude: PerBand,
     /// The walk in magnitudes on a grid of `STEP` days.
     walk: Vec<f64>,
     flare: Option<Flare>,
 }
 
 impl Agn {
-    /// Draws a nucleus at redshift `z`.
-    pub fn draw(z: f64, rng: &mut Stream) -> Agn {
+    /// Draws a nucleus at redshift `z` for a survey that finds nuclei of the magnitudes `magnitudes`.
+    pub fn draw(z: f64, magnitudes: &Magnitudes, survey: &DemoSurvey, rng: &mut Stream) -> Agn {
         // Rest-frame time scale in days, and the asymptotic structure function in magnitudes.
         let tau = libm::exp10((2.4 + 0.4 * rng.normal()).clamp(1.2, 3.4));
-        let magnitude = (21.8 + 0.7 * rng.normal()).clamp(19.0, 23.5);
+        let magnitude = magnitudes.draw(rng);
         let structure = libm::exp10(-0.68 + 0.25 * rng.normal());
         let flares = rng.uniform() < 0.20;
         let flare = Flare {
@@ -55,15 +70,16 @@ impl Agn {
             decline: libm::exp10(rng.uniform_in(1.5, 2.3)),
         };
         let strength = 1.0 + 0.25 * rng.normal();
-        let colour = rng.normal();
-        let mut flux = [0.0; BANDS];
-        let mut amplitude = [0.0; BANDS];
-        for band in 0..BANDS {
-            let offset = COLOUR[band] + colour * COLOUR_SCATTER[band];
-            flux[band] = libm::exp10(-0.4 * (magnitude + offset - 23.9));
-            let rest = EFFECTIVE_WAVELENGTH[band] / (1.0 + z);
-            amplitude[band] = strength * libm::pow(rest / 3_000.0, -0.48);
-        }
+        let color = rng.normal();
+        let flux = survey.per_band(|band| {
+            let offset =
+                between(&COLOR, band.wavelength) + color * between(&COLOR_SCATTER, band.wavelength);
+            libm::exp10(-0.4 * (magnitude + offset - 23.9))
+        });
+        let amplitude = survey.per_band(|band| {
+            let rest = band.wavelength / (1.0 + z);
+            strength * libm::pow(rest / 3_000.0, -0.48)
+        });
         Agn {
             flux,
             amplitude,
@@ -77,15 +93,17 @@ impl Agn {
     }
 
     /// The highest signal-to-noise ratio in any band that a survey could reach without lucky noise: in
-    /// the brightest state of the walk with the flare on top, in a visit of median depth.
-    pub fn peak_snr(&self) -> f64 {
+    /// the brightest state of the walk with the flare on top, in visits with the flux errors `errors`
+    /// (microjansky).
+    pub fn peak_snr(&self, errors: &[f64]) -> f64 {
         let reference = faint_level(&self.walk);
         let brightest = self.walk.iter().copied().fold(f64::INFINITY, f64::min);
         let flare = self.flare.as_ref().map_or(0.0, |flare| flare.height);
-        (0..BANDS)
-            .map(|band| {
+        let errors = errors.iter().enumerate();
+        errors
+            .map(|(band, error)| {
                 let flux = self.relative(brightest, reference, band) + flare * self.flux[band];
-                flux / median_error(band)
+                flux / error
             })
             .fold(0.0, f64::max)
     }
@@ -103,7 +121,7 @@ impl Agn {
         }
     }
 
-    /// The flux of the walk's state above the reference state, in micro-Jansky.
+    /// The flux of the walk's state above the reference state, in microjansky.
     fn relative(&self, state: f64, reference: f64, band: usize) -> f64 {
         let level = |state: f64| libm::exp10(-0.4 * state * self.amplitude[band]);
         self.flux[band] * (level(state) - level(reference))
@@ -120,7 +138,7 @@ pub struct SurveyWindow<'a> {
 }
 
 impl SurveyWindow<'_> {
-    /// Difference flux in micro-Jansky `day` days after the start of the survey.
+    /// Difference flux in microjansky `day` days after the start of the survey.
     pub fn flux(&self, day: f64, band: usize) -> f64 {
         let state = interpolate(&self.agn.walk, (self.start + day) / STEP);
         let walk = self.agn.relative(state, self.reference, band);
@@ -174,6 +192,7 @@ fn interpolate(values: &[f64], position: f64) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::simulation::surveys;
 
     #[test]
     fn walks_have_the_variance_and_memory_they_should() {
@@ -202,9 +221,19 @@ mod tests {
         assert_eq!(interpolate(&[], 0.0), 0.0);
     }
 
+    fn nucleus(rng: &mut Stream) -> Agn {
+        let magnitudes = Magnitudes {
+            mean: 21.8,
+            scatter: 0.7,
+            brightest: 19.0,
+            faintest: 23.5,
+        };
+        Agn::draw(0.8, &magnitudes, surveys::ALL[0], rng)
+    }
+
     #[test]
     fn windows_of_one_source_show_the_same_walk() {
-        let agn = Agn::draw(0.8, &mut Stream::new(5, &[1]));
+        let agn = nucleus(&mut Stream::new(5, &[1]));
         let a = agn.window(1_000.0, &mut Stream::new(5, &[2]));
         let b = SurveyWindow {
             start: a.start,

@@ -1,12 +1,14 @@
 //! Thermal spectra, and the dust of the host galaxy that dims them.
 
+use std::cmp::Ordering;
+
 /// Physical constants in CGS units (CODATA 2018).
 const LIGHT: f64 = 2.997_924_58e10;
 const PLANCK: f64 = 6.626_070_15e-27;
 const BOLTZMANN: f64 = 1.380_649e-16;
 const STEFAN_BOLTZMANN: f64 = 5.670_374_419e-5;
 
-/// Planck's law: B_nu in erg/s/cm^2/Hz/sr at a wavelength in Angstrom and a temperature in K.
+/// Planck's law: B_nu in erg/s/cm^2/Hz/sr at a wavelength in angstrom and a temperature in K.
 fn planck(wavelength: f64, kelvin: f64) -> f64 {
     let nu = LIGHT / (wavelength * 1e-8);
     let x = PLANCK * nu / (BOLTZMANN * kelvin);
@@ -19,7 +21,7 @@ pub fn thermal_fraction(wavelength: f64, kelvin: f64) -> f64 {
     std::f64::consts::PI * planck(wavelength, kelvin) / (STEFAN_BOLTZMANN * (square * square))
 }
 
-/// A_lambda / E(B-V) of dust in the host at a rest wavelength in Angstrom: a table that joins an average
+/// A_lambda / E(B-V) of dust in the host at a rest wavelength in angstrom: a table that joins an average
 /// ultraviolet curve without the 2175 A feature to Fitzpatrick's (1999) at the LSST bands.
 pub fn host_extinction(wavelength: f64) -> f64 {
     const TABLE: [(f64, f64); 9] = [
@@ -33,14 +35,25 @@ pub fn host_extinction(wavelength: f64) -> f64 {
         (8_695.0, 1.49),
         (10_056.0, 1.16),
     ];
-    let mut left = TABLE[0];
-    for right in TABLE {
-        if wavelength <= right.0 {
-            let width = (right.0 - left.0).max(1.0);
-            let share = ((wavelength - left.0) / width).clamp(0.0, 1.0);
-            return left.1 + (right.1 - left.1) * share;
+    between(&TABLE, wavelength)
+}
+
+/// Returns the value at `x` of the straight lines between the points of `table`, which holds its first and
+/// its last value beyond its ends. At a point it is exactly the value of that point.
+pub fn between(table: &[(f64, f64)], x: f64) -> f64 {
+    let Some(mut left) = table.first() else {
+        return 0.0;
+    };
+    for right in table {
+        match x.total_cmp(&right.0) {
+            Ordering::Less => {
+                let width = (right.0 - left.0).max(1.0);
+                let share = ((x - left.0) / width).clamp(0.0, 1.0);
+                return left.1 + (right.1 - left.1) * share;
+            }
+            Ordering::Equal => return right.1,
+            Ordering::Greater => left = right,
         }
-        left = right;
     }
     left.1
 }
@@ -80,5 +93,16 @@ mod tests {
         assert_eq!(host_extinction(3_641.0), 4.75);
         assert!((host_extinction(1_750.0) - 8.35).abs() < 1e-12);
         assert_eq!(host_extinction(2e4), 1.16);
+    }
+
+    #[test]
+    fn lines_pass_through_their_points() {
+        let table = [(1.0, 0.45), (2.0, 0.15), (4.0, 0.1)];
+        for (x, y) in table {
+            assert_eq!(between(&table, x), y);
+        }
+        assert_eq!((between(&table, 0.0), between(&table, 9.0)), (0.45, 0.1));
+        assert!((between(&table, 3.0) - 0.125).abs() < 1e-15);
+        assert_eq!(between(&[], 1.0), 0.0);
     }
 }

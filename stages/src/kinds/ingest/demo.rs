@@ -1,15 +1,17 @@
-//! The built-in demo survey, which is simulated: see [`crate::simulation`].
+//! The built-in demo surveys, which are simulated: see [`crate::simulation`].
 
 use flow_engine::StageError;
+use flow_engine::base::suggest::closest;
 
-use crate::simulation::{DemoConfig, DemoError, ObjectPlan, catalogue, simulate};
-use crate::table::{Curves, Survey};
+use crate::simulation::{DemoConfig, DemoError, ObjectPlan, catalogue, simulate, surveys};
+use crate::table::{Curves, Survey, listed};
 
 use super::params::IngestParams;
 use super::reject::Tally;
 
 fn config(params: &IngestParams<'_>, seed: u64) -> DemoConfig {
     DemoConfig {
+        survey: params.demo_survey(),
         objects: params.labelled,
         positives: params.positives,
         unlabelled: params.unlabelled,
@@ -17,6 +19,37 @@ fn config(params: &IngestParams<'_>, seed: u64) -> DemoConfig {
         seed,
         difficulty: params.difficulty,
     }
+}
+
+/// Returns what a survey cannot be asked for: the parameter, what is wrong with it, and what helps.
+pub(super) fn contradiction(params: &IngestParams<'_>) -> Option<(&'static str, String, String)> {
+    let survey = params.demo_survey();
+    let name = survey.name;
+    let classes = || survey.populations.iter().map(|population| population.name);
+    if let Some(positive) = params.positive
+        && !classes().any(|class| class == positive)
+    {
+        let near = closest(positive, classes()).unwrap_or(survey.positive());
+        return Some((
+            "positive",
+            format!("the demo survey `{name}` has no class `{positive}`"),
+            format!(
+                "set `positive = \"{near}\"`; the classes are: {}",
+                listed(classes())
+            ),
+        ));
+    }
+    if params.difficulty.is_some() && survey.unless_given.difficulty.is_none() {
+        let with = surveys::ALL.into_iter();
+        let mut with = with.filter(|survey| survey.unless_given.difficulty.is_some());
+        let other = with.next().map_or("mallorn", |survey| survey.name);
+        return Some((
+            "difficulty",
+            format!("`difficulty` is about TDE, and the demo survey `{name}` has none"),
+            format!("remove it, or set `survey = \"{other}\"`"),
+        ));
+    }
+    None
 }
 
 /// The splits that have objects, in order. The seed shuffles names and classes, and has no effect on
@@ -68,7 +101,7 @@ pub(super) fn read(
         all.label
             .push(object.labelled.then(|| object.class.to_string()));
         all.raw_label.push(None);
-        all.redshift.push(Some(object.redshift));
+        all.redshift.push(object.redshift);
         all.redshift_err.push(object.redshift_err);
         all.ebv.push(Some(object.ebv));
         all.split.push(Some(object.split));

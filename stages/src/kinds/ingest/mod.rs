@@ -139,6 +139,11 @@ impl Stage for Ingest {
         for (text, help) in wrong_bands(ingest.bands.clone()) {
             wrong("bands", text, help.into());
         }
+        if ingest.format == Format::Demo
+            && let Some((name, text, help)) = demo::contradiction(&ingest)
+        {
+            wrong(name, text, help);
+        }
         if ingest.format == Format::Csv && ingest.objects.is_empty() {
             wrong(
                 "format",

@@ -6,6 +6,8 @@ use flow_engine::kind::ParamWord;
 use flow_engine::{ParamType, params, words};
 
 use crate::physics::dust::LSST_BANDS;
+use crate::simulation::{DemoSurvey, surveys};
+use crate::table::Survey;
 
 /// The format of a survey.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -58,33 +60,60 @@ params! {
         objects: Vec<&'a str> = new(paths(), "One row an object: a path, a glob or a list. Parquet with nested light curves may do without.").optional().only("format", MAPPED).unkeyed();
         bands: Vec<&'a str> = new(list(ParamType::Str), "Names of the bands, in the order that features use. Observations in others are dropped and counted.").only("format", MAPPED);
         wavelengths: Vec<(&'a str, f64)> = new(map(ParamType::Float { min: 900.0, max: 60_000.0 }), "Effective wavelength of each band, in angstrom; the LSST bands u, g, r, i, z, y are built in.").optional().only("format", FILES);
-        positive: Option<&'a str> = new(ParamType::Str, "The class that binary metrics score; `TDE` for mallorn and demo. Without it, metrics are macro averages.").optional();
+        positive: Option<&'a str> = new(ParamType::Str, "The class that binary metrics score; unless given, `TDE` for mallorn and the positive class of the survey for demo. Without it, metrics are macro averages.").optional();
         columns: Vec<(&'a str, &'a str)> = new(map(ParamType::Str), "Names of the file's columns, by what they hold: object_id, time (days), band, flux, flux_err; lightcurve, the nested column (Parquet); of objects: label, redshift, redshift_err, ebv, split, group. The default is the same name, and `mjd` for time.").optional().only("format", MAPPED);
         classes: Option<Vec<(&'a str, Vec<&'a str>)>> = new(classes(), "Regroups labels: class = patterns, the first match in the pipeline's order wins; a label that matches none stays its own class.").optional().only("format", FILES);
         nulls: Vec<(&'a str, OnNull)> = new(map(ParamType::Choice(OnNull::WORDS)), "What to do with an object whose label, redshift, redshift_err or ebv is empty, by column; `keep` unless given.").optional().only("format", FILES);
         max_rejected: f64 = float(0.1, 0.0, 1.0, "Largest share of a file's rows that may be dropped; more is an error.");
+        survey: Option<&'a str> = new(ParamType::Choice(surveys::NAMES), "The survey that the demo is like, with its bands, cadence, depth and classes; `mallorn` unless given.").optional().only("format", DEMO);
         labelled: usize = int(3043, 0, 1_000_000, "Labelled objects of the demo.").only("format", DEMO);
-        positives: usize = int(148, 0, 1_000_000, "TDE among the labelled objects of the demo.").only("format", DEMO);
         unlabelled: usize = int(1000, 0, 1_000_000, "Unlabelled objects of the demo.").only("format", DEMO);
-        copies: usize = int(3, 1, 100, "How often the demo observes each physical source; copies share a group.").only("format", DEMO);
-        difficulty: f64 = float(43.45, 42.6, 44.8, "Mean log10 of the peak luminosity of the demo's TDE, in erg/s: lower is harder.").only("format", DEMO);
+        positives: Option<usize> = new(ParamType::Int { min: 0, max: 1_000_000 }, "Objects of the demo's positive class (`Ia` for spcc, `15` for plasticc, otherwise `TDE`) among the labelled ones. Unless given, 148 for mallorn, and for the others the share that they have in the survey.").optional().only("format", DEMO);
+        copies: Option<usize> = new(ParamType::Int { min: 1, max: 100 }, "How often the demo observes each physical source; copies share a group. Unless given, 3 for mallorn and 1 for the others.").optional().only("format", DEMO);
+        difficulty: Option<f64> = new(ParamType::Float { min: 42.6, max: 44.8 }, "Mean log10 of the peak luminosity of the demo's TDE, in erg/s: lower is harder. Unless given, 43.45 for mallorn, 43.8 for plasticc and 43.9 for ztf; spcc has no TDE.").optional().only("format", DEMO);
     }
 }
 
 impl IngestParams<'_> {
+    /// The survey that is simulated.
+    pub(super) fn demo_survey(&self) -> &'static DemoSurvey {
+        surveys::named(self.survey).unwrap_or(surveys::ALL[0])
+    }
+
     /// The names of the survey's bands.
-    pub(super) fn bands(&self) -> &[&str] {
+    pub(super) fn bands(&self) -> Vec<&str> {
         match self.format {
-            Format::Csv | Format::Parquet => &self.bands,
-            Format::Mallorn | Format::Demo => &LSST_BANDS,
+            Format::Csv | Format::Parquet => self.bands.clone(),
+            Format::Mallorn => LSST_BANDS.to_vec(),
+            Format::Demo => {
+                let bands = self.demo_survey().bands.iter();
+                bands.map(|band| band.name).collect()
+            }
         }
+    }
+
+    /// The wavelengths of bands that are not LSST's, in the order of the bands.
+    pub(super) fn band_wavelengths(&self) -> Vec<(String, f64)> {
+        let given = |band: &&str| self.wavelengths.iter().find(|(name, _)| name == band);
+        let known: Vec<(&str, f64)> = match self.format {
+            Format::Demo => {
+                let bands = self.demo_survey().bands.iter();
+                let own = bands.map(|band| (band.name, band.wavelength));
+                own.filter(|&(name, at)| Survey::default().wavelength(name) != Some(at))
+                    .collect()
+            }
+            _ => self.bands().iter().filter_map(given).copied().collect(),
+        };
+        let known = known.into_iter();
+        known.map(|(name, at)| (name.to_owned(), at)).collect()
     }
 
     /// The class that binary metrics score.
     pub(super) fn positive_class(&self) -> Option<&str> {
         match self.format {
             Format::Csv | Format::Parquet => self.positive,
-            Format::Mallorn | Format::Demo => self.positive.or(Some("TDE")),
+            Format::Mallorn => self.positive.or(Some("TDE")),
+            Format::Demo => self.positive.or(Some(self.demo_survey().positive())),
         }
     }
 }

@@ -83,7 +83,7 @@ impl<'a> Request<'a> {
         let bands = self.params.bands();
         let survey = Survey {
             bands: bands.iter().map(|&band| band.into()).collect(),
-            wavelengths: self.wavelengths(bands),
+            wavelengths: self.params.band_wavelengths(),
             classes: Vec::new(),
             positive: self.params.positive_class().map(str::to_owned),
         };
@@ -123,18 +123,6 @@ impl<'a> Request<'a> {
             part.catalogue = Some(catalogue.tally);
         }
         Ok((curves, part))
-    }
-
-    /// The wavelengths that were given for these bands, in the order of the bands.
-    fn wavelengths(&self, bands: &[&str]) -> Vec<(String, f64)> {
-        let given = |band: &&str| {
-            self.params
-                .wavelengths
-                .iter()
-                .find(|(name, _)| name == band)
-        };
-        let given = bands.iter().filter_map(given);
-        given.map(|(band, at)| ((*band).to_owned(), *at)).collect()
     }
 
     /// Reads one split of the demo.

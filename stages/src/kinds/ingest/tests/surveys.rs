@@ -84,3 +84,95 @@ fn the_demo_is_a_survey() {
         shards[0].0
     );
 }
+
+/// Parameters of a small demo like a survey.
+fn demo(survey: Option<&str>, more: &[(&str, Value)]) -> Params {
+    let mut given = vec![
+        ("labelled", Value::Int(160)),
+        ("unlabelled", Value::Int(20)),
+    ];
+    given.extend(survey.map(|survey| ("survey", Value::Str(survey.into()))));
+    given.extend_from_slice(more);
+    params("demo", &given)
+}
+
+#[test]
+fn a_demo_survey_brings_its_bands_wavelengths_and_positive_class() {
+    let cases = [
+        (None, "u g r i z y", "TDE", None),
+        (Some("mallorn"), "u g r i z y", "TDE", None),
+        (Some("spcc"), "g r i z", "Ia", Some(4_770.0)),
+        (Some("plasticc"), "u g r i z y", "15", None),
+        (Some("ztf"), "g r i", "TDE", Some(4_746.48)),
+    ];
+    for (name, bands, positive, g) in cases {
+        let (shards, report) = all(&demo(name, &[]), 3).unwrap();
+        assert_eq!((report.objects, report.unlabelled), (180, 20), "{name:?}");
+        assert!(report.labels[positive] > 0, "{name:?}");
+        for (curves, _) in &shards {
+            let survey = &curves.objects.survey;
+            assert_eq!(survey.bands.join(" "), bands);
+            assert_eq!(survey.positive.as_deref(), Some(positive));
+            // Only wavelengths that are not LSST's are written.
+            let own = survey.wavelengths.iter().find(|(band, _)| band == "g");
+            assert_eq!(own.map(|(_, at)| *at), g, "{name:?}");
+            let all = curves.wavelengths().unwrap();
+            assert!(all.is_sorted() && all.len() == survey.bands.len());
+        }
+    }
+}
+
+#[test]
+fn a_demo_without_a_name_is_that_of_mallorn() {
+    let read = |survey| all(&demo(survey, &[]), 3).unwrap().0;
+    let (named, unnamed) = (read(Some("mallorn")), read(None));
+    let curves = |shards: Vec<(Curves, ShardReport)>| -> Vec<Curves> {
+        shards.into_iter().map(|(curves, _)| curves).collect()
+    };
+    assert_eq!(curves(named), curves(unnamed));
+}
+
+#[test]
+fn a_demo_refuses_what_its_survey_does_not_have() {
+    let refused = |survey: &str, name: &str, value: Value| {
+        let diags = Ingest.check(&demo(Some(survey), &[(name, value)]), &[]);
+        let first = diags.into_iter().next();
+        first.map(|diag| format!("{}: {}; {}", diag.code, diag.message, diag.help.join("; ")))
+    };
+    let positive = |survey: &str, class: &str| refused(survey, "positive", class.into());
+    assert_eq!(positive("spcc", "II"), None);
+    assert_eq!(positive("plasticc", "90"), None);
+    let text = positive("spcc", "TDE").unwrap();
+    assert!(text.contains("`spcc` has no class `TDE`"), "{text}");
+    assert!(text.contains("`Ia`, `II`, `Ibc`"), "{text}");
+    let text = positive("ztf", "SN Ibd").unwrap();
+    assert!(text.contains("set `positive = \"SN Ibc\"`"), "{text}");
+    let difficulty = |survey: &str| refused(survey, "difficulty", Value::Float(43.0));
+    assert_eq!(difficulty("ztf"), None);
+    let text = difficulty("spcc").unwrap();
+    assert!(text.contains("the demo survey `spcc` has none"), "{text}");
+}
+
+/// The reference tells what each survey does unless a parameter is given.
+#[test]
+fn the_defaults_of_demo_surveys_are_those_of_the_reference() {
+    let specs = IngestParams::specs();
+    let about = |name: &str| specs.iter().find(|spec| spec.name == name).unwrap().about;
+    for survey in crate::simulation::surveys::ALL {
+        let own = &survey.unless_given;
+        if let Some(difficulty) = own.difficulty {
+            let text = format!("{difficulty} for {}", survey.name);
+            assert!(about("difficulty").contains(&text), "{text}");
+        }
+        if let Some(positives) = own.positives {
+            let text = format!("{positives} for {}", survey.name);
+            assert!(about("positives").contains(&text), "{text}");
+        }
+        let told = if survey.positive() == "TDE" {
+            "otherwise `TDE`".to_owned()
+        } else {
+            format!("`{}` for {}", survey.positive(), survey.name)
+        };
+        assert!(about("positives").contains(&told), "{told}");
+    }
+}

@@ -1,115 +1,20 @@
-//! The classes of the demo set: how many objects there are, how far, how bright and how hot they are.
+//! Transients: how bright and how hot the classes are, and how they fade.
 //!
 //! A transient is a thermal source of bolometric luminosity L(t) and temperature T(t). Shapes and
 //! populations follow the literature that is named at each of them. Luminosities are set so that
-//! detected objects match the MALLORN set in magnitude, colour and decline.
+//! detected objects match the MALLORN set in magnitude, color and decline.
 
-use super::cadence::median_error;
 use super::light::{host_extinction, thermal_fraction};
-use super::{BANDS, EFFECTIVE_WAVELENGTH};
+use super::survey::{Class, DemoSurvey, PerBand, Population};
 use crate::numeric::rng::Stream;
 use crate::physics::cosmology::FlatLambdaCdm;
 
 /// Centimetres in a megaparsec (IAU 2015 resolution B2).
 const MEGAPARSEC: f64 = 3.085_677_581_491_367e24;
-/// Micro-Jansky in one erg/s/cm^2/Hz.
+/// The shortest observed wavelength, in angstrom, at which supernovae of type Ia have a second maximum.
+const SECOND_MAXIMUM_FROM: f64 = 7_000.0;
+/// Microjansky in one erg/s/cm^2/Hz.
 const MICRO_JANSKY: f64 = 1e29;
-
-/// The classes, with MALLORN's names.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Class {
-    Tde,
-    Agn,
-    SnIa,
-    SnIi,
-    SnIin,
-    SnIb,
-    Slsn,
-}
-
-/// The population of a class.
-#[derive(Clone, Copy, Debug)]
-pub struct Population {
-    pub class: Class,
-    pub name: &'static str,
-    /// The relative frequency among the classes that are not TDE.
-    pub weight: f64,
-    /// The median, logarithmic scatter and upper limit of the redshift.
-    pub redshift: (f64, f64, f64),
-    /// The mean E(B-V) of the dust in the host galaxy.
-    pub host_dust: f64,
-    /// Rest wavelength in Angstrom below which flux falls in proportion to the wavelength (line
-    /// blanketing); 0 for none.
-    pub blanketing: f64,
-}
-
-/// Every class. The TDE come first.
-pub const POPULATIONS: [Population; 7] = [
-    Population {
-        class: Class::Tde,
-        name: "TDE",
-        weight: 0.0,
-        redshift: (0.44, 0.62, 1.9),
-        host_dust: 0.10,
-        blanketing: 0.0,
-    },
-    Population {
-        class: Class::Agn,
-        name: "AGN",
-        weight: 0.587,
-        redshift: (0.77, 0.66, 3.5),
-        host_dust: 0.0,
-        blanketing: 0.0,
-    },
-    Population {
-        class: Class::SnIa,
-        name: "SN Ia",
-        weight: 0.271,
-        redshift: (0.36, 0.33, 1.9),
-        host_dust: 0.0,
-        blanketing: 4_500.0,
-    },
-    Population {
-        class: Class::SnIi,
-        name: "SN II",
-        weight: 0.058,
-        redshift: (0.18, 0.40, 1.9),
-        host_dust: 0.12,
-        blanketing: 4_000.0,
-    },
-    Population {
-        class: Class::SnIin,
-        name: "SN IIn",
-        weight: 0.013,
-        redshift: (0.45, 0.36, 1.9),
-        host_dust: 0.05,
-        blanketing: 3_500.0,
-    },
-    Population {
-        class: Class::SnIb,
-        name: "SN Ib",
-        weight: 0.018,
-        redshift: (0.19, 0.40, 1.9),
-        host_dust: 0.18,
-        blanketing: 4_800.0,
-    },
-    Population {
-        class: Class::Slsn,
-        name: "SLSN-I",
-        weight: 0.008,
-        redshift: (0.72, 0.30, 1.9),
-        host_dust: 0.03,
-        blanketing: 3_000.0,
-    },
-];
-
-impl Population {
-    /// Draws the redshift of a source: log-normal, within [0.02, the class's limit].
-    pub fn draw_redshift(&self, rng: &mut Stream) -> f64 {
-        let (median, scatter, limit) = self.redshift;
-        (median * libm::exp(scatter * rng.normal())).clamp(0.02, limit)
-    }
-}
 
 /// How the luminosity of a transient changes with the rest-frame day `t` since its peak or explosion.
 #[derive(Clone, Debug)]
@@ -172,7 +77,6 @@ impl Shape {
 
     /// The luminosity at the maximum, to which the others are relative. It is 1 by construction except
     /// for Bazin's function.
-    /// Bazin's function.
     fn peak(&self) -> f64 {
         match self {
             Shape::Bazin { .. } => (0..400)
@@ -299,7 +203,7 @@ impl Drawn {
         Self::new(shape, Temperature::Drift { start, slope }, peak)
     }
 
-    /// Light-curve shape x1 and colour c as in SALT2 (Guy et al. 2007, A&A 466, 11; Betoule et al. 2014,
+    /// Light-curve shape x1 and color c as in SALT2 (Guy et al. 2007, A&A 466, 11; Betoule et al. 2014,
     /// A&A 568, A22).
     fn type_ia(rng: &mut Stream) -> Self {
         let (x1, c) = (rng.normal(), 0.1 * rng.normal());
@@ -333,6 +237,22 @@ impl Drawn {
         Self::new(shape, Temperature::Recombination, peak)
     }
 
+    /// Faint, fast and without a second maximum (Foley et al. 2013, ApJ 767, 57).
+    fn type_iax(rng: &mut Stream) -> Self {
+        let m = (-17.6 + 1.0 * rng.normal()).clamp(-19.2, -14.5);
+        let (rise, fall) = (rng.uniform_in(2.5, 4.0), rng.uniform_in(12.0, 20.0));
+        let fade = Temperature::fade(11_000.0, 22.0, 4_500.0);
+        Self::new(Shape::bazin(rise, fall), fade, luminosity(m, -19.3, 43.15))
+    }
+
+    /// Faint, red and fast, without a second maximum (Taubenberger 2017, Handbook of Supernovae, 317).
+    fn like_1991bg(rng: &mut Stream) -> Self {
+        let m = -17.6 + 0.5 * rng.normal();
+        let (rise, fall) = (rng.uniform_in(2.8, 3.6), rng.uniform_in(12.0, 15.0));
+        let fade = Temperature::fade(8_500.0, 25.0, 4_200.0);
+        Self::new(Shape::bazin(rise, fall), fade, luminosity(m, -19.3, 43.15))
+    }
+
     /// Kiewe et al. 2012, ApJ 744, 10.
     fn interacting(rng: &mut Stream) -> Self {
         let m = -19.9 + 0.8 * rng.normal();
@@ -361,8 +281,7 @@ impl Drawn {
 }
 
 impl Transient {
-    /// Draws a source of the population; `None` for active galactic nuclei, which are not transients.
-    /// `difficulty` is the mean of log10 of a TDE's peak luminosity in erg/s.
+    /// Draws a source of the population; `None` if its class is not one of transients. `difficulty` is the mean of log10 of a TDE's peak luminosity in erg/s.
     pub fn draw(population: &Population, difficulty: f64, rng: &mut Stream) -> Option<Transient> {
         let Drawn {
             shape,
@@ -371,12 +290,16 @@ impl Transient {
             stretch,
             second_maximum,
         } = match population.class {
-            Class::Agn => return None,
+            Class::Agn(_) | Class::RrLyrae(_) | Class::Eclipsing(_) | Class::FlareStar(_) => {
+                return None;
+            }
             Class::Tde => Drawn::disruption(difficulty, rng),
             Class::SnIa => Drawn::type_ia(rng),
+            Class::SnIax => Drawn::type_iax(rng),
+            Class::Sn91bg => Drawn::like_1991bg(rng),
             Class::SnIi => Drawn::plateau(rng),
             Class::SnIin => Drawn::interacting(rng),
-            Class::SnIb => Drawn::stripped(rng),
+            Class::SnIbc => Drawn::stripped(rng),
             Class::Slsn => Drawn::superluminous(rng),
         };
         Some(Transient {
@@ -390,13 +313,13 @@ impl Transient {
         })
     }
 
-    /// The source as seen at redshift `z`.
-    pub fn at_redshift(&self, z: f64) -> Observed<'_> {
+    /// The source as a survey sees it at redshift `z`, which is more than 0.
+    pub fn at_redshift(&self, z: f64, survey: &'static DemoSurvey) -> Observed<'_> {
         let distance = FlatLambdaCdm::STANDARD.luminosity_distance(z) * MEGAPARSEC;
         let dilution =
             (1.0 + z) / (4.0 * std::f64::consts::PI * distance * distance) * MICRO_JANSKY;
-        let factor = EFFECTIVE_WAVELENGTH.map(|observed| {
-            let rest = observed / (1.0 + z);
+        let factor = survey.per_band(|band| {
+            let rest = band.wavelength / (1.0 + z);
             let blanketed = if rest < self.blanketing {
                 rest / self.blanketing
             } else {
@@ -406,6 +329,7 @@ impl Transient {
         });
         Observed {
             source: self,
+            survey,
             z,
             factor,
         }
@@ -416,9 +340,10 @@ impl Transient {
 #[derive(Clone, Debug)]
 pub struct Observed<'a> {
     source: &'a Transient,
+    survey: &'static DemoSurvey,
     z: f64,
     /// Dilution by distance, line blanketing and host dust by band.
-    factor: [f64; BANDS],
+    factor: PerBand,
 }
 
 impl Observed<'_> {
@@ -427,7 +352,7 @@ impl Observed<'_> {
         days / (1.0 + self.z)
     }
 
-    /// Flux density in micro-Jansky in a band, `rest` rest-frame days after the peak; nothing is seen
+    /// Flux density in microjansky in a band, `rest` rest-frame days after the peak; nothing is seen
     /// more than 150 days before it.
     pub fn flux(&self, rest: f64, band: usize) -> f64 {
         if rest < -150.0 {
@@ -436,25 +361,27 @@ impl Observed<'_> {
         let source = self.source;
         let t = rest / source.stretch;
         let kelvin = source.temperature.at(t);
-        let wavelength = EFFECTIVE_WAVELENGTH[band] / (1.0 + self.z);
+        let observed = self.survey.bands[band].wavelength;
+        let wavelength = observed / (1.0 + self.z);
         let flux = source.luminosity
             * source.shape.at(t)
             * thermal_fraction(wavelength, kelvin)
             * self.factor[band];
-        if band < 3 || source.second_maximum == 0.0 {
+        if observed < SECOND_MAXIMUM_FROM || source.second_maximum == 0.0 {
             return flux;
         }
         let u = (t - 27.0) / 8.0;
         flux * (1.0 + source.second_maximum * libm::exp(-0.5 * u * u))
     }
 
-    /// The highest signal-to-noise ratio in any band in visits of median depth, without noise.
-    pub fn peak_snr(&self) -> f64 {
+    /// The highest signal-to-noise ratio in any band, without noise, in visits with the flux errors `errors`
+    /// (microjansky).
+    pub fn peak_snr(&self, errors: &[f64]) -> f64 {
         let mut best = 0.0f64;
         for step in 0..24 {
             let rest = -20.0 + 5.0 * f64::from(step);
-            for band in 0..BANDS {
-                best = best.max(self.flux(rest, band) / median_error(band));
+            for (band, error) in errors.iter().enumerate() {
+                best = best.max(self.flux(rest, band) / error);
             }
         }
         best
@@ -464,17 +391,21 @@ impl Observed<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::simulation::surveys;
 
     #[test]
     fn shapes_peak_near_day_zero_and_fade() {
-        for population in &POPULATIONS {
+        let all = surveys::ALL.into_iter();
+        let all = all.flat_map(|survey| survey.populations.iter().map(move |p| (survey, p)));
+        let mut transients = 0;
+        for (survey, population) in all {
             for source in 0..50 {
                 let mut rng = Stream::new(3, &[source]);
                 let Some(transient) = Transient::draw(population, 43.45, &mut rng) else {
-                    assert_eq!(population.class, Class::Agn);
                     continue;
                 };
-                let seen = transient.at_redshift(0.3);
+                transients += 1;
+                let seen = transient.at_redshift(0.3, survey);
                 let peak = (-40..120)
                     .map(|day| seen.flux(f64::from(day), 2))
                     .fold(0.0, f64::max);
@@ -486,5 +417,7 @@ mod tests {
                 assert_eq!(seen.flux(-150.1, 2), 0.0);
             }
         }
+        // 6 classes of MALLORN, 3 of SPCC, 7 of PLAsTiCC and 5 of ZTF.
+        assert_eq!(transients, 50 * (6 + 3 + 7 + 5));
     }
 }
