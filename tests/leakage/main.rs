@@ -358,6 +358,35 @@ fn honest_pipelines_pass() {
     passes(RANDOM, &[]);
 }
 
+/// A model may be applied to other features than those that it is fitted on, under the same rules.
+#[test]
+fn what_a_model_is_applied_to_keeps_the_rules() {
+    let apply = |stages: &str| format!("model.inputs.apply=[{stages}]");
+    refused(
+        &stage("scale_all", FEATURES),
+        &[&apply("\"scale_all\"")],
+        "flow::leakage::whole_fit",
+    );
+    refused(
+        &stage("scale_peek", BOTH),
+        &[&apply("\"scale_peek\"")],
+        "flow::leakage::all_rows",
+    );
+    let table = "[stages.table]\nuse = \"table\"\npath = \"answers.csv\"\n";
+    let code = "flow::leakage::label_column";
+    fails(
+        &survey(table),
+        &[&apply("\"flux\", \"table\"")],
+        Fault::Data,
+        code,
+    );
+    // The same features through the other port are the same predictions; scaled ones are not.
+    let plain = passes("", &[]);
+    assert_eq!(passes("", &[&apply("\"flux\"")]), plain);
+    let scaled = passes(&stage("scale", BOTH), &[&apply("\"scale\"")]);
+    assert_ne!(scaled, plain);
+}
+
 /// Predictions from elsewhere can be scored, and the report says what that is worth.
 #[test]
 fn predictions_from_elsewhere_are_taken_on_trust() {

@@ -23,6 +23,7 @@ mod folds;
 pub(crate) mod ingest;
 mod interpolate;
 mod model;
+mod photo_z;
 mod rocket;
 mod select;
 mod stack;
@@ -55,6 +56,7 @@ pub fn registry_with(guard: Vec<OsString>) -> Registry {
     registry.add(ingest::Ingest);
     registry.add(interpolate::Interpolate);
     registry.add(model::ModelKind);
+    registry.add(photo_z::PhotoZ);
     registry.add(rocket::Rocket);
     registry.add(select::Select);
     registry.add(stack::Stack);

@@ -33,6 +33,10 @@ impl Stage for ModelKind {
             ports: Ports {
                 inputs: vec![
                     InputPort::many("features", "features"),
+                    InputPort {
+                        optional: true,
+                        ..InputPort::many(ApplyRows::PORT, "features")
+                    },
                     InputPort::one("folds", "folds"),
                 ],
                 outputs: vec![
@@ -55,24 +59,15 @@ impl Stage for ModelKind {
                 ],
             },
             params: ModelParams::specs(),
-            steps: vec![
-                Step::new("fit", Scope::Fold)
-                    .rows("features", Rows::Train)
-                    .writes("model")
-                    .writes("gain")
-                    .seeded(),
-                Step::new("apply", Scope::FoldShard)
-                    .rows("features", Rows::Apply)
-                    .after(FIT, "model")
-                    .writes("part"),
-                Step::new("gather", Scope::Whole)
-                    .after(APPLY, "part")
-                    .after(FIT, "gain")
-                    .port("folds")
-                    .writes("predictions")
-                    .writes("importance"),
-            ],
+            steps: steps(false),
         }
+    }
+
+    /// With a port `apply`, its rows take the place of those of `features` where the model is applied. The
+    /// fit reads it as well, to refuse labels in it.
+    fn shape(&self, _params: &Params, inputs: &[String]) -> (Ports, Vec<Step>) {
+        let apart = inputs.iter().any(|input| input == ApplyRows::PORT);
+        (self.spec().ports, steps(apart))
     }
 
     fn opaque(&self, _params: &Params, output: &str) -> bool {
@@ -86,6 +81,29 @@ impl Stage for ModelKind {
             _ => gather(action),
         }
     }
+}
+
+/// The steps; `apart` if the model is applied to other features than those that it is fitted on.
+fn steps(apart: bool) -> Vec<Step> {
+    let fit = Step::new("fit", Scope::Fold).rows("features", Rows::Train);
+    let apply = Step::new("apply", Scope::FoldShard);
+    let (fit, apply) = match apart {
+        true => (
+            fit.rows(ApplyRows::PORT, Rows::Train),
+            apply.rows(ApplyRows::PORT, Rows::Apply),
+        ),
+        false => (fit, apply.rows("features", Rows::Apply)),
+    };
+    vec![
+        fit.writes("model").writes("gain").seeded(),
+        apply.after(FIT, "model").writes("part"),
+        Step::new("gather", Scope::Whole)
+            .after(APPLY, "part")
+            .after(FIT, "gain")
+            .port("folds")
+            .writes("predictions")
+            .writes("importance"),
+    ]
 }
 
 /// The classes that a model has to tell apart.

@@ -95,7 +95,7 @@ fn possible_redshifts(
 }
 
 /// The least redshift that the error of a larger one may lead to.
-const LEAST_REDSHIFT: f64 = 0.001;
+pub const LEAST_REDSHIFT: f64 = 0.001;
 
 /// Returns the mean of each column over the redshifts, leaving out values that are not finite.
 fn mean_over(

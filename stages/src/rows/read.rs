@@ -41,6 +41,11 @@ impl TrainRows {
         let object_id: Vec<String> = wanted.iter().map(|&i| folds.object_id[i].clone()).collect();
         let features = FeatureView::open(action.input("features"), &object_id)?;
         no_label(action, &features, &labels)?;
+        // What a model is asked about may not tell the label either.
+        let asked = action.input(ApplyRows::PORT);
+        if !asked.is_empty() {
+            no_label(action, &FeatureView::open(asked, &object_id)?, &labels)?;
+        }
         Ok(Self {
             features,
             object_id,
@@ -52,13 +57,20 @@ impl TrainRows {
 }
 
 impl ApplyRows {
-    /// Reads the rows of the action's shard that the fold's model is applied to.
+    /// The port with the features of these rows, if they differ from those that fits see.
+    pub const PORT: &str = "apply";
+
+    /// Reads the rows of the action's shard that the fold's model is applied to, from the port `apply` if
+    /// it is given, or else from `features`.
     ///
     /// # Errors
     /// If a table is unreadable, or lacks an object.
     pub fn read(action: &Action<'_>) -> Result<Self, StageError> {
         let (folds, wanted) = of_action(action, Rows::Apply)?;
-        let parts = action.input("features");
+        let parts = match action.input(Self::PORT) {
+            [] => action.input("features"),
+            parts => parts,
+        };
         let first = parts.iter().find(|part| part.reference == 0);
         let here = match first {
             Some(part) => FeatureTable::open(&part.path)?.object_ids().to_vec(),
