@@ -43,9 +43,9 @@ extends = "one"
     assert_eq!(
         shown(text),
         [
-            "both: a.x=3 a.list=3 a.table.k=1 a.table.l=2 a.y=2",
+            "both: a.x=3 a.list=3 a.table.l=2 a.table.k=1 a.y=2",
             "one: a.x=1 a.list=1+2 a.table.k=1",
-            "two: a.x=1 a.list=3 a.table.k=1 a.table.l=2 a.y=2",
+            "two: a.x=1 a.list=3 a.table.l=2 a.table.k=1 a.y=2",
         ]
     );
 }

@@ -146,6 +146,7 @@ params! {
         lambda: Option<f64> = float(1.0, 0.0, 1e9, "L2 penalty on leaf values.").only("learner", HESS);
         max_leaves: Option<usize> = new(ParamType::Int { min: 0, max: 65_536 }, "Most leaves of a tree, which then grows leaf by leaf where the loss falls most; 0, as if not given, for trees that grow level by level. `max_depth` limits both.").optional().only("learner", HESS);
         min_rows: Option<usize> = new(ParamType::Int { min: 1, max: 1_000_000 }, "Fewest rows in a leaf; 1 unless given.").optional().only("learner", HESS);
+        extra_trees: Option<bool> = new(ParamType::Bool, "Try each column at one random threshold per node, and not at all of them. Single trees get worse, the sum of many less dependent on the training rows; false unless given.").optional().only("learner", HESS);
         min_child_weight: Option<f64> = float(1.0, 0.0, 1e9, "Least sum of second derivatives in a leaf.").only("learner", HESS);
         min_samples: Option<usize> = int(5, 1, 1_000_000, "A node of this many rows or fewer is not split.").only("learner", &["gbdt"]);
     }
@@ -197,6 +198,7 @@ impl ModelParams<'_> {
             max_bin: self.max_bin,
             max_leaves: self.max_leaves,
             min_rows: self.min_rows,
+            extra_trees: self.extra_trees,
         }
     }
 }

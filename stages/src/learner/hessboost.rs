@@ -10,7 +10,7 @@
 use super::objective::{self, ClassLoss};
 use super::{EarlyStopping, FitJob, LearnError, Learner, LearnerParams, Matrix, Model, Stop};
 use super::{check_width, class_counts, shares, split};
-use ::hessboost::config::{GrowPolicy, TrainingParams};
+use ::hessboost::config::{ExtraTrees, GrowPolicy, TrainingParams};
 use ::hessboost::data::DMatrix;
 use ::hessboost::error::HessboostError;
 use ::hessboost::metric::{CustomMetric, EvalMetric};
@@ -32,7 +32,8 @@ impl Learner for HessBoost {
     }
 
     /// `min_child_weight` 1, `lambda` 1, `colsample` 1, `max_bin` 64 (more bins cost more than they
-    /// give at a few thousand rows), trees that grow level by level, and leaves of one row or more.
+    /// give at a few thousand rows), trees that grow level by level, leaves of one row or more, and the best
+    /// thresholds.
     fn defaults(&self) -> LearnerParams {
         LearnerParams {
             min_child_weight: Some(1.0),
@@ -41,6 +42,7 @@ impl Learner for HessBoost {
             max_bin: Some(64),
             max_leaves: Some(0),
             min_rows: Some(1),
+            extra_trees: Some(false),
             ..LearnerParams::default()
         }
     }
@@ -133,6 +135,9 @@ fn settings(
     }
     if let Some(rows) = params.min_rows {
         builder = builder.min_child_groups(rows);
+    }
+    if params.extra_trees == Some(true) {
+        builder = builder.extra_trees(ExtraTrees::with_seed(params.seed));
     }
     builder.build().map_err(failed)
 }

@@ -35,6 +35,9 @@ pub struct LearnerParams {
     pub max_leaves: Option<usize>,
     /// The fewest rows in a leaf, at least 1.
     pub min_rows: Option<usize>,
+    /// Whether each column is tried at one random threshold per node (extremely randomized trees; Geurts,
+    /// Ernst and Wehenkel 2006), and not at all of them.
+    pub extra_trees: Option<bool>,
 }
 
 impl Default for LearnerParams {
@@ -56,6 +59,7 @@ impl Default for LearnerParams {
             max_bin: None,
             max_leaves: None,
             min_rows: None,
+            extra_trees: None,
         }
     }
 }
@@ -156,6 +160,8 @@ impl LearnerParams {
             max_leaves: pick(self.max_leaves, defaults.max_leaves)
                 .map_err(|()| refuse("max_leaves"))?,
             min_rows: pick(self.min_rows, defaults.min_rows).map_err(|()| refuse("min_rows"))?,
+            extra_trees: pick(self.extra_trees, defaults.extra_trees)
+                .map_err(|()| refuse("extra_trees"))?,
             ..self.clone()
         };
         resolved.check()?;
@@ -181,6 +187,7 @@ impl LearnerParams {
             ("max_bin", self.max_bin.is_some()),
             ("max_leaves", self.max_leaves.is_some()),
             ("min_rows", self.min_rows.is_some()),
+            ("extra_trees", self.extra_trees.is_some()),
         ];
         names.extend(
             optional

@@ -137,6 +137,7 @@ fn threads_do_not_change_a_byte() {
                 colsample: learner.defaults().colsample.map(|_| 0.6),
                 max_leaves: max_leaves.filter(|_| has_leaves),
                 min_rows: max_leaves.filter(|_| has_leaves).map(|leaves| leaves + 1),
+                extra_trees: has_leaves.then_some(max_leaves == Some(5)),
                 early_stopping: Some(EarlyStopping {
                     fraction: 0.2,
                     patience: 3,
@@ -163,6 +164,31 @@ fn threads_do_not_change_a_byte() {
             assert!(one == fit(3), "{} differs", learner.name());
         }
     }
+}
+
+/// A threshold at random is rarely the best one, so trees with such thresholds learn the same more slowly, and
+/// another seed gives other trees.
+#[test]
+fn random_thresholds_follow_the_seed() {
+    let (x, y) = xor(400, 6, 0.1, 5);
+    let fit = |extra_trees, seed| {
+        let params = LearnerParams {
+            extra_trees: Some(extra_trees),
+            seed,
+            ..LearnerParams::default()
+        };
+        let model = hessboost::HessBoost.fit(&job(&x, &y, 2, &params)).unwrap();
+        let right = accuracy(&model.predict(&x).unwrap(), &y, 2);
+        (model.to_bytes().unwrap(), right)
+    };
+    let (best, best_right) = fit(false, 1);
+    let (random, random_right) = fit(true, 1);
+    assert!(best != random);
+    assert!(random == fit(true, 1).0 && random != fit(true, 2).0);
+    assert!(
+        random_right > 0.8 && random_right <= best_right,
+        "{random_right}, {best_right}"
+    );
 }
 
 #[test]
