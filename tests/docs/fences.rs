@@ -197,6 +197,7 @@ pages_that_run! {
     statistics: "docs/statistics.md",
     tuning: "docs/tuning.md",
     tutorial: "docs/tutorial.md",
+    variability: "docs/variability.md",
     writing_a_stage: "docs/writing-a-stage.md",
 }
 

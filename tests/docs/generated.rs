@@ -6,7 +6,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use flow_stages::features::columns::markdown;
 use flow_stages::features::domain::catalogue_markdown;
+use flow_stages::features::drw;
 use flow_stages::kinds;
 
 use crate::{events, files, pages, read, root, write};
@@ -96,6 +98,7 @@ fn blocks() -> BTreeMap<&'static str, String> {
     let help = help();
     BTreeMap::from([
         ("the recipe", between(&keys, "| field |", "#")),
+        ("the columns of drw", markdown(&drw::COLUMNS)),
         ("the events", events::reference()),
         ("the store", between(&store, "```text", "A process that")),
         ("the commit protocol", between(&store, "1. ", "#")),

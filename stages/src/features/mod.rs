@@ -1,6 +1,8 @@
 //! Features that are measured on one light curve.
 //!
+//! - [`columns`]: the columns of a kind as a table;
 //! - [`domain`]: features that astronomers would name, of bands and colours; begin with its catalogue;
+//! - [`drw`]: is it a flare or a damped random walk?
 //! - [`event`]: what models see of an object: its merged nights and the time of its event;
 //! - [`interpolate`]: a light curve on an even grid of times, which [`rocket`] needs;
 //! - [`rocket`]: features from random convolution kernels.
@@ -8,7 +10,9 @@
 //! These are functions of slices that see one object at a time, no labels and no files. The kinds of
 //! the same names read the tables and write the features. The choice among features is in `selection`.
 
+pub mod columns;
 pub mod domain;
+pub mod drw;
 pub mod event;
 pub mod interpolate;
 pub mod rocket;

@@ -17,6 +17,7 @@ use flow_engine::command::{CommandKind, guard};
 
 mod command;
 mod domain;
+mod drw;
 mod evaluate;
 mod extinction;
 mod folds;
@@ -50,6 +51,7 @@ pub fn registry_with(guard: Vec<OsString>) -> Registry {
     let mut registry = Registry::default();
     registry.add(CommandKind::new(Box::new(FoldTables), guard));
     registry.add(domain::Domain);
+    registry.add(drw::Drw);
     registry.add(evaluate::Evaluate);
     registry.add(extinction::Extinction);
     registry.add(folds::FoldsKind);

@@ -234,7 +234,7 @@ impl<'a> LogisticProblem<'a> {
 /// Solves `A x = b` for symmetric positive definite A, given as its lower triangle (row-major, square),
 /// by Cholesky's decomposition (Golub and Van Loan, Matrix Computations, 4.2). Overwrites A with its
 /// factor and b with x; false if A is not numerically positive definite.
-fn solve_in_place(a: &mut [f64], b: &mut [f64]) -> bool {
+pub(crate) fn solve_in_place(a: &mut [f64], b: &mut [f64]) -> bool {
     let n = b.len();
     for i in 0..n {
         for j in 0..=i {
