@@ -1,6 +1,7 @@
 //! A second survey through `format = "csv"`: other column names, four bands, several classes, no
 //! code changed.
 
+use flow_testkit::Project;
 use flow_testkit::survey::Survey;
 
 #[test]
@@ -40,4 +41,79 @@ fn another_survey_without_one_gives_macro_metrics() {
     predicted.sort_unstable();
     predicted.dedup();
     assert_eq!(predicted, ["Ia", "KN", "other"]);
+}
+
+/// A demo like each survey, and what it does not have: every case ends with exit code 2 and says why.
+#[test]
+fn a_demo_survey_refuses_what_it_does_not_have() {
+    let project = Project::new();
+    project.write(
+        "survey.toml",
+        "[stages.ingest]\nuse = \"ingest\"\nformat = \"demo\"\nlabelled = 40\nunlabelled = 0\n",
+    );
+    let cases: [(&[&str], &str, &str); 9] = [
+        (&["survey=\"plastic\""], "flow::params::", "plasticc"),
+        (&["survey=\"SPCC\""], "flow::params::", "spcc"),
+        (
+            &["survey=\"spcc\"", "bands=[\"g\", \"r\"]"],
+            "flow::params::",
+            "bands",
+        ),
+        (
+            &["survey=\"ztf\"", "wavelengths={ g = 1000.0 }"],
+            "flow::params::",
+            "wavelengths",
+        ),
+        (
+            &["survey=\"spcc\"", "positive=\"TDE\""],
+            "flow::params::ingest",
+            "Ibc",
+        ),
+        (
+            &["survey=\"spcc\"", "difficulty=43.0"],
+            "flow::params::ingest",
+            "none",
+        ),
+        (
+            &["survey=\"ztf\"", "positives=41"],
+            "flow::params::demo",
+            "41",
+        ),
+        (
+            &["survey=\"ztf\"", "labelled=0"],
+            "flow::params::demo",
+            "no objects",
+        ),
+        (
+            &["survey=\"ztf\"", "classes={ SN = [\"SN IIx\"] }"],
+            "flow::data::no_such_label",
+            "SN II",
+        ),
+    ];
+    for (sets, code, word) in cases {
+        let sets: Vec<String> = sets.iter().map(|set| format!("ingest.{set}")).collect();
+        let sets = sets.iter().flat_map(|set| ["--set", set]);
+        let args = ["run", "-q", "survey.toml", "--color", "never"].into_iter();
+        let text = project
+            .flow(&Vec::from_iter(args.chain(sets)))
+            .with(2)
+            .stderr;
+        assert!(text.contains(code) && text.contains(word), "{word}: {text}");
+        assert!(!text.contains("panicked"), "{text}");
+    }
+}
+
+/// Only the ingest of a pipeline is other.
+#[test]
+fn the_pipelines_of_other_surveys_differ_in_ingest_alone() {
+    let plan = |pipeline: &str| {
+        let project = Project::with_pipelines();
+        let text = project.read(pipeline);
+        let stages = text.lines().filter(|line| line.starts_with('['));
+        stages.map(str::to_owned).collect::<Vec<_>>()
+    };
+    for name in ["spcc", "plasticc", "ztf"] {
+        let found = plan(&format!("pipelines/surveys/{name}.toml"));
+        assert_eq!(found, ["[pipeline]", "[stages.ingest]"], "{name}");
+    }
 }

@@ -29,7 +29,6 @@ pub struct ObjectPlan {
 /// Lists every object of the demo set in order of `object_id`, the labelled ones first. The labelled part does
 /// not depend on how many unlabelled objects there are.
 pub fn catalogue(config: &DemoConfig) -> Result<Vec<ObjectPlan>, DemoError> {
-    let survey = config.survey;
     let positives = config.positives();
     if positives > config.objects {
         return Err(DemoError::TooManyPositives {
@@ -52,12 +51,9 @@ pub fn catalogue(config: &DemoConfig) -> Result<Vec<ObjectPlan>, DemoError> {
     };
     let mut plans = shown.plan(config);
     let next = plans.iter().map(|plan| plan.source + 1).max().unwrap_or(0);
-    // If the positives are rarer or more frequent among unlabelled objects, they stay so.
-    let change = survey.positive_share(false) / survey.positive_share(true);
-    let share = positives as f64 / config.objects.max(1) as f64 * change;
     let hidden = CataloguePart {
         objects: config.unlabelled,
-        positives: ((share * config.unlabelled as f64).round() as usize).min(config.unlabelled),
+        positives: config.unlabelled_positives(),
         labelled: false,
         first_source: next,
         first_name: config.objects,

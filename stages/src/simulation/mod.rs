@@ -65,12 +65,29 @@ impl DemoConfig {
     /// Returns the number of labelled objects of the positive class: at least one if it follows from the
     /// share that they have in the survey.
     fn positives(&self) -> usize {
-        let given = self.positives.or(self.survey.unless_given.positives);
-        given.unwrap_or_else(|| {
+        self.fixed_positives().unwrap_or_else(|| {
             let share = self.survey.positive_share(true);
             let count = (share * self.objects as f64).round() as usize;
             count.clamp(self.objects.min(1), self.objects)
         })
+    }
+
+    /// Returns the number of unlabelled objects of the positive class. If the number of labelled ones is fixed,
+    /// the share of the unlabelled ones changes alike.
+    fn unlabelled_positives(&self) -> usize {
+        let survey = self.survey;
+        let share = match self.fixed_positives() {
+            Some(positives) => {
+                let change = survey.positive_share(false) / survey.positive_share(true);
+                positives as f64 / self.objects.max(1) as f64 * change
+            }
+            None => survey.positive_share(false),
+        };
+        ((share * self.unlabelled as f64).round() as usize).min(self.unlabelled)
+    }
+
+    fn fixed_positives(&self) -> Option<usize> {
+        self.positives.or(self.survey.unless_given.positives)
     }
 
     fn copies(&self) -> usize {

@@ -1,11 +1,14 @@
 //! The built-in demo surveys, which are simulated: see [`crate::simulation`].
 
+use std::collections::BTreeSet;
+
 use flow_engine::StageError;
 use flow_engine::base::suggest::closest;
 
 use crate::simulation::{DemoConfig, DemoError, ObjectPlan, catalogue, simulate, surveys};
 use crate::table::{Curves, Survey, listed};
 
+use super::columns::Regroup;
 use super::params::IngestParams;
 use super::reject::Tally;
 
@@ -21,21 +24,29 @@ fn config(params: &IngestParams<'_>, seed: u64) -> DemoConfig {
     }
 }
 
+/// The labels that a survey gives, before `classes` regroups them.
+pub(super) fn labels(params: &IngestParams<'_>) -> impl Iterator<Item = &'static str> {
+    let populations = params.demo_survey().populations.iter();
+    populations.map(|population| population.name)
+}
+
 /// Returns what a survey cannot be asked for: the parameter, what is wrong with it, and what helps.
 pub(super) fn contradiction(params: &IngestParams<'_>) -> Option<(&'static str, String, String)> {
     let survey = params.demo_survey();
     let name = survey.name;
-    let classes = || survey.populations.iter().map(|population| population.name);
+    // A text that is no pattern is told of elsewhere.
+    let rules = Regroup::of(params).ok()?;
+    let classes = || labels(params).map(|label| rules.class(label));
     if let Some(positive) = params.positive
         && !classes().any(|class| class == positive)
     {
-        let near = closest(positive, classes()).unwrap_or(survey.positive());
+        let near = closest(positive, classes()).unwrap_or(rules.class(survey.positive()));
         return Some((
             "positive",
             format!("the demo survey `{name}` has no class `{positive}`"),
             format!(
                 "set `positive = \"{near}\"`; the classes are: {}",
-                listed(classes())
+                listed(BTreeSet::from_iter(classes()).into_iter())
             ),
         ));
     }
@@ -82,11 +93,13 @@ pub(super) fn read(
     };
     let config = config(params, seed);
     let all = catalogue(&config).map_err(wrong)?;
+    let rules =
+        Regroup::of(params).map_err(|text| StageError::data("flow::params::classes", text))?;
     let classes = all
         .iter()
         .filter(|plan| plan.labelled)
-        .map(|plan| plan.class.to_string());
-    let classes: std::collections::BTreeSet<String> = classes.collect();
+        .map(|plan| rules.class(plan.class).to_string());
+    let classes: BTreeSet<String> = classes.collect();
     let mut plans: Vec<&ObjectPlan> = all.iter().filter(|plan| plan.split == split).collect();
     plans.sort_by(|a, b| a.object_id.cmp(&b.object_id));
     let mut curves = Curves::new(Survey {
@@ -98,9 +111,11 @@ pub(super) fn read(
         let object = simulate(&config, plan).map_err(wrong)?;
         let all = &mut curves.objects;
         all.object_id.push(object.object_id);
-        all.label
-            .push(object.labelled.then(|| object.class.to_string()));
-        all.raw_label.push(None);
+        let label = rules.class(object.class);
+        all.label.push(object.labelled.then(|| label.to_string()));
+        let regrouped = object.labelled && label != object.class;
+        all.raw_label
+            .push(regrouped.then(|| object.class.to_string()));
         all.redshift.push(object.redshift);
         all.redshift_err.push(object.redshift_err);
         all.ebv.push(Some(object.ebv));

@@ -232,11 +232,14 @@ fn collect_step(action: &mut Action<'_>) -> Result<(), StageError> {
     let catalogue = Request::of(action, &checkpoint).everybody()?;
     let params = IngestParams::read(action.params);
     let report = collect(&parts, &shards, catalogue.as_ref(), params.max_rejected)?;
-    // If `positive` is not set, the demo has the classes that it should have.
-    if params.format != Format::Demo || params.positive.is_some() {
-        let labels = catalogue
+    let labels = match params.format {
+        Format::Demo => demo::labels(&params).map(str::to_owned).collect(),
+        _ => catalogue
             .map(|catalogue| catalogue.labels)
-            .unwrap_or_default();
+            .unwrap_or_default(),
+    };
+    // Unless told otherwise, the demo has the classes that it should have.
+    if params.format != Format::Demo || params.positive.is_some() || params.classes.is_some() {
         labels::check(&params, &report.labels, &labels)?;
     }
     let notes = report.notes.iter().cloned().map(Value::Str).collect();

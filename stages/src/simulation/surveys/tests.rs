@@ -117,6 +117,13 @@ fn classes_come_in_the_published_proportions() {
     assert_eq!(plans.iter().filter(|plan| plan.class == "TDE").count(), 1);
     let none = DemoConfig { objects: 0, ..few };
     assert_eq!(catalogue(&none), Ok(Vec::new()));
+    // Without labelled objects, the others are of the same classes.
+    let hidden = DemoConfig {
+        unlabelled: 10_000,
+        ..none
+    };
+    let plans = catalogue(&hidden).unwrap();
+    assert_eq!(plans.iter().filter(|plan| plan.class == "TDE").count(), 40);
 }
 
 #[test]

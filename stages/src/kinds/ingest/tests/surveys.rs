@@ -144,13 +144,42 @@ fn a_demo_refuses_what_its_survey_does_not_have() {
     assert_eq!(positive("plasticc", "90"), None);
     let text = positive("spcc", "TDE").unwrap();
     assert!(text.contains("`spcc` has no class `TDE`"), "{text}");
-    assert!(text.contains("`Ia`, `II`, `Ibc`"), "{text}");
+    assert!(text.contains("`II`, `Ia`, `Ibc`"), "{text}");
     let text = positive("ztf", "SN Ibd").unwrap();
     assert!(text.contains("set `positive = \"SN Ibc\"`"), "{text}");
     let difficulty = |survey: &str| refused(survey, "difficulty", Value::Float(43.0));
     assert_eq!(difficulty("ztf"), None);
     let text = difficulty("spcc").unwrap();
     assert!(text.contains("the demo survey `spcc` has none"), "{text}");
+}
+
+#[test]
+fn the_classes_of_a_demo_are_regrouped_like_those_of_files() {
+    let classes = || ordered(&[("TDE", &["15"]), ("SN", &["?2", "90"]), ("rest", &["*"])]);
+    let given = [("classes", classes()), ("positive", "TDE".into())];
+    let params = demo(Some("plasticc"), &given);
+    assert!(Ingest.check(&params, &[]).is_empty());
+    let (shards, report) = all(&params, 3).unwrap();
+    let found: Vec<&str> = report.labels.keys().map(String::as_str).collect();
+    assert_eq!(found, ["SN", "TDE", "rest"]);
+    for (curves, _) in shards {
+        let objects = curves.objects;
+        assert_eq!(objects.survey.classes, ["SN", "TDE", "rest"]);
+        for (label, raw) in objects.label.iter().zip(&objects.raw_label) {
+            assert_eq!(label.is_some(), raw.is_some());
+            assert_eq!(
+                raw.as_deref() == Some("15"),
+                label.as_deref() == Some("TDE")
+            );
+        }
+    }
+    // The class that was regrouped is no class any more.
+    let given = [("classes", classes()), ("positive", "15".into())];
+    let diags = Ingest.check(&demo(Some("plasticc"), &given), &[]);
+    assert!(
+        diags[0].help[0].contains("`SN`, `TDE`, `rest`"),
+        "{diags:?}"
+    );
 }
 
 /// The reference tells what each survey does unless a parameter is given.
