@@ -192,6 +192,7 @@ pages_that_run! {
     errors: "docs/errors.md",
     events: "docs/events.md",
     explain: "docs/explain.md",
+    fits: "docs/fits.md",
     photo_z: "docs/photo-z.md",
     reference: "docs/reference.md",
     statistics: "docs/statistics.md",

@@ -9,6 +9,7 @@ use std::process::Command;
 use flow_stages::features::columns::markdown;
 use flow_stages::features::domain::catalogue_markdown;
 use flow_stages::features::drw;
+use flow_stages::features::parametric::columns_markdown;
 use flow_stages::kinds;
 
 use crate::{events, files, pages, read, root, write};
@@ -97,6 +98,7 @@ fn blocks() -> BTreeMap<&'static str, String> {
     let store = module_docs("cache/src/lib.rs");
     let help = help();
     BTreeMap::from([
+        ("the fits", columns_markdown()),
         ("the recipe", between(&keys, "| field |", "#")),
         ("the columns of drw", markdown(&drw::COLUMNS)),
         ("the events", events::reference()),

@@ -5,6 +5,7 @@
 //! - [`drw`]: is it a flare or a damped random walk?
 //! - [`event`]: what models see of an object: its merged nights and the time of its event;
 //! - [`interpolate`]: a light curve on an even grid of times, which [`rocket`] needs;
+//! - [`parametric`]: models of light curves that are fitted to all bands at once;
 //! - [`rocket`]: features from random convolution kernels.
 //!
 //! These are functions of slices that see one object at a time, no labels and no files. The kinds of
@@ -15,4 +16,5 @@ pub mod domain;
 pub mod drw;
 pub mod event;
 pub mod interpolate;
+pub mod parametric;
 pub mod rocket;

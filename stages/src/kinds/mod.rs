@@ -24,6 +24,7 @@ mod folds;
 pub(crate) mod ingest;
 mod interpolate;
 mod model;
+mod parametric_fit;
 mod photo_z;
 mod rocket;
 mod select;
@@ -58,6 +59,7 @@ pub fn registry_with(guard: Vec<OsString>) -> Registry {
     registry.add(ingest::Ingest);
     registry.add(interpolate::Interpolate);
     registry.add(model::ModelKind);
+    registry.add(parametric_fit::ParametricFit);
     registry.add(photo_z::PhotoZ);
     registry.add(rocket::Rocket);
     registry.add(select::Select);

@@ -4,6 +4,7 @@
 //! - [`exp`](mod@exp): exponentials and logarithms that vectorize;
 //! - [`rng`]: counter-based streams of random numbers, the only source of randomness;
 //! - [`rank`]: order statistics; [`linear`]: linear and logistic regression;
+//! - [`least_squares`]: nonlinear fits of a few unknowns with bounds and priors;
 //! - [`metrics`]: how good predictions are;
 //! - [`kfold`]: rows dealt to folds;
 //! - [`stats`]: how much of a difference is noise.
@@ -13,6 +14,7 @@
 
 pub mod exp;
 pub mod kfold;
+pub mod least_squares;
 pub mod linear;
 pub mod metrics;
 pub mod rank;

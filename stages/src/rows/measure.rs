@@ -10,6 +10,8 @@ use crate::table::{Curves, FeatureWriter, LightCurve, row_attrs};
 /// What is known of an object that is measured.
 #[derive(Clone, Copy, Debug)]
 pub struct Measured<'a> {
+    /// Its place in the shard.
+    pub index: usize,
     /// Its light curve.
     pub curve: LightCurve<'a>,
     /// Its redshift, or one of the redshifts that it may have.
@@ -52,6 +54,7 @@ where
             possible_redshifts(objects.redshift[i], objects.redshift_err[i], &quantiles);
         let values = mean_over(&redshifts, width, |redshift, out| {
             let object = Measured {
+                index: i,
                 curve: curves.get(i),
                 redshift,
                 ebv: objects.ebv[i],
