@@ -1,6 +1,8 @@
 //! A second survey through `format = "csv"`: other column names, four bands, several classes, no
 //! code changed.
 
+use flow_engine::kind::KindSpec;
+use flow_stages::kinds::registry;
 use flow_testkit::Project;
 use flow_testkit::survey::Survey;
 
@@ -115,5 +117,58 @@ fn the_pipelines_of_other_surveys_differ_in_ingest_alone() {
     for name in ["spcc", "plasticc", "ztf"] {
         let found = plan(&format!("pipelines/surveys/{name}.toml"));
         assert_eq!(found, ["[pipeline]", "[stages.ingest]"], "{name}");
+    }
+}
+
+/// Returns true for a kind that needs light curves alone to give features.
+fn measures_light_curves(spec: &KindSpec) -> bool {
+    let mut needed = spec.ports.inputs.iter().filter(|port| !port.optional);
+    let first = needed.next().is_some_and(|port| port.ty == "curves");
+    let outputs = spec.ports.outputs.iter();
+    let gives = outputs.filter(|port| port.ty == "features").count() == 1;
+    first && needed.next().is_none() && gives
+}
+
+/// Every kind that measures light curves does so on every demo survey, with whatever bands, with stars at
+/// redshift 0, and with objects without a redshift.
+#[test]
+fn every_kind_measures_the_light_curves_of_every_survey() {
+    let registry = registry();
+    let specs = registry.iter().map(|(_, kind)| kind.spec());
+    let kinds: Vec<&str> = specs
+        .filter(measures_light_curves)
+        .map(|spec| spec.name)
+        .collect();
+    assert!(kinds.contains(&"domain"), "{kinds:?}");
+    for survey in ["mallorn", "spcc", "plasticc", "ztf"] {
+        let project = Project::new();
+        let mut text = format!(
+            "[stages.ingest]\nuse = \"ingest\"\nformat = \"demo\"\nsurvey = \"{survey}\"\n\
+             labelled = 24\npositives = 4\nunlabelled = 12\n\
+             [stages.deredden]\nuse = \"extinction\"\ninputs = {{ curves = \"ingest\" }}\n"
+        );
+        for kind in &kinds {
+            text += &format!(
+                "[stages.{kind}]\nuse = \"{kind}\"\ninputs = {{ curves = \"deredden\" }}\n"
+            );
+        }
+        project.write("p.toml", &text);
+        project.run(&["p.toml"]).ok();
+        for kind in &kinds {
+            let port = format!("{kind}.features");
+            project
+                .flow(&["export", "last", &port, "-o", "features.csv"])
+                .with(0);
+            let csv = project.read("features.csv");
+            let mut lines = csv.lines();
+            let columns = lines.next().expect("a header").split(',').count();
+            let rows: Vec<&str> = lines.collect();
+            assert_eq!(rows.len(), 36, "{kind} on {survey}");
+            let cells = rows.iter().flat_map(|row| row.split(',').skip(1));
+            let numbers = cells.filter(|cell| cell.parse::<f64>().is_ok_and(f64::is_finite));
+            let share = numbers.count() as f64 / (36 * (columns - 1)) as f64;
+            assert!(share > 0.3, "{kind} on {survey}: {share} are numbers");
+            std::fs::remove_file(project.path("features.csv")).expect("it was there");
+        }
     }
 }
