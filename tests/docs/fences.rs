@@ -194,6 +194,7 @@ pages_that_run! {
     explain: "docs/explain.md",
     fits: "docs/fits.md",
     photo_z: "docs/photo-z.md",
+    novelty: "docs/novelty.md",
     reference: "docs/reference.md",
     statistics: "docs/statistics.md",
     tuning: "docs/tuning.md",

@@ -8,8 +8,8 @@ use std::process::Command;
 
 use flow_stages::features::columns::markdown;
 use flow_stages::features::domain::catalogue_markdown;
-use flow_stages::features::drw;
 use flow_stages::features::parametric::columns_markdown;
+use flow_stages::features::{drw, lomb_scargle};
 use flow_stages::kinds;
 
 use crate::{events, files, pages, read, root, write};
@@ -101,6 +101,10 @@ fn blocks() -> BTreeMap<&'static str, String> {
         ("the fits", columns_markdown()),
         ("the recipe", between(&keys, "| field |", "#")),
         ("the columns of drw", markdown(&drw::COLUMNS)),
+        (
+            "the columns of lomb_scargle",
+            markdown(&lomb_scargle::COLUMNS),
+        ),
         ("the events", events::reference()),
         ("the store", between(&store, "```text", "A process that")),
         ("the commit protocol", between(&store, "1. ", "#")),

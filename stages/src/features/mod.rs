@@ -5,6 +5,7 @@
 //! - [`drw`]: is it a flare or a damped random walk?
 //! - [`event`]: what models see of an object: its merged nights and the time of its event;
 //! - [`interpolate`]: a light curve on an even grid of times, which [`rocket`] needs;
+//! - [`lomb_scargle`]: the periods of light curves;
 //! - [`parametric`]: models of light curves that are fitted to all bands at once;
 //! - [`rocket`]: features from random convolution kernels.
 //!
@@ -16,5 +17,6 @@ pub mod domain;
 pub mod drw;
 pub mod event;
 pub mod interpolate;
+pub mod lomb_scargle;
 pub mod parametric;
 pub mod rocket;

@@ -6,6 +6,7 @@
 //! - [`rank`]: order statistics; [`linear`]: linear and logistic regression;
 //! - [`least_squares`]: nonlinear fits of a few unknowns with bounds and priors;
 //! - [`metrics`]: how good predictions are;
+//! - [`isolation`]: how unlike others a row is;
 //! - [`kfold`]: rows dealt to folds;
 //! - [`stats`]: how much of a difference is noise.
 //!
@@ -13,6 +14,7 @@
 //! come from `libm` or from [`exp`](mod@exp). Code that reads a file or knows what a column means does not belong here.
 
 pub mod exp;
+pub mod isolation;
 pub mod kfold;
 pub mod least_squares;
 pub mod linear;

@@ -8,13 +8,10 @@ use super::fold::{FINAL, parse};
 use super::held_out::applied;
 use crate::table::{Folds, Predictions};
 
-/// Joins the predictions of the folds (input `from`) into one table, the output `to`. Repeat and fold
-/// are those of the part (`None` for the final fit), and the label is that of the table of folds.
-/// `arrange` gets each part first.
+/// Joins the predictions of the folds (input `from`) into one table, the output `to`, like [`gathered`].
 ///
 /// # Errors
-/// If a part is unreadable or holds rows that its fold was fitted on, the parts differ in their
-/// classes, or there are no parts.
+/// Those of [`gathered`], or if the writer fails.
 pub fn gather(
     action: &mut Action<'_>,
     from: &str,
@@ -22,6 +19,26 @@ pub fn gather(
     folds: &Folds,
     arrange: impl Fn(&mut Predictions),
 ) -> Result<(), StageError> {
+    let all = gathered(action, from, folds, arrange)?;
+    let attrs = vec![("rows".to_owned(), Value::Int(all.len() as i64))];
+    let mut writer = action.create()?;
+    all.write(&mut writer)?;
+    action.finish(to, writer, attrs)
+}
+
+/// Joins the predictions of the folds (input `from`) into one table. Repeat and fold
+/// are those of the part (`None` for the final fit), and the label is that of the table of folds.
+/// `arrange` gets each part first.
+///
+/// # Errors
+/// If a part is unreadable or holds rows that its fold was fitted on, the parts differ in their
+/// classes, or there are no parts.
+pub fn gathered(
+    action: &Action<'_>,
+    from: &str,
+    folds: &Folds,
+    arrange: impl Fn(&mut Predictions),
+) -> Result<Predictions, StageError> {
     let mut all: Option<Predictions> = None;
     for part in action.input(from) {
         action.checkpoint()?;
@@ -42,8 +59,5 @@ pub fn gather(
     let mut all =
         all.ok_or_else(|| StageError::data("flow::data::no_rows", "there is nothing to predict"))?;
     all.sort();
-    let attrs = vec![("rows".to_owned(), Value::Int(all.len() as i64))];
-    let mut writer = action.create()?;
-    all.write(&mut writer)?;
-    action.finish(to, writer, attrs)
+    Ok(all)
 }

@@ -22,7 +22,7 @@ mod read;
 mod view;
 
 pub use fold::{FINAL, has_role, label, name, parse, rows_of};
-pub use gather::gather;
+pub use gather::{gather, gathered};
 pub use held_out::{FIT_ROW, SIBLING, applied, held_out};
 pub use label_column::{LABEL_COLUMN, RowLabels, no_label};
 pub use measure::{LEAST_REDSHIFT, Measured, measure_objects};

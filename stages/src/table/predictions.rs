@@ -124,6 +124,26 @@ impl Predictions {
     /// # Errors
     /// If the writer fails.
     pub fn write(&self, writer: impl Write + Send) -> Result<(), StageError> {
+        let positive: Vec<String> = self.positive.iter().cloned().collect();
+        let metadata = [
+            ("flow.classes", json_list(&self.classes)),
+            ("flow.positive", json_list(&positive)),
+        ];
+        let names: Vec<String> = self.classes.iter().map(|c| format!("p_{c}")).collect();
+        self.write_as(writer, &names, &metadata)
+    }
+
+    /// Writes Parquet as [`Predictions::write`] does, with other names in the place of `p_<class>`: numbers that are
+    /// no probabilities of classes.
+    ///
+    /// # Errors
+    /// If the writer fails.
+    pub fn write_as(
+        &self,
+        writer: impl Write + Send,
+        names: &[String],
+        metadata: &[(&str, String)],
+    ) -> Result<(), StageError> {
         let mut fields = vec![
             Field::new("object_id", DataType::Utf8, false),
             Field::new("repeat", DataType::Int32, false),
@@ -138,21 +158,16 @@ impl Predictions {
                 self.label.iter().map(Option::as_deref),
             )),
         ];
-        for (class, values) in self.classes.iter().zip(&self.probability) {
-            fields.push(Field::new(format!("p_{class}"), DataType::Float64, false));
+        for (name, values) in names.iter().zip(&self.probability) {
+            fields.push(Field::new(name, DataType::Float64, false));
             columns.push(Arc::new(Float64Array::from(values.clone())));
         }
-        let positive: Vec<String> = self.positive.iter().cloned().collect();
-        let metadata = [
-            ("flow.classes", json_list(&self.classes)),
-            ("flow.positive", json_list(&positive)),
-        ];
         let schema = Arc::new(Schema::new(fields));
         parquet_io::write(
             writer,
             schema,
             columns,
-            properties(&metadata, &["repeat", "fold", "label"]),
+            properties(metadata, &["repeat", "fold", "label"]),
         )
     }
 
