@@ -1,11 +1,14 @@
 //! An object's light curve as models see it: unusable points dropped, nights merged, and the time of its event.
 
-/// The most points that are kept before longer times than a night are merged. Models cost more than
-/// linear time in the points, and the fits of a long survey need no more.
-const MOST_POINTS: usize = 400;
+/// The number of points above which longer times than a night are merged. Models cost more than linear time
+/// in the points, and the fits of a long survey need no more.
+const MANY_POINTS: usize = 400;
 
-/// The widths in days of the bins that are merged, from the first that leaves at most [`MOST_POINTS`].
+/// The widths in days of the bins that are merged, from the first that leaves at most [`MANY_POINTS`].
 const WIDTHS: [f64; 4] = [1.0, 5.0, 10.0, 20.0];
+
+/// The number of points above which even longer times are merged, at the cost of what events look like.
+const MOST_POINTS: usize = 1000;
 
 /// The signal to noise from which on a band's peak counts for the reference time.
 pub const PEAK_SNR: f64 = 3.0;
@@ -41,11 +44,11 @@ impl Observation {
 
 impl Nights {
     /// Merges the observations of each band in each night, which is a whole number of the Modified Julian
-    /// Date, into their mean, weighted by inverse variance. If more than 400 points are left, bins of 5,
-    /// 10, 20, 40 and so on days take the place of nights, until there are no more than 400.
+    /// Date, into their mean, weighted by inverse variance. If more than 400 points are left, bins of 5, 10 or
+    /// 20 days take the place of nights, and if more than 1,000 are left then, bins of 40, 80 and so on days.
     ///
     /// The slices have equal lengths (excess values are ignored) and may be in any order. Points that are
-    /// not finite or have no positive error are dropped. There are at most 400 points in the result, or
+    /// not finite or have no positive error are dropped. There are at most 1,000 points in the result, or
     /// two for each band if that is more.
     pub fn merge(time: &[f64], band: &[u16], flux: &[f64], err: &[f64]) -> Nights {
         let points = time.iter().zip(band).zip(flux.iter().zip(err));
@@ -65,11 +68,15 @@ impl Nights {
                 .then(a.err.total_cmp(&b.err))
         });
         let span = points.last().map_or(0.0, |last| last.time - points[0].time);
-        let mut widths = WIDTHS.into_iter();
         let mut width = WIDTHS[0];
         let mut merged = bins(&points, width);
-        while merged.len() > MOST_POINTS && width < span {
-            width = widths.find(|w| *w > width).unwrap_or(2.0 * width);
+        let mut longer = WIDTHS[1..].iter();
+        while merged.len() > MANY_POINTS && width < span {
+            width = match longer.next() {
+                Some(next) => *next,
+                None if merged.len() > MOST_POINTS => 2.0 * width,
+                None => break,
+            };
             merged = bins(&points, width);
         }
         Nights::of(&merged)
@@ -232,8 +239,9 @@ mod tests {
         };
         assert_eq!(every(1.0, 400).len(), 400);
         assert_eq!(every(1.0, 401).len(), 2 * 80 + 1);
-        // 5,000 days leave 500 points with 20 d, so the bins have 40 d.
-        assert_eq!(every(1.0, 5000).len(), 2 * 125);
+        // 5,000 days leave 500 points with 20 d, which are not too many. 20,000 days leave 2,000.
+        assert_eq!(every(1.0, 5000).len(), 2 * 250);
+        assert_eq!(every(1.0, 20_000).len(), 2 * 500);
         assert!(every(1e304, 5000).len() <= MOST_POINTS);
         // Bins that hold one point each keep it as it is.
         assert_eq!(every(1.0, 400).err, vec![1.0; 400]);

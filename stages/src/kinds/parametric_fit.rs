@@ -44,7 +44,8 @@ params! {
         window_after: f64 = float(FitOptions::default().window_after, 0.0, 1e6, "Days at rest after the reference time at which the window of the fits ends.");
         min_points: usize = int(FitOptions::default().min_points as i64, 1, 1_000_000, "Fewest points in the window with which models are fitted.");
         error_floor: f64 = float(FitOptions::default().error_floor, 0.0, 10.0, "Share of the flux that is added to its error in quadrature, since no model is exact.");
-        evaluations: usize = int(FitOptions::default().evaluations as i64, 1, 10_000, "Most evaluations of a model in each of its two searches.");
+        starts: usize = int(FitOptions::default().starts as i64, 1, 7, "Searches for the optimum of each model, from the best of a few points at as many times of the peak. One more starts from the optimum of a model like it.");
+        evaluations: usize = int(FitOptions::default().evaluations as i64, 1, 10_000, "Most evaluations of a model in each of its searches.");
         uncertainties: bool = bool(FitOptions::default().uncertainties, "Add columns with the standard errors of the unknowns, from the curvature of the cost, and with what the searches did.");
         redshift_draws: usize = int(1, 1, 1000, "Redshifts at which an object with a redshift error is fitted; its features are the means.");
         fitted: &'a str = choice(BEST, &FITTED, "Model whose light curves are the output `fitted`: the one of the least cost, or one by name.");
@@ -200,6 +201,7 @@ fn fitter(p: &FitParams<'_>, wavelengths: Vec<f64>) -> Fitter {
         window_after: p.window_after,
         min_points: p.min_points,
         error_floor: p.error_floor,
+        starts: p.starts,
         evaluations: p.evaluations,
         uncertainties: p.uncertainties,
     };

@@ -2,8 +2,8 @@
 
 use std::fmt::Write as _;
 
+use super::FitOptions;
 use super::model::{DEFAULT_MODELS, MODELS, Model, QUANTITIES};
-use super::{DAYS_BEFORE, FitOptions};
 
 /// One column.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -82,6 +82,9 @@ pub(super) const PHASES: [(&str, f64); 6] = [
 
 const BLOCK: &str = "a fit; a point in the bin";
 const OUTSIDE: &str = "a fit; 5 points there";
+
+/// The days at rest before the peak that count as the event. Points before them are outside it.
+pub(super) const DAYS_BEFORE: f64 = 50.0;
 
 /// The two parts of the survey outside the event.
 pub(super) const SIDES: [&str; 2] = ["before", "after"];
@@ -175,6 +178,16 @@ fn column(start: &str, row: &Row) -> FitColumn {
     }
 }
 
+/// The number of columns of one model.
+pub(super) fn width(model: &Model, uncertainties: bool) -> usize {
+    let (each, more) = if uncertainties {
+        (2, OF_SEARCH.len())
+    } else {
+        (1, 0)
+    };
+    OF_MODEL.len() + each * model.free().count() + more
+}
+
 fn of_model(model: &Model, uncertainties: bool, all: &mut Vec<FitColumn>) {
     let start = format!("{}_", model.name);
     all.extend(OF_MODEL.iter().map(|row| column(&start, row)));
@@ -224,7 +237,7 @@ fn of_first(model: &Model, options: &FitOptions, all: &mut Vec<FitColumn>) {
     }
     for side in SIDES {
         let when = match side {
-            "before" => format!("more than {DAYS_BEFORE} d before the peak"),
+            "before" => format!("more than {} d before the peak", DAYS_BEFORE),
             _ => format!("more than {} d after the peak", options.window_after),
         };
         for (name, what) in OF_SIDE {

@@ -5,7 +5,8 @@
 //! priors, which are further residuals, and bounds.
 
 use crate::numeric::least_squares::{
-    LeastSquaresProblem, Minimum, NormalEquations, Prior, Stopping, minimize,
+    LeastSquaresProblem, MOST_UNKNOWNS, Minimum, NormalEquations, PerUnknown, Prior, Stopping,
+    minimize,
 };
 use crate::numeric::simd::{Kernel, SimdLevel};
 
@@ -88,35 +89,26 @@ pub(super) struct Search<'a> {
 }
 
 impl Search<'_> {
-    /// Returns the best of the minima that are found from each start; `None` if the model has no value at
-    /// any of them.
+    /// Returns the best of the minima that are found from each start, from which the search goes on if it ran
+    /// out of evaluations; `None` if the model has no value at any of them.
     pub fn best(&self, starts: &[Slots], room: &mut Room) -> Option<ModelFit> {
         let free: Vec<usize> = self.model.free().map(|(place, _)| place).collect();
-        let priors: Vec<Prior> = self
-            .model
-            .free()
-            .map(|(_, q)| self.priors[q as usize])
-            .collect();
-        let mut best: Option<Minimum> = None;
-        let mut evaluations = 0;
-        for start in starts {
-            let mut problem = Projected {
-                search: self,
-                free: &free,
-                slots: self.means(),
-                room,
-            };
-            let start: Vec<f64> = free.iter().map(|&place| start[place]).collect();
-            let found = minimize(&mut problem, &priors, &start, self.stopping);
-            evaluations += found.evaluations;
-            let least = best
-                .as_ref()
-                .map_or(f64::INFINITY, |best| best.equations.cost);
-            if found.equations.cost < least {
-                best = Some(found);
+        let mut found: Vec<Minimum> = Vec::new();
+        for slots in starts {
+            let mut start = [0.0; MOST_UNKNOWNS];
+            for (value, &place) in start.iter_mut().zip(&free) {
+                *value = slots[place];
             }
+            found.push(self.minimum(&free, &start, room));
         }
-        let best = best?;
+        let mut evaluations: usize = found.iter().map(|found| found.evaluations).sum();
+        found.retain(|found| found.equations.cost.is_finite());
+        let by_cost = |a: &Minimum, b: &Minimum| a.equations.cost.total_cmp(&b.equations.cost);
+        let mut best = found.into_iter().min_by(by_cost)?;
+        if !best.converged {
+            best = self.minimum(&free, &best.at, room);
+            evaluations += best.evaluations;
+        }
         let mut fit = ModelFit {
             slots: self.means(),
             errors: [f64::NAN; SLOTS],
@@ -134,6 +126,64 @@ impl Search<'_> {
         let sums = self.sums(&fit.slots, &[], room);
         (fit.amplitude, fit.chi2) = (sums.amplitude(), sums.chi2(self.window.square));
         Some(fit)
+    }
+
+    /// Searches from one start, for the unknowns in the places `free`.
+    fn minimum(&self, free: &[usize], start: &PerUnknown, room: &mut Room) -> Minimum {
+        let priors = self.model.free().map(|(_, q)| self.priors[q as usize]);
+        let priors: Vec<Prior> = priors.collect();
+        let mut problem = Projected {
+            search: self,
+            free,
+            slots: self.means(),
+            room,
+        };
+        minimize(&mut problem, &priors, &start[..free.len()], self.stopping)
+    }
+
+    /// Returns up to `n` points to start from: those of the least cost among a few values of the unknowns, at
+    /// most one for each time of the peak, since the cost has its separate minima along that.
+    pub fn starts(&self, n: usize, room: &mut Room) -> Vec<Slots> {
+        let mut trials = vec![self.means()];
+        for (place, quantity) in self.model.free() {
+            let entry = quantity.entry();
+            if entry.tried.is_empty() {
+                continue;
+            }
+            let at = |value: f64, mut slots: Slots| {
+                slots[place] = entry.inner(value);
+                slots
+            };
+            let values = entry.tried.iter();
+            trials = values
+                .flat_map(|&value| trials.iter().map(move |slots| at(value, *slots)))
+                .collect();
+        }
+        let mut costed: Vec<(f64, Slots)> = trials
+            .into_iter()
+            .map(|slots| (self.cost(&slots, room), slots))
+            .filter(|(cost, _)| cost.is_finite())
+            .collect();
+        costed.sort_by(|a, b| a.0.total_cmp(&b.0));
+        let mut starts: Vec<Slots> = Vec::new();
+        for (_, slots) in costed {
+            let new = starts.iter().all(|start| start[0] != slots[0]);
+            if new && starts.len() < n {
+                starts.push(slots);
+            }
+        }
+        starts
+    }
+
+    /// The MAP cost at a point.
+    fn cost(&self, slots: &Slots, room: &mut Room) -> f64 {
+        let chi2 = self.sums(slots, &[], room).chi2(self.window.square);
+        let priors = self.model.free().map(|(place, quantity)| {
+            let prior = &self.priors[quantity as usize];
+            let off = (slots[place] - prior.mean) / prior.width;
+            off * off
+        });
+        chi2 + priors.sum::<f64>()
     }
 
     /// The means of the priors, in the places of the model.

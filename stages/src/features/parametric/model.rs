@@ -48,8 +48,8 @@ pub struct QuantityEntry {
     pub prior: (f64, f64),
     /// Its least and greatest value.
     pub bounds: (f64, f64),
-    /// Where the second search starts.
-    pub second_start: f64,
+    /// The values that are tried to find where searches start; none if that is the center of the prior.
+    pub tried: &'static [f64],
     /// What it is.
     pub about: &'static str,
 }
@@ -68,7 +68,7 @@ const fn quantity(
         logarithmic,
         prior: (0.0, 1.0),
         bounds: (0.0, 0.0),
-        second_start: 0.0,
+        tried: &[],
         about,
     }
 }
@@ -76,7 +76,6 @@ const fn quantity(
 impl QuantityEntry {
     const fn around(mut self, center: f64, width: f64) -> Self {
         self.prior = (center, width);
-        self.second_start = center;
         self
     }
 
@@ -85,8 +84,8 @@ impl QuantityEntry {
         self
     }
 
-    const fn also_from(mut self, second_start: f64) -> Self {
-        self.second_start = second_start;
+    const fn tried_at(mut self, tried: &'static [f64]) -> Self {
+        self.tried = tried;
         self
     }
 
@@ -125,14 +124,14 @@ pub(super) const ALL: usize = 10;
 /// All quantities. Priors of time scales are wide enough for all transients that last weeks to months.
 #[rustfmt::skip]
 pub const QUANTITIES: [QuantityEntry; ALL] = [
-    quantity(PeakTime, "peak_time", "d", "time of the peak after the reference time", false).around(0.0, 15.0).within(-60.0, 60.0).also_from(-15.0),
-    quantity(Rise, "rise", "d", "time scale of the rise", true).around(12.0, 0.8).within(1.0, 120.0).also_from(25.0),
-    quantity(Decay, "decay", "d", "time scale of the decline", true).around(40.0, 0.9).within(2.0, 600.0),
+    quantity(PeakTime, "peak_time", "d", "time of the peak after the reference time", false).around(0.0, 15.0).within(-60.0, 60.0).tried_at(&[-45.0, -30.0, -15.0, 0.0, 15.0, 30.0, 45.0]),
+    quantity(Rise, "rise", "d", "time scale of the rise", true).around(12.0, 0.8).within(1.0, 120.0).tried_at(&[6.0, 25.0]),
+    quantity(Decay, "decay", "d", "time scale of the decline", true).around(40.0, 0.9).within(2.0, 600.0).tried_at(&[20.0, 80.0]),
     quantity(Exponent, "exponent", "", "exponent of the decline", false).around(FALLBACK, 0.6).within(0.3, 5.0),
     quantity(Plateau, "plateau", "d", "length of the plateau", true).around(40.0, 0.7).within(1.0, 300.0),
     quantity(Drop, "drop", "", "share of the flux that is lost on the plateau", false).around(0.3, 0.3).within(0.0, 0.95),
-    quantity(Width, "width", "d", "full width at half maximum", true).around(2.0, 1.5).within(0.02, 120.0).also_from(10.0),
-    quantity(Temperature, "temperature", "K", "temperature at the peak", true).around(15_000.0, 0.5).within(3500.0, 60_000.0).also_from(8000.0),
+    quantity(Width, "width", "d", "full width at half maximum", true).around(2.0, 1.5).within(0.02, 120.0).tried_at(&[0.5, 2.0, 10.0, 40.0]),
+    quantity(Temperature, "temperature", "K", "temperature at the peak", true).around(15_000.0, 0.5).within(3500.0, 60_000.0).tried_at(&[8000.0, 20_000.0]),
     quantity(Cooling, "cooling", "1 / 100 d", "change of ln temperature in 100 days, positive if it rises", false).around(0.0, 0.35).within(-1.2, 1.2),
     quantity(Suppression, "suppression", "", "exponent of the loss of ultraviolet light", false).around(0.0, 1.5).within(-1.0, 6.0),
 ];
@@ -350,7 +349,7 @@ mod tests {
         for (i, entry) in QUANTITIES.iter().enumerate() {
             assert_eq!(entry.quantity as usize, i, "{}", entry.name);
             let (lower, upper) = entry.bounds;
-            for inside in [entry.prior.0, entry.second_start] {
+            for inside in [&[entry.prior.0], entry.tried].concat() {
                 assert!(lower <= inside && inside <= upper, "{}", entry.name);
             }
             assert!(!entry.logarithmic || lower > 0.0, "{}", entry.name);

@@ -1,8 +1,7 @@
 //! What a fitted model leaves of the light curve, and what the whole survey shows without any model.
 
-use super::Observed;
 use super::columns::{OF_SIDE, OF_SURVEY, PHASES, SIDES, STAGES, WAVELENGTHS};
-use crate::features::event::Nights;
+use super::frame::Observed;
 
 /// The least amplitude, in microjansky, that fluxes and residuals are divided by.
 pub(super) const LEAST_AMPLITUDE: f64 = 1e-4;
@@ -114,15 +113,17 @@ pub(super) fn outside(seen: &Observed, (from, to): (f64, f64), amplitude: f64, o
     }
 }
 
-/// What the points show without any model, in the order of the catalogue. `inside` is the sum of
-/// (flux / error)^2 of the window, and `signal` its mean with the floor of the error, if there is a window.
-pub(super) fn survey(nights: &Nights, inside: f64, signal: Option<f64>) -> [f64; OF_SURVEY.len()] {
+/// What the points show without any model, in the order of the catalogue. `signal` is the mean
+/// (flux / error)^2 of the window with the floor of the error, if there is a window.
+pub(super) fn survey(seen: &Observed, signal: Option<f64>) -> [f64; OF_SURVEY.len()] {
+    let nights = seen.nights;
     let snr: Vec<f64> = nights
         .flux
         .iter()
         .zip(&nights.err)
         .map(|(f, e)| f / e)
         .collect();
+    let inside: f64 = seen.inside.iter().map(|&i| snr[i] * snr[i]).sum();
     let bright = nights
         .time
         .iter()
