@@ -6,8 +6,9 @@ use crate::physics::cosmology::FlatLambdaCdm;
 
 use super::FitOptions;
 use super::light::PIVOT;
-use super::residuals::LEAST_AMPLITUDE;
 
+/// The least amplitude, in microjansky, that has a magnitude and that residuals are divided by.
+pub(super) const LEAST_AMPLITUDE: f64 = 1e-4;
 /// The magnitude of a flux of one microjansky in the AB system.
 const MICROJANSKY_MAG: f64 = 23.9;
 

@@ -3,8 +3,6 @@
 use super::columns::{OF_SIDE, OF_SURVEY, PHASES, SIDES, STAGES, WAVELENGTHS};
 use super::frame::Observed;
 
-/// The least amplitude, in microjansky, that fluxes and residuals are divided by.
-pub(super) const LEAST_AMPLITUDE: f64 = 1e-4;
 /// The error of the model, as a share of the amplitude, that pulls mean residuals of few points to 0.
 const MODEL_ERROR: f64 = 0.1;
 /// The fewest points outside the event of which anything is said.

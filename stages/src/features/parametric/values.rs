@@ -5,10 +5,10 @@ use crate::numeric::simd::SimdLevel;
 use super::Fitter;
 use super::columns;
 use super::fit::{ModelFit, Window};
-use super::frame::Observed;
+use super::frame::{LEAST_AMPLITUDE, Observed};
 use super::light::{Light, Shine};
 use super::model::{Model, Quantity};
-use super::residuals::{self, BLOCKS, LEAST_AMPLITUDE, OUTSIDE, Residual};
+use super::residuals::{self, BLOCKS, OUTSIDE, Residual};
 
 /// What the values come from.
 pub(super) struct Values<'a> {
