@@ -193,6 +193,7 @@ pages_that_run! {
     events: "docs/events.md",
     explain: "docs/explain.md",
     fits: "docs/fits.md",
+    gp: "docs/gp.md",
     photo_z: "docs/photo-z.md",
     novelty: "docs/novelty.md",
     reference: "docs/reference.md",

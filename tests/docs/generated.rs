@@ -9,7 +9,7 @@ use std::process::Command;
 use flow_stages::features::columns::markdown;
 use flow_stages::features::domain::catalogue_markdown;
 use flow_stages::features::parametric::columns_markdown;
-use flow_stages::features::{drw, lomb_scargle};
+use flow_stages::features::{drw, gp, lomb_scargle};
 use flow_stages::kinds;
 
 use crate::{events, files, pages, read, root, write};
@@ -106,6 +106,10 @@ fn blocks() -> BTreeMap<&'static str, String> {
             markdown(&lomb_scargle::COLUMNS),
         ),
         ("the events", events::reference()),
+        (
+            "the features of gp",
+            gp::catalogue_markdown(&["u", "g", "r", "i", "z", "y"]),
+        ),
         ("the store", between(&store, "```text", "A process that")),
         ("the commit protocol", between(&store, "1. ", "#")),
         (

@@ -4,6 +4,7 @@
 //! - [`domain`]: features that astronomers would name, of bands and colours; begin with its catalogue;
 //! - [`drw`]: is it a flare or a damped random walk?
 //! - [`event`]: what models see of an object: its merged nights and the time of its event;
+//! - [`gp`]: a light curve as a Gaussian process in time and wavelength;
 //! - [`interpolate`]: a light curve on an even grid of times, which [`rocket`] needs;
 //! - [`lomb_scargle`]: the periods of light curves;
 //! - [`parametric`]: models of light curves that are fitted to all bands at once;
@@ -16,6 +17,7 @@ pub mod columns;
 pub mod domain;
 pub mod drw;
 pub mod event;
+pub mod gp;
 pub mod interpolate;
 pub mod lomb_scargle;
 pub mod parametric;

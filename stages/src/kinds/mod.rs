@@ -21,6 +21,7 @@ mod drw;
 mod evaluate;
 mod extinction;
 mod folds;
+mod gp;
 pub(crate) mod ingest;
 mod interpolate;
 mod lomb_scargle;
@@ -58,6 +59,7 @@ pub fn registry_with(guard: Vec<OsString>) -> Registry {
     registry.add(evaluate::Evaluate);
     registry.add(extinction::Extinction);
     registry.add(folds::FoldsKind);
+    registry.add(gp::Gp);
     registry.add(ingest::Ingest);
     registry.add(interpolate::Interpolate);
     registry.add(lomb_scargle::LombScargle);

@@ -134,10 +134,11 @@ impl Reduced {
     #[inline(always)]
     fn exp_m1(&self) -> f64 {
         let r = self.high - self.low;
-        let mut q = POLYNOMIAL[10];
-        for k in (0..10).rev() {
-            q = q * r + POLYNOMIAL[k];
-        }
+        let [a, b, c, d, e, f, g, h, i, j, k] = POLYNOMIAL;
+        let q = k * r + j;
+        let q = ((q * r + i) * r + h) * r + g;
+        let q = ((q * r + f) * r + e) * r + d;
+        let q = ((q * r + c) * r + b) * r + a;
         // The rounding error of `r` goes back in here.
         let lost = (self.high - r) - self.low;
         r + (r * r * q + lost)

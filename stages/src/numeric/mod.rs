@@ -1,6 +1,7 @@
 //! Numerics that know nothing of tables, light curves or pipelines: pure functions on slices.
 //!
 //! - [`simd`]: the instruction sets, and how code is compiled for each of them;
+//! - [`cholesky`]: factors of positive definite matrices;
 //! - [`exp`](mod@exp): exponentials and logarithms that vectorize;
 //! - [`rng`]: counter-based streams of random numbers, the only source of randomness;
 //! - [`rank`]: order statistics; [`linear`]: linear and logistic regression;
@@ -13,6 +14,7 @@
 //! All functions give the same bits on every machine: sums have a fixed order and elementary functions
 //! come from `libm` or from [`exp`](mod@exp). Code that reads a file or knows what a column means does not belong here.
 
+pub mod cholesky;
 pub mod exp;
 pub mod isolation;
 pub mod kfold;

@@ -1,0 +1,506 @@
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde_json::Value;
+
+use super::catalogue::PHASES;
+use super::covariance::{Covariance, Matrices, Smoothness};
+use super::fit::{Fit, Priors};
+use super::points::Points;
+use super::shape::line;
+use super::{GpModel, GpOptions};
+use crate::features::event::Nights;
+use crate::numeric::simd::SimdLevel;
+use crate::physics::black_body::Wavelength;
+use crate::physics::cosmology::FlatLambdaCdm;
+
+/// Light curves and their processes from george 0.4.4; the header of the file says what is in it.
+const ORACLE: &str = include_str!("../../../tests/fixtures/gp_avocado.json");
+
+fn numbers(value: &Value) -> Vec<f64> {
+    let items = value.as_array().unwrap();
+    items.iter().map(|v| v.as_f64().unwrap()).collect()
+}
+
+struct Example {
+    points: Points,
+    wavelengths: Vec<f64>,
+    expected: Value,
+}
+
+fn examples() -> Vec<Example> {
+    let oracle: Value = serde_json::from_str(ORACLE).unwrap();
+    let wavelengths = numbers(&oracle["wavelengths"]);
+    let example = |object: &Value| {
+        let nights = Nights {
+            time: numbers(&object["t"]),
+            band: numbers(&object["band"]).iter().map(|&b| b as u16).collect(),
+            flux: numbers(&object["flux"]),
+            err: numbers(&object["err"]),
+        };
+        Example {
+            points: Points::new(&nights, &wavelengths, 0..nights.len()).unwrap(),
+            wavelengths: wavelengths.clone(),
+            expected: object.clone(),
+        }
+    };
+    let objects = oracle["objects"].as_array().unwrap();
+    objects.iter().map(example).collect()
+}
+
+impl Example {
+    /// The covariance at george's hyper-parameters: the logarithms of half of the variance and of the squared
+    /// length in time. The length in wavelength is 6,000 angstrom.
+    fn covariance(&self, key: &str) -> Covariance {
+        let theirs = numbers(&self.expected[key]);
+        let amplitude = 0.5 * (theirs[0] + libm::log(2.0)) - libm::log(self.points.scale);
+        Covariance {
+            smoothness: Smoothness::Matern,
+            theta: [amplitude, 0.5 * theirs[1], libm::log(6000.0)],
+        }
+    }
+
+    /// Takes a log-likelihood of scaled fluxes to one of fluxes.
+    fn full(&self, scaled: f64) -> f64 {
+        let constant = 0.5 * libm::log(2.0 * std::f64::consts::PI) + libm::log(self.points.scale);
+        scaled - self.points.len() as f64 * constant
+    }
+}
+
+fn close(found: f64, expected: &Value, tolerance: f64) {
+    let expected = expected.as_f64().unwrap();
+    let off = (found - expected).abs() / expected.abs().max(1.0);
+    assert!(off <= tolerance, "{found}, not {expected}");
+}
+
+#[test]
+fn likelihood_and_gradient_equal_george() {
+    for example in examples() {
+        for (key, expected) in [("start", "loglike_start"), ("opt", "loglike_opt")] {
+            let covariance = example.covariance(key);
+            let least = f64::NEG_INFINITY;
+            let mut matrices = Matrices::default();
+            let found = matrices
+                .likelihood(&covariance, &example.points, least)
+                .unwrap();
+            close(example.full(found.value), &example.expected[expected], 1e-8);
+            let gradient = found.derivatives.unwrap().gradient;
+            for p in 0..2 {
+                match key {
+                    "start" => close(0.5 * gradient[p], &example.expected["grad_start"][p], 1e-6),
+                    _ => assert!(gradient[p].abs() < 0.1, "{gradient:?}"),
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn all_derivatives_are_those_of_differences() {
+    for smoothness in [Smoothness::Matern, Smoothness::Walk] {
+        for example in examples() {
+            let at = Covariance {
+                smoothness,
+                ..example.covariance("start")
+            };
+            let value = |covariance: &Covariance| {
+                let mut matrices = Matrices::default();
+                let least = f64::NEG_INFINITY;
+                matrices
+                    .likelihood(covariance, &example.points, least)
+                    .unwrap()
+            };
+            let derivatives = value(&at).derivatives.unwrap();
+            for p in 0..3 {
+                let moved = |by: f64| {
+                    let mut moved = at;
+                    moved.theta[p] += by;
+                    value(&moved).value
+                };
+                let difference = (moved(1e-5) - moved(-1e-5)) / 2e-5;
+                let found = derivatives.gradient[p];
+                assert!(
+                    (found - difference).abs() < 1e-5 * difference.abs().max(1.0),
+                    "{p}: {found} {difference}"
+                );
+                assert!(derivatives.information[p][p] > 0.0);
+            }
+        }
+    }
+}
+
+#[test]
+fn predictions_equal_george() {
+    for example in examples() {
+        let covariance = example.covariance("opt");
+        let mut matrices = Matrices::default();
+        let least = f64::NEG_INFINITY;
+        let likelihood = matrices
+            .likelihood(&covariance, &example.points, least)
+            .unwrap();
+        let times = numbers(&example.expected["pred_t"]);
+        for (band, &wavelength) in example.wavelengths.iter().enumerate() {
+            let origin = example.points.origin;
+            let at: Vec<(f64, f64)> = times.iter().map(|&t| (t - origin, wavelength)).collect();
+            let with = (&example.points, &likelihood.alpha[..]);
+            let found = matrices.predict(&covariance, with, &at);
+            let scale = example.points.scale;
+            for (k, (mean, variance)) in found.into_iter().enumerate() {
+                close(mean * scale, &example.expected["pred"][band][k], 1e-6);
+                close(
+                    variance * scale * scale,
+                    &example.expected["pred_var"][band][k],
+                    1e-6,
+                );
+            }
+        }
+    }
+}
+
+fn priors(width: f64) -> Priors {
+    Priors {
+        mean: [0.0, libm::log(60.0), libm::log(6000.0)],
+        width: [width, width, 0.0],
+    }
+}
+
+#[test]
+fn the_optimum_is_no_worse_than_that_of_george() {
+    for example in examples() {
+        // Priors so wide that they do not matter.
+        let start = example.covariance("start").theta;
+        let mut matrices = Matrices::default();
+        let fit = Fit::find(
+            &example.points,
+            Smoothness::Matern,
+            &priors(1e3),
+            start,
+            &mut matrices,
+        );
+        let fit = fit.unwrap();
+        let best = example.expected["loglike_opt"].as_f64().unwrap();
+        assert!(
+            example.full(fit.likelihood) > best - 2e-3,
+            "{} {best}",
+            example.full(fit.likelihood)
+        );
+        assert!(fit.evaluations <= 10, "{}", fit.evaluations);
+    }
+}
+
+#[test]
+fn all_levels_give_the_same_bits() {
+    for example in examples() {
+        let mut results = Vec::new();
+        for level in SimdLevel::available() {
+            SimdLevel::set_cap(level);
+            let start = example.covariance("start").theta;
+            let mut matrices = Matrices::default();
+            let fit = Fit::find(
+                &example.points,
+                Smoothness::Matern,
+                &priors(1.0),
+                start,
+                &mut matrices,
+            );
+            let fit = fit.unwrap();
+            let at = [
+                (fit.points.origin + 3.0, 5000.0),
+                (fit.points.origin + 800.0, 7000.0),
+            ];
+            let means = fit.means(&at);
+            let predicted = fit.predict(&at, &mut matrices);
+            assert!((means[0] - predicted[0].0).abs() < 1e-9 * fit.points.scale);
+            results.push((fit.covariance.theta.map(f64::to_bits), means, predicted));
+        }
+        SimdLevel::set_cap(SimdLevel::detect());
+        assert!(results.windows(2).all(|pair| pair[0] == pair[1]));
+    }
+}
+
+/// The bands u, g, r, i, z and y of LSST.
+const WAVELENGTHS: [f64; 6] = [3641.0, 4704.0, 6155.0, 7504.0, 8695.0, 10_056.0];
+const BANDS: [&str; 6] = ["u", "g", "r", "i", "z", "y"];
+
+/// The flux of [`event`] over that at its peak.
+fn shape(phase: f64) -> f64 {
+    let x = phase / if phase < 0.0 { 15.0 } else { 45.0 };
+    libm::exp(-0.5 * x * x)
+}
+
+/// A black body of 20,000 K at redshift 0.1 with a flux of 100 microjansky at 4,704 angstrom at MJD 60,100. It
+/// rises and fades as a normal density with standard deviations of 15 and 45 rest-frame days, and is seen in one band
+/// every 2.5 days, for 300 days.
+fn event() -> Nights {
+    let flux_at = |w: f64| Wavelength::of(w / 1.1).emission(1.0 / 20_000.0).intensity;
+    let mut nights = Nights::default();
+    for visit in 0..120 {
+        let (time, band) = (60_000.0 + 2.5 * f64::from(visit), visit as usize % 6);
+        let phase = (time - 60_100.0) / 1.1;
+        let shape = shape(phase);
+        nights.time.push(time);
+        nights.band.push(band as u16);
+        nights
+            .flux
+            .push(100.0 * shape * flux_at(WAVELENGTHS[band]) / flux_at(4704.0));
+        nights.err.push(0.5);
+    }
+    nights
+}
+
+fn measured(model: &GpModel, nights: &Nights, redshift: Option<f64>) -> Vec<f64> {
+    let mut out = vec![f64::INFINITY; model.names(&BANDS[..model.wavelengths.len()]).len()];
+    model.features(nights, redshift, &mut out);
+    out
+}
+
+/// The features by name.
+fn named(options: GpOptions, nights: &Nights, redshift: Option<f64>) -> BTreeMap<String, f64> {
+    let model = GpModel::new(&WAVELENGTHS, options);
+    let values = measured(&model, nights, redshift);
+    model.names(&BANDS).into_iter().zip(values).collect()
+}
+
+#[test]
+fn an_event_has_the_features_that_it_was_made_with() {
+    let found = named(GpOptions::default(), &event(), Some(0.1));
+    let unknown: Vec<&String> = found
+        .iter()
+        .filter(|f| !f.1.is_finite())
+        .map(|f| f.0)
+        .collect();
+    // At this redshift, these wavelengths are bluer than the survey.
+    assert_eq!(unknown, ["gp_abs_mag_2700", "gp_abs_mag_2700_30d"]);
+    let distance = FlatLambdaCdm::WMAP9.luminosity_distance(0.1);
+    let modulus = 5.0 * libm::log10(distance) + 25.0;
+    let color = |i: usize| {
+        let flux = |w: f64| Wavelength::of(w / 1.1).emission(1.0 / 20_000.0).intensity;
+        2.5 * libm::log10(flux(WAVELENGTHS[i + 1]) / flux(WAVELENGTHS[i]))
+    };
+    // The distances from the peak at which a normal density has one half, or 1 mag less, in standard deviations.
+    let (half, one_mag) = (
+        libm::sqrt(2.0 * libm::log(2.0)),
+        libm::sqrt(0.8 * libm::log(10.0)),
+    );
+    let radii = PHASES[2..]
+        .iter()
+        .map(|&p| (p, 0.5 * libm::log10(shape(p))));
+    let absolute = 18.9 - modulus + 2.5 * libm::log10(1.1);
+    for (name, expected, tolerance) in [
+        // The peak is flat and each band is seen every 15 days, so its time is known to some days.
+        ("gp_peak_mag", 18.9, 0.05),
+        ("gp_peak_abs_mag", absolute, 0.05),
+        ("gp_rise_half", 15.0 * half, 5.0),
+        ("gp_fade_half", 45.0 * half, 5.0),
+        ("gp_fade_1mag", 45.0 * one_mag, 5.0),
+        ("gp_fwhm", 60.0 * half, 2.0),
+        ("gp_asymmetry", 0.25, 0.07),
+        (
+            "gp_equivalent_width",
+            60.0 * libm::sqrt(0.5 * std::f64::consts::PI),
+            2.0,
+        ),
+        ("gp_event_shift", 0.0, 5.0),
+        ("gp_r_rise_half", 15.0 * half, 5.0),
+        ("gp_r_fade_1mag", 45.0 * one_mag, 5.0),
+        ("gp_i_peak_time", 0.0, 5.0),
+        ("gp_r_abs_mag", absolute - color(1), 0.05),
+        ("gp_color_g_r", color(1), 0.03),
+        ("gp_color_u_g_15d", color(0), 0.03),
+        ("gp_color_i_z_m15d", color(3), 0.03),
+        ("gp_color_g_r_rate", 0.0, 1e-3),
+        ("gp_flux_30d", shape(30.0), 0.1),
+        ("gp_temperature_0d", libm::log10(20_000.0), 0.03),
+        ("gp_temperature_50d", libm::log10(20_000.0), 0.03),
+        ("gp_temperature_rate", 0.0, 1e-3),
+        ("gp_radius_rate", line(radii).slope, 1e-3),
+        ("gp_flux_75d", shape(75.0), 0.1),
+    ] {
+        let value = found[name];
+        assert!(
+            (value - expected).abs() < tolerance,
+            "{name}: {value}, not {expected}"
+        );
+    }
+    let luminosity = found["gp_luminosity_0d"] - found["gp_luminosity_50d"];
+    assert!(
+        (luminosity + libm::log10(shape(50.0))).abs() < 0.1,
+        "{luminosity}"
+    );
+    assert!(found["gp_gain"] > 100.0 && found["gp_minus_walk_total"] > 0.0);
+}
+
+#[test]
+fn what_needs_a_distance_is_unknown_without_a_redshift() {
+    let with = named(GpOptions::default(), &event(), Some(0.1));
+    for redshift in [
+        None,
+        Some(0.0),
+        Some(-0.5),
+        Some(f64::NAN),
+        Some(f64::INFINITY),
+    ] {
+        let without = named(GpOptions::default(), &event(), redshift);
+        for (name, value) in &without {
+            let distant = ["abs_mag", "energy", "radius", "luminosity"];
+            let needs = distant.iter().any(|word| name.contains(word));
+            // At redshift 0, this wavelength is bluer than the survey.
+            let expected = needs || name.contains("3300");
+            assert!(value.is_nan() == expected, "{name}: {value}");
+        }
+        // The observer's days are longer.
+        let ratio = without["gp_fade_half"] / with["gp_fade_half"];
+        assert!((ratio - 1.1).abs() < 0.01, "{ratio}");
+    }
+    assert!(named(GpOptions::default(), &event(), Some(5.0))["gp_peak_abs_mag"].is_finite());
+}
+
+#[test]
+fn settings_do_what_they_say() {
+    let default = named(GpOptions::default(), &event(), None);
+    let with = |change: &dyn Fn(&mut GpOptions)| {
+        let mut options = GpOptions::default();
+        change(&mut options);
+        named(options, &event(), None)
+    };
+    let fixed = with(&|o| {
+        (o.time_scale, o.time_width) = (33.0, 0.0);
+        (o.wavelength_scale, o.wavelength_width) = (2000.0, 0.0);
+        o.amplitude_width = 0.0;
+    });
+    assert!((fixed["gp_length_time"] - 33.0).abs() < 1e-9);
+    assert!((fixed["gp_length_wavelength"] - 2000.0).abs() < 1e-9);
+    assert_eq!(fixed["gp_amplitude_ratio"], 0.0);
+    assert!(default["gp_amplitude_ratio"] != 0.0);
+    // A strong prior holds the length near its median.
+    let held = with(&|o| (o.time_scale, o.time_width) = (10.0, 0.01));
+    assert!(held["gp_length_time"] < 12.0 && default["gp_length_time"] > 20.0);
+    // Another window has other points.
+    for window in [
+        with(&|o| o.event_before = 20.0),
+        with(&|o| o.event_after = 40.0),
+    ] {
+        assert!(window["gp_event_gain"] != default["gp_event_gain"]);
+        assert_eq!(window["gp_gain"], default["gp_gain"]);
+    }
+    let none = with(&|o| (o.event_before, o.event_after) = (0.0, 0.0));
+    assert!(none["gp_event_gain"].is_nan() && none["gp_temperature_0d"].is_nan());
+}
+
+#[test]
+fn surveys_have_the_names_of_their_bands() {
+    for n in 1..=6 {
+        let model = GpModel::new(&WAVELENGTHS[..n], GpOptions::default());
+        let names: BTreeSet<String> = model.names(&BANDS[..n]).into_iter().collect();
+        let pairs = n - 1;
+        assert_eq!(
+            names.len(),
+            37 + 25 + 48 + 6 * n + pairs * (7 + 1 + 8),
+            "{n}"
+        );
+        assert!(
+            names
+                .iter()
+                .all(|name| name.starts_with("gp_") && !name.contains("{}"))
+        );
+        let mut nights = event();
+        nights.band.iter_mut().for_each(|b| *b %= n as u16);
+        // Every place of the row has been filled.
+        assert!(
+            measured(&model, &nights, Some(0.1))
+                .iter()
+                .all(|v| *v != f64::INFINITY)
+        );
+    }
+    // The order of a survey's list of bands does not matter.
+    let mut nights = event();
+    nights.band.iter_mut().for_each(|b| *b = 5 - *b);
+    let mut wavelengths = WAVELENGTHS;
+    wavelengths.reverse();
+    let model = GpModel::new(&wavelengths, GpOptions::default());
+    let names = model.names(&["y", "z", "i", "r", "g", "u"]);
+    assert_eq!(
+        names,
+        GpModel::new(&WAVELENGTHS, GpOptions::default()).names(&BANDS)
+    );
+    let found = measured(&model, &nights, Some(0.1));
+    let expected = named(GpOptions::default(), &event(), Some(0.1));
+    for (name, value) in names.iter().zip(found) {
+        assert_eq!(value.to_bits(), expected[name].to_bits(), "{name}");
+    }
+}
+
+/// Time, band, flux and error.
+type Observation = (f64, u16, f64, f64);
+
+/// A light curve, most of it impossible.
+fn odd(points: &[Observation]) -> Vec<f64> {
+    odd_with(GpOptions::default(), points)
+}
+
+fn odd_with(options: GpOptions, points: &[Observation]) -> Vec<f64> {
+    let column = |f: &dyn Fn(&Observation) -> f64| points.iter().map(f).collect::<Vec<_>>();
+    let band: Vec<u16> = points.iter().map(|p| p.1).collect();
+    let (time, flux, err) = (column(&|p| p.0), column(&|p| p.2), column(&|p| p.3));
+    let nights = Nights::merge(&time, &band, &flux, &err);
+    let model = GpModel::new(&WAVELENGTHS, options);
+    measured(&model, &nights, Some(0.3))
+}
+
+#[test]
+fn bad_light_curves_give_nan_or_an_answer() {
+    let point =
+        |i: usize, flux: f64, err: f64| (60_000.0 + 3.0 * i as f64, (i % 6) as u16, flux, err);
+    let many = |n: usize, value: &dyn Fn(usize) -> (f64, f64)| -> Vec<Observation> {
+        (0..n).map(|i| point(i, value(i).0, value(i).1)).collect()
+    };
+    assert!(odd(&[]).iter().all(|v| v.is_nan()));
+    assert!(odd(&many(2, &|_| (9.0, 1.0))).iter().all(|v| v.is_nan()));
+    assert!(
+        odd(&[point(0, f64::NAN, 1.0), point(1, 1.0, 0.0)])
+            .iter()
+            .all(|v| v.is_nan())
+    );
+    // The first feature is a length scale, which every process has.
+    for curve in [
+        many(3, &|_| (9.0, 1.0)),
+        many(40, &|_| (-5.0, 1.0)),
+        many(40, &|_| (7.0, 1.0)),
+        many(40, &|_| (0.0, 1.0)),
+        many(40, &|_| (7.0, 1e-12)),
+        many(40, &|i| (i as f64, 1e30)),
+        many(40, &|i| (if i == 7 { f64::MAX } else { 1.0 }, 1.0)),
+        many(40, &|i| {
+            (if i % 2 == 0 { f64::MAX } else { -f64::MAX }, 1.0)
+        }),
+        many(40, &|i| (1e-200 * i as f64, 1e-201)),
+        (0..40)
+            .map(|_| (60_000.5, 2, 3.0, 1.0))
+            .chain(many(9, &|_| (1.0, 0.1)))
+            .collect(),
+        (0..40)
+            .map(|i| (60_000.0 + 10.0 * f64::from(i), 0, 9.0, 1.0))
+            .collect(),
+        (0..4)
+            .map(|i| (1e300 * f64::from(i), 0, 9.0, 1.0))
+            .collect(),
+    ] {
+        let found = odd(&curve);
+        assert!(
+            found[0] > 0.0 && found[0].is_finite(),
+            "{:?} {}",
+            &curve[..3],
+            found[0]
+        );
+    }
+    // The most points that there can be. Fixed hyper-parameters spare a test the time of a search.
+    let options = GpOptions {
+        time_width: 0.0,
+        wavelength_width: 0.0,
+        amplitude_width: 0.0,
+        ..GpOptions::default()
+    };
+    let found = odd_with(options, &many(5000, &|i| ((i % 50) as f64, 1.0)));
+    assert!(found[0].is_finite());
+    // Errors that underflow when they are squared.
+    odd(&many(40, &|i| (i as f64, 1e-300)));
+}
