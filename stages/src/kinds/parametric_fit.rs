@@ -242,3 +242,114 @@ fn prior(name: &str, value: &Value) -> Result<(Quantity, (f64, f64)), (String, S
     }
     Ok((entry.quantity, (center, width)))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn numbers(values: &[f64]) -> Value {
+        Value::List(values.iter().map(|v| Value::Float(*v)).collect())
+    }
+
+    /// The messages about a stage with these parameters, the others at their defaults.
+    fn complaints(given: &[(&str, Value)]) -> Vec<String> {
+        let mut params = Params::default();
+        for spec in FitParams::specs() {
+            let own = given.iter().find(|(name, _)| *name == spec.name);
+            let value = match (own, &spec.default) {
+                (Some((_, value)), _) => value.clone(),
+                (None, flow_engine::kind::Default::Is(value)) => value.clone(),
+                _ => continue,
+            };
+            params.insert(&spec, value, None);
+        }
+        let diags = ParametricFit.check(&params, &[]);
+        diags.iter().map(|diag| diag.message.clone()).collect()
+    }
+
+    #[test]
+    fn models_and_priors_that_do_not_fit_are_refused() {
+        let models = |names: &[&str]| {
+            let names = names.iter().map(|name| Value::Str((*name).into()));
+            ("models", Value::List(names.collect()))
+        };
+        let rise = |value: Value| ("priors", Value::Map([("rise".to_owned(), value)].into()));
+        assert_eq!(complaints(&[]), Vec::<String>::new());
+        let fine = [
+            models(&["exp", "flare"]),
+            ("fitted", "flare".into()),
+            rise(numbers(&[20.0, 0.5])),
+        ];
+        assert_eq!(complaints(&fine), Vec::<String>::new());
+        for (given, text) in [
+            (models(&[]), "`models` is empty"),
+            (models(&["exp", "tde", "exp"]), "`models` lists `exp` twice"),
+            (("fitted", "bazin".into()), "`fitted` is `bazin`"),
+            (rise(numbers(&[20.0])), "not a center and a width"),
+            (rise(numbers(&[0.5, 0.5])), "outside 1 to 120"),
+            (rise(numbers(&[20.0, 0.0])), "no positive width"),
+            (
+                (
+                    "priors",
+                    Value::Map([("raise".to_owned(), numbers(&[1.0, 1.0]))].into()),
+                ),
+                "knows no `raise`",
+            ),
+        ] {
+            let found = complaints(&[given]);
+            assert!(found.len() == 1 && found[0].contains(text), "{found:?}");
+        }
+    }
+
+    #[test]
+    fn parameters_reach_the_fitter() {
+        let mut params = Params::default();
+        for spec in FitParams::specs() {
+            let value = match spec.name {
+                "models" => Value::List(vec!["exp".into()]),
+                "priors" => Value::Map([("decay".to_owned(), numbers(&[90.0, 1e-3]))].into()),
+                "min_points" => Value::Int(2),
+                "uncertainties" => Value::Bool(true),
+                _ => match &spec.default {
+                    flow_engine::kind::Default::Is(value) => value.clone(),
+                    _ => continue,
+                },
+            };
+            params.insert(&spec, value, None);
+        }
+        let fitter = fitter(&FitParams::read(&params), vec![4770.0, 6200.0]);
+        let time: Vec<f64> = (0..5).map(|i| 60_000.0 + 10.0 * f64::from(i)).collect();
+        let nights = Nights::merge(
+            &time,
+            &[0, 1, 0, 1, 0],
+            &[9.0, 8.0, 6.0, 4.0, 3.0],
+            &[1.0; 5],
+        );
+        let mut values = vec![f64::NAN; fitter.columns().len()];
+        let fit = fitter.measure(&nights, Some(0.1), &mut values).unwrap();
+        let place = |name: &str| {
+            fitter
+                .columns()
+                .iter()
+                .position(|c| c.name == name)
+                .unwrap()
+        };
+        let decay = values[place("exp_decay")];
+        assert!((decay - 90.0).abs() < 1.0, "{decay}");
+        assert!(values[place("exp_decay_err")] < 1.0);
+        let curve = fitter.curve(&fit, Some("exp")).unwrap();
+        assert!(fitter.curve(&fit, Some("tde")).is_none());
+        // A flux that no f32 holds is left out, and an object without a fit has no points.
+        let mut fitted = FittedCurves::new(crate::table::Survey::default());
+        let huge = ModelCurve {
+            flux: vec![1e300; curve.flux.len()],
+            ..curve.clone()
+        };
+        push(&mut fitted, "a", Some(&curve));
+        push(&mut fitted, "b", Some(&huge));
+        push(&mut fitted, "c", None);
+        let n = curve.flux.len();
+        assert_eq!(fitted.offsets, [0, n, n, n]);
+        assert_eq!(fitted.model, [Some("exp".into()), Some("exp".into()), None]);
+    }
+}
