@@ -101,33 +101,6 @@ pub fn assign(
     })
 }
 
-/// Splits groups into `k` folds of nearly the same number of rows, whatever the labels: the largest
-/// group first, each to the fold that has the fewest rows so far.
-pub fn assign_groups(
-    groups: &[usize],
-    k: usize,
-    shuffle: Option<Shuffle>,
-) -> Result<Vec<u32>, FoldError> {
-    check_rows(groups.len(), k)?;
-    let (groups, sizes) = numbered_groups(groups, k)?;
-    let mut order = group_order(sizes.len(), shuffle);
-    order.sort_by_key(|&group| sizes[group]);
-    let mut rows_in_fold = vec![0; k];
-    let mut fold_of = vec![0; sizes.len()];
-    for &group in order.iter().rev() {
-        let lightest = (1..k).fold(0, |best, f| {
-            if rows_in_fold[f] < rows_in_fold[best] {
-                f
-            } else {
-                best
-            }
-        });
-        rows_in_fold[lightest] += sizes[group];
-        fold_of[group] = lightest as u32;
-    }
-    Ok(groups.iter().map(|&group| fold_of[group]).collect())
-}
-
 fn check_rows(rows: usize, k: usize) -> Result<(), FoldError> {
     if k < 2 {
         Err(FoldError::TooFewFolds { k })
@@ -164,7 +137,8 @@ fn stratified(classes: &[usize], counts: &[usize], k: usize, shuffle: Option<Shu
 }
 
 /// scikit-learn's `StratifiedGroupKFold`: groups with the most uneven class counts first, each to the
-/// fold where it leaves the class shares of the folds most even.
+/// fold where it leaves the class shares of the folds most even. Repeats after the first take the groups in
+/// random orders ([`most_even_deal`]).
 fn stratified_by_group(
     classes: &[usize],
     class_counts: &[usize],
@@ -187,19 +161,48 @@ fn stratified_by_group(
     let spread: Vec<f64> = (0..n_groups)
         .map(|group| deviation(counts(group).iter().copied()))
         .collect();
-    let mut order = group_order(n_groups, shuffle);
-    order.sort_by(|&a, &b| spread[b].total_cmp(&spread[a]));
-
-    let mut in_fold = vec![vec![0.0; n_classes]; k];
-    let mut fold_of = vec![0; n_groups];
-    for &group in &order {
-        let best = best_fold(&in_fold, class_counts, counts(group));
-        for (total, count) in in_fold[best].iter_mut().zip(counts(group)) {
-            *total += count;
+    let deal = |order: &[usize]| {
+        let mut in_fold = vec![vec![0.0; n_classes]; k];
+        let mut fold_of = vec![0; n_groups];
+        for &group in order {
+            let best = best_fold(&in_fold, class_counts, counts(group));
+            for (total, count) in in_fold[best].iter_mut().zip(counts(group)) {
+                *total += count;
+            }
+            fold_of[group] = best as u32;
         }
-        fold_of[group] = best as u32;
-    }
+        (fold_of, unevenness(&in_fold, class_counts, |_, _| 0.0))
+    };
+    let fold_of = match shuffle {
+        Some((seed, repeat @ 1..)) => most_even_deal(n_groups, seed, repeat, deal),
+        first => {
+            let mut order = group_order(n_groups, first);
+            order.sort_by(|&a, &b| spread[b].total_cmp(&spread[a]));
+            deal(&order).0
+        }
+    };
     Ok(groups.iter().map(|&group| fold_of[group]).collect())
+}
+
+/// Deals the groups in several random orders, and returns the most even of the deals. The order by spread would
+/// deal nearly the same folds in every repeat, because only groups of equal spread change places.
+fn most_even_deal(
+    n_groups: usize,
+    seed: u64,
+    repeat: u64,
+    deal: impl Fn(&[usize]) -> (Vec<u32>, f64),
+) -> Vec<u32> {
+    const ORDERS: u64 = 8;
+    let mut best = (Vec::new(), f64::INFINITY);
+    for order in 0..ORDERS {
+        let mut groups: Vec<usize> = (0..n_groups).collect();
+        Stream::new(seed, &[repeat, order]).shuffle(&mut groups);
+        let dealt = deal(&groups);
+        if best.0.is_empty() || dealt.1 < best.1 {
+            best = dealt;
+        }
+    }
+    best.0
 }
 
 /// Returns the fold in which a group's rows leave the shares of the classes most even, so that the mean
@@ -208,14 +211,9 @@ fn stratified_by_group(
 fn best_fold(in_fold: &[Vec<f64>], class_counts: &[usize], group: &[f64]) -> usize {
     let mut best = (0, f64::INFINITY, f64::INFINITY);
     for fold in 0..in_fold.len() {
-        let mut unevenness = 0.0;
-        for (class, &count) in class_counts.iter().enumerate() {
-            unevenness += deviation(in_fold.iter().enumerate().map(|(f, totals)| {
-                let added = if f == fold { group[class] } else { 0.0 };
-                (totals[class] + added) / count as f64
-            }));
-        }
-        unevenness /= class_counts.len() as f64;
+        let unevenness = unevenness(in_fold, class_counts, |f, class| {
+            if f == fold { group[class] } else { 0.0 }
+        });
         let rows: f64 = in_fold[fold].iter().sum();
         // The tolerance of numpy's `isclose`, which scikit-learn uses here.
         let tied = (unevenness - best.1).abs() <= 1e-8 + 1e-5 * best.1.abs();
@@ -224,6 +222,20 @@ fn best_fold(in_fold: &[Vec<f64>], class_counts: &[usize], group: &[f64]) -> usi
         }
     }
     best.0
+}
+
+/// The mean over classes of the deviation of the folds' shares, with `added` rows of a class in a fold.
+fn unevenness(
+    in_fold: &[Vec<f64>],
+    class_counts: &[usize],
+    added: impl Fn(usize, usize) -> f64 + Copy,
+) -> f64 {
+    let of_class = |(class, &count): (usize, &usize)| {
+        let folds = in_fold.iter().enumerate();
+        deviation(folds.map(|(f, totals)| (totals[class] + added(f, class)) / count as f64))
+    };
+    let sum: f64 = class_counts.iter().enumerate().map(of_class).sum();
+    sum / class_counts.len() as f64
 }
 
 /// The population standard deviation.
@@ -317,8 +329,6 @@ mod tests {
             members(&grouped.folds, 5),
             expected("stratified_group_5_noshuffle")
         );
-        let by_group = assign_groups(&groups, 5, None).unwrap();
-        assert_eq!(members(&by_group, 5), expected("group_5"));
     }
 
     #[test]
@@ -374,20 +384,39 @@ mod tests {
         let labels = labels();
         let groups: Vec<usize> = (0..103).map(|i| (i * i) % 23).collect();
         for shuffle in [None, Some((3, 0)), Some((3, 1))] {
-            let stratified = assign(&labels, Some(&groups), 4, shuffle).unwrap().folds;
-            let plain = assign_groups(&groups, 4, shuffle).unwrap();
-            for folds in [stratified, plain] {
-                let fold_of: BTreeMap<usize, u32> =
-                    groups.iter().copied().zip(folds.iter().copied()).collect();
-                assert!(
-                    groups
-                        .iter()
-                        .zip(&folds)
-                        .all(|(group, fold)| fold_of[group] == *fold)
-                );
-                assert!(members(&folds, 4).iter().all(|rows| !rows.is_empty()));
-            }
+            let folds = assign(&labels, Some(&groups), 4, shuffle).unwrap().folds;
+            let fold_of: BTreeMap<usize, u32> =
+                groups.iter().copied().zip(folds.iter().copied()).collect();
+            let mut rows = groups.iter().zip(&folds);
+            assert!(rows.all(|(group, fold)| fold_of[group] == *fold));
+            assert!(members(&folds, 4).iter().all(|rows| !rows.is_empty()));
         }
+    }
+
+    /// Groups of unequal sizes have one order by spread. With it alone, every repeat would have the same folds.
+    #[test]
+    fn repeats_deal_unequal_groups_differently_and_evenly() {
+        // Group g of 14 has g + 20 rows, of which about one in twenty is of the rare class.
+        let groups: Vec<usize> = (0..14).flat_map(|g| vec![g; g + 20]).collect();
+        let labels: Vec<usize> = (0..groups.len())
+            .map(|i| usize::from(i % 19 == 0))
+            .collect();
+        let deal = |repeat| {
+            let all = assign(&labels, Some(&groups), 5, Some((7, repeat)));
+            members(&all.unwrap().folds, 5)
+        };
+        let mut seen = std::collections::BTreeSet::new();
+        for repeat in 0..5 {
+            let mut folds = deal(repeat);
+            for rows in &folds {
+                let rare = rows.iter().filter(|&&row| labels[row] == 1).count();
+                assert!((40..=120).contains(&rows.len()), "{}", rows.len());
+                assert!((2..=6).contains(&rare), "{rare}");
+            }
+            folds.sort();
+            assert!(seen.insert(folds), "repeat {repeat} was dealt before");
+        }
+        assert_eq!(deal(3), deal(3));
     }
 
     #[test]
@@ -403,7 +432,6 @@ mod tests {
         );
         let too_few = FoldError::TooFewGroups { groups: 2, k: 3 };
         assert_eq!(error(&[0, 1, 1], Some(&[7, 7, 4]), 3), too_few);
-        assert_eq!(assign_groups(&[7, 7, 4], 3, None), Err(too_few));
         let lengths = FoldError::Lengths {
             labels: 3,
             groups: 1,
