@@ -6,6 +6,8 @@
 //! - `weighted`: a mixture of the models' probabilities. The weights maximise the likelihood of the
 //!   true class and are found by expectation-maximisation (Dempster, Laird and Rubin 1977), from
 //!   equal weights. All classes are kept.
+//! - `mean`: the mean of the models' probabilities. Nothing is fitted, which is the better choice if the
+//!   models are about equally good or positives are few. All classes are kept.
 //! - `rank`: the mean of each model's rank of P(positive), scaled to (0, 1). Nothing is fitted; ranks
 //!   are taken within a fold, since scores of different fits are not comparable otherwise.
 //! - `logistic`: logistic regression (L2) on the models' log-odds of the positive class.
@@ -28,15 +30,16 @@ pub struct Stack;
 #[derive(Clone, Copy)]
 enum StackMethod {
     Weighted,
+    Mean,
     Rank,
     Logistic,
 }
 
-words!(StackMethod { Weighted = "weighted", Rank = "rank", Logistic = "logistic" });
+words!(StackMethod { Weighted = "weighted", Mean = "mean", Rank = "rank", Logistic = "logistic" });
 
 params! {
     struct StackParams {
-        method: StackMethod = word(StackMethod::Weighted, "Weighted mean with fitted weights, mean of ranks, or logistic regression on log-odds.");
+        method: StackMethod = word(StackMethod::Weighted, "Weighted mean with fitted weights, plain mean, mean of ranks, or logistic regression on log-odds.");
         c: f64 = float(1.0, 1e-9, 1e9, "Weight of the data against the penalty.").only("method", &["logistic"]);
     }
 }
@@ -99,32 +102,8 @@ impl Stage for Stack {
         if let Some(folds) = &action.folds {
             rows::held_out(first, &Folds::read(&folds.path)?)?;
         }
-        let StackParams { method, c } = StackParams::read(action.params);
-        let go_on = || action.checkpoint();
-        let combined = match method {
-            StackMethod::Weighted => {
-                let models = same_classes(&models)?;
-                crossed(
-                    &models,
-                    |rows| em_weights(&models, rows, &go_on),
-                    |w, i| mix(&models, w, i),
-                )?
-            }
-            StackMethod::Rank => {
-                let models = positive_only(&models)?;
-                let ranks = fold_ranks(&models);
-                let none = |_: &[usize]| go_on().map(|()| Vec::new());
-                crossed(&models, none, |_, i| vec![ranks[i]])?
-            }
-            StackMethod::Logistic => {
-                let models = positive_only(&models)?;
-                crossed(
-                    &models,
-                    |rows| go_on().and_then(|()| logistic(&models, rows, c)),
-                    |w, i| vec![meta(&models, w, i)],
-                )?
-            }
-        };
+        let params = StackParams::read(action.params);
+        let combined = combine(&models, &params, &|| action.checkpoint())?;
         let attrs = vec![(
             "rows".to_owned(),
             Value::Int(combined.predictions.len() as i64),
@@ -132,8 +111,46 @@ impl Stage for Stack {
         let mut writer = action.create()?;
         combined.predictions.write(&mut writer)?;
         action.finish("predictions", writer, attrs)?;
-        let json = serde_json::json!({ "method": method.word(), "fits": combined.fits });
+        let json = serde_json::json!({ "method": params.method.word(), "fits": combined.fits });
         action.write("model", format!("{json:#}\n").as_bytes(), Vec::new())
+    }
+}
+
+/// Combines the models as the parameters say.
+fn combine(
+    models: &[Predictions],
+    params: &StackParams,
+    go_on: &dyn Fn() -> Result<(), StageError>,
+) -> Result<Combined, StageError> {
+    match params.method {
+        StackMethod::Weighted => {
+            let models = same_classes(models)?;
+            crossed(
+                &models,
+                |rows| em_weights(&models, rows, go_on),
+                |w, i| mix(&models, w, i),
+            )
+        }
+        StackMethod::Mean => {
+            let models = same_classes(models)?;
+            let equal =
+                |_: &[usize]| go_on().map(|()| vec![1.0 / models.len() as f64; models.len()]);
+            crossed(&models, equal, |w, i| mix(&models, w, i))
+        }
+        StackMethod::Rank => {
+            let models = positive_only(models)?;
+            let ranks = fold_ranks(&models);
+            let none = |_: &[usize]| go_on().map(|()| Vec::new());
+            crossed(&models, none, |_, i| vec![ranks[i]])
+        }
+        StackMethod::Logistic => {
+            let models = positive_only(models)?;
+            crossed(
+                &models,
+                |rows| go_on().and_then(|()| logistic(&models, rows, params.c)),
+                |w, i| vec![meta(&models, w, i)],
+            )
+        }
     }
 }
 
