@@ -252,7 +252,27 @@ fn of_first(model: &Model, options: &FitOptions, all: &mut Vec<FitColumn>) {
 
 /// The tables of `docs/fits.md`: the models, their unknowns, and the columns of the default models.
 pub fn columns_markdown() -> String {
-    let mut page = String::from(
+    let mut page = String::new();
+    push_models(&mut page);
+    push_quantities(&mut page);
+    page.push_str("\n| column | unit | definition | needs |\n|---|---|---|---|\n");
+    let models: Vec<&Model> = DEFAULT_MODELS
+        .iter()
+        .filter_map(|name| Model::of(name))
+        .collect();
+    for c in columns(&models, &FitOptions::default()) {
+        let unit = if c.unit.is_empty() { "-" } else { c.unit };
+        let _ = writeln!(
+            page,
+            "| `fit_{}` | {unit} | {} | {} |",
+            c.name, c.definition, c.needs
+        );
+    }
+    page
+}
+
+fn push_models(page: &mut String) {
+    page.push_str(
         "| model | formula of its shape `g(y)` | for | compared with |\n|---|---|---|---|\n",
     );
     for model in &MODELS {
@@ -275,6 +295,9 @@ pub fn columns_markdown() -> String {
             "| `{name}`{default} | `{formula}` | {about} | {against} |"
         );
     }
+}
+
+fn push_quantities(page: &mut String) {
     page.push_str("\n| unknown | unit | prior | least | greatest | what it is | in models |\n|---|---|---|---|---|---|---|\n");
     for entry in &QUANTITIES {
         let with = MODELS
@@ -303,18 +326,4 @@ pub fn columns_markdown() -> String {
             "| `{name}` | {unit} | {prior} | {lower} | {upper} | {about} | {with} |"
         );
     }
-    page.push_str("\n| column | unit | definition | needs |\n|---|---|---|---|\n");
-    let models: Vec<&Model> = DEFAULT_MODELS
-        .iter()
-        .filter_map(|name| Model::of(name))
-        .collect();
-    for c in columns(&models, &FitOptions::default()) {
-        let unit = if c.unit.is_empty() { "-" } else { c.unit };
-        let _ = writeln!(
-            page,
-            "| `fit_{}` | {unit} | {} | {} |",
-            c.name, c.definition, c.needs
-        );
-    }
-    page
 }
