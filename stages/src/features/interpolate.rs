@@ -40,7 +40,8 @@ pub fn grid(
     normalise: Normalise,
 ) -> Vec<f32> {
     let observed: Vec<Vec<(f64, f64)>> = bands.iter().map(|(t, f)| finite(t, f)).collect();
-    let (shift, scale) = scaling(&observed, normalise);
+    let values: Vec<f64> = observed.iter().flatten().map(|&(_, f)| f).collect();
+    let (shift, scale) = scaling(&values, normalise);
     let curves: Vec<Vec<(f64, f64)>> = observed.into_iter().map(average_by_time).collect();
     let times = || curves.iter().flatten().map(|&(t, _)| t);
     let start = times().fold(f64::INFINITY, f64::min);
@@ -88,9 +89,9 @@ fn average_by_time(mut observations: Vec<(f64, f64)>) -> Vec<(f64, f64)> {
         .collect()
 }
 
-/// The number to subtract from a value and the number to multiply the difference by.
-fn scaling(bands: &[Vec<(f64, f64)>], normalise: Normalise) -> (f64, f64) {
-    let values = || bands.iter().flatten().map(|&(_, f)| f);
+/// The number to subtract from a value and the number to multiply the difference by, from the values of all bands.
+pub(crate) fn scaling(values: &[f64], normalise: Normalise) -> (f64, f64) {
+    let values = || values.iter().copied();
     let (shift, size) = match normalise {
         Normalise::None => return (0.0, 1.0),
         Normalise::MaxAbs => (0.0, values().fold(0.0, |m: f64, f| m.max(f.abs()))),

@@ -4,6 +4,8 @@
 //! fine grid are invented between observations. Features that see the raw light curves (`domain`) do
 //! not have that problem.
 
+use std::io::Write;
+
 use flow_engine::kind::{
     Action, InputPort, KindSpec, OutputPort, Ports, Scope, Stage, StageError, Step,
 };
@@ -57,11 +59,8 @@ impl Stage for Interpolate {
             normalise,
             outside,
         } = InterpolateParams::read(action.params);
-        let bands = curves.bands().to_vec();
-        let names = serde_json::to_string(&bands).map_err(std::io::Error::from)?;
-        let metadata = vec![("flow.bands".to_owned(), names)];
-        let mut writer =
-            TensorWriter::new(action.create()?, "grid", &[bands.len(), points], metadata)?;
+        let bands = curves.bands();
+        let mut writer = grid_writer(action.create()?, bands, points)?;
         for i in 0..curves.len() {
             action.checkpoint()?;
             let series = by_band(&curves.get(i), bands.len());
@@ -73,6 +72,17 @@ impl Stage for Interpolate {
         let attrs = row_attrs(&curves.objects.object_id);
         action.finish("grid", writer.finish()?, attrs)
     }
+}
+
+/// Returns the writer of a grid that has a row of `points` values for each band.
+pub(super) fn grid_writer<W: Write>(
+    writer: W,
+    bands: &[String],
+    points: usize,
+) -> Result<TensorWriter<W>, StageError> {
+    let names = serde_json::to_string(bands).map_err(std::io::Error::from)?;
+    let metadata = vec![("flow.bands".to_owned(), names)];
+    TensorWriter::new(writer, "grid", &[bands.len(), points], metadata)
 }
 
 /// The times and fluxes of each band.

@@ -164,7 +164,7 @@ impl Fit {
 
     fn relative(&self, at: &[(f64, f64)]) -> Vec<(f64, f64)> {
         at.iter()
-            .map(|&(time, wavelength)| (time - self.points.origin, wavelength))
+            .map(|&(time, wavelength)| (self.points.relative(time), wavelength))
             .collect()
     }
 }

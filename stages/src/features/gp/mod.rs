@@ -9,6 +9,7 @@
 //! - `points`: what they see of a light curve;
 //! - `fit`: the search for the hyper-parameters, and predictions with them;
 //! - `whole`, `flare`: the features of both processes, in the order of `catalogue`;
+//! - `prediction`: the process as a grid and as curves;
 //! - `shape`, `temperature`: figures of sampled curves, and black bodies.
 
 mod catalogue;
@@ -16,6 +17,7 @@ mod covariance;
 mod fit;
 mod flare;
 mod points;
+mod prediction;
 mod shape;
 mod temperature;
 #[cfg(test)]
@@ -23,6 +25,7 @@ mod tests;
 mod whole;
 
 pub use catalogue::catalogue_markdown;
+pub use prediction::{GpFit, GpPoint};
 
 use covariance::{Matrices, Smoothness};
 use fit::{Fit, Priors};
@@ -117,17 +120,21 @@ impl GpModel {
         catalogue::names(&ordered)
     }
 
-    /// Computes the features of one object into `out`, in the order of [`GpModel::names`]. Values that the
-    /// points do not support are NaN.
+    /// Computes the features of one object into `out`, in the order of [`GpModel::names`], and returns the
+    /// process of its whole light curve. Values that the points do not support are NaN. There is no process of
+    /// fewer than three points.
     ///
     /// # Panics
     /// If `out` is not as long as the names, or a band has no wavelength.
-    pub fn features(&self, nights: &Nights, redshift: Option<f64>, out: &mut [f64]) {
+    pub fn features(
+        &self,
+        nights: &Nights,
+        redshift: Option<f64>,
+        out: &mut [f64],
+    ) -> Option<GpFit> {
         let mut matrices = Matrices::default();
-        let Some(whole) = self.fit(nights, 0..nights.len(), None, &mut matrices) else {
-            out.fill(f64::NAN);
-            return;
-        };
+        out.fill(f64::NAN);
+        let whole = self.fit(nights, 0..nights.len(), None, &mut matrices)?;
         let object = Object {
             model: self,
             nights,
@@ -137,12 +144,12 @@ impl GpModel {
         let walk = whole.walk(&self.options.priors(), &mut matrices);
         let peak_time = whole::features(&object, &whole, walk.as_ref(), &mut row);
         let window = object.window(peak_time);
-        let event = (window.len() >= flare::FEWEST)
-            .then(|| self.fit(nights, window, Some(&whole), &mut matrices));
-        match event.flatten() {
-            Some(event) => flare::features(&object, (&event, peak_time), &mut matrices, &mut row),
-            None => row.out[row.next..].fill(f64::NAN),
+        if window.len() >= flare::FEWEST
+            && let Some(event) = self.fit(nights, window, Some(&whole), &mut matrices)
+        {
+            flare::features(&object, (&event, peak_time), &mut matrices, &mut row);
         }
+        Some(GpFit { whole, peak_time })
     }
 
     /// Fits a process to some points of an object, from the priors or from what was found for all points.

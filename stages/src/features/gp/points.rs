@@ -3,7 +3,8 @@
 use crate::features::event::Nights;
 use crate::numeric::cholesky::{LANES, Lanes};
 
-/// The largest time between a point and the first one, days. Later points are taken to be there.
+/// The largest time between anything and the first point, days. What is further away is taken to be there, so that
+/// squares of times are finite.
 const LONGEST: f64 = 1e6;
 
 /// The smallest variance of a scaled flux. It keeps covariance matrices positive definite.
@@ -27,6 +28,10 @@ pub(super) struct Points {
     pub scale: f64,
     /// The Modified Julian Date of time 0.
     pub origin: f64,
+}
+
+fn relative(time: f64, origin: f64) -> f64 {
+    (time - origin).clamp(-LONGEST, LONGEST)
 }
 
 impl Points {
@@ -57,7 +62,7 @@ impl Points {
                 .collect()
         };
         Some(Points {
-            time: lanes(&|i| (times[i] - origin).min(LONGEST), &far),
+            time: lanes(&|i| relative(times[i], origin), &far),
             wavelength: lanes(&|i| wavelengths[usize::from(bands[i])], &|_| 0.0),
             flux: lanes(&|i| flux[i] / scale, &|_| 0.0),
             variance: lanes(&|i| variance(err[i]), &|_| 1.0),
@@ -65,6 +70,11 @@ impl Points {
             scale,
             origin,
         })
+    }
+
+    /// A Modified Julian Date as days since the origin.
+    pub(super) fn relative(&self, time: f64) -> f64 {
+        relative(time, self.origin)
     }
 
     /// The number of points.

@@ -9,6 +9,7 @@ use super::points::Points;
 use super::shape::line;
 use super::{GpModel, GpOptions};
 use crate::features::event::Nights;
+use crate::features::interpolate::Normalise;
 use crate::numeric::simd::SimdLevel;
 use crate::physics::black_body::Wavelength;
 use crate::physics::cosmology::FlatLambdaCdm;
@@ -249,7 +250,7 @@ fn event() -> Nights {
 
 fn measured(model: &GpModel, nights: &Nights, redshift: Option<f64>) -> Vec<f64> {
     let mut out = vec![f64::INFINITY; model.names(&BANDS[..model.wavelengths.len()]).len()];
-    model.features(nights, redshift, &mut out);
+    let _ = model.features(nights, redshift, &mut out);
     out
 }
 
@@ -443,7 +444,13 @@ fn odd_with(options: GpOptions, points: &[Observation]) -> Vec<f64> {
     let (time, flux, err) = (column(&|p| p.0), column(&|p| p.2), column(&|p| p.3));
     let nights = Nights::merge(&time, &band, &flux, &err);
     let model = GpModel::new(&WAVELENGTHS, options);
-    measured(&model, &nights, Some(0.3))
+    let mut out = vec![f64::NAN; model.names(&BANDS).len()];
+    if let Some(fit) = model.features(&nights, Some(0.3), &mut out) {
+        let grid = model.grid(&fit, &nights, 7, Normalise::MaxAbs);
+        assert!(grid.iter().all(|v| v.is_finite()), "{grid:?}");
+        assert_eq!(model.curve(&fit, Some(0.3)).len(), 6 * 57);
+    }
+    out
 }
 
 #[test]
@@ -503,4 +510,39 @@ fn bad_light_curves_give_nan_or_an_answer() {
     assert!(found[0].is_finite());
     // Errors that underflow when they are squared.
     odd(&many(40, &|i| (i as f64, 1e-300)));
+}
+
+#[test]
+fn a_grid_and_a_curve_follow_the_process() {
+    let (nights, model) = (event(), GpModel::new(&WAVELENGTHS, GpOptions::default()));
+    let mut out = vec![0.0; model.names(&BANDS).len()];
+    let fit = model.features(&nights, Some(0.1), &mut out).unwrap();
+    let grid = model.grid(&fit, &nights, 120, Normalise::None);
+    assert_eq!(grid.len(), 6 * 120);
+    for i in 0..nights.len() {
+        // Observation i is at time i of the grid.
+        let found = f64::from(grid[usize::from(nights.band[i]) * 120 + i]);
+        assert!((found - nights.flux[i]).abs() < 2.5, "{i}: {found}");
+    }
+    let scaled = model.grid(&fit, &nights, 120, Normalise::MaxAbs);
+    let largest = nights.flux.iter().fold(0.0, |m: f64, f| m.max(f.abs()));
+    for (a, b) in scaled.iter().zip(&grid) {
+        assert!((f64::from(*a) - f64::from(*b) / largest).abs() < 1e-6);
+    }
+    let curve = model.curve(&fit, Some(0.1));
+    assert_eq!(curve.len(), 6 * 57);
+    let span = curve[curve.len() - 1].time - curve[0].time;
+    assert!((span - 280.0 * 1.1).abs() < 1e-6, "{span}");
+    for (i, point) in curve.iter().enumerate() {
+        assert_eq!(usize::from(point.band), i % 6);
+        // Long after the last night, the error is that of the prior.
+        let unseen = point.time > 60_310.0;
+        assert!(point.err > 0.0 && (point.err > 2.0 || !unseen), "{point:?}");
+        let expected = 100.0 * shape((point.time - 60_100.0) / 1.1);
+        let off = (point.flux - expected).abs();
+        assert!(
+            point.band != 1 || unseen || off < 4.0 * point.err + 1.0,
+            "{point:?} {expected}"
+        );
+    }
 }
