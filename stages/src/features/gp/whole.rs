@@ -78,6 +78,7 @@ pub(super) fn features(
 ) -> f64 {
     let samples = Samples::new(object, fit);
     row.extend(parameters(object, fit, walk));
+    row.extend(detections(object));
     row.extend(peak(object, &samples));
     row.extend(integrals(object, &samples));
     row.extend(levels(&samples));
@@ -113,6 +114,33 @@ fn parameters(object: &Object<'_>, fit: &Fit, walk: Option<&Fit>) -> [f64; 12] {
         walk_time / frame.stretch,
         object.chi2(fit, 0..nights.len()),
         squares.sum::<f64>() / n,
+    ]
+}
+
+/// The fewest points above [`DETECTED`] errors that have a duration.
+const FEWEST_DETECTED: usize = 5;
+const DETECTED: f64 = 3.0;
+
+/// When the object was seen, by points of all bands.
+fn detections(object: &Object<'_>) -> [f64; 4] {
+    let nights = object.nights;
+    let snr = |i: usize| nights.flux[i] / nights.err[i];
+    let n = nights.len();
+    let seen: Vec<f64> = (0..n)
+        .filter(|&i| snr(i) > DETECTED)
+        .map(|i| nights.time[i])
+        .collect();
+    let negative = (0..n).filter(|&i| snr(i) < -DETECTED).count();
+    let duration = if seen.len() < FEWEST_DETECTED {
+        f64::NAN
+    } else {
+        quantile(&seen, 0.9) - quantile(&seen, 0.1)
+    };
+    [
+        seen.len() as f64 / n as f64,
+        negative as f64 / n as f64,
+        duration / object.frame.stretch,
+        duration / (nights.time[n - 1] - nights.time[0]),
     ]
 }
 
