@@ -2,6 +2,7 @@
 //! anything runs or when rows meet, and honest ones that look like them and pass.
 
 mod kinds;
+mod novelty;
 mod survey;
 
 use flow_engine::kind::Fault;
@@ -385,46 +386,6 @@ fn what_a_model_is_applied_to_keeps_the_rules() {
     assert_eq!(passes("", &[&apply("\"flux\"")]), plain);
     let scaled = passes(&stage("scale", BOTH), &[&apply("\"scale\"")]);
     assert_ne!(scaled, plain);
-}
-
-/// Novelty is fitted inside the folds, and is compared with out-of-fold predictions alone.
-#[test]
-fn novelty_keeps_the_rules() {
-    let on = |features: &str, more: &str| {
-        stage(
-            "novelty",
-            &format!("features = [\"{features}\"], folds = \"folds\"{more}"),
-        )
-    };
-    refused(
-        &(stage("scale_all", FEATURES) + &on("scale_all", "")),
-        &[],
-        "flow::leakage::whole_fit",
-    );
-    refused(
-        &(stage("scale_peek", BOTH) + &on("scale_peek", "")),
-        &[],
-        "flow::leakage::all_rows",
-    );
-    let table = "[stages.table]\nuse = \"table\"\npath = \"answers.csv\"\n";
-    let labels = table.to_owned() + &on("table", "");
-    let code = "flow::leakage::label_column";
-    fails(&survey(&labels), &[], Fault::Data, code);
-    let greedy = stage("greedy", BOTH) + &on("flux", ", predictions = \"greedy\"");
-    let code = "flow::leakage::fit_row";
-    fails(&survey(&greedy), &[], Fault::Data, code);
-    // Its scores train no model of the same folds.
-    let second = on("flux", "")
-        + "[stages.second]\nuse = \"model\"\ninputs = { features = [\"novelty.scores\"], folds = \"folds\" }\n";
-    refused(&second, &[], "flow::pipeline::port_type");
-    let honest = on("flux", ", predictions = \"model\"");
-    let (failures, report) = run(&survey(&honest), &[], "novelty");
-    let report = String::from_utf8(report).expect("text");
-    assert!(failures.is_empty(), "{failures:?}");
-    assert!(
-        report.contains("| A | 30 | ") && !report.contains(" - |"),
-        "{report}"
-    );
 }
 
 /// Predictions from elsewhere can be scored, and the report says what that is worth.

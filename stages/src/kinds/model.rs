@@ -275,7 +275,8 @@ fn fit(action: &mut Action<'_>) -> Result<(), StageError> {
     action.write("gain", &gain, Vec::new())
 }
 
-fn fit_error(error: LearnError, fold: &str) -> StageError {
+/// Says in which fold a learner could not fit, and whose fault it is.
+pub(super) fn fit_error(error: LearnError, fold: &str) -> StageError {
     let fault = match error {
         LearnError::Stopped => return StageError::interrupted(),
         LearnError::Unsupported { .. } | LearnError::Parameter { .. } | LearnError::Data(_) => {

@@ -7,7 +7,7 @@
 //! - [`rank`]: order statistics; [`linear`]: linear and logistic regression;
 //! - [`least_squares`]: nonlinear fits of a few unknowns with bounds and priors;
 //! - [`metrics`]: how good predictions are;
-//! - [`isolation`]: how unlike others a row is;
+//! - [`isolation`]: how unlike others a row is; [`entropy`]: how evenly a probability is spread;
 //! - [`kfold`]: rows dealt to folds;
 //! - [`stats`]: how much of a difference is noise.
 //!
@@ -15,6 +15,7 @@
 //! come from `libm` or from [`exp`](mod@exp). Code that reads a file or knows what a column means does not belong here.
 
 pub mod cholesky;
+pub mod entropy;
 pub mod exp;
 pub mod isolation;
 pub mod kfold;
