@@ -245,3 +245,33 @@ fn one_class(action: &Action<'_>) -> StageError {
     StageError::new(Fault::Data, "flow::novelty::classes", message)
         .help("a classifier needs two; use method = \"forest\", which needs no classes")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_no_fit_is_refused() {
+        let header = |method: &str, classifiers: &str| {
+            format!(
+                "{{\"columns\":[\"x\"],\"classes\":[\"A\"],\"method\":\"{method}\",\"classifiers\":{classifiers}}}\n"
+            )
+        };
+        // Two fits are expected. Without forests, both may lack a classifier.
+        assert!(Fitted::from_bytes(header("classifier", "[null,null]").as_bytes()).is_ok());
+        for bytes in [
+            String::new(),
+            "{}\n".into(),
+            header("classifier", "[null]"),
+            header("classifier", "[null,8]"),
+            header("classifier", "[null,8]") + "no model",
+            header("both", "[null,null]"),
+            header("forest", "[]"),
+            header("neither", "[]"),
+        ] {
+            let refused = Fitted::from_bytes(bytes.as_bytes()).map(|_| ());
+            let error = refused.expect_err(&bytes);
+            assert_eq!(error.code, "flow::data::schema", "{bytes}");
+        }
+    }
+}

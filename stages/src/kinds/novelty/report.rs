@@ -136,10 +136,10 @@ pub(super) fn report(scores: &[&str], found: &[Found]) -> String {
             means.join(", ")
         );
     }
-    if found.len() == 2 {
+    if found.len() < 3 {
         text.push_str(
-            "\nThere are two classes. Without either, a classifier has nothing to tell apart, so what is left out is \
-             found by the forest alone, or not at all (`-`).\n",
+            "\nThere are fewer than three classes. Without one of them, a classifier has nothing to tell apart, so what \
+             is left out is found by the forest alone, or not at all (`-`).\n",
         );
     }
     text
@@ -219,7 +219,7 @@ mod tests {
         let means = "each left out: novelty 0.4444, forest 0.4444.\n";
         assert!(text.ends_with(means), "{text}");
         let two = report(&["novelty"], &found[..2]);
-        assert!(two.contains("There are two classes"), "{two}");
+        assert!(two.contains("fewer than three classes"), "{two}");
     }
 
     #[test]
