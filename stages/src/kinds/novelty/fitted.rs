@@ -271,7 +271,7 @@ mod tests {
         ] {
             let refused = Fitted::from_bytes(bytes.as_bytes()).map(|_| ());
             let error = refused.expect_err(&bytes);
-            assert_eq!(error.code, "flow::data::schema", "{bytes}");
+            assert_eq!(error.code.as_str(), "flow::data::schema", "{bytes}");
         }
     }
 }
