@@ -192,6 +192,7 @@ pages_that_run! {
     errors: "docs/errors.md",
     events: "docs/events.md",
     explain: "docs/explain.md",
+    best: "docs/best.md",
     fits: "docs/fits.md",
     gp: "docs/gp.md",
     photo_z: "docs/photo-z.md",

@@ -6,24 +6,45 @@ use flow_testkit::files::{files, repository};
 use flow_testkit::program::{SMALL, SMALL_ROCKET};
 use flow_testkit::{Ended, Project, Run};
 
-const DEMO: [(&str, &[&str]); 9] = [
+const DEMO: [(&str, &[&str]); 10] = [
+    ("pipelines/best.toml", &SMALL_BEST),
     ("pipelines/rocket_domain.toml", &SMALL_ROCKET),
     ("pipelines/rocket_2k.toml", &SMALL_ROCKET),
     ("pipelines/domain_only.toml", &SMALL),
     ("pipelines/domain_gbdt.toml", &SMALL),
     ("pipelines/stack.toml", &SMALL_ROCKET),
     ("pipelines/tune.toml", &SMALL),
-    ("pipelines/surveys/spcc.toml", &SMALL_ROCKET),
-    ("pipelines/surveys/plasticc.toml", &SMALL_ROCKET),
-    ("pipelines/surveys/ztf.toml", &SMALL_ROCKET),
+    ("pipelines/surveys/spcc.toml", &SMALL_BEST),
+    ("pipelines/surveys/plasticc.toml", &SMALL_BEST),
+    ("pipelines/surveys/ztf.toml", &SMALL_BEST),
+];
+
+/// The same for those with two kinds of trees. Gaussian processes take time, so there are fewer objects.
+const SMALL_BEST: [&str; 14] = [
+    "--set",
+    "ingest.labelled=160",
+    "--set",
+    "ingest.positives=30",
+    "--set",
+    "ingest.unlabelled=20",
+    "--set",
+    "trees.rounds=10",
+    "--set",
+    "random_trees.rounds=10",
+    "--set",
+    "trees_by_split.rounds=10",
+    "--set",
+    "random_trees_by_split.rounds=10",
 ];
 
 /// What `SMALL_ROCKET` has to say of the second selection in `stack.toml`.
 const STACK: [&str; 2] = ["--set", "select_rocket.fdr=1.0"];
 
 /// Run by `mallorn.rs` and `ablate.rs`.
-const ELSEWHERE: [&str; 3] = [
+const ELSEWHERE: [&str; 5] = [
     "pipelines/ablation.toml",
+    "pipelines/mallorn/best.toml",
+    "pipelines/mallorn/best_study.toml",
     "pipelines/mallorn/ablation.toml",
     "pipelines/mallorn/rocket_domain.toml",
 ];
