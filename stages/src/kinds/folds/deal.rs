@@ -36,11 +36,7 @@ pub(super) fn assign(
     }
     let strata = match params.stratify {
         Some(Stratify::Label) => label_strata(&labelled, &rows),
-        _ => Strata {
-            of: class_numbers(&labelled, &rows, &survey.classes)?,
-            names: survey.classes.clone(),
-            called: "class",
-        },
+        _ => class_strata(&labelled, &rows, &survey.classes)?,
     };
     let groups = column.map(|column| group_numbers(&labelled, &rows, group_of, column));
     let groups = groups.transpose()?;
@@ -147,6 +143,22 @@ fn class_numbers(
             })
         })
         .collect()
+}
+
+/// The classes as strata.
+///
+/// # Errors
+/// If a label is none of the classes.
+fn class_strata(
+    labelled: &[usize],
+    rows: &[(&Objects, usize)],
+    classes: &[String],
+) -> Result<Strata, StageError> {
+    Ok(Strata {
+        of: class_numbers(labelled, rows, classes)?,
+        names: classes.to_vec(),
+        called: "class",
+    })
 }
 
 /// The labels of the survey, whatever classes they are in.

@@ -125,19 +125,8 @@ impl Stage for Ingest {
                 "`*` stands for any text, `?` for one character".into(),
             );
         }
-        let bands = ingest.bands();
-        for (band, _) in &ingest.wavelengths {
-            if !bands.contains(band) {
-                let text = format!("`wavelengths` has `{band}`, which is no band of the survey");
-                wrong(
-                    "wavelengths",
-                    text,
-                    format!("they are: {}", bands.join(", ")),
-                );
-            }
-        }
-        for (text, help) in wrong_bands(ingest.bands.clone()) {
-            wrong("bands", text, help.into());
+        for (name, text, help) in wrong_bands(&ingest) {
+            wrong(name, text, help);
         }
         if ingest.format == Format::Demo
             && let Some((name, text, help)) = demo::contradiction(&ingest)
@@ -199,17 +188,30 @@ impl Stage for Ingest {
     }
 }
 
-/// The error for wrong names of bands, with a hint.
-fn wrong_bands(mut bands: Vec<&str>) -> Vec<(String, &'static str)> {
+/// What is wrong with the names of bands: the parameter, an error and a hint for each mistake.
+fn wrong_bands(ingest: &IngestParams<'_>) -> Vec<(&'static str, String, String)> {
     let mut found = Vec::new();
+    let known = ingest.bands();
+    for (band, _) in &ingest.wavelengths {
+        if !known.contains(band) {
+            let text = format!("`wavelengths` has `{band}`, which is no band of the survey");
+            found.push((
+                "wavelengths",
+                text,
+                format!("they are: {}", known.join(", ")),
+            ));
+        }
+    }
+    let mut bands = ingest.bands.clone();
     if let Some(word) = bands.iter().find(|band| is_no_value(band.trim())) {
         let text = format!("`{word}` as a band's name means that there is none");
-        found.push((text, "call the band otherwise, in the file too"));
+        let help = "call the band otherwise, in the file too";
+        found.push(("bands", text, help.to_owned()));
     }
     bands.sort_unstable();
     if let Some(pair) = bands.windows(2).find(|pair| pair[0] == pair[1]) {
         let text = format!("band `{}` is listed twice", pair[0]);
-        found.push((text, "remove one of the two"));
+        found.push(("bands", text, "remove one of the two".to_owned()));
     }
     found
 }
