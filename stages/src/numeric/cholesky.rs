@@ -1,7 +1,7 @@
 //! Cholesky factors of symmetric positive definite matrices of some hundred rows.
 //!
 //! A matrix is cut into blocks of [`LANES`] rows and columns. Nearly all arithmetic is in one
-//! [`tile`] of 4 rows and [`LANES`] columns, whose sums stay in registers. Every element has a sum of
+//! `tile` of 4 rows and [`LANES`] columns, whose sums stay in registers. Every element has a sum of
 //! its own, over rows in ascending order, and LLVM vectorizes over the columns. So the bits do not
 //! depend on the width of the registers: run the functions inside a
 //! [`Kernel`](super::simd::Kernel).

@@ -1,7 +1,7 @@
 //! Exponentials and logarithms without branches, in plain `f64` arithmetic.
 //!
 //! `libm` is as deterministic but computes one value at a time and branches. A loop over these
-//! functions is vectorized by LLVM, in a [`Kernel`](super::simd::Kernel) for every level, and gives the
+//! functions is vectorized by LLVM, in a [`Kernel`] for every level, and gives the
 //! same bits at all of them. The results are within 2 units in the last place of the exact ones.
 //!
 //! Arguments are reduced as in Tang, "Table-driven implementation of the exponential function in IEEE
