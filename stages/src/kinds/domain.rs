@@ -22,13 +22,8 @@ params! {
         decay_days: f64 = float(DomainOptions::default().decay_days, 0.0, 1e6, "Days after a band's peak over which its decline is measured.");
         max_gap: f64 = float(DomainOptions::default().max_gap, 0.0, 1e6, "Longest gap, in days, that is bridged by a straight line.");
         rest_frame: bool = bool(DomainOptions::default().rest_frame, "Divide times by 1 + redshift where the redshift is known.");
-        redshift_draws: Option<usize> = new(redshift_draws(), "Redshifts over which the features of an object are averaged if its redshift has an error; 1 unless given.").optional();
+        redshift_draws: Option<usize> = new(ParamType::Int { min: 1, max: rows::MOST_DRAWS }, rows::DRAWS).optional();
     }
-}
-
-/// More redshifts than this make no difference that is worth their time.
-fn redshift_draws() -> ParamType {
-    ParamType::Int { min: 1, max: 64 }
 }
 
 impl Stage for Domain {

@@ -22,7 +22,7 @@ params! {
         tau_width: f64 = float(DrwOptions::default().tau_width, 1e-3, 100.0, "Standard deviation of the prior of ln tau.");
         evaluations: usize = int(12, 2, 1000, "The most passes over the points from each start of a fit.");
         rest_frame: bool = bool(DrwOptions::default().rest_frame, "Divide times by 1 + redshift where the redshift is known.");
-        redshift_draws: usize = int(1, 1, 64, "Redshifts over which the features of an object are averaged if its redshift has an error.");
+        redshift_draws: usize = int(1, 1, rows::MOST_DRAWS, rows::DRAWS);
     }
 }
 

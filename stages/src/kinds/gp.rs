@@ -29,7 +29,7 @@ params! {
         event_after: f64 = float(220.0, 0.0, 1e6, "Days after the peak at which the event ends, in the same frame.");
         points: usize = int(100, 2, 10_000, "Points of the grid in each band, from the object's first night to its last.");
         normalise: Normalise = word(Normalise::MaxAbs, "Scale of an object's grid: as it is, or by its observed fluxes over all bands together: divided by the largest absolute value, or to mean 0 and standard deviation 1.");
-        redshift_draws: usize = int(1, 1, 1000, "Redshifts at which an object is measured whose redshift has an error. Its features are the means over these.");
+        redshift_draws: usize = int(1, 1, rows::MOST_DRAWS, rows::DRAWS);
     }
 }
 

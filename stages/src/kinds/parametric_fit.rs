@@ -16,7 +16,7 @@ use crate::features::parametric::{
     DEFAULT_MODELS, FitOptions, Fitter, MODEL_NAMES, Model, ModelCurve, QUANTITIES, Quantity,
     QuantityEntry,
 };
-use crate::rows::measure_objects;
+use crate::rows::{DRAWS, MOST_DRAWS, measure_objects};
 use crate::table::{Curves, FittedCurves, row_attrs};
 
 /// The kind.
@@ -47,7 +47,7 @@ params! {
         starts: usize = int(FitOptions::default().starts as i64, 1, 7, "Searches for the optimum of each model, from the best of a few points at as many times of the peak. One more starts from the optimum of a model like it.");
         evaluations: usize = int(FitOptions::default().evaluations as i64, 1, 10_000, "Most evaluations of a model in each of its searches.");
         uncertainties: bool = bool(FitOptions::default().uncertainties, "Add columns with the standard errors of the unknowns, from the curvature of the cost, and with what the searches did.");
-        redshift_draws: usize = int(1, 1, 1000, "Redshifts at which an object with a redshift error is fitted; its features are the means.");
+        redshift_draws: usize = int(1, 1, MOST_DRAWS, DRAWS);
         fitted: &'a str = choice(BEST, &FITTED, "Model whose light curves are the output `fitted`: the one of the least cost, or one by name.");
         prefix: &'a str = new(ParamType::Str, "Put before every column name.").or("fit_".into());
     }

@@ -7,6 +7,12 @@ use rayon::prelude::*;
 use crate::numeric::stats::distribution::normal_quantile;
 use crate::table::{Curves, FeatureWriter, LightCurve, row_attrs};
 
+/// The most redshifts at which an object may be measured. More make no difference that is worth their time.
+pub const MOST_DRAWS: i64 = 64;
+
+/// What the parameter `redshift_draws` of every such kind means.
+pub const DRAWS: &str = "Redshifts over which features are averaged if an object's redshift has an error; 1 takes it as it is.";
+
 /// What is known of an object that is measured.
 #[derive(Clone, Copy, Debug)]
 pub struct Measured<'a> {

@@ -25,6 +25,6 @@ pub use fold::{FINAL, has_role, label, name, parse, rows_of};
 pub use gather::{gather, gathered};
 pub use held_out::{FIT_ROW, SIBLING, applied, held_out};
 pub use label_column::{LABEL_COLUMN, RowLabels, no_label};
-pub use measure::{LEAST_REDSHIFT, Measured, measure_objects};
+pub use measure::{DRAWS, LEAST_REDSHIFT, MOST_DRAWS, Measured, measure_objects};
 pub use read::{ApplyRows, TrainRows, binary_labels, of_action};
 pub use view::FeatureView;
