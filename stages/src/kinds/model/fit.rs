@@ -1,0 +1,81 @@
+//! The fit of one fold.
+
+use flow_cache::Value;
+use flow_engine::kind::{Action, Fault, StageError};
+
+use super::params::{ModelParams, ModelTarget};
+use super::saved::ModelHeader;
+use crate::learner::bag::Bag;
+use crate::learner::{FitJob, LearnError, learner};
+use crate::rows::TrainRows;
+
+/// Fits a model on the training rows of the fold.
+pub fn fit(action: &mut Action<'_>) -> Result<(), StageError> {
+    let rows = TrainRows::read(action)?;
+    let params = ModelParams::read(action.params);
+    let (labels, n_classes) = params.target.labels(&rows)?;
+    let classes = match params.target {
+        ModelTarget::Binary => rows.positive.iter().cloned().collect(),
+        ModelTarget::Classes => rows.classes.clone(),
+    };
+    let columns: Vec<usize> = (0..rows.features.names().len()).collect();
+    let matrix = rows.features.matrix(&columns)?;
+    let learner = learner(params.learner).ok_or_else(|| {
+        let message = format!("no learner `{}`", params.learner);
+        StageError::failed("flow::model::learner", message)
+    })?;
+    let job = FitJob {
+        x: &matrix,
+        y: &labels,
+        n_classes,
+        params: &params.for_learner(action.seed),
+        threads: action.threads,
+        stop: &action.stop(),
+    };
+    let model = Bag::fit(learner, &job, params.bags.unwrap_or(1))
+        .map_err(|e| fit_error(e, action.fold.unwrap_or_default()))?;
+    let bodies = model
+        .to_bytes()
+        .map_err(|e| StageError::failed("flow::model::write", e.to_string()).with_source(e))?;
+    let sizes = bodies.iter().map(Vec::len);
+    let header = ModelHeader {
+        learner: learner.name().into(),
+        classes,
+        positive: rows.positive.clone(),
+        columns: rows.features.names().to_vec(),
+        rounds: model.rounds(),
+        bag: sizes.filter(|_| bodies.len() > 1).collect(),
+    };
+    let mut bytes = serde_json::to_vec(&header).map_err(std::io::Error::from)?;
+    bytes.push(b'\n');
+    bytes.extend(bodies.iter().flatten());
+    let facts = vec![
+        (
+            "columns".to_owned(),
+            Value::Int(header.columns.len() as i64),
+        ),
+        ("rounds".to_owned(), Value::Int(header.rounds as i64)),
+        ("rows".to_owned(), Value::Int(rows.object_id.len() as i64)),
+    ];
+    action.write("model", &bytes, facts)?;
+    let gain: Vec<(&String, f64)> = header
+        .columns
+        .iter()
+        .zip(model.importance())
+        .filter(|(_, gain)| *gain > 0.0)
+        .collect();
+    let gain = serde_json::to_vec(&gain).map_err(std::io::Error::from)?;
+    action.write("gain", &gain, Vec::new())
+}
+
+/// Says in which fold a learner could not fit, and whose fault it is.
+pub fn fit_error(error: LearnError, fold: &str) -> StageError {
+    let fault = match error {
+        LearnError::Stopped => return StageError::interrupted(),
+        LearnError::Unsupported { .. } | LearnError::Parameter { .. } | LearnError::Data(_) => {
+            Fault::Data
+        }
+        _ => Fault::Stage,
+    };
+    StageError::new(fault, "flow::model::fit", format!("fold {fold}")).because(error)
+}
