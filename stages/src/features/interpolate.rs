@@ -52,7 +52,7 @@ pub fn grid(
         if curve.len() < 2 {
             continue;
         }
-        let mut walk = Walk { curve, next: 0 };
+        let mut walk = Walk::new(curve);
         for (i, value) in row.iter_mut().enumerate() {
             let time = match i {
                 0 => start,
@@ -78,7 +78,7 @@ fn finite(times: &[f64], values: &[f64]) -> Vec<(f64, f64)> {
 }
 
 /// The observations in the order of time. Those at equal times are replaced by their mean.
-fn average_by_time(mut observations: Vec<(f64, f64)>) -> Vec<(f64, f64)> {
+pub(super) fn average_by_time(mut observations: Vec<(f64, f64)>) -> Vec<(f64, f64)> {
     observations.sort_by(|a, b| a.0.total_cmp(&b.0));
     let same_time = observations.chunk_by(|a, b| a.0 == b.0);
     same_time
@@ -117,16 +117,21 @@ pub(crate) fn scaling(values: &[f64], normalise: Normalise) -> (f64, f64) {
 }
 
 /// A curve that is read at ascending times.
-struct Walk<'a> {
-    /// At least two observations in the order of time, all at different times.
+pub(super) struct Walk<'a> {
+    /// Observations in the order of time, all at different times.
     curve: &'a [(f64, f64)],
     /// The first observation later than the last time that was asked for.
     next: usize,
 }
 
-impl Walk<'_> {
+impl<'a> Walk<'a> {
+    /// Returns the walk along observations in the order of time, all at different times.
+    pub(super) fn new(curve: &'a [(f64, f64)]) -> Self {
+        Walk { curve, next: 0 }
+    }
+
     /// The value at `time`; `None` outside the observed times unless values are to be held.
-    fn at(&mut self, time: f64, outside: Outside) -> Option<f64> {
+    pub(super) fn at(&mut self, time: f64, outside: Outside) -> Option<f64> {
         while self.next < self.curve.len() && self.curve[self.next].0 <= time {
             self.next += 1;
         }
@@ -140,6 +145,15 @@ impl Walk<'_> {
             (Some((_, f0)), None) => held(f0),
             (None, Some(&(_, f1))) => held(f1),
             (None, None) => None,
+        }
+    }
+
+    /// The time between the observations around `time`, for which a value was just asked; 0 at an observation.
+    pub(super) fn gap(&self, time: f64) -> f64 {
+        let before = self.next.checked_sub(1).map(|i| self.curve[i].0);
+        match (before, self.curve.get(self.next)) {
+            (Some(before), Some(after)) if before < time => after.0 - before,
+            _ => 0.0,
         }
     }
 }

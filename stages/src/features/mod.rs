@@ -1,6 +1,7 @@
 //! Features that are measured on one light curve.
 //!
 //! - [`columns`]: the columns of a kind as a table;
+//! - [`colors`]: differences and ratios of the fluxes in two bands;
 //! - [`domain`]: features that astronomers would name, of bands and colours; begin with its catalogue;
 //! - [`drw`]: is it a flare or a damped random walk?
 //! - [`event`]: what models see of an object: its merged nights and the time of its event;
@@ -8,11 +9,13 @@
 //! - [`interpolate`]: a light curve on an even grid of times, which [`rocket`] needs;
 //! - [`lomb_scargle`]: the periods of light curves;
 //! - [`parametric`]: models of light curves that are fitted to all bands at once;
-//! - [`rocket`]: features from random convolution kernels.
+//! - [`rocket`]: features from random convolution kernels;
+//! - [`statistics`]: moments, quantiles, slopes and the like, in named sets.
 //!
 //! These are functions of slices that see one object at a time, no labels and no files. The kinds of
 //! the same names read the tables and write the features. The choice among features is in `selection`.
 
+pub mod colors;
 pub mod columns;
 pub mod domain;
 pub mod drw;
@@ -22,3 +25,4 @@ pub mod interpolate;
 pub mod lomb_scargle;
 pub mod parametric;
 pub mod rocket;
+pub mod statistics;

@@ -86,7 +86,7 @@ pub(super) fn grid_writer<W: Write>(
 }
 
 /// The times and fluxes of each band.
-fn by_band(curve: &LightCurve<'_>, bands: usize) -> Vec<(Vec<f64>, Vec<f64>)> {
+pub(super) fn by_band(curve: &LightCurve<'_>, bands: usize) -> Vec<(Vec<f64>, Vec<f64>)> {
     let mut series = vec![(Vec::new(), Vec::new()); bands];
     for ((&time, &band), &flux) in curve.time.iter().zip(curve.band).zip(curve.flux) {
         let (times, fluxes) = &mut series[usize::from(band)];

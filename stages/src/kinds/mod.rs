@@ -15,6 +15,8 @@ use std::ffi::OsString;
 use flow_engine::Registry;
 use flow_engine::command::{CommandKind, guard};
 
+mod clip;
+mod colors;
 mod command;
 mod domain;
 mod drw;
@@ -32,6 +34,7 @@ mod photo_z;
 mod rocket;
 mod select;
 mod stack;
+mod statistics;
 mod submission;
 mod table;
 
@@ -54,6 +57,8 @@ pub fn registry() -> Registry {
 pub fn registry_with(guard: Vec<OsString>) -> Registry {
     let mut registry = Registry::default();
     registry.add(CommandKind::new(Box::new(FoldTables), guard));
+    registry.add(clip::Clip);
+    registry.add(colors::Colors);
     registry.add(domain::Domain);
     registry.add(drw::Drw);
     registry.add(evaluate::Evaluate);
@@ -70,6 +75,7 @@ pub fn registry_with(guard: Vec<OsString>) -> Registry {
     registry.add(rocket::Rocket);
     registry.add(select::Select);
     registry.add(stack::Stack);
+    registry.add(statistics::Statistics);
     registry.add(submission::Submission);
     registry.add(table::TableKind);
     registry

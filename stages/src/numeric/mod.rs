@@ -9,6 +9,7 @@
 //! - [`metrics`]: how good predictions are;
 //! - [`isolation`]: how unlike others a row is; [`entropy`]: how evenly a probability is spread;
 //! - [`kfold`]: rows dealt to folds;
+//! - [`sigma_clip`]: which values are far from the others;
 //! - [`stats`]: how much of a difference is noise.
 //!
 //! All functions give the same bits on every machine: sums have a fixed order and elementary functions
@@ -24,5 +25,6 @@ pub mod linear;
 pub mod metrics;
 pub mod rank;
 pub mod rng;
+pub mod sigma_clip;
 pub mod simd;
 pub mod stats;

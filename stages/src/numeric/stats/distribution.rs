@@ -9,6 +9,21 @@ pub fn normal_cdf(z: f64) -> f64 {
     0.5 * libm::erfc(-z / std::f64::consts::SQRT_2)
 }
 
+/// The natural logarithm of [`normal_cdf`], also where that is too small for a number.
+pub fn ln_normal_cdf(z: f64) -> f64 {
+    if z > ASYMPTOTIC {
+        return libm::log(normal_cdf(z));
+    }
+    // Abramowitz and Stegun, 26.2.12; the next term is below 1e-8 of the last.
+    let inverse = 1.0 / (z * z);
+    let series = 1.0 - inverse * (1.0 - 3.0 * inverse * (1.0 - 5.0 * inverse));
+    let density = -0.5 * (z * z + libm::log(2.0 * std::f64::consts::PI));
+    density - libm::log(-z) + libm::log(series)
+}
+
+/// Below this value, the asymptotic series of the distribution function is exact to the last digits.
+const ASYMPTOTIC: f64 = -30.0;
+
 /// The `z` with [`normal_cdf`] equal to `p`; infinite at 0 and 1.
 pub fn normal_quantile(p: f64) -> f64 {
     symmetric_quantile(p, normal_cdf)
