@@ -9,7 +9,7 @@ use std::process::Command;
 use flow_stages::features::columns::markdown;
 use flow_stages::features::domain::catalogue_markdown;
 use flow_stages::features::parametric::columns_markdown;
-use flow_stages::features::{drw, gp, lomb_scargle};
+use flow_stages::features::{drw, gp, lomb_scargle, statistics};
 use flow_stages::kinds;
 
 use crate::{events, files, pages, read, root, write};
@@ -99,6 +99,7 @@ fn blocks() -> BTreeMap<&'static str, String> {
     let help = help();
     BTreeMap::from([
         ("the fits", columns_markdown()),
+        ("the statistics", statistics::markdown()),
         ("the recipe", between(&keys, "| field |", "#")),
         ("the columns of drw", markdown(&drw::COLUMNS)),
         (
