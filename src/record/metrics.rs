@@ -26,6 +26,10 @@ pub struct StageMetrics(#[schemars(with = "Map<String, Json>")] Json);
 pub struct MetricFigures {
     /// The value on all objects together.
     pub pooled: Option<f64>,
+    /// The lower end of the 95 % interval of `pooled`.
+    pub low: Option<f64>,
+    /// The upper end.
+    pub high: Option<f64>,
     /// The mean over folds.
     pub mean: Option<f64>,
     /// The standard deviation over folds.

@@ -1,5 +1,6 @@
 //! The results of a run, for people: a table of its stages, one of metrics, the headline and notes.
 
+use crate::record::MetricFigures;
 use crate::render::table::{self, figure};
 use crate::report::RunReport;
 use crate::wording::{bytes, seconds};
@@ -72,6 +73,7 @@ fn metrics(report: &RunReport) -> Option<String> {
         rows.push(vec![
             format!("{stage}.{name}{}", metric.of_what()),
             figure(metric.pooled),
+            interval(&metric).unwrap_or_default(),
             figure(metric.mean),
             figure(metric.std),
             match undefined {
@@ -80,18 +82,25 @@ fn metrics(report: &RunReport) -> Option<String> {
             },
         ]);
     }
-    let header = ["metric", "pooled", "mean", "std", "folds"];
+    let header = ["metric", "pooled", "95 %", "mean", "std", "folds"];
     (!rows.is_empty()).then(|| table::plain(&header, 1, rows))
 }
 
 fn headline(report: &RunReport) -> Option<String> {
     let metric = report.headline_metric()?;
+    let interval = interval(&metric).map_or(String::new(), |ends| format!(" {ends}"));
     Some(format!(
-        "{}{} = {} (folds: {} +- {})",
+        "{}{} = {}{interval} (folds: {} +- {})",
         report.headline.as_ref()?.metric,
         metric.of_what(),
         figure(metric.pooled),
         figure(metric.mean),
         figure(metric.std),
     ))
+}
+
+/// The 95 % interval of the pooled value, where there is one.
+fn interval(metric: &MetricFigures) -> Option<String> {
+    let (low, high) = (metric.low?, metric.high?);
+    Some(format!("[{low:.2}, {high:.2}]"))
 }

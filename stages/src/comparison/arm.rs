@@ -166,13 +166,7 @@ impl Arm {
     /// The group of each object, numbered from 0, and the number of groups; `None` if folds were not
     /// grouped.
     pub(super) fn group_units(&self) -> Option<Units> {
-        let groups = self.parts.groups.as_ref()?;
-        let mut numbers: BTreeMap<&str, u32> = groups.iter().map(|g| (g.as_str(), 0)).collect();
-        for (number, value) in numbers.values_mut().enumerate() {
-            *value = number as u32;
-        }
-        let of_row: Vec<u32> = groups.iter().map(|g| numbers[g.as_str()]).collect();
-        Some(Units::groups(&of_row, numbers.len()))
+        self.parts.groups.as_deref().map(Units::named)
     }
 
     /// Checks that `other` was scored on the same objects in the same folds, so that differences are

@@ -7,23 +7,11 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{Arm, ComparisonOptions, Unit};
-use crate::evaluation::{Metric, ScoredRepeat};
+use crate::evaluation::{Estimate, Metric, ScoredRepeat, drawn};
 use crate::numeric::stats::bootstrap::{Distribution, Units};
 use crate::numeric::stats::multiple::holm;
 use crate::numeric::stats::resampled::{ResampledT, Rope};
 use crate::numeric::stats::weighted::SampleFigures;
-
-/// A value and the interval that holds the true one with the confidence asked for, 95 % unless the options
-/// say otherwise.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-pub struct Estimate {
-    /// On the data as it is.
-    pub value: f64,
-    /// Lower end.
-    pub low: f64,
-    /// Upper end.
-    pub high: f64,
-}
 
 /// The metrics of one arm.
 #[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
@@ -140,53 +128,35 @@ pub(super) fn figure(metric: Metric, figures: &SampleFigures) -> Option<f64> {
     }
 }
 
-/// Returns whether a metric depends on thresholds, which are chosen anew in every draw. That is right
-/// for the spread (with fixed thresholds, intervals of F1 differences cover 82 to 90 %), but it lowers
-/// all draws, so that percentiles would be off centre.
-fn at_threshold(metric: Metric) -> bool {
-    matches!(metric, Metric::F1 | Metric::Precision | Metric::Recall)
-}
-
-fn interval(metric: Metric, value: f64, draws: &Distribution, level: f64) -> Estimate {
-    let (low, high) = if at_threshold(metric) {
-        draws.standard(value, level)
-    } else {
-        draws.percentile(level)
-    };
-    Estimate { value, low, high }
-}
-
 fn p_value(metric: Metric, value: f64, draws: &Distribution) -> f64 {
-    if at_threshold(metric) {
+    if metric.is_chosen() {
         draws.standard_p(value)
     } else {
         draws.percentile_p()
     }
 }
 
-/// Collects the values of a figure on draws. Draws that lack a class have no value and are left out.
+/// Collects the values of a figure on draws.
 ///
 /// # Errors
-/// If more than one draw in twenty lacks a class, or there is a single unit: nothing can then be said
-/// of noise.
+/// If nothing can be said of noise.
 fn distribution(
     values: impl Iterator<Item = Option<f64>>,
     units: usize,
     options: &ComparisonOptions,
 ) -> Result<Distribution, StageError> {
-    let values: Vec<f64> = values.flatten().collect();
-    if units < 2 || values.len() < 2 || 20 * values.len() < 19 * options.draws {
-        return Err(StageError::data(
+    let values: Vec<Option<f64>> = values.collect();
+    let defined = values.iter().flatten().count();
+    drawn(values, units).ok_or_else(|| {
+        StageError::data(
             "flow::study::units",
             format!(
-                "too few units to draw from: {} of {} draws of {units} have objects of both classes",
-                values.len(),
+                "too few units to draw from: {defined} of {} draws of {units} have objects of both classes",
                 options.draws
             ),
         )
-        .help("intervals need more labelled objects, or groups, of either class"));
-    }
-    Ok(Distribution::new(values, units))
+        .help("intervals need more labelled objects, or groups, of either class")
+    })
 }
 
 /// All metrics of an arm, with intervals.
@@ -203,7 +173,7 @@ pub fn summarise(arm: &Arm, options: &ComparisonOptions) -> Result<ArmSummary, S
         if let Some(value) = figure(metric, &whole) {
             let values = draws.iter().map(|figures| figure(metric, figures));
             let draws = distribution(values, units.len(), options)?;
-            metrics.insert(metric, interval(metric, value, &draws, options.level));
+            metrics.insert(metric, Estimate::of(metric, value, &draws, options.level));
         }
     }
     Ok(ArmSummary {
@@ -285,7 +255,7 @@ fn differences<'a>(
         let difference = PairedDifference {
             base: base_value,
             arm: arm_value,
-            difference: interval(metric, value, &drawn, options.level),
+            difference: Estimate::of(metric, value, &drawn, options.level),
             se: drawn.se(),
             p,
             p_holm: p,
@@ -368,6 +338,7 @@ fn fold_figures(arm: &Arm) -> Vec<Option<SampleFigures>> {
                 f1: value(Metric::F1),
                 precision: value(Metric::Precision),
                 recall: value(Metric::Recall),
+                mcc: value(Metric::Mcc),
                 log_loss: None,
             })
         }));

@@ -22,9 +22,11 @@ mod tests;
 
 pub use arm::{Arm, ArmParts, Classes, Deal};
 pub use compare::{
-    ArmSummary, Comparison, ComparisonVerdict, Estimate, PairedDifference, compare, summarise,
+    ArmSummary, Comparison, ComparisonVerdict, PairedDifference, compare, summarise,
 };
 pub use earlier::{KeptScores, Pair};
+
+pub use crate::evaluation::Estimate;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};

@@ -40,6 +40,21 @@ pub enum Metric {
     Threshold,
     /// The threshold that is best on the scored rows.
     ThresholdOracle,
+    /// The share of positives among the rows that rank highest, as many as a budget allows for.
+    PrecisionTop,
+    /// The highest recall at a threshold where precision is at least .5.
+    #[serde(rename = "recall_at_precision_50")]
+    RecallAt50,
+    /// The highest recall at a threshold where precision is at least .8.
+    #[serde(rename = "recall_at_precision_80")]
+    RecallAt80,
+    /// The highest recall at a threshold where precision is at least .9.
+    #[serde(rename = "recall_at_precision_90")]
+    RecallAt90,
+    /// Expected calibration error of P(positive), or of the highest probability: the lower, the better.
+    Ece,
+    /// The mean log-loss of each class, averaged over classes with weights: the lower, the better.
+    WeightedLogLoss,
 }
 
 /// Which direction of a metric is better.
@@ -53,7 +68,7 @@ pub enum Direction {
 
 impl Metric {
     /// The metrics of one class against the rest, in the order in which they are shown.
-    pub const BINARY: [Self; 14] = [
+    pub const BINARY: [Self; 20] = [
         Self::F1,
         Self::Precision,
         Self::Recall,
@@ -64,14 +79,20 @@ impl Metric {
         Self::F1Oracle,
         Self::RocAuc,
         Self::Ap,
+        Self::PrecisionTop,
+        Self::RecallAt50,
+        Self::RecallAt80,
+        Self::RecallAt90,
         Self::LogLoss,
+        Self::WeightedLogLoss,
         Self::Brier,
+        Self::Ece,
         Self::Threshold,
         Self::ThresholdOracle,
     ];
 
     /// The metrics over all classes.
-    pub const MACRO: [Self; 7] = [
+    pub const MACRO: [Self; 9] = [
         Self::F1,
         Self::Precision,
         Self::Recall,
@@ -79,6 +100,8 @@ impl Metric {
         Self::RocAuc,
         Self::Ap,
         Self::LogLoss,
+        Self::WeightedLogLoss,
+        Self::Ece,
     ];
 
     /// The metrics that a comparison of classifiers uses, the primary one first. [`Metric::LogLoss`] is
@@ -110,6 +133,12 @@ impl Metric {
             Self::Accuracy => "accuracy",
             Self::Threshold => "threshold",
             Self::ThresholdOracle => "threshold_oracle",
+            Self::PrecisionTop => "precision_top",
+            Self::RecallAt50 => "recall_at_precision_50",
+            Self::RecallAt80 => "recall_at_precision_80",
+            Self::RecallAt90 => "recall_at_precision_90",
+            Self::Ece => "ece",
+            Self::WeightedLogLoss => "weighted_log_loss",
         }
     }
 
@@ -133,10 +162,23 @@ impl Metric {
     /// Which direction is better; `None` for a threshold, which is not a measure of quality.
     pub fn direction(self) -> Option<Direction> {
         match self {
-            Self::LogLoss | Self::Brier => Some(Direction::Minimise),
+            Self::LogLoss | Self::Brier | Self::Ece | Self::WeightedLogLoss => {
+                Some(Direction::Minimise)
+            }
             Self::Threshold | Self::ThresholdOracle => None,
             _ => Some(Direction::Maximise),
         }
+    }
+
+    /// Whether something is chosen anew in every draw of a bootstrap: a threshold, or the sign of a bin's
+    /// error. That is right for the spread (with fixed thresholds, intervals of F1 differences cover 82 to
+    /// 90 %), but it moves all draws to one side, so that percentiles would be off centre.
+    pub fn is_chosen(self) -> bool {
+        use Metric::*;
+        matches!(
+            self,
+            F1 | Precision | Recall | Mcc | F1Oracle | RecallAt50 | RecallAt80 | RecallAt90 | Ece
+        )
     }
 
     /// Turns a difference so that more is better: a loss is negated.

@@ -3,17 +3,23 @@
 //! - `metric`: the metrics by name, and which direction of each is better;
 //! - `repeat`: the out-of-fold rows of predictions, repeat by repeat;
 //! - `scorer`: every metric of a repeat and of its folds; whatever scores by fold does so here;
+//! - `sample`: every metric of the rows that a draw of the bootstrap holds, or of a fold; `interval`: what
+//!   the draws say of noise;
 //! - `report`: the metrics of some predictions, as `evaluate` reports them. Begin here.
 //!
 //! The formulas are in `numeric/metrics`. Whether a row may be scored at all is decided in `rows`, and
 //! whether two evaluations differ by more than noise in `comparison`.
 
+mod interval;
 mod metric;
 mod repeat;
 mod report;
+mod sample;
 mod scorer;
 
+pub use interval::{Estimate, drawn};
 pub use metric::{Direction, Metric};
 pub use repeat::{Repeat, out_of_fold};
-pub use report::{MACRO_AVERAGE, MetricReport, MetricValues};
+pub use report::{BinEstimate, MACRO_AVERAGE, MetricReport, MetricValues};
+pub use sample::{Sample, ScoreSettings};
 pub use scorer::{BinaryRows, ClassRows, ScoredRepeat, ScoredRows};

@@ -1,9 +1,14 @@
 //! All metrics of some predictions, as `evaluate` reports them.
 
+use std::collections::BTreeMap;
+
 use flow_cache::Value;
 use flow_engine::StageError;
 
-use super::{Metric, Repeat, ScoredRepeat};
+use super::interval::Draws;
+use super::{Metric, Repeat, Sample, ScoreSettings, ScoredRepeat, ScoredRows};
+use crate::numeric::metrics::calibration::{BINS, Reliability};
+use crate::numeric::stats::bootstrap::Units;
 use crate::table::Predictions;
 
 /// The word for macro averages.
@@ -15,6 +20,8 @@ pub struct MetricValues {
     pub metric: Metric,
     /// The value over all rows of a repeat, averaged over repeats; `None` if undefined.
     pub pooled: Option<f64>,
+    /// The ends of the 95 % interval of `pooled`; `None` if the data say nothing of noise.
+    pub interval: Option<(f64, f64)>,
     /// The values by repeat and fold; `None` if undefined.
     pub folds: Vec<Option<f64>>,
 }
@@ -32,6 +39,26 @@ pub struct MetricReport {
     pub notes: Vec<String>,
     /// The kind of average, if the values are not of one class: `macro`.
     pub average: Option<&'static str>,
+    /// The reliability curve over the rows of all repeats: the bins that have rows.
+    pub reliability: Vec<BinEstimate>,
+    /// The rows of a repeat, the mean if repeats differ.
+    pub rows: usize,
+}
+
+/// A bin of a reliability curve.
+pub struct BinEstimate {
+    /// Its place in the curve.
+    bin: usize,
+    /// The least probability of the bin, and the one at which the next begins.
+    pub range: (f64, f64),
+    /// How many rows it has.
+    pub rows: u64,
+    /// Their mean probability.
+    pub predicted: f64,
+    /// The share of them that came true.
+    pub observed: f64,
+    /// The 95 % interval of that share.
+    pub interval: Option<(f64, f64)>,
 }
 
 impl MetricValues {
@@ -62,6 +89,8 @@ impl MetricValues {
                 "folds".into(),
                 Value::List(self.folds.iter().map(|&f| number(f)).collect()),
             ),
+            ("high".into(), number(self.interval.map(|ends| ends.1))),
+            ("low".into(), number(self.interval.map(|ends| ends.0))),
             ("mean".into(), number(self.mean())),
             ("pooled".into(), number(self.pooled)),
             ("std".into(), number(self.std())),
@@ -72,29 +101,70 @@ impl MetricValues {
 }
 
 impl MetricReport {
-    /// Computes the metrics of the out-of-fold rows `repeats`, with `fixed` as the fixed threshold.
+    /// Computes the metrics of the out-of-fold rows `repeats`, with intervals. `groups` has the group of each
+    /// row of a repeat, if objects that are copies of one source are known.
     ///
     /// # Errors
     /// If a class that is named, or that is a label, has no column of probabilities.
     pub fn of(
         predictions: &Predictions,
         repeats: &[Repeat],
-        fixed: f64,
+        settings: &ScoreSettings,
+        groups: Option<&[String]>,
+    ) -> Result<Self, StageError> {
+        let mut report = Self::without_intervals(predictions, repeats, settings)?;
+        let samples = samples(predictions, repeats, settings)?;
+        let ids = |repeat: &Repeat| -> Vec<&str> {
+            let rows = repeat.rows.iter();
+            rows.map(|&(row, _)| predictions.object_id[row].as_str())
+                .collect()
+        };
+        // Draws are of objects, so they need repeats of the same ones.
+        if repeats[1..].iter().any(|r| ids(r) != ids(&repeats[0])) {
+            return Ok(report);
+        }
+        let units = match groups {
+            Some(groups) => Units::named(groups),
+            None => Units::rows(repeats[0].rows.len()),
+        };
+        let draws = Draws::new(&samples, &units);
+        for values in &mut report.metrics {
+            values.interval = values.pooled.and_then(|v| draws.interval(values.metric, v));
+        }
+        for bin in &mut report.reliability {
+            bin.interval = draws.observed(bin.bin);
+        }
+        Ok(report)
+    }
+
+    /// Computes the same without intervals.
+    ///
+    /// # Errors
+    /// As [`MetricReport::of`].
+    pub fn without_intervals(
+        predictions: &Predictions,
+        repeats: &[Repeat],
+        settings: &ScoreSettings,
     ) -> Result<Self, StageError> {
         let positive = predictions.positive_column()?;
         let scored: Vec<ScoredRepeat> = repeats
             .iter()
             .map(|repeat| score(predictions, positive, repeat))
             .collect::<Result<_, _>>()?;
+        let sampled: Vec<SampledRepeat> = samples(predictions, repeats, settings)?
+            .iter()
+            .zip(repeats)
+            .map(|(sample, repeat)| SampledRepeat::new(sample, repeat))
+            .collect();
         let of = |metric: Metric| MetricValues {
             metric,
-            pooled: over_repeats(
-                scored
-                    .iter()
-                    .map(|repeat| repeat.pooled.value(metric, fixed)),
-            ),
-            folds: (scored.iter().flat_map(|repeat| &repeat.folds))
-                .map(|rows| rows.value(metric, fixed))
+            pooled: over_repeats((scored.iter().zip(&sampled)).map(|(scored, sampled)| {
+                value(&scored.pooled, &sampled.pooled, metric, settings.threshold)
+            })),
+            interval: None,
+            folds: (scored.iter().zip(&sampled))
+                .flat_map(|(scored, sampled)| scored.folds.iter().zip(&sampled.folds))
+                .map(|(scored, sampled)| value(scored, sampled, metric, settings.threshold))
                 .collect(),
         };
         let confusion = scored.iter().map(|repeat| repeat.pooled.confusion());
@@ -103,11 +173,16 @@ impl MetricReport {
             let mut repeats = repeats.iter().zip(&scored);
             repeats.find_map(|(repeat, scored)| no_threshold(repeat, scored, class))
         });
+        let mut curve = Reliability::default();
+        sampled.iter().for_each(|s| curve.extend(&s.reliability));
+        let mut metrics: Vec<MetricValues> = match positive {
+            Some(_) => Metric::BINARY.map(of).into(),
+            None => Metric::MACRO.map(of).into(),
+        };
+        // It needs the probabilities of all classes, which a model of one class does not give.
+        metrics.retain(|v| v.metric != Metric::WeightedLogLoss || v.pooled.is_some());
         Ok(Self {
-            metrics: match positive {
-                Some(_) => Metric::BINARY.map(of).into(),
-                None => Metric::MACRO.map(of).into(),
-            },
+            metrics,
             confusion_classes: match positive {
                 Some((_, class)) => vec!["rest".into(), class.into()],
                 None => predictions.classes.clone(),
@@ -115,6 +190,8 @@ impl MetricReport {
             confusion: confusion.flatten(),
             notes: note.into_iter().collect(),
             average: positive.is_none().then_some(MACRO_AVERAGE),
+            reliability: BinEstimate::of_curve(&curve),
+            rows: repeats.iter().map(|r| r.rows.len()).sum::<usize>() / repeats.len().max(1),
         })
     }
 
@@ -145,8 +222,95 @@ impl MetricReport {
                 ("counts".into(), counts),
             ]),
         ));
+        let bins = self.reliability.iter().map(BinEstimate::to_value);
+        let bins = vec![("bins".into(), Value::List(bins.collect()))];
+        entries.push(("reliability".into(), Value::Map(bins)));
         entries.sort_by(|a, b| a.0.cmp(&b.0));
         Value::Map(entries)
+    }
+}
+
+impl BinEstimate {
+    /// The bins of a curve that have rows.
+    fn of_curve(curve: &Reliability) -> Vec<Self> {
+        let bins = curve.bins.iter().enumerate();
+        let filled = bins.filter(|(_, bin)| bin.rows > 0);
+        filled
+            .map(|(i, bin)| Self {
+                bin: i,
+                range: (i as f64 / BINS as f64, (i + 1) as f64 / BINS as f64),
+                rows: bin.rows,
+                predicted: bin.predicted / bin.rows as f64,
+                observed: bin.observed as f64 / bin.rows as f64,
+                interval: None,
+            })
+            .collect()
+    }
+
+    fn to_value(&self) -> Value {
+        let number = |v: Option<f64>| v.map_or(Value::Null, Value::Float);
+        Value::Map(vec![
+            ("from".into(), Value::Float(self.range.0)),
+            ("high".into(), number(self.interval.map(|ends| ends.1))),
+            ("low".into(), number(self.interval.map(|ends| ends.0))),
+            ("observed".into(), Value::Float(self.observed)),
+            ("predicted".into(), Value::Float(self.predicted)),
+            ("rows".into(), Value::Int(self.rows as i64)),
+            ("to".into(), Value::Float(self.range.1)),
+        ])
+    }
+}
+
+/// The metrics of a repeat and of its folds that [`Sample`] computes.
+struct SampledRepeat {
+    pooled: BTreeMap<Metric, f64>,
+    folds: Vec<BTreeMap<Metric, f64>>,
+    reliability: Reliability,
+}
+
+impl SampledRepeat {
+    fn new(sample: &Sample, repeat: &Repeat) -> Self {
+        let all = vec![1; repeat.rows.len()];
+        let of_fold = |fold: usize| {
+            let here = |&(_, at): &(usize, u32)| u32::from(at as usize == fold);
+            let counts: Vec<u32> = repeat.rows.iter().map(here).collect();
+            sample.metrics(&counts)
+        };
+        Self {
+            pooled: sample.metrics(&all),
+            folds: (0..repeat.folds.len()).map(of_fold).collect(),
+            reliability: sample.reliability(&all),
+        }
+    }
+}
+
+fn samples(
+    predictions: &Predictions,
+    repeats: &[Repeat],
+    settings: &ScoreSettings,
+) -> Result<Vec<Sample>, StageError> {
+    let positive = predictions.positive_column()?;
+    let repeats = repeats.iter();
+    repeats
+        .map(|repeat| Sample::new(predictions, positive, repeat, settings))
+        .collect()
+}
+
+/// A metric of some rows, by whichever computes it.
+fn value(
+    scored: &ScoredRows,
+    sampled: &BTreeMap<Metric, f64>,
+    metric: Metric,
+    fixed: f64,
+) -> Option<f64> {
+    match metric {
+        Metric::PrecisionTop
+        | Metric::RecallAt50
+        | Metric::RecallAt80
+        | Metric::RecallAt90
+        | Metric::WeightedLogLoss
+        | Metric::Ece => sampled.get(&metric).copied(),
+        _ => scored.value(metric, fixed),
     }
 }
 

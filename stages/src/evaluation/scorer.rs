@@ -115,8 +115,8 @@ impl ScoredRepeat {
 }
 
 impl ScoredRows {
-    /// Returns a metric; `None` if it is undefined or does not apply to these rows. `fixed` is the
-    /// fixed threshold.
+    /// Returns a metric; `None` if it is undefined, does not apply to these rows, or is one that
+    /// [`Sample`](super::Sample) computes. `fixed` is the fixed threshold.
     pub fn value(&self, metric: Metric, fixed: f64) -> Option<f64> {
         match self {
             Self::Binary(rows) => rows.value(metric, fixed),
@@ -174,7 +174,7 @@ impl BinaryRows {
             Metric::Brier => metrics::brier(scores, labels),
             Metric::Threshold => self.threshold,
             Metric::ThresholdOracle => *oracle(),
-            Metric::Accuracy => None,
+            _ => None,
         }
     }
 }

@@ -6,6 +6,7 @@ use flow_engine::kind::{
 };
 use flow_engine::{ParamType, Params, params};
 
+use crate::evaluation::Estimate;
 use crate::table::Predictions;
 
 /// The kind.
@@ -53,7 +54,7 @@ impl Stage for Submission {
 
     fn run(&self, action: &mut Action<'_>) -> Result<(), StageError> {
         let predictions = Predictions::read(&action.one("predictions")?.path)?;
-        let threshold = read_threshold(action)?;
+        let chosen = Chosen::read(action)?;
         let rows: Vec<usize> = (0..predictions.len())
             .filter(|&i| predictions.fold[i].is_none())
             .collect();
@@ -74,7 +75,7 @@ impl Stage for Submission {
             let (prediction, probability) = match positive {
                 Some(column) => {
                     let p = predictions.probability[column][i];
-                    let positive = p >= threshold.ok_or_else(no_threshold)?;
+                    let positive = p >= chosen.threshold.ok_or_else(no_threshold)?;
                     positives += usize::from(positive);
                     (u8::from(positive).to_string(), p)
                 }
@@ -90,8 +91,9 @@ impl Stage for Submission {
         let mut notes = Vec::new();
         if positive.is_some() {
             let share = 100.0 * positives as f64 / rows.len().max(1) as f64;
+            let finds = chosen.expected(positives);
             let note = format!(
-                "{positives} of {} unlabelled objects predicted positive ({share:.1} %)",
+                "{positives} of {} unlabelled objects predicted positive ({share:.1} %){finds}",
                 rows.len()
             );
             notes.push(Value::Str(note));
@@ -112,12 +114,34 @@ fn no_threshold() -> StageError {
     .help("the labelled objects that are scored are all of other classes: check `positive` and `classes` of the `ingest` stage")
 }
 
-fn read_threshold(action: &Action<'_>) -> Result<Option<f64>, StageError> {
-    let bytes = std::fs::read(&action.one("threshold")?.path)?;
-    let json: serde_json::Value = serde_json::from_slice(&bytes).map_err(|e| {
-        StageError::data("flow::data::schema", "the threshold is unreadable").because(e)
-    })?;
-    Ok(json.get("threshold").and_then(serde_json::Value::as_f64))
+/// What was chosen on labelled objects: the threshold, and the precision that its choice had there.
+#[derive(serde::Deserialize)]
+struct Chosen {
+    threshold: Option<f64>,
+    #[serde(default)]
+    precision: Option<Estimate>,
+}
+
+impl Chosen {
+    fn read(action: &Action<'_>) -> Result<Self, StageError> {
+        let bytes = std::fs::read(&action.one("threshold")?.path)?;
+        serde_json::from_slice(&bytes).map_err(|e| {
+            StageError::data("flow::data::schema", "the threshold is unreadable").because(e)
+        })
+    }
+
+    /// How many of the objects that are predicted positive are expected to be so.
+    fn expected(&self, positives: usize) -> String {
+        let count = |share: f64| format!("{:.0}", share * positives as f64);
+        self.precision.map_or(String::new(), |precision| {
+            format!(
+                "; at the precision of the cross-validation, {} of them are true finds (95 %: {} to {})",
+                count(precision.value),
+                count(precision.low),
+                count(precision.high)
+            )
+        })
+    }
 }
 
 fn most_probable(predictions: &Predictions, row: usize) -> (String, f64) {

@@ -12,6 +12,7 @@
 //! # Panics
 //! Every function here panics if its slices differ in length.
 
+pub mod calibration;
 pub mod multiclass;
 
 use super::rank;

@@ -13,7 +13,7 @@ use std::path::Path;
 use flow_engine::StageError;
 
 use crate::comparison::{Arm, ArmParts};
-use crate::evaluation::{MetricReport, out_of_fold};
+use crate::evaluation::{MetricReport, ScoreSettings, out_of_fold};
 use crate::table::{Folds, Predictions, no_positive};
 
 /// The result of the outer folds.
@@ -64,7 +64,11 @@ pub fn outer(folds: &Path, parts: &[&Path], fixed: f64) -> Result<Outer, StageEr
     }
     predictions.sort();
     let repeats = out_of_fold(&predictions)?;
-    let evaluation = MetricReport::of(&predictions, &repeats, fixed)?;
+    let settings = ScoreSettings {
+        threshold: fixed,
+        ..ScoreSettings::default()
+    };
+    let evaluation = MetricReport::without_intervals(&predictions, &repeats, &settings)?;
     let group = |id: &String| folds.group[folds.object_id.binary_search(id).ok()?].clone();
     Ok(Outer {
         groups: predictions.object_id.iter().map(group).collect(),

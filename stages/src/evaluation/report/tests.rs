@@ -21,7 +21,7 @@ fn predictions(rows: &[(&str, i32, i32, bool, f64)]) -> Predictions {
 
 fn scored(predictions: &Predictions) -> MetricReport {
     let repeats = out_of_fold(predictions).unwrap();
-    MetricReport::of(predictions, &repeats, 0.5).unwrap()
+    MetricReport::of(predictions, &repeats, &ScoreSettings::default(), None).unwrap()
 }
 
 fn metric(evaluation: &MetricReport, metric: Metric) -> &MetricValues {
@@ -158,6 +158,125 @@ fn macro_figures_say_so_and_a_lost_class_is_no_macro_figure() {
     assert_eq!(json(&scored(&table))["f1"]["average"], "macro");
     table.positive = Some("TDF".into());
     let repeats = out_of_fold(&table).unwrap();
-    let error = MetricReport::of(&table, &repeats, 0.5).err().unwrap();
+    let error = MetricReport::of(&table, &repeats, &ScoreSettings::default(), None)
+        .err()
+        .unwrap();
     assert_eq!(error.code.as_str(), "flow::data::no_positive");
+}
+
+/// 200 objects in two folds and two repeats. Every fifth is positive, and those score higher by `skill`.
+fn many(skill: f64) -> Predictions {
+    let mut stream = crate::numeric::rng::Stream::new(5, &[]);
+    let ids: Vec<String> = (0..200).map(|i| format!("o{i:03}")).collect();
+    let mut rows = Vec::new();
+    for repeat in 0..2 {
+        for (i, id) in ids.iter().enumerate() {
+            let truth = i % 5 == 0;
+            let score = 0.2 * stream.uniform() + if truth { skill } else { 0.3 };
+            rows.push((id.as_str(), repeat, (i / 5 % 2) as i32, truth, score));
+        }
+    }
+    predictions(&rows)
+}
+
+#[test]
+fn every_measure_of_quality_has_an_interval_around_its_value() {
+    let evaluation = scored(&many(0.4));
+    for values in &evaluation.metrics {
+        let pooled = values.pooled.unwrap();
+        match values.metric.direction() {
+            None => assert_eq!(values.interval, None),
+            Some(_) => {
+                let (low, high) = values.interval.unwrap();
+                let name = values.metric.key();
+                assert!(
+                    low <= pooled && pooled <= high,
+                    "{name}: {low} {pooled} {high}"
+                );
+            }
+        }
+    }
+    let (low, high) = metric(&evaluation, Metric::Ap).interval.unwrap();
+    assert!(high - low > 0.01, "{low} {high}");
+}
+
+#[test]
+fn a_budget_is_the_same_share_of_a_fold() {
+    // Forty of 200 are positive, and all of them score highest: a hundred hold forty, and half of the
+    // hundred in either fold twenty.
+    let evaluation = scored(&many(0.7));
+    let top = metric(&evaluation, Metric::PrecisionTop);
+    let all: Vec<f64> = top
+        .pooled
+        .into_iter()
+        .chain(top.folds.iter().flatten().copied())
+        .collect();
+    assert_eq!(all.len(), 5);
+    assert!(
+        all.iter().all(|share| (share - 0.4).abs() < 1e-12),
+        "{all:?}"
+    );
+}
+
+#[test]
+fn copies_of_a_source_widen_an_interval() {
+    let table = many(0.38);
+    let repeats = out_of_fold(&table).unwrap();
+    let groups: Vec<String> = (0..200).map(|i| format!("g{}", i / 20)).collect();
+    let width = |groups: Option<&[String]>| {
+        let settings = ScoreSettings::default();
+        let report = MetricReport::of(&table, &repeats, &settings, groups).unwrap();
+        let (low, high) = metric(&report, Metric::Brier).interval.unwrap();
+        high - low
+    };
+    assert_ne!(width(None), width(Some(&groups)));
+}
+
+#[test]
+fn what_says_nothing_of_noise_has_no_interval() {
+    // All positives are in one group, which every third draw lacks.
+    let table = many(0.4);
+    let repeats = out_of_fold(&table).unwrap();
+    let group = |i: usize| {
+        if i.is_multiple_of(5) {
+            "all".into()
+        } else {
+            format!("g{i}")
+        }
+    };
+    let groups: Vec<String> = (0..200).map(group).collect();
+    let settings = ScoreSettings::default();
+    let report = MetricReport::of(&table, &repeats, &settings, Some(&groups)).unwrap();
+    assert_eq!(metric(&report, Metric::Ap).interval, None);
+    assert!(metric(&report, Metric::Ap).pooled.is_some());
+}
+
+#[test]
+fn classes_have_weights_in_the_weighted_log_loss() {
+    let table = dealt(0, 0, 1);
+    let repeats = out_of_fold(&table).unwrap();
+    let of = |weight: f64| {
+        let settings = ScoreSettings {
+            class_weights: [("TDE".to_owned(), weight)].into(),
+            ..ScoreSettings::default()
+        };
+        let report = MetricReport::of(&table, &repeats, &settings, None).unwrap();
+        metric(&report, Metric::WeightedLogLoss).pooled.unwrap()
+    };
+    let class = |scores: [f64; 4]| -scores.map(libm::log).iter().sum::<f64>() / 4.0;
+    let (tde, agn) = (class([0.9, 0.8, 0.7, 0.4]), class([0.8, 0.4, 0.7, 0.9]));
+    assert!((of(1.0) - (tde + agn) / 2.0).abs() < 1e-12);
+    assert!((of(3.0) - (3.0 * tde + agn) / 4.0).abs() < 1e-12);
+}
+
+#[test]
+fn the_reliability_curve_is_of_the_rows_of_all_repeats() {
+    let evaluation = scored(&many(0.75));
+    let bins: Vec<u64> = evaluation.reliability.iter().map(|bin| bin.rows).collect();
+    assert_eq!(bins.iter().sum::<u64>(), 400);
+    let last = evaluation.reliability.last().unwrap();
+    assert_eq!(last.observed, 1.0);
+    assert!(last.predicted > 0.7);
+    let value = evaluation.to_value().to_json();
+    assert_eq!(value["reliability"]["bins"][0]["observed"], 0.0);
 }

@@ -109,6 +109,48 @@ pub fn log_loss(probabilities: &[f64], labels: &[usize], n_classes: usize) -> Op
     )
 }
 
+/// The smallest and largest probability that enter a weighted log-loss, as PLAsTiCC has it.
+const EDGE: f64 = 1e-15;
+
+/// `-ln P(true class)` of each row, after its probabilities were divided by their sum and clipped to
+/// [1e-15, 1 - 1e-15].
+pub fn losses(probabilities: &[f64], labels: &[usize], n_classes: usize) -> Vec<f64> {
+    let rows = rows(probabilities, n_classes);
+    assert_eq!(rows.len(), labels.len());
+    rows.zip(labels)
+        .map(|(row, &label)| {
+            let p = row[label] / row.iter().sum::<f64>();
+            -libm::log(p.clamp(EDGE, 1.0 - EDGE))
+        })
+        .collect()
+}
+
+/// The weighted log-loss of PLAsTiCC (Malz et al., AJ 158, 171, 2019): the mean [`losses`] of each class,
+/// averaged over the classes that occur with `weights`. Row i counts `counts[i]` times. `None` without rows
+/// or if all classes that occur have weight 0.
+pub fn weighted_log_loss(
+    losses: &[f64],
+    labels: &[usize],
+    weights: &[f64],
+    counts: &[u32],
+) -> Option<f64> {
+    assert!(losses.len() == labels.len() && losses.len() == counts.len());
+    let mut classes = vec![(0.0, 0_u64); weights.len()];
+    for ((loss, &label), &count) in losses.iter().zip(labels).zip(counts) {
+        let (sum, rows) = &mut classes[label];
+        *sum += f64::from(count) * loss;
+        *rows += u64::from(count);
+    }
+    let (mut sum, mut total) = (0.0, 0.0);
+    for ((loss, rows), weight) in classes.into_iter().zip(weights) {
+        if rows > 0 {
+            sum += weight * (loss / rows as f64);
+            total += weight;
+        }
+    }
+    (total > 0.0).then(|| sum / total)
+}
+
 /// Macro average of the one-vs-rest areas under the ROC curve; `None` if no class has one.
 pub fn roc_auc_macro(probabilities: &[f64], labels: &[usize], n_classes: usize) -> Option<f64> {
     one_vs_rest_average(probabilities, labels, n_classes, |scores, positive| {

@@ -230,3 +230,27 @@ fn multiclass_without_a_second_class_has_no_areas() {
     );
     assert_eq!(multiclass::log_loss(&[], &[], 3), None);
 }
+
+#[test]
+fn the_weighted_log_loss_is_that_of_plasticc() {
+    const ORACLE: &str = include_str!("../../../tests/fixtures/plasticc_logloss.json");
+    let oracle: Value = serde_json::from_str(ORACLE).unwrap();
+    let classes = classes(&oracle["classes"]);
+    let n = classes.len();
+    let labels: Vec<usize> = (numbers(&oracle["y"]).iter())
+        .map(|&y| classes.iter().position(|&c| c == y as usize).unwrap())
+        .collect();
+    let probabilities: Vec<f64> = (oracle["p"].as_array().unwrap().iter())
+        .flat_map(numbers)
+        .collect();
+    let losses = multiclass::losses(&probabilities, &labels, n);
+    let of = |weights: &[f64]| {
+        multiclass::weighted_log_loss(&losses, &labels, weights, &vec![1; labels.len()]).unwrap()
+    };
+    close(of(&numbers(&oracle["weights"])), &oracle["logloss_15"]);
+    close(of(&vec![1.0; n]), &oracle["flat_weights_15"]);
+    let uniform = multiclass::losses(&vec![1.0; probabilities.len()], &labels, n);
+    let ones = vec![1; labels.len()];
+    let uniform = multiclass::weighted_log_loss(&uniform, &labels, &vec![1.0; n], &ones);
+    close(uniform.unwrap(), &oracle["uniform_15"]);
+}

@@ -5,6 +5,8 @@
 //! its unit was drawn. Classifiers are compared on the same draws, so that difficulty that all share
 //! cancels.
 
+use std::collections::BTreeMap;
+
 use rayon::prelude::*;
 
 use super::distribution::{
@@ -35,6 +37,16 @@ impl Units {
             of_row: groups.to_vec(),
             n,
         }
+    }
+
+    /// Makes a unit of the rows whose groups have the same name.
+    pub fn named(groups: &[String]) -> Units {
+        let mut numbers: BTreeMap<&str, u32> = groups.iter().map(|g| (g.as_str(), 0)).collect();
+        for (number, value) in numbers.values_mut().enumerate() {
+            *value = number as u32;
+        }
+        let of_row: Vec<u32> = groups.iter().map(|g| numbers[g.as_str()]).collect();
+        Units::groups(&of_row, numbers.len())
     }
 
     /// The number of units.

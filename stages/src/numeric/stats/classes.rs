@@ -87,6 +87,7 @@ impl ClassRanking {
             f1: average(&|[truth, predicted, both]| share(2 * both, truth + predicted)),
             precision: average(&|[_, predicted, both]| share(both, predicted)),
             recall: average(&|[truth, _, both]| share(both, truth)),
+            mcc: None,
             log_loss: (rows > 0).then(|| loss / rows as f64),
         }
     }

@@ -6,7 +6,12 @@
 //! Definitions are those of [`metrics`](crate::numeric::metrics), for the sample in which every row is
 //! written down as often as it counts.
 
+use crate::numeric::metrics::Confusion;
 use crate::numeric::rank;
+
+mod head;
+
+pub use head::HeadFigures;
 
 /// One repeat of the cross-validation.
 #[derive(Clone, Debug)]
@@ -40,6 +45,8 @@ pub struct SampleFigures {
     pub precision: Option<f64>,
     /// Recall at the same thresholds.
     pub recall: Option<f64>,
+    /// Matthews' correlation coefficient at the same thresholds; `None` if all classes are scored.
+    pub mcc: Option<f64>,
     /// Mean of -ln P(true class); only if all classes are scored.
     pub log_loss: Option<f64>,
 }
@@ -97,10 +104,17 @@ impl Ranking {
             .map(|&row| u64::from(counts[row as usize]))
             .collect();
         let (average_precision, roc_auc) = self.areas(&counts);
-        let mut sums = (!self.deals.is_empty()).then_some([0.0; 3]);
+        let mut sums = (!self.deals.is_empty()).then_some([0.0; 4]);
         for deal in &self.deals {
             let both = sums.zip(self.cross_fitted(deal, &counts));
-            sums = both.map(|(sums, values)| std::array::from_fn(|i| sums[i] + values[i]));
+            sums = both.map(|([f1, precision, recall, mcc], counts)| {
+                [
+                    f1 + counts.f1(),
+                    precision + counts.precision(),
+                    recall + counts.recall(),
+                    mcc + counts.mcc(),
+                ]
+            });
         }
         let mean = |i: usize| sums.map(|sums| sums[i] / self.deals.len() as f64);
         SampleFigures {
@@ -109,6 +123,7 @@ impl Ranking {
             f1: mean(0),
             precision: mean(1),
             recall: mean(2),
+            mcc: mean(3),
             log_loss: None,
         }
     }
@@ -141,17 +156,10 @@ impl Ranking {
         )
     }
 
-    /// F1, precision and recall if each fold uses the threshold of highest F1 on the others; `None` if
-    /// a fold with rows has none.
-    fn cross_fitted(&self, deal: &RankedDeal, counts: &[u64]) -> Option<[f64; 3]> {
-        let mut rows = vec![0_u64; deal.k];
-        let mut positives = vec![0_u64; deal.k];
-        for ((&count, &positive), &fold) in counts.iter().zip(&self.positive).zip(&deal.folds) {
-            rows[fold as usize] += count;
-            if positive {
-                positives[fold as usize] += count;
-            }
-        }
+    /// Counts if each fold uses the threshold of highest F1 on the others; `None` if a fold with rows has
+    /// none.
+    fn cross_fitted(&self, deal: &RankedDeal, counts: &[u64]) -> Option<Confusion> {
+        let (rows, positives) = self.totals(deal, counts);
         let total: u64 = positives.iter().sum();
         if (0..deal.k).any(|fold| rows[fold] > 0 && positives[fold] == total) {
             return None;
@@ -195,11 +203,25 @@ impl Ranking {
         }
         let tp: u64 = choices.iter().map(|choice| choice.own.0).sum();
         let predicted: u64 = choices.iter().map(|choice| choice.own.1).sum();
-        let share = |n: u64, of: u64| if of == 0 { 0.0 } else { n as f64 / of as f64 };
-        Some([
-            share(2 * tp, predicted + total),
-            share(tp, predicted),
-            share(tp, total),
-        ])
+        let all: u64 = rows.iter().sum();
+        Some(Confusion {
+            tp,
+            fp: predicted - tp,
+            fn_: total - tp,
+            tn: all + tp - predicted - total,
+        })
+    }
+
+    /// The rows of each fold, and the positive ones among them.
+    fn totals(&self, deal: &RankedDeal, counts: &[u64]) -> (Vec<u64>, Vec<u64>) {
+        let mut rows = vec![0; deal.k];
+        let mut positives = vec![0; deal.k];
+        for ((&count, &positive), &fold) in counts.iter().zip(&self.positive).zip(&deal.folds) {
+            rows[fold as usize] += count;
+            if positive {
+                positives[fold as usize] += count;
+            }
+        }
+        (rows, positives)
     }
 }

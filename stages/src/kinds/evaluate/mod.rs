@@ -9,19 +9,23 @@ use flow_cache::Value;
 use flow_engine::kind::{
     Action, InputPort, KindSpec, Lineage, OutputPort, Ports, Scope, Stage, StageError, Step,
 };
-use flow_engine::{Params, params};
+use flow_engine::{ParamType, Params, params};
 
-use crate::evaluation::{Metric, MetricReport, Repeat, out_of_fold};
+use crate::evaluation::{Estimate, Metric, MetricReport, Repeat, ScoreSettings, out_of_fold};
 use crate::numeric::metrics::best_f1_threshold;
 use crate::rows;
 use crate::table::{Folds, Predictions};
+
+mod markdown;
 
 /// The kind.
 pub struct Evaluate;
 
 params! {
-    struct EvaluateParams {
+    struct EvaluateParams<'a> {
         threshold: f64 = float(0.5, 0.0, 1.0, "The fixed threshold, for the metrics named `_fixed`.");
+        top: usize = int(100, 1, 1_000_000_000, "How many of the objects that are scored somebody can follow up, for `precision_top`. In a fold it is the same share.");
+        class_weights: Vec<(&'a str, f64)> = new(ParamType::Map(Box::new(ParamType::Float { min: 0.0, max: 1e9 })), "Weights of classes in `weighted_log_loss`, such as `{ TDE = 2 }`; 1 for a class that is not named.").optional();
     }
 }
 
@@ -29,7 +33,7 @@ impl Stage for Evaluate {
     fn spec(&self) -> KindSpec {
         KindSpec {
             name: "evaluate",
-            version: 3,
+            version: 4,
             about: "Scores out-of-fold predictions: F1, AUC, log-loss and more, per fold and pooled",
             ports: Ports {
                 inputs: vec![InputPort::one("predictions", "predictions")],
@@ -38,13 +42,13 @@ impl Stage for Evaluate {
                         "metrics",
                         "metrics",
                         0,
-                        "JSON: by metric, pooled, mean, std and folds",
+                        "JSON: by metric, pooled with its 95 % interval (low, high), mean, std and folds",
                     ),
                     OutputPort::of(
                         "threshold",
                         "threshold",
                         0,
-                        "JSON: the threshold of best F1 on all out-of-fold rows",
+                        "JSON: the threshold of best F1 on all out-of-fold rows, and the precision to expect there",
                     ),
                     OutputPort::of("report", "report", 0, "the same for people, as Markdown"),
                 ],
@@ -91,14 +95,26 @@ impl Stage for Evaluate {
         if let Some(folds) = &folds {
             rows::held_out(&predictions, folds)?;
         }
-        let fixed = EvaluateParams::read(action.params).threshold;
-        let evaluation = MetricReport::of(&predictions, &repeats, fixed)?;
+        let settings = settings(&predictions, &EvaluateParams::read(action.params))?;
+        let groups = folds
+            .as_ref()
+            .and_then(|f| groups(&predictions, &repeats[0], f));
+        let evaluation = MetricReport::of(&predictions, &repeats, &settings, groups.as_deref())?;
         let threshold = final_threshold(&predictions, &repeats);
         let metrics = evaluation.to_value();
         let text = format!("{:#}\n", metrics.to_json());
         let attrs = vec![("metrics".to_owned(), metrics)];
         action.write("metrics", text.as_bytes(), attrs)?;
-        let text = format!("{}\n", serde_json::json!({ "threshold": threshold }));
+        let precision = evaluation.metric(Metric::Precision).and_then(|precision| {
+            let (low, high) = precision.interval?;
+            Some(Estimate {
+                value: precision.pooled?,
+                low,
+                high,
+            })
+        });
+        let json = serde_json::json!({ "threshold": threshold, "precision": precision });
+        let text = format!("{json}\n");
         let attr = threshold.map_or(Value::Null, Value::Float);
         action.write(
             "threshold",
@@ -106,13 +122,49 @@ impl Stage for Evaluate {
             vec![("threshold".to_owned(), attr)],
         )?;
         let trust = on_trust(action.lineage, folds.is_some());
-        let mut report = report(&predictions, &evaluation, threshold);
-        report.push_str(&provenance(action.lineage, folds.as_ref(), &trust));
+        let mut report = markdown::report(&predictions, &evaluation, threshold, &settings);
+        report.push_str(&markdown::provenance(
+            action.lineage,
+            folds.as_ref(),
+            &trust,
+        ));
         let notes = evaluation.notes.into_iter().chain(trust);
         let notes = notes.map(Value::Str).collect();
         let attrs = vec![("notes".to_owned(), Value::List(notes))];
         action.write("report", report.as_bytes(), attrs)
     }
+}
+
+/// What the parameters say of metrics.
+fn settings(
+    predictions: &Predictions,
+    params: &EvaluateParams<'_>,
+) -> Result<ScoreSettings, StageError> {
+    for (class, _) in &params.class_weights {
+        if !predictions.classes.iter().any(|known| known == class) {
+            let classes = predictions.classes.join(", ");
+            return Err(StageError::data(
+                "flow::data::unknown_class",
+                format!("`class_weights` names `{class}`, for which there are no probabilities"),
+            )
+            .help(format!("the predictions have those of: {classes}")));
+        }
+    }
+    let weights = params.class_weights.iter();
+    Ok(ScoreSettings {
+        threshold: params.threshold,
+        top: params.top,
+        class_weights: weights.map(|&(class, w)| (class.to_owned(), w)).collect(),
+    })
+}
+
+/// The group of each row of a repeat, if the folds kept groups together.
+fn groups(predictions: &Predictions, repeat: &Repeat, folds: &Folds) -> Option<Vec<String>> {
+    let group = |&(row, _): &(usize, u32)| {
+        let id = &predictions.object_id[row];
+        folds.group[folds.object_id.binary_search(id).ok()?].clone()
+    };
+    repeat.rows.iter().map(group).collect()
 }
 
 /// The threshold for new objects: the best one on all out-of-fold rows, averaged over repeats.
@@ -125,61 +177,6 @@ fn final_threshold(predictions: &Predictions, repeats: &[Repeat]) -> Option<f64>
         sum += best_f1_threshold(&scores, &labels)?;
     }
     Some(sum / repeats.len() as f64)
-}
-
-fn report(predictions: &Predictions, evaluation: &MetricReport, threshold: Option<f64>) -> String {
-    let mut text = String::from("# Cross-validated metrics\n\n");
-    match &predictions.positive {
-        Some(positive) => text.push_str(&format!("Positive class: {positive}. ")),
-        None => text.push_str("Macro averages over classes at the most probable class. "),
-    }
-    text.push_str(
-        "`pooled` is over all out-of-fold rows of a repeat, averaged over repeats; `mean` and `std` are over folds.\n\n",
-    );
-    if let Some(threshold) = threshold {
-        text.push_str(
-            "`f1`, `precision` and `recall` use, in each fold, the threshold that is best on the other folds \
-             (cross-fitted); `_fixed` the fixed one; `_oracle` the best on the scored fold itself, which is optimistic.\n\n",
-        );
-        text.push_str(&format!("Threshold for new objects: {threshold:.4}.\n\n"));
-    }
-    text.push_str(
-        "| metric | pooled | mean | std | folds without a value |\n|---|---|---|---|---|\n",
-    );
-    let average = evaluation.average.map(|average| format!(" ({average})"));
-    let average = average.unwrap_or_default();
-    for values in &evaluation.metrics {
-        let show = |value: Option<f64>| value.map_or("-".to_owned(), |v| format!("{v:.4}"));
-        let undefined = values.folds.iter().filter(|f| f.is_none()).count();
-        text.push_str(&format!(
-            "| {}{average} | {} | {} | {} | {undefined} of {} |\n",
-            values.metric.key(),
-            show(values.pooled),
-            show(values.mean()),
-            show(values.std()),
-            values.folds.len()
-        ));
-    }
-    for note in &evaluation.notes {
-        text.push_str(&format!("\n{}.\n", sentence(note)));
-    }
-    let Some(confusion) = &evaluation.confusion else {
-        return text;
-    };
-    text.push_str("\nConfusion (rows: true, columns: predicted):\n\n| |");
-    for class in &evaluation.confusion_classes {
-        text.push_str(&format!(" {class} |"));
-    }
-    text.push_str("\n|---|");
-    text.push_str(&"---|".repeat(evaluation.confusion_classes.len()));
-    for (class, row) in evaluation.confusion_classes.iter().zip(confusion) {
-        text.push_str(&format!("\n| {class} |"));
-        for count in row {
-            text.push_str(&format!(" {count} |"));
-        }
-    }
-    text.push('\n');
-    text
 }
 
 /// A note on what cannot be checked: that nothing was learned from the rows that are scored.
@@ -199,33 +196,4 @@ fn on_trust(lineage: &Lineage, by_folds: bool) -> Vec<String> {
         ));
     }
     trust
-}
-
-/// The rows that the models behind the predictions were fitted on.
-fn provenance(lineage: &Lineage, folds: Option<&Folds>, trust: &[String]) -> String {
-    let mut text = String::from("\n## Where the predictions come from\n\n");
-    if let Some(folds) = folds {
-        text.push_str(
-            "- Every row that is scored was held out by its fold; checked row by row against the table of folds.\n",
-        );
-        if folds.group.iter().any(Option::is_some) {
-            text.push_str("- Objects of one group are in one fold: no model was fitted on a sibling of a row that it is scored on.\n");
-        }
-    }
-    if lineage.crossed {
-        text.push_str(
-            "- Cross-fitted: a stage on the way learned, for each fold, from the out-of-fold predictions of the other folds.\n",
-        );
-    }
-    for line in trust {
-        text.push_str(&format!("- {}.\n", sentence(line)));
-    }
-    text
-}
-
-/// Makes the first letter a capital.
-fn sentence(text: &str) -> String {
-    let mut letters = text.chars();
-    let first = letters.next().map(|c| c.to_ascii_uppercase());
-    format!("{}{}", first.unwrap_or(' '), letters.as_str())
 }
