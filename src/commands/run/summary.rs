@@ -102,5 +102,7 @@ fn headline(report: &RunReport) -> Option<String> {
 /// The 95 % interval of the pooled value, where there is one.
 fn interval(metric: &MetricFigures) -> Option<String> {
     let (low, high) = (metric.low?, metric.high?);
-    Some(format!("[{low:.2}, {high:.2}]"))
+    // A narrow interval needs a digit more to show its width.
+    let digits = if high - low < 0.05 { 3 } else { 2 };
+    Some(format!("[{low:.digits$}, {high:.digits$}]"))
 }
