@@ -16,6 +16,7 @@ use flow_engine::plan::Plan;
 use flow_engine::plan::keys::Slot;
 use flow_engine::{Pipeline, Span, StageError};
 use flow_stages::comparison::Arm;
+use flow_stages::evaluation::Metric;
 
 /// The type of the port whose outputs hold metrics in the attribute `metrics`.
 pub const METRICS: &str = "metrics";
@@ -23,11 +24,11 @@ pub const METRICS: &str = "metrics";
 /// The port of an evaluation through which predictions come in.
 const PREDICTIONS: &str = "predictions";
 
-/// The stages that score predictions.
+/// The stages that score predictions by the metrics that comparisons make.
 pub fn evaluations(pipeline: &Pipeline) -> Vec<usize> {
     let scores = |stage: &usize| {
         let stage = &pipeline.stages[*stage];
-        let metrics = stage.ports.outputs.iter().any(|port| port.ty == METRICS);
+        let metrics = stage.kind.metrics().contains(&Metric::Ap.key());
         metrics && stage.inputs.iter().any(|input| input.port == PREDICTIONS)
     };
     (0..pipeline.stages.len()).filter(scores).collect()

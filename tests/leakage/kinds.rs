@@ -71,7 +71,7 @@ pub fn registry() -> Registry {
     };
     let predictions = &["predictions"];
     let same = |name, step| kind(name, predictions, "predictions", vec![step]).runs(passed_on);
-    add(same("calibrate", correct().crossed()));
+    add(same("corrected", correct().crossed()));
     add(same("calibrate_all", correct()));
     let shifted = vec![correct().apart()];
     add(kind("shifted", predictions, "predictions", shifted).runs(shift));

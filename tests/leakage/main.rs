@@ -1,6 +1,7 @@
 //! Leakage cannot be written: pipelines and kinds that try, each refused with a code of its own before
 //! anything runs or when rows meet, and honest ones that look like them and pass.
 
+mod after;
 mod kinds;
 mod novelty;
 mod survey;
@@ -348,11 +349,11 @@ fn honest_pipelines_pass() {
     passes(&stage("prior", BOTH), &[&evaluate_on("prior")]);
     // Cross-fitted: said so.
     for more in [
-        stage("calibrate", r#"predictions = "model""#),
+        stage("corrected", r#"predictions = "model""#),
         stage("prior", BOTH)
-            + "[stages.calibrate]\nuse = \"stack\"\ninputs = { predictions = [\"model\", \"prior\"] }\n",
+            + "[stages.corrected]\nuse = \"stack\"\ninputs = { predictions = [\"model\", \"prior\"] }\n",
     ] {
-        let report = passes(&more, &[&evaluate_on("calibrate")]);
+        let report = passes(&more, &[&evaluate_on("corrected")]);
         assert!(report.contains("- Cross-fitted"), "{report}");
     }
     // Two schemes side by side.

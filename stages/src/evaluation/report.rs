@@ -80,7 +80,8 @@ impl MetricValues {
         (values.len() > 1).then(|| (squares / (values.len() - 1) as f64).sqrt())
     }
 
-    fn to_value(&self, average: Option<&str>) -> Value {
+    /// The values as a map; `average` says of what they are an average, if they are not of one class.
+    pub fn to_value(&self, average: Option<&str>) -> Value {
         let number = |v: Option<f64>| v.map_or(Value::Null, Value::Float);
         let undefined = self.folds.iter().filter(|f| f.is_none()).count();
         let average = average.map(|average| ("average".to_owned(), Value::Str(average.into())));

@@ -15,6 +15,7 @@ use std::ffi::OsString;
 use flow_engine::Registry;
 use flow_engine::command::{CommandKind, guard};
 
+mod calibrate;
 mod clip;
 mod colors;
 mod command;
@@ -37,6 +38,7 @@ mod stack;
 mod statistics;
 mod submission;
 mod table;
+mod threshold;
 
 pub use command::FoldTables;
 
@@ -57,6 +59,7 @@ pub fn registry() -> Registry {
 pub fn registry_with(guard: Vec<OsString>) -> Registry {
     let mut registry = Registry::default();
     registry.add(CommandKind::new(Box::new(FoldTables), guard));
+    registry.add(calibrate::Calibrate);
     registry.add(clip::Clip);
     registry.add(colors::Colors);
     registry.add(domain::Domain);
@@ -78,6 +81,7 @@ pub fn registry_with(guard: Vec<OsString>) -> Registry {
     registry.add(statistics::Statistics);
     registry.add(submission::Submission);
     registry.add(table::TableKind);
+    registry.add(threshold::Threshold);
     registry
 }
 

@@ -1,5 +1,5 @@
 //! Metrics of a classifier that scores the positive class: the binary metrics, thresholds and their
-//! choice. [`multiclass`] has the metrics over all classes.
+//! choice. [`multiclass`] has the metrics over all classes, [`rules`] other thresholds than that of best F1.
 //!
 //! Labels are `true` for the positive class. A row counts as predicted positive if
 //! `score >= threshold`. Rows with equal scores are never told apart: every figure changes only at
@@ -14,6 +14,7 @@
 
 pub mod calibration;
 pub mod multiclass;
+pub mod rules;
 
 use super::rank;
 
@@ -216,18 +217,7 @@ fn mean(scores: &[f64], labels: &[bool], loss: impl Fn(f64, bool) -> f64) -> Opt
 /// The threshold of highest F1 among the distinct scores, the lowest one if several tie; `None` without
 /// positives. It is optimistic on the rows that are then evaluated.
 pub fn best_f1_threshold(scores: &[f64], labels: &[bool]) -> Option<f64> {
-    let cuts = cuts(scores, labels, None);
-    let total = cuts.last()?.positives;
-    let mut best: Option<(f64, f64)> = None;
-    // Thresholds ascend, so that the first of equals is the lowest. F1 is computed from counts: equal
-    // ratios of integers are equal as floats, while a combination of precision and recall need not be.
-    for cut in cuts.iter().rev().filter(|_| total > 0.0) {
-        let f1 = 2.0 * cut.positives / (cut.positives + cut.negatives + total);
-        if best.is_none_or(|(highest, _)| f1 > highest) {
-            best = Some((f1, cut.threshold));
-        }
-    }
-    best.map(|(_, threshold)| threshold)
+    rules::ThresholdRule::F1.threshold(scores, labels, None)
 }
 
 /// The result of [`cross_fitted_threshold`].

@@ -6,6 +6,8 @@
 //! - [`rng`]: counter-based streams of random numbers, the only source of randomness;
 //! - [`rank`]: order statistics; [`linear`]: linear and logistic regression;
 //! - [`least_squares`]: nonlinear fits of a few unknowns with bounds and priors;
+//! - [`nnls`]: least squares without negative coefficients; [`hill_climb`](mod@hill_climb): greedy selection of models;
+//! - [`calibration`]: from scores to probabilities;
 //! - [`metrics`]: how good predictions are;
 //! - [`isolation`]: how unlike others a row is; [`entropy`]: how evenly a probability is spread;
 //! - [`kfold`]: rows dealt to folds;
@@ -15,14 +17,17 @@
 //! All functions give the same bits on every machine: sums have a fixed order and elementary functions
 //! come from `libm` or from [`exp`](mod@exp). Code that reads a file or knows what a column means does not belong here.
 
+pub mod calibration;
 pub mod cholesky;
 pub mod entropy;
 pub mod exp;
+pub mod hill_climb;
 pub mod isolation;
 pub mod kfold;
 pub mod least_squares;
 pub mod linear;
 pub mod metrics;
+pub mod nnls;
 pub mod rank;
 pub mod rng;
 pub mod sigma_clip;

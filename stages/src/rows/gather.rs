@@ -20,9 +20,21 @@ pub fn gather(
     arrange: impl Fn(&mut Predictions),
 ) -> Result<(), StageError> {
     let all = gathered(action, from, folds, arrange)?;
-    let attrs = vec![("rows".to_owned(), Value::Int(all.len() as i64))];
+    write_predictions(action, to, &all)
+}
+
+/// Writes predictions as the output `to`.
+///
+/// # Errors
+/// If the writer fails.
+pub fn write_predictions(
+    action: &mut Action<'_>,
+    to: &str,
+    predictions: &Predictions,
+) -> Result<(), StageError> {
+    let attrs = vec![("rows".to_owned(), Value::Int(predictions.len() as i64))];
     let mut writer = action.create()?;
-    all.write(&mut writer)?;
+    predictions.write(&mut writer)?;
     action.finish(to, writer, attrs)
 }
 

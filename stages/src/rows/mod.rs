@@ -7,22 +7,27 @@
 //! - `view`: features by reference to the tables that hold them;
 //! - `label_column`: refuses labels among the features;
 //! - `held_out`: refuses predictions for rows that were fitted on;
+//! - `crossed`: fits for each fold on the out-of-fold predictions of the others;
 //! - `read`, `gather`: functions that kinds call, before a fit and after an apply;
 //! - `measure`: a row of features for each light curve.
 //!
 //! The engine ensures that the actions of a fold are made of that fold's rows. The code here checks the
 //! tables themselves against the table of folds. Metrics do not belong here.
 
+mod crossed;
 mod fold;
 mod gather;
 mod held_out;
 mod label_column;
 mod measure;
 mod read;
+#[cfg(test)]
+pub(crate) mod testing;
 mod view;
 
+pub use crossed::{CrossFit, cross_fit, crossed_predictions, one_fold};
 pub use fold::{FINAL, has_role, label, name, parse, rows_of};
-pub use gather::{gather, gathered};
+pub use gather::{gather, gathered, write_predictions};
 pub use held_out::{FIT_ROW, SIBLING, applied, held_out};
 pub use label_column::{LABEL_COLUMN, RowLabels, no_label};
 pub use measure::{DRAWS, LEAST_REDSHIFT, MOST_DRAWS, Measured, measure_objects};

@@ -1,0 +1,197 @@
+//! Kind `threshold`: chooses the score from which on an object is predicted as positive.
+//!
+//! It is cross-fitted: the threshold for fold k is chosen on the out-of-fold rows of the other folds of the same
+//! repeat, so the metrics say what the rule is worth on new objects. The threshold for unlabelled objects is the
+//! mean over repeats of those chosen on all out-of-fold rows.
+//!
+//! - `f1`: highest F1.
+//! - `precision`: highest recall with a precision of at least `floor`.
+//! - `recall`: highest precision with a recall of at least `floor`.
+//! - `top_n`: at most `budget` of the unlabelled objects are positive. In a fold, the threshold is the one
+//!   that leaves the same share of the rows of the other folds. Without unlabelled objects, the budget is for the
+//!   labelled objects.
+//!
+//! With `prior`, the classes are expected to be as frequent as it says and not as among the labelled objects.
+//! Probabilities are changed accordingly, and rows count so that thresholds and metrics are those of
+//! a survey with these frequencies. [`prior`] has the formulas.
+
+mod choose;
+mod figures;
+mod prior;
+
+use flow_cache::Value;
+use flow_engine::base::diag::Diag;
+use flow_engine::kind::ParamWord;
+use flow_engine::kind::{
+    Action, InputPort, KindSpec, OutputPort, Ports, Scope, Stage, StageError, Step,
+};
+use flow_engine::{ParamType, Params, params, words};
+
+use self::choose::{Chosen, choose};
+use crate::rows::{crossed_predictions, write_predictions};
+use crate::table::Predictions;
+
+/// The kind.
+pub struct Threshold;
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Rule {
+    F1,
+    Precision,
+    Recall,
+    TopN,
+}
+
+words!(Rule { F1 = "f1", Precision = "precision", Recall = "recall", TopN = "top_n" });
+
+params! {
+    struct ThresholdParams<'a> {
+        rule: Rule = word(Rule::F1, "Highest F1, highest recall at a floor of the precision, highest precision at a floor of the recall, or a budget of objects.");
+        floor: f64 = new(ParamType::Float { min: 0.0, max: 1.0 }, "The least precision or recall.").only("rule", &["precision", "recall"]);
+        budget: usize = new(ParamType::Int { min: 1, max: 1_000_000_000 }, "The most unlabelled objects that may be positive.").only("rule", &["top_n"]);
+        prior: Vec<(&'a str, f64)> = new(ParamType::Map(Box::new(ParamType::Float { min: 1e-9, max: 1.0 - 1e-9 })), "How frequent classes are where predictions are used, as in `prior = { TDE = 0.001 }`. The other classes share the rest as they do among the labelled objects.").optional();
+    }
+}
+
+/// The metrics, at the threshold that a fold gets from the others.
+const METRICS: [&str; 5] = [
+    "f1_decided",
+    "precision_decided",
+    "recall_decided",
+    "share_decided",
+    "threshold_decided",
+];
+
+impl Stage for Threshold {
+    fn spec(&self) -> KindSpec {
+        KindSpec {
+            name: "threshold",
+            version: 1,
+            about: "Chooses a threshold by a rule, also for other class frequencies, cross-fitted",
+            ports: Ports {
+                inputs: vec![InputPort::one("predictions", "predictions")],
+                outputs: vec![
+                    OutputPort::of(
+                        "threshold",
+                        "threshold",
+                        0,
+                        "JSON: the threshold for new objects, and by repeat and fold",
+                    ),
+                    OutputPort::of(
+                        "metrics",
+                        "metrics",
+                        0,
+                        "JSON: by metric, pooled, mean, std and folds, at the threshold that each fold gets from the others",
+                    ),
+                    OutputPort::of(
+                        "predictions",
+                        "predictions",
+                        0,
+                        "the predictions, changed if there is a `prior`",
+                    ),
+                    OutputPort::of(
+                        "decisions",
+                        "decisions",
+                        0,
+                        "object_id, repeat, fold (null for unlabelled objects), label, score, threshold (NaN if none could be chosen), positive (1 or 0)",
+                    ),
+                ],
+            },
+            params: ThresholdParams::specs(),
+            steps: vec![
+                Step::new("choose", Scope::Whole)
+                    .crossed()
+                    .port("predictions")
+                    .writes("threshold")
+                    .writes("metrics")
+                    .writes("predictions")
+                    .writes("decisions"),
+            ],
+        }
+    }
+
+    fn check(&self, params: &Params, _inputs: &[String]) -> Vec<Diag> {
+        let prior = ThresholdParams::read(params).prior;
+        let sum: f64 = prior.iter().map(|(_, share)| share).sum();
+        let wrong = if params.get("prior").is_some() && prior.is_empty() {
+            "`prior` names no class".to_owned()
+        } else if sum > 1.0 + prior::ROUNDING {
+            format!("the frequencies in `prior` sum to {sum}, which is more than 1")
+        } else {
+            return Vec::new();
+        };
+        let diag = Diag::new("flow::params::prior", wrong)
+            .help("give the share of a class among all objects: prior = { TDE = 0.001 }");
+        let diag = match params.span("prior") {
+            Some(span) => diag.label(span, "here"),
+            None => diag,
+        };
+        vec![diag]
+    }
+
+    fn opaque(&self, _params: &Params, output: &str) -> bool {
+        matches!(output, "threshold" | "metrics")
+    }
+
+    fn metrics(&self) -> Vec<&'static str> {
+        METRICS.into()
+    }
+
+    fn run(&self, action: &mut Action<'_>) -> Result<(), StageError> {
+        let models = crossed_predictions(action)?;
+        let params = ThresholdParams::read(action.params);
+        let chosen = choose(&models[0], &params, &|| action.checkpoint())?;
+        write_threshold(action, &params, &chosen)?;
+        let metrics = figures::metrics(&models[0], &chosen);
+        let text = format!("{:#}\n", metrics.to_json());
+        let attrs = vec![("metrics".to_owned(), metrics)];
+        action.write("metrics", text.as_bytes(), attrs)?;
+        write_predictions(action, "predictions", &chosen.predictions)?;
+        write_decisions(action, &chosen)
+    }
+}
+
+fn write_threshold(
+    action: &mut Action<'_>,
+    params: &ThresholdParams<'_>,
+    chosen: &Chosen,
+) -> Result<(), StageError> {
+    let folds = chosen.fits.iter().filter(|fit| fit.fold.is_some());
+    let folds: Vec<serde_json::Value> = folds
+        .map(|fit| {
+            let threshold = fit.fitted.threshold;
+            serde_json::json!({ "repeat": fit.repeat, "fold": fit.fold, "threshold": threshold })
+        })
+        .collect();
+    let json = serde_json::json!({
+        "threshold": chosen.threshold,
+        "rule": params.rule.word(),
+        "folds": folds,
+    });
+    let notes = figures::notes(params, chosen).into_iter().map(Value::Str);
+    let attrs = vec![
+        ("notes".to_owned(), Value::List(notes.collect())),
+        ("threshold".to_owned(), Value::Float(chosen.threshold)),
+    ];
+    action.write("threshold", format!("{json:#}\n").as_bytes(), attrs)
+}
+
+fn write_decisions(action: &mut Action<'_>, chosen: &Chosen) -> Result<(), StageError> {
+    let decided = |i: usize| f64::from(u8::from(chosen.positive[i]));
+    let rows = 0..chosen.predictions.len();
+    let decisions = Predictions {
+        probability: vec![
+            chosen.scores().to_vec(),
+            rows.clone()
+                .map(|i| chosen.at[i].unwrap_or(f64::NAN))
+                .collect(),
+            rows.map(decided).collect(),
+        ],
+        ..chosen.predictions.clone()
+    };
+    let names = ["score", "threshold", "positive"].map(String::from);
+    let attrs = vec![("rows".to_owned(), Value::Int(decisions.len() as i64))];
+    let mut writer = action.create()?;
+    decisions.write_as(&mut writer, &names, &[])?;
+    action.finish("decisions", writer, attrs)
+}
