@@ -184,6 +184,7 @@ macro_rules! pages_that_run {
 pages_that_run! {
     readme: "README.md",
     ablation: "docs/ablation.md",
+    after_the_model: "docs/after-the-model.md",
     benchmarks: "docs/benchmarks.md",
     cache: "docs/cache.md",
     ci: "docs/ci.md",

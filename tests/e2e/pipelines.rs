@@ -6,13 +6,14 @@ use flow_testkit::files::{files, repository};
 use flow_testkit::program::{SMALL, SMALL_ROCKET};
 use flow_testkit::{Ended, Project, Run};
 
-const DEMO: [(&str, &[&str]); 10] = [
+const DEMO: [(&str, &[&str]); 11] = [
     ("pipelines/best.toml", &SMALL_BEST),
     ("pipelines/rocket_domain.toml", &SMALL_ROCKET),
     ("pipelines/rocket_2k.toml", &SMALL_ROCKET),
     ("pipelines/domain_only.toml", &SMALL),
     ("pipelines/domain_gbdt.toml", &SMALL),
     ("pipelines/stack.toml", &SMALL_ROCKET),
+    ("pipelines/calibrated.toml", &SMALL_ROCKET),
     ("pipelines/tune.toml", &SMALL),
     ("pipelines/surveys/spcc.toml", &SMALL_BEST),
     ("pipelines/surveys/plasticc.toml", &SMALL_BEST),
@@ -110,6 +111,37 @@ fn the_submission_has_every_unlabelled_object() {
             .starts_with("feature,importance")
     );
     assert!(project.path("out/predictions.parquet").is_file());
+}
+
+#[test]
+fn a_calibrated_submission_follows_its_threshold() {
+    let project = Project::with_pipelines();
+    let args = [&["pipelines/calibrated.toml"], &SMALL_ROCKET[..]].concat();
+    let run = project.run(&args);
+    let metrics = &run.ok()["metrics"];
+    let decided = &metrics["threshold"];
+    // The same rule on the same rows as that of the evaluation.
+    for (metric, same) in [("f1_decided", "f1"), ("recall_decided", "recall")] {
+        assert_eq!(decided[metric]["folds"], metrics["evaluate"][same]["folds"]);
+        assert!(decided[metric]["pooled"].as_f64() > Some(0.0));
+    }
+    let decisions = project.read("out/decisions.csv");
+    let header = "object_id,repeat,fold,label,score,threshold,positive";
+    assert_eq!(decisions.lines().next(), Some(header));
+    assert_eq!(decisions.lines().count(), 1 + 240 + 40);
+    // By object: whether it is predicted positive.
+    let new = decisions
+        .lines()
+        .filter(|line| line.split(',').nth(2) == Some(""));
+    let new: BTreeSet<(&str, bool)> = new
+        .filter_map(|line| Some((line.split(',').next()?, line.ends_with(",1.0"))))
+        .collect();
+    let submission = project.read("out/submission.csv");
+    let submitted: BTreeSet<(&str, bool)> = (submission.lines().skip(1))
+        .filter_map(|line| Some((line.split(',').next()?, line.split(',').nth(1)? == "1")))
+        .collect();
+    assert_eq!((new.len(), &new), (40, &submitted));
+    assert!(project.read("out/calibration.json").contains("isotonic"));
 }
 
 #[test]
