@@ -31,6 +31,7 @@ pub(super) fn metrics(predictions: &Predictions, chosen: &Chosen) -> Value {
         let values = MetricValues {
             metric: Metric::Threshold,
             pooled: sum.map(|sum| sum / pooled.len() as f64),
+            interval: None,
             folds: folds.iter().map(|figures| figures[at]).collect(),
         };
         (*name, values.to_value(None))
