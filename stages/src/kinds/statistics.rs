@@ -9,7 +9,7 @@ use flow_engine::kind::{
 use flow_engine::{Diag, ParamType, params, words};
 
 use crate::features::statistics::{
-    Bands, Derived, Metadata, NAMED, Observations, StatisticPlan, StatisticSet,
+    Bands, Derived, Metadata, Observations, StatisticPlan, StatisticSet,
 };
 use crate::physics::cosmology::FlatLambdaCdm;
 use crate::rows::{self, Measured};
@@ -21,32 +21,30 @@ pub struct Statistics;
 words!(StatisticSet { LightCurve = "light_curve", Basic = "basic", Plasticc156 = "plasticc_156", Engineered = "engineered" });
 words!(Bands { Each = "each", All = "all", Both = "both" });
 
-/// The words of `series`.
-const SERIES: [&str; NAMED.len()] = {
-    let mut words = [""; NAMED.len()];
-    let mut i = 0;
-    while i < NAMED.len() {
-        words[i] = NAMED[i].0;
-        i += 1;
-    }
-    words
-};
+const SERIES: [&str; Derived::ALL.len()] = words(&Derived::ALL);
+const METADATA: [&str; Metadata::ALL.len()] = words(&Metadata::ALL);
 
-/// The words of `metadata`.
-const METADATA: [&str; Metadata::ALL.len()] = {
-    let mut words = [""; Metadata::ALL.len()];
+/// The names of a table.
+const fn words<T, const N: usize>(table: &[(&'static str, T); N]) -> [&'static str; N] {
+    let mut words = [""; N];
     let mut i = 0;
-    while i < Metadata::ALL.len() {
-        words[i] = Metadata::ALL[i].0;
+    while i < N {
+        words[i] = table[i].0;
         i += 1;
     }
     words
-};
+}
+
+/// The values that are named.
+fn named<T: Copy, const N: usize>(table: &[(&'static str, T); N], names: &[&str]) -> Vec<T> {
+    let place = |name: &&str| table.iter().find(|(known, _)| known == name);
+    names.iter().filter_map(place).map(|row| row.1).collect()
+}
 
 params! {
     struct StatisticsParams<'a> {
         set: StatisticSet = word(StatisticSet::LightCurve, "The features: the 39 of the package light-curve, `basic` moments and extremes, the 156 of Chaini and Kumar (2020) for PLAsTiCC, or some 150 `engineered` ones with rolling means, differences and ratios.");
-        series: Vec<&'a str> = new(ParamType::List(Box::new(ParamType::Choice(&SERIES))), "What the features are of: fluxes, their errors, ratios of both, their squares, fluxes times these squares, or means of three fluxes in a row.").or(Value::List(vec![Value::Str("flux".into())])).only("set", &["light_curve"]);
+        series: Vec<&'a str> = new(ParamType::List(Box::new(ParamType::Choice(&SERIES))), "What the features are of: fluxes, their errors, flux over error, its square, fluxes times this square, whether an observation is detected, its time, its band, or means of three fluxes in a row.").or(Value::List(vec![Value::Str("flux".into())])).only("set", &["light_curve"]);
         bands: Bands = word(Bands::Each, "Whether they are taken in each band, in `all` bands together, or both.").only("set", &["light_curve"]);
         metadata: Option<Vec<&'a str>> = new(ParamType::List(Box::new(ParamType::Choice(&METADATA))), "Columns of what is known of an object besides, in place of those of the set.").optional();
         least_distance: Option<f64> = new(ParamType::Float { min: 1e-5, max: 1e5 }, "Distance in Mpc that nearer objects get for their distance modulus, those of redshift 0 too. If it is left out, there is no distance modulus at redshift 0.").optional();
@@ -57,14 +55,9 @@ params! {
 impl StatisticsParams<'_> {
     /// The columns for a survey with these bands.
     fn plan(&self, bands: &[&str]) -> StatisticPlan {
-        let series: Vec<Derived> = self.series.iter().filter_map(|s| Derived::of(s)).collect();
-        let metadata = self.metadata.as_ref().map(|names| {
-            let known = names.iter().filter_map(|name| {
-                let mut all = Metadata::ALL.iter();
-                all.find(|(known, _)| known == name).map(|named| named.1)
-            });
-            known.collect::<Vec<_>>()
-        });
+        let series = named(&Derived::ALL, &self.series);
+        let metadata = self.metadata.as_ref();
+        let metadata = metadata.map(|names| named(&Metadata::ALL, names));
         StatisticPlan::new(self.set, (&series, self.bands), metadata.as_deref(), bands)
     }
 

@@ -28,6 +28,6 @@ pub use catalogue::{LIGHT_CURVE, find, markdown};
 pub use contrast::Contrast;
 pub use measurements::Measurements;
 pub use plan::StatisticPlan;
-pub use series::{CurveSeries, Derived, NAMED, Observations};
+pub use series::{CurveSeries, Derived, Observations};
 pub use sets::{Bands, Metadata, StatisticSet};
 pub use statistic::Statistic;

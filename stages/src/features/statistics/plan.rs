@@ -76,8 +76,7 @@ impl StatisticPlan {
             plan.push_pair(first, bands, contents.pairs);
         }
         for known in metadata.unwrap_or(contents.metadata) {
-            let named = Metadata::ALL.iter().find(|(_, other)| other == known);
-            let name = named.map_or("", |(name, _)| name);
+            let (name, _) = Metadata::ALL[*known as usize];
             plan.push(name.to_owned(), PlanColumn::Known(*known));
         }
         plan
@@ -156,7 +155,7 @@ impl StatisticPlan {
 }
 
 /// The number of series that there may be in one place: each quantity of all and of detected observations.
-const SERIES: usize = 2 * (Derived::Rolling as usize + 1);
+const SERIES: usize = 2 * Derived::ALL.len();
 
 /// The observations in all bands together, and in each band.
 fn by_place(observations: Observations, bands: usize) -> Vec<Observations> {

@@ -55,16 +55,6 @@ const DETECTED_SNR: f64 = 3.0;
 /// The observations of which a rolling mean is taken.
 const WINDOW: usize = 3;
 
-/// The quantities that a user may name, with their names.
-pub const NAMED: [(&str, Derived); 6] = [
-    ("flux", Derived::Flux),
-    ("err", Derived::Err),
-    ("snr", Derived::Snr),
-    ("snr_sq", Derived::SnrSq),
-    ("flux_snr_sq", Derived::FluxSnrSq),
-    ("rolling", Derived::Rolling),
-];
-
 impl Observations {
     /// Appends an observation.
     pub fn push(&mut self, time: f64, band: u16, (flux, err): (f64, f64)) {
@@ -133,30 +123,24 @@ impl Derived {
         matches!(self, Derived::Flux | Derived::Snr)
     }
 
-    /// Returns the quantity of a name that a user may give.
-    pub fn of(name: &str) -> Option<Derived> {
-        let mut all = NAMED.iter();
-        all.find(|(known, _)| *known == name).map(|named| named.1)
-    }
-
-    fn name(self) -> &'static str {
-        match self {
-            Derived::Detected => "detected",
-            Derived::Time => "time",
-            Derived::Band => "band",
-            named => {
-                let mut all = NAMED.iter();
-                all.find(|(_, known)| *known == named)
-                    .map_or("", |(name, _)| name)
-            }
-        }
-    }
+    /// All quantities with their names, in the order of their numbers.
+    pub const ALL: [(&str, Derived); 9] = [
+        ("flux", Derived::Flux),
+        ("err", Derived::Err),
+        ("snr", Derived::Snr),
+        ("snr_sq", Derived::SnrSq),
+        ("flux_snr_sq", Derived::FluxSnrSq),
+        ("detected", Derived::Detected),
+        ("time", Derived::Time),
+        ("band", Derived::Band),
+        ("rolling", Derived::Rolling),
+    ];
 }
 
 impl CurveSeries {
     /// Its name in columns, such as `flux` or `detected_flux`.
     pub fn name(self) -> String {
-        let name = self.derived.name();
+        let (name, _) = Derived::ALL[self.derived as usize];
         if self.detected {
             format!("detected_{name}")
         } else {

@@ -41,7 +41,7 @@ pub enum Metadata {
 }
 
 impl Metadata {
-    /// All of them, with the names of their columns.
+    /// All of them with the names of their columns, in the order of their numbers.
     pub const ALL: [(&str, Metadata); 4] = [
         ("redshift", Metadata::Redshift),
         ("redshift_err", Metadata::RedshiftErr),

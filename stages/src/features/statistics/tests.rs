@@ -166,6 +166,16 @@ fn every_statistic_that_a_set_names_exists() {
     }
 }
 
+#[test]
+fn names_are_where_their_numbers_are() {
+    for (i, (_, derived)) in Derived::ALL.into_iter().enumerate() {
+        assert_eq!(derived as usize, i);
+    }
+    for (i, (_, known)) in Metadata::ALL.into_iter().enumerate() {
+        assert_eq!(known as usize, i);
+    }
+}
+
 /// The names of the statistics that are numbers.
 fn defined(observations: &Observations) -> Vec<&'static str> {
     let found = |name: &&str| value(name, observations).is_finite();
