@@ -202,6 +202,47 @@ impl<'a> Action<'a> {
         self.host.progress(done, total);
     }
 
+    /// Has another kind do the work of the action with parameters of its own. A kind that builds on another,
+    /// such as one that starts a certain program, has that kind run its step in this way. What the other kind
+    /// writes, uses and prints becomes that of this action.
+    pub fn with_params<T>(
+        &mut self,
+        params: &Params,
+        work: impl FnOnce(&mut Action<'_>) -> T,
+    ) -> T {
+        let mut other = Action {
+            step: self.step,
+            params,
+            fold: self.fold,
+            shard: self.shard,
+            folds: self.folds,
+            lineage: self.lineage,
+            seed: self.seed,
+            threads: self.threads,
+            gpus: self.gpus,
+            scratch: self.scratch,
+            root: self.root,
+            artifacts: self.artifacts,
+            inputs: self.inputs,
+            sources: self.sources,
+            stat: self.stat,
+            host: self.host,
+            outputs: std::mem::take(&mut self.outputs),
+            used: self.used,
+            log: std::mem::take(&mut self.log),
+        };
+        let done = work(&mut other);
+        self.used = other.used;
+        self.outputs = other.outputs;
+        self.log = other.log;
+        done
+    }
+
+    /// Returns what a program of the action printed.
+    pub fn printed(&self) -> &[u8] {
+        &self.log
+    }
+
     /// Returns an error once the run is to stop. Long loops call this at least once per second.
     pub fn checkpoint(&self) -> Result<(), StageError> {
         match self.stop()() {

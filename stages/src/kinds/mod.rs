@@ -4,7 +4,7 @@
 //! Begin with [`registry`], which names them all, and with `domain`, the plainest kind: it reads a
 //! table, computes a row of features for each light curve, and writes a table. `model` shows work over
 //! folds, `ingest` how foreign files come in, and `command` what the engine's kind of that name needs
-//! to know of tables.
+//! to know of tables. `python` is no kind: it is what those that start Python share.
 //!
 //! A kind reads and writes tables and calls the code that computes. That code lives in the folders
 //! beside this one, where it is tested without a pipeline. `docs/writing-a-stage.md` shows how to write
@@ -21,6 +21,7 @@ mod colors;
 mod command;
 mod domain;
 mod drw;
+mod estimator;
 mod evaluate;
 mod extinction;
 mod folds;
@@ -32,6 +33,7 @@ mod model;
 mod novelty;
 mod parametric_fit;
 mod photo_z;
+mod python;
 mod rocket;
 mod select;
 mod stack;
@@ -39,6 +41,7 @@ mod statistics;
 mod submission;
 mod table;
 mod threshold;
+mod transformer;
 
 pub use command::FoldTables;
 
@@ -62,6 +65,11 @@ pub fn registry_with(guard: Vec<OsString>) -> Registry {
     registry.add(calibrate::Calibrate);
     registry.add(clip::Clip);
     registry.add(colors::Colors);
+    // Kinds that start Python build on it.
+    if let Some(command) = registry.get("command").cloned() {
+        registry.add(estimator::Estimator::new(command.clone()));
+        registry.add(transformer::Transformer::new(command));
+    }
     registry.add(domain::Domain);
     registry.add(drw::Drw);
     registry.add(evaluate::Evaluate);

@@ -9,6 +9,7 @@
 //! - `held_out`: refuses predictions for rows that were fitted on;
 //! - `crossed`: fits for each fold on the out-of-fold predictions of the others;
 //! - `read`, `gather`: functions that kinds call, before a fit and after an apply;
+//! - `importance`: joins how much each feature mattered to the fits of the folds;
 //! - `measure`: a row of features for each light curve.
 //!
 //! The engine ensures that the actions of a fold are made of that fold's rows. The code here checks the
@@ -18,6 +19,7 @@ mod crossed;
 mod fold;
 mod gather;
 mod held_out;
+mod importance;
 mod label_column;
 mod measure;
 mod read;
@@ -29,6 +31,7 @@ pub use crossed::{CrossFit, cross_fit, crossed_predictions, one_fold};
 pub use fold::{FINAL, has_role, label, name, parse, rows_of};
 pub use gather::{gather, gathered, write_predictions};
 pub use held_out::{FIT_ROW, SIBLING, applied, held_out};
+pub use importance::gather_importance;
 pub use label_column::{LABEL_COLUMN, RowLabels, no_label};
 pub use measure::{DRAWS, LEAST_REDSHIFT, MOST_DRAWS, Measured, measure_objects};
 pub use read::{ApplyRows, TrainRows, binary_labels, of_action};
