@@ -69,12 +69,15 @@ pub fn why(plan: &Plan<'_>, action: usize, verdict: Verdict, told: &Explanation)
     }
 }
 
-/// The command that prints the version of what a stage runs.
+/// The command that prints the version of what a stage runs, or the interpreter that flow asks for the versions
+/// of its packages.
 pub fn version(plan: &Plan<'_>, stage: usize) -> String {
-    plan.pipeline.stages[stage]
-        .params
-        .read::<Vec<&str>>("version")
-        .join(" ")
+    let params = &plan.pipeline.stages[stage].params;
+    let command: Vec<&str> = params.read("version");
+    match command.is_empty() {
+        true => params.read::<&str>("python").to_owned(),
+        false => command.join(" "),
+    }
 }
 
 /// What a run would do with an action, for programs.

@@ -1,5 +1,6 @@
 //! `flow` as a program: how it is started, what it says, how it ends.
 
+use std::io::Write as _;
 use std::os::unix::fs::{MetadataExt, lchown};
 use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
@@ -49,6 +50,24 @@ pub fn works(program: &str, args: &[&str]) -> bool {
         ));
     }
     works
+}
+
+/// The Python interpreter that `FLOW_PYTHON` names, or else `python3`, if it has these packages. Says so where it
+/// does not, past the harness, which hides what a passing test prints.
+pub fn python(packages: &[&str]) -> Option<String> {
+    let python = std::env::var("FLOW_PYTHON").unwrap_or_else(|_| "python3".to_owned());
+    let import = format!("import {}", packages.join(", "));
+    let tried = Command::new(&python).args(["-c", &import]).output();
+    if tried.is_ok_and(|output| output.status.success()) {
+        return Some(python);
+    }
+    let note = format!(
+        "skipped: `{python} -c '{import}'` does not work; FLOW_PYTHON names another interpreter\n"
+    );
+    std::io::stderr()
+        .write_all(note.as_bytes())
+        .expect("stderr");
+    None
 }
 
 /// Sends a signal to a process that nobody has waited for yet.

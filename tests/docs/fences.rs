@@ -17,8 +17,9 @@ use flow_testkit::{Ended, Project};
 use crate::{files, pages, root, write};
 
 /// The reasons that may keep a block from being run.
-const REASONS: [&str; 6] = [
+const REASONS: [&str; 7] = [
     "it needs data that is not in the repository",
+    "it installs packages of Python",
     "it measures, for minutes",
     "it builds this repository",
     "it shows several ways to write a line",
@@ -191,6 +192,7 @@ pages_that_run! {
     commands: "docs/commands.md",
     data: "docs/data.md",
     errors: "docs/errors.md",
+    estimators: "docs/estimators.md",
     events: "docs/events.md",
     explain: "docs/explain.md",
     best: "docs/best.md",

@@ -21,6 +21,7 @@ mod manners;
 mod own_folders;
 mod paths;
 mod pipelines;
+mod python;
 mod recipes;
 mod rerun;
 mod rights;

@@ -41,8 +41,10 @@ const SMALL_BEST: [&str; 14] = [
 /// What `SMALL_ROCKET` has to say of the second selection in `stack.toml`.
 const STACK: [&str; 2] = ["--set", "select_rocket.fdr=1.0"];
 
-/// Run by `mallorn.rs` and `ablate.rs`.
-const ELSEWHERE: [&str; 5] = [
+/// Run by `mallorn.rs`, `ablate.rs` and `python/mod.rs`.
+const ELSEWHERE: [&str; 7] = [
+    "pipelines/lightgbm.toml",
+    "pipelines/xgboost.toml",
     "pipelines/ablation.toml",
     "pipelines/mallorn/best.toml",
     "pipelines/mallorn/best_study.toml",

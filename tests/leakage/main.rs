@@ -4,6 +4,7 @@
 mod after;
 mod kinds;
 mod novelty;
+mod python;
 mod survey;
 
 use flow_engine::kind::Fault;

@@ -18,6 +18,9 @@ use crate::rows;
 /// The kind.
 pub struct Estimator(PythonClass);
 
+/// What an estimator that is saved is called in the steps.
+const PICKLED: &str = "pickled";
+
 const RUN: usize = 0;
 const GATHER: usize = 1;
 
@@ -33,7 +36,7 @@ params! {
     struct EstimatorParams<'a> {
         target: ModelTarget = word(ModelTarget::Binary, "Learn the positive class against the rest, or all classes at once. The class is fitted on the numbers 0 to k - 1.");
         class_weight: &'a Value = new(class_weight(), "Weights of the training rows, given to `fit` as `sample_weight`: \"balanced\" gives each of k classes the weight n / (k n_class), a table such as `{ TDE = 10 }` gives the classes that it names theirs, and the others 1.").or("none".into());
-        save: bool = bool(false, "Gives the fitted estimators as the output `model`, pickled, one a fold.");
+        save: bool = bool(false, "Gives the estimator of the final fit, on all labelled rows, pickled as the output `model`.");
     }
 }
 
@@ -53,7 +56,7 @@ fn work(params: &Params) -> Work {
         ("gain", "gain.json"),
     ];
     if given.save {
-        outputs.push(("model", "model.pickle"));
+        outputs.push((PICKLED, "model.pickle"));
     }
     let target = flow_engine::kind::ParamWord::word(given.target);
     Work {
@@ -89,20 +92,23 @@ fn shape(save: bool) -> (Ports, Vec<Step>) {
         ),
     ];
     if save {
-        run = run.writes("model");
-        outputs.push(OutputPort::of(
-            "model",
-            "file",
-            RUN,
-            "one pickled estimator a fold",
-        ));
+        run = run.writes(PICKLED);
     }
-    let gather = Step::new("gather", Scope::Whole)
+    let mut gather = Step::new("gather", Scope::Whole)
         .after(RUN, "predictions")
         .after(RUN, "gain")
         .port("folds")
         .writes("predictions")
         .writes("importance");
+    if save {
+        gather = gather.after(RUN, PICKLED).writes("model");
+        outputs.push(OutputPort::of(
+            "model",
+            "file",
+            GATHER,
+            "the estimator of the final fit, pickled",
+        ));
+    }
     let inputs = vec![
         InputPort::many("features", "features"),
         InputPort::one("folds", "folds"),
@@ -157,6 +163,22 @@ impl Stage for Estimator {
             return self.0.run(action, &work(action.params));
         }
         FoldTables.gather(action, "predictions")?;
-        rows::gather_importance(action, "gain", "importance")
+        rows::gather_importance(action, "gain", "importance")?;
+        match EstimatorParams::read(action.params).save {
+            true => save_final(action),
+            false => Ok(()),
+        }
     }
+}
+
+/// Gives the estimator of the final fit.
+fn save_final(action: &mut Action<'_>) -> Result<(), StageError> {
+    let mut parts = action.input(PICKLED).iter();
+    let last = parts.find(|part| part.fold.as_deref() == Some(rows::FINAL));
+    let last = last.ok_or_else(|| {
+        let message = "there is no final fit, because every object has a label";
+        StageError::data("flow::python::no_final", message).help("leave out `save`")
+    })?;
+    let bytes = std::fs::read(&last.path)?;
+    action.write("model", &bytes, Vec::new())
 }

@@ -187,24 +187,32 @@ impl PythonClass {
     pub fn run(&self, action: &mut Action<'_>, work: &Work) -> Result<(), StageError> {
         let command = self.command_params(action.params, work, Some(action.root));
         let ran = action.with_params(&command, |action| self.command.run(action));
-        ran.map_err(
-            |error| match trouble::told(&String::from_utf8_lossy(action.printed())) {
-                Some(told) if error.code.as_str() == "flow::command::failed" => told,
+        ran.map_err(|error| {
+            let printed = String::from_utf8_lossy(action.printed());
+            match trouble::told(&printed) {
+                Some(told) if error.code.as_str() == "flow::command::failed" => {
+                    // The last lines of the log say it again, and hints of `command` do not.
+                    let hints = error.help.into_iter();
+                    let hints = hints.filter(|hint| !hint.starts_with("the last it said:"));
+                    hints.fold(told, StageError::help)
+                }
                 _ => named(
                     error,
                     &command,
                     "run",
                     ClassParams::read(action.params).class,
                 ),
-            },
-        )
+            }
+        })
     }
 
     /// The parameters of a command that does the work. Without `root`, files that are relative to it are left
     /// out.
     fn command_params(&self, params: &Params, work: &Work, root: Option<&Path>) -> Params {
         let given = ClassParams::read(params);
-        let spec = self.spec_of_work(&given, work, root);
+        let class = spec_of_class(&given, root);
+        let asked = class.to_string();
+        let spec = self.spec_of_work(&given, work, class);
         let text = |text: &str| Value::Str(text.to_owned());
         let program = [given.python, "-c"].map(text);
         let braced = |text: &str| Value::Str(text.replace('{', "{{"));
@@ -217,7 +225,7 @@ impl PythonClass {
                 .map(|(name, _)| Value::Str(format!("{{{name}}}"))),
         );
         let mut version = program.to_vec();
-        version.extend([text(PROGRAM), text("versions"), Value::Str(spec)]);
+        version.extend([text(PROGRAM), text("versions"), Value::Str(asked)]);
         let outputs = work.outputs.iter().map(|(name, file)| (*name, text(file)));
         let mut set = Setting {
             specs: self.command.spec().params,
@@ -238,34 +246,41 @@ impl PythonClass {
         set.params
     }
 
-    /// What the program is told of the stage, as JSON.
-    fn spec_of_work(&self, given: &ClassParams<'_>, work: &Work, root: Option<&Path>) -> String {
+    /// What the program is told of the stage, as JSON. The versions in use depend on the `class` part alone.
+    fn spec_of_work(
+        &self,
+        given: &ClassParams<'_>,
+        work: &Work,
+        class: serde_json::Value,
+    ) -> String {
         let params = match given.params {
             Value::Null => serde_json::json!({}),
             params => params.to_json(),
         };
-        let requirements = given.requirements.map(|file| {
-            let below = root.and_then(|root| {
-                Path::new(file)
-                    .strip_prefix(escape(&root.to_string_lossy()))
-                    .ok()
-            });
-            below.unwrap_or(Path::new(file)).display().to_string()
-        });
-        let mut spec = serde_json::json!({
-            "kind": self.kind,
-            "class": given.class,
-            "params": params,
-            "python": given.python,
-            "requirements": requirements.unwrap_or_default(),
-            "table": given.table,
-            "dtype": given.dtype,
-        });
+        let mut spec = class;
+        spec["kind"] = self.kind.into();
+        spec["params"] = params;
+        spec["dtype"] = given.dtype.into();
         for (name, value) in &work.more {
             spec[*name] = value.clone();
         }
         spec.to_string()
     }
+}
+
+/// What the program is told of a class, as JSON.
+fn spec_of_class(given: &ClassParams<'_>, root: Option<&Path>) -> serde_json::Value {
+    let requirements = given.requirements.map(|file| {
+        let root = root.map(|root| escape(&root.to_string_lossy()));
+        let below = root.and_then(|root| Path::new(file).strip_prefix(root).ok());
+        below.unwrap_or(Path::new(file)).display().to_string()
+    });
+    serde_json::json!({
+        "class": given.class,
+        "python": given.python,
+        "requirements": requirements.unwrap_or_default(),
+        "table": given.table,
+    })
 }
 
 /// The parameters of a command, as they are put together.
