@@ -1,4 +1,4 @@
-//! The step `gather` of the kind `model`.
+//! What the folds' models came to, together: the predictions and the importance of the features.
 
 use flow_engine::StageError;
 use flow_engine::kind::Action;
