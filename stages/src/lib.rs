@@ -6,6 +6,7 @@
 //! - [`numeric`]: pure functions on slices;
 //! - [`table`]: the files that flow between stages;
 //! - [`physics`], [`features`], [`selection`], [`simulation`]: computations on light curves;
+//! - [`augmentation`]: copies of light curves for fits;
 //! - [`learner`]: boosted trees behind one trait;
 //! - [`rows`]: the rows that a fit sees, and those that it does not see;
 //! - [`evaluation`]: metrics of predictions;
@@ -15,6 +16,7 @@
 //! - [`kinds`]: one file for each kind, and their registry. Begin reading here.
 
 pub mod artifacts;
+pub mod augmentation;
 pub mod comparison;
 pub mod evaluation;
 pub mod features;

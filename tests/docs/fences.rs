@@ -202,6 +202,7 @@ pages_that_run! {
     photo_z: "docs/photo-z.md",
     novelty: "docs/novelty.md",
     reference: "docs/reference.md",
+    semi_supervised: "docs/semi-supervised.md",
     statistics: "docs/statistics.md",
     tuning: "docs/tuning.md",
     tutorial: "docs/tutorial.md",

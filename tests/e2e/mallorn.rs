@@ -97,6 +97,7 @@ fn variants_of_the_studies_load() {
     for path in [
         "pipelines/mallorn/ablation.toml",
         "pipelines/mallorn/best_study.toml",
+        "pipelines/mallorn/semi_supervised.toml",
     ] {
         let text = project.read(path);
         let names = text

@@ -6,7 +6,9 @@ use flow_testkit::files::{files, repository};
 use flow_testkit::program::{SMALL, SMALL_ROCKET};
 use flow_testkit::{Ended, Project, Run};
 
-const DEMO: [(&str, &[&str]); 11] = [
+const DEMO: [(&str, &[&str]); 13] = [
+    ("pipelines/augmented.toml", &SMALL),
+    ("pipelines/pseudo_label.toml", &SMALL),
     ("pipelines/best.toml", &SMALL_BEST),
     ("pipelines/rocket_domain.toml", &SMALL_ROCKET),
     ("pipelines/rocket_2k.toml", &SMALL_ROCKET),
@@ -42,9 +44,10 @@ const SMALL_BEST: [&str; 14] = [
 const STACK: [&str; 2] = ["--set", "select_rocket.fdr=1.0"];
 
 /// Run by `mallorn.rs`, `ablate.rs` and `python/mod.rs`.
-const ELSEWHERE: [&str; 7] = [
+const ELSEWHERE: [&str; 8] = [
     "pipelines/lightgbm.toml",
     "pipelines/xgboost.toml",
+    "pipelines/mallorn/semi_supervised.toml",
     "pipelines/ablation.toml",
     "pipelines/mallorn/best.toml",
     "pipelines/mallorn/best_study.toml",

@@ -116,3 +116,55 @@ fn a_new_file_of_unlabelled_objects_refits_nothing() {
     let submission = project.read("out/submission.csv");
     assert_eq!(submission.lines().count(), 1 + 12 + 20);
 }
+
+/// A model that labels unlabelled objects is fitted on them; one that has copies of labelled objects is not.
+#[test]
+fn a_new_file_of_unlabelled_objects_refits_what_labels_them() {
+    let project = Survey::default().project();
+    project.write(
+        "more.toml",
+        r#"[pipeline]
+name = "more"
+extends = "survey.toml"
+
+[stages.copies]
+use = "augment"
+inputs = { curves = "deredden" }
+
+[stages.domain_copies]
+use = "domain"
+inputs = { curves = "copies" }
+
+[stages.model]
+inputs = { features = "domain", augmented = ["domain_copies"], folds = "folds" }
+
+[stages.pseudo]
+use = "model"
+inputs = { features = "domain", unlabelled = ["domain"], folds = "folds" }
+rounds = 5
+"#,
+    );
+    project.run(&["more.toml"]).ok();
+    let larger = Survey {
+        extra_unlabelled: 12,
+        ..Survey::default()
+    };
+    larger.write(&project);
+    let run = project.run(&["more.toml"]);
+    run.ok();
+    let fits = |stage: &str| {
+        let started = run.all("action-started");
+        let of_stage = started.filter(|e| e["stage"] == stage);
+        let action = |e: &serde_json::Value| e["action"].as_str().map(str::to_owned);
+        let mut fits: Vec<String> = of_stage.filter_map(action).collect();
+        fits.retain(|action| action.starts_with("fit "));
+        fits.sort();
+        fits
+    };
+    assert_eq!(fits("model"), [""; 0]);
+    assert_eq!(
+        fits("pseudo"),
+        ["fit 0.0", "fit 0.1", "fit 0.2", "fit final"]
+    );
+    assert_eq!(project.run(&["more.toml"]).ran(), []);
+}

@@ -4,7 +4,7 @@ use std::io::Write as _;
 
 use flow_cache::{Digest, Value};
 use flow_engine::kind::{Action, From, PortType, Registry, Rows, Scope, StageError, Step};
-use flow_stages::rows::{self, ApplyRows, TrainRows};
+use flow_stages::rows::{self, ApplyRows, CopyRows, TrainRows, UnlabelledRows};
 use flow_stages::table::{
     Curves, FeatureTable, FeatureWriter, Folds, Objects, Predictions, ids_digest, row_attrs,
 };
@@ -126,6 +126,28 @@ pub fn registry() -> Registry {
     add(kind("greedy", ports, "predictions", steps()).runs(greedy));
     add(kind("careless", ports, "predictions", steps()).runs(careless));
 
+    add(same("own_labels", correct().crossed()).runs(own_labels));
+
+    // Copies: as objects of a survey, as predictions; and a model that looks at what it is given besides its rows.
+    let steps = vec![step("list", Scope::Shard).port("curves").writes("objects")];
+    add(kind("listed", &["curves"], "objects", steps));
+    let steps = vec![
+        step("guess", Scope::Shard)
+            .port("curves")
+            .writes("predictions"),
+    ];
+    add(kind("guess", &["curves"], "predictions", steps));
+    let fit = model()
+        .rows("augmented", Rows::Copies)
+        .rows("unlabelled", Rows::Unlabelled);
+    let careful = FakeKind::new("careful", vec![fit, apply(), gather()])
+        .one("features", "features")
+        .one("augmented", "features")
+        .one("unlabelled", "features")
+        .one("folds", "folds")
+        .gives("predictions", "predictions", 2);
+    add(careful.runs(careful_prior));
+
     // Groups that are known and torn apart.
     let steps = vec![step("assign", Scope::Whole).port("objects").writes("folds")];
     let torn = kind("torn_folds", &["objects"], "folds", steps);
@@ -192,6 +214,18 @@ fn shift(action: &mut Action<'_>) -> Result<(), StageError> {
     })
 }
 
+/// Says of objects without a label that fold 0 held them out, and what they are.
+fn own_labels(action: &mut Action<'_>) -> Result<(), StageError> {
+    rewritten(action, |rows| {
+        for i in 0..rows.len() {
+            if rows.label[i].is_none() {
+                rows.fold[i] = Some(0);
+                rows.label[i] = Some("A".into());
+            }
+        }
+    })
+}
+
 fn rewritten(action: &mut Action<'_>, change: impl Fn(&mut Predictions)) -> Result<(), StageError> {
     let mut rows = Predictions::read(&action.one("predictions")?.path)?;
     change(&mut rows);
@@ -252,6 +286,33 @@ fn careless(action: &mut Action<'_>) -> Result<(), StageError> {
     let mut writer = action.create()?;
     all.expect("a part").write(&mut writer)?;
     action.finish("predictions", writer, Vec::new())
+}
+
+/// The same as `prior`. It fails unless a fit is given two copies of each of its training rows, and every object
+/// without a label.
+fn careful_prior(action: &mut Action<'_>) -> Result<(), StageError> {
+    if action.step > 0 {
+        return prior(action);
+    }
+    let rows = TrainRows::read(action)?;
+    let copies = CopyRows::read(action)?.expect("copies");
+    let expected = rows
+        .object_id
+        .iter()
+        .flat_map(|id| [rows::copy_id(id, 1), rows::copy_id(id, 2)]);
+    let mut expected: Vec<String> = expected.collect();
+    expected.sort();
+    assert_eq!(copies.object_id, expected);
+    let label = |id: &str| {
+        let source = &id[..id.len() - 2];
+        let at = rows.object_id.iter().position(|known| known == source);
+        rows.label[at.expect("a training row")]
+    };
+    let labels: Vec<usize> = expected.iter().map(|id| label(id)).collect();
+    assert_eq!(copies.label, labels);
+    let unlabelled = UnlabelledRows::read(action)?.expect("rows");
+    assert_eq!(unlabelled.object_id, ["o56", "o57", "o58", "o59"]);
+    share(action)
 }
 
 fn share(action: &mut Action<'_>) -> Result<(), StageError> {

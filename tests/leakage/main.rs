@@ -2,10 +2,12 @@
 //! anything runs or when rows meet, and honest ones that look like them and pass.
 
 mod after;
+mod copies;
 mod kinds;
 mod novelty;
 mod python;
 mod survey;
+mod unlabelled;
 
 use flow_engine::kind::Fault;
 use flow_stages::table::{FeatureWriter, Folds, Predictions};

@@ -131,6 +131,10 @@ pub enum Together {
     Crossed,
     /// It scores predictions. The step gets the table of folds and its [`Lineage`](crate::kind::Lineage).
     Scored,
+    /// It treats each row by itself and makes copies of it, which are new rows. Copies may be measured row by row,
+    /// and a fit may read those of its training rows ([`Rows::Copies`]). They are never predicted, scored, or
+    /// dealt to folds.
+    Copied,
     /// Its results were made outside of flow, from data that is not known here. They are taken on trust,
     /// and the lineage of everything that stems from them says so.
     Foreign,
@@ -181,6 +185,11 @@ pub enum Rows {
     /// The rows that the model of a fold is applied to: those that the fold holds out, or for the final fit
     /// the unlabelled ones.
     Apply,
+    /// The copies of training rows: rows that a step made with [`Step::copied`], of which only those count whose
+    /// source is a training row. They have other names than the rows that they are copies of.
+    Copies,
+    /// The rows without a label, in every fold.
+    Unlabelled,
 }
 
 impl Rows {
@@ -189,7 +198,14 @@ impl Rows {
         match self {
             Rows::Train => "train",
             Rows::Apply => "apply",
+            Rows::Copies => "copies",
+            Rows::Unlabelled => "unlabelled",
         }
+    }
+
+    /// Returns true if there may be none of these rows, and an action still has something to do.
+    pub(crate) fn may_lack(self) -> bool {
+        matches!(self, Rows::Copies | Rows::Unlabelled)
     }
 }
 
@@ -276,6 +292,13 @@ impl Step {
     #[must_use]
     pub fn scored(mut self) -> Self {
         self.together = Together::Scored;
+        self
+    }
+
+    /// Makes copies of rows: [`Together::Copied`].
+    #[must_use]
+    pub fn copied(mut self) -> Self {
+        self.together = Together::Copied;
         self
     }
 

@@ -3,36 +3,15 @@
 //!
 //! Every row of a prediction with a fold must come from fits that did not see it. Below folds, that follows
 //! from the plan: an action of a fold fits on the training rows of that fold, applies to the others, and
-//! reads the part of its own fold from other steps. Three things could break this, and the pipeline shows
+//! reads the part of its own fold from other steps. Four things could break this, and the pipeline shows
 //! all of them:
 //!
 //! - a step below folds reads rows past its fold;
-//!
-//! - results that a step made of all rows together come back below folds, or among predictions that are
-//!   scored;
-//!
-//! - a fit learns from out-of-fold values of the same folds, although the models behind them were fitted on
-//!   rows that it holds out.
-//!
-//! Steps declare how they treat rows that they see together ([`Together`]), and [`trace`] follows that from
-//! stage to stage.
-//!
-//! - a step below folds reads rows past its fold;
-//!
-//! - results that a step made of all rows together come back below folds, or among predictions that are
-//!   scored;
-//!
-//! - a fit learns from out-of-fold values of the same folds, although the models behind them were fitted on
-//!   rows that it holds out.
-//!
-//! Steps declare how they treat rows that they see together ([`Together`]), and [`trace`] follows that from
-//! stage to stage.
-//!
-//! - a step below folds reads rows past its fold;
 //! - results that a step made of all rows together come back below folds, or among predictions that are
 //!   scored;
 //! - a fit learns from out-of-fold values of the same folds, although the models behind them were fitted on
-//!   rows that it holds out.
+//!   rows that it holds out;
+//! - copies of rows count as rows of their own, on another side of a fold than what they were made of.
 //!
 //! Steps declare how they treat rows that they see together ([`Together`]), and [`trace`] follows that from
 //! stage to stage.
@@ -72,6 +51,8 @@ struct Facts {
     together: Option<usize>,
     /// The stage that joined the results of the folds.
     joined: Option<usize>,
+    /// The stage that made it, or something that it stems from, as copies of rows.
+    copies: Option<usize>,
     crossed: bool,
     foreign: BTreeSet<&'static str>,
     outside: bool,
@@ -82,6 +63,7 @@ impl Facts {
         self.roots.extend(&other.roots);
         self.together = self.together.or(other.together);
         self.joined = self.joined.or(other.joined);
+        self.copies = self.copies.or(other.copies);
         self.crossed |= other.crossed;
         self.foreign.extend(&other.foreign);
         self.outside |= other.outside;
@@ -148,6 +130,8 @@ struct Seen<'a> {
     name: &'a str,
     facts: &'a Facts,
     dims: Dims,
+    /// The stage that gives its values a form of their own in each fold.
+    fitted: Option<usize>,
     rows: Option<Rows>,
     span: Span,
 }
@@ -204,6 +188,17 @@ impl<'a> View<'a> {
             let seen = self.seen(step, &steps);
             let mut facts = Facts::default();
             seen.iter().for_each(|seen| facts.add(seen.facts));
+            report(
+                seen.iter().filter_map(|seen| self.astray(step, seen)),
+                diags,
+            );
+            report(self.unlike_copies(&seen).into_iter(), diags);
+            // A fit on copies makes no copies.
+            let mut passed_on = seen.iter().filter(|seen| seen.rows != Some(Rows::Copies));
+            facts.copies = passed_on.find_map(|seen| seen.facts.copies);
+            if step.together == Together::Copied {
+                facts.copies = Some(self.index);
+            }
             match step.scope {
                 _ if !self.stage.layout.folds.is_empty() => {
                     facts = Facts::default();
@@ -241,6 +236,7 @@ impl<'a> View<'a> {
                             name: port,
                             facts: &self.known[from.stage][from.port],
                             dims: self.stages[from.stage].dims[from.port],
+                            fitted: self.fitted(from.stage, from.port),
                             rows: read.rows,
                             span: from.span,
                         });
@@ -250,6 +246,7 @@ impl<'a> View<'a> {
                     name: output,
                     facts: &steps[*earlier],
                     dims: self.stage.step_dims[*earlier],
+                    fitted: None,
                     rows: read.rows,
                     span: self.stage.span,
                 }),
@@ -279,7 +276,7 @@ impl<'a> View<'a> {
                 false
             }
             (Together::Scored, _) => true,
-            (Together::Apart, _) => joins && beside,
+            (Together::Apart | Together::Copied, _) => joins && beside,
             // A step that treats rows one by one has no use for all labels.
             (Together::Mixed, Scope::Shard) => table,
             (Together::Mixed, _) => !seen.is_empty() && (!joins || beside),
@@ -353,6 +350,71 @@ impl<'a> View<'a> {
                 .help(format!(
                     "its kind must read the rows of the fold: rows(\"{name}\", Rows::Train) to fit, \
                      Rows::Apply to predict"
+                )),
+        )
+    }
+
+    /// Returns the stage that gives the values of an output a form of their own in each fold. A choice of columns
+    /// leaves values as they are.
+    fn fitted(&self, stage: usize, port: usize) -> Option<usize> {
+        let decl = &self.stages[stage];
+        match &decl.ports.outputs[port].of {
+            Of::Step { .. } => decl.dims[port].fold.then_some(stage),
+            Of::View { port, .. } => {
+                let binding = decl.inputs.iter().find(|binding| binding.port == *port)?;
+                let mut from = binding.from.iter();
+                from.find_map(|from| self.fitted(from.stage, from.port))
+            }
+        }
+    }
+
+    /// Reports copies of rows where rows are expected, and rows where copies are.
+    fn astray(&self, step: &Step, seen: &Seen<'_>) -> Option<Diag> {
+        let (stage, name) = (&self.stage.name, seen.name);
+        let Some(by) = seen.facts.copies else {
+            // What a program made is looked at when its rows are there.
+            let objects = seen.rows == Some(Rows::Copies) && !seen.facts.outside;
+            return objects.then(|| {
+                let message = format!("`{stage}` would take objects themselves for copies of objects");
+                Diag::new("flow::leakage::no_copies", message)
+                    .label(seen.span, format!("no copies come in through `{name}`"))
+                    .help("copies are made by a stage `augment`: measure them with a stage like the one that measures the objects")
+            });
+        };
+        let as_rows = match seen.rows {
+            Some(rows) => rows != Rows::Copies,
+            None => {
+                let deals = !self.stage.layout.folds.is_empty();
+                deals || step.together.is_checked() || step.together == Together::Copied
+            }
+        };
+        as_rows.then(|| {
+            let by = self.name(by);
+            let message = format!("`{stage}` would take the copies that `{by}` made for objects");
+            Diag::new("flow::leakage::copies", message)
+                .label(seen.span, format!("copies of objects, made by `{by}`"))
+                .help(
+                    "a copy belongs to its object and cannot cross folds: give copies to the input `augmented` of \
+                     a `model`, which fits on those of its training rows alone",
+                )
+        })
+    }
+
+    /// Reports copies whose values do not have the form that a fit gives the rows beside them.
+    fn unlike_copies(&self, seen: &[Seen<'_>]) -> Option<Diag> {
+        let is = |rows| move |seen: &&Seen<'_>| seen.rows == Some(rows);
+        let copies = seen.iter().find(is(Rows::Copies))?;
+        let mut rows = seen.iter().filter(is(Rows::Train));
+        let by = self.name(rows.find_map(|seen| seen.fitted)?);
+        let message = format!(
+            "`{by}` changes the features of objects in every fold, but not those of their copies"
+        );
+        Some(
+            Diag::new("flow::pipeline::copies", message)
+                .label(copies.span, format!("did not pass through `{by}`"))
+                .help(format!(
+                    "give `{}` the features from before `{by}` (trees need no scaling), or leave the copies out",
+                    self.stage.name
                 )),
         )
     }

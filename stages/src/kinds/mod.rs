@@ -15,6 +15,7 @@ use std::ffi::OsString;
 use flow_engine::Registry;
 use flow_engine::command::{CommandKind, guard};
 
+mod augment;
 mod calibrate;
 mod clip;
 mod colors;
@@ -61,6 +62,7 @@ pub fn registry() -> Registry {
 /// Returns all kinds, with the command that starts a guard.
 pub fn registry_with(guard: Vec<OsString>) -> Registry {
     let mut registry = Registry::default();
+    registry.add(augment::Augment);
     registry.add(CommandKind::new(Box::new(FoldTables), guard));
     registry.add(calibrate::Calibrate);
     registry.add(clip::Clip);

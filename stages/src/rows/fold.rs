@@ -52,8 +52,14 @@ pub fn rows_of(folds: &Folds, fold: Option<(i32, i32)>, role: Rows) -> Vec<usize
     all.filter(|&i| has_role(folds, fold, i, role)).collect()
 }
 
-/// Returns true if row `i` of a table of folds has this role in a fold (`None` is the final fit).
+/// Returns true if row `i` of a table of folds has this role in a fold (`None` is the final fit). It has the role of
+/// [`Rows::Copies`] if its copies have it.
 pub fn has_role(folds: &Folds, fold: Option<(i32, i32)>, i: usize, role: Rows) -> bool {
+    let role = match role {
+        Rows::Unlabelled => return folds.label[i].is_none(),
+        Rows::Copies => Rows::Train,
+        Rows::Train | Rows::Apply => role,
+    };
     match fold {
         None => (role == Rows::Train) == folds.label[i].is_some(),
         Some((repeat, fold)) => folds.repeats[repeat as usize][i]

@@ -13,6 +13,8 @@ use crate::table::{Folds, Predictions};
 pub const FIT_ROW: &str = "flow::leakage::fit_row";
 /// The code of the error for a group that is not on one side of a fold.
 pub const SIBLING: &str = "flow::leakage::sibling";
+/// The code of the error for an object that is scored by a label that the survey does not give it.
+pub const OWN_LABEL: &str = "flow::leakage::own_label";
 
 /// Returns the place in the table of folds of an object that a fold's models are applied to (`None` is
 /// the final fit).
@@ -85,6 +87,9 @@ pub fn held_out(predictions: &Predictions, folds: &Folds) -> Result<(), StageErr
         let Some(fold) = predictions.fold[i] else {
             continue;
         };
+        if let Some(label) = &predictions.label[i] {
+            no_own_label(folds, id, label)?;
+        }
         let at = applied(folds, Some((predictions.repeat[i], fold)), id)?;
         if predictions.label[i] != folds.label[at] {
             let text = |label: &Option<String>| label.clone().unwrap_or_else(|| "unknown".into());
@@ -98,6 +103,19 @@ pub fn held_out(predictions: &Predictions, folds: &Folds) -> Result<(), StageErr
             )
             .help("what an object is, the survey says: leave `label` as it is"));
         }
+    }
+    Ok(())
+}
+
+/// Refuses a label of an object that has none in the table of folds.
+fn no_own_label(folds: &Folds, id: &str, label: &str) -> Result<(), StageError> {
+    let at = folds
+        .object_id
+        .binary_search_by(|known| known.as_str().cmp(id));
+    if at.is_ok_and(|at| folds.label[at].is_none()) {
+        let text = format!("object `{id}` has no label, and would be scored as `{label}`");
+        return Err(StageError::data(OWN_LABEL, text)
+            .help("a label that a model gave is no truth to score by: leave `fold` empty for objects without a label"));
     }
     Ok(())
 }
@@ -148,7 +166,9 @@ mod tests {
         assert_eq!(code(&[("a", Some(1), Some("A"))]), Err(FIT_ROW.to_owned()));
         let differ = Err("flow::data::folds_differ".to_owned());
         assert_eq!(code(&[("z", Some(0), Some("A"))]), differ);
-        assert_eq!(code(&[("u", Some(0), Some("A"))]), differ);
+        assert_eq!(code(&[("u", Some(0), None)]), differ);
+        let own = Err(OWN_LABEL.to_owned());
+        assert_eq!(code(&[("u", Some(0), Some("A"))]), own);
         assert_eq!(code(&[("a", Some(0), Some("B"))]), differ);
         let mut other = predictions(&honest[..1]);
         other.repeat = vec![1];

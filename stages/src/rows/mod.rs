@@ -8,6 +8,7 @@
 //! - `label_column`: refuses labels among the features;
 //! - `held_out`: refuses predictions for rows that were fitted on;
 //! - `crossed`: fits for each fold on the out-of-fold predictions of the others;
+//! - `copies`: the copies of a fit's rows, and the names that copies have;
 //! - `read`, `gather`: functions that kinds call, before a fit and after an apply;
 //! - `importance`: joins how much each feature mattered to the fits of the folds;
 //! - `measure`: a row of features for each light curve.
@@ -15,6 +16,7 @@
 //! The engine ensures that the actions of a fold are made of that fold's rows. The code here checks the
 //! tables themselves against the table of folds. Metrics do not belong here.
 
+mod copies;
 mod crossed;
 mod fold;
 mod gather;
@@ -27,12 +29,13 @@ mod read;
 pub(crate) mod testing;
 mod view;
 
+pub use copies::{CopyRows, copy_id, synthetic_id};
 pub use crossed::{CrossFit, cross_fit, crossed_predictions, one_fold};
 pub use fold::{FINAL, has_role, label, name, parse, rows_of};
 pub use gather::{gather, gathered, write_predictions};
-pub use held_out::{FIT_ROW, SIBLING, applied, held_out};
+pub use held_out::{FIT_ROW, OWN_LABEL, SIBLING, applied, held_out};
 pub use importance::gather_importance;
 pub use label_column::{LABEL_COLUMN, RowLabels, no_label};
 pub use measure::{DRAWS, LEAST_REDSHIFT, MOST_DRAWS, Measured, measure_objects};
-pub use read::{ApplyRows, TrainRows, binary_labels, of_action};
+pub use read::{ApplyRows, TrainRows, UnlabelledRows, binary_labels, of_action};
 pub use view::FeatureView;

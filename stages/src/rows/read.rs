@@ -30,6 +30,14 @@ pub struct ApplyRows {
     pub features: FeatureView,
 }
 
+/// The rows without a label, which a fit may see in every fold.
+pub struct UnlabelledRows {
+    /// The objects, in the order of their bytes.
+    pub object_id: Vec<String>,
+    /// The features of the objects.
+    pub features: FeatureView,
+}
+
 impl TrainRows {
     /// Reads the training rows of the action's fold.
     ///
@@ -86,6 +94,34 @@ impl ApplyRows {
             features: FeatureView::open(parts, &object_id)?,
             object_id,
         })
+    }
+}
+
+impl UnlabelledRows {
+    /// The port with the features of these rows.
+    pub const PORT: &str = "unlabelled";
+
+    /// Reads the rows without a label, or none if nothing is connected to the port `unlabelled`.
+    ///
+    /// # Errors
+    /// If a table is unreadable or lacks an object, or every object has a label.
+    pub fn read(action: &Action<'_>) -> Result<Option<Self>, StageError> {
+        if !action.ports().any(|port| port == Self::PORT) {
+            return Ok(None);
+        }
+        let (folds, wanted) = of_action(action, Rows::Unlabelled)?;
+        let object_id: Vec<String> = wanted.iter().map(|&i| folds.object_id[i].clone()).collect();
+        if object_id.is_empty() {
+            let text = "every object has a label: there is nothing to label by a model";
+            return Err(StageError::data("flow::data::no_unlabelled", text).help(format!(
+                "leave `{}` out of the inputs of the stage, or let `ingest` read objects without labels too",
+                Self::PORT
+            )));
+        }
+        Ok(Some(Self {
+            features: FeatureView::open(action.input(Self::PORT), &object_id)?,
+            object_id,
+        }))
     }
 }
 

@@ -3,7 +3,8 @@
 //! - `survey`: what describes a survey; `surveys`: each of them, as data;
 //! - `catalogue`: which objects there are; `observe`: one object observed; begin with [`simulate`];
 //! - `transient`, `agn`, `stars`: the physics of the classes; `light`: thermal light and host dust;
-//! - `cadence`: when a survey looks.
+//! - `cadence`: when a survey looks;
+//! - `synthetic`: a transient in place of an object that was really observed.
 //!
 //! As in MALLORN, a physical source may be observed several times under different names, and those
 //! copies share a split. A model that is evaluated with copies scattered over folds is only tested on
@@ -21,11 +22,13 @@ mod observe;
 mod stars;
 mod survey;
 pub mod surveys;
+mod synthetic;
 mod transient;
 
 pub use catalogue::{ObjectPlan, catalogue};
 pub use observe::{DemoObject, simulate};
 pub use survey::DemoSurvey;
+pub use synthetic::{SyntheticEvent, SyntheticSource, TimesAndErrors};
 
 /// First words of the random streams' paths: one for each use, so that no two uses share draws.
 mod stream {

@@ -4,7 +4,7 @@ use super::agn::Agn;
 use super::cadence::{Cadence, Visit};
 use super::catalogue::ObjectPlan;
 use super::stars::{FlareStar, PeriodicStar};
-use super::survey::{Class, DemoSurvey, Field, PhotoZ, Population};
+use super::survey::{Class, DemoSurvey, Field, PhotoZ, Population, is_near_peak};
 use super::transient::Transient;
 use super::{DemoConfig, DemoError, stream};
 use crate::numeric::rng::Stream;
@@ -230,13 +230,13 @@ impl SimulatedSource {
                 }
             }
             SimulatedSource::Transient(transient) => {
-                let seen = transient.at_redshift(z, survey);
+                let seen = transient.at_redshift(z, survey.wavelengths());
                 let (after, before) = field.peak_within;
                 let peak = rng.uniform_in(after, cadence.span - before);
                 for visit in visits {
                     let rest = seen.rest_days(visit.day - peak);
                     let flux = seen.flux(rest, usize::from(visit.band));
-                    measure(visit, flux, (rest - 10.0).abs() < 45.0, rng);
+                    measure(visit, flux, is_near_peak(rest), rng);
                 }
             }
             SimulatedSource::Periodic(star) => {
@@ -263,7 +263,10 @@ impl SimulatedSource {
         let errors = &scene.field.median_errors()[..survey.bands.len()];
         match self {
             SimulatedSource::Agn(agn) => agn.peak_snr(errors),
-            SimulatedSource::Transient(source) => source.at_redshift(z, survey).peak_snr(errors),
+            SimulatedSource::Transient(source) => {
+                let seen = source.at_redshift(z, survey.wavelengths());
+                seen.peak_snr(errors)
+            }
             SimulatedSource::Periodic(star) => star.peak_snr(survey, errors),
             SimulatedSource::Flaring(star) => star.peak_snr(errors),
         }

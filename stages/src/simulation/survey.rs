@@ -132,6 +132,11 @@ pub struct Detection {
     pub fewest_visits: usize,
 }
 
+/// Returns true if a time, in rest-frame days after the peak, is near it as far as detection is concerned.
+pub fn is_near_peak(rest: f64) -> bool {
+    (rest - 10.0).abs() < 45.0
+}
+
 /// The photometric redshifts of unlabelled objects. Objects in the Milky Way have a redshift of 0.
 #[derive(Debug, PartialEq)]
 pub struct PhotoZ {
@@ -187,6 +192,16 @@ pub enum Class {
     Eclipsing(Magnitudes),
     /// The magnitudes are those of the flares at their peak.
     FlareStar(Magnitudes),
+}
+
+impl Class {
+    /// Returns true if its sources appear once and fade.
+    pub fn is_transient(&self) -> bool {
+        !matches!(
+            self,
+            Self::Agn(_) | Self::RrLyrae(_) | Self::Eclipsing(_) | Self::FlareStar(_)
+        )
+    }
 }
 
 /// The population of a class.
@@ -246,6 +261,11 @@ impl DemoSurvey {
             *to = number(band);
         }
         numbers
+    }
+
+    /// Returns the effective wavelengths of the bands in angstrom.
+    pub fn wavelengths(&self) -> Vec<f64> {
+        self.bands.iter().map(|band| band.wavelength).collect()
     }
 
     /// Returns the positive class's name.

@@ -5,7 +5,7 @@
 //! detected objects match the MALLORN set in magnitude, color and decline.
 
 use super::light::{host_extinction, thermal_fraction};
-use super::survey::{Class, DemoSurvey, PerBand, Population};
+use super::survey::{Class, Population};
 use crate::numeric::rng::Stream;
 use crate::physics::cosmology::FlatLambdaCdm;
 
@@ -313,25 +313,26 @@ impl Transient {
         })
     }
 
-    /// The source as a survey sees it at redshift `z`, which is more than 0.
-    pub fn at_redshift(&self, z: f64, survey: &'static DemoSurvey) -> Observed<'_> {
+    /// The source as it is seen at redshift `z`, which is more than 0, in bands of these effective wavelengths
+    /// (angstrom).
+    pub fn at_redshift(&self, z: f64, wavelengths: Vec<f64>) -> Observed<'_> {
         let distance = FlatLambdaCdm::STANDARD.luminosity_distance(z) * MEGAPARSEC;
         let dilution =
             (1.0 + z) / (4.0 * std::f64::consts::PI * distance * distance) * MICRO_JANSKY;
-        let factor = survey.per_band(|band| {
-            let rest = band.wavelength / (1.0 + z);
+        let factor = |&wavelength: &f64| {
+            let rest = wavelength / (1.0 + z);
             let blanketed = if rest < self.blanketing {
                 rest / self.blanketing
             } else {
                 1.0
             };
             dilution * blanketed * libm::exp10(-0.4 * self.host_ebv * host_extinction(rest))
-        });
+        };
         Observed {
             source: self,
-            survey,
             z,
-            factor,
+            factor: wavelengths.iter().map(factor).collect(),
+            wavelengths,
         }
     }
 }
@@ -340,10 +341,11 @@ impl Transient {
 #[derive(Clone, Debug)]
 pub struct Observed<'a> {
     source: &'a Transient,
-    survey: &'static DemoSurvey,
     z: f64,
+    /// The effective wavelengths of the bands in angstrom.
+    wavelengths: Vec<f64>,
     /// Dilution by distance, line blanketing and host dust by band.
-    factor: PerBand,
+    factor: Vec<f64>,
 }
 
 impl Observed<'_> {
@@ -361,7 +363,7 @@ impl Observed<'_> {
         let source = self.source;
         let t = rest / source.stretch;
         let kelvin = source.temperature.at(t);
-        let observed = self.survey.bands[band].wavelength;
+        let observed = self.wavelengths[band];
         let wavelength = observed / (1.0 + self.z);
         let flux = source.luminosity
             * source.shape.at(t)
@@ -405,7 +407,7 @@ mod tests {
                     continue;
                 };
                 transients += 1;
-                let seen = transient.at_redshift(0.3, survey);
+                let seen = transient.at_redshift(0.3, survey.wavelengths());
                 let peak = (-40..120)
                     .map(|day| seen.flux(f64::from(day), 2))
                     .fold(0.0, f64::max);

@@ -5,7 +5,7 @@ use flow_cache::{Digest, Encoder, Output};
 use super::Slot;
 use super::slices::Slices;
 use crate::kind::error::{Fault, StageError};
-use crate::kind::spec::Scope;
+use crate::kind::spec::{Rows, Scope};
 use crate::plan::{Coords, Feed, Plan};
 
 /// One artifact that an action reads.
@@ -75,7 +75,8 @@ pub(crate) fn reads<'s>(
             return Ok(None);
         };
         if sources.is_empty() && !feed.producers.is_empty() {
-            has_rows &= stage.steps[at.step].scope == Scope::Whole;
+            let may_lack = feed.rows.is_some_and(Rows::may_lack);
+            has_rows &= may_lack || stage.steps[at.step].scope == Scope::Whole;
         }
         // Items have an order. Other shards have none, so within a fold their parts are keyed in the order
         // of their bytes.

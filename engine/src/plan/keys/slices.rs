@@ -17,9 +17,9 @@ pub fn attr<'v>(attrs: &'v Value, name: &str) -> Option<&'v Value> {
     }
 }
 
-/// The rows of a fold, as the attributes of the table of folds give them. `slices` maps `train/FOLD` and
-/// `apply/FOLD` to a map from a shard's `ids` (and `*` for all rows together) to the digest of the rows and
-/// labels that count there. `shards` lists the `ids` of every shard.
+/// The rows of a fold, as the attributes of the table of folds give them. `slices` maps `train/FOLD`,
+/// `apply/FOLD` and `unlabelled` to a map from a shard's `ids` (and `*` for all rows together) to the digest of the
+/// rows and labels that count there. `shards` lists the `ids` of every shard.
 pub(crate) struct Slices<'a> {
     pub(crate) attrs: &'a Value,
     pub(crate) fold: &'a str,
@@ -30,7 +30,12 @@ pub(crate) struct Slices<'a> {
 impl Slices<'_> {
     pub(crate) fn of(&self, rows: Rows) -> Option<&Value> {
         let slices = attr(self.attrs, "slices")?;
-        attr(slices, &format!("{}/{}", rows.name(), self.fold))
+        match rows {
+            Rows::Unlabelled => attr(slices, rows.name()),
+            // Which copies count follows from the training rows.
+            Rows::Copies => self.of(Rows::Train),
+            Rows::Train | Rows::Apply => attr(slices, &format!("{}/{}", rows.name(), self.fold)),
+        }
     }
 
     /// Returns the digest of all training rows together.
@@ -53,6 +58,11 @@ impl Slices<'_> {
         };
         let shards = attr(self.attrs, "shards");
         let key = match attr(&output.attrs, "ids") {
+            // The table of folds does not know copies by their own names. A part without any changes nothing.
+            _ if rows == Rows::Copies => match attr(&output.attrs, "rows") {
+                Some(Value::Int(0)) => return Ok(None),
+                _ => "*",
+            },
             Some(Value::Str(ids))
                 if feed.producers.len() > 1 || shards.is_some_and(|s| attr(s, ids).is_some()) =>
             {

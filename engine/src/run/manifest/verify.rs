@@ -119,7 +119,9 @@ fn same(told: &Value, part: &Part, slices: Option<&Slices<'_>>) -> bool {
     // The rows that count depend on the fold.
     let rows = attr(told, "rows").is_none_or(|rows| {
         let of = |role| slices.and_then(|slices| slices.of(role));
-        let mut sets = [Rows::Train, Rows::Apply].into_iter().filter_map(of);
+        let mut sets = [Rows::Train, Rows::Apply, Rows::Unlabelled]
+            .into_iter()
+            .filter_map(of);
         sets.any(|set| matches!(set, Value::Map(all) if all.iter().any(|(_, d)| d == rows)))
     });
     digest && fold && views && rows

@@ -64,7 +64,7 @@ impl Stage for FoldsKind {
     fn spec(&self) -> KindSpec {
         KindSpec {
             name: "folds",
-            version: 2,
+            version: 3,
             about: "Assigns labelled objects to cross-validation folds",
             ports: Ports {
                 inputs: vec![InputPort::one("objects", "objects")],

@@ -26,7 +26,7 @@ pub(super) fn shard_rows(shards: &[Objects]) -> Value {
 }
 
 /// For every role, fold and shard: the digest of the rows that count, with their labels if a fit sees
-/// them. Shards without such rows are left out.
+/// them; and by shard that of the rows without a label. Shards without such rows are left out.
 pub(super) fn slices(
     folds: &Folds,
     shards: &[Objects],
@@ -42,31 +42,55 @@ pub(super) fn slices(
             }
         }
     }
+    let places = Places {
+        shard_ids,
+        shard_of,
+    };
     for name in names {
         for role in [Rows::Train, Rows::Apply] {
             let rows = rows::rows_of(folds, rows::parse(name)?, role);
-            if rows.is_empty() {
-                continue;
+            if !rows.is_empty() {
+                let key = format!("{}/{name}", role.name());
+                slices.insert(key, places.entries(folds, role, rows));
             }
-            let mut all = Slice::new(folds, role);
-            let mut by_shard: BTreeMap<usize, Slice> = BTreeMap::new();
-            for row in rows {
-                all.push(folds, row);
-                by_shard
-                    .entry(shard_of[row])
-                    .or_insert_with(|| Slice::new(folds, role))
-                    .push(folds, row);
-            }
-            let mut entries: BTreeMap<String, Value> = by_shard
-                .into_iter()
-                .map(|(shard, slice)| (shard_ids[shard].clone(), slice.digest()))
-                .collect();
-            entries.insert("*".into(), all.digest());
-            let entries = Value::Map(entries.into_iter().collect());
-            slices.insert(format!("{}/{name}", role.name()), entries);
         }
     }
+    // They are the same in every fold, and there even if no final fit applies to them.
+    let rows = rows::rows_of(folds, None, Rows::Unlabelled);
+    if !rows.is_empty() {
+        let key = Rows::Unlabelled.name().to_owned();
+        slices.insert(key, places.entries(folds, Rows::Unlabelled, rows));
+    }
     Ok(Value::Map(slices.into_iter().collect()))
+}
+
+/// In which shards the rows of a table of folds are.
+struct Places {
+    /// By shard, the digest of its ids.
+    shard_ids: Vec<String>,
+    /// By row, the shard.
+    shard_of: Vec<usize>,
+}
+
+impl Places {
+    /// The digests of these rows: by shard, and of all together.
+    fn entries(&self, folds: &Folds, role: Rows, rows: Vec<usize>) -> Value {
+        let mut all = Slice::new(folds, role);
+        let mut by_shard: BTreeMap<usize, Slice> = BTreeMap::new();
+        for row in rows {
+            all.push(folds, row);
+            by_shard
+                .entry(self.shard_of[row])
+                .or_insert_with(|| Slice::new(folds, role))
+                .push(folds, row);
+        }
+        let mut entries: BTreeMap<String, Value> = by_shard
+            .into_iter()
+            .map(|(shard, slice)| (self.shard_ids[shard].clone(), slice.digest()))
+            .collect();
+        entries.insert("*".into(), all.digest());
+        Value::Map(entries.into_iter().collect())
+    }
 }
 
 /// The canonical bytes of a set of rows.

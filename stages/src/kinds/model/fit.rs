@@ -3,6 +3,7 @@
 use flow_cache::Value;
 use flow_engine::kind::{Action, Fault, StageError};
 
+use super::more::{LabelledRows, SelfTraining};
 use super::params::{ModelParams, ModelTarget};
 use super::saved::ModelHeader;
 use crate::learner::bag::Bag;
@@ -18,22 +19,31 @@ pub fn fit(action: &mut Action<'_>) -> Result<(), StageError> {
         ModelTarget::Binary => rows.positive.iter().cloned().collect(),
         ModelTarget::Classes => rows.classes.clone(),
     };
-    let columns: Vec<usize> = (0..rows.features.names().len()).collect();
-    let matrix = rows.features.matrix(&columns)?;
+    let known = LabelledRows::of(action, &rows, (params.target, labels))?;
+    let training = SelfTraining::of(action, rows.features.names(), &params)?;
     let learner = learner(params.learner).ok_or_else(|| {
         let message = format!("no learner `{}`", params.learner);
         StageError::failed("flow::model::learner", message)
     })?;
     let job = FitJob {
-        x: &matrix,
-        y: &labels,
+        x: &known.x,
+        y: &known.y,
         n_classes,
         params: &params.for_learner(action.seed),
         threads: action.threads,
         stop: &action.stop(),
     };
-    let model = Bag::fit(learner, &job, params.bags.unwrap_or(1))
-        .map_err(|e| fit_error(e, action.fold.unwrap_or_default()))?;
+    let bags = params.bags.unwrap_or(1);
+    let failed = |e| fit_error(e, action.fold.unwrap_or_default());
+    let model = Bag::fit(learner, &job, bags).map_err(failed)?;
+    let (model, pseudo_labelled) = match &training {
+        None => (model, None),
+        Some(training) => {
+            let trained = training.go_on(model, &known, (learner, job, bags));
+            let (model, labelled) = trained.map_err(failed)?;
+            (model, Some(labelled))
+        }
+    };
     let bodies = model
         .to_bytes()
         .map_err(|e| StageError::failed("flow::model::write", e.to_string()).with_source(e))?;
@@ -49,7 +59,7 @@ pub fn fit(action: &mut Action<'_>) -> Result<(), StageError> {
     let mut bytes = serde_json::to_vec(&header).map_err(std::io::Error::from)?;
     bytes.push(b'\n');
     bytes.extend(bodies.iter().flatten());
-    let facts = vec![
+    let mut facts = vec![
         (
             "columns".to_owned(),
             Value::Int(header.columns.len() as i64),
@@ -57,6 +67,13 @@ pub fn fit(action: &mut Action<'_>) -> Result<(), StageError> {
         ("rounds".to_owned(), Value::Int(header.rounds as i64)),
         ("rows".to_owned(), Value::Int(rows.object_id.len() as i64)),
     ];
+    let more = [
+        ("copies", (known.copies > 0).then_some(known.copies)),
+        ("pseudo_labelled", pseudo_labelled),
+    ];
+    for (name, count) in more {
+        facts.extend(count.map(|count| (name.to_owned(), Value::Int(count as i64))));
+    }
     action.write("model", &bytes, facts)?;
     let gain: Vec<(&String, f64)> = header
         .columns

@@ -3,15 +3,17 @@
 mod apply;
 mod fit;
 mod gather;
+mod more;
 mod params;
 mod saved;
 
 use flow_engine::Params;
+use flow_engine::base::diag::Diag;
 use flow_engine::kind::{
     Action, InputPort, KindSpec, Of, OutputPort, Ports, Rows, Scope, Stage, StageError, Step,
 };
 
-use crate::rows::ApplyRows;
+use crate::rows::{ApplyRows, CopyRows, UnlabelledRows};
 
 pub(super) use fit::fit_error;
 use params::ModelParams;
@@ -37,6 +39,14 @@ impl Stage for ModelKind {
                         optional: true,
                         ..InputPort::many(ApplyRows::PORT, "features")
                     },
+                    InputPort {
+                        optional: true,
+                        ..InputPort::many(CopyRows::PORT, "features")
+                    },
+                    InputPort {
+                        optional: true,
+                        ..InputPort::many(UnlabelledRows::PORT, "features")
+                    },
                     InputPort::one("folds", "folds"),
                 ],
                 outputs: vec![
@@ -59,15 +69,16 @@ impl Stage for ModelKind {
                 ],
             },
             params: ModelParams::specs(),
-            steps: steps(false),
+            steps: steps(&[]),
         }
     }
 
-    /// With a port `apply`, its rows take the place of those of `features` where the model is applied. The
-    /// fit reads it as well, to refuse labels in it.
     fn shape(&self, _params: &Params, inputs: &[String]) -> (Ports, Vec<Step>) {
-        let apart = inputs.iter().any(|input| input == ApplyRows::PORT);
-        (self.spec().ports, steps(apart))
+        (self.spec().ports, steps(inputs))
+    }
+
+    fn check(&self, params: &Params, inputs: &[String]) -> Vec<Diag> {
+        more::check(params, inputs)
     }
 
     fn opaque(&self, _params: &Params, output: &str) -> bool {
@@ -83,17 +94,24 @@ impl Stage for ModelKind {
     }
 }
 
-/// The steps; `apart` if the model is applied to other features than those that it is fitted on.
-fn steps(apart: bool) -> Vec<Step> {
-    let fit = Step::new("fit", Scope::Fold).rows("features", Rows::Train);
-    let apply = Step::new("apply", Scope::FoldShard);
-    let (fit, apply) = match apart {
-        true => (
-            fit.rows(ApplyRows::PORT, Rows::Train),
-            apply.rows(ApplyRows::PORT, Rows::Apply),
-        ),
-        false => (fit, apply.rows("features", Rows::Apply)),
-    };
+/// The steps with these inputs. The rows of a port `apply` take the place of those of `features` where the model is
+/// applied. The fit reads them as well, to refuse labels in them.
+fn steps(inputs: &[String]) -> Vec<Step> {
+    let has = |port: &str| inputs.iter().any(|input| input == port);
+    let mut fit = Step::new("fit", Scope::Fold).rows("features", Rows::Train);
+    let mut apply = Step::new("apply", Scope::FoldShard);
+    if has(ApplyRows::PORT) {
+        fit = fit.rows(ApplyRows::PORT, Rows::Train);
+        apply = apply.rows(ApplyRows::PORT, Rows::Apply);
+    } else {
+        apply = apply.rows("features", Rows::Apply);
+    }
+    if has(CopyRows::PORT) {
+        fit = fit.rows(CopyRows::PORT, Rows::Copies);
+    }
+    if has(UnlabelledRows::PORT) {
+        fit = fit.rows(UnlabelledRows::PORT, Rows::Unlabelled);
+    }
     vec![
         fit.writes("model").writes("gain").seeded(),
         apply.after(FIT, "model").writes("part"),

@@ -28,6 +28,17 @@ impl ModelTarget {
             Self::Classes => Ok((rows.label.clone(), rows.classes.len())),
         }
     }
+
+    /// The class of each of these labels as a number. Labels are places in the list of classes of `rows`.
+    pub fn numbers(self, rows: &TrainRows, labels: &[usize]) -> Vec<usize> {
+        let positive = rows.positive.as_ref();
+        let positive = positive.and_then(|class| rows.classes.binary_search(class).ok());
+        let number = |&label: &usize| match self {
+            Self::Binary => usize::from(Some(label) == positive),
+            Self::Classes => label,
+        };
+        labels.iter().map(number).collect()
+    }
 }
 
 const HESS: &[&str] = &["hessboost"];
@@ -52,6 +63,8 @@ params! {
         min_rows: Option<usize> = new(ParamType::Int { min: 1, max: 1_000_000 }, "Fewest rows in a leaf; 1 unless given.").optional().only("learner", HESS);
         extra_trees: Option<bool> = new(ParamType::Bool, "Try each column at one random threshold per node, and not at all of them. Single trees get worse, the sum of many less dependent on the training rows; false unless given.").optional().only("learner", HESS);
         min_child_weight: Option<f64> = float(1.0, 0.0, 1e9, "Least sum of second derivatives in a leaf.").only("learner", HESS);
+        pseudo_rounds: Option<usize> = new(ParamType::Int { min: 1, max: 20 }, "Rounds of self-training: how often the model labels the rows of the input `unlabelled` and is fitted anew with those that it is sure of; 1 unless given.").optional();
+        pseudo_confidence: Option<f64> = new(ParamType::Float { min: 0.5, max: 1.0 }, "The probability of its class from which on an unlabelled row counts as one of that class; 0.95 unless given.").optional();
         min_samples: Option<usize> = int(5, 1, 1_000_000, "A node of this many rows or fewer is not split.").only("learner", &["gbdt"]);
     }
 }

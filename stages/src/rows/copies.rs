@@ -1,0 +1,145 @@
+//! The copies of a fit's rows. A copy is `SOURCE~NUMBER`, and has the class of its source. A copy `SOURCE~+NUMBER` is a
+//! synthetic object that was put in place of its source, and is of the positive class.
+
+use flow_engine::StageError;
+use flow_engine::kind::{Action, Rows};
+
+use super::fold;
+use super::read::of_action;
+use super::view::FeatureView;
+use crate::table::{FeatureTable, Folds, no_positive};
+
+/// What separates the name of the source from the rest.
+const MARK: char = '~';
+/// What a synthetic object has before its number.
+const SYNTHETIC: char = '+';
+
+/// The name of copy `number` of an object.
+pub fn copy_id(source: &str, number: usize) -> String {
+    format!("{source}{MARK}{number}")
+}
+
+/// The name of synthetic object `number` that is put in place of an object.
+pub fn synthetic_id(source: &str, number: usize) -> String {
+    format!("{source}{MARK}{SYNTHETIC}{number}")
+}
+
+/// Returns the name of the source, and whether the copy is a synthetic object; none if it is no name of a copy. The
+/// name of the source may itself have the mark in it.
+fn parse(id: &str) -> Option<(&str, bool)> {
+    let (source, rest) = id.rsplit_once(MARK)?;
+    let number = rest.strip_prefix(SYNTHETIC);
+    let digits = number.unwrap_or(rest);
+    let good = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
+    good.then_some((source, number.is_some()))
+}
+
+/// The copies of the rows that a fit sees.
+pub struct CopyRows {
+    /// The copies, in the order of their bytes.
+    pub object_id: Vec<String>,
+    /// The index of each copy's class in [`TrainRows::classes`](super::TrainRows::classes).
+    pub label: Vec<usize>,
+    /// The features of the copies.
+    pub features: FeatureView,
+}
+
+impl CopyRows {
+    /// The port with the features of these rows.
+    pub const PORT: &str = "augmented";
+
+    /// Reads the copies of the training rows of the action's fold; none if nothing is connected to the port
+    /// `augmented`, or no training row has a copy.
+    ///
+    /// # Errors
+    /// If a table is unreadable or lacks a copy, a row of it is no copy of an object in the table of folds, or there
+    /// are synthetic objects but no positive class.
+    pub fn read(action: &Action<'_>) -> Result<Option<Self>, StageError> {
+        let parts = action.input(Self::PORT);
+        if parts.is_empty() {
+            return Ok(None);
+        }
+        let (folds, _) = of_action(action, Rows::Copies)?;
+        let fold = fold::parse(action.fold.unwrap_or(fold::FINAL))?;
+        let mut found: Vec<(String, usize)> = Vec::new();
+        for part in parts.iter().filter(|part| part.reference == 0) {
+            for id in FeatureTable::open(&part.path)?.object_ids() {
+                let (at, synthetic) = source(&folds, id)?;
+                if !fold::has_role(&folds, fold, at, Rows::Copies) {
+                    continue;
+                }
+                found.push((id.clone(), class(&folds, at, synthetic)?));
+            }
+        }
+        if found.is_empty() {
+            return Ok(None);
+        }
+        found.sort();
+        let (object_id, label): (Vec<String>, Vec<usize>) = found.into_iter().unzip();
+        Ok(Some(Self {
+            features: FeatureView::open(parts, &object_id)?,
+            label,
+            object_id,
+        }))
+    }
+}
+
+/// Returns the row of the table of folds that a row is a copy of, and whether it is a synthetic object.
+fn source(folds: &Folds, id: &str) -> Result<(usize, bool), StageError> {
+    let of = |(name, synthetic): (&str, bool)| {
+        let at = folds.object_id.binary_search_by(|id| id.as_str().cmp(name));
+        Some((at.ok()?, synthetic))
+    };
+    parse(id).and_then(of).ok_or_else(|| {
+        let port = CopyRows::PORT;
+        let text = format!("`{id}` comes in through `{port}`, and is no copy of an object that is dealt to folds");
+        StageError::data("flow::leakage::no_copies", text)
+            .help("a copy is called by the name of its object, `~` and a number, so that it stays in the fold of that object")
+    })
+}
+
+/// Returns the class of a copy of row `source`, as its place in the list of classes.
+fn class(folds: &Folds, source: usize, synthetic: bool) -> Result<usize, StageError> {
+    let class = match synthetic {
+        true => folds.positive_class(),
+        false => {
+            let label = fold::label(folds, source)?;
+            folds.classes.iter().position(|class| class == label)
+        }
+    };
+    class.ok_or_else(|| no_positive(folds.positive.as_deref(), &folds.classes))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn copies_are_told_by_their_names() {
+        assert_eq!(parse(&copy_id("a", 12)), Some(("a", false)));
+        assert_eq!(parse(&synthetic_id("a", 1)), Some(("a", true)));
+        // An object may be called like a copy, and has copies of its own.
+        assert_eq!(parse(&copy_id("a~1", 2)), Some(("a~1", false)));
+        for no_copy in ["a", "", "~", "a~", "a~+", "a~x", "a~-1", "a~1x", "a~++1"] {
+            assert_eq!(parse(no_copy), None, "{no_copy}");
+        }
+    }
+
+    #[test]
+    fn a_copy_of_nothing_is_refused() {
+        let folds = Folds {
+            classes: vec!["A".into()],
+            positive: None,
+            object_id: vec!["a".into(), "b".into()],
+            label: vec![Some("A".into()); 2],
+            raw_label: Vec::new(),
+            group: vec![None; 2],
+            repeats: vec![vec![Some(0), Some(1)]],
+        };
+        assert_eq!(source(&folds, "b~1").unwrap(), (1, false));
+        for id in ["b", "c~1", "b~1~1"] {
+            let error = source(&folds, id).unwrap_err();
+            assert_eq!(error.code.as_str(), "flow::leakage::no_copies", "{id}");
+        }
+    }
+}
