@@ -171,6 +171,16 @@ mod tests {
     use super::*;
 
     #[test]
+    fn sets_have_one_name_each() {
+        use flow_engine::kind::ParamWord;
+        let names = StatisticSet::ALL.map(|(name, _)| name);
+        assert_eq!(names.as_slice(), StatisticSet::WORDS);
+        for (name, set) in StatisticSet::ALL {
+            assert_eq!(set.word(), name);
+        }
+    }
+
+    #[test]
     fn a_distance_modulus_needs_a_distance() {
         let near = |found: Option<f64>, wanted: f64| (found.unwrap() - wanted).abs() < 1e-3;
         // astropy's WMAP9 has 1572.542 Mpc at redshift 0.3, with radiation.

@@ -1,7 +1,5 @@
 //! The one table of statistics.
 
-use std::fmt::Write as _;
-
 use super::moments::MOMENTS;
 use super::order::ORDER;
 use super::statistic::Statistic;
@@ -9,7 +7,7 @@ use super::times::TIMES;
 use super::weighted::WEIGHTED;
 
 /// All statistics, by family.
-const FAMILIES: [(&str, &[Statistic]); 4] = [
+pub(super) const FAMILIES: [(&str, &[Statistic]); 4] = [
     ("Moments, and how values follow each other", MOMENTS),
     ("Order", ORDER),
     ("Times, changes over time, lines", TIMES),
@@ -63,38 +61,4 @@ pub const LIGHT_CURVE: [&str; 39] = [
 pub fn find(name: &str) -> Option<&'static Statistic> {
     let mut all = FAMILIES.iter().flat_map(|(_, family)| family.iter());
     all.find(|statistic| statistic.name == name)
-}
-
-/// Returns all statistics as tables in Markdown, one for each family.
-pub fn markdown() -> String {
-    let mut page = String::new();
-    for (title, family) in FAMILIES {
-        let _ = write!(
-            page,
-            "\n### {title}\n\n| name | unit | formula | points | `light_curve` | source |\n|---|---|---|---:|---|---|\n"
-        );
-        for statistic in family {
-            let Statistic {
-                name,
-                unit,
-                formula,
-                source,
-                points,
-                errors,
-                ..
-            } = statistic;
-            let needs = if *errors { ", errors" } else { "" };
-            let listed = if LIGHT_CURVE.contains(name) {
-                "yes"
-            } else {
-                ""
-            };
-            let _ = writeln!(
-                page,
-                "| `{name}` | {unit} | {formula} | {points}{needs} | {listed} | {source} |"
-            );
-        }
-    }
-    page.push('\n');
-    page
 }

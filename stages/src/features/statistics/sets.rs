@@ -68,6 +68,14 @@ pub(super) struct SetContents {
 }
 
 impl StatisticSet {
+    /// All of them with their names.
+    pub const ALL: [(&str, StatisticSet); 4] = [
+        ("light_curve", StatisticSet::LightCurve),
+        ("basic", StatisticSet::Basic),
+        ("plasticc_156", StatisticSet::Plasticc156),
+        ("engineered", StatisticSet::Engineered),
+    ];
+
     /// Returns what the set consists of. `series` and `bands` are those of the set `light_curve`; the others have
     /// their own.
     pub(super) fn contents(self, series: &[Derived], bands: Bands) -> SetContents {

@@ -148,12 +148,7 @@ fn sets_have_the_columns_that_their_documents_count() {
 
 #[test]
 fn every_statistic_that_a_set_names_exists() {
-    for set in [
-        StatisticSet::LightCurve,
-        StatisticSet::Basic,
-        StatisticSet::Plasticc156,
-        StatisticSet::Engineered,
-    ] {
+    for (_, set) in StatisticSet::ALL {
         let contents = set.contents(&[Derived::Flux], Bands::Both);
         let blocks = contents.blocks.iter().flat_map(|block| block.statistics);
         for name in blocks.chain(contents.pairs) {
@@ -339,12 +334,7 @@ fn any_numbers_are_measured_without_a_panic() {
             ]));
         }
     }
-    for set in [
-        StatisticSet::LightCurve,
-        StatisticSet::Basic,
-        StatisticSet::Plasticc156,
-        StatisticSet::Engineered,
-    ] {
+    for (_, set) in StatisticSet::ALL {
         let plan = plan(set);
         for case in &cases {
             let found = measured(&plan, case.clone());

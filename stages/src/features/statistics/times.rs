@@ -13,7 +13,7 @@ pub(super) const TIMES: &[Statistic] = &[
     statistic("maximum_time_interval", "d", "max(t_(i+1) - t_i)", 2, |s| intervals(s).fold(f64::NAN, f64::max)),
     statistic("minimum_time_interval", "d", "min(t_(i+1) - t_i)", 2, |s| intervals(s).fold(f64::NAN, f64::min)),
     statistic("maximum_slope", "value/d", "max(abs((v_(i+1) - v_i) / (t_(i+1) - t_i))); pairs at one time are left out", 2, |s| slopes(s).map(f64::abs).fold(f64::NAN, f64::max)).from("[D'Isanto et al. 2016](https://doi.org/10.1093/mnras/stw157)"),
-    statistic("eta_e", "", "(t_N - t_1)^2 / (N - 1)^3 sum of ((v_(i+1) - v_i) / (t_(i+1) - t_i))^2 / s^2; pairs at one time are left out", 2, eta_e).from("[Kim et al. 2014](https://doi.org/10.1051/0004-6361/201323252), without their dependence on the number of points"),
+    statistic("eta_e", "", "(t_N - t_1)^2 / (N - 1)^3 sum of ((v_(i+1) - v_i) / (t_(i+1) - t_i))^2 / s^2; pairs at one time are left out", 2, eta_e).from("[Kim et al. 2014](https://doi.org/10.1051/0004-6361/201323252), with another normalization"),
     statistic("linear_trend", "value/d", "slope b of the line a + b t with the least sum of (v - a - b t)^2", 3, |s| s.trend().slope),
     statistic("linear_trend_sigma", "value/d", "standard error of that slope: noise / sqrt(sum of (t - mean(t))^2)", 3, |s| (s.trend().chi2 / (s.n() - 2.0) / s.trend().spread).sqrt()),
     statistic("linear_trend_noise", "value", "noise = sqrt(sum of (v - a - b t)^2 / (N - 2))", 3, |s| (s.trend().chi2 / (s.n() - 2.0)).sqrt()),
