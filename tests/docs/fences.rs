@@ -205,6 +205,7 @@ pages_that_run! {
     semi_supervised: "docs/semi-supervised.md",
     statistics: "docs/statistics.md",
     tuning: "docs/tuning.md",
+    tsfresh: "docs/tsfresh.md",
     tutorial: "docs/tutorial.md",
     variability: "docs/variability.md",
     writing_a_stage: "docs/writing-a-stage.md",

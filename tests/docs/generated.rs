@@ -9,7 +9,7 @@ use std::process::Command;
 use flow_stages::features::columns::markdown;
 use flow_stages::features::domain::catalogue_markdown;
 use flow_stages::features::parametric::columns_markdown;
-use flow_stages::features::{drw, gp, lomb_scargle, statistics};
+use flow_stages::features::{drw, gp, lomb_scargle, statistics, tsfresh};
 use flow_stages::kinds;
 
 use crate::{events, files, pages, read, root, write};
@@ -106,6 +106,7 @@ fn blocks() -> BTreeMap<&'static str, String> {
             "the columns of lomb_scargle",
             markdown(&lomb_scargle::COLUMNS),
         ),
+        ("the calculators of tsfresh", tsfresh::catalogue::markdown()),
         ("the events", events::reference()),
         (
             "the features of gp",

@@ -27,5 +27,6 @@ mod rerun;
 mod rights;
 mod stores;
 mod survey;
+mod tsfresh;
 mod tune;
 mod unmeasured;

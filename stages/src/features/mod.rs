@@ -10,7 +10,8 @@
 //! - [`lomb_scargle`]: the periods of light curves;
 //! - [`parametric`]: models of light curves that are fitted to all bands at once;
 //! - [`rocket`]: features from random convolution kernels;
-//! - [`statistics`]: moments, quantiles, slopes and the like, in named sets.
+//! - [`statistics`]: moments, quantiles, slopes and the like, in named sets;
+//! - [`tsfresh`]: the features of the package of that name.
 //!
 //! These are functions of slices that see one object at a time, no labels and no files. The kinds of
 //! the same names read the tables and write the features. The choice among features is in `selection`.
@@ -26,3 +27,4 @@ pub mod lomb_scargle;
 pub mod parametric;
 pub mod rocket;
 pub mod statistics;
+pub mod tsfresh;

@@ -43,6 +43,7 @@ mod submission;
 mod table;
 mod threshold;
 mod transformer;
+mod tsfresh;
 
 pub use command::FoldTables;
 
@@ -92,6 +93,7 @@ pub fn registry_with(guard: Vec<OsString>) -> Registry {
     registry.add(submission::Submission);
     registry.add(table::TableKind);
     registry.add(threshold::Threshold);
+    registry.add(tsfresh::Tsfresh);
     registry
 }
 
