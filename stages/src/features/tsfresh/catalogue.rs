@@ -389,7 +389,7 @@ pub const CALCULATORS: [Calculator; 72] = [
     ),
     many(
         "agg_linear_trend",
-        "straight line through the maxima, minima, means or variances of chunks",
+        "straight line through the maxima, minima, means or variances of runs of 5, 10 or 50 values",
         chunk_trends,
         trends::agg_linear_trend,
     ),
