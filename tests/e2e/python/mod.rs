@@ -474,6 +474,13 @@ fn the_usual_estimators_run_on_all_classes() {
         let run = run(&project, &sets);
         let auc = &run.ok()["metrics"]["evaluate"]["roc_auc"]["pooled"];
         assert!(auc.as_f64() > Some(0.7), "{class}: {auc}");
+        let importance = project.read("out/importance.csv").lines().count();
+        // Histograms of scikit-learn say nothing of it.
+        assert_eq!(
+            importance > 10,
+            !class.contains("Hist"),
+            "{class}: {importance}"
+        );
     }
     let set = "model.class=\"sklearn.linear_model.LogisticRegression\"";
     fails(
@@ -488,6 +495,34 @@ fn the_usual_estimators_run_on_all_classes() {
         "model.params={ n_estimators = -3 }",
     ];
     fails(&project, &sets, 2, "parameter", &["refuses its `params`"]);
+}
+
+#[test]
+fn the_number_of_threads_changes_nothing() {
+    let Some(python) = python(&["xgboost", "catboost", "sklearn", "pyarrow"]) else {
+        return;
+    };
+    let projects = ["1", "3"].map(|cpus| (project(&python, ""), cpus));
+    for (class, params) in [
+        ("xgboost.XGBClassifier", "n_estimators = 20"),
+        ("catboost.CatBoostClassifier", "iterations = 20"),
+        ("sklearn.ensemble.ExtraTreesClassifier", "n_estimators = 30"),
+    ] {
+        let digests = projects.each_ref().map(|(project, cpus)| {
+            let sets = [
+                format!("model.class={class:?}"),
+                format!("model.params={{ {params} }}"),
+                format!("model.resources={{ cpus = {cpus} }}"),
+                "folds.k=2".to_owned(),
+            ];
+            let sets: Vec<&str> = sets.iter().flat_map(|set| ["--set", set]).collect();
+            let run = project.run(&[&["p.toml", "--jobs", "3"], &sets[..]].concat());
+            run.ok();
+            run.digests()["model"].clone()
+        });
+        assert!(digests[0]["predictions"].is_string(), "{digests:?}");
+        assert_eq!(digests[0], digests[1], "{class}");
+    }
 }
 
 #[test]
