@@ -43,7 +43,7 @@ fn copies_are_no_objects() {
         refused(COPIES, &[&set], code);
     }
     // Nor do they choose columns, or fit a scaling.
-    for kind in ["select", "scale"] {
+    for kind in ["select", "rescaled"] {
         let fitted =
             COPIES.to_owned() + &stage(kind, r#"features = "flux_copies", folds = "folds""#);
         refused(&fitted, &[], code);
@@ -94,8 +94,8 @@ fn copies_keep_the_rules_of_their_objects() {
     let scaled = COPIES.to_owned() + &stage("scale_all", r#"features = "flux_copies""#);
     refused(&scaled, &[&set], "flow::leakage::whole_fit");
     // A scaling that was fitted in folds is not that of copies.
-    let scaled = COPIES.to_owned() + &stage("scale", BOTH);
-    let sets = [model_on("scale"), augmented("flux_copies")];
+    let scaled = COPIES.to_owned() + &stage("rescaled", BOTH);
+    let sets = [model_on("rescaled"), augmented("flux_copies")];
     let sets: Vec<&str> = sets.iter().map(String::as_str).collect();
     refused(&scaled, &sets, "flow::pipeline::copies");
 }

@@ -354,8 +354,7 @@ impl<'a> View<'a> {
         )
     }
 
-    /// Returns the stage that gives the values of an output a form of their own in each fold. A choice of columns
-    /// leaves values as they are.
+    /// Returns the stage that writes an output anew in each fold. A view does not, and shows copies as it shows rows.
     fn fitted(&self, stage: usize, port: usize) -> Option<usize> {
         let decl = &self.stages[stage];
         match &decl.ports.outputs[port].of {
@@ -413,7 +412,7 @@ impl<'a> View<'a> {
             Diag::new("flow::pipeline::copies", message)
                 .label(copies.span, format!("did not pass through `{by}`"))
                 .help(format!(
-                    "give `{}` the features from before `{by}` (trees need no scaling), or leave the copies out",
+                    "give `{}` the features from before `{by}`, or leave the copies out",
                     self.stage.name
                 )),
         )

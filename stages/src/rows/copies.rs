@@ -4,6 +4,7 @@
 use flow_engine::StageError;
 use flow_engine::kind::{Action, Rows};
 
+use super::alike::seen_alike;
 use super::fold;
 use super::read::of_action;
 use super::view::FeatureView;
@@ -75,9 +76,10 @@ impl CopyRows {
             return Ok(None);
         }
         found.sort();
+        let alike = seen_alike(action.input("features"), Self::PORT, parts)?;
         let (object_id, label): (Vec<String>, Vec<usize>) = found.into_iter().unzip();
         Ok(Some(Self {
-            features: FeatureView::open(parts, &object_id)?,
+            features: FeatureView::open(&alike, &object_id)?,
             label,
             object_id,
         }))

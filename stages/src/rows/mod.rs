@@ -8,6 +8,7 @@
 //! - `label_column`: refuses labels among the features;
 //! - `held_out`: refuses predictions for rows that were fitted on;
 //! - `crossed`: fits for each fold on the out-of-fold predictions of the others;
+//! - `alike`: features of further rows, seen as those of the training rows are;
 //! - `copies`: the copies of a fit's rows, and the names that copies have;
 //! - `read`, `gather`: functions that kinds call, before a fit and after an apply;
 //! - `importance`: joins how much each feature mattered to the fits of the folds;
@@ -16,6 +17,7 @@
 //! The engine ensures that the actions of a fold are made of that fold's rows. The code here checks the
 //! tables themselves against the table of folds. Metrics do not belong here.
 
+mod alike;
 mod copies;
 mod crossed;
 mod fold;

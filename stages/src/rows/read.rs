@@ -3,6 +3,7 @@
 use flow_engine::StageError;
 use flow_engine::kind::{Action, Fault, Rows};
 
+use super::alike::seen_alike;
 use super::fold::{FINAL, parse, rows_of};
 use super::label_column::{RowLabels, no_label};
 use super::view::FeatureView;
@@ -118,8 +119,10 @@ impl UnlabelledRows {
                 Self::PORT
             )));
         }
+        let parts = action.input(Self::PORT);
+        let alike = seen_alike(action.input("features"), Self::PORT, parts)?;
         Ok(Some(Self {
-            features: FeatureView::open(action.input(Self::PORT), &object_id)?,
+            features: FeatureView::open(&alike, &object_id)?,
             object_id,
         }))
     }
