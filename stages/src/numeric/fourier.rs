@@ -1,7 +1,7 @@
 //! The discrete Fourier transform of real series of any length.
 //!
 //! The length is divided by its prime factors, the least first (Cooley and Tukey 1965, Math. Comp. 19, 297). The cost is
-//! proportional to n times the sum of the factors, so it is quadratic if n is a prime, 0.1 s for 5,003 values. That is
+//! proportional to n times the sum of the factors, so it is quadratic if n is a prime, some 10 ms for 5,003 values. That is
 //! bounded well enough for light curves, and keeps the code free of a second algorithm.
 
 use std::f64::consts::FRAC_PI_4;
