@@ -125,11 +125,14 @@ fn a_calibrated_submission_follows_its_threshold() {
     let run = project.run(&args);
     let metrics = &run.ok()["metrics"];
     let decided = &metrics["threshold"];
-    // The same rule on the same rows as that of the evaluation.
-    for (metric, same) in [("f1_decided", "f1"), ("recall_decided", "recall")] {
-        assert_eq!(decided[metric]["folds"], metrics["evaluate"][same]["folds"]);
-        assert!(decided[metric]["pooled"].as_f64() > Some(0.0));
+    // The same rule on the same rows as that of the evaluation, with the same draws.
+    for metric in ["f1", "precision", "recall"] {
+        assert_eq!(
+            decided[format!("{metric}_decided")],
+            metrics["evaluate"][metric]
+        );
     }
+    assert!(decided["f1_decided"]["low"].as_f64() > Some(0.0));
     let decisions = project.read("out/decisions.csv");
     let header = "object_id,repeat,fold,label,score,threshold,positive";
     assert_eq!(decisions.lines().next(), Some(header));

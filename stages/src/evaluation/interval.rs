@@ -43,11 +43,29 @@ pub fn drawn(values: Vec<Option<f64>>, units: usize) -> Option<Distribution> {
 }
 
 /// The number of draws, as in comparisons of classifiers.
-const DRAWS: usize = 2000;
+pub const DRAWS: usize = 2000;
 /// The confidence of an interval.
 const LEVEL: f64 = 0.95;
 /// The seed of the draws.
-const SEED: u64 = 0;
+pub const SEED: u64 = 0;
+
+/// The 95 % interval of a metric that is `value` on the data as they are, within what the metric can be.
+/// `values` has it on draws of `units`, without a value where a class is lacking.
+pub fn interval(
+    metric: Metric,
+    value: f64,
+    values: Vec<Option<f64>>,
+    units: usize,
+) -> Option<(f64, f64)> {
+    let draws = drawn(values, units)?;
+    let Estimate { low, high, .. } = Estimate::of(metric, value, &draws, LEVEL);
+    let (least, most) = match metric {
+        Metric::Mcc => (-1.0, 1.0),
+        Metric::LogLoss | Metric::WeightedLogLoss => (0.0, f64::INFINITY),
+        _ => (0.0, 1.0),
+    };
+    Some((low.max(least), high.min(most)))
+}
 
 /// Draws of the rows of an evaluation, the same rows in every repeat. A figure of a draw is the mean over
 /// repeats, as `pooled` is.
@@ -88,14 +106,7 @@ impl Draws {
     pub(super) fn interval(&self, metric: Metric, value: f64) -> Option<(f64, f64)> {
         metric.direction()?;
         let values = self.metrics.iter().map(|draw| draw.get(&metric).copied());
-        let draws = drawn(values.collect(), self.units)?;
-        let Estimate { low, high, .. } = Estimate::of(metric, value, &draws, LEVEL);
-        let (least, most) = match metric {
-            Metric::Mcc => (-1.0, 1.0),
-            Metric::LogLoss | Metric::WeightedLogLoss => (0.0, f64::INFINITY),
-            _ => (0.0, 1.0),
-        };
-        Some((low.max(least), high.min(most)))
+        interval(metric, value, values.collect(), self.units)
     }
 
     /// The interval of the share that came true in a bin of the reliability curve.

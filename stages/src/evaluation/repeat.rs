@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use flow_engine::StageError;
 
-use crate::table::Predictions;
+use crate::table::{Folds, Predictions};
 
 /// The out-of-fold rows of one repeat. The numbers of repeats and folds are names, so no vector is as
 /// long as the largest number.
@@ -110,6 +110,15 @@ impl Repeat {
         let probabilities = rows().flat_map(|row| columns.iter().map(move |column| column[row]));
         let classes = rows().map(|row| predictions.class_of(row));
         Ok((probabilities.collect(), classes.collect::<Result<_, _>>()?))
+    }
+
+    /// The group of each row, if the folds kept groups together.
+    pub fn groups(&self, predictions: &Predictions, folds: &Folds) -> Option<Vec<String>> {
+        let group = |&(row, _): &(usize, u32)| {
+            let id = &predictions.object_id[row];
+            folds.group[folds.object_id.binary_search(id).ok()?].clone()
+        };
+        self.rows.iter().map(group).collect()
     }
 
     /// The place of each row's fold.

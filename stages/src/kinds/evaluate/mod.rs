@@ -98,7 +98,7 @@ impl Stage for Evaluate {
         let settings = settings(&predictions, &EvaluateParams::read(action.params))?;
         let groups = folds
             .as_ref()
-            .and_then(|f| groups(&predictions, &repeats[0], f));
+            .and_then(|f| repeats[0].groups(&predictions, f));
         let evaluation = MetricReport::of(&predictions, &repeats, &settings, groups.as_deref())?;
         let threshold = final_threshold(&predictions, &repeats);
         let metrics = evaluation.to_value();
@@ -156,15 +156,6 @@ fn settings(
         top: params.top,
         class_weights: weights.map(|&(class, w)| (class.to_owned(), w)).collect(),
     })
-}
-
-/// The group of each row of a repeat, if the folds kept groups together.
-fn groups(predictions: &Predictions, repeat: &Repeat, folds: &Folds) -> Option<Vec<String>> {
-    let group = |&(row, _): &(usize, u32)| {
-        let id = &predictions.object_id[row];
-        folds.group[folds.object_id.binary_search(id).ok()?].clone()
-    };
-    repeat.rows.iter().map(group).collect()
 }
 
 /// The threshold for new objects: the best one on all out-of-fold rows, averaged over repeats.

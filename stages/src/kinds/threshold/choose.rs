@@ -16,8 +16,31 @@ pub(super) struct Fit {
     pub(super) threshold: Option<f64>,
 }
 
+/// The rule, and the share of all rows that a budget is.
+#[derive(Clone, Copy)]
+pub(super) struct RuleAt {
+    rule: Rule,
+    floor: f64,
+    share: f64,
+}
+
+impl RuleAt {
+    /// Chooses a threshold on rows, which count by `weights`.
+    pub(super) fn threshold(self, scores: &[f64], labels: &[bool], weights: &[f64]) -> Option<f64> {
+        let rule = match self.rule {
+            Rule::F1 => ThresholdRule::F1,
+            Rule::Precision => ThresholdRule::Precision(self.floor),
+            Rule::Recall => ThresholdRule::Recall(self.floor),
+            Rule::TopN => ThresholdRule::Most(self.share * weights.iter().sum::<f64>()),
+        };
+        rule.threshold(scores, labels, Some(weights))
+    }
+}
+
 /// What was chosen.
 pub(super) struct Chosen {
+    /// What thresholds are chosen by.
+    pub(super) rule: RuleAt,
     /// By fold.
     pub(super) fits: Vec<CrossFit<Fit>>,
     /// The threshold for new objects.
@@ -48,16 +71,24 @@ pub(super) fn choose(
     let positive = predictions.positive_column()?;
     let (column, positive) = positive.ok_or_else(|| no_positive(None, &predictions.classes))?;
     let repeats = out_of_fold(predictions)?;
+    let unlabelled = predictions.fold.iter().filter(|fold| fold.is_none());
+    let unlabelled = unlabelled.count();
+    let of = match unlabelled {
+        0 => repeats[0].rows.len(),
+        unlabelled => unlabelled,
+    };
+    let rule = RuleAt {
+        rule: params.rule,
+        floor: params.floor,
+        share: (params.budget as f64 / of as f64).min(1.0),
+    };
     let chooser = Chooser {
         predictions,
         params,
+        rule,
         column,
         positive,
-        unlabelled: predictions
-            .fold
-            .iter()
-            .filter(|fold| fold.is_none())
-            .count(),
+        unlabelled,
     };
     let fits = cross_fit(predictions, |rows| {
         go_on()?;
@@ -86,6 +117,7 @@ pub(super) fn choose(
     let decide = |(&score, at): (&f64, &Option<f64>)| at.is_some_and(|at| score >= at);
     let positive = scores.iter().zip(&at).map(decide).collect();
     Ok(Chosen {
+        rule,
         fits,
         threshold,
         column,
@@ -99,6 +131,7 @@ pub(super) fn choose(
 struct Chooser<'a> {
     predictions: &'a Predictions,
     params: &'a ThresholdParams<'a>,
+    rule: RuleAt,
     column: usize,
     positive: &'a str,
     /// The number of unlabelled objects.
@@ -115,30 +148,8 @@ impl Chooser<'_> {
         let labels: Vec<bool> = rows.iter().map(is).collect();
         let weigh = |&i: &usize| shift.weight(self.predictions, i);
         let weights: Vec<f64> = rows.iter().map(weigh).collect();
-        let rule = match self.params.rule {
-            Rule::F1 => ThresholdRule::F1,
-            Rule::Precision => ThresholdRule::Precision(self.params.floor),
-            Rule::Recall => ThresholdRule::Recall(self.params.floor),
-            Rule::TopN => {
-                let of = match self.unlabelled {
-                    0 => self.in_one_repeat(rows),
-                    unlabelled => unlabelled,
-                };
-                let share = (self.params.budget as f64 / of as f64).min(1.0);
-                ThresholdRule::Most(share * weights.iter().sum::<f64>())
-            }
-        };
-        let threshold = rule.threshold(&scores, &labels, Some(&weights));
+        let threshold = self.rule.threshold(&scores, &labels, &weights);
         Ok(Fit { shift, threshold })
-    }
-
-    /// The number of labelled objects in the repeat of some rows.
-    fn in_one_repeat(&self, rows: &[usize]) -> usize {
-        let repeat = self.predictions.repeat[rows[0]];
-        let of_repeat = |i: &usize| {
-            self.predictions.repeat[*i] == repeat && self.predictions.fold[*i].is_some()
-        };
-        (0..self.predictions.len()).filter(of_repeat).count()
     }
 
     /// The threshold for new objects; `shifted` has the probabilities under the prior.

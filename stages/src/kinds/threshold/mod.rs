@@ -28,8 +28,9 @@ use flow_engine::kind::{
 use flow_engine::{ParamType, Params, params, words};
 
 use self::choose::{Chosen, choose};
+use crate::evaluation::{DRAWS, Estimate, Metric, out_of_fold};
 use crate::rows::{crossed_predictions, write_predictions};
-use crate::table::Predictions;
+use crate::table::{Folds, Predictions};
 
 /// The kind.
 pub struct Threshold;
@@ -53,13 +54,13 @@ params! {
     }
 }
 
-/// The metrics, at the threshold that a fold gets from the others.
-const METRICS: [&str; 5] = [
-    "f1_decided",
-    "precision_decided",
-    "recall_decided",
-    "share_decided",
-    "threshold_decided",
+/// The metrics, at the threshold that a fold gets from the others, and whose intervals theirs are like.
+const METRICS: [(&str, Metric); 5] = [
+    ("f1_decided", Metric::F1),
+    ("precision_decided", Metric::Precision),
+    ("recall_decided", Metric::Recall),
+    ("share_decided", Metric::RecallFixed),
+    ("threshold_decided", Metric::Threshold),
 ];
 
 impl Stage for Threshold {
@@ -75,13 +76,13 @@ impl Stage for Threshold {
                         "threshold",
                         "threshold",
                         0,
-                        "JSON: the threshold for new objects, and by repeat and fold",
+                        "JSON: the threshold for new objects, its precision with the 95 % interval, and the thresholds by repeat and fold",
                     ),
                     OutputPort::of(
                         "metrics",
                         "metrics",
                         0,
-                        "JSON: by metric, pooled, mean, std and folds, at the threshold that each fold gets from the others",
+                        "JSON: by metric, pooled with its 95 % interval (low, high), mean, std and folds, at the threshold that each fold gets from the others",
                     ),
                     OutputPort::of(
                         "predictions",
@@ -134,15 +135,23 @@ impl Stage for Threshold {
     }
 
     fn metrics(&self) -> Vec<&'static str> {
-        METRICS.into()
+        METRICS.iter().map(|(name, _)| *name).collect()
     }
 
     fn run(&self, action: &mut Action<'_>) -> Result<(), StageError> {
         let models = crossed_predictions(action)?;
         let params = ThresholdParams::read(action.params);
         let chosen = choose(&models[0], &params, &|| action.checkpoint())?;
-        write_threshold(action, &params, &chosen)?;
-        let metrics = figures::metrics(&models[0], &chosen);
+        let groups = match &action.folds {
+            Some(folds) => {
+                let folds = Folds::read(&folds.path)?;
+                out_of_fold(&models[0])?[0].groups(&models[0], &folds)
+            }
+            None => None,
+        };
+        let metrics = figures::metrics(&models[0], &chosen, DRAWS, groups.as_deref())?;
+        write_threshold(action, &params, &chosen, figures::precision(&metrics))?;
+        let metrics = figures::to_value(&metrics);
         let text = format!("{:#}\n", metrics.to_json());
         let attrs = vec![("metrics".to_owned(), metrics)];
         action.write("metrics", text.as_bytes(), attrs)?;
@@ -155,6 +164,7 @@ fn write_threshold(
     action: &mut Action<'_>,
     params: &ThresholdParams<'_>,
     chosen: &Chosen,
+    precision: Option<Estimate>,
 ) -> Result<(), StageError> {
     let folds = chosen.fits.iter().filter(|fit| fit.fold.is_some());
     let folds: Vec<serde_json::Value> = folds
@@ -165,6 +175,7 @@ fn write_threshold(
         .collect();
     let json = serde_json::json!({
         "threshold": chosen.threshold,
+        "precision": precision,
         "rule": params.rule.word(),
         "folds": folds,
     });

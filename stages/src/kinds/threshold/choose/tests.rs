@@ -1,4 +1,4 @@
-use super::super::figures::{metrics, notes};
+use super::super::figures::{self, notes, precision};
 use super::*;
 use crate::numeric::metrics::{Confusion, cross_fitted_threshold};
 use crate::rows::testing::{doubtful, flipped};
@@ -20,7 +20,7 @@ fn figure(
     chosen: &Chosen,
     name: &str,
 ) -> (Option<f64>, Vec<Option<f64>>) {
-    let all = metrics(predictions, chosen);
+    let all = figures::to_value(&figures::metrics(predictions, chosen, 0, None).unwrap());
     let metric = all.get(name).unwrap();
     let flow_cache::Value::List(folds) = metric.get("folds").unwrap() else {
         panic!("{metric:?}")
@@ -250,4 +250,29 @@ fn a_fold_without_a_threshold_is_undefined() {
             .any(|&positive| positive)
     );
     assert!(notes(&PLAIN, &chosen)[1].starts_with("in 1 folds"));
+}
+
+#[test]
+fn intervals_hold_the_figures_and_groups_widen_them() {
+    let predictions = doubtful(400, 2);
+    let chosen = run(&predictions, &PLAIN);
+    let alone = figures::metrics(&predictions, &chosen, 300, None).unwrap();
+    for values in &alone[..4] {
+        let (low, high) = values.interval.unwrap();
+        let value = values.pooled.unwrap();
+        assert!(
+            low < value && value < high && high - low < 0.3,
+            "{low} {value} {high}"
+        );
+    }
+    assert_eq!(alone[4].interval, None);
+    let estimate = precision(&alone).unwrap();
+    assert_eq!(Some(estimate.value), alone[1].pooled);
+    // Objects of a group are drawn together.
+    let groups: Vec<String> = (0..400).map(|i| format!("g{}", i / 40)).collect();
+    let grouped = figures::metrics(&predictions, &chosen, 300, Some(&groups)).unwrap();
+    assert_ne!(grouped[0].interval, alone[0].interval);
+    let one: Vec<String> = vec!["g".into(); 400];
+    let one = figures::metrics(&predictions, &chosen, 300, Some(&one)).unwrap();
+    assert_eq!(one[0].interval, None);
 }
