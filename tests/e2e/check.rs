@@ -62,6 +62,20 @@ fn report(stdout: &str) -> String {
     stdout[at..].to_owned()
 }
 
+/// A threshold has metrics, and is no evaluation that comparisons are made of.
+#[test]
+fn a_threshold_is_not_compared() {
+    let more = "[stages.threshold]\nuse = \"threshold\"\ninputs = { predictions = \"model\" }\n\
+                [metrics]\nheadline = \"threshold.f1_decided\"\n";
+    let project = Project::with(&format!("{PIPELINE}{more}"));
+    check(&project, &["--update"], 0);
+    let baseline = project.read("checks/small.toml");
+    assert!(baseline.contains("[evaluations.evaluate"), "{baseline}");
+    assert!(!baseline.contains("[evaluations.threshold"), "{baseline}");
+    let stdout = check(&project, &[], 0).stdout;
+    assert!(stdout.contains("threshold.f1_decided = 0."), "{stdout}");
+}
+
 #[test]
 fn nothing_has_changed_and_everything_passes() {
     let project = project();
