@@ -206,3 +206,35 @@ fn write_decisions(action: &mut Action<'_>, chosen: &Chosen) -> Result<(), Stage
     decisions.write_as(&mut writer, &names, &[])?;
     action.finish("decisions", writer, attrs)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What is wrong with a prior of these frequencies.
+    fn wrong(prior: &[(&str, f64)]) -> Vec<String> {
+        let mut params = Params::default();
+        let specs = ThresholdParams::specs();
+        let spec = specs.iter().find(|spec| spec.name == "prior").unwrap();
+        let entries = prior
+            .iter()
+            .map(|&(class, share)| (class.to_owned(), Value::Float(share)));
+        params.insert(spec, Value::Map(entries.collect()), None);
+        let diags = Threshold.check(&params, &[]);
+        assert!(
+            diags
+                .iter()
+                .all(|diag| diag.code.as_str() == "flow::params::prior" && !diag.help.is_empty())
+        );
+        diags.into_iter().map(|diag| diag.message).collect()
+    }
+
+    #[test]
+    fn frequencies_are_shares_of_one() {
+        assert!(wrong(&[("A", 0.001)]).is_empty());
+        assert!(wrong(&[("A", 0.4), ("B", 0.6)]).is_empty());
+        assert!(wrong(&[("A", 0.5), ("B", 0.6)])[0].contains("more than 1"));
+        assert!(wrong(&[])[0].contains("no class"));
+        assert!(Threshold.check(&Params::default(), &[]).is_empty());
+    }
+}
