@@ -52,7 +52,7 @@ pub fn registry() -> Registry {
     let fit = |scope| step("fit", scope).writes("scale");
     let ports = &["features", "folds"];
     let steps = vec![fit(Scope::Fold).rows("features", Rows::Train), scaled()];
-    add(kind("scale", ports, "features", steps).runs(scale));
+    add(kind("scale_fold", ports, "features", steps).runs(scale));
     let steps = vec![fit(Scope::Whole).port("features"), scaled()];
     add(kind("scale_all", &["features"], "features", steps).runs(scale));
     let steps = vec![fit(Scope::Fold).port("features"), scaled()];

@@ -44,19 +44,28 @@ fn what_is_fitted_on_all_rows_stays_out_of_folds() {
     }
     // Row by row in between is no way around it.
     let chain = stage("scale_all", FEATURES)
-        + &stage("scale", r#"features = "scale_all", folds = "folds""#);
-    refused(&chain, &[&model_on("scale")], "flow::leakage::whole_fit");
+        + &stage("scale_fold", r#"features = "scale_all", folds = "folds""#);
+    refused(
+        &chain,
+        &[&model_on("scale_fold")],
+        "flow::leakage::whole_fit",
+    );
     refused(
         &stage("scale_peek", BOTH),
         &[&model_on("scale_peek")],
         "flow::leakage::all_rows",
     );
-    // `select` itself cannot do without folds.
-    refused(
-        &stage("select", FEATURES),
-        &[&model_on("select")],
-        "flow::pipeline::missing_input",
-    );
+    // What fits below folds cannot do without them, and does not take in what was fitted on all rows.
+    for kind in ["select", "scale", "impute"] {
+        refused(
+            &stage(kind, FEATURES),
+            &[&model_on(kind)],
+            "flow::pipeline::missing_input",
+        );
+        let chain = stage("scale_all", FEATURES)
+            + &stage(kind, r#"features = "scale_all", folds = "folds""#);
+        refused(&chain, &[&model_on(kind)], "flow::leakage::whole_fit");
+    }
 }
 
 #[test]
@@ -345,9 +354,11 @@ fn honest_pipelines_pass() {
     let plain = passes("", &["ingest.positive=\"B\""]);
     assert!(!plain.contains("- Cross-fitted"), "{plain}");
     // Fitted inside the folds: scaling, selection, both, a kind's own model.
-    passes(&stage("scale", BOTH), &[&model_on("scale")]);
-    let chain = stage("scale", BOTH)
-        + "[stages.select]\nuse = \"select\"\ninputs = { features = [\"scale\"], folds = \"folds\" }\nmethod = \"variance\"\n";
+    for kind in ["scale_fold", "scale", "impute"] {
+        passes(&stage(kind, BOTH), &[&model_on(kind)]);
+    }
+    let chain = stage("scale_fold", BOTH)
+        + "[stages.select]\nuse = \"select\"\ninputs = { features = [\"scale_fold\"], folds = \"folds\" }\nmethod = \"variance\"\n";
     passes(&chain, &[&model_on("select")]);
     passes(&stage("prior", BOTH), &[&evaluate_on("prior")]);
     // Cross-fitted: said so.
@@ -388,7 +399,7 @@ fn what_a_model_is_applied_to_keeps_the_rules() {
     // The same features through the other port are the same predictions; scaled ones are not.
     let plain = passes("", &[]);
     assert_eq!(passes("", &[&apply("\"flux\"")]), plain);
-    let scaled = passes(&stage("scale", BOTH), &[&apply("\"scale\"")]);
+    let scaled = passes(&stage("scale_fold", BOTH), &[&apply("\"scale_fold\"")]);
     assert_ne!(scaled, plain);
 }
 

@@ -3,9 +3,6 @@
 //! Its output is a view: the columns' names, fitted fold by fold, through which the same feature tables
 //! are read. Nothing is copied. Several `select` stages can be chained.
 
-use std::io::Write;
-
-use flow_cache::Value;
 use flow_engine::kind::{
     Action, InputPort, KindSpec, Of, OutputPort, Ports, Rows, Scope, Stage, StageError, Step,
 };
@@ -13,7 +10,7 @@ use flow_engine::{ParamType, params, words};
 
 use super::model::ModelTarget;
 use crate::learner::{FitJob, LearnError, LearnerParams, learner};
-use crate::rows::TrainRows;
+use crate::rows::{COLUMNS, FittedView, TrainRows, patterns};
 use crate::selection::fresh::{Correction, Test, p_values, select_by, variance};
 
 /// The kind.
@@ -45,37 +42,18 @@ params! {
     }
 }
 
-/// The number of values that are transposed and judged at a time: a few tens of megabytes, and well
-/// below a second of work.
-const BLOCK: usize = 4 << 20;
-
 impl Stage for Select {
     fn spec(&self) -> KindSpec {
         KindSpec {
             name: "select",
             version: 1,
             about: "Selects feature columns on the training rows of each fold",
-            ports: Ports {
-                inputs: vec![
-                    InputPort::many("features", "features"),
-                    InputPort::one("folds", "folds"),
-                ],
-                outputs: vec![OutputPort {
-                    name: "features".into(),
-                    ty: "features",
-                    about: "the same tables, seen through the chosen columns",
-                    of: Of::View {
-                        port: "features",
-                        step: 0,
-                        output: "columns",
-                    },
-                }],
-            },
+            ports: view_ports("the same tables, seen through the chosen columns"),
             params: SelectParams::specs(),
             steps: vec![
                 Step::new("fit", Scope::Fold)
                     .rows("features", Rows::Train)
-                    .writes("columns")
+                    .writes(COLUMNS)
                     .seeded(),
             ],
         }
@@ -118,35 +96,30 @@ impl Stage for Select {
                 serde_json::json!(names[0])
             )));
         }
-        let chosen: Vec<&String> = all.iter().map(|&i| &names[i]).collect();
-        let text = serde_json::to_string(&chosen).map_err(std::io::Error::from)?;
-        let mut writer = action.create()?;
-        writer.write_all(text.as_bytes())?;
-        let attrs = vec![
-            ("columns".to_owned(), Value::Int(chosen.len() as i64)),
-            ("of".to_owned(), Value::Int(names.len() as i64)),
-        ];
-        action.finish("columns", writer, attrs)
+        let chosen = all.iter().map(|&i| names[i].clone()).collect();
+        let of = names.len();
+        FittedView::Choice(chosen).write(action, of)
     }
 }
 
-/// Compiles names and globs.
-///
-/// # Errors
-/// If one is not a valid glob.
-pub fn patterns(texts: &[&str]) -> Result<Vec<glob::Pattern>, StageError> {
-    texts
-        .iter()
-        .map(|text| {
-            glob::Pattern::new(text).map_err(|e| {
-                StageError::data(
-                    "flow::params::glob",
-                    format!("`{text}` is not a valid pattern"),
-                )
-                .because(e)
-            })
-        })
-        .collect()
+/// Returns the ports of a kind that gives feature tables as they are seen through what its first step writes.
+pub(super) fn view_ports(about: &'static str) -> Ports {
+    Ports {
+        inputs: vec![
+            InputPort::many("features", "features"),
+            InputPort::one("folds", "folds"),
+        ],
+        outputs: vec![OutputPort {
+            name: "features".into(),
+            ty: "features",
+            about,
+            of: Of::View {
+                port: "features",
+                step: 0,
+                output: COLUMNS,
+            },
+        }],
+    }
 }
 
 /// The columns of one fold, judged.
@@ -157,27 +130,10 @@ struct SelectJob<'a> {
 }
 
 impl SelectJob<'_> {
-    /// Calls `judge` with blocks of transposed columns: (columns of the block, values one column after the
-    /// other).
-    fn in_blocks(
-        &self,
-        columns: &[usize],
-        mut judge: impl FnMut(&[usize], &[f32]),
-    ) -> Result<(), StageError> {
-        let width = (BLOCK / self.rows.object_id.len().max(1)).max(1);
-        for (index, block) in columns.chunks(width).enumerate() {
-            self.action.checkpoint()?;
-            let done = index * width;
-            self.action.progress(done as u64, columns.len() as u64);
-            judge(block, &self.rows.features.transposed(block));
-        }
-        Ok(())
-    }
-
     fn by_variance(&self, columns: &[usize]) -> Result<Vec<usize>, StageError> {
         let n = self.rows.object_id.len();
         let mut chosen = Vec::new();
-        self.in_blocks(columns, |block, values| {
+        self.rows.in_blocks(self.action, columns, |block, values| {
             let least = self.params.min_variance;
             let varies = |j: &usize| variance(&values[j * n..(j + 1) * n]) > least;
             chosen.extend((0..block.len()).filter(varies).map(|j| block[j]));
@@ -189,7 +145,7 @@ impl SelectJob<'_> {
         let (labels, classes) = self.params.target.labels(self.rows)?;
         let n = self.rows.object_id.len();
         let mut p = Vec::with_capacity(columns.len());
-        self.in_blocks(columns, |block, values| {
+        self.rows.in_blocks(self.action, columns, |block, values| {
             let column = |j: usize, to: &mut Vec<f32>| {
                 to.clear();
                 to.extend_from_slice(&values[j * n..(j + 1) * n]);

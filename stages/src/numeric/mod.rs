@@ -1,6 +1,8 @@
 //! Numerics that know nothing of tables, light curves or pipelines: pure functions on slices.
 //!
 //! - [`simd`]: the instruction sets, and how code is compiled for each of them;
+//! - [`column_map`]: scaling, power transforms and missing values of a column; [`minimum`]: the least value of a
+//!   function of one variable;
 //! - [`cholesky`]: factors of positive definite matrices;
 //! - [`exp`](mod@exp): exponentials and logarithms that vectorize;
 //! - [`fourier`]: transforms of real series of any length; [`orthogonal`]: linear least squares without normal equations;
@@ -21,6 +23,7 @@
 
 pub mod calibration;
 pub mod cholesky;
+pub mod column_map;
 pub mod entropy;
 pub mod exp;
 pub mod fourier;
@@ -30,6 +33,7 @@ pub mod kfold;
 pub mod least_squares;
 pub mod linear;
 pub mod metrics;
+pub mod minimum;
 pub mod nnls;
 pub mod orthogonal;
 pub mod pairwise;

@@ -4,7 +4,9 @@
 //! nothing else. [`ApplyRows::read`] gives an apply the other rows without labels.
 //!
 //! - `fold`: folds by name, and the role of each row in them;
+//! - `fitted`: what a stage fitted, through which features are seen;
 //! - `view`: features by reference to the tables that hold them;
+//! - `columns`: what is fitted column by column;
 //! - `label_column`: refuses labels among the features;
 //! - `held_out`: refuses predictions for rows that were fitted on;
 //! - `crossed`: fits for each fold on the out-of-fold predictions of the others;
@@ -18,8 +20,10 @@
 //! tables themselves against the table of folds. Metrics do not belong here.
 
 mod alike;
+mod columns;
 mod copies;
 mod crossed;
+mod fitted;
 mod fold;
 mod gather;
 mod held_out;
@@ -31,8 +35,10 @@ mod read;
 pub(crate) mod testing;
 mod view;
 
+pub use columns::{fit_columns, patterns};
 pub use copies::{CopyRows, copy_id, synthetic_id};
 pub use crossed::{CrossFit, cross_fit, crossed_predictions, one_fold};
+pub use fitted::{COLUMNS, FittedView, MappedColumn};
 pub use fold::{FINAL, has_role, label, name, parse, rows_of};
 pub use gather::{gather, gathered, write_predictions};
 pub use held_out::{FIT_ROW, OWN_LABEL, SIBLING, applied, held_out};

@@ -9,6 +9,10 @@ use super::label_column::{RowLabels, no_label};
 use super::view::FeatureView;
 use crate::table::{FeatureTable, Folds, no_positive};
 
+/// The number of values that are transposed and judged at a time: a few tens of megabytes, and well
+/// below a second of work.
+const BLOCK: usize = 4 << 20;
+
 /// The rows that a fit sees.
 pub struct TrainRows {
     /// The objects, in the order of their bytes.
@@ -62,6 +66,27 @@ impl TrainRows {
             classes: folds.classes,
             positive: folds.positive,
         })
+    }
+
+    /// Calls `judge` with blocks of transposed columns: (columns of the block, values one column after the
+    /// other).
+    ///
+    /// # Errors
+    /// If the run was interrupted.
+    pub fn in_blocks(
+        &self,
+        action: &Action<'_>,
+        columns: &[usize],
+        mut judge: impl FnMut(&[usize], &[f32]),
+    ) -> Result<(), StageError> {
+        let width = (BLOCK / self.object_id.len().max(1)).max(1);
+        for (index, block) in columns.chunks(width).enumerate() {
+            action.checkpoint()?;
+            let done = index * width;
+            action.progress(done as u64, columns.len() as u64);
+            judge(block, &self.features.transposed(block));
+        }
+        Ok(())
     }
 }
 

@@ -4,7 +4,9 @@
 use flow_engine::StageError;
 use flow_engine::kind::Part;
 
+use super::fitted::{FittedView, SeenColumn};
 use crate::learner::Matrix;
+use crate::numeric::column_map::ColumnMap;
 use crate::table::FeatureTable;
 
 /// Features of some objects, by reference to the tables that hold them.
@@ -13,6 +15,8 @@ pub struct FeatureView {
     /// For each column, its table group and its place there.
     columns: Vec<(usize, usize)>,
     names: Vec<String>,
+    /// What is done to the values of each column; empty if nothing is done to any.
+    maps: Vec<Vec<ColumnMap>>,
     /// For each row and table group, the table in the group and the row in that table.
     places: Vec<Vec<(usize, usize)>>,
 }
@@ -28,18 +32,15 @@ impl FeatureView {
             tables: Vec::with_capacity(groups),
             columns: Vec::new(),
             names: Vec::new(),
+            maps: Vec::new(),
             places: vec![Vec::with_capacity(groups); objects.len()],
         };
         for group in 0..groups {
-            let mut tables = Vec::new();
-            let mut chosen: Option<Vec<String>> = None;
-            for part in parts.iter().filter(|p| p.reference == group) {
-                if chosen.is_none() && !part.views.is_empty() {
-                    chosen = Some(chosen_columns(part)?);
-                }
-                tables.push(FeatureTable::open(&part.path)?);
-            }
-            view.add_columns(group, &tables, chosen.as_deref())?;
+            let of_group = || parts.iter().filter(|p| p.reference == group);
+            let views = of_group().next().map(FittedView::of_part).transpose()?;
+            let tables = of_group().map(|part| FeatureTable::open(&part.path));
+            let tables: Vec<FeatureTable> = tables.collect::<Result<_, _>>()?;
+            view.add_columns(group, &tables, &views.unwrap_or_default())?;
             view.place(group, &tables, objects)?;
             view.tables.push(tables);
         }
@@ -59,7 +60,7 @@ impl FeatureView {
         &mut self,
         group: usize,
         tables: &[FeatureTable],
-        chosen: Option<&[String]>,
+        views: &[FittedView],
     ) -> Result<(), StageError> {
         let Some(first) = tables.first() else {
             return Ok(());
@@ -74,11 +75,19 @@ impl FeatureView {
                 ),
             ));
         }
-        for (index, name) in first.columns().iter().enumerate() {
-            if chosen.is_none_or(|chosen| chosen.binary_search(name).is_ok()) {
-                self.columns.push((group, index));
-                self.names.push(name.clone());
+        let column = |(index, name): (usize, &String)| SeenColumn {
+            name: name.clone(),
+            index,
+            maps: Vec::new(),
+        };
+        let all = first.columns().iter().enumerate().map(column).collect();
+        for column in views.iter().fold(all, |columns, view| view.see(columns)) {
+            if !column.maps.is_empty() {
+                self.maps.resize(self.columns.len(), Vec::new());
+                self.maps.push(column.maps);
             }
+            self.columns.push((group, column.index));
+            self.names.push(column.name);
         }
         Ok(())
     }
@@ -129,6 +138,7 @@ impl FeatureView {
 
     /// The values of row `i` in the columns `columns` (indices into [`FeatureView::names`]).
     pub fn gather(&self, i: usize, columns: &[usize], out: &mut Vec<f32>) {
+        let first = out.len();
         let mut last = usize::MAX;
         let mut row: &[f32] = &[];
         for &column in columns {
@@ -139,6 +149,13 @@ impl FeatureView {
                 last = group;
             }
             out.push(row[index]);
+        }
+        if !self.maps.is_empty() {
+            let values = &mut out[first..];
+            for (value, &column) in values.iter_mut().zip(columns) {
+                let maps = self.maps.get(column).map_or(&[][..], Vec::as_slice);
+                *value = maps.iter().fold(*value, |value, map| map.apply(value));
+            }
         }
     }
 
@@ -203,22 +220,46 @@ impl FeatureView {
     }
 }
 
-/// The names that all views of a part let through, sorted.
-fn chosen_columns(part: &Part) -> Result<Vec<String>, StageError> {
-    let mut chosen: Option<Vec<String>> = None;
-    for path in &part.views {
-        let text = std::fs::read_to_string(path)?;
-        let mut names: Vec<String> = serde_json::from_str(&text).map_err(|e| {
-            StageError::data("flow::data::schema", "a choice of columns is unreadable").because(e)
-        })?;
-        names.sort();
-        chosen = Some(match chosen {
-            None => names,
-            Some(before) => before
-                .into_iter()
-                .filter(|name| names.binary_search(name).is_ok())
-                .collect(),
-        });
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::table::FeatureWriter;
+    use flow_cache::{Digest, Value};
+
+    #[test]
+    fn values_are_seen_through_all_views() {
+        let dir = flow_testkit::files::folder();
+        let path = dir.path().join("features");
+        let columns = ["a", "b", "c"].map(String::from);
+        let file = std::fs::File::create(&path).unwrap();
+        let mut writer = FeatureWriter::new(file, &columns).unwrap();
+        let rows = [1.0, f32::NAN, 3.0, 5.0, 6.0, 7.0];
+        writer.push(&["o1", "o2"], &rows).unwrap();
+        writer.finish().unwrap();
+        let views = [
+            r#"{"maps":[{"name":"b","of":"b","map":"fill","value":4.0},{"name":"b_missing","of":"b","map":"missing"}]}"#,
+            r#"{"maps":[{"name":"b","of":"b","map":"linear","center":5.0,"scale":0.5}]}"#,
+            r#"["c","b","b_missing"]"#,
+        ];
+        let view = |(i, text): (usize, &&str)| {
+            let path = dir.path().join(i.to_string());
+            std::fs::write(&path, text).unwrap();
+            path
+        };
+        let part = Part {
+            path,
+            digest: Digest::of(b""),
+            attrs: Value::Null,
+            reference: 0,
+            fold: None,
+            views: views.iter().enumerate().map(view).collect(),
+        };
+        let objects = ["o1", "o2"].map(String::from);
+        let view = FeatureView::open(&[part], &objects).unwrap();
+        assert_eq!(view.names(), ["b", "b_missing", "c"]);
+        assert_eq!(view.transposed(&[2, 0, 1]), [3.0, 7.0, -2.0, 2.0, 1.0, 0.0]);
+        let mut row = vec![9.0];
+        view.gather(0, &[0, 1, 2], &mut row);
+        assert_eq!(row, [9.0, -2.0, 1.0, 3.0]);
     }
-    Ok(chosen.unwrap_or_default())
 }
