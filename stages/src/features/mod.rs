@@ -8,6 +8,7 @@
 //! - [`gp`]: a light curve as a Gaussian process in time and wavelength;
 //! - [`interpolate`]: a light curve on an even grid of times, which [`rocket`] needs;
 //! - [`lomb_scargle`]: the periods of light curves;
+//! - [`minirocket`]: features from fixed convolution kernels with fitted biases;
 //! - [`parametric`]: models of light curves that are fitted to all bands at once;
 //! - [`rocket`]: features from random convolution kernels;
 //! - [`statistics`]: moments, quantiles, slopes and the like, in named sets;
@@ -24,6 +25,7 @@ pub mod event;
 pub mod gp;
 pub mod interpolate;
 pub mod lomb_scargle;
+pub mod minirocket;
 pub mod parametric;
 pub mod rocket;
 pub mod statistics;

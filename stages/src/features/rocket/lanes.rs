@@ -5,12 +5,36 @@
 pub const LANES: usize = 16;
 
 /// The values of [`LANES`] series at one time, aligned to a cache line.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug)]
 #[repr(C, align(64))]
-pub(super) struct LaneRow(pub(super) [f32; LANES]);
+pub struct LaneRow(pub [f32; LANES]);
 
 impl LaneRow {
-    pub(super) const ZERO: LaneRow = LaneRow([0.0; LANES]);
+    /// Zeros.
+    pub const ZERO: LaneRow = LaneRow([0.0; LANES]);
+
+    /// Lays at most [`LANES`] series of `len` points side by side: a row for each time. `series` is row-major
+    /// (series, time), and lanes without a series are zero.
+    pub fn side_by_side(series: &[f32], len: usize) -> Vec<LaneRow> {
+        let mut times = vec![LaneRow::ZERO; len];
+        for (lane, values) in series.chunks_exact(len.max(1)).take(LANES).enumerate() {
+            for (row, &value) in times.iter_mut().zip(values) {
+                row.0[lane] = value;
+            }
+        }
+        times
+    }
+
+    /// Writes columns to a row-major matrix with rows of `stride` values, a row for each lane, from place `at`
+    /// of each row on.
+    #[inline(always)]
+    pub fn write(columns: &[LaneRow], rows: &mut [f32], stride: usize, at: usize) {
+        for (lane, row) in rows.chunks_exact_mut(stride).take(LANES).enumerate() {
+            for (value, column) in row[at..][..columns.len()].iter_mut().zip(columns) {
+                *value = column.0[lane];
+            }
+        }
+    }
 }
 
 /// Arithmetic on [`LANES`] values at once, lane by lane, with the same result in every implementation.

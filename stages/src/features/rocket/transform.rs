@@ -78,23 +78,13 @@ impl KernelSet {
         out.par_chunks_mut(LANES * stride)
             .zip(series.par_chunks(LANES * len))
             .for_each(|(rows, block)| {
-                let mut times = vec![LaneRow::ZERO; len];
-                for (lane, values) in block.chunks_exact(len).enumerate() {
-                    for (row, &value) in times.iter_mut().zip(values) {
-                        row.0[lane] = value;
-                    }
-                }
+                let times = LaneRow::side_by_side(block, len);
                 let mut tile = [LaneRow::ZERO; 2 * TILE];
                 for from in (0..self.kernels.len()).step_by(TILE) {
                     let to = (from + TILE).min(self.kernels.len());
                     let tile = &mut tile[..2 * (to - from)];
                     self.tile_at(level, from, &times, tile);
-                    for (lane, row) in rows.chunks_exact_mut(stride).enumerate() {
-                        let row = &mut row[column + 2 * from..][..tile.len()];
-                        for (value, feature) in row.iter_mut().zip(&*tile) {
-                            *value = feature.0[lane];
-                        }
-                    }
+                    LaneRow::write(tile, rows, stride, column + 2 * from);
                 }
             });
     }
