@@ -79,5 +79,9 @@ fn quantile(sorted: &[f32], level: f32) -> f32 {
 }
 
 fn usable(x: f32) -> f32 {
-    if x.is_nan() { 0.0 } else { x.clamp(-f32::MAX, f32::MAX) }
+    if x.is_nan() {
+        0.0
+    } else {
+        x.clamp(-f32::MAX, f32::MAX)
+    }
 }

@@ -21,6 +21,9 @@ impl DilationPlan {
     /// at most `most` dilations: the whole parts of powers of 2 whose exponents are equally spaced, up to
     /// the largest that fits, and several equal ones share their biases.
     ///
+    /// Where `(points - 1) / 8` is a whole number, it is the largest dilation. In aeon, it may be one less, by
+    /// the rounding of a power that differs between machines.
+    ///
     /// A series of fewer than [`LEAST_POINTS`] points gets the dilation 1.
     pub fn new(points: usize, features: usize, most: usize) -> DilationPlan {
         let of_kernel = (features / KERNELS).max(1);

@@ -1,6 +1,6 @@
-//! What is measured of the outputs of a kernel, for [`LANES`] series side by side.
+//! What is measured of the outputs of a kernel, for some series side by side.
 
-use crate::features::rocket::{LANES, LaneRow};
+use crate::features::rocket::{LaneRow, Lanes};
 
 /// What is measured of the outputs of a kernel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,58 +30,85 @@ impl Pooling {
 pub(super) const TOGETHER: usize = 4;
 
 /// The proportions of values above each of some biases.
+///
+/// # Safety
+///
+/// As for [`Lanes`].
 #[inline(always)]
-pub(super) fn proportions<const N: usize>(values: &[LaneRow], biases: [f32; N]) -> [LaneRow; N] {
-    let mut counts = [[0_u32; LANES]; N];
-    for row in values {
-        for (counts, bias) in counts.iter_mut().zip(biases) {
-            for (count, &value) in counts.iter_mut().zip(&row.0) {
-                *count += u32::from(value > bias);
+pub(super) unsafe fn proportions<V: Lanes, const N: usize>(
+    values: &[LaneRow],
+    biases: [f32; N],
+) -> [LaneRow; N] {
+    let mut rows = [LaneRow::ZERO; N];
+    // SAFETY: passed on to the caller.
+    unsafe {
+        let none = V::splat(0.0);
+        let mut counts = [none; N];
+        let mut thresholds = [none; N];
+        for (threshold, bias) in thresholds.iter_mut().zip(biases) {
+            *threshold = V::splat(bias);
+        }
+        for row in values {
+            let value = V::load(row);
+            for (count, &threshold) in counts.iter_mut().zip(&thresholds) {
+                *count = count.count_above(value, threshold);
             }
         }
-    }
-    let all = values.len().max(1) as f32;
-    counts.map(|counts| LaneRow(counts.map(|count| count as f32 / all)))
-}
-
-/// The statistics of [`MULTI`] for one bias.
-#[inline(always)]
-pub(super) fn multi(values: &[LaneRow], bias: f32) -> [LaneRow; 4] {
-    let mut above = [0_u32; LANES];
-    let mut places = [0_u32; LANES];
-    let mut last = [0_u32; LANES];
-    let mut longest = [0_u32; LANES];
-    let mut sums = [0.0_f64; LANES];
-    for (place, row) in (0_u32..).zip(values) {
-        for lane in 0..LANES {
-            let value = row.0[lane];
-            let is_above = value > bias;
-            above[lane] += u32::from(is_above);
-            places[lane] += if is_above { place } else { 0 };
-            sums[lane] += if is_above { f64::from(value + bias) } else { 0.0 };
-            let is_below = value < bias;
-            let stretch = if is_below { place - last[lane] } else { 0 };
-            longest[lane] = longest[lane].max(stretch);
-            last[lane] = if is_below { place } else { last[lane] };
+        let all = V::splat(values.len().max(1) as f32);
+        for (row, count) in rows.iter_mut().zip(counts) {
+            count.divide(all).store(row);
         }
-    }
-    let end = values.len().saturating_sub(1) as u32;
-    let all = values.len().max(1) as f32;
-    let mut rows = [LaneRow::ZERO; 4];
-    for lane in 0..LANES {
-        let n = f64::from(above[lane]);
-        let mean = |sum: f64, none: f64| if n > 0.0 { sum / n } else { none };
-        rows[0].0[lane] = above[lane] as f32 / all;
-        rows[1].0[lane] = longest[lane].max(end - last[lane]) as f32;
-        rows[2].0[lane] = finite(mean(sums[lane], 0.0));
-        rows[3].0[lane] = mean(f64::from(places[lane]), -1.0) as f32;
     }
     rows
 }
 
-/// The nearest number of 32 bits that is finite; 0 for NaN.
+/// The statistics of [`MULTI`] for one bias. Sums are compensated (Kahan 1965).
+///
+/// # Safety
+///
+/// As for [`Lanes`].
 #[inline(always)]
-fn finite(x: f64) -> f32 {
-    let limit = f64::from(f32::MAX);
-    if x.is_nan() { 0.0 } else { x.clamp(-limit, limit) as f32 }
+pub(super) unsafe fn multi<V: Lanes>(values: &[LaneRow], bias: f32) -> [LaneRow; 4] {
+    // SAFETY: passed on to the caller.
+    unsafe {
+        let (none, bias) = (V::splat(0.0), V::splat(bias));
+        let (mut above, mut places, mut last, mut longest) = (none, none, none, none);
+        let (mut sum, mut lost) = (none, none);
+        for (place, row) in values.iter().enumerate() {
+            let (value, place) = (V::load(row), V::splat(place as f32));
+            above = above.count_above(value, bias);
+            places = places.add(place.where_above(value, bias, none));
+            let term = value.add(bias).where_above(value, bias, none);
+            let term = term.subtract(lost);
+            let next = sum.add(term);
+            lost = next.subtract(sum).subtract(term);
+            sum = next;
+            let stretch = place.subtract(last).where_above(bias, value, none);
+            longest = longest.max(stretch);
+            last = place.where_above(bias, value, last);
+        }
+        let end = V::splat(values.len().saturating_sub(1) as f32);
+        let all = V::splat(values.len().max(1) as f32);
+        let any = |of: V, otherwise: f32| {
+            let mean = of.divide(above);
+            mean.where_above(above, none, V::splat(otherwise))
+        };
+        let mut rows = [LaneRow::ZERO; 4];
+        above.divide(all).store(&mut rows[0]);
+        longest.max(end.subtract(last)).store(&mut rows[1]);
+        any(sum, 0.0).store(&mut rows[2]);
+        any(places, -1.0).store(&mut rows[3]);
+        rows[2].0 = rows[2].0.map(finite);
+        rows
+    }
+}
+
+/// The nearest number that is finite; 0 for NaN.
+#[inline(always)]
+fn finite(x: f32) -> f32 {
+    if x.is_nan() {
+        0.0
+    } else {
+        x.clamp(-f32::MAX, f32::MAX)
+    }
 }

@@ -31,7 +31,10 @@ fn rows(value: &Value) -> Vec<Vec<f32>> {
 fn assert_close(found: &[f32], expected: &[f32]) {
     assert_eq!(found.len(), expected.len());
     for (i, (a, b)) in found.iter().zip(expected).enumerate() {
-        assert!((a - b).abs() <= 1e-6 * b.abs().max(1.0), "feature {i}: {a}, expected {b}");
+        assert!(
+            (a - b).abs() <= 1e-6 * b.abs().max(1.0),
+            "feature {i}: {a}, expected {b}"
+        );
     }
 }
 
@@ -63,15 +66,31 @@ fn some_kernels(points: usize, features: usize) -> BiasedKernels {
 fn kernels_and_dilations_are_those_of_aeon() {
     let oracle = mini();
     let heavy = oracle["indices"].as_array().unwrap();
-    assert!(heavy.iter().map(places).eq(HEAVY.iter().map(|taps| taps.to_vec())));
-    for (points, features, name) in [(100, 10_000, "T100_n10000"), (50, 5_000, "T50_n5000"), (160, 10_000, "T160_n10000")] {
+    assert!(
+        heavy
+            .iter()
+            .map(places)
+            .eq(HEAVY.iter().map(|taps| taps.to_vec()))
+    );
+    for (points, features, name) in [
+        (100, 10_000, "T100_n10000"),
+        (50, 5_000, "T50_n5000"),
+        (160, 10_000, "T160_n10000"),
+    ] {
         let plan = DilationPlan::new(points, features, 32);
         let expected = &oracle["fit_dilations"][name];
         assert_eq!(plan.dilations, places(&expected[0]), "{name}");
         assert_eq!(plan.biases, places(&expected[1]), "{name}");
     }
     let plan = DilationPlan::new(100, 10_000, 32);
-    assert_eq!(plan.features() as u64, oracle["total_features_n10000_T100"].as_u64().unwrap());
+    assert_eq!(
+        plan.features() as u64,
+        oracle["total_features_n10000_T100"].as_u64().unwrap()
+    );
+    for points in [17, 25, 33, 49, 97, 193, 521] {
+        let plan = DilationPlan::new(points, 10_000, 32);
+        assert_eq!(plan.dilations.last(), Some(&((points - 1) / 8)));
+    }
     let levels = numbers(&oracle["quantiles"]);
     let ours: Vec<f32> = (0..levels.len()).map(level).collect();
     assert_close(&ours, &levels);
@@ -111,7 +130,8 @@ fn biases_are_quantiles_of_one_of_the_series() {
         .map(|one| BiasedKernels::fit(plan.clone(), |_| one))
         .collect();
     for (k, bias) in expected.iter().enumerate() {
-        let near = |fit: &BiasedKernels| (fit.biases()[k] - bias).abs() <= 1e-5 * bias.abs().max(1.0);
+        let near =
+            |fit: &BiasedKernels| (fit.biases()[k] - bias).abs() <= 1e-5 * bias.abs().max(1.0);
         assert!(fits.iter().any(near), "bias {k} is {bias}");
     }
 }
@@ -124,7 +144,10 @@ fn four_statistics_are_those_of_aeon() {
     let points = series.len() / expected.len();
     let all: Vec<usize> = (0..4 * KERNELS).collect();
     let mut found = vec![Vec::new(); expected.len()];
-    for (of, name, shift) in [(series.clone(), "parameters", 0), (differences(&series, points), "parameters_diff", 1)] {
+    for (of, name, shift) in [
+        (series.clone(), "parameters", 0),
+        (differences(&series, points), "parameters_diff", 1),
+    ] {
         let plan = DilationPlan::new(points - shift, 84, 32);
         assert_eq!(plan.dilations, places(&oracle[name][0]));
         let kernels = BiasedKernels::new(plan, numbers(&oracle[name][2])).unwrap();
@@ -151,9 +174,18 @@ fn four_statistics_are_those_of_aeon() {
 fn levels_give_the_same_bits() {
     let series = walks(37, 61, 11);
     let kernels = some_kernels(61, 1000);
-    for (pooling, shift) in [(Pooling::Proportion, 0), (Pooling::Multi, 0), (Pooling::Multi, 1)] {
+    for (pooling, shift) in [
+        (Pooling::Proportion, 0),
+        (Pooling::Multi, 0),
+        (Pooling::Multi, 1),
+    ] {
         let wanted: Vec<usize> = (0..kernels.plan().features() * pooling.statistics()).collect();
-        let transform = Transform { kernels: &kernels, pooling, shift, wanted: &wanted };
+        let transform = Transform {
+            kernels: &kernels,
+            pooling,
+            shift,
+            wanted: &wanted,
+        };
         let bits = |level| -> Vec<u32> {
             let values = features(&transform, level, &series);
             values.into_iter().map(f32::to_bits).collect()
@@ -181,7 +213,12 @@ fn a_choice_of_columns_gives_the_values_of_all() {
         let all: Vec<usize> = (0..n).collect();
         let some: Vec<usize> = (0..n).filter(|i| i % 7 == 3 || i % 31 == 0).collect();
         let of = |wanted: &[usize]| {
-            let transform = Transform { kernels: &kernels, pooling, shift: 0, wanted };
+            let transform = Transform {
+                kernels: &kernels,
+                pooling,
+                shift: 0,
+                wanted,
+            };
             features(&transform, SimdLevel::active(), &series)
         };
         let whole = of(&all);
@@ -194,16 +231,26 @@ fn a_choice_of_columns_gives_the_values_of_all() {
 #[test]
 fn outputs_are_those_of_the_formula() {
     let series = walks(1, 30, 5);
-    let weight = |kernel: usize, tap| if HEAVY[kernel].contains(&tap) { 2.0 } else { -1.0 };
+    let weight = |kernel: usize, tap| {
+        if HEAVY[kernel].contains(&tap) {
+            2.0
+        } else {
+            -1.0
+        }
+    };
     for (kernel, dilation) in [(0, 1), (83, 2), (40, 3)] {
         let found = outputs(&series, kernel, dilation);
         for (t, value) in found.iter().enumerate() {
             let mut expected = 0.0;
             for tap in 0..TAPS {
                 let place = (t + tap * dilation).wrapping_sub(4 * dilation);
-                expected += weight(kernel, tap) * f64::from(series.get(place).copied().unwrap_or(0.0));
+                expected +=
+                    weight(kernel, tap) * f64::from(series.get(place).copied().unwrap_or(0.0));
             }
-            assert!((f64::from(*value) - expected).abs() < 1e-4, "{value} {expected}");
+            assert!(
+                (f64::from(*value) - expected).abs() < 1e-4,
+                "{value} {expected}"
+            );
         }
     }
 }
@@ -211,14 +258,29 @@ fn outputs_are_those_of_the_formula() {
 #[test]
 fn odd_series_give_numbers() {
     let points = 9;
-    let odd = [[0.0; 9], [f32::MAX; 9], [-f32::MAX; 9], [1e-40; 9], [f32::NAN; 9]];
+    let odd = [
+        [0.0; 9],
+        [f32::MAX; 9],
+        [-f32::MAX; 9],
+        [1e-40; 9],
+        [f32::NAN; 9],
+    ];
     for one in odd {
         let plan = DilationPlan::new(points, 84, 32);
         let kernels = BiasedKernels::fit(plan, |_| &one[..]);
         assert!(kernels.biases().iter().all(|b| b.is_finite()));
-        for (pooling, shift) in [(Pooling::Proportion, 0), (Pooling::Multi, 0), (Pooling::Multi, 1)] {
+        for (pooling, shift) in [
+            (Pooling::Proportion, 0),
+            (Pooling::Multi, 0),
+            (Pooling::Multi, 1),
+        ] {
             let wanted: Vec<usize> = (0..84 * pooling.statistics()).collect();
-            let transform = Transform { kernels: &kernels, pooling, shift, wanted: &wanted };
+            let transform = Transform {
+                kernels: &kernels,
+                pooling,
+                shift,
+                wanted: &wanted,
+            };
             let values = features(&transform, SimdLevel::active(), &odd.concat());
             assert!(values.iter().all(|v| v.is_finite()));
         }
@@ -232,9 +294,15 @@ fn plans_of_all_lengths_fit() {
             let plan = DilationPlan::new(points, features, 32);
             assert_eq!(plan.features(), (features / 84).max(1) * 84);
             assert!(plan.dilations.is_sorted_by(|a, b| a < b));
-            assert!(plan.dilations.iter().all(|d| (TAPS - 1) * d < points), "{plan:?}");
+            assert!(
+                plan.dilations.iter().all(|d| (TAPS - 1) * d < points),
+                "{plan:?}"
+            );
         }
     }
     assert_eq!(DilationPlan::new(0, 84, 32).dilations, [1]);
-    assert_eq!(differences(&[1.0, 3.0, 2.0, 5.0, 5.0, 4.0], 3), [2.0, -1.0, 0.0, -1.0]);
+    assert_eq!(
+        differences(&[1.0, 3.0, 2.0, 5.0, 5.0, 4.0], 3),
+        [2.0, -1.0, 0.0, -1.0]
+    );
 }

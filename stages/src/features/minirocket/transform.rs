@@ -6,8 +6,8 @@ use super::biases::BiasedKernels;
 use super::plan::Pair;
 use super::statistics::{Pooling, TOGETHER, multi, proportions};
 use super::{HEAVY, TAPS};
-use crate::features::rocket::{LANES, LaneRow};
-use crate::numeric::simd::{Kernel, SimdLevel};
+use crate::features::rocket::{LANES, LaneKernel, LaneRow, Lanes, run_at};
+use crate::numeric::simd::SimdLevel;
 
 /// The number of columns that are gathered before they are written out row by row.
 const TILE: usize = 64;
@@ -25,7 +25,6 @@ pub struct Transform<'a> {
     /// The columns that are wanted, ascending.
     pub wanted: &'a [usize],
 }
-
 
 /// The first differences of each series of `len` points: rows of `len - 1` values.
 pub fn differences(series: &[f32], len: usize) -> Vec<f32> {
@@ -57,19 +56,23 @@ impl Transform<'_> {
         if len == 0 || self.wanted.is_empty() {
             return;
         }
-        assert!(series.len().is_multiple_of(len), "series are not whole rows");
+        assert!(
+            series.len().is_multiple_of(len),
+            "series are not whole rows"
+        );
         assert!(column + self.wanted.len() <= stride, "no room in a row");
         assert_eq!(out.len(), series.len() / len * stride, "one row per series");
         out.par_chunks_mut(LANES * stride)
             .zip(series.par_chunks(LANES * len))
             .for_each(|(rows, block)| {
-                level.run(Block {
+                let block = Block {
                     transform: self,
                     times: &LaneRow::side_by_side(block, len),
                     rows,
                     stride,
                     column,
-                });
+                };
+                run_at(level, block);
             });
     }
 
@@ -90,11 +93,9 @@ struct Block<'a> {
     column: usize,
 }
 
-impl Kernel for Block<'_> {
-    type Output = ();
-
+impl LaneKernel for Block<'_> {
     #[inline(always)]
-    fn run(self) {
+    unsafe fn run<V: Lanes>(self) {
         let Transform {
             kernels,
             pooling,
@@ -116,14 +117,23 @@ impl Kernel for Block<'_> {
                 continue;
             }
             dilated.set(self.times, pair.dilation, shift);
-            let reach = if pair.whole { 0 } else { TAPS / 2 * pair.dilation };
+            let reach = if pair.whole {
+                0
+            } else {
+                TAPS / 2 * pair.dilation
+            };
             // A kernel that is longer than the series has no output inside.
             let counted = reach.min(len)..len.saturating_sub(reach).max(reach.min(len));
             let outputs = &mut outputs[counted.clone()];
-            dilated.convolve(HEAVY[pair.kernel], counted.start, outputs);
+            // SAFETY: passed on to the caller.
+            unsafe { dilated.convolve::<V>(HEAVY[pair.kernel], counted.start, outputs) };
             match pooling {
-                Pooling::Proportion => tile.proportions(outputs, wanted, &kernels.biases),
-                Pooling::Multi => tile.multi(outputs, wanted, &kernels.biases),
+                // SAFETY: passed on to the caller.
+                Pooling::Proportion => unsafe {
+                    tile.proportions::<V>(outputs, wanted, &kernels.biases);
+                },
+                // SAFETY: as above.
+                Pooling::Multi => unsafe { tile.multi::<V>(outputs, wanted, &kernels.biases) },
             }
         }
         tile.flush();
@@ -186,15 +196,20 @@ impl Dilated {
     }
 
     /// Writes the outputs from number `first` on.
+    ///
+    /// # Safety
+    ///
+    /// As for [`Lanes`].
     #[inline(always)]
-    fn convolve(&self, heavy: [usize; 3], first: usize, outputs: &mut [LaneRow]) {
+    unsafe fn convolve<V: Lanes>(&self, heavy: [usize; 3], first: usize, outputs: &mut [LaneRow]) {
         let n = outputs.len();
         let [a, b, c] = heavy.map(|tap| &self.tripled[self.start(tap) + first..][..n]);
         let light = &self.light[first..][..n];
-        for t in 0..n {
-            for lane in 0..LANES {
-                let sum = light[t].0[lane] + a[t].0[lane];
-                outputs[t].0[lane] = sum + b[t].0[lane] + c[t].0[lane];
+        for (t, output) in outputs.iter_mut().enumerate() {
+            // SAFETY: passed on to the caller.
+            unsafe {
+                let one = V::load(&light[t]).add(V::load(&a[t]));
+                one.add(V::load(&b[t])).add(V::load(&c[t])).store(output);
             }
         }
     }
@@ -209,26 +224,42 @@ struct Tile<'a> {
 }
 
 impl Tile<'_> {
+    /// # Safety
+    ///
+    /// As for [`Lanes`].
     #[inline(always)]
-    fn proportions(&mut self, outputs: &[LaneRow], wanted: &[usize], biases: &[f32]) {
+    unsafe fn proportions<V: Lanes>(
+        &mut self,
+        outputs: &[LaneRow],
+        wanted: &[usize],
+        biases: &[f32],
+    ) {
         let (groups, rest) = wanted.as_chunks::<TOGETHER>();
         for group in groups {
-            let of_group = proportions(outputs, group.map(|k| biases[k]));
+            // SAFETY: passed on to the caller.
+            let of_group = unsafe { proportions::<V, _>(outputs, group.map(|k| biases[k])) };
             self.columns.extend(of_group);
             self.flush_if_full();
         }
         for &k in rest {
-            self.columns.extend(proportions(outputs, [biases[k]]));
+            // SAFETY: passed on to the caller.
+            let one = unsafe { proportions::<V, 1>(outputs, [biases[k]]) };
+            self.columns.extend(one);
         }
         self.flush_if_full();
     }
 
+    /// # Safety
+    ///
+    /// As for [`Lanes`].
     #[inline(always)]
-    fn multi(&mut self, outputs: &[LaneRow], wanted: &[usize], biases: &[f32]) {
+    unsafe fn multi<V: Lanes>(&mut self, outputs: &[LaneRow], wanted: &[usize], biases: &[f32]) {
         let each = Pooling::Multi.statistics();
         for of_bias in wanted.chunk_by(|a, b| a / each == b / each) {
-            let rows = multi(outputs, biases[of_bias[0] / each]);
-            self.columns.extend(of_bias.iter().map(|column| rows[column % each]));
+            // SAFETY: passed on to the caller.
+            let rows = unsafe { multi::<V>(outputs, biases[of_bias[0] / each]) };
+            self.columns
+                .extend(of_bias.iter().map(|column| rows[column % each]));
             self.flush_if_full();
         }
     }

@@ -16,7 +16,7 @@
 //! takes no part in the maximum.
 
 use super::kernels::{Kernel, KernelSet, MAX_TAPS, TapRun};
-use super::lanes::{LANES, LaneRow, Lanes, Portable};
+use super::lanes::{LANES, LaneKernel, LaneRow, Lanes, run_at};
 use crate::numeric::simd::SimdLevel;
 use rayon::prelude::*;
 
@@ -74,7 +74,6 @@ impl KernelSet {
             series.len() / len * stride,
             "one output row per series"
         );
-        let level = level.min(SimdLevel::detect());
         out.par_chunks_mut(LANES * stride)
             .zip(series.par_chunks(LANES * len))
             .for_each(|(rows, block)| {
@@ -83,38 +82,34 @@ impl KernelSet {
                 for from in (0..self.kernels.len()).step_by(TILE) {
                     let to = (from + TILE).min(self.kernels.len());
                     let tile = &mut tile[..2 * (to - from)];
-                    self.tile_at(level, from, &times, tile);
+                    let job = TileJob {
+                        set: self,
+                        from,
+                        times: &times,
+                        tile: &mut *tile,
+                    };
+                    run_at(level, job);
                     LaneRow::write(tile, rows, stride, column + 2 * from);
                 }
             });
     }
+}
 
-    /// Computes the features of the kernels from number `from` on, as many as fill `tile`, at `level`,
-    /// which the processor must have.
-    fn tile_at(&self, level: SimdLevel, from: usize, times: &[LaneRow], tile: &mut [LaneRow]) {
-        // SAFETY: the caller took `level` no higher than what was detected on this processor.
-        match level {
-            #[cfg(target_arch = "x86_64")]
-            SimdLevel::Avx512 => unsafe { tile_avx512(self, from, times, tile) },
-            #[cfg(target_arch = "x86_64")]
-            SimdLevel::Avx2 => unsafe { tile_avx2(self, from, times, tile) },
-            _ => unsafe { features::<Portable>(self, from, times, tile) },
-        }
+/// Some kernels of a set on the series `times`: rows `ppv, max` of those from number `from` on, as many as fill
+/// `tile`.
+struct TileJob<'a> {
+    set: &'a KernelSet,
+    from: usize,
+    times: &'a [LaneRow],
+    tile: &'a mut [LaneRow],
+}
+
+impl LaneKernel for TileJob<'_> {
+    #[inline(always)]
+    unsafe fn run<V: Lanes>(self) {
+        // SAFETY: passed on to the caller.
+        unsafe { features::<V>(self.set, self.from, self.times, self.tile) }
     }
-}
-
-#[cfg(target_arch = "x86_64")]
-#[target_feature(enable = "avx512f")]
-fn tile_avx512(set: &KernelSet, from: usize, times: &[LaneRow], tile: &mut [LaneRow]) {
-    // SAFETY: this function enables the instructions.
-    unsafe { features::<super::lanes::Avx512>(set, from, times, tile) }
-}
-
-#[cfg(target_arch = "x86_64")]
-#[target_feature(enable = "avx2,fma")]
-fn tile_avx2(set: &KernelSet, from: usize, times: &[LaneRow], tile: &mut [LaneRow]) {
-    // SAFETY: this function enables the instructions.
-    unsafe { features::<super::lanes::Avx2>(set, from, times, tile) }
 }
 
 /// Fills `tile` with rows `ppv, max` of the kernels from number `from` on.
@@ -181,7 +176,7 @@ unsafe fn convolve<V: Lanes, const TAPS: usize>(
 ) -> (V, V) {
     // SAFETY: passed on to the caller.
     unsafe {
-        let bias = V::splat(kernel.bias);
+        let (bias, zero) = (V::splat(kernel.bias), V::splat(0.0));
         let mut weights = [bias; TAPS];
         let mut points = [times; TAPS];
         for j in 0..TAPS {
@@ -198,7 +193,7 @@ unsafe fn convolve<V: Lanes, const TAPS: usize>(
             }
             for sum in sums {
                 best = best.max(sum);
-                positive = positive.count_positive(sum);
+                positive = positive.count_above(sum, zero);
             }
             t += POSITIONS;
         }
@@ -208,7 +203,7 @@ unsafe fn convolve<V: Lanes, const TAPS: usize>(
                 sum = sum.add_product(weights[j], V::load(&points[j][t]));
             }
             best = best.max(sum);
-            positive = positive.count_positive(sum);
+            positive = positive.count_above(sum, zero);
             t += 1;
         }
     }
