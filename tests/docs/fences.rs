@@ -204,6 +204,7 @@ pages_that_run! {
     reference: "docs/reference.md",
     semi_supervised: "docs/semi-supervised.md",
     statistics: "docs/statistics.md",
+    transforms: "docs/transforms.md",
     tuning: "docs/tuning.md",
     tsfresh: "docs/tsfresh.md",
     tutorial: "docs/tutorial.md",
