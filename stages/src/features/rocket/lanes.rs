@@ -163,9 +163,8 @@ impl Lanes for Portable {
     #[inline(always)]
     unsafe fn where_above(mut self, value: Self, threshold: Self, other: Self) -> Self {
         for (lane, x) in self.0.iter_mut().enumerate() {
-            if !(value.0[lane] > threshold.0[lane]) {
-                *x = other.0[lane];
-            }
+            let above = value.0[lane] > threshold.0[lane];
+            *x = if above { *x } else { other.0[lane] };
         }
         self
     }

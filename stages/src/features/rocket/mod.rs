@@ -16,7 +16,8 @@ mod tests;
 mod transform;
 
 pub use kernels::{Kernel, KernelSet, KernelVariant};
-pub use lanes::{LANES, LaneKernel, LaneRow, Lanes, run_at};
+pub use lanes::LANES;
+pub(super) use lanes::{LaneKernel, LaneRow, Lanes, run_at};
 
 /// Scales each series of `len` values to mean 0 and standard deviation 1 (over `len`, not `len - 1`),
 /// in place, as ROCKET does unless told otherwise. A constant series becomes zero.
