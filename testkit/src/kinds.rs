@@ -82,6 +82,7 @@ impl FakeKind {
                 port,
                 step: 0,
                 output,
+                changes: false,
             },
         });
         self

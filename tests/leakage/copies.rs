@@ -98,6 +98,12 @@ fn copies_keep_the_rules_of_their_objects() {
     let sets = [model_on("rescaled"), augmented("flux_copies")];
     let sets: Vec<&str> = sets.iter().map(String::as_str).collect();
     refused(&scaled, &sets, "flow::pipeline::copies");
+    for kind in ["scale", "impute", "scale_fold"] {
+        let scaled = COPIES.to_owned() + &stage(kind, BOTH);
+        let sets = [model_on(kind), augmented("flux_copies")];
+        let sets: Vec<&str> = sets.iter().map(String::as_str).collect();
+        refused(&scaled, &sets, "flow::pipeline::copies");
+    }
 }
 
 /// A survey whose last four objects have no label, with a pipeline that has a stage of the kind `careful`.
