@@ -82,7 +82,6 @@ impl FakeKind {
                 port,
                 step: 0,
                 output,
-                changes: false,
             },
         });
         self

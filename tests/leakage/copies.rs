@@ -98,11 +98,16 @@ fn copies_keep_the_rules_of_their_objects() {
     let sets = [model_on("rescaled"), augmented("flux_copies")];
     let sets: Vec<&str> = sets.iter().map(String::as_str).collect();
     refused(&scaled, &sets, "flow::pipeline::copies");
-    for kind in ["scale", "impute", "scale_fold"] {
+}
+
+/// A scaling that is a view is applied to copies as well: trees split both at the same rows as without it.
+#[test]
+fn copies_are_seen_through_the_views_of_their_objects() {
+    let set = augmented("flux_copies");
+    let plain = passes(COPIES, &[&set]);
+    for kind in ["scale", "impute"] {
         let scaled = COPIES.to_owned() + &stage(kind, BOTH);
-        let sets = [model_on(kind), augmented("flux_copies")];
-        let sets: Vec<&str> = sets.iter().map(String::as_str).collect();
-        refused(&scaled, &sets, "flow::pipeline::copies");
+        assert_eq!(passes(&scaled, &[&set, &model_on(kind)]), plain, "{kind}");
     }
 }
 

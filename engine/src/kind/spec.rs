@@ -82,8 +82,6 @@ pub enum Of {
         step: usize,
         /// Name of the step's output.
         output: &'static str,
-        /// Whether values differ from those that came in. A choice of columns leaves them as they are.
-        changes: bool,
     },
 }
 

@@ -359,7 +359,6 @@ impl<'a> View<'a> {
         let decl = &self.stages[stage];
         match &decl.ports.outputs[port].of {
             Of::Step { .. } => decl.dims[port].fold.then_some(stage),
-            Of::View { changes: true, .. } => Some(stage),
             Of::View { port, .. } => {
                 let binding = decl.inputs.iter().find(|binding| binding.port == *port)?;
                 let mut from = binding.from.iter();

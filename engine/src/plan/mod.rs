@@ -199,9 +199,7 @@ impl<'p> Plan<'p> {
                         over_folds: dims.fold && at.fold.is_none(),
                     });
                 }
-                Of::View {
-                    port, step, output, ..
-                } => {
+                Of::View { port, step, output } => {
                     let mut views = views;
                     views.extend(
                         self.block_part(reference.stage, *step, at)

@@ -37,7 +37,7 @@ impl Stage for Impute {
             name: "impute",
             version: 1,
             about: "Fills in missing features, fitted on the training rows of each fold",
-            ports: view_ports("the same tables, with missing values filled in", true),
+            ports: view_ports("the same tables, with missing values filled in"),
             params: ImputeParams::specs(),
             steps: vec![
                 Step::new("fit", Scope::Fold)

@@ -35,7 +35,7 @@ impl Stage for Scale {
             name: "scale",
             version: 1,
             about: "Scales feature columns, fitted on the training rows of each fold",
-            ports: view_ports("the same tables, with scaled columns", true),
+            ports: view_ports("the same tables, with scaled columns"),
             params: ScaleParams::specs(),
             steps: vec![
                 Step::new("fit", Scope::Fold)

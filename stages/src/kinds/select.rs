@@ -48,7 +48,7 @@ impl Stage for Select {
             name: "select",
             version: 1,
             about: "Selects feature columns on the training rows of each fold",
-            ports: view_ports("the same tables, seen through the chosen columns", false),
+            ports: view_ports("the same tables, seen through the chosen columns"),
             params: SelectParams::specs(),
             steps: vec![
                 Step::new("fit", Scope::Fold)
@@ -102,9 +102,8 @@ impl Stage for Select {
     }
 }
 
-/// Returns the ports of a kind that gives feature tables as they are seen through what its first step writes, and
-/// that changes their values or not.
-pub(super) fn view_ports(about: &'static str, changes: bool) -> Ports {
+/// Returns the ports of a kind that gives feature tables as they are seen through what its first step writes.
+pub(super) fn view_ports(about: &'static str) -> Ports {
     Ports {
         inputs: vec![
             InputPort::many("features", "features"),
@@ -118,7 +117,6 @@ pub(super) fn view_ports(about: &'static str, changes: bool) -> Ports {
                 port: "features",
                 step: 0,
                 output: COLUMNS,
-                changes,
             },
         }],
     }
