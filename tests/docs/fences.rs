@@ -198,6 +198,7 @@ pages_that_run! {
     best: "docs/best.md",
     fits: "docs/fits.md",
     gp: "docs/gp.md",
+    learners: "docs/learners.md",
     light_curve_statistics: "docs/light-curve-statistics.md",
     photo_z: "docs/photo-z.md",
     novelty: "docs/novelty.md",

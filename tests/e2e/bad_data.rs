@@ -143,7 +143,7 @@ fn outputs_that_cannot_be_written_are_refused_before_the_run() {
         text
     };
     // Three folds and the final fit.
-    let text = refused("\"out/model.json\" = \"model.model\"", "");
+    let text = refused("\"out/model.bin\" = \"model.model\"", "");
     assert!(
         text.contains("flow::export::parts") && text.contains("has 4 parts"),
         "{text}"

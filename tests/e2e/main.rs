@@ -18,6 +18,7 @@ mod history;
 mod kills;
 mod mallorn;
 mod manners;
+mod models;
 mod own_folders;
 mod paths;
 mod pipelines;

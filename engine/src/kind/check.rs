@@ -135,7 +135,11 @@ impl Checker<'_, '_> {
         let mut usable = true;
         for (i, spec) in self.specs.iter().enumerate() {
             let applies = self.applies(spec);
-            match (self.values[i].clone(), &spec.default) {
+            let default = match self.preset(spec) {
+                Some(value) => &Default::Is(value.clone()),
+                None => &spec.default,
+            };
+            match (self.values[i].clone(), default) {
                 (GivenParam::Given(_, span), _) if applies == Applies::No => {
                     self.not_applicable(spec, span)
                 }
@@ -152,6 +156,20 @@ impl Checker<'_, '_> {
             }
         }
         (params, usable)
+    }
+
+    /// Returns the default that the value of another parameter brings.
+    fn preset<'s>(&self, spec: &'s ParamSpec) -> Option<&'s Value> {
+        let given = |on: &str| {
+            let at = self.specs.iter().position(|s| s.name == on)?;
+            match &self.values[at] {
+                GivenParam::Given(Some(value), _) => Some(word_of(value)),
+                _ => None,
+            }
+        };
+        let mut presets = spec.presets.iter();
+        let preset = presets.find(|preset| given(preset.on).as_deref() == Some(preset.word))?;
+        Some(&preset.value)
     }
 
     fn applies(&self, spec: &ParamSpec) -> Applies {

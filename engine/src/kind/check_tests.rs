@@ -33,6 +33,15 @@ fn specs() -> Vec<ParamSpec> {
         )
         .optional(),
         ParamSpec::bool("twist", false, "A switch.").only("format", &["csv"]),
+        ParamSpec::choice("style", "own", &["own", "theirs"], "Whose defaults.").unkeyed(),
+        ParamSpec::int("depth", 4, 1, 16, "How deep.").with("style", "theirs", 6),
+        ParamSpec::new(
+            "leaves",
+            ParamType::Int { min: 2, max: 99 },
+            "How many leaves.",
+        )
+        .optional()
+        .with("style", "theirs", 31),
     ]
 }
 
@@ -84,6 +93,18 @@ fn defaults_are_filled_in_and_what_does_not_apply_is_absent() {
     assert!(params.get("path").is_none());
     assert!(params.get("twist").is_none());
     assert!(!sound("format = 'csv'").read::<bool>("twist"));
+}
+
+#[test]
+fn a_preset_brings_defaults_that_are_in_the_recipe_as_if_they_were_given() {
+    let own = sound("");
+    assert_eq!(own.read::<i64>("depth"), 4);
+    assert!(own.get("leaves").is_none());
+    let preset = sound("style = 'theirs'\ndepth = 5");
+    assert_eq!(preset.read::<i64>("depth"), 5);
+    assert_eq!(preset.read::<i64>("leaves"), 31);
+    let by_hand = sound("depth = 5\nleaves = 31");
+    assert!(preset.keyed().eq(by_hand.keyed()));
 }
 
 #[test]

@@ -22,7 +22,7 @@ pub use crate::base::files::{Links, Project};
 pub use action::{Action, Host, Part, Usage};
 pub use error::{Fault, StageError};
 pub use lineage::Lineage;
-pub use params::{Default, ParamSpec, ParamType, Params};
+pub use params::{Default, ParamSpec, ParamType, Params, Preset};
 pub use shards::{FileRef, Shard, ShardRef, Shards, SourceFile};
 pub use spec::{
     ANY, From, InputPort, KindSpec, Of, OutputPort, PortType, Ports, Read, Rows, Scope, Sources,

@@ -16,6 +16,8 @@ pub struct ParamSpec {
     pub ty: ParamType,
     /// The value if it is left out.
     pub default: Default,
+    /// Other values if it is left out and another parameter has some value.
+    pub presets: Vec<Preset>,
     /// One or two sentences: meaning, unit, effect.
     pub about: &'static str,
     /// It applies only if parameter `.0` has one of the values `.1`. Otherwise it is an error to give it.
@@ -25,6 +27,17 @@ pub struct ParamSpec {
     pub keyed: bool,
     /// The kind reads it as a type that has room for whatever it accepts. A test holds every kind to it.
     pub typed: bool,
+}
+
+/// A default that takes the place of the usual one if a parameter has some value.
+#[derive(Clone, Debug)]
+pub struct Preset {
+    /// The other parameter.
+    pub on: &'static str,
+    /// Its value.
+    pub word: &'static str,
+    /// The default that it brings.
+    pub value: Value,
 }
 
 /// What a parameter accepts.
@@ -84,6 +97,7 @@ impl ParamSpec {
             name,
             ty,
             default: Default::Required,
+            presets: Vec::new(),
             about,
             only: None,
             keyed: true,
@@ -133,6 +147,15 @@ impl ParamSpec {
     #[must_use]
     pub fn optional(mut self) -> Self {
         self.default = Default::Absent;
+        self
+    }
+
+    /// Sets the default for the case that parameter `on` has the value `word`. The value itself enters the
+    /// recipe, so a pipeline that sets it by hand has the same one.
+    #[must_use]
+    pub fn with(mut self, on: &'static str, word: &'static str, value: impl Into<Value>) -> Self {
+        let value = value.into();
+        self.presets.push(Preset { on, word, value });
         self
     }
 

@@ -108,11 +108,16 @@ fn meaning(param: &ParamSpec) -> String {
 }
 
 fn default_of(param: &ParamSpec) -> String {
-    match &param.default {
+    let usual = match &param.default {
         Default::Required => "required".into(),
         Default::Absent => "none".into(),
         Default::Is(value) => format!("`{}`", toml(value)),
-    }
+    };
+    let presets = param.presets.iter();
+    presets.fold(usual, |text, preset| {
+        let value = toml(&preset.value);
+        format!("{text}, `{value}` with `{}` = {}", preset.on, preset.word)
+    })
 }
 
 /// Returns a value as it would be written in TOML.

@@ -88,6 +88,12 @@ pub trait Stage: Send + Sync {
         false
     }
 
+    /// Returns true if an output that is not a table can be written as a file with this extension all the
+    /// same, whatever parts it has.
+    fn converts(&self, _params: &Params, _output: &str, _extension: &str) -> bool {
+        false
+    }
+
     /// Returns the names of all metrics that it may give, in the order in which to show them.
     fn metrics(&self) -> Vec<&'static str> {
         Vec::new()

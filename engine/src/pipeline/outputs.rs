@@ -281,6 +281,9 @@ pub fn undeliverable(pipeline: &Pipeline) -> Diags {
             .extension()
             .and_then(|ext| ext.to_str())
             .unwrap_or_default();
+        if stage.kind.converts(&stage.params, &port.name, extension) {
+            continue;
+        }
         let diag = if folds * shards > 1 {
             let message = format!(
                 "`{what}` has {} parts that do not form one table",

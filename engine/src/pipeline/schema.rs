@@ -3,7 +3,7 @@
 use serde_json::{Map, Value as Json, json};
 
 use crate::kind::describe::describe;
-use crate::kind::params::{Default, ParamSpec, ParamType};
+use crate::kind::params::{Default, ParamSpec, ParamType, Preset};
 use crate::kind::reference::toml;
 use crate::kind::spec::KindSpec;
 use crate::kind::stage::Registry;
@@ -201,6 +201,9 @@ fn parameter(param: &ParamSpec) -> Json {
         }
         if let Default::Is(value) = &param.default {
             about.push_str(&format!(" Default: {}.", toml(value)));
+        }
+        for Preset { on, word, value } in &param.presets {
+            about.push_str(&format!(" Default with {on} = {word}: {}.", toml(value)));
         }
         fields.insert("description".into(), about.into());
     }

@@ -1,7 +1,7 @@
 //! Artifacts as files for the user: Parquet, Arrow IPC, CSV or JSON, by the file's extension.
 //!
 //! Parts (shards, folds) become one table in the order of `object_id`. An artifact that is text already
-//! (metrics, reports, a submission) is copied.
+//! (metrics, reports, a submission) is copied. Boosted trees become a model that XGBoost loads.
 
 use std::error::Error;
 use std::io::Write;
@@ -20,6 +20,9 @@ use flow_engine::outputs::delivery::Export;
 use parquet::arrow::ArrowWriter;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 
+use crate::learner::saved::SavedModel;
+use crate::learner::xgboost;
+use crate::rows::FINAL;
 use crate::table::{FeatureTable, FeatureWriter, properties};
 
 /// Writes artifacts in the format that an extension names.
@@ -42,6 +45,9 @@ impl Export for Exporter {
                 "there is nothing to write",
             ));
         };
+        if ty == "model" && extension == "json" {
+            return write_model(parts, to);
+        }
         let native = native(&first.path)?;
         if parts.len() == 1 && (native == extension || native == TEXT) {
             return copy(first, native, extension, to);
@@ -91,6 +97,30 @@ fn copy(part: &Part, native: &str, extension: &str, to: &mut dyn Write) -> Resul
         ));
     }
     std::io::copy(&mut std::fs::File::open(&part.path)?, to)?;
+    Ok(())
+}
+
+/// Writes the final fit, or the only one, for XGBoost.
+fn write_model(parts: &[Part], to: &mut dyn Write) -> Result<(), StageError> {
+    let last = |part: &&Part| parts.len() == 1 || part.fold.as_deref() == Some(FINAL);
+    let part = parts.iter().find(last).ok_or_else(|| {
+        let message = format!(
+            "there are models of {} folds, and no final fit",
+            parts.len()
+        );
+        StageError::data("flow::export::parts", message)
+            .help("the `folds` stage leaves it out with `only`: name \"final\" there as well")
+    })?;
+    let saved = SavedModel::read(&std::fs::read(&part.path)?)
+        .map_err(|e| StageError::data("flow::data::schema", "a model is unreadable").because(e))?;
+    let ensemble = saved.model.ensemble().ok_or_else(|| {
+        let message = "only one model of trees by learner `hessboost` can be written for XGBoost";
+        StageError::data("flow::export::format", message)
+            .help("learner = \"hessboost\", and no `bags`")
+    })?;
+    let bytes = xgboost::write(&ensemble, &saved.header.columns)
+        .map_err(|e| StageError::failed("flow::model::write", e.to_string()).with_source(e))?;
+    to.write_all(&bytes)?;
     Ok(())
 }
 

@@ -35,7 +35,9 @@ mod model;
 mod novelty;
 mod parametric_fit;
 mod photo_z;
+mod pretrained;
 mod python;
+mod reasons;
 mod rocket;
 mod scale;
 mod select;
@@ -89,6 +91,8 @@ pub fn registry_with(guard: Vec<OsString>) -> Registry {
     registry.add(novelty::NoveltyKind);
     registry.add(parametric_fit::ParametricFit);
     registry.add(photo_z::PhotoZ);
+    registry.add(pretrained::Pretrained);
+    registry.add(reasons::ReasonsKind);
     registry.add(rocket::Rocket);
     registry.add(scale::Scale);
     registry.add(select::Select);

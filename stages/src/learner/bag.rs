@@ -2,7 +2,7 @@
 //! "Bagging predictors", Machine Learning 24, 123, with the draws of rows and columns in place of a
 //! bootstrap).
 
-use super::{FitJob, LearnError, Learner, LearnerParams, Matrix, Model};
+use super::{Explainer, FitJob, LearnError, Learner, LearnerParams, Matrix, Model, TreeEnsemble};
 use crate::numeric::rng::Stream;
 
 /// The path of the random stream that the seeds of the models come from.
@@ -83,6 +83,21 @@ impl Bag {
         self.0[0].n_classes()
     }
 
+    /// The trees of the model, if it is one model of such trees: the mean of several is no sum of trees.
+    pub fn ensemble(&self) -> Option<TreeEnsemble> {
+        match &self.0[..] {
+            [model] => model.ensemble(),
+            _ => None,
+        }
+    }
+
+    /// What explains the predictions, by the mean of what the models say; none if they say nothing.
+    pub fn explainer(&self) -> Option<Box<dyn Explainer + '_>> {
+        let each = self.0.iter().map(|model| model.explainer());
+        let each: Option<Vec<_>> = each.collect();
+        Some(Box::new(BagExplainer(each?)))
+    }
+
     /// Averages lists of equal length over the models, in their order.
     fn mean<E>(&self, of: impl Fn(&dyn Model) -> Result<Vec<f64>, E>) -> Result<Vec<f64>, E> {
         let mut sums = of(&*self.0[0])?;
@@ -94,5 +109,19 @@ impl Bag {
         let size = self.0.len() as f64;
         sums.iter_mut().for_each(|sum| *sum /= size);
         Ok(sums)
+    }
+}
+
+/// The explainers of the models of a bag.
+struct BagExplainer<'a>(Vec<Box<dyn Explainer + 'a>>);
+
+impl Explainer for BagExplainer<'_> {
+    fn add(&self, row: &[f32], class: usize, phi: &mut [f64]) {
+        let mut sums = vec![0.0; phi.len()];
+        self.0.iter().for_each(|one| one.add(row, class, &mut sums));
+        let size = self.0.len() as f64;
+        for (phi, sum) in phi.iter_mut().zip(sums) {
+            *phi += sum / size;
+        }
     }
 }

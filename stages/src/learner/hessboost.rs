@@ -7,9 +7,10 @@
 //!
 //! Missing values need no imputation: every split learns to which side they go.
 
+use super::ensemble::{MarginLink, TreeEnsemble};
 use super::objective::{self, ClassLoss};
 use super::{EarlyStopping, FitJob, LearnError, Learner, LearnerParams, Matrix, Model, Stop};
-use super::{check_width, class_counts, shares, split};
+use super::{check_width, class_counts, shares, split, xgboost};
 use ::hessboost::config::{ExtraTrees, GrowPolicy, TrainingParams};
 use ::hessboost::data::DMatrix;
 use ::hessboost::error::HessboostError;
@@ -230,6 +231,14 @@ impl Model for HessModel {
 
     fn n_classes(&self) -> usize {
         self.n_classes
+    }
+
+    fn ensemble(&self) -> Option<TreeEnsemble> {
+        let link = match self.n_classes {
+            2 => MarginLink::Logistic(1.0),
+            _ => MarginLink::Softmax,
+        };
+        xgboost::ensemble(&self.model, link).ok()
     }
 }
 

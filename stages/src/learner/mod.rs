@@ -1,26 +1,39 @@
 //! Learners, which turn a feature matrix and class labels into a model that gives probabilities.
 //!
 //! A [`Learner`] fits a [`Model`] on the rows that it is given, all of which are training rows: the
-//! caller slices folds, so nothing here can see a held-out row. Two are built in, see [`learner`]:
+//! caller slices folds, so nothing here can see a held-out row. These are built in, see [`learner`]:
 //!
 //! | name | crate | notes |
 //! |---|---|---|
 //! | `hessboost` | hessboost | histogram trees, missing values learned per split, the default |
 //! | `gbdt` | gbdt | exact splits, one thread, at most 2,000 columns, missing values imputed |
+//! | `logistic` | - | logistic regression, multinomial with more than two classes, on standardised columns |
+//! | `ridge` | - | ridge regression of classes, one against the rest, on standardised columns |
+//!
+//! [`ensemble`] has trees as plain data: those of a model that a user brings ([`lightgbm`], [`xgboost`]), and
+//! ours where they are explained ([`shap`]) or written for others ([`xgboost`]).
 //!
 //! Equal arguments give equal bytes for any number of threads and on any processor: gradients, losses
 //! and probabilities are computed here with `libm` ([`objective`]), random draws come from a
-//! counter-based generator, and both crates sum in an order fixed by the data.
+//! counter-based generator, and both crates sum in an order fixed by the data, as do the
+//! linear learners.
 
 pub mod bag;
+pub mod ensemble;
 pub mod gbdt;
 pub mod hessboost;
+pub mod lightgbm;
+pub mod linear;
 pub mod objective;
 pub mod params;
+pub mod saved;
+pub mod shap;
 pub mod split;
 #[cfg(test)]
 mod tests;
+pub mod xgboost;
 
+pub use ensemble::TreeEnsemble;
 pub use params::{ClassWeight, EarlyStopping, LearnerParams};
 
 use std::error::Error;
@@ -153,25 +166,47 @@ pub trait Model: Send + Sync {
     /// [`LearnError::Library`] when the crate behind it cannot write the model.
     fn to_bytes(&self) -> Result<Vec<u8>, LearnError>;
 
-    /// Gain importance of each column: its share of the total gain of all splits, so the values sum
-    /// to 1; all zero when no tree has a split.
+    /// The importance of each column: its share of the total gain of all splits, or of the sizes of all
+    /// coefficients of standardised columns, so the values sum to 1; all zero when nothing is used.
     fn importance(&self) -> Vec<f64>;
 
-    /// The number of boosting rounds in the model (with early stopping, the number that it chose).
+    /// The number of boosting rounds in the model (with early stopping, the number that it chose); 0 for a
+    /// linear one.
     fn rounds(&self) -> usize;
 
     /// The number of classes.
     fn n_classes(&self) -> usize;
+
+    /// The trees of the model as plain data, if it consists of such trees.
+    fn ensemble(&self) -> Option<TreeEnsemble> {
+        None
+    }
+
+    /// What says why the model predicts what it does, if something can.
+    fn explainer(&self) -> Option<Box<dyn Explainer + '_>> {
+        let ensemble = self.ensemble()?;
+        Some(Box::new(ensemble))
+    }
+}
+
+/// Says how far each column moved a prediction.
+pub trait Explainer: Sync {
+    /// Adds to `phi` the Shapley value of each column for the margin of class `class`: how far it moves
+    /// that margin (with two classes, the log-odds of the class) from its mean over the training rows.
+    /// `row` and `phi` have a value for each column.
+    fn add(&self, row: &[f32], class: usize, phi: &mut [f64]);
 }
 
 /// The names that [`learner`] knows, the default first.
-pub const LEARNERS: [&str; 2] = ["hessboost", "gbdt"];
+pub const LEARNERS: [&str; 4] = ["hessboost", "gbdt", "logistic", "ridge"];
 
 /// The learner called `name`.
 pub fn learner(name: &str) -> Option<&'static dyn Learner> {
     match name {
         "hessboost" => Some(&hessboost::HessBoost),
         "gbdt" => Some(&gbdt::Gbdt),
+        "logistic" => Some(&linear::LogisticLearner),
+        "ridge" => Some(&linear::RidgeLearner),
         _ => None,
     }
 }

@@ -19,11 +19,13 @@ pub fn sigmoid(x: f64) -> f64 {
 }
 
 /// Writes softmax(`margins`) to `out` (equal lengths): exp(m_c - max m) / sum.
-pub fn softmax(margins: &[f32], out: &mut [f64]) {
-    let top = margins.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+pub fn softmax<M: Copy + Into<f64>>(margins: &[M], out: &mut [f64]) {
+    let top = margins
+        .iter()
+        .fold(f64::NEG_INFINITY, |top, &m| top.max(m.into()));
     let mut sum = 0.0;
     for (o, &m) in out.iter_mut().zip(margins) {
-        *o = libm::exp(f64::from(m) - f64::from(top));
+        *o = libm::exp(m.into() - top);
         sum += *o;
     }
     out.iter_mut().for_each(|o| *o /= sum);

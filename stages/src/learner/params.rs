@@ -2,8 +2,9 @@
 
 use super::{LearnError, Learner};
 
-/// The parameters of a boosted learner. Those that only some learners have are optional: `None` is the
-/// learner's own default ([`Learner::defaults`]).
+/// The parameters of a learner. Rounds, learning rate, depth, subsample and early stopping are those of
+/// boosted learners; linear ones do not read them. Parameters that only some learners have are optional:
+/// `None` is the learner's own default ([`Learner::defaults`]).
 #[derive(Clone, Debug, PartialEq)]
 pub struct LearnerParams {
     /// The number of boosting rounds, at least 1; with early stopping, the most rounds.
@@ -38,6 +39,10 @@ pub struct LearnerParams {
     /// Whether each column is tried at one random threshold per node (extremely randomized trees; Geurts,
     /// Ernst and Wehenkel 2006), and not at all of them.
     pub extra_trees: Option<bool>,
+    /// What the loss of the rows counts against the penalty of a logistic regression, above 0.
+    pub c: Option<f64>,
+    /// The penalty of a ridge regression, above 0; 0 for the one that is best for left-out rows.
+    pub alpha: Option<f64>,
 }
 
 impl Default for LearnerParams {
@@ -60,6 +65,8 @@ impl Default for LearnerParams {
             max_leaves: None,
             min_rows: None,
             extra_trees: None,
+            c: None,
+            alpha: None,
         }
     }
 }
@@ -162,6 +169,8 @@ impl LearnerParams {
             min_rows: pick(self.min_rows, defaults.min_rows).map_err(|()| refuse("min_rows"))?,
             extra_trees: pick(self.extra_trees, defaults.extra_trees)
                 .map_err(|()| refuse("extra_trees"))?,
+            c: pick(self.c, defaults.c).map_err(|()| refuse("c"))?,
+            alpha: pick(self.alpha, defaults.alpha).map_err(|()| refuse("alpha"))?,
             ..self.clone()
         };
         resolved.check()?;
@@ -188,6 +197,8 @@ impl LearnerParams {
             ("max_leaves", self.max_leaves.is_some()),
             ("min_rows", self.min_rows.is_some()),
             ("extra_trees", self.extra_trees.is_some()),
+            ("c", self.c.is_some()),
+            ("alpha", self.alpha.is_some()),
         ];
         names.extend(
             optional
@@ -243,6 +254,12 @@ impl LearnerParams {
                 "must be 0 or at least 2",
             ),
             ("min_rows", self.min_rows.is_none_or(|n| n >= 1), COUNT),
+            (
+                "c",
+                self.c.is_none_or(|c| c.is_finite() && c > 0.0),
+                "must be above 0",
+            ),
+            ("alpha", self.alpha.is_none_or(penalty), PENALTY),
         ];
         match checks.into_iter().find(|(_, good, _)| !good) {
             None => Ok(()),

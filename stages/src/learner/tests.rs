@@ -1,6 +1,8 @@
 //! The rules for all learners, checked on both.
 
 mod bags;
+mod foreign;
+mod linear;
 mod trees;
 
 use super::*;
@@ -56,8 +58,11 @@ fn job<'a>(
     }
 }
 
+/// The boosted learners.
 fn each() -> impl Iterator<Item = &'static dyn Learner> {
-    LEARNERS.iter().map(|name| learner(name).unwrap())
+    ["hessboost", "gbdt"]
+        .map(|name| learner(name).unwrap())
+        .into_iter()
 }
 
 fn quick() -> LearnerParams {

@@ -120,6 +120,23 @@ impl Blocks {
         &mut self.values[i * self.width..(i + 1) * self.width]
     }
 
+    /// Adds to the blocks from the diagonal on the products of the columns of `part`, summed over its first
+    /// `rows` rows.
+    #[inline(always)]
+    pub fn add_products(&mut self, part: &Blocks, rows: usize) {
+        for i in 0..self.width {
+            for j in i..self.width {
+                for half in 0..2 {
+                    let sums = tile((part, i, half), (part, j), 0..rows);
+                    for (r, sum) in sums.iter().enumerate() {
+                        let to = &mut self.row_mut(i * LANES + half * HALF + r)[j];
+                        to.add_scaled(1.0, sum);
+                    }
+                }
+            }
+        }
+    }
+
     /// The block at block row `i` and block column `j`.
     #[inline(always)]
     fn block(&self, i: usize, j: usize) -> Block {

@@ -8,7 +8,7 @@
 //! - [`fourier`]: transforms of real series of any length; [`orthogonal`]: linear least squares without normal equations;
 //! - [`pairwise`]: sums, means and variances as NumPy rounds them;
 //! - [`rng`]: counter-based streams of random numbers, the only source of randomness;
-//! - [`rank`]: order statistics; [`linear`]: linear and logistic regression;
+//! - [`rank`]: order statistics; [`linear`], [`softmax`], [`ridge`]: linear and logistic regression;
 //! - [`least_squares`]: nonlinear fits of a few unknowns with bounds and priors;
 //! - [`nnls`]: least squares without negative coefficients; [`hill_climb`](mod@hill_climb): greedy selection of models;
 //! - [`calibration`]: from scores to probabilities;
@@ -38,7 +38,9 @@ pub mod nnls;
 pub mod orthogonal;
 pub mod pairwise;
 pub mod rank;
+pub mod ridge;
 pub mod rng;
 pub mod sigma_clip;
 pub mod simd;
+pub mod softmax;
 pub mod stats;

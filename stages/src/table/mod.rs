@@ -26,6 +26,7 @@ mod npz;
 mod objects;
 mod parquet_io;
 mod predictions;
+mod reasons;
 mod sniff;
 mod tensor;
 mod text;
@@ -47,6 +48,7 @@ pub(crate) use parquet_io::{
     Batch, TableReader, TableWriter, column_twice, json_list, no_id, properties,
 };
 pub use predictions::Predictions;
+pub use reasons::{GroupWorth, Reason, ReasonRow, write_reasons, write_worth};
 pub(crate) use sniff::is_parquet;
 pub use tensor::{TensorTable, TensorWriter};
 pub(crate) use text::Records;

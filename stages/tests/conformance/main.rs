@@ -16,6 +16,7 @@ fn project() -> Project {
     let project = Project::with(include_str!("kinds.toml"));
     let rows = (0..200).map(|i| format!("demo_{i:05},{}", (i * 37) % 11));
     project.write("extra.csv", csv("object_id,extra", rows));
+    project.write("trees.txt", include_str!("trees.txt"));
     project
 }
 

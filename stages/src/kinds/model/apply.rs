@@ -2,14 +2,17 @@
 
 use flow_engine::kind::{Action, StageError};
 
-use super::saved::read_model;
+use crate::learner::LearnError;
+use crate::learner::saved::SavedModel;
 use crate::rows::ApplyRows;
 use crate::table::{Predictions, row_attrs};
 
 /// Applies the model of the fold to the rows of the shard.
 pub fn apply(action: &mut Action<'_>) -> Result<(), StageError> {
     let bytes = std::fs::read(&action.one("model")?.path)?;
-    let (header, model) = read_model(&bytes)?;
+    let saved = SavedModel::read(&bytes).map_err(unreadable)?;
+    let first = saved.first();
+    let SavedModel { header, model } = saved;
     let rows = ApplyRows::read(action)?;
     let columns = rows.features.indices(&header.columns)?;
     let n = rows.object_id.len();
@@ -23,7 +26,6 @@ pub fn apply(action: &mut Action<'_>) -> Result<(), StageError> {
             })?;
         let n_classes = model.n_classes();
         // With a binary target the second column is the positive class, and only that one is kept.
-        let first = n_classes - header.classes.len();
         (first..n_classes)
             .map(|c| (0..n).map(|i| flat[i * n_classes + c]).collect())
             .collect()
@@ -41,4 +43,9 @@ pub fn apply(action: &mut Action<'_>) -> Result<(), StageError> {
     let mut writer = action.create()?;
     part.write(&mut writer)?;
     action.finish("part", writer, attrs)
+}
+
+/// Says that a model is damaged.
+pub fn unreadable(error: LearnError) -> StageError {
+    StageError::data("flow::data::schema", "a model is unreadable").because(error)
 }

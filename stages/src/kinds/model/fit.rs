@@ -5,8 +5,8 @@ use flow_engine::kind::{Action, Fault, StageError};
 
 use super::more::{LabelledRows, SelfTraining};
 use super::params::{ModelParams, ModelTarget};
-use super::saved::ModelHeader;
 use crate::learner::bag::Bag;
+use crate::learner::saved::ModelHeader;
 use crate::learner::{FitJob, LearnError, learner};
 use crate::rows::TrainRows;
 
@@ -44,21 +44,17 @@ pub fn fit(action: &mut Action<'_>) -> Result<(), StageError> {
             (model, Some(labelled))
         }
     };
-    let bodies = model
-        .to_bytes()
-        .map_err(|e| StageError::failed("flow::model::write", e.to_string()).with_source(e))?;
-    let sizes = bodies.iter().map(Vec::len);
-    let header = ModelHeader {
+    let mut header = ModelHeader {
         learner: learner.name().into(),
         classes,
         positive: rows.positive.clone(),
         columns: rows.features.names().to_vec(),
         rounds: model.rounds(),
-        bag: sizes.filter(|_| bodies.len() > 1).collect(),
+        bag: Vec::new(),
     };
-    let mut bytes = serde_json::to_vec(&header).map_err(std::io::Error::from)?;
-    bytes.push(b'\n');
-    bytes.extend(bodies.iter().flatten());
+    let bytes = header
+        .write(&model)
+        .map_err(|e| StageError::failed("flow::model::write", e.to_string()).with_source(e))?;
     let mut facts = vec![
         (
             "columns".to_owned(),

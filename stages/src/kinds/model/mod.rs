@@ -5,7 +5,6 @@ mod fit;
 mod gather;
 mod more;
 mod params;
-mod saved;
 
 use flow_engine::Params;
 use flow_engine::base::diag::Diag;
@@ -15,6 +14,7 @@ use flow_engine::kind::{
 
 use crate::rows::{ApplyRows, CopyRows, UnlabelledRows};
 
+pub(super) use apply::unreadable;
 pub(super) use fit::fit_error;
 use params::ModelParams;
 pub(super) use params::ModelTarget;
@@ -56,7 +56,12 @@ impl Stage for ModelKind {
                         GATHER,
                         "object_id, repeat, fold (null for the final fit), label, p_<class>...",
                     ),
-                    OutputPort::of("model", "model", FIT, "one model a fold"),
+                    OutputPort::of(
+                        "model",
+                        "model",
+                        FIT,
+                        "one model a fold; as a `.json` file, the final fit of `hessboost` for XGBoost",
+                    ),
                     OutputPort {
                         name: "importance".into(),
                         ty: "importance",
@@ -83,6 +88,13 @@ impl Stage for ModelKind {
 
     fn opaque(&self, _params: &Params, output: &str) -> bool {
         output == "model"
+    }
+
+    /// One model of trees can be written for XGBoost.
+    fn converts(&self, params: &Params, output: &str, extension: &str) -> bool {
+        let params = ModelParams::read(params);
+        let trees = params.learner == "hessboost" && params.bags.unwrap_or(1) == 1;
+        trees && output == "model" && extension == "json"
     }
 
     fn run(&self, action: &mut Action<'_>) -> Result<(), StageError> {

@@ -1,0 +1,152 @@
+//! Why models predict what they do: the features that moved each prediction, and what groups of features are
+//! worth.
+
+use std::io::Write;
+use std::sync::Arc;
+
+use arrow::array::{ArrayRef, Float64Array, Int32Array, StringArray};
+use arrow::datatypes::{DataType, Field, Schema};
+use flow_engine::StageError;
+use serde::{Deserialize, Serialize};
+
+use super::parquet_io::{self, properties};
+
+/// Why one object is predicted as it is.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ReasonRow {
+    /// The object.
+    pub object_id: String,
+    /// The repeat of the cross-validation; 0 for the final fit.
+    pub repeat: i32,
+    /// The fold that held the object out; `None` for the final fit.
+    pub fold: Option<i32>,
+    /// The class whose margin the features moved.
+    pub class: String,
+    /// The features, those that moved it most first.
+    pub features: Vec<Reason>,
+}
+
+/// What one feature did.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Reason {
+    /// Its name.
+    pub feature: String,
+    /// How far it moved the margin: its Shapley value.
+    pub shap: f64,
+    /// Its value; `None` if it is missing.
+    pub value: Option<f64>,
+}
+
+/// Writes Parquet `object_id, repeat, fold, class, feature_1, shap_1, value_1, ...`, with `top` features a row;
+/// null where fewer moved it.
+///
+/// # Errors
+/// If the writer fails.
+pub fn write_reasons(
+    writer: impl Write + Send,
+    rows: &[ReasonRow],
+    top: usize,
+) -> Result<(), StageError> {
+    let mut fields = vec![
+        Field::new("object_id", DataType::Utf8, false),
+        Field::new("repeat", DataType::Int32, false),
+        Field::new("fold", DataType::Int32, true),
+        Field::new("class", DataType::Utf8, false),
+    ];
+    let texts = |of: fn(&ReasonRow) -> &String| -> ArrayRef {
+        Arc::new(StringArray::from_iter_values(rows.iter().map(of)))
+    };
+    let mut columns: Vec<ArrayRef> = vec![
+        texts(|row| &row.object_id),
+        Arc::new(
+            rows.iter()
+                .map(|row| Some(row.repeat))
+                .collect::<Int32Array>(),
+        ),
+        Arc::new(rows.iter().map(|row| row.fold).collect::<Int32Array>()),
+        texts(|row| &row.class),
+    ];
+    for k in 0..top {
+        let nth = || rows.iter().map(move |row| row.features.get(k));
+        let names = nth().map(|reason| reason.map(|reason| reason.feature.as_str()));
+        let shap = nth().map(|reason| reason.map(|reason| reason.shap));
+        let values = nth().map(|reason| reason.and_then(|reason| reason.value));
+        for (name, ty, column) in [
+            (
+                "feature",
+                DataType::Utf8,
+                Arc::new(names.collect::<StringArray>()) as ArrayRef,
+            ),
+            (
+                "shap",
+                DataType::Float64,
+                Arc::new(shap.collect::<Float64Array>()),
+            ),
+            (
+                "value",
+                DataType::Float64,
+                Arc::new(values.collect::<Float64Array>()),
+            ),
+        ] {
+            fields.push(Field::new(format!("{name}_{}", k + 1), ty, true));
+            columns.push(column);
+        }
+    }
+    let dictionary = properties(&[], &["repeat", "fold", "class"]);
+    parquet_io::write(writer, Arc::new(Schema::new(fields)), columns, dictionary)
+}
+
+/// What a group of features is worth: how far metrics fall if its values are shuffled among rows.
+#[derive(Clone, Debug, PartialEq)]
+pub struct GroupWorth {
+    /// The name of the group.
+    pub group: String,
+    /// The number of its columns.
+    pub columns: usize,
+    /// The mean and the standard deviation over folds of the drop of average precision.
+    pub average_precision: (f64, f64),
+    /// The same of F1.
+    pub f1: (f64, f64),
+    /// The number of folds.
+    pub folds: usize,
+}
+
+/// Writes Parquet `group, columns, ap_drop, ap_drop_std, f1_drop, f1_drop_std, folds`, with rows in the order
+/// given. A standard deviation of one fold is null.
+///
+/// # Errors
+/// If the writer fails.
+pub fn write_worth(writer: impl Write + Send, rows: &[GroupWorth]) -> Result<(), StageError> {
+    let mut fields = vec![
+        Field::new("group", DataType::Utf8, false),
+        Field::new("columns", DataType::Int32, false),
+    ];
+    let names = rows.iter().map(|row| &row.group);
+    let counts = rows.iter().map(|row| Some(row.columns as i32));
+    let mut columns: Vec<ArrayRef> = vec![
+        Arc::new(StringArray::from_iter_values(names)),
+        Arc::new(counts.collect::<Int32Array>()),
+    ];
+    for (name, of) in [
+        (
+            "ap_drop",
+            (|row| row.average_precision.0) as fn(&GroupWorth) -> f64,
+        ),
+        ("ap_drop_std", |row| row.average_precision.1),
+        ("f1_drop", |row| row.f1.0),
+        ("f1_drop_std", |row| row.f1.1),
+    ] {
+        let values = rows.iter().map(|row| Some(of(row)).filter(|v| !v.is_nan()));
+        fields.push(Field::new(name, DataType::Float64, true));
+        columns.push(Arc::new(values.collect::<Float64Array>()));
+    }
+    fields.push(Field::new("folds", DataType::Int32, false));
+    let folds = rows.iter().map(|row| Some(row.folds as i32));
+    columns.push(Arc::new(folds.collect::<Int32Array>()));
+    parquet_io::write(
+        writer,
+        Arc::new(Schema::new(fields)),
+        columns,
+        properties(&[], &[]),
+    )
+}
