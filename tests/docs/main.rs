@@ -26,7 +26,7 @@ mod quality_cut;
 mod words;
 
 /// Files that pipelines in the documentation read. They only have to exist.
-const STAND_INS: [&str; 9] = [
+const STAND_INS: [&str; 10] = [
     "data/mallorn/train_log.csv",
     "data/mallorn/test_log.csv",
     "data/mallorn/split_01/train_full_lightcurves.csv",
@@ -36,6 +36,7 @@ const STAND_INS: [&str; 9] = [
     "data/my_survey/lightcurves_1.csv",
     "data/my_survey/features.parquet",
     "scripts/clean.py",
+    "out/model.json",
 ];
 
 /// Every page: its path from the root, and its text.

@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 
 use flow_testkit::Project;
 
-const MORE: &str = r#"
+const BASE: &str = r#"
 [pipeline]
-name = "models"
+name = "base"
 extends = "pipelines/domain_only.toml"
 
 [stages.ingest]
@@ -20,6 +20,13 @@ k = 3
 [stages.model]
 target = "binary"
 rounds = 12
+
+"#;
+
+const MORE: &str = r#"
+[pipeline]
+name = "models"
+extends = "base.toml"
 
 [stages.reasons]
 use = "reasons"
@@ -36,7 +43,7 @@ groups = { all = ["*"], none = ["redshift"] }
 const BOUGHT: &str = r#"
 [pipeline]
 name = "bought"
-extends = "models.toml"
+extends = "base.toml"
 
 [stages.bought]
 use = "pretrained"
@@ -55,6 +62,7 @@ inputs = { predictions = "bought" }
 
 fn project() -> Project {
     let project = Project::with_pipelines();
+    project.write("base.toml", BASE);
     project.write("models.toml", MORE);
     project.write("bought.toml", BOUGHT);
     project

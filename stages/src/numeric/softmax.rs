@@ -35,7 +35,7 @@ const MAX_INNER: usize = 500;
 /// The most halvings of a Newton step, after which it counts as not improvable.
 const MAX_HALVINGS: usize = 50;
 /// A fit has converged when the predicted gain of a Newton step falls below this share of the loss.
-const TOLERANCE: f64 = 1e-18;
+const TOLERANCE: f64 = 1e-14;
 
 impl Softmax {
     /// Minimises `|w|^2 / 2 + sum_i weight(class_i) * -ln p(class_i | x_i)` with free intercepts:
