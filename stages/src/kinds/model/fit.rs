@@ -55,28 +55,19 @@ pub fn fit(action: &mut Action<'_>) -> Result<(), StageError> {
     let bytes = header
         .write(&model)
         .map_err(|e| StageError::failed("flow::model::write", e.to_string()).with_source(e))?;
-    let mut facts = vec![
-        (
-            "columns".to_owned(),
-            Value::Int(header.columns.len() as i64),
-        ),
-        ("rounds".to_owned(), Value::Int(header.rounds as i64)),
-        ("rows".to_owned(), Value::Int(rows.object_id.len() as i64)),
-    ];
-    let more = [
+    let counts = [
+        ("columns", Some(header.columns.len())),
+        ("rounds", Some(header.rounds)),
+        ("rows", Some(rows.object_id.len())),
         ("copies", (known.copies > 0).then_some(known.copies)),
         ("pseudo_labelled", pseudo_labelled),
     ];
-    for (name, count) in more {
-        facts.extend(count.map(|count| (name.to_owned(), Value::Int(count as i64))));
-    }
+    let fact =
+        |(name, count): (&str, Option<usize>)| Some((name.to_owned(), Value::Int(count? as i64)));
+    let facts = counts.into_iter().filter_map(fact).collect();
     action.write("model", &bytes, facts)?;
-    let gain: Vec<(&String, f64)> = header
-        .columns
-        .iter()
-        .zip(model.importance())
-        .filter(|(_, gain)| *gain > 0.0)
-        .collect();
+    let used = header.columns.iter().zip(model.importance());
+    let gain: Vec<_> = used.filter(|(_, gain)| *gain > 0.0).collect();
     let gain = serde_json::to_vec(&gain).map_err(std::io::Error::from)?;
     action.write("gain", &gain, Vec::new())
 }

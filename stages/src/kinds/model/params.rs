@@ -20,6 +20,7 @@ words!(ModelTarget { Binary = "binary", Classes = "classes" });
 
 impl ModelTarget {
     /// The class of each row as a number, and how many classes there are.
+    ///
     /// # Errors
     /// If the survey names no positive class, for a binary target.
     pub fn labels(self, rows: &TrainRows) -> Result<(Vec<usize>, usize), StageError> {
