@@ -20,7 +20,7 @@ use flow_engine::outputs::delivery::Export;
 use parquet::arrow::ArrowWriter;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 
-use crate::learner::saved::SavedModel;
+use crate::learner::saved::{ModelHeader, SavedModel};
 use crate::learner::xgboost;
 use crate::rows::FINAL;
 use crate::table::{FeatureTable, FeatureWriter, properties};
@@ -45,7 +45,7 @@ impl Export for Exporter {
                 "there is nothing to write",
             ));
         };
-        if ty == "model" && extension == "json" {
+        if ty == "model" && extension == "json" && is_learned(first)? {
             return write_model(parts, to);
         }
         let native = native(&first.path)?;
@@ -98,6 +98,11 @@ fn copy(part: &Part, native: &str, extension: &str, to: &mut dyn Write) -> Resul
     }
     std::io::copy(&mut std::fs::File::open(&part.path)?, to)?;
     Ok(())
+}
+
+/// Whether an artifact is the model of a learner, and not what another kind calls a model.
+fn is_learned(part: &Part) -> Result<bool, StageError> {
+    Ok(ModelHeader::read(&std::fs::read(&part.path)?).is_ok())
 }
 
 /// Writes the final fit, or the only one, for XGBoost.

@@ -32,6 +32,20 @@ pub struct SavedModel {
 }
 
 impl ModelHeader {
+    /// Reads the header of a model. Returns the learner's own bytes as well.
+    ///
+    /// # Errors
+    /// [`LearnError::Model`] if the bytes do not begin with a header.
+    pub fn read(bytes: &[u8]) -> Result<(Self, &[u8]), LearnError> {
+        let split = bytes.iter().position(|&b| b == b'\n');
+        let split = split.ok_or_else(|| LearnError::Model("it has no header".into()))?;
+        let header = serde_json::from_slice(&bytes[..split]);
+        Ok((
+            header.map_err(|e| LearnError::Model(e.into()))?,
+            &bytes[split + 1..],
+        ))
+    }
+
     /// Writes a model with this header, whose `bag` is set here.
     ///
     /// # Errors
@@ -54,11 +68,7 @@ impl SavedModel {
     /// [`LearnError::Model`] if the bytes are not such a model.
     pub fn read(bytes: &[u8]) -> Result<Self, LearnError> {
         let refuse = |reason: String| LearnError::Model(reason.into());
-        let split = bytes.iter().position(|&b| b == b'\n');
-        let split = split.ok_or_else(|| refuse("it has no header".into()))?;
-        let header: ModelHeader =
-            serde_json::from_slice(&bytes[..split]).map_err(|e| LearnError::Model(e.into()))?;
-        let mut rest = &bytes[split + 1..];
+        let (header, mut rest) = ModelHeader::read(bytes)?;
         let mut bodies = Vec::with_capacity(header.bag.len().max(1));
         for &size in &header.bag {
             let cut = rest.split_at_checked(size);
