@@ -43,7 +43,7 @@ fn copies_are_no_objects() {
         refused(COPIES, &[&set], code);
     }
     // Nor do they choose columns, or fit a scaling.
-    for kind in ["select", "rescaled"] {
+    for kind in ["select", "scale", "impute", "scale_fold"] {
         let fitted =
             COPIES.to_owned() + &stage(kind, r#"features = "flux_copies", folds = "folds""#);
         refused(&fitted, &[], code);
@@ -94,8 +94,8 @@ fn copies_keep_the_rules_of_their_objects() {
     let scaled = COPIES.to_owned() + &stage("scale_all", r#"features = "flux_copies""#);
     refused(&scaled, &[&set], "flow::leakage::whole_fit");
     // A scaling that was fitted in folds is not that of copies.
-    let scaled = COPIES.to_owned() + &stage("rescaled", BOTH);
-    let sets = [model_on("rescaled"), augmented("flux_copies")];
+    let scaled = COPIES.to_owned() + &stage("scale_fold", BOTH);
+    let sets = [model_on("scale_fold"), augmented("flux_copies")];
     let sets: Vec<&str> = sets.iter().map(String::as_str).collect();
     refused(&scaled, &sets, "flow::pipeline::copies");
 }
@@ -108,6 +108,11 @@ fn copies_are_seen_through_the_views_of_their_objects() {
     for kind in ["scale", "impute"] {
         let scaled = COPIES.to_owned() + &stage(kind, BOTH);
         assert_eq!(passes(&scaled, &[&set, &model_on(kind)]), plain, "{kind}");
+    // Copies are seen through the views of their objects.
+    for kind in ["scale", "impute"] {
+        let sets = [model_on(kind), augmented("flux_copies")];
+        let sets: Vec<&str> = sets.iter().map(String::as_str).collect();
+        passes(&(COPIES.to_owned() + &stage(kind, BOTH)), &sets);
     }
 }
 

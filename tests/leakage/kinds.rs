@@ -128,10 +128,6 @@ pub fn registry() -> Registry {
 
     add(same("own_labels", correct().crossed()).runs(own_labels));
 
-    // A scaling that writes new features in each fold.
-    let steps = vec![fit(Scope::Fold).rows("features", Rows::Train), scaled()];
-    add(kind("rescaled", ports, "features", steps).runs(scale));
-
     // Copies: as objects of a survey, as predictions; and a model that looks at what it is given besides its rows.
     let steps = vec![step("list", Scope::Shard).port("curves").writes("objects")];
     add(kind("listed", &["curves"], "objects", steps));

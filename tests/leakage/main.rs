@@ -69,6 +69,29 @@ fn what_is_fitted_on_all_rows_stays_out_of_folds() {
 }
 
 #[test]
+fn kernels_are_fitted_below_folds() {
+    let grid = "[stages.interpolate]\nuse = \"interpolate\"\ninputs = { curves = \"ingest\" }\npoints = 12\n";
+    for kind in ["minirocket", "multirocket"] {
+        let on = |inputs: &str| grid.to_owned() + &stage(kind, inputs) + "kernels = 84\n";
+        refused(
+            &on(r#"grid = "interpolate""#),
+            &[&model_on(kind)],
+            "flow::pipeline::missing_input",
+        );
+        let honest = on(r#"grid = "interpolate", folds = "folds""#);
+        passes(&honest, &[&model_on(kind)]);
+        // A kernel has nine weights.
+        let short = honest.replace("points = 12", "points = 8");
+        fails(
+            &survey(&short),
+            &[&model_on(kind)],
+            Fault::Data,
+            "flow::data::schema",
+        );
+    }
+}
+
+#[test]
 fn out_of_fold_values_train_no_model_of_the_same_folds() {
     let second =
         "[stages.second]\nuse = \"model\"\ninputs = { features = [\"NEXT\"], folds = \"folds\" }\n";

@@ -13,7 +13,7 @@ use flow_engine::kind::{
 use flow_engine::{ParamType, params, words};
 
 use crate::features::rocket::{KernelSet, KernelVariant, LANES, z_normalise};
-use crate::table::{FeatureWriter, TensorTable, parse_list, row_attrs};
+use crate::table::{FeatureWriter, Grid, row_attrs};
 
 /// The kind.
 pub struct Rocket;
@@ -58,14 +58,8 @@ impl Stage for Rocket {
     }
 
     fn run(&self, action: &mut Action<'_>) -> Result<(), StageError> {
-        let grid = TensorTable::open(&action.one("grid")?.path, "grid")?;
-        let &[bands, points] = grid.shape() else {
-            return Err(StageError::data(
-                "flow::data::schema",
-                format!("a grid has tensors [bands, points], not {:?}", grid.shape()),
-            ));
-        };
-        let names = names_of_bands(&grid, bands);
+        let grid = Grid::open(&action.one("grid")?.path)?;
+        let (bands, points) = (grid.bands().len(), grid.points());
         let RocketParams {
             kernels,
             variant,
@@ -74,7 +68,7 @@ impl Stage for Rocket {
         } = RocketParams::read(action.params);
         let mut columns = Vec::with_capacity(bands * kernels * 2);
         let mut sets = Vec::with_capacity(bands);
-        for (index, band) in names.iter().enumerate() {
+        for (index, band) in grid.bands().iter().enumerate() {
             action.checkpoint()?;
             for j in 0..kernels {
                 columns.push(format!("{prefix}rocket_{band}_{j}_ppv"));
@@ -118,34 +112,14 @@ impl Stage for Rocket {
     }
 }
 
-/// Names bands by number, if the grid has no names for them.
-fn names_of_bands(grid: &TensorTable, bands: usize) -> Vec<String> {
-    let names = grid.metadata("flow.bands").and_then(parse_list);
-    names.unwrap_or_else(|| (0..bands).map(|band| band.to_string()).collect())
-}
-
 /// Returns the series of some objects in one band.
 ///
 /// # Errors
 /// If a value is not finite.
-fn series_of_band(
-    grid: &TensorTable,
-    rows: Range<usize>,
-    band: usize,
-) -> Result<Vec<f32>, StageError> {
-    let points = grid.shape().last().copied().unwrap_or_default();
-    let mut series = Vec::with_capacity(rows.len() * points);
+fn series_of_band(grid: &Grid, rows: Range<usize>, band: usize) -> Result<Vec<f32>, StageError> {
+    let mut series = Vec::with_capacity(rows.len() * grid.points());
     for i in rows {
-        let here = &grid.row(i)[band * points..(band + 1) * points];
-        if here.iter().any(|v| !v.is_finite()) {
-            let id = &grid.object_ids()[i];
-            return Err(StageError::data(
-                "flow::data::not_finite",
-                format!("the grid of object `{id}` holds a value that is not finite"),
-            )
-            .help("`rocket` needs numbers throughout: set `outside` of the `interpolate` stage to \"hold\" or \"zero\""));
-        }
-        series.extend_from_slice(here);
+        grid.series(i, band, &mut series)?;
     }
     Ok(series)
 }

@@ -7,8 +7,8 @@ use flow_engine::kind::{Action, Rows};
 use super::alike::seen_alike;
 use super::fold;
 use super::read::of_action;
-use super::view::FeatureView;
-use crate::table::{FeatureTable, Folds, no_positive};
+use super::view::{FeatureView, objects_of};
+use crate::table::{Folds, no_positive};
 
 /// What separates the name of the source from the rest.
 const MARK: char = '~';
@@ -64,12 +64,13 @@ impl CopyRows {
         let fold = fold::parse(action.fold.unwrap_or(fold::FINAL))?;
         let mut found: Vec<(String, usize)> = Vec::new();
         for part in parts.iter().filter(|part| part.reference == 0) {
-            for id in FeatureTable::open(&part.path)?.object_ids() {
-                let (at, synthetic) = source(&folds, id)?;
+            for id in objects_of(part)? {
+                let (at, synthetic) = source(&folds, &id)?;
                 if !fold::has_role(&folds, fold, at, Rows::Copies) {
                     continue;
                 }
-                found.push((id.clone(), class(&folds, at, synthetic)?));
+                let class = class(&folds, at, synthetic)?;
+                found.push((id, class));
             }
         }
         if found.is_empty() {

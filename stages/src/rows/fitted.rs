@@ -1,5 +1,5 @@
-//! What a stage fitted on training rows, through which its output is seen: a choice of columns, or what is
-//! done to their values. It is a small JSON file for each fold. The tables themselves are not copied.
+//! What a stage fitted on training rows, through which its output is seen: a choice of columns, what is done to
+//! their values, or kernels whose features are computed when they are read. It is a small JSON file for each fold. The tables themselves are not copied.
 
 use std::collections::BTreeMap;
 
@@ -8,6 +8,7 @@ use flow_engine::StageError;
 use flow_engine::kind::{Action, Part};
 use serde::{Deserialize, Serialize};
 
+use crate::features::minirocket::GridKernels;
 use crate::numeric::column_map::ColumnMap;
 
 /// The name of the output that holds a view.
@@ -23,6 +24,11 @@ pub enum FittedView {
     Maps {
         /// In the order of the columns that they are made from.
         maps: Vec<MappedColumn>,
+    },
+    /// Convolutions of a grid. Such a view comes first.
+    Kernels {
+        /// The kernels with their biases.
+        kernels: GridKernels,
     },
 }
 
@@ -56,12 +62,15 @@ impl FittedView {
     /// # Errors
     /// If one is unreadable.
     pub fn of_part(part: &Part) -> Result<Vec<Self>, StageError> {
+        let unreadable =
+            || StageError::data("flow::data::schema", "a view of features is unreadable");
         let read = |path| {
             let text = std::fs::read(path)?;
-            serde_json::from_slice(&text).map_err(|e| {
-                StageError::data("flow::data::schema", "a view of features is unreadable")
-                    .because(e)
-            })
+            match serde_json::from_slice(&text) {
+                Ok(FittedView::Kernels { kernels }) if !kernels.is_whole() => Err(unreadable()),
+                Ok(view) => Ok(view),
+                Err(e) => Err(unreadable().because(e)),
+            }
         };
         part.views.iter().map(read).collect()
     }
@@ -75,6 +84,7 @@ impl FittedView {
         let columns = match self {
             FittedView::Choice(names) => names.len(),
             FittedView::Maps { maps } => maps.len(),
+            FittedView::Kernels { .. } => of,
         };
         let bytes = serde_json::to_vec(self).map_err(std::io::Error::from)?;
         let count = |name: &str, n: usize| (name.to_owned(), Value::Int(n as i64));
@@ -107,6 +117,7 @@ impl FittedView {
                 });
                 seen.collect()
             }
+            FittedView::Kernels { .. } => columns,
         }
     }
 }

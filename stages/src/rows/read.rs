@@ -6,8 +6,8 @@ use flow_engine::kind::{Action, Fault, Rows};
 use super::alike::seen_alike;
 use super::fold::{FINAL, parse, rows_of};
 use super::label_column::{RowLabels, no_label};
-use super::view::FeatureView;
-use crate::table::{FeatureTable, Folds, no_positive};
+use super::view::{FeatureView, objects_of};
+use crate::table::{Folds, no_positive};
 
 /// The number of values that are transposed and judged at a time: a few tens of megabytes, and well
 /// below a second of work.
@@ -107,7 +107,7 @@ impl ApplyRows {
         };
         let first = parts.iter().find(|part| part.reference == 0);
         let here = match first {
-            Some(part) => FeatureTable::open(&part.path)?.object_ids().to_vec(),
+            Some(part) => objects_of(part)?,
             None => Vec::new(),
         };
         let object_id: Vec<String> = wanted

@@ -5,9 +5,12 @@ use flow_engine::StageError;
 use flow_engine::kind::Part;
 
 use super::fitted::{FittedView, SeenColumn};
+use super::grid::GridRows;
+use super::place::places;
+use crate::features::minirocket::GridKernels;
 use crate::learner::Matrix;
 use crate::numeric::column_map::ColumnMap;
-use crate::table::FeatureTable;
+use crate::table::{FeatureTable, Grid};
 
 /// Features of some objects, by reference to the tables that hold them.
 pub struct FeatureView {
@@ -17,8 +20,9 @@ pub struct FeatureView {
     names: Vec<String>,
     /// What is done to the values of each column; empty if nothing is done to any.
     maps: Vec<Vec<ColumnMap>>,
-    /// For each row and table group, the table in the group and the row in that table.
+    /// For each table group and row, the table in the group and the row in that table.
     places: Vec<Vec<(usize, usize)>>,
+    rows: usize,
 }
 
 impl FeatureView {
@@ -33,16 +37,18 @@ impl FeatureView {
             columns: Vec::new(),
             names: Vec::new(),
             maps: Vec::new(),
-            places: vec![Vec::with_capacity(groups); objects.len()],
+            places: Vec::with_capacity(groups),
+            rows: objects.len(),
         };
         for group in 0..groups {
-            let of_group = || parts.iter().filter(|p| p.reference == group);
-            let views = of_group().next().map(FittedView::of_part).transpose()?;
-            let tables = of_group().map(|part| FeatureTable::open(&part.path));
-            let tables: Vec<FeatureTable> = tables.collect::<Result<_, _>>()?;
-            view.add_columns(group, &tables, &views.unwrap_or_default())?;
-            view.place(group, &tables, objects)?;
-            view.tables.push(tables);
+            let of_group: Vec<&Part> = parts.iter().filter(|p| p.reference == group).collect();
+            let views = of_group.first().map(|part| FittedView::of_part(part));
+            match views.transpose()?.unwrap_or_default().as_slice() {
+                [FittedView::Kernels { kernels }, views @ ..] => {
+                    view.add_grid(&of_group, kernels, views, objects)?;
+                }
+                views => view.add_tables(&of_group, views, objects)?,
+            }
         }
         let mut sorted: Vec<&String> = view.names.iter().collect();
         sorted.sort();
@@ -56,32 +62,61 @@ impl FeatureView {
         Ok(view)
     }
 
-    fn add_columns(
+    /// Adds a table in parts.
+    fn add_tables(
         &mut self,
-        group: usize,
-        tables: &[FeatureTable],
+        parts: &[&Part],
         views: &[FittedView],
+        objects: &[String],
     ) -> Result<(), StageError> {
-        let Some(first) = tables.first() else {
-            return Ok(());
-        };
-        if let Some(other) = tables.iter().find(|t| t.columns() != first.columns()) {
+        let tables = parts.iter().map(|part| FeatureTable::open(&part.path));
+        let tables: Vec<FeatureTable> = tables.collect::<Result<_, _>>()?;
+        let first = tables.first().map_or(&[][..], FeatureTable::columns);
+        if let Some(other) = tables.iter().find(|t| t.columns() != first) {
             return Err(StageError::data(
                 "flow::data::schema",
                 format!(
                     "parts of one feature table differ: {} and {} columns",
-                    first.columns().len(),
+                    first.len(),
                     other.columns().len()
                 ),
             ));
         }
-        let column = |(index, name): (usize, &String)| SeenColumn {
-            name: name.clone(),
-            index,
-            maps: Vec::new(),
-        };
-        let all = first.columns().iter().enumerate().map(column).collect();
-        for column in views.iter().fold(all, |columns, view| view.see(columns)) {
+        let ids: Vec<&[String]> = tables.iter().map(FeatureTable::object_ids).collect();
+        self.places.push(places(&ids, objects)?);
+        self.add_columns(seen(first.to_vec(), views));
+        self.tables.push(tables);
+        Ok(())
+    }
+
+    /// Adds those columns of a grid's features that are seen, and computes them.
+    fn add_grid(
+        &mut self,
+        parts: &[&Part],
+        kernels: &GridKernels,
+        views: &[FittedView],
+        objects: &[String],
+    ) -> Result<(), StageError> {
+        let rows = GridRows::open(parts.iter().copied(), objects)?;
+        let mut columns = seen(kernels.names(), views);
+        let mut wanted: Vec<usize> = columns.iter().map(|column| column.index).collect();
+        wanted.sort_unstable();
+        wanted.dedup();
+        for column in &mut columns {
+            column.index = wanted.partition_point(|&i| i < column.index);
+        }
+        let table = rows.features(kernels, &wanted, objects)?;
+        self.places
+            .push((0..objects.len()).map(|row| (0, row)).collect());
+        self.add_columns(columns);
+        self.tables.push(vec![table]);
+        Ok(())
+    }
+
+    /// Adds columns of the table group that is added next.
+    fn add_columns(&mut self, columns: Vec<SeenColumn>) {
+        let group = self.tables.len();
+        for column in columns {
             if !column.maps.is_empty() {
                 self.maps.resize(self.columns.len(), Vec::new());
                 self.maps.push(column.maps);
@@ -89,46 +124,11 @@ impl FeatureView {
             self.columns.push((group, column.index));
             self.names.push(column.name);
         }
-        Ok(())
-    }
-
-    fn place(
-        &mut self,
-        group: usize,
-        tables: &[FeatureTable],
-        objects: &[String],
-    ) -> Result<(), StageError> {
-        for (table_index, table) in tables.iter().enumerate() {
-            let ids = table.object_ids();
-            let mut from = 0;
-            for (row, id) in ids.iter().enumerate() {
-                from += objects[from..].partition_point(|o| o < id);
-                if objects.get(from) == Some(id) {
-                    if self.places[from].len() > group {
-                        return Err(StageError::data(
-                            "flow::data::object_twice",
-                            format!("object `{id}` is in two parts of one feature table"),
-                        ));
-                    }
-                    self.places[from].push((table_index, row));
-                }
-            }
-        }
-        match self.places.iter().position(|p| p.len() <= group) {
-            None => Ok(()),
-            Some(missing) => Err(StageError::data(
-                "flow::data::objects_differ",
-                format!(
-                    "the feature tables that meet here do not cover the same objects: `{}` is missing from one",
-                    objects[missing]
-                ),
-            )),
-        }
     }
 
     /// The number of objects.
     pub fn rows(&self) -> usize {
-        self.places.len()
+        self.rows
     }
 
     /// The names of the columns.
@@ -144,7 +144,7 @@ impl FeatureView {
         for &column in columns {
             let (group, index) = self.columns[column];
             if group != last {
-                let (table, at) = self.places[i][group];
+                let (table, at) = self.places[group][i];
                 row = self.tables[group][table].row(at);
                 last = group;
             }
@@ -185,7 +185,7 @@ impl FeatureView {
         }
         if let Some(at) = values.iter().position(|v: &f32| v.is_infinite()) {
             let (row, column) = (at / columns.len(), columns[at % columns.len()]);
-            let (table, place) = self.places[row][self.columns[column].0];
+            let (table, place) = self.places[self.columns[column].0][row];
             let tables = &self.tables[self.columns[column].0];
             let (id, name) = (&tables[table].object_ids()[place], &self.names[column]);
             let text = format!("feature `{name}` of object `{id}` is infinite");
@@ -217,6 +217,28 @@ impl FeatureView {
                     })
             })
             .collect()
+    }
+}
+
+/// Returns the columns that are seen of a table through views, innermost first.
+fn seen(names: Vec<String>, views: &[FittedView]) -> Vec<SeenColumn> {
+    let column = |(index, name)| SeenColumn {
+        name,
+        index,
+        maps: Vec::new(),
+    };
+    let all = names.into_iter().enumerate().map(column).collect();
+    views.iter().fold(all, |columns, view| view.see(columns))
+}
+
+/// Returns the objects of a part of a table, or of the grid whose features are seen as one.
+///
+/// # Errors
+/// If it is unreadable.
+pub fn objects_of(part: &Part) -> Result<Vec<String>, StageError> {
+    match FittedView::of_part(part)?.first() {
+        Some(FittedView::Kernels { .. }) => Ok(Grid::open(&part.path)?.object_ids().to_vec()),
+        _ => Ok(FeatureTable::open(&part.path)?.object_ids().to_vec()),
     }
 }
 

@@ -184,11 +184,14 @@ impl FeatureTable {
         }
         let mut order: Vec<usize> = (0..ids.len()).collect();
         order.sort_by(|&a, &b| ids[a].cmp(&ids[b]));
-        let values = order
-            .iter()
-            .flat_map(|&i| &rows[i * width..(i + 1) * width])
-            .copied()
-            .collect();
+        let values = match order.is_sorted() {
+            true => rows,
+            false => order
+                .iter()
+                .flat_map(|&i| &rows[i * width..(i + 1) * width])
+                .copied()
+                .collect(),
+        };
         let ids: Vec<String> = order.iter().map(|&i| ids[i].clone()).collect();
         super::check_order(&ids, name)?;
         Ok(Self {

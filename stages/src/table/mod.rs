@@ -6,6 +6,7 @@
 //! | [`FittedCurves`] | Parquet, light curves nested | one per object |
 //! | [`Objects`] | Parquet | one per object |
 //! | [`FeatureTable`], [`TensorTable`] | Arrow IPC, mapped into memory | one per object |
+//! | [`Grid`] | a tensor table | one per object |
 //! | [`Folds`] | Parquet | one per object |
 //! | [`Predictions`] | Parquet | one per object and repeat |
 //!
@@ -18,6 +19,7 @@ mod curves;
 mod features;
 mod fitted;
 mod folds;
+mod grid;
 mod importance;
 mod missing;
 mod narrow;
@@ -37,6 +39,7 @@ pub use curves::{Curves, LightCurve};
 pub use features::{FeatureTable, FeatureWriter};
 pub use fitted::FittedCurves;
 pub use folds::Folds;
+pub use grid::Grid;
 pub use importance::write_importance;
 pub use missing::{is_no_value, is_possible};
 pub(crate) use narrow::Narrow;

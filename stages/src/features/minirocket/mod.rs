@@ -3,6 +3,7 @@
 //! - `plan`: dilations, and how many biases each has;
 //! - `biases`: biases from the outputs of some series, which is all that is fitted;
 //! - `transform`: the features of many series;
+//! - `grid`: the kernels of all bands of a grid, as a fit keeps them;
 //! - `statistics`: what is measured of the outputs of a kernel.
 //!
 //! A kernel has nine weights: three are 2, the others -1. All 84 choices of three are used. With the dilation
@@ -23,6 +24,7 @@
 //! bytes.
 
 mod biases;
+mod grid;
 mod plan;
 mod statistics;
 #[cfg(test)]
@@ -30,6 +32,7 @@ mod tests;
 mod transform;
 
 pub use biases::BiasedKernels;
+pub use grid::{GridKernels, GridLayout, Series};
 pub use plan::{DilationPlan, LEAST_POINTS};
 pub use statistics::{MULTI, Pooling};
 pub use transform::{Transform, differences};

@@ -306,3 +306,60 @@ fn plans_of_all_lengths_fit() {
         [2.0, -1.0, 0.0, -1.0]
     );
 }
+
+fn grid(multi: bool) -> GridKernels {
+    let layout = GridLayout {
+        multi,
+        kernels: 200,
+        dilations: 3,
+        normalise: true,
+        prefix: "p_".into(),
+        bands: vec!["g".into(), "r".into()],
+        points: 20,
+    };
+    let mut kernels = GridKernels::new(layout);
+    for band in 0..2 {
+        let values = walks(9, 20, band as u64);
+        kernels.fit(Series { band, values }, 7);
+    }
+    kernels
+}
+
+#[test]
+fn the_kernels_of_a_grid_are_read_as_they_were_written() {
+    for multi in [false, true] {
+        let kernels = grid(multi);
+        let text = serde_json::to_string(&kernels).unwrap();
+        let read: GridKernels = serde_json::from_str(&text).unwrap();
+        assert!(read == kernels && read.is_whole());
+        let mut names = kernels.names();
+        assert_eq!(names.len(), 2 * 168 * if multi { 8 } else { 1 });
+        names.sort();
+        names.dedup();
+        assert_eq!(names.len(), kernels.names().len());
+        assert!(!GridKernels::new(kernels.layout().clone()).is_whole());
+    }
+}
+
+#[test]
+fn columns_of_a_grid_do_not_depend_on_what_else_is_wanted() {
+    for multi in [false, true] {
+        let kernels = grid(multi);
+        let n = kernels.names().len();
+        let all: Vec<usize> = (0..n).collect();
+        let some: Vec<usize> = (n / 2 - 30..n).step_by(11).collect();
+        let of = |wanted: &[usize]| {
+            let mut out = vec![f32::NAN; 3 * wanted.len()];
+            for band in (0..2).filter(|&band| kernels.reads(band, wanted)) {
+                let values = walks(3, 20, 50 + band as u64);
+                kernels.transform(Series { band, values }, wanted, &mut out);
+            }
+            out
+        };
+        let whole = of(&all);
+        assert!(whole.iter().all(|v| v.is_finite()));
+        let picked = whole.chunks(n).flat_map(|row| some.iter().map(|&i| row[i]));
+        assert!(of(&some).into_iter().eq(picked));
+        assert!(!kernels.reads(0, &all[n / 2..]) && kernels.reads(1, &all[n - 1..]));
+    }
+}
