@@ -1,12 +1,10 @@
-//! The series of some objects, and the kernels that are fitted on those of a fold.
+//! The series of some objects, and their features.
 
 use flow_engine::StageError;
-use flow_engine::kind::{Action, Part, Rows};
+use flow_engine::kind::Part;
 
-use super::fitted::FittedView;
 use super::place::places;
-use super::read::of_action;
-use crate::features::minirocket::{GridKernels, GridLayout, Series};
+use crate::features::minirocket::{GridKernels, Series};
 use crate::table::{FeatureTable, Grid};
 
 /// The series of some objects, by reference to the grids that hold them.
@@ -39,8 +37,16 @@ impl GridRows {
         Ok(Self { grids, places })
     }
 
+    /// One of the grids; all have the same bands and points.
+    pub fn first(&self) -> Option<&Grid> {
+        self.grids.first()
+    }
+
     /// Returns the series of all objects in a band, one after the other.
-    fn series(&self, band: usize) -> Result<Vec<f32>, StageError> {
+    ///
+    /// # Errors
+    /// If a value is not finite.
+    pub fn series(&self, band: usize) -> Result<Vec<f32>, StageError> {
         let mut series = Vec::new();
         for &(grid, row) in &self.places {
             self.grids[grid].series(row, band, &mut series)?;
@@ -63,7 +69,7 @@ impl GridRows {
         let columns: Vec<String> = wanted.iter().map(|&i| names[i].clone()).collect();
         let mut values = vec![0.0; objects.len() * columns.len()];
         let layout = kernels.layout();
-        if let Some(grid) = self.grids.first()
+        if let Some(grid) = self.first()
             && (grid.bands() != layout.bands || grid.points() != layout.points)
         {
             return Err(StageError::data(
@@ -86,44 +92,4 @@ impl GridRows {
         }
         FeatureTable::from_rows(objects.to_vec(), columns, values, "the features of a grid")
     }
-}
-
-/// Fits kernels on the series of the training rows of the action's fold (port `grid`), and writes the view
-/// that shows their features. Labels are not read. `layout` gets the bands and the number of points.
-///
-/// # Errors
-/// If the grid cannot be read, or its series are too short.
-pub fn fit_kernels(
-    action: &mut Action<'_>,
-    layout: impl FnOnce(Vec<String>, usize) -> GridLayout,
-) -> Result<(), StageError> {
-    let (folds, wanted) = of_action(action, Rows::Train)?;
-    let objects: Vec<String> = wanted.iter().map(|&i| folds.object_id[i].clone()).collect();
-    let rows = GridRows::open(action.input("grid").iter(), &objects)?;
-    let grid = rows.grids.first().filter(|_| !objects.is_empty());
-    let grid = grid.ok_or_else(|| {
-        StageError::data("flow::data::no_rows", "there is nothing to fit kernels on")
-    })?;
-    let layout = layout(grid.bands().to_vec(), grid.points());
-    let least = layout.least_points();
-    if layout.points < least {
-        return Err(StageError::data(
-            "flow::data::schema",
-            format!(
-                "a series of {} points is too short for a kernel",
-                layout.points
-            ),
-        )
-        .help(format!(
-            "set `points` of the `interpolate` stage to {least} or more"
-        )));
-    }
-    let mut fit = GridKernels::new(layout);
-    for band in 0..grid.bands().len() {
-        action.checkpoint()?;
-        let values = rows.series(band)?;
-        fit.fit(Series { band, values }, action.seed);
-    }
-    let of = fit.names().len();
-    FittedView::Kernels { kernels: fit }.write(action, of)
 }
