@@ -20,7 +20,7 @@ pub struct MiniRocket;
 
 params! {
     struct MiniRocketParams<'a> {
-        kernels: usize = int(10_000, 84, 1_000_000, "Features a band, rounded down to a multiple of 84.");
+        kernels: usize = int(10_000, 1, 1_000_000, "Features a band, rounded down to a multiple of 84, but at least 84.");
         dilations: usize = int(32, 1, 1_000, "The most dilations of a kernel.");
         normalise: bool = bool(false, "Scale each band's series to mean 0 and standard deviation 1 first, which removes what the bands' relative brightness tells.");
         prefix: &'a str = new(ParamType::Str, "Put before every column name.").or("".into());

@@ -14,7 +14,7 @@ pub struct MultiRocket;
 
 params! {
     struct MultiRocketParams<'a> {
-        kernels: usize = int(1_250, 84, 250_000, "Biases a band, rounded down to a multiple of 84; each gives eight features. The paper has 6,250.");
+        kernels: usize = int(1_250, 1, 250_000, "Biases a band, rounded down to a multiple of 84, but at least 84; each gives eight features. The paper has 6,250.");
         dilations: usize = int(32, 1, 1_000, "The most dilations of a kernel.");
         normalise: bool = bool(false, "Scale each band's series to mean 0 and standard deviation 1 first, which removes what the bands' relative brightness tells.");
         prefix: &'a str = new(ParamType::Str, "Put before every column name.").or("".into());
