@@ -18,7 +18,7 @@ use crate::table::Curves;
 /// The kind.
 pub struct Statistics;
 
-words!(StatisticSet { LightCurve = "light_curve", Basic = "basic", Plasticc156 = "plasticc_156", Engineered = "engineered" });
+words!(StatisticSet { LightCurve = "light_curve", Basic = "basic", Plasticc156 = "plasticc_156", Engineered = "engineered", Metadata = "metadata" });
 words!(Bands { Each = "each", All = "all", Both = "both" });
 
 const SERIES: [&str; Derived::ALL.len()] = words(&Derived::ALL);
@@ -43,7 +43,7 @@ fn named<T: Copy, const N: usize>(table: &[(&'static str, T); N], names: &[&str]
 
 params! {
     struct StatisticsParams<'a> {
-        set: StatisticSet = word(StatisticSet::LightCurve, "The features: the 39 of the package light-curve, `basic` moments and extremes, the 156 of Chaini and Kumar (2020) for PLAsTiCC, or some 150 `engineered` ones with rolling means, differences and ratios.");
+        set: StatisticSet = word(StatisticSet::LightCurve, "The features: the 39 of the package light-curve, `basic` moments and extremes, the 156 of Chaini and Kumar (2020) for PLAsTiCC, some 150 `engineered` ones with rolling means, differences and ratios, or redshift and E(B-V) alone as `metadata`.");
         series: Vec<&'a str> = new(ParamType::List(Box::new(ParamType::Choice(&SERIES))), "What the features are of: fluxes, their errors, flux over error, its square, fluxes times this square, whether an observation is detected, its time, its band, or means of three fluxes in a row.").or(Value::List(vec![Value::Str("flux".into())])).only("set", &["light_curve"]);
         bands: Bands = word(Bands::Each, "Whether they are taken in each band, in `all` bands together, or both.").only("set", &["light_curve"]);
         metadata: Option<Vec<&'a str>> = new(ParamType::List(Box::new(ParamType::Choice(&METADATA))), "Columns of what is known of an object besides, in place of those of the set.").optional();

@@ -25,6 +25,8 @@ pub enum StatisticSet {
     Plasticc156,
     /// Aggregates, rolling means, and differences and ratios of bands, as in many entries to PLAsTiCC.
     Engineered,
+    /// No statistics: redshift and reddening alone, to be joined with other features.
+    Metadata,
 }
 
 /// What is known of an object apart from its light curve.
@@ -69,11 +71,12 @@ pub(super) struct SetContents {
 
 impl StatisticSet {
     /// All of them with their names.
-    pub const ALL: [(&str, StatisticSet); 4] = [
+    pub const ALL: [(&str, StatisticSet); 5] = [
         ("light_curve", StatisticSet::LightCurve),
         ("basic", StatisticSet::Basic),
         ("plasticc_156", StatisticSet::Plasticc156),
         ("engineered", StatisticSet::Engineered),
+        ("metadata", StatisticSet::Metadata),
     ];
 
     /// Returns what the set consists of. `series` and `bands` are those of the set `light_curve`; the others have
@@ -99,6 +102,12 @@ impl StatisticSet {
             },
             StatisticSet::Plasticc156 => plasticc(),
             StatisticSet::Engineered => engineered(),
+            StatisticSet::Metadata => SetContents {
+                blocks: Vec::new(),
+                pairs: &[],
+                left_out: &[],
+                metadata: &[Metadata::Redshift, Metadata::Ebv],
+            },
         }
     }
 }

@@ -128,6 +128,7 @@ fn sets_have_the_columns_that_their_documents_count() {
         (plan(StatisticSet::Basic), 18 * 7 + 2),
         (plan(StatisticSet::Plasticc156), 156),
         (plan(StatisticSet::Engineered), 33 + 20 + 42 + 50 + 4),
+        (plan(StatisticSet::Metadata), 2),
     ] {
         let names = plan.names();
         assert_eq!(names.len(), width, "{names:?}");
