@@ -6,7 +6,7 @@ use flow_testkit::files::{files, repository};
 use flow_testkit::program::{SMALL, SMALL_ROCKET};
 use flow_testkit::{Ended, Project, Run};
 
-const DEMO: [(&str, &[&str]); 13] = [
+const DEMO: [(&str, &[&str]); 21] = [
     ("pipelines/augmented.toml", &SMALL),
     ("pipelines/pseudo_label.toml", &SMALL),
     ("pipelines/best.toml", &SMALL_BEST),
@@ -17,9 +17,31 @@ const DEMO: [(&str, &[&str]); 13] = [
     ("pipelines/stack.toml", &SMALL_ROCKET),
     ("pipelines/calibrated.toml", &SMALL_ROCKET),
     ("pipelines/tune.toml", &SMALL),
+    ("pipelines/basic_stats.toml", &SMALL),
+    ("pipelines/tsfresh_select.toml", &SMALL_SELECT),
+    ("pipelines/tsfresh_colors.toml", &SMALL_SELECT),
+    ("pipelines/tsfresh_robust_colors.toml", &SMALL_SELECT),
+    ("pipelines/rocket_5k.toml", &SMALL_ROCKET),
+    ("pipelines/rocket_domain_tuned.toml", &SMALL_ROCKET),
+    ("pipelines/lightgbm_native.toml", &SMALL_ROCKET),
+    ("pipelines/xgboost_native.toml", &SMALL_ROCKET),
     ("pipelines/surveys/spcc.toml", &SMALL_BEST),
     ("pipelines/surveys/plasticc.toml", &SMALL_BEST),
     ("pipelines/surveys/ztf.toml", &SMALL_BEST),
+];
+
+/// The same for those with a selection: so few objects make no column significant.
+const SMALL_SELECT: [&str; 10] = [
+    "--set",
+    "ingest.labelled=240",
+    "--set",
+    "ingest.positives=40",
+    "--set",
+    "ingest.unlabelled=40",
+    "--set",
+    "model.rounds=20",
+    "--set",
+    "select.fdr=1.0",
 ];
 
 /// The same for those with two kinds of trees. Gaussian processes take time, so there are fewer objects.
@@ -43,16 +65,11 @@ const SMALL_BEST: [&str; 14] = [
 /// What `SMALL_ROCKET` has to say of the second selection in `stack.toml`.
 const STACK: [&str; 2] = ["--set", "select_rocket.fdr=1.0"];
 
-/// Run by `mallorn.rs`, `ablate.rs` and `python/mod.rs`.
-const ELSEWHERE: [&str; 8] = [
+/// Run by `ablate.rs` and `python/mod.rs`. `mallorn.rs` has all of `pipelines/mallorn/`.
+const ELSEWHERE: [&str; 3] = [
+    "pipelines/ablation.toml",
     "pipelines/lightgbm.toml",
     "pipelines/xgboost.toml",
-    "pipelines/mallorn/semi_supervised.toml",
-    "pipelines/ablation.toml",
-    "pipelines/mallorn/best.toml",
-    "pipelines/mallorn/best_study.toml",
-    "pipelines/mallorn/ablation.toml",
-    "pipelines/mallorn/rocket_domain.toml",
 ];
 
 #[test]
@@ -62,6 +79,7 @@ fn all_pipelines_are_tested() {
         let name = path.strip_prefix(root).expect("inside");
         name.display().to_string()
     });
+    let found = found.filter(|name| !name.starts_with("pipelines/mallorn/"));
     let tested = DEMO.iter().map(|(name, _)| *name).chain(ELSEWHERE);
     let tested: BTreeSet<String> = tested.map(str::to_owned).collect();
     assert_eq!(BTreeSet::from_iter(found), tested);
