@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{Metric, Sample};
-use crate::numeric::metrics::calibration::Reliability;
+use crate::numeric::metrics::reliability::Reliability;
 use crate::numeric::stats::bootstrap::{Distribution, Units};
 
 /// A value and the interval that holds the true one with the confidence asked for, 95 % unless the options

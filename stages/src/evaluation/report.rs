@@ -7,7 +7,7 @@ use flow_engine::StageError;
 
 use super::interval::Draws;
 use super::{Metric, Repeat, Sample, ScoreSettings, ScoredRepeat, ScoredRows};
-use crate::numeric::metrics::calibration::{BINS, Reliability};
+use crate::numeric::metrics::reliability::{BINS, Reliability};
 use crate::numeric::stats::bootstrap::Units;
 use crate::table::Predictions;
 

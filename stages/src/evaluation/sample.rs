@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use flow_engine::StageError;
 
 use super::{Metric, Repeat};
-use crate::numeric::metrics::calibration::Reliability;
+use crate::numeric::metrics::reliability::Reliability;
 use crate::numeric::metrics::{self, Confusion, multiclass};
 use crate::numeric::stats::classes::ClassRanking;
 use crate::numeric::stats::weighted::Ranking;

@@ -12,7 +12,7 @@
 //! # Panics
 //! Every function here panics if its slices differ in length.
 
-pub mod calibration;
+pub mod reliability;
 pub mod multiclass;
 pub mod rules;
 
