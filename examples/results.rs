@@ -157,11 +157,11 @@ fn run(pipeline: &str, data: &Path, sets: &[&str]) -> Result<Outcome, String> {
     let output = Command::new(flow)
         .arg("run")
         .arg(format!("pipelines/mallorn/{pipeline}.toml"))
-        .args(["--to", "evaluate", "--message-format", "json"])
+        .args(["--to", "evaluate", "--message-format", "json", "--quiet"])
         .args(["--set", "folds.repeats=5", "--set"])
         .arg(format!("ingest.path={:?}", data.display().to_string()))
         .args(sets)
-        .stderr(Stdio::inherit())
+        .stderr(Stdio::null())
         .output()
         .map_err(|e| e.to_string())?;
     let events: Vec<Value> = String::from_utf8_lossy(&output.stdout)
