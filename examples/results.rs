@@ -6,6 +6,8 @@
 //!
 //! With names of pipelines, only those run, and the page stays as it is.
 
+#![allow(clippy::print_stdout, clippy::print_stderr)]
+
 use std::collections::HashMap;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};

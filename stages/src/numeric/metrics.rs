@@ -12,8 +12,8 @@
 //! # Panics
 //! Every function here panics if its slices differ in length.
 
-pub mod reliability;
 pub mod multiclass;
+pub mod reliability;
 pub mod rules;
 
 use super::rank;
