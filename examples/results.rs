@@ -6,7 +6,11 @@
 //!
 //! With names of pipelines, only those run, and the page stays as it is.
 
-#![allow(clippy::print_stdout, clippy::print_stderr, reason = "prints its tables")]
+#![allow(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "prints its tables"
+)]
 
 use std::collections::HashMap;
 use std::fmt::Write as _;
