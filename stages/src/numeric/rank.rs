@@ -35,6 +35,9 @@ const DIGIT: u32 = 8;
 const PASSES: usize = 4;
 const BUCKETS: usize = 1 << DIGIT;
 
+/// Insertion takes over if at most one pair of neighbors in so many is out of order.
+const INSERTED: usize = 16;
+
 /// One value with the class of its row, packed so that a sort moves a single word: the upper half
 /// orders as the value does, the lower half is the class.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,13 +46,14 @@ pub struct Packed(u64);
 impl Packed {
     /// Packs `value`; `None` if it is NaN.
     pub fn new(value: f32, class: u32) -> Option<Packed> {
-        if value.is_nan() {
-            return None;
-        }
+        (!value.is_nan()).then(|| Packed::of(value, class))
+    }
+
+    fn of(value: f32, class: u32) -> Packed {
         let bits = (value + 0.0).to_bits();
         // Floats order as sign and magnitude: flip all bits of a negative one, else the sign alone.
         let mask = ((bits as i32 >> 31) as u32) | 0x8000_0000;
-        Some(Packed(u64::from(bits ^ mask) << 32 | u64::from(class)))
+        Packed(u64::from(bits ^ mask) << 32 | u64::from(class))
     }
 
     /// A number that orders as the value does; equal for equal values.
@@ -65,6 +69,19 @@ impl Packed {
     fn digit(self, pass: u32) -> usize {
         (self.key() >> (DIGIT * pass)) as usize & (BUCKETS - 1)
     }
+}
+
+/// Packs rows with their classes into `items`, in their order, and leaves out those that are NaN.
+pub fn pack(rows: impl ExactSizeIterator<Item = (f32, u32)>, items: &mut Vec<Packed>) {
+    items.clear();
+    items.resize(rows.len(), Packed(0));
+    let mut n = 0;
+    // A row that is left out is written over by the next one, so that nothing depends on a branch.
+    for (value, class) in rows {
+        items[n] = Packed::of(value, class);
+        n += usize::from(!value.is_nan());
+    }
+    items.truncate(n);
 }
 
 /// Working memory of [`Sorter::sort`], kept between columns.
@@ -86,18 +103,41 @@ impl Sorter {
     /// Sorts `items` by key, with equal keys in their given order: a radix sort from the lowest digit
     /// up (Knuth, The Art of Computer Programming 3, 5.2.5), about three times as fast as a comparison
     /// sort at 2,400 items. It takes at most `u32::MAX` items.
+    ///
+    /// Values of which no two agree in all but the lowest digit are in order without it, and so are most of
+    /// those that a column has. Insertion puts the few others in order, or the whole sort if they are many.
     pub fn sort(&mut self, items: &mut Vec<Packed>) {
-        let counts = &mut self.counts;
+        self.sort_by_digits(items, 1);
+        let pairs = items.windows(2);
+        let wrong = pairs.filter(|pair| pair[0].key() > pair[1].key()).count();
+        if wrong > items.len() / INSERTED {
+            self.sort_by_digits(items, 0);
+        } else if wrong > 0 {
+            for i in 1..items.len() {
+                let item = items[i];
+                let mut at = i;
+                while at > 0 && items[at - 1].key() > item.key() {
+                    items[at] = items[at - 1];
+                    at -= 1;
+                }
+                items[at] = item;
+            }
+        }
+    }
+
+    /// Sorts by all digits from number `lowest` on.
+    fn sort_by_digits(&mut self, items: &mut Vec<Packed>, lowest: usize) {
+        let counts = &mut self.counts[lowest..];
         counts.iter_mut().for_each(|pass| pass.fill(0));
         for item in items.iter() {
             for (pass, counts) in counts.iter_mut().enumerate() {
-                counts[item.digit(pass as u32)] += 1;
+                counts[item.digit((lowest + pass) as u32)] += 1;
             }
         }
         self.other.clear();
         self.other.extend_from_slice(items);
         for (pass, counts) in counts.iter_mut().enumerate() {
-            let pass = pass as u32;
+            let pass = (lowest + pass) as u32;
             let Some(first) = items.first() else { return };
             if counts[first.digit(pass)] as usize == items.len() {
                 continue;
@@ -119,33 +159,21 @@ impl Sorter {
 
 /// Adds to `sums`, by class, twice the midranks of the class's rows. Returns the sum of t^3 - t over
 /// the runs of t equal values, the correction for ties of a rank test. `sorted` is ascending.
-///
-/// The doubled midrank, first position + last position + 2, is added in two sweeps, one for either
-/// position, and t^3 - t as the sum of 3 j (j + 1) for j < t: no branch depends on where runs end,
-/// which a processor cannot foresee.
 pub fn add_doubled_midranks(sorted: &[Packed], sums: &mut [u64]) -> f64 {
-    let (mut first, mut last) = (0, 0);
-    let (mut previous, mut ties) = (None, 0_u128);
-    for (i, &item) in sorted.iter().enumerate() {
-        first = if previous == Some(item.key()) {
-            first
-        } else {
-            i as u64
-        };
-        previous = Some(item.key());
-        sums[item.class()] += first;
-        let j = i as u64 - first;
-        ties += u128::from(3 * j * (j + 1));
-    }
-    previous = None;
-    for (i, &item) in sorted.iter().enumerate().rev() {
-        last = if previous == Some(item.key()) {
-            last
-        } else {
-            i as u64
-        };
-        previous = Some(item.key());
-        sums[item.class()] += last + 2;
+    let (mut first, mut ties) = (0, 0_u128);
+    while let Some(item) = sorted.get(first) {
+        let mut end = first + 1;
+        while sorted.get(end).is_some_and(|next| next.key() == item.key()) {
+            end += 1;
+        }
+        // The first place of the run, the last one, and 2.
+        let doubled = (first + end + 1) as u64;
+        for item in &sorted[first..end] {
+            sums[item.class()] += doubled;
+        }
+        let t = (end - first) as u128;
+        ties += t * t * t - t;
+        first = end;
     }
     ties as f64
 }
@@ -219,10 +247,21 @@ mod tests {
                     Packed::new(value, i).unwrap()
                 })
                 .collect();
-            let mut expected = items.clone();
-            expected.sort_by_key(|item| item.key());
-            sorter.sort(&mut items);
-            assert_eq!(items, expected);
+            if scale == 1e30 {
+                // Values that differ in the lowest digit alone, after values that do not.
+                let near = |i: u32| Packed::new(59_000.0 + 0.004 * (i * 7 % 60) as f32, i);
+                items.extend((0..len / 20).filter_map(near));
+                check(&mut sorter, items.clone());
+                items.extend((0..len).filter_map(near));
+            }
+            check(&mut sorter, items);
         }
+    }
+
+    fn check(sorter: &mut Sorter, mut items: Vec<Packed>) {
+        let mut expected = items.clone();
+        expected.sort_by_key(|item| item.key());
+        sorter.sort(&mut items);
+        assert_eq!(items, expected);
     }
 }

@@ -3,6 +3,7 @@
 
 use flow_engine::StageError;
 use flow_engine::kind::Part;
+use rayon::prelude::*;
 
 use super::fitted::{FittedView, SeenColumn};
 use super::grid::GridRows;
@@ -11,6 +12,10 @@ use crate::features::minirocket::GridKernels;
 use crate::learner::Matrix;
 use crate::numeric::column_map::ColumnMap;
 use crate::table::{FeatureTable, Grid};
+
+/// The numbers of rows and columns that are transposed together.
+const TILE_ROWS: usize = 16;
+const TILE_COLUMNS: usize = 128;
 
 /// Features of some objects, by reference to the tables that hold them.
 pub struct FeatureView {
@@ -163,14 +168,23 @@ impl FeatureView {
     pub fn transposed(&self, columns: &[usize]) -> Vec<f32> {
         let rows = self.rows();
         let mut out = vec![0.0; rows * columns.len()];
-        let mut row = Vec::with_capacity(columns.len());
-        for i in 0..rows {
-            row.clear();
-            self.gather(i, columns, &mut row);
-            for (j, &value) in row.iter().enumerate() {
-                out[j * rows + i] = value;
-            }
-        }
+        // Tiles are small enough for the nearest cache, and a column gets a cache line of values at a time.
+        out.par_chunks_mut((rows * TILE_COLUMNS).max(1))
+            .zip(columns.par_chunks(TILE_COLUMNS))
+            .for_each(|(out, columns)| {
+                let mut tile = Vec::with_capacity(TILE_ROWS * columns.len());
+                for first in (0..rows).step_by(TILE_ROWS) {
+                    let last = (first + TILE_ROWS).min(rows);
+                    tile.clear();
+                    (first..last).for_each(|i| self.gather(i, columns, &mut tile));
+                    for (j, column) in out.chunks_exact_mut(rows).enumerate() {
+                        let values = tile[j..].iter().step_by(columns.len());
+                        for (to, &value) in column[first..last].iter_mut().zip(values) {
+                            *to = value;
+                        }
+                    }
+                }
+            });
         out
     }
 

@@ -11,8 +11,10 @@
 //! Rows where a feature is NaN are left out of that feature's test. Infinities count as extreme
 //! values.
 
+mod few;
 pub mod statistics;
 
+use few::FewValues;
 use rayon::prelude::*;
 use statistics::Sizes;
 
@@ -51,7 +53,7 @@ pub fn p_values(
             || (Vec::new(), SortedColumn::new(n_classes)),
             |(values, column), i| {
                 get(i, values);
-                column.load(values, labels, &class_rows);
+                column.load(values, labels, &class_rows, test);
                 column.p_value(test)
             },
         )
@@ -62,6 +64,9 @@ pub fn p_values(
 struct SortedColumn {
     sorter: Sorter,
     sorted: Vec<Packed>,
+    few: FewValues,
+    /// The rows are counted in `few`, and not sorted.
+    counted: bool,
     /// The rows of each class that have a value.
     rows: Vec<usize>,
     /// The sum of each class for a test: twice the midranks, the rows so far, or the rows of the high
@@ -76,6 +81,8 @@ impl SortedColumn {
         SortedColumn {
             sorter: Sorter::default(),
             sorted: Vec::new(),
+            few: FewValues::new(n_classes),
+            counted: false,
             rows: vec![0; n_classes],
             sums: vec![0; n_classes],
             gaps: vec![0; n_classes],
@@ -84,23 +91,35 @@ impl SortedColumn {
 
     /// Takes the values of a feature. `class_rows` counts all rows of each class, with or without a
     /// value.
-    fn load(&mut self, values: &[f32], labels: &[usize], class_rows: &[usize]) {
+    fn load(&mut self, values: &[f32], labels: &[usize], class_rows: &[usize], test: Test) {
         assert_eq!(values.len(), labels.len());
-        self.sorted.clear();
-        let rows = values.iter().zip(labels);
-        self.sorted
-            .extend(rows.filter_map(|(&value, &label)| Packed::new(value, label as u32)));
-        self.sorter.sort(&mut self.sorted);
         self.rows.copy_from_slice(class_rows);
-        if self.sorted.len() < labels.len() {
+        if values.iter().fold(false, |any, value| any | value.is_nan()) {
             let missing = values.iter().zip(labels).filter(|row| row.0.is_nan());
             missing.for_each(|(_, &label)| self.rows[label] -= 1);
+        }
+        self.counted = test == Test::MannWhitney && self.few.count(values, labels);
+        if !self.counted {
+            let rows = values.iter().zip(labels);
+            rank::pack(
+                rows.map(|(&value, &label)| (value, label as u32)),
+                &mut self.sorted,
+            );
+            self.sorter.sort(&mut self.sorted);
+        }
+    }
+
+    /// The number of values, if it is below 3, or else 3.
+    fn values(&self) -> usize {
+        match self.counted {
+            true => self.few.len().min(3),
+            false => runs(&self.sorted).take(3).count(),
         }
     }
 
     fn p_value(&mut self, test: Test) -> f64 {
         self.sums.fill(0);
-        match runs(&self.sorted).take(3).count() {
+        match self.values() {
             0 | 1 => f64::NAN,
             2 => self.fisher(),
             _ => match test {
@@ -112,7 +131,11 @@ impl SortedColumn {
 
     fn fisher(&mut self) -> f64 {
         let mut high = 0;
-        for run in runs(&self.sorted).skip(1) {
+        if self.counted {
+            high = self.few.add_highest(&mut self.sums);
+        }
+        let sorted = if self.counted { &[][..] } else { &self.sorted };
+        for run in runs(sorted).skip(1) {
             high = run.len();
             for item in run {
                 self.sums[item.class()] += 1;
@@ -122,7 +145,10 @@ impl SortedColumn {
     }
 
     fn mann_whitney(&mut self) -> f64 {
-        let ties = rank::add_doubled_midranks(&self.sorted, &mut self.sums);
+        let ties = match self.counted {
+            true => self.few.add_doubled_midranks(&mut self.sums),
+            false => rank::add_doubled_midranks(&self.sorted, &mut self.sums),
+        };
         self.combine(|class, sizes| statistics::mann_whitney(sizes, self.sums[class], ties))
     }
 
@@ -151,10 +177,11 @@ impl SortedColumn {
     fn combine(&self, p_value: impl Fn(usize, Sizes) -> f64) -> f64 {
         let first = if self.rows.len() == 2 { 1 } else { 0 };
         let (mut smallest, mut tested) = (f64::NAN, 0);
+        let all: usize = self.rows.iter().sum();
         for (class, &rows) in self.rows.iter().enumerate().skip(first) {
             let sizes = Sizes {
                 class: rows,
-                rest: self.sorted.len() - rows,
+                rest: all - rows,
             };
             if sizes.class > 0 && sizes.rest > 0 {
                 // `min` of NaN and a number is the number.

@@ -253,3 +253,30 @@ fn variance_is_of_the_population() {
     assert_eq!(select_by_variance(4, get, 0.5), [true, false, false, false]);
     assert_eq!(select_by_variance(2, get, 1.0), [false, false]);
 }
+
+#[test]
+fn counted_columns_have_the_p_values_of_sorted_ones() {
+    let (mut columns, labels) = noise(12, 700);
+    columns.push(labels.iter().map(|&label| label as f32).collect());
+    columns.push(
+        (0..700)
+            .map(|i| if i % 3 == 0 { -0.0 } else { 0.0 })
+            .collect(),
+    );
+    columns.push(vec![f32::NAN; 700]);
+    columns.push((0..700).map(|i| (i % 256) as f32 - 100.0).collect());
+    let rows = [420, 140, 140];
+    let mut sorted = SortedColumn::new(3);
+    let mut counted = 0;
+    for column in &columns {
+        sorted.load(column, &labels, &rows, Test::MannWhitney);
+        counted += usize::from(sorted.counted);
+        let found = sorted.p_value(Test::MannWhitney);
+        // Columns are sorted for this test.
+        sorted.load(column, &labels, &rows, Test::KolmogorovSmirnov);
+        assert!(!sorted.counted);
+        let expected = sorted.p_value(Test::MannWhitney);
+        assert_eq!(found.to_bits(), expected.to_bits());
+    }
+    assert!((8..columns.len()).contains(&counted), "{counted}");
+}
