@@ -134,8 +134,7 @@ impl Sorter {
                 counts[item.digit((lowest + pass) as u32)] += 1;
             }
         }
-        self.other.clear();
-        self.other.extend_from_slice(items);
+        self.other.resize(items.len(), Packed(0));
         for (pass, counts) in counts.iter_mut().enumerate() {
             let pass = (lowest + pass) as u32;
             let Some(first) = items.first() else { return };
@@ -171,8 +170,10 @@ pub fn add_doubled_midranks(sorted: &[Packed], sums: &mut [u64]) -> f64 {
         for item in &sorted[first..end] {
             sums[item.class()] += doubled;
         }
-        let t = (end - first) as u128;
-        ties += t * t * t - t;
+        if end - first > 1 {
+            let t = (end - first) as u128;
+            ties += t * t * t - t;
+        }
         first = end;
     }
     ties as f64

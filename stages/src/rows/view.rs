@@ -143,17 +143,37 @@ impl FeatureView {
 
     /// The values of row `i` in the columns `columns` (indices into [`FeatureView::names`]).
     pub fn gather(&self, i: usize, columns: &[usize], out: &mut Vec<f32>) {
+        self.append(i, columns, &self.runs(columns), out);
+    }
+
+    /// The stretches of columns that lie side by side in one table group.
+    fn runs(&self, columns: &[usize]) -> Vec<ColumnRun> {
+        let mut runs: Vec<ColumnRun> = Vec::new();
+        for &column in columns {
+            let (group, index) = self.columns[column];
+            match runs.last_mut() {
+                Some(run) if run.group == group && run.places.end == index => run.places.end += 1,
+                _ => runs.push(ColumnRun {
+                    group,
+                    places: index..index + 1,
+                }),
+            }
+        }
+        runs
+    }
+
+    /// Does what [`FeatureView::gather`] does, for columns whose runs are known.
+    fn append(&self, i: usize, columns: &[usize], runs: &[ColumnRun], out: &mut Vec<f32>) {
         let first = out.len();
         let mut last = usize::MAX;
         let mut row: &[f32] = &[];
-        for &column in columns {
-            let (group, index) = self.columns[column];
-            if group != last {
-                let (table, at) = self.places[group][i];
-                row = self.tables[group][table].row(at);
-                last = group;
+        for run in runs {
+            if run.group != last {
+                let (table, at) = self.places[run.group][i];
+                row = self.tables[run.group][table].row(at);
+                last = run.group;
             }
-            out.push(row[index]);
+            out.extend_from_slice(&row[run.places.clone()]);
         }
         if !self.maps.is_empty() {
             let values = &mut out[first..];
@@ -172,11 +192,12 @@ impl FeatureView {
         out.par_chunks_mut((rows * TILE_COLUMNS).max(1))
             .zip(columns.par_chunks(TILE_COLUMNS))
             .for_each(|(out, columns)| {
+                let runs = self.runs(columns);
                 let mut tile = Vec::with_capacity(TILE_ROWS * columns.len());
                 for first in (0..rows).step_by(TILE_ROWS) {
                     let last = (first + TILE_ROWS).min(rows);
                     tile.clear();
-                    (first..last).for_each(|i| self.gather(i, columns, &mut tile));
+                    (first..last).for_each(|i| self.append(i, columns, &runs, &mut tile));
                     for (j, column) in out.chunks_exact_mut(rows).enumerate() {
                         let values = tile[j..].iter().step_by(columns.len());
                         for (to, &value) in column[first..last].iter_mut().zip(values) {
@@ -194,8 +215,9 @@ impl FeatureView {
     /// If there are no rows or columns, or a value is infinite.
     pub fn matrix(&self, columns: &[usize]) -> Result<Matrix, StageError> {
         let mut values = Vec::with_capacity(self.rows() * columns.len());
+        let runs = self.runs(columns);
         for i in 0..self.rows() {
-            self.gather(i, columns, &mut values);
+            self.append(i, columns, &runs, &mut values);
         }
         if let Some(at) = values.iter().position(|v: &f32| v.is_infinite()) {
             let (row, column) = (at / columns.len(), columns[at % columns.len()]);
@@ -232,6 +254,12 @@ impl FeatureView {
             })
             .collect()
     }
+}
+
+/// Columns that lie side by side.
+struct ColumnRun {
+    group: usize,
+    places: std::ops::Range<usize>,
 }
 
 /// Returns the columns that are seen of a table through views, innermost first.
