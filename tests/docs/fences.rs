@@ -203,6 +203,7 @@ pages_that_run! {
     photo_z: "docs/photo-z.md",
     novelty: "docs/novelty.md",
     reference: "docs/reference.md",
+    results: "docs/results.md",
     semi_supervised: "docs/semi-supervised.md",
     statistics: "docs/statistics.md",
     transforms: "docs/transforms.md",
