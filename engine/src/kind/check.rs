@@ -1,7 +1,7 @@
 //! Checks the parameters of a stage against the list of its kind, and fills in the defaults.
 
 use crate::kind::describe::describe;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use flow_cache::Value;
 
@@ -10,6 +10,7 @@ use crate::base::diag::{Diag, Diags, Span};
 use crate::base::files;
 use crate::base::suggest::{closest, did_you_mean};
 use crate::kind::params::{Default, ParamSpec, ParamType, Params};
+use crate::kind::place::{Unexpanded, absolute, expand};
 use crate::kind::spec::KindSpec;
 use crate::text::node::{Entry, Item, Node};
 
@@ -458,31 +459,6 @@ fn wrong_type(spec: &ParamSpec, misfit: &Misfit<'_>) -> Diag {
     }
 }
 
-/// Why a path could not be expanded.
-enum Unexpanded {
-    Unset(String),
-    Open,
-}
-
-fn expand(text: &str, env: &dyn Fn(&str) -> Option<String>) -> Result<String, Unexpanded> {
-    let mut out = String::with_capacity(text.len());
-    let mut rest = text;
-    while let Some((before, after)) = rest.split_once("${env:") {
-        let (name, after) = after.split_once('}').ok_or(Unexpanded::Open)?;
-        out.push_str(before);
-        out.push_str(&env(name).ok_or_else(|| Unexpanded::Unset(name.into()))?);
-        rest = after;
-    }
-    out.push_str(rest);
-    Ok(out)
-}
-
-/// Joins `path` to `base`, without `.` segments. `..` stays, since its meaning depends on symbolic links.
-fn absolute(base: &Path, path: &str) -> String {
-    let joined: PathBuf = base.join(path).components().collect();
-    joined.to_string_lossy().into_owned()
-}
-
 /// Returns a scalar as a word, to compare it with the words of a condition.
 fn word_of(value: &Value) -> String {
     match value {
@@ -501,7 +477,7 @@ fn toml_word(word: &str) -> String {
     }
 }
 
-/// Writes a condition: Writes a condition: Writes a condition: `format = "csv" or format = "parquet"`...
+/// Writes a condition, as in `format = "csv" or format = "parquet"`.
 fn condition((on, words): (&str, &[&str])) -> String {
     let words: Vec<String> = words
         .iter()

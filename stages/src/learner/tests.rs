@@ -220,23 +220,6 @@ fn missing_values_are_learned_from() {
 }
 
 #[test]
-fn tiny_units_do_not_matter() {
-    let (x, y) = xor(400, 3, 0.0, 5);
-    let small: Vec<f32> = x.values().iter().map(|v| v / 1_048_576.0).collect();
-    let small = matrix(400, 3, small);
-    for learner in each() {
-        let fit = |x: &Matrix| {
-            learner
-                .fit(&job(x, &y, 2, &quick()))
-                .unwrap()
-                .predict(x)
-                .unwrap()
-        };
-        assert_eq!(fit(&x), fit(&small), "{}", learner.name());
-    }
-}
-
-#[test]
 fn weights_shift_probabilities() {
     let (x, y) = xor(400, 3, 0.3, 6);
     for learner in each() {

@@ -83,3 +83,20 @@ fn each_tree_draws_its_own_columns() {
     let most = (0..8).map(|seed| columns(3, seed).len()).max();
     assert!(most > Some(2) && most <= Some(6), "{most:?}");
 }
+
+#[test]
+fn tiny_units_do_not_matter() {
+    let (x, y) = xor(400, 3, 0.0, 5);
+    let small: Vec<f32> = x.values().iter().map(|v| v / 1_048_576.0).collect();
+    let small = matrix(400, 3, small);
+    for learner in each() {
+        let fit = |x: &Matrix| {
+            learner
+                .fit(&job(x, &y, 2, &quick()))
+                .unwrap()
+                .predict(x)
+                .unwrap()
+        };
+        assert_eq!(fit(&x), fit(&small), "{}", learner.name());
+    }
+}
