@@ -106,16 +106,8 @@ fn node(node: &::hessboost::tree::Node, weight: f32) -> EnsembleNode {
 /// [`LearnError::Model`] if XGBoost would give other margins, because the ensemble is summed in 64 bits, zeros
 /// count as missing, or its sigmoid has a slope.
 pub fn write(ensemble: &TreeEnsemble, names: &[String]) -> Result<Vec<u8>, LearnError> {
+    refuse_inexact(ensemble)?;
     let softmax = ensemble.link == MarginLink::Softmax;
-    let plain = |tree: &EnsembleTree| !tree.nodes.iter().any(|node| node.zero_missing);
-    if ensemble.sum != MarginSum::Single
-        || !(softmax || ensemble.link == MarginLink::Logistic(1.0))
-        || !ensemble.trees.iter().all(plain)
-    {
-        let reason =
-            "XGBoost would not give the same margins: it sums in 32 bits, and zero is a value";
-        return Err(LearnError::Model(reason.into()));
-    }
     let outputs = ensemble.base.len();
     let starts = ensemble.base.iter().enumerate();
     let starts: Vec<EnsembleTree> = starts
@@ -172,6 +164,21 @@ pub fn write(ensemble: &TreeEnsemble, names: &[String]) -> Result<Vec<u8>, Learn
         version: [2, 0, 0],
     };
     serde_json::to_vec(&file).map_err(|e| LearnError::Library(e.into()))
+}
+
+/// Refuses trees whose margins XGBoost would not give bit by bit.
+fn refuse_inexact(ensemble: &TreeEnsemble) -> Result<(), LearnError> {
+    let softmax = ensemble.link == MarginLink::Softmax;
+    let plain = |tree: &EnsembleTree| !tree.nodes.iter().any(|node| node.zero_missing);
+    if ensemble.sum != MarginSum::Single
+        || !(softmax || ensemble.link == MarginLink::Logistic(1.0))
+        || !ensemble.trees.iter().all(plain)
+    {
+        let reason =
+            "XGBoost would not give the same margins: it sums in 32 bits, and zero is a value";
+        return Err(LearnError::Model(reason.into()));
+    }
+    Ok(())
 }
 
 /// The file, as XGBoost's JSON schema has it (<https://xgboost.readthedocs.io/en/stable/tutorials/saving_model.html>).

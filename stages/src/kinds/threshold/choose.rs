@@ -62,6 +62,20 @@ impl Chosen {
     }
 }
 
+/// The predictions with the probabilities that each fold's fit makes of its rows.
+fn shifted(predictions: &Predictions, fits: &[CrossFit<Fit>]) -> Predictions {
+    let mut shifted = predictions.clone();
+    for fit in fits {
+        for &i in &fit.rows {
+            let row = fit.fitted.shift.probabilities(predictions, i);
+            for (column, p) in shifted.probability.iter_mut().zip(row) {
+                column[i] = p;
+            }
+        }
+    }
+    shifted
+}
+
 /// Chooses thresholds, and decides every row by the one of its fold.
 pub(super) fn choose(
     predictions: &Predictions,
@@ -97,15 +111,7 @@ pub(super) fn choose(
             rows => chooser.fit(rows),
         }
     })?;
-    let mut shifted = predictions.clone();
-    for fit in &fits {
-        for &i in &fit.rows {
-            let row = fit.fitted.shift.probabilities(predictions, i);
-            for (column, p) in shifted.probability.iter_mut().zip(row) {
-                column[i] = p;
-            }
-        }
-    }
+    let shifted = shifted(predictions, &fits);
     let threshold = chooser.for_new_objects(&repeats, &shifted)?;
     let mut at = vec![Some(threshold); predictions.len()];
     for fit in fits.iter().filter(|fit| fit.fold.is_some()) {
