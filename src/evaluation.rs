@@ -10,7 +10,7 @@ use std::path::PathBuf;
 
 use flow_cache::{ActionKey, Digest, Health, Store, StoreError, Value};
 use flow_engine::kind::spec::{FOLDS, OutputPort};
-use flow_engine::outputs::delivery::{self, Port, Shown};
+use flow_engine::outputs::ports::{self, Port, Shown};
 use flow_engine::pipeline::PortRef;
 use flow_engine::plan::Plan;
 use flow_engine::plan::keys::Slot;
@@ -74,7 +74,7 @@ pub struct EvaluationInputs {
 impl<'a> Artifacts<'a> {
     /// The artifacts behind a port, or `None` while any of them is unknown.
     pub fn port(&self, from: PortRef) -> Option<Port> {
-        delivery::port(self.plan, self.slots, self.store, from)
+        ports::port(self.plan, self.slots, self.store, from)
     }
 
     /// The output ports of a stage with what the records say of them, or `None` where something is
@@ -86,7 +86,7 @@ impl<'a> Artifacts<'a> {
         let Self { plan, slots, .. } = *self;
         let outputs = plan.pipeline.stages[stage].ports.outputs.iter();
         outputs.enumerate().map(move |(port, output)| {
-            let shown = delivery::shown(plan, slots, reference(stage, port));
+            let shown = ports::shown(plan, slots, reference(stage, port));
             (output, shown)
         })
     }
@@ -95,7 +95,7 @@ impl<'a> Artifacts<'a> {
     pub fn metrics(&self, stage: usize) -> Option<&'a Value> {
         let outputs = &self.plan.pipeline.stages[stage].ports.outputs;
         let port = outputs.iter().position(|output| output.ty == METRICS)?;
-        let shown = delivery::shown(self.plan, self.slots, reference(stage, port))?;
+        let shown = ports::shown(self.plan, self.slots, reference(stage, port))?;
         let (_, part) = shown.parts().next()?;
         part.output.attrs.get("metrics")
     }
@@ -124,7 +124,7 @@ impl<'a> Artifacts<'a> {
         let root = self.plan.pipeline.folds_above(stage)?;
         let outputs = &self.plan.pipeline.stages[root].ports.outputs;
         let port = outputs.iter().position(|output| output.ty == FOLDS)?;
-        let shown = delivery::shown(self.plan, self.slots, reference(root, port))?;
+        let shown = ports::shown(self.plan, self.slots, reference(root, port))?;
         let (_, part) = shown.parts().next()?;
         part.output.attrs.get("deal")?.as_str()
     }

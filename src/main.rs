@@ -13,6 +13,7 @@ mod error;
 mod evaluation;
 mod event;
 mod history;
+mod outcome;
 mod project;
 mod record;
 mod render;

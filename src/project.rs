@@ -13,6 +13,7 @@ use flow_stages::artifacts::export::Exporter;
 
 use crate::args::{FileArgs, PipelineArgs, StoreArgs};
 use crate::error::CliError;
+use crate::report::ResultsReport;
 use crate::wording::names;
 
 /// The working directory.
@@ -213,6 +214,7 @@ impl ProjectState {
             stat,
             manifest: self.dir.join("outputs"),
             exporter: &Exporter,
+            report: &ResultsReport,
         }
     }
 

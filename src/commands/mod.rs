@@ -21,6 +21,7 @@ mod graph;
 mod init;
 mod man;
 mod plan;
+mod report;
 mod run;
 mod runs;
 mod schema;
@@ -101,6 +102,8 @@ pub enum Command {
     Stages(stages::StagesArgs),
     /// Print a JSON Schema of the pipeline TOML, for editors
     Schema(schema::SchemaArgs),
+    /// Write a run as one HTML page: metrics, plots, where everything comes from
+    Report(report::ReportArgs),
     /// Write an artifact of a run as a file
     Export(export::ExportArgs),
     /// Look after the store
@@ -140,6 +143,7 @@ fn dispatch(command: &Command, ui: &Ui) -> Result<Exit, CliError> {
         Command::Graph(args) => graph::run(args, ui)?,
         Command::Stages(args) => stages::run(args, ui)?,
         Command::Schema(args) => schema::run(args, ui),
+        Command::Report(args) => report::run(args, ui)?,
         Command::Export(args) => export::run(args, ui)?,
         Command::Cache(command) => return cache::run(command, ui),
         Command::StageExec(args) => return stage_exec::run(args),

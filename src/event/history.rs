@@ -79,6 +79,17 @@ pub struct Exported {
     pub path: String,
 }
 
+/// `flow report` wrote a page.
+#[derive(Serialize, JsonSchema)]
+pub struct ReportWritten {
+    /// Ids of the runs that it shows.
+    pub runs: Vec<String>,
+    /// The file, as it was named.
+    pub path: String,
+    /// Its size in bytes.
+    pub bytes: u64,
+}
+
 /// `flow compare` shows two runs side by side.
 #[derive(Serialize, JsonSchema)]
 pub struct RunsCompared {

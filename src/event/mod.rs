@@ -74,6 +74,7 @@ events! {
     RunChanged(RunChanged),
     RunsCompared(RunsCompared),
     Exported(Exported),
+    ReportWritten(ReportWritten),
     CacheStat(CacheStat),
     CacheVerified(CacheVerified),
     CacheCollecting(CacheCollecting),

@@ -27,6 +27,13 @@ impl<T> ByName<T> {
         found.map(|(_, value)| value)
     }
 
+    /// The names and values in order, values to be changed.
+    pub fn iter_mut(&mut self) -> impl Iterator<Item = (&str, &mut T)> {
+        self.0
+            .iter_mut()
+            .map(|(name, value)| (name.as_str(), value))
+    }
+
     /// Adds a value under a name that is not there yet.
     pub fn push(&mut self, name: String, value: T) {
         self.0.push((name, value));

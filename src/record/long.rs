@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use flow_cache::{ActionKey, Digest, Digester};
-use flow_engine::outputs::delivery::Shown;
+use flow_engine::outputs::ports::Shown;
 use flow_engine::plan::keys::Slot;
 use serde::{Deserialize, Serialize, Serializer};
 

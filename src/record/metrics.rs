@@ -101,6 +101,14 @@ impl MetricFigures {
         self.pooled.or(self.mean)
     }
 
+    /// The 95 % interval of the pooled value as people write it, where there is one.
+    pub fn interval(&self) -> Option<String> {
+        let (low, high) = (self.low?, self.high?);
+        // A narrow interval needs a digit more to show its width.
+        let digits = if high - low < 0.05 { 3 } else { 2 };
+        Some(format!("[{low:.digits$}, {high:.digits$}]"))
+    }
+
     /// What it is an average of, to be put after its name. It is empty for the metric of one class.
     pub fn of_what(&self) -> String {
         let average = self.average.as_deref();

@@ -2,7 +2,7 @@
 //!
 //! Here are the fields of a record and of its long part (action by action), the code that writes them,
 //! and the code that reads them. No other module names a field of the JSON. Other modules take stock of
-//! a run (`crate::report`), find the run that somebody means (`crate::history`) and show it to people.
+//! a run (`crate::outcome`), find the run that somebody means (`crate::history`) and show it to people.
 //!
 //! A record that an older version wrote must still be readable: a new field has a default, and no field
 //! changes its name or its meaning. Unknown fields are ignored, so that an older version can read newer
@@ -117,6 +117,21 @@ pub struct StageRecord {
     /// Its figures.
     #[serde(flatten)]
     pub figures: StageFigures,
+    /// Its kind.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub kind: Option<String>,
+    /// What feeds each of its input ports: outputs, as `stage.port`.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub inputs: BTreeMap<String, Vec<String>>,
+    /// Rows of its first output, if that has rows.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rows: Option<i64>,
+    /// The total bytes of its outputs.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub size: Option<u64>,
+    /// What it wants people to know.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub notes: Vec<String>,
     /// The keys of its actions, as far as they are known. Evaluations have them, and so do all stages
     /// in the records of `flow tune` and of the first version.
     #[serde(skip_serializing_if = "Option::is_none")]

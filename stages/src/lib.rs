@@ -20,6 +20,7 @@ pub mod augmentation;
 pub mod comparison;
 pub mod evaluation;
 pub mod features;
+pub mod inspection;
 pub mod kinds;
 pub mod learner;
 pub mod numeric;

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::atomic::AtomicBool;
 
 use flow_cache::{StatCache, Store};
-use flow_engine::outputs::delivery::{self, Port};
+use flow_engine::outputs::ports::{self, Port};
 use flow_engine::pipeline::PortRef;
 use flow_engine::pipeline::file::{self, PipelineFile};
 use flow_engine::pipeline::load::LoadOptions;
@@ -125,6 +125,6 @@ impl LocalRun<'_> {
 
     /// What a reference came to.
     pub fn port_of(&self, reference: PortRef) -> Option<Port> {
-        delivery::port(&self.plan, &self.finished.slots, &self.store, reference)
+        ports::port(&self.plan, &self.finished.slots, &self.store, reference)
     }
 }

@@ -11,7 +11,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use flow_cache::{
-    Digest, Digester, FileSteps, Health, Lasting, NewFile, Output, StatCache, Store, StoreError,
+    Digest, Digester, FileSteps, Health, Lasting, NewFile, StatCache, Store, StoreError,
 };
 
 use crate::base::diag::{Diag, Span};
@@ -19,11 +19,12 @@ use crate::kind::action::Part;
 use crate::kind::error::StageError;
 use crate::kind::shards::FileRef;
 use crate::kind::spec::PortType;
+use crate::outputs::ports::{Port, nowhere, port, shown};
 use crate::outputs::written::{Written, WrittenFile};
-use crate::pipeline::PortRef;
 use crate::pipeline::outputs;
+use crate::pipeline::{OutputDecl, OutputSource, Pipeline, PortRef};
+use crate::plan::Plan;
 use crate::plan::keys::Slot;
-use crate::plan::{Coords, Plan};
 
 const STEPS: FileSteps = ["deliver.write", "deliver.publish"];
 
@@ -39,131 +40,51 @@ pub trait Export: Sync {
     ) -> Result<(), StageError>;
 }
 
-/// The artifacts behind an output port, each with the action that makes it.
-pub struct Port {
-    /// Type of the port.
-    pub ty: PortType,
-    /// Its parts, without vacant ones.
-    pub parts: Vec<Part>,
-    /// Every artifact behind them, including views.
-    pub needs: Vec<(Digest, usize)>,
+/// Writes the report of a pipeline: what came out, for people.
+pub trait Report: Sync {
+    /// A digest of everything that the report shows besides artifacts.
+    fn besides(&self, pipeline: &Pipeline) -> Digest;
+
+    /// Whether the report reads the bytes of ports of this type. Of others it knows only the digests.
+    fn reads(&self, ty: PortType) -> bool;
+
+    /// Writes it. All that it reads is in the store.
+    ///
+    /// # Errors
+    /// An artifact is unreadable, or `to` cannot be written.
+    fn write(
+        &self,
+        plan: &Plan<'_>,
+        slots: &[Slot],
+        store: &Store,
+        to: &mut dyn Write,
+    ) -> Result<(), StageError>;
 }
 
-impl Port {
-    /// Returns one digest for the port: that of its artifact, or of the ordered list if there are many.
-    pub fn digest(&self) -> Option<Digest> {
-        digest_of(self.needs.iter().map(|(digest, _)| *digest))
-    }
+/// What a file is written from.
+enum Contents {
+    /// The artifacts of a port.
+    Port(Port),
+    /// The results of all stages: their digest, and the artifacts that are read.
+    Report {
+        digest: Digest,
+        needs: Vec<(Digest, usize)>,
+    },
 }
 
-/// Finds what stands behind an output port. Returns none while some of it is not known.
-pub fn port(plan: &Plan<'_>, slots: &[Slot], store: &Store, reference: PortRef) -> Option<Port> {
-    let shown = shown(plan, slots, reference)?;
-    let parts = shown.parts().map(|(reference, part)| Part {
-        path: store.path(&part.output.digest),
-        digest: part.output.digest,
-        attrs: part.output.attrs.clone(),
-        reference,
-        fold: part.fold.map(str::to_owned),
-        views: Vec::new(),
-    });
-    let needs = shown.needs().map(|part| (part.output.digest, part.action));
-    Some(Port {
-        ty: shown.ty,
-        parts: parts.collect(),
-        needs: needs.collect(),
-    })
-}
-
-/// An output port as the records describe it: what [`port`] is made from, and all that a report needs.
-pub struct Shown<'s> {
-    /// Type of the port.
-    pub ty: PortType,
-    /// By stage that it shows, its artifacts and views of them.
-    feeds: Vec<(Vec<Made<'s>>, Vec<Made<'s>>)>,
-}
-
-/// An artifact with the action that made it.
-#[derive(Clone, Copy)]
-pub struct Made<'s> {
-    /// The action.
-    pub action: usize,
-    /// The artifact.
-    pub output: &'s Output,
-    /// The fold in which it was made.
-    pub fold: Option<&'s str>,
-}
-
-impl<'s> Shown<'s> {
-    /// Returns its artifacts, each with the number of the stage that it shows.
-    pub fn parts(&self) -> impl Iterator<Item = (usize, Made<'s>)> {
-        let feeds = self.feeds.iter().enumerate();
-        feeds.flat_map(|(number, (parts, _))| parts.iter().map(move |part| (number, *part)))
+impl Contents {
+    fn digest(&self) -> Option<Digest> {
+        match self {
+            Self::Port(port) => port.digest(),
+            Self::Report { digest, .. } => Some(*digest),
+        }
     }
 
-    /// Returns every artifact behind it, including views.
-    fn needs(&self) -> impl Iterator<Item = Made<'s>> {
-        let feeds = self.feeds.iter();
-        feeds.flat_map(|(parts, views)| parts.iter().chain(views).copied())
-    }
-
-    /// Returns true if it shows only a part of its artifacts, for which their bytes alone are not enough.
-    pub fn is_a_view(&self) -> bool {
-        self.feeds.iter().any(|(_, views)| !views.is_empty())
-    }
-
-    /// Returns the same as [`Port::digest`].
-    pub fn digest(&self) -> Option<Digest> {
-        digest_of(self.needs().map(|part| part.output.digest))
-    }
-}
-
-/// Returns one digest for a list of artifacts: that of the only one, or of the ordered list.
-fn digest_of(mut needs: impl Iterator<Item = Digest>) -> Option<Digest> {
-    let first = needs.next()?;
-    let Some(second) = needs.next() else {
-        return Some(first);
-    };
-    let mut digester = Digester::default();
-    for digest in [first, second].into_iter().chain(needs) {
-        digester.put(digest.as_bytes());
-    }
-    Some(digester.finish())
-}
-
-/// Finds what the records say of an output port. Returns none while some of it is not known.
-pub fn shown<'s>(plan: &'s Plan<'_>, slots: &'s [Slot], reference: PortRef) -> Option<Shown<'s>> {
-    let made = |action: usize, name: &str| match &slots[action] {
-        Slot::Done(record) => Some(Made {
-            action,
-            output: record.output(name)?,
-            fold: plan.fold_name(plan.coords(action)),
-        }),
-        _ => None,
-    };
-    let feeds = plan.producers(reference, nowhere(reference.stage));
-    let feeds = feeds.into_iter().map(|feed| {
-        let producers = feed.producers.into_iter();
-        let parts = producers.filter(|&action| !matches!(slots[action], Slot::Vacant));
-        let parts: Option<Vec<Made<'_>>> = parts.map(|action| made(action, feed.output)).collect();
-        let views = feed.views.into_iter();
-        let views = views.filter(|&(action, _)| matches!(slots[action], Slot::Done(_)));
-        let views: Option<Vec<Made<'_>>> = views.map(|(action, name)| made(action, name)).collect();
-        Some((parts?, views?))
-    });
-    Some(Shown {
-        ty: plan.pipeline.stages[reference.stage].ports.outputs[reference.port].ty,
-        feeds: feeds.collect::<Option<_>>()?,
-    })
-}
-
-/// Returns coordinates from which all folds and shards of a stage are read.
-fn nowhere(stage: usize) -> Coords {
-    Coords {
-        stage,
-        step: 0,
-        fold: None,
-        shard: None,
+    fn needs(&self) -> &[(Digest, usize)] {
+        match self {
+            Self::Port(port) => &port.needs,
+            Self::Report { needs, .. } => needs,
+        }
     }
 }
 
@@ -187,8 +108,10 @@ pub struct Delivery<'a> {
     pub stat: &'a StatCache,
     /// The file that remembers what the files were last written from.
     pub manifest: PathBuf,
-    /// Writes them.
+    /// Writes artifacts.
     pub exporter: &'a dyn Export,
+    /// Writes reports.
+    pub report: &'a dyn Report,
 }
 
 /// What became of the files. Numbers are indices into the pipeline's outputs.
@@ -227,7 +150,7 @@ impl Delivery<'_> {
         let outputs = pipeline.outputs.iter();
         let foreign: Vec<(PathBuf, Span)> = outputs
             .filter(|output| !manifest.entries.contains_key(&output.path))
-            .filter_map(|output| Some((output.path.canonicalize().ok()?, output.from.span)))
+            .filter_map(|output| Some((output.path.canonicalize().ok()?, output.from.span())))
             .collect();
         if foreign.is_empty() {
             return None;
@@ -272,8 +195,7 @@ impl Delivery<'_> {
             if let Some(slots) = again(producers) {
                 let files = lost.into_keys();
                 for (file, _) in self.pass(&mut manifest, &slots, files, &mut delivered) {
-                    let stage = &self.plan.pipeline.stages[outputs[file].from.stage];
-                    let message = format!("the bytes of stage `{}` were lost twice", stage.name);
+                    let message = format!("the bytes of {} were lost twice", self.whose(file));
                     let error = StageError::environment(message);
                     delivered.failed.push((file, error));
                 }
@@ -292,26 +214,75 @@ impl Delivery<'_> {
         }
         let manifest = Written::open(&self.manifest, &self.plan.pipeline.root);
         for (file, output) in outputs.iter().enumerate() {
-            let Some(port) = port(self.plan, slots, self.store, output.from) else {
+            let Some(contents) = self.contents(slots, output) else {
                 stale.push(Stale {
                     file,
-                    needs: self.known_needs(slots, output.from),
+                    needs: match output.from {
+                        OutputSource::Port(from) => self.known_needs(slots, from),
+                        OutputSource::Report(_) => Vec::new(),
+                    },
                     complete: false,
                 });
                 continue;
             };
-            let Some(source) = port.digest() else {
+            let Some(source) = contents.digest() else {
                 continue;
             };
             if !self.is_up_to_date(&manifest, source, &output.path) {
                 stale.push(Stale {
                     file,
-                    needs: port.needs,
+                    needs: contents.needs().to_vec(),
                     complete: true,
                 });
             }
         }
         Ok(stale)
+    }
+
+    /// Returns what a file is written from, or nothing while some of it is not known.
+    fn contents(&self, slots: &[Slot], output: &OutputDecl) -> Option<Contents> {
+        match output.from {
+            OutputSource::Port(from) => {
+                port(self.plan, slots, self.store, from).map(Contents::Port)
+            }
+            OutputSource::Report(_) => self.results(slots),
+        }
+    }
+
+    /// Returns the results of all stages, or nothing while some of them are not known.
+    fn results(&self, slots: &[Slot]) -> Option<Contents> {
+        let pipeline = self.plan.pipeline;
+        let mut digester = Digester::default();
+        let mut needs = Vec::new();
+        digester.put(self.report.besides(pipeline).as_bytes());
+        for (stage, decl) in pipeline.stages.iter().enumerate() {
+            for (port, output) in decl.ports.outputs.iter().enumerate() {
+                let span = decl.span;
+                let shown = shown(self.plan, slots, PortRef { stage, port, span })?;
+                // A port without artifacts has no digest, and no port is skipped.
+                match shown.digest() {
+                    Some(digest) => digester.put(digest.as_bytes()),
+                    None => digester.put(&[0]),
+                }
+                if self.report.reads(output.ty) {
+                    needs.extend(shown.needs().map(|made| (made.output.digest, made.action)));
+                }
+            }
+        }
+        Some(Contents::Report {
+            digest: digester.finish(),
+            needs,
+        })
+    }
+
+    /// Names the stage that a file comes from.
+    fn whose(&self, file: usize) -> String {
+        match self.plan.pipeline.outputs[file].from {
+            OutputSource::Port(from) => {
+                format!("stage `{}`", self.plan.pipeline.stages[from.stage].name)
+            }
+            OutputSource::Report(_) => "a stage".to_owned(),
+        }
     }
 
     /// Returns the known artifacts behind a port.
@@ -352,10 +323,19 @@ impl Delivery<'_> {
         let mut lost = BTreeMap::new();
         for file in files {
             let output = &self.plan.pipeline.outputs[file];
-            let Some(port) = port(self.plan, slots, self.store, output.from) else {
+            let Some(contents) = self.contents(slots, output) else {
                 continue;
             };
-            match self.file(manifest, &port, &output.path, delivered) {
+            let write = || match &contents {
+                Contents::Port(port) => write_file(port, &output.path, self.exporter),
+                Contents::Report { needs, .. } => {
+                    let parts = needs.iter().map(|(digest, _)| self.store.path(digest));
+                    write_with(&output.path, mode(parts), |to| {
+                        self.report.write(self.plan, slots, self.store, to)
+                    })
+                }
+            };
+            match self.file(manifest, &contents, &output.path, delivered, write) {
                 Ok(File::UpToDate) => {}
                 Ok(File::Written(was)) => {
                     delivered.written.push(file);
@@ -371,23 +351,24 @@ impl Delivery<'_> {
     fn file(
         &self,
         manifest: &mut Written,
-        port: &Port,
+        contents: &Contents,
         to: &Path,
         delivered: &mut Delivered,
+        write: impl FnOnce() -> Result<(), StageError>,
     ) -> Result<File, StageError> {
-        let Some(source) = port.digest() else {
+        let Some(source) = contents.digest() else {
             return Ok(File::UpToDate);
         };
         if self.is_up_to_date(manifest, source, to) {
             return Ok(File::UpToDate);
         }
         // This comes last, so that files that are up to date need no look at the store.
-        let lost = self.lost(port, delivered)?;
+        let lost = self.lost(contents.needs(), delivered)?;
         if !lost.is_empty() {
             return Ok(File::Lost(lost));
         }
         let before = self.stat.digest(to).ok().map(|(digest, _)| digest);
-        write_file(port, to, self.exporter)?;
+        write()?;
         let (made, _) = self.stat.digest(to)?;
         let entry = WrittenFile {
             from: source,
@@ -414,9 +395,13 @@ impl Delivery<'_> {
     }
 
     /// Returns the actions that must run again because the store has lost their bytes.
-    fn lost(&self, port: &Port, delivered: &mut Delivered) -> Result<Vec<usize>, StageError> {
+    fn lost(
+        &self,
+        needs: &[(Digest, usize)],
+        delivered: &mut Delivered,
+    ) -> Result<Vec<usize>, StageError> {
         let mut lost = Vec::new();
-        for &(digest, producer) in &port.needs {
+        for &(digest, producer) in needs {
             match self.store.check(&digest)? {
                 Health::Ok => continue,
                 Health::Missing => {}
@@ -448,19 +433,33 @@ enum File {
 }
 
 /// Writes what a port holds to a file beside `to` and renames it.
+///
+/// # Errors
+/// The artifacts cannot be written in the format of the extension, or `to` cannot be written.
 pub fn write_file(port: &Port, to: &Path, exporter: &dyn Export) -> Result<(), StageError> {
+    let extension = to
+        .extension()
+        .map(|e| e.to_string_lossy().to_lowercase())
+        .unwrap_or_default();
+    let parts = port.parts.iter().map(|part| part.path.clone());
+    write_with(to, mode(parts), |file| {
+        exporter.export(port.ty, &port.parts, &extension, file)
+    })
+}
+
+fn write_with(
+    to: &Path,
+    mode: u32,
+    write: impl FnOnce(&mut dyn Write) -> Result<(), StageError>,
+) -> Result<(), StageError> {
     let failed = |what: &str, error: std::io::Error| {
         StageError::environment(format!("failed to {what} {}", to.display())).because(error)
     };
     let folder = to.parent().unwrap_or(Path::new("."));
     fs::create_dir_all(folder).map_err(|e| failed("make the folder of", e))?;
-    let extension = to
-        .extension()
-        .map(|e| e.to_string_lossy().to_lowercase())
-        .unwrap_or_default();
-    let mut new = NewFile::create(STEPS, to, mode(port)).map_err(|e| failed("create", e.into()))?;
+    let mut new = NewFile::create(STEPS, to, mode).map_err(|e| failed("create", e.into()))?;
     let mut file = BufWriter::new(&mut new);
-    exporter.export(port.ty, &port.parts, &extension, &mut file)?;
+    write(&mut file)?;
     file.flush().map_err(|e| failed("write", e))?;
     drop(file);
     // If a power loss damages it, it differs from what was remembered and is written again.
@@ -468,13 +467,13 @@ pub fn write_file(port: &Port, to: &Path, exporter: &dyn Export) -> Result<(), S
     published.map_err(|e| failed("write", e.into()))
 }
 
-/// Returns the most permissions that a file with the contents of the port may have. Users who may not read
-/// all of its artifacts may not read it either.
-fn mode(port: &Port) -> u32 {
+/// Returns the most permissions that a file made from these artifacts may have. Users who may not read
+/// all of them may not read it either.
+fn mode(parts: impl Iterator<Item = PathBuf>) -> u32 {
     let mut readers = 0o444;
-    for part in &port.parts {
+    for part in parts {
         // If one is gone, the error comes when it is read.
-        if let Ok(meta) = fs::metadata(&part.path) {
+        if let Ok(meta) = fs::metadata(part) {
             readers &= meta.mode();
         }
     }

@@ -1,8 +1,9 @@
 //! Draws the graph as text, as a Mermaid flowchart, and as a Graphviz digraph.
 
+use std::collections::HashSet;
 use std::fmt::Write;
 
-use crate::pipeline::{Dims, Pipeline, PortRef, StageDecl};
+use crate::pipeline::{Dims, OutputDecl, OutputSource, Pipeline, PortRef, StageDecl};
 
 /// A way to draw a graph.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,6 +31,22 @@ pub fn render_graph(pipeline: &Pipeline, format: GraphFormat) -> String {
 fn reference(pipeline: &Pipeline, reference: PortRef) -> (&str, &str) {
     let stage = &pipeline.stages[reference.stage];
     (&stage.name, &stage.ports.outputs[reference.port].name)
+}
+
+/// The stages that an output is made from, each with its port. A report is made from all stages, and is
+/// drawn below those that nothing else reads.
+fn feeds<'p>(pipeline: &'p Pipeline, output: &OutputDecl) -> Vec<(usize, Option<&'p str>)> {
+    if let OutputSource::Port(from) = output.from {
+        return vec![(from.stage, Some(reference(pipeline, from).1))];
+    }
+    let inputs = pipeline.stages.iter().flat_map(|stage| &stage.inputs);
+    let read: HashSet<usize> = inputs
+        .flat_map(|binding| &binding.from)
+        .map(|from| from.stage)
+        .collect();
+    let stages = 0..pipeline.stages.len();
+    let last = stages.filter(|stage| !read.contains(stage));
+    last.map(|stage| (stage, None)).collect()
 }
 
 /// Returns the path of an output as the user knows it: relative to the project root if it lies below it.
@@ -81,8 +98,14 @@ fn text(pipeline: &Pipeline, out: &mut String) -> std::fmt::Result {
         writeln!(out)?;
     }
     for output in &pipeline.outputs {
-        let (name, port) = reference(pipeline, output.from);
-        writeln!(out, "{}  <- {name}.{port}", shown(pipeline, &output.path))?;
+        let path = shown(pipeline, &output.path);
+        match output.from {
+            OutputSource::Port(from) => {
+                let (name, port) = reference(pipeline, from);
+                writeln!(out, "{path}  <- {name}.{port}")?;
+            }
+            OutputSource::Report(_) => writeln!(out, "{path}  <- all stages")?,
+        }
     }
     Ok(())
 }
@@ -111,8 +134,12 @@ fn mermaid(pipeline: &Pipeline, out: &mut String) -> std::fmt::Result {
     for (i, output) in pipeline.outputs.iter().enumerate() {
         let path = escape(&shown(pipeline, &output.path));
         writeln!(out, "  o{i}([\"{path}\"])")?;
-        let port = escape(reference(pipeline, output.from).1);
-        writeln!(out, "  s{} -->|{port}| o{i}", output.from.stage)?;
+        for (stage, port) in feeds(pipeline, output) {
+            match port.map(escape) {
+                Some(port) => writeln!(out, "  s{stage} -->|{port}| o{i}")?,
+                None => writeln!(out, "  s{stage} --> o{i}")?,
+            }
+        }
     }
     Ok(())
 }
@@ -138,8 +165,12 @@ fn dot(pipeline: &Pipeline, out: &mut String) -> std::fmt::Result {
     for (i, output) in pipeline.outputs.iter().enumerate() {
         let path = quote(&shown(pipeline, &output.path));
         writeln!(out, "  o{i} [shape=note, label=\"{path}\"];")?;
-        let port = quote(reference(pipeline, output.from).1);
-        writeln!(out, "  s{} -> o{i} [label=\"{port}\"];", output.from.stage)?;
+        for (stage, port) in feeds(pipeline, output) {
+            match port.map(quote) {
+                Some(port) => writeln!(out, "  s{stage} -> o{i} [label=\"{port}\"];")?,
+                None => writeln!(out, "  s{stage} -> o{i};")?,
+            }
+        }
     }
     writeln!(out, "}}")
 }

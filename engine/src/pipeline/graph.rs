@@ -13,7 +13,7 @@ use crate::base::code::Code;
 use crate::base::diag::{Diag, Diags, Span};
 use crate::base::suggest::did_you_mean;
 use crate::kind::spec::{From, Of, Scope};
-use crate::pipeline::{Dims, Pipeline, PortRef, StageDecl};
+use crate::pipeline::{Dims, OutputSource, Pipeline, PortRef, StageDecl};
 
 /// The kind of external programs. They have no use for a matrix of folds unless they ask for it.
 pub(crate) const COMMAND: &str = "command";
@@ -434,8 +434,12 @@ impl Pipeline {
             kept
         });
         self.outputs.retain_mut(|output| {
-            let kept = keep[output.from.stage];
-            output.from.stage = renumbered[output.from.stage];
+            let OutputSource::Port(from) = &mut output.from else {
+                // A report of some of the stages would replace that of all.
+                return keep.iter().all(|kept| *kept);
+            };
+            let kept = keep[from.stage];
+            from.stage = renumbered[from.stage];
             kept
         });
         self.headline = self.headline.take().filter(|(stage, _)| keep[*stage]);

@@ -136,7 +136,34 @@ pub struct OutputDecl {
     /// Absolute path.
     pub path: PathBuf,
     /// What goes there.
-    pub from: PortRef,
+    pub from: OutputSource,
     /// The file that says so, if it is one that the pipeline extends.
     pub base: Option<String>,
+}
+
+/// What goes into a file of `[outputs]`.
+#[derive(Clone, Copy, Debug)]
+pub enum OutputSource {
+    /// An output of a stage.
+    Port(PortRef),
+    /// The report of the whole pipeline. The span is where the pipeline says so.
+    Report(Span),
+}
+
+impl OutputSource {
+    /// Where the pipeline says so.
+    pub fn span(self) -> Span {
+        match self {
+            Self::Port(from) => from.span,
+            Self::Report(span) => span,
+        }
+    }
+
+    /// The output of a stage, if it is one.
+    pub fn port(self) -> Option<PortRef> {
+        match self {
+            Self::Port(from) => Some(from),
+            Self::Report(_) => None,
+        }
+    }
 }

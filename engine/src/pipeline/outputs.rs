@@ -11,13 +11,16 @@ use crate::base::suggest::did_you_mean;
 use crate::kind::shards::FileRef;
 use crate::kind::spec::ANY;
 use crate::pipeline::resolve::{Targets, Word};
-use crate::pipeline::{OutputDecl, Pipeline, PortRef};
+use crate::pipeline::{OutputDecl, OutputSource, Pipeline};
 use crate::text::document::Document;
 use crate::text::expect::{table, wrong};
 use crate::text::node::{Entry, Item, Table};
 
 /// The key of `[pipeline]` that lets outputs lie outside the project.
 pub const OUTSIDE: &str = "outputs_outside";
+
+/// The word for the report of the whole pipeline. A stage of this name goes before it.
+pub const REPORT: &str = "report";
 
 /// What `[outputs]` says.
 #[derive(Default)]
@@ -79,8 +82,8 @@ fn formless(entry: &Entry, path: &Path) -> Option<Diag> {
     )
 }
 
-/// Finds the port that an output is made from.
-fn source(entry: &Entry, targets: &Targets<'_>, diags: &mut Diags) -> Option<PortRef> {
+/// Finds what an output is made from.
+fn source(entry: &Entry, targets: &Targets<'_>, diags: &mut Diags) -> Option<OutputSource> {
     let Item::Str(text) = &entry.node.item else {
         diags.push(wrong(entry, "\"STAGE\" or \"STAGE.PORT\""));
         return None;
@@ -89,9 +92,12 @@ fn source(entry: &Entry, targets: &Targets<'_>, diags: &mut Diags) -> Option<Por
         text: text.clone(),
         span: entry.node.span,
     };
+    if text == REPORT && targets.names().all(|name| name != REPORT) {
+        return page(entry, diags);
+    }
     let from = targets.find(&word, ANY, diags).1?;
     if !targets.is_view(from) {
-        return Some(from);
+        return Some(OutputSource::Port(from));
     }
     let message = format!("`{text}` is a choice of columns by fold, not a table");
     diags.push(
@@ -100,6 +106,24 @@ fn source(entry: &Entry, targets: &Targets<'_>, diags: &mut Diags) -> Option<Por
             .help("name the stage whose columns are chosen, or the stage that reads them"),
     );
     None
+}
+
+/// The report of the pipeline, which is a page.
+fn page(entry: &Entry, diags: &mut Diags) -> Option<OutputSource> {
+    let extension = Path::new(&entry.key).extension();
+    let known = extension.is_some_and(|ext| ext.eq_ignore_ascii_case("html"));
+    if !known {
+        let message = format!("the report goes to `{}`, and is an HTML page", entry.key);
+        diags.push(
+            Diag::new("flow::export::format", message)
+                .label(entry.key_span, "does not end in .html")
+                .help(format!(
+                    "\"{}\" = \"{REPORT}\"",
+                    Path::new(&entry.key).with_extension("html").display()
+                )),
+        );
+    }
+    known.then_some(OutputSource::Report(entry.node.span))
 }
 
 /// The diagnostic for `"out/x.csv" = false`, which removes an inherited output, if none was inherited.
@@ -262,17 +286,16 @@ fn of_pipeline(
 pub fn undeliverable(pipeline: &Pipeline) -> Diags {
     let mut diags = Vec::new();
     for output in &pipeline.outputs {
-        let stage = &pipeline.stages[output.from.stage];
-        let port = &stage.ports.outputs[output.from.port];
+        let Some(from) = output.from.port() else {
+            continue;
+        };
+        let stage = &pipeline.stages[from.stage];
+        let port = &stage.ports.outputs[from.port];
         if !stage.kind.opaque(&stage.params, &port.name) {
             continue;
         }
         let what = format!("{}.{}", stage.name, port.name);
-        let dims = stage
-            .dims
-            .get(output.from.port)
-            .copied()
-            .unwrap_or_default();
+        let dims = stage.dims.get(from.port).copied().unwrap_or_default();
         let layout = |root: Option<usize>| root.map(|root| &pipeline.stages[root].layout);
         let folds = layout(stage.fold_root.filter(|_| dims.fold)).map_or(1, |l| l.folds.len());
         let shards = layout(stage.shard_root.filter(|_| dims.shard)).map_or(1, |l| l.shards.len());
@@ -290,14 +313,14 @@ pub fn undeliverable(pipeline: &Pipeline) -> Diags {
                 folds * shards
             );
             Diag::new("flow::export::parts", message)
-                .label(output.from.span, "cannot be one file")
+                .label(from.span, "cannot be one file")
                 .help("name an output that is made of all of them, or look at single parts with `flow explain`")
         } else if ["parquet", "arrow"].contains(&extension) {
             let message = format!(
                 "`.{extension}` is not a format that `{what}` can be written as: it is no table"
             );
             Diag::new("flow::export::format", message)
-                .label(output.from.span, "is no table")
+                .label(from.span, "is no table")
                 .help("its name may end in .csv, .json, .md or .txt: the bytes are the program's, as they are")
         } else {
             continue;

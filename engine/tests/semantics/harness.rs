@@ -11,7 +11,7 @@ use flow_cache::{ActionKey, Digest, Record, StatCache, Store};
 use flow_engine::base::trace::Trace;
 use flow_engine::explain::Reason;
 use flow_engine::kind::{Part, PortType};
-use flow_engine::outputs::delivery::{self, Delivery, Export};
+use flow_engine::outputs::delivery::{self, Delivery, Export, Report};
 use flow_engine::plan::Plan;
 use flow_engine::plan::keys::Slot;
 use flow_engine::run;
@@ -127,6 +127,7 @@ impl Project {
             stat,
             manifest: self.path(".flow/outputs"),
             exporter: &Concat,
+            report: &Digests,
         }
     }
 
@@ -197,7 +198,8 @@ impl Project {
         let run = local::run(&pipeline, temp.path(), 1).ok();
         let mut texts = BTreeMap::new();
         for output in &pipeline.outputs {
-            let port = run.port_of(output.from).unwrap();
+            let from = output.from.port().expect("an output of a stage");
+            let port = run.port_of(from).unwrap();
             let to = temp.path().join("out");
             delivery::write_file(&port, &to, &Concat).unwrap();
             texts.insert(output.path.clone(), files::read(&to));
@@ -340,6 +342,36 @@ impl Export for Concat {
         }
         lines.sort();
         to.write_all(lines.concat().as_bytes())?;
+        Ok(())
+    }
+}
+
+/// A report that lists the digests of all artifacts.
+struct Digests;
+
+impl Report for Digests {
+    fn besides(&self, pipeline: &Pipeline) -> Digest {
+        Digest::of(pipeline.name.as_bytes())
+    }
+
+    fn reads(&self, _ty: PortType) -> bool {
+        true
+    }
+
+    fn write(
+        &self,
+        _plan: &Plan<'_>,
+        slots: &[Slot],
+        _store: &Store,
+        to: &mut dyn Write,
+    ) -> Result<(), StageError> {
+        for slot in slots {
+            if let Slot::Done(record) = slot {
+                for output in &record.outputs {
+                    writeln!(to, "{}", output.digest)?;
+                }
+            }
+        }
         Ok(())
     }
 }

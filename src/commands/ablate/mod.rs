@@ -84,8 +84,8 @@ pub fn run(args: &AblateArgs, ui: &Ui) -> Result<Exit, CliError> {
         }
     };
     run.close(&setup, "ablate");
-    let report = run.report(started);
-    ui.event(|| report.event());
+    let outcome = run.take_stock(started);
+    ui.event(|| outcome.event());
     let Some(mut results) = results else {
         return Ok(run.exit);
     };
@@ -94,7 +94,7 @@ pub fn run(args: &AblateArgs, ui: &Ui) -> Result<Exit, CliError> {
     run.check(files::write(&results, &dir));
     if !ui.quiet {
         ui.progress("");
-        ui.result(&text::tables(&results, &report));
+        ui.result(&text::tables(&results, &outcome));
         ui.progress(&format!(
             "wrote {}/{{{}}}",
             shown(&dir),
@@ -103,7 +103,7 @@ pub fn run(args: &AblateArgs, ui: &Ui) -> Result<Exit, CliError> {
     }
     ui.event(|| AblationFinished {
         found: results.figures(),
-        run: report.run.clone(),
+        run: outcome.run.clone(),
         status: run.status(),
         wall_s: started.elapsed().as_secs_f64(),
         directory: dir.display().to_string(),

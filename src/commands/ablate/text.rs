@@ -5,8 +5,8 @@ use flow_stages::evaluation::Metric;
 
 use super::forest::{Panel, PanelRow};
 use super::results::{AblationResults, AblationRow, Scheme};
+use crate::outcome::RunOutcome;
 use crate::render::table::{fitted, plain};
-use crate::report::RunReport;
 use crate::wording::{count, seconds};
 
 /// Tables cut the names of variants to this many characters, so that 120 columns suffice.
@@ -23,7 +23,7 @@ pub fn word(verdict: ComparisonVerdict) -> &'static str {
 }
 
 /// What a study ends with: a table for each evaluation, a table of costs, and a few sentences.
-pub fn tables(results: &AblationResults, report: &RunReport) -> String {
+pub fn tables(results: &AblationResults, outcome: &RunOutcome) -> String {
     let mut text = String::new();
     for scheme in &results.schemes {
         text.push_str(&format!(
@@ -46,11 +46,11 @@ pub fn tables(results: &AblationResults, report: &RunReport) -> String {
         costs(results),
         cost_in_words(results)
     ));
-    let took = seconds(report.wall_s);
+    let took = seconds(outcome.wall_s);
     text.push_str(&format!(
         "\nrun {} {} in {took}\n",
-        report.run,
-        report.status.name()
+        outcome.run,
+        outcome.status.name()
     ));
     text
 }

@@ -10,7 +10,7 @@ use std::path::Path;
 
 use flow_cache::{Digest, StatCache, Value};
 use flow_engine::kind::FileRef;
-use flow_engine::outputs::delivery::Port;
+use flow_engine::outputs::ports::Port;
 use flow_engine::plan::Plan;
 use flow_engine::plan::keys::{self, Keys, Known};
 use serde::{Deserialize, Serialize};

@@ -14,9 +14,9 @@ use flow_engine::run::{self, Finished};
 use super::progress::RunProgress;
 use super::{AskedFor, Run, git, json, record};
 use crate::evaluation::Artifacts;
+use crate::outcome::{RunAccount, RunOutcome};
 use crate::project::ProjectState;
 use crate::record::Status;
-use crate::report::{RunAccount, RunReport};
 use crate::ui::Ui;
 
 impl Run<'_> {
@@ -122,8 +122,8 @@ impl Follower<'_, '_> {
             status: Status::Interrupted,
             wall_s: self.started.elapsed().as_secs_f64(),
         };
-        let report = RunReport::new(&account);
-        let record = record(&report, &account.artifacts, self.asked, None);
+        let outcome = RunOutcome::new(&account);
+        let record = record(&outcome, &account.artifacts, self.asked, None);
         if let Err(error) = self.state.runs().save(self.id, &record) {
             self.ui.warning(&error.to_string());
         }

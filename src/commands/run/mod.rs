@@ -41,9 +41,9 @@ use crate::error::{self, CliError, Exit};
 use crate::evaluation::Artifacts;
 use crate::event::OutputWritten;
 use crate::history;
+use crate::outcome::{RunAccount, RunOutcome};
 use crate::project::{ProjectState, load_pipeline, shown, working_dir};
 use crate::record::{GitState, Long, RunRecord, Status};
-use crate::report::{RunAccount, RunReport};
 use crate::ui::Ui;
 use progress::RunProgress;
 
@@ -279,17 +279,17 @@ impl<'a> Run<'a> {
     }
 
     /// Saves the record of the run and takes stock.
-    pub fn report(&mut self, started: Instant) -> RunReport {
-        let mut report = RunReport::new(&RunAccount {
+    pub fn take_stock(&mut self, started: Instant) -> RunOutcome {
+        let mut outcome = RunOutcome::new(&RunAccount {
             artifacts: self.artifacts(),
             summary: &self.summary,
             run: &self.id,
             status: self.status(),
             wall_s: started.elapsed().as_secs_f64(),
         });
-        if let Some(diag) = report.lost_headline().filter(|_| self.exit == Exit::Ok) {
+        if let Some(diag) = outcome.lost_headline().filter(|_| self.exit == Exit::Ok) {
             self.fail_with(Exit::Usage, diag);
-            report.status = self.status();
+            outcome.status = self.status();
         }
         let artifacts = self.artifacts();
         let long = Long(artifacts);
@@ -297,24 +297,24 @@ impl<'a> Run<'a> {
         let dirty = self.dirty.as_ref().and_then(git::Dirty::answer);
         let record = RunRecord {
             actions: Some(digest),
-            ..record(&report, &artifacts, &self.asked, dirty)
+            ..record(&outcome, &artifacts, &self.asked, dirty)
         };
         let runs = self.state.runs();
         let saved = runs.save_with(&self.id, &record, (&digest, &long));
         self.noted(saved);
-        report.status = self.status();
-        report
+        outcome.status = self.status();
+        outcome
     }
 
     /// Saves the record of the run and shows the results.
-    pub fn finish(&mut self, started: Instant) -> RunReport {
-        let report = self.report(started);
+    pub fn finish(&mut self, started: Instant) -> RunOutcome {
+        let outcome = self.take_stock(started);
         if !self.ui.quiet {
             self.ui.progress("");
-            self.ui.result(&summary::text(&report));
+            self.ui.result(&summary::text(&outcome));
         }
-        self.ui.event(|| report.event());
-        report
+        self.ui.event(|| outcome.event());
+        outcome
     }
 
     /// What is known of the plan's actions.
@@ -343,7 +343,7 @@ impl<'a> Run<'a> {
 
 /// The record of a run, except for its actions.
 fn record(
-    report: &RunReport,
+    outcome: &RunOutcome,
     artifacts: &Artifacts<'_>,
     asked: &AskedFor,
     dirty: Option<bool>,
@@ -358,6 +358,6 @@ fn record(
         git,
         store: Some(artifacts.store.dir().display().to_string()),
         tags: asked.tags.clone(),
-        ..report.record(pipeline)
+        ..outcome.record(pipeline)
     }
 }

@@ -22,7 +22,7 @@ pub fn check(delivery: &Delivery<'_>, state: &ProjectState) -> Result<(), CliErr
         return Ok(());
     };
     let message = format!("the output `{}` lies in the store", shown(&output.path));
-    let diag = Diag::new("flow::outputs::place", message).label(output.from.span, "written here");
+    let diag = Diag::new("flow::outputs::place", message).label(output.from.span(), "written here");
     let diag = diag.help(elsewhere(&output.path));
     Err(CliError::usage(diag.resolve(&pipeline.sources)))
 }
@@ -62,7 +62,7 @@ pub fn deliver(run: &mut Run<'_>) {
     for (file, error) in delivered.failed {
         let output = &pipeline.outputs[file];
         let message = format!("failed to write {}: {error}", shown(&output.path));
-        let diag = error::diag_of(&error, message).label(output.from.span, "this output");
+        let diag = error::diag_of(&error, message).label(output.from.span(), "this output");
         run.fail_with(error.fault.into(), diag.resolve(&pipeline.sources));
     }
     run.noted(delivered.unnoted.map_or(Ok(()), Err));

@@ -1,37 +1,36 @@
 //! The results of a run, for people: a table of its stages, one of metrics, the headline and notes.
 
-use crate::record::MetricFigures;
+use crate::outcome::RunOutcome;
 use crate::render::table::{self, figure};
-use crate::report::RunReport;
 use crate::wording::{bytes, seconds};
 
 /// What people see at the end of a run: stages, metrics and notes.
-pub fn text(report: &RunReport) -> String {
-    let mut text = format!("{}\n", stages(report));
-    if let Some(metrics) = metrics(report) {
+pub fn text(outcome: &RunOutcome) -> String {
+    let mut text = format!("{}\n", stages(outcome));
+    if let Some(metrics) = metrics(outcome) {
         text.push_str(&format!("\n{metrics}\n"));
     }
-    if let Some(headline) = headline(report) {
+    if let Some(headline) = headline(outcome) {
         text.push_str(&format!("\n{headline}\n"));
     }
     let mut gap = "\n";
-    for stage in &report.stages {
+    for stage in &outcome.stages {
         for note in &stage.notes {
             text.push_str(&format!("{gap}{}: {note}\n", stage.name));
             gap = "";
         }
     }
-    let took = seconds(report.wall_s);
+    let took = seconds(outcome.wall_s);
     text.push_str(&format!(
         "\nrun {} {} in {took}\n",
-        report.run,
-        report.status.name()
+        outcome.run,
+        outcome.status.name()
     ));
     text
 }
 
-fn stages(report: &RunReport) -> String {
-    let trouble = report
+fn stages(outcome: &RunOutcome) -> String {
+    let trouble = outcome
         .stages
         .iter()
         .any(|stage| stage.figures.failed + stage.figures.skipped > 0);
@@ -40,7 +39,7 @@ fn stages(report: &RunReport) -> String {
         header.extend(["failed", "skipped"]);
     }
     header.extend(["time", "rows", "size"]);
-    let rows = report.stages.iter().map(|stage| {
+    let rows = outcome.stages.iter().map(|stage| {
         let figures = &stage.figures;
         let mut row = vec![
             stage.name.clone(),
@@ -63,9 +62,9 @@ fn stages(report: &RunReport) -> String {
     table::fitted(&header, 1, rows.collect(), &["size", "rows"])
 }
 
-fn metrics(report: &RunReport) -> Option<String> {
+fn metrics(outcome: &RunOutcome) -> Option<String> {
     let mut rows = Vec::new();
-    for (stage, name, metric) in report.metrics.iter() {
+    for (stage, name, metric) in outcome.metrics.iter() {
         let Some(folds) = &metric.folds else {
             continue;
         };
@@ -73,7 +72,7 @@ fn metrics(report: &RunReport) -> Option<String> {
         rows.push(vec![
             format!("{stage}.{name}{}", metric.of_what()),
             figure(metric.pooled),
-            interval(&metric).unwrap_or_default(),
+            metric.interval().unwrap_or_default(),
             figure(metric.mean),
             figure(metric.std),
             match undefined {
@@ -86,23 +85,17 @@ fn metrics(report: &RunReport) -> Option<String> {
     (!rows.is_empty()).then(|| table::plain(&header, 1, rows))
 }
 
-fn headline(report: &RunReport) -> Option<String> {
-    let metric = report.headline_metric()?;
-    let interval = interval(&metric).map_or(String::new(), |ends| format!(" {ends}"));
+fn headline(outcome: &RunOutcome) -> Option<String> {
+    let metric = outcome.headline_metric()?;
+    let interval = metric
+        .interval()
+        .map_or(String::new(), |ends| format!(" {ends}"));
     Some(format!(
         "{}{} = {}{interval} (folds: {} +- {})",
-        report.headline.as_ref()?.metric,
+        outcome.headline.as_ref()?.metric,
         metric.of_what(),
         figure(metric.pooled),
         figure(metric.mean),
         figure(metric.std),
     ))
-}
-
-/// The 95 % interval of the pooled value, where there is one.
-fn interval(metric: &MetricFigures) -> Option<String> {
-    let (low, high) = (metric.low?, metric.high?);
-    // A narrow interval needs a digit more to show its width.
-    let digits = if high - low < 0.05 { 3 } else { 2 };
-    Some(format!("[{low:.digits$}, {high:.digits$}]"))
 }

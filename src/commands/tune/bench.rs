@@ -16,8 +16,8 @@ use super::problem::{Candidate, Coverage, Problem};
 use crate::commands::run::{Run, Setup};
 use crate::error::{self, CliError, Exit};
 use crate::evaluation::Artifacts;
+use crate::outcome::{RunAccount, RunOutcome};
 use crate::record::{ByName, FORMAT, Long, SearchRecord, StageRecord, Status, TuneRecord};
-use crate::report::{RunAccount, RunReport};
 use crate::ui::Ui;
 
 /// Evaluates the configurations of a study.
@@ -250,7 +250,7 @@ impl<'a> Bench<'a> {
     /// Records what a pass did, for the run record.
     fn account(&mut self, run: &Run<'_>, part: Coverage) {
         let artifacts = run.artifacts();
-        let report = RunReport::new(&RunAccount {
+        let outcome = RunOutcome::new(&RunAccount {
             artifacts,
             summary: &run.summary,
             run: &self.id,
@@ -258,7 +258,7 @@ impl<'a> Bench<'a> {
             wall_s: 0.0,
         });
         let long = Long(artifacts);
-        for (stage, told) in report.stages.iter().enumerate() {
+        for (stage, told) in outcome.stages.iter().enumerate() {
             self.spent.ran += told.figures.ran;
             self.spent.cpu_s += told.figures.cpu_s;
             let mut record = StageRecord {

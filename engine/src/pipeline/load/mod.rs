@@ -18,7 +18,7 @@ use crate::kind::stage::Registry;
 use crate::pipeline::resolve::{self, Reader, Targets};
 use crate::pipeline::sections::{self, STAGE_KEYS};
 use crate::pipeline::study::{self, Tune};
-use crate::pipeline::{Binding, Pipeline, StageDecl, graph, lineage, outputs};
+use crate::pipeline::{Binding, OutputSource, Pipeline, StageDecl, graph, lineage, outputs};
 use crate::text::document::Document;
 use crate::text::variants;
 
@@ -102,7 +102,9 @@ pub fn build(
         sources: document.sources.clone(),
     };
     for output in &mut pipeline.outputs {
-        output.from.stage = place[output.from.stage];
+        if let OutputSource::Port(from) = &mut output.from {
+            from.stage = place[from.stage];
+        }
     }
     sound(pipeline, diags)
 }

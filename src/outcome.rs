@@ -1,8 +1,10 @@
 //! Takes stock of a run. The last event, the run record and the tables for people are all made from
 //! this one account.
 
+use std::collections::BTreeMap;
+
 use flow_cache::{ActionKey, Digest, Output, Value};
-use flow_engine::outputs::delivery::Shown;
+use flow_engine::outputs::ports::Shown;
 use flow_engine::plan::keys::Slot;
 use flow_engine::run::summary::Summary;
 use flow_engine::{Diag, Pipeline};
@@ -14,7 +16,7 @@ use crate::record::{
     Status,
 };
 
-/// What a report is made of.
+/// What is known at the end of a run.
 pub struct RunAccount<'a> {
     /// What is known of the plan.
     pub artifacts: Artifacts<'a>,
@@ -29,9 +31,13 @@ pub struct RunAccount<'a> {
 }
 
 /// What became of one stage.
-pub struct StageReport {
+pub struct StageOutcome {
     /// Its name.
     pub name: String,
+    /// Its kind.
+    kind: &'static str,
+    /// What feeds each of its input ports: outputs, as `stage.port`.
+    inputs: BTreeMap<String, Vec<String>>,
     /// Its actions, time, and the digests of its ports.
     pub figures: StageFigures,
     /// The total bytes of its outputs.
@@ -46,7 +52,7 @@ pub struct StageReport {
 }
 
 /// What a run came to.
-pub struct RunReport {
+pub struct RunOutcome {
     /// The run's id.
     pub run: String,
     /// Name of the pipeline.
@@ -56,14 +62,14 @@ pub struct RunReport {
     /// Elapsed seconds.
     pub wall_s: f64,
     /// The stages in order.
-    pub stages: Vec<StageReport>,
+    pub stages: Vec<StageOutcome>,
     /// Metrics by stage.
     pub metrics: Metrics,
     /// The metric to quote.
     pub headline: Option<Headline>,
 }
 
-impl RunReport {
+impl RunOutcome {
     /// Takes stock after a run.
     pub fn new(account: &RunAccount<'_>) -> Self {
         let pipeline = account.artifacts.plan.pipeline;
@@ -90,7 +96,7 @@ impl RunReport {
             status: account.status,
             wall_s: account.wall_s,
             stages: stages
-                .map(|stage| StageReport::new(account, stage))
+                .map(|stage| StageOutcome::new(account, stage))
                 .collect(),
             metrics,
             headline,
@@ -162,7 +168,7 @@ impl RunReport {
     }
 }
 
-impl StageReport {
+impl StageOutcome {
     fn new(account: &RunAccount<'_>, stage: usize) -> Self {
         let artifacts = account.artifacts;
         let decl = &artifacts.plan.pipeline.stages[stage];
@@ -187,8 +193,18 @@ impl StageReport {
             true => artifacts.folds(stage).and_then(|port| port.digest()),
             false => None,
         };
+        let pipeline = artifacts.plan.pipeline;
+        let inputs = decl.inputs.iter().map(|input| {
+            let from = input.from.iter().map(|from| {
+                let stage = &pipeline.stages[from.stage];
+                format!("{}.{}", stage.name, stage.ports.outputs[from.port].name)
+            });
+            (input.port.clone(), from.collect())
+        });
         Self {
             name: decl.name.clone(),
+            kind: decl.spec.name,
+            inputs: inputs.collect(),
             figures: StageFigures::new(&summary, outputs.into_iter().collect()),
             size: summary.size,
             rows: rows_of_first,
@@ -202,6 +218,11 @@ impl StageReport {
         let (folds, keys) = self.folds.clone().unzip();
         StageRecord {
             figures: self.figures.clone(),
+            kind: Some(self.kind.to_owned()),
+            inputs: self.inputs.clone(),
+            rows: self.rows,
+            size: Some(self.size),
+            notes: self.notes.clone(),
             keys,
             folds,
             artifacts: None,
