@@ -52,7 +52,7 @@ fn demo() -> &'static Project {
     static DEMO: OnceLock<Project> = OnceLock::new();
     DEMO.get_or_init(|| {
         let project = Project::with(PIPELINE);
-        project.flow(&["run", "p.toml", "-q"]).ok();
+        project.flow(&["run", "p.toml", "-q"]).with(0);
         project
     })
 }
@@ -62,7 +62,7 @@ fn demo_report() -> PathBuf {
     static REPORT: OnceLock<PathBuf> = OnceLock::new();
     let report = REPORT.get_or_init(|| {
         let project = demo();
-        project.flow(&["report", "last", "-o", "demo.html"]).ok();
+        project.flow(&["report", "last", "-o", "demo.html"]).with(0);
         project.path("demo.html")
     });
     report.clone()
