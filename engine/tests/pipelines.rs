@@ -64,13 +64,11 @@ fn stages_are_ordered_by_what_they_read_then_by_the_file() {
     assert_eq!(pipeline.headline, Some((5, "f1".into())));
     assert_eq!(pipeline.stages[3].seed, Some(5));
     assert_eq!(pipeline.outputs[0].path, pipeline.root.join("out/p.csv"));
-    assert_eq!(
-        (
-            pipeline.outputs[0].from.stage,
-            pipeline.outputs[0].from.port
-        ),
-        (4, 1)
-    );
+    let from = pipeline.outputs[0]
+        .from
+        .port()
+        .expect("an output of a stage");
+    assert_eq!((from.stage, from.port), (4, 1));
 }
 
 #[test]
@@ -107,7 +105,11 @@ fn restriction_keeps_what_a_stage_needs() {
     pipeline.restrict("model").unwrap();
     assert_eq!(names(&pipeline), ["read", "folds", "rocket", "model"]);
     assert_eq!(pipeline.outputs.len(), 1);
-    assert_eq!(pipeline.outputs[0].from.stage, 3);
+    let from = pipeline.outputs[0]
+        .from
+        .port()
+        .expect("an output of a stage");
+    assert_eq!(from.stage, 3);
     assert_eq!(pipeline.headline, None);
     assert_eq!(pipeline.stages[3].fold_root, Some(1));
     let fed: Vec<usize> = pipeline.stages[3]

@@ -63,7 +63,9 @@ fn each_figure_has_marks_and_a_name() {
 fn the_same_run_gives_the_same_bytes() {
     let project = demo();
     let first = std::fs::read(demo_report()).expect("a report");
-    project.flow(&["report", "last", "-o", "again.html"]).with(0);
+    project
+        .flow(&["report", "last", "-o", "again.html"])
+        .with(0);
     let again = std::fs::read(project.path("again.html")).expect("a report");
     assert!(first == again);
     assert!(first.len() < 3_000_000, "{} bytes", first.len());
