@@ -149,9 +149,21 @@ impl Browser {
         answer["result"]["value"].take()
     }
 
-    /// Presses a key and lets it go: `ArrowRight`, `Enter`, or a letter.
+    /// Presses a key and lets it go: `ArrowRight`, `Enter`, `Tab` or a letter.
     pub fn key(&mut self, key: &str) {
-        let mut event = json!({"type": "keyDown", "key": key, "code": key});
+        let number = match key {
+            "Tab" => 9,
+            "Enter" => 13,
+            "Escape" => 27,
+            "ArrowLeft" => 37,
+            "ArrowUp" => 38,
+            "ArrowRight" => 39,
+            "ArrowDown" => 40,
+            _ => 0,
+        };
+        let mut event = json!({
+            "type": "keyDown", "key": key, "code": key, "windowsVirtualKeyCode": number,
+        });
         if key.chars().count() == 1 {
             event["text"] = json!(key);
         }

@@ -47,6 +47,16 @@ fn every_section_is_linked_and_named() {
 }
 
 #[test]
+fn the_first_key_leads_past_the_navigation() {
+    let Some(mut browser) = open_demo() else {
+        return;
+    };
+    browser.key("Tab");
+    let focused = browser.eval("document.activeElement.getAttribute('href')");
+    assert_eq!(focused, "#main");
+}
+
+#[test]
 fn each_figure_has_marks_and_a_name() {
     let Some(mut browser) = open_demo() else {
         return;
