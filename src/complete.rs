@@ -65,6 +65,7 @@ fn with_value(command: &str, argument: Arg) -> Arg {
         (_, "run" | "old" | "new") => argument.add(runs()),
         ("untag", "name") | (_, "tag") => argument.add(tags()),
         (_, "port") => argument.add(ports()),
+        (_, "evaluation") => argument.add(evaluations()),
         _ => argument,
     }
 }
@@ -180,6 +181,15 @@ fn names() -> ArgValueCandidates {
 /// The stages of the run, and the ports of each stage that has several.
 fn ports() -> ArgValueCandidates {
     ArgValueCandidates::new(|| ports_of_run().unwrap_or_default())
+}
+
+/// The stages of the run that report metrics.
+fn evaluations() -> ArgValueCandidates {
+    ArgValueCandidates::new(|| {
+        let stages = run_of_line().map(|(_, record)| record.metrics.stages());
+        let words = stages.into_iter().flatten();
+        words.map(|word| candidate(word, "")).collect()
+    })
 }
 
 fn candidate(word: String, about: &str) -> CompletionCandidate {
@@ -306,10 +316,16 @@ fn tagged(runs: &Runs) -> Vec<CompletionCandidate> {
     once(tags)
 }
 
-fn ports_of_run() -> Option<Vec<CompletionCandidate>> {
+/// The run that the line names, among all runs.
+fn run_of_line() -> Option<(Runs, RunRecord)> {
     let (_, matches) = line()?;
     let runs = records()?;
     let (_, record) = history::find(&runs, &word::<String>(&matches, "run")?).ok()?;
+    Some((runs, record))
+}
+
+fn ports_of_run() -> Option<Vec<CompletionCandidate>> {
+    let (runs, record) = run_of_line()?;
     let of_stage = |(stage, _): &(String, _)| {
         let ports = record.ports(&runs, stage).unwrap_or_default();
         match ports.len() {

@@ -14,6 +14,7 @@ mod cache;
 mod check;
 mod compare;
 pub mod completions;
+mod errors;
 mod examples;
 mod explain;
 mod export;
@@ -90,6 +91,8 @@ pub enum Command {
     Runs(runs::RunsArgs),
     /// Compare two runs: metrics, recipes, and the first action that came out differently
     Compare(compare::CompareArgs),
+    /// Show the objects that an evaluation has wrong, with their light curves
+    Errors(errors::ErrorsArgs),
     /// Run all variants of a pipeline, and compare them with it
     Ablate(ablate::AblateArgs),
     /// Search for better values of parameters
@@ -140,6 +143,7 @@ fn dispatch(command: &Command, ui: &Ui) -> Result<Exit, CliError> {
         Command::Explain(args) => explain::run(args, ui)?,
         Command::Runs(args) => runs::run(args, ui)?,
         Command::Compare(args) => compare::run(args, ui)?,
+        Command::Errors(args) => errors::run(args, ui)?,
         Command::Graph(args) => graph::run(args, ui)?,
         Command::Stages(args) => stages::run(args, ui)?,
         Command::Schema(args) => schema::run(args, ui),

@@ -20,7 +20,8 @@ The page is one file that needs no network. The same run gives the same bytes.
 
 Examples:
   flow report
-  flow report last~1 -o before.html")]
+  flow report last~1 -o before.html
+  flow report --object ID")]
 pub struct ReportArgs {
     /// The run: its id, the start of it, a tag, `last`, or `last~1` for the one before
     #[arg(default_value = "last")]
@@ -28,6 +29,9 @@ pub struct ReportArgs {
     /// Where to
     #[arg(short, long, value_name = "FILE", default_value = "report.html", value_hint = clap::ValueHint::FilePath)]
     pub output: PathBuf,
+    /// An object that the page must have; may be given several times
+    #[arg(long = "object", value_name = "ID")]
+    pub objects: Vec<String>,
     /// The store.
     #[command(flatten)]
     pub store: StoreArgs,
@@ -39,7 +43,7 @@ pub fn run(args: &ReportArgs, ui: &Ui) -> Result<(), CliError> {
     let runs = state.runs();
     let found = history::find(&runs, &args.run)?;
     let recorded = Recorded::open(found, &runs, &state.store)?;
-    let html = report::of_run(&recorded)?.html();
+    let html = report::of_run(&recorded, &args.objects)?.html();
     let to = working_dir()?.join(&args.output);
     write_file(&to, html.as_bytes()).map_err(|error| CliError::unwritten(&to, error))?;
     ui.event(|| ReportWritten {

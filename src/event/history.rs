@@ -1,4 +1,4 @@
-//! What `flow runs`, `flow compare` and `flow export` say.
+//! What `flow runs`, `flow compare`, `flow errors` and `flow export` say.
 
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -88,6 +88,75 @@ pub struct ReportWritten {
     pub path: String,
     /// Its size in bytes.
     pub bytes: u64,
+}
+
+/// `flow errors` lists the objects that an evaluation has wrong, all repeats together.
+#[derive(Serialize, JsonSchema)]
+pub struct ErrorsListed {
+    /// Id of the run.
+    pub run: String,
+    /// The stage that evaluates.
+    pub evaluation: String,
+    /// The stage whose predictions it scores.
+    pub predictions: String,
+    /// The stage whose light curves say where a peak is. Null if none has any.
+    pub curves: Option<String>,
+    /// The positive class. Null if the survey names none.
+    pub positive: Option<String>,
+    /// How many objects are judged.
+    pub objects: usize,
+    /// False positives and false negatives, or without a positive class all that is wrong.
+    pub lists: Vec<ListOfErrors>,
+}
+
+/// A list of objects that an evaluation has wrong.
+#[derive(Serialize, JsonSchema)]
+pub struct ListOfErrors {
+    /// Its name: `false_positives`, `false_negatives` or `wrong`.
+    pub list: String,
+    /// How many objects it has.
+    pub of: usize,
+    /// The first of them, the worst first.
+    pub objects: Vec<WrongObject>,
+}
+
+/// An object that is taken for another class.
+#[derive(Serialize, JsonSchema)]
+pub struct WrongObject {
+    /// Its name.
+    pub object_id: String,
+    /// Its class.
+    pub class: Option<String>,
+    /// The class that is predicted.
+    pub predicted: String,
+    /// The probability of the positive class, or of the one that is predicted: the mean over repeats.
+    pub score: f64,
+    /// The score from which objects are taken for positive, as the other folds chose it: the mean over repeats.
+    /// Null without a positive class.
+    pub threshold: Option<f64>,
+    /// Repeats of the cross-validation.
+    pub repeats: usize,
+    /// In how many of them it is wrong.
+    pub wrong: usize,
+    /// Redshift. Null if it is unknown.
+    pub redshift: Option<f64>,
+    /// Number of observations. Null if there are no light curves.
+    pub points: Option<usize>,
+    /// The brightest observation of at least three standard errors. Null if there is none.
+    pub peak: Option<PeakFigures>,
+}
+
+/// The brightest observation of an object.
+#[derive(Serialize, JsonSchema)]
+pub struct PeakFigures {
+    /// When, in days (MJD).
+    pub mjd: f64,
+    /// The band.
+    pub band: String,
+    /// Flux, in the unit of the survey.
+    pub flux: f64,
+    /// The same as an AB magnitude, if that unit is the microjansky.
+    pub magnitude: f64,
 }
 
 /// `flow compare` shows two runs side by side.

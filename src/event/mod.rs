@@ -73,6 +73,7 @@ events! {
     RunShown(RunShown),
     RunChanged(RunChanged),
     RunsCompared(RunsCompared),
+    ErrorsListed(ErrorsListed),
     Exported(Exported),
     ReportWritten(ReportWritten),
     CacheStat(CacheStat),

@@ -51,6 +51,11 @@ impl Metrics {
         self.0.get(stage)
     }
 
+    /// The stages that report metrics.
+    pub fn stages(&self) -> Vec<String> {
+        self.0.iter().map(|(stage, _)| stage.clone()).collect()
+    }
+
     /// All metrics: stage, metric and figures.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &str, MetricFigures)> {
         let stages = self.0.iter();

@@ -70,7 +70,7 @@ impl Report for ResultsReport {
         let ports = stages.map(|(at, stage)| (stage.name.clone(), long.ports(at)));
         let mut recorded = Recorded::new(String::new(), record, ports.collect(), store);
         recorded.only_results = true;
-        to.write_all(of_run(&recorded)?.html().as_bytes())?;
+        to.write_all(of_run(&recorded, &[])?.html().as_bytes())?;
         Ok(())
     }
 }

@@ -9,6 +9,7 @@
 
 mod diag;
 pub mod escape;
+mod painted;
 
 use std::cell::{Cell, RefCell};
 use std::io::{self, IsTerminal, Write};
@@ -20,6 +21,7 @@ use crate::args::{ColorChoice, Common, MessageFormat};
 use crate::error::CliError;
 use crate::event::{JsonEvent, WarningEvent};
 use escape::escaped;
+pub use painted::Painted;
 
 /// Where output goes.
 pub struct Ui {
@@ -31,6 +33,8 @@ pub struct Ui {
     pub verbose: bool,
     /// True if stderr has colours.
     pub color: bool,
+    /// True if stdout has colours.
+    answer_color: bool,
     /// True if a person watches stderr.
     pub live: bool,
     closed: Cell<bool>,
@@ -43,15 +47,17 @@ impl Ui {
         let live = io::stderr().is_terminal();
         let dumb = std::env::var_os("TERM").is_some_and(|term| term == "dumb");
         let no_color = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+        let color = |terminal: bool| match options.color {
+            ColorChoice::Always => true,
+            ColorChoice::Never => false,
+            ColorChoice::Auto => terminal && !dumb && !no_color,
+        };
         Self {
             json: options.message_format == MessageFormat::Json,
             quiet: options.quiet,
             verbose: options.verbose,
-            color: match options.color {
-                ColorChoice::Always => true,
-                ColorChoice::Never => false,
-                ColorChoice::Auto => live && !dumb && !no_color,
-            },
+            color: color(live),
+            answer_color: color(io::stdout().is_terminal()),
             live: live && !dumb,
             closed: Cell::new(false),
             failed: RefCell::new(None),
@@ -85,6 +91,15 @@ impl Ui {
         match (self.json, self.quiet) {
             (false, _) => self.stdout(&escaped(text)),
             (true, false) => self.stderr(&escaped(text)),
+            (true, true) => {}
+        }
+    }
+
+    /// Does the same with a text that has colors.
+    pub fn answer_in_colors(&self, text: &Painted) {
+        match (self.json, self.quiet) {
+            (false, _) => self.stdout(&text.text(self.answer_color)),
+            (true, false) => self.stderr(&text.text(self.color)),
             (true, true) => {}
         }
     }

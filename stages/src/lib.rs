@@ -10,6 +10,7 @@
 //! - [`learner`]: boosted trees behind one trait;
 //! - [`rows`]: the rows that a fit sees, and those that it does not see;
 //! - [`evaluation`]: metrics of predictions;
+//! - [`inspection`]: an evaluation looked at in detail: objects, curves with bands, slices;
 //! - [`comparison`]: statistics that compare classifiers;
 //! - [`tuning`]: the search for good parameters;
 //! - [`artifacts`]: artifacts as files for the user, and how far two of them differ;

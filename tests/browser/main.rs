@@ -6,6 +6,7 @@
 #![allow(clippy::print_stdout)] // a test that skips says so
 
 mod chromium;
+mod objects;
 mod page;
 
 use std::path::PathBuf;

@@ -202,6 +202,7 @@ pages_that_run! {
     light_curve_statistics: "docs/light-curve-statistics.md",
     photo_z: "docs/photo-z.md",
     novelty: "docs/novelty.md",
+    objects: "docs/objects.md",
     reference: "docs/reference.md",
     results: "docs/results.md",
     semi_supervised: "docs/semi-supervised.md",

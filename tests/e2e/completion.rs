@@ -46,7 +46,7 @@ fn offered(project: &Project, shell: &str, words: &[&str]) -> Vec<String> {
 }
 
 /// Those of them that are no options.
-fn words(project: &Project, line: &[&str]) -> Vec<String> {
+pub(super) fn words(project: &Project, line: &[&str]) -> Vec<String> {
     let mut found = offered(project, "bash", line);
     found.retain(|word| !word.starts_with('-'));
     found

@@ -9,6 +9,7 @@ mod check;
 mod commands;
 mod completion;
 mod endings;
+mod errors;
 mod events;
 mod executor;
 mod faults;

@@ -99,9 +99,10 @@ const flow = (() => {
       }));
     };
     draw();
-    new ResizeObserver(() => {
+    // In the next frame: what an observer draws at once may change the width again, which is an error.
+    new ResizeObserver(() => requestAnimationFrame(() => {
       if (Math.floor(holder.clientWidth) !== drawn) draw();
-    }).observe(holder);
+    })).observe(holder);
     figure.update = (next) => {
       current = next;
       draw();

@@ -40,7 +40,7 @@ pub use features::{FeatureTable, FeatureWriter};
 pub use fitted::FittedCurves;
 pub use folds::Folds;
 pub use grid::Grid;
-pub use importance::write_importance;
+pub use importance::{read_importance, write_importance};
 pub use missing::{is_no_value, is_possible};
 pub(crate) use narrow::Narrow;
 pub use npz::{NpyArray, NpyValues, read_npz};
@@ -51,7 +51,7 @@ pub(crate) use parquet_io::{
     Batch, TableReader, TableWriter, column_twice, json_list, no_id, properties,
 };
 pub use predictions::Predictions;
-pub use reasons::{GroupWorth, Reason, ReasonRow, write_reasons, write_worth};
+pub use reasons::{GroupWorth, Reason, ReasonRow, read_reasons, write_reasons, write_worth};
 pub(crate) use sniff::is_parquet;
 pub use tensor::{TensorTable, TensorWriter};
 pub(crate) use text::Records;

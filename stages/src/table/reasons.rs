@@ -2,14 +2,16 @@
 //! worth.
 
 use std::io::Write;
+use std::path::Path;
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, Float64Array, Int32Array, StringArray};
+use arrow::array::{Array, ArrayRef, Float64Array, Int32Array, StringArray};
 use arrow::datatypes::{DataType, Field, Schema};
 use flow_engine::StageError;
 use serde::{Deserialize, Serialize};
 
-use super::parquet_io::{self, properties};
+use super::folds::to_i32;
+use super::parquet_io::{self, Batch, TableReader, properties};
 
 /// Why one object is predicted as it is.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -96,6 +98,54 @@ pub fn write_reasons(
     parquet_io::write(writer, Arc::new(Schema::new(fields)), columns, dictionary)
 }
 
+/// Reads [`write_reasons`]'s file.
+///
+/// # Errors
+/// If the file is unreadable or does not fit.
+pub fn read_reasons(path: &Path) -> Result<Vec<ReasonRow>, StageError> {
+    let mut source = TableReader::open(path, "the table of reasons")?;
+    let mut top = 0;
+    while source.has(&format!("feature_{}", top + 1)) {
+        top += 1;
+    }
+    let mut rows = Vec::new();
+    while let Some(batch) = source.next_batch()? {
+        read_rows(&batch, top, &mut rows)?;
+    }
+    Ok(rows)
+}
+
+fn read_rows(batch: &Batch, top: usize, rows: &mut Vec<ReasonRow>) -> Result<(), StageError> {
+    let first = rows.len();
+    let classes = batch.texts("class")?;
+    let (repeats, folds) = (batch.ints("repeat")?, batch.ints("fold")?);
+    for (i, id) in batch.ids("object_id", first)?.into_iter().enumerate() {
+        let fold = folds.is_valid(i).then(|| to_i32(folds.value(i)));
+        rows.push(ReasonRow {
+            object_id: id,
+            repeat: to_i32(repeats.value(i))?,
+            fold: fold.transpose()?,
+            class: classes.value(i).into(),
+            features: Vec::new(),
+        });
+    }
+    for k in 1..=top {
+        let names = batch.texts(&format!("feature_{k}"))?;
+        let shap = batch.floats(&format!("shap_{k}"))?;
+        let values = batch.floats(&format!("value_{k}"))?;
+        for (i, row) in rows[first..].iter_mut().enumerate() {
+            if names.is_valid(i) && shap.is_valid(i) {
+                row.features.push(Reason {
+                    feature: names.value(i).into(),
+                    shap: shap.value(i),
+                    value: values.is_valid(i).then(|| values.value(i)),
+                });
+            }
+        }
+    }
+    Ok(())
+}
+
 /// What a group of features is worth: how far metrics fall if its values are shuffled among rows.
 #[derive(Clone, Debug, PartialEq)]
 pub struct GroupWorth {
@@ -149,4 +199,39 @@ pub fn write_worth(writer: impl Write + Send, rows: &[GroupWorth]) -> Result<(),
         columns,
         properties(&[], &[]),
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reasons_come_back() {
+        let reason = |feature: &str, value| Reason {
+            feature: feature.into(),
+            shap: -0.5,
+            value,
+        };
+        let row = |id: &str, fold, features| ReasonRow {
+            object_id: id.into(),
+            repeat: 1,
+            fold,
+            class: "TDE".into(),
+            features,
+        };
+        let rows = [
+            row(
+                "a",
+                Some(3),
+                vec![reason("x", Some(2.0)), reason("y", None)],
+            ),
+            row("b", None, vec![reason("y", Some(0.25))]),
+            row("c", Some(0), vec![]),
+        ];
+        let mut bytes = Vec::new();
+        write_reasons(&mut bytes, &rows, 2).unwrap();
+        let file = flow_testkit::files::file_of(&bytes);
+        assert_eq!(read_reasons(file.path()).unwrap(), rows);
+        assert!(read_reasons(flow_testkit::files::file_of(b"PAR1").path()).is_err());
+    }
 }
