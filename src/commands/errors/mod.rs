@@ -124,14 +124,16 @@ impl<'r> WrongObjects<'r> {
         let wanted: BTreeSet<&str> = listed
             .map(|&at| judgement.objects[at].id.as_str())
             .collect();
-        let (curves, observed) = match evaluated.curves()? {
-            Some((stage, _, Some(files))) => (
-                Some(stage),
-                ObservedObjects::read(&files, &wanted, usize::MAX)?,
-            ),
-            Some((stage, port, None)) => return Err(lost(stage, port)),
-            None => (None, ObservedObjects::default()),
+        let found = evaluated.curves()?;
+        let observed = match &found {
+            None => ObservedObjects::default(),
+            Some(curves) => {
+                let files = curves.files.as_ref();
+                let files = files.ok_or_else(|| lost(curves.stage, curves.port))?;
+                ObservedObjects::read(files, &wanted, usize::MAX)?
+            }
         };
+        let curves = found.map(|curves| curves.stage);
         Ok(Self {
             evaluated,
             lists,

@@ -30,6 +30,16 @@ pub struct StageFiles<'r> {
     pub files: Vec<PathBuf>,
 }
 
+/// A port with light curves.
+pub struct CurvesPort<'r> {
+    /// The stage.
+    pub stage: &'r str,
+    /// The port.
+    pub port: &'r str,
+    /// Its parts, or nothing if the store has lost one.
+    pub files: Option<Vec<PathBuf>>,
+}
+
 /// An evaluation of a run, with what it read.
 #[derive(Clone, Copy)]
 pub struct Evaluated<'r> {
@@ -90,18 +100,18 @@ impl<'r> Evaluated<'r> {
         ))
     }
 
-    /// The light curves that the model saw: those of the nearest stage above the predictions. The name of that
-    /// stage comes with its files, which are `None` if the store has lost them.
+    /// The light curves that the model saw: those of the nearest stage above the predictions.
     ///
     /// # Errors
     /// If the store cannot be read.
-    pub fn curves(&self) -> Result<Option<(&'r str, &'r str, Option<Vec<PathBuf>>)>, StoreError> {
+    pub fn curves(&self) -> Result<Option<CurvesPort<'r>>, StoreError> {
         for stage in self.above() {
             if self.run.kind(stage) == Some(COPIES) {
                 continue;
             }
             if let Some(port) = port_of(self.run, stage, CURVES) {
-                return Ok(Some((stage, port, files(self.run, stage, port)?)));
+                let files = files(self.run, stage, port)?;
+                return Ok(Some(CurvesPort { stage, port, files }));
             }
         }
         Ok(None)

@@ -37,6 +37,9 @@ const MOST_TABLE_BYTES: u64 = 64 << 20;
 /// Which features moved scores, by object and class.
 pub type Moved = BTreeMap<String, BTreeMap<String, Vec<Reason>>>;
 
+/// Fitted curves by stage and object.
+pub type Fits<'r> = Vec<(&'r str, BTreeMap<String, ObjectFit>)>;
+
 /// What the page shows of objects.
 pub struct Gathered<'r> {
     /// The evaluation.
@@ -58,7 +61,7 @@ pub struct Gathered<'r> {
     /// The labels that the survey gave, where `classes` put them into another class.
     pub labels: BTreeMap<String, String>,
     /// The curves of models, by stage and object.
-    pub fits: Vec<(&'r str, BTreeMap<String, ObjectFit>)>,
+    pub fits: Fits<'r>,
     /// What every model says, the one that is evaluated first.
     pub models: Vec<(&'r str, ModelOpinions)>,
     /// The number of models in the run.
@@ -137,19 +140,16 @@ fn light_curves<'r>(
     chosen: &BTreeSet<String>,
 ) -> Result<LightCurves<'r>, StageError> {
     let wanted = chosen.iter().map(String::as_str).collect();
-    Ok(match evaluated.curves()? {
-        Some((stage, _, Some(files))) => {
+    let none = |why: String| (None, ObservedObjects::default(), Some(why));
+    let Some(curves) = evaluated.curves()? else {
+        return Ok(none("No stage above the predictions has any.".into()));
+    };
+    Ok(match curves.files {
+        Some(files) => {
             let observed = ObservedObjects::read(&files, &wanted, MOST_OBSERVATIONS)?;
-            (Some(stage), observed, None)
+            (Some(curves.stage), observed, None)
         }
-        Some((stage, port, None)) => {
-            let lost = evaluated.lost(stage, port);
-            (None, ObservedObjects::default(), Some(sentences(&lost)))
-        }
-        None => {
-            let message = "No stage above the predictions has light curves.";
-            (None, ObservedObjects::default(), Some(message.into()))
-        }
+        None => none(sentences(&evaluated.lost(curves.stage, curves.port))),
     })
 }
 
@@ -182,7 +182,7 @@ fn fitted<'r>(
     evaluated: &Evaluated<'r>,
     wanted: &BTreeSet<&str>,
     observed: &ObservedObjects,
-) -> Result<Vec<(&'r str, BTreeMap<String, ObjectFit>)>, StageError> {
+) -> Result<Fits<'r>, StageError> {
     let bands = &observed.survey.bands;
     let stages = evaluated.in_run("fitted")?;
     let curves = stages.len() * wanted.len() * bands.len();
@@ -242,5 +242,5 @@ fn features(
         labels: &labels.collect(),
         wanted,
     };
-    Ok(source.ranges(&importance, MOST_FEATURES)?)
+    source.ranges(&importance, MOST_FEATURES)
 }
