@@ -6,6 +6,44 @@ use serde_json::Value as Json;
 use super::chromium::Browser;
 use super::{demo, demo_report, open_demo, picture};
 
+/// Everything that an object may have: fits, two models, two repeats, and reasons.
+const WHOLE: &str = r#"
+[pipeline]
+name = "whole"
+seed = 1
+[stages.ingest]
+use = "ingest"
+format = "demo"
+labelled = 60
+positives = 20
+unlabelled = 5
+[stages.domain]
+use = "domain"
+inputs = { curves = "ingest" }
+[stages.fits]
+use = "parametric_fit"
+inputs = { curves = "ingest" }
+[stages.folds]
+use = "folds"
+inputs = { objects = "ingest" }
+k = 2
+repeats = 2
+[stages.model]
+use = "model"
+inputs = { features = ["domain"], folds = "folds" }
+rounds = 5
+[stages.other]
+use = "model"
+inputs = { features = ["fits"], folds = "folds" }
+rounds = 5
+[stages.reasons]
+use = "reasons"
+inputs = { model = "model.model", features = ["domain"], folds = "folds" }
+[stages.evaluate]
+use = "evaluate"
+inputs = { predictions = "model" }
+"#;
+
 /// The name of the object that is shown.
 fn shown(browser: &mut Browser) -> String {
     let name = browser.eval("document.querySelector('#object-name').firstChild.textContent");
@@ -151,6 +189,43 @@ fn the_light_curve_has_all_observations_in_every_unit() {
     assert_eq!(
         count(&mut browser, "#objects article table tbody tr"),
         points
+    );
+    assert_eq!(browser.errors(), [""; 0]);
+}
+
+#[test]
+fn fits_models_and_reasons_are_drawn() {
+    let Some(mut browser) = Browser::start() else {
+        return;
+    };
+    let project = Project::with(WHOLE);
+    project.flow(&["run", "p.toml", "-q"]).with(0);
+    project.flow(&["report", "-o", "whole.html"]).with(0);
+    browser.open(&project.path("whole.html"));
+    let said = browser.eval("document.querySelector('#objects p').textContent");
+    let said = said.as_str().expect("a text");
+    assert!(said.starts_with("All 65 objects of evaluate."), "{said}");
+    let data = data(&mut browser);
+    assert_eq!(data["objects"].as_array().expect("objects").len(), 65);
+    let lines = "#objects article > figure g[aria-label=line] path";
+    assert!(count(&mut browser, lines) > 0);
+    press(&mut browser, "No fit");
+    assert_eq!(count(&mut browser, lines), 0);
+    let titles = browser.eval("[...document.querySelectorAll('#objects .plots figcaption strong')].map((e) => e.textContent)");
+    let expected = [
+        "Probabilities",
+        "All models of the run",
+        "What moved the score",
+        "Its features among its class",
+    ];
+    assert_eq!(titles, Json::from(expected.to_vec()));
+    // Two models of two repeats.
+    let dots = "#objects .plots figure:nth-child(2) g[aria-label=dot] circle";
+    assert_eq!(count(&mut browser, dots), 4);
+    let facts = browser.eval("document.querySelector('#objects dl').textContent");
+    assert!(
+        facts.as_str().expect("a text").contains("of 2 repeats"),
+        "{facts}"
     );
     assert_eq!(browser.errors(), [""; 0]);
 }

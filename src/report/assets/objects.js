@@ -31,10 +31,14 @@ flow.section("objects", (data, root) => {
 
   // ---- Light curve ------------------------------------------------------------------------------------------
 
+  /** Whether times are phases. Without a peak there are none. */
+  const isPhase = (object) => state.phase && Boolean(object.peak);
+
   /** The time of a point on the axis that is chosen. */
   const timeOf = (object) => {
-    const [from, stretch] = [object.peak?.[0] ?? 0, state.phase ? 1 + (object.z ?? 0) : 1];
-    return state.phase ? (t) => (t - from) / stretch : (t) => t;
+    if (!isPhase(object)) return (t) => t;
+    const [peak, stretch] = [object.peak[0], 1 + (object.z ?? 0)];
+    return (t) => (t - peak) / stretch;
   };
 
   /** The observations of a band, as they are drawn. */
@@ -114,7 +118,7 @@ flow.section("objects", (data, root) => {
       ...AXIS,
       x: {
         labelOffset: LABEL,
-        label: state.phase ? "rest-frame days from the peak" : `MJD ${MINUS} ${object.start}`,
+        label: isPhase(object) ? "rest-frame days from the peak" : `MJD ${MINUS} ${object.start}`,
         domain: view ?? undefined,
         nice: !view,
       },
@@ -248,7 +252,7 @@ flow.section("objects", (data, root) => {
       ["Score", object.score === undefined ? null : [format(object.score, 4), object.threshold === undefined ? null : `threshold ${format(object.threshold, 3)}`, repeats].filter(Boolean).join(", ")],
       ["Redshift", object.z === undefined ? "unknown" : object.z_err === undefined ? format(object.z, 4) : `${format(object.z, 4)} \u00b1 ${format(object.z_err, 2)}`],
       ["E(B\u2212V)", object.ebv === undefined ? null : format(object.ebv)],
-      ["Peak", object.peak ? `${object.peak[3].toFixed(2)} mag in ${data.bands[object.peak[1]]}, MJD ${format(object.start + object.peak[0], 7).replace(",", "")}` : object.curve ? `no flux of ${SIGMA} errors` : null],
+      ["Peak", object.peak ? `${object.peak[3].toFixed(2)} mag in ${data.bands[object.peak[1]]}, MJD ${(object.start + object.peak[0]).toFixed(2)}` : object.curve ? `no flux of ${SIGMA} errors` : null],
       ["Observations", object.points === undefined ? null : object.averaged ? `${format(object.points)}, up to ${object.averaged} averaged to a point` : format(object.points)],
       ["Split", object.split ?? null],
       ["In", lists.filter((list) => list !== everything && list.objects.includes(places.get(object.id))).map((list) => list.title.toLowerCase()).join(", ") || "no list"],
@@ -272,7 +276,7 @@ flow.section("objects", (data, root) => {
     return element("div", { class: "controls" },
       group("Bands", ...bands),
       group("Brightness", toggle("Flux", !state.magnitudes, set("magnitudes", false)), toggle("Magnitude", state.magnitudes, set("magnitudes", true))),
-      group("Time", toggle("MJD", !state.phase, set("phase", false)), toggle("Rest-frame phase", state.phase, set("phase", true), { disabled: !object.peak })),
+      group("Time", toggle("MJD", !isPhase(object), set("phase", false)), toggle("Rest-frame phase", isPhase(object), set("phase", true), { disabled: !object.peak })),
       group("Stretch of time", toggle("All", !state.near, set("near", false)), toggle("Around the peak", state.near, set("near", true), { disabled: !object.peak })),
       fits.length ? group("Fitted model", toggle("No fit", state.fit < 0, set("fit", -1)), ...fits.map(([name, i]) => toggle(`Fit: ${name}`, state.fit === i, set("fit", i)))) : null);
   };
@@ -294,7 +298,7 @@ flow.section("objects", (data, root) => {
     const parts = [`Light curves of ${data.curves}, with errors of one standard deviation.`];
     if (state.magnitudes) parts.push(`Triangles are upper limits of ${SIGMA} errors.`);
     if (fit) parts.push(`Lines: the model ${fit.model}, fitted by ${data.fits[state.fit]}.`);
-    if (state.phase && object.z === undefined) parts.push("The redshift is unknown, so the days are those of the observer.");
+    if (isPhase(object) && object.z === undefined) parts.push("The redshift is unknown, so the days are those of the observer.");
     return parts.join(" ");
   };
 
