@@ -75,6 +75,8 @@ impl Browser {
                 "--no-sandbox",
                 "--disable-gpu",
                 "--no-first-run",
+                // A picture of a whole page has none, and would be wider than what was laid out.
+                "--hide-scrollbars",
                 "--disable-dev-shm-usage",
             ])
             .arg("--force-color-profile=srgb")

@@ -209,6 +209,9 @@ fn fits_models_and_reasons_are_drawn() {
     assert_eq!(data["objects"].as_array().expect("objects").len(), 65);
     let lines = "#objects article > figure g[aria-label=line] path";
     assert!(count(&mut browser, lines) > 0);
+    browser.resize(1100, 900);
+    press(&mut browser, "Around the peak");
+    picture(&mut browser, "#objects .viewer", "report-objects.png");
     press(&mut browser, "No fit");
     assert_eq!(count(&mut browser, lines), 0);
     let titles = browser.eval("[...document.querySelectorAll('#objects .plots figcaption strong')].map((e) => e.textContent)");
@@ -263,9 +266,6 @@ fn an_object_is_shown_in_both_themes_and_on_a_narrow_screen() {
         assert_eq!(wide, 0, "{width}");
     }
     assert_eq!(browser.errors(), [""; 0]);
-    browser.resize(1280, 900);
-    browser.dark(false);
-    picture(&mut browser, "#objects .viewer", "report-objects.png");
 }
 
 #[test]

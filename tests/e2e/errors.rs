@@ -3,7 +3,7 @@
 use serde_json::Value as Json;
 
 use flow_testkit::Project;
-use flow_testkit::files::{entries, read};
+use flow_testkit::files::{entries, read, write};
 use flow_testkit::program::Ended;
 use flow_testkit::store::artifact;
 use flow_testkit::survey::Survey;
@@ -175,6 +175,27 @@ fn an_evaluation_is_named_where_several_could_be_meant() {
     );
     let said = project.flow(&["errors", "nothing"]).with(2).words();
     assert!(said.contains("there is no run `nothing`"), "{said}");
+}
+
+#[test]
+fn a_record_of_an_earlier_version_says_what_to_do() {
+    let project = ran(&Survey::of("Ia"), &[]);
+    let folder = project.path(".flow/runs");
+    let records = entries(&folder).into_iter();
+    for path in records.filter(|path| path.extension().is_some_and(|e| e == "json")) {
+        let mut record: Json = serde_json::from_str(&read(&path)).expect("JSON");
+        for (_, stage) in record["stages"].as_object_mut().expect("stages") {
+            let fields = stage.as_object_mut().expect("an object");
+            assert!(fields.remove("kind").is_some());
+            fields.remove("inputs");
+        }
+        write(&path, record.to_string());
+    }
+    let said = project.flow(&["errors"]).with(2).words();
+    assert!(said.contains("an earlier version recorded run"), "{said}");
+    project.flow(&["report"]).with(0);
+    let page = project.read("report.html");
+    assert!(page.contains("its objects cannot be found") && !page.contains("data-objects"));
 }
 
 /// The path of a part of the light curves in the store.

@@ -84,8 +84,10 @@ flow.section("objects", (data, root) => {
     return [low - room, high + room];
   };
 
+  const isNear = (object) => state.near && Boolean(object.peak);
+
   const viewed = (object) => {
-    if (!state.near || !object.peak) return null;
+    if (!isNear(object)) return null;
     const at = timeOf(object);
     return AROUND.map((days) => at(object.peak[0] + days));
   };
@@ -277,7 +279,7 @@ flow.section("objects", (data, root) => {
       group("Bands", ...bands),
       group("Brightness", toggle("Flux", !state.magnitudes, set("magnitudes", false)), toggle("Magnitude", state.magnitudes, set("magnitudes", true))),
       group("Time", toggle("MJD", !isPhase(object), set("phase", false)), toggle("Rest-frame phase", isPhase(object), set("phase", true), { disabled: !object.peak })),
-      group("Stretch of time", toggle("All", !state.near, set("near", false)), toggle("Around the peak", state.near, set("near", true), { disabled: !object.peak })),
+      group("Stretch of time", toggle("All", !isNear(object), set("near", false)), toggle("Around the peak", isNear(object), set("near", true), { disabled: !object.peak })),
       fits.length ? group("Fitted model", toggle("No fit", state.fit < 0, set("fit", -1)), ...fits.map(([name, i]) => toggle(`Fit: ${name}`, state.fit === i, set("fit", i)))) : null);
   };
 

@@ -25,7 +25,15 @@ use super::section::{Drawing, Section};
 pub fn section(run: &Recorded<'_>, asked: &[String]) -> Result<Option<Section>, StageError> {
     let meant = Evaluated::meant(run);
     let Some(evaluated) = meant.or_else(|| Evaluated::all(run).first().copied()) else {
-        return Ok(None);
+        let stages = run.record.stages.iter();
+        let is_old = stages.clone().all(|(_, stage)| stage.kind.is_none());
+        let note = html! {
+            p.note {
+                "An earlier version recorded this run, without what its stages read, so its objects cannot be found. "
+                code { "flow run" } " records it anew."
+            }
+        };
+        return Ok((is_old && stages.len() > 0).then(|| of(note, None)));
     };
     let Some(predictions) = evaluated.predictions_file()? else {
         let (stage, port) = evaluated.predictions;
