@@ -1,10 +1,10 @@
 //! Records of runs: one JSON file for each run, named so that the order of names is the order of
 //! time.
 //!
-//! The caller decides what a record says, except for one field. The long part of a record, action
+//! The caller decides what a record says, except for two fields. The long part of a record, action
 //! by action, is in a file of its own under its digest, and the field `actions` of the record names
-//! that digest. Runs with equal long parts share the file, so a run in which nothing changed writes
-//! a few hundred bytes. It does not wait for the disk either: a power loss in the seconds after
+//! that digest. The field `findings` does the same for what a command concluded from the run. Runs
+//! with equal long parts share the file, so a run in which nothing changed writes a few hundred bytes. It does not wait for the disk either: a power loss in the seconds after
 //! such a run may take its record, and no other one.
 
 use std::io;
@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value as Json};
 
 use crate::content::Digest;
 use crate::disk::file::{self, FileSteps, Lasting};
@@ -83,7 +84,33 @@ impl Runs {
         self.save(id, record)
     }
 
-    /// The long part of a record under its digest, if the file is there.
+    /// Adds findings to the record of a run: they become a file under their digest, which the field
+    /// `findings` of the record then names. Returns false if there is no such run.
+    pub fn attach(&self, id: &str, findings: &impl Serialize) -> Result<bool, StoreError> {
+        let path = self.path(id);
+        if !path.exists() {
+            return Ok(false);
+        }
+        let text = text(&path, findings)?;
+        let digest = Digest::of(&text);
+        let place = self.actions_path(&digest);
+        self.require_no_links()?;
+        if let Some(dir) = place.parent() {
+            std::fs::create_dir_all(dir).map_err(|e| StoreError::env("run.save", dir, e))?;
+        }
+        let _lock = lock::exclusive(&self.lock_path())?;
+        let Some(mut record) = read::<Map<String, Json>>(&path)? else {
+            return Ok(false);
+        };
+        if !place.exists() {
+            file::replace(STEPS, &place, &text, Lasting::Now)?;
+        }
+        record.insert("findings".to_owned(), digest.to_string().into());
+        file::replace(STEPS, &path, &line(&path, &record)?, Lasting::Now)?;
+        Ok(true)
+    }
+
+    /// The long part of a record, or its findings, under their digest, if the file is there.
     pub fn long<T: DeserializeOwned>(&self, digest: &Digest) -> Result<Option<T>, StoreError> {
         read(&self.actions_path(digest))
     }
@@ -116,7 +143,12 @@ impl Runs {
         let mut named = Vec::new();
         for id in self.list()? {
             match read::<NamesLong>(&self.path(&id)) {
-                Ok(record) => named.extend(record.and_then(|record| record.actions)),
+                Ok(record) => named.extend(
+                    record
+                        .into_iter()
+                        .flat_map(|record| [record.actions, record.findings])
+                        .flatten(),
+                ),
                 // Nobody knows what a damaged record names, so everything stays.
                 Err(StoreError::Corrupt { .. }) => return Ok(()),
                 Err(error) => return Err(error),
@@ -184,11 +216,13 @@ impl Runs {
     }
 }
 
-/// The one field of a record that matters here.
+/// The fields of a record that matter here.
 #[derive(Deserialize)]
 struct NamesLong {
     #[serde(default)]
     actions: Option<Digest>,
+    #[serde(default)]
+    findings: Option<Digest>,
 }
 
 fn text(path: &Path, json: &impl Serialize) -> Result<Vec<u8>, StoreError> {
@@ -267,7 +301,7 @@ fn civil(days: u64) -> (u64, u64, u64) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::{Value as Json, json};
+    use serde_json::json;
 
     fn load(runs: &Runs, id: &str) -> Option<(String, Json)> {
         runs.load(id).unwrap()
@@ -344,6 +378,27 @@ mod tests {
         assert!(!tag("20260101T000000-0001").unwrap());
         assert_eq!(load(&runs, "latest").unwrap().1["x"], 1);
         runs.remove("20260101T000000-0002").unwrap();
+        assert_eq!(runs.long::<Json>(&digest).unwrap(), None);
+    }
+
+    #[test]
+    fn findings_are_named_by_their_run_and_go_with_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let runs = Runs::new(&dir.path().join("runs"));
+        let findings = json!({"best": 0.1, "after": [1, null]});
+        let (a, b) = ("20260101T000000-0001", "20260101T000000-0002");
+        assert!(!runs.attach(a, &findings).unwrap(), "there is no such run");
+        for id in [a, b] {
+            runs.save(id, &json!({"run": id, "unknown": 1})).unwrap();
+            assert!(runs.attach(id, &findings).unwrap());
+        }
+        let record = load(&runs, a).unwrap().1;
+        assert_eq!((&record["run"], &record["unknown"]), (&json!(a), &json!(1)));
+        let digest: Digest = serde_json::from_value(record["findings"].clone()).unwrap();
+        assert_eq!(runs.long(&digest).unwrap(), Some(findings));
+        runs.remove(a).unwrap();
+        assert!(runs.long::<Json>(&digest).unwrap().is_some());
+        runs.remove(b).unwrap();
         assert_eq!(runs.long::<Json>(&digest).unwrap(), None);
     }
 }

@@ -108,6 +108,9 @@ pub struct RunRecord {
     /// What a search by `flow tune` found.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tune: Option<TuneRecord>,
+    /// The digest of what an ablation, a study or a check found.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub findings: Option<Digest>,
 }
 
 /// What a record says of a stage.
