@@ -14,7 +14,7 @@ use crate::numeric::stats::resampled::{ResampledT, Rope};
 use crate::numeric::stats::weighted::SampleFigures;
 
 /// The metrics of one arm.
-#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct ArmSummary {
     /// The arm.
     pub name: String,
@@ -47,8 +47,28 @@ pub enum ComparisonVerdict {
     Inconclusive,
 }
 
+impl ComparisonVerdict {
+    /// All verdicts, the good ones first.
+    pub const ALL: [Self; 4] = [
+        Self::Better,
+        Self::Worse,
+        Self::Equivalent,
+        Self::Inconclusive,
+    ];
+
+    /// The word for it.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Better => "better",
+            Self::Worse => "worse",
+            Self::Equivalent => "equivalent",
+            Self::Inconclusive => "inconclusive",
+        }
+    }
+}
+
 /// A paired difference in one metric: arm less base.
-#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct PairedDifference {
     /// The base's value.
     pub base: f64,
@@ -79,7 +99,7 @@ pub struct PairedDifference {
 }
 
 /// One arm against the base.
-#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Comparison {
     /// The arm.
     pub name: String,

@@ -124,7 +124,7 @@ impl Default for GateOptions {
 }
 
 /// What a difference means.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Judgement {
     /// Worse by more than the limit.
@@ -135,8 +135,19 @@ pub enum Judgement {
     Better,
 }
 
+impl Judgement {
+    /// The word for it.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Worse => "worse",
+            Self::Ok => "ok",
+            Self::Better => "better",
+        }
+    }
+}
+
 /// One metric, judged.
-#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Judged {
     /// Which.
     pub metric: Metric,

@@ -5,7 +5,8 @@
 //! - `compare`: metrics of an [`Arm`] with intervals, and paired differences to a base, each with a
 //!   [`ComparisonVerdict`]; begin with [`summarise`] and [`compare`];
 //! - `earlier`: an evaluation as a few numbers that a text file keeps; [`gate`]: whether it became
-//!   worse.
+//!   worse;
+//! - `sides`: which objects two evaluations classify differently.
 //!
 //! All are pure functions that give the same figures for any number of threads. With a positive class,
 //! the score of an object is P(positive). Without one, metrics are macro averages over all classes.
@@ -17,6 +18,7 @@ mod arm;
 mod compare;
 mod earlier;
 pub mod gate;
+mod sides;
 #[cfg(test)]
 mod tests;
 
@@ -25,6 +27,7 @@ pub use compare::{
     ArmSummary, Comparison, ComparisonVerdict, PairedDifference, compare, summarise,
 };
 pub use earlier::{KeptScores, Pair};
+pub use sides::{ChangedObject, Sides, sides};
 
 pub use crate::evaluation::Estimate;
 

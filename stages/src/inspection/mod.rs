@@ -5,7 +5,8 @@
 //! - `objects`: the light curves of objects, and what is known of them; `peak`: the brightest observation; `spark`:
 //!   light curves in a few cells of text; `fits`: curves of models that were fitted to objects;
 //! - `opinions`: what each model says of an object, fit by fit;
-//! - `moved`: which features moved scores, and how an object's features compare with those of its class.
+//! - `moved`: which features moved scores, and how an object's features compare with those of its class;
+//! - `training`: the loss of a model by epoch.
 //!
 //! All numbers that `evaluate` reports too are the same here.
 
@@ -17,6 +18,7 @@ mod opinions;
 mod peak;
 mod scored;
 mod spark;
+mod training;
 
 pub use fits::{ObjectFit, fits};
 pub use judged::{Judged, Judgement, ListKind, ObjectList, REST};
@@ -26,3 +28,4 @@ pub use opinions::{ModelOpinions, Opinion};
 pub use peak::Brightest;
 pub use scored::ScoredObjects;
 pub use spark::{FULL, Window, heights};
+pub use training::{TrainingCurve, training_curves};

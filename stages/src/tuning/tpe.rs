@@ -131,6 +131,11 @@ fn units(space: &[Dimension], point: &Point) -> Vec<f64> {
         .collect()
 }
 
+/// The density at `u` of a normal distribution that is cut off outside of 0 to 1.
+pub(super) fn truncated_density(mean: f64, width: f64, u: f64) -> f64 {
+    libm::exp(log_truncated(mean, width, u))
+}
+
 /// A normal deviate between 0 and 1, by rejection. The mean lies there, so at least about a third of
 /// the draws does too for widths below 1.
 fn truncated(mean: f64, width: f64, stream: &mut Stream) -> f64 {

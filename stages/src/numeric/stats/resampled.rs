@@ -8,12 +8,12 @@
 //! with their prior it is a t distribution of the same centre, scale and degrees of freedom.
 
 use schemars::JsonSchema;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::distribution::{student_cdf, student_quantile, student_two_sided};
 
 /// The corrected t statistic of some differences.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct ResampledT {
     /// Mean of the differences.
     pub mean: f64,
@@ -28,7 +28,7 @@ pub struct ResampledT {
 }
 
 /// Posterior chances of where the true difference lies.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Rope {
     /// Below `-margin`.
     pub below: f64,
