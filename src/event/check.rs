@@ -2,12 +2,12 @@
 
 use flow_stages::comparison::gate::Judged;
 use schemars::JsonSchema;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::record::ByName;
 
 /// The last event of `flow check`, unless the run itself failed or a baseline was written.
-#[derive(Serialize, JsonSchema)]
+#[derive(Serialize, Deserialize, JsonSchema)]
 pub struct CheckFinished {
     /// `ok`, `nondeterminism` (a stage gave other bytes by the same recipe) or `regression` (a metric is worse by
     /// more than its limit).
@@ -28,7 +28,7 @@ pub struct CheckFinished {
 }
 
 /// An evaluation against the baseline.
-#[derive(Serialize, JsonSchema)]
+#[derive(Serialize, Deserialize, JsonSchema)]
 pub struct CheckedEvaluation {
     /// Objects that are compared: those that the run and the baseline have in common. Null where nothing is
     /// compared.
@@ -48,7 +48,7 @@ pub struct CheckedEvaluation {
 }
 
 /// How a stage stands to the baseline. The field `standing` says it.
-#[derive(Serialize, JsonSchema)]
+#[derive(Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "standing", rename_all = "kebab-case")]
 pub enum CheckedStage {
     /// The same recipe and the same results.
@@ -70,7 +70,7 @@ pub enum CheckedStage {
 }
 
 /// An output that differs from the baseline.
-#[derive(Serialize, JsonSchema)]
+#[derive(Serialize, Deserialize, JsonSchema)]
 pub struct CheckedOutput {
     /// The digest in the baseline.
     pub baseline: String,

@@ -3,7 +3,7 @@
 
 use flow_stages::comparison::{ArmSummary, Comparison, Estimate, PairedDifference};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
 
 use crate::record::ByName;
@@ -26,7 +26,7 @@ pub struct AblationFinished {
 }
 
 /// What an ablation found: also the contents of `ablation.json`.
-#[derive(Serialize, JsonSchema)]
+#[derive(Serialize, Deserialize, JsonSchema)]
 pub struct AblationFigures {
     /// Name of the pipeline.
     pub pipeline: String,
@@ -41,7 +41,7 @@ pub struct AblationFigures {
 }
 
 /// How variants are compared; `docs/statistics.md` says what it means.
-#[derive(Serialize, JsonSchema)]
+#[derive(Serialize, Deserialize, JsonSchema)]
 pub struct AblationOptions {
     /// Draws of the bootstrap.
     pub draws: usize,
@@ -54,7 +54,7 @@ pub struct AblationOptions {
 }
 
 /// A variant.
-#[derive(Serialize, JsonSchema)]
+#[derive(Serialize, Deserialize, JsonSchema)]
 pub struct AblatedVariant {
     /// Its name; `base` is the pipeline as it is.
     pub name: String,
@@ -65,7 +65,7 @@ pub struct AblatedVariant {
 }
 
 /// What a variant cost.
-#[derive(Serialize, JsonSchema)]
+#[derive(Serialize, Deserialize, JsonSchema)]
 pub struct VariantCost {
     /// Its actions, equal ones once.
     pub actions: usize,
@@ -80,7 +80,7 @@ pub struct VariantCost {
 }
 
 /// What all variants cost together; their actions are counted once.
-#[derive(Serialize, JsonSchema)]
+#[derive(Serialize, Deserialize, JsonSchema)]
 pub struct AblationCost {
     /// The sums.
     #[serde(flatten)]
@@ -96,7 +96,7 @@ pub struct AblationCost {
 }
 
 /// One evaluation of all variants.
-#[derive(Serialize, JsonSchema)]
+#[derive(Serialize, Deserialize, JsonSchema)]
 pub struct AblatedScheme {
     /// The stage that evaluates.
     pub name: String,
@@ -109,7 +109,7 @@ pub struct AblatedScheme {
 }
 
 /// One variant in one evaluation.
-#[derive(Serialize, JsonSchema)]
+#[derive(Serialize, Deserialize, JsonSchema)]
 pub struct AblatedRow {
     /// The variant.
     pub variant: String,
@@ -184,7 +184,7 @@ pub enum TrialFinishedWord {
 }
 
 /// A trial of a study.
-#[derive(Serialize, JsonSchema)]
+#[derive(Serialize, Deserialize, JsonSchema)]
 pub struct TrialFigures {
     /// Its number, counted from 0.
     pub trial: usize,
@@ -199,7 +199,7 @@ pub struct TrialFigures {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub value: Option<f64>,
     /// Folds that it was evaluated on. Null without a cross-validation; absent for `failed`.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "folds")]
     pub folds: Option<Option<usize>>,
     /// For `pruned`: it is no better than this, by the rule that stopped it.
@@ -252,6 +252,14 @@ pub struct StudyFinished {
     pub run: String,
     /// How long it took, in seconds.
     pub wall_s: f64,
+    /// What it cost.
+    #[serde(flatten)]
+    pub cost: StudyCost,
+}
+
+/// What a study cost.
+#[derive(Clone, Serialize, Deserialize, JsonSchema)]
+pub struct StudyCost {
     /// Actions that ran.
     pub ran: usize,
     /// What they took of processors, in seconds.
@@ -260,6 +268,8 @@ pub struct StudyFinished {
     pub saved_cpu_s: f64,
     /// How many configurations were ever evaluated on these objects and folds. Null without folds.
     pub configurations: Option<usize>,
+    /// What a run of each trial alone with nothing in the store takes of processors, in seconds.
+    pub trials_cpu_s: Vec<f64>,
 }
 
 /// The field `event` of `study-finished`.
@@ -271,7 +281,7 @@ pub enum StudyFinishedWord {
 }
 
 /// What a study found, without what it cost: also the contents of `study.json`.
-#[derive(Serialize, JsonSchema)]
+#[derive(Serialize, Deserialize, JsonSchema)]
 pub struct StudyFigures {
     /// Name of the pipeline.
     pub pipeline: String,
@@ -296,12 +306,52 @@ pub struct StudyFigures {
     /// All trials, in order.
     pub trials: Vec<TrialFigures>,
     /// What the nested cross-validation says. Absent unless `nested = true`.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub nested: Option<NestedFigures>,
+    /// What is searched, by the path of the parameter.
+    #[serde(default)]
+    pub space: ByName<SearchedRange>,
+    /// How much each parameter matters. Null for fewer than eight complete trials.
+    #[serde(default)]
+    pub importance: ByName<Option<ParameterImportance>>,
+}
+
+/// The values that a study searches for one parameter.
+#[derive(Serialize, Deserialize, JsonSchema)]
+#[serde(untagged)]
+pub enum SearchedRange {
+    /// Numbers.
+    Numbers {
+        /// The smallest value.
+        low: f64,
+        /// The largest value.
+        high: f64,
+        /// Whether only whole numbers are tried.
+        whole: bool,
+        /// Whether values are spread evenly by logarithm.
+        log: bool,
+        /// The number of values, evenly spaced. Null if any number may be tried.
+        steps: Option<usize>,
+    },
+    /// Some values.
+    Choice {
+        /// The values.
+        choice: Vec<Json>,
+    },
+}
+
+/// How much a parameter matters, by PED-ANOVA.
+#[derive(Clone, Copy, Serialize, Deserialize, JsonSchema)]
+pub struct ParameterImportance {
+    /// How far the values of the best quarter of the trials lie from those of all trials: the Pearson divergence of
+    /// their densities, 0 or more.
+    pub divergence: f64,
+    /// The divergence that 95 % of random choices of as many trials stay below.
+    pub chance: f64,
 }
 
 /// What won a study.
-#[derive(Serialize, JsonSchema)]
+#[derive(Serialize, Deserialize, JsonSchema)]
 pub struct BestTrial {
     /// The number of the trial. Null where the pipeline as it is won.
     pub trial: Option<usize>,
@@ -314,7 +364,7 @@ pub struct BestTrial {
 }
 
 /// What a nested cross-validation says.
-#[derive(Serialize, JsonSchema)]
+#[derive(Serialize, Deserialize, JsonSchema)]
 pub struct NestedFigures {
     /// The mean over outer folds of the best value in the inner folds.
     pub inner: f64,
@@ -332,7 +382,7 @@ pub struct NestedFigures {
 }
 
 /// An outer fold.
-#[derive(Serialize, JsonSchema)]
+#[derive(Serialize, Deserialize, JsonSchema)]
 pub struct NestedFold {
     /// The values that won within it.
     pub values: ByName<Json>,

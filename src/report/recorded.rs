@@ -6,6 +6,7 @@ use flow_cache::{Health, Runs, Store, StoreError, Value};
 use flow_engine::StageError;
 use flow_engine::kind::Part;
 
+use super::findings::Findings;
 use crate::record::{PortRecord, RunRecord};
 
 /// The ports of a stage by name.
@@ -22,6 +23,8 @@ pub struct Recorded<'s> {
     /// True if the page is to show results alone, and nothing of how a run went: then equal results give
     /// equal pages.
     pub only_results: bool,
+    /// What an ablation, a study or a check found.
+    pub findings: Option<Findings>,
     store: &'s Store,
 }
 
@@ -29,7 +32,7 @@ impl<'s> Recorded<'s> {
     /// A run that was found among `runs`, with its artifacts in `store`.
     ///
     /// # Errors
-    /// The long part of its record cannot be read.
+    /// The long part of its record, or what was found, cannot be read.
     pub fn open(
         (id, record): (String, RunRecord),
         runs: &Runs,
@@ -45,7 +48,11 @@ impl<'s> Recorded<'s> {
                     .or_insert_with(|| artifacts.clone());
             }
         }
-        Ok(Self::new(id, record, ports, store))
+        let findings = Findings::of(&id, &record, runs)?;
+        Ok(Self {
+            findings,
+            ..Self::new(id, record, ports, store)
+        })
     }
 
     /// A run that is at hand.
@@ -60,6 +67,7 @@ impl<'s> Recorded<'s> {
             record,
             ports,
             only_results: false,
+            findings: None,
             store,
         }
     }

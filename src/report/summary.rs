@@ -16,10 +16,8 @@ use crate::wording::{bytes, quoted, seconds};
 pub fn section(run: &Recorded<'_>) -> Result<Section, StageError> {
     let record = &run.record;
     let html = html! {
-        @match headline(run)? {
-            Some(sentence) => (sentence),
-            None => p.headline { "The pipeline names no metric to quote." },
-        }
+        // What was found is on a screen of its own, and says more than that no metric is named.
+        @if run.findings.is_none() || run.record.headline.is_some() { (sentence(run)?) }
         (warnings(record))
         @if !run.only_results {
             (what_ran(record))
@@ -28,10 +26,23 @@ pub fn section(run: &Recorded<'_>) -> Result<Section, StageError> {
     };
     Ok(Section {
         id: "summary",
-        title: "Summary".to_owned(),
+        title: match run.findings {
+            None => "Summary".to_owned(),
+            Some(_) => "The run".to_owned(),
+        },
         html,
         drawing: None,
     })
+}
+
+/// What came out of a run, in a sentence.
+///
+/// # Errors
+/// The store cannot be read.
+pub fn sentence(run: &Recorded<'_>) -> Result<Markup, StageError> {
+    let headline = headline(run)?;
+    Ok(headline
+        .unwrap_or_else(|| html! { p.headline { "The pipeline names no metric to quote." } }))
 }
 
 /// The metric to quote, as a sentence.

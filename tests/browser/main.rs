@@ -8,6 +8,7 @@
 mod chromium;
 mod objects;
 mod page;
+mod studies;
 
 use std::path::PathBuf;
 use std::sync::OnceLock;

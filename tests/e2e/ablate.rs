@@ -234,16 +234,30 @@ fn the_table_fits_and_the_files_are_there() {
     let json: Json = serde_json::from_str(&project.read("here/ablation.json")).expect("JSON");
     assert_eq!(json["variants"].as_array().map(Vec::len), Some(6));
     assert_eq!(json["variants"][2]["changes"]["model.max_depth"], "2");
-    let svg = project.read("here/forest.svg");
-    assert!(svg.starts_with("<svg") && !svg.contains("<script"));
-    assert!(svg.contains("depth[max_depth=2]"));
+    let page = project.read("here/report.html");
+    assert!(page.contains("What the parts are worth") && page.contains("depth[max_depth=2]"));
     let summary = project.read("here/summary.md");
     assert!(summary.contains("# Ablation of study"), "{summary}");
     let parquet = std::fs::read(project.path("here/ablation.parquet")).expect("a table");
     assert_eq!(&parquet[..4], b"PAR1");
-    // The same figures give the same plot.
-    project.flow(&["ablate", "study.toml", "-o", "again"]);
-    assert_eq!(project.read("again/forest.svg"), svg);
+    // The report of the run is the file that it has left.
+    project.flow(&["report", "last", "-o", "last.html"]).with(0);
+    assert_eq!(project.read("last.html"), page);
+    // The same figures give the same page. Where nothing runs, the costs are the same too.
+    for folder in ["again", "third"] {
+        let file = format!("{folder}.html");
+        project
+            .flow(&["ablate", "study.toml", "-o", folder])
+            .with(0);
+        project.flow(&["report", folder, "-o", &file]).with(0);
+    }
+    let again = project.read("again.html");
+    assert_eq!(again, project.read("third.html"));
+    assert!(again.contains("What the parts are worth") && !again.contains("What ran"));
+    // A folder that holds something else is not shown as an ablation.
+    project.write("third/ablation.json", "{\"pipeline\": 1}");
+    let stderr = project.flow(&["report", "third"]).with(2).stderr;
+    assert!(stderr.contains("flow::report::folder"), "{stderr}");
 }
 
 #[test]
@@ -307,5 +321,5 @@ fn the_demo_study_runs() {
     for variant in ["no_rocket", "no_domain", "no_test", "binary"] {
         assert_eq!(row(last, "evaluate_by_source", variant)["status"], "ok");
     }
-    assert!(project.path("out/ablation/ablation/forest.svg").is_file());
+    assert!(project.path("out/ablation/ablation/report.html").is_file());
 }

@@ -132,12 +132,26 @@ fn a_worse_model_is_a_regression() {
         "reports/junit.xml",
         "--markdown",
         "reports/summary.md",
+        "--html",
+        "reports/check.html",
     ];
     let Ended { stdout, stderr, .. } = check(&project, &worse, 3);
     insta::assert_snapshot!("worse", report(&stdout));
     assert!(stderr.contains("flow::check::regression"), "{stderr}");
     insta::assert_snapshot!("worse_junit", project.read("reports/junit.xml"));
     insta::assert_snapshot!("worse_markdown", project.read("reports/summary.md"));
+    let page = project.read("reports/check.html");
+    assert!(
+        page.contains("Regression") && page.contains("regression: AP of"),
+        "{page}"
+    );
+    assert!(page.contains("params.max_depth: 4 -&gt; 1") && page.contains("What ran"));
+    project.flow(&["report", "last", "-o", "last.html"]).with(0);
+    assert_eq!(
+        project.read("last.html"),
+        page,
+        "the record of the run has all of it"
+    );
     let event = finished(&project, &worse, 3);
     assert_eq!(event["verdict"], "regression");
 

@@ -347,6 +347,14 @@ fn the_best_values_become_a_pipeline() {
     let study = finished(&run);
     let text = project.read("tuned.toml");
     assert!(text.contains("extends = \"study.toml\""), "{text}");
+    let page = project.read("out/tune/study/report.html");
+    assert!(page.contains("The best values") && page.contains("[stages.model]"));
+    project.flow(&["report", "last", "-o", "last.html"]).with(0);
+    assert_eq!(project.read("last.html"), page);
+    // Eight complete trials are enough to say which parameters matter.
+    let matters = study["importance"]["model.learning_rate"]["divergence"].as_f64();
+    assert!(matters.is_some_and(|matters| matters >= 0.0), "{study}");
+    assert_eq!(study["space"]["model.rounds"]["high"], 8.0);
     let tuned = project.run(&["tuned.toml"]);
     let value = tuned.ok()["metrics"]["evaluate"]["pr_auc"]["pooled"].clone();
     assert_eq!(value, study["best"]["value"]);

@@ -1,5 +1,5 @@
-//! The files that a study leaves: a table for programs, one for people, a plot, and a file with
-//! everything.
+//! The files that a study leaves: a table for programs, a file with everything, the result in words, and
+//! a report to look at.
 
 use std::fs;
 use std::path::Path;
@@ -9,28 +9,29 @@ use flow_stages::artifacts::export::{ResultColumn, write_columns};
 use flow_stages::evaluation::Metric;
 
 use super::results::{AblationResults, AblationRow};
-use super::{forest, text};
+use super::text;
 use crate::error::CliError;
 use crate::event::pretty;
+use crate::report::Page;
 
 /// The names of the files.
 pub const NAMES: [&str; 4] = [
     "ablation.parquet",
     "ablation.json",
-    "forest.svg",
     "summary.md",
+    "report.html",
 ];
 
 /// Writes the files into `dir`. Each is first written beside its place, so that a reader never sees
 /// half a file.
-pub fn write(results: &AblationResults, dir: &Path) -> Result<(), CliError> {
+pub fn write(results: &AblationResults, report: &Page, dir: &Path) -> Result<(), CliError> {
     let mut parquet = Vec::new();
     write_columns(columns(results), "parquet", &mut parquet)?;
     let contents = [
         parquet,
         pretty(&results.figures())?.into_bytes(),
-        forest::svg(&text::panels(results)).into_bytes(),
         text::summary(results).into_bytes(),
+        report.html().into_bytes(),
     ];
     fs::create_dir_all(dir).map_err(|e| CliError::unwritten(dir, e))?;
     for (name, bytes) in NAMES.iter().zip(contents) {
@@ -115,7 +116,7 @@ impl<'r> Sheet<'r> {
         self.number(&name("p_holm"), |row| Some(change(row)?.p_holm));
         self.number(&name("detectable"), |row| Some(change(row)?.detectable));
         self.text(&name("verdict"), |_, row| {
-            Some(text::word(change(row)?.verdict).to_owned())
+            Some(change(row)?.verdict.word().to_owned())
         });
     }
 }

@@ -2,14 +2,13 @@
 //!
 //! [`study`] reads the variants and makes one graph of them. [`results`] computes the findings as data,
 //! with [`cost`] for what each variant cost. All that is shown is made from the results: [`text`]
-//! writes tables and the summary in words, [`forest`] draws the plot, and [`files`] writes everything
-//! to disk. The statistics themselves are in the crate `flow-stages`.
+//! writes tables and the summary in words, `crate::report` makes the page with the plots, and [`files`]
+//! writes everything to disk. The statistics themselves are in the crate `flow-stages`.
 //!
 //! Begin with [`run`].
 
 mod cost;
 mod files;
-mod forest;
 pub mod results;
 pub mod study;
 mod text;
@@ -29,6 +28,7 @@ use crate::commands::run::{Run, Setup};
 use crate::error::{CliError, Exit};
 use crate::event::AblationFinished;
 use crate::project::{read_pipeline, results_dir, shown};
+use crate::report::{self, Findings, Page};
 use crate::ui::Ui;
 
 /// `flow ablate`
@@ -91,7 +91,10 @@ pub fn run(args: &AblateArgs, ui: &Ui) -> Result<Exit, CliError> {
     };
     // The record of this run is included, so that its own evaluations count.
     run.check(results.count_tried(&setup.state.runs()));
-    run.check(files::write(&results, &dir));
+    let found = Findings::Ablation(results.figures());
+    let written = conclude(&mut run, &setup, &found);
+    let written = written.and_then(|page| files::write(&results, &page, &dir));
+    run.check(written);
     if !ui.quiet {
         ui.progress("");
         ui.result(&text::tables(&results, &outcome));
@@ -109,6 +112,13 @@ pub fn run(args: &AblateArgs, ui: &Ui) -> Result<Exit, CliError> {
         directory: dir.display().to_string(),
     });
     Ok(run.exit)
+}
+
+/// Keeps what was found in the record of the run, and makes the report.
+fn conclude(run: &mut Run<'_>, setup: &Setup, found: &Findings) -> Result<Page, CliError> {
+    let runs = setup.state.runs();
+    run.noted(runs.attach(&run.id, found).map(drop));
+    report::of_command((&runs, &setup.state.store), &run.id, found)
 }
 
 /// Reads the predictions and compares them. Bytes that the store has lost are made again first.

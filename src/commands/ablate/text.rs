@@ -3,7 +3,6 @@
 use flow_stages::comparison::{ArmSummary, ComparisonVerdict, Estimate, PairedDifference};
 use flow_stages::evaluation::Metric;
 
-use super::forest::{Panel, PanelRow};
 use super::results::{AblationResults, AblationRow, Scheme};
 use crate::outcome::RunOutcome;
 use crate::render::table::{fitted, plain};
@@ -11,16 +10,6 @@ use crate::wording::{count, seconds};
 
 /// Tables cut the names of variants to this many characters, so that 120 columns suffice.
 const NAME: usize = 22;
-
-/// A verdict in one word.
-pub fn word(verdict: ComparisonVerdict) -> &'static str {
-    match verdict {
-        ComparisonVerdict::Better => "better",
-        ComparisonVerdict::Worse => "worse",
-        ComparisonVerdict::Equivalent => "equivalent",
-        ComparisonVerdict::Inconclusive => "inconclusive",
-    }
-}
 
 /// What a study ends with: a table for each evaluation, a table of costs, and a few sentences.
 pub fn tables(results: &AblationResults, outcome: &RunOutcome) -> String {
@@ -132,7 +121,7 @@ fn metrics(results: &AblationResults, scheme: &Scheme) -> String {
         match primary(row) {
             Some(found) => {
                 cells.push(difference(&found.difference));
-                cells.push(word(found.verdict).to_owned());
+                cells.push(found.verdict.word().to_owned());
                 cells.push(format!("{:.3}", found.detectable));
             }
             None => cells.extend([String::new(), missing(row).to_owned(), String::new()]),
@@ -251,15 +240,9 @@ fn about(results: &AblationResults, scheme: &Scheme) -> String {
         let found = scheme.rows.iter().filter_map(primary);
         found.filter(|found| found.verdict == verdict).count()
     };
-    let found = [
-        ComparisonVerdict::Better,
-        ComparisonVerdict::Worse,
-        ComparisonVerdict::Equivalent,
-        ComparisonVerdict::Inconclusive,
-    ];
-    let found: Vec<String> = found
+    let found: Vec<String> = ComparisonVerdict::ALL
         .into_iter()
-        .map(|verdict| (verdicts(verdict), word(verdict)))
+        .map(|verdict| (verdicts(verdict), verdict.word()))
         .filter(|(n, _)| *n > 0)
         .map(|(n, word)| format!("{n} {word}"))
         .collect();
@@ -310,7 +293,7 @@ fn sentence(results: &AblationResults, row: &AblationRow) -> String {
     };
     text.push_str(&format!(
         ": {}. {figures}; AP is {against} [{:+.3}, {:+.3}], p = {:.3} after Holm's adjustment.",
-        word(found.verdict),
+        found.verdict.word(),
         d.low,
         d.high,
         found.p_holm,
@@ -335,31 +318,4 @@ fn escape(text: &str) -> String {
         }
     }
     out
-}
-
-/// The forest plot of a study.
-pub fn panels(results: &AblationResults) -> Vec<Panel> {
-    let panel = |scheme: &Scheme| Panel {
-        title: format!("{}: average precision, difference to the base", scheme.name),
-        margin: results.options.margin,
-        rows: scheme
-            .rows
-            .iter()
-            .filter(|row| row.variant > 0)
-            .map(|row| PanelRow {
-                name: results.variants[row.variant].name.clone(),
-                interval: primary(row).map(|found| {
-                    let d = &found.difference;
-                    [d.low, d.value, d.high]
-                }),
-                text: match primary(row) {
-                    Some(found) => {
-                        format!("{}  {}", difference(&found.difference), word(found.verdict))
-                    }
-                    None => missing(row).to_owned(),
-                },
-            })
-            .collect(),
-    };
-    results.schemes.iter().map(panel).collect()
 }

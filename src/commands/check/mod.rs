@@ -35,6 +35,7 @@ use crate::error::{CliError, Exit};
 use crate::evaluation::evaluations;
 use crate::event::BaselineUpdated;
 use crate::project::{load_pipeline, shown, working_dir};
+use crate::report::{self, CheckFindings, Findings};
 use crate::ui::Ui;
 use crate::wording::{bytes, quoted};
 
@@ -68,6 +69,9 @@ pub struct CheckArgs {
     /// Write a report as Markdown, for a pull request
     #[arg(long, value_name = "FILE", conflicts_with = "update", value_hint = clap::ValueHint::FilePath)]
     pub markdown: Option<PathBuf>,
+    /// Write a report to look at, in one file of HTML
+    #[arg(long, value_name = "FILE", conflicts_with = "update", value_hint = clap::ValueHint::FilePath)]
+    pub html: Option<PathBuf>,
     /// How often a check may fail where nothing has become worse, all metrics together
     #[arg(long, value_name = "RATE", default_value = "0.02", value_parser = values::rate)]
     pub false_alarms: f64,
@@ -137,9 +141,20 @@ pub fn run(args: &CheckArgs, ui: &Ui) -> Result<Exit, CliError> {
         ..GateOptions::default()
     };
     let results = CheckResults::new(&earlier, &place, &taken, options)?;
-    write_reports(args, &results)?;
-    ui.result(&text::text(&results, args.explain));
     let diags = failures(&results, &pipeline, &place);
+    let found = Findings::Check(CheckFindings {
+        found: results.event(&run.id),
+        failures: diags.iter().map(|diag| diag.message.clone()).collect(),
+        earlier: Vec::new(),
+    });
+    run.noted(setup.state.runs().attach(&run.id, &found).map(drop));
+    write_reports(args, &results)?;
+    if let Some(path) = &args.html {
+        let state = (&setup.state.runs(), &setup.state.store);
+        let page = report::of_command(state, &run.id, &found)?;
+        replace(&working_dir()?.join(path), page.html().as_bytes())?;
+    }
+    ui.result(&text::text(&results, args.explain));
     diags.iter().for_each(|diag| ui.diag(diag));
     ui.event(|| results.event(&run.id));
     Ok(match diags.is_empty() {

@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use flow_stages::comparison::gate::{Judged, Judgement};
+use flow_stages::comparison::gate::Judged;
 use flow_stages::evaluation::Metric;
 
 use super::recipes::Standing;
@@ -127,7 +127,7 @@ fn row(evaluation: &Compared, judged: &Judged) -> Vec<String> {
         signed(difference.value),
         format!("{} to {}", signed(difference.low), signed(difference.high)),
         format!("{:.4}", judged.limit),
-        verdict(judged.verdict).to_owned(),
+        judged.verdict.word().to_owned(),
     ]
 }
 
@@ -137,15 +137,6 @@ fn signed(value: f64) -> String {
     match text.trim_start_matches(['+', '-']) {
         zero @ "0.0000" => zero.to_owned(),
         _ => text,
-    }
-}
-
-/// The word for a judgement.
-pub fn verdict(judgement: Judgement) -> &'static str {
-    match judgement {
-        Judgement::Worse => "worse",
-        Judgement::Ok => "ok",
-        Judgement::Better => "better",
     }
 }
 

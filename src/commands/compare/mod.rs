@@ -14,6 +14,7 @@ use clap::Args;
 use self::differences::{RunDifferences, Side};
 use crate::args::StoreArgs;
 use crate::error::CliError;
+use crate::event::RunsCompared;
 use crate::history::find;
 use crate::project::ProjectState;
 use crate::ui::Ui;
@@ -38,18 +39,7 @@ pub struct CompareArgs {
 /// Runs the command.
 pub fn run(args: &CompareArgs, ui: &Ui) -> Result<(), CliError> {
     let state = ProjectState::of_working_dir(&args.store)?;
-    let load = |word: &str| -> Result<Side, CliError> {
-        let runs = state.runs();
-        let (id, record) = find(&runs, word)?;
-        let long = record.long(&runs)?;
-        Ok(Side {
-            id,
-            record,
-            actions: long.map(|long| long.stages),
-        })
-    };
-    let (old, new) = (load(&args.old)?, load(&args.new)?);
-    let differences = RunDifferences::new(&state.store, old, new)?;
+    let differences = differences(&state, [&args.old, &args.new])?;
     for run in [&differences.old, &differences.new] {
         if run.actions.is_none() {
             ui.warning(&format!(
@@ -61,4 +51,24 @@ pub fn run(args: &CompareArgs, ui: &Ui) -> Result<(), CliError> {
     ui.event(|| event::event(&differences));
     ui.answer(&text::text(&differences));
     Ok(())
+}
+
+/// What differs between two recorded runs, as data.
+pub fn compared(state: &ProjectState, runs: [&str; 2]) -> Result<RunsCompared, CliError> {
+    Ok(event::event(&differences(state, runs)?))
+}
+
+fn differences(state: &ProjectState, words: [&str; 2]) -> Result<RunDifferences, CliError> {
+    let runs = state.runs();
+    let load = |word: &str| -> Result<Side, CliError> {
+        let (id, record) = find(&runs, word)?;
+        let long = record.long(&runs)?;
+        Ok(Side {
+            id,
+            record,
+            actions: long.map(|long| long.stages),
+        })
+    };
+    let [old, new] = words;
+    RunDifferences::new(&state.store, load(old)?, load(new)?)
 }

@@ -1,6 +1,5 @@
 //! `flow tune --apply`: writes the best values as a pipeline that extends the one that was tuned.
 
-use std::collections::BTreeMap;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
@@ -14,6 +13,7 @@ use super::TuneArgs;
 use super::problem::Problem;
 use crate::error::CliError;
 use crate::project::{relative, working_dir};
+use crate::report::stage_tables;
 
 /// Where the pipeline goes.
 pub struct Target {
@@ -139,15 +139,11 @@ fn text(
         quoted(&format!("{}_tuned", problem.name)),
         quoted(&extends),
     ));
-    let mut stages: BTreeMap<&str, Vec<String>> = BTreeMap::new();
-    for value in values {
-        if let Some((stage, rest)) = value.path.split_once('.') {
-            let lines = stages.entry(stage).or_default();
-            lines.push(format!("{rest} = {}\n", value.value));
-        }
-    }
-    for (stage, lines) in stages {
-        text.push_str(&format!("\n[stages.{stage}]\n{}", lines.concat()));
+    let values = values.iter();
+    let values = values.map(|value| (value.path.as_str(), value.value.to_string()));
+    let tables = stage_tables(values);
+    if !tables.is_empty() {
+        text.push_str(&format!("\n{tables}"));
     }
     text
 }

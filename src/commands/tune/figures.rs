@@ -4,19 +4,26 @@
 //! leaves the same bytes as one that was not. Costs are only in events and text.
 
 use flow_engine::pipeline::file::Replace;
-use flow_stages::tuning::{Best, TrialOutcome};
+use flow_engine::pipeline::study::Range;
+use flow_stages::tuning::{Best, TrialOutcome, importance};
 use serde_json::Value as Json;
 
 use super::bench::Bench;
 use super::findings::{Findings, Nested, Searched};
-use crate::event::{BestTrial, NestedFigures, NestedFold, StudyFigures, TrialFigures};
+use crate::event::{
+    BestTrial, NestedFigures, NestedFold, ParameterImportance, SearchedRange, StudyCost,
+    StudyFigures, TrialFigures,
+};
 use crate::record::ByName;
 
 /// The values by the paths of what they replace.
 pub fn by_path(values: &[Replace]) -> ByName<Json> {
-    let json = |value: &toml::Value| serde_json::to_value(value).unwrap_or(Json::Null);
     let values = values.iter();
     values.map(|v| (v.path.clone(), json(&v.value))).collect()
+}
+
+fn json(value: &toml::Value) -> Json {
+    serde_json::to_value(value).unwrap_or(Json::Null)
 }
 
 /// What is known of a trial.
@@ -59,7 +66,70 @@ pub fn study_figures(bench: &Bench<'_>, findings: &Findings) -> StudyFigures {
             .map(|number| trial_figures(bench, searched, number))
             .collect(),
         nested: findings.nested.as_ref().map(nested_figures),
+        space: space(bench),
+        importance: importances(bench, searched),
     }
+}
+
+/// What the study cost.
+pub fn study_cost(bench: &Bench<'_>, findings: &Findings) -> StudyCost {
+    StudyCost {
+        ran: bench.spent.ran,
+        cpu_s: bench.spent.cpu_s,
+        saved_cpu_s: findings.saved_s,
+        configurations: findings.tried,
+        trials_cpu_s: findings.searched.cpu_s.clone(),
+    }
+}
+
+fn space(bench: &Bench<'_>) -> ByName<SearchedRange> {
+    let axes = bench.problem.axes.iter().map(|axis| {
+        let range = match &axis.range {
+            Range::Numbers {
+                low,
+                high,
+                whole,
+                log,
+                steps,
+            } => SearchedRange::Numbers {
+                low: *low,
+                high: *high,
+                whole: *whole,
+                log: *log,
+                steps: *steps,
+            },
+            Range::Choice(values) => SearchedRange::Choice {
+                choice: values.iter().map(json).collect(),
+            },
+        };
+        (axis.path.clone(), range)
+    });
+    axes.collect()
+}
+
+/// How much each parameter matters, by the trials that have it.
+fn importances(bench: &Bench<'_>, searched: &Searched) -> ByName<Option<ParameterImportance>> {
+    let design = &bench.problem.design;
+    let axes = bench.problem.axes.iter().zip(&design.space).enumerate();
+    let found = axes.map(|(number, (axis, dimension))| {
+        let trials = searched.study.trials().iter().zip(&searched.candidates);
+        let has = |values: &[Replace]| values.iter().any(|value| value.path == axis.path);
+        let trials: Vec<(f64, Option<f64>)> = trials
+            .filter(|(_, candidate)| has(&candidate.values))
+            .map(|(trial, _)| {
+                let value = trial.outcome.value();
+                let loss = value.map(|value| design.direction.loss(value));
+                (trial.point[number], loss)
+            })
+            .collect();
+        let found = importance(dimension, &trials, number as u64);
+        let found = found.map(|found| ParameterImportance {
+            divergence: found.divergence,
+            chance: found.chance,
+        });
+        (axis.path.clone(), found)
+    });
+    found.collect()
 }
 
 fn best_trial(bench: &Bench<'_>, findings: &Findings) -> Option<BestTrial> {

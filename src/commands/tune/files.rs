@@ -1,5 +1,5 @@
-//! The files that a study leaves: one with everything for programs, and a table with a row for each
-//! trial.
+//! The files that a study leaves: one with everything for programs, a table with a row for each trial, and
+//! a report to look at.
 
 use std::path::Path;
 
@@ -9,9 +9,15 @@ use super::findings::{Findings, Searched};
 use crate::error::CliError;
 use crate::event::{OutputWritten, pretty};
 use crate::project::shown;
+use crate::report::Page;
 
-/// Writes `study.json` and `trials.csv`.
-pub fn write(bench: &Bench<'_>, findings: &Findings, folder: &Path) -> Result<(), CliError> {
+/// Writes `study.json`, `trials.csv` and `report.html`.
+pub fn write(
+    bench: &Bench<'_>,
+    findings: &Findings,
+    report: &Page,
+    folder: &Path,
+) -> Result<(), CliError> {
     let failed = |error: std::io::Error| {
         CliError::environment(format!("failed to write to {}", folder.display()), error)
     };
@@ -19,6 +25,7 @@ pub fn write(bench: &Bench<'_>, findings: &Findings, folder: &Path) -> Result<()
     for (name, text) in [
         ("study.json", pretty(&study_figures(bench, findings))?),
         ("trials.csv", csv(bench, &findings.searched)),
+        ("report.html", report.html()),
     ] {
         let path = folder.join(name);
         flow_cache::write_file(&path, text.as_bytes()).map_err(failed)?;

@@ -26,6 +26,8 @@ use std::path::PathBuf;
 use std::time::Instant;
 
 use self::bench::Bench;
+use self::figures::{study_cost, study_figures};
+use self::findings::Findings;
 use self::problem::Problem;
 use self::study::study;
 use crate::args::{ExecArgs, FileArgs, StoreArgs};
@@ -33,6 +35,7 @@ use crate::commands::run::Setup;
 use crate::error::{CliError, Exit};
 use crate::event::OutputWritten;
 use crate::project::{read_pipeline, results_dir, shown};
+use crate::report::{self, Page, StudyFindings};
 use crate::ui::Ui;
 use clap::Args;
 
@@ -104,7 +107,8 @@ pub fn run(args: &TuneArgs, ui: &Ui) -> Result<Exit, CliError> {
             return Ok(error.exit);
         }
     };
-    files::write(&bench, &findings, &folder)?;
+    let page = conclude(&bench, &findings, &setup)?;
+    files::write(&bench, &findings, &page, &folder)?;
     let wall_s = started.elapsed().as_secs_f64();
     ui.result(&text::text(&bench, &findings, wall_s));
     if let Some(target) = &target {
@@ -120,4 +124,15 @@ pub fn run(args: &TuneArgs, ui: &Ui) -> Result<Exit, CliError> {
     }
     progress::finished(&bench, &findings, started.elapsed().as_secs_f64());
     Ok(Exit::Ok)
+}
+
+/// Keeps what was found in the record of the run, and makes the report.
+fn conclude(bench: &Bench<'_>, findings: &Findings, setup: &Setup) -> Result<Page, CliError> {
+    let found = report::Findings::Study(Box::new(StudyFindings {
+        found: study_figures(bench, findings),
+        cost: Some(study_cost(bench, findings)),
+    }));
+    let runs = setup.state.runs();
+    runs.attach(&bench.id, &found)?;
+    report::of_command((&runs, &setup.state.store), &bench.id, &found)
 }

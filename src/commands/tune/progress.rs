@@ -3,7 +3,7 @@
 use flow_stages::tuning::{Best, ObjectiveScores, TrialOutcome};
 
 use super::bench::Bench;
-use super::figures::{by_path, study_figures, trial_figures};
+use super::figures::{by_path, study_cost, study_figures, trial_figures};
 use super::findings::{Findings, OuterFold, Searched};
 use crate::error::Exit;
 use crate::event::{
@@ -123,9 +123,6 @@ pub fn finished(bench: &Bench<'_>, findings: &Findings, wall_s: f64) {
         status: Status::Ok,
         run: bench.id.clone(),
         wall_s,
-        ran: bench.spent.ran,
-        cpu_s: bench.spent.cpu_s,
-        saved_cpu_s: findings.saved_s,
-        configurations: findings.tried,
+        cost: study_cost(bench, findings),
     });
 }

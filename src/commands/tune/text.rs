@@ -1,6 +1,5 @@
 //! The findings of a study, for people.
 
-use flow_stages::comparison::PairedDifference;
 use flow_stages::tuning::{Best, TrialOutcome};
 
 use super::bench::Bench;
@@ -165,14 +164,9 @@ fn nested_text(bench: &Bench<'_>, nested: &Nested) -> String {
             d.value,
             d.low,
             d.high,
-            verdict(difference),
+            difference.verdict.word(),
         ));
     }
     text.push('\n');
     text
-}
-
-fn verdict(difference: &PairedDifference) -> String {
-    let word = serde_json::to_value(difference.verdict).unwrap_or_default();
-    word.as_str().unwrap_or_default().replace('_', " ")
 }

@@ -1,0 +1,260 @@
+//! Reports of ablations, studies, checks, pairs of runs, and training curves.
+
+use std::sync::OnceLock;
+
+use flow_testkit::Project;
+use serde_json::json;
+
+use super::chromium::Browser;
+use super::picture;
+
+/// A pipeline with variants and a study, which runs in seconds, and a stage that writes training curves.
+const PIPELINE: &str = r#"
+[pipeline]
+name = "study"
+[stages.ingest]
+use = "ingest"
+format = "demo"
+labelled = 240
+positives = 40
+unlabelled = 0
+[stages.domain]
+use = "domain"
+inputs = { curves = "ingest" }
+[stages.folds]
+use = "folds"
+inputs = { objects = "ingest" }
+k = 3
+repeats = 2
+[stages.model]
+use = "model"
+inputs = { features = ["domain"], folds = "folds" }
+rounds = 20
+[stages.evaluate]
+use = "evaluate"
+inputs = { predictions = "model" }
+[stages.network]
+use = "command"
+run = ["sh", "-c", "for e in 1 2 3 4; do echo $e,train,0.$((9 - e)); echo $e,valid,0.$((9 - e % 3)); done | sed '1i epoch,split,loss' > {history}"]
+inputs = { objects = "ingest.objects" }
+outputs = { history = "history.csv" }
+[metrics]
+headline = "evaluate.f1"
+[tune]
+trials = 12
+parallel = 4
+[tune.space]
+"model.learning_rate" = { log = [0.01, 0.5] }
+"model.rounds" = { int = [2, 30] }
+"model.scale_pos_weight" = { choice = ["none", "auto"] }
+[variants.stumps]
+"model.rounds" = 1
+"model.max_depth" = 1
+[variants.depth.grid]
+"model.max_depth" = [2, 3]
+[variants.same]
+"model.max_depth" = 4
+"#;
+
+/// A project in which all commands have run whose reports are looked at.
+fn project() -> &'static Project {
+    static PROJECT: OnceLock<Project> = OnceLock::new();
+    PROJECT.get_or_init(|| {
+        let project = Project::with(PIPELINE);
+        let check = ["check", "p.toml", "--baseline", "check.toml"];
+        let stumps = ["--set", "model.rounds=1", "--set", "model.max_depth=1"];
+        project.flow(&[&check[..], &["--update"]].concat()).with(0);
+        project.flow(&check).with(0);
+        let failing = [&check[..], &stumps, &["--html", "check.html"]].concat();
+        project.flow(&failing).with(3);
+        let pair = ["report", "last~1", "last", "-o", "pair.html"];
+        project.flow(&pair).with(0);
+        project
+            .flow(&["ablate", "p.toml", "-o", "ablation"])
+            .with(0);
+        project.flow(&["tune", "p.toml", "-o", "tune"]).with(0);
+        project.flow(&["run", "p.toml"]).with(0);
+        project.flow(&["report", "-o", "run.html"]).with(0);
+        project
+    })
+}
+
+/// Opens a page in both themes and on a narrow screen, and expects no errors and no sideways scrolling.
+fn open(file: &str) -> Option<Browser> {
+    let mut browser = Browser::start()?;
+    browser.open(&project().path(file));
+    for (dark, width) in [(false, 1280), (true, 380), (false, 380), (false, 1280)] {
+        browser.dark(dark);
+        browser.resize(width, 900);
+        let room = browser.eval("document.documentElement.scrollWidth - innerWidth");
+        assert!(
+            room.as_i64() <= Some(0),
+            "{file} at {width}: {room} pixels too wide"
+        );
+    }
+    let empty = browser.eval(
+        "[...document.querySelectorAll('figure.plot')].filter((figure) => \
+         !figure.querySelector('svg :is(path, circle, rect, line)') \
+         || !figure.querySelector('figcaption strong').textContent).length",
+    );
+    assert_eq!(empty, 0, "{file}");
+    assert_eq!(browser.errors(), [""; 0], "{file}");
+    Some(browser)
+}
+
+/// The number of elements that a CSS selector finds.
+fn count(browser: &mut Browser, selector: &str) -> u64 {
+    let number = browser.eval(&format!("document.querySelectorAll({selector:?}).length"));
+    number.as_u64().expect("a number")
+}
+
+fn text(browser: &mut Browser, selector: &str) -> String {
+    let text = browser.eval(&format!("document.querySelector({selector:?}).innerText"));
+    text.as_str().expect("a text").to_owned()
+}
+
+#[test]
+fn an_ablation_has_forests_of_every_metric_and_costs() {
+    let Some(mut browser) = open("ablation/report.html") else {
+        return;
+    };
+    // Five metrics of four variants.
+    assert_eq!(count(&mut browser, "#ablation .forests figure.plot"), 5);
+    assert_eq!(
+        count(&mut browser, "#ablation .forests svg .interval line"),
+        20
+    );
+    assert_eq!(
+        count(&mut browser, "#ablation .forests svg .value path"),
+        20
+    );
+    // The base and four variants, alone and in this run.
+    assert_eq!(count(&mut browser, "#ablation .costs svg .cold rect"), 5);
+    assert_eq!(count(&mut browser, "#ablation .costs svg .now rect"), 5);
+    let lead = text(&mut browser, "#ablation .headline");
+    assert!(
+        lead.contains(" worse") && lead.contains("equivalent"),
+        "{lead}"
+    );
+    let table = text(&mut browser, "#ablation table");
+    assert!(
+        table.contains("stumps") && table.contains("worse"),
+        "{table}"
+    );
+    // What is folded opens by key.
+    let last = "#ablation > details";
+    assert_eq!(
+        browser.eval(&format!("document.querySelector('{last}').open")),
+        false
+    );
+    browser.eval(&format!("document.querySelector('{last} summary').focus()"));
+    browser.key(" ");
+    assert_eq!(
+        browser.eval(&format!("document.querySelector('{last}').open")),
+        true
+    );
+    // The tip of a row says what it stands for.
+    let tip = browser.eval(
+        "(() => { const svg = document.querySelector('#ablation .forests svg'); const box = svg.getBoundingClientRect(); \
+         svg.dispatchEvent(new PointerEvent('pointermove', { clientX: box.x + box.width / 2, clientY: box.y + 24, \
+         pointerType: 'mouse', bubbles: true })); \
+         return new Promise((done) => setTimeout(() => done(svg.textContent), 200)); })()",
+    );
+    assert!(
+        tip.as_str().is_some_and(|text| text.contains("difference")),
+        "{tip}"
+    );
+    picture(&mut browser, "#ablation", "report-ablation.png");
+}
+
+#[test]
+fn a_study_has_its_history_its_parameters_and_the_best_values() {
+    let Some(mut browser) = open("tune/report.html") else {
+        return;
+    };
+    let marks = [
+        ("#study .history svg .complete circle", 12),
+        ("#study .history svg .best-so-far path", 1),
+        ("#study .parameters figure.plot", 3),
+        ("#study .importance svg .importance rect", 3),
+        ("#study .parallel svg .trial path", 12),
+    ];
+    for (selector, number) in marks {
+        assert_eq!(count(&mut browser, selector), number, "{selector}");
+    }
+    let best = text(&mut browser, "#study pre");
+    assert!(
+        best.starts_with("[stages.model]") && best.contains("learning_rate = "),
+        "{best}"
+    );
+    let (min, max) = (
+        browser.eval("Math.min(...[...document.querySelectorAll('#study .best circle')].map((c) => c.getBoundingClientRect().y))"),
+        browser.eval("Math.min(...[...document.querySelectorAll('#study .history .complete circle')].map((c) => c.getBoundingClientRect().y))"),
+    );
+    assert!(
+        min.as_f64() <= max.as_f64(),
+        "the best trial is the highest: {min}, {max}"
+    );
+    picture(&mut browser, "#study", "report-study.png");
+}
+
+#[test]
+fn a_check_says_why_it_failed_and_how_earlier_ones_came_out() {
+    let Some(mut browser) = open("check.html") else {
+        return;
+    };
+    assert!(text(&mut browser, "#check .headline").starts_with("Regression"));
+    let why = text(&mut browser, "#check .warning");
+    assert!(
+        why.contains("average precision") || why.contains("AP of `evaluate` fell"),
+        "{why}"
+    );
+    assert_eq!(count(&mut browser, "#check .forests svg .interval line"), 2);
+    assert_eq!(count(&mut browser, "#check .forests svg .limit line"), 2);
+    // This check and the one before it, for two metrics.
+    assert_eq!(count(&mut browser, "#check .past figure.plot"), 2);
+    assert_eq!(count(&mut browser, "#check .past svg .now path"), 4);
+    assert!(text(&mut browser, "#check").contains("params.max_depth: 4 -> 1"));
+    // Below it is the report of the run.
+    assert_eq!(count(&mut browser, "#summary"), 1);
+    picture(&mut browser, "#check", "report-check.png");
+}
+
+#[test]
+fn two_runs_differ_in_settings_recipes_metrics_and_objects() {
+    let Some(mut browser) = open("pair.html") else {
+        return;
+    };
+    let all = text(&mut browser, "#pair");
+    for part in [
+        "model.max_depth",
+        "params.rounds",
+        "Objects that changed sides",
+        "B less A",
+    ] {
+        assert!(all.contains(part), "no {part} in {all}");
+    }
+    assert_eq!(count(&mut browser, "#pair .forests svg .interval line"), 5);
+    let drawn = count(&mut browser, "#pair .changed svg .object path");
+    let listed = browser.eval(
+        "[...document.querySelectorAll('#pair table')].find((t) => t.textContent.includes('right in A') \
+         && t.tBodies[0].rows.length === 2).querySelectorAll('.good, .bad').values().map((td) => Number(td.textContent)).reduce((a, b) => a + b, 0)",
+    );
+    assert!(drawn > 0);
+    assert_eq!(listed, json!(drawn));
+    picture(&mut browser, "#pair", "report-pair.png");
+}
+
+#[test]
+fn a_stage_that_writes_its_history_has_training_curves() {
+    let Some(mut browser) = open("run.html") else {
+        return;
+    };
+    assert_eq!(count(&mut browser, "#training svg .curve path"), 2);
+    assert_eq!(count(&mut browser, "#training svg .lowest circle"), 2);
+    let table = text(&mut browser, "#training table");
+    assert!(
+        table.contains("train") && table.contains("valid"),
+        "{table}"
+    );
+}
