@@ -10,7 +10,8 @@ use super::section::{Drawing, Section, rounded, to_digits};
 use crate::event::{AblatedRow, AblatedScheme, AblatedVariant, AblationFigures};
 use crate::wording::{count, seconds};
 
-/// The most variants that a plot shows: those that differ most. Tables have all of them.
+/// The most variants that a plot shows, and the table of every metric: those that differ most. The other
+/// tables have all of them.
 const DRAWN: usize = 60;
 
 /// The section.
@@ -197,9 +198,10 @@ pub fn verdict(verdict: ComparisonVerdict) -> Markup {
     html! { span class=(class) { (verdict.word()) } }
 }
 
-/// All differences, for those who want them.
+/// The differences in every metric, for those who want them.
 fn every_metric(scheme: &AblatedScheme) -> Markup {
-    let rows: Vec<(&str, Metric, &PairedDifference)> = (scheme.rows.iter())
+    let (drawn, left_out) = drawn(scheme);
+    let rows: Vec<(&str, Metric, &PairedDifference)> = (drawn.into_iter())
         .flat_map(|row| {
             let metrics = row.comparison.iter().flat_map(|c| &c.metrics);
             metrics.map(|(metric, found)| (row.variant.as_str(), *metric, found))
@@ -213,10 +215,30 @@ fn every_metric(scheme: &AblatedScheme) -> Markup {
                 p.dim {
                     "Average precision is the primary metric. The others explain it, and a finding that only they show is "
                     "a hint."
+                    @if left_out > 0 {
+                        " These are the variants that differ most; " code { "ablation.json" } " has the " (left_out)
+                        " others."
+                    }
                 }
             }
         }
     }
+}
+
+/// The variants that plots show, and how many were compared besides.
+fn drawn(scheme: &AblatedScheme) -> (Vec<&AblatedRow>, usize) {
+    let all: Vec<&AblatedRow> = (scheme.rows.iter())
+        .filter(|row| row.comparison.is_some())
+        .collect();
+    let size = |row: &AblatedRow| primary(row).map_or(0.0, |found| found.difference.value.abs());
+    let mut sizes: Vec<f64> = all.iter().map(|row| size(row)).collect();
+    sizes.sort_by(|a, b| b.total_cmp(a));
+    let least = sizes.get(DRAWN - 1).copied().unwrap_or(0.0);
+    let n = all.len();
+    let drawn = all.into_iter().filter(|row| size(row) >= least);
+    let drawn: Vec<&AblatedRow> = drawn.take(DRAWN).collect();
+    let left_out = n - drawn.len();
+    (drawn, left_out)
 }
 
 /// Paired differences, a row each. The headings say what they are of, unless all are of one thing, and
@@ -329,18 +351,7 @@ fn data(found: &AblationFigures) -> Json {
 /// The differences that are drawn, and how many variants are not.
 fn scheme_data(scheme: &AblatedScheme) -> Json {
     let metrics = metrics(scheme);
-    let all: Vec<&AblatedRow> = (scheme.rows.iter())
-        .filter(|row| row.comparison.is_some())
-        .collect();
-    let size = |row: &AblatedRow| primary(row).map_or(0.0, |found| found.difference.value.abs());
-    let mut sizes: Vec<f64> = all.iter().map(|row| size(row)).collect();
-    sizes.sort_by(|a, b| b.total_cmp(a));
-    let least = sizes.get(DRAWN - 1).copied().unwrap_or(0.0);
-    let drawn: Vec<&&AblatedRow> = all
-        .iter()
-        .filter(|row| size(row) >= least)
-        .take(DRAWN)
-        .collect();
+    let (drawn, left_out) = drawn(scheme);
     let rows = drawn.iter().map(|row| {
         let cells = metrics.iter().map(|metric| match compared(row, *metric) {
             Some(found) => paired_data(found),
@@ -352,7 +363,7 @@ fn scheme_data(scheme: &AblatedScheme) -> Json {
         "name": scheme.name,
         "metrics": metrics.iter().map(|m| metric(*m)).collect::<Vec<Json>>(),
         "rows": rows.collect::<Vec<Json>>(),
-        "left_out": all.len() - drawn.len(),
+        "left_out": left_out,
     })
 }
 

@@ -129,15 +129,11 @@ fn best(found: &StudyFigures) -> Markup {
 
 fn as_toml(values: &ByName<Json>) -> String {
     let values = values.iter().map(|(path, value)| {
+        // What TOML does not have cannot be searched.
         let value = toml::Value::try_from(value).map(|value| value.to_string());
-        (path.as_str(), value.unwrap_or_else(|_| value_text(path)))
+        (path.as_str(), value.unwrap_or_default())
     });
     stage_tables(values)
-}
-
-/// Only a value that TOML has can be searched, so this is never seen.
-fn value_text(path: &str) -> String {
-    toml::Value::from(path).to_string()
 }
 
 /// Values by their dotted paths as tables of stages: `[stages.model]`, then a line for each value.
@@ -417,4 +413,68 @@ fn trial_data(found: &StudyFigures, trial: &TrialFigures) -> Json {
         trial.value.or(trial.bound).map(rounded),
         values.collect::<Vec<Option<Json>>>(),
     ])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A study of trials with these values; what is not a number was pruned.
+    fn study(values: &[Option<f64>]) -> StudyFigures {
+        let trials = values.iter().enumerate().map(|(trial, value)| {
+            json!({
+                "trial": trial, "generation": trial / 2, "state": if value.is_some() { "complete" } else { "pruned" },
+                "values": {"model.rounds": trial}, "value": value, "bound": value.is_none().then_some(0.1),
+            })
+        });
+        let study = json!({
+            "pipeline": "p", "objective": "evaluate.log_loss", "direction": "minimise", "sampler": "random",
+            "seed": 1, "parallel": 2, "prune": true, "base": null, "best": null,
+            "trials": trials.collect::<Vec<Json>>(),
+            "space": {"model.rounds": {"low": 0.0, "high": 9.0, "whole": true, "log": false, "steps": null}},
+        });
+        serde_json::from_value(study).expect("a study")
+    }
+
+    #[test]
+    fn the_best_trial_comes_first_and_those_without_a_value_last() {
+        let found = study(&[Some(0.4), None, Some(0.2), Some(0.3)]);
+        let order: Vec<usize> = ranked(&found).iter().map(|trial| trial.trial).collect();
+        assert_eq!(order, [2, 3, 0, 1]);
+    }
+
+    #[test]
+    fn of_many_trials_those_that_were_the_best_so_far_are_drawn() {
+        let values: Vec<Option<f64>> = (0..9001)
+            .map(|i| Some(if i == 4321 { 0.0 } else { 1.0 }))
+            .collect();
+        let found = study(&values);
+        let numbers: Vec<usize> = drawn(&found).iter().map(|trial| trial.trial).collect();
+        assert!(
+            numbers.len() <= DRAWN && numbers.contains(&4321),
+            "{}",
+            numbers.len()
+        );
+        assert_eq!(drawn(&study(&values[..50])).len(), 50);
+    }
+
+    #[test]
+    fn values_become_tables_of_stages() {
+        let values = json!({"model.rounds": 5, "rocket.kernels": 100, "model.inputs.features": ["a"], "model.x": "t"});
+        let values: ByName<Json> = serde_json::from_value(values).expect("values");
+        assert_eq!(
+            as_toml(&values),
+            "[stages.model]\nrounds = 5\ninputs.features = [\"a\"]\nx = \"t\"\n\n[stages.rocket]\nkernels = 100\n"
+        );
+    }
+
+    #[test]
+    fn what_a_trial_says_cannot_leave_its_place() {
+        let mut found = study(&[Some(0.4)]);
+        found.trials[0].error = Some("<script>alert(1)</script>".to_owned());
+        let html = section(&StudyFindings { found, cost: None })
+            .html
+            .into_string();
+        assert!(html.contains("&lt;script&gt;") && !html.contains("<script>"));
+    }
 }

@@ -164,7 +164,11 @@ fn an_ablation_has_forests_of_every_metric_and_costs() {
         tip.as_str().is_some_and(|text| text.contains("difference")),
         "{tip}"
     );
-    picture(&mut browser, "#ablation", "report-ablation.png");
+    picture(
+        &mut browser,
+        "#ablation .forests figure",
+        "report-ablation.png",
+    );
 }
 
 #[test]
@@ -195,7 +199,7 @@ fn a_study_has_its_history_its_parameters_and_the_best_values() {
         min.as_f64() <= max.as_f64(),
         "the best trial is the highest: {min}, {max}"
     );
-    picture(&mut browser, "#study", "report-study.png");
+    picture(&mut browser, "#study .history", "report-study.png");
 }
 
 #[test]
@@ -217,7 +221,7 @@ fn a_check_says_why_it_failed_and_how_earlier_ones_came_out() {
     assert!(text(&mut browser, "#check").contains("params.max_depth: 4 -> 1"));
     // Below it is the report of the run.
     assert_eq!(count(&mut browser, "#summary"), 1);
-    picture(&mut browser, "#check", "report-check.png");
+    picture(&mut browser, "#check .past", "report-check.png");
 }
 
 #[test]
@@ -242,7 +246,7 @@ fn two_runs_differ_in_settings_recipes_metrics_and_objects() {
     );
     assert!(drawn > 0);
     assert_eq!(listed, json!(drawn));
-    picture(&mut browser, "#pair", "report-pair.png");
+    picture(&mut browser, "#pair .forests figure", "report-pair.png");
 }
 
 #[test]

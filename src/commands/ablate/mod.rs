@@ -28,7 +28,7 @@ use crate::commands::run::{Run, Setup};
 use crate::error::{CliError, Exit};
 use crate::event::AblationFinished;
 use crate::project::{read_pipeline, results_dir, shown};
-use crate::report::{self, Findings, Page};
+use crate::report::Findings;
 use crate::ui::Ui;
 
 /// `flow ablate`
@@ -92,9 +92,9 @@ pub fn run(args: &AblateArgs, ui: &Ui) -> Result<Exit, CliError> {
     // The record of this run is included, so that its own evaluations count.
     run.check(results.count_tried(&setup.state.runs()));
     let found = Findings::Ablation(results.figures());
-    let written = conclude(&mut run, &setup, &found);
-    let written = written.and_then(|page| files::write(&results, &page, &dir));
-    run.check(written);
+    run.keep_findings(&found);
+    let page = run.page(&found);
+    run.check(page.and_then(|page| files::write(&results, &page, &dir)));
     if !ui.quiet {
         ui.progress("");
         ui.result(&text::tables(&results, &outcome));
@@ -112,13 +112,6 @@ pub fn run(args: &AblateArgs, ui: &Ui) -> Result<Exit, CliError> {
         directory: dir.display().to_string(),
     });
     Ok(run.exit)
-}
-
-/// Keeps what was found in the record of the run, and makes the report.
-fn conclude(run: &mut Run<'_>, setup: &Setup, found: &Findings) -> Result<Page, CliError> {
-    let runs = setup.state.runs();
-    run.noted(runs.attach(&run.id, found).map(drop));
-    report::of_command((&runs, &setup.state.store), &run.id, found)
 }
 
 /// Reads the predictions and compares them. Bytes that the store has lost are made again first.

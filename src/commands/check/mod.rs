@@ -35,7 +35,7 @@ use crate::error::{CliError, Exit};
 use crate::evaluation::evaluations;
 use crate::event::BaselineUpdated;
 use crate::project::{load_pipeline, shown, working_dir};
-use crate::report::{self, CheckFindings, Findings};
+use crate::report::{CheckFindings, Findings};
 use crate::ui::Ui;
 use crate::wording::{bytes, quoted};
 
@@ -142,18 +142,8 @@ pub fn run(args: &CheckArgs, ui: &Ui) -> Result<Exit, CliError> {
     };
     let results = CheckResults::new(&earlier, &place, &taken, options)?;
     let diags = failures(&results, &pipeline, &place);
-    let found = Findings::Check(CheckFindings {
-        found: results.event(&run.id),
-        failures: diags.iter().map(|diag| diag.message.clone()).collect(),
-        earlier: Vec::new(),
-    });
-    run.noted(setup.state.runs().attach(&run.id, &found).map(drop));
     write_reports(args, &results)?;
-    if let Some(path) = &args.html {
-        let state = (&setup.state.runs(), &setup.state.store);
-        let page = report::of_command(state, &run.id, &found)?;
-        replace(&working_dir()?.join(path), page.html().as_bytes())?;
-    }
+    conclude(args, &results, &diags, &mut run)?;
     ui.result(&text::text(&results, args.explain));
     diags.iter().for_each(|diag| ui.diag(diag));
     ui.event(|| results.event(&run.id));
@@ -173,6 +163,28 @@ fn write_reports(args: &CheckArgs, results: &CheckResults) -> Result<(), CliErro
         replace(&working_dir()?.join(path), text.as_bytes())?;
     }
     Ok(())
+}
+
+/// Keeps what was found in the record of the run, and makes the page if it is asked for.
+fn conclude(
+    args: &CheckArgs,
+    results: &CheckResults,
+    diags: &[Diag],
+    run: &mut Run<'_>,
+) -> Result<(), CliError> {
+    let found = Findings::Check(CheckFindings {
+        found: results.event(&run.id),
+        failures: diags.iter().map(|diag| diag.message.clone()).collect(),
+        earlier: Vec::new(),
+    });
+    run.keep_findings(&found);
+    match &args.html {
+        Some(path) => replace(
+            &working_dir()?.join(path),
+            run.page(&found)?.html().as_bytes(),
+        ),
+        None => Ok(()),
+    }
 }
 
 /// Reads what is compared: recipes of stages and scores of evaluations. Bytes that the store has lost

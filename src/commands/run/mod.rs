@@ -44,6 +44,7 @@ use crate::history;
 use crate::outcome::{RunAccount, RunOutcome};
 use crate::project::{ProjectState, load_pipeline, shown, working_dir};
 use crate::record::{GitState, Long, RunRecord, Status};
+use crate::report::{self, Findings, Page};
 use crate::ui::Ui;
 use progress::RunProgress;
 
@@ -315,6 +316,17 @@ impl<'a> Run<'a> {
         }
         self.ui.event(|| outcome.event());
         outcome
+    }
+
+    /// Keeps what was found in the record of the run.
+    pub fn keep_findings(&mut self, found: &Findings) {
+        let kept = self.state.runs().attach(&self.id, found);
+        self.noted(kept.map(drop));
+    }
+
+    /// The report of the run, with what was found.
+    pub fn page(&self, found: &Findings) -> Result<Page, CliError> {
+        report::of_command((&self.state.runs(), &self.state.store), &self.id, found)
     }
 
     /// What is known of the plan's actions.

@@ -10,6 +10,8 @@ flow.section("study", (data, root) => {
   const failed = trials.filter((trial) => trial.state === "failed");
   const best = trials.find((trial) => trial.trial === data.best);
   const metric = data.objective.split(".").pop();
+  // Many dots need less room each.
+  const radius = trials.length > 300 ? 2 : 3.5;
 
   const text = (axis, value) => {
     if (value === null || value === undefined) return "-";
@@ -43,8 +45,8 @@ flow.section("study", (data, root) => {
   };
 
   const points = (x, channels) => [
-    Plot.dot(pruned, { x, y: (trial) => within(trial.value), symbol: "triangle", rotate: data.minimise ? 0 : 180, r: 3.5, stroke: flow.color.warn, className: "pruned", ...channels }),
-    Plot.dot(complete, { x, y: "value", r: 3.5, fill: flow.color.series(0), fillOpacity: 0.75, className: "complete", ...channels }),
+    Plot.dot(pruned, { x, y: (trial) => within(trial.value), symbol: "triangle", rotate: data.minimise ? 0 : 180, r: radius, stroke: flow.color.warn, className: "pruned", ...channels }),
+    Plot.dot(complete, { x, y: "value", r: radius, fill: flow.color.series(0), fillOpacity: 0.75, className: "complete", ...channels }),
     best ? Plot.dot([best], { x, y: "value", r: 7, stroke: flow.color.good, strokeWidth: 2.5, className: "best", ...channels }) : null,
   ];
   const asItIs = data.base === null ? null : Plot.ruleY([data.base], { stroke: flow.color.text, strokeDasharray: "4 3" });
@@ -127,8 +129,8 @@ flow.section("study", (data, root) => {
         y: { label: metric, domain, grid: true, ticks: 5 },
         marks: [
           asItIs,
-          Plot.dot(has(pruned), { x: place_of, y: (trial) => within(trial.value), symbol: "triangle", rotate: data.minimise ? 0 : 180, r: 3.5, stroke: flow.color.warn, className: "pruned" }),
-          Plot.dot(has(complete), { x: place_of, y: "value", r: 3.5, fill: flow.color.series(0), fillOpacity: 0.75, className: "complete" }),
+          Plot.dot(has(pruned), { x: place_of, y: (trial) => within(trial.value), symbol: "triangle", rotate: data.minimise ? 0 : 180, r: radius, stroke: flow.color.warn, className: "pruned" }),
+          Plot.dot(has(complete), { x: place_of, y: "value", r: radius, fill: flow.color.series(0), fillOpacity: 0.75, className: "complete" }),
           best && best.values[at] !== null ? Plot.dot([best], { x: place_of, y: "value", r: 7, stroke: flow.color.good, strokeWidth: 2.5, className: "best" }) : null,
           Plot.tip(has(complete), Plot.pointer({ x: place_of, y: "value", title: words })),
         ],
@@ -143,8 +145,8 @@ flow.section("study", (data, root) => {
       const [a, b, v] = axis.log ? [Math.log(axis.low), Math.log(axis.high), Math.log(value)] : [axis.low, axis.high, value];
       return b > a ? (v - a) / (b - a) : 0.5;
     };
-    const ranked = [...complete].sort((a, b) => (better(a.value, b.value) ? 1 : -1)).slice(-200);
-    const middle = (part) => d3.quantile(complete, part, (trial) => trial.value);
+    const ranked = [...complete].sort((a, b) => (better(a.value, b.value) ? 1 : -1)).slice(-100);
+    const spread = d3.extent(ranked, (trial) => trial.value);
     const names = data.axes.map((axis) => short(axis.path));
     const steps = ranked.flatMap((trial) =>
       data.axes.map((axis, at) => ({ trial, name: names[at], at: unit(axis, trial.values[at]) })));
@@ -160,12 +162,12 @@ flow.section("study", (data, root) => {
       marginRight: 16,
       x: { type: "point", domain: names, label: null, tickSize: 0, tickPadding: 24, padding: 0.3, tickRotate: names.join("").length * 8 > width ? -20 : 0 },
       y: { domain: [0, 1], axis: null },
-      opacity: { domain: data.minimise ? [low, middle(0.75)] : [middle(0.25), high], clamp: true, range: data.minimise ? [0.95, 0.1] : [0.1, 0.95] },
+      opacity: { domain: spread, range: data.minimise ? [0.95, 0.1] : [0.1, 0.95] },
       marks: [
         Plot.ruleX(names, { stroke: flow.color.dim }),
         Plot.line(steps, {
           x: "name", y: "at", z: (step) => step.trial.trial, curve: "monotone-x",
-          stroke: flow.color.series(0), strokeWidth: 1.4, strokeOpacity: (step) => step.trial.value,
+          stroke: flow.color.series(0), strokeWidth: ranked.length > 40 ? 1 : 1.5, strokeOpacity: (step) => step.trial.value,
           className: "trial",
         }),
         Plot.line(steps.filter((step) => step.trial.trial === data.best), {
