@@ -149,8 +149,8 @@ pub struct WrongObject {
 /// The brightest observation of an object.
 #[derive(Serialize, JsonSchema)]
 pub struct PeakFigures {
-    /// When, in days (MJD).
-    pub mjd: f64,
+    /// When, in days as the survey counts them.
+    pub time: f64,
     /// The band.
     pub band: String,
     /// Flux, in the unit of the survey.

@@ -38,7 +38,7 @@ fn object(wrong: &WrongObjects<'_>, judged: &Judged) -> WrongObject {
         redshift: observed.and_then(|observed| observed.redshift),
         points: observed.map(|observed| observed.points),
         peak: peak.map(|peak| PeakFigures {
-            mjd: peak.time,
+            time: peak.time,
             band: wrong.observed.survey.bands[peak.band].clone(),
             flux: peak.flux,
             magnitude: peak.magnitude(),

@@ -47,7 +47,7 @@ flow.section("objects", (data, root) => {
     const at = timeOf(object);
     return time.map((t, i) => {
       const [f, e] = [flux[i], error[i]];
-      const point = { t: at(t), mjd: object.start + t, f, e, band };
+      const point = { t: at(t), day: object.start + t, f, e, band };
       if (!state.magnitudes) return { ...point, y: f, low: f - e, high: f + e, limit: false };
       const limit = f < SIGMA * e;
       if (limit) return { ...point, y: magnitude(SIGMA * e), limit };
@@ -71,7 +71,7 @@ flow.section("objects", (data, root) => {
   };
 
   const tip = (object) => (d) => [
-    `${data.bands[d.band]}, MJD ${d.mjd.toFixed(2)}`,
+    `${data.bands[d.band]}, day ${d.day.toFixed(2)}`,
     `flux ${format(d.f, 4)} \u00b1 ${format(d.e, 2)}`,
     d.f >= SIGMA * d.e ? `${magnitude(d.f).toFixed(2)} \u00b1 ${((1.0857 * d.e) / d.f).toFixed(2)} mag` : `fainter than ${magnitude(SIGMA * d.e).toFixed(2)} mag`,
     object.averaged ? `mean of up to ${object.averaged} observations` : null,
@@ -120,12 +120,12 @@ flow.section("objects", (data, root) => {
       ...AXIS,
       x: {
         labelOffset: LABEL,
-        label: isPhase(object) ? "rest-frame days from the peak" : `MJD ${MINUS} ${object.start}`,
+        label: isPhase(object) ? "rest-frame days from the peak" : `day ${MINUS} ${object.start}`,
         domain: view ?? undefined,
         nice: !view,
       },
       y: {
-        label: state.magnitudes ? "AB magnitude" : "flux (\u00b5Jy)",
+        label: state.magnitudes ? "AB magnitude" : "flux",
         domain: shown.length ? (state.magnitudes ? padded(shown).reverse() : padded([0, ...shown])) : undefined,
         grid: true,
       },
@@ -254,7 +254,7 @@ flow.section("objects", (data, root) => {
       ["Score", object.score === undefined ? null : [format(object.score, 4), object.threshold === undefined ? null : `threshold ${format(object.threshold, 3)}`, repeats].filter(Boolean).join(", ")],
       ["Redshift", object.z === undefined ? "unknown" : object.z_err === undefined ? format(object.z, 4) : `${format(object.z, 4)} \u00b1 ${format(object.z_err, 2)}`],
       ["E(B\u2212V)", object.ebv === undefined ? null : format(object.ebv)],
-      ["Peak", object.peak ? `${object.peak[3].toFixed(2)} mag in ${data.bands[object.peak[1]]}, MJD ${(object.start + object.peak[0]).toFixed(2)}` : object.curve ? `no flux of ${SIGMA} errors` : null],
+      ["Peak", object.peak ? `${object.peak[3].toFixed(2)} mag in ${data.bands[object.peak[1]]}, day ${(object.start + object.peak[0]).toFixed(2)}` : object.curve ? `no flux of ${SIGMA} errors` : null],
       ["Observations", object.points === undefined ? null : object.averaged ? `${format(object.points)}, up to ${object.averaged} averaged to a point` : format(object.points)],
       ["Split", object.split ?? null],
       ["In", lists.filter((list) => list !== everything && list.objects.includes(places.get(object.id))).map((list) => list.title.toLowerCase()).join(", ") || "no list"],
@@ -278,7 +278,7 @@ flow.section("objects", (data, root) => {
     return element("div", { class: "controls" },
       group("Bands", ...bands),
       group("Brightness", toggle("Flux", !state.magnitudes, set("magnitudes", false)), toggle("Magnitude", state.magnitudes, set("magnitudes", true))),
-      group("Time", toggle("MJD", !isPhase(object), set("phase", false)), toggle("Rest-frame phase", isPhase(object), set("phase", true), { disabled: !object.peak })),
+      group("Time", toggle("Days", !isPhase(object), set("phase", false)), toggle("Rest-frame phase", isPhase(object), set("phase", true), { disabled: !object.peak })),
       group("Stretch of time", toggle("All", !isNear(object), set("near", false)), toggle("Around the peak", isNear(object), set("near", true), { disabled: !object.peak })),
       fits.length ? group("Fitted model", toggle("No fit", state.fit < 0, set("fit", -1)), ...fits.map(([name, i]) => toggle(`Fit: ${name}`, state.fit === i, set("fit", i)))) : null);
   };
@@ -286,11 +286,11 @@ flow.section("objects", (data, root) => {
   const observations = (object) => {
     const rows = object.curve.flatMap(([time, flux, error], band) => time.map((t, i) => [data.bands[band], object.start + t, flux[i], error[i]]));
     rows.sort((a, b) => a[1] - b[1]);
-    const text = ([band, mjd, flux, error]) => [band, mjd.toFixed(2), String(flux), String(error), flux >= SIGMA * error ? magnitude(flux).toFixed(2) : ""];
+    const text = ([band, day, flux, error]) => [band, day.toFixed(2), String(flux), String(error), flux >= SIGMA * error ? magnitude(flux).toFixed(2) : ""];
     const details = element("details", {}, element("summary", {}, `Table of ${object.averaged ? "points" : "observations"} (${rows.length})`));
     // Hundreds of rows that nobody looks at would make every step slow.
     details.addEventListener("toggle", () => {
-      if (details.open && details.children.length === 1) details.append(table(["band", "MJD", "flux", "error", "magnitude"], rows.map(text)));
+      if (details.open && details.children.length === 1) details.append(table(["band", "day", "flux", "error", "magnitude"], rows.map(text)));
     });
     return details;
   };
@@ -298,7 +298,7 @@ flow.section("objects", (data, root) => {
   const curveWords = (object) => {
     const fit = object.fits?.[state.fit];
     const parts = [`Light curves of ${data.curves}, with errors of one standard deviation.`];
-    if (state.magnitudes) parts.push(`Triangles are upper limits of ${SIGMA} errors.`);
+    if (state.magnitudes) parts.push(`Magnitudes take fluxes to be in microjansky. Triangles are upper limits of ${SIGMA} errors.`);
     if (fit) parts.push(`Lines: the model ${fit.model}, fitted by ${data.fits[state.fit]}.`);
     if (isPhase(object) && object.z === undefined) parts.push("The redshift is unknown, so the days are those of the observer.");
     return parts.join(" ");
