@@ -130,7 +130,7 @@ impl<'r> WrongObjects<'r> {
             Some(curves) => {
                 let files = curves.files.as_ref();
                 let files = files.ok_or_else(|| lost(curves.stage, curves.port))?;
-                ObservedObjects::read(files, &wanted, usize::MAX)?
+                ObservedObjects::read(files, &wanted, None)?
             }
         };
         let curves = found.map(|curves| curves.stage);

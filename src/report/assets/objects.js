@@ -195,7 +195,7 @@ flow.section("objects", (data, root) => {
     height: 60 + 24 * object.why.features.length,
     ...AXIS,
     ...names(object.why.features.map(([name]) => name), Math.min(190, width * 0.45)),
-    x: { label: `moved the margin of ${object.why.class} by`, grid: true, ticks: 5, labelOffset: LABEL },
+    x: { label: `moved the margin of ${object.why.class} by`, grid: true, ticks: Math.max(2, Math.floor(width / 110)), labelOffset: LABEL },
     marks: [
       Plot.barX(object.why.features, {
         x: (d) => d[1], y: (d) => d[0], fill: (d) => (d[1] > 0 ? color.series(1) : color.series(0)), insetTop: 3, insetBottom: 3,
@@ -397,7 +397,7 @@ flow.section("objects", (data, root) => {
   const button = (text, by, key) => element("button", { type: "button", onclick: () => step(by), "aria-keyshortcuts": key }, text);
   root.querySelector(".viewer").append(
     tabs,
-    element("div", { class: "controls" },
+    element("div", { class: "controls steps" },
       group("Objects of the list", button("\u2039 Previous", -1, "ArrowLeft K"), position, button("Next \u203a", 1, "ArrowRight J")),
       element("label", {}, "Find ", search),
       element("span", { class: "dim keys" }, "Keys: \u2190 \u2192 or k j, / to search")),

@@ -146,7 +146,7 @@ fn light_curves<'r>(
     };
     Ok(match curves.files {
         Some(files) => {
-            let observed = ObservedObjects::read(&files, &wanted, MOST_OBSERVATIONS)?;
+            let observed = ObservedObjects::read(&files, &wanted, Some(MOST_OBSERVATIONS))?;
             (Some(curves.stage), observed, None)
         }
         None => none(sentences(&evaluated.lost(curves.stage, curves.port))),

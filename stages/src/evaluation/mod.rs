@@ -19,7 +19,7 @@ mod scorer;
 
 pub use interval::{DRAWS, Estimate, SEED, drawn, interval};
 pub use metric::{Direction, Metric};
-pub use repeat::{Repeat, out_of_fold};
+pub use repeat::{Repeat, final_threshold, out_of_fold};
 pub use report::{BinEstimate, MACRO_AVERAGE, MetricReport, MetricValues};
 pub use sample::{Sample, ScoreSettings};
 pub use scorer::{BinaryRows, ClassRows, ScoredRepeat, ScoredRows};

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use flow_engine::StageError;
 
+use crate::numeric::metrics::best_f1_threshold;
 use crate::table::{Folds, Predictions};
 
 /// The out-of-fold rows of one repeat. The numbers of repeats and folds are names, so no vector is as
@@ -50,6 +51,19 @@ pub fn out_of_fold(predictions: &Predictions) -> Result<Vec<Repeat>, StageError>
     repeats
         .map(|(number, rows)| Repeat::new(predictions, number, rows))
         .collect()
+}
+
+/// The threshold for new objects: the one of highest F1 on all out-of-fold rows, averaged over repeats. `None` without
+/// a positive class, or if a repeat has no positive rows.
+pub fn final_threshold(predictions: &Predictions, repeats: &[Repeat]) -> Option<f64> {
+    let positive = predictions.positive.as_ref()?;
+    let column = predictions.classes.iter().position(|c| c == positive)?;
+    let mut sum = 0.0;
+    for repeat in repeats {
+        let (scores, labels) = repeat.scores(predictions, column, positive);
+        sum += best_f1_threshold(&scores, &labels)?;
+    }
+    Some(sum / repeats.len() as f64)
 }
 
 impl Repeat {

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use flow_engine::StageError;
 
-use crate::evaluation::{Repeat, out_of_fold};
-use crate::numeric::metrics::{best_f1_threshold, cross_fitted_threshold};
+use crate::evaluation::{Repeat, final_threshold, out_of_fold};
+use crate::numeric::metrics::cross_fitted_threshold;
 use crate::table::Predictions;
 
 /// The word for all classes but the positive one.
@@ -99,10 +99,8 @@ impl Judgement {
         let positive = predictions.positive_column()?;
         let repeats = out_of_fold(predictions)?;
         let mut pooled: BTreeMap<&str, Pooled> = BTreeMap::new();
-        let mut finals = Vec::new();
         for repeat in &repeats {
-            let (thresholds, last) = thresholds(predictions, positive, repeat);
-            finals.push(last);
+            let thresholds = thresholds(predictions, positive, repeat);
             for &(row, fold) in &repeat.rows {
                 let threshold = thresholds.get(fold as usize).copied().flatten();
                 let object = pooled.entry(&predictions.object_id[row]).or_default();
@@ -112,8 +110,7 @@ impl Judgement {
                 object.wrong += usize::from(wrong == Some(true));
             }
         }
-        let last: Option<Vec<f64>> = finals.into_iter().collect();
-        let last = last.map(|all| all.iter().sum::<f64>() / all.len() as f64);
+        let last = final_threshold(predictions, &repeats);
         for row in (0..predictions.len()).filter(|&row| predictions.fold[row].is_none()) {
             let object = pooled.entry(&predictions.object_id[row]).or_default();
             if object.repeats == 0 {
@@ -272,18 +269,17 @@ fn highest(probabilities: &[f64], but: Option<usize>) -> Option<usize> {
     })
 }
 
-/// The threshold of each fold of a repeat, chosen on the other folds, and that of all its rows.
+/// The threshold of each fold of a repeat, chosen on the other folds.
 fn thresholds(
     predictions: &Predictions,
     positive: Option<(usize, &str)>,
     repeat: &Repeat,
-) -> (Vec<Option<f64>>, Option<f64>) {
+) -> Vec<Option<f64>> {
     let Some((column, class)) = positive else {
-        return (Vec::new(), None);
+        return Vec::new();
     };
     let (scores, labels) = repeat.scores(predictions, column, class);
-    let crossed = cross_fitted_threshold(&scores, &labels, &repeat.places());
-    (crossed.thresholds, best_f1_threshold(&scores, &labels))
+    cross_fitted_threshold(&scores, &labels, &repeat.places()).thresholds
 }
 
 /// Whether a row is predicted wrongly; `None` if there is no threshold for it.

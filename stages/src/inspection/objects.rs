@@ -61,22 +61,23 @@ pub struct ObservedObjects {
 }
 
 impl ObservedObjects {
-    /// Reads the objects that are wanted from files of light curves, or all objects if they have no more than
-    /// `room` observations together. If those that are wanted have more, long light curves are shown as means of
-    /// consecutive observations of a band.
+    /// Reads the objects that are wanted from files of light curves. With `room` for so many observations, it reads
+    /// all objects if they have no more together, and if those that are wanted have more, long light curves are shown
+    /// as means of consecutive observations of a band.
     ///
     /// # Errors
     /// If a file is unreadable, or files disagree on bands.
     pub fn read(
         files: &[PathBuf],
         wanted: &BTreeSet<&str>,
-        room: usize,
+        room: Option<usize>,
     ) -> Result<Self, StageError> {
         let seen = AtomicUsize::new(0);
         let read = |file: &PathBuf| -> Result<Self, StageError> {
             let curves = Curves::read(file)?;
             let more = curves.time.len();
-            let all = seen.fetch_add(more, Ordering::Relaxed) + more <= room;
+            let so_far = seen.fetch_add(more, Ordering::Relaxed) + more;
+            let all = room.is_some_and(|room| so_far <= room);
             Ok(Self::of_shard(&curves, all, wanted))
         };
         let shards: Vec<Self> = files.par_iter().map(read).collect::<Result<_, _>>()?;
@@ -84,7 +85,7 @@ impl ObservedObjects {
         let of = shards.iter().map(|shard| shard.of).sum();
         let mut objects: Vec<ObservedObject> =
             shards.into_iter().flat_map(|shard| shard.objects).collect();
-        if seen.into_inner() > room {
+        if let Some(room) = room.filter(|room| seen.into_inner() > *room) {
             objects.retain(|object| wanted.contains(object.id.as_str()));
             let most = (room / objects.len().max(1)).max(FEWEST_POINTS);
             objects.iter_mut().for_each(|object| object.average(most));
@@ -245,10 +246,10 @@ mod tests {
     fn all_objects_are_read_if_there_is_room() {
         let (_dir, paths) = files(&[shard(&["b", "c"], 10), shard(&["a"], 10)]);
         let wanted = BTreeSet::from(["b"]);
-        let all = ObservedObjects::read(&paths, &wanted, 30).unwrap();
+        let all = ObservedObjects::read(&paths, &wanted, Some(30)).unwrap();
         let ids: Vec<&str> = all.objects.iter().map(|o| o.id.as_str()).collect();
         assert_eq!((ids, all.of), (vec!["a", "b", "c"], 3));
-        let some = ObservedObjects::read(&paths, &wanted, 29).unwrap();
+        let some = ObservedObjects::read(&paths, &wanted, Some(29)).unwrap();
         assert_eq!((some.objects.len(), some.of), (1, 3));
         let b = some.get("b").unwrap();
         assert_eq!(b, all.get("b").unwrap());
@@ -256,13 +257,14 @@ mod tests {
         assert_eq!(b.bands[1].flux, [1.0, 3.0, 5.0, 7.0, 9.0]);
         assert_eq!((b.redshift, b.ebv), (Some(0.5), Some(0.02)));
         assert_eq!(some.get("a"), None);
+        assert_eq!(ObservedObjects::read(&paths, &wanted, None).unwrap(), some);
     }
 
     #[test]
     fn long_light_curves_are_averaged_by_band() {
         let (_dir, paths) = files(&[shard(&["a"], 600)]);
         let wanted = BTreeSet::from(["a"]);
-        let read = ObservedObjects::read(&paths, &wanted, 300).unwrap();
+        let read = ObservedObjects::read(&paths, &wanted, Some(300)).unwrap();
         let a = &read.objects[0];
         assert_eq!((a.points, a.averaged), (600, 2));
         assert_eq!(a.bands[0].time.len(), 150);

@@ -11,8 +11,9 @@ use flow_engine::kind::{
 };
 use flow_engine::{ParamType, Params, params};
 
-use crate::evaluation::{Estimate, Metric, MetricReport, Repeat, ScoreSettings, out_of_fold};
-use crate::numeric::metrics::best_f1_threshold;
+use crate::evaluation::{
+    Estimate, Metric, MetricReport, ScoreSettings, final_threshold, out_of_fold,
+};
 use crate::rows;
 use crate::table::{Folds, Predictions};
 
@@ -156,18 +157,6 @@ fn settings(
         top: params.top,
         class_weights: weights.map(|&(class, w)| (class.to_owned(), w)).collect(),
     })
-}
-
-/// The threshold for new objects: the best one on all out-of-fold rows, averaged over repeats.
-fn final_threshold(predictions: &Predictions, repeats: &[Repeat]) -> Option<f64> {
-    let positive = predictions.positive.as_ref()?;
-    let column = predictions.classes.iter().position(|c| c == positive)?;
-    let mut sum = 0.0;
-    for repeat in repeats {
-        let (scores, labels) = repeat.scores(predictions, column, positive);
-        sum += best_f1_threshold(&scores, &labels)?;
-    }
-    Some(sum / repeats.len() as f64)
 }
 
 /// A note on what cannot be checked: that nothing was learned from the rows that are scored.
