@@ -62,7 +62,7 @@ fn with_value(command: &str, argument: Arg) -> Arg {
         (_, "stage" | "to") => argument.add(stages()),
         (_, "action") => argument.add(actions()),
         (_, "kind") => argument.add(kinds()),
-        (_, "run" | "old" | "new") => argument.add(runs()),
+        (_, "run" | "runs" | "old" | "new") => argument.add(runs()),
         ("untag", "name") | (_, "tag") => argument.add(tags()),
         (_, "port") => argument.add(ports()),
         (_, "evaluation") => argument.add(evaluations()),

@@ -151,6 +151,7 @@ fn runs_are_named_by_the_records() {
         words(&project, &["compare", "first", &runs[4]]),
         [&*runs[4]]
     );
+    assert_eq!(words(&project, &["report", "first", "f"]), ["first"]);
     assert_eq!(words(&project, &["runs", "untag", "last", "f"]), ["first"]);
     assert_eq!(words(&project, &["runs", "--pipeline", ""]), ["p"]);
     let ports = words(&project, &["export", "first", ""]);

@@ -119,6 +119,19 @@ fn without_a_positive_class_there_is_a_gate_too() {
         3,
         &["flow::check::regression", "log-loss of `evaluate` rose"],
     );
+    // Both runs side by side: a loss has its direction, and objects their classes.
+    project
+        .flow(&["report", "last~1", "last", "-o", "pair.html"])
+        .with(0);
+    let page = project.read("pair.html");
+    for part in [
+        "log-loss",
+        "\"loss\":true",
+        "right in A",
+        "most probable class",
+    ] {
+        assert!(page.contains(part), "no {part}");
+    }
 
     // What an older flow wrote of such a pipeline measures nothing.
     let old = baseline.replace("format = 2", "format = 1");
