@@ -30,7 +30,7 @@ flow.section("study", (data, root) => {
   // Bounds of pruned trials can be far below everything, and would leave no room for the rest.
   const shown = [...complete.map((trial) => trial.value), ...(data.base === null ? [] : [data.base])];
   const [low, high] = [Math.min(...shown), Math.max(...shown)];
-  const pad = Math.max((high - low) * 0.08, 1e-6);
+  const pad = Math.max((high - low) * 0.08, Math.abs(high) * 0.005, 1e-9);
   const domain = [low - pad, high + pad];
   const within = (value) => Math.min(Math.max(value, domain[0]), domain[1]);
 
@@ -114,9 +114,11 @@ flow.section("study", (data, root) => {
   };
 
   if (complete.length > 0 && place("parameters")) {
+    // Many parameters of many trials would be more dots than a browser draws at once.
+    const step = Math.ceil((trials.length * data.axes.length) / 20000);
     data.axes.forEach((axis, at) => {
       const x = (trial) => trial.values[at];
-      const has = (list) => list.filter((trial) => trial.values[at] !== null);
+      const has = (list) => list.filter((trial, i) => trial.values[at] !== null && i % step === 0);
       if (has(complete).length === 0) return;
       // Options stand beside each other; trials of one option are spread a little so that none hides.
       const spread = (trial) => x(trial) + 0.5 * (((trial.trial * 0.618034) % 1) - 0.5);
