@@ -3,7 +3,8 @@
 //! - [`recorded`]: a recorded run with the artifacts that the store still has;
 //! - [`section`]: a part of a page, readable without JavaScript, with the data that its script draws;
 //! - [`page`]: sections as one file without network access;
-//! - [`summary`]: the first screen of a run; [`objects`]: the objects that are worth looking at;
+//! - [`summary`]: the first screen of a run; [`evaluation`]: its evaluations in plots and tables;
+//!   [`objects`]: the objects that are worth looking at;
 //! - [`findings`]: what an ablation, a study or a check found, which [`ablation`], [`study`] and [`check`]
 //!   show; [`pair`]: two runs side by side; [`training`]: training curves;
 //! - [`results`]: the report as a file under `[outputs]`.
@@ -14,6 +15,7 @@
 
 mod ablation;
 mod check;
+mod evaluation;
 mod findings;
 mod numbers;
 pub mod objects;
@@ -52,6 +54,7 @@ pub fn of_run(recorded: &Recorded<'_>, objects: &[String]) -> Result<Page, Stage
     sections.push(summary::section(recorded)?);
     let findings = recorded.findings.as_ref();
     if findings.is_none_or(Findings::are_of_one_pipeline) {
+        sections.extend(evaluation::section(recorded)?);
         sections.extend(objects::section(recorded, objects)?);
         sections.extend(training::section(recorded)?);
     }

@@ -6,6 +6,7 @@
 #![allow(clippy::print_stdout)] // a test that skips says so
 
 mod chromium;
+mod evaluation;
 mod objects;
 mod page;
 mod studies;

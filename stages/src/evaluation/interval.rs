@@ -45,7 +45,7 @@ pub fn drawn(values: Vec<Option<f64>>, units: usize) -> Option<Distribution> {
 /// The number of draws, as in comparisons of classifiers.
 pub const DRAWS: usize = 2000;
 /// The confidence of an interval.
-const LEVEL: f64 = 0.95;
+pub const LEVEL: f64 = 0.95;
 /// The seed of the draws.
 pub const SEED: u64 = 0;
 

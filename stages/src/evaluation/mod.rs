@@ -17,7 +17,7 @@ mod report;
 mod sample;
 mod scorer;
 
-pub use interval::{DRAWS, Estimate, SEED, drawn, interval};
+pub use interval::{DRAWS, Estimate, LEVEL, SEED, drawn, interval};
 pub use metric::{Direction, Metric};
 pub use repeat::{Repeat, final_threshold, out_of_fold};
 pub use report::{BinEstimate, MACRO_AVERAGE, MetricReport, MetricValues};

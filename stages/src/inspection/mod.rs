@@ -1,5 +1,12 @@
 //! An evaluation looked at in detail, for the reports that people read. Nothing here reaches an artifact.
 //!
+//! - `evaluation`: curves with bands, and metrics of slices of the objects;
+//! - `sweep`: one class against the rest, read off at fixed places; `band`: the same with what draws of the
+//!   bootstrap say of noise;
+//! - `facts`: what is known of an object besides its score; `slicing`: objects put into slices by it; `slices`:
+//!   the metrics of slices;
+//! - `tally`: counts by score, true and predicted class;
+//! - `importance`: how much features matter, by the stages that made them;
 //! - `scored`: how many objects an evaluation scores;
 //! - `judged`: what the evaluation makes of each object, and the lists of objects that are worth looking at;
 //! - `objects`: the light curves of objects, and what is known of them; `peak`: the brightest observation; `spark`:
@@ -10,22 +17,36 @@
 //!
 //! All numbers that `evaluate` reports too are the same here.
 
+mod band;
+mod evaluation;
+mod facts;
 mod fits;
+mod importance;
 mod judged;
 mod moved;
 mod objects;
 mod opinions;
 mod peak;
 mod scored;
+mod slices;
+mod slicing;
 mod spark;
+mod sweep;
+mod tally;
 mod training;
 
+pub use band::{ClassCurves, CurveBand};
+pub use evaluation::{Inspected, InspectedClass, Inspection, Operating};
+pub use facts::ObjectFacts;
 pub use fits::{ObjectFit, fits};
+pub use importance::{FeatureGroup, Importances};
 pub use judged::{Judged, Judgement, ListKind, ObjectList, REST};
 pub use moved::{FeatureRange, FeatureSource, QUANTILES, moved};
 pub use objects::{BandPoints, ObservedObject, ObservedObjects, survey_labels};
 pub use opinions::{ModelOpinions, Opinion};
 pub use peak::Brightest;
 pub use scored::ScoredObjects;
+pub use slices::{ObjectSlice, SliceFigure, SliceSet};
 pub use spark::{FULL, Window, heights};
+pub use tally::{ByLabel, Histogram};
 pub use training::{TrainingCurve, training_curves};

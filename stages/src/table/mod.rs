@@ -51,7 +51,9 @@ pub(crate) use parquet_io::{
     Batch, TableReader, TableWriter, column_twice, json_list, no_id, properties,
 };
 pub use predictions::Predictions;
-pub use reasons::{GroupWorth, Reason, ReasonRow, read_reasons, write_reasons, write_worth};
+pub use reasons::{
+    GroupWorth, Reason, ReasonRow, read_reasons, read_worth, write_reasons, write_worth,
+};
 pub(crate) use sniff::is_parquet;
 pub use tensor::{TensorTable, TensorWriter};
 pub(crate) use text::Records;

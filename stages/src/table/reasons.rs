@@ -201,6 +201,36 @@ pub fn write_worth(writer: impl Write + Send, rows: &[GroupWorth]) -> Result<(),
     )
 }
 
+/// Reads the table of [`write_worth`]; a standard deviation that is null is NaN.
+///
+/// # Errors
+/// If the file is unreadable or does not fit.
+pub fn read_worth(path: &Path) -> Result<Vec<GroupWorth>, StageError> {
+    let mut source = TableReader::open(path, "the table of groups of features")?;
+    let mut rows = Vec::new();
+    while let Some(batch) = source.next_batch()? {
+        let names = batch.ids("group", rows.len())?;
+        let (columns, folds) = (batch.ints("columns")?, batch.ints("folds")?);
+        let floats = |name: &str| -> Result<Vec<f64>, StageError> {
+            let values = batch.floats(name)?;
+            Ok(values.iter().map(|v| v.unwrap_or(f64::NAN)).collect())
+        };
+        let (ap, ap_std) = (floats("ap_drop")?, floats("ap_drop_std")?);
+        let (f1, f1_std) = (floats("f1_drop")?, floats("f1_drop_std")?);
+        let count = |n: Option<i64>| n.map_or(0, |n| n.max(0) as usize);
+        for (i, group) in names.into_iter().enumerate() {
+            rows.push(GroupWorth {
+                group,
+                columns: count(columns.iter().nth(i).flatten()),
+                average_precision: (ap[i], ap_std[i]),
+                f1: (f1[i], f1_std[i]),
+                folds: count(folds.iter().nth(i).flatten()),
+            });
+        }
+    }
+    Ok(rows)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -233,5 +263,23 @@ mod tests {
         let file = flow_testkit::files::file_of(&bytes);
         assert_eq!(read_reasons(file.path()).unwrap(), rows);
         assert!(read_reasons(flow_testkit::files::file_of(b"PAR1").path()).is_err());
+    }
+
+    #[test]
+    fn the_worth_of_groups_comes_back() {
+        let worth = |group: &str, std: f64| GroupWorth {
+            group: group.to_owned(),
+            columns: 12,
+            average_precision: (0.125, std),
+            f1: (-0.5, std),
+            folds: 5,
+        };
+        let rows = [worth("shape", 0.25), worth("color", f64::NAN)];
+        let file = flow_testkit::files::NamedTempFile::new().unwrap();
+        write_worth(file.as_file(), &rows).unwrap();
+        let read = read_worth(file.path()).unwrap();
+        assert_eq!(read[0], rows[0]);
+        assert_eq!((read[1].columns, read[1].folds), (12, 5));
+        assert!(read[1].f1.1.is_nan() && read[1].f1.0 == -0.5);
     }
 }

@@ -186,12 +186,19 @@ fn counted_rows_score_as_rows_written_down_so_often() {
         let labels: Vec<bool> = written.iter().map(|&i| labels[i]).collect();
         let found = ranking.figures(&counts);
         let mut expected = [Some(0.0); 3];
-        for deal in &deals {
+        for (deal, predicted) in deals.iter().zip(ranking.predicted(&counts)) {
             let folds: Vec<u32> = written.iter().map(|&i| deal[i]).collect();
             let nested = cross_fitted_threshold(&scores, &labels, &folds);
             let chosen = folds
                 .iter()
                 .all(|&f| nested.thresholds[f as usize].is_some());
+            let predicted: Option<Vec<bool>> =
+                predicted.map(|all| written.iter().map(|&i| all[i]).collect());
+            assert_eq!(
+                predicted,
+                chosen.then_some(nested.predicted.clone()),
+                "{seed}"
+            );
             let counts = Confusion::of(&nested.predicted, &labels);
             for (sum, value) in
                 (expected.iter_mut()).zip([counts.f1(), counts.precision(), counts.recall()])

@@ -59,6 +59,8 @@ struct Choice {
     others: (u64, u64),
     /// The same counts in the fold itself, at that threshold.
     own: (u64, u64),
+    /// How many rows of the ranking score at least as high.
+    above: usize,
 }
 
 impl Ranking {
@@ -92,6 +94,16 @@ impl Ranking {
             ends,
             deals,
         }
+    }
+
+    /// The number of rows.
+    pub fn len(&self) -> usize {
+        self.rows.len()
+    }
+
+    /// Returns true if there are no rows.
+    pub fn is_empty(&self) -> bool {
+        self.rows.is_empty()
     }
 
     /// The metrics of the sample in which row i counts `counts[i]` times.
@@ -156,10 +168,55 @@ impl Ranking {
         )
     }
 
+    /// Which rows are predicted positive in the sample in which row i counts `counts[i]` times, if each fold uses
+    /// the threshold of highest F1 on the others: by repeat and row. `None` in the place of a repeat in which a
+    /// fold with rows has none.
+    ///
+    /// # Panics
+    /// If `counts` does not have one number for each row.
+    pub fn predicted(&self, counts: &[u32]) -> Vec<Option<Vec<bool>>> {
+        assert_eq!(counts.len(), self.rows.len());
+        let counts: Vec<u64> = (self.rows.iter())
+            .map(|&row| u64::from(counts[row as usize]))
+            .collect();
+        let of_deal = |deal: &RankedDeal| {
+            let (rows, positives) = self.totals(deal, &counts);
+            let choices = self.choices(deal, &counts, &rows, &positives)?;
+            let mut predicted = vec![false; self.rows.len()];
+            for (place, (&row, &fold)) in self.rows.iter().zip(&deal.folds).enumerate() {
+                predicted[row as usize] = place < choices[fold as usize].above;
+            }
+            Some(predicted)
+        };
+        self.deals.iter().map(of_deal).collect()
+    }
+
     /// Counts if each fold uses the threshold of highest F1 on the others; `None` if a fold with rows has
     /// none.
     fn cross_fitted(&self, deal: &RankedDeal, counts: &[u64]) -> Option<Confusion> {
         let (rows, positives) = self.totals(deal, counts);
+        let total: u64 = positives.iter().sum();
+        let choices = self.choices(deal, counts, &rows, &positives)?;
+        let tp: u64 = choices.iter().map(|choice| choice.own.0).sum();
+        let predicted: u64 = choices.iter().map(|choice| choice.own.1).sum();
+        let all: u64 = rows.iter().sum();
+        Some(Confusion {
+            tp,
+            fp: predicted - tp,
+            fn_: total - tp,
+            tn: all + tp - predicted - total,
+        })
+    }
+
+    /// What each fold gets from the others; `None` if a fold with rows gets nothing. `rows` and `positives` are
+    /// those of the folds.
+    fn choices(
+        &self,
+        deal: &RankedDeal,
+        counts: &[u64],
+        rows: &[u64],
+        positives: &[u64],
+    ) -> Option<Vec<Choice>> {
         let total: u64 = positives.iter().sum();
         if (0..deal.k).any(|fold| rows[fold] > 0 && positives[fold] == total) {
             return None;
@@ -193,7 +250,8 @@ impl Ranking {
                 if rises
                     && others.0 * (choice.others.1 + truth) >= choice.others.0 * (others.1 + truth)
                 {
-                    *choice = Choice { others, own };
+                    let above = i + 1;
+                    *choice = Choice { others, own, above };
                 }
             }
             seen_all = all.0;
@@ -201,15 +259,7 @@ impl Ranking {
                 *seen = inside.0;
             }
         }
-        let tp: u64 = choices.iter().map(|choice| choice.own.0).sum();
-        let predicted: u64 = choices.iter().map(|choice| choice.own.1).sum();
-        let all: u64 = rows.iter().sum();
-        Some(Confusion {
-            tp,
-            fp: predicted - tp,
-            fn_: total - tp,
-            tn: all + tp - predicted - total,
-        })
+        Some(choices)
     }
 
     /// The rows of each fold, and the positive ones among them.

@@ -1,0 +1,170 @@
+//! The evaluations of a run: curves with bands, counts by class, metrics of slices, and what features matter.
+//!
+//! - [`read`]: what the store has of an evaluation;
+//! - [`tables`]: the metrics, the confusion matrix and what plots show, as tables;
+//! - [`features`]: importances, and what groups of features are worth.
+//!
+//! `assets/evaluation.js` draws the plots. All figures come from `flow_stages::inspection`.
+
+mod features;
+mod read;
+mod tables;
+
+use std::collections::BTreeMap;
+
+use flow_engine::StageError;
+use flow_stages::inspection::{Inspection, ObjectFacts};
+use maud::{Markup, html};
+use serde_json::{Value as Json, json};
+
+use self::features::ModelFeatures;
+use self::read::EvaluationFiles;
+use super::Recorded;
+use super::section::{Drawing, Section, to_digits};
+use crate::report::summary::grouped;
+
+/// The section; `None` if the run has no evaluation.
+///
+/// # Errors
+/// If the store cannot be read, or a file in it does not fit.
+pub fn section(run: &Recorded<'_>) -> Result<Option<Section>, StageError> {
+    let stages = run.of_kind("evaluate");
+    if stages.is_empty() {
+        return Ok(None);
+    }
+    // Evaluations of one run are mostly of the same light curves, which take longest to read.
+    let mut facts: BTreeMap<String, BTreeMap<String, ObjectFacts>> = BTreeMap::new();
+    let (mut blocks, mut data) = (Vec::new(), Vec::new());
+    for &stage in &stages {
+        let evaluated = EvaluationFiles::read(run, stage, &mut facts)?;
+        let features = ModelFeatures::read(run, stage)?;
+        blocks.push(html! {
+            div.evaluation data-evaluation=(stage) {
+                @if stages.len() > 1 { h3 id=(format!("evaluation-{stage}")) { (stage) } }
+                (block(&evaluated, &features))
+            }
+        });
+        let mut figures = drawn(&evaluated);
+        figures["name"] = json!(stage);
+        figures["features"] = features::drawn(&features);
+        data.push(short(figures));
+    }
+    let title = if stages.len() > 1 {
+        "Evaluations"
+    } else {
+        "Evaluation"
+    };
+    Ok(Some(Section {
+        id: "evaluation",
+        title: title.to_owned(),
+        html: html! { @for block in &blocks { (block) } },
+        drawing: Some(Drawing {
+            script: include_str!("../assets/evaluation.js"),
+            data: json!({ "evaluations": data }),
+        }),
+    }))
+}
+
+/// What is said of one evaluation.
+fn block(evaluated: &EvaluationFiles, features: &[ModelFeatures]) -> Markup {
+    html! {
+        @match &evaluated.inspection {
+            Some(inspection) => {
+                p { (sentence(inspection)) }
+                @for class in &inspection.classes {
+                    @if class.curves.is_none() {
+                        p.note {
+                            "Only " (class.positives) " of the objects that are scored are of class " (class.name)
+                            ", or all but a few: its curves would be noise, and are left out."
+                        }
+                    }
+                }
+            }
+            None => p.note { (evaluated.lost) },
+        }
+        div data-plots="curves" {}
+        (tables::metrics(&evaluated.metrics))
+        (tables::confusion(evaluated))
+        @if let Some(inspection) = &evaluated.inspection {
+            div data-plots="slices" {}
+            (tables::slices(inspection))
+            (tables::readings(inspection))
+        }
+        (tables::reliability(&evaluated.metrics))
+        @for model in features { (features::markup(model)) }
+    }
+}
+
+/// How much there is to score, and where the bands come from.
+fn sentence(inspection: &Inspection) -> String {
+    let mut text = format!("{} objects are scored", grouped(inspection.rows));
+    match (&inspection.positive, inspection.classes.first()) {
+        (Some(class), Some(first)) => {
+            text.push_str(&format!(
+                ", {} of them {class}",
+                grouped(first.positives as usize)
+            ));
+        }
+        _ => text.push_str(&format!(", of {} classes", inspection.classes.len())),
+    }
+    if inspection.repeats > 1 {
+        text.push_str(&format!(
+            ", in {} repeats, over which curves are averaged",
+            inspection.repeats
+        ));
+    }
+    text.push_str(match inspection.draws {
+        0 => ". The repeats have different objects, so nothing can be said of noise.",
+        _ => ". Bands and brackets hold the true value with 95 % confidence, each by itself: ",
+    });
+    if inspection.draws > 0 {
+        text.push_str(&format!(
+            "{} draws of the objects.",
+            grouped(inspection.draws)
+        ));
+    }
+    text
+}
+
+/// What the script draws of an evaluation.
+fn drawn(evaluated: &EvaluationFiles) -> Json {
+    let mut data = match &evaluated.inspection {
+        Some(inspection) => json!(inspection),
+        None => json!({}),
+    };
+    let metric = |name: &str| evaluated.metrics.get(name).cloned().unwrap_or_default();
+    let ends = |name: &str| {
+        let metric = metric(name);
+        json!([metric.get("pooled"), metric.get("low"), metric.get("high")])
+    };
+    data["expected"] = json!({
+        "precision": ends("precision"),
+        "recall": ends("recall"),
+        "f1": ends("f1"),
+        "pr_auc": ends("pr_auc"),
+        "roc_auc": ends("roc_auc"),
+    });
+    data["reliability"] = metric("reliability")
+        .get("bins")
+        .cloned()
+        .unwrap_or(json!([]));
+    data
+}
+
+/// The same with four significant digits of each number.
+fn short(mut data: Json) -> Json {
+    fn shorten(value: &mut Json) {
+        match value {
+            Json::Array(items) => items.iter_mut().for_each(shorten),
+            Json::Object(fields) => fields.values_mut().for_each(shorten),
+            Json::Number(number) => {
+                if let Some(float) = number.as_f64().filter(|_| number.is_f64()) {
+                    *value = to_digits(float, 4);
+                }
+            }
+            _ => {}
+        }
+    }
+    shorten(&mut data);
+    data
+}
