@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
+use super::judged::REST;
 use crate::evaluation::Repeat;
 use crate::numeric::metrics::cross_fitted_threshold;
 use crate::table::Predictions;
@@ -12,8 +13,6 @@ use crate::table::Predictions;
 const BINS: usize = 40;
 /// The most classes that a [`Histogram`] names. Further ones are counted together.
 const MOST: usize = 7;
-/// The word for all classes that are not named.
-const REST: &str = "rest";
 
 /// How many rows score how high, by class.
 #[derive(Clone, Debug, PartialEq, Serialize)]
