@@ -6,7 +6,7 @@ use flow_stages::table::{FeatureTable, GroupWorth, read_importance, read_worth};
 use maud::{Markup, html};
 use serde_json::{Value as Json, json};
 
-use super::tables::figure;
+use super::tables::{self, figure};
 use crate::report::Recorded;
 use crate::report::summary::grouped;
 
@@ -88,99 +88,70 @@ fn worth(run: &Recorded<'_>, model: &str) -> Result<Vec<(String, Vec<GroupWorth>
     Ok(all)
 }
 
-/// What matters to a model, as tables, with room for plots.
+/// What matters to a model: room for plots, and tables.
 pub fn markup(features: &ModelFeatures) -> Markup {
     let Importances { groups, top } = &features.importances;
+    let by_stage = groups.iter().take(GROUPS).map(|group| {
+        vec![
+            group.name.clone(),
+            percent(group.share),
+            grouped(group.features),
+            grouped(group.used),
+        ]
+    });
+    let one_by_one = top.iter().map(|(name, group, share)| {
+        let name = format!("{name} ({group})");
+        vec![name, percent(*share)]
+    });
     html! {
         h4 { "What matters to " (features.model) }
         p.dim {
-            "Importance is the share of what the splits on a feature gain, averaged over folds. It is large for "
-            "whatever a model leans on, and says nothing of what the model would lose without it."
+            "Importance is the share of the model that rests on a feature, averaged over folds: of trees, what its "
+            "splits gain. It says nothing of what the model would lose without it."
         }
         div.plots data-plots="features" data-model=(features.model) {}
-        div.wide {
-            table {
-                caption { "Importance by the stage that made the features" }
-                thead {
-                    tr {
-                        th scope="col" { "features of" }
-                        th.number scope="col" { "importance" }
-                        th.number scope="col" { "features" }
-                        th.number scope="col" { "of which matter" }
-                    }
-                }
-                tbody {
-                    @for group in groups.iter().take(GROUPS) {
-                        tr {
-                            td { (group.name) }
-                            td.number { (percent(group.share)) }
-                            td.number { (grouped(group.features)) }
-                            td.number { (grouped(group.used)) }
-                        }
-                    }
-                }
-            }
-        }
-        @if groups.len() > GROUPS {
-            p.dim { (groups.len() - GROUPS) " further groups matter less." }
-        }
         details {
-            summary { "The " (top.len()) " features that matter most" }
-            div.wide {
-                table {
-                    thead {
-                        tr {
-                            th scope="col" { "feature" }
-                            th scope="col" { "of" }
-                            th.number scope="col" { "importance" }
-                        }
-                    }
-                    tbody {
-                        @for (name, group, share) in top {
-                            tr { td { (name) } td { (group) } td.number { (percent(*share)) } }
-                        }
-                    }
-                }
+            summary { "What matters to " (features.model) ", as tables" }
+            (tables::table(
+                "Importance by the stage that made the features",
+                &["features of", "importance", "features", "of which matter"],
+                &by_stage.collect::<Vec<_>>(),
+            ))
+            @if groups.len() > GROUPS {
+                p.dim { (groups.len() - GROUPS) " further groups matter less." }
             }
+            (tables::table(
+                &format!("The {} features that matter most", top.len()),
+                &["feature", "importance"],
+                &one_by_one.collect::<Vec<_>>(),
+            ))
+            @for (stage, groups) in &features.worth { (worth_table(stage, groups)) }
         }
-        @for (stage, groups) in &features.worth { (worth_table(stage, groups)) }
     }
 }
 
 fn worth_table(stage: &str, groups: &[GroupWorth]) -> Markup {
-    html! {
-        div.wide {
-            table {
-                caption {
-                    "What groups of features are worth (" (stage) "): how far metrics of held-out objects fall if the "
-                    "values of a group are shuffled among them; mean and standard deviation over folds"
-                }
-                thead {
-                    tr {
-                        th scope="col" { "group" }
-                        @for name in ["features", "AP falls by", "F1 falls by", "folds"] {
-                            th.number scope="col" { (name) }
-                        }
-                    }
-                }
-                tbody {
-                    @for group in groups {
-                        tr {
-                            td { (group.group) }
-                            td.number { (grouped(group.columns)) }
-                            @for (mean, std) in [group.average_precision, group.f1] {
-                                td.number {
-                                    (figure(Some(mean)))
-                                    @if std.is_finite() { " ± " (figure(Some(std))) }
-                                }
-                            }
-                            td.number { (group.folds) }
-                        }
-                    }
-                }
-            }
-        }
-    }
+    let drop = |(mean, std): (f64, f64)| match std.is_finite() {
+        true => format!("{} ± {}", figure(Some(mean)), figure(Some(std))),
+        false => figure(Some(mean)),
+    };
+    let rows = groups.iter().map(|group| {
+        vec![
+            group.group.clone(),
+            grouped(group.columns),
+            drop(group.average_precision),
+            drop(group.f1),
+            group.folds.to_string(),
+        ]
+    });
+    tables::table(
+        &format!(
+            "What groups of features are worth ({stage}): how far metrics of held-out objects fall if the values of a \
+             group are shuffled among them, mean and standard deviation over folds"
+        ),
+        &["group", "features", "AP falls by", "F1 falls by", "folds"],
+        &rows.collect::<Vec<_>>(),
+    )
 }
 
 fn percent(share: f64) -> String {

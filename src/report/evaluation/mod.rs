@@ -44,10 +44,11 @@ pub fn section(run: &Recorded<'_>) -> Result<Option<Section>, StageError> {
                 (block(&evaluated, &features))
             }
         });
-        let mut figures = drawn(&evaluated);
+        let mut figures = short(drawn(&evaluated));
         figures["name"] = json!(stage);
-        figures["features"] = features::drawn(&features);
-        data.push(short(figures));
+        figures["features"] = short(features::drawn(&features));
+        figures["expected"] = expected(&evaluated.metrics);
+        data.push(figures);
     }
     let title = if stages.len() > 1 {
         "Evaluations"
@@ -83,8 +84,10 @@ fn block(evaluated: &EvaluationFiles, features: &[ModelFeatures]) -> Markup {
             None => p.note { (evaluated.lost) },
         }
         div data-plots="curves" {}
-        (tables::metrics(&evaluated.metrics))
-        (tables::confusion(evaluated))
+        div.plots {
+            (tables::metrics(&evaluated.metrics))
+            (tables::confusion(evaluated))
+        }
         @if let Some(inspection) = &evaluated.inspection {
             div data-plots="slices" {}
             (tables::slices(inspection))
@@ -132,23 +135,26 @@ fn drawn(evaluated: &EvaluationFiles) -> Json {
         Some(inspection) => json!(inspection),
         None => json!({}),
     };
-    let metric = |name: &str| evaluated.metrics.get(name).cloned().unwrap_or_default();
+    let reliability = evaluated.metrics.get("reliability");
+    let bins = reliability.and_then(|all| all.get("bins"));
+    data["reliability"] = bins.cloned().unwrap_or(json!([]));
+    data
+}
+
+/// What the evaluation reported, with the ends of intervals. Figures keep all digits, so that a plot rounds them
+/// as tables do.
+fn expected(metrics: &Json) -> Json {
     let ends = |name: &str| {
-        let metric = metric(name);
-        json!([metric.get("pooled"), metric.get("low"), metric.get("high")])
+        let number = |field: &str| metrics.get(name).and_then(|metric| metric.get(field));
+        json!([number("pooled"), number("low"), number("high")])
     };
-    data["expected"] = json!({
+    json!({
         "precision": ends("precision"),
         "recall": ends("recall"),
         "f1": ends("f1"),
         "pr_auc": ends("pr_auc"),
         "roc_auc": ends("roc_auc"),
-    });
-    data["reliability"] = metric("reliability")
-        .get("bins")
-        .cloned()
-        .unwrap_or(json!([]));
-    data
+    })
 }
 
 /// The same with four significant digits of each number.

@@ -25,7 +25,7 @@ fn interval(ends: Option<(f64, f64)>) -> String {
 }
 
 /// A table with headings, the first column of which is text.
-fn table(caption: &str, headings: &[&str], rows: &[Vec<String>]) -> Markup {
+pub fn table(caption: &str, headings: &[&str], rows: &[Vec<String>]) -> Markup {
     html! {
         div.wide {
             table {
@@ -78,12 +78,12 @@ pub fn metrics(metrics: &Json) -> Markup {
         "metric",
         "all objects",
         "95 % interval",
-        "mean of folds",
-        "deviation of folds",
+        "folds: mean",
+        "deviation",
     ];
     table(
-        "Metrics. F1, precision and recall are at thresholds that each fold gets from the others; those named _fixed \
-         are at the fixed threshold, those named _oracle at the best one on the scored objects, which is optimistic",
+        "Metrics. F1, precision and recall are at thresholds that each fold gets from the others, those named _fixed \
+         at the fixed threshold, and those named _oracle at the best one on the scored objects, which is optimistic.",
         &headings,
         &rows,
     )
@@ -114,7 +114,7 @@ pub fn confusion(evaluated: &EvaluationFiles) -> Markup {
         let columns = [format!("as {positive}"), "as another class".to_owned()];
         return matrix_table(
             "Objects by true class, and how they are predicted at thresholds that each fold gets from the others; \
-             shares are of the true class",
+             shares are of the true class.",
             &columns,
             &rows,
         );
@@ -131,7 +131,7 @@ pub fn confusion(evaluated: &EvaluationFiles) -> Markup {
     let rows: Vec<(String, Vec<u64>)> = names.zip(counts.iter().map(row)).collect();
     let columns: Vec<String> = classes.iter().map(|class| format!("as {class}")).collect();
     matrix_table(
-        "Objects by true class, and the class that they are predicted as; shares are of the true class",
+        "Objects by true class, and the class that they are predicted as; shares are of the true class.",
         &columns,
         &rows,
     )
@@ -143,7 +143,7 @@ fn matrix_table(caption: &str, columns: &[String], rows: &[(String, Vec<u64>)]) 
         let share = 100.0 * count as f64 / total as f64;
         // The color is for the eye, the number says the same.
         let paint = format!(
-            "background: color-mix(in srgb, var(--series-0) {:.0}%, transparent)",
+            "padding-left: 0.75rem; background: color-mix(in srgb, var(--series-0) {:.0}%, transparent)",
             0.45 * share
         );
         html! {
