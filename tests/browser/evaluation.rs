@@ -82,14 +82,16 @@ fn project() -> &'static Project {
     static PROJECT: OnceLock<Project> = OnceLock::new();
     PROJECT.get_or_init(|| {
         let project = Project::with(TWO);
-        project.flow(&["run", "p.toml", "-q"]).ok();
-        project.flow(&["report", "last", "-o", "two.html"]).ok();
+        project.flow(&["run", "p.toml", "-q"]).with(0);
+        project.flow(&["report", "last", "-o", "two.html"]).with(0);
         project
             .flow(&["export", "last", "ingest.curves", "-o", "curves.parquet"])
-            .ok();
+            .with(0);
         project.write("classes.toml", CLASSES);
-        project.flow(&["run", "classes.toml", "-q"]).ok();
-        project.flow(&["report", "last", "-o", "classes.html"]).ok();
+        project.flow(&["run", "classes.toml", "-q"]).with(0);
+        project
+            .flow(&["report", "last", "-o", "classes.html"])
+            .with(0);
         project
     })
 }
@@ -114,7 +116,7 @@ fn curves_have_the_areas_that_the_evaluation_reports() {
     let project = demo();
     project
         .flow(&["export", "last", "evaluate.metrics", "-o", "metrics.json"])
-        .ok();
+        .with(0);
     let metrics: Json = serde_json::from_str(&project.read("metrics.json")).expect("JSON");
     let data = data(&demo_report());
     let one = &data["evaluations"][0];
@@ -256,7 +258,7 @@ fn without_a_positive_class_one_is_chosen() {
     };
     browser.open(&report);
     let label = "[...document.querySelectorAll('#evaluation figure.plot')]\
-                 .find((f) => f.textContent.includes('Scores by true class')).querySelector('svg').textContent";
+                 .find((f) => f.textContent.includes('Scores by true class')).textContent";
     let before = browser.eval(label);
     assert!(
         before.as_str().is_some_and(|text| text.contains("P(AGN)")),

@@ -24,6 +24,11 @@ fn interval(ends: Option<(f64, f64)>) -> String {
     }
 }
 
+/// The class of the cells of a column: all but the first hold numbers.
+fn number(column: usize) -> Option<&'static str> {
+    (column > 0).then_some("number")
+}
+
 /// A table with headings, the first column of which is text.
 pub fn table(caption: &str, headings: &[&str], rows: &[Vec<String>]) -> Markup {
     html! {
@@ -33,13 +38,13 @@ pub fn table(caption: &str, headings: &[&str], rows: &[Vec<String>]) -> Markup {
                 thead {
                     tr {
                         @for (at, heading) in headings.iter().enumerate() {
-                            th.number[at > 0] scope="col" { (heading) }
+                            th class=[number(at)] scope="col" { (heading) }
                         }
                     }
                 }
                 tbody {
                     @for row in rows {
-                        tr { @for (at, cell) in row.iter().enumerate() { td.number[at > 0] { (cell) } } }
+                        tr { @for (at, cell) in row.iter().enumerate() { td class=[number(at)] { (cell) } } }
                     }
                 }
             }

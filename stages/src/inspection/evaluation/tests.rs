@@ -40,7 +40,7 @@ fn predictions(n: usize, repeats: i32, rare: bool) -> Predictions {
 fn facts(n: usize) -> BTreeMap<String, ObjectFacts> {
     let of = |i: usize| {
         let facts = ObjectFacts {
-            redshift: (i % 7 > 0).then(|| i as f64 / n as f64),
+            redshift: (!i.is_multiple_of(7)).then(|| i as f64 / n as f64),
             magnitude: Some(18.0 + (i % 31) as f64 * 0.1),
             points: Some(20 + i % 100),
         };
