@@ -188,7 +188,7 @@ flow.section("evaluation", (data, root) => {
     plot(holder, {
       x: unit("predicted probability →"),
       y: unit("↑ share that came true"),
-      r: { type: "sqrt", range: [2, 10], domain: [0, Math.max(...one.reliability.map((bin) => bin.rows))] },
+      r: { type: "sqrt", range: [3, 10], domain: [0, Math.max(...one.reliability.map((bin) => bin.rows))] },
       marks: [
         Plot.frame({ stroke: color.line }),
         Plot.link([0], { x1: 0, y1: 0, x2: 1, y2: 1, ...dash }),
@@ -317,17 +317,17 @@ flow.section("evaluation", (data, root) => {
     const paint = (name) => color.series(Math.min(7, Math.max(0, names.indexOf(name))));
     const groups = features.groups.map((group) => ({
       name: group.name,
-      value: group.share,
+      value: 100 * group.share,
       words: `${group.name}: ${percent(group.share)}\n${format(group.used)} of ${format(group.features)} features matter`,
     }));
     const known = groups.length > 1;
     if (known) {
-      plot(holder, bars(groups, "importance", { fill: (d) => paint(d.name) }),
+      plot(holder, bars(groups, "importance in %", { fill: (d) => paint(d.name) }),
         { label: `${features.model}: importance by the stage that made the features` });
     }
-    const top = features.top.map(([name, group, value]) => ({ name, group, value, words: `${name} (${group}): ${percent(value)}` }));
+    const top = features.top.map(([name, group, value]) => ({ name, group, value: 100 * value, words: `${name} (${group}): ${percent(value)}` }));
     if (top.length > 0) {
-      plot(room, bars(top, "importance", { fill: (d) => paint(d.group) }),
+      plot(room, bars(top, "importance in %", { fill: (d) => paint(d.group) }),
         { label: `${features.model}: the ${top.length} features that matter most`, description: known ? "Colors are those of the stages that made them." : "" });
     }
     for (const { stage, groups } of features.worth) {

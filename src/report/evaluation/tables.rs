@@ -68,30 +68,31 @@ pub fn metrics(metrics: &Json) -> Markup {
         let number = |name: &str| values.get(name).and_then(Json::as_f64);
         let average = values.get("average").and_then(Json::as_str);
         let average = average.map_or(String::new(), |average| format!(" ({average})"));
+        let folds = match number("mean").zip(number("std")) {
+            Some((mean, std)) => format!("{mean:.3} ± {std:.3}"),
+            None => figure(number("mean")),
+        };
         rows.push(vec![
             format!("{}{average}", metric.title()),
             figure(number("pooled")),
             interval(number("low").zip(number("high"))),
-            figure(number("mean")),
-            figure(number("std")),
+            folds,
         ]);
     }
     if rows.is_empty() {
         return html! {};
     }
-    let headings = [
-        "metric",
-        "all objects",
-        "95 % interval",
-        "folds: mean",
-        "deviation",
-    ];
-    table(
-        "Metrics. F1, precision and recall are at thresholds that each fold gets from the others, those named _fixed \
-         at the fixed threshold, and those named _oracle at the best one on the scored objects, which is optimistic.",
-        &headings,
-        &rows,
-    )
+    html! {
+        div {
+            h4 { "Metrics" }
+            p.dim {
+                "F1, precision and recall are at thresholds that each fold gets from the others, those named _fixed at "
+                "the fixed threshold, and those named _oracle at the best one on the scored objects, which is optimistic. "
+                "Of folds, the mean and the standard deviation."
+            }
+            (table("", &["metric", "all objects", "95 % interval", "folds"], &rows))
+        }
+    }
 }
 
 /// The confusion matrix, with counts and shares of the true class.
@@ -158,9 +159,11 @@ fn matrix_table(caption: &str, columns: &[String], rows: &[(String, Vec<u64>)]) 
         }
     };
     html! {
+        div {
+        h4 { "Confusion" }
+        p.dim { (caption) }
         div.wide {
             table.confusion {
-                caption { (caption) }
                 thead {
                     tr {
                         th scope="col" { "true class" }
@@ -171,13 +174,14 @@ fn matrix_table(caption: &str, columns: &[String], rows: &[(String, Vec<u64>)]) 
                 tbody {
                     @for (name, counts) in rows {
                         tr {
-                            th scope="row" { (name) }
+                            th scope="row" style="white-space: nowrap" { (name) }
                             @for count in counts { (cell(*count, counts)) }
                             td.number { (grouped(counts.iter().sum::<u64>() as usize)) }
                         }
                     }
                 }
             }
+        }
         }
     }
 }
