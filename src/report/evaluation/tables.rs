@@ -160,28 +160,28 @@ fn matrix_table(caption: &str, columns: &[String], rows: &[(String, Vec<u64>)]) 
     };
     html! {
         div {
-        h4 { "Confusion" }
-        p.dim { (caption) }
-        div.wide {
-            table.confusion {
-                thead {
-                    tr {
-                        th scope="col" { "true class" }
-                        @for column in columns { th.number scope="col" { (column) } }
-                        th.number scope="col" { "all" }
-                    }
-                }
-                tbody {
-                    @for (name, counts) in rows {
+            h4 { "Confusion" }
+            p.dim { (caption) }
+            div.wide {
+                table {
+                    thead {
                         tr {
-                            th scope="row" style="white-space: nowrap" { (name) }
-                            @for count in counts { (cell(*count, counts)) }
-                            td.number { (grouped(counts.iter().sum::<u64>() as usize)) }
+                            th scope="col" { "true class" }
+                            @for column in columns { th.number scope="col" { (column) } }
+                            th.number scope="col" { "all" }
+                        }
+                    }
+                    tbody {
+                        @for (name, counts) in rows {
+                            tr {
+                                th scope="row" style="white-space: nowrap" { (name) }
+                                @for count in counts { (cell(*count, counts)) }
+                                td.number { (grouped(counts.iter().sum::<u64>() as usize)) }
+                            }
                         }
                     }
                 }
             }
-        }
         }
     }
 }
