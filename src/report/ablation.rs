@@ -322,7 +322,7 @@ fn cost_row(variant: &AblatedVariant) -> Markup {
     html! {
         tr {
             th scope="row" { (variant.name) }
-            td {
+            td.whole {
                 @for (path, value) in variant.changes.iter() { div { code { (path) " = " (value) } } }
             }
             td.number { (cost.actions) }

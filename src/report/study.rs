@@ -181,7 +181,7 @@ fn importances(found: &StudyFigures) -> Markup {
                             th scope="row" { (path) }
                             td.number { (plain(importance.divergence)) }
                             td.number { (plain(importance.chance)) }
-                            td {
+                            td.whole {
                                 @if let Some(range) = found.space.get(path) { (range_text(range)) }
                                 @if !matters { span.dim { " (no more than chance)" } }
                             }

@@ -113,7 +113,7 @@ pub fn stages(compared: &RunsCompared) -> Markup {
                         @for (name, stage) in &differing {
                             tr {
                                 th scope="row" { (name) }
-                                td { (changed(stage)) }
+                                td.whole { (changed(stage)) }
                                 @for actions in stage.actions { td.number { @if let Some(n) = actions { (n) } @else { "-" } } }
                                 td.number { (stage.same_recipe) }
                                 td.number { (stage.same_outputs) }
