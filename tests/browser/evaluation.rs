@@ -32,6 +32,7 @@ repeats = 2
 [stages.model]
 use = "model"
 inputs = { features = ["domain"], folds = "folds" }
+target = "classes"
 rounds = 20
 [stages.reasons]
 use = "reasons"
@@ -293,7 +294,39 @@ fn tables_can_be_read_without_scripts() {
         "Reliability, as a table",
         "Importance by the stage that made the features",
         "What groups of features are worth (reasons)",
+        "By the most probable class",
     ] {
         assert!(section.contains(part), "{part}");
     }
+}
+
+#[test]
+fn a_class_of_few_objects_has_no_curves() {
+    let project = Project::with(
+        &TWO.replace("positives = 60", "positives = 4")
+            .replace("labelled = 400", "labelled = 60"),
+    );
+    project
+        .flow(&["run", "p.toml", "--to", "evaluate", "-q"])
+        .with(0);
+    project.flow(&["report", "last", "-o", "few.html"]).with(0);
+    let html = std::fs::read_to_string(project.path("few.html")).expect("a report");
+    assert!(
+        html.contains("TDE has 4 of the 60 objects that are scored. Its curves would be noise")
+    );
+    assert!(html.contains("too few to say anything"));
+    let Some(mut browser) = Browser::start() else {
+        return;
+    };
+    browser.open(&project.path("few.html"));
+    let drawn = titles(&mut browser, "#evaluation");
+    assert!(
+        !drawn.iter().any(|title| title.contains("ROC")),
+        "{drawn:?}"
+    );
+    assert!(
+        drawn.contains(&"Scores by true class".to_owned()),
+        "{drawn:?}"
+    );
+    assert_eq!(browser.errors(), [""; 0]);
 }

@@ -1,11 +1,12 @@
 //! The evaluations of a run: curves with bands, counts by class, metrics of slices, and what features matter.
 //!
 //! - [`read`]: what the store has of an evaluation;
-//! - [`tables`]: the metrics, the confusion matrix and what plots show, as tables;
+//! - [`tables`]: the metrics and what plots show, as tables; [`confusion`]: the confusion matrix;
 //! - [`features`]: importances, and what groups of features are worth.
 //!
 //! `assets/evaluation.js` draws the plots. All figures come from `flow_stages::inspection`.
 
+mod confusion;
 mod features;
 mod read;
 mod tables;
@@ -73,12 +74,7 @@ fn block(evaluated: &EvaluationFiles, features: &[ModelFeatures]) -> Markup {
             Some(inspection) => {
                 p { (sentence(inspection)) }
                 @for class in &inspection.classes {
-                    @if class.curves.is_none() {
-                        p.note {
-                            "Only " (class.positives) " of the objects that are scored are of class " (class.name)
-                            ", or all but a few: its curves would be noise, and are left out."
-                        }
-                    }
+                    @if class.curves.is_none() { p.note { (few(class.positives, inspection.rows, &class.name)) } }
                 }
             }
             None => p.note { (evaluated.lost) },
@@ -86,7 +82,7 @@ fn block(evaluated: &EvaluationFiles, features: &[ModelFeatures]) -> Markup {
         div data-plots="curves" {}
         div.plots {
             (tables::metrics(&evaluated.metrics))
-            (tables::confusion(evaluated))
+            (confusion::markup(evaluated))
         }
         @if let Some(inspection) = &evaluated.inspection {
             div data-plots="slices" {}
@@ -96,6 +92,15 @@ fn block(evaluated: &EvaluationFiles, features: &[ModelFeatures]) -> Markup {
         (tables::reliability(&evaluated.metrics))
         @for model in features { (features::markup(model)) }
     }
+}
+
+/// Why a class has no curves.
+fn few(positives: u64, rows: usize, class: &str) -> String {
+    format!(
+        "{class} has {} of the {} objects that are scored. Its curves would be noise, and are left out.",
+        grouped(positives as usize),
+        grouped(rows)
+    )
 }
 
 /// How much there is to score, and where the bands come from.
@@ -173,4 +178,16 @@ fn short(mut data: Json) -> Json {
     }
     shorten(&mut data);
     data
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_are_short_wherever_they_are() {
+        let data = json!({"a": [0.123456, {"b": 1234567, "c": null}], "d": f64::NAN});
+        let expected = json!({"a": [0.1235, {"b": 1234567, "c": null}], "d": null});
+        assert_eq!(short(data), expected);
+    }
 }

@@ -1,11 +1,10 @@
-//! The metrics, the confusion matrix, and what plots show, as tables.
+//! The metrics, and what plots show, as tables.
 
 use flow_stages::evaluation::Metric;
 use flow_stages::inspection::{ClassCurves, CurveBand, Inspection, SliceSet};
 use maud::{Markup, html};
 use serde_json::Value as Json;
 
-use super::read::EvaluationFiles;
 use crate::report::summary::grouped;
 
 /// A figure with three decimals; `-` if it is undefined.
@@ -91,97 +90,6 @@ pub fn metrics(metrics: &Json) -> Markup {
                 "Of folds, the mean and the standard deviation."
             }
             (table("", &["metric", "all objects", "95 % interval", "folds"], &rows))
-        }
-    }
-}
-
-/// The confusion matrix, with counts and shares of the true class.
-pub fn confusion(evaluated: &EvaluationFiles) -> Markup {
-    let by_label = (evaluated.inspection.as_ref()).map(|inspection| &inspection.by_label);
-    let matrix = evaluated.metrics.get("confusion");
-    let classes: Vec<&str> = matrix
-        .and_then(|matrix| matrix.get("classes")?.as_array())
-        .map_or(Vec::new(), |all| {
-            all.iter().filter_map(Json::as_str).collect()
-        });
-    let positive = evaluated
-        .inspection
-        .as_ref()
-        .and_then(|i| i.positive.as_deref());
-    if let (Some(by_label), Some(positive)) =
-        (by_label.filter(|all| !all.classes.is_empty()), positive)
-    {
-        let row = |(name, found, rest): &(String, u64, u64)| (name.clone(), vec![*found, *rest]);
-        let mut rows: Vec<(String, Vec<u64>)> = by_label.classes.iter().map(row).collect();
-        if rows.len() > 2 {
-            let sum = |at: usize| rows[1..].iter().map(|row| row.1[at]).sum();
-            rows.push((format!("all but {positive}"), vec![sum(0), sum(1)]));
-        }
-        let columns = [format!("as {positive}"), "as another class".to_owned()];
-        return matrix_table(
-            "Objects by true class, and how they are predicted at thresholds that each fold gets from the others; \
-             shares are of the true class.",
-            &columns,
-            &rows,
-        );
-    }
-    let counts = matrix.and_then(|matrix| matrix.get("counts")?.as_array());
-    let Some(counts) = counts else {
-        return html! {};
-    };
-    let row = |row: &Json| -> Vec<u64> {
-        let cells = row.as_array().into_iter().flatten();
-        cells.filter_map(Json::as_u64).collect()
-    };
-    let names = classes.iter().map(|class| (*class).to_owned());
-    let rows: Vec<(String, Vec<u64>)> = names.zip(counts.iter().map(row)).collect();
-    let columns: Vec<String> = classes.iter().map(|class| format!("as {class}")).collect();
-    matrix_table(
-        "Objects by true class, and the class that they are predicted as; shares are of the true class.",
-        &columns,
-        &rows,
-    )
-}
-
-fn matrix_table(caption: &str, columns: &[String], rows: &[(String, Vec<u64>)]) -> Markup {
-    let cell = |count: u64, row: &[u64]| {
-        let total = row.iter().sum::<u64>().max(1);
-        let share = 100.0 * count as f64 / total as f64;
-        // The color is for the eye, the number says the same.
-        let paint = format!(
-            "padding-left: 0.75rem; background: color-mix(in srgb, var(--series-0) {:.0}%, transparent)",
-            0.45 * share
-        );
-        html! {
-            td.number style=(paint) {
-                (grouped(count as usize)) " " span.dim { (format!("{share:.1} %")) }
-            }
-        }
-    };
-    html! {
-        div {
-            h4 { "Confusion" }
-            p.dim { (caption) }
-            div.wide {
-                table {
-                    thead {
-                        tr {
-                            th scope="col" { "true class" }
-                            @for column in columns { th.number scope="col" { (column) } }
-                            th.number scope="col" { "all" }
-                        }
-                    }
-                    tbody {
-                        @for (name, counts) in rows {
-                            tr {
-                                th scope="row" style="white-space: nowrap" { (name) }
-                                @for count in counts { (cell(*count, counts)) }
-                                td.number { (grouped(counts.iter().sum::<u64>() as usize)) }
-                            }
-                        }
-                    }
-                }
-            }
         }
     }
 }
@@ -353,5 +261,49 @@ pub fn reliability(metrics: &Json) -> Markup {
                 &rows,
             ))
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn metrics_have_their_figures() {
+        let f1 = json!({"pooled": 0.66666, "low": 0.6, "high": 0.7, "mean": 0.65, "std": 0.01});
+        let text = metrics(&json!({"f1": f1, "threshold": {"pooled": null}})).into_string();
+        for part in [
+            "F1<",
+            "0.667",
+            "[0.600, 0.700]",
+            "0.650 ± 0.010",
+            ">threshold<",
+            ">-<",
+        ] {
+            assert!(text.contains(part), "{part}: {text}");
+        }
+        assert_eq!(metrics(&Json::Null).into_string(), "");
+    }
+
+    #[test]
+    fn places_are_picked_by_their_numbers() {
+        let band = |y: f64| CurveBand {
+            x: vec![1.0, 10.0, 30.0, 200.0],
+            y: vec![y; 4],
+            low: vec![f64::NAN; 4],
+            high: vec![f64::NAN; 4],
+        };
+        let curves = ClassCurves {
+            precision: band(0.0),
+            roc: band(0.0),
+            purity: band(0.0),
+            completeness: band(0.0),
+            top_purity: band(0.5),
+            top_completeness: band(0.25),
+        };
+        let text = by_budget(&curves).into_string();
+        assert!(text.contains(">10<") && text.contains(">200<") && text.contains(">0.250<"));
+        assert!(!text.contains(">30<") && !text.contains("NaN"), "{text}");
     }
 }

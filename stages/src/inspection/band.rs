@@ -70,11 +70,15 @@ impl Ranked {
     /// The curves whose [`Ranked::values`] are these, with bands from the values on draws of `units`.
     pub fn curves(&self, values: &[f64], draws: &[Vec<f64>], units: usize) -> Vec<ClassCurves> {
         let length: usize = self.knots.lengths().iter().sum();
-        let ends = |at: usize| {
+        let mut tail = None;
+        let mut ends = |at: usize| {
             let on_draws = draws
                 .iter()
                 .map(|draw| Some(draw[at]).filter(|v| !v.is_nan()));
-            let interval = drawn(on_draws.collect(), units).map(|draws| draws.percentile(LEVEL));
+            let interval = drawn(on_draws.collect(), units).map(|draws| {
+                let tail = *tail.get_or_insert_with(|| draws.tail(LEVEL));
+                draws.without_tails(tail)
+            });
             interval.unwrap_or((f64::NAN, f64::NAN))
         };
         let starts = (0..values.len()).step_by(length.max(1));
@@ -84,7 +88,7 @@ impl Ranked {
                 let mut bands = self.places().map(|x| {
                     let here = at..at + x.len();
                     at = here.end;
-                    let (low, high) = here.clone().map(ends).unzip();
+                    let (low, high) = here.clone().map(&mut ends).unzip();
                     let y = values[here].to_vec();
                     CurveBand { x, y, low, high }
                 });

@@ -10,7 +10,7 @@ use super::band::{ClassCurves, Ranked};
 use super::slices::{SliceSet, Sliced};
 use super::slicing::Slicing;
 use super::sweep::{Knots, Sweep};
-use super::tally::{ByLabel, Histogram, round_end};
+use super::tally::{ByLabel, Histogram, MostProbable, round_end};
 use crate::evaluation::{Repeat, SEED, out_of_fold};
 use crate::numeric::metrics::Confusion;
 use crate::numeric::stats::bootstrap::Units;
@@ -49,6 +49,8 @@ pub struct Inspection {
     pub operating: Option<Operating>,
     /// The predictions by true class; empty unless one class is scored.
     pub by_label: ByLabel,
+    /// The most probable class by true class, if one class of several is scored and all have probabilities.
+    pub most_probable: Option<MostProbable>,
     /// Metrics of slices.
     pub slices: Vec<SliceSet>,
 }
@@ -145,6 +147,7 @@ impl Inspection {
             by_label: positive.map_or_else(ByLabel::default, |(column, class)| {
                 ByLabel::new(predictions, &repeats, column, class)
             }),
+            most_probable: positive.and_then(|_| MostProbable::new(predictions, &repeats)),
             slices: sliced.finish(&slices, &of_slices, groups.as_deref()),
         })
     }

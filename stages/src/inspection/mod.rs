@@ -48,5 +48,5 @@ pub use peak::Brightest;
 pub use scored::ScoredObjects;
 pub use slices::{ObjectSlice, SliceFigure, SliceSet};
 pub use spark::{FULL, Window, heights};
-pub use tally::{ByLabel, Histogram};
+pub use tally::{ByLabel, Histogram, MostProbable};
 pub use training::{TrainingCurve, training_curves};

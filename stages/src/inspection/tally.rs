@@ -7,6 +7,7 @@ use serde::Serialize;
 use super::judged::REST;
 use crate::evaluation::Repeat;
 use crate::numeric::metrics::cross_fitted_threshold;
+use crate::numeric::metrics::multiclass::argmax;
 use crate::table::Predictions;
 
 /// The number of bins of a [`Histogram`].
@@ -30,6 +31,31 @@ pub struct ByLabel {
     /// By true class: its name, the rows that are predicted positive, and the others. The positive class comes
     /// first, then those with the most false positives.
     pub classes: Vec<(String, u64, u64)>,
+}
+
+/// How many rows of each true class have which class as the most probable one.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct MostProbable {
+    /// The classes.
+    pub classes: Vec<String>,
+    /// By true class and most probable class, the counts over all repeats.
+    pub counts: Vec<Vec<u64>>,
+}
+
+impl MostProbable {
+    /// Counts the rows; `None` if there are but two classes, or a label has no probability.
+    pub fn new(predictions: &Predictions, repeats: &[Repeat]) -> Option<Self> {
+        let n = predictions.classes.len();
+        let mut counts = vec![vec![0; n]; n];
+        for repeat in repeats.iter().filter(|_| n > 2) {
+            let (probabilities, labels) = repeat.probabilities(predictions).ok()?;
+            for (label, predicted) in labels.into_iter().zip(argmax(&probabilities, n)) {
+                counts[label][predicted] += 1;
+            }
+        }
+        let classes = predictions.classes.clone();
+        (n > 2).then_some(Self { classes, counts })
+    }
 }
 
 impl Histogram {

@@ -186,6 +186,15 @@ fn counts_by_label_are_those_of_the_confusion_matrix() {
     let rest = rest.fold((0, 0), |sum, class| (sum.0 + class.1, sum.1 + class.2));
     assert_eq!(rest, (counts[0][1], counts[0][0]));
     assert!(classes[1].1 >= classes[2].1);
+    let most_probable = found.most_probable.as_ref().unwrap();
+    assert_eq!(most_probable.classes, CLASSES);
+    let mut whole = predictions.clone();
+    whole.positive = None;
+    assert_eq!(
+        Some(&most_probable.counts),
+        report(&whole, 100).confusion.as_ref()
+    );
+    assert!(inspect(&whole, None).most_probable.is_none());
     let histogram = &found.classes[0].histogram;
     let total = |at: usize| histogram.counts[at].1.iter().sum::<u64>();
     assert_eq!(histogram.counts[0].0, "TDE");

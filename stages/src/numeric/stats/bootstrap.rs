@@ -129,8 +129,18 @@ impl Distribution {
     /// it is not too narrow for few units. The factor sqrt(n / (n - 1)) and Student's t take the place
     /// of the normal distribution.
     pub fn percentile(&self, level: f64) -> (f64, f64) {
+        self.without_tails(self.tail(level))
+    }
+
+    /// The share of draws that [`Distribution::percentile`] leaves out on either side. It depends on the number of
+    /// units alone, so whoever has many distributions of the same units computes it once.
+    pub fn tail(&self, level: f64) -> f64 {
         let t = student_quantile(0.5 - 0.5 * level, self.df());
-        let tail = normal_cdf(t * self.expansion());
+        normal_cdf(t * self.expansion())
+    }
+
+    /// The interval that leaves out a share `tail` of the draws on either side.
+    pub fn without_tails(&self, tail: f64) -> (f64, f64) {
         (self.quantile(tail), self.quantile(1.0 - tail))
     }
 
