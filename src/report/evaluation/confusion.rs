@@ -16,6 +16,9 @@ pub fn markup(evaluated: &EvaluationFiles) -> Markup {
     html! {
         div {
             h4 { "Confusion" }
+            @if inspection.is_some_and(|inspection| inspection.repeats > 1) {
+                p.dim { "An object counts once in each repeat." }
+            }
             @match positive {
                 Some((inspection, positive)) => {
                     (of_positive(&inspection.by_label, positive))
@@ -89,7 +92,7 @@ fn table(what: &str, columns: &[String], rows: &[(String, Vec<u64>)]) -> Markup 
                         tr {
                             th scope="row" style="white-space: nowrap" { (name) }
                             @for count in counts { (cell(*count, counts.iter().sum())) }
-                            td.number { (grouped(counts.iter().sum::<u64>() as usize)) }
+                            td.number style=(ROOM) { (grouped(counts.iter().sum::<u64>() as usize)) }
                         }
                     }
                 }
@@ -98,11 +101,14 @@ fn table(what: &str, columns: &[String], rows: &[(String, Vec<u64>)]) -> Markup 
     }
 }
 
+/// Room between a number and the colored cell beside it.
+const ROOM: &str = "padding-left: 0.75rem";
+
 fn cell(count: u64, of: u64) -> Markup {
     let share = 100.0 * count as f64 / of.max(1) as f64;
     // The color is for the eye, the number says the same.
     let paint = format!(
-        "padding-left: 0.75rem; background: color-mix(in srgb, var(--series-0) {:.0}%, transparent)",
+        "{ROOM}; background: color-mix(in srgb, var(--series-0) {:.0}%, transparent)",
         0.45 * share
     );
     html! {
