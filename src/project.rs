@@ -213,7 +213,7 @@ impl ProjectState {
             store: &self.store,
             stat,
             manifest: self.dir.join("outputs"),
-            exporter: &Exporter,
+            exporter: &Exporter { flat: false },
             report: &ResultsReport,
         }
     }

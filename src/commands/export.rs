@@ -35,6 +35,9 @@ What gc has evicted is made again, the way that the run made it.
 
 Examples:
   flow export last model.predictions -o predictions.csv
+  flow export last ingest.curves -o observations.csv
+  flow export last ingest.curves --flat -o observations.parquet
+  flow export last model.model -o model.json
   flow export 20260131 domain -o features.parquet")]
 pub struct ExportArgs {
     /// The run: its id, the start of it, a tag, `last`, or `last~1` for the one before
@@ -45,6 +48,9 @@ pub struct ExportArgs {
     /// Where to; the extension tells the format: parquet, csv, arrow or json
     #[arg(short, long, value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
     pub output: PathBuf,
+    /// Write light curves with one row for each observation, as CSV always has them
+    #[arg(long)]
+    pub flat: bool,
     /// The store.
     #[command(flatten)]
     pub store: StoreArgs,
@@ -74,7 +80,7 @@ pub fn run(args: &ExportArgs, ui: &Ui) -> Result<(), CliError> {
         })?;
     }
     let to = working_dir()?.join(&args.output);
-    write_file(&port, &to, &Exporter)?;
+    write_file(&port, &to, &Exporter { flat: args.flat })?;
     ui.event(|| Exported {
         run: id,
         port: name,

@@ -129,8 +129,6 @@ fn reasons_name_features_and_groups() {
     assert!(everything > 0.1 && everything > little, "{permutation:?}");
     // A model that cannot be explained, and a group of nothing.
     let gbdt = ["run", "models.toml", "--set", "model.learner=\"gbdt\""];
-    project.flow(&gbdt).with(2).says("flow::export::parts");
-    project.replace("models.toml", "\"out/model.json\" = \"model.model\"\n", "");
     project.flow(&gbdt).with(2).says("flow::reasons::learner");
     let group = "reasons.groups={ lost = [\"no such column\"] }";
     let ended = project

@@ -73,6 +73,11 @@ impl Bag {
         gain
     }
 
+    /// The models, in their order.
+    pub fn models(&self) -> impl Iterator<Item = &dyn Model> {
+        self.0.iter().map(|model| &**model)
+    }
+
     /// The largest number of rounds of a model.
     pub fn rounds(&self) -> usize {
         self.0.iter().map(|model| model.rounds()).max().unwrap_or(0)

@@ -56,6 +56,11 @@ impl Grid {
         self.points
     }
 
+    /// The values of object `row`, band by band; NaN where there is none. Panics if there is no such row.
+    pub fn row(&self, row: usize) -> &[f32] {
+        self.tensor.row(row)
+    }
+
     /// Appends the series of object `row` in a band. Panics if there is no such row or band.
     ///
     /// # Errors

@@ -8,6 +8,7 @@ use flow_testkit::program::{SMALL_ROCKET, python};
 use flow_testkit::{Ended, Project, Run};
 
 mod mistakes;
+mod model_files;
 
 const PIPELINE: &str = r#"
 [pipeline]

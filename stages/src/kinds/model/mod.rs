@@ -90,11 +90,9 @@ impl Stage for ModelKind {
         output == "model"
     }
 
-    /// One model of trees can be written for XGBoost.
-    fn converts(&self, params: &Params, output: &str, extension: &str) -> bool {
-        let params = ModelParams::read(params);
-        let trees = params.learner == "hessboost" && params.bags.unwrap_or(1) == 1;
-        trees && output == "model" && extension == "json"
+    /// The final fit can be written for XGBoost, or as what predictions are computed from.
+    fn converts(&self, _params: &Params, output: &str, extension: &str) -> bool {
+        output == "model" && extension == "json"
     }
 
     fn run(&self, action: &mut Action<'_>) -> Result<(), StageError> {
