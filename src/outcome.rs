@@ -12,8 +12,7 @@ use flow_engine::{Diag, Pipeline};
 use crate::evaluation::{Artifacts, METRICS};
 use crate::event::RunFinished;
 use crate::record::{
-    FORMAT, Headline, MetricFigures, Metrics, RunRecord, StageFigures, StageMetrics, StageRecord,
-    Status,
+    Headline, MetricFigures, Metrics, RunRecord, StageFigures, StageMetrics, StageRecord, Status,
 };
 
 /// What is known at the end of a run.
@@ -46,6 +45,8 @@ pub struct StageOutcome {
     pub rows: Option<i64>,
     /// What it wants people to know.
     pub notes: Vec<String>,
+    /// The programs and packages that decide its results, with their versions.
+    versions: BTreeMap<String, String>,
     /// Of an evaluation, the digest of the table of folds that it stems from, and the keys of its
     /// actions, as far as they are known.
     folds: Option<(Digest, Vec<ActionKey>)>,
@@ -147,23 +148,19 @@ impl RunOutcome {
         }
     }
 
-    /// What the record of the run says of what it came to.
-    pub fn record(&self, pipeline: &Pipeline) -> RunRecord {
+    /// The record of the run: what is recorded of how it came about, with what it came to.
+    pub fn record(&self, pipeline: &Pipeline, begun: RunRecord) -> RunRecord {
         let stages = self.stages.iter();
         let outputs = pipeline.outputs.iter();
         RunRecord {
-            format: FORMAT,
             metrics: self.metrics.clone(),
             status: Some(self.status),
-            pipeline: Some(self.pipeline.clone()),
             run: Some(self.run.clone()),
             wall_s: self.wall_s,
             stages: stages.map(|s| (s.name.clone(), s.record())).collect(),
             headline: self.headline.clone(),
-            flow: Some(env!("CARGO_PKG_VERSION").to_owned()),
-            file: Some(pipeline.file.display().to_string()),
             outputs: outputs.map(|o| o.path.display().to_string()).collect(),
-            ..RunRecord::default()
+            ..begun
         }
     }
 }
@@ -209,6 +206,7 @@ impl StageOutcome {
             size: summary.size,
             rows: rows_of_first,
             notes,
+            versions: versions(&artifacts, stage),
             folds: folds.map(|folds| (folds, artifacts.keys(stage))),
         }
     }
@@ -226,6 +224,7 @@ impl StageOutcome {
             keys,
             folds,
             artifacts: None,
+            versions: self.versions.clone(),
         }
     }
 }
@@ -243,6 +242,30 @@ fn rows(port: &Shown<'_>) -> Option<i64> {
     parts
         .map(|(_, part)| part.output.attrs.get("rows").and_then(Value::as_int))
         .sum()
+}
+
+/// What a program of a stage says of its version, as its recipe has it: lines with a name and a version,
+/// such as `numpy 2.1.0`, by name. Other lines are under the name of the kind, the first of them alone.
+fn versions(artifacts: &Artifacts<'_>, stage: usize) -> BTreeMap<String, String> {
+    let mut versions = BTreeMap::new();
+    let mut slots = artifacts.plan.of_stage(stage);
+    let record = slots.find_map(|action| match &artifacts.slots[action] {
+        Slot::Done(record) => Some(record),
+        _ => None,
+    });
+    let host = record.and_then(|record| record.recipe().get("host"));
+    let told = host.as_ref().and_then(|host| host.get("version")?.as_str());
+    for line in told.into_iter().flat_map(str::lines) {
+        let pair = line.split_once(' ').filter(|(_, version)| {
+            let digit = version.starts_with(|c: char| c.is_ascii_digit());
+            digit && !version.contains(' ')
+        });
+        let kind = artifacts.plan.pipeline.stages[stage].spec.name;
+        let (name, version) = pair.unwrap_or((kind, line));
+        let known = versions.entry(name.to_owned());
+        known.or_insert_with(|| version.to_owned());
+    }
+    versions
 }
 
 fn notes_of(output: &Output) -> Vec<String> {

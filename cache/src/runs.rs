@@ -4,8 +4,10 @@
 //! The caller decides what a record says, except for two fields. The long part of a record, action
 //! by action, is in a file of its own under its digest, and the field `actions` of the record names
 //! that digest. The field `findings` does the same for what a command concluded from the run. Runs
-//! with equal long parts share the file, so a run in which nothing changed writes a few hundred bytes. It does not wait for the disk either: a power loss in the seconds after
-//! such a run may take its record, and no other one.
+//! with equal long parts share the file, so a run in which nothing changed writes only what is said of
+//! the run as a whole. It does not wait for the disk either: a power loss in the seconds after such a
+//! run may take its record, and no other one. When actions ran is in a file beside the record, if any
+//! did.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -115,6 +117,21 @@ impl Runs {
         read(&self.actions_path(digest))
     }
 
+    /// Saves when the actions of a run ran, in a file beside its record.
+    pub fn save_times(&self, id: &str, times: &impl Serialize) -> Result<(), StoreError> {
+        let path = self.times_path(id);
+        self.require_no_links()?;
+        if let Some(dir) = path.parent() {
+            std::fs::create_dir_all(dir).map_err(|e| StoreError::env("run.save", dir, e))?;
+        }
+        file::replace(STEPS, &path, &line(&path, times)?, Lasting::Soon)
+    }
+
+    /// When the actions of a run ran, if that was saved.
+    pub fn times<T: DeserializeOwned>(&self, id: &str) -> Result<Option<T>, StoreError> {
+        read(&self.times_path(id))
+    }
+
     /// Changes the record of a run in place. Returns false if there is no such run.
     pub fn update<T: Serialize + DeserializeOwned>(
         &self,
@@ -135,11 +152,15 @@ impl Runs {
         Ok(true)
     }
 
-    /// Removes the record of a run, and the long parts that no other run names.
+    /// Removes the record of a run with its times, and the long parts that no other run names.
     pub fn remove(&self, id: &str) -> Result<(), StoreError> {
         self.require_no_links()?;
         let _lock = lock::exclusive(&self.lock_path())?;
         steps::remove("run.remove", &self.path(id))?;
+        let times = self.times_path(id);
+        if times.exists() {
+            steps::remove("run.remove", &times)?;
+        }
         let mut named = Vec::new();
         for id in self.list()? {
             match read::<NamesLong>(&self.path(&id)) {
@@ -169,9 +190,14 @@ impl Runs {
             .join(format!("{}.json", digest.hex()))
     }
 
+    fn times_path(&self, id: &str) -> PathBuf {
+        self.dir.join("times").join(format!("{id}.json"))
+    }
+
     fn require_no_links(&self) -> Result<(), StoreError> {
         require_no_link(&self.dir)?;
-        require_no_link(&self.dir.join("actions"))
+        require_no_link(&self.dir.join("actions"))?;
+        require_no_link(&self.dir.join("times"))
     }
 
     fn lock_path(&self) -> PathBuf {
@@ -371,7 +397,14 @@ mod tests {
         let save = |id, long: Json| runs.save_with(id, &record, (&digest, &long));
         save("20260101T000000-0001", json!([1])).unwrap();
         save("20260101T000000-0002", json!("not written")).unwrap();
+        for id in ["20260101T000000-0001", "20260101T000000-0002"] {
+            runs.save_times(id, &json!({"one": [id]})).unwrap();
+        }
         runs.remove("20260101T000000-0001").unwrap();
+        let times = |id| runs.times::<Json>(id).unwrap();
+        assert_eq!(times("20260101T000000-0001"), None);
+        let other = times("20260101T000000-0002").unwrap();
+        assert_eq!(other["one"][0], "20260101T000000-0002");
         assert_eq!(runs.long(&digest).unwrap(), Some(json!([1])));
         let tag = |id| runs.update(id, |record: &mut Json| record["x"] = 1.into());
         assert!(tag("20260101T000000-0002").unwrap());

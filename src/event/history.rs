@@ -40,6 +40,10 @@ pub struct RunListed {
     pub to: Option<String>,
     /// The commit of the project's files, and whether they differed from it. Null outside of a repository.
     pub git: Option<GitState>,
+    /// The command that made it: `run`, `ablate`, `tune` or `check`. Null if an earlier version recorded it.
+    pub by: Option<String>,
+    /// How many warnings it showed.
+    pub warnings: usize,
 }
 
 /// `flow runs show` gives all that is recorded of a run, but for its single actions.
@@ -50,7 +54,7 @@ pub struct RunShown {
     /// When it began, as `2026-01-31 09:30:00` (UTC).
     pub started: String,
     /// The record of the run, with the fields that the version of flow wrote that made it: those of
-    /// `run-finished`, and how the run was asked for.
+    /// `run-finished`, how the run was asked for, its machine, its warnings, and in `resolved` its pipeline.
     #[serde(flatten)]
     pub record: Map<String, Json>,
 }
@@ -166,6 +170,9 @@ pub struct RunsCompared {
     pub old: ComparedRun,
     /// The second run.
     pub new: ComparedRun,
+    /// What they were asked for, their pipelines, versions and machines, where these differ. What an
+    /// earlier version did not record is not compared.
+    pub circumstances: Vec<ComparedCircumstance>,
     /// The metrics of both, as `stage.metric`.
     pub metrics: ByName<ComparedMetric>,
     /// The stages of the second run in order, then those that only the first has. Empty where one of them was
@@ -184,6 +191,21 @@ pub struct ComparedRun {
     pub pipeline: Option<String>,
     /// How it ended.
     pub status: Option<Status>,
+}
+
+/// Something that two runs did not have in common.
+#[derive(Serialize, JsonSchema)]
+pub struct ComparedCircumstance {
+    /// What it is about: `asked` (how the run was started), `pipeline` (a value of the resolved pipeline),
+    /// `version` (of flow, a program or a package) or `host` (the machine).
+    #[schemars(extend("enum" = ["asked", "pipeline", "version", "host"]))]
+    pub about: &'static str,
+    /// Its name, such as `set`, `rocket.kernels`, `numpy` or `cpu`.
+    pub name: String,
+    /// Its value in the first run. Null where there is none.
+    pub old: Option<String>,
+    /// Its value in the second run.
+    pub new: Option<String>,
 }
 
 /// A metric in two runs: the pooled value, or the mean over folds where there is none.

@@ -11,11 +11,14 @@
 //! Begin with [`RunRecord`]; `read.rs` answers questions about records.
 
 mod by_name;
+mod difference;
+mod host;
 mod long;
 mod metrics;
 mod read;
 #[cfg(test)]
 mod tests;
+mod times;
 
 use std::collections::{BTreeMap, HashSet};
 
@@ -25,15 +28,18 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub use by_name::ByName;
+pub use difference::{About, RecordDifference, differences};
+pub use host::Host;
 pub use long::{ActionRecord, Long, LongRecord, PartRecord, PortRecord, StageActions};
 pub use metrics::{MetricFigures, Metrics, StageMetrics};
 pub use read::{as_written, pin, tag, tried};
+pub use times::{ActionTime, RunTimes};
 
 use crate::wording::quoted;
 
 /// The version of the format. It is raised when a field is added. A record that does not say its
 /// version has version 0.
-pub const FORMAT: u32 = 1;
+pub const FORMAT: u32 = 2;
 
 /// How a run ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -93,6 +99,9 @@ pub struct RunRecord {
     pub to: Option<String>,
     /// The working directory.
     pub cwd: Option<String>,
+    /// The words of the command line after the name of the program.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub command: Vec<String>,
     /// What git said of the project, if git tracks it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub git: Option<GitState>,
@@ -111,6 +120,19 @@ pub struct RunRecord {
     /// The digest of what an ablation, a study or a check found.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub findings: Option<Digest>,
+    /// The machine.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub host: Option<Host>,
+    /// The warnings that the run showed.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub warnings: Vec<String>,
+    /// What failed, in a sentence each.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub failures: Vec<String>,
+    /// The whole pipeline as TOML, with what its file extends and all that was set in place. It loads from
+    /// the project root.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub resolved: Option<String>,
 }
 
 /// What a record says of a stage.
@@ -145,6 +167,9 @@ pub struct StageRecord {
     /// Its ports, in records without a long part.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub artifacts: Option<BTreeMap<String, PortRecord>>,
+    /// The programs and packages that decide its results, with their versions.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub versions: BTreeMap<String, String>,
 }
 
 /// The figures of a stage in a run.
@@ -203,27 +228,6 @@ pub struct TuneRecord {
     pub trials: usize,
     /// The best value, if there is one.
     pub best: Option<f64>,
-}
-
-/// The record of a search as it is written: the fields of a [`RunRecord`] that a search has.
-#[derive(Serialize)]
-pub struct SearchRecord<'a> {
-    /// The version of the format, see [`FORMAT`].
-    pub format: u32,
-    /// The id of the run.
-    pub run: &'a str,
-    /// The name of the pipeline.
-    pub pipeline: &'a str,
-    /// The file of the pipeline.
-    pub file: String,
-    /// How the run ended.
-    pub status: Status,
-    /// Elapsed seconds.
-    pub wall_s: f64,
-    /// The stages of all passes by name.
-    pub stages: &'a ByName<StageRecord>,
-    /// What the search found.
-    pub tune: TuneRecord,
 }
 
 impl RunRecord {

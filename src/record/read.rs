@@ -7,8 +7,47 @@ use serde::Deserialize;
 use serde_json::{Map, Value as Json};
 
 use super::{LongRecord, PortRecord, RunRecord};
+use crate::wording::quoted;
+
+/// The commands that leave a record of a run.
+const COMMANDS: [&str; 4] = ["run", "ablate", "tune", "check"];
 
 impl RunRecord {
+    /// The command that made the run, such as `ablate`, if the record says it.
+    pub fn by(&self) -> Option<&str> {
+        let mut words = self.command.iter().map(String::as_str);
+        words.find(|word| COMMANDS.contains(word))
+    }
+
+    /// The command line that repeats the run from its working directory. A record of an earlier version
+    /// has only what decides a result.
+    pub fn again(&self) -> String {
+        if self.command.is_empty() {
+            let file = quoted(self.file.as_deref().unwrap_or_default());
+            let line = format!("flow run {file} {}", self.asked(true));
+            return line.trim_end().to_owned();
+        }
+        let words = self.command.iter().map(|word| quoted(word));
+        format!("flow {}", words.collect::<Vec<_>>().join(" "))
+    }
+
+    /// The versions of flow and of the programs and packages that stages used, by name. Where stages used
+    /// several versions, all of them are named.
+    pub fn versions(&self) -> Vec<(String, String)> {
+        let mut all: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
+        for (name, version) in self.stages.iter().flat_map(|(_, stage)| &stage.versions) {
+            all.entry(name).or_default().insert(version);
+        }
+        let flow = self.flow.iter().map(|flow| ("flow", flow.clone()));
+        let others = all.into_iter().map(|(name, versions)| {
+            let versions: Vec<&str> = versions.into_iter().collect();
+            (name, versions.join(" and "))
+        });
+        let all = flow.chain(others);
+        all.map(|(name, version)| (name.to_owned(), version))
+            .collect()
+    }
+
     /// The long part, or `None` if it is gone or the version that recorded the run kept none.
     pub fn long(&self, runs: &Runs) -> Result<Option<LongRecord>, StoreError> {
         match &self.actions {

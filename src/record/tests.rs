@@ -83,6 +83,29 @@ fn second() -> (Json, Json) {
     (record, long)
 }
 
+/// The same run as this version writes it: with the command line, the machine, the resolved pipeline, and what
+/// stages had to say.
+fn third() -> Json {
+    let (mut record, _) = second();
+    record["format"] = 2.into();
+    record["set"] = json!(["model.rounds=3"]);
+    record["command"] = json!(["run", "old.toml", "--set", "model.rounds=3"]);
+    record["host"] = json!({
+        "name": "dunkel", "os": "Linux", "cpu": "a processor", "cores": 8, "memory": 16_000_000_000_u64,
+        "simd": "avx2",
+    });
+    record["warnings"] = json!(["a file was odd"]);
+    record["failures"] = json!(["`evaluate` failed"]);
+    record["resolved"] = "[pipeline]\nname = \"old\"\n\n[stages.model]\nrounds = 3\n".into();
+    let model = &mut record["stages"]["model"];
+    model["size"] = 100.into();
+    model["rows"] = 10.into();
+    model["notes"] = json!(["dropped 1 of 10 rows"]);
+    model["versions"] = json!({"cpython": "3.12.1", "numpy": "2.1.0"});
+    record["stages"]["evaluate"]["versions"] = json!({"numpy": "1.9.0"});
+    record
+}
+
 /// A search by `flow tune`, with keys and artifacts in the record itself.
 fn search() -> Json {
     json!({
@@ -120,6 +143,7 @@ fn all(dir: &std::path::Path) -> Runs {
         .expect("saved");
     runs.save("20250103", &search()).expect("saved");
     runs.save("20250104", &json!({})).expect("saved");
+    runs.save("20250105", &third()).expect("saved");
     runs
 }
 
@@ -155,6 +179,31 @@ fn every_layout_is_read() {
     assert_eq!(search.metrics.iter().count(), 0);
 
     assert_eq!(load(&runs, "20250104"), RunRecord::default());
+
+    let third = load(&runs, "20250105");
+    assert_eq!((third.format, third.by()), (FORMAT, Some("run")));
+    assert_eq!(third.again(), "flow run old.toml --set model.rounds=3");
+    let host = third.host.as_ref().expect("a host").line();
+    assert_eq!(host, "dunkel, Linux, a processor, 8 cores, 16.0 GB, avx2");
+    let versions = third.versions();
+    let versions = versions
+        .iter()
+        .map(|(name, version)| [name.as_str(), version]);
+    let expected = [
+        ["flow", "0.1.0"],
+        ["cpython", "3.12.1"],
+        ["numpy", "1.9.0 and 2.1.0"],
+    ];
+    assert_eq!(versions.collect::<Vec<_>>(), expected);
+}
+
+#[test]
+fn an_older_record_says_how_to_repeat_the_run_without_its_command_line() {
+    let mut record = first();
+    record["variant"] = "a b".into();
+    let record = read(&record);
+    assert_eq!((record.by(), record.versions().len()), (None, 0));
+    assert_eq!(record.again(), "flow run /project/old.toml --variant 'a b'");
 }
 
 #[test]
@@ -233,16 +282,16 @@ fn tags_and_pins_leave_the_rest_of_a_record_as_it_is_written() {
     let mut newer = first();
     newer["of the future"] = json!({"a": [1, null]});
     newer["format"] = 99.into();
-    runs.save("20250105", &newer).expect("saved");
-    tag(&runs, "20250105", |tags| tags.push("a".into())).expect("tagged");
-    pin(&runs, "20250105", true).expect("pinned");
+    runs.save("20250106", &newer).expect("saved");
+    tag(&runs, "20250106", |tags| tags.push("a".into())).expect("tagged");
+    pin(&runs, "20250106", true).expect("pinned");
     newer["tags"] = json!(["a"]);
     newer["pinned"] = true.into();
-    let text = std::fs::read_to_string(runs.path("20250105")).expect("a record");
+    let text = std::fs::read_to_string(runs.path("20250106")).expect("a record");
     assert_eq!(text, format!("{newer}\n"));
-    let written = as_written(&runs, "20250105").expect("readable");
+    let written = as_written(&runs, "20250106").expect("readable");
     assert_eq!(Json::Object(written), newer);
-    let read = load(&runs, "20250105");
+    let read = load(&runs, "20250106");
     assert_eq!((read.format, read.pinned, read.tags.len()), (99, true, 1));
     tag(&runs, "20250102", |tags| tags.clear()).expect("changed");
     assert!(load(&runs, "20250102").tags.is_empty());
@@ -253,12 +302,11 @@ fn tags_and_pins_leave_the_rest_of_a_record_as_it_is_written() {
 fn a_record_is_written_with_its_fields_in_order() {
     let (second, long) = second();
     let mut record = RunRecord {
-        format: FORMAT,
         git: Some(GitState {
             commit: "c".repeat(40),
             dirty: None,
         }),
-        ..read(&second)
+        ..read(&third())
     };
     record.stages = record.stages.into_iter().take(1).collect();
     let text = serde_json::to_string(&record).expect("JSON");
@@ -270,11 +318,12 @@ fn a_record_is_written_with_its_fields_in_order() {
     assert_eq!(
         fields(&written),
         "format metrics status pipeline run wall_s stages headline flow file outputs set variant to cwd \
-         git store tags pinned actions"
+         command git store tags pinned actions host warnings failures resolved"
     );
     assert_eq!(
         fields(&written["stages"]["model"]),
-        "actions hit ran failed skipped wall_s cpu_s peak_rss read_bytes outputs"
+        "actions hit ran failed skipped wall_s cpu_s peak_rss read_bytes outputs size rows notes \
+         versions"
     );
     assert_eq!(written["metrics"], second["metrics"]);
     assert_eq!(written["git"]["dirty"], Json::Null);

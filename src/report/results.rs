@@ -14,7 +14,7 @@ use flow_engine::{Pipeline, StageError};
 use super::{Recorded, of_run};
 use crate::evaluation::Artifacts;
 use crate::outcome::{RunAccount, RunOutcome};
-use crate::record::{Long, StageFigures, Status};
+use crate::record::{Long, RunRecord, StageFigures, Status};
 
 /// Types of ports whose bytes no section reads: they are large, and the page shows what is made of them.
 const UNREAD: [&str; 4] = ["features", "grid", "model", "tensor"];
@@ -57,7 +57,11 @@ impl Report for ResultsReport {
             status: Status::Ok,
             wall_s: 0.0,
         });
-        let mut record = outcome.record(plan.pipeline);
+        let begun = RunRecord {
+            pipeline: Some(plan.pipeline.name.clone()),
+            ..RunRecord::default()
+        };
+        let mut record = outcome.record(plan.pipeline, begun);
         for (_, stage) in record.stages.iter_mut() {
             let outputs = std::mem::take(&mut stage.figures.outputs);
             stage.figures = StageFigures {

@@ -189,6 +189,137 @@ fn two_runs_are_compared() {
     );
 }
 
+/// A pipeline that extends another one, with a variant and a path.
+const CHILD: &str = r#"
+[pipeline]
+extends = "p.toml"
+[stages.one]
+files = ["data/*.txt"]
+[variants.louder]
+"two.run" = ["sh", "-c", "cat {from} {from} > {out}"]
+[outputs]
+"two.txt" = false
+"out/three.txt" = "two"
+"#;
+
+#[test]
+fn a_run_remembers_how_it_came_about_and_what_ran() {
+    let project = Project::with(&chain("a", ""));
+    project.write("child.toml", CHILD);
+    for folder in ["data", "deep/other"] {
+        project.write(&format!("{folder}/x.txt"), folder);
+    }
+    let set = "one.files=[\"other/*.txt\"]";
+    let asked = ["run", "../child.toml", "--variant", "louder", "--set", set];
+    let mut command = project.json_command(&asked);
+    flow_testkit::Ended::run(command.current_dir(project.path("deep"))).with(0);
+    let shown = &events(&project, &["runs", "show", "last"])[0];
+    assert_eq!(
+        (&shown["variant"], &shown["set"]),
+        (&json!("louder"), &json!([set]))
+    );
+    let words = shown["command"].as_array().expect("words");
+    assert!(
+        asked.iter().all(|word| words.contains(&json!(word))),
+        "{words:?}"
+    );
+    assert!(
+        shown["host"]["cores"].as_u64() > Some(0),
+        "{}",
+        shown["host"]
+    );
+    assert!(shown["stages"]["one"]["size"].as_u64() > Some(0));
+    let text = told(&project, &["runs", "show", "last"]);
+    let deep = "again     cd deep && flow run ../child.toml --variant louder --set 'one.files=";
+    assert!(text.contains(deep), "{text}");
+
+    // The resolved pipeline is whole: all of it is a hit, whoever loads it from where.
+    let resolved = told(&project, &["runs", "show", "last", "--resolved"]);
+    assert_eq!(shown["resolved"], resolved.as_str());
+    assert!(resolved.contains("name = \"child\"") && !resolved.contains("extends"));
+    project.remove("child.toml");
+    project.remove("p.toml");
+    project.write("again.toml", &resolved);
+    let again = project.run(&["again.toml"]);
+    assert_eq!((again.total("ran"), again.total("hit")), (0, 3));
+    assert_eq!(again.ok()["pipeline"], "child");
+    let twice = told(&project, &["runs", "show", "last", "--resolved"]);
+    assert_eq!(twice, resolved);
+
+    let compared = &events(&project, &["compare", "last~1", "last"])[0];
+    let found = compared["circumstances"].as_array().expect("a list");
+    let names = found
+        .iter()
+        .map(|found| found["name"].as_str().expect("a name"));
+    assert_eq!(names.collect::<Vec<_>>(), ["set", "variant"]);
+    project.replace("again.toml", "echo beside", "echo besides");
+    project.run(&["again.toml"]);
+    let text = told(&project, &["compare", "last~1", "last"]);
+    assert!(text.contains("pipeline beside.run"), "{text}");
+}
+
+/// A small survey with a variant and a space to search.
+const STUDY: &str = r#"
+[stages.ingest]
+use = "ingest"
+format = "demo"
+labelled = 120
+positives = 30
+unlabelled = 0
+[stages.domain]
+use = "domain"
+inputs = { curves = "ingest" }
+[stages.folds]
+use = "folds"
+inputs = { objects = "ingest" }
+k = 2
+[stages.model]
+use = "model"
+inputs = { features = ["domain"], folds = "folds" }
+rounds = 4
+[stages.evaluate]
+use = "evaluate"
+inputs = { predictions = "model" }
+[variants.shallow]
+"model.max_depth" = 2
+[tune]
+trials = 1
+[tune.space]
+"model.rounds" = { int = [1, 4] }
+"#;
+
+#[test]
+fn studies_and_checks_remember_like_runs() {
+    let project = Project::with(STUDY);
+    let set = ["--set", "model.max_depth=3"];
+    events(&project, &[&["ablate", "p.toml"], &set[..]].concat());
+    events(&project, &[&["tune", "p.toml"], &set[..]].concat());
+    let check = ["check", "p.toml", "--baseline", "base.toml", "--update"];
+    events(&project, &[&check, &set[..]].concat());
+    let listed = events(&project, &["runs"]);
+    let by: Vec<&Json> = listed.iter().map(|run| &run["by"]).collect();
+    assert_eq!(by, ["check", "tune", "ablate"]);
+    for run in &listed {
+        let id = run["run"].as_str().expect("an id");
+        let shown = &events(&project, &["runs", "show", id])[0];
+        assert_eq!(shown["set"], json!([set[1]]), "{id}");
+        assert_eq!(
+            shown["host"],
+            events(&project, &["runs", "show", "last"])[0]["host"]
+        );
+        let resolved = shown["resolved"].as_str().expect("a text");
+        for part in [
+            "max_depth = 3",
+            "[variants.shallow.model]",
+            "[tune.space.model]",
+        ] {
+            assert!(resolved.contains(part), "{part}: {resolved}");
+        }
+    }
+    let text = told(&project, &["runs"]);
+    assert!(text.contains("ablate") && text.contains("check"), "{text}");
+}
+
 #[test]
 fn a_nondeterministic_action_is_called_that() {
     let project = Project::with(&chain("a", "$(od -An -N8 -tx8 /dev/urandom)"));

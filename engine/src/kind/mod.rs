@@ -11,7 +11,7 @@ pub(crate) mod describe;
 pub mod error;
 pub mod lineage;
 pub mod params;
-mod place;
+pub(crate) mod place;
 pub mod reference;
 pub mod shards;
 pub mod spec;

@@ -53,6 +53,9 @@ pub struct Pipeline {
     pub tune: Option<Tune>,
     /// The texts that spans point into.
     pub sources: SourceMap,
+    /// All of it as one text: with what the file extends, what was set, and a variant's values in their
+    /// places. It loads again from the project root.
+    pub text: String,
 }
 
 /// One stage of a pipeline.

@@ -16,6 +16,16 @@ pub struct Node {
     pub span: Span,
 }
 
+impl Node {
+    /// The entry of `key`, to change, if the value is a table that has one.
+    pub fn entry_mut(&mut self, key: &str) -> Option<&mut Entry> {
+        match &mut self.item {
+            Item::Table(table) => table.get_mut(key),
+            _ => None,
+        }
+    }
+}
+
 /// A value.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Item {

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 use flow_cache::{Change, Digest, Store};
 
 use crate::error::CliError;
-use crate::record::{ActionRecord, RunRecord, StageActions};
+use crate::record::{self, ActionRecord, RecordDifference, RunRecord, StageActions};
 
 /// Two runs and their differences.
 pub struct RunDifferences {
@@ -13,6 +13,8 @@ pub struct RunDifferences {
     pub old: Side,
     /// The run that is compared.
     pub new: Side,
+    /// What they were asked for, their pipelines, versions and machines, where these differ.
+    pub circumstances: Vec<RecordDifference>,
     /// Metrics by name, with their values in both.
     pub metrics: Vec<(String, [Option<f64>; 2])>,
     /// The stages, or `None` where a run was recorded without its actions.
@@ -82,6 +84,7 @@ impl RunDifferences {
             first = divergence(store, [&old.id, &new.id], before, now)?;
         }
         Ok(Self {
+            circumstances: record::differences(&old.record, &new.record),
             old,
             new,
             metrics,

@@ -4,8 +4,8 @@ use flow_cache::Digest;
 
 use super::differences::{RunDifferences, Side, Why};
 use crate::event::{
-    self, ComparedField, ComparedMetric, ComparedOutput, ComparedRun, ComparedStage,
-    DivergenceReason, FirstDivergence, RunsCompared,
+    self, ComparedCircumstance, ComparedField, ComparedMetric, ComparedOutput, ComparedRun,
+    ComparedStage, DivergenceReason, FirstDivergence, RunsCompared,
 };
 
 /// The differences for programs.
@@ -51,7 +51,17 @@ pub fn event(differences: &RunDifferences) -> RunsCompared {
             outputs: outputs.collect(),
         }
     });
+    let circumstances = differences.circumstances.iter().map(|found| {
+        let [old, new] = found.values.clone();
+        ComparedCircumstance {
+            about: found.about.name(),
+            name: found.name.clone(),
+            old,
+            new,
+        }
+    });
     RunsCompared {
+        circumstances: circumstances.collect(),
         old: side(&differences.old),
         new: side(&differences.new),
         metrics: metrics.collect(),

@@ -4,17 +4,21 @@ use flow_cache::Digest;
 
 use super::differences::{Divergence, RunDifferences, Side, StageDifference, Why};
 use crate::history::when;
-use crate::record::Status;
+use crate::record::{About, RecordDifference, Status};
 use crate::render::{reason, table};
 
 /// The most fields that are named for a stage.
 const FIELDS: usize = 4;
+
+/// The most differences of circumstances that are shown.
+const CIRCUMSTANCES: usize = 30;
 
 /// The differences for people.
 pub fn text(differences: &RunDifferences) -> String {
     let RunDifferences {
         old,
         new,
+        circumstances,
         metrics,
         stages,
         first,
@@ -28,7 +32,11 @@ pub fn text(differences: &RunDifferences) -> String {
         row("status", &|run| known(run.record.status.map(Status::name))),
     ];
     let mut text = format!("{}\n", table::plain(&["", "old", "new"], 3, rows));
-    for table in [metrics_table(metrics), stages_table(stages)] {
+    for table in [
+        circumstances_table(circumstances),
+        metrics_table(metrics),
+        stages_table(stages),
+    ] {
         text.extend(table.map(|table| format!("\n{table}\n")));
     }
     match first {
@@ -39,6 +47,23 @@ pub fn text(differences: &RunDifferences) -> String {
         None => {}
     }
     text
+}
+
+fn circumstances_table(circumstances: &[RecordDifference]) -> Option<String> {
+    let known = |value: &Option<String>| value.clone().unwrap_or_else(|| "-".to_owned());
+    let row = |found: &RecordDifference| {
+        let what = match found.about {
+            About::Asked => found.name.clone(),
+            about => format!("{} {}", about.name(), found.name),
+        };
+        vec![what, known(&found.values[0]), known(&found.values[1])]
+    };
+    let mut rows: Vec<Vec<String>> = circumstances.iter().take(CIRCUMSTANCES).map(row).collect();
+    if circumstances.len() > CIRCUMSTANCES {
+        let more = format!("{} more", circumstances.len() - CIRCUMSTANCES);
+        rows.push(vec![more, String::new(), String::new()]);
+    }
+    (!rows.is_empty()).then(|| table::plain(&["differs", "old", "new"], 3, rows))
 }
 
 fn metrics_table(metrics: &[(String, [Option<f64>; 2])]) -> Option<String> {

@@ -106,7 +106,7 @@ pub fn audit(run: &mut Run<'_>, number: NonZeroUsize) {
         Ok(found) => found,
         Err(error) => return run.fail(error.into()),
     };
-    let problems = run.warnings.split_off(warned);
+    let problems = run.warnings[warned..].to_vec();
     let actions = found.iter().map(|found| found.actions).sum();
     run.ui.event(|| event(&found, actions, problems.clone()));
     run.ui.result(&format!("\n{}\n\n", shown(&found)));

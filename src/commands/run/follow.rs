@@ -11,12 +11,13 @@ use flow_engine::run::options::Setting;
 use flow_engine::run::summary::Summary;
 use flow_engine::run::{self, Finished};
 
+use super::clock::ActionClock;
 use super::progress::RunProgress;
-use super::{AskedFor, Run, git, json, record};
+use super::{AskedFor, Circumstances, Run, git, json};
 use crate::evaluation::Artifacts;
 use crate::outcome::{RunAccount, RunOutcome};
 use crate::project::ProjectState;
-use crate::record::Status;
+use crate::record::{RunRecord, Status};
 use crate::ui::Ui;
 
 impl Run<'_> {
@@ -37,6 +38,7 @@ impl Run<'_> {
             started: self.started,
             asked: &self.asked,
             first,
+            clock: &mut self.clock,
             dirty: &mut self.dirty,
             summary: &mut self.summary,
             progress: &mut self.progress,
@@ -73,6 +75,7 @@ struct Follower<'r, 'a> {
     asked: &'r AskedFor,
     /// True if hits are reported too.
     first: bool,
+    clock: &'r mut ActionClock,
     dirty: &'r mut Option<git::Dirty>,
     summary: &'r mut Summary,
     progress: &'r mut RunProgress<'a>,
@@ -95,6 +98,7 @@ impl Follower<'_, '_> {
         if known && !self.first {
             return;
         }
+        self.clock.observe(self.plan, self.started, event);
         self.summary.observe(event);
         self.progress.observe(event);
         match event {
@@ -123,7 +127,15 @@ impl Follower<'_, '_> {
             wall_s: self.started.elapsed().as_secs_f64(),
         };
         let outcome = RunOutcome::new(&account);
-        let record = record(&outcome, &account.artifacts, self.asked, None);
+        let begun = Circumstances {
+            asked: self.asked,
+            pipeline: self.plan.pipeline,
+            store: &self.state.store,
+        };
+        let record = RunRecord {
+            warnings: self.warnings.clone(),
+            ..outcome.record(self.plan.pipeline, begun.record(None))
+        };
         if let Err(error) = self.state.runs().save(self.id, &record) {
             self.ui.warning(&error.to_string());
         }

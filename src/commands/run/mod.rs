@@ -4,14 +4,19 @@
 //! [`setup`] opens what a run needs and applies the options of execution. [`follow`] passes on what
 //! happens: to [`progress`], which draws on [`screen`], and through [`json`] to programs. [`summary`]
 //! shows the results of a run. [`outputs`] writes the files under `[outputs]`, and [`audit`] runs
-//! actions again to compare their bytes. [`git`] says which commit the project is at. The engine
+//! actions again to compare their bytes. [`circumstances`] has what a record says of how the
+//! run came about: [`git`] says which commit the project is at, and [`host`] describes the machine. [`clock`]
+//! notes when actions run. The engine
 //! schedules and runs the actions.
 //!
 //! Begin with [`run`], then [`Run::execute`].
 
 mod audit;
+mod circumstances;
+mod clock;
 mod follow;
 mod git;
+mod host;
 mod json;
 pub mod outputs;
 mod progress;
@@ -34,6 +39,7 @@ use flow_engine::run::options::Options;
 use flow_engine::run::summary::Summary;
 use flow_engine::{Diag, StageError};
 
+pub use circumstances::Circumstances;
 pub use setup::{Setup, WATCHER, jobs, stop_on_signals};
 
 use crate::args::{ExecArgs, PipelineArgs, StoreArgs, TargetArgs};
@@ -42,10 +48,11 @@ use crate::evaluation::Artifacts;
 use crate::event::OutputWritten;
 use crate::history;
 use crate::outcome::{RunAccount, RunOutcome};
-use crate::project::{ProjectState, load_pipeline, shown, working_dir};
-use crate::record::{GitState, Long, RunRecord, Status};
-use crate::report::{self, Findings, Page};
+use crate::outcome::{RunAccount, RunOutcome};
+use crate::project::{ProjectState, load_pipeline, shown};
+use crate::record::{Findings, Long, RunRecord, Status};
 use crate::ui::Ui;
+use clock::ActionClock;
 use progress::RunProgress;
 
 /// `flow run`
@@ -139,7 +146,10 @@ pub struct Run<'a> {
     options: Options<'a>,
     /// Its id.
     pub id: String,
-    started: Instant,
+    /// When it began.
+    pub started: Instant,
+    /// When its actions ran.
+    pub clock: ActionClock,
     /// What it was asked for.
     pub asked: AskedFor,
     /// Whether files differ from the commit. It is asked once something runs.
@@ -152,7 +162,9 @@ pub struct Run<'a> {
     /// Actions that failed in the last pass.
     pub failures: Vec<(usize, StageError)>,
     /// The warnings so far.
-    warnings: Vec<String>,
+    pub warnings: Vec<String>,
+    /// The messages of the failures so far.
+    told: Vec<String>,
     /// True if the user was told that the project's folder cannot be written.
     told_read_only: bool,
     /// How the run would end now.
@@ -170,6 +182,7 @@ impl<'a> Run<'a> {
             options: setup.options(keep_going),
             id: setup.state.runs().new_id(),
             started: Instant::now(),
+            clock: ActionClock::default(),
             asked: AskedFor::default(),
             dirty: None,
             summary: Summary::default(),
@@ -177,6 +190,7 @@ impl<'a> Run<'a> {
             slots: vec![Slot::Waiting; plan.len()],
             failures: Vec::new(),
             warnings: Vec::new(),
+            told: Vec::new(),
             told_read_only: false,
             exit: Exit::Ok,
         }
@@ -212,7 +226,7 @@ impl<'a> Run<'a> {
             let label = self.plan.label(action);
             let diag = error::of_action(self.plan.pipeline, stage, &label, error);
             let more = error::more_like_it(self.plan, &others);
-            self.ui.diag(&more.into_iter().fold(diag, Diag::help));
+            self.tell(&more.into_iter().fold(diag, Diag::help));
             self.exit = self.exit.worse(error.fault.into());
         }
         self.failures = finished.failures;
@@ -231,8 +245,13 @@ impl<'a> Run<'a> {
         self.warnings.push(message);
     }
 
+    fn tell(&mut self, diag: &Diag) {
+        self.ui.diag(diag);
+        self.told.push(diag.message.clone());
+    }
+
     fn fail(&mut self, error: CliError) {
-        error.diags.iter().for_each(|diag| self.ui.diag(diag));
+        error.diags.iter().for_each(|diag| self.tell(diag));
         self.exit = self.exit.worse(error.exit);
     }
 
@@ -270,6 +289,11 @@ impl<'a> Run<'a> {
         }
     }
 
+    /// Returns whether files of the project differ from the commit, if anything ran so that git was asked.
+    pub fn is_dirty(&self) -> Option<bool> {
+        self.dirty.as_ref().and_then(git::Dirty::answer)
+    }
+
     /// How the run would end now, for JSON.
     pub fn status(&self) -> Status {
         match self.exit {
@@ -295,13 +319,24 @@ impl<'a> Run<'a> {
         let artifacts = self.artifacts();
         let long = Long(artifacts);
         let digest = long.digest();
-        let dirty = self.dirty.as_ref().and_then(git::Dirty::answer);
+        let begun = Circumstances {
+            asked: &self.asked,
+            pipeline: self.plan.pipeline,
+            store: &self.state.store,
+        };
         let record = RunRecord {
             actions: Some(digest),
-            ..record(&outcome, &artifacts, &self.asked, dirty)
+            warnings: self.warnings.clone(),
+            failures: self.told.clone(),
+            ..outcome.record(self.plan.pipeline, begun.record(self.is_dirty()))
         };
         let runs = self.state.runs();
         let saved = runs.save_with(&self.id, &record, (&digest, &long));
+        let times = self.clock.take();
+        let saved = saved.and_then(|()| match times.is_empty() {
+            true => Ok(()),
+            false => runs.save_times(&self.id, &times),
+        });
         self.noted(saved);
         outcome.status = self.status();
         outcome
@@ -350,26 +385,5 @@ impl<'a> Run<'a> {
             path: path.display().to_string(),
             base: output.base.clone(),
         });
-    }
-}
-
-/// The record of a run, except for its actions.
-fn record(
-    outcome: &RunOutcome,
-    artifacts: &Artifacts<'_>,
-    asked: &AskedFor,
-    dirty: Option<bool>,
-) -> RunRecord {
-    let pipeline = artifacts.plan.pipeline;
-    let git = git::commit(&pipeline.root).map(|commit| GitState { commit, dirty });
-    RunRecord {
-        set: asked.sets.clone(),
-        variant: asked.variant.clone(),
-        to: asked.to.clone(),
-        cwd: working_dir().ok().map(|dir| dir.display().to_string()),
-        git,
-        store: Some(artifacts.store.dir().display().to_string()),
-        tags: asked.tags.clone(),
-        ..outcome.record(pipeline)
     }
 }

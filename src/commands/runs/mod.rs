@@ -31,6 +31,7 @@ Records and results of pinned runs stay in the store whatever the goals of `flow
 Examples:
   flow runs --pipeline rocket_domain -n 5
   flow runs show last~1
+  flow runs show last --resolved > again.toml
   flow runs tag last baseline
   flow runs pin baseline"
 )]
@@ -56,6 +57,9 @@ pub enum RunsCommand {
     Show {
         /// The run
         run: String,
+        /// Print only its pipeline, as TOML with all that was set and extended in place
+        #[arg(long)]
+        resolved: bool,
     },
     /// Give a run a tag
     Tag {
@@ -97,15 +101,18 @@ pub fn run(args: &RunsArgs, ui: &Ui) -> Result<(), CliError> {
     let Some(command) = &args.command else {
         return list(args, &runs, ui);
     };
-    let (RunsCommand::Show { run }
+    let (RunsCommand::Show { run, .. }
     | RunsCommand::Tag { run, .. }
     | RunsCommand::Untag { run, .. }
     | RunsCommand::Pin { run }
     | RunsCommand::Unpin { run }
     | RunsCommand::Remove { run }) = command;
     let (id, record) = find(&runs, run)?;
-    if matches!(command, RunsCommand::Show { .. }) {
-        return show::show(&id, &record, &runs, ui);
+    if let RunsCommand::Show { resolved, .. } = command {
+        return match resolved {
+            true => show::resolved(&id, &record, ui),
+            false => show::show(&id, &record, &runs, ui),
+        };
     }
     let done = change(command, &id, &record, &runs)?;
     let record = runs.load::<RunRecord>(&id)?.map(|(_, record)| record);
@@ -216,10 +223,11 @@ fn is_wanted(args: &RunsArgs, record: &RunRecord) -> bool {
 
 fn rows_table(mut rows: Vec<Vec<String>>) -> String {
     let mut header = vec![
-        "run", "pipeline", "status", "set", "commit", "tags", "headline", "ran", "hit", "time",
+        "run", "pipeline", "by", "status", "set", "commit", "tags", "headline", "warnings", "ran",
+        "hit", "time",
     ];
     // A column that is empty for every run is left out.
-    for name in ["set", "commit", "tags", "headline"] {
+    for name in ["by", "set", "commit", "tags", "headline", "warnings"] {
         if let Some(at) = header.iter().position(|known| *known == name)
             && rows.iter().all(|row| row[at].is_empty())
         {
@@ -229,8 +237,8 @@ fn rows_table(mut rows: Vec<Vec<String>>) -> String {
     }
     let texts = header
         .iter()
-        .take_while(|name| !["headline", "ran"].contains(name));
-    let least = ["time", "hit", "ran", "commit"];
+        .take_while(|name| !["headline", "warnings", "ran"].contains(name));
+    let least = ["time", "hit", "ran", "by", "commit", "warnings"];
     table::fitted(&header, texts.count(), rows, &least)
 }
 
@@ -242,14 +250,18 @@ fn row(id: &str, record: &RunRecord) -> Vec<String> {
     let pin = record.pinned.then_some("(pinned)");
     let marks: Vec<&str> = record.tags.iter().map(String::as_str).chain(pin).collect();
     let headline = record.headline_value();
+    let by = record.by().filter(|by| *by != "run");
+    let warnings = Some(record.warnings.len()).filter(|count| *count > 0);
     vec![
         id.to_owned(),
         pipeline(record).to_owned(),
+        by.unwrap_or_default().to_owned(),
         record.status.map_or("?", Status::name).to_owned(),
         table::cut(&record.asked(false), SET),
         record.git.as_ref().map_or(String::new(), GitState::short),
         marks.join(" "),
         headline.map_or(String::new(), |value| format!("{value:.4}")),
+        warnings.map_or(String::new(), |count| count.to_string()),
         record.sum(|stage| stage.ran).to_string(),
         record.sum(|stage| stage.hit).to_string(),
         seconds(record.wall_s),
@@ -263,6 +275,8 @@ fn event(id: &str, record: RunRecord) -> RunListed {
         ran: record.sum(|stage| stage.ran),
         hit: record.sum(|stage| stage.hit),
         failed: record.sum(|stage| stage.failed),
+        by: record.by().map(str::to_owned),
+        warnings: record.warnings.len(),
         pipeline: record.pipeline,
         status: record.status,
         headline: record.headline,

@@ -3,12 +3,13 @@
 use std::path::Path;
 
 use flow_cache::Runs;
+use flow_engine::Diag;
 
 use crate::error::CliError;
 use crate::event::RunShown;
 use crate::history::when;
-use crate::project::shown;
-use crate::record::{GitState, RunRecord, Status, as_written};
+use crate::project::{shown, working_dir};
+use crate::record::{GitState, Host, RunRecord, Status, as_written};
 use crate::render::table;
 use crate::ui::Ui;
 use crate::wording::{quoted, seconds};
@@ -34,6 +35,10 @@ pub fn show(id: &str, record: &RunRecord, runs: &Runs, ui: &Ui) -> Result<(), Cl
     for table in [stages(record), metrics(record)].into_iter().flatten() {
         text.push_str(&format!("\n{table}\n"));
     }
+    text.push_str(&told(record));
+    if record.resolved.is_some() {
+        text.push_str(&format!("\nall values: flow runs show {id} --resolved\n"));
+    }
     ui.answer(&text);
     Ok(())
 }
@@ -49,8 +54,9 @@ fn facts(id: &str, record: &RunRecord) -> Vec<(&'static str, String)> {
     let metric = record.headline.as_ref();
     let metric = metric.and_then(|metric| Some((&metric.metric, metric.value?)));
     let file = path(&text(&record.file));
-    let again = format!("flow run {} {}", quoted(&file), record.asked(true));
     let pinned = if record.pinned { "yes" } else { "" };
+    let versions = record.versions().into_iter();
+    let versions = versions.map(|(name, version)| format!("{name} {version}"));
     vec![
         ("started", format!("{} UTC", when(id))),
         ("status", record.status.map_or("", Status::name).to_owned()),
@@ -61,12 +67,16 @@ fn facts(id: &str, record: &RunRecord) -> Vec<(&'static str, String)> {
         ("to", text(&record.to)),
         ("set", record.set.join("\n            ")),
         ("in", path(&text(&record.cwd))),
-        ("again", again.trim_end().to_owned()),
+        ("again", again(record)),
         (
             "commit",
             record.git.as_ref().map_or(String::new(), GitState::long),
         ),
-        ("flow", text(&record.flow)),
+        ("versions", versions.collect::<Vec<_>>().join(", ")),
+        (
+            "host",
+            record.host.as_ref().map_or(String::new(), Host::line),
+        ),
         ("store", path(&text(&record.store))),
         ("tags", record.tags.join(", ")),
         ("pinned", pinned.to_owned()),
@@ -78,6 +88,44 @@ fn facts(id: &str, record: &RunRecord) -> Vec<(&'static str, String)> {
             }),
         ),
     ]
+}
+
+/// The command line that repeats the run from here.
+fn again(record: &RunRecord) -> String {
+    let here = working_dir().ok();
+    let elsewhere = record.cwd.as_ref().map(Path::new);
+    let elsewhere = elsewhere.filter(|dir| Some(*dir) != here.as_deref());
+    match elsewhere.filter(|_| !record.command.is_empty()) {
+        Some(dir) => format!("cd {} && {}", quoted(&shown(dir)), record.again()),
+        None => record.again(),
+    }
+}
+
+/// What stages, warnings and failures had to say, a line each.
+fn told(record: &RunRecord) -> String {
+    let mut text = String::new();
+    let notes = record.stages.iter();
+    let notes =
+        notes.flat_map(|(name, stage)| stage.notes.iter().map(move |note| (name.as_str(), note)));
+    let warnings = record.warnings.iter().map(|warning| ("warning", warning));
+    let failures = record.failures.iter().map(|failure| ("failed", failure));
+    for (who, what) in notes.chain(warnings).chain(failures) {
+        let gap = if text.is_empty() { "\n" } else { "" };
+        text.push_str(&format!("{gap}{who}: {what}\n"));
+    }
+    text
+}
+
+/// Prints the resolved pipeline of a run, as TOML.
+pub fn resolved(id: &str, record: &RunRecord, ui: &Ui) -> Result<(), CliError> {
+    let Some(text) = &record.resolved else {
+        let message = format!("run {id} was recorded without its resolved pipeline");
+        return Err(CliError::usage(Diag::new("flow::cli::run", message).help(
+            "records have it since format 2; run the pipeline again, and it is kept",
+        )));
+    };
+    ui.raw(text);
+    Ok(())
 }
 
 fn stages(record: &RunRecord) -> Option<String> {

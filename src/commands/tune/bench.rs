@@ -17,7 +17,7 @@ use crate::commands::run::{Run, Setup};
 use crate::error::{self, CliError, Exit};
 use crate::evaluation::Artifacts;
 use crate::outcome::{RunAccount, RunOutcome};
-use crate::record::{ByName, FORMAT, Long, SearchRecord, StageRecord, Status, TuneRecord};
+use crate::record::{ByName, Long, RunRecord, RunTimes, StageRecord, Status, TuneRecord};
 use crate::ui::Ui;
 
 /// Evaluates the configurations of a study.
@@ -30,6 +30,10 @@ pub struct Bench<'a> {
     /// Id of the run, the same for the whole study.
     pub id: String,
     started: Instant,
+    /// The record of the run, of which the stages and the end are left out.
+    begun: RunRecord,
+    /// When actions ran.
+    times: RunTimes,
     /// What became of each stage, for the run record.
     stages: ByName<StageRecord>,
     /// What was spent so far.
@@ -62,14 +66,22 @@ pub struct Evaluated {
 }
 
 impl<'a> Bench<'a> {
-    /// A bench that has evaluated nothing yet.
-    pub fn new(ui: &'a Ui, problem: &'a Problem<'a>, setup: &'a Setup, started: Instant) -> Self {
+    /// A bench that has evaluated nothing yet. `begun` is what the record says of how the run came about.
+    pub fn new(
+        ui: &'a Ui,
+        problem: &'a Problem<'a>,
+        setup: &'a Setup,
+        started: Instant,
+        begun: RunRecord,
+    ) -> Self {
         Self {
+            begun,
             ui,
             problem,
             setup,
             id: setup.state.runs().new_id(),
             started,
+            times: RunTimes::default(),
             stages: ByName::default(),
             spent: Spent::default(),
         }
@@ -135,6 +147,7 @@ impl<'a> Bench<'a> {
         let plan = Plan::new(&union.pipeline);
         let mut run = Run::new(self.ui, &plan, self.setup, true);
         run.id.clone_from(&self.id);
+        run.started = self.started;
         let mut forced = HashSet::new();
         let mut failures: Vec<(usize, StageError)>;
         // A second round is needed only if bytes are wanted that the store has lost.
@@ -144,6 +157,7 @@ impl<'a> Bench<'a> {
             run.slots = finished.slots;
             failures = finished.failures;
             self.account(&run, part);
+            self.note(&mut run);
             if finished.interrupted {
                 return Err(CliError {
                     exit: Exit::Interrupted,
@@ -279,19 +293,41 @@ impl<'a> Bench<'a> {
         }
     }
 
+    /// Records when actions of a pass ran, what it warned of, and what git says once anything has run.
+    fn note(&mut self, run: &mut Run<'_>) {
+        for (stage, times) in run.clock.take().0 {
+            times
+                .into_iter()
+                .for_each(|time| self.times.push(&stage, time));
+        }
+        for warning in std::mem::take(&mut run.warnings) {
+            if !self.begun.warnings.contains(&warning) {
+                self.begun.warnings.push(warning);
+            }
+        }
+        if let Some(git) = &mut self.begun.git
+            && git.dirty.is_none()
+        {
+            git.dirty = run.is_dirty();
+        }
+    }
+
     /// Saves the record of the run as it is now.
     pub fn save(&self, status: Status, tune: TuneRecord) -> Result<(), CliError> {
-        let record = SearchRecord {
-            format: FORMAT,
-            run: &self.id,
-            pipeline: &self.problem.name,
-            file: self.problem.path.display().to_string(),
-            status,
+        let record = RunRecord {
+            run: Some(self.id.clone()),
+            status: Some(status),
             wall_s: self.started.elapsed().as_secs_f64(),
-            stages: &self.stages,
-            tune,
+            stages: self.stages.clone(),
+            tune: Some(tune),
+            ..self.begun.clone()
         };
-        Ok(self.setup.state.runs().save(&self.id, &record)?)
+        let runs = self.setup.state.runs();
+        runs.save(&self.id, &record)?;
+        if !self.times.is_empty() {
+            runs.save_times(&self.id, &self.times)?;
+        }
+        Ok(())
     }
 }
 

@@ -31,7 +31,7 @@ use self::findings::Findings;
 use self::problem::Problem;
 use self::study::study;
 use crate::args::{ExecArgs, FileArgs, StoreArgs};
-use crate::commands::run::Setup;
+use crate::commands::run::{AskedFor, Circumstances, Setup};
 use crate::error::{CliError, Exit};
 use crate::event::OutputWritten;
 use crate::project::{read_pipeline, results_dir, shown};
@@ -84,7 +84,16 @@ pub fn run(args: &TuneArgs, ui: &Ui) -> Result<Exit, CliError> {
     let target = apply::Target::new(args, &base)?;
     let folder = results_dir(args.output.as_deref(), &base, "tune")?;
     let setup = Setup::new(&base.root, &args.store, &args.exec)?;
-    let mut bench = Bench::new(ui, &problem, &setup, started);
+    let asked = AskedFor {
+        sets: args.file.sets.clone(),
+        ..AskedFor::default()
+    };
+    let begun = Circumstances {
+        asked: &asked,
+        pipeline: &base,
+        store: &setup.state.store,
+    };
+    let mut bench = Bench::new(ui, &problem, &setup, started, begun.record(None));
     progress::started(&bench);
     let ended = study(&mut bench, &setup);
     let saved = setup.stat.save().map_err(CliError::from);

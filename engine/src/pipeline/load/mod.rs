@@ -1,12 +1,14 @@
 //! From a file to a [`Pipeline`], with everything that is wrong with it collected on the way.
 //!
-//! [`build`] goes through the phases in order. `draft` checks each stage against its kind alone, and `layout`
-//! asks the kinds for files, shards and folds. The rules about references, the graph, folds and single
-//! sections lie in the files of the folder above, and are only called from here. As many phases as possible
-//! run in spite of mistakes, so that the user sees them all at once. Begin with [`build`].
+//! [`build`] goes through the phases in order. `draft` checks each stage against its kind alone, `layout`
+//! asks the kinds for files, shards and folds, and `resolved` writes the whole as one text. The rules about
+//! references, the graph, folds and single sections lie in the files of the folder above, and are only called
+//! from here. As many phases as possible run in spite of mistakes, so that the user sees them all at once. Begin
+//! with [`build`].
 
 mod draft;
 mod layout;
+mod resolved;
 
 use std::path::{Path, PathBuf};
 
@@ -90,6 +92,7 @@ pub fn build(
     let (layouts, wrong) = lay_out(&drafts, &targets, &reads, in_order.into_iter(), &project);
     diags.extend(wrong);
     let order = order.map_err(|cycles| diags.extend(cycles)).ok()?;
+    let text = resolved::text(document, &header.name, &drafts, context);
     let place = diags.is_empty().then(|| places(&order))?;
     let mut pipeline = Pipeline {
         name: header.name,
@@ -100,6 +103,7 @@ pub fn build(
         headline: headline.map(|(stage, metric)| (place[stage], metric)),
         tune: study,
         sources: document.sources.clone(),
+        text,
     };
     for output in &mut pipeline.outputs {
         if let OutputSource::Port(from) = &mut output.from {
