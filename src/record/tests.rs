@@ -322,7 +322,7 @@ fn a_record_is_written_with_its_fields_in_order() {
     );
     assert_eq!(
         fields(&written["stages"]["model"]),
-        "actions hit ran failed skipped wall_s cpu_s peak_rss read_bytes outputs size rows notes \
+        "actions hit ran failed skipped wall_s cpu_s peak_rss read_bytes outputs rows size notes \
          versions"
     );
     assert_eq!(written["metrics"], second["metrics"]);

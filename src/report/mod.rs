@@ -5,6 +5,7 @@
 //! - [`page`]: sections as one file without network access;
 //! - [`summary`]: the first screen of a run; [`evaluation`]: its evaluations in plots and tables;
 //!   [`objects`]: the objects that are worth looking at;
+//!   [`provenance`]: where the numbers of a run come from;
 //! - [`findings`]: what an ablation, a study or a check found, which [`ablation`], [`study`] and [`check`]
 //!   show; [`pair`]: two runs side by side; [`training`]: training curves;
 //! - [`results`]: the report as a file under `[outputs]`.
@@ -21,6 +22,7 @@ mod numbers;
 pub mod objects;
 mod page;
 mod pair;
+mod provenance;
 #[allow(dead_code)]
 mod recorded;
 mod results;
@@ -58,6 +60,7 @@ pub fn of_run(recorded: &Recorded<'_>, objects: &[String]) -> Result<Page, Stage
         sections.extend(objects::section(recorded, objects)?);
         sections.extend(training::section(recorded)?);
     }
+    sections.push(provenance::section(recorded)?);
     Ok(Page {
         title: match recorded.only_results {
             true => name.to_owned(),

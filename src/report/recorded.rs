@@ -2,12 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use flow_cache::{Health, Runs, Store, StoreError, Value};
+use flow_cache::{ActionKey, Health, Recipe, Runs, Store, StoreError, Value};
 use flow_engine::StageError;
 use flow_engine::kind::Part;
 
 use super::findings::Findings;
-use crate::record::{PortRecord, RunRecord};
+use crate::record::{ActionRecord, PortRecord, RunRecord, RunTimes};
 
 /// The ports of a stage by name.
 pub type Ports = BTreeMap<String, PortRecord>;
@@ -18,8 +18,12 @@ pub struct Recorded<'s> {
     pub id: String,
     /// Its record.
     pub record: RunRecord,
+    /// When its actions ran.
+    pub times: RunTimes,
     /// The ports of each stage.
     ports: BTreeMap<String, Ports>,
+    /// The actions of each stage.
+    actions: BTreeMap<String, Vec<ActionRecord>>,
     /// True if the page is to show results alone, and nothing of how a run went: then equal results give
     /// equal pages.
     pub only_results: bool,
@@ -38,9 +42,12 @@ impl<'s> Recorded<'s> {
         runs: &Runs,
         store: &'s Store,
     ) -> Result<Self, StoreError> {
-        let long = record.long(runs)?.unwrap_or_default().stages.into_iter();
-        let mut ports: BTreeMap<String, Ports> =
-            long.map(|stage| (stage.name, stage.ports)).collect();
+        let mut ports: BTreeMap<String, Ports> = BTreeMap::new();
+        let mut actions = BTreeMap::new();
+        for stage in record.long(runs)?.unwrap_or_default().stages {
+            ports.insert(stage.name.clone(), stage.ports);
+            actions.insert(stage.name, stage.actions);
+        }
         for (name, stage) in record.stages.iter() {
             if let Some(artifacts) = &stage.artifacts {
                 ports
@@ -51,6 +58,8 @@ impl<'s> Recorded<'s> {
         let findings = Findings::of(&id, &record, runs)?;
         Ok(Self {
             findings,
+            times: runs.times(&id)?.unwrap_or_default(),
+            actions,
             ..Self::new(id, record, ports, store)
         })
     }
@@ -65,7 +74,9 @@ impl<'s> Recorded<'s> {
         Self {
             id,
             record,
+            times: RunTimes::default(),
             ports,
+            actions: BTreeMap::new(),
             only_results: false,
             findings: None,
             store,
@@ -89,7 +100,7 @@ impl<'s> Recorded<'s> {
         let stage = self.record.stages.get(stage);
         let from = stage.and_then(|stage| stage.inputs.get(port));
         let from = from.into_iter().flatten();
-        from.filter_map(|name| name.split_once('.')).collect()
+        from.filter_map(|name| name.rsplit_once('.')).collect()
     }
 
     /// The stages that a stage stems from, the nearest first.
@@ -100,7 +111,7 @@ impl<'s> Recorded<'s> {
         while let Some(name) = at {
             let stage = self.record.stages.get(name);
             let inputs = stage.into_iter().flat_map(|stage| stage.inputs.values());
-            for (above, _) in inputs.flatten().filter_map(|name| name.split_once('.')) {
+            for (above, _) in inputs.flatten().filter_map(|name| name.rsplit_once('.')) {
                 if !found.contains(&above) {
                     found.push(above);
                 }
@@ -120,6 +131,20 @@ impl<'s> Recorded<'s> {
     pub fn ports(&self, stage: &str) -> impl Iterator<Item = (&str, &PortRecord)> {
         let ports = self.ports.get(stage).into_iter().flatten();
         ports.map(|(name, port)| (name.as_str(), port))
+    }
+
+    /// The actions of a stage, as far as the record has them.
+    pub fn actions(&self, stage: &str) -> &[ActionRecord] {
+        self.actions.get(stage).map_or(&[], Vec::as_slice)
+    }
+
+    /// The recipe of an action, if the store still has its record.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    pub fn recipe(&self, key: &ActionKey) -> Result<Option<Recipe>, StoreError> {
+        let record = self.store.lookup(key)?;
+        Ok(record.map(|record| record.recipe().clone()))
     }
 
     /// The artifacts of a port, or nothing if the run has none or the store no longer has sound bytes of

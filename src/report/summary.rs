@@ -119,6 +119,14 @@ fn warnings(record: &RunRecord) -> Markup {
             Some(Status::Interrupted) => p.warning { strong { "The run was stopped." } " What follows is what had finished." },
             _ => {}
         }
+        @for (what, told) in [("What failed", &record.failures), ("Warnings", &record.warnings)] {
+            @if !told.is_empty() {
+                div.warning {
+                    strong { (what) }
+                    ul.plain { @for line in told { li { (line) } } }
+                }
+            }
+        }
         @if !notes.is_empty() {
             div.warning {
                 strong { "What the stages say" }
@@ -181,13 +189,16 @@ fn what_ran(record: &RunRecord) -> Markup {
 
 /// The command that repeats the run.
 fn repeat(record: &RunRecord) -> Markup {
-    let Some(file) = &record.file else {
+    if record.file.is_none() {
         return html! {};
-    };
-    let command = format!("flow run {} {}", quoted(file), record.asked(true));
+    }
+    let folder = record.cwd.as_deref();
     html! {
         h3 { "Repeat it" }
-        pre { code { (command.trim_end()) } }
+        pre { code {
+            @if let Some(folder) = folder.filter(|_| !record.command.is_empty()) { "cd " (quoted(folder)) "\n" }
+            (record.again())
+        } }
         @if let Some(git) = &record.git {
             p.dim { "The project was at commit " code { (git.long()) } "." }
         }

@@ -9,6 +9,7 @@ mod chromium;
 mod evaluation;
 mod objects;
 mod page;
+mod provenance;
 mod studies;
 
 use std::path::PathBuf;

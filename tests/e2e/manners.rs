@@ -176,7 +176,7 @@ fn runs_say_what_was_set_and_which_commit_was_there() {
         "{shown}"
     );
     let earlier = text(&project, &["runs", "show", "last~1"]);
-    let again = "again     flow run p.toml --to one --set pipeline.seed=7\n";
+    let again = "again     flow run p.toml --set pipeline.seed=7 --to one\n";
     assert!(
         earlier.contains(again) && earlier.contains("without changes"),
         "{earlier}"

@@ -8,7 +8,7 @@ pub mod code;
 pub mod diag;
 pub mod files;
 pub(crate) mod folder;
-pub(crate) mod machine;
+pub mod machine;
 pub mod meter;
 pub mod suggest;
 pub mod trace;

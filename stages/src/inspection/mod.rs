@@ -1,5 +1,6 @@
-//! An evaluation looked at in detail, for the reports that people read. Nothing here reaches an artifact.
+//! A run looked at in detail, for the reports that people read. Nothing here reaches an artifact.
 //!
+//! - `account`: what `ingest` read and dropped;
 //! - `evaluation`: curves with bands, and metrics of slices of the objects;
 //! - `sweep`: one class against the rest, read off at fixed places; `band`: the same with what draws of the
 //!   bootstrap say of noise;
@@ -17,6 +18,7 @@
 //!
 //! All numbers that `evaluate` reports too are the same here.
 
+mod account;
 mod band;
 mod evaluation;
 mod facts;
@@ -35,6 +37,7 @@ mod sweep;
 mod tally;
 mod training;
 
+pub use account::{DataAccount, FileAccount, LeftOut, ReasonAccount, RowAccount, RowPlace};
 pub use band::{ClassCurves, CurveBand};
 pub use evaluation::{Inspected, InspectedClass, Inspection, Operating};
 pub use facts::ObjectFacts;

@@ -8,7 +8,7 @@ use arrow::array::{
     StructArray, UInt32Array,
 };
 use arrow::compute::{concat_batches, take, take_record_batch};
-use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use arrow::datatypes::{Field, Schema, SchemaRef};
 use flow_engine::StageError;
 use flow_engine::kind::Part;
 use parquet::arrow::ArrowWriter;
