@@ -71,6 +71,8 @@ ablate p.toml
 tune p.toml
 runs
 runs show first
+report first -o report.html
+errors first
 runs pin first
 export first model.predictions -o predictions.csv
 cache stat
