@@ -323,12 +323,12 @@ flow.section("evaluation", (data, root) => {
     const known = groups.length > 1;
     if (known) {
       plot(holder, bars(groups, "importance in %", { fill: (d) => paint(d.name) }),
-        { label: `${features.model}: importance by the stage that made the features` });
+        { label: `${features.model}: importance by ${features.by}` });
     }
     const top = features.top.map(([name, group, value]) => ({ name, group, value: 100 * value, words: `${name} (${group}): ${percent(value)}` }));
     if (top.length > 0) {
       plot(room, bars(top, "importance in %", { fill: (d) => paint(d.group) }),
-        { label: `${features.model}: the ${top.length} features that matter most`, description: known ? "Colors are those of the stages that made them." : "" });
+        { label: `${features.model}: the ${top.length} features that matter most`, description: known ? "Colors are those of the groups." : "" });
     }
     for (const { stage, groups } of features.worth) {
       const rows = groups.map(({ group, pr_auc: [value, std] }) => ({ name: group, value, std, words: `${group}: AP falls by ${format(value)} ± ${format(std)}` }));

@@ -20,6 +20,8 @@ pub struct ModelFeatures {
     /// The stage of the model.
     model: String,
     importances: Importances,
+    /// What the groups of features are: those of a stage, or those with names that begin alike.
+    grouped_by: &'static str,
     /// The stages that say what groups of its features are worth, and what they say.
     worth: Vec<(String, Vec<GroupWorth>)>,
 }
@@ -40,9 +42,14 @@ impl ModelFeatures {
                 continue;
             };
             let shares = read_importance(&part.path)?;
+            let makers = makers(run, model)?;
             all.push(Self {
                 model: model.to_owned(),
-                importances: Importances::new(&shares, &makers(run, model)?, TOP),
+                importances: Importances::new(&shares, &makers, TOP),
+                grouped_by: match makers.is_empty() {
+                    true => "how the names of features begin",
+                    false => "the stage that made the features",
+                },
                 worth: worth(run, model)?,
             });
         }
@@ -113,7 +120,7 @@ pub fn markup(features: &ModelFeatures) -> Markup {
         details {
             summary { "What matters to " (features.model) ", as tables" }
             (tables::table(
-                "Importance by the stage that made the features",
+                &format!("Importance by {}", features.grouped_by),
                 &["features of", "importance", "features", "of which matter"],
                 &by_stage.collect::<Vec<_>>(),
             ))
@@ -174,6 +181,7 @@ pub fn drawn(models: &[ModelFeatures]) -> Json {
         let groups = features.importances.groups.iter().take(GROUPS);
         json!({
             "model": features.model,
+            "by": features.grouped_by,
             "groups": groups.collect::<Vec<_>>(),
             "top": features.importances.top,
             "worth": worth.collect::<Vec<_>>(),
