@@ -196,6 +196,26 @@ fn all_figures_of_an_evaluation_are_drawn() {
 }
 
 #[test]
+fn a_pointer_on_a_curve_gets_its_values() {
+    let Some(mut browser) = open_demo() else {
+        return;
+    };
+    let tip = browser.eval(
+        "(() => { const svg = [...document.querySelectorAll('#evaluation figure.plot')]\
+         .find((f) => f.textContent.includes('ROC curve')).querySelector('svg'); \
+         const box = svg.getBoundingClientRect(); \
+         const at = { clientX: box.x + 0.9 * box.width, clientY: box.y + 0.1 * box.height, pointerType: 'mouse' }; \
+         svg.dispatchEvent(new PointerEvent('pointermove', at)); \
+         return svg.querySelector('g[aria-label=tip]').textContent; })()",
+    );
+    let tip = tip.as_str().expect("a text");
+    assert!(
+        tip.contains("TDE") && tip.contains("completeness 1"),
+        "{tip}"
+    );
+}
+
+#[test]
 fn buttons_choose_the_metric_of_slices() {
     let report = project().path("two.html");
     let Some(mut browser) = Browser::start() else {

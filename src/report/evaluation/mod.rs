@@ -126,10 +126,11 @@ fn sentence(inspection: &Inspection) -> String {
         _ => ". Bands and brackets hold the true value with 95 % confidence, each by itself: ",
     });
     if inspection.draws > 0 {
-        text.push_str(&format!(
-            "{} draws of the objects.",
-            grouped(inspection.draws)
-        ));
+        let of = match inspection.groups {
+            Some(groups) => format!("{} groups of copies", grouped(groups)),
+            None => "objects".to_owned(),
+        };
+        text.push_str(&format!("{} draws of the {of}.", grouped(inspection.draws)));
     }
     text
 }

@@ -38,6 +38,8 @@ pub struct Inspection {
     pub rows: usize,
     /// The number of repeats.
     pub repeats: usize,
+    /// The number of groups that are drawn as a whole, if objects that are copies of one source are known.
+    pub groups: Option<usize>,
     /// The draws of the bootstrap behind the intervals; 0 if repeats have different objects, so that there are
     /// none.
     pub draws: usize,
@@ -140,6 +142,7 @@ impl Inspection {
             positive: positive.map(|(_, class)| class.to_owned()),
             rows: repeats.iter().map(|r| r.rows.len()).sum::<usize>() / repeats.len(),
             repeats: repeats.len(),
+            groups: groups.as_ref().map(|_| units.len()),
             draws: n_draws,
             classes: classes.collect(),
             average,

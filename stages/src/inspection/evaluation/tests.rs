@@ -248,6 +248,7 @@ fn groups_widen_bands() {
             facts: &facts,
         };
         let found = Inspection::of(&inspected).unwrap();
+        assert_eq!(found.groups, folds.map(|_| 10));
         let slices = found.slices.iter().find(|s| s.by == "fold").unwrap();
         let (low, high) = slices.slices[0].figures[4].interval.unwrap();
         high - low
