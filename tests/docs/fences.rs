@@ -204,6 +204,7 @@ pages_that_run! {
     novelty: "docs/novelty.md",
     objects: "docs/objects.md",
     reference: "docs/reference.md",
+    report: "docs/report.md",
     results: "docs/results.md",
     semi_supervised: "docs/semi-supervised.md",
     statistics: "docs/statistics.md",
