@@ -1,6 +1,7 @@
 //! The first screen of a run: what came out, what to be careful about, what ran, and how to repeat it.
 
 use flow_engine::StageError;
+use flow_stages::evaluation::Metric;
 use flow_stages::inspection::ScoredObjects;
 use maud::{Markup, html};
 
@@ -63,7 +64,7 @@ fn headline(run: &Recorded<'_>) -> Result<Option<Markup>, StageError> {
     let scored = scored(run, stage)?;
     Ok(Some(html! {
         p.headline {
-            (name) (metric.of_what()) " " strong { (figure(metric.value())) }
+            (title(name)) (metric.of_what()) " " strong { (figure(metric.value())) }
             @if let Some(interval) = metric.interval() { " " (interval) }
             @if let Some(scored) = scored { " on " (scored) }
             @for (other, figures) in &others {
@@ -77,6 +78,11 @@ fn headline(run: &Recorded<'_>) -> Result<Option<Markup>, StageError> {
             @if metric.low.is_some() { "Brackets are 95 % intervals over the objects." }
         }
     }))
+}
+
+/// What people call a metric.
+fn title(metric: &str) -> &str {
+    Metric::from_key(metric).map_or(metric, Metric::title)
 }
 
 fn figure(value: Option<f64>) -> String {
