@@ -23,10 +23,8 @@ pub mod objects;
 mod page;
 mod pair;
 mod provenance;
-#[allow(dead_code)]
 mod recorded;
 mod results;
-#[allow(dead_code)]
 mod section;
 mod study;
 mod summary;

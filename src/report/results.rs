@@ -17,7 +17,7 @@ use crate::outcome::{RunAccount, RunOutcome};
 use crate::record::{Long, RunRecord, StageFigures, Status};
 
 /// Types of ports whose bytes no section reads: they are large, and the page shows what is made of them.
-const UNREAD: [&str; 4] = ["features", "grid", "model", "tensor"];
+const UNREAD: [&str; 3] = ["features", "grid", "model"];
 
 /// Writes the report of a pipeline under `[outputs]`.
 pub struct ResultsReport;
@@ -34,7 +34,15 @@ impl Report for ResultsReport {
         for stage in &pipeline.stages {
             put(&stage.name);
             put(stage.spec.name);
+            for binding in &stage.inputs {
+                put(&binding.port);
+                for from in &binding.from {
+                    put(&pipeline.stages[from.stage].name);
+                }
+            }
         }
+        let headline = pipeline.headline.as_ref();
+        put(headline.map_or("", |(_, metric)| metric));
         digester.finish()
     }
 

@@ -82,7 +82,7 @@ fn headline(run: &Recorded<'_>) -> Result<Option<Markup>, StageError> {
 
 /// What people call a metric.
 fn title(metric: &str) -> &str {
-    Metric::from_key(metric).map_or(metric, Metric::title)
+    Metric::from_key(metric).map_or(metric, |known| known.title())
 }
 
 fn figure(value: Option<f64>) -> String {

@@ -25,6 +25,7 @@ mod paths;
 mod pipelines;
 mod python;
 mod recipes;
+mod reports;
 mod rerun;
 mod rights;
 mod stores;
