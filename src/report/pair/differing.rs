@@ -4,64 +4,37 @@ use maud::{Markup, html};
 use serde_json::Value as Json;
 
 use super::super::numbers::{plain, signed};
-use crate::event::{ComparedStage, DivergenceReason, FieldChange, RunsCompared};
-use crate::record::{GitState, RunRecord, Status};
+use crate::event::{
+    ComparedCircumstance, ComparedStage, DivergenceReason, FieldChange, RunsCompared,
+};
 
-/// The most fields that are named for a stage, and the longest text of a value.
+/// The most values that a table has, the most fields that are named for a stage, and the longest text of a
+/// value.
+const ROWS: usize = 100;
 const FIELDS: usize = 6;
 const TEXT: usize = 80;
 
-/// What was asked for otherwise.
-pub fn asked(a: &RunRecord, b: &RunRecord) -> Markup {
-    let git = |record: &RunRecord| record.git.as_ref().map(GitState::long);
-    let status = |record: &RunRecord| record.status.map(|status: Status| status.name().to_owned());
-    let rows = [
-        ("pipeline", a.pipeline.clone(), b.pipeline.clone()),
-        ("file", a.file.clone(), b.file.clone()),
-        ("variant", a.variant.clone(), b.variant.clone()),
-        ("up to stage", a.to.clone(), b.to.clone()),
-        ("flow", a.flow.clone(), b.flow.clone()),
-        ("commit", git(a), git(b)),
-        ("status", status(a), status(b)),
+/// What the runs were asked for, their pipelines, versions and machines, where these differ.
+pub fn circumstances(compared: &RunsCompared) -> Markup {
+    let about = [
+        ("asked", "In what was asked for"),
+        ("pipeline", "In the pipeline"),
+        ("version", "In versions"),
+        ("host", "In machines"),
     ];
-    let mut rows: Vec<(String, Option<String>, Option<String>)> = (rows.into_iter())
-        .map(|(what, a, b)| (what.to_owned(), a, b))
-        .collect();
-    let set = |record: &RunRecord| -> Vec<(String, String)> {
-        let pairs = record.set.iter().filter_map(|set| set.split_once('='));
-        pairs
-            .map(|(path, value)| (path.to_owned(), value.to_owned()))
-            .collect()
-    };
-    rows.extend(by_name(&set(a), &set(b)));
-    rows.retain(|(_, a, b)| a != b);
     html! {
-        @if !rows.is_empty() {
-            h3 { "In what was asked for" }
-            (two_columns(&rows))
+        @for (about, heading) in about {
+            @let found = compared.circumstances.iter().filter(|found| found.about == about);
+            @let found: Vec<&ComparedCircumstance> = found.collect();
+            @if !found.is_empty() {
+                h3 { (heading) }
+                (two_columns(&found))
+            }
         }
     }
 }
 
-/// Values by name from both sides. A later value replaces an earlier one of the same name.
-fn by_name(
-    a: &[(String, String)],
-    b: &[(String, String)],
-) -> Vec<(String, Option<String>, Option<String>)> {
-    let mut names: Vec<&String> = a.iter().chain(b).map(|(name, _)| name).collect();
-    names.sort();
-    names.dedup();
-    let of = |values: &[(String, String)], name: &String| {
-        let found = values.iter().rev().find(|(known, _)| known == name);
-        found.map(|(_, value)| value.clone())
-    };
-    let rows = names
-        .into_iter()
-        .map(|name| (name.clone(), of(a, name), of(b, name)));
-    rows.collect()
-}
-
-fn two_columns(rows: &[(String, Option<String>, Option<String>)]) -> Markup {
+fn two_columns(found: &[&ComparedCircumstance]) -> Markup {
     let cell = |value: &Option<String>| {
         html! { @match value { Some(value) => code { (value) }, None => span.dim { "-" } } }
     };
@@ -70,11 +43,14 @@ fn two_columns(rows: &[(String, Option<String>, Option<String>)]) -> Markup {
             table {
                 thead { tr { td {} th scope="col" { "A" } th scope="col" { "B" } } }
                 tbody {
-                    @for (what, a, b) in rows {
-                        tr { th scope="row" { (what) } td { (cell(a)) } td { (cell(b)) } }
+                    @for found in found.iter().take(ROWS) {
+                        tr { th scope="row" { (found.name) } td { (cell(&found.old)) } td { (cell(&found.new)) } }
                     }
                 }
             }
+        }
+        @if found.len() > ROWS {
+            p.dim { ((found.len() - ROWS)) " more: " code { "flow compare" } " has all of them in its event." }
         }
     }
 }

@@ -44,7 +44,7 @@ pub fn section(
             p.dim {
                 "A is run " code { (first.id) } ", B is run " code { (second.id) } ". Differences are B less A."
             }
-            (differing::asked(&first.record, &second.record))
+            (differing::circumstances(compared))
             (differing::stages(compared))
             @for (at, pair) in pairs.iter().enumerate() { (block(pair, at)) }
             (differing::metrics(compared))
