@@ -191,6 +191,10 @@ fn all_figures_of_an_evaluation_are_drawn() {
         ));
         assert!(drawn.as_u64() > Some(0), "{mark}");
     }
+    let links = browser.eval(
+        "[...document.querySelectorAll('#evaluation a')].map((a) => !!document.getElementById(a.hash.slice(1)))",
+    );
+    assert_eq!(links, json!([true, true]));
     picture(&mut browser, "#evaluation .plots", "report-evaluation.png");
     assert_eq!(browser.errors(), [""; 0]);
 }

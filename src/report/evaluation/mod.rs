@@ -21,6 +21,7 @@ use serde_json::{Value as Json, json};
 use self::features::ModelFeatures;
 use self::read::EvaluationFiles;
 use super::Recorded;
+use super::provenance::anchor;
 use super::section::{Drawing, Section, to_digits};
 use crate::report::summary::grouped;
 
@@ -41,7 +42,8 @@ pub fn section(run: &Recorded<'_>) -> Result<Option<Section>, StageError> {
         let features = ModelFeatures::read(run, stage)?;
         blocks.push(html! {
             div.evaluation data-evaluation=(stage) {
-                @if stages.len() > 1 { h3 id=(format!("evaluation-{stage}")) { (stage) } }
+                @if stages.len() > 1 { h3 { (stage) } }
+                @if !run.only_results { (recipes(run, stage)) }
                 (block(&evaluated, &features))
             }
         });
@@ -65,6 +67,17 @@ pub fn section(run: &Recorded<'_>) -> Result<Option<Section>, StageError> {
             data: json!({ "evaluations": data }),
         }),
     }))
+}
+
+/// Links to the recipes of an evaluation and of what it scored.
+fn recipes(run: &Recorded<'_>, stage: &str) -> Markup {
+    let scored = run.inputs(stage, "predictions").into_iter();
+    html! {
+        p.dim {
+            "Recipes: " a href={ "#" (anchor(stage)) } { (stage) }
+            @for (from, _) in scored { ", " a href={ "#" (anchor(from)) } { (from) } }
+        }
+    }
 }
 
 /// What is said of one evaluation.
