@@ -28,9 +28,10 @@ flow.section("ablation", (data, root) => {
   const place = root.querySelector(".costs");
   const costs = data.costs.map(([name, cold, now]) => ({ name, cold, now }));
   if (!place || costs.length === 0) return;
-  const wide = Math.max(...costs.map((cost) => cost.name.length)) * 6.6 + 14;
+  const wide = Math.max(...costs.map((cost) => cost.name.length)) * 7 + 16;
   flow.plot(place, (width) => ({
-    height: costs.length * 24 + 56,
+    height: costs.length * 24 + 62,
+    marginBottom: 38,
     marginLeft: Math.min(wide, 0.45 * width),
     marginRight: 24,
     x: { label: "CPU seconds", labelAnchor: "center", labelArrow: "none", grid: true, ticks: Math.max(3, Math.floor(width / 110)) },
