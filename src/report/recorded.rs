@@ -7,7 +7,7 @@ use flow_engine::StageError;
 use flow_engine::kind::Part;
 
 use super::findings::Findings;
-use crate::record::{ActionRecord, PortRecord, RunRecord, RunTimes};
+use crate::record::{ActionRecord, PartRecord, PortRecord, RunRecord, RunTimes};
 
 /// The ports of a stage by name.
 pub type Ports = BTreeMap<String, PortRecord>;
@@ -156,21 +156,35 @@ impl<'s> Recorded<'s> {
         let Some(port) = self.port(stage, port) else {
             return Ok(None);
         };
-        let mut parts = Vec::new();
-        for part in &port.parts {
-            if self.store.check(&part.digest)? != Health::Ok {
-                return Ok(None);
-            }
-            parts.push(Part {
-                path: self.store.path(&part.digest),
-                digest: part.digest,
-                attrs: Value::Null,
-                reference: part.reference,
-                fold: part.fold.clone(),
-                views: Vec::new(),
-            });
+        port.parts.iter().map(|part| self.sound(part)).collect()
+    }
+
+    /// The first artifact of a port, for what all of them say alike: the others are not read, not even to
+    /// see whether they are sound.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    pub fn first_part(&self, stage: &str, port: &str) -> Result<Option<Part>, StoreError> {
+        let port = self.port(stage, port);
+        match port.and_then(|port| port.parts.first()) {
+            Some(part) => self.sound(part),
+            None => Ok(None),
         }
-        Ok(Some(parts))
+    }
+
+    /// An artifact, or nothing if the store has no sound bytes of it.
+    fn sound(&self, part: &PartRecord) -> Result<Option<Part>, StoreError> {
+        if self.store.check(&part.digest)? != Health::Ok {
+            return Ok(None);
+        }
+        Ok(Some(Part {
+            path: self.store.path(&part.digest),
+            digest: part.digest,
+            attrs: Value::Null,
+            reference: part.reference,
+            fold: part.fold.clone(),
+            views: Vec::new(),
+        }))
     }
 
     /// The bytes of a port that has one artifact.

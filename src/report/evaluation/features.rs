@@ -66,10 +66,7 @@ fn makers(run: &Recorded<'_>, model: &str) -> Result<Vec<(String, Vec<String>)>,
     let stages = run.record.stages.iter().map(|(name, _)| name.as_str());
     let mut makers = Vec::new();
     for stage in stages.filter(|name| !run.only_results && above.contains(name)) {
-        if run.port(stage, "features").is_none() {
-            continue;
-        }
-        if let Some(part) = run.parts(stage, "features")?.and_then(|mut all| all.pop()) {
+        if let Some(part) = run.first_part(stage, "features")? {
             let table = FeatureTable::open(&part.path)?;
             makers.push((stage.to_owned(), table.columns().to_vec()));
         }

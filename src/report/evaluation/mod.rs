@@ -140,7 +140,7 @@ fn sentence(inspection: &Inspection) -> String {
     });
     if inspection.draws > 0 {
         let of = match inspection.groups {
-            Some(groups) => format!("{} groups of copies", grouped(groups)),
+            Some(groups) => format!("{} groups of objects", grouped(groups)),
             None => "objects".to_owned(),
         };
         text.push_str(&format!("{} draws of the {of}.", grouped(inspection.draws)));
