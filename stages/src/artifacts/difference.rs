@@ -10,13 +10,16 @@ use std::fs::File;
 use std::io::{self, BufReader, Read};
 use std::path::Path;
 
-use arrow::array::{Array, ArrayRef, AsArray};
-use arrow::compute::cast;
-use arrow::datatypes::{DataType, Float32Type, Float64Type, Schema};
-use arrow::ipc::reader::FileReader;
-use arrow::record_batch::RecordBatch;
+use arrow_array::RecordBatch;
+use arrow_array::cast::AsArray;
+use arrow_array::types::{Float32Type, Float64Type};
+use arrow_array::{Array, ArrayRef};
+use arrow_ipc::reader::FileReader;
+use arrow_schema::{DataType, Schema};
 use parquet::arrow::arrow_reader::{ArrowReaderOptions, ParquetRecordBatchReaderBuilder};
 use serde_json::Value as Json;
+
+use crate::table::list_parts;
 
 /// How two files differ.
 #[derive(Clone, Debug, PartialEq)]
@@ -201,28 +204,19 @@ impl Worst {
                     .zip(columns)
                     .all(|(field, (a, b))| self.take(a, b, &format!("{name}.{}", field.name())))
             }
-            DataType::List(_) => {
-                let (a, b) = (old.as_list::<i32>(), new.as_list::<i32>());
-                let lengths = a.offsets().lengths().eq(b.offsets().lengths());
-                let part = |list: &arrow::array::ListArray| {
-                    let (first, end) = (list.offsets()[0], list.offsets()[list.len()]);
-                    list.values().slice(first as usize, (end - first) as usize)
-                };
-                lengths && self.take(&part(a), &part(b), name)
-            }
-            // These types are rare, so they are compared as a list with offsets of the usual width.
-            DataType::LargeList(field) => {
-                let to = DataType::List(field.clone());
-                match (cast(old, &to), cast(new, &to)) {
-                    (Ok(a), Ok(b)) => self.take(&a, &b, name),
-                    _ => old == new,
+            _ => match (list_parts(old), list_parts(new)) {
+                (Some((a, old)), Some((b, new))) => {
+                    let lengths = |bounds: &[usize]| -> Vec<usize> {
+                        bounds.windows(2).map(|pair| pair[1] - pair[0]).collect()
+                    };
+                    // The rows may be a slice of the items.
+                    let items = |bounds: &[usize], items: ArrayRef| {
+                        items.slice(bounds[0], bounds[bounds.len() - 1] - bounds[0])
+                    };
+                    lengths(&a) == lengths(&b) && self.take(&items(&a, old), &items(&b, new), name)
                 }
-            }
-            DataType::FixedSizeList(..) => {
-                let (a, b) = (old.as_fixed_size_list(), new.as_fixed_size_list());
-                self.take(a.values(), b.values(), name)
-            }
-            _ => old == new,
+                _ => old == new,
+            },
         }
     }
 

@@ -4,8 +4,10 @@ use std::io::Write;
 use std::path::Path;
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, AsArray, Float32Array, StringArray};
-use arrow::datatypes::{DataType, Field, Float32Type, Float64Type, Schema};
+use arrow_array::cast::AsArray;
+use arrow_array::types::{Float32Type, Float64Type};
+use arrow_array::{Array, ArrayRef, Float32Array, StringArray};
+use arrow_schema::{DataType, Field, Schema};
 use flow_engine::StageError;
 
 use super::nested::{COLUMN, Nested};
@@ -87,7 +89,7 @@ impl FittedCurves {
         let mut light = Nested::new(&self.offsets)?;
         light.push(
             "mjd",
-            Arc::new(arrow::array::Float64Array::from(self.time.clone())),
+            Arc::new(arrow_array::Float64Array::from(self.time.clone())),
         )?;
         light.push_bands(&self.band, &self.survey.bands)?;
         light.push("flux", Arc::new(Float32Array::from(self.flux.clone())))?;

@@ -15,6 +15,7 @@
 //! error that names the columns. `parquet_io`, `text` and `npz` read bytes; nothing here computes.
 
 mod classes;
+mod convert;
 mod curves;
 mod features;
 mod fitted;
@@ -35,6 +36,7 @@ mod text;
 mod wavelengths;
 
 pub use classes::{listed, no_positive};
+pub(crate) use convert::{convert, list_parts};
 pub use curves::{Curves, LightCurve};
 pub use features::{FeatureTable, FeatureWriter};
 pub use fitted::FittedCurves;

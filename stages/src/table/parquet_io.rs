@@ -1,14 +1,16 @@
 //! Parquet, read and written the same way everywhere.
 
 use std::error::Error;
+use std::fmt::Display;
 use std::io::{Read, Write};
 use std::path::Path;
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, AsArray, Float64Array, StringArray, StructArray};
-use arrow::compute::{CastOptions, cast_with_options};
-use arrow::datatypes::{DataType, Fields, Float64Type, Int64Type, SchemaRef};
-use arrow::record_batch::RecordBatch;
+use arrow_array::RecordBatch;
+use arrow_array::cast::AsArray;
+use arrow_array::types::{Float64Type, Int64Type};
+use arrow_array::{Array, ArrayRef, Float64Array, StringArray, StructArray};
+use arrow_schema::{DataType, Fields, SchemaRef};
 use flow_engine::StageError;
 use parquet::arrow::arrow_reader::{
     ArrowReaderOptions, ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder,
@@ -20,6 +22,7 @@ use parquet::file::metadata::KeyValue;
 use parquet::file::properties::{WriterProperties, WriterPropertiesBuilder, WriterVersion};
 use parquet::schema::types::ColumnPath;
 
+use super::convert::{convert, list_parts};
 use super::{columns_help, is_no_value, open, schema_error, sniff};
 
 /// The number of rows that a reader decodes at a time. It bounds memory and has no effect on results.
@@ -261,19 +264,15 @@ impl Batch {
     }
 
     fn cast(&self, name: &str, array: &ArrayRef, to: &DataType) -> Result<ArrayRef, StageError> {
-        // The cast is not "safe", because a text that is not a number must not become a null.
-        let strict = CastOptions {
-            safe: false,
-            ..CastOptions::default()
-        };
-        cast_with_options(array, to, &strict).map_err(|error| {
-            schema_error(format!(
-                "column `{name}` of {} is {}, where {to} is expected",
-                self.name,
-                array.data_type()
-            ))
-            .because(error)
-        })
+        convert(array, to).map_err(|error| self.other_type(name, array, to).because(error))
+    }
+
+    fn other_type(&self, name: &str, array: &ArrayRef, to: impl Display) -> StageError {
+        schema_error(format!(
+            "column `{name}` of {} is {}, where {to} is expected",
+            self.name,
+            array.data_type()
+        ))
     }
 
     /// Returns a column of texts; numbers and dictionaries are converted. A data frame turns whole
@@ -339,7 +338,7 @@ impl Batch {
     }
 
     /// Returns a column of whole numbers.
-    pub fn ints(&self, name: &str) -> Result<arrow::array::Int64Array, StageError> {
+    pub fn ints(&self, name: &str) -> Result<arrow_array::Int64Array, StageError> {
         let array = self.cast(name, self.want(name)?, &DataType::Int64)?;
         Ok(array.as_primitive::<Int64Type>().clone())
     }
@@ -364,26 +363,13 @@ impl Batch {
     /// the fields of the structs.
     pub fn structs(&self, name: &str) -> Result<(Vec<usize>, Batch), StageError> {
         let array = self.want(name)?;
-        let item = match array.data_type() {
-            DataType::List(item) | DataType::LargeList(item) | DataType::FixedSizeList(item, _) => {
-                item
-            }
-            kind => {
-                let text = format!(
-                    "column `{name}` of {} is {kind}, where lists are expected",
-                    self.name
-                );
-                return Err(schema_error(text));
-            }
-        };
-        let array = self.cast(name, array, &DataType::List(item.clone()))?;
-        let list = array.as_list::<i32>();
-        let bounds = list.offsets().iter().map(|&o| o as usize).collect();
-        let columns = list.values().as_struct_opt().cloned().ok_or_else(|| {
+        let lists = list_parts(array);
+        let (bounds, values) = lists.ok_or_else(|| self.other_type(name, array, "a list"))?;
+        let columns = values.as_struct_opt().cloned().ok_or_else(|| {
             let text = format!(
                 "column `{name}` of {} holds lists of {}, where structs are expected",
                 self.name,
-                item.data_type()
+                values.data_type()
             );
             schema_error(text)
         })?;
@@ -392,14 +378,13 @@ impl Batch {
     }
 
     /// Returns a column of lists: the bounds of the rows (one more than there are rows) and the values,
-    /// cast to `item`.
+    /// converted to `item`.
     pub fn lists(&self, name: &str, item: &DataType) -> Result<(Vec<usize>, ArrayRef), StageError> {
         let array = self.want(name)?;
-        let field = Arc::new(arrow::datatypes::Field::new("element", item.clone(), true));
-        let array = self.cast(name, array, &DataType::List(field))?;
-        let list = array.as_list::<i32>();
-        let bounds = list.offsets().iter().map(|&o| o as usize).collect();
-        Ok((bounds, list.values().clone()))
+        let expected = || self.other_type(name, array, format!("a list of {item}"));
+        let (bounds, values) = list_parts(array).ok_or_else(expected)?;
+        let values = convert(&values, item).map_err(|error| expected().because(error))?;
+        Ok((bounds, values))
     }
 }
 
@@ -428,8 +413,8 @@ pub(super) fn options(array: &StringArray) -> impl Iterator<Item = Option<String
 #[cfg(test)]
 mod tests {
     use super::*;
-    use arrow::array::Float32Array;
-    use arrow::datatypes::{Field, Schema};
+    use arrow_array::Float32Array;
+    use arrow_schema::{Field, Schema};
 
     /// Snappy and 32-bit floats: what pandas and pyarrow write by default.
     fn foreign() -> flow_testkit::files::NamedTempFile {
@@ -439,7 +424,7 @@ mod tests {
             Field::new("note", DataType::Utf8, true),
         ]);
         let columns: Vec<ArrayRef> = vec![
-            Arc::new(arrow::array::LargeStringArray::from(vec!["b", "a"])),
+            Arc::new(arrow_array::LargeStringArray::from(vec!["b", "a"])),
             Arc::new(Float32Array::from(vec![Some(0.5), None])),
             Arc::new(StringArray::from(vec!["1.5", "far"])),
         ];

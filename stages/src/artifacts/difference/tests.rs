@@ -1,6 +1,6 @@
 use super::*;
 use crate::table::TensorWriter;
-use arrow::array::{Float64Array, Int64Array, ListArray, StringArray};
+use arrow_array::{Float64Array, Int64Array, ListArray, StringArray};
 use flow_testkit::files::file_of;
 use parquet::arrow::ArrowWriter;
 use parquet::file::properties::WriterProperties;

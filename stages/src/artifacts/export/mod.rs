@@ -4,6 +4,7 @@
 //! (metrics, reports, a submission) is copied.
 //!
 //! - `table`: tables that are Parquet in the store, nested or flat, and how any table is written;
+//! - `text`: tables as CSV and JSON;
 //! - `wide`: features and grids, as named columns;
 //! - `model`: fitted models, in the format of their library where that can load them.
 //!
@@ -13,6 +14,7 @@ mod model;
 mod table;
 #[cfg(test)]
 mod tests;
+mod text;
 mod wide;
 
 use std::error::Error;
@@ -118,7 +120,7 @@ fn unsupported(extension: &str, what: &str, instead: &str) -> StageError {
     .help(format!("use one of: {instead}"))
 }
 
-fn broken(error: impl Error + Send + Sync + 'static) -> StageError {
+fn broken(error: impl Into<Box<dyn Error + Send + Sync>>) -> StageError {
     StageError::environment("failed to write a table").because(error)
 }
 

@@ -3,17 +3,20 @@
 use std::io::Write;
 use std::sync::Arc;
 
-use arrow::array::{
-    Array, ArrayRef, AsArray, Float64Array, Int64Array, ListArray, RecordBatch, StringArray,
-    StructArray, UInt32Array,
+use arrow_array::cast::AsArray;
+use arrow_array::{
+    Array, ArrayRef, Float64Array, Int64Array, ListArray, RecordBatch, StringArray, StructArray,
+    UInt32Array,
 };
-use arrow::compute::{concat_batches, take, take_record_batch};
-use arrow::datatypes::{Field, Schema, SchemaRef};
+use arrow_schema::{Field, Schema, SchemaRef};
+use arrow_select::concat::concat_batches;
+use arrow_select::take::{take, take_record_batch};
 use flow_engine::StageError;
 use flow_engine::kind::Part;
 use parquet::arrow::ArrowWriter;
-use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+use parquet::arrow::arrow_reader::{ArrowReaderOptions, ParquetRecordBatchReaderBuilder};
 
+use super::text::{write_csv, write_json};
 use super::{ARROW, PARQUET, broken, unreadable, unsupported};
 use crate::table::properties;
 
@@ -26,7 +29,10 @@ pub fn read(parts: &[Part]) -> Result<RecordBatch, StageError> {
     let mut batches = Vec::new();
     let mut schema: Option<SchemaRef> = None;
     for part in parts {
-        let reader = ParquetRecordBatchReaderBuilder::try_new(std::fs::File::open(&part.path)?)
+        let file = std::fs::File::open(&part.path)?;
+        // Parquet's own types are enough, as for every reader.
+        let options = ArrowReaderOptions::new().with_skip_arrow_metadata(true);
+        let reader = ParquetRecordBatchReaderBuilder::try_new_with_options(file, options)
             .and_then(|builder| builder.build())
             .map_err(unreadable)?;
         for batch in reader {
@@ -65,7 +71,7 @@ pub fn write(table: &RecordBatch, extension: &str, to: &mut dyn Write) -> Result
         }
         ARROW => {
             let mut writer =
-                arrow::ipc::writer::FileWriter::try_new(to, &table.schema()).map_err(broken)?;
+                arrow_ipc::writer::FileWriter::try_new(to, &table.schema()).map_err(broken)?;
             writer.write(table).map_err(broken)?;
             writer.finish().map_err(broken)?;
         }
@@ -82,13 +88,9 @@ pub fn write(table: &RecordBatch, extension: &str, to: &mut dyn Write) -> Result
                     "parquet, arrow, json",
                 ));
             }
-            arrow::csv::Writer::new(to).write(table).map_err(broken)?;
+            write_csv(table, to).map_err(broken)?;
         }
-        "json" => {
-            let mut writer = arrow::json::ArrayWriter::new(to);
-            writer.write(table).map_err(broken)?;
-            writer.finish().map_err(broken)?;
-        }
+        "json" => write_json(table, to).map_err(broken)?,
         other => return Err(unsupported(other, "a table", "parquet, arrow, csv, json")),
     }
     Ok(())

@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use arrow::array::AsArray;
-use arrow::datatypes::Float64Type;
+use arrow_array::cast::AsArray;
+use arrow_array::types::Float64Type;
 use flow_cache::{Digest, Value};
 use flow_engine::StageError;
 use flow_engine::kind::{Part, PortType};

@@ -4,14 +4,14 @@ use std::fs::File;
 use std::io::Read;
 use std::path::Path;
 
-use arrow::array::AsArray;
-use arrow::datatypes::DataType;
-use arrow::ipc::reader::FileReader;
+use arrow_array::cast::AsArray;
+use arrow_ipc::reader::FileReader;
+use arrow_schema::DataType;
 use flow_engine::kind::{Action, Fault, Rows, StageError};
 
 use super::PREDICTIONS;
 use crate::rows;
-use crate::table::{Folds, Predictions, SCHEMA, TableReader, columns_help};
+use crate::table::{Folds, Predictions, SCHEMA, TableReader, columns_help, convert};
 
 /// The most by which the probabilities of all classes may miss 1.
 const SLACK: f64 = 1e-6;
@@ -207,7 +207,7 @@ pub(super) fn object_ids(path: &Path, name: &str) -> Result<Option<Vec<String>>,
             ids.extend(batch.ids("object_id", ids.len())?);
         }
     } else if magic == b"ARROW1" {
-        let unreadable = |e: arrow::error::ArrowError| {
+        let unreadable = |e: arrow_schema::ArrowError| {
             StageError::data(SCHEMA, format!("{name} is not a readable Arrow file"))
                 .because(e)
                 .help("write Parquet, or Arrow without compression")
@@ -220,8 +220,7 @@ pub(super) fn object_ids(path: &Path, name: &str) -> Result<Option<Vec<String>>,
             FileReader::try_new(File::open(path)?, Some(vec![column])).map_err(unreadable)?;
         for batch in reader {
             let batch = batch.map_err(unreadable)?;
-            let texts =
-                arrow::compute::cast(batch.column(0), &DataType::Utf8).map_err(unreadable)?;
+            let texts = convert(batch.column(0), &DataType::Utf8).map_err(unreadable)?;
             for id in texts.as_string::<i32>() {
                 ids.push(id.ok_or_else(null)?.to_owned());
             }

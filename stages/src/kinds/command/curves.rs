@@ -1,8 +1,8 @@
 //! Light curves for a program: several tables read side by side, as they are.
 
-use arrow::array::{Array, ArrayRef, new_empty_array};
-use arrow::compute::interleave;
-use arrow::datatypes::Field;
+use arrow_array::{Array, ArrayRef, new_empty_array};
+use arrow_schema::Field;
+use arrow_select::interleave::interleave;
 use flow_engine::kind::{Part, StageError};
 
 use crate::table::{RAW_LABEL, SCHEMA, TableReader, check_order};

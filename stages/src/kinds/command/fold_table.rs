@@ -9,8 +9,8 @@ use std::io::Read;
 use std::path::Path;
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, Float32Array, StringArray};
-use arrow::datatypes::{DataType, Field, Schema};
+use arrow_array::{ArrayRef, Float32Array, StringArray};
+use arrow_schema::{DataType, Field, Schema};
 use flow_engine::kind::{Action, Part, Rows, StageError};
 use parquet::basic::Compression;
 use parquet::file::properties::EnabledStatistics;

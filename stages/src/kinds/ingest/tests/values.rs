@@ -149,9 +149,9 @@ fn two_columns_of_one_name_are_refused() {
 
 #[test]
 fn light_curves_nest_in_several_ways() {
-    use arrow::array::{ArrayRef, Float64Array, ListArray, StringArray, StructArray};
-    use arrow::buffer::OffsetBuffer;
-    use arrow::datatypes::{Field, Schema};
+    use arrow_array::{ArrayRef, Float64Array, ListArray, StringArray, StructArray};
+    use arrow_buffer::OffsetBuffer;
+    use arrow_schema::{Field, Schema};
     use std::sync::Arc;
 
     let bounds = || OffsetBuffer::from_lengths([2, 1]);
@@ -187,7 +187,7 @@ fn light_curves_nest_in_several_ways() {
             .map(|(n, v)| Field::new(*n, v.data_type().clone(), true));
         let schema = Arc::new(Schema::new(fields.collect::<Vec<_>>()));
         let arrays = columns.into_iter().map(|(_, v)| v).collect();
-        let batch = arrow::record_batch::RecordBatch::try_new(schema.clone(), arrays).unwrap();
+        let batch = arrow_array::RecordBatch::try_new(schema.clone(), arrays).unwrap();
         let path = dir.path().join("c.parquet");
         let file = std::fs::File::create(&path).unwrap();
         let mut writer = ::parquet::arrow::ArrowWriter::try_new(file, schema, None).unwrap();
@@ -233,17 +233,15 @@ fn light_curves_nest_in_several_ways() {
 
 #[test]
 fn floats_of_a_data_frame_are_the_numbers_that_were_meant() {
-    use arrow::array::{ArrayRef, Float32Array, Float64Array, Int64Array, StringArray};
+    use arrow_array::{ArrayRef, Float32Array, Float64Array, Int64Array, StringArray};
     use std::sync::Arc;
     let dir = flow_testkit::files::folder();
     let path = dir.path().join("objects.parquet");
     let rows = "object_id,mjd,band,flux,flux_err\n1,1,g,1,1\n2,1,g,1,1\n";
     std::fs::write(dir.path().join("lc.csv"), rows).unwrap();
     let read = |ids: ArrayRef, labels: ArrayRef| {
-        let batch = arrow::record_batch::RecordBatch::try_from_iter([
-            ("object_id", ids),
-            ("label", labels),
-        ]);
+        let batch =
+            arrow_array::RecordBatch::try_from_iter([("object_id", ids), ("label", labels)]);
         let batch = batch.unwrap();
         let file = std::fs::File::create(&path).unwrap();
         let mut writer =
