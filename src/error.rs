@@ -40,7 +40,7 @@ impl Exit {
         match self {
             Self::Ok => "success",
             Self::Stage => {
-                "a stage failed, or `run --audit` found results that should be equal and are not"
+                "a stage failed, or `run --audit` or `flow self-check` found other results than it should"
             }
             Self::Usage => "the pipeline, an argument or the input data is wrong",
             Self::Regression => {

@@ -14,7 +14,7 @@ use flow_stages::artifacts::export::Exporter;
 use crate::args::{FileArgs, PipelineArgs, StoreArgs};
 use crate::error::CliError;
 use crate::report::ResultsReport;
-use crate::wording::names;
+use crate::wording::{names, quoted};
 
 /// The working directory.
 pub fn working_dir() -> Result<PathBuf, CliError> {
@@ -47,6 +47,15 @@ pub fn load_pipeline(args: &PipelineArgs, to: Option<&str>) -> Result<Pipeline, 
 /// The project that a directory is in.
 fn project_of(dir: &Path) -> PathBuf {
     project_root(&dir.join("pipeline.toml"))
+}
+
+/// A command that is about the project in `root`, as somebody in the working directory would type it.
+pub fn in_project(root: &Path, command: &str) -> String {
+    let here = working_dir().map(|here| project_of(&here));
+    match here.is_ok_and(|here| here == root) {
+        true => command.to_owned(),
+        false => format!("cd {} && {command}", quoted(&shown(root))),
+    }
 }
 
 /// The records of the runs of the project that a directory is in, whichever store they used.

@@ -314,8 +314,12 @@ fn the_store_can_be_verified_and_collected() {
 fn init_writes_a_pipeline_and_overwrites_nothing() {
     let project = Project::bare();
     project.write(".gitignore", "out/");
-    project.flow(&["init"]).with(0);
+    project.write("README.md", "mine\n");
+    let said = project.flow(&["init"]).with(0);
+    said.gives("README.md was there, and is as it was");
+    said.gives("next: flow run rocket_domain.toml");
     assert_eq!(project.read(".gitignore"), "out/\n/.flow\n");
+    assert_eq!(project.read("README.md"), "mine\n");
     project.flow(&["graph", "rocket_domain.toml"]).with(0);
     project.flow(&["init"]).with(2).says("flow::cli::init");
 }

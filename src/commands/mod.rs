@@ -26,6 +26,7 @@ mod report;
 mod run;
 mod runs;
 mod schema;
+mod self_check;
 mod stage_exec;
 mod stages;
 mod tune;
@@ -114,6 +115,8 @@ pub enum Command {
     Cache(cache::CacheCommand),
     /// Run single actions that a run has left word of; what `--executor process` calls
     StageExec(stage_exec::StageExecArgs),
+    /// Check that this machine gives the published results, bit by bit
+    SelfCheck(self_check::SelfCheckArgs),
     /// Start a project with a pipeline that works on generated data
     Init(init::InitArgs),
     /// Print a completion script for a shell
@@ -139,6 +142,7 @@ fn dispatch(command: &Command, ui: &Ui) -> Result<Exit, CliError> {
         Command::Ablate(args) => return ablate::run(args, ui),
         Command::Tune(args) => return tune::run(args, ui),
         Command::Check(args) => return check::run(args, ui),
+        Command::SelfCheck(args) => return self_check::run(args, ui),
         Command::Plan(args) => plan::run(args, ui)?,
         Command::Explain(args) => explain::run(args, ui)?,
         Command::Runs(args) => runs::run(args, ui)?,

@@ -16,6 +16,7 @@ mod plan;
 mod reason;
 mod run;
 mod schema;
+mod self_check;
 mod store;
 mod study;
 
@@ -30,6 +31,7 @@ pub use plan::*;
 pub use reason::*;
 pub use run::*;
 pub use schema::schema;
+pub use self_check::*;
 pub use store::*;
 pub use study::*;
 
@@ -81,6 +83,7 @@ events! {
     CacheCollecting(CacheCollecting),
     CacheCollected(CacheCollected),
     Kind(KindEvent),
+    SelfCheckFinished(SelfCheckFinished),
     ProjectCreated(ProjectCreated),
     Warning(WarningEvent),
     Diagnostic(DiagnosticEvent),

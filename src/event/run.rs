@@ -183,8 +183,12 @@ pub struct DiagnosticLabel {
 /// `flow init` made a project.
 #[derive(Serialize, JsonSchema)]
 pub struct ProjectCreated {
-    /// The pipeline file that it wrote.
+    /// The pipeline file that runs as it is.
     pub pipeline: String,
+    /// All files that it wrote.
+    pub written: Vec<String>,
+    /// Files that were there and are as they were.
+    pub kept: Vec<String>,
 }
 
 /// `flow stages` describes a kind: one event for each, or one for the kind that was named.

@@ -6,6 +6,7 @@ use flow_engine::Diag;
 use miette::{Diagnostic, MietteHandler, MietteHandlerOpts, ReportHandler};
 
 use super::escape::escaped;
+use super::near::near;
 use crate::event::{DiagnosticEvent, DiagnosticLabel};
 
 struct Framed<'a>(&'a MietteHandler, &'a Diag);
@@ -29,7 +30,7 @@ pub fn text(diag: &Diag, color: bool) -> String {
         .build();
     // Escaping comes before the frame is drawn, because the colours of the frame are control characters
     // too.
-    let diag = diag.shown(|text| escaped(text).into_owned());
+    let diag = diag.shown(|text| near(&escaped(text)).into_owned());
     let text = Framed(&handler, &diag).to_string();
     format!("{}\n\n", text.trim_end())
 }

@@ -1,7 +1,8 @@
 //! Decides where output goes. Results go to stdout; progress, warnings and diagnostics go to stderr.
 //! With `--message-format json`, stdout has JSON lines only, and results for people move to stderr.
 //!
-//! Control characters in a message are shown, not sent to the terminal, see [`escape`].
+//! Control characters in a message are shown, not sent to the terminal, see [`escape`]. Paths below the
+//! working directory are shown relative to it, see [`near`].
 //!
 //! A reader that goes away (`flow ... | head`) is not an error: the rest is not written.
 //!
@@ -9,6 +10,7 @@
 
 mod diag;
 pub mod escape;
+mod near;
 mod painted;
 
 use std::cell::{Cell, RefCell};
@@ -21,6 +23,7 @@ use crate::args::{ColorChoice, Common, MessageFormat};
 use crate::error::CliError;
 use crate::event::{JsonEvent, WarningEvent};
 use escape::escaped;
+use near::near;
 pub use painted::Painted;
 
 /// Where output goes.
@@ -119,7 +122,7 @@ impl Ui {
     /// Writes a line about progress.
     pub fn progress(&self, line: &str) {
         if !self.quiet {
-            self.stderr(&format!("{}\n", escaped(line)));
+            self.stderr(&format!("{}\n", near(&escaped(line))));
         }
     }
 
@@ -130,7 +133,7 @@ impl Ui {
         } else {
             "warning"
         };
-        self.stderr(&format!("{label}: {}\n", escaped(message)));
+        self.stderr(&format!("{label}: {}\n", near(&escaped(message))));
     }
 
     /// Writes the same for people and as an event.

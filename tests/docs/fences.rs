@@ -199,6 +199,7 @@ pages_that_run! {
     fits: "docs/fits.md",
     gp: "docs/gp.md",
     learners: "docs/learners.md",
+    install: "docs/install.md",
     light_curve_statistics: "docs/light-curve-statistics.md",
     photo_z: "docs/photo-z.md",
     novelty: "docs/novelty.md",

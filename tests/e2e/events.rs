@@ -55,6 +55,7 @@ nested = true
 /// What is asked, one command a line. The events that only a signal brings about are not among them.
 const COMMANDS: &str = "
 init new
+self-check
 stages
 stages folds
 plan p.toml

@@ -13,6 +13,7 @@ mod errors;
 mod events;
 mod executor;
 mod faults;
+mod first_hour;
 mod groupings;
 mod hints;
 mod history;

@@ -44,11 +44,11 @@ pub use setup::{Setup, WATCHER, jobs, stop_on_signals};
 
 use crate::args::{ExecArgs, PipelineArgs, StoreArgs, TargetArgs};
 use crate::error::{self, CliError, Exit};
-use crate::evaluation::Artifacts;
+use crate::evaluation::{Artifacts, evaluations};
 use crate::event::OutputWritten;
 use crate::history;
 use crate::outcome::{RunAccount, RunOutcome};
-use crate::project::{ProjectState, load_pipeline, shown};
+use crate::project::{ProjectState, in_project, load_pipeline, shown};
 use crate::record::{Long, RunRecord, Status};
 use crate::report::{self, Findings, Page};
 use crate::ui::Ui;
@@ -109,6 +109,16 @@ pub fn run(args: &RunArgs, ui: &Ui) -> Result<Exit, CliError> {
     run.audit(args.audit);
     run.close(&setup, "run");
     run.finish(started);
+    // A store that was named once would have to be named again.
+    let finds_it = args.store.store.is_none() || std::env::var_os("FLOW_STORE").is_some();
+    if run.exit == Exit::Ok && finds_it && !ui.json {
+        let objects = match evaluations(&pipeline).is_empty() {
+            true => "",
+            false => "; flow errors",
+        };
+        let look = in_project(&pipeline.root, "flow report");
+        ui.progress(&format!("look at it: {look}{objects}"));
+    }
     Ok(run.exit)
 }
 

@@ -14,7 +14,7 @@ use flow_engine::Diag;
 use crate::error::CliError;
 use crate::event::{RunChanged, RunListed};
 use crate::history::{check_tag, find, when};
-use crate::project::{elsewhere, runs_of, working_dir};
+use crate::project::{elsewhere, runs_of, shown, working_dir};
 use crate::record::{self, GitState, RunRecord, Status};
 use crate::render::table;
 use crate::ui::Ui;
@@ -198,7 +198,7 @@ fn list(args: &RunsArgs, runs: &Runs, ui: &Ui) -> Result<(), CliError> {
         ui.event(|| event(&id, record));
     }
     if rows.is_empty() {
-        ui.answer(&format!("no runs in {}\n", runs.dir().display()));
+        ui.answer(&format!("no runs in {}\n", shown(runs.dir())));
         let elsewhere = elsewhere().filter(|_| runs.list().is_ok_and(|all| all.is_empty()));
         if let Some(elsewhere) = elsewhere {
             ui.answer(&format!("{elsewhere}\n"));

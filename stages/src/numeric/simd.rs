@@ -19,13 +19,13 @@ pub enum SimdLevel {
     Avx512,
 }
 
-/// All levels in ascending order. The place of a level is its number.
-const ALL: [SimdLevel; 3] = [SimdLevel::Scalar, SimdLevel::Avx2, SimdLevel::Avx512];
-
 /// The highest level that [`SimdLevel::active`] may return, as a number.
 static CAP: AtomicU8 = AtomicU8::new(SimdLevel::Avx512 as u8);
 
 impl SimdLevel {
+    /// All levels in ascending order. The place of a level is its number.
+    pub const ALL: [SimdLevel; 3] = [SimdLevel::Scalar, SimdLevel::Avx2, SimdLevel::Avx512];
+
     /// The best level that this processor has.
     pub fn detect() -> SimdLevel {
         #[cfg(target_arch = "x86_64")]
@@ -51,7 +51,7 @@ impl SimdLevel {
 
     /// The level in use: the best one that the processor has and the cap allows.
     pub fn active() -> SimdLevel {
-        let cap = ALL[usize::from(CAP.load(Ordering::Relaxed))];
+        let cap = Self::ALL[usize::from(CAP.load(Ordering::Relaxed))];
         SimdLevel::detect().min(cap)
     }
 
@@ -71,7 +71,8 @@ impl SimdLevel {
 
     /// The levels that this processor has, in ascending order.
     pub fn available() -> impl Iterator<Item = SimdLevel> {
-        ALL.into_iter()
+        SimdLevel::ALL
+            .into_iter()
             .filter(|&level| level <= SimdLevel::detect())
     }
 }
@@ -129,7 +130,8 @@ impl FromStr for SimdLevel {
     type Err = ParseSimdLevelError;
 
     fn from_str(text: &str) -> Result<SimdLevel, ParseSimdLevelError> {
-        ALL.into_iter()
+        SimdLevel::ALL
+            .into_iter()
             .find(|level| level.to_string() == text)
             .ok_or_else(|| ParseSimdLevelError(text.to_owned()))
     }
@@ -166,7 +168,7 @@ mod tests {
     fn a_kernel_gives_the_same_bits_at_every_level() {
         let values: Vec<f64> = (0..99).map(|i| 1.0 / f64::from(i + 3)).collect();
         let expected = Sum(&values).run();
-        for level in ALL {
+        for level in SimdLevel::ALL {
             assert_eq!(level.run(Sum(&values)).to_bits(), expected.to_bits());
         }
     }
