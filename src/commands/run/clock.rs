@@ -34,10 +34,13 @@ impl ActionClock {
                 let Some(began) = began.filter(|_| ran) else {
                     return;
                 };
+                // The event comes once the results of several actions are durable, so the action itself says
+                // how long it took.
+                let elapsed = || began.elapsed().as_secs_f64();
                 let time = ActionTime {
                     label: plan.label(*action),
                     start_s: began.duration_since(started).as_secs_f64(),
-                    wall_s: began.elapsed().as_secs_f64(),
+                    wall_s: record.as_ref().map_or_else(elapsed, |record| record.wall_s),
                     cpu_s: record.as_ref().map_or(0.0, |record| record.cpu_s),
                     failed: matches!(outcome, Outcome::Failed(_)),
                 };

@@ -25,6 +25,7 @@ use self::stages::StageFacts;
 use self::timeline::{Timeline, timeline};
 use super::Recorded;
 use super::section::{Drawing, Section};
+use super::summary::grouped;
 use crate::record::{GitState, RunRecord};
 use crate::wording::{count, seconds};
 
@@ -123,10 +124,11 @@ fn drawing(record: &RunRecord, facts: &[StageFacts<'_>]) -> Markup {
         record.sum(|stage| stage.failed),
     ];
     let label = format!(
-        "{}: {} ran, {} in the store, {failed} failed",
+        "{}: {} actions ran, {} were hits, {} failed",
         count(facts.len(), "stage"),
-        count(ran, "action"),
-        count(hit, "hit"),
+        grouped(ran),
+        grouped(hit),
+        grouped(failed),
     );
     html! {
         h3 { "Graph" }
@@ -150,7 +152,7 @@ fn when(record: &RunRecord, timeline: Option<&Timeline>) -> Markup {
         h3 { "Time" }
         @if let Some(timeline) = timeline {
             p {
-                (count(timeline.actions, "action")) " ran within " (seconds(timeline.end_s)) ", at most "
+                (grouped(timeline.actions)) " actions ran within " (seconds(timeline.end_s)) ", at most "
                 (timeline.lanes) " at a time, and used " (seconds(cpu_s)) " of CPU."
             }
             div data-figure="actions" {}

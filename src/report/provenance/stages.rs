@@ -26,23 +26,21 @@ pub struct StageFacts<'a> {
 }
 
 impl StageFacts<'_> {
-    /// What became of the actions: `ran 3 of 127`, `127 hits`.
+    /// What became of the actions: `ran 3 of 127`, `failed 1, ran 2 of 5`, `127 hits`.
     pub fn verdict(&self) -> String {
         let figures = &self.stage.figures;
-        let of = |n: usize| match figures.actions == n {
-            true => n.to_string(),
-            false => format!("{n} of {}", figures.actions),
-        };
         let some = [
             ("failed", figures.failed),
             ("ran", figures.ran),
             ("skipped", figures.skipped),
         ];
         let some = some.into_iter().filter(|(_, n)| *n > 0);
-        let some: Vec<String> = some.map(|(word, n)| format!("{word} {}", of(n))).collect();
-        match some.is_empty() {
-            true => count(figures.hit, "hit"),
-            false => some.join(", "),
+        let some: Vec<(&str, usize)> = some.collect();
+        let words: Vec<String> = some.iter().map(|(word, n)| format!("{word} {n}")).collect();
+        match some.as_slice() {
+            [] => count(figures.hit, "hit"),
+            [(_, n)] if *n == figures.actions => words.join(", "),
+            _ => format!("{} of {}", words.join(", "), figures.actions),
         }
     }
 
@@ -60,7 +58,7 @@ impl StageFacts<'_> {
     /// What it cost and left, in a line: `ran 3 of 127, 2.1 s, 5.4 MB`.
     pub fn line(&self) -> String {
         let time = (self.stage.figures.ran > 0).then(|| seconds(self.stage.figures.wall_s));
-        let size = self.stage.size.map(bytes);
+        let size = self.stage.size.filter(|size| *size > 0).map(bytes);
         let parts = std::iter::once(self.verdict()).chain(time).chain(size);
         parts.collect::<Vec<_>>().join(", ")
     }

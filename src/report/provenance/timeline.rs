@@ -17,6 +17,8 @@ const PARTS: usize = 150;
 const POINTS: usize = 80;
 /// The most stages that have a color of their own: those that cost most.
 const COLORS: usize = 7;
+/// By how much two actions of a lane may overlap, in seconds.
+const SLACK_S: f64 = 0.005;
 /// The longest actions that are named.
 const NAMED: usize = 10;
 
@@ -134,8 +136,9 @@ fn deal<'a>(stages: &[&'a (String, Vec<ActionTime>)]) -> Vec<Placed<'a>> {
     let mut free: Vec<f64> = Vec::new();
     let mut placed = Vec::with_capacity(actions.len());
     for (stage, time) in actions {
-        // Times are rounded to milliseconds, so the end of one action may lie behind the start of the next.
-        let lane = free.iter().position(|end| *end <= time.start_s + 0.0015);
+        // Times are rounded to milliseconds, and an action starts a moment after the run has sent it to a worker. So
+        // the end of one may lie behind the start of the next.
+        let lane = free.iter().position(|end| *end <= time.start_s + SLACK_S);
         let lane = lane.unwrap_or_else(|| {
             free.push(0.0);
             free.len() - 1
