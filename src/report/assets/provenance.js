@@ -56,7 +56,7 @@ flow.section("provenance", (data, root) => {
       },
       {
         label: "Actions over time",
-        description: `A bar for each action that ran, in ${timeline.lanes} lanes of which each has one action at a time.`,
+        description: "A bar for each action that ran. Actions that overlap are in different lanes.",
       },
     );
   }

@@ -152,8 +152,8 @@ fn when(record: &RunRecord, timeline: Option<&Timeline>) -> Markup {
         h3 { "Time" }
         @if let Some(timeline) = timeline {
             p {
-                (grouped(timeline.actions)) " actions ran within " (seconds(timeline.end_s)) ", at most "
-                (timeline.lanes) " at a time, and used " (seconds(cpu_s)) " of CPU."
+                (grouped(timeline.actions)) " actions ran within " (seconds(timeline.end_s)) " and used "
+                (seconds(cpu_s)) " of CPU."
             }
             div data-figure="actions" {}
             div data-figure="cpu" {}
