@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::{demo, demo_report, open_demo, picture};
+use super::{demo, demo_report, open_demo};
 
 #[test]
 fn a_report_opens_without_errors_in_both_themes_and_on_a_narrow_screen() {
@@ -19,9 +19,6 @@ fn a_report_opens_without_errors_in_both_themes_and_on_a_narrow_screen() {
         assert_ne!(text, back);
     }
     assert_eq!(browser.errors(), [""; 0]);
-    browser.resize(1280, 900);
-    browser.dark(false);
-    picture(&mut browser, "#summary", "report-summary.png");
 }
 
 #[test]

@@ -128,6 +128,7 @@ fn the_submission_has_every_unlabelled_object() {
     assert_eq!(submission.lines().next(), Some("object_id,prediction"));
     assert_eq!(submission.lines().count(), 1 + 40);
     assert!(project.read("out/metrics.md").contains("| f1 |"));
+    assert!(project.read("out/report.html").contains("Purity"));
     assert!(
         project
             .read("out/importance.csv")
