@@ -2,7 +2,7 @@
 //! With `--message-format json`, stdout has JSON lines only, and results for people move to stderr.
 //!
 //! Control characters in a message are shown, not sent to the terminal, see [`escape`]. Paths below the
-//! working directory are shown relative to it, see [`near`].
+//! working directory are shown relative to it, see [`mod@near`].
 //!
 //! A reader that goes away (`flow ... | head`) is not an error: the rest is not written.
 //!

@@ -1,6 +1,6 @@
 //! `flow compare`: two runs side by side, and where they diverge.
 //!
-//! [`differences`] finds what differs, from the records of the runs and the recipes in the store.
+//! [`mod@differences`] finds what differs, from the records of the runs and the recipes in the store.
 //! [`text`] shows it to people, and [`event`] passes it to programs. Records are read by `record/`.
 //!
 //! Begin with [`run`].

@@ -1,6 +1,6 @@
 //! Two runs side by side, what differs first.
 //!
-//! [`paired`] compares their evaluations; [`differing`] shows what differs in what was asked for and in
+//! [`mod@paired`] compares their evaluations; [`differing`] shows what differs in what was asked for and in
 //! the recipes, as `flow compare` finds it.
 
 mod differing;
