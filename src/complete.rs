@@ -118,7 +118,7 @@ fn variants() -> ArgValueCandidates {
 /// What `--set` can replace, up to the `=`.
 fn settable() -> ArgValueCandidates {
     ArgValueCandidates::new(|| {
-        let registry = flow_stages::kinds::registry();
+        let registry = flow_neural::kinds::registry();
         let stages = outline().stages.into_iter();
         let of_stages = stages.flat_map(|stage| {
             let paths = stage.settable(&registry).into_iter();
@@ -138,7 +138,7 @@ fn settable() -> ArgValueCandidates {
 /// The kinds of stages.
 fn kinds() -> ArgValueCandidates {
     ArgValueCandidates::new(|| {
-        let registry = flow_stages::kinds::registry();
+        let registry = flow_neural::kinds::registry();
         let kinds = registry.iter();
         kinds
             .map(|(name, kind)| candidate(name.to_owned(), kind.spec().about))

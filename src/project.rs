@@ -33,7 +33,7 @@ pub fn read_pipeline(args: &FileArgs) -> Result<PipelineFile, CliError> {
 /// Loads a pipeline or a variant of it, either whole or only a stage and what that stage needs.
 pub fn load_pipeline(args: &PipelineArgs, to: Option<&str>) -> Result<Pipeline, CliError> {
     let file = read_pipeline(&args.file)?;
-    let registry = flow_stages::kinds::registry();
+    let registry = flow_neural::kinds::registry();
     let mut pipeline = match &args.variant {
         Some(variant) => file.variant(variant, &registry)?,
         None => file.pipeline(&registry)?,

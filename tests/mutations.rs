@@ -162,7 +162,7 @@ fn tests_below(folder: &Path) -> Vec<String> {
 fn the_tests_of_every_mutation_exist() {
     for Mutation { name, tests, .. } in mutations() {
         let below = |name: &str| {
-            let packages = ["", "cache", "engine", "stages"];
+            let packages = ["", "cache", "engine", "neural", "stages"];
             let folders = packages.map(|package| repository().join(package).join(name));
             folders.into_iter().flat_map(|folder| tests_below(&folder))
         };

@@ -188,7 +188,7 @@ fn pipeline_of(record: &RunRecord, name: &str) -> Result<Pipeline, CliError> {
         cwd: cwd.map_or_else(working_dir, |dir| Ok(dir.into()))?,
     };
     let file = PipelineFile::read(file_of(record), &options)?;
-    let registry = flow_stages::kinds::registry();
+    let registry = flow_neural::kinds::registry();
     let mut pipeline = match &record.variant {
         Some(variant) => file.variant(variant, &registry)?,
         None => file.pipeline(&registry)?,
@@ -232,7 +232,7 @@ fn port(state: &ProjectState, recorded: &PortRecord) -> Port {
         views: Vec::new(),
     };
     Port {
-        ty: port_type(&flow_stages::kinds::registry(), &recorded.ty),
+        ty: port_type(&flow_neural::kinds::registry(), &recorded.ty),
         parts: recorded.parts.iter().map(part).collect(),
         needs: Vec::new(),
     }

@@ -18,6 +18,6 @@ pub struct SchemaArgs {
 pub fn run(args: &SchemaArgs, ui: &Ui) {
     ui.raw(&match args.events {
         true => format!("{:#}\n", event::schema().as_value()),
-        false => format!("{:#}\n", schema(&flow_stages::kinds::registry())),
+        false => format!("{:#}\n", schema(&flow_neural::kinds::registry())),
     });
 }

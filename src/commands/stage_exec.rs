@@ -43,7 +43,7 @@ pub fn run(args: &StageExecArgs) -> Result<Exit, CliError> {
     let keys = keys.collect::<Result<Vec<ActionKey>, CliError>>()?;
     let cancel = stop_on_signals()?;
     let store = Store::open(&working_dir()?.join(&args.store))?;
-    let registry = flow_stages::kinds::registry();
+    let registry = flow_neural::kinds::registry();
     let mut exit = Exit::Ok;
     for key in &keys {
         let progress = Progress::default();

@@ -25,7 +25,7 @@ const NAMES: usize = 16;
 
 /// Runs the command.
 pub fn run(args: &StagesArgs, ui: &Ui) -> Result<(), CliError> {
-    let registry = flow_stages::kinds::registry();
+    let registry = flow_neural::kinds::registry();
     if let Some(name) = &args.kind {
         let Some(kind) = registry.get(name) else {
             let names: Vec<&str> = registry.iter().map(|(name, _)| name).collect();

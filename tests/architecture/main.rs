@@ -19,10 +19,11 @@ use sources::{Arrow, Sources};
 use table::Table;
 
 /// The crates with the heading of their table.
-const CRATES: [(&str, &str); 4] = [
+const CRATES: [(&str, &str); 5] = [
     ("cache/src", "## Folders of the cache"),
     ("engine/src", "## Folders of the engine"),
     ("stages/src", "## Folders of stages"),
+    ("neural/src", "## Folders of the crate of networks"),
     ("src", "## Folders of the command line"),
 ];
 
@@ -43,8 +44,14 @@ fn folders_use_each_other_as_architecture_md_says() {
 
 #[test]
 fn crates_use_only_those_to_their_left() {
-    let order = ["flow-cache", "flow-engine", "flow-stages", "flow"];
-    let manifests = ["cache", "engine", "stages", "."];
+    let order = [
+        "flow-cache",
+        "flow-engine",
+        "flow-stages",
+        "flow-neural",
+        "flow",
+    ];
+    let manifests = ["cache", "engine", "stages", "neural", "."];
     for (at, dir) in manifests.iter().enumerate() {
         let path = Path::new(env!("CARGO_MANIFEST_DIR"))
             .join(dir)

@@ -11,7 +11,7 @@ use crate::{blocks, files, pages, read, registry, root};
 
 /// The text of all source files of the product.
 fn sources() -> String {
-    let folders = ["src", "engine/src", "stages/src", "cache/src"];
+    let folders = ["src", "engine/src", "stages/src", "neural/src", "cache/src"];
     let sources = folders.iter().flat_map(|f| files(&root().join(f), "rs"));
     let sources = sources.chain([root().join("build.rs")]);
     sources.map(|path| read(&path)).collect()
@@ -273,6 +273,7 @@ const FOLDERS: [&str; 11] = [
     "docs/",
     "engine/",
     "fuzz/",
+    "neural/",
     "pipelines/",
     "src/",
     "stages/",

@@ -6,11 +6,11 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use flow_neural::kinds;
 use flow_stages::features::columns::markdown;
 use flow_stages::features::domain::catalogue_markdown;
 use flow_stages::features::parametric::columns_markdown;
 use flow_stages::features::{drw, gp, lomb_scargle, statistics, tsfresh};
-use flow_stages::kinds;
 
 use crate::{events, files, pages, read, root, write};
 

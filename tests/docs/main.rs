@@ -12,7 +12,7 @@ use std::fs;
 use std::path::PathBuf;
 
 use flow_engine::Registry;
-use flow_stages::kinds;
+use flow_neural::kinds;
 use flow_testkit::files::{files_with as files, read, repository as root, write};
 use flow_testkit::program::{flow, plain};
 use flow_testkit::{Ended, Project, local};
@@ -140,7 +140,7 @@ fn every_code_has_a_section() {
         .flat_map(|line| line.split('`').skip(1).step_by(2))
         .collect();
     let mut codes = BTreeSet::new();
-    for folder in ["src", "engine/src", "stages/src"] {
+    for folder in ["src", "engine/src", "stages/src", "neural/src"] {
         for path in files(&root().join(folder), "rs") {
             let text = read(&path);
             let code = |piece: &str| -> Option<String> {

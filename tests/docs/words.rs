@@ -64,7 +64,7 @@ fn every_word_of_the_glossary_is_used() {
         .filter(|(page, _)| page != "docs/glossary.md")
         .map(|(_, text)| text.to_lowercase())
         .collect();
-    for folder in ["src", "engine/src", "stages/src", "cache/src"] {
+    for folder in ["src", "engine/src", "stages/src", "neural/src", "cache/src"] {
         let sources = files(&root().join(folder), "rs").into_iter();
         texts.extend(sources.map(|path| {
             let text = read(&path);

@@ -2,7 +2,7 @@
 //! code changed.
 
 use flow_engine::kind::KindSpec;
-use flow_stages::kinds::registry;
+use flow_neural::kinds::registry;
 use flow_testkit::Project;
 use flow_testkit::survey::Survey;
 

@@ -25,7 +25,7 @@ fn step(name: &'static str, scope: Scope) -> Step {
 
 /// The built-in kinds and these.
 pub fn registry() -> Registry {
-    let mut registry = flow_stages::kinds::registry_with(vec![env!("CARGO_BIN_EXE_flow").into()]);
+    let mut registry = flow_neural::kinds::registry_with(vec![env!("CARGO_BIN_EXE_flow").into()]);
     let mut add = |kind: FakeKind| registry.add(kind);
 
     // Row by row.

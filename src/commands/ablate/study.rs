@@ -31,7 +31,7 @@ impl Study {
     /// The study of the variants of a file whose names match one of the patterns. Without patterns it
     /// has all variants.
     pub fn new(file: &PipelineFile, only: &[String]) -> Result<Self, CliError> {
-        let registry = flow_stages::kinds::registry();
+        let registry = flow_neural::kinds::registry();
         let wanted = |name: &str| only.is_empty() || only.iter().any(|p| matches(p, name));
         // This comes first because it shows all mistakes at once.
         let found = file.variants(&registry, wanted)?;

@@ -60,7 +60,7 @@ pub fn run(args: &SelfCheckArgs, ui: &Ui) -> Result<Exit, CliError> {
     let highest = SimdLevel::active();
     let jobs = [1, jobs(args.jobs).max(2)];
     let place = Place::new()?;
-    let pipeline = place.pipeline(&flow_stages::kinds::registry())?;
+    let pipeline = place.pipeline(&flow_neural::kinds::registry())?;
     let published = digests_of(PUBLISHED);
     let mut levels = Vec::new();
     let mut differing = Vec::new();
@@ -241,7 +241,7 @@ mod tests {
     #[test]
     fn the_published_digests_are_those_of_this_version() {
         let place = Place::new().unwrap();
-        let pipeline = place.pipeline(&flow_stages::kinds::registry()).unwrap();
+        let pipeline = place.pipeline(&flow_neural::kinds::registry()).unwrap();
         let found = place
             .digests(&pipeline, "x", 2, &AtomicBool::new(false))
             .unwrap();

@@ -77,7 +77,7 @@ pub struct TuneArgs {
 pub fn run(args: &TuneArgs, ui: &Ui) -> Result<Exit, CliError> {
     let started = Instant::now();
     let file = read_pipeline(&args.file)?;
-    let registry = flow_stages::kinds::registry();
+    let registry = flow_neural::kinds::registry();
     let base = file.pipeline(&registry)?;
     let trials = args.trials.map(|trials| trials as usize);
     let problem = Problem::new(&file, &base, registry, trials)?;

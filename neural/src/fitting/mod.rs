@@ -1,0 +1,1 @@
+//! The fit of a network: losses, batches, epochs, checkpoints.

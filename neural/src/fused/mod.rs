@@ -1,0 +1,1 @@
+//! Operations with gradients of their own, where burn would compose many.
