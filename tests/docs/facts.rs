@@ -266,7 +266,7 @@ fn the_fields_of_recipes_are_those_of_the_table() {
 }
 
 /// Folders of the repository in which pages name files.
-const FOLDERS: [&str; 11] = [
+const FOLDERS: [&str; 12] = [
     ".ci/",
     "benches/",
     "cache/",
