@@ -1,1 +1,17 @@
 //! Operations with gradients of their own, where burn would compose many.
+//!
+//! Each is one function of tensors. On the CPU backend its values and gradients are computed here, some times faster than
+//! by a composition of burn's operations. On any other backend the same function is that composition. Tensors may have a
+//! memory of how they were computed (autodiff) or none.
+//!
+//! Sequences are `[objects, points, channels]`, and a mask is `[objects, points]` with 0 where no observation is.
+
+mod conv;
+mod gru;
+mod norm;
+#[cfg(test)]
+mod testing;
+
+pub use conv::{ConvShape, conv1d};
+pub use gru::{GruWeights, gru};
+pub use norm::{NormShape, NormWeights, Normed, RunningStatistics, norm_relu_pool};
