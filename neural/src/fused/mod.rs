@@ -10,7 +10,7 @@ mod conv;
 mod gru;
 mod norm;
 #[cfg(test)]
-mod testing;
+pub(crate) mod testing;
 
 pub use conv::{ConvShape, conv1d};
 pub use gru::{GruWeights, gru};

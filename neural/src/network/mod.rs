@@ -3,8 +3,12 @@
 //! An [`Architecture`] computes the outputs of a [`Batch`] in a [`Pass`]. The pass hands out the [`Weights`] by name and
 //! makes them on first use, so an architecture says once what its layers are.
 
+pub mod architectures;
 mod batch;
+pub mod layers;
 mod pass;
+#[cfg(test)]
+mod testing;
 mod weights;
 
 pub use batch::{Batch, InputShape, Track};

@@ -2,6 +2,7 @@
 
 use burn::tensor::{Device, Tensor, TensorData};
 use flow_stages::numeric::rng::Stream;
+use rayon::prelude::*;
 
 use super::weights::{Weight, Weights, flat};
 
@@ -46,6 +47,9 @@ pub struct Pass<'a> {
 /// What the draws of a seed are for.
 const OF_WEIGHTS: u64 = 1;
 const OF_STEPS: u64 = 2;
+
+/// The number of values that one stream draws for a step.
+const DRAWS: usize = 1 << 12;
 
 impl<'a> Pass<'a> {
     /// A step of a fit. `step` counts the batches of all epochs.
@@ -141,10 +145,11 @@ impl<'a> Pass<'a> {
             shape[1..D - 1].fill(1);
         }
         let kept = (1.0 / (1.0 - rate)) as f32;
-        let mask = self.draw(
-            &shape,
-            |stream| if stream.uniform() < rate { 0.0 } else { kept },
-        );
+        let lost = (rate * 2f64.powi(32)) as u32;
+        let mask = self.draw(&shape, |stream| match stream.next_u32() < lost {
+            true => 0.0,
+            false => kept,
+        });
         x * mask
     }
 
@@ -162,15 +167,21 @@ impl<'a> Pass<'a> {
         self.draw(&shape, |stream| stream.normal() as f32)
     }
 
+    /// Draws values in parallel, those of each part from a stream of its own.
     fn draw<const D: usize>(
         &mut self,
         shape: &[usize; D],
-        mut value: impl FnMut(&mut Stream) -> f32,
+        value: impl Fn(&mut Stream) -> f32 + Sync,
     ) -> Tensor<D> {
-        let mut stream = Stream::new(self.seed, &[OF_STEPS, self.step, self.draws]);
+        let path = [OF_STEPS, self.step, self.draws];
         self.draws += 1;
-        let count = shape.iter().product();
-        let values: Vec<f32> = (0..count).map(|_| value(&mut stream)).collect();
+        let mut values = vec![0.0; shape.iter().product()];
+        let parts = values.par_chunks_mut(DRAWS).enumerate();
+        parts.for_each(|(part, values)| {
+            let [of, step, draw] = path;
+            let mut stream = Stream::new(self.seed, &[of, step, draw, part as u64]);
+            values.fill_with(|| value(&mut stream));
+        });
         Tensor::from_data(TensorData::new(values, *shape), &self.device)
     }
 }
