@@ -4,16 +4,20 @@
 //! makes them on first use, so an architecture says once what its layers are.
 
 pub mod architectures;
+mod autoencoder;
 mod batch;
 pub mod layers;
+mod misfits;
 mod pass;
 #[cfg(test)]
 mod testing;
 mod weights;
 
+pub use architectures::ArchitectureSpec;
+pub use autoencoder::{Autoencoder, AutoencoderSpec};
 pub use batch::{Batch, InputShape, Track};
 pub use pass::{Init, Mode, Pass};
-pub use weights::{Weight, Weights};
+pub use weights::{Weight, Weights, flat};
 
 use burn::tensor::Tensor;
 

@@ -4,9 +4,10 @@ use burn::tensor::Tensor;
 use serde::{Deserialize, Serialize};
 
 use super::super::layers::{Activation, Convolution, linear, masked, pooled_mean};
+use super::super::misfits::Misfits;
 use super::super::{Batch, InputShape, Pass, Track};
 use super::Design;
-use super::shared::{Head, Misfits};
+use super::shared::Head;
 
 /// The LightCurveCNN of the report "MALLORN Challenge: Progress Review" (2026, section 3.1.1): for each track four
 /// convolutions, each with batch normalization over the observed points, `max(x, 0)` and, but for the last, the maximum of

@@ -4,9 +4,9 @@ use burn::tensor::Tensor;
 use serde::{Deserialize, Serialize};
 
 use super::super::layers::{Activation, Hidden, dense};
+use super::super::misfits::Misfits;
 use super::super::{Batch, InputShape, Pass};
 use super::Design;
-use super::shared::Misfits;
 
 /// Layers on features alone, with batch normalization and dropout after each.
 ///

@@ -4,9 +4,10 @@ use burn::tensor::Tensor;
 use serde::{Deserialize, Serialize};
 
 use super::super::layers::{Recurrent, additive_attention, final_states};
+use super::super::misfits::Misfits;
 use super::super::{Batch, InputShape, Pass};
 use super::Design;
-use super::shared::{Head, Misfits};
+use super::shared::Head;
 
 /// The single-channel GRU with attention of the report "MALLORN Astronomical Classification Challenge" (2025, section 4):
 /// gated recurrent units in both directions on the observations of all bands in one sequence, and additive attention over

@@ -4,9 +4,10 @@ use burn::tensor::Tensor;
 use serde::{Deserialize, Serialize};
 
 use super::super::layers::{Activation, Hidden, Recurrent, dense, pooled_max};
+use super::super::misfits::Misfits;
 use super::super::{Batch, InputShape, Pass};
 use super::Design;
-use super::shared::{Misfits, joined};
+use super::shared::joined;
 
 /// The network 3DSubM of Chaini and Kumar ("Astronomical Classification of Light Curves with an Ensemble of Gated
 /// Recurrent Units", 2020, section 3.5.2): noise on the inputs, four layers of gated recurrent units in both directions

@@ -4,9 +4,10 @@ use burn::tensor::Tensor;
 use serde::{Deserialize, Serialize};
 
 use super::super::layers::{Recurrent, final_states};
+use super::super::misfits::Misfits;
 use super::super::{Batch, InputShape, Pass};
 use super::Design;
-use super::shared::{Head, Misfits};
+use super::shared::Head;
 
 /// The multi-channel GRU of the report "MALLORN Astronomical Classification Challenge" (2025, section 4): for each track
 /// gated recurrent units in both directions, whose final states are joined with the features before the classifier.

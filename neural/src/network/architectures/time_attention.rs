@@ -6,9 +6,10 @@ use serde::{Deserialize, Serialize};
 use super::super::layers::{
     Activation, Encoder, attention, layer_norm, linear, masked, pooled_mean, sinusoids,
 };
+use super::super::misfits::Misfits;
 use super::super::{Batch, Init, InputShape, Pass, Track};
 use super::Design;
-use super::shared::{Head, Misfits, channel};
+use super::shared::{Head, channel};
 
 /// A small transformer on single observations, for light curves that are sparse and irregular and of which few have
 /// labels.

@@ -4,9 +4,10 @@ use burn::tensor::{Int, Tensor};
 use serde::{Deserialize, Serialize};
 
 use super::super::layers::{Activation, Encoder, linear, masked, pooled_mean, sinusoids};
+use super::super::misfits::Misfits;
 use super::super::{Batch, Init, InputShape, Pass, Track};
 use super::Design;
-use super::shared::{Head, Misfits, channel};
+use super::shared::{Head, channel};
 
 /// What the encoding of positions is made from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
