@@ -17,7 +17,7 @@ use crate::outcome::{RunAccount, RunOutcome};
 use crate::record::{Long, RunRecord, StageFigures, Status};
 
 /// Types of ports whose bytes no section reads: they are large, and the page shows what is made of them.
-const UNREAD: [&str; 3] = ["features", "grid", "model"];
+const UNREAD: [&str; 4] = ["features", "grid", "model", "sequences"];
 
 /// Writes the report of a pipeline under `[outputs]`.
 pub struct ResultsReport;

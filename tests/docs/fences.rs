@@ -208,6 +208,7 @@ pages_that_run! {
     report: "docs/report.md",
     results: "docs/results.md",
     semi_supervised: "docs/semi-supervised.md",
+    sequences: "docs/sequences.md",
     statistics: "docs/statistics.md",
     transforms: "docs/transforms.md",
     tuning: "docs/tuning.md",

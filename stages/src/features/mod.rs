@@ -11,6 +11,7 @@
 //! - [`minirocket`]: features from fixed convolution kernels with fitted biases;
 //! - [`parametric`]: models of light curves that are fitted to all bands at once;
 //! - [`rocket`]: features from random convolution kernels;
+//! - [`sequences`]: a light curve as a padded sequence of observations, for networks;
 //! - [`statistics`]: moments, quantiles, slopes and the like, in named sets;
 //! - [`tsfresh`]: the features of the package of that name.
 //!
@@ -28,5 +29,6 @@ pub mod lomb_scargle;
 pub mod minirocket;
 pub mod parametric;
 pub mod rocket;
+pub mod sequences;
 pub mod statistics;
 pub mod tsfresh;

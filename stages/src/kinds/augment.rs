@@ -5,7 +5,7 @@
 //! through its input `augmented`: the fit of a fold sees the copies of its training rows, and no others. The names
 //! of copies are those of [`rows::copy_id`] and [`rows::synthetic_id`].
 
-use flow_cache::{Digest, Value};
+use flow_cache::Value;
 use flow_engine::base::diag::Diag;
 use flow_engine::kind::{
     Action, InputPort, KindSpec, OutputPort, Ports, Scope, Stage, StageError, Step,
@@ -170,7 +170,7 @@ impl<'a> Maker<'a> {
         let (id, Some(label)) = (&objects.object_id[i], &objects.label[i]) else {
             return Vec::new();
         };
-        let word = word_of(id);
+        let word = rows::object_word(id);
         let positive = objects.survey.positive.as_ref() == Some(label);
         let count = match positive {
             true => self.positive_copies,
@@ -235,7 +235,8 @@ impl<'a> Maker<'a> {
     fn note(&self, made: &[Copied]) -> Option<String> {
         let objects = &self.curves.objects;
         let both = objects.object_id.iter().zip(&objects.label);
-        let drawn = both.filter(|(id, label)| label.is_some() && self.turn(word_of(id)).is_some());
+        let drawn = both
+            .filter(|(id, label)| label.is_some() && self.turn(rows::object_word(id)).is_some());
         let drawn = drawn.count();
         let none = drawn > 0 && !made.iter().any(|copy| copy.is_event);
         none.then(|| {
@@ -257,14 +258,6 @@ fn simulated(curves: &Curves) -> Result<SyntheticSource, StageError> {
             SyntheticSource::names().join(", ")
         ))
     })
-}
-
-/// A number for an object, by its name alone, so that neither shards nor other objects change its copies.
-fn word_of(object_id: &str) -> u64 {
-    let digest = Digest::of(object_id.as_bytes());
-    let mut word = [0; 8];
-    word.copy_from_slice(&digest.as_bytes()[..8]);
-    u64::from_le_bytes(word)
 }
 
 /// Puts copies, which are in order, into a table.

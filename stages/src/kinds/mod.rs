@@ -43,6 +43,7 @@ mod reasons;
 mod rocket;
 mod scale;
 mod select;
+mod sequences;
 mod stack;
 mod statistics;
 mod submission;
@@ -100,6 +101,7 @@ pub fn registry_with(guard: Vec<OsString>) -> Registry {
     registry.add(rocket::Rocket);
     registry.add(scale::Scale);
     registry.add(select::Select);
+    registry.add(sequences::SequencesKind);
     registry.add(stack::Stack);
     registry.add(statistics::Statistics);
     registry.add(submission::Submission);

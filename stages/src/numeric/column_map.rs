@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::exp;
 use super::minimum::minimum;
+use super::rank::quantile;
 use super::simd::{Kernel, SimdLevel};
 
 /// A function of one value.
@@ -143,15 +144,6 @@ fn sorted(values: &[f32]) -> Vec<f64> {
     let mut values = finite(values);
     values.sort_by(f64::total_cmp);
     values
-}
-
-/// Returns a quantile by linear interpolation; none without a value.
-fn quantile(sorted: &[f64], share: f64) -> Option<f64> {
-    let last = sorted.len().checked_sub(1)?;
-    let at = share * last as f64;
-    let below = at as usize;
-    let above = (below + 1).min(last);
-    Some(sorted[below] + (sorted[above] - sorted[below]) * (at - below as f64))
 }
 
 /// Returns the mean and the standard deviation (over n), which is 1 if all values are equal. Returns none

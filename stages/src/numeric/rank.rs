@@ -29,6 +29,16 @@ pub fn midranks(values: &[f64]) -> Vec<f64> {
     ranks
 }
 
+/// Returns a quantile of values in ascending order, by linear interpolation between order statistics; none without a
+/// value.
+pub fn quantile(sorted: &[f64], share: f64) -> Option<f64> {
+    let last = sorted.len().checked_sub(1)?;
+    let at = share * last as f64;
+    let below = at as usize;
+    let above = (below + 1).min(last);
+    Some(sorted[below] + (sorted[above] - sorted[below]) * (at - below as f64))
+}
+
 /// The number of bits of the radix sort's digit. Four digits of 8 bits cover a key. At a few thousand
 /// items they are faster than three of 11 bits, whose tables outgrow the first-level cache.
 const DIGIT: u32 = 8;

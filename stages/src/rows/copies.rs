@@ -1,6 +1,7 @@
 //! The copies of a fit's rows. A copy is `SOURCE~NUMBER`, and has the class of its source. A copy `SOURCE~+NUMBER` is a
 //! synthetic object that was put in place of its source, and is of the positive class.
 
+use flow_cache::Digest;
 use flow_engine::StageError;
 use flow_engine::kind::{Action, Rows};
 
@@ -23,6 +24,15 @@ pub fn copy_id(source: &str, number: usize) -> String {
 /// The name of synthetic object `number` that is put in place of an object.
 pub fn synthetic_id(source: &str, number: usize) -> String {
     format!("{source}{MARK}{SYNTHETIC}{number}")
+}
+
+/// A word for an object in the paths of random streams. It depends on the name alone, so that neither shards nor other
+/// objects change what is drawn for it.
+pub fn object_word(object_id: &str) -> u64 {
+    let digest = Digest::of(object_id.as_bytes());
+    let mut word = [0; 8];
+    word.copy_from_slice(&digest.as_bytes()[..8]);
+    u64::from_le_bytes(word)
 }
 
 /// Returns the name of the source, and whether the copy is a synthetic object; none if it is no name of a copy. The

@@ -3,15 +3,12 @@
 use flow_engine::StageError;
 use flow_engine::kind::Part;
 
-use super::place::places;
+use super::place::PlacedTables;
 use crate::features::minirocket::{GridKernels, Series};
 use crate::table::{FeatureTable, Grid};
 
 /// The series of some objects, by reference to the grids that hold them.
-pub struct GridRows {
-    grids: Vec<Grid>,
-    places: Vec<(usize, usize)>,
-}
+pub struct GridRows(PlacedTables<Grid>);
 
 impl GridRows {
     /// Opens the series of `objects` (in the order of their bytes) in the grids behind `parts`.
@@ -32,14 +29,12 @@ impl GridRows {
                 "parts of one grid differ in their bands or points",
             ));
         }
-        let ids: Vec<&[String]> = grids.iter().map(Grid::object_ids).collect();
-        let places = places(&ids, objects)?;
-        Ok(Self { grids, places })
+        PlacedTables::new(grids, Grid::object_ids, objects).map(Self)
     }
 
     /// One of the grids; all have the same bands and points.
     pub fn first(&self) -> Option<&Grid> {
-        self.grids.first()
+        self.0.first()
     }
 
     /// Returns the series of all objects in a band, one after the other.
@@ -48,8 +43,9 @@ impl GridRows {
     /// If a value is not finite.
     pub fn series(&self, band: usize) -> Result<Vec<f32>, StageError> {
         let mut series = Vec::new();
-        for &(grid, row) in &self.places {
-            self.grids[grid].series(row, band, &mut series)?;
+        for i in 0..self.0.len() {
+            let (grid, row) = self.0.get(i);
+            grid.series(row, band, &mut series)?;
         }
         Ok(series)
     }

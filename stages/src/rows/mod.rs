@@ -6,7 +6,7 @@
 //! - `fold`: folds by name, and the role of each row in them;
 //! - `fitted`: what a stage fitted, through which features are seen;
 //! - `view`: features by reference to the tables that hold them;
-//! - `columns`: what is fitted column by column; `kernels`: what is fitted on series; `grid`: the series;
+//! - `columns`: what is fitted column by column; `kernels`: what is fitted on series; `grid`: the series; `sequences`: sequences;
 //! - `place`: where objects are in the parts of a table;
 //! - `label_column`: refuses labels among the features;
 //! - `held_out`: refuses predictions for rows that were fitted on;
@@ -35,12 +35,13 @@ mod label_column;
 mod measure;
 mod place;
 mod read;
+mod sequences;
 #[cfg(test)]
 pub(crate) mod testing;
 mod view;
 
 pub use columns::{fit_columns, patterns};
-pub use copies::{CopyRows, copy_id, synthetic_id};
+pub use copies::{CopyRows, copy_id, object_word, synthetic_id};
 pub use crossed::{CrossFit, cross_fit, crossed_predictions, one_fold};
 pub use fitted::{COLUMNS, FittedView, MappedColumn};
 pub use fold::{FINAL, has_role, label, name, parse, rows_of};
@@ -51,4 +52,5 @@ pub use kernels::fit_kernels;
 pub use label_column::{LABEL_COLUMN, RowLabels, no_label};
 pub use measure::{DRAWS, LEAST_REDSHIFT, MOST_DRAWS, Measured, measure_objects};
 pub use read::{ApplyRows, TrainRows, UnlabelledRows, binary_labels, of_action};
+pub use sequences::SequenceRows;
 pub use view::FeatureView;

@@ -2,6 +2,44 @@
 
 use flow_engine::StageError;
 
+/// Tables that are parts of one, and where each of some objects is in them.
+pub struct PlacedTables<T> {
+    tables: Vec<T>,
+    places: Vec<(usize, usize)>,
+}
+
+impl<T> PlacedTables<T> {
+    /// Finds `objects` (in the order of their bytes) in the tables, whose objects `ids` returns.
+    ///
+    /// # Errors
+    /// If an object is in no table, or in two.
+    pub fn new(
+        tables: Vec<T>,
+        ids: impl Fn(&T) -> &[String],
+        objects: &[String],
+    ) -> Result<Self, StageError> {
+        let parts: Vec<&[String]> = tables.iter().map(ids).collect();
+        let places = places(&parts, objects)?;
+        Ok(Self { tables, places })
+    }
+
+    /// One of the tables.
+    pub fn first(&self) -> Option<&T> {
+        self.tables.first()
+    }
+
+    /// The number of objects.
+    pub fn len(&self) -> usize {
+        self.places.len()
+    }
+
+    /// The table that has object `i`, and its row there. Panics if there is no such object.
+    pub fn get(&self, i: usize) -> (&T, usize) {
+        let (table, row) = self.places[i];
+        (&self.tables[table], row)
+    }
+}
+
 /// Returns for each object (in the order of their bytes) the part that has it, and its row there. `parts` are
 /// the objects of the parts, each in the order of their bytes.
 ///

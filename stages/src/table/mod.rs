@@ -6,7 +6,7 @@
 //! | [`FittedCurves`] | Parquet, light curves nested | one per object |
 //! | [`Objects`] | Parquet | one per object |
 //! | [`FeatureTable`], [`TensorTable`] | Arrow IPC, mapped into memory | one per object |
-//! | [`Grid`] | a tensor table | one per object |
+//! | [`Grid`], [`Sequences`] | a tensor table | one per object |
 //! | [`Folds`] | Parquet | one per object |
 //! | [`Predictions`] | Parquet | one per object and repeat |
 //!
@@ -30,6 +30,7 @@ mod objects;
 mod parquet_io;
 mod predictions;
 mod reasons;
+mod sequences;
 mod sniff;
 mod tensor;
 mod text;
@@ -56,6 +57,7 @@ pub use predictions::Predictions;
 pub use reasons::{
     GroupWorth, Reason, ReasonRow, read_reasons, read_worth, write_reasons, write_worth,
 };
+pub use sequences::Sequences;
 pub(crate) use sniff::is_parquet;
 pub use tensor::{TensorTable, TensorWriter};
 pub(crate) use text::Records;

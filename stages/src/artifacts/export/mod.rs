@@ -1,16 +1,17 @@
-//! Artifacts as files for the user: Parquet, Arrow IPC, CSV or JSON, by the file's extension.
+//! Artifacts as files for the user: Parquet, Arrow IPC, CSV, JSON or NumPy's format, by the file's extension.
 //!
 //! Parts (shards, folds) become one table in the order of `object_id`. An artifact that is text already
 //! (metrics, reports, a submission) is copied.
 //!
 //! - `table`: tables that are Parquet in the store, nested or flat, and how any table is written;
 //! - `text`: tables as CSV and JSON;
-//! - `wide`: features and grids, as named columns;
+//! - `wide`: features, grids and sequences, as named columns or arrays; `npz`: archives of arrays;
 //! - `model`: fitted models, in the format of their library where that can load them.
 //!
 //! Begin with [`Exporter`].
 
 mod model;
+mod npz;
 mod table;
 #[cfg(test)]
 mod tests;

@@ -8,13 +8,15 @@ use flow_cache::{Digest, Value};
 use flow_engine::StageError;
 use flow_engine::kind::{Part, PortType};
 use flow_engine::outputs::delivery::Export;
-use flow_testkit::files::{TempDir, folder, write};
+use flow_testkit::files::{TempDir, file_of, folder, write};
 
 use super::{Exporter, table};
 use crate::learner::bag::Bag;
 use crate::learner::saved::ModelHeader;
 use crate::learner::{FitJob, LearnerParams, Matrix, learner};
-use crate::table::{Curves, FittedCurves, Survey, TensorWriter};
+use crate::table::{
+    Curves, FeatureWriter, FittedCurves, NpyValues, Sequences, Survey, TensorWriter, read_npz,
+};
 
 /// Files that stand for artifacts.
 struct Artifacts {
@@ -151,6 +153,81 @@ fn a_grid_has_a_named_column_for_each_point() {
     assert!(names.starts_with("object_id,g_00,g_01,"), "{names}");
     assert!(names.ends_with(",r_09,r_10"), "{names}");
     assert!(row.starts_with("a,0.0,,2.0,"), "{row}");
+}
+
+/// Two shards of sequences of one track, two points and two channels.
+fn sequences() -> Artifacts {
+    let names = |names: [&str; 2]| names.map(String::from);
+    let shard = |id: &str, values: [f32; 4]| {
+        let channels = names(["time", "flux"]);
+        let mut writer = Sequences::writer(Vec::new(), &["g".into()], 2, &channels).expect("one");
+        writer.push(&[id], &values).expect("a row");
+        writer.finish().expect("a file")
+    };
+    let padded = [0.0, 3.5, f32::NAN, f32::NAN];
+    Artifacts::of(&[shard("b", padded), shard("aü", [0.0, 1.0, 2.0, -4.0])])
+}
+
+#[test]
+fn sequences_have_a_named_column_for_each_value() {
+    let text = sequences().text("sequences", "csv");
+    assert_eq!(
+        text,
+        "object_id,g_0_time,g_0_flux,g_1_time,g_1_flux\naü,0.0,1.0,2.0,-4.0\nb,0.0,3.5,,\n"
+    );
+}
+
+#[test]
+fn sequences_are_arrays_in_an_archive_with_padding_that_is_not_finite() {
+    let artifacts = sequences();
+    let bytes = artifacts.export("sequences", "npz", false).expect("a file");
+    assert_eq!(
+        bytes,
+        artifacts
+            .export("sequences", "npz", false)
+            .expect("it again")
+    );
+    let arrays = read_npz(file_of(&bytes).path()).expect("an archive");
+    let names: Vec<&str> = arrays.iter().map(|array| array.name.as_str()).collect();
+    assert_eq!(names, ["channels", "object_id", "sequences", "tracks"]);
+    let texts = |at: usize| match &arrays[at].values {
+        NpyValues::Texts(texts) => texts.clone(),
+        _ => panic!("no texts"),
+    };
+    assert_eq!(texts(0), ["time", "flux"]);
+    assert_eq!(texts(1), ["aü", "b"]);
+    assert_eq!(texts(3), ["g"]);
+    assert_eq!(arrays[2].shape, [2, 1, 2, 2]);
+    let NpyValues::Numbers(values) = &arrays[2].values else {
+        panic!("no numbers");
+    };
+    assert_eq!(values[..6], [0.0, 1.0, 2.0, -4.0, 0.0, 3.5]);
+    assert!(values[6..].iter().all(|value| value.is_nan()));
+}
+
+#[test]
+fn features_and_grids_are_arrays_too_and_other_tables_are_not() {
+    let mut writer = FeatureWriter::new(Vec::new(), &["x".into()]).expect("a writer");
+    writer.push(&["a"], &[1.5]).expect("a row");
+    let features = Artifacts::of(&[writer.finish().expect("a file")]);
+    let bytes = features.export("features", "npz", false).expect("a file");
+    let arrays = read_npz(file_of(&bytes).path()).expect("an archive");
+    assert_eq!(arrays[1].name, "features");
+    assert_eq!(arrays[1].shape, [1, 1]);
+    let metadata = vec![("flow.bands".to_owned(), "[\"g\",\"r\"]".to_owned())];
+    let mut writer = TensorWriter::new(Vec::new(), "grid", &[2, 3], metadata).expect("a writer");
+    writer.push(&["a"], &[0.5; 6]).expect("a row");
+    let grid = Artifacts::of(&[writer.finish().expect("a file")]);
+    let bytes = grid.export("grid", "npz", false).expect("a file");
+    let arrays = read_npz(file_of(&bytes).path()).expect("an archive");
+    assert_eq!(
+        (&*arrays[1].name, &arrays[1].shape[..]),
+        ("grid", &[1, 2, 3][..])
+    );
+    let mut bytes = Vec::new();
+    Curves::new(survey()).write(&mut bytes).expect("a shard");
+    let error = Artifacts::of(&[bytes]).export("curves", "npz", false).err();
+    assert!(error.expect("a refusal").message.contains("`.npz`"));
 }
 
 /// A model of two columns as an artifact, and the probabilities of its training rows.

@@ -1,4 +1,5 @@
-//! Features and grids, which the store keeps as one tensor for each object, with a named column for each value.
+//! Features, grids and sequences, which the store keeps as one tensor for each object: as tables with a named column for
+//! each value, or as arrays.
 
 use std::io::Write;
 use std::path::Path;
@@ -10,8 +11,9 @@ use arrow_select::concat::concat_batches;
 use flow_engine::StageError;
 use flow_engine::kind::{Part, PortType};
 
+use super::npz::NpzWriter;
 use super::{broken, table, unsupported};
-use crate::table::{FeatureTable, FeatureWriter, Grid};
+use crate::table::{FeatureTable, FeatureWriter, Grid, Sequences};
 
 /// The number of rows of a wide table that are written at a time.
 const ROWS: usize = 1024;
@@ -24,6 +26,18 @@ pub trait WideTable {
     fn ids(&self) -> &[String];
     /// The values of an object.
     fn values(&self, row: usize) -> &[f32];
+    /// The values of an object as an array.
+    fn axes(&self) -> Axes<'_>;
+}
+
+/// The values of an object as an array.
+pub struct Axes<'a> {
+    /// What the array is called.
+    name: &'static str,
+    /// The lengths of its dimensions.
+    shape: Vec<usize>,
+    /// The names along some of them.
+    names: Vec<(&'static str, &'a [String])>,
 }
 
 impl WideTable for FeatureTable {
@@ -37,6 +51,14 @@ impl WideTable for FeatureTable {
 
     fn values(&self, row: usize) -> &[f32] {
         self.row(row)
+    }
+
+    fn axes(&self) -> Axes<'_> {
+        Axes {
+            name: "features",
+            shape: vec![self.columns().len()],
+            names: vec![("columns", self.columns())],
+        }
     }
 }
 
@@ -57,6 +79,47 @@ impl WideTable for Grid {
     fn values(&self, row: usize) -> &[f32] {
         self.row(row)
     }
+
+    fn axes(&self) -> Axes<'_> {
+        Axes {
+            name: "grid",
+            shape: vec![self.bands().len(), self.points()],
+            names: vec![("bands", self.bands())],
+        }
+    }
+}
+
+/// A column is called after its track, its place in the track, from 0, and its channel: `g_000_flux`.
+impl WideTable for Sequences {
+    fn names(&self) -> Vec<String> {
+        let digits = self.points().saturating_sub(1).to_string().len();
+        let places = self.tracks().iter();
+        let places = places.flat_map(|track| (0..self.points()).map(move |at| (track, at)));
+        let channels = self.channels();
+        places
+            .flat_map(|(track, at)| {
+                let name = move |channel| format!("{track}_{at:0digits$}_{channel}");
+                channels.iter().map(name)
+            })
+            .collect()
+    }
+
+    fn ids(&self) -> &[String] {
+        self.object_ids()
+    }
+
+    fn values(&self, row: usize) -> &[f32] {
+        self.row(row)
+    }
+
+    fn axes(&self) -> Axes<'_> {
+        let (tracks, channels) = (self.tracks(), self.channels());
+        Axes {
+            name: "sequences",
+            shape: vec![tracks.len(), self.points(), channels.len()],
+            names: vec![("tracks", tracks), ("channels", channels)],
+        }
+    }
 }
 
 /// The parts of a wide table, and the place of each row in the order of `object_id`.
@@ -76,6 +139,7 @@ pub fn write(
     match ty {
         "features" => write_wide(&open(parts, FeatureTable::open)?, extension, to),
         "grid" => write_wide(&open(parts, Grid::open)?, extension, to),
+        "sequences" => write_wide(&open(parts, Sequences::open)?, extension, to),
         _ => Err(unsupported(
             extension,
             "a tensor table",
@@ -127,6 +191,9 @@ fn write_wide<T: WideTable>(
     extension: &str,
     to: &mut dyn Write,
 ) -> Result<(), StageError> {
+    if extension == "npz" {
+        return write_arrays(wide, to);
+    }
     let names = wide.columns.iter();
     let mut fields = vec![Field::new("object_id", DataType::Utf8, false)];
     fields.extend(names.map(|name| Field::new(name, DataType::Float32, true)));
@@ -149,4 +216,26 @@ fn write_wide<T: WideTable>(
         extension,
         to,
     )
+}
+
+/// Writes a NumPy archive: the values of all objects as one array, what they are called, and what its dimensions are.
+fn write_arrays<T: WideTable>(wide: &Wide<T>, to: &mut dyn Write) -> Result<(), StageError> {
+    let mut archive = NpzWriter::new(to);
+    let ids = wide.order.iter();
+    let ids: Vec<&String> = ids.map(|&(t, row)| &wide.tables[t].ids()[row]).collect();
+    archive.texts("object_id", &ids)?;
+    if let Some(first) = wide.tables.first() {
+        let Axes { name, shape, names } = first.axes();
+        let shape: Vec<usize> = std::iter::once(ids.len()).chain(shape).collect();
+        let rows = wide.order.iter();
+        archive.numbers(
+            name,
+            &shape,
+            rows.map(|&(t, row)| wide.tables[t].values(row)),
+        )?;
+        for (along, names) in names {
+            archive.texts(along, names)?;
+        }
+    }
+    archive.finish()
 }
