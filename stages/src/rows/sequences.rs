@@ -62,8 +62,7 @@ impl SequenceRows {
 #[cfg(test)]
 mod tests {
     use flow_cache::{Digest, Value};
-    use flow_testkit::files::file_of;
-    use tempfile::NamedTempFile;
+    use flow_testkit::files::{NamedTempFile, file_of};
 
     use super::*;
 
