@@ -4,7 +4,7 @@ use burn::tensor::Tensor;
 
 use super::{Batch, InputShape, Pass, Track, Weights};
 pub use crate::fused::testing::{
-    assert_near, assert_same_with_threads, device, numbers, tensor, values,
+    assert_near, assert_same_with_threads, device, list, numbers, tensor, values,
 };
 
 /// What a network reads: tracks and channels by name, points, features, and 2 outputs.

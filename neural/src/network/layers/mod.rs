@@ -10,6 +10,8 @@ mod encoding;
 mod normalization;
 mod pooling;
 mod recurrent;
+#[cfg(test)]
+mod tests;
 
 pub use attention::{Encoder, additive_attention, attention};
 pub use convolution::Convolution;
