@@ -210,7 +210,12 @@ fn steps_have_draws_of_their_own_and_the_same_again() {
 
 #[test]
 fn the_bytes_of_a_step_do_not_depend_on_threads() {
-    for (name, tracks) in [("cnn", 2), ("transformer", 2), ("multi_gru", 1), ("time_attention", 1)] {
+    for (name, tracks) in [
+        ("cnn", 2),
+        ("transformer", 2),
+        ("multi_gru", 1),
+        ("time_attention", 1),
+    ] {
         let input = shape(tracks, &CHANNELS, 40, 2);
         let network = usual(name).build(input.clone());
         let lengths = (0..16).map(|object| vec![(7 * object) % 41, (5 * object) % 41]);
@@ -223,7 +228,10 @@ fn the_bytes_of_a_step_do_not_depend_on_threads() {
             let gradients = mixed(outputs.clone()).backward();
             let trained = weights.all().iter().filter(|weight| weight.trained);
             let of = |weight: &Weight| weight.values.grad(&gradients).map_or(Vec::new(), values);
-            values(outputs).into_iter().chain(trained.flat_map(of)).collect()
+            values(outputs)
+                .into_iter()
+                .chain(trained.flat_map(of))
+                .collect()
         });
     }
 }
