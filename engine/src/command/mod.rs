@@ -52,6 +52,7 @@ mod template;
 mod trouble;
 mod version;
 
+pub use params::claims_type;
 pub use rows::FoldRows;
 
 use guard::Program;
@@ -60,6 +61,13 @@ use params::CommandParams;
 use process::End;
 use sources::{Finder, PROGRAM, Programs, TOOL};
 use version::VersionAnswer;
+
+/// Returns what the parameter `resources` of a stage of any kind claims, and all that is wrong with it. Its type is that
+/// of [`claims_type`].
+pub fn claimed(params: &Params) -> (Resources, Vec<Diag>) {
+    let (claims, diags) = claims::read(params);
+    (claims.resources, diags)
+}
 
 /// The port for the table of folds.
 const FOLDS: &str = crate::kind::spec::FOLDS;

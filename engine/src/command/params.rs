@@ -24,7 +24,7 @@ crate::params! {
         env: Vec<(&'a str, &'a str)> = new(table(), "Environment variables; besides them the program gets PATH (/usr/local/bin:/usr/bin:/bin), TMPDIR, FLOW_CPUS and FLOW_GPUS.").optional();
         params: &'a Value = new(numbers_and_texts(), "Numbers, texts and switches by name: `{name}` stands for them in `run` and `env`. `--set`, variants and `[tune]` can replace each.").optional();
         version: Vec<&'a str> = new(texts(), "A command whose output is part of the recipe, such as `[\"python3\", \"--version\"]`.").optional();
-        resources: Vec<(&'a str, &'a Value)> = new(claims(), "`cpus`, `memory` (\"2GiB\") and `gpu` that an action claims, its `timeout` (\"10min\"), and how many `retries` it has. Changes no result.").optional().unkeyed();
+        resources: Vec<(&'a str, &'a Value)> = new(claims_type(), "`cpus`, `memory` (\"2GiB\") and `gpu` that an action claims, its `timeout` (\"10min\"), and how many `retries` it has. Changes no result.").optional().unkeyed();
         each: Option<&'a Value> = new(items(), "One action an item: `{ i = { range = [0, 100] } }` (upper end excluded) or `{ band = [\"g\", \"r\"] }`, several keys for all combinations, or the name of a stage whose items these pair with. `{i}` works in `run`, `files`, `env` and the names of `outputs`.").optional().unkeyed();
         scope: CommandScope = word(CommandScope::Whole, "`fold` runs once a fold: `{train}` is Parquet of its training rows with labels, `{apply}` of the rows to predict, and the output `predictions` is joined over the folds.");
     }
@@ -82,8 +82,8 @@ fn numbers_and_texts() -> ParamType {
     map(ParamType::OneOf(any))
 }
 
-/// What `resources` accepts.
-fn claims() -> ParamType {
+/// What `resources` accepts: a table of whole numbers and texts.
+pub fn claims_type() -> ParamType {
     let whole = ParamType::Int {
         min: 0,
         max: i64::from(u32::MAX),

@@ -53,6 +53,7 @@ mod transformer;
 mod tsfresh;
 
 pub use command::FoldTables;
+pub use model::ModelTarget;
 
 /// The internals of the kinds that `fuzz/` and `tests/fuzz.rs` need. They are not part of the
 /// interface.

@@ -16,6 +16,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::objective::{sigmoid, softmax};
+use super::standard::StandardColumns;
 use super::{
     Explainer, FitJob, LearnError, Learner, LearnerParams, Matrix, Model, check_width,
     class_counts, shares,
@@ -175,71 +176,6 @@ fn platt(left_out: &[f64], is: &[usize], weights: &[f64]) -> Result<(f64, f64), 
     Ok((fitted.coefficients[0][0], fitted.intercepts[0]))
 }
 
-/// How each column is filled and scaled.
-#[derive(Debug, PartialEq, Serialize, Deserialize)]
-struct StandardColumns {
-    /// The value that replaces a missing value.
-    medians: Vec<f32>,
-    means: Vec<f64>,
-    /// One over the standard deviation; 0 for a constant column.
-    scales: Vec<f64>,
-}
-
-impl StandardColumns {
-    fn of(x: &Matrix) -> Self {
-        let (n, mut present) = (x.rows() as f64, Vec::with_capacity(x.rows()));
-        let mut columns = StandardColumns {
-            medians: Vec::with_capacity(x.cols()),
-            means: Vec::with_capacity(x.cols()),
-            scales: Vec::with_capacity(x.cols()),
-        };
-        for column in 0..x.cols() {
-            let values = (0..x.rows()).map(|row| x.row(row)[column]);
-            present.clear();
-            present.extend(values.clone().filter(|value| !value.is_nan()));
-            let median = median(&mut present);
-            let filled = values.map(|value| f64::from(fill(value, median)));
-            let mean = filled.clone().sum::<f64>() / n;
-            let variance = filled.map(|v| (v - mean) * (v - mean)).sum::<f64>() / n;
-            // The rounding errors of a constant column are no variation.
-            let varies = variance.sqrt() > mean.abs() * 1e-12;
-            columns.medians.push(median);
-            columns.means.push(mean);
-            columns
-                .scales
-                .push(if varies { 1.0 / variance.sqrt() } else { 0.0 });
-        }
-        columns
-    }
-
-    /// The columns of a row, filled and scaled.
-    fn row<'a>(&'a self, row: &'a [f32]) -> impl Iterator<Item = f64> + 'a {
-        row.iter().enumerate().map(|(column, &value)| {
-            let value = f64::from(fill(value, self.medians[column]));
-            (value - self.means[column]) * self.scales[column]
-        })
-    }
-
-    /// All rows, row-major.
-    fn apply(&self, x: &Matrix) -> Vec<f64> {
-        (0..x.rows()).flat_map(|row| self.row(x.row(row))).collect()
-    }
-}
-
-fn fill(value: f32, median: f32) -> f32 {
-    if value.is_nan() { median } else { value }
-}
-
-/// The median of the values, in any order; 0 if there are none.
-fn median(values: &mut [f32]) -> f32 {
-    values.sort_unstable_by(f32::total_cmp);
-    match values.len() {
-        0 => 0.0,
-        n if n % 2 == 1 => values[n / 2],
-        n => values[n / 2 - 1] / 2.0 + values[n / 2] / 2.0,
-    }
-}
-
 /// A fitted model: margins are linear in the columns.
 #[derive(Debug, Serialize, Deserialize)]
 struct LinearModel {
@@ -255,14 +191,13 @@ struct LinearModel {
 fn load(bytes: &[u8]) -> Result<Box<dyn Model>, LearnError> {
     let model: LinearModel =
         serde_json::from_slice(bytes).map_err(|e| LearnError::Model(e.into()))?;
-    let cols = model.columns.medians.len();
+    let cols = model.columns.len();
     let margins = if model.n_classes == 2 {
         1
     } else {
         model.n_classes
     };
-    let lengths = [model.columns.means.len(), model.columns.scales.len()];
-    let even = lengths.iter().all(|&length| length == cols)
+    let even = model.columns.is_even()
         && model.coefficients.iter().all(|c| c.len() == cols)
         && [model.coefficients.len(), model.intercepts.len()] == [margins; 2];
     match even && model.n_classes >= 2 {
@@ -280,7 +215,7 @@ impl LinearModel {
 
 impl Model for LinearModel {
     fn predict(&self, x: &Matrix) -> Result<Vec<f64>, LearnError> {
-        check_width(x, self.columns.medians.len())?;
+        check_width(x, self.columns.len())?;
         let mut p = Vec::with_capacity(x.rows() * self.n_classes);
         let mut row = Vec::with_capacity(x.cols());
         for i in 0..x.rows() {
@@ -312,9 +247,9 @@ impl Model for LinearModel {
     }
 
     fn importance(&self) -> Vec<f64> {
-        let mut sizes = vec![0.0; self.columns.medians.len()];
+        let mut sizes = vec![0.0; self.columns.len()];
         for (column, size) in sizes.iter_mut().enumerate() {
-            let used = if self.columns.scales[column] > 0.0 {
+            let used = if self.columns.varies(column) {
                 1.0
             } else {
                 0.0

@@ -29,6 +29,7 @@ pub mod params;
 pub mod saved;
 pub mod shap;
 pub mod split;
+pub mod standard;
 #[cfg(test)]
 mod tests;
 pub mod xgboost;

@@ -17,7 +17,7 @@ use crate::rows::{ApplyRows, CopyRows, UnlabelledRows};
 pub(super) use apply::unreadable;
 pub(super) use fit::fit_error;
 use params::ModelParams;
-pub(super) use params::ModelTarget;
+pub use params::ModelTarget;
 
 /// The kind.
 pub struct ModelKind;
