@@ -1,0 +1,43 @@
+//! Why a fit ends without a network.
+
+use std::fmt;
+
+/// The reason why a fit ended early.
+#[derive(Debug)]
+pub enum FitError {
+    /// It was told to stop.
+    Stopped,
+    /// A loss or a weight was no finite number any more.
+    Diverged {
+        /// The epoch, counted from 1.
+        epoch: usize,
+        /// What was not finite.
+        what: &'static str,
+    },
+    /// The rows cannot be learned from.
+    Rows(String),
+    /// The state of the fit could not be written.
+    Checkpoint(std::io::Error),
+}
+
+impl fmt::Display for FitError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Stopped => f.write_str("the fit was told to stop"),
+            Self::Diverged { epoch, what } => {
+                write!(f, "{what} is no finite number any more in epoch {epoch}")
+            }
+            Self::Rows(reason) => f.write_str(reason),
+            Self::Checkpoint(error) => write!(f, "the state of the fit cannot be written: {error}"),
+        }
+    }
+}
+
+impl std::error::Error for FitError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Checkpoint(error) => Some(error),
+            _ => None,
+        }
+    }
+}
