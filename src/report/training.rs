@@ -1,10 +1,10 @@
 //! Training curves: the loss by epoch of every stage that has written one.
 //!
 //! Such a stage has an output that is called `history`, a CSV table (see [`training_curves`]). A stage
-//! below folds has one for each fold.
+//! below folds has one for each fold, or one table with a column `fold`.
 
 use flow_engine::StageError;
-use flow_stages::inspection::{TrainingCurve, training_curves};
+use flow_stages::inspection::{TrainingCurve, fits_of, training_curves};
 use maud::{Markup, html};
 use serde_json::{Value as Json, json};
 
@@ -68,17 +68,24 @@ fn fits(run: &Recorded<'_>, stage: &str) -> Result<Option<Vec<Fit>>, StageError>
     let several = parts.len() > 1;
     let mut fits = Vec::new();
     for (at, part) in parts.into_iter().enumerate() {
-        let text = String::from_utf8(std::fs::read(&part.path)?);
-        fits.push(Fit {
-            name: match part.fold {
-                Some(fold) => fold,
-                None if several => at.to_string(),
-                None => String::new(),
-            },
-            curves: text
-                .map_err(|_| "it is not a text".to_owned())
-                .and_then(|text| training_curves(&text)),
-        });
+        let name = match part.fold {
+            Some(fold) => fold,
+            None if several => at.to_string(),
+            None => String::new(),
+        };
+        let Ok(text) = String::from_utf8(std::fs::read(&part.path)?) else {
+            fits.push(Fit {
+                name,
+                curves: Err("it is not a text".to_owned()),
+            });
+            continue;
+        };
+        for (fit, table) in fits_of(&text) {
+            fits.push(Fit {
+                name: [&name[..], &fit].join(" ").trim().to_owned(),
+                curves: training_curves(&table),
+            });
+        }
     }
     Ok(Some(fits))
 }

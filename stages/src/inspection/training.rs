@@ -70,6 +70,36 @@ pub fn training_curves(text: &str) -> Result<Vec<TrainingCurve>, String> {
         .collect())
 }
 
+/// Takes the text of a CSV table apart that has the curves of several fits: one table for each fold of its column `fold`,
+/// and for each number of its column `bag` but the first, with its name. A table without these columns is one, without a
+/// name. The fits come in the order of their first rows.
+pub fn fits_of(text: &str) -> Vec<(String, String)> {
+    let head = text.lines().next().unwrap_or_default();
+    let names: Vec<&str> = head
+        .split(',')
+        .map(|name| name.trim().trim_matches('"'))
+        .collect();
+    let column = |name: &str| names.iter().position(|known| *known == name);
+    let (fold, bag) = (column("fold"), column("bag"));
+    if fold.is_none() && bag.is_none() {
+        return vec![(String::new(), text.to_owned())];
+    }
+    let mut fits: Vec<(String, String)> = Vec::new();
+    for line in text.lines().skip(1) {
+        let cells: Vec<&str> = line.split(',').map(str::trim).collect();
+        let cell = |at: Option<usize>| at.and_then(|at| cells.get(at)).copied();
+        let mut name = cell(fold).unwrap_or_default().to_owned();
+        if let Some(bag) = cell(bag).filter(|bag| *bag != "0") {
+            name = format!("{name} bag {bag}").trim_start().to_owned();
+        }
+        match fits.iter_mut().find(|(known, _)| *known == name) {
+            Some((_, table)) => *table += &format!("\n{line}"),
+            None => fits.push((name, format!("{head}\n{line}"))),
+        }
+    }
+    fits
+}
+
 impl TrainingCurve {
     fn new(split: String, mut points: Vec<(f64, f64)>) -> Self {
         points.sort_by(|a, b| a.0.total_cmp(&b.0));
@@ -114,6 +144,18 @@ mod tests {
         assert_eq!((valid.best, valid.last), (Some((1.0, 0.4)), 0.5));
         let one = training_curves("epoch,loss\n1,2.5\n").unwrap();
         assert_eq!((one.len(), one[0].split.as_str()), (1, ""));
+    }
+
+    #[test]
+    fn fits_of_one_table_are_told_apart() {
+        let text = "fold,bag,epoch,loss\n0.0,0,1,0.5\n0.0,1,1,0.6\n0.0,0,2,0.4\nfinal,0,1,0.3\n";
+        let fits = fits_of(text);
+        let names: Vec<&str> = fits.iter().map(|(name, _)| name.as_str()).collect();
+        assert_eq!(names, ["0.0", "0.0 bag 1", "final"]);
+        let curves = training_curves(&fits[0].1).unwrap();
+        assert_eq!(curves[0].points, [(1.0, 0.5), (2.0, 0.4)]);
+        let plain = "epoch,loss\n1,2\n";
+        assert_eq!(fits_of(plain), [(String::new(), plain.to_owned())]);
     }
 
     #[test]
