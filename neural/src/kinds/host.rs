@@ -1,0 +1,188 @@
+//! Fits as actions: an action is the outer world of a fit, and its outputs are what the fit came to.
+
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+
+use flow_cache::Value;
+use flow_engine::kind::{Action, Fault, StageError};
+use flow_stages::learner::split::holdout;
+use flow_stages::numeric::rng::Stream;
+
+use super::device::device;
+use super::fit_params::FitParams;
+use crate::fitting::{
+    FitError, FitHost, FitJob, FittedNetwork, HistoryRow, Progress, Samples, Task,
+    fit as fit_network,
+};
+
+/// The path of the random stream that the seeds of the networks of a bag come from.
+const BAG: u64 = 4;
+
+/// The action of a fit of one of several networks.
+struct ActionHost<'a> {
+    action: &'a Action<'a>,
+    /// The number of the network, and how many there are.
+    bag: (usize, usize),
+    /// The most epochs of each.
+    epochs: usize,
+    /// Where the state of unfinished fits is kept.
+    folder: &'a Path,
+}
+
+/// Steps of progress for an epoch.
+const PER_EPOCH: u64 = 100;
+
+impl FitHost for ActionHost<'_> {
+    fn stop(&self) -> bool {
+        self.action.stop()()
+    }
+
+    fn progress(&self, progress: &Progress<'_>) {
+        let (bag, bags) = self.bag;
+        let epochs = (bag * self.epochs + progress.epochs) as u64;
+        let done = epochs * PER_EPOCH + (progress.share * PER_EPOCH as f64) as u64;
+        let total = (bags * self.epochs) as u64 * PER_EPOCH;
+        self.action.progress(done, total);
+    }
+
+    fn name(&self) -> String {
+        let (number, of) = self.bag;
+        format!("network {number} of {of}")
+    }
+
+    fn kept(&self) -> Option<Vec<u8>> {
+        std::fs::read(self.file()).ok()
+    }
+
+    fn keep(&self, bytes: &[u8]) -> std::io::Result<()> {
+        let file = self.file();
+        let unfinished = file.with_extension("new");
+        std::fs::write(&unfinished, bytes)?;
+        std::fs::rename(unfinished, file)
+    }
+}
+
+impl ActionHost<'_> {
+    fn file(&self) -> PathBuf {
+        self.folder.join(format!("{}.state", self.bag.0))
+    }
+}
+
+/// Writes the history of a fit as lines of CSV: bag, epoch, split, loss, score.
+fn lines(bag: usize, history: &[HistoryRow], out: &mut String) {
+    for row in history {
+        let split = if row.held_out { "validation" } else { "train" };
+        let score = row.score.map_or(String::new(), |score| score.to_string());
+        let _ = writeln!(out, "{bag},{},{split},{},{score}", row.epoch, row.loss);
+    }
+}
+
+/// Says in which fold a network could not be fitted, and what to try.
+pub fn fit_error(error: FitError, fold: &str) -> StageError {
+    let (fault, code) = match &error {
+        FitError::Stopped => return StageError::interrupted(),
+        FitError::Diverged { .. } => (Fault::Data, "flow::neural::diverged"),
+        FitError::Rows(_) => (Fault::Data, "flow::neural::rows"),
+        FitError::Checkpoint(_) => (Fault::Environment, "flow::environment::io"),
+    };
+    let diverged = matches!(error, FitError::Diverged { .. });
+    let failed = StageError::new(fault, code, format!("fold {fold}")).because(error);
+    match diverged {
+        true => failed
+            .help("lower `learning_rate`, or set `clip_norm = 1.0`")
+            .help("look for features and fluxes with huge values: `clip`, or `scale` with method = \"robust\""),
+        false => failed,
+    }
+}
+
+/// Refuses a network whose sizes do not fit its input.
+pub fn refuse(misfits: Vec<String>) -> Result<(), StageError> {
+    if misfits.is_empty() {
+        return Ok(());
+    }
+    let text = format!("the network does not fit: {}", misfits.join("; "));
+    Err(StageError::data("flow::neural::misfit", text)
+        .help("change the sizes of the network, or the `sequences` stage"))
+}
+
+/// Networks that are fitted on the same rows with other seeds.
+pub struct BagFit<'a> {
+    /// The action.
+    pub action: &'a Action<'a>,
+    /// How each is fitted.
+    pub params: &'a FitParams<'a>,
+    /// The number of networks.
+    pub size: usize,
+    /// The rows.
+    pub samples: &'a Samples<'a>,
+    /// What is learned.
+    pub task: &'a dyn Task,
+    /// The class of each row and the number of classes, by which rows are held out.
+    pub classes: (&'a [usize], usize),
+}
+
+impl BagFit<'_> {
+    /// Fits the networks. The first has the seed of the action.
+    ///
+    /// # Errors
+    /// Those of [`fit_network`].
+    pub fn fit(&self) -> Result<Vec<FittedNetwork>, StageError> {
+        let mut seeds = Stream::new(self.action.seed, &[BAG]);
+        let fold = self.action.fold.unwrap_or_default();
+        let mut fitted = Vec::with_capacity(self.size);
+        for number in 0..self.size {
+            let seed = match number {
+                0 => self.action.seed,
+                _ => seeds.next_u64(),
+            };
+            fitted.push(self.one(number, seed).map_err(|e| fit_error(e, fold))?);
+        }
+        Ok(fitted)
+    }
+
+    fn one(&self, number: usize, seed: u64) -> Result<FittedNetwork, FitError> {
+        let (classes, count) = self.classes;
+        let (rows, held_out) = match self.params.early_stopping {
+            0 => ((0..classes.len()).collect(), Vec::new()),
+            _ => holdout(classes, count, self.params.validation_fraction, seed)
+                .map_err(|error| FitError::Rows(error.to_string()))?,
+        };
+        fit_network(&FitJob {
+            task: self.task,
+            samples: self.samples,
+            rows: &rows,
+            held_out: &held_out,
+            settings: &self.params.settings(),
+            seed,
+            device: &device(self.action.gpus).autodiff(),
+            host: &ActionHost {
+                action: self.action,
+                bag: (number, self.size),
+                epochs: self.params.epochs,
+                folder: self.action.scratch,
+            },
+        })
+    }
+}
+
+/// Writes networks as the output `model`, with facts about their fits, and their histories as the output `epochs`.
+///
+/// # Errors
+/// If they cannot be written.
+pub fn write(
+    action: &mut Action<'_>,
+    bytes: &[u8],
+    bag: &[FittedNetwork],
+    rows: usize,
+) -> Result<(), StageError> {
+    let first = bag.first().map_or(0, |fitted| fitted.weights.parameters());
+    let epochs = bag.iter().map(|fitted| fitted.epochs).max().unwrap_or(0);
+    let counts = [("parameters", first), ("epochs", epochs), ("rows", rows)];
+    let facts = counts.map(|(name, count)| (name.to_owned(), Value::Int(count as i64)));
+    action.write("model", bytes, facts.to_vec())?;
+    let mut history = String::new();
+    for (number, fitted) in bag.iter().enumerate() {
+        lines(number, &fitted.history, &mut history);
+    }
+    action.write("epochs", history.as_bytes(), Vec::new())
+}
