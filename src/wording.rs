@@ -31,6 +31,19 @@ pub fn bytes(count: u64) -> String {
     format!("{value:.1} TB")
 }
 
+/// A figure with four significant digits: `0.02134`, `12`, `3.1e-7`, or `-` for what is no number.
+pub fn figure(x: f64) -> String {
+    if !x.is_finite() {
+        return "-".to_owned();
+    }
+    let short = format!("{x:.3e}");
+    let near: f64 = short.parse().unwrap_or(x);
+    match near.abs() {
+        size if size == 0.0 || (1e-4..1e6).contains(&size) => format!("{}", near + 0.0),
+        _ => format!("{near:e}"),
+    }
+}
+
 /// `1 action`, `2 actions`.
 pub fn count(n: usize, what: &str) -> String {
     format!("{n} {what}{}", if n == 1 { "" } else { "s" })
@@ -89,6 +102,25 @@ mod tests {
         assert_eq!(
             said,
             ["0 B", "999 B", "1.0 kB", "99.9 kB", "1.0 MB", "5.0 TB"]
+        );
+    }
+
+    #[test]
+    fn figures_have_four_digits() {
+        let said = [
+            0.021_341_2,
+            12.0,
+            -0.0,
+            123_456.0,
+            1e9,
+            3.1e-7,
+            -2.5,
+            f64::NAN,
+        ];
+        let said = said.map(figure);
+        assert_eq!(
+            said,
+            ["0.02134", "12", "0", "123500", "1e9", "3.1e-7", "-2.5", "-"]
         );
     }
 

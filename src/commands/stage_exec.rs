@@ -5,15 +5,15 @@ use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::sync::Mutex;
 use std::sync::atomic::Ordering;
-use std::time::{Duration, Instant};
 
 use clap::Args;
 use flow_cache::{ActionKey, Store};
 use flow_engine::Diag;
+use flow_engine::kind::Progress;
 use flow_engine::run::process::{Report, StageExec, progress_json};
 use serde_json::Value as Json;
 
-use super::run::{jobs, stop_on_signals};
+use super::run::{Pace, jobs, stop_on_signals};
 use crate::args::values;
 use crate::error::{CliError, Exit};
 use crate::project::working_dir;
@@ -46,8 +46,8 @@ pub fn run(args: &StageExecArgs) -> Result<Exit, CliError> {
     let registry = flow_neural::kinds::registry();
     let mut exit = Exit::Ok;
     for key in &keys {
-        let progress = Progress::default();
-        let tell = |done, total| progress.tell(done, total);
+        let pace = Mutex::<Pace>::default();
+        let tell = |progress: &Progress| tell(&pace, progress);
         let exec = StageExec {
             store: &store,
             registry: &registry,
@@ -92,19 +92,12 @@ fn say(line: &Json) {
     let _ = writeln!(stdout, "{line}").and_then(|()| stdout.flush());
 }
 
-/// Reports the progress of an action, at most a few times a second.
-#[derive(Default)]
-struct Progress(Mutex<Option<Instant>>);
-
-impl Progress {
-    fn tell(&self, done: u64, total: u64) {
-        const PAUSE: Duration = Duration::from_millis(200);
-        // A thread that finds another one reporting need not wait for its turn.
-        if let Ok(mut said) = self.0.try_lock()
-            && said.is_none_or(|at| at.elapsed() > PAUSE)
-        {
-            say(&progress_json(done, total));
-            *said = Some(Instant::now());
-        }
+/// Reports the progress of an action.
+fn tell(pace: &Mutex<Pace>, progress: &Progress) {
+    // A thread that finds another one reporting need not wait for its turn.
+    if let Ok(mut pace) = pace.try_lock()
+        && pace.lets(progress)
+    {
+        say(&progress_json(progress));
     }
 }

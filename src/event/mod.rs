@@ -56,6 +56,7 @@ macro_rules! events {
 events! {
     RunStarted(RunStarted),
     ActionStarted(ActionStarted),
+    ActionProgress(ActionProgress),
     ActionFinished(ActionFinished),
     RunStopping(RunStopping),
     RunFinished(RunFinished),

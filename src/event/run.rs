@@ -28,6 +28,24 @@ pub struct ActionStarted {
     pub reason: RunReason,
 }
 
+/// A running action has made progress. It sends at most five of these a second, and one when all is done. Short
+/// actions, and kinds that do not report progress, send none.
+#[derive(Serialize, JsonSchema)]
+pub struct ActionProgress {
+    /// Name of the stage.
+    pub stage: String,
+    /// The action within the stage.
+    pub action: String,
+    /// Units done, such as epochs of a fit or rows of a table.
+    pub done: u64,
+    /// Units in all.
+    pub total: u64,
+    /// Figures that the action has reached, such as the loss of the last epoch. One that is not finite is null.
+    /// Absent if the action reports none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub figures: Option<ByName<Option<f64>>>,
+}
+
 /// An action is settled. Actions whose shard or fold turns out to have no rows send none.
 #[derive(Serialize, JsonSchema)]
 pub struct ActionFinished {

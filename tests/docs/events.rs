@@ -203,6 +203,7 @@ fn constant(schema: &Json) -> Option<&str> {
 fn several(of: &str) -> String {
     match of {
         "string" | "integer" | "number" => format!("{of}s"),
+        "number or null" => "numbers or null".to_owned(),
         _ => of.to_owned(),
     }
 }

@@ -28,9 +28,14 @@ use = "folds"
 inputs = { objects = "ingest" }
 k = 3
 
+[stages.select]
+use = "select"
+method = "variance"
+inputs = { features = ["domain"], folds = "folds" }
+
 [stages.model]
 use = "model"
-inputs = { features = ["domain"], folds = "folds" }
+inputs = { features = ["select"], folds = "folds" }
 rounds = 5
 
 [stages.evaluate]

@@ -242,7 +242,7 @@ impl Host for Asked<'_> {
         self.0.cancel.load(Ordering::Relaxed)
     }
 
-    fn progress(&self, _done: u64, _total: u64) {}
+    fn progress(&self, _progress: Progress) {}
 }
 
 fn nothing_to_make() -> StageError {

@@ -8,6 +8,7 @@ use flow_cache::{ArtifactWriter, Digest, NotAdopted, StatCache, Value};
 use crate::kind::error::{Fault, StageError};
 use crate::kind::lineage::Lineage;
 use crate::kind::params::Params;
+use crate::kind::progress::Progress;
 use crate::kind::shards::{Shard, SourceFile};
 
 /// The directory of programs in a scratch folder. The action that starts a program there clears it
@@ -92,7 +93,7 @@ pub trait Host: Sync {
     /// Returns true once the run is to stop.
     fn cancelled(&self) -> bool;
     /// Reports progress.
-    fn progress(&self, done: u64, total: u64);
+    fn progress(&self, progress: Progress);
 }
 
 impl<'a> Action<'a> {
@@ -197,9 +198,15 @@ impl<'a> Action<'a> {
         self.log = text;
     }
 
-    /// Reports progress to the user.
+    /// Reports progress to the user: units done, and units in all.
     pub fn progress(&self, done: u64, total: u64) {
-        self.host.progress(done, total);
+        self.progress_with(done, total, &[]);
+    }
+
+    /// Does the same with figures by name, such as the loss of the last epoch, in the order in which people
+    /// should read them. They may be infinite or NaN.
+    pub fn progress_with(&self, done: u64, total: u64, figures: &[(&str, f64)]) {
+        self.host.progress(Progress::new(done, total, figures));
     }
 
     /// Has another kind do the work of the action with parameters of its own. A kind that builds on another,

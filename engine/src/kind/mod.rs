@@ -12,6 +12,7 @@ pub mod error;
 pub mod lineage;
 pub mod params;
 pub(crate) mod place;
+pub mod progress;
 pub mod reference;
 pub mod shards;
 pub mod spec;
@@ -24,6 +25,7 @@ pub use action::{Action, Host, Part, Usage};
 pub use error::{Fault, StageError};
 pub use lineage::Lineage;
 pub use params::{Default, ParamSpec, ParamType, Params, Preset};
+pub use progress::Progress;
 pub use shards::{FileRef, Shard, ShardRef, Shards, SourceFile};
 pub use spec::{
     ANY, From, InputPort, KindSpec, Of, OutputPort, PortType, Ports, Read, Rows, Scope, Sources,

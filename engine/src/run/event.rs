@@ -7,6 +7,7 @@ use flow_cache::Record;
 
 use crate::explain::Reason;
 use crate::kind::error::StageError;
+use crate::kind::progress::Progress;
 
 /// One event.
 #[derive(Clone, Debug)]
@@ -32,10 +33,8 @@ pub enum Event {
         action: usize,
         /// Index of the stage.
         stage: usize,
-        /// Units done.
-        done: u64,
-        /// Units in all.
-        total: u64,
+        /// How far it is.
+        progress: Progress,
     },
     /// An action is settled.
     ActionFinished {

@@ -7,6 +7,7 @@ use flow_cache::{ActionKey, Digest, Record};
 
 use crate::explain::Reason;
 use crate::kind::error::{Fault, StageError};
+use crate::kind::progress::Progress;
 use crate::plan::keys::Prepared;
 
 /// An action to run.
@@ -38,10 +39,8 @@ pub enum Message {
     Progress {
         /// Index of the action.
         action: usize,
-        /// Units done.
-        done: u64,
-        /// Units in all.
-        total: u64,
+        /// How far it is.
+        progress: Progress,
     },
     /// Something that a user should know.
     Warning(String),

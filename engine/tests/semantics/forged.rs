@@ -94,7 +94,7 @@ each = "make"
                 registry: &registry,
                 jobs: 1,
                 cancel: &never,
-                progress: &|_, _| {},
+                progress: &|_| {},
             }
             .run(&key)
         };

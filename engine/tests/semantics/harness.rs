@@ -10,7 +10,7 @@ use std::sync::atomic::AtomicBool;
 use flow_cache::{ActionKey, Digest, Record, StatCache, Store};
 use flow_engine::base::trace::Trace;
 use flow_engine::explain::Reason;
-use flow_engine::kind::{Part, PortType};
+use flow_engine::kind::{Part, PortType, Progress};
 use flow_engine::outputs::delivery::{self, Delivery, Export, Report};
 use flow_engine::plan::Plan;
 use flow_engine::plan::keys::Slot;
@@ -63,6 +63,8 @@ pub struct Ran {
     pub reasons: BTreeMap<String, Reason>,
     /// Actions that were started, each as often as it was.
     pub started: Vec<String>,
+    /// What actions reported of their progress.
+    pub progress: Vec<Progress>,
     /// Warnings.
     pub warnings: Vec<String>,
     /// Failed actions as `STAGE: LABEL`, with their errors.
@@ -291,7 +293,8 @@ impl<'a> Passes<'a> {
                 assert!(fine, "{} twice", name(action));
             }
             Event::Warning { message } => self.ran.warnings.push(message),
-            Event::Stopping { .. } | Event::Started { .. } | Event::Progress { .. } => {}
+            Event::Progress { progress, .. } => self.ran.progress.push(progress),
+            Event::Stopping { .. } | Event::Started { .. } => {}
         }
     }
 

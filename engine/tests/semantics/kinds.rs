@@ -50,6 +50,7 @@ pub fn registry(control: &Arc<Control>) -> Registry {
         vec![env!("CARGO_BIN_EXE_program-guard").into()],
     ));
     registry.add(crate::process::Moody);
+    registry.add(crate::epochs::kind());
     registry
 }
 

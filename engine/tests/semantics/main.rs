@@ -40,6 +40,7 @@ mod command;
 mod control;
 mod damage;
 mod edits;
+mod epochs;
 mod explain;
 mod faults;
 mod forged;

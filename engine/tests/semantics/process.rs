@@ -13,7 +13,7 @@ use flow_engine::kind::{
 use flow_engine::kind::{ParamSpec, ParamType};
 use flow_engine::run::options::Executor;
 use flow_engine::run::options::ProcessOptions;
-use flow_engine::run::process::StageExec;
+use flow_engine::run::process::{StageExec, progress_json};
 
 use crate::harness::{Project, Ran};
 use crate::kinds::{Control, registry};
@@ -55,7 +55,7 @@ fn child() {
         registry: &registry,
         jobs,
         cancel: &never,
-        progress: &|_, _| {},
+        progress: &|progress| println!("{}", progress_json(progress)),
     }
     .run(&key);
     println!("{}", report.to_json(&key));

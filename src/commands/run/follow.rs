@@ -1,6 +1,6 @@
 //! Handles the events of a run: it counts them, shows progress, and sends JSON.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::time::Instant;
 
 use flow_engine::StageError;
@@ -13,7 +13,7 @@ use flow_engine::run::{self, Finished};
 
 use super::clock::ActionClock;
 use super::progress::RunProgress;
-use super::{AskedFor, Circumstances, Run, git, json};
+use super::{AskedFor, Circumstances, Pace, Run, git, json};
 use crate::evaluation::Artifacts;
 use crate::outcome::{RunAccount, RunOutcome};
 use crate::project::ProjectState;
@@ -42,6 +42,7 @@ impl Run<'_> {
             dirty: &mut self.dirty,
             summary: &mut self.summary,
             progress: &mut self.progress,
+            paces: &mut self.paces,
             warnings: &mut self.warnings,
         };
         let mut on_event = |event: Event| {
@@ -79,6 +80,7 @@ struct Follower<'r, 'a> {
     dirty: &'r mut Option<git::Dirty>,
     summary: &'r mut Summary,
     progress: &'r mut RunProgress<'a>,
+    paces: &'r mut HashMap<usize, Pace>,
     warnings: &'r mut Vec<String>,
 }
 
@@ -107,9 +109,24 @@ impl Follower<'_, '_> {
             _ => {}
         }
         if self.ui.json
+            && self.is_told(event)
             && let Some(event) = json::event(self.plan, self.id, event)
         {
             self.ui.event(|| event);
+        }
+    }
+
+    /// Returns whether programs are told of an event now.
+    fn is_told(&mut self, event: &Event) -> bool {
+        match event {
+            Event::Progress {
+                action, progress, ..
+            } => self.paces.entry(*action).or_default().lets(progress),
+            Event::ActionFinished { action, .. } => {
+                self.paces.remove(action);
+                true
+            }
+            _ => true,
         }
     }
 

@@ -1,13 +1,15 @@
 //! Turns what happens in a run into events for programs.
 
 use flow_cache::Record;
+use flow_engine::kind::Progress;
 use flow_engine::plan::Plan;
 use flow_engine::run::event::{Event, Outcome};
 
 use crate::event::{
-    ActionFinished, ActionOutcome, ActionResult, ActionStarted, JsonEvent, RunStarted, RunStopping,
-    WarningEvent,
+    ActionFinished, ActionOutcome, ActionProgress, ActionResult, ActionStarted, JsonEvent,
+    RunStarted, RunStopping, WarningEvent,
 };
+use crate::record::ByName;
 
 /// The JSON of an event, or `None` if it is for people only.
 pub fn event(plan: &Plan<'_>, run: &str, event: &Event) -> Option<JsonEvent> {
@@ -30,7 +32,17 @@ pub fn event(plan: &Plan<'_>, run: &str, event: &Event) -> Option<JsonEvent> {
             action: plan.label(*action),
             reason: reason.into(),
         }),
-        Event::Progress { .. } => return None,
+        Event::Progress {
+            action,
+            stage,
+            progress,
+        } => JsonEvent::from(ActionProgress {
+            stage: name(*stage),
+            action: plan.label(*action),
+            done: progress.done,
+            total: progress.total,
+            figures: figures(progress),
+        }),
         Event::ActionFinished {
             action,
             stage,
@@ -53,6 +65,19 @@ pub fn event(plan: &Plan<'_>, run: &str, event: &Event) -> Option<JsonEvent> {
             message: message.clone(),
         }),
     })
+}
+
+/// The figures by name, if there are any. The last one of a name counts.
+fn figures(progress: &Progress) -> Option<ByName<Option<f64>>> {
+    let mut named = ByName::default();
+    for (name, value) in &progress.figures {
+        let value = value.is_finite().then_some(*value);
+        match named.get_mut(name) {
+            Some(earlier) => *earlier = value,
+            None => named.push(name.clone(), value),
+        }
+    }
+    (!progress.figures.is_empty()).then_some(named)
 }
 
 fn recorded(record: &Record) -> ActionResult {

@@ -19,12 +19,13 @@ mod git;
 mod host;
 mod json;
 pub mod outputs;
+mod pace;
 mod progress;
 mod screen;
 mod setup;
 mod summary;
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::mem::ManuallyDrop;
 use std::num::NonZeroUsize;
 use std::time::Instant;
@@ -40,6 +41,7 @@ use flow_engine::run::summary::Summary;
 use flow_engine::{Diag, StageError};
 
 pub use circumstances::Circumstances;
+pub use pace::Pace;
 pub use setup::{Setup, WATCHER, jobs, stop_on_signals};
 
 use crate::args::{ExecArgs, PipelineArgs, StoreArgs, TargetArgs};
@@ -167,6 +169,8 @@ pub struct Run<'a> {
     /// Its figures so far.
     pub summary: Summary,
     progress: RunProgress<'a>,
+    /// How often programs are told of the progress of each running action.
+    paces: HashMap<usize, Pace>,
     /// What is known of every action.
     pub slots: Vec<Slot>,
     /// Actions that failed in the last pass.
@@ -197,6 +201,7 @@ impl<'a> Run<'a> {
             dirty: None,
             summary: Summary::default(),
             progress: RunProgress::new(ui, plan),
+            paces: HashMap::new(),
             slots: vec![Slot::Waiting; plan.len()],
             failures: Vec::new(),
             warnings: Vec::new(),

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use flow_engine::explain::Reason;
+use flow_engine::kind::Progress;
 use flow_engine::plan::Plan;
 use flow_engine::run::event::{Event, Outcome};
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
@@ -13,7 +14,7 @@ use super::screen::Screen;
 use crate::render::reason;
 use crate::ui::Ui;
 use crate::ui::escape::escaped;
-use crate::wording::{count, seconds};
+use crate::wording::{count, figure, seconds};
 
 /// Steps of a bar for each action.
 const STEPS: u64 = 1000;
@@ -37,11 +38,19 @@ struct StageProgress {
     settled: usize,
     ran: usize,
     wall_s: f64,
-    /// Running actions: label, and how much of it is done, 0 to 1.
-    running: BTreeMap<usize, (String, f64)>,
+    /// The running actions.
+    running: BTreeMap<usize, RunningAction>,
     /// The seconds that an action took in an earlier run, from the last action whose record names one.
     earlier_s: Option<f64>,
     bar: Option<ProgressBar>,
+}
+
+/// A running action.
+#[derive(Default)]
+struct RunningAction {
+    label: String,
+    /// What it last reported.
+    progress: Progress,
 }
 
 impl<'a> RunProgress<'a> {
@@ -77,7 +86,13 @@ impl<'a> RunProgress<'a> {
                     self.line(&format!("{}: {label} starts ({why})", self.name(*stage)));
                 }
                 let progress = &mut self.stages[*stage];
-                progress.running.insert(*action, (label, 0.0));
+                progress.running.insert(
+                    *action,
+                    RunningAction {
+                        label,
+                        progress: Progress::default(),
+                    },
+                );
                 if let Reason::Changed(changed) = reason {
                     progress.earlier_s = Some(changed.earlier.wall_s);
                 }
@@ -86,11 +101,10 @@ impl<'a> RunProgress<'a> {
             Event::Progress {
                 action,
                 stage,
-                done,
-                total,
+                progress,
             } => {
-                if let Some((_, part)) = self.stages[*stage].running.get_mut(action) {
-                    *part = (*done as f64 / (*total).max(1) as f64).min(1.0);
+                if let Some(running) = self.stages[*stage].running.get_mut(action) {
+                    running.progress.clone_from(progress);
                 }
                 self.draw(*stage);
             }
@@ -186,16 +200,16 @@ impl<'a> RunProgress<'a> {
             progress.bar = Some(bars.add(new_bar(&self.plan.pipeline.stages[stage].name, total)));
         }
         if let Some(bar) = &progress.bar {
-            let parts: f64 = progress.running.values().map(|(_, part)| part).sum();
+            let parts = progress.parts();
             bar.set_position(progress.settled as u64 * STEPS + (parts * STEPS as f64) as u64);
-            let label = progress.running.values().next_back();
-            let label = label.map_or("waiting", |(label, _)| label.as_str());
-            let label = escaped(label);
+            let last = progress.running.values().next_back();
+            let last = last.map_or_else(|| "waiting".to_owned(), RunningAction::text);
+            let last = escaped(&last);
             let left = match progress.left_s(total) {
                 Some(left) => format!(", about {} left", seconds(left)),
                 None => String::new(),
             };
-            bar.set_message(format!("{}/{total}{left}: {label}", progress.settled));
+            bar.set_message(format!("{}/{total}{left}: {last}", progress.settled));
         }
     }
 
@@ -210,7 +224,32 @@ impl<'a> RunProgress<'a> {
     }
 }
 
+impl RunningAction {
+    /// Its label, and the figures that it last reported: `fit 0.3 12/100  loss 0.0213`.
+    fn text(&self) -> String {
+        let Progress {
+            done,
+            total,
+            figures,
+        } = &self.progress;
+        let mut text = self.label.clone();
+        if !figures.is_empty() {
+            text += &format!(" {done}/{total}");
+        }
+        for (name, value) in figures {
+            text += &format!("  {name} {}", figure(*value));
+        }
+        text
+    }
+}
+
 impl StageProgress {
+    /// The sum of the parts of the running actions that are done.
+    fn parts(&self) -> f64 {
+        let running = self.running.values();
+        running.map(|running| running.progress.part()).sum()
+    }
+
     /// Estimates the seconds that are left, if as many actions go on running at a time as do now. It
     /// uses the time that an action took so far in this run, or else in an earlier one.
     fn left_s(&self, total: usize) -> Option<f64> {
@@ -218,8 +257,7 @@ impl StageProgress {
             0 => self.earlier_s?,
             n => self.wall_s / n as f64,
         };
-        let parts: f64 = self.running.values().map(|(_, part)| part).sum();
-        let left = total.saturating_sub(self.settled) as f64 - parts;
+        let left = total.saturating_sub(self.settled) as f64 - self.parts();
         Some(each * left.max(0.0) / self.running.len().max(1) as f64)
     }
 }
@@ -240,14 +278,36 @@ fn new_bar(name: &str, total: usize) -> ProgressBar {
 mod tests {
     use super::*;
 
+    fn running(label: &str, done: u64, figures: &[(&str, f64)]) -> RunningAction {
+        let figures = figures.iter();
+        RunningAction {
+            label: label.to_owned(),
+            progress: Progress {
+                done,
+                total: 10,
+                figures: figures.map(|&(name, n)| (name.to_owned(), n)).collect(),
+            },
+        }
+    }
+
+    #[test]
+    fn figures_are_behind_the_label() {
+        assert_eq!(running("fit 0.3", 5, &[]).text(), "fit 0.3");
+        let figures = [("loss", 0.021_34), ("validation_loss", f64::NAN)];
+        assert_eq!(
+            running("fit 0.3", 5, &figures).text(),
+            "fit 0.3 5/10  loss 0.02134  validation_loss -"
+        );
+    }
+
     #[test]
     fn what_is_left_goes_by_this_run_and_else_by_an_earlier_one() {
         let mut stage = StageProgress::default();
-        stage.running.insert(0, ("a".to_owned(), 0.0));
+        stage.running.insert(0, running("a", 0, &[]));
         assert_eq!(stage.left_s(10), None);
         stage.earlier_s = Some(3.0);
         assert_eq!(stage.left_s(10), Some(30.0));
-        stage.running.insert(1, ("b".to_owned(), 0.5));
+        stage.running.insert(1, running("b", 5, &[]));
         assert_eq!(stage.left_s(10), Some(14.25));
         (stage.ran, stage.settled, stage.wall_s) = (4, 6, 8.0);
         assert_eq!(stage.left_s(10), Some(3.5));

@@ -22,15 +22,10 @@ impl Coordinator<'_> {
                 reason,
             }),
             Message::Warning(message) => (self.on_event)(Event::Warning { message }),
-            Message::Progress {
-                action,
-                done,
-                total,
-            } => (self.on_event)(Event::Progress {
+            Message::Progress { action, progress } => (self.on_event)(Event::Progress {
                 action,
                 stage: self.plan.coords(action).stage,
-                done,
-                total,
+                progress,
             }),
             Message::Ran { action } => self.give_back(action),
             Message::Done { action, key, done } => {

@@ -9,6 +9,7 @@ use super::Report;
 use crate::base::trace::Track;
 use crate::kind::action::Host;
 use crate::kind::error::StageError;
+use crate::kind::progress::Progress;
 use crate::kind::stage::Registry;
 use crate::run::commit::commit_one;
 use crate::run::job::Done;
@@ -27,8 +28,8 @@ pub struct StageExec<'a> {
     pub jobs: usize,
     /// Set from outside to stop.
     pub cancel: &'a AtomicBool,
-    /// Is told the progress of an action, from several threads: units done, and units in all.
-    pub progress: &'a (dyn Fn(u64, u64) + Sync),
+    /// Is told the progress of an action, from several threads.
+    pub progress: &'a (dyn Fn(&Progress) + Sync),
 }
 
 impl StageExec<'_> {
@@ -89,7 +90,7 @@ impl Host for StageExec<'_> {
         self.cancel.load(Ordering::Relaxed)
     }
 
-    fn progress(&self, done: u64, total: u64) {
-        (self.progress)(done, total);
+    fn progress(&self, progress: Progress) {
+        (self.progress)(&progress);
     }
 }

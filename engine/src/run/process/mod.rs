@@ -31,6 +31,7 @@ use crate::base::folder::remove;
 use crate::base::trace::Track;
 use crate::kind::action::HOME;
 use crate::kind::error::{Fault, StageError};
+use crate::kind::progress::Progress;
 use crate::run::job::Done;
 use crate::run::manifest;
 use crate::run::perform::is_whole;
@@ -49,7 +50,7 @@ pub(crate) struct Parent<'a> {
     pub(crate) store: &'a Store,
     pub(crate) cancel: &'a AtomicBool,
     pub(crate) track: Track<'a>,
-    pub(crate) progress: &'a dyn Fn(u64, u64),
+    pub(crate) progress: &'a dyn Fn(Progress),
     pub(crate) warn: &'a dyn Fn(String),
     /// Finds the actions that make lost bytes.
     pub(crate) lost: &'a dyn Fn(&[Gone]) -> Done,
@@ -331,7 +332,7 @@ impl ChildLine {
     }
 
     /// Reads what is there.
-    fn read(&mut self, work: &Work<'_>, progress: &dyn Fn(u64, u64)) -> io::Result<()> {
+    fn read(&mut self, work: &Work<'_>, progress: &dyn Fn(Progress)) -> io::Result<()> {
         let mut block = [0; 4096];
         while let Some(pipe) = &mut self.pipe {
             match pipe.read(&mut block) {
@@ -347,8 +348,8 @@ impl ChildLine {
             let Ok(json) = serde_json::from_slice(&line) else {
                 continue;
             };
-            if let Some((done, total)) = report::progress_of(&json) {
-                progress(done, total);
+            if let Some(at) = report::progress_of(&json) {
+                progress(at);
             } else if let Some(report) = Report::from_json(&json, work) {
                 self.report = Some(report);
             }

@@ -6,6 +6,7 @@ use flow_cache::{ActionKey, Digest};
 use serde_json::{Value as Json, json};
 
 use crate::kind::error::{Fault, StageError, log_hint};
+use crate::kind::progress::Progress;
 use crate::run::perform::log_path;
 use crate::run::work::Work;
 
@@ -110,17 +111,33 @@ impl Report {
     }
 }
 
-/// The line on how an action gets on: units done, and units in all.
-pub fn progress_json(done: u64, total: u64) -> Json {
-    json!({"event": "progress", "done": done, "total": total})
+/// The line on how far an action is. A figure that is no number is null.
+pub fn progress_json(progress: &Progress) -> Json {
+    let mut json = json!({"event": "progress", "done": progress.done, "total": progress.total});
+    if !progress.figures.is_empty() {
+        let figures = progress.figures.iter();
+        json["figures"] = figures
+            .map(|(name, value)| (name.clone(), Json::from(*value)))
+            .collect();
+    }
+    json
 }
 
 /// What such a line says; none for lines of other kinds.
-pub(super) fn progress_of(json: &Json) -> Option<(u64, u64)> {
+pub(super) fn progress_of(json: &Json) -> Option<Progress> {
     if json.get("event")? != "progress" {
         return None;
     }
-    Some((json.get("done")?.as_u64()?, json.get("total")?.as_u64()?))
+    let figures = json.get("figures").and_then(Json::as_object);
+    Some(Progress {
+        done: json.get("done")?.as_u64()?,
+        total: json.get("total")?.as_u64()?,
+        figures: figures
+            .into_iter()
+            .flatten()
+            .map(|(name, value)| (name.clone(), value.as_f64().unwrap_or(f64::NAN)))
+            .collect(),
+    })
 }
 
 const FAULTS: [(Fault, &str); 5] = [

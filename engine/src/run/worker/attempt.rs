@@ -12,6 +12,7 @@ use flow_cache::{ActionLock, ArtifactWriter, Digest, NotAdopted, Record, Staged,
 use crate::explain::Reason;
 use crate::kind::action::Host;
 use crate::kind::error::StageError;
+use crate::kind::progress::Progress;
 use crate::run::options::{Executor, ProcessOptions};
 use crate::run::process::Parent;
 use crate::run::work::Work;
@@ -147,7 +148,7 @@ impl At<'_, '_> {
             store: setting.store,
             cancel: setting.options.cancel,
             track: self.worker.track,
-            progress: &|done, total| self.progress(done, total),
+            progress: &|progress| self.progress(progress),
             warn: &|message| self.send(Message::Warning(message)),
             lost: &|lost| self.lost(lost),
         };
@@ -224,11 +225,10 @@ impl Host for At<'_, '_> {
         self.worker.setting.options.cancel.load(Ordering::Relaxed)
     }
 
-    fn progress(&self, done: u64, total: u64) {
+    fn progress(&self, progress: Progress) {
         self.send(Message::Progress {
             action: self.job.action,
-            done,
-            total,
+            progress,
         });
     }
 }
