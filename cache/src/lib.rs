@@ -13,6 +13,7 @@
 //! <store>/records/<name>.seg     append-only rows, shared by all writers
 //! <store>/tmp/<writer>/          unfinished artifacts, removed once the writer's lock is free
 //! <store>/manifests/<key>        what another process needs to run an action, while it runs
+//! <store>/unfinished/<key>/      what an action leaves if it is killed, for its next attempt
 //! <store>/locks/actions          one byte is locked for each running action
 //! <store>/locks/commit           held while records are appended
 //! <store>/locks/in-use           shared by all processes that have the store open, exclusive for gc
@@ -91,6 +92,7 @@ pub use store::commit::{Committed, Published};
 pub use store::gc::{Evicted, GcPolicy, GcReport, Going};
 pub use store::nearest::Nearness;
 pub use store::staging::{ArtifactWriter, AttemptDir, Staged};
+pub use store::unfinished::{read_unfinished, write_unfinished};
 pub use store::verify::{StageStat, StoreStat, VerifyProgress, VerifyReport};
 pub use store::{Health, Store};
 pub use threads::thread_pool;

@@ -38,6 +38,8 @@ fn scenario(root: &Path) -> Result<(), StoreError> {
     store.put_manifest(&key(5), b"how to run it")?;
     store.put_manifest(&key(6), b"left for gc")?;
     store.remove_manifest(&key(5))?;
+    let left = store.unfinished(&key(5))?.expect("a folder of this user");
+    flow_cache::write_unfinished(&left.join("state"), b"half of it")?;
     collect(&store, &younger_than(500_000.0))?;
     Ok(())
 }

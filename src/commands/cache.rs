@@ -201,13 +201,14 @@ fn gc(args: &GcArgs, ui: &Ui) -> Result<Exit, CliError> {
         "removed"
     };
     ui.answer(&format!(
-        "{would} {}: {} without a record, {} evicted, {} ({} to make again), {}\n",
+        "{would} {}: {} without a record, {} evicted, {} ({} to make again), {}, {} of unfinished work\n",
         bytes(report.bytes_before - report.bytes_after),
         count(report.orphans.0 as usize, "artifact"),
         count(report.evicted.len(), "artifact"),
         count(report.records_removed as usize, "record"),
         seconds(report.recompute_s),
         count(report.quarantined as usize, "quarantined file"),
+        bytes(report.unfinished.1),
     ));
     ui.answer(&format!(
         "{} of artifacts stay\n",
@@ -277,6 +278,8 @@ fn figures(report: &GcReport, args: &GcArgs) -> GcFigures {
         stages: stages.collect(),
         recompute_s: report.recompute_s,
         quarantined: report.quarantined,
+        unfinished: report.unfinished.0,
+        unfinished_bytes: report.unfinished.1,
     }
 }
 

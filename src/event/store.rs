@@ -93,6 +93,10 @@ pub struct GcFigures {
     pub recompute_s: f64,
     /// Files that go since they were set aside as corrupt.
     pub quarantined: u64,
+    /// Actions whose unfinished work goes: they have a record, or nobody went on with it for a week.
+    pub unfinished: u64,
+    /// Its size, in bytes. The artifacts do not count it.
+    pub unfinished_bytes: u64,
 }
 
 /// What goes of one stage.

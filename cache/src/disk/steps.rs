@@ -4,9 +4,9 @@
 //! they can make a step fail, kill the process at a step, and record the steps to replay what a
 //! power loss may have left.
 
-use std::fs::{File, Permissions};
+use std::fs::{DirBuilder, File, Permissions};
 use std::io::{self, Write};
-use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -39,7 +39,16 @@ fn step<T>(name: &'static str, path: &Path, act: impl FnOnce() -> io::Result<T>)
 
 /// Creates a directory if it is not there. A link to a directory is an error.
 pub(crate) fn mkdir(name: &'static str, path: &Path) -> Result<()> {
-    match make_dir(name, path) {
+    mkdir_with(name, path, 0o777)
+}
+
+/// The same for a directory that only its owner may enter.
+pub(crate) fn mkdir_private(name: &'static str, path: &Path) -> Result<()> {
+    mkdir_with(name, path, 0o700)
+}
+
+fn mkdir_with(name: &'static str, path: &Path, mode: u32) -> Result<()> {
+    match make_dir_with(name, path, mode) {
         Err(StoreError::Environment { source, .. })
             if source.kind() == io::ErrorKind::AlreadyExists && is_dir(path) =>
         {
@@ -52,7 +61,11 @@ pub(crate) fn mkdir(name: &'static str, path: &Path) -> Result<()> {
 
 /// Creates a directory that must not be there.
 pub(crate) fn make_dir(name: &'static str, path: &Path) -> Result<()> {
-    step(name, path, || std::fs::create_dir(path))?;
+    make_dir_with(name, path, 0o777)
+}
+
+fn make_dir_with(name: &'static str, path: &Path, mode: u32) -> Result<()> {
+    step(name, path, || DirBuilder::new().mode(mode).create(path))?;
     note!(path, Mkdir(path.to_path_buf()));
     Ok(())
 }

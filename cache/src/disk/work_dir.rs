@@ -174,7 +174,7 @@ impl Handle {
 }
 
 /// Removes a folder with everything in it, even what a program has closed to its owner.
-fn remove_tree(folder: &Path) -> io::Result<()> {
+pub(crate) fn remove_tree(folder: &Path) -> io::Result<()> {
     match std::fs::remove_dir_all(folder) {
         Err(e) if e.kind() == io::ErrorKind::PermissionDenied => {}
         removed => return removed,

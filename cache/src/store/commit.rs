@@ -141,7 +141,7 @@ impl Store {
         policy: Policy,
     ) -> Result<Vec<Committed>, StoreError> {
         let published = self.publish(batch)?;
-        self.append(published.0, policy)
+        self.conclude(published, policy)
     }
 
     /// The first half of [`Store::commit`]. It makes all outputs durable, and none of the records
@@ -167,7 +167,15 @@ impl Store {
 
     /// The second half of [`Store::commit`]. It appends the records.
     pub fn record(&self, published: Published) -> Result<Vec<Committed>, StoreError> {
-        self.append(published.0, Policy::FirstWins)
+        self.conclude(published, Policy::FirstWins)
+    }
+
+    /// Appends the records, and then removes what earlier attempts at these actions have left.
+    fn conclude(&self, published: Published, policy: Policy) -> Result<Vec<Committed>, StoreError> {
+        let keys = Vec::from_iter(published.0.iter().map(|record| record.key));
+        let committed = self.append(published.0, policy)?;
+        keys.iter().for_each(|key| self.remove_unfinished(key));
+        Ok(committed)
     }
 
     /// Makes the bytes of all artifacts durable under their names. Returns those that were not

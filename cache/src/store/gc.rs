@@ -23,6 +23,7 @@ use crate::records::index::{Index, RowSlot};
 use crate::records::record::Record;
 use crate::records::segment::FILE_MAGIC;
 use crate::store::pruned;
+use crate::store::unfinished::Stale;
 use crate::store::{Store, guard};
 
 /// The steps of the segment that replaces all others.
@@ -79,6 +80,9 @@ pub struct GcReport {
     pub recompute_s: f64,
     /// Quarantined files removed.
     pub quarantined: u64,
+    /// Actions whose unfinished work is removed, and its bytes: those that have a record, and those
+    /// that nobody went on with for a week.
+    pub unfinished: (u64, u64),
 }
 
 /// What is removed of one stage.
@@ -239,6 +243,8 @@ impl Store {
         debris.extend(named_by_digest(&self.layout.manifests)?);
         let quarantined = named_by_digest(&self.layout.quarantine)?;
         report.quarantined = quarantined.len() as u64;
+        let stale = Stale::find(&self.layout, &index)?;
+        report.unfinished = (stale.len() as u64, stale.iter().map(|left| left.size).sum());
         if !announce(&report) || policy.dry_run {
             report.refused = !policy.dry_run;
             return Ok(report);
@@ -253,6 +259,7 @@ impl Store {
         for path in paths.chain(quarantined).chain(debris) {
             steps::remove("gc.remove-artifact", &path)?;
         }
+        stale.iter().for_each(Stale::remove);
         Ok(report)
     }
 

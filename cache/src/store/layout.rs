@@ -27,6 +27,8 @@ pub(crate) struct StoreLayout {
     pub(crate) quarantine: PathBuf,
     /// Made when it is first needed.
     pub(crate) manifests: PathBuf,
+    /// Made when it is first needed.
+    pub(crate) unfinished: PathBuf,
 }
 
 /// Artifacts with their sizes in order of digest, then files that are not artifacts.
@@ -42,6 +44,7 @@ impl StoreLayout {
             locks: root.join("locks"),
             quarantine: root.join("quarantine"),
             manifests: root.join("manifests"),
+            unfinished: root.join("unfinished"),
         }
     }
 
@@ -56,6 +59,7 @@ impl StoreLayout {
             }
         }
         require_no_link(&self.manifests)?;
+        require_no_link(&self.unfinished)?;
         Ok(whole)
     }
 
@@ -129,7 +133,8 @@ impl StoreLayout {
     pub(crate) fn require_free(&self) -> Result<(), StoreError> {
         // Another process may finish creating the store between our look for `format` and this one,
         // and may have started to work.
-        let parts = self.parts().into_iter().chain([&self.manifests]);
+        let later = [&self.manifests, &self.unfinished];
+        let parts = self.parts().into_iter().chain(later);
         let parts: Vec<&PathBuf> = parts.collect();
         let stranger = list_dir(&self.root)?.into_iter().find(|path| {
             let name = file_name(path);

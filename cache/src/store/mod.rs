@@ -4,7 +4,7 @@
 //! `layout.rs` has the paths. `staging.rs` and `adopt.rs` bring bytes in, and `commit.rs` publishes
 //! them with their records. `gc.rs` removes them, and `pruned.rs` remembers that. `verify.rs`
 //! checks everything, `nearest.rs` finds records that are like a recipe, `manifests.rs` serves
-//! child processes, and `action_lock.rs` keeps two runs from running the same action. Nothing here
+//! child processes, `unfinished.rs` has what actions leave that are killed, and `action_lock.rs` keeps two runs from running the same action. Nothing here
 //! knows what an action does. Begin with [`Store::open`], then read the commit protocol in the
 //! documentation of the crate.
 
@@ -17,6 +17,7 @@ mod manifests;
 pub(crate) mod nearest;
 mod pruned;
 pub(crate) mod staging;
+pub(crate) mod unfinished;
 pub(crate) mod verify;
 
 use std::collections::{HashMap, HashSet};

@@ -22,6 +22,7 @@ use crate::kind::action::HOME;
 use crate::kind::action::{Action, Host, Usage};
 use crate::kind::error::{Fault, StageError};
 use crate::kind::lineage::Lineage;
+use crate::kind::progress::Progress;
 use crate::kind::surroundings::{Question, Start};
 
 /// The time that a program may take to answer.
@@ -165,6 +166,7 @@ fn ask(
         sources: &sources,
         stat: question.stat,
         host: &host,
+        unfinished: &|| Err(nothing_to_make()),
         outputs: Vec::new(),
         used: Usage::default(),
         log: Vec::new(),

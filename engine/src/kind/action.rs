@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use flow_cache::{ArtifactWriter, Digest, NotAdopted, StatCache, Value};
+use flow_cache::{
+    ArtifactWriter, Digest, NotAdopted, StatCache, Value, read_unfinished, write_unfinished,
+};
 
 use crate::kind::error::{Fault, StageError};
 use crate::kind::lineage::Lineage;
@@ -74,6 +76,8 @@ pub struct Action<'a> {
     pub(crate) sources: &'a [(SourceFile, Digest)],
     pub(crate) stat: &'a StatCache,
     pub(crate) host: &'a dyn Host,
+    /// Makes the folder for unfinished work, or finds it.
+    pub(crate) unfinished: &'a (dyn Fn() -> Result<PathBuf, StageError> + Sync),
     pub(crate) outputs: Vec<(String, flow_cache::Staged, Value)>,
     pub(crate) used: Usage,
     pub(crate) log: Vec<u8>,
@@ -209,6 +213,40 @@ impl<'a> Action<'a> {
         self.host.progress(Progress::new(done, total, figures));
     }
 
+    /// Returns the folder for what the action leaves if its process is ended, such as the state of a fit after
+    /// its last epoch. The next attempt at the same action finds it there. It is removed once the action has a
+    /// record, and also if the action fails for another reason than the machine. It is empty if nothing was
+    /// left, in an audit, and always for an action that reads source files.
+    ///
+    /// What is in it came about with the same recipe, but a file may be torn: [`Action::save`] and
+    /// [`Action::saved`] take care of that. The result of the action must not depend on what is there.
+    ///
+    /// # Errors
+    /// If the folder cannot be made.
+    pub fn unfinished(&self) -> Result<PathBuf, StageError> {
+        (self.unfinished)()
+    }
+
+    /// Saves bytes for the next attempt under a plain file name, and replaces those that have the name. A reader
+    /// sees the old ones or the new ones as a whole.
+    ///
+    /// # Errors
+    /// If the machine cannot write them, for instance because the disk is full.
+    pub fn save(&self, name: &str, bytes: &[u8]) -> Result<(), StageError> {
+        // The folder is made anew if another process has removed it.
+        let path = self.unfinished()?.join(name);
+        Ok(write_unfinished(&path, bytes)?)
+    }
+
+    /// Returns what an earlier attempt, or this one, has saved under a name. Torn files are as if they were not
+    /// there.
+    ///
+    /// # Errors
+    /// If the folder cannot be made.
+    pub fn saved(&self, name: &str) -> Result<Option<Vec<u8>>, StageError> {
+        Ok(read_unfinished(&self.unfinished()?.join(name)))
+    }
+
     /// Has another kind do the work of the action with parameters of its own. A kind that builds on another,
     /// such as one that starts a certain program, has that kind run its step in this way. What the other kind
     /// writes, uses and prints becomes that of this action.
@@ -234,6 +272,7 @@ impl<'a> Action<'a> {
             sources: self.sources,
             stat: self.stat,
             host: self.host,
+            unfinished: self.unfinished,
             outputs: std::mem::take(&mut self.outputs),
             used: self.used,
             log: std::mem::take(&mut self.log),

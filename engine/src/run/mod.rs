@@ -25,6 +25,7 @@ mod pool;
 pub mod process;
 mod scratch;
 pub mod summary;
+mod unfinished;
 mod work;
 mod worker;
 

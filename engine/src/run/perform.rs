@@ -21,6 +21,7 @@ use crate::kind::action::{Action, Host, Usage};
 use crate::kind::error::{Fault, StageError};
 use crate::plan::keys::digest_source;
 use crate::run::pool::Pool;
+use crate::run::unfinished::Unfinished;
 use crate::run::work::Work;
 
 /// Where actions are performed.
@@ -79,6 +80,21 @@ pub(crate) fn is_whole(store: &Store, record: &Record) -> Result<bool, StageErro
 
 /// Runs an action whose inputs are verified.
 pub(crate) fn perform(work: &Work<'_>, place: &Workplace<'_>) -> Result<Performed, StageError> {
+    let done = attempt(work, place);
+    // What an attempt leaves is for the next one, unless that might only fail again, or what was read is not
+    // what it should be. After a success, the commit removes it.
+    let is_kept = match &done {
+        Ok(Performed::Made(..)) => true,
+        Ok(Performed::Tainted(_) | Performed::Lost(_)) => false,
+        Err(error) => matches!(error.fault, Fault::Interrupted | Fault::Environment),
+    };
+    if !is_kept {
+        place.store.remove_unfinished(&work.prepared.key);
+    }
+    done
+}
+
+fn attempt(work: &Work<'_>, place: &Workplace<'_>) -> Result<Performed, StageError> {
     let _entered = place.scratch.enter()?;
     let (read_bytes, readers) = look_at_inputs(work, place.store);
     let ran = run(work, place);
@@ -189,6 +205,11 @@ struct StageRan {
 
 /// Runs the stage's own code.
 fn run(work: &Work<'_>, place: &Workplace<'_>) -> StageRan {
+    let unfinished = Unfinished {
+        store: place.store,
+        prepared: &work.prepared,
+        scratch: place.scratch.path(),
+    };
     let mut action = Action {
         step: work.step,
         params: &work.params,
@@ -206,6 +227,7 @@ fn run(work: &Work<'_>, place: &Workplace<'_>) -> StageRan {
         sources: &work.prepared.sources,
         stat: place.stat,
         host: place.host,
+        unfinished: &|| unfinished.folder(),
         outputs: Vec::new(),
         used: Usage::default(),
         log: Vec::new(),

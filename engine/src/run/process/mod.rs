@@ -109,6 +109,10 @@ impl Parent<'_> {
                 _ => ended.infrastructure(),
             };
             if error.code == Code::NoRecord || !std::mem::take(&mut again) {
+                if error.fault == Fault::Bug {
+                    // It may have crashed on what an earlier attempt left.
+                    self.store.remove_unfinished(&key);
+                }
                 return Err(error);
             }
             (self.warn)(format!(
