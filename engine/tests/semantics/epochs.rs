@@ -257,7 +257,10 @@ fn a_second_run_for_a_comparison_computes_everything() {
         )
         .unwrap();
         let toml = project.read("p.toml");
-        project.write("p.toml", format!("{toml}[outputs]\n\"sum.txt\" = \"fit\"\n"));
+        project.write(
+            "p.toml",
+            format!("{toml}[outputs]\n\"sum.txt\" = \"fit\"\n"),
+        );
         let ran = project.expect(&["fit: fit"]);
         assert_done(&project, &ran, "0 0 0");
     }
