@@ -1,6 +1,9 @@
 //! A layer of gated recurrent units.
 
 mod composed;
+mod layer;
+mod plan;
+mod tape;
 #[cfg(test)]
 mod tests;
 mod weights;
@@ -8,6 +11,10 @@ mod weights;
 pub use weights::GruWeights;
 
 use burn::tensor::Tensor;
+
+use self::layer::{Layer, new_first, row_bias};
+use self::tape::GruTape;
+use super::flex::{Input, Values, output};
 
 /// Returns the state after each point, `[objects, points, H]`, of a layer whose first state is zero:
 ///
@@ -26,7 +33,52 @@ use burn::tensor::Tensor;
 /// Panics if the sizes do not fit.
 pub fn gru(x: Tensor<3>, weights: GruWeights, mask: Tensor<2>, reverse: bool) -> Tensor<3> {
     check(&x, &weights, &mask);
-    composed::gru(x, weights, mask, reverse)
+    match on_cpu(&x, &weights, &mask, reverse) {
+        Some(states) => states,
+        None => composed::gru(x, weights, mask, reverse),
+    }
+}
+
+/// Returns the states if all numbers are on the CPU, and there are some.
+fn on_cpu(
+    x: &Tensor<3>,
+    weights: &GruWeights,
+    mask: &Tensor<2>,
+    reverse: bool,
+) -> Option<Tensor<3>> {
+    let [objects, points, inputs] = x.dims();
+    let [units, _] = weights.state.dims();
+    if objects * points * inputs * units == 0 {
+        return None;
+    }
+    let parts = [
+        Input::of(x)?,
+        Input::of(&weights.input)?,
+        Input::of(&weights.state)?,
+        Input::of(&weights.input_bias)?,
+        Input::of(&weights.state_bias)?,
+    ];
+    let [x, input, state, input_bias, state_bias] = parts.each_ref().map(Input::values);
+    let layer = Layer {
+        points,
+        inputs,
+        units,
+        x,
+        mask: Input::of(mask)?.values(),
+        input: new_first(&input, units),
+        state,
+        bias: row_bias(&input_bias, &state_bias),
+        reverse,
+    };
+    let mut states = vec![0.0; objects * points * units];
+    let blocks = layer.run(&mut states);
+    let states = Values::new(states, [objects, points, units]);
+    let tape = GruTape {
+        layer,
+        states: states.clone(),
+        blocks,
+    };
+    Some(output(parts, states, tape))
 }
 
 fn check(x: &Tensor<3>, weights: &GruWeights, mask: &Tensor<2>) {
