@@ -45,6 +45,11 @@ impl Input {
         })
     }
 
+    /// Returns whether it is on a device that remembers how tensors are computed.
+    pub fn remembers(&self) -> bool {
+        self.remembers
+    }
+
     /// Returns its numbers, row-major.
     pub fn values(&self) -> Values {
         Values(self.tensor.primitive().to_contiguous())
@@ -93,6 +98,15 @@ pub fn output<const N: usize, const D: usize>(
         OpsKind::UnTracked(step) => step.finish(values.0),
     };
     Tensor::from_primitive::<Autodiff<Flex>>(tensor)
+}
+
+/// Returns a tensor without a gradient, on the device that remembers or on the one that does not.
+pub fn constant<const D: usize>(values: Vec<f32>, shape: [usize; D], remembers: bool) -> Tensor<D> {
+    let values = Values::new(values, shape).0;
+    match remembers {
+        true => Tensor::from_primitive::<Autodiff<Flex>>(Recorded::new(values)),
+        false => Tensor::from_primitive::<Flex>(values),
+    }
 }
 
 /// The step back through an operation.

@@ -256,13 +256,16 @@ fn fewer_than_two_observed_points_leave_the_running_statistics() {
 #[test]
 fn nan_of_an_observation_reaches_its_channel_alone() {
     let mut case = Case::new([2, 4, 2], 2);
-    case.x[3] = f32::NAN;
+    case.x[1] = f32::NAN;
     for (way, layer) in WAYS {
         let outcome = case.run(layer);
         let of = |channel: usize| outcome.values.iter().skip(channel).step_by(2);
         assert!(of(0).all(|x| x.is_finite()), "{way}");
         assert!(of(1).all(|x| x.is_nan()), "{way}");
         assert!(outcome.mean[1].is_nan() && outcome.mean[0].is_finite());
+        let outcome = case.clone().of_prediction().run(layer);
+        let nan = outcome.values.iter().map(|x| x.is_nan());
+        assert!(nan.eq((0..8).map(|i| i == 1)), "{way}");
     }
 }
 
