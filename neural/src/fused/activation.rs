@@ -12,7 +12,7 @@ const LN2_LOW: f32 = -2.121_944_4e-4;
 const ROUND: f32 = 12_582_912.0;
 /// The coefficients of `(exp(r) - 1 - r) / r^2`, from the constant up.
 const POLYNOMIAL: [f32; 6] = [
-    5.000_000_1e-1,
+    0.5,
     1.666_666_5e-1,
     4.166_579_6e-2,
     8.333_452e-3,

@@ -108,11 +108,12 @@ pub fn product(left: Matrix<'_>, right: Matrix<'_>, into: MatrixMut<'_>, add: bo
         let count = size.min(depth - first);
         let into = MatrixMut::new(&mut *into.values, into.stride);
         let left = left.column_range(first, count);
-        block_product(left, right.row_range(first, count), into, add || block > 0);
+        unblocked_product(left, right.row_range(first, count), into, add || block > 0);
     }
 }
 
-fn block_product(left: Matrix<'_>, right: Matrix<'_>, into: MatrixMut<'_>, add: bool) {
+/// The same in the order of the library.
+pub fn unblocked_product(left: Matrix<'_>, right: Matrix<'_>, into: MatrixMut<'_>, add: bool) {
     let (rows, columns) = (left.rows, right.columns);
     if rows == 0 || columns == 0 {
         return;
@@ -225,7 +226,7 @@ mod tests {
     /// What the order of the sums is, in plain code, for processors with fused multiply-adds.
     #[test]
     fn sums_have_the_order_that_is_promised() {
-        if !super::super::fuses() {
+        if !super::super::arithmetic::fuses() {
             return;
         }
         for [rows, columns, depth] in [[5, 1, 40], [3, 3, 30], [30, 50, 1100], [65, 70, 513]] {

@@ -7,6 +7,7 @@
 //! Sequences are `[objects, points, channels]`, and a mask is `[objects, points]` with 0 where no observation is.
 
 mod activation;
+mod arithmetic;
 mod conv;
 mod flex;
 mod gru;
@@ -15,14 +16,7 @@ mod norm;
 #[cfg(test)]
 pub(crate) mod testing;
 
+pub use arithmetic::arithmetic;
 pub use conv::{ConvShape, conv1d};
 pub use gru::{GruWeights, gru};
 pub use norm::{NormShape, NormWeights, Normed, RunningStatistics, norm_relu_pool};
-
-/// Returns whether this processor has fused multiply-adds that products of matrices use.
-fn fuses() -> bool {
-    #[cfg(target_arch = "x86_64")]
-    return is_x86_feature_detected!("fma");
-    #[cfg(not(target_arch = "x86_64"))]
-    return cfg!(target_arch = "aarch64");
-}
