@@ -60,7 +60,10 @@ fn terms_of_a_sum() -> usize {
 }
 
 /// Returns a digest of values of functions of the standard library that burn calls.
-#[allow(clippy::disallowed_methods, reason = "what they return is the question")]
+#[allow(
+    clippy::disallowed_methods,
+    reason = "what they return is the question"
+)]
 fn digest_of_functions() -> u32 {
     let mut digest = 0x811c_9dc5_u32;
     for i in 1..2000 {
