@@ -105,7 +105,7 @@ impl<'a> Part<'a> {
         let mut rest = vec![0.0; channels];
         for at in 0..self.mask.len() {
             let value = self.group(at);
-            if at % self.layer.points % self.layer.pool == 0 {
+            if (at % self.layer.points).is_multiple_of(self.layer.pool) {
                 match value {
                     Some(group) => rest.copy_from_slice(&self.of_output[group..][..channels]),
                     None => rest.fill(0.0),
