@@ -6,7 +6,7 @@ use flow_testkit::files::{files, repository};
 use flow_testkit::program::{SMALL, SMALL_ROCKET};
 use flow_testkit::{Ended, Project, Run};
 
-const DEMO: [(&str, &[&str]); 21] = [
+const DEMO: [(&str, &[&str]); 22] = [
     ("pipelines/augmented.toml", &SMALL),
     ("pipelines/pseudo_label.toml", &SMALL),
     ("pipelines/best.toml", &SMALL_BEST),
@@ -27,6 +27,7 @@ const DEMO: [(&str, &[&str]); 21] = [
     ("pipelines/xgboost_native.toml", &SMALL_ROCKET),
     ("pipelines/surveys/spcc.toml", &SMALL_BEST),
     ("pipelines/surveys/plasticc.toml", &SMALL_BEST),
+    ("pipelines/surveys/plasticc_15.toml", &SMALL),
     ("pipelines/surveys/ztf.toml", &SMALL_BEST),
 ];
 

@@ -45,6 +45,65 @@ fn another_survey_without_one_gives_macro_metrics() {
     assert_eq!(predicted, ["Ia", "KN", "other"]);
 }
 
+/// The classes of unlabelled objects are a column of the table of objects, which no fit sees.
+#[test]
+fn unlabelled_objects_of_a_file_are_scored_by_their_true_classes() {
+    let project = Survey::of("").project();
+    let objects = project.read("data/objects.csv");
+    let types = ["Ia-norm", "II-P", "KN", "Ia-91T"];
+    let with_truth = objects.lines().enumerate().map(|(row, line)| match row {
+        0 => format!("{line},true_type\n"),
+        // The last of the unlabelled objects is of a type of its own, and that of another is not known.
+        140 => format!("{line},odd\n"),
+        139 => format!("{line},\n"),
+        _ => format!("{line},{}\n", types[(row - 1) % 4]),
+    });
+    project.write("data/objects.csv", with_truth.collect::<String>());
+    let pipeline = project.read("survey.toml");
+    let columns = "[stages.ingest.columns]\n";
+    let pipeline = pipeline.replace(columns, &format!("{columns}truth = \"true_type\"\n"));
+    let pipeline = pipeline.replace("other = \"*\"", "other = \"II-P\"")
+        + "\n[stages.new]\nuse = \"evaluate_new\"\n\
+           inputs = { predictions = \"model\", truth = \"ingest.truth\" }\n\
+           class_weights = { odd = 0 }\n";
+    let submission = "\"out/submission.csv\" = \"submission\"\n";
+    let report = format!("{submission}\"out/new.md\" = \"new.report\"\n");
+    let pipeline = pipeline.replace(submission, &report);
+    project.write("survey.toml", &pipeline);
+    let run = project.run(&["survey.toml"]);
+    let metrics = &run.ok()["metrics"]["new"];
+    assert!(
+        metrics["accuracy"]["pooled"]
+            .as_f64()
+            .is_some_and(|v| v > 0.85),
+        "{metrics}"
+    );
+    assert_eq!(
+        metrics["confusion"]["classes"],
+        serde_json::json!(["Ia", "KN", "other", "odd"])
+    );
+    let said = project.read("out/new.md");
+    for note in [
+        "`odd`, which 1 of 19 objects",
+        "1 unlabelled objects are not scored",
+    ] {
+        assert!(said.contains(note), "{note}: {said}");
+    }
+    // No light curve and no table of objects has the truth.
+    for port in ["ingest.curves", "ingest.objects"] {
+        let file = "port.csv";
+        project.flow(&["export", "last", port, "-o", file]).with(0);
+        assert!(!project.read(file).contains("odd"), "{port}");
+        std::fs::remove_file(project.path(file)).expect("it was there");
+    }
+    project.write(
+        "wrong.toml",
+        pipeline.replace("objects = \"ingest\"", "objects = \"ingest.truth\""),
+    );
+    let refused = project.flow(&["run", "wrong.toml"]).with(2).stderr;
+    assert!(refused.contains("truth"), "{refused}");
+}
+
 /// A demo like each survey, and what it does not have: every case ends with exit code 2 and says why.
 #[test]
 fn a_demo_survey_refuses_what_it_does_not_have() {
@@ -140,7 +199,7 @@ fn every_kind_measures_the_light_curves_of_every_survey() {
         .map(|spec| spec.name)
         .collect();
     assert!(kinds.contains(&"domain"), "{kinds:?}");
-    for survey in ["mallorn", "spcc", "plasticc", "ztf"] {
+    for survey in ["mallorn", "spcc", "plasticc", "plasticc_15", "ztf"] {
         let project = Project::new();
         let mut text = format!(
             "[stages.ingest]\nuse = \"ingest\"\nformat = \"demo\"\nsurvey = \"{survey}\"\n\

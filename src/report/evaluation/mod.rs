@@ -30,7 +30,8 @@ use crate::report::summary::grouped;
 /// # Errors
 /// If the store cannot be read, or a file in it does not fit.
 pub fn section(run: &Recorded<'_>) -> Result<Option<Section>, StageError> {
-    let stages = run.of_kind("evaluate");
+    let mut stages = run.of_kind("evaluate");
+    stages.extend(run.of_kind("evaluate_new"));
     if stages.is_empty() {
         return Ok(None);
     }

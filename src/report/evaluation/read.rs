@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 
 use flow_engine::StageError;
+use flow_stages::evaluation::HiddenRows;
 use flow_stages::inspection::{Inspected, Inspection, ObjectFacts};
-use flow_stages::table::{Curves, Folds, Objects, Predictions};
+use flow_stages::table::{Curves, Folds, Objects, Predictions, Truth};
 use serde_json::Value as Json;
 
 use crate::report::Recorded;
@@ -18,6 +19,9 @@ pub struct EvaluationFiles {
     /// Why there is no inspection.
     pub lost: String,
 }
+
+/// The port of `evaluate_new` with the classes of objects whose labels are hidden.
+const TRUTH: &str = "truth";
 
 /// The facts of objects by name, by the stage that has them.
 pub type KnownFacts = BTreeMap<String, BTreeMap<String, ObjectFacts>>;
@@ -52,8 +56,16 @@ impl EvaluationFiles {
         let Some([part]) = parts.as_deref() else {
             return Ok(none(lost("The store no longer has the predictions")));
         };
-        let predictions = Predictions::read(&part.path)?;
-        let folds = folds(run, stage)?;
+        let mut predictions = Predictions::read(&part.path)?;
+        let mut folds = folds(run, stage)?;
+        if let Some((from, port)) = run.inputs(stage, TRUTH).first().copied() {
+            let parts = run.parts(from, port)?;
+            let Some([truth]) = parts.as_deref() else {
+                return Ok(none(lost("The store no longer has the true classes")));
+            };
+            predictions = HiddenRows::of(&predictions, &Truth::read(&truth.path)?)?.predictions;
+            folds = None;
+        }
         let threshold = json(run, stage, "threshold")?;
         let inspected = Inspected {
             predictions: &predictions,

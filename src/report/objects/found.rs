@@ -20,6 +20,8 @@ const FOLDS: &str = "folds";
 
 /// The port through which an evaluation gets predictions, and the type of such ports.
 const PREDICTIONS: &str = "predictions";
+/// The port through which it gets the classes of objects whose labels are hidden.
+const TRUTH: &str = "truth";
 
 /// Some files of a stage.
 #[derive(Clone, Debug, PartialEq)]
@@ -56,6 +58,10 @@ impl<'r> Evaluated<'r> {
     pub fn all(run: &'r Recorded<'r>) -> Vec<Self> {
         let scores = |stage: &'r str| {
             let (model, port) = run.inputs(stage, PREDICTIONS).first().copied()?;
+            // Objects whose labels are hidden were not held out by a fold.
+            if !run.inputs(stage, TRUTH).is_empty() {
+                return None;
+            }
             let reports = run.ports(stage).any(|(_, port)| port.ty == METRICS);
             reports.then_some(Self {
                 run,

@@ -51,7 +51,8 @@ pub struct Sample {
 
 enum Order {
     Positive(Ranking),
-    Classes(ClassRanking),
+    /// With `-ln P(true class)` of each row.
+    Classes(ClassRanking, Vec<f64>),
 }
 
 impl Sample {
@@ -84,7 +85,11 @@ impl Sample {
                 let events = rows.zip(labels);
                 let events = events.map(|((row, class), label)| (row[class], class == *label));
                 let ranking = ClassRanking::new(probabilities, labels, n_classes);
-                (Order::Classes(ranking), events.collect())
+                let rows = probabilities.chunks_exact(n_classes).zip(labels);
+                let losses = rows.filter_map(|(row, &label)| {
+                    multiclass::log_loss(row, std::slice::from_ref(&label), n_classes)
+                });
+                (Order::Classes(ranking, losses.collect()), events.collect())
             }
         };
         let weight = |class| settings.class_weights.get(class).copied().unwrap_or(1.0);
@@ -105,7 +110,11 @@ impl Sample {
     pub fn metrics(&self, counts: &[u32]) -> BTreeMap<Metric, f64> {
         let mut found = match &self.order {
             Order::Positive(ranking) => self.of_positive(ranking, counts),
-            Order::Classes(ranking) => self.of_classes(ranking, counts),
+            Order::Classes(ranking, losses) => {
+                let mut found = self.of_classes(ranking, counts);
+                found.push((Metric::LogLoss, mean(losses, counts)));
+                found
+            }
         };
         let weighted = self.losses.as_ref().and_then(|(losses, labels)| {
             multiclass::weighted_log_loss(losses, labels, &self.weights, counts)
@@ -164,7 +173,6 @@ impl Sample {
             (Metric::F1, figures.f1),
             (Metric::Precision, figures.precision),
             (Metric::Recall, figures.recall),
-            (Metric::LogLoss, figures.log_loss),
             (Metric::Accuracy, accuracy),
         ]
     }
@@ -192,4 +200,12 @@ impl Sample {
         }
         sum
     }
+}
+
+/// The mean of values of which value i counts `counts[i]` times.
+fn mean(values: &[f64], counts: &[u32]) -> Option<f64> {
+    let rows: u64 = counts.iter().copied().map(u64::from).sum();
+    let each = values.iter().zip(counts);
+    let sum: f64 = each.map(|(value, &count)| f64::from(count) * value).sum();
+    (rows > 0).then(|| sum / rows as f64)
 }

@@ -24,6 +24,7 @@ mod domain;
 mod drw;
 mod estimator;
 mod evaluate;
+mod evaluate_new;
 mod extinction;
 mod folds;
 mod gp;
@@ -84,6 +85,7 @@ pub fn registry_with(guard: Vec<OsString>) -> Registry {
     registry.add(domain::Domain);
     registry.add(drw::Drw);
     registry.add(evaluate::Evaluate);
+    registry.add(evaluate_new::EvaluateNew);
     registry.add(extinction::Extinction);
     registry.add(folds::FoldsKind);
     registry.add(gp::Gp);

@@ -2,7 +2,7 @@
 //!
 //! - `survey`: what describes a survey; `surveys`: each of them, as data;
 //! - `catalogue`: which objects there are; `observe`: one object observed; begin with [`simulate`];
-//! - `transient`, `agn`, `stars`: the physics of the classes; `light`: thermal light and host dust;
+//! - `transient`, `agn`, `stars`, `lensing`: the physics of the classes; `light`: thermal light and host dust;
 //! - `cadence`: when a survey looks;
 //! - `synthetic`: a transient in place of an object that was really observed.
 //!
@@ -17,6 +17,7 @@
 mod agn;
 mod cadence;
 mod catalogue;
+mod lensing;
 mod light;
 mod observe;
 mod stars;
@@ -69,7 +70,7 @@ impl DemoConfig {
     /// share that they have in the survey.
     fn positives(&self) -> usize {
         self.fixed_positives().unwrap_or_else(|| {
-            let share = self.survey.positive_share(true);
+            let share = self.survey.first_share(true);
             let count = (share * self.objects as f64).round() as usize;
             count.clamp(self.objects.min(1), self.objects)
         })
@@ -81,10 +82,10 @@ impl DemoConfig {
         let survey = self.survey;
         let share = match self.fixed_positives() {
             Some(positives) => {
-                let change = survey.positive_share(false) / survey.positive_share(true);
+                let change = survey.first_share(false) / survey.first_share(true);
                 positives as f64 / self.objects.max(1) as f64 * change
             }
-            None => survey.positive_share(false),
+            None => survey.first_share(false),
         };
         ((share * self.unlabelled as f64).round() as usize).min(self.unlabelled)
     }

@@ -3,6 +3,7 @@
 use super::agn::Agn;
 use super::cadence::{Cadence, Visit};
 use super::catalogue::ObjectPlan;
+use super::lensing::LensedStar;
 use super::stars::{FlareStar, PeriodicStar};
 use super::survey::{Class, DemoSurvey, Field, PhotoZ, Population, is_near_peak};
 use super::transient::Transient;
@@ -101,6 +102,7 @@ enum SimulatedSource {
     Transient(Transient),
     Periodic(PeriodicStar),
     Flaring(FlareStar),
+    Lensed(LensedStar),
 }
 
 /// Where sources are seen: by which survey, in which of its fields, and of which population.
@@ -119,11 +121,14 @@ impl Scene {
                 let agn = Agn::draw(z, magnitudes, survey, rng);
                 Some(SimulatedSource::Agn(agn))
             }
-            Class::RrLyrae(_) | Class::Eclipsing(_) => {
+            Class::RrLyrae(_) | Class::Eclipsing(_) | Class::Mira(_) => {
                 PeriodicStar::draw(population, survey, rng).map(SimulatedSource::Periodic)
             }
             Class::FlareStar(_) => {
                 FlareStar::draw(population, survey, rng).map(SimulatedSource::Flaring)
+            }
+            Class::Lensed { .. } => {
+                LensedStar::draw(population, survey, rng).map(SimulatedSource::Lensed)
             }
             _ => Transient::draw(population, difficulty, rng).map(SimulatedSource::Transient),
         }
@@ -253,6 +258,14 @@ impl SimulatedSource {
                     measure(visit, flux, false, rng);
                 }
             }
+            SimulatedSource::Lensed(star) => {
+                let (after, before) = field.peak_within;
+                let peak = rng.uniform_in(after, cadence.span - before);
+                for visit in visits {
+                    let flux = star.flux(visit.day - peak, usize::from(visit.band));
+                    measure(visit, flux, false, rng);
+                }
+            }
         }
         points
     }
@@ -269,6 +282,7 @@ impl SimulatedSource {
             }
             SimulatedSource::Periodic(star) => star.peak_snr(survey, errors),
             SimulatedSource::Flaring(star) => star.peak_snr(errors),
+            SimulatedSource::Lensed(star) => star.peak_snr(errors),
         }
     }
 }

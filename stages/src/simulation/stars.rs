@@ -1,4 +1,4 @@
-//! Variable stars of the Milky Way: RR Lyrae, eclipsing binaries and flares of M dwarfs.
+//! Variable stars of the Milky Way: RR Lyrae, Mira, eclipsing binaries and flares of M dwarfs.
 //!
 //! A survey reports the difference to a reference image. The reference of a periodic star is its mean flux,
 //! so its values have both signs. That of a flaring star is its quiet state.
@@ -12,17 +12,27 @@ use crate::numeric::rng::Stream;
 const REFERENCE_WAVELENGTH: f64 = 6_155.0;
 /// Phases over which the mean of a periodic star is taken.
 const PHASES: u32 = 128;
-/// Temperature in K of an RR Lyrae star, and of a white-light flare (Hawley & Fisher 1992, ApJS 78, 565).
+/// Temperature in K of an RR Lyrae star, and of a white-light flare (Hawley & Fisher 1992, ApJS 78, 565). That of a Mira
+/// star is set to match the colors of PLAsTiCC's training set: molecules take most of the visual light.
 const RR_LYRAE: f64 = 6_800.0;
+const MIRA: f64 = 1_700.0;
 const FLARE: f64 = 9_500.0;
 /// The amplitude of RR Lyrae stars relative to that in r, by wavelength in angstrom (means of Table 3 of
 /// Sesar et al. 2010, ApJ 708, 717, to the nearest 0.05).
-const AMPLITUDES: [(f64, f64); 5] = [
+const RR_LYRAE_AMPLITUDES: [(f64, f64); 5] = [
     (3_641.0, 1.35),
     (4_704.0, 1.40),
     (6_155.0, 1.0),
     (7_504.0, 0.8),
     (8_695.0, 0.7),
+];
+/// The same of Mira stars, whose visual light changes most (Reid & Goldston 2002, ApJ 568, 931).
+const MIRA_AMPLITUDES: [(f64, f64); 5] = [
+    (4_704.0, 1.1),
+    (6_155.0, 1.0),
+    (7_504.0, 0.7),
+    (8_695.0, 0.5),
+    (10_056.0, 0.4),
 ];
 /// A flare is over after this many of its widths.
 const FLARE_WIDTHS: f64 = 30.0;
@@ -30,8 +40,13 @@ const FLARE_WIDTHS: f64 = 30.0;
 /// How a periodic star changes with its phase.
 #[derive(Clone, Debug)]
 enum Cycle {
-    /// Brightens in the share `rise` of a period and fades in the rest, by `amplitude` magnitudes in r.
-    Pulsation { amplitude: f64, rise: f64 },
+    /// Brightens in the share `rise` of a period and fades in the rest, by `amplitude` magnitudes in r, and by those
+    /// times the factor of `colors` elsewhere.
+    Pulsation {
+        amplitude: f64,
+        rise: f64,
+        colors: &'static [(f64, f64)],
+    },
     /// Loses the share `depths.0` and, half a period later, `depths.1` of its flux, in dips whose standard
     /// deviation is `width` periods.
     Eclipses { depths: (f64, f64), width: f64 },
@@ -41,14 +56,18 @@ impl Cycle {
     /// The flux in units of a common level, at a phase from 0 to 1 and at a wavelength in angstrom.
     fn at(&self, phase: f64, wavelength: f64) -> f64 {
         match *self {
-            Cycle::Pulsation { amplitude, rise } => {
+            Cycle::Pulsation {
+                amplitude,
+                rise,
+                colors,
+            } => {
                 let turn = if phase < rise {
                     phase / rise
                 } else {
                     1.0 + (phase - rise) / (1.0 - rise)
                 };
                 let fainter = 0.5 * libm::cos(std::f64::consts::PI * turn);
-                libm::exp10(-0.4 * fainter * amplitude * between(&AMPLITUDES, wavelength))
+                libm::exp10(-0.4 * fainter * amplitude * between(colors, wavelength))
             }
             Cycle::Eclipses { depths, width } => {
                 let dip = |middle: f64| {
@@ -88,6 +107,15 @@ impl PeriodicStar {
             Class::RrLyrae(magnitudes) => {
                 let (cycle, period) = pulsation(rng);
                 (magnitudes, cycle, period, RR_LYRAE)
+            }
+            Class::Mira(magnitudes) => {
+                let cycle = Cycle::Pulsation {
+                    amplitude: rng.uniform_in(2.0, 5.0),
+                    rise: rng.uniform_in(0.35, 0.5),
+                    colors: &MIRA_AMPLITUDES,
+                };
+                let period = libm::exp10(rng.uniform_in(2.0, 2.7));
+                (magnitudes, cycle, period, MIRA)
             }
             Class::Eclipsing(magnitudes) => {
                 let depth = rng.uniform_in(0.1, 0.6);
@@ -148,7 +176,12 @@ fn pulsation(rng: &mut Stream) -> (Cycle, f64) {
         (0.2, 0.45, 0.45)
     };
     let amplitude = rng.uniform_in(least, most);
-    (Cycle::Pulsation { amplitude, rise }, period)
+    let cycle = Cycle::Pulsation {
+        amplitude,
+        rise,
+        colors: &RR_LYRAE_AMPLITUDES,
+    };
+    (cycle, period)
 }
 
 impl FlareStar {
@@ -204,7 +237,7 @@ fn flare(t: f64) -> f64 {
 }
 
 /// Fluxes in microjansky, by band, of a black body of an apparent AB magnitude in r.
-fn thermal_fluxes(magnitude: f64, kelvin: f64, survey: &DemoSurvey) -> PerBand {
+pub fn thermal_fluxes(magnitude: f64, kelvin: f64, survey: &DemoSurvey) -> PerBand {
     let reference = thermal_fraction(REFERENCE_WAVELENGTH, kelvin);
     let flux = libm::exp10(-0.4 * (magnitude - 23.9));
     survey.per_band(|band| flux * thermal_fraction(band.wavelength, kelvin) / reference)
@@ -216,14 +249,14 @@ mod tests {
     use crate::simulation::surveys;
 
     fn plasticc(name: &str) -> (&'static DemoSurvey, &'static Population) {
-        let survey = surveys::named(Some("plasticc")).unwrap();
+        let survey = surveys::named(Some("plasticc_15")).unwrap();
         let mut all = survey.populations.iter();
         (survey, all.find(|p| p.name == name).unwrap())
     }
 
     #[test]
     fn periodic_stars_repeat_around_their_mean() {
-        for name in ["92", "16"] {
+        for name in ["92", "16", "53"] {
             let (survey, population) = plasticc(name);
             for source in 0..20 {
                 let mut rng = Stream::new(11, &[source]);
@@ -247,6 +280,7 @@ mod tests {
         let cycle = Cycle::Pulsation {
             amplitude: 0.8,
             rise: 0.15,
+            colors: &RR_LYRAE_AMPLITUDES,
         };
         let range = |wavelength: f64| {
             let fluxes = (0..200).map(|i| cycle.at(f64::from(i) / 200.0, wavelength));
@@ -258,6 +292,23 @@ mod tests {
         // It is brightest 15 % of a period after it was faintest.
         assert!(cycle.at(0.15, 6_155.0) > cycle.at(0.3, 6_155.0));
         assert!(cycle.at(0.0, 6_155.0) < cycle.at(0.9, 6_155.0));
+    }
+
+    #[test]
+    fn mira_stars_are_slow_red_and_change_by_magnitudes() {
+        let (survey, population) = plasticc("53");
+        for source in 0..20 {
+            let mut rng = Stream::new(2, &[source]);
+            let star = PeriodicStar::draw(population, survey, &mut rng).unwrap();
+            assert!((100.0..=502.0).contains(&star.period));
+            assert!(star.flux[5] > 30.0 * star.flux[2]);
+            let range = |wavelength| {
+                let fluxes = (0..200).map(|i| star.cycle.at(f64::from(i) / 200.0, wavelength));
+                let most = fluxes.clone().fold(0.0, f64::max);
+                2.5 * libm::log10(most / fluxes.fold(f64::INFINITY, f64::min))
+            };
+            assert!(range(6_155.0) > 1.9 && range(10_056.0) < 0.45 * range(6_155.0));
+        }
     }
 
     #[test]

@@ -18,7 +18,8 @@ pub struct DemoSurvey {
     pub bands: &'static [DemoBand],
     /// The kinds of fields that it observes.
     pub fields: &'static [Field],
-    /// The classes that it finds. The first is the positive class.
+    /// The classes that it finds. How many objects of the first one there are can be chosen. Several populations may be
+    /// of one class.
     pub populations: &'static [Population],
     /// What counts as detected.
     pub detection: Detection,
@@ -151,7 +152,9 @@ pub struct PhotoZ {
 /// What is simulated unless the pipeline says otherwise.
 #[derive(Debug, PartialEq)]
 pub struct UnlessGiven {
-    /// The number of labelled objects of the positive class; their share of the labelled objects if none.
+    /// The first class is the positive one. Otherwise there is none, and all classes are scored.
+    pub positive: bool,
+    /// The number of labelled objects of the first class; their share of the labelled objects if none.
     pub positives: Option<usize>,
     /// How often each physical source is observed.
     pub copies: usize,
@@ -192,14 +195,30 @@ pub enum Class {
     Eclipsing(Magnitudes),
     /// The magnitudes are those of the flares at their peak.
     FlareStar(Magnitudes),
+    Mira(Magnitudes),
+    /// A star behind a lens, with or without a companion. The magnitudes are those of the star without the lens.
+    Lensed {
+        star: Magnitudes,
+        companion: bool,
+    },
+    Kilonova,
+    CalciumRich,
+    /// Intermediate luminosity optical transients.
+    Ilot,
+    PairInstability,
 }
 
 impl Class {
-    /// Returns true if its sources appear once and fade.
+    /// Returns true if its sources are explosions, which appear once and fade.
     pub fn is_transient(&self) -> bool {
         !matches!(
             self,
-            Self::Agn(_) | Self::RrLyrae(_) | Self::Eclipsing(_) | Self::FlareStar(_)
+            Self::Agn(_)
+                | Self::RrLyrae(_)
+                | Self::Eclipsing(_)
+                | Self::FlareStar(_)
+                | Self::Mira(_)
+                | Self::Lensed { .. }
         )
     }
 }
@@ -268,13 +287,18 @@ impl DemoSurvey {
         self.bands.iter().map(|band| band.wavelength).collect()
     }
 
-    /// Returns the positive class's name.
-    pub fn positive(&self) -> &'static str {
+    /// Returns the name of the first class, which is the positive one in most surveys.
+    pub fn first_class(&self) -> &'static str {
         self.populations[0].name
     }
 
-    /// Returns the share of the positive class among objects with or without a label.
-    pub fn positive_share(&self, labelled: bool) -> f64 {
+    /// Returns the positive class's name, unless all classes are scored.
+    pub fn positive(&self) -> Option<&'static str> {
+        self.unless_given.positive.then(|| self.first_class())
+    }
+
+    /// Returns the share of the first class among objects with or without a label.
+    pub fn first_share(&self, labelled: bool) -> f64 {
         let share = |population: &Population| population.share.of(labelled);
         share(&self.populations[0]) / self.populations.iter().map(share).sum::<f64>()
     }

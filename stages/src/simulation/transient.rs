@@ -133,7 +133,7 @@ impl Temperature {
                 } else {
                     (start * libm::exp(-t / scale)).max(floor)
                 };
-                (kelvin * factor).clamp(4_000.0, 18_000.0)
+                (kelvin * factor).clamp(floor.min(4_000.0), 18_000.0)
             }
             Temperature::Recombination => {
                 (12_000.0 * libm::pow(1.0 + t.max(0.0) / 10.0, -0.45)).max(5_200.0)
@@ -278,10 +278,47 @@ impl Drawn {
         let fade = Temperature::fade(14_000.0, 70.0, 6_000.0);
         Self::new(Shape::bazin(rise, fall), fade, luminosity(m, -21.3, 44.1))
     }
+
+    /// Gone within days, and red soon (Kasen et al. 2017, Nature 551, 80; Villar et al. 2017, ApJ 851, L21).
+    fn kilonova(rng: &mut Stream) -> Self {
+        let peak = libm::exp10((41.7 + 0.3 * rng.normal()).clamp(40.8, 42.4));
+        let fall = rng.uniform_in(1.0, 3.0);
+        let fade = Temperature::fade(8_000.0, 3.0, 3_000.0);
+        Self::new(Shape::bazin(0.3, fall), fade, peak)
+    }
+
+    /// Faint and fast (Kasliwal et al. 2012, ApJ 755, 161; Lunnan et al. 2017, ApJ 836, 60).
+    fn calcium_rich(rng: &mut Stream) -> Self {
+        let m = (-15.9 + 0.5 * rng.normal()).clamp(-17.0, -14.8);
+        let (rise, fall) = (rng.uniform_in(2.0, 3.5), rng.uniform_in(8.0, 12.0));
+        let fade = Temperature::fade(8_500.0, 18.0, 4_000.0);
+        Self::new(Shape::bazin(rise, fall), fade, luminosity(m, -19.3, 43.15))
+    }
+
+    /// Luminous red novae and their like: faint plateaus that cool (Kasliwal 2012, PASA 29, 482).
+    fn intermediate(rng: &mut Stream) -> Self {
+        let m = (-13.0 + 0.8 * rng.normal()).clamp(-14.8, -11.0);
+        let rise = rng.uniform_in(3.0, 8.0);
+        let (slope, end) = (rng.uniform_in(0.0, 0.02), rng.uniform_in(50.0, 120.0));
+        let fade = Temperature::fade(6_500.0, 80.0, 3_300.0);
+        let shape = Shape::Plateau { rise, slope, end };
+        Self::new(shape, fade, luminosity(m, -19.3, 43.15))
+    }
+
+    /// Bright and slow: they rise for months (Kasen, Woosley and Heger 2011, ApJ 734, 102).
+    fn pair_instability(rng: &mut Stream) -> Self {
+        let m = (-20.8 + 0.6 * rng.normal()).clamp(-22.0, -19.5);
+        let (rise, scale) = (rng.uniform_in(25.0, 45.0), rng.uniform_in(60.0, 130.0));
+        let decline = Decline::Exponential { scale };
+        let shape = Shape::Disruption { rise, decline };
+        let fade = Temperature::fade(10_000.0, 140.0, 5_000.0);
+        Self::new(shape, fade, luminosity(m, -21.3, 44.1))
+    }
 }
 
 impl Transient {
-    /// Draws a source of the population; `None` if its class is not one of transients. `difficulty` is the mean of log10 of a TDE's peak luminosity in erg/s.
+    /// Draws a source of the population; `None` if its class is not one of transients. `difficulty` is the mean of log10
+    /// of a TDE's peak luminosity in erg/s.
     pub fn draw(population: &Population, difficulty: f64, rng: &mut Stream) -> Option<Transient> {
         let Drawn {
             shape,
@@ -290,9 +327,10 @@ impl Transient {
             stretch,
             second_maximum,
         } = match population.class {
-            Class::Agn(_) | Class::RrLyrae(_) | Class::Eclipsing(_) | Class::FlareStar(_) => {
-                return None;
-            }
+            Class::Kilonova => Drawn::kilonova(rng),
+            Class::CalciumRich => Drawn::calcium_rich(rng),
+            Class::Ilot => Drawn::intermediate(rng),
+            Class::PairInstability => Drawn::pair_instability(rng),
             Class::Tde => Drawn::disruption(difficulty, rng),
             Class::SnIa => Drawn::type_ia(rng),
             Class::SnIax => Drawn::type_iax(rng),
@@ -301,6 +339,12 @@ impl Transient {
             Class::SnIin => Drawn::interacting(rng),
             Class::SnIbc => Drawn::stripped(rng),
             Class::Slsn => Drawn::superluminous(rng),
+            Class::Agn(_)
+            | Class::RrLyrae(_)
+            | Class::Eclipsing(_)
+            | Class::FlareStar(_)
+            | Class::Mira(_)
+            | Class::Lensed { .. } => return None,
         };
         Some(Transient {
             luminosity: peak / shape.peak(),
@@ -419,7 +463,7 @@ mod tests {
                 assert_eq!(seen.flux(-150.1, 2), 0.0);
             }
         }
-        // 6 classes of MALLORN, 3 of SPCC, 7 of PLAsTiCC and 5 of ZTF.
-        assert_eq!(transients, 50 * (6 + 3 + 7 + 5));
+        // 6 classes of MALLORN, 3 of SPCC, 7 of PLAsTiCC, 4 more with all its classes, and 5 of ZTF.
+        assert_eq!(transients, 50 * (6 + 3 + 7 + (7 + 4) + 5));
     }
 }

@@ -9,6 +9,7 @@
 //! | [`Grid`], [`Sequences`] | a tensor table | one per object |
 //! | [`Folds`] | Parquet | one per object |
 //! | [`Predictions`] | Parquet | one per object and repeat |
+//! | [`Truth`] | Parquet | one per object without a label |
 //!
 //! Rows are in the order of the bytes of `object_id`. Every writer pins all that affects its bytes, so
 //! equal tables are equal files. A file that does not fit (it may come from a user's command) is a data
@@ -34,6 +35,7 @@ mod sequences;
 mod sniff;
 mod tensor;
 mod text;
+mod truth;
 mod wavelengths;
 
 pub use classes::{listed, no_positive};
@@ -61,6 +63,7 @@ pub use sequences::Sequences;
 pub(crate) use sniff::is_parquet;
 pub use tensor::{TensorTable, TensorWriter};
 pub(crate) use text::Records;
+pub use truth::Truth;
 pub(crate) use wavelengths::all_known;
 
 use std::fs::File;

@@ -28,7 +28,13 @@ pub(super) fn report(
         );
         text.push_str(&format!("Threshold for new objects: {threshold:.4}.\n\n"));
     }
-    text.push_str(&metrics(evaluation));
+    text.push_str(&body(evaluation, settings));
+    text
+}
+
+/// The metrics and what follows them, without a heading.
+pub fn body(evaluation: &MetricReport, settings: &ScoreSettings) -> String {
+    let mut text = metrics(evaluation);
     text.push_str(&finds(evaluation, settings));
     for note in &evaluation.notes {
         text.push_str(&format!("\n{}.\n", sentence(note)));

@@ -5,6 +5,8 @@
 //! the scored fold itself: optimistic, for comparison with published tables). Without a positive class,
 //! metrics are macro averages at the most probable class.
 
+use std::collections::BTreeMap;
+
 use flow_cache::Value;
 use flow_engine::kind::{
     Action, InputPort, KindSpec, Lineage, OutputPort, Ports, Scope, Stage, StageError, Step,
@@ -17,7 +19,7 @@ use crate::evaluation::{
 use crate::rows;
 use crate::table::{Folds, Predictions};
 
-mod markdown;
+pub(super) mod markdown;
 
 /// The kind.
 pub struct Evaluate;
@@ -34,7 +36,7 @@ impl Stage for Evaluate {
     fn spec(&self) -> KindSpec {
         KindSpec {
             name: "evaluate",
-            version: 4,
+            version: 5,
             about: "Scores out-of-fold predictions: F1, AUC, log-loss and more, per fold and pooled",
             ports: Ports {
                 inputs: vec![InputPort::one("predictions", "predictions")],
@@ -96,7 +98,13 @@ impl Stage for Evaluate {
         if let Some(folds) = &folds {
             rows::held_out(&predictions, folds)?;
         }
-        let settings = settings(&predictions, &EvaluateParams::read(action.params))?;
+        let params = EvaluateParams::read(action.params);
+        let by_class = class_weights(&predictions.classes, &params.class_weights)?;
+        let settings = ScoreSettings {
+            threshold: params.threshold,
+            top: params.top,
+            class_weights: by_class,
+        };
         let groups = folds
             .as_ref()
             .and_then(|f| repeats[0].groups(&predictions, f));
@@ -136,14 +144,17 @@ impl Stage for Evaluate {
     }
 }
 
-/// What the parameters say of metrics.
-fn settings(
-    predictions: &Predictions,
-    params: &EvaluateParams<'_>,
-) -> Result<ScoreSettings, StageError> {
-    for (class, _) in &params.class_weights {
-        if !predictions.classes.iter().any(|known| known == class) {
-            let classes = predictions.classes.join(", ");
+/// The weights of classes in the weighted log-loss, by class.
+///
+/// # Errors
+/// If a class has no column of probabilities.
+pub(super) fn class_weights(
+    classes: &[String],
+    given: &[(&str, f64)],
+) -> Result<BTreeMap<String, f64>, StageError> {
+    for (class, _) in given {
+        if !classes.iter().any(|known| known == class) {
+            let classes = classes.join(", ");
             return Err(StageError::data(
                 "flow::data::unknown_class",
                 format!("`class_weights` names `{class}`, for which there are no probabilities"),
@@ -151,12 +162,8 @@ fn settings(
             .help(format!("the predictions have those of: {classes}")));
         }
     }
-    let weights = params.class_weights.iter();
-    Ok(ScoreSettings {
-        threshold: params.threshold,
-        top: params.top,
-        class_weights: weights.map(|&(class, w)| (class.to_owned(), w)).collect(),
-    })
+    let weights = given.iter();
+    Ok(weights.map(|&(class, w)| (class.to_owned(), w)).collect())
 }
 
 /// A note on what cannot be checked: that nothing was learned from the rows that are scored.

@@ -5,11 +5,12 @@ use std::collections::BTreeMap;
 use flow_engine::StageError;
 
 use super::params::IngestParams;
+use super::reveal::TRUTH;
 use crate::table::{column_twice, columns_help};
 
 /// What a file can hold: flow's name of it, and the name of its column unless the pipeline names
 /// another.
-const DEFAULTS: [(&str, &str); 12] = [
+const DEFAULTS: [(&str, &str); 13] = [
     ("object_id", "object_id"),
     ("time", "mjd"),
     ("band", "band"),
@@ -22,6 +23,7 @@ const DEFAULTS: [(&str, &str); 12] = [
     ("ebv", "ebv"),
     ("split", "split"),
     ("group", "group"),
+    (TRUTH, TRUTH),
 ];
 
 /// The names of the columns of an objects table, besides `object_id`.

@@ -1,12 +1,12 @@
 //! The built-in demo surveys, which are simulated: see [`crate::simulation`].
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use flow_engine::StageError;
 use flow_engine::base::suggest::closest;
 
 use crate::simulation::{DemoConfig, DemoError, ObjectPlan, catalogue, simulate, surveys};
-use crate::table::{Curves, Survey, listed};
+use crate::table::{Curves, Survey, Truth, listed};
 
 use super::columns::Regroup;
 use super::params::IngestParams;
@@ -40,7 +40,7 @@ pub(super) fn contradiction(params: &IngestParams<'_>) -> Option<(&'static str, 
     if let Some(positive) = params.positive
         && !classes().any(|class| class == positive)
     {
-        let near = closest(positive, classes()).unwrap_or(rules.class(survey.positive()));
+        let near = closest(positive, classes()).unwrap_or(rules.class(survey.first_class()));
         return Some((
             "positive",
             format!("the demo survey `{name}` has no class `{positive}`"),
@@ -75,6 +75,30 @@ pub(super) fn splits(params: &IngestParams<'_>) -> Result<Vec<String>, DemoError
     Ok(splits)
 }
 
+fn wrong(error: DemoError) -> StageError {
+    StageError::data("flow::params::demo", error.to_string())
+        .help(format!("set `{}`", error.remedy()))
+        .with_source(error)
+}
+
+fn rules(params: &IngestParams<'_>) -> Result<Regroup, StageError> {
+    Regroup::of(params).map_err(|text| StageError::data("flow::params::classes", text))
+}
+
+/// Returns the classes of the objects without a label.
+///
+/// # Errors
+/// If the parameters do not fit together.
+pub(super) fn truth(params: &IngestParams<'_>, seed: u64) -> Result<Truth, StageError> {
+    let rules = rules(params)?;
+    let plans = catalogue(&config(params, seed)).map_err(wrong)?;
+    let hidden = plans.into_iter().filter(|plan| !plan.labelled);
+    let class = hidden.map(|plan| (plan.object_id, rules.class(plan.class).to_owned()));
+    Ok(Truth {
+        class: class.collect::<BTreeMap<_, _>>(),
+    })
+}
+
 /// Simulates the objects of one split.
 ///
 /// # Errors
@@ -86,15 +110,9 @@ pub(super) fn read(
     survey: Survey,
     checkpoint: &dyn Fn() -> Result<(), StageError>,
 ) -> Result<(Curves, Tally), StageError> {
-    let wrong = |error: DemoError| {
-        StageError::data("flow::params::demo", error.to_string())
-            .help(format!("set `{}`", error.remedy()))
-            .with_source(error)
-    };
     let config = config(params, seed);
     let all = catalogue(&config).map_err(wrong)?;
-    let rules =
-        Regroup::of(params).map_err(|text| StageError::data("flow::params::classes", text))?;
+    let rules = rules(params)?;
     let classes = all
         .iter()
         .filter(|plan| plan.labelled)

@@ -1,7 +1,8 @@
 //! Kind `ingest`: turns any survey into `curves` and `objects`, with a report of what was dropped.
 //!
-//! There are two steps. `read` turns each light-curve file into a shard. `collect` joins the reports of
-//! the parts and checks what only the whole survey shows, such as an object in two files.
+//! There are three steps. `read` turns each light-curve file into a shard. `collect` joins the reports of
+//! the parts and checks what only the whole survey shows, such as an object in two files. `reveal` gives the
+//! classes of objects without a label, if somebody knows them.
 //!
 //! - `params`: the parameters that describe a survey;
 //! - `layout`: which files form which shards; `columns`, `labels`: what they mean to the pipeline;
@@ -9,7 +10,8 @@
 //! - `csv`, `parquet`, `demo`: read rows from each kind of file, and pass them to
 //! - `build` and `catalogue`, which make light curves and objects of them;
 //! - `reject`: what happens to a wrong row, with the table of all cases; `report`: the sum of the
-//!   parts.
+//!   parts;
+//! - `reveal`: the true classes of unlabelled objects.
 //!
 //! Rows are read one by one. A wrong row is counted with its reason and a few places. It is never
 //! passed on, and never dropped silently.
@@ -26,6 +28,7 @@ mod parquet;
 mod reject;
 mod report;
 mod request;
+mod reveal;
 #[cfg(test)]
 pub(crate) mod tests;
 
@@ -46,6 +49,7 @@ pub use request::read_files;
 pub struct Ingest;
 
 const READ: usize = 0;
+const REVEAL: usize = 2;
 
 impl Stage for Ingest {
     fn spec(&self) -> KindSpec {
@@ -69,6 +73,12 @@ impl Stage for Ingest {
                         1,
                         "JSON: what was read, kept and dropped, and why.",
                     ),
+                    OutputPort::of(
+                        reveal::TRUTH,
+                        "truth",
+                        REVEAL,
+                        "The classes of unlabelled objects, for `evaluate_new` alone: those of the demo, or a column of `objects`.",
+                    ),
                 ],
             },
             params: IngestParams::specs(),
@@ -84,6 +94,11 @@ impl Stage for Ingest {
                     .after(READ, "objects")
                     .after(READ, "part")
                     .writes("report"),
+                Step::new("reveal", Scope::Whole)
+                    .sources(Sources::Common)
+                    .apart()
+                    .seeded()
+                    .writes(reveal::TRUTH),
             ],
         }
     }
@@ -133,6 +148,13 @@ impl Stage for Ingest {
         {
             wrong(name, text, help);
         }
+        if ingest.format != Format::Demo && reveal::is_known(&ingest) && ingest.objects.is_empty() {
+            wrong(
+                "columns",
+                "`truth` is read from `objects`, and there are none".into(),
+                "objects = \"objects.parquet\"".into(),
+            );
+        }
         if ingest.format == Format::Csv && ingest.objects.is_empty() {
             wrong(
                 "format",
@@ -145,11 +167,18 @@ impl Stage for Ingest {
 
     fn shape(&self, params: &Params, _inputs: &[String]) -> (Ports, Vec<Step>) {
         let KindSpec {
-            ports, mut steps, ..
+            mut ports,
+            mut steps,
+            ..
         } = self.spec();
         let params = IngestParams::read(params);
         // Only the generator draws random numbers, so a new seed must not read a survey again.
         steps[READ].seeded = params.format == Format::Demo;
+        steps[REVEAL].seeded = params.format == Format::Demo;
+        if !reveal::is_known(&params) {
+            steps.truncate(REVEAL);
+            ports.outputs.retain(|port| port.name != reveal::TRUTH);
+        }
         // Regrouped labels come with their original labels. Stores know results without these, under
         // the other name of the step.
         if params.classes.is_some() {
@@ -172,8 +201,17 @@ impl Stage for Ingest {
     }
 
     fn run(&self, action: &mut Action<'_>) -> Result<(), StageError> {
-        if action.step != READ {
-            return collect_step(action);
+        match action.step {
+            READ => {}
+            REVEAL => {
+                let truth = reveal::truth(action)?;
+                let ids: Vec<&String> = truth.class.keys().collect();
+                let attrs = row_attrs(&ids);
+                let mut writer = action.create()?;
+                truth.write(&mut writer)?;
+                return action.finish(reveal::TRUTH, writer, attrs);
+            }
+            _ => return collect_step(action),
         }
         let checkpoint = || action.checkpoint();
         let (curves, part) = Request::of(action, &checkpoint).read()?;

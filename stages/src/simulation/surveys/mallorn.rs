@@ -136,6 +136,7 @@ pub const MALLORN: DemoSurvey = DemoSurvey {
     },
     labelled_reach: 1.0,
     unless_given: UnlessGiven {
+        positive: true,
         positives: Some(148),
         copies: 3,
         difficulty: Some(43.45),

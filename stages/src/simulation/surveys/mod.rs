@@ -2,21 +2,29 @@
 
 mod mallorn;
 mod plasticc;
+mod plasticc_15;
 mod spcc;
 mod ztf;
 
 use super::survey::DemoSurvey;
 
 /// Every survey. The first is the one that is simulated unless another is named.
-pub const ALL: [&DemoSurvey; 4] = [
+pub const ALL: [&DemoSurvey; 5] = [
     &mallorn::MALLORN,
     &spcc::SPCC,
     &plasticc::PLASTICC,
+    &plasticc_15::PLASTICC_15,
     &ztf::ZTF,
 ];
 
 /// Their names, in the same order.
-pub const NAMES: &[&str] = &[ALL[0].name, ALL[1].name, ALL[2].name, ALL[3].name];
+pub const NAMES: &[&str] = &[
+    ALL[0].name,
+    ALL[1].name,
+    ALL[2].name,
+    ALL[3].name,
+    ALL[4].name,
+];
 
 /// Returns the survey of a name; without a name, the first.
 pub fn named(name: Option<&str>) -> Option<&'static DemoSurvey> {

@@ -16,7 +16,7 @@ use super::super::survey::{
 use super::mallorn::LSST;
 
 /// A class with its counts in the training set and in the test set.
-const fn population(class: Class, name: &'static str, counts: (f64, f64)) -> Population {
+pub(super) const fn population(class: Class, name: &'static str, counts: (f64, f64)) -> Population {
     Population {
         class,
         name,
@@ -31,7 +31,7 @@ const fn population(class: Class, name: &'static str, counts: (f64, f64)) -> Pop
 }
 
 /// The same population at redshifts of this median and logarithmic scatter among unlabelled objects.
-const fn at(redshift: (f64, f64), population: Population) -> Population {
+pub(super) const fn at(redshift: (f64, f64), population: Population) -> Population {
     let redshift = Redshifts {
         median: redshift.0,
         scatter: redshift.1,
@@ -53,7 +53,12 @@ const fn behind(host_dust: f64, blanketing: f64, population: Population) -> Popu
     }
 }
 
-const fn magnitudes(mean: f64, scatter: f64, brightest: f64, faintest: f64) -> Magnitudes {
+pub(super) const fn magnitudes(
+    mean: f64,
+    scatter: f64,
+    brightest: f64,
+    faintest: f64,
+) -> Magnitudes {
     Magnitudes {
         mean,
         scatter,
@@ -207,6 +212,7 @@ pub const PLASTICC: DemoSurvey = DemoSurvey {
     },
     labelled_reach: 0.75,
     unless_given: UnlessGiven {
+        positive: true,
         positives: None,
         copies: 1,
         difficulty: Some(43.8),

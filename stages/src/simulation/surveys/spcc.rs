@@ -110,6 +110,7 @@ pub const SPCC: DemoSurvey = DemoSurvey {
     },
     labelled_reach: 0.6,
     unless_given: UnlessGiven {
+        positive: true,
         positives: None,
         copies: 1,
         difficulty: None,

@@ -134,6 +134,7 @@ pub const ZTF: DemoSurvey = DemoSurvey {
     },
     labelled_reach: 0.7,
     unless_given: UnlessGiven {
+        positive: true,
         positives: None,
         copies: 1,
         difficulty: Some(43.9),

@@ -99,20 +99,24 @@ fn demo(survey: Option<&str>, more: &[(&str, Value)]) -> Params {
 #[test]
 fn a_demo_survey_brings_its_bands_wavelengths_and_positive_class() {
     let cases = [
-        (None, "u g r i z y", "TDE", None),
-        (Some("mallorn"), "u g r i z y", "TDE", None),
-        (Some("spcc"), "g r i z", "Ia", Some(4_770.0)),
-        (Some("plasticc"), "u g r i z y", "15", None),
-        (Some("ztf"), "g r i", "TDE", Some(4_746.48)),
+        (None, "u g r i z y", Some("TDE"), None),
+        (Some("mallorn"), "u g r i z y", Some("TDE"), None),
+        (Some("spcc"), "g r i z", Some("Ia"), Some(4_770.0)),
+        (Some("plasticc"), "u g r i z y", Some("15"), None),
+        (Some("plasticc_15"), "u g r i z y", None, None),
+        (Some("ztf"), "g r i", Some("TDE"), Some(4_746.48)),
     ];
     for (name, bands, positive, g) in cases {
         let (shards, report) = all(&demo(name, &[]), 3).unwrap();
         assert_eq!((report.objects, report.unlabelled), (180, 20), "{name:?}");
-        assert!(report.labels[positive] > 0, "{name:?}");
+        assert!(
+            positive.is_none_or(|class| report.labels[class] > 0),
+            "{name:?}"
+        );
         for (curves, _) in &shards {
             let survey = &curves.objects.survey;
             assert_eq!(survey.bands.join(" "), bands);
-            assert_eq!(survey.positive.as_deref(), Some(positive));
+            assert_eq!(survey.positive.as_deref(), positive);
             // Only wavelengths that are not LSST's are written.
             let own = survey.wavelengths.iter().find(|(band, _)| band == "g");
             assert_eq!(own.map(|(_, at)| *at), g, "{name:?}");
@@ -182,6 +186,33 @@ fn the_classes_of_a_demo_are_regrouped_like_those_of_files() {
     );
 }
 
+#[test]
+fn the_truth_of_a_demo_is_that_of_its_unlabelled_objects() {
+    let classes = || ordered(&[("star", &["92", "16", "65", "53"])]);
+    let given = demo(Some("plasticc_15"), &[("classes", classes())]);
+    let truth = demo::truth(&IngestParams::read(&given), 3).unwrap();
+    let (shards, _) = all(&given, 3).unwrap();
+    let mut unlabelled = 0;
+    for (curves, _) in shards {
+        let objects = &curves.objects;
+        assert!(objects.label.iter().flatten().all(|label| label != "99"));
+        for (i, id) in objects.object_id.iter().enumerate() {
+            let class = truth.class.get(id);
+            assert_eq!(class.is_some(), objects.label[i].is_none(), "{id}");
+            // Stars are at redshift 0; so are microlensed ones, of the classes 6 and 99.
+            let Some(class) = class else { continue };
+            unlabelled += 1;
+            let near = objects.redshift[i] == Some(0.0);
+            match class.as_str() {
+                "6" | "99" => {}
+                "star" => assert!(near, "{id}"),
+                _ => assert!(!near, "{id}: {class}"),
+            }
+        }
+    }
+    assert_eq!((unlabelled, truth.class.len()), (20, 20));
+}
+
 /// The reference tells what each survey does unless a parameter is given.
 #[test]
 fn the_defaults_of_demo_surveys_are_those_of_the_reference() {
@@ -197,10 +228,10 @@ fn the_defaults_of_demo_surveys_are_those_of_the_reference() {
             let text = format!("{positives} for {}", survey.name);
             assert!(about("positives").contains(&text), "{text}");
         }
-        let told = if survey.positive() == "TDE" {
+        let told = if survey.first_class() == "TDE" {
             "otherwise `TDE`".to_owned()
         } else {
-            format!("`{}` for {}", survey.positive(), survey.name)
+            format!("`{}` for {}", survey.first_class(), survey.name)
         };
         assert!(about("positives").contains(&told), "{told}");
     }
