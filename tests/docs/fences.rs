@@ -202,6 +202,7 @@ pages_that_run! {
     install: "docs/install.md",
     light_curve_statistics: "docs/light-curve-statistics.md",
     photo_z: "docs/photo-z.md",
+    metrics: "docs/metrics.md",
     novelty: "docs/novelty.md",
     objects: "docs/objects.md",
     reference: "docs/reference.md",

@@ -81,7 +81,7 @@ mod tests {
         truth.write(&mut bytes).unwrap();
         assert_eq!(Truth::read(file_of(&bytes).path()).unwrap(), truth);
         let mut other = Vec::new();
-        super::super::write_importance(&mut other, &[]).unwrap();
+        super::super::write_importance(&mut other, &[("x".into(), 1.0)]).unwrap();
         assert!(Truth::read(file_of(&other).path()).is_err());
     }
 }

@@ -5,7 +5,6 @@ use std::collections::BTreeMap;
 use flow_engine::StageError;
 
 use super::params::IngestParams;
-use super::reveal::TRUTH;
 use crate::table::{column_twice, columns_help};
 
 /// What a file can hold: flow's name of it, and the name of its column unless the pipeline names
@@ -25,6 +24,9 @@ const DEFAULTS: [(&str, &str); 13] = [
     ("group", "group"),
     (TRUTH, TRUTH),
 ];
+
+/// The column with the class of objects whose label is hidden.
+pub(super) const TRUTH: &str = "truth";
 
 /// The names of the columns of an objects table, besides `object_id`.
 pub(super) const OBJECT_COLUMNS: [&str; 6] =

@@ -38,7 +38,7 @@ use flow_engine::{Action, Diag, KindSpec, Params, Stage, StageError};
 
 use crate::table::{Objects, is_no_value, row_attrs};
 
-use columns::Regroup;
+use columns::{Regroup, TRUTH};
 use params::{Format, IngestParams};
 use report::{ShardReport, collect};
 use request::Request;
@@ -74,7 +74,7 @@ impl Stage for Ingest {
                         "JSON: what was read, kept and dropped, and why.",
                     ),
                     OutputPort::of(
-                        reveal::TRUTH,
+                        TRUTH,
                         "truth",
                         REVEAL,
                         "The classes of unlabelled objects, for `evaluate_new` alone: those of the demo, or a column of `objects`.",
@@ -98,7 +98,7 @@ impl Stage for Ingest {
                     .sources(Sources::Common)
                     .apart()
                     .seeded()
-                    .writes(reveal::TRUTH),
+                    .writes(TRUTH),
             ],
         }
     }
@@ -177,7 +177,7 @@ impl Stage for Ingest {
         steps[REVEAL].seeded = params.format == Format::Demo;
         if !reveal::is_known(&params) {
             steps.truncate(REVEAL);
-            ports.outputs.retain(|port| port.name != reveal::TRUTH);
+            ports.outputs.retain(|port| port.name != TRUTH);
         }
         // Regrouped labels come with their original labels. Stores know results without these, under
         // the other name of the step.
@@ -209,7 +209,7 @@ impl Stage for Ingest {
                 let attrs = row_attrs(&ids);
                 let mut writer = action.create()?;
                 truth.write(&mut writer)?;
-                return action.finish(reveal::TRUTH, writer, attrs);
+                return action.finish(TRUTH, writer, attrs);
             }
             _ => return collect_step(action),
         }

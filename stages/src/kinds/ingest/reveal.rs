@@ -7,12 +7,10 @@ use flow_engine::{Action, StageError};
 
 use crate::table::Truth;
 
+use super::columns::TRUTH;
 use super::demo;
 use super::params::{Format, IngestParams};
 use super::request::Request;
-
-/// The column of `columns` with the true classes.
-pub(super) const TRUTH: &str = "truth";
 
 /// Returns true if the survey has true classes.
 pub(super) fn is_known(params: &IngestParams<'_>) -> bool {
