@@ -89,7 +89,7 @@ pub fn assert_gradients(what: &str, loss: impl Fn(&mut Pass<'_>) -> Tensor<1>) {
         let mut found = Vec::new();
         let near = [8e-3, 2e-3, 5e-4].into_iter().any(|step| {
             found.push((moved(step) - moved(-step)) / (2.0 * step));
-            (found[found.len() - 1] - expected).abs() <= 2e-3 + 0.01 * expected.abs()
+            (found[found.len() - 1] - expected).abs() <= 5e-5 + 0.01 * expected.abs()
         });
         let name = &weight.name;
         assert!(near, "{what}, {name}: {expected}, by differences {found:?}");
