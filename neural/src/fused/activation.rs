@@ -1,4 +1,4 @@
-//! Sigmoid and hyperbolic tangent in plain `f32` arithmetic without branches.
+//! Exponential, sigmoid and hyperbolic tangent in plain `f32` arithmetic without branches.
 //!
 //! Loops over these functions are vectorized by LLVM, in a [`Kernel`](flow_stages::numeric::simd::Kernel) for every level,
 //! and give the same bits at all of them. Relative errors are below 5e-7. The exponential is the one of
@@ -47,6 +47,14 @@ pub fn sigmoid(x: f32) -> f32 {
     1.0 / (1.0 + (power * rest + power))
 }
 
+/// Returns the exponential. Below -87 the result is that of -87, 2e-38, and above 88 that of 88.
+#[inline(always)]
+pub fn exp(x: f32) -> f32 {
+    let x = if x > 88.0 { 88.0 } else { x };
+    let (power, rest) = parts(if x < -87.0 { -87.0 } else { x });
+    power * rest + power
+}
+
 /// Returns the hyperbolic tangent, `(exp(2x) - 1) / (exp(2x) + 1)`.
 #[inline(always)]
 pub fn tanh(x: f32) -> f32 {
@@ -61,17 +69,18 @@ mod tests {
 
     use super::*;
 
-    struct Both<'a>(&'a [f32]);
+    struct All<'a>(&'a [f32]);
 
-    impl Kernel for Both<'_> {
+    impl Kernel for All<'_> {
         type Output = Vec<f32>;
 
         #[inline(always)]
         fn run(self) -> Vec<f32> {
-            let mut out = vec![0.0; 2 * self.0.len()];
-            for (out, &x) in out.chunks_exact_mut(2).zip(self.0) {
+            let mut out = vec![0.0; 3 * self.0.len()];
+            for (out, &x) in out.chunks_exact_mut(3).zip(self.0) {
                 out[0] = sigmoid(x);
                 out[1] = tanh(x);
+                out[2] = exp(x);
             }
             out
         }
@@ -93,6 +102,10 @@ mod tests {
                 let error = (f64::from(sigmoid(x)) - expected) / expected;
                 assert!(error.abs() < 5e-7, "sigmoid({x}): {error:e}");
             }
+            if x.abs() < 87.0 {
+                let error = f64::from(exp(x)) / libm::exp(exact) - 1.0;
+                assert!(error.abs() < 5e-7, "exp({x}): {error:e}");
+            }
             let expected = libm::tanh(exact);
             let error = f64::from(tanh(x)) - expected;
             assert!(
@@ -108,16 +121,17 @@ mod tests {
             assert_eq!([sigmoid(x), tanh(x), tanh(-x)], [1.0, 1.0, -1.0]);
             assert!(sigmoid(-x) >= 0.0 && sigmoid(-x) < 1e-37);
         }
-        assert!(sigmoid(f32::NAN).is_nan() && tanh(f32::NAN).is_nan());
+        assert!(sigmoid(f32::NAN).is_nan() && tanh(f32::NAN).is_nan() && exp(f32::NAN).is_nan());
+        assert!(exp(f32::NEG_INFINITY) < 1e-37 && exp(f32::INFINITY) > 1e38);
         assert_eq!(sigmoid(0.0), 0.5);
     }
 
     #[test]
     fn every_level_gives_the_same_bits() {
         let arguments = arguments();
-        let expected = Both(&arguments).run();
+        let expected = All(&arguments).run();
         for level in SimdLevel::available() {
-            let got = level.run(Both(&arguments));
+            let got = level.run(All(&arguments));
             let same = got
                 .iter()
                 .zip(&expected)

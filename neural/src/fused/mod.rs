@@ -8,15 +8,20 @@
 
 mod activation;
 mod arithmetic;
+mod attention;
 mod conv;
 mod flex;
 mod gru;
+mod lanes;
+mod layer_norm;
 mod matrix;
 mod norm;
 #[cfg(test)]
 pub(crate) mod testing;
 
 pub use arithmetic::arithmetic;
+pub use attention::attention;
 pub use conv::{ConvShape, conv1d};
 pub use gru::{GruWeights, gru};
+pub use layer_norm::layer_norm;
 pub use norm::{NormShape, NormWeights, Normed, RunningStatistics, norm_relu_pool};

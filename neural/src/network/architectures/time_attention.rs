@@ -92,8 +92,9 @@ impl TimeAttention {
         let size = [1, self.queries, width];
         let queries = pass.weight("queries", size, Init::Uniform(1.0));
         let queries = queries.expand([objects, self.queries, width]);
+        let all = Tensor::ones([objects, self.queries], &x.device());
         let found = pass.within("pooling", |pass| {
-            attention(queries, x, mask, self.heads, pass)
+            attention(queries, x, [&all, mask], self.heads, pass)
         });
         let found = found.reshape([objects, self.queries * width]);
         pass.dropout(found, self.dropout, false)

@@ -4,32 +4,26 @@ use burn::tensor::Tensor;
 
 use super::super::{Init, Pass};
 use super::{Activation, layer_norm, linear, masked_softmax};
+use crate::fused;
 
 /// Returns what each query finds among the keys, `[objects, queries, width]`: scaled dot products in several heads
-/// (Vaswani et al. 2017, section 3.2). `heads` divides the width. Keys that the mask `[objects, keys]` hides are not
-/// seen, and if it hides all keys of an object, its result is the bias of the output.
+/// (Vaswani et al. 2017, section 3.2). `heads` divides the width. Keys that their mask, `[objects, keys]`, hides are not
+/// seen. For a query that its mask, `[objects, queries]`, hides, and if all keys are hidden, the result is the bias of the
+/// output.
 pub fn attention(
     queries: Tensor<3>,
     keys: Tensor<3>,
-    mask: &Tensor<2>,
+    masks: [&Tensor<2>; 2],
     heads: usize,
     pass: &mut Pass<'_>,
 ) -> Tensor<3> {
-    let [objects, count, width] = queries.dims();
-    let each = width / heads;
-    let apart = |x: Tensor<3>| -> Tensor<4> {
-        let [objects, points, _] = x.dims();
-        x.reshape([objects, points, heads, each]).swap_dims(1, 2)
-    };
-    let scale = 1.0 / (each as f32).sqrt();
-    let query = apart(linear(queries, "query", width, pass).mul_scalar(scale));
-    let key = apart(linear(keys.clone(), "key", width, pass));
-    let value = apart(linear(keys, "value", width, pass));
-    let shown: Tensor<4> = mask.clone().unsqueeze_dims(&[1, 2]);
-    let weights = masked_softmax(query.matmul(key.transpose()), shown);
-    let found = weights.matmul(value).swap_dims(1, 2);
-    let any: Tensor<3> = mask.clone().max_dim(1).unsqueeze_dim(2);
-    let found = found.reshape([objects, count, width]) * any;
+    let [_, _, width] = queries.dims();
+    let inputs = [
+        linear(queries, "query", width, pass),
+        linear(keys.clone(), "key", width, pass),
+        linear(keys, "value", width, pass),
+    ];
+    let found = fused::attention(inputs, masks.map(Tensor::clone), heads);
     linear(found, "output", width, pass)
 }
 
@@ -75,7 +69,8 @@ pub struct Encoder {
 }
 
 impl Encoder {
-    /// Returns the observations after they have seen each other, `[objects, points, width]`.
+    /// Returns the observations after they have seen each other, `[objects, points, width]`. Points that the mask hides
+    /// see nothing.
     pub fn forward(
         &self,
         x: Tensor<3>,
@@ -86,7 +81,7 @@ impl Encoder {
         pass.within(name, |pass| {
             let seen = |x: Tensor<3>, pass: &mut Pass<'_>| {
                 pass.within("attention", |pass| {
-                    attention(x.clone(), x, mask, self.heads, pass)
+                    attention(x.clone(), x, [mask, mask], self.heads, pass)
                 })
             };
             let x = self.added(x, "norm", pass, seen);

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::super::{Init, Pass};
 use super::normalization::batch_norm;
+use crate::fused::{self, ConvShape};
 
 /// What a layer does to each of its outputs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -67,14 +68,15 @@ fn affine<const D: usize>(
     let inputs = shape[D - 1];
     let rows = shape[..D - 1].iter().product();
     shape[D - 1] = outputs;
-    let [weight, bias] = pass.within(name, |pass| {
-        [
+    let (weight, bias) = pass.within(name, |pass| {
+        (
             pass.weight("weight", [inputs, outputs], weight),
-            pass.weight("bias", [1, outputs], bias),
-        ]
+            pass.weight("bias", [outputs], bias),
+        )
     });
-    let rows: Tensor<2> = x.reshape([rows, inputs]);
-    (rows.matmul(weight) + bias).reshape(shape)
+    // A row is a sequence of one point.
+    let rows = x.reshape([rows, 1, inputs]);
+    fused::conv1d(rows, weight, Some(bias), ConvShape::same(1)).reshape(shape)
 }
 
 /// Some layers one after another, each with an activation.

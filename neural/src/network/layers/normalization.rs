@@ -3,6 +3,7 @@
 use burn::tensor::Tensor;
 
 use super::super::{Init, Mode, Pass};
+use crate::fused;
 
 /// What is added to variances.
 const EPSILON: f32 = 1e-5;
@@ -13,14 +14,11 @@ const MOMENTUM: f32 = 0.1;
 /// Returns the rows (last dimension) with mean 0 and variance 1, times a weight and plus a bias for each column (Ba,
 /// Kiros and Hinton 2016, equation 4; the variance is the biased one).
 pub fn layer_norm<const D: usize>(x: Tensor<D>, name: &str, pass: &mut Pass<'_>) -> Tensor<D> {
-    let columns = x.dims()[D - 1];
-    let mut shape = [1; D];
-    shape[D - 1] = columns;
+    let shape = x.dims();
+    let columns = shape[D - 1];
+    let rows = shape[..D - 1].iter().product();
     let [weight, bias] = pass.within(name, |pass| scale(columns, pass));
-    let centered = x.clone() - x.mean_dim(D - 1);
-    let variance = centered.clone().square().mean_dim(D - 1);
-    let deviation = variance.add_scalar(EPSILON).sqrt();
-    centered / deviation * weight.reshape(shape) + bias.reshape(shape)
+    fused::layer_norm(x.reshape([rows, columns]), weight, bias).reshape(shape)
 }
 
 /// Returns the columns with mean 0 and variance 1, times a weight and plus a bias for each (Ioffe and Szegedy 2015,

@@ -49,8 +49,9 @@ fn attention_with_hidden_keys_is_that_of_onnx() {
         read(&figures["x"], [2, 5, 8]),
         read(&figures["mask"], [2, 5]),
     );
+    let all = Tensor::ones_like(&mask);
     assert_as_figures(&figures, |pass| {
-        attention(x.clone(), x.clone(), &mask, 2, pass)
+        attention(x.clone(), x.clone(), [&all, &mask], 2, pass)
     });
 }
 
@@ -94,9 +95,10 @@ fn encoders_are_those_of_pytorch() {
             .iter()
             .map(|(name, values)| (format!("0.{name}"), values.clone()));
         let named: serde_json::Map<String, Value> = named.collect();
-        let figures = serde_json::json!({ "weights": named, "y": figures["y"] });
+        let y = values(masked(read(&figures["y"], [2, 5, 8]), &mask));
+        let figures = serde_json::json!({ "weights": named, "y": y });
         assert_as_figures(&figures, |pass| {
-            encoder.forward(x.clone(), &mask, "0", pass)
+            masked(encoder.forward(x.clone(), &mask, "0", pass), &mask)
         });
     }
 }
