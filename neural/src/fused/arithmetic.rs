@@ -8,8 +8,8 @@ use super::matrix::{Matrix, MatrixMut, unblocked_product};
 /// For the operations of this folder that is only whether a product of matrices rounds after each multiplication, as
 /// processors without fused multiply-adds do: their sums have a fixed order, and their functions are plain arithmetic. The
 /// rest is for operations of burn: after how many terms its products of large matrices begin a new sum, which hangs on
-/// the sizes of caches, and a digest of some values of the exponential, logarithm, power and hyperbolic tangent of the
-/// system. For instance `x86_64, fused multiply-add, sums of 512, functions 5f0a8c41`.
+/// the sizes of caches, and a digest of some values of the exponential, logarithm, power, hyperbolic tangent, sine, cosine and
+/// inverse hyperbolic sine of the system. For instance `x86_64, fused multiply-add, sums of 512, functions 5f0a8c41`.
 pub fn arithmetic() -> String {
     let multiply = match fuses() {
         true => "fused multiply-add",
@@ -68,7 +68,15 @@ fn digest_of_functions() -> u32 {
     let mut digest = 0x811c_9dc5_u32;
     for i in 1..2000 {
         let x = i as f32 * 0.011;
-        for value in [(-x).exp(), x.ln(), x.tanh(), x.powf(1.7)] {
+        for value in [
+            (-x).exp(),
+            x.ln(),
+            x.tanh(),
+            x.powf(1.7),
+            x.sin(),
+            x.cos(),
+            x.asinh(),
+        ] {
             for byte in value.to_bits().to_le_bytes() {
                 digest = (digest ^ u32::from(byte)).wrapping_mul(0x0100_0193);
             }
