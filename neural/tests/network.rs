@@ -180,6 +180,39 @@ fn a_network_is_applied_to_sequences_like_those_of_its_fit() {
 }
 
 #[test]
+fn copies_of_training_rows_are_fitted_on_as_well() {
+    let stages = |inputs: &str| {
+        format!(
+            "[stages.more]\nuse = \"augment\"\ninputs = {{ curves = \"ingest\" }}\ncopies = 2\n[stages.more_sequences]\nuse = \"sequences\"\ninputs = {{ curves = \"more\" }}\npoints = 24\n[stages.more_domain]\nuse = \"domain\"\ninputs = {{ curves = \"more\" }}\n{}",
+            net(
+                inputs,
+                "architecture = \"multi_gru\"\nunits = [3]\nhidden = [3]\nepochs = 2\nearly_stopping = 1"
+            ),
+        )
+    };
+    let sequences = "sequences = \"sequences\", augmented_sequences = \"more_sequences\"";
+    let alone = project(&stages(sequences));
+    let found = ports(&alone, "net", "one", 2);
+    let (rows, copies) = (
+        fact(&found["model"], "rows"),
+        fact(&found["model"], "copies"),
+    );
+    assert_eq!(rows, [80, 80, 80, 120]);
+    assert_eq!(copies, rows.iter().map(|rows| 2 * rows).collect::<Vec<_>>());
+    let both = format!("{sequences}, features = \"domain\", augmented = \"more_domain\"");
+    let both = ports(&project(&stages(&both)), "net", "one", 2);
+    assert_eq!(fact(&both["model"], "copies"), copies);
+    let half = project(&stages(&format!("{sequences}, features = \"domain\"")));
+    let diags = local::load(&half, "p.toml", &[], &registry())
+        .err()
+        .unwrap();
+    assert!(
+        diags[0].message.contains("copies need `augmented`"),
+        "{diags:?}"
+    );
+}
+
+#[test]
 fn what_cannot_be_learned_from_is_refused() {
     let tiny = "epochs = 1\nhidden = [4]\n";
     let merged = format!("architecture = \"gru_attention\"\n{tiny}");

@@ -157,3 +157,103 @@ fn shortening(gradients: &[Option<Tensor<1>>], most: f64) -> Option<f64> {
     let norm = sum.sqrt();
     (norm > most).then(|| most / (norm + 1e-6))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::matrix;
+    use super::*;
+    use crate::network::Weight;
+
+    /// Steps of PyTorch's AdamW and Adam in 64-bit floats: a rate of 0.1, a decay of 0.01, and gradients `2 (x - target)`.
+    #[test]
+    fn steps_are_those_of_adam_and_adamw() {
+        let traces: [(DescentRule, [[f64; 3]; 4]); 2] = [
+            (
+                DescentRule::AdamW,
+                [
+                    [0.899000001, -1.898, 0.399500001],
+                    [0.798677707, -1.79624589, 0.299990236],
+                    [0.699555824, -1.69484281, 0.202370132],
+                    [0.602288615, -1.59390311, 0.107852911],
+                ],
+            ),
+            (
+                DescentRule::Adam,
+                [
+                    [0.900000001, -1.9, 0.400000001],
+                    [0.800567242, -1.80014061, 0.300883878],
+                    [0.702215783, -1.70052484, 0.203546618],
+                    [0.605588859, -1.60126285, 0.109196888],
+                ],
+            ),
+        ];
+        let device = Device::flex().autodiff();
+        let target = matrix(&[0.2, 0.3, -0.1], 3, &device).reshape([3]);
+        for (rule, trace) in traces {
+            let settings = DescentSettings {
+                rule,
+                weight_decay: 0.01,
+                clip_norm: None,
+            };
+            let mut weights = Weights::default();
+            let values = matrix(&[1.0, -2.0, 0.5], 3, &device)
+                .reshape([3])
+                .require_grad();
+            weights.add(Weight {
+                name: "x".into(),
+                shape: vec![3],
+                values,
+                trained: true,
+            });
+            let mut descent = Descent::new(&settings, &[], &device);
+            for expected in trace {
+                // What is kept and read again goes on in the same way.
+                descent = Descent::new(&settings, &descent.moments(), &device);
+                let away: Tensor<1> = weights.all()[0].values.clone() - target.clone();
+                let gradients = away.square().sum().backward();
+                descent.step(&mut weights, gradients, 0.1);
+                let found = to_host(&weights.all()[0].values);
+                for (found, expected) in found.iter().zip(expected) {
+                    assert!(
+                        (f64::from(*found) - expected).abs() < 1e-5,
+                        "{found} {expected}"
+                    );
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn long_gradients_are_shortened_together() {
+        let device = Device::flex().autodiff();
+        let settings = DescentSettings {
+            rule: DescentRule::Adam,
+            weight_decay: 0.0,
+            clip_norm: Some(2.5),
+        };
+        let mut weights = Weights::default();
+        for (name, value) in [("a", 3.0), ("b", 4.0)] {
+            let values = matrix(&[value], 1, &device).reshape([1]).require_grad();
+            weights.add(Weight {
+                name: name.into(),
+                shape: vec![1],
+                values,
+                trained: true,
+            });
+        }
+        let mut descent = Descent::new(&settings, &[], &device);
+        let [a, b] = [0, 1].map(|i| weights.all()[i].values.clone());
+        let gradients = (a * 3.0 + b * 4.0).backward();
+        descent.step(&mut weights, gradients, 0.1);
+        let moments = descent.moments();
+        let first: Vec<f32> = moments
+            .iter()
+            .map(|m| m.as_ref().unwrap().first[0])
+            .collect();
+        // Their norm was 5, and a tenth of each enters the moment.
+        assert!(
+            (first[0] - 0.15).abs() < 1e-6 && (first[1] - 0.2).abs() < 1e-6,
+            "{first:?}"
+        );
+    }
+}

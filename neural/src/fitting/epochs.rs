@@ -1,5 +1,7 @@
 //! The epochs of a fit.
 
+use std::error::Error;
+
 use burn::tensor::Device;
 
 use super::arrays::{Arrays, to_host};
@@ -53,31 +55,23 @@ pub trait FitHost: Sync {
     /// Returns true if the fit is to end. It is asked before each batch.
     fn stop(&self) -> bool;
 
-    /// Is told how far the fit is: `done` batches of `total`, and what the last epoch came to.
-    fn progress(&self, progress: &Progress<'_>);
+    /// Is told after each epoch what was reached so far.
+    fn progress(&self, epochs: usize, history: &[HistoryRow]);
 
     /// Says what is fitted, so that no state of another fit is taken for one of this.
     fn name(&self) -> String;
 
     /// Returns the bytes that were kept last, if there are any.
-    fn kept(&self) -> Option<Vec<u8>>;
+    ///
+    /// # Errors
+    /// If the place where they are kept cannot be reached.
+    fn kept(&self) -> Result<Option<Vec<u8>>, Box<dyn Error + Send + Sync>>;
 
     /// Keeps bytes in the place of those that were kept before.
     ///
     /// # Errors
     /// If they cannot be written.
-    fn keep(&self, bytes: &[u8]) -> std::io::Result<()>;
-}
-
-/// How far a fit is.
-#[derive(Clone, Copy, Debug)]
-pub struct Progress<'a> {
-    /// The number of epochs that are done.
-    pub epochs: usize,
-    /// The share of the epoch that has begun.
-    pub share: f64,
-    /// What was reached after each epoch.
-    pub history: &'a [HistoryRow],
+    fn keep(&self, bytes: &[u8]) -> Result<(), Box<dyn Error + Send + Sync>>;
 }
 
 /// What a fit came to.
@@ -106,7 +100,7 @@ pub fn fit(job: &FitJob<'_>) -> Result<FittedNetwork, FitError> {
             "there are {rows} rows to fit on, and a network needs two or more"
         )));
     }
-    let mut run = FitRun::begin(job);
+    let mut run = FitRun::begin(job)?;
     while !run.is_done() {
         run.epoch()?;
     }
@@ -123,9 +117,9 @@ struct FitRun<'a> {
 }
 
 impl<'a> FitRun<'a> {
-    fn begin(job: &'a FitJob<'a>) -> Self {
+    fn begin(job: &'a FitJob<'a>) -> Result<Self, FitError> {
         let name = job.host.name();
-        let kept = job.host.kept();
+        let kept = job.host.kept().map_err(FitError::Checkpoint)?;
         let state = kept.and_then(|bytes| FitState::from_bytes(&bytes, &name));
         let state = state.unwrap_or_else(|| FitState {
             epochs: 0,
@@ -136,13 +130,13 @@ impl<'a> FitRun<'a> {
             plateau: PlateauCount::default(),
             history: Vec::new(),
         });
-        Self {
+        Ok(Self {
             job,
             name,
             weights: state.weights.to_weights(job.device),
             descent: Descent::new(&job.settings.descent, &state.moments, job.device),
             state,
-        }
+        })
     }
 
     fn is_done(&self) -> bool {
@@ -184,7 +178,7 @@ impl<'a> FitRun<'a> {
         self.state.moments = self.descent.moments();
         let bytes = self.state.to_bytes(&self.name);
         self.job.host.keep(&bytes).map_err(FitError::Checkpoint)?;
-        self.tell(0.0);
+        self.job.host.progress(epoch, &self.state.history);
         Ok(())
     }
 
@@ -195,7 +189,7 @@ impl<'a> FitRun<'a> {
         } = *self.job;
         let batches = shuffled(self.job.rows, settings.batch_size, self.job.seed, epoch);
         let mut sums = EpochSums::default();
-        for (place, rows) in batches.iter().enumerate() {
+        for rows in &batches {
             self.go_on()?;
             let batch = self.job.samples.batch(rows, device);
             let step = self.state.steps;
@@ -214,7 +208,6 @@ impl<'a> FitRun<'a> {
             let gradients = outcome.loss.backward();
             self.descent.step(&mut self.weights, gradients, rate);
             self.state.steps += 1;
-            self.tell((place + 1) as f64 / batches.len() as f64);
         }
         Ok(sums.row(epoch, false, self.job.task))
     }
@@ -246,14 +239,6 @@ impl<'a> FitRun<'a> {
             true => Err(FitError::Stopped),
             false => Ok(()),
         }
-    }
-
-    fn tell(&self, share: f64) {
-        self.job.host.progress(&Progress {
-            epochs: self.state.epochs,
-            share,
-            history: &self.state.history,
-        });
     }
 
     fn finish(self) -> FittedNetwork {

@@ -1,5 +1,6 @@
 //! Why a fit ends without a network.
 
+use std::error::Error;
 use std::fmt;
 
 /// The reason why a fit ended early.
@@ -16,8 +17,8 @@ pub enum FitError {
     },
     /// The rows cannot be learned from.
     Rows(String),
-    /// The state of the fit could not be written.
-    Checkpoint(std::io::Error),
+    /// The state of the fit could not be read or written.
+    Checkpoint(Box<dyn Error + Send + Sync>),
 }
 
 impl fmt::Display for FitError {
@@ -28,15 +29,15 @@ impl fmt::Display for FitError {
                 write!(f, "{what} is no finite number any more in epoch {epoch}")
             }
             Self::Rows(reason) => f.write_str(reason),
-            Self::Checkpoint(error) => write!(f, "the state of the fit cannot be written: {error}"),
+            Self::Checkpoint(error) => write!(f, "the state of the fit cannot be kept: {error}"),
         }
     }
 }
 
-impl std::error::Error for FitError {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+impl Error for FitError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
         match self {
-            Self::Checkpoint(error) => Some(error),
+            Self::Checkpoint(error) => Some(&**error),
             _ => None,
         }
     }

@@ -35,7 +35,7 @@ pub use apply::Application;
 pub use arrays::{ArrayAbout, Arrays, values_from_bytes, values_to_bytes};
 pub use classes::ClassTask;
 pub use descent::{DescentRule, DescentSettings};
-pub use epochs::{FitHost, FitJob, FitSettings, FittedNetwork, Progress, fit};
+pub use epochs::{FitHost, FitJob, FitSettings, FittedNetwork, fit};
 pub use error::FitError;
 pub use loss::{ClassLosses, LossKind};
 pub use rate::{RateSchedule, RateSettings};

@@ -19,3 +19,26 @@ pub fn shuffled(rows: &[usize], size: usize, seed: u64, epoch: usize) -> Vec<Vec
     }
     batches
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_epoch_has_every_row_once_and_no_batch_of_one() {
+        let rows: Vec<usize> = (10..43).collect();
+        let batches = shuffled(&rows, 8, 3, 1);
+        assert_eq!(
+            batches.iter().map(Vec::len).collect::<Vec<_>>(),
+            [8, 8, 8, 9]
+        );
+        let mut all = batches.concat();
+        assert_ne!(all, rows);
+        all.sort_unstable();
+        assert_eq!(all, rows);
+        assert_ne!(shuffled(&rows, 8, 3, 2), batches);
+        assert_ne!(shuffled(&rows, 8, 4, 1), batches);
+        assert_eq!(shuffled(&rows, 100, 3, 1).len(), 1);
+        assert_eq!(shuffled(&[7], 1, 3, 1), [[7]]);
+    }
+}

@@ -73,3 +73,34 @@ impl RateSettings {
         self.rate * risen * share
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rates_follow_their_schedule() {
+        let at = |schedule, warmup, step| {
+            let settings = RateSettings {
+                rate: 2.0,
+                schedule,
+                warmup,
+            };
+            settings.at(&RatePlace {
+                step,
+                steps_per_epoch: 10,
+                epochs: 4,
+                plateaus: 2,
+            })
+        };
+        assert_eq!(at(RateSchedule::Constant, 0, 39), 2.0);
+        assert_eq!(at(RateSchedule::Constant, 1, 4), 2.0 * 5.0 / 11.0);
+        assert_eq!(at(RateSchedule::Cosine, 0, 0), 2.0);
+        assert!((at(RateSchedule::Cosine, 0, 20) - 1.0).abs() < 1e-12);
+        assert!((at(RateSchedule::Cosine, 2, 30) - 1.0).abs() < 1e-12);
+        let (epochs, factor) = (2, 0.5);
+        assert_eq!(at(RateSchedule::Step { epochs, factor }, 0, 19), 2.0);
+        assert_eq!(at(RateSchedule::Step { epochs, factor }, 0, 20), 1.0);
+        assert_eq!(at(RateSchedule::Plateau { epochs, factor }, 0, 0), 0.5);
+    }
+}

@@ -157,3 +157,80 @@ pub fn survey_factors(source: &dyn SequenceSource, shape: &InputShape, rows: &[u
         .map(|name| if scaled(name) { factor } else { 1.0 })
         .collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::arrays::to_host;
+    use super::super::testing::Curves;
+    use super::*;
+
+    fn shape_of(channels: &[&str], points: usize) -> InputShape {
+        InputShape {
+            tracks: vec!["all".into()],
+            channels: channels.iter().map(|&name| name.into()).collect(),
+            points,
+            features: 0,
+            outputs: 1,
+        }
+    }
+
+    #[test]
+    fn tracks_are_as_long_as_the_longest_one_of_the_batch() {
+        let gap = f32::NAN;
+        let curves = Curves(vec![
+            (vec![1.0, 2.0, 3.0, gap, gap, gap, gap, gap], 2),
+            (vec![5.0, 6.0, 7.0, 8.0, 9.0, 10.0, gap, gap], 3),
+            (vec![gap; 8], 0),
+        ]);
+        let shape = shape_of(&["flux", "time"], 4);
+        let mut samples = Samples {
+            shape: &shape,
+            sequences: Some(&curves),
+            factors: &[0.5, 1.0],
+            features: &[],
+            padded: false,
+        };
+        let device = Device::flex();
+        let batch = samples.batch(&[2, 0], &device);
+        let track = &batch.tracks[0];
+        assert_eq!(to_host(&track.mask), [0.0, 0.0, 1.0, 1.0]);
+        // What is missing within an observation counts as zero.
+        assert_eq!(
+            to_host(&track.values),
+            [0.0, 0.0, 0.0, 0.0, 0.5, 2.0, 1.5, 0.0]
+        );
+        assert!(batch.features.is_none());
+        assert_eq!(samples.batch(&[2], &device).tracks[0].mask.dims(), [1, 1]);
+        samples.padded = true;
+        let track = &samples.batch(&[0], &device).tracks[0];
+        assert_eq!(to_host(&track.mask), [1.0; 4]);
+        assert_eq!(
+            to_host(&track.values),
+            [0.5, 2.0, 1.5, 0.0, 0.0, 0.0, 0.0, 0.0]
+        );
+        let error = samples.check(&[2], 8).unwrap_err();
+        assert!(
+            error.to_string().contains("none of the 1 training rows"),
+            "{error}"
+        );
+        samples.check(&[2, 0], 8).unwrap();
+        let huge = shape_of(&["flux", "time"], 1 << 20);
+        samples.shape = &huge;
+        let error = samples.check(&[0; 1000], 256).unwrap_err();
+        assert!(error.to_string().contains("lower `batch_size`"), "{error}");
+    }
+
+    #[test]
+    fn fluxes_of_a_survey_share_a_factor() {
+        let curves = Curves(vec![
+            (vec![-4.0, 1.0, 9.0, 28.0, 1.0, 9.0], 2),
+            (vec![900.0, 900.0, 900.0, 900.0, 900.0, 900.0], 1),
+        ]);
+        let shape = shape_of(&["flux", "flux_err", "time"], 2);
+        // The largest flux is 28, the least -4, and the base 2 logarithm of 32 is 5.
+        assert_eq!(survey_factors(&curves, &shape, &[0]), [0.2, 0.2, 1.0]);
+        // Fluxes of one value have no range.
+        assert_eq!(survey_factors(&curves, &shape, &[1]), [1.0; 3]);
+        assert_eq!(survey_factors(&curves, &shape, &[]), [1.0; 3]);
+    }
+}

@@ -185,3 +185,17 @@ impl PlateauCount {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_plateau_is_some_epochs_without_a_new_least_loss() {
+        let mut count = PlateauCount::default();
+        [1.0, 2.0, 3.0, 0.5, 0.6, 0.7]
+            .iter()
+            .for_each(|&loss| count.count(loss, 2));
+        assert_eq!((count.seen, count.waited), (2, 0));
+    }
+}

@@ -1,16 +1,23 @@
 //! A small network and some rows, for tests of fits.
 
+use std::error::Error;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use burn::tensor::{Device, Tensor};
+use burn::tensor::{Device, Tensor, TensorData};
 use flow_stages::numeric::rng::Stream;
 
 use super::{
     ClassLosses, ClassTask, DescentRule, DescentSettings, FitError, FitHost, FitJob, FitSettings,
-    FittedNetwork, LossKind, Progress, RateSchedule, RateSettings, Samples, SequenceSource, fit,
+    FittedNetwork, HistoryRow, LossKind, RateSchedule, RateSettings, Samples, SequenceSource, fit,
 };
 use crate::network::{Architecture, Batch, Init, InputShape, Pass};
+
+/// Values as a matrix of this width, row after row.
+pub fn matrix(values: &[f32], width: usize, device: &Device) -> Tensor<2> {
+    let shape = [values.len() / width, width];
+    Tensor::from_data(TensorData::new(values.to_vec(), shape), device)
+}
 
 /// Reads the mean of the observed points of each track and the features, with a layer between and dropout.
 pub struct SmallNetwork {
@@ -168,19 +175,19 @@ impl FitHost for KeepingHost {
         left == 0
     }
 
-    fn progress(&self, progress: &Progress<'_>) {
-        assert!((0.0..=1.0).contains(&progress.share));
+    fn progress(&self, epochs: usize, history: &[HistoryRow]) {
+        assert_eq!(history.last().unwrap().epoch, epochs);
     }
 
     fn name(&self) -> String {
         "quadrants".into()
     }
 
-    fn kept(&self) -> Option<Vec<u8>> {
-        self.state.lock().unwrap().clone()
+    fn kept(&self) -> Result<Option<Vec<u8>>, Box<dyn Error + Send + Sync>> {
+        Ok(self.state.lock().unwrap().clone())
     }
 
-    fn keep(&self, bytes: &[u8]) -> std::io::Result<()> {
+    fn keep(&self, bytes: &[u8]) -> Result<(), Box<dyn Error + Send + Sync>> {
         *self.state.lock().unwrap() = Some(bytes.to_vec());
         Ok(())
     }

@@ -1,18 +1,18 @@
 //! Fits as actions: an action is the outer world of a fit, and its outputs are what the fit came to.
 
+use std::error::Error;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
 use flow_cache::Value;
-use flow_engine::kind::{Action, Fault, StageError};
+use flow_engine::kind::{Action, StageError};
 use flow_stages::learner::split::holdout;
 use flow_stages::numeric::rng::Stream;
 
 use super::device::device;
 use super::fit_params::FitParams;
 use crate::fitting::{
-    FitError, FitHost, FitJob, FittedNetwork, HistoryRow, Progress, Samples, Task,
-    fit as fit_network,
+    FitError, FitHost, FitJob, FittedNetwork, HistoryRow, Samples, Task, fit as fit_network,
 };
 
 /// The path of the random stream that the seeds of the networks of a bag come from.
@@ -29,20 +29,15 @@ struct ActionHost<'a> {
     folder: &'a Path,
 }
 
-/// Steps of progress for an epoch.
-const PER_EPOCH: u64 = 100;
-
 impl FitHost for ActionHost<'_> {
     fn stop(&self) -> bool {
         self.action.stop()()
     }
 
-    fn progress(&self, progress: &Progress<'_>) {
-        let (bag, bags) = self.bag;
-        let epochs = (bag * self.epochs + progress.epochs) as u64;
-        let done = epochs * PER_EPOCH + (progress.share * PER_EPOCH as f64) as u64;
-        let total = (bags * self.epochs) as u64 * PER_EPOCH;
-        self.action.progress(done, total);
+    fn progress(&self, epochs: usize, _history: &[HistoryRow]) {
+        let (number, of) = self.bag;
+        let done = number * self.epochs + epochs;
+        self.action.progress(done as u64, (of * self.epochs) as u64);
     }
 
     fn name(&self) -> String {
@@ -50,15 +45,15 @@ impl FitHost for ActionHost<'_> {
         format!("network {number} of {of}")
     }
 
-    fn kept(&self) -> Option<Vec<u8>> {
-        std::fs::read(self.file()).ok()
+    fn kept(&self) -> Result<Option<Vec<u8>>, Box<dyn Error + Send + Sync>> {
+        Ok(std::fs::read(self.file()).ok())
     }
 
-    fn keep(&self, bytes: &[u8]) -> std::io::Result<()> {
+    fn keep(&self, bytes: &[u8]) -> Result<(), Box<dyn Error + Send + Sync>> {
         let file = self.file();
         let unfinished = file.with_extension("new");
         std::fs::write(&unfinished, bytes)?;
-        std::fs::rename(unfinished, file)
+        Ok(std::fs::rename(unfinished, file)?)
     }
 }
 
@@ -79,14 +74,22 @@ fn lines(bag: usize, history: &[HistoryRow], out: &mut String) {
 
 /// Says in which fold a network could not be fitted, and what to try.
 pub fn fit_error(error: FitError, fold: &str) -> StageError {
-    let (fault, code) = match &error {
+    let code = match &error {
         FitError::Stopped => return StageError::interrupted(),
-        FitError::Diverged { .. } => (Fault::Data, "flow::neural::diverged"),
-        FitError::Rows(_) => (Fault::Data, "flow::neural::rows"),
-        FitError::Checkpoint(_) => (Fault::Environment, "flow::environment::io"),
+        FitError::Diverged { .. } => "flow::neural::diverged",
+        FitError::Rows(_) => "flow::neural::rows",
+        FitError::Checkpoint(_) => "flow::environment::io",
+    };
+    let error = match error {
+        // The store says best what is wrong with it.
+        FitError::Checkpoint(error) => match error.downcast::<StageError>() {
+            Ok(error) => return *error,
+            Err(error) => FitError::Checkpoint(error),
+        },
+        error => error,
     };
     let diverged = matches!(error, FitError::Diverged { .. });
-    let failed = StageError::new(fault, code, format!("fold {fold}")).because(error);
+    let failed = StageError::data(code, format!("fold {fold}")).because(error);
     match diverged {
         true => failed
             .help("lower `learning_rate`, or set `clip_norm = 1.0`")
@@ -117,8 +120,10 @@ pub struct BagFit<'a> {
     pub samples: &'a Samples<'a>,
     /// What is learned.
     pub task: &'a dyn Task,
-    /// The class of each row and the number of classes, by which rows are held out.
+    /// The class of each row that is no copy and the number of classes, by which rows are held out.
     pub classes: (&'a [usize], usize),
+    /// For each copy, the row that it is a copy of. Copies are the last rows.
+    pub copies: &'a [usize],
 }
 
 impl BagFit<'_> {
@@ -142,11 +147,16 @@ impl BagFit<'_> {
 
     fn one(&self, number: usize, seed: u64) -> Result<FittedNetwork, FitError> {
         let (classes, count) = self.classes;
-        let (rows, held_out) = match self.params.early_stopping {
+        let (mut rows, held_out): (Vec<usize>, _) = match self.params.early_stopping {
             0 => ((0..classes.len()).collect(), Vec::new()),
             _ => holdout(classes, count, self.params.validation_fraction, seed)
                 .map_err(|error| FitError::Rows(error.to_string()))?,
         };
+        // A copy of a row that is held out would tell of it.
+        let copies = self.copies.iter().enumerate();
+        let seen = copies.filter(|(_, source)| rows.binary_search(source).is_ok());
+        let seen: Vec<usize> = seen.map(|(copy, _)| classes.len() + copy).collect();
+        rows.extend(seen);
         fit_network(&FitJob {
             task: self.task,
             samples: self.samples,
@@ -173,13 +183,15 @@ pub fn write(
     action: &mut Action<'_>,
     bytes: &[u8],
     bag: &[FittedNetwork],
-    rows: usize,
+    (rows, copies): (usize, usize),
 ) -> Result<(), StageError> {
     let first = bag.first().map_or(0, |fitted| fitted.weights.parameters());
     let epochs = bag.iter().map(|fitted| fitted.epochs).max().unwrap_or(0);
-    let counts = [("parameters", first), ("epochs", epochs), ("rows", rows)];
-    let facts = counts.map(|(name, count)| (name.to_owned(), Value::Int(count as i64)));
-    action.write("model", bytes, facts.to_vec())?;
+    let mut counts = vec![("parameters", first), ("epochs", epochs), ("rows", rows)];
+    counts.extend((copies > 0).then_some(("copies", copies)));
+    let fact = |(name, count): (&str, usize)| (name.to_owned(), Value::Int(count as i64));
+    let facts = counts.into_iter().map(fact).collect();
+    action.write("model", bytes, facts)?;
     let mut history = String::new();
     for (number, fitted) in bag.iter().enumerate() {
         lines(number, &fitted.history, &mut history);

@@ -3,13 +3,14 @@
 
 use flow_cache::Digest;
 use flow_engine::StageError;
-use flow_engine::kind::{Action, Rows};
+use flow_engine::kind::{Action, Part, Rows};
 
 use super::alike::seen_alike;
 use super::fold;
 use super::read::of_action;
+use super::sequences::SequenceRows;
 use super::view::{FeatureView, objects_of};
-use crate::table::{Folds, no_positive};
+use crate::table::{Folds, Sequences, no_positive};
 
 /// What separates the name of the source from the rest.
 const MARK: char = '~';
@@ -49,52 +50,78 @@ fn parse(id: &str) -> Option<(&str, bool)> {
 pub struct CopyRows {
     /// The copies, in the order of their bytes.
     pub object_id: Vec<String>,
+    /// The objects that they are copies of.
+    pub source: Vec<String>,
     /// The index of each copy's class in [`TrainRows::classes`](super::TrainRows::classes).
     pub label: Vec<usize>,
     /// The features of the copies.
     pub features: FeatureView,
+    /// The sequences of the copies, if the stage reads some.
+    pub sequences: Option<SequenceRows>,
 }
 
 impl CopyRows {
     /// The port with the features of these rows.
     pub const PORT: &str = "augmented";
+    /// The port with their sequences.
+    pub const SEQUENCES: &str = "augmented_sequences";
 
-    /// Reads the copies of the training rows of the action's fold; none if nothing is connected to the port
-    /// `augmented`, or no training row has a copy.
+    /// Reads the copies of the training rows of the action's fold; none if nothing is connected to the ports
+    /// `augmented` and `augmented_sequences`, or no training row has a copy.
     ///
     /// # Errors
     /// If a table is unreadable or lacks a copy, a row of it is no copy of an object in the table of folds, or there
     /// are synthetic objects but no positive class.
     pub fn read(action: &Action<'_>) -> Result<Option<Self>, StageError> {
-        let parts = action.input(Self::PORT);
-        if parts.is_empty() {
+        let (parts, sequences) = (action.input(Self::PORT), action.input(Self::SEQUENCES));
+        if parts.is_empty() && sequences.is_empty() {
             return Ok(None);
         }
         let (folds, _) = of_action(action, Rows::Copies)?;
         let fold = fold::parse(action.fold.unwrap_or(fold::FINAL))?;
-        let mut found: Vec<(String, usize)> = Vec::new();
-        for part in parts.iter().filter(|part| part.reference == 0) {
-            for id in objects_of(part)? {
-                let (at, synthetic) = source(&folds, &id)?;
-                if !fold::has_role(&folds, fold, at, Rows::Copies) {
-                    continue;
-                }
+        let mut found: Vec<(String, String, usize)> = Vec::new();
+        for id in ids(parts, sequences)? {
+            let (at, synthetic) = source(&folds, &id)?;
+            if fold::has_role(&folds, fold, at, Rows::Copies) {
                 let class = class(&folds, at, synthetic)?;
-                found.push((id, class));
+                found.push((id, folds.object_id[at].clone(), class));
             }
         }
         if found.is_empty() {
             return Ok(None);
         }
         found.sort();
-        let alike = seen_alike(action.input("features"), Self::PORT, parts)?;
-        let (object_id, label): (Vec<String>, Vec<usize>) = found.into_iter().unzip();
+        let alike = match parts.is_empty() {
+            true => Vec::new(),
+            false => seen_alike(action.input("features"), Self::PORT, parts)?,
+        };
+        let object_id: Vec<String> = found.iter().map(|(id, ..)| id.clone()).collect();
+        let sequences = match sequences.is_empty() {
+            true => None,
+            false => Some(SequenceRows::open(sequences.iter(), &object_id)?),
+        };
         Ok(Some(Self {
             features: FeatureView::open(&alike, &object_id)?,
-            label,
+            sequences,
+            label: found.iter().map(|(.., class)| *class).collect(),
+            source: found.into_iter().map(|(_, source, _)| source).collect(),
             object_id,
         }))
     }
+}
+
+/// Returns the rows of copies, which have features, sequences or both.
+fn ids(features: &[Part], sequences: &[Part]) -> Result<Vec<String>, StageError> {
+    let mut ids = Vec::new();
+    for part in features.iter().filter(|part| part.reference == 0) {
+        ids.extend(objects_of(part)?);
+    }
+    if features.is_empty() {
+        for part in sequences {
+            ids.extend_from_slice(Sequences::open(&part.path)?.object_ids());
+        }
+    }
+    Ok(ids)
 }
 
 /// Returns the row of the table of folds that a row is a copy of, and whether it is a synthetic object.

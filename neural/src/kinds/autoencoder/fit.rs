@@ -59,10 +59,11 @@ pub fn fit(action: &mut Action<'_>) -> Result<(), StageError> {
         },
         task: &Reconstruction(network),
         classes: (&classes, 1),
+        copies: &[],
     }
     .fit()?;
     let saved = SavedAutoencoder::new((spec, ()), false, preparation, &bag);
-    write(action, &saved.to_bytes()?, &bag, objects.len())
+    write(action, &saved.to_bytes()?, &bag, (objects.len(), 0))
 }
 
 /// The rows that are fitted on, in the order of their bytes.

@@ -5,7 +5,7 @@ use flow_engine::base::diag::Diag;
 use flow_engine::command::claimed;
 use flow_engine::kind::ParamWord;
 use flow_stages::kinds::ModelTarget;
-use flow_stages::rows::ApplyRows;
+use flow_stages::rows::{ApplyRows, CopyRows};
 
 use super::APPLY_SEQUENCES;
 use super::params::{ClassWeights, LossName, NetworkParams, UnknownClass};
@@ -71,13 +71,27 @@ fn ports(inputs: &[String]) -> Vec<Diag> {
     for (port, of) in [
         (APPLY_SEQUENCES, "sequences"),
         (ApplyRows::PORT, "features"),
+        (CopyRows::SEQUENCES, "sequences"),
+        (CopyRows::PORT, "features"),
     ] {
         if has(port) && !has(of) {
-            let text = format!("`{port}` takes the place of `{of}`, which is not there");
+            let text = format!("`{port}` goes with `{of}`, which is not there");
             diags.push(
                 Diag::new("flow::neural::no_input", text)
                     .help(format!("add `{of}` to the inputs, or leave `{port}` out")),
             );
+        }
+    }
+    let copied = has(CopyRows::SEQUENCES) || has(CopyRows::PORT);
+    for (port, of) in [
+        (CopyRows::SEQUENCES, "sequences"),
+        (CopyRows::PORT, "features"),
+    ] {
+        if copied && has(of) && !has(port) {
+            let text = format!("copies need `{port}`, since the network reads `{of}`");
+            diags.push(Diag::new("flow::neural::no_input", text).help(format!(
+                "make {of} of the copies as well, and add them to the inputs"
+            )));
         }
     }
     diags

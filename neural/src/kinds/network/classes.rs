@@ -19,6 +19,8 @@ pub struct KnownClasses {
     pub count: usize,
     /// The names of all of them.
     pub all: Vec<String>,
+    /// The place, among the classes of the table of folds, of the one that no row is to be of.
+    unknown: Option<usize>,
 }
 
 impl KnownClasses {
@@ -41,7 +43,8 @@ impl KnownClasses {
             ModelTarget::Classes => rows.classes.clone(),
         };
         let place = all.iter().position(|class| class == UNKNOWN);
-        if let (UnknownClass::Rest, Some(place)) = (unknown, place) {
+        let unknown = place.filter(|_| unknown == UnknownClass::Rest);
+        if let Some(place) = unknown {
             if let Some(row) = labels.iter().position(|&label| label == place) {
                 let text = format!(
                     "object `{}` is of class `{UNKNOWN}`, of which there are to be no training rows",
@@ -51,9 +54,7 @@ impl KnownClasses {
                     .help("class_99 = \"none\" learns it like any other class"));
             }
             all.remove(place);
-            labels
-                .iter_mut()
-                .for_each(|label| *label -= usize::from(*label > place));
+            labels.iter_mut().for_each(|label| shift(label, place));
             count -= 1;
         }
         let mut seen = labels.clone();
@@ -76,7 +77,18 @@ impl KnownClasses {
             labels,
             count,
             all,
+            unknown,
         })
+    }
+
+    /// Adds rows of these classes, numbered as in the table of folds.
+    pub fn add(&mut self, classes: Vec<usize>) {
+        for mut class in classes {
+            if let Some(place) = self.unknown {
+                shift(&mut class, place);
+            }
+            self.labels.push(class);
+        }
     }
 
     /// The number of rows of each class.
@@ -87,6 +99,11 @@ impl KnownClasses {
         }
         counts
     }
+}
+
+/// The number of a class once the one in this place is left out.
+fn shift(class: &mut usize, place: usize) {
+    *class -= usize::from(*class > place);
 }
 
 /// Adds a class [`UNKNOWN`] with the probability `(1 - p) / k`, where p is the largest probability of the k classes (Bundas

@@ -2,16 +2,14 @@
 
 use flow_engine::kind::{Action, StageError};
 use flow_stages::learner::objective;
-use flow_stages::rows::TrainRows;
 use serde::{Deserialize, Serialize};
 
-use super::classes::KnownClasses;
+use super::known::KnownRows;
 use super::params::NetworkParams;
 use super::sizes;
-use crate::fitting::{ClassTask, Samples, SequenceSource};
+use crate::fitting::{ClassTask, Samples};
 use crate::kinds::fit_params::FitParams;
 use crate::kinds::host::{BagFit, refuse, write};
-use crate::kinds::preparation::{Preparation, sequences};
 use crate::kinds::saved::SavedNetworks;
 use crate::network::ArchitectureSpec;
 
@@ -32,40 +30,44 @@ pub type SavedClassifiers = SavedNetworks<ArchitectureSpec, OutputClasses>;
 /// Fits networks on the training rows of the fold.
 pub fn fit(action: &mut Action<'_>) -> Result<(), StageError> {
     let params = NetworkParams::read(action.params);
-    let fit = FitParams::read(action.params);
-    let rows = TrainRows::read(action)?;
-    let known = KnownClasses::of(&rows, params.target, params.class_99)?;
-    let sequences = sequences(action, "sequences", &rows.object_id)?;
-    let preparation = Preparation::fit(&rows.features, sequences.as_ref(), fit.flux_scale)?;
-    let features = preparation.features(&rows.features)?;
-    let shape = preparation.shape(objective::outputs(known.count));
+    let rows = KnownRows::read(action)?;
+    let shape = rows
+        .preparation
+        .shape(objective::outputs(rows.classes.count));
     let spec = sizes::network(action.params)?;
     let network = spec.build(shape.clone());
     refuse(network.misfits(&shape))?;
+    let labels = &rows.classes.labels;
     let bag = BagFit {
         action,
-        params: &fit,
+        params: &FitParams::read(action.params),
         size: params.bags,
         samples: &Samples {
             shape: &shape,
-            sequences: sequences.as_ref().map(|rows| rows as &dyn SequenceSource),
-            factors: &preparation.factors,
-            features: &features,
+            sequences: rows.source(),
+            factors: &rows.preparation.factors,
+            features: &rows.features,
             padded: !params.mask,
         },
         task: &ClassTask {
             network: &*network,
-            losses: sizes::losses(&params, &known),
-            classes: &known.labels,
+            losses: sizes::losses(&params, &rows.classes),
+            classes: labels,
         },
-        classes: (&known.labels, known.count),
+        classes: (&labels[..rows.count], rows.classes.count),
+        copies: &rows.copies,
     }
     .fit()?;
     let about = OutputClasses {
-        names: known.names,
+        names: rows.classes.names,
         positive: rows.positive,
-        known: known.count,
+        known: rows.classes.count,
     };
-    let saved = SavedClassifiers::new((spec, about), !params.mask, preparation, &bag);
-    write(action, &saved.to_bytes()?, &bag, rows.object_id.len())
+    let saved = SavedClassifiers::new((spec, about), !params.mask, rows.preparation, &bag);
+    write(
+        action,
+        &saved.to_bytes()?,
+        &bag,
+        (rows.count, rows.copies.len()),
+    )
 }

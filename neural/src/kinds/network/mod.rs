@@ -11,6 +11,8 @@ mod classes;
 #[cfg(feature = "burn")]
 mod fit;
 mod gather;
+#[cfg(feature = "burn")]
+mod known;
 mod params;
 #[cfg(feature = "burn")]
 mod sizes;
@@ -21,7 +23,7 @@ use flow_engine::kind::{
     Action, InputPort, KindSpec, Of, OutputPort, Ports, Question, Resources, Rows, Scope, Stage,
     StageError, Step, Surroundings,
 };
-use flow_stages::rows::ApplyRows;
+use flow_stages::rows::{ApplyRows, CopyRows};
 
 /// The kind.
 pub struct NetworkKind;
@@ -49,6 +51,8 @@ impl Stage for NetworkKind {
                     optional(InputPort::many("features", "features")),
                     optional(InputPort::one(APPLY_SEQUENCES, "sequences")),
                     optional(InputPort::many(ApplyRows::PORT, "features")),
+                    optional(InputPort::one(CopyRows::SEQUENCES, "sequences")),
+                    optional(InputPort::many(CopyRows::PORT, "features")),
                     InputPort::one("folds", "folds"),
                 ],
                 outputs: vec![
@@ -131,6 +135,11 @@ fn steps(inputs: &[String]) -> Vec<Step> {
     }
     if has("features") && has(ApplyRows::PORT) {
         fit = fit.rows(ApplyRows::PORT, Rows::Train);
+    }
+    for port in [CopyRows::SEQUENCES, CopyRows::PORT] {
+        if has(port) {
+            fit = fit.rows(port, Rows::Copies);
+        }
     }
     vec![
         fit.writes("model").writes("epochs").seeded(),
