@@ -61,7 +61,7 @@ pub trait FitHost: Sync {
     /// Says what is fitted, so that no state of another fit is taken for one of this.
     fn name(&self) -> String;
 
-    /// Returns the bytes that were kept last, if there are any.
+    /// Returns the bytes that were kept last, if there are any. They are whole.
     ///
     /// # Errors
     /// If the place where they are kept cannot be reached.

@@ -1,10 +1,8 @@
 //! All that a fit remembers between two epochs, and the same as bytes.
 //!
-//! The bytes are a line of JSON, the values of the weights, of the moments and of the best weights (32-bit floats, the low
-//! byte first), and the digest of all that. A fit that goes on from them ends with the same bytes as one that was never
-//! interrupted.
+//! The bytes are a line of JSON and the values of the weights, of the moments and of the best weights (32-bit floats, the low
+//! byte first). A fit that goes on from them ends with the same bytes as one that was never interrupted.
 
-use flow_cache::Digest;
 use serde::{Deserialize, Serialize};
 
 use super::arrays::{ArrayAbout, Arrays, values_from_bytes, values_to_bytes};
@@ -79,9 +77,6 @@ struct StateHeader {
     history: Vec<HistoryRow>,
 }
 
-/// The number of bytes of a digest.
-const DIGEST: usize = 32;
-
 impl FitState {
     /// Returns the state as bytes. `fit` says what is fitted.
     pub fn to_bytes(&self, fit: &str) -> Vec<u8> {
@@ -109,17 +104,11 @@ impl FitState {
         if let Some(best) = &self.best {
             values_to_bytes(&best.values, &mut bytes);
         }
-        let digest = Digest::of(&bytes);
-        bytes.extend(digest.as_bytes());
         bytes
     }
 
-    /// Reads what [`Self::to_bytes`] wrote for the same `fit`; none for other or damaged bytes.
+    /// Reads what [`Self::to_bytes`] wrote for the same `fit`; none for bytes of another fit, or too few or too many.
     pub fn from_bytes(bytes: &[u8], fit: &str) -> Option<Self> {
-        let (bytes, digest) = bytes.split_at_checked(bytes.len().checked_sub(DIGEST)?)?;
-        if Digest::of(bytes).as_bytes()[..] != *digest {
-            return None;
-        }
         let line = bytes.iter().position(|&byte| byte == b'\n')?;
         let header: StateHeader = serde_json::from_slice(&bytes[..line]).ok()?;
         if header.fit != fit || header.times.len() > header.weights.len() {

@@ -38,7 +38,8 @@ pub fn check(kind: &str, resources: &Resources) -> Vec<Diag> {
 pub fn surroundings(resources: &Resources) -> Surroundings {
     use flow_cache::Value;
 
-    use super::device::{arithmetic, device_name};
+    use super::device::device_name;
+    use crate::fused::arithmetic;
 
     let mut facts = vec![("device", Value::from(device_name(resources.gpus)))];
     if resources.gpus == 0 {

@@ -34,19 +34,3 @@ fn of_gpu(gpu: usize) -> Device {
 fn of_gpu(_gpu: usize) -> Device {
     Device::flex()
 }
-
-/// Names what decides the order of sums on the processor: its architecture and the instructions that it has.
-pub fn arithmetic() -> String {
-    let mut name = std::env::consts::ARCH.to_owned();
-    #[cfg(target_arch = "x86_64")]
-    for (feature, found) in [
-        ("avx2", std::is_x86_feature_detected!("avx2")),
-        ("fma", std::is_x86_feature_detected!("fma")),
-        ("avx512f", std::is_x86_feature_detected!("avx512f")),
-    ] {
-        if found {
-            name = format!("{name} {feature}");
-        }
-    }
-    name
-}

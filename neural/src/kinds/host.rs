@@ -2,7 +2,6 @@
 
 use std::error::Error;
 use std::fmt::Write as _;
-use std::path::{Path, PathBuf};
 
 use flow_cache::Value;
 use flow_engine::kind::{Action, StageError};
@@ -25,8 +24,6 @@ struct ActionHost<'a> {
     bag: (usize, usize),
     /// The most epochs of each.
     epochs: usize,
-    /// Where the state of unfinished fits is kept.
-    folder: &'a Path,
 }
 
 impl FitHost for ActionHost<'_> {
@@ -34,10 +31,21 @@ impl FitHost for ActionHost<'_> {
         self.action.stop()()
     }
 
-    fn progress(&self, epochs: usize, _history: &[HistoryRow]) {
+    fn progress(&self, epochs: usize, history: &[HistoryRow]) {
         let (number, of) = self.bag;
-        let done = number * self.epochs + epochs;
-        self.action.progress(done as u64, (of * self.epochs) as u64);
+        let (done, total) = (number * self.epochs + epochs, of * self.epochs);
+        let last = history.iter().rev().take_while(|row| row.epoch == epochs);
+        let mut figures = Vec::new();
+        for row in last {
+            let (loss, score) = match row.held_out {
+                true => ("validation_loss", "validation_score"),
+                false => ("loss", "score"),
+            };
+            let score = row.score.map(|value| (score, value));
+            figures.extend([Some((loss, row.loss)), score].into_iter().flatten());
+        }
+        self.action
+            .progress_with(done as u64, total as u64, &figures);
     }
 
     fn name(&self) -> String {
@@ -46,20 +54,17 @@ impl FitHost for ActionHost<'_> {
     }
 
     fn kept(&self) -> Result<Option<Vec<u8>>, Box<dyn Error + Send + Sync>> {
-        Ok(std::fs::read(self.file()).ok())
+        Ok(self.action.saved(&self.file())?)
     }
 
     fn keep(&self, bytes: &[u8]) -> Result<(), Box<dyn Error + Send + Sync>> {
-        let file = self.file();
-        let unfinished = file.with_extension("new");
-        std::fs::write(&unfinished, bytes)?;
-        Ok(std::fs::rename(unfinished, file)?)
+        Ok(self.action.save(&self.file(), bytes)?)
     }
 }
 
 impl ActionHost<'_> {
-    fn file(&self) -> PathBuf {
-        self.folder.join(format!("{}.state", self.bag.0))
+    fn file(&self) -> String {
+        format!("{}.state", self.bag.0)
     }
 }
 
@@ -169,7 +174,6 @@ impl BagFit<'_> {
                 action: self.action,
                 bag: (number, self.size),
                 epochs: self.params.epochs,
-                folder: self.action.scratch,
             },
         })
     }

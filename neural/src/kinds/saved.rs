@@ -5,9 +5,9 @@ use flow_engine::StageError;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use super::device::arithmetic;
 use super::preparation::Preparation;
 use crate::fitting::{ArrayAbout, Arrays, FittedNetwork, values_from_bytes, values_to_bytes};
+use crate::fused::arithmetic;
 
 /// What fitted networks are. All of a bag have the same layers.
 #[derive(Serialize, Deserialize)]
