@@ -45,7 +45,7 @@ pub struct ExportArgs {
     /// The stage, and the port where it has several
     #[arg(value_name = "STAGE[.PORT]")]
     pub port: String,
-    /// Where to; the extension tells the format: parquet, csv, arrow or json
+    /// Where to; the extension tells the format: parquet, csv, arrow, json or npz
     #[arg(short, long, value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
     pub output: PathBuf,
     /// Write light curves with one row for each observation, as CSV always has them

@@ -56,6 +56,7 @@ pub fn metrics(metrics: &Json) -> Markup {
     let order = Metric::BINARY.into_iter().chain(Metric::MACRO);
     let mut seen = Vec::new();
     let mut rows = Vec::new();
+    let mut averaged = false;
     for metric in order {
         let Some(values) = metrics
             .get(metric.key())
@@ -66,6 +67,7 @@ pub fn metrics(metrics: &Json) -> Markup {
         seen.push(metric);
         let number = |name: &str| values.get(name).and_then(Json::as_f64);
         let average = values.get("average").and_then(Json::as_str);
+        averaged |= average.is_some();
         let average = average.map_or(String::new(), |average| format!(" ({average})"));
         let folds = match number("mean").zip(number("std")) {
             Some((mean, std)) => format!("{mean:.3} ± {std:.3}"),
@@ -85,8 +87,12 @@ pub fn metrics(metrics: &Json) -> Markup {
         div {
             h4 { "Metrics" }
             p.dim {
-                "F1, precision and recall are at thresholds that each fold gets from the others, those named _fixed at "
-                "the fixed threshold, and those named _oracle at the best one on the scored objects, which is optimistic. "
+                @if averaged {
+                    "F1, precision and recall are means over classes, of the most probable class of each object. "
+                } @else {
+                    "F1, precision and recall are at thresholds that each fold gets from the others, those named _fixed at "
+                    "the fixed threshold, and those named _oracle at the best one on the scored objects, which is optimistic. "
+                }
                 "Of folds, the mean and the standard deviation."
             }
             (table("", &["metric", "all objects", "95 % interval", "folds"], &rows))
@@ -283,6 +289,11 @@ mod tests {
         ] {
             assert!(text.contains(part), "{part}: {text}");
         }
+        assert!(text.contains("at thresholds that each fold gets"), "{text}");
+        let f1 = json!({"pooled": 0.5, "average": "macro"});
+        let text = metrics(&json!({"f1": f1})).into_string();
+        assert!(text.contains("F1 (macro)"), "{text}");
+        assert!(text.contains("means over classes"), "{text}");
         assert_eq!(metrics(&Json::Null).into_string(), "");
     }
 

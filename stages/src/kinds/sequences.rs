@@ -102,6 +102,10 @@ impl Stage for SequencesKind {
         (self.spec().ports, steps(draws))
     }
 
+    fn has_loops(&self, _params: &Params) -> bool {
+        false
+    }
+
     fn opaque(&self, _params: &Params, output: &str) -> bool {
         output == "report"
     }
