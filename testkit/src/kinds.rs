@@ -1,8 +1,9 @@
 //! Kinds of stages made of closures.
 
+use flow_engine::command::claimed;
 use flow_engine::kind::{
     Action, InputPort, KindSpec, Layout, Of, OutputPort, ParamSpec, Params, PortType, Ports,
-    Project, Shards, Stage, StageError, Step,
+    Project, Resources, Shards, Stage, StageError, Step,
 };
 use flow_engine::{Diag, Diags};
 
@@ -150,6 +151,12 @@ impl Stage for FakeKind {
 
     fn metrics(&self) -> Vec<&'static str> {
         self.metrics.clone()
+    }
+
+    fn resources(&self, params: &Params) -> Resources {
+        let claims = self.spec.params.iter().any(|spec| spec.name == "resources");
+        let claimed = claims.then(|| claimed(params).0);
+        claimed.unwrap_or_default()
     }
 
     fn run(&self, action: &mut Action<'_>) -> Result<(), StageError> {

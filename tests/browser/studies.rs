@@ -38,6 +38,12 @@ use = "command"
 run = ["sh", "-c", "for e in 1 2 3 4; do echo $e,train,0.$((9 - e)); echo $e,valid,0.$((9 - e % 3)); done | sed '1i epoch,split,loss' > {history}"]
 inputs = { objects = "ingest.objects" }
 outputs = { history = "history.csv" }
+[stages.folded]
+use = "command"
+run = ["sh", "fits.sh", "{history}"]
+files = ["fits.sh"]
+inputs = { objects = "ingest.objects" }
+outputs = { history = "history.csv" }
 [metrics]
 headline = "evaluate.f1"
 [tune]
@@ -56,11 +62,28 @@ parallel = 4
 "model.max_depth" = 4
 "#;
 
+/// Writes the curves of six fits of folds and of the final one as one table. The last fold stops at its third epoch.
+const FITS: &str = r#"
+echo fold,bag,epoch,split,loss,score > "$1"
+for fold in 0.0 0.1 0.2 1.0 1.1 1.2 final; do
+  for epoch in 1 2 3 4 5 6 7 8; do
+    if [ $fold = 1.2 ] && [ $epoch -gt 3 ]; then continue; fi
+    spread=${fold#*.}
+    [ $fold = final ] && spread=7
+    awk -v e=$epoch -v s=$spread -v f=$fold 'BEGIN {
+      printf "%s,0,%d,train,%.4f,\n", f, e, 0.2 + 0.1 * s + 1 / e
+      printf "%s,0,%d,validation,%.4f,%.4f\n", f, e, 0.4 + 0.1 * s + 1 / e + 0.03 * e * e / 2, 0.9 - 0.5 / e
+    }' >> "$1"
+  done
+done
+"#;
+
 /// A project in which all commands have run whose reports are looked at.
 fn project() -> &'static Project {
     static PROJECT: OnceLock<Project> = OnceLock::new();
     PROJECT.get_or_init(|| {
         let project = Project::with(PIPELINE);
+        project.write("fits.sh", FITS);
         let check = ["check", "p.toml", "--baseline", "check.toml"];
         let stumps = ["--set", "model.rounds=1", "--set", "model.max_depth=1"];
         project.flow(&[&check[..], &["--update"]].concat()).with(0);
@@ -254,11 +277,57 @@ fn a_stage_that_writes_its_history_has_training_curves() {
     let Some(mut browser) = open("run.html") else {
         return;
     };
-    assert_eq!(count(&mut browser, "#training svg .curve path"), 2);
-    assert_eq!(count(&mut browser, "#training svg .lowest circle"), 2);
+    let of = |stage: &str, rest: &str| format!("#training .curves[data-stage='{stage}'] {rest}");
+    let mut stages =
+        browser.eval("[...document.querySelectorAll('#training h3')].map((h) => h.textContent)");
+    let stages = stages.as_array_mut().expect("the stages");
+    let place = |name: &str| {
+        stages
+            .iter()
+            .position(|stage| stage == name)
+            .expect("a stage")
+            .to_string()
+    };
+    let (one, many) = (place("network"), place("folded"));
+    // A single fit: a line for each set of rows, and a dot where it was best on rows that it has not seen.
+    for (rest, expected) in [
+        ("svg .curve path", 2),
+        ("svg .mean path", 0),
+        ("svg .lowest circle", 1),
+    ] {
+        assert_eq!(count(&mut browser, &of(&one, rest)), expected, "{rest}");
+    }
     let table = text(&mut browser, "#training table");
     assert!(
         table.contains("train") && table.contains("valid"),
         "{table}"
     );
+    // Seven fits with a score: two plots.
+    for (rest, expected) in [
+        ("> figure", 2),
+        ("> figure:nth-of-type(1) svg .curve path", 14),
+        ("> figure:nth-of-type(1) svg .mean path", 2),
+        ("> figure:nth-of-type(1) svg .lowest circle", 7),
+        ("> figure:nth-of-type(2) svg .curve path", 7),
+        ("> figure:nth-of-type(2) svg .mean path", 1),
+        ("> figure:nth-of-type(2) svg .lowest circle", 0),
+    ] {
+        assert_eq!(count(&mut browser, &of(&many, rest)), expected, "{rest}");
+    }
+    // The mean goes on to the last epoch of most fits.
+    let mean = browser.eval(&format!(
+        "[...document.querySelectorAll({:?})].map((p) => p.getAttribute('d').split('L').length)",
+        of(&many, "> figure:nth-of-type(1) svg .mean path")
+    ));
+    assert_eq!(mean, json!([8, 8]));
+    let summary = text(
+        &mut browser,
+        &format!("#training .curves[data-stage='{many}'] + .wide table"),
+    );
+    assert!(
+        summary.contains("7") && summary.contains("8 [3, 8]"),
+        "{summary}"
+    );
+    assert_eq!(count(&mut browser, "#training details tbody tr"), 14);
+    picture(&mut browser, "#training", "report-training.png");
 }

@@ -9,6 +9,7 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use flow_cache::{Store, write_unfinished};
+use flow_engine::command::claims_type;
 use flow_engine::kind::{
     Action, Fault, Layout, ParamSpec, ParamType, Scope, SourceFile, Sources, StageError, Step,
 };
@@ -20,7 +21,9 @@ use crate::harness::{Project, Ran};
 use crate::process::{end, executor};
 
 /// What befalls an attempt at its second epoch, once it has saved its state.
-const MOODS: &[&str] = &["go_on", "wait", "die", "data", "fail", "panic"];
+const MOODS: &[&str] = &[
+    "go_on", "wait", "die", "data", "fail", "panic", "busy", "meet",
+];
 
 /// `epochs`: adds the numbers from 1 to `epochs`, and notes at the start how far an earlier attempt came.
 pub fn kind() -> FakeKind {
@@ -40,6 +43,11 @@ pub fn kind() -> FakeKind {
         )
         .takes(
             ParamSpec::new("file", ParamType::Path, "A source file.")
+                .optional()
+                .unkeyed(),
+        )
+        .takes(
+            ParamSpec::new("resources", claims_type(), "What it claims.")
                 .optional()
                 .unkeyed(),
         )
@@ -93,6 +101,21 @@ fn befall(action: &Action<'_>) -> Result<(), StageError> {
             action.progress_with(2, 3, &[("loss", 0.5)]);
             std::thread::sleep(Duration::from_millis(1));
         },
+        // Whoever meets another one at work fails, and in the other mood whoever meets nobody.
+        "busy" => {
+            let busy = beside(action, "busy");
+            std::fs::create_dir(&busy)?;
+            for _ in 0..50 {
+                action.checkpoint()?;
+                action.progress_with(2, 3, &[("loss", 0.5)]);
+                std::thread::sleep(Duration::from_millis(2));
+            }
+            std::fs::remove_dir(busy)?;
+        }
+        "meet" => {
+            let both = ["began_a", "began_b"].map(|name| beside(action, name));
+            wait_until(|| both.iter().all(|path| path.exists()));
+        }
         "die" => end(libc::SIGKILL),
         "data" => return Err(StageError::data("flow::test::data", "a row is bad")),
         "fail" => return Err(StageError::failed("flow::test::told", "told to fail")),
@@ -100,6 +123,10 @@ fn befall(action: &Action<'_>) -> Result<(), StageError> {
         _ => {}
     }
     Ok(())
+}
+
+fn beside(action: &Action<'_>, name: &str) -> PathBuf {
+    Path::new(action.params.read::<&str>("began")).with_file_name(name)
 }
 
 fn project(how: &str, executor: Executor) -> Project {
@@ -293,4 +320,24 @@ fn a_run_that_waits_for_one_that_is_killed_goes_on_with_its_work() {
     });
     other.wait().unwrap();
     assert_done(&project, &ran, "0 2");
+}
+
+#[test]
+fn what_is_claimed_of_memory_is_kept_to() {
+    // The machine of these tests has 1 GiB.
+    for executor in [Executor::Local, executor()] {
+        for (how, memory) in [("busy", "600MiB"), ("meet", "500MiB")] {
+            let stage = |name: &str, epochs: u32| {
+                format!(
+                    "[stages.{name}]\nuse = \"epochs\"\nhow = \"{how}\"\nepochs = {epochs}\n\
+                     began = \"began_{name}\"\nresources = {{ memory = \"{memory}\" }}\n"
+                )
+            };
+            let mut project = Project::new(&(stage("a", 3) + &stage("b", 4)));
+            project.executor = executor.clone();
+            let ran = project.run();
+            assert!(ran.failures.is_empty(), "{how}: {:?}", ran.failures);
+            assert_eq!(ran.ran, ["a: fit", "b: fit"]);
+        }
+    }
 }

@@ -52,4 +52,4 @@ pub use scored::ScoredObjects;
 pub use slices::{ObjectSlice, SliceFigure, SliceSet};
 pub use spark::{FULL, Window, heights};
 pub use tally::{ByLabel, Histogram, MostProbable};
-pub use training::{TrainingCurve, fits_of, training_curves};
+pub use training::{LOSS, TrainingCurve, thinning, training_curves};
