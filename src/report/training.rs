@@ -159,7 +159,7 @@ fn summary(losses: &[&TrainingCurve]) -> Markup {
                 }
             }
         }
-        p.note { "Medians over the fits, with the least and the greatest." }
+        p.dim { "Medians over the fits, with the least and the greatest." }
     }
 }
 

@@ -28,6 +28,8 @@ flow.section("training", (data, root) => {
     const bySplit = d3.group(curves, (curve) => curve.split);
     const splits = [...bySplit.keys()];
     const means = [...bySplit.values()].flatMap(mean);
+    // All plots of a stage have the same colors.
+    const named = [...new Set(stage.curves.map((curve) => curve.split || measure))];
     // The lowest loss of rows that the fit has not seen says where it was best. That of its own rows is mostly the last.
     const judged = splits.length > 1 ? splits.filter((split) => !split.startsWith("train")) : splits;
     const lowest = measure !== "loss" ? [] : [...d3.group(finite.filter((point) => judged.includes(point.split)), (point) => point.line).values()]
@@ -46,7 +48,7 @@ flow.section("training", (data, root) => {
       marginBottom: 38,
       x: { label: "epoch", labelAnchor: "center", labelArrow: "none", ticks: Math.max(3, Math.floor(width / 90)), tickFormat: (x) => (whole && !Number.isInteger(x) ? "" : flow.format(x)) },
       y: { label: measure, grid: true, type: low > 0 && high / low > 30 ? "log" : "linear" },
-      color: { domain: splits, range: splits.map((_, i) => flow.color.series(i)), legend: splits.length > 1 },
+      color: { domain: named, range: named.map((_, i) => flow.color.series(i)), legend: named.length > 1 },
       marks: [
         Plot.line(points, { x: "epoch", y: "value", z: "line", stroke: "split", strokeWidth: several ? 0.8 : 1.5, strokeOpacity: several ? 0.4 : 0.8, className: "curve" }),
         Plot.dot(lowest, { x: "epoch", y: "value", fill: "split", r: several ? 2.5 : 4, className: "lowest" }),
