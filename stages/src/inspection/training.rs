@@ -11,6 +11,9 @@ const POINTS_IN_ALL: usize = 12_000;
 /// The measure that a fit minimizes.
 pub const LOSS: &str = "loss";
 
+/// Epochs and values.
+type Points = Vec<(f64, f64)>;
+
 /// A measure of one fit, on one set of rows, by epoch.
 #[derive(Clone, Debug, PartialEq)]
 pub struct TrainingCurve {
@@ -24,7 +27,7 @@ pub struct TrainingCurve {
     pub split: String,
     /// Epochs and values in the order of epochs, at least one. A value is not a number where the fit diverged,
     /// or where the table has none.
-    pub points: Vec<(f64, f64)>,
+    pub points: Points,
 }
 
 impl TrainingCurve {
@@ -40,7 +43,7 @@ impl TrainingCurve {
     }
 
     /// Returns every `step`-th point, the lowest and the last one.
-    pub fn thinned(&self, step: usize) -> Vec<(f64, f64)> {
+    pub fn thinned(&self, step: usize) -> Points {
         let lowest = self.lowest().map(|(epoch, _)| epoch);
         let last = self.points.len().saturating_sub(1);
         let keep =
@@ -76,7 +79,7 @@ pub fn training_curves(text: &str) -> Result<Vec<TrainingCurve>, String> {
         .map(|(_, line)| cells(line))
         .unwrap_or_default();
     let head = Head::of(&names)?;
-    let mut curves: BTreeMap<(usize, [&str; 3]), Vec<(f64, f64)>> = BTreeMap::new();
+    let mut curves: BTreeMap<(usize, [&str; 3]), Points> = BTreeMap::new();
     for (number, line) in lines.filter(|(_, line)| !line.trim().is_empty()) {
         let row = cells(line);
         let wrong = |what: &str| format!("its line {} has no {what}", number + 1);
