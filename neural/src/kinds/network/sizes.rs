@@ -13,7 +13,7 @@ const ALPHA: f64 = 0.75;
 const GAMMA: f64 = 2.0;
 
 /// The parameters that are sizes of networks. Those that do not apply have no value.
-const SIZES: [&str; 21] = [
+const SIZES: [&str; 24] = [
     "architecture",
     "channels",
     "kernel",
@@ -27,6 +27,9 @@ const SIZES: [&str; 21] = [
     "cross_layers",
     "feed_forward",
     "positions",
+    "queries",
+    "centered",
+    "lost",
     "shortest",
     "longest",
     "noise",

@@ -18,7 +18,7 @@ use super::shared::{Head, channel};
 ///   nothing is interpolated, and two observations can tell how far apart they are.
 /// - Times are counted from where the object is bright: from the mean time weighted by the square of the positive ratios
 ///   of flux to error. When a survey began to look at an object then does not matter.
-/// - In a fit, each step sees a random part of the observations.
+/// - In a fit, each step sees a random part of the observations, so that none of them can be learned by heart.
 /// - Some learned queries look for what they need among the observations, and what they find is joined with the features.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -50,17 +50,17 @@ pub struct TimeAttention {
 impl Default for TimeAttention {
     fn default() -> Self {
         Self {
-            width: 48,
+            width: 64,
             heads: 4,
-            layers: 2,
-            feed_forward: 96,
-            queries: 4,
+            layers: 0,
+            feed_forward: 128,
+            queries: 8,
             shortest: 5.0,
             longest: 3000.0,
             centered: true,
-            lost: 0.2,
+            lost: 0.4,
             hidden: vec![32],
-            dropout: 0.2,
+            dropout: 0.1,
         }
     }
 }
