@@ -11,8 +11,7 @@ use super::super::{Batch, Init, InputShape, Pass, Track};
 use super::Design;
 use super::shared::{Head, channel};
 
-/// A small transformer on single observations, for light curves that are sparse and irregular and of which few have
-/// labels.
+/// Attention over single observations, for light curves that are sparse and irregular and of which few have labels.
 ///
 /// - An observation is its channels, compressed by `asinh`, plus waves of its time with periods from days to years. So
 ///   nothing is interpolated, and two observations can tell how far apart they are.
@@ -20,6 +19,7 @@ use super::shared::{Head, channel};
 ///   of flux to error. When a survey began to look at an object then does not matter.
 /// - In a fit, each step sees a random part of the observations, so that none of them can be learned by heart.
 /// - Some learned queries look for what they need among the observations, and what they find is joined with the features.
+///   Before that, the observations may see each other in layers of a transformer. The defaults have none.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct TimeAttention {
