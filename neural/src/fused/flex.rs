@@ -76,9 +76,9 @@ impl Deref for Values {
 }
 
 /// What an operation remembers for its gradients, of `N` inputs.
-pub trait Tape<const N: usize>: Debug + Send + Sync + 'static {
+pub trait Tape<const N: usize>: Clone + Debug + Send + Sync + 'static {
     /// Returns the gradients of the inputs that are needed, given the one of the output.
-    fn gradients(&self, of_output: &[f32], needed: [bool; N]) -> [Option<Vec<f32>>; N];
+    fn gradients(self, of_output: &[f32], needed: [bool; N]) -> [Option<Vec<f32>>; N];
 }
 
 /// Returns the output of an operation as a tensor.
@@ -120,7 +120,7 @@ impl<T: Tape<N>, const N: usize> Backward<Flex, N> for Step<T> {
         let (tape, shapes) = ops.state;
         let of_output = Values(grads.consume::<Flex>(&ops.node).to_contiguous());
         let needed = ops.parents.each_ref().map(|parent| parent.is_some());
-        let gradients = tape.gradients(&of_output, needed);
+        let gradients = Arc::unwrap_or_clone(tape).gradients(&of_output, needed);
         for ((parent, shape), gradient) in ops.parents.iter().zip(shapes).zip(gradients) {
             if let (Some(parent), Some(gradient)) = (parent, gradient) {
                 let gradient = FlexTensor::from_data(TensorData::new(gradient, shape));

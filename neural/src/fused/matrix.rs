@@ -1,5 +1,6 @@
 //! Products of matrices, with sums in an order that no machine decides.
 
+use flow_stages::numeric::simd::{Kernel, SimdLevel};
 use gemm::{Parallelism, gemm};
 
 /// The most terms of a sum that are added to each other before they are added to the rest. The library would decide by
@@ -169,6 +170,29 @@ pub fn add_to(sums: &mut [f32], terms: &[f32]) {
     }
 }
 
+/// Adds to each sum its column of rows that lie behind each other, from the first row to the last.
+pub fn add_rows(sums: &mut [f32], rows: &[f32]) {
+    SimdLevel::active().run(Rows { sums, rows });
+}
+
+struct Rows<'a> {
+    sums: &'a mut [f32],
+    rows: &'a [f32],
+}
+
+impl Kernel for Rows<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run(self) {
+        for row in self.rows.chunks_exact(self.sums.len()) {
+            for (sum, term) in self.sums.iter_mut().zip(row) {
+                *sum += term;
+            }
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::super::testing::{assert_near, numbers};
@@ -249,6 +273,13 @@ mod tests {
                 assert_eq!(got.to_bits(), sum.unwrap().to_bits(), "{row} {column}");
             }
         }
+    }
+
+    #[test]
+    fn rows_are_added_up() {
+        let mut sums = [1.0, 2.0];
+        add_rows(&mut sums, &[10.0, 20.0, 30.0, 40.0]);
+        assert_eq!(sums, [41.0, 62.0]);
     }
 
     #[test]

@@ -17,7 +17,7 @@ use super::shape::ConvShape;
 const BLOCK: usize = 1024;
 
 /// A convolution and its input.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Layer {
     pub shape: ConvShape,
     pub points: usize,

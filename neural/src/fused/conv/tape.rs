@@ -5,11 +5,11 @@ use std::borrow::Cow;
 use rayon::prelude::*;
 
 use super::super::flex::Tape;
-use super::super::matrix::{Matrix, MatrixMut, add_to, product, transposed};
+use super::super::matrix::{Matrix, MatrixMut, add_rows, add_to, product, transposed};
 use super::layer::Layer;
 
 /// A convolution that was computed.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct ConvTape {
     pub layer: Layer,
 }
@@ -22,7 +22,7 @@ struct Parts {
 
 impl<const N: usize> Tape<N> for ConvTape {
     /// Of the input, the weights and, if there is one, the bias.
-    fn gradients(&self, of_output: &[f32], needed: [bool; N]) -> [Option<Vec<f32>>; N] {
+    fn gradients(self, of_output: &[f32], needed: [bool; N]) -> [Option<Vec<f32>>; N] {
         let layer = &self.layer;
         let mut of_x = vec![0.0; if needed[0] { layer.x.len() } else { 0 }];
         let mut of_weight = vec![0.0; layer.weight.len()];
@@ -92,9 +92,7 @@ fn parts_of_block(layer: &Layer, x: &[f32], of_output: &[f32]) -> Parts {
             false,
         );
     }
-    for row in of_output.chunks_exact(outputs) {
-        add_to(&mut parts.bias, row);
-    }
+    add_rows(&mut parts.bias, of_output);
     parts
 }
 

@@ -4,6 +4,8 @@
 //! multiplies. So one product adds what comes from the inputs to the first three parts, and one what comes from the state
 //! to the last three.
 
+use std::ops::Range;
+
 use flow_stages::numeric::simd::{Kernel, SimdLevel};
 use rayon::prelude::*;
 
@@ -17,7 +19,7 @@ use super::plan::Plan;
 pub const BLOCK: usize = 32;
 
 /// A layer and its input.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Layer {
     pub points: usize,
     pub inputs: usize,
@@ -34,7 +36,7 @@ pub struct Layer {
 }
 
 /// The rows of a block of objects behind a pass, `[rows, 4 units]`, and which they are.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Block {
     pub plan: Plan,
     pub rows: Vec<f32>,
@@ -68,10 +70,14 @@ pub fn row_bias(input: &[f32], state: &[f32]) -> Vec<f32> {
 }
 
 impl Layer {
-    /// The points in the order in which the layer goes over them.
-    pub fn steps(&self) -> impl DoubleEndedIterator<Item = usize> + use<> {
-        let (points, reverse) = (self.points, self.reverse);
-        (0..points).map(move |step| if reverse { points - 1 - step } else { step })
+    /// Some points in the order in which the layer goes over them.
+    pub fn ordered(&self, points: Range<usize>) -> impl DoubleEndedIterator<Item = usize> + use<> {
+        let reverse = self.reverse;
+        let steps = 0..points.len();
+        steps.map(move |step| match reverse {
+            true => points.end - 1 - step,
+            false => points.start + step,
+        })
     }
 
     /// The point before a point, if there is one.
@@ -96,56 +102,71 @@ impl Layer {
     }
 
     fn run_block(&self, x: &[f32], mask: &[f32], states: &mut [f32]) -> Block {
-        let units = self.units;
-        let width = 4 * units;
+        let width = 4 * self.units;
         let plan = Plan::new(mask, self.points);
-        let mut rows = self.bias.repeat(plan.rows());
-        let x = plan.gather(x, self.inputs, mask);
-        product(
-            Matrix::new(&x, plan.rows(), self.inputs, self.inputs),
-            Matrix::dense(&self.input, 3 * units),
-            MatrixMut::new(&mut rows, width),
-            true,
-        );
-        let mut state = vec![0.0; plan.order().len() * units];
-        let mut seen = Vec::new();
-        for point in self.steps() {
-            let of_point = plan.rows_of(point);
-            let rows = &mut rows[of_point.start * width..of_point.end * width];
-            if self.before(point).is_some() && !of_point.is_empty() {
-                product(
-                    Matrix::new(&state, of_point.len(), units, units),
-                    Matrix::dense(&self.state, 3 * units),
-                    MatrixMut::new(&mut rows[units..], width),
-                    true,
-                );
+        let mut rows = vec![0.0; plan.rows() * width];
+        let mut state = vec![0.0; plan.order().len() * self.units];
+        let runs = plan.runs();
+        for i in self.ordered(0..runs.len()) {
+            let run = runs[i].clone();
+            let of_run = plan.rows_of(run.clone());
+            let rows = &mut rows[of_run.start * width..of_run.end * width];
+            for row in rows.chunks_exact_mut(width) {
+                row.copy_from_slice(&self.bias);
             }
-            seen.clear();
-            let objects = plan.order()[..of_point.len()].iter();
-            seen.extend(objects.map(|object| mask[object * self.points + point] != 0.0));
-            SimdLevel::active().run(Forward {
-                units,
-                rows,
-                state: &mut state,
-                seen: &seen,
-            });
-            for (state, &object) in state.chunks_exact(units).zip(plan.order()) {
-                states[(object * self.points + point) * units..][..units].copy_from_slice(state);
+            let x = plan.gather(run.clone(), (x, self.inputs), mask);
+            product(
+                Matrix::new(&x, of_run.len(), self.inputs, self.inputs),
+                Matrix::dense(&self.input, 3 * self.units),
+                MatrixMut::new(rows, width),
+                true,
+            );
+            for point in self.ordered(run) {
+                let of_point = plan.rows_of(point..point + 1);
+                let first = (of_point.start - of_run.start) * width;
+                let rows = &mut rows[first..first + of_point.len() * width];
+                self.step(&plan, point, mask, rows, &mut state);
+                for (state, &object) in state.chunks_exact(self.units).zip(plan.order()) {
+                    let place = (object * self.points + point) * self.units;
+                    states[place..place + self.units].copy_from_slice(state);
+                }
             }
         }
         Block { plan, rows }
     }
+
+    /// Finishes the rows of a point, and the states behind it.
+    fn step(&self, plan: &Plan, point: usize, mask: &[f32], rows: &mut [f32], state: &mut [f32]) {
+        let units = self.units;
+        let objects = plan.objects_of(point);
+        if self.before(point).is_some() && !objects.is_empty() {
+            product(
+                Matrix::new(state, objects.len(), units, units),
+                Matrix::dense(&self.state, 3 * units),
+                MatrixMut::new(&mut rows[units..], 4 * units),
+                true,
+            );
+        }
+        SimdLevel::active().run(Forward {
+            units,
+            rows,
+            state,
+            seen: objects
+                .iter()
+                .map(|object| mask[object * self.points + point] != 0.0),
+        });
+    }
 }
 
 /// The gates and states of the rows of a point.
-struct Forward<'a> {
+struct Forward<'a, I> {
     units: usize,
     rows: &'a mut [f32],
     state: &'a mut [f32],
-    seen: &'a [bool],
+    seen: I,
 }
 
-impl Kernel for Forward<'_> {
+impl<I: Iterator<Item = bool>> Kernel for Forward<'_, I> {
     type Output = ();
 
     #[inline(always)]
@@ -153,7 +174,7 @@ impl Kernel for Forward<'_> {
         let units = self.units;
         let rows = self.rows.chunks_exact_mut(4 * units);
         let states = self.state.chunks_exact_mut(units);
-        for ((row, state), _) in rows.zip(states).zip(self.seen).filter(|(_, seen)| **seen) {
+        for ((row, state), _) in rows.zip(states).zip(self.seen).filter(|(_, seen)| *seen) {
             let (new, rest) = row.split_at_mut(units);
             let (reset, rest) = rest.split_at_mut(units);
             let (update, of_state) = rest.split_at_mut(units);

@@ -2,10 +2,13 @@
 
 use std::ops::Range;
 
+/// The most rows that are worked on at once, so that they stay in a cache. Sums over rows are made of those of runs.
+const RUN: usize = 512;
+
 /// The rows of a block of objects: those at each point whose object has an observation there or later, point by point.
 ///
 /// Objects with many points come first, so the rows of a point are those of the first objects.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Plan {
     /// The objects, by falling number of points up to the last observation.
     order: Vec<usize>,
@@ -45,24 +48,47 @@ impl Plan {
         self.firsts[self.points]
     }
 
-    /// The rows of a point.
-    pub fn rows_of(&self, point: usize) -> Range<usize> {
-        self.firsts[point]..self.firsts[point + 1]
+    /// The rows of some points.
+    pub fn rows_of(&self, points: Range<usize>) -> Range<usize> {
+        self.firsts[points.start]..self.firsts[points.end]
     }
 
-    /// Where in `[objects, points]` each row is, in the order of rows.
-    pub fn places(&self) -> impl Iterator<Item = usize> {
-        (0..self.points).flat_map(move |point| {
-            let active = self.rows_of(point).len();
-            let objects = self.order[..active].iter();
+    /// The objects that have a row at a point, in the order of the rows.
+    pub fn objects_of(&self, point: usize) -> &[usize] {
+        &self.order[..self.rows_of(point..point + 1).len()]
+    }
+
+    /// Deals the points into runs that have at most [`RUN`] rows, or are one point.
+    pub fn runs(&self) -> Vec<Range<usize>> {
+        let mut runs = Vec::new();
+        let mut first = 0;
+        for point in 0..self.points {
+            if point > first && self.rows_of(first..point + 1).len() > RUN {
+                runs.push(first..point);
+                first = point;
+            }
+        }
+        runs.push(first..self.points);
+        runs
+    }
+
+    /// Where in `[objects, points]` the rows of some points are.
+    pub fn places(&self, points: Range<usize>) -> impl Iterator<Item = usize> {
+        points.flat_map(move |point| {
+            let objects = self.objects_of(point).iter();
             objects.map(move |&object| object * self.points + point)
         })
     }
 
-    /// Returns the rows of `[objects, points, width]`, zero where the mask is.
-    pub fn gather(&self, values: &[f32], width: usize, mask: &[f32]) -> Vec<f32> {
-        let mut rows = vec![0.0; self.rows() * width];
-        for (row, place) in rows.chunks_exact_mut(width).zip(self.places()) {
+    /// Returns the rows of some points of `[objects, points, width]`, zero where the mask is.
+    pub fn gather(
+        &self,
+        points: Range<usize>,
+        (values, width): (&[f32], usize),
+        mask: &[f32],
+    ) -> Vec<f32> {
+        let mut rows = vec![0.0; self.rows_of(points.clone()).len() * width];
+        for (row, place) in rows.chunks_exact_mut(width).zip(self.places(points)) {
             if mask[place] != 0.0 {
                 row.copy_from_slice(&values[place * width..][..width]);
             }
@@ -70,10 +96,10 @@ impl Plan {
         rows
     }
 
-    /// Writes rows to `[objects, points, width]`. The rest of it stays as it is.
-    pub fn scatter(&self, rows: &[f32], width: usize, values: &mut [f32]) {
-        for (row, place) in rows.chunks_exact(width).zip(self.places()) {
-            values[place * width..][..width].copy_from_slice(row);
+    /// Writes the rows of some points to `[objects, points, width]`. The rest of it stays as it is.
+    pub fn scatter(&self, points: Range<usize>, (rows, width): (&[f32], usize), into: &mut [f32]) {
+        for (row, place) in rows.chunks_exact(width).zip(self.places(points)) {
+            into[place * width..][..width].copy_from_slice(row);
         }
     }
 }

@@ -1,14 +1,17 @@
 //! The gradients of the layer on the CPU: backward through time.
 
+use std::ops::Range;
+
 use flow_stages::numeric::simd::{Kernel, SimdLevel};
 use rayon::prelude::*;
 
 use super::super::flex::{Tape, Values};
-use super::super::matrix::{Matrix, MatrixMut, add_to, product, transposed};
+use super::super::matrix::{Matrix, MatrixMut, add_rows, add_to, product, transposed};
 use super::layer::{BLOCK, Block, Layer, new_last};
+use super::plan::Plan;
 
 /// A pass of a layer.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct GruTape {
     pub layer: Layer,
     pub states: Values,
@@ -33,8 +36,8 @@ struct Turned {
 
 impl Tape<5> for GruTape {
     /// Of the input, of both weights and of both biases.
-    fn gradients(&self, of_output: &[f32], needed: [bool; 5]) -> [Option<Vec<f32>>; 5] {
-        let layer = &self.layer;
+    fn gradients(self, of_output: &[f32], needed: [bool; 5]) -> [Option<Vec<f32>>; 5] {
+        let layer = self.layer.clone();
         let units = layer.units;
         let turned = Turned {
             input: transposed(&layer.input, 3 * units),
@@ -72,27 +75,29 @@ impl Tape<5> for GruTape {
 
 impl GruTape {
     /// Computes the gradients of all blocks, and writes that of the input if there is a place for it.
-    fn parts(&self, of_output: &[f32], turned: &Turned, of_x: &mut [f32]) -> Vec<Parts> {
-        let layer = &self.layer;
+    fn parts(self, of_output: &[f32], turned: &Turned, of_x: &mut [f32]) -> Vec<Parts> {
+        let (layer, states) = (&self.layer, &self.states);
         let size = BLOCK * layer.points;
         let mut places: Vec<&mut [f32]> = of_x.chunks_mut(size * layer.inputs).collect();
         places.resize_with(self.blocks.len(), Default::default);
-        let blocks = self.blocks.par_iter().enumerate().zip(places);
+        let blocks = self.blocks.into_par_iter().enumerate().zip(places);
         blocks
-            .map(|((i, block), of_x)| {
-                let objects = block.plan.order().len();
-                let rows = |width: usize| {
+            .map(|((i, Block { plan, rows }), of_x)| {
+                let objects = plan.order().len();
+                let range = |width: usize| {
                     let first = i * size * width;
                     first..first + objects * layer.points * width
                 };
                 let tape = BlockTape {
                     layer,
-                    block,
-                    x: &layer.x[rows(layer.inputs)],
-                    mask: &layer.mask[rows(1)],
-                    states: &self.states[rows(layer.units)],
+                    turned,
+                    plan: &plan,
+                    x: &layer.x[range(layer.inputs)],
+                    mask: &layer.mask[range(1)],
+                    states: &states[range(layer.units)],
+                    of_output: &of_output[range(layer.units)],
                 };
-                tape.parts(&of_output[rows(layer.units)], turned, of_x)
+                tape.parts(rows, of_x)
             })
             .collect()
     }
@@ -101,56 +106,50 @@ impl GruTape {
 /// A pass of a block of objects.
 struct BlockTape<'a> {
     layer: &'a Layer,
-    block: &'a Block,
+    turned: &'a Turned,
+    plan: &'a Plan,
     x: &'a [f32],
     mask: &'a [f32],
     states: &'a [f32],
+    of_output: &'a [f32],
 }
 
 impl BlockTape<'_> {
-    fn parts(&self, of_output: &[f32], turned: &Turned, of_x: &mut [f32]) -> Parts {
+    /// Goes back over the runs of points. The rows of the block become their gradients.
+    fn parts(&self, mut rows: Vec<f32>, of_x: &mut [f32]) -> Parts {
         let (inputs, units) = (self.layer.inputs, self.layer.units);
-        let (plan, width) = (&self.block.plan, 4 * units);
-        let before = self.states_before();
-        let slopes = self.slopes(of_output, &before, turned);
-        let count = plan.rows();
-        let of_inputs = Matrix::new(&slopes, count, 3 * units, width);
-        if !of_x.is_empty() {
-            let mut rows = vec![0.0; count * inputs];
-            let weights = Matrix::dense(&turned.input, inputs);
-            product(of_inputs, weights, MatrixMut::new(&mut rows, inputs), false);
-            plan.scatter(&rows, inputs, of_x);
-        }
-        let x = plan.gather(self.x, inputs, self.mask);
+        let (plan, width) = (self.plan, 4 * units);
         let mut parts = Parts {
             input: vec![0.0; inputs * 3 * units],
             state: vec![0.0; units * 3 * units],
             rows: vec![0.0; width],
         };
-        product(
-            Matrix::new(&x, count, inputs, inputs).transposed(),
-            of_inputs,
-            MatrixMut::new(&mut parts.input, 3 * units),
-            false,
-        );
-        product(
-            Matrix::new(&before, count, units, units).transposed(),
-            Matrix::new(slopes.get(units..).unwrap_or(&[]), count, 3 * units, width),
-            MatrixMut::new(&mut parts.state, 3 * units),
-            false,
-        );
-        for row in slopes.chunks_exact(width) {
-            add_to(&mut parts.rows, row);
+        let mut of_state = vec![0.0; plan.order().len() * units];
+        let runs = plan.runs();
+        for i in self.layer.ordered(0..runs.len()).rev() {
+            let run = runs[i].clone();
+            let of_run = plan.rows_of(run.clone());
+            let rows = &mut rows[of_run.start * width..of_run.end * width];
+            let before = self.states_before(run.clone());
+            for point in self.layer.ordered(run.clone()).rev() {
+                let of_point = plan.rows_of(point..point + 1);
+                let range = of_point.start - of_run.start..of_point.end - of_run.start;
+                let before = &before[range.start * units..range.end * units];
+                let rows = &mut rows[range.start * width..range.end * width];
+                self.step(point, before, rows, &mut of_state);
+            }
+            if !rows.is_empty() {
+                self.sum_up(run, rows, &before, &mut parts, of_x);
+            }
         }
         parts
     }
 
-    /// The states before each row, `[rows, units]`.
-    fn states_before(&self) -> Vec<f32> {
+    /// The states before each row of a run, `[rows, units]`.
+    fn states_before(&self, run: Range<usize>) -> Vec<f32> {
         let (points, units) = (self.layer.points, self.layer.units);
-        let plan = &self.block.plan;
-        let mut rows = vec![0.0; plan.rows() * units];
-        for (row, place) in rows.chunks_exact_mut(units).zip(plan.places()) {
+        let mut rows = vec![0.0; self.plan.rows_of(run.clone()).len() * units];
+        for (row, place) in rows.chunks_exact_mut(units).zip(self.plan.places(run)) {
             if let Some(before) = self.layer.before(place % points) {
                 let place = place / points * points + before;
                 row.copy_from_slice(&self.states[place * units..][..units]);
@@ -159,82 +158,111 @@ impl BlockTape<'_> {
         rows
     }
 
-    /// The gradients of what goes into the rows, in the order of their parts.
-    fn slopes(&self, of_output: &[f32], before: &[f32], turned: &Turned) -> Vec<f32> {
+    /// Replaces the rows of a point by the gradients of what goes into them, and the gradient of the states behind the
+    /// point by that of the states before it.
+    fn step(&self, point: usize, before: &[f32], rows: &mut [f32], of_state: &mut [f32]) {
         let (points, units) = (self.layer.points, self.layer.units);
-        let (plan, width) = (&self.block.plan, 4 * units);
-        let mut slopes = vec![0.0; plan.rows() * width];
-        let mut of_state = vec![0.0; plan.order().len() * units];
-        let mut seen = Vec::new();
-        for point in self.layer.steps().rev() {
-            for (of_state, object) in of_state.chunks_exact_mut(units).zip(plan.order()) {
-                let place = object * points + point;
-                add_to(of_state, &of_output[place * units..][..units]);
-            }
-            let rows = plan.rows_of(point);
-            seen.clear();
-            let objects = plan.order()[..rows.len()].iter();
-            seen.extend(objects.map(|object| self.mask[object * points + point] != 0.0));
-            let slopes = &mut slopes[rows.start * width..rows.end * width];
-            SimdLevel::active().run(Back {
-                units,
-                rows: &self.block.rows[rows.start * width..rows.end * width],
-                before: &before[rows.start * units..rows.end * units],
-                slopes,
-                of_state: &mut of_state,
-                seen: &seen,
-            });
-            if self.layer.before(point).is_some() && !rows.is_empty() {
-                product(
-                    Matrix::new(&slopes[units..], rows.len(), 3 * units, width),
-                    Matrix::dense(&turned.state, units),
-                    MatrixMut::new(&mut of_state, units),
-                    true,
-                );
-            }
+        for (of_state, object) in of_state.chunks_exact_mut(units).zip(self.plan.order()) {
+            let place = object * points + point;
+            add_to(of_state, &self.of_output[place * units..][..units]);
         }
-        slopes
+        let objects = self.plan.objects_of(point);
+        SimdLevel::active().run(Back {
+            units,
+            rows,
+            before,
+            of_state,
+            seen: objects
+                .iter()
+                .map(|object| self.mask[object * points + point] != 0.0),
+        });
+        if self.layer.before(point).is_some() && !objects.is_empty() {
+            product(
+                Matrix::new(&rows[units..], objects.len(), 3 * units, 4 * units),
+                Matrix::dense(&self.turned.state, units),
+                MatrixMut::new(of_state, units),
+                true,
+            );
+        }
+    }
+
+    /// Adds what the gradients of the rows of a run are for the weights, and writes that of the input.
+    fn sum_up(
+        &self,
+        run: Range<usize>,
+        rows: &[f32],
+        before: &[f32],
+        parts: &mut Parts,
+        of_x: &mut [f32],
+    ) {
+        let (inputs, units) = (self.layer.inputs, self.layer.units);
+        let width = 4 * units;
+        let count = rows.len() / width;
+        let of_inputs = Matrix::new(rows, count, 3 * units, width);
+        let x = self.plan.gather(run.clone(), (self.x, inputs), self.mask);
+        product(
+            Matrix::new(&x, count, inputs, inputs).transposed(),
+            of_inputs,
+            MatrixMut::new(&mut parts.input, 3 * units),
+            true,
+        );
+        product(
+            Matrix::new(before, count, units, units).transposed(),
+            Matrix::new(&rows[units..], count, 3 * units, width),
+            MatrixMut::new(&mut parts.state, 3 * units),
+            true,
+        );
+        add_rows(&mut parts.rows, rows);
+        if !of_x.is_empty() {
+            let mut of_rows = x;
+            let weights = Matrix::dense(&self.turned.input, inputs);
+            product(
+                of_inputs,
+                weights,
+                MatrixMut::new(&mut of_rows, inputs),
+                false,
+            );
+            self.plan.scatter(run, (&of_rows, inputs), of_x);
+        }
     }
 }
 
-/// The gradients of the rows of a point, given that of its states, which becomes that of the states before without the
-/// part that comes by the product.
-struct Back<'a> {
+/// The gradients of what goes into the rows of a point, in place, given that of its states, which becomes that of the
+/// states before without the part that comes by the product.
+struct Back<'a, I> {
     units: usize,
-    rows: &'a [f32],
+    rows: &'a mut [f32],
     before: &'a [f32],
-    slopes: &'a mut [f32],
     of_state: &'a mut [f32],
-    seen: &'a [bool],
+    seen: I,
 }
 
-impl Kernel for Back<'_> {
+impl<I: Iterator<Item = bool>> Kernel for Back<'_, I> {
     type Output = ();
 
     #[inline(always)]
     fn run(self) {
         let units = self.units;
-        let rows = self.rows.chunks_exact(4 * units);
+        let rows = self.rows.chunks_exact_mut(4 * units);
         let befores = self.before.chunks_exact(units);
-        let slopes = self.slopes.chunks_exact_mut(4 * units);
         let of_states = self.of_state.chunks_exact_mut(units);
-        let all = rows.zip(befores).zip(slopes).zip(of_states).zip(self.seen);
-        for ((((row, before), slopes), of_state), _) in all.filter(|(_, seen)| **seen) {
-            let (new, rest) = row.split_at(units);
-            let (reset, rest) = rest.split_at(units);
-            let (update, product) = rest.split_at(units);
-            let (of_new, rest) = slopes.split_at_mut(units);
-            let (of_reset, rest) = rest.split_at_mut(units);
-            let (of_update, of_product) = rest.split_at_mut(units);
-            let (product, before) = (&product[..units], &before[..units]);
-            let (of_product, of_state) = (&mut of_product[..units], &mut of_state[..units]);
+        for (((row, before), of_state), seen) in rows.zip(befores).zip(of_states).zip(self.seen) {
+            if !seen {
+                row.fill(0.0);
+                continue;
+            }
+            let (new, rest) = row.split_at_mut(units);
+            let (reset, rest) = rest.split_at_mut(units);
+            let (update, product) = rest.split_at_mut(units);
+            let (product, before) = (&mut product[..units], &before[..units]);
+            let of_state = &mut of_state[..units];
             for i in 0..units {
                 let (n, r, z, slope) = (new[i], reset[i], update[i], of_state[i]);
                 let of_n = slope * (1.0 - z) * (1.0 - n * n);
-                of_new[i] = of_n;
-                of_reset[i] = of_n * product[i] * (r * (1.0 - r));
-                of_update[i] = slope * (before[i] - n) * (z * (1.0 - z));
-                of_product[i] = of_n * r;
+                new[i] = of_n;
+                reset[i] = of_n * product[i] * (r * (1.0 - r));
+                update[i] = slope * (before[i] - n) * (z * (1.0 - z));
+                product[i] = of_n * r;
                 of_state[i] = slope * z;
             }
         }

@@ -10,7 +10,7 @@ use super::super::flex::Values;
 const BLOCK: usize = 1024;
 
 /// The operation and its input.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Layer {
     pub points: usize,
     pub channels: usize,
@@ -20,7 +20,7 @@ pub struct Layer {
 }
 
 /// How each channel is normalized: `(x - mean) * factor + shift`.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Channels {
     pub mean: Vec<f32>,
     /// One over the root of the variance.

@@ -7,7 +7,7 @@ use super::super::flex::{Tape, Values};
 use super::layer::{Channels, Layer, Sums, total};
 
 /// The operation behind a pass.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct NormTape {
     pub layer: Layer,
     pub by: Channels,
@@ -18,7 +18,7 @@ pub struct NormTape {
 
 impl Tape<3> for NormTape {
     /// Of the input, the scale and the shift.
-    fn gradients(&self, of_output: &[f32], needed: [bool; 3]) -> [Option<Vec<f32>>; 3] {
+    fn gradients(self, of_output: &[f32], needed: [bool; 3]) -> [Option<Vec<f32>>; 3] {
         let [of_scale, of_shift] = self.sums(of_output);
         let of_x = needed[0].then(|| self.of_x(of_output, [&of_scale, &of_shift]));
         let rounded = |sums: Vec<f64>| sums.iter().map(|&sum| sum as f32).collect();
