@@ -8,16 +8,17 @@ use super::matrix::{Matrix, MatrixMut, unblocked_product};
 /// For the operations of this folder that is only whether a product of matrices rounds after each multiplication, as
 /// processors without fused multiply-adds do: their sums have a fixed order, and their functions are plain arithmetic. The
 /// rest is for operations of burn: after how many terms its products of large matrices begin a new sum, which hangs on
-/// the sizes of caches, and a digest of some values of the exponential, logarithm, power, hyperbolic tangent, sine, cosine and
-/// inverse hyperbolic sine of the system. For instance `x86_64, fused multiply-add, sums of 512, functions 5f0a8c41`.
+/// the sizes of caches, and a digest of a product of two vectors, which the library adds up in as many parts as a register
+/// has numbers, and of some values of the exponential, logarithm, power, hyperbolic tangent, sine, cosine and inverse
+/// hyperbolic sine of the system. For instance `x86_64, fused multiply-add, sums of 512, digest 5f0a8c41`.
 pub fn arithmetic() -> String {
     let multiply = match fuses() {
         true => "fused multiply-add",
         false => "multiply, then add",
     };
     let arch = std::env::consts::ARCH;
-    let (terms, digest) = (terms_of_a_sum(), digest_of_functions());
-    format!("{arch}, {multiply}, sums of {terms}, functions {digest:08x}")
+    let (terms, digest) = (terms_of_a_sum(), digest());
+    format!("{arch}, {multiply}, sums of {terms}, digest {digest:08x}")
 }
 
 /// Returns whether products of matrices use fused multiply-adds.
@@ -59,16 +60,16 @@ fn terms_of_a_sum() -> usize {
     DEPTH - (out[0] - LARGE) as usize
 }
 
-/// Returns a digest of values of functions of the standard library that burn calls.
+/// Returns a digest of a product of two vectors, in the order of the library, and of values of functions of the standard
+/// library that burn calls.
 #[allow(
     clippy::disallowed_methods,
     reason = "what they return is the question"
 )]
-fn digest_of_functions() -> u32 {
-    let mut digest = 0x811c_9dc5_u32;
-    for i in 1..2000 {
-        let x = i as f32 * 0.011;
-        for value in [
+fn digest() -> u32 {
+    let numbers: Vec<f32> = (1..2000).map(|i| i as f32 * 0.011).collect();
+    let functions = numbers.iter().flat_map(|&x| {
+        [
             (-x).exp(),
             x.ln(),
             x.tanh(),
@@ -76,13 +77,22 @@ fn digest_of_functions() -> u32 {
             x.sin(),
             x.cos(),
             x.asinh(),
-        ] {
-            for byte in value.to_bits().to_le_bytes() {
-                digest = (digest ^ u32::from(byte)).wrapping_mul(0x0100_0193);
-            }
-        }
-    }
-    digest
+        ]
+    });
+    let mut values = vec![0.0];
+    unblocked_product(
+        Matrix::dense(&numbers, numbers.len()),
+        Matrix::dense(&numbers, numbers.len()).transposed(),
+        MatrixMut::new(&mut values, 1),
+        false,
+    );
+    values.extend(functions);
+    let bytes = values
+        .iter()
+        .flat_map(|value| value.to_bits().to_le_bytes());
+    bytes.fold(0x811c_9dc5, |digest: u32, byte| {
+        (digest ^ u32::from(byte)).wrapping_mul(0x0100_0193)
+    })
 }
 
 #[cfg(test)]
@@ -107,7 +117,7 @@ mod tests {
     fn the_text_names_all_that_decides() {
         let text = arithmetic();
         assert_eq!(text, arithmetic());
-        for part in [std::env::consts::ARCH, "add, sums of ", ", functions "] {
+        for part in [std::env::consts::ARCH, "add, sums of ", ", digest "] {
             assert!(text.contains(part), "{text}");
         }
     }

@@ -15,6 +15,7 @@ mod gru;
 mod lanes;
 mod layer_norm;
 mod matrix;
+mod memory;
 mod norm;
 #[cfg(test)]
 pub(crate) mod testing;
@@ -24,4 +25,5 @@ pub use attention::attention;
 pub use conv::{ConvShape, conv1d};
 pub use gru::{GruWeights, gru};
 pub use layer_norm::layer_norm;
+pub use memory::keep_freed_memory;
 pub use norm::{NormShape, NormWeights, Normed, RunningStatistics, norm_relu_pool};

@@ -8,7 +8,7 @@ use super::super::lanes::{most, sum};
 use super::super::matrix::{Matrix, MatrixMut, product};
 
 /// The sizes of an attention.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Layer {
     pub heads: usize,
     pub width: usize,
@@ -17,7 +17,7 @@ pub struct Layer {
 }
 
 /// What is seen of an object.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Seen {
     /// The places of the queries and keys that are seen.
     pub queries: Vec<usize>,

@@ -9,7 +9,7 @@ use super::super::matrix::{Matrix, MatrixMut, product};
 use super::layer::{Layer, Seen, gathered, scatter};
 
 /// An attention that was computed.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct AttentionTape {
     pub layer: Layer,
     pub objects: Vec<Seen>,
@@ -17,7 +17,7 @@ pub struct AttentionTape {
 
 impl Tape<3> for AttentionTape {
     /// Of queries, keys and values.
-    fn gradients(&self, of_output: &[f32], needed: [bool; 3]) -> [Option<Vec<f32>>; 3] {
+    fn gradients(self, of_output: &[f32], needed: [bool; 3]) -> [Option<Vec<f32>>; 3] {
         let layer = &self.layer;
         let (of_queries, of_keys) = (layer.queries * layer.width, layer.keys * layer.width);
         let count = self.objects.len();

@@ -13,7 +13,7 @@ use super::EPSILON;
 const BLOCK: usize = 256;
 
 /// Rows that were normalized.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct NormedRows {
     pub x: Values,
     pub weight: Values,
@@ -75,7 +75,7 @@ impl Kernel for Forward<'_> {
 
 impl Tape<3> for NormedRows {
     /// Of the rows, the weights and the biases.
-    fn gradients(&self, of_output: &[f32], needed: [bool; 3]) -> [Option<Vec<f32>>; 3] {
+    fn gradients(self, of_output: &[f32], needed: [bool; 3]) -> [Option<Vec<f32>>; 3] {
         let columns = self.weight.len();
         let mut of_x = vec![0.0; self.x.len()];
         let blocks = of_x.par_chunks_mut(BLOCK * columns);
