@@ -203,13 +203,17 @@ impl<'a> RunProgress<'a> {
             let parts = progress.parts();
             bar.set_position(progress.settled as u64 * STEPS + (parts * STEPS as f64) as u64);
             let last = progress.running.values().next_back();
+            if last.is_some_and(|last| !last.progress.figures.is_empty()) {
+                // Figures need the room.
+                bar.set_style(bar_style(NARROW));
+            }
             let last = last.map_or_else(|| "waiting".to_owned(), RunningAction::text);
             let last = escaped(&last);
             let left = match progress.left_s(total) {
                 Some(left) => format!(", about {} left", seconds(left)),
                 None => String::new(),
             };
-            bar.set_message(format!("{}/{total}{left}: {last}", progress.settled));
+            bar.set_message(format!("{}/{total}: {last}{left}", progress.settled));
         }
     }
 
@@ -262,13 +266,21 @@ impl StageProgress {
     }
 }
 
-fn new_bar(name: &str, total: usize) -> ProgressBar {
-    // The template is a constant, so it parses; the fallback is indicatif's own style.
-    let style = ProgressStyle::with_template("{prefix:>16} [{bar:24}] {elapsed:>4} {wide_msg}")
+/// The template of a bar, in columns.
+const WIDE: &str = "{prefix:>16} [{bar:24}] {elapsed:>4} {wide_msg}";
+/// That of a stage whose actions report figures.
+const NARROW: &str = "{prefix:>16} [{bar:8}] {elapsed:>4} {wide_msg}";
+
+fn bar_style(template: &str) -> ProgressStyle {
+    // The templates are constants, so they parse; the fallback is indicatif's own style.
+    ProgressStyle::with_template(template)
         .unwrap_or_else(|_| ProgressStyle::default_bar())
-        .progress_chars("=> ");
+        .progress_chars("=> ")
+}
+
+fn new_bar(name: &str, total: usize) -> ProgressBar {
     let bar = ProgressBar::new(total as u64 * STEPS)
-        .with_style(style)
+        .with_style(bar_style(WIDE))
         .with_prefix(name.to_owned());
     bar.enable_steady_tick(Duration::from_millis(200));
     bar
