@@ -384,6 +384,20 @@ fn honest_pipelines_pass() {
         + "[stages.select]\nuse = \"select\"\ninputs = { features = [\"scale_fold\"], folds = \"folds\" }\nmethod = \"variance\"\n";
     passes(&chain, &[&model_on("select")]);
     passes(&stage("prior", BOTH), &[&evaluate_on("prior")]);
+    // A network, and what an autoencoder makes of light curves in each fold.
+    let sequences = "[stages.sequences]\nuse = \"sequences\"\ninputs = { curves = \"ingest\" }\nlayout = \"merged\"\npoints = 8\n";
+    let of_sequences = r#"sequences = "sequences", folds = "folds""#;
+    let small = "epochs = 1\nearly_stopping = 0\nunits = [2]\nhidden = [2]\n";
+    let encoded = stage("autoencoder", of_sequences) + small + "decoder = [2]\nlatent = 2\n";
+    passes(
+        &(sequences.to_owned() + &encoded),
+        &[&model_on("autoencoder")],
+    );
+    let network = stage("network", of_sequences) + small + "architecture = \"gru_attention\"\n";
+    passes(
+        &(sequences.to_owned() + &network),
+        &[&evaluate_on("network")],
+    );
     // Cross-fitted: said so.
     for more in [
         stage("corrected", r#"predictions = "model""#),

@@ -17,6 +17,15 @@ pub fn check(params: &Params, inputs: &[String]) -> Vec<Diag> {
     let mut diags = built::check("network", &resources);
     diags.extend(ports(inputs));
     diags.extend(fit_params::check(params));
+    #[cfg(feature = "burn")]
+    diags.extend(super::sizes::misfits(params).into_iter().map(|misfit| {
+        let text = format!("the network does not fit: {misfit}");
+        let diag = Diag::new("flow::neural::misfit", text);
+        match params.span("architecture") {
+            Some(span) => diag.label(span, "this network"),
+            None => diag,
+        }
+    }));
     let mut refuse = |param: &str, message: String, help: &str| {
         diags.push(fit_params::refused(params, param, message, help));
     };

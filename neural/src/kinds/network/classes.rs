@@ -20,7 +20,7 @@ pub struct KnownClasses {
     /// The names of all of them.
     pub all: Vec<String>,
     /// The place, among the classes of the table of folds, of the one that no row is to be of.
-    unknown: Option<usize>,
+    pub unknown: Option<usize>,
 }
 
 impl KnownClasses {

@@ -1,10 +1,8 @@
-//! The kind `autoencoder` in pipelines that run in the test's own process.
-
-mod common;
+//! The kind `autoencoder`.
 
 use std::collections::BTreeMap;
 
-use common::{fact, ports, project};
+use crate::common::{fact, ports, project};
 use flow_stages::table::FeatureTable;
 
 fn stage(more: &str) -> String {

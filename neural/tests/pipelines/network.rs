@@ -1,14 +1,13 @@
-//! The kind `network` in pipelines that run in the test's own process.
-
-mod common;
+//! The kind `network`.
 
 use std::collections::BTreeMap;
 
-use common::{fact, ports, project};
+use crate::common::{fact, ports, project};
 use flow_engine::outputs::ports::Port;
 use flow_neural::kinds::registry;
 use flow_stages::table::Predictions;
 use flow_testkit::local;
+use flow_testkit::survey::csv;
 
 fn predictions(port: &Port) -> Predictions {
     let [part] = &port.parts[..] else {
@@ -228,6 +227,39 @@ fn what_cannot_be_learned_from_is_refused() {
     assert!(message.contains("in epoch"), "{message}");
 }
 
+/// One band, constant fluxes, and a class with one member.
+#[test]
+fn plain_light_curves_are_no_trouble() {
+    let stage = net(
+        "sequences = \"sequences\"",
+        "architecture = \"cnn\"\nchannels = [4, 4]\nhidden = [4]\ntarget = \"classes\"\nepochs = 2\nearly_stopping = 1\nflux_scale = \"survey\"",
+    );
+    let project = project(&stage);
+    let of_ingest = "format = \"demo\"\nlabelled = 120\npositives = 30\nunlabelled = 20\n";
+    project.replace(
+        "p.toml",
+        of_ingest,
+        "format = \"csv\"\ncurves = \"curves.csv\"\nobjects = \"objects.csv\"\nbands = [\"g\"]\ncolumns = { object_id = \"object_id\", time = \"time\", band = \"band\", flux = \"flux\", flux_err = \"flux_err\", label = \"label\", redshift = \"redshift\", ebv = \"ebv\" }\n",
+    );
+    let domain = "[stages.domain]\nuse = \"domain\"\ninputs = { curves = \"ingest\" }\n";
+    project.replace("p.toml", domain, "");
+    let class = |i: usize| match i {
+        0 => "C",
+        _ if i % 2 == 0 => "A",
+        _ => "B",
+    };
+    let objects = (0..40).map(|i| format!("o{i:02},0.1,0.02,{}", class(i)));
+    project.write("objects.csv", csv("object_id,redshift,ebv,label", objects));
+    let points = (0..160).map(|i| format!("o{:02},{},g,5.0,1.0", i / 4, 59000 + i % 4));
+    project.write(
+        "curves.csv",
+        csv("object_id,time,band,flux,flux_err", points),
+    );
+    let found = ports(&project, "net", "one", 2);
+    let predictions = predictions(&found["predictions"]);
+    assert_eq!((predictions.len(), predictions.classes.len()), (40, 3));
+}
+
 #[test]
 fn mistakes_are_found_before_anything_runs() {
     let dense = "architecture = \"dense\"\n";
@@ -288,6 +320,11 @@ fn mistakes_are_found_before_anything_runs() {
             features,
             "architecture = \"dense\"\nresources = { timeout = \"1h\" }",
             "flow::params::combination",
+        ),
+        (
+            "sequences = \"sequences\"",
+            "architecture = \"transformer\"\nheads = 5",
+            "flow::neural::misfit",
         ),
         (
             "sequences = \"sequences\", apply = \"domain\"",
