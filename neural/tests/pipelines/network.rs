@@ -245,8 +245,7 @@ fn plain_light_curves_are_no_trouble() {
     project.replace("p.toml", domain, "");
     let class = |i: usize| match i {
         0 => "C",
-        _ if i % 2 == 0 => "A",
-        _ => "B",
+        _ => ["A", "B"][i % 2],
     };
     let objects = (0..40).map(|i| format!("o{i:02},0.1,0.02,{}", class(i)));
     project.write("objects.csv", csv("object_id,redshift,ebv,label", objects));
