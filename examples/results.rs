@@ -1,10 +1,11 @@
 //! Runs every pipeline of `pipelines/mallorn/` that stands for a published system, and writes `docs/results.md`:
 //!
 //! ```sh
-//! cargo build --release && cargo run --release --example results -- FOLDER_OF_MALLORN [PIPELINE...]
+//! cargo build --release --features neural && cargo run --release --example results -- FOLDER_OF_MALLORN [NAME...]
 //! ```
 //!
-//! With names of pipelines, only those run, and the page stays as it is.
+//! `classical` and `networks` are the two parts of the page, of which both are written without a name. With names of
+//! pipelines, those run, and the page stays as it is.
 
 #![allow(
     clippy::print_stdout,
@@ -33,7 +34,7 @@ const fn system(pipeline: &'static str, published: &'static str) -> System {
 }
 
 /// In the order of the table. Figures are F1 as the authors count it.
-const SYSTEMS: [System; 17] = [
+const CLASSICAL: [System; 17] = [
     system("basic_stats", "0.428"),
     system("tsfresh_select", "0.523"),
     system("tsfresh_colors", "0.497"),
@@ -53,19 +54,63 @@ const SYSTEMS: [System; 17] = [
     system("best", "0.718"),
 ];
 
+/// The same for networks.
+const NETWORKS: [System; 6] = [
+    system("cnn", "0.166"),
+    system("transformer", "0.191"),
+    system("gru_attention", "~0.18"),
+    system("multi_gru", "~0.18"),
+    system("network_best", "-"),
+    system("network_stack", "-"),
+];
+
+/// A part of the page, between two marks.
+struct Part {
+    name: &'static str,
+    systems: &'static [System],
+    repeats: usize,
+    begin: &'static str,
+    end: &'static str,
+}
+
+const PARTS: [Part; 2] = [
+    Part {
+        name: "classical",
+        systems: &CLASSICAL,
+        repeats: 5,
+        begin: "<!-- written by examples/results.rs -->\n",
+        end: "<!-- end -->\n",
+    },
+    Part {
+        name: "networks",
+        systems: &NETWORKS,
+        repeats: 3,
+        begin: "<!-- networks, written by examples/results.rs -->\n",
+        end: "<!-- end of networks -->\n",
+    },
+];
+
 /// How folds are dealt: the title of the table, and what the run is told.
 const SCHEMES: [(&str, &[&str]); 2] = [
     ("Random folds", &[]),
     ("Folds by `split`", &["--set", "folds.group_by=\"split\""]),
 ];
 
-/// Where the page has what this program writes.
-const BEGIN: &str = "<!-- written by examples/results.rs -->\n";
-const END: &str = "<!-- end -->\n";
+impl Part {
+    /// The text in the part of networks, and nothing in the other.
+    fn of_networks<'t>(&self, text: &'t str) -> &'t str {
+        match self.name == "networks" {
+            true => text,
+            false => "",
+        }
+    }
+}
 
 /// What a run came to.
 struct Outcome {
     metrics: Value,
+    /// The mean number of epochs of the folds of a network.
+    epochs: Option<f64>,
     /// The CPU seconds of its actions by key, those that the store had included.
     cost: HashMap<String, f64>,
 }
@@ -100,27 +145,47 @@ fn main() -> ExitCode {
         return ExitCode::from(2);
     };
     let names: Vec<String> = args.collect();
-    let chosen: Vec<&System> = (SYSTEMS.iter())
-        .filter(|s| names.is_empty() || names.iter().any(|name| name == s.pipeline))
-        .collect();
+    let named = |name: &str| names.iter().any(|known| known == name);
+    for part in &PARTS {
+        let whole = names.is_empty() || named(part.name);
+        let systems = part.systems.iter();
+        let chosen: Vec<&System> = systems.filter(|s| whole || named(s.pipeline)).collect();
+        if chosen.is_empty() {
+            continue;
+        }
+        let text = match tables(part, &chosen, &data) {
+            Ok(text) => text,
+            Err(reason) => {
+                eprintln!("{reason}");
+                return ExitCode::FAILURE;
+            }
+        };
+        print!("{text}");
+        if whole && let Err(reason) = write_page(part, &text) {
+            eprintln!("{reason}");
+            return ExitCode::FAILURE;
+        }
+    }
+    ExitCode::SUCCESS
+}
+
+/// Runs the pipelines with each kind of folds.
+fn tables(part: &Part, chosen: &[&System], data: &Path) -> Result<String, String> {
     let mut text = String::new();
     let mut together: HashMap<String, f64> = HashMap::new();
     let mut separate = 0.0;
     for (title, sets) in SCHEMES {
         let _ = writeln!(
             text,
-            "\n### {title}\n\n| pipeline | F1 | pooled best | mean of fold best | AP | ROC-AUC | CPU s | published F1 |\n|---|---|---|---|---|---|---:|---|"
+            "\n### {title}\n\n| pipeline | F1 | pooled best | mean of fold best | AP | ROC-AUC | CPU s | {}published F1 |\n|---|---|---|---|---|---|---:|{}---|",
+            part.of_networks("epochs | "),
+            part.of_networks("---:|"),
         );
-        for system in &chosen {
+        for system in chosen {
             eprintln!("{title}: {}", system.pipeline);
-            let outcome = match run(system.pipeline, &data, sets) {
-                Ok(outcome) => outcome,
-                Err(reason) => {
-                    eprintln!("{}: {reason}", system.pipeline);
-                    return ExitCode::FAILURE;
-                }
-            };
-            let _ = writeln!(text, "{}", row(system, &outcome));
+            let outcome = run(part, system.pipeline, data, sets)
+                .map_err(|reason| format!("{}: {reason}", system.pipeline))?;
+            let _ = writeln!(text, "{}", row(part, system, &outcome));
             separate += outcome.cold_s();
             together.extend(outcome.cost);
         }
@@ -132,39 +197,36 @@ fn main() -> ExitCode {
          {separate:.0} CPU s, {:.1} times as much.",
         separate / shared
     );
-    print!("{text}");
-    match names.is_empty() {
-        true => write_page(&text),
-        false => ExitCode::SUCCESS,
-    }
+    Ok(text)
 }
 
-fn row(system: &System, outcome: &Outcome) -> String {
+fn row(part: &Part, system: &System, outcome: &Outcome) -> String {
     let link = format!("[{0}](../pipelines/mallorn/{0}.toml)", system.pipeline);
+    let epochs = outcome
+        .epochs
+        .map_or("- | ".into(), |n| format!("{n:.0} | "));
     format!(
-        "| {link} | {} | {} | {} | {} | {} | {:.0} | {} |",
+        "| {link} | {} | {} | {} | {} | {} | {:.0} | {}{} |",
         outcome.pooled("f1"),
         outcome.figure("f1_oracle", "pooled"),
         outcome.figure("f1_oracle", "mean"),
         outcome.pooled("pr_auc"),
         outcome.pooled("roc_auc"),
         outcome.cold_s(),
+        part.of_networks(&epochs),
         system.published
     )
 }
 
-/// Runs a pipeline up to its evaluation, with five repeats.
-fn run(pipeline: &str, data: &Path, sets: &[&str]) -> Result<Outcome, String> {
-    let flow = std::env::current_exe()
-        .ok()
-        .and_then(|here| Some(here.parent()?.parent()?.join("flow")))
-        .filter(|flow| flow.is_file())
-        .ok_or("build it first: cargo build --release")?;
-    let output = Command::new(flow)
+/// Runs a pipeline up to its evaluation.
+fn run(part: &Part, pipeline: &str, data: &Path, sets: &[&str]) -> Result<Outcome, String> {
+    let output = flow()?
         .arg("run")
         .arg(format!("pipelines/mallorn/{pipeline}.toml"))
         .args(["--to", "evaluate", "--message-format", "json", "--quiet"])
-        .args(["--set", "folds.repeats=5", "--set"])
+        .arg("--set")
+        .arg(format!("folds.repeats={}", part.repeats))
+        .arg("--set")
         .arg(format!("ingest.path={:?}", data.display().to_string()))
         .args(sets)
         .stderr(Stdio::null())
@@ -182,26 +244,58 @@ fn run(pipeline: &str, data: &Path, sets: &[&str]) -> Result<Outcome, String> {
     let finished = events.iter().filter(|e| e["event"] == "action-finished");
     Ok(Outcome {
         cost: finished.filter_map(cost).collect(),
+        epochs: epochs(),
         metrics: events.last().map_or(Value::Null, |e| e["metrics"].clone()),
     })
 }
 
-/// Puts the tables into the page, between its marks.
-fn write_page(text: &str) -> ExitCode {
-    let page = Path::new("docs/results.md");
-    let old = std::fs::read_to_string(page).unwrap_or_default();
-    let Some((before, after)) = old
-        .split_once(BEGIN)
-        .and_then(|(before, rest)| Some((before, rest.split_once(END)?.1)))
-    else {
-        eprintln!("{} has no marks to write between", page.display());
-        return ExitCode::FAILURE;
-    };
-    match std::fs::write(page, format!("{before}{BEGIN}{text}\n{END}{after}")) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(e) => {
-            eprintln!("{}: {e}", page.display());
-            ExitCode::FAILURE
-        }
+/// The program beside this one.
+fn flow() -> Result<Command, String> {
+    let flow = std::env::current_exe()
+        .ok()
+        .and_then(|here| Some(here.parent()?.parent()?.join("flow")))
+        .filter(|flow| flow.is_file());
+    flow.map(Command::new)
+        .ok_or_else(|| "build it first: cargo build --release --features neural".into())
+}
+
+/// The mean number of epochs of the folds in the last run, if its model is a network.
+fn epochs() -> Option<f64> {
+    let to = std::env::temp_dir().join(format!("history-{}.csv", std::process::id()));
+    let exported = flow()
+        .ok()?
+        .args(["export", "last", "model.history", "--quiet", "-o"])
+        .arg(&to)
+        .stderr(Stdio::null())
+        .status()
+        .ok()?;
+    let text = std::fs::read_to_string(&to)
+        .ok()
+        .filter(|_| exported.success());
+    // A missing file has nothing to be removed.
+    let _ = std::fs::remove_file(&to);
+    let text = text?;
+    let mut last: HashMap<(&str, &str), u32> = HashMap::new();
+    for line in text.lines().skip(1) {
+        let mut cells = line.split(',');
+        let fit = (cells.next()?, cells.next()?);
+        let epoch: u32 = cells.next()?.parse().ok()?;
+        let most = last.entry(fit).or_default();
+        *most = epoch.max(*most);
     }
+    let fits = last.len() as f64;
+    (fits > 0.0).then(|| f64::from(last.values().sum::<u32>()) / fits)
+}
+
+/// Puts the tables into the page, between its marks.
+fn write_page(part: &Part, text: &str) -> Result<(), String> {
+    let page = Path::new("docs/results.md");
+    let old = std::fs::read_to_string(page).map_err(|e| e.to_string())?;
+    let (before, after) = old
+        .split_once(part.begin)
+        .and_then(|(before, rest)| Some((before, rest.split_once(part.end)?.1)))
+        .ok_or_else(|| format!("{} has no marks to write between", page.display()))?;
+    let (begin, end) = (part.begin, part.end);
+    let page = std::fs::write(page, format!("{before}{begin}{text}\n{end}{after}"));
+    page.map_err(|e| e.to_string())
 }

@@ -163,6 +163,10 @@ pub struct AuditedStage {
     /// The worst difference in words. Absent for `bitwise`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub details: Option<String>,
+    /// What the stage computes with, if machines that compute with something else get other bytes and results of their
+    /// own. The verdict holds for such machines.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub arithmetic: Option<String>,
 }
 
 /// Something that a user should know, but that is no failure.

@@ -6,7 +6,7 @@ use flow_testkit::files::{files, repository};
 use flow_testkit::program::{SMALL, SMALL_ROCKET};
 use flow_testkit::{Ended, Project, Run};
 
-const DEMO: [(&str, &[&str]); 22] = [
+const DEMO: [(&str, &[&str]); 31] = [
     ("pipelines/augmented.toml", &SMALL),
     ("pipelines/pseudo_label.toml", &SMALL),
     ("pipelines/best.toml", &SMALL_BEST),
@@ -29,6 +29,85 @@ const DEMO: [(&str, &[&str]); 22] = [
     ("pipelines/surveys/plasticc.toml", &SMALL_BEST),
     ("pipelines/surveys/plasticc_15.toml", &SMALL),
     ("pipelines/surveys/ztf.toml", &SMALL_BEST),
+    ("pipelines/cnn.toml", &SMALL_NETWORK),
+    ("pipelines/transformer.toml", &SMALL_NETWORK),
+    ("pipelines/gru_attention.toml", &SMALL_NETWORK),
+    ("pipelines/multi_gru.toml", &SMALL_NETWORK),
+    ("pipelines/network_best.toml", &SMALL_NETWORK),
+    ("pipelines/network_stack.toml", &SMALL_NETWORK_STACK),
+    ("pipelines/dense_nn.toml", &SMALL_DENSE),
+    ("pipelines/gru_stack.toml", &SMALL_GRU_STACK),
+    ("pipelines/vae_boost.toml", &SMALL_VAE),
+];
+
+/// Makes the demo pipelines with a network small.
+const SMALL_NETWORK: [&str; 8] = [
+    "--set",
+    "ingest.labelled=100",
+    "--set",
+    "ingest.positives=30",
+    "--set",
+    "ingest.unlabelled=20",
+    "--set",
+    "model.epochs=2",
+];
+
+/// The same for a network beside trees.
+const SMALL_NETWORK_STACK: [&str; 16] = [
+    "--set",
+    "ingest.labelled=160",
+    "--set",
+    "ingest.positives=30",
+    "--set",
+    "ingest.unlabelled=20",
+    "--set",
+    "trees.rounds=10",
+    "--set",
+    "random_trees.rounds=10",
+    "--set",
+    "trees_by_split.rounds=10",
+    "--set",
+    "random_trees_by_split.rounds=10",
+    "--set",
+    "network.epochs=2",
+];
+
+/// The same on PLAsTiCC's classes.
+const SMALL_DENSE: [&str; 6] = [
+    "--set",
+    "ingest.labelled=160",
+    "--set",
+    "ingest.unlabelled=40",
+    "--set",
+    "model.epochs=2",
+];
+
+/// The same for two networks and one that stacks them.
+const SMALL_GRU_STACK: [&str; 12] = [
+    "--set",
+    "ingest.labelled=160",
+    "--set",
+    "ingest.unlabelled=40",
+    "--set",
+    "dense.epochs=2",
+    "--set",
+    "recurrent.epochs=1",
+    "--set",
+    "recurrent.units=[16,8]",
+    "--set",
+    "model.epochs=2",
+];
+
+/// The same for trees on what an autoencoder gives.
+const SMALL_VAE: [&str; 8] = [
+    "--set",
+    "ingest.labelled=160",
+    "--set",
+    "ingest.unlabelled=40",
+    "--set",
+    "autoencoder.epochs=2",
+    "--set",
+    "model.rounds=5",
 ];
 
 /// The same for those with a selection: so few objects make no column significant.

@@ -13,6 +13,7 @@ mod network;
 mod preparation;
 #[cfg(feature = "burn")]
 mod saved;
+mod stack_network;
 
 use std::ffi::OsString;
 
@@ -31,5 +32,6 @@ pub fn registry_with(guard: Vec<OsString>) -> Registry {
 fn with_networks(mut registry: Registry) -> Registry {
     registry.add(autoencoder::AutoencoderKind);
     registry.add(network::NetworkKind);
+    registry.add(stack_network::StackNetworkKind);
     registry
 }

@@ -71,6 +71,8 @@ struct StageAudit {
     worst: AuditVerdict,
     /// The action and the output with the worst verdict.
     place: String,
+    /// What it computes with, if that is a part of its recipe.
+    arithmetic: Option<String>,
 }
 
 /// Runs up to `number` of the actions again, one of every stage before a second one of any. The run
@@ -109,7 +111,8 @@ pub fn audit(run: &mut Run<'_>, number: NonZeroUsize) {
     let problems = run.warnings[warned..].to_vec();
     let actions = found.iter().map(|found| found.actions).sum();
     run.ui.event(|| event(&found, actions, problems.clone()));
-    run.ui.result(&format!("\n{}\n\n", shown(&found)));
+    run.ui
+        .result(&format!("\n{}\n\n{}", shown(&found), machines(&found)));
     let good = found
         .iter()
         .all(|found| found.worst == AuditVerdict::Bitwise)
@@ -212,6 +215,7 @@ fn verdicts(
                 actions: 0,
                 worst: AuditVerdict::Bitwise,
                 place: String::new(),
+                arithmetic: arithmetic(old),
             });
         }
         let Some(found) = stages.last_mut() else {
@@ -263,6 +267,24 @@ fn shown(found: &[StageAudit]) -> String {
     table::plain(&header, header.len(), rows.collect())
 }
 
+/// Says which verdicts hold for one sort of machine only, and for which.
+fn machines(found: &[StageAudit]) -> String {
+    let of_one = found.iter().filter_map(|found| {
+        let arithmetic = found.arithmetic.as_ref()?;
+        let stage = &found.stage;
+        Some(format!(
+            "the verdict on `{stage}` holds for {arithmetic}: other machines have results of their own\n\n"
+        ))
+    });
+    of_one.collect()
+}
+
+/// Returns what an action computes with, if that is a part of its recipe.
+fn arithmetic(record: &Record) -> Option<String> {
+    let host = record.recipe().get("host")?;
+    Some(host.get("arithmetic")?.as_str()?.to_owned())
+}
+
 fn event(found: &[StageAudit], actions: usize, problems: Vec<String>) -> AuditFinished {
     let stages = found.iter().map(|found| {
         let worst = &found.worst;
@@ -280,6 +302,7 @@ fn event(found: &[StageAudit], actions: usize, problems: Vec<String>) -> AuditFi
             },
             worst: differs.then(|| found.place.clone()),
             details: differs.then(|| worst.details()),
+            arithmetic: found.arithmetic.clone(),
         };
         (found.stage.clone(), stage)
     });
