@@ -1,5 +1,7 @@
 //! The networks of the folds, and what they make of the predictions.
 
+use std::error::Error;
+
 use burn::tensor::Device;
 use flow_engine::kind::{Action, StageError};
 use flow_stages::learner::objective;
@@ -9,7 +11,7 @@ use flow_stages::table::{Predictions, no_positive};
 use super::StackNetworkParams;
 use crate::fitting::{
     Application, ClassLosses, ClassTask, DescentRule, DescentSettings, FitError, FitHost, FitJob,
-    FitSettings, FittedNetwork, LossKind, Progress, RateSchedule, RateSettings, Samples, fit,
+    FitSettings, FittedNetwork, HistoryRow, LossKind, RateSchedule, RateSettings, Samples, fit,
 };
 use crate::kinds::host::fit_error;
 use crate::network::architectures::Dense;
@@ -195,17 +197,17 @@ impl FitHost for ShortFit<'_> {
         self.0.stop()()
     }
 
-    fn progress(&self, _progress: &Progress<'_>) {}
+    fn progress(&self, _epochs: usize, _history: &[HistoryRow]) {}
 
     fn name(&self) -> String {
         String::new()
     }
 
-    fn kept(&self) -> Option<Vec<u8>> {
-        None
+    fn kept(&self) -> Result<Option<Vec<u8>>, Box<dyn Error + Send + Sync>> {
+        Ok(None)
     }
 
-    fn keep(&self, _bytes: &[u8]) -> std::io::Result<()> {
+    fn keep(&self, _bytes: &[u8]) -> Result<(), Box<dyn Error + Send + Sync>> {
         Ok(())
     }
 }
