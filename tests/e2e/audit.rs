@@ -168,3 +168,43 @@ fn a_corrupt_artifact_is_found_though_the_bytes_are_the_same() {
     assert!(moody.elsewhere.path().is_dir());
     moody.project.run(&["p.toml", "--audit"]).ok();
 }
+
+/// Networks compute other last bits on other machines, so a verdict says which one it holds for.
+#[test]
+fn the_verdict_on_a_network_names_what_computed_it() {
+    let project = Project::with(
+        r#"
+[stages.ingest]
+use = "ingest"
+format = "demo"
+labelled = 60
+positives = 20
+unlabelled = 5
+
+[stages.metadata]
+use = "statistics"
+inputs = { curves = "ingest" }
+set = "metadata"
+
+[stages.folds]
+use = "folds"
+inputs = { objects = "ingest" }
+k = 2
+
+[stages.net]
+use = "network"
+inputs = { features = "metadata", folds = "folds" }
+architecture = "dense"
+hidden = [4]
+epochs = 2
+"#,
+    );
+    project.run(&["p.toml"]).ok();
+    let run = project.run(&["p.toml", "--audit"]);
+    run.ok();
+    let stages = &audited(&run)["stages"];
+    let arithmetic = stages["net"]["arithmetic"].as_str().expect("a text");
+    assert!(arithmetic.contains(std::env::consts::ARCH), "{arithmetic}");
+    assert_eq!(stages["metadata"].get("arithmetic"), None);
+    run.says(&format!("the verdict on `net` holds for {arithmetic}"));
+}

@@ -12,18 +12,12 @@ const KEPT: i32 = 256 << 20;
 pub fn keep_freed_memory() {
     #[cfg(all(target_os = "linux", target_env = "gnu"))]
     {
-        /// From `malloc.h`.
-        const M_TRIM_THRESHOLD: i32 = -1;
-        const M_MMAP_THRESHOLD: i32 = -3;
         /// The largest that it may be, in bytes.
         const LARGEST: i32 = 32 << 20;
-        unsafe extern "C" {
-            fn mallopt(parameter: i32, value: i32) -> i32;
-        }
         // SAFETY: the function of the C library takes any numbers, at any time and in any thread.
         unsafe {
-            mallopt(M_MMAP_THRESHOLD, LARGEST);
-            mallopt(M_TRIM_THRESHOLD, KEPT);
+            libc::mallopt(libc::M_MMAP_THRESHOLD, LARGEST);
+            libc::mallopt(libc::M_TRIM_THRESHOLD, KEPT);
         }
     }
 }

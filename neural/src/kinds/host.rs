@@ -13,6 +13,7 @@ use super::fit_params::FitParams;
 use crate::fitting::{
     FitError, FitHost, FitJob, FittedNetwork, HistoryRow, Samples, Task, fit as fit_network,
 };
+use crate::fused::keep_freed_memory;
 
 /// The path of the random stream that the seeds of the networks of a bag come from.
 const BAG: u64 = 4;
@@ -137,6 +138,7 @@ impl BagFit<'_> {
     /// # Errors
     /// Those of [`fit_network`].
     pub fn fit(&self) -> Result<Vec<FittedNetwork>, StageError> {
+        keep_freed_memory();
         let mut seeds = Stream::new(self.action.seed, &[BAG]);
         let fold = self.action.fold.unwrap_or_default();
         let mut fitted = Vec::with_capacity(self.size);

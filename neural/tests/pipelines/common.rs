@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use flow_cache::Value;
 use flow_engine::outputs::ports::Port;
 use flow_neural::kinds::registry;
+use flow_stages::table::Predictions;
 use flow_testkit::{Project, local};
 
 /// Rows, features, sequences and folds of a small survey.
@@ -68,4 +69,12 @@ pub fn fact(port: &Port, name: &str) -> Vec<i64> {
     let of = |value: &Value| value.get(name).and_then(Value::as_int);
     let facts = port.parts.iter().map(|part| of(&part.attrs));
     facts.collect::<Option<_>>().expect("a whole number")
+}
+
+/// The predictions of a port that is one table.
+pub fn predictions(port: &Port) -> Predictions {
+    let [part] = &port.parts[..] else {
+        panic!("one table");
+    };
+    Predictions::read(&part.path).unwrap()
 }

@@ -4,3 +4,4 @@ mod autoencoder;
 mod common;
 mod network;
 mod resume;
+mod stack_network;

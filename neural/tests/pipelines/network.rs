@@ -2,19 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use crate::common::{fact, ports, project};
+use crate::common::{fact, ports, predictions, project};
 use flow_engine::outputs::ports::Port;
 use flow_neural::kinds::registry;
-use flow_stages::table::Predictions;
 use flow_testkit::local;
 use flow_testkit::survey::csv;
-
-fn predictions(port: &Port) -> Predictions {
-    let [part] = &port.parts[..] else {
-        panic!("one table");
-    };
-    Predictions::read(&part.path).unwrap()
-}
 
 const DENSE: &str = r#"
 [stages.net]
