@@ -203,6 +203,7 @@ pages_that_run! {
     light_curve_statistics: "docs/light-curve-statistics.md",
     photo_z: "docs/photo-z.md",
     metrics: "docs/metrics.md",
+    networks: "docs/networks.md",
     novelty: "docs/novelty.md",
     objects: "docs/objects.md",
     reference: "docs/reference.md",
