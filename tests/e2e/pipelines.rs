@@ -27,7 +27,7 @@ const DEMO: [(&str, &[&str]); 31] = [
     ("pipelines/xgboost_native.toml", &SMALL_ROCKET),
     ("pipelines/surveys/spcc.toml", &SMALL_BEST),
     ("pipelines/surveys/plasticc.toml", &SMALL_BEST),
-    ("pipelines/surveys/plasticc_15.toml", &SMALL),
+    ("pipelines/surveys/plasticc_15.toml", &SMALL_CLASSES),
     ("pipelines/surveys/ztf.toml", &SMALL_BEST),
     ("pipelines/cnn.toml", &SMALL_NETWORK),
     ("pipelines/transformer.toml", &SMALL_NETWORK),
@@ -72,12 +72,22 @@ const SMALL_NETWORK_STACK: [&str; 16] = [
     "network.epochs=2",
 ];
 
-/// The same on PLAsTiCC's classes.
+/// The same on PLAsTiCC's classes. Some of the unlabelled objects must be of class 99.
+const SMALL_CLASSES: [&str; 6] = [
+    "--set",
+    "ingest.labelled=160",
+    "--set",
+    "ingest.unlabelled=120",
+    "--set",
+    "model.rounds=5",
+];
+
+/// The same with a network.
 const SMALL_DENSE: [&str; 6] = [
     "--set",
     "ingest.labelled=160",
     "--set",
-    "ingest.unlabelled=40",
+    "ingest.unlabelled=120",
     "--set",
     "model.epochs=2",
 ];
@@ -87,7 +97,7 @@ const SMALL_GRU_STACK: [&str; 12] = [
     "--set",
     "ingest.labelled=160",
     "--set",
-    "ingest.unlabelled=40",
+    "ingest.unlabelled=120",
     "--set",
     "dense.epochs=2",
     "--set",
@@ -103,7 +113,7 @@ const SMALL_VAE: [&str; 8] = [
     "--set",
     "ingest.labelled=160",
     "--set",
-    "ingest.unlabelled=40",
+    "ingest.unlabelled=120",
     "--set",
     "autoencoder.epochs=2",
     "--set",

@@ -215,7 +215,7 @@ fn verdicts(
                 actions: 0,
                 worst: AuditVerdict::Bitwise,
                 place: String::new(),
-                arithmetic: arithmetic(old),
+                arithmetic: arithmetic(new),
             });
         }
         let Some(found) = stages.last_mut() else {
