@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 
-use flow_cache::{Health, Output, Record, Store};
+use flow_cache::{Health, Output, Record, Store, Value};
 use flow_engine::plan::Plan;
 use flow_engine::plan::keys::Slot;
 use flow_engine::run::event::{Event, Outcome};
@@ -215,7 +215,7 @@ fn verdicts(
                 actions: 0,
                 worst: AuditVerdict::Bitwise,
                 place: String::new(),
-                arithmetic: arithmetic(new),
+                arithmetic: arithmetic(&run.state.store, old)?,
             });
         }
         let Some(found) = stages.last_mut() else {
@@ -280,9 +280,14 @@ fn machines(found: &[StageAudit]) -> String {
 }
 
 /// Returns what an action computes with, if that is a part of its recipe.
-fn arithmetic(record: &Record) -> Option<String> {
-    let host = record.recipe().get("host")?;
-    Some(host.get("arithmetic")?.as_str()?.to_owned())
+fn arithmetic(store: &Store, record: &Record) -> Result<Option<String>, StageError> {
+    // Records of runs have no recipes.
+    let Some(record) = store.lookup(&record.key)? else {
+        return Ok(None);
+    };
+    let host = record.recipe().get("host");
+    let arithmetic = host.as_ref().and_then(|host| host.get("arithmetic"));
+    Ok(arithmetic.and_then(Value::as_str).map(str::to_owned))
 }
 
 fn event(found: &[StageAudit], actions: usize, problems: Vec<String>) -> AuditFinished {
