@@ -20,7 +20,7 @@ pub struct RunningStatistics {
     pub variance: Tensor<1>,
 }
 
-/// What [`norm_relu_pool`] does.
+/// What [`norm_relu_pool`](super::norm_relu_pool) does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct NormShape {
     /// Points that become one, by their maximum; 1 leaves all points.
@@ -29,7 +29,7 @@ pub struct NormShape {
     pub fit: bool,
 }
 
-/// What [`norm_relu_pool`] returns.
+/// What [`norm_relu_pool`](super::norm_relu_pool) returns.
 #[derive(Clone, Debug)]
 pub struct Normed {
     /// The values, `[objects, points / pool, channels]`, zero where the mask is.
