@@ -21,6 +21,7 @@ mod kills;
 mod mallorn;
 mod manners;
 mod models;
+mod networks;
 mod own_folders;
 mod paths;
 mod pipelines;

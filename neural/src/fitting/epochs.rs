@@ -83,6 +83,8 @@ pub struct FittedNetwork {
     pub epoch: usize,
     /// The number of epochs that were run.
     pub epochs: usize,
+    /// The number of rows of an epoch.
+    pub rows: usize,
     /// What was reached after each epoch.
     pub history: Vec<HistoryRow>,
 }
@@ -96,9 +98,10 @@ pub fn fit(job: &FitJob<'_>) -> Result<FittedNetwork, FitError> {
     job.samples.check(job.rows, job.settings.batch_size)?;
     if job.rows.len() < 2 {
         let rows = job.rows.len();
-        return Err(FitError::Rows(format!(
-            "there are {rows} rows to fit on, and a network needs two or more"
-        )));
+        return Err(FitError::Rows {
+            reason: format!("there are {rows} rows to fit on, and a network needs two or more"),
+            help: "label more objects; with `early_stopping = 0`, none of them are held out",
+        });
     }
     let mut run = FitRun::begin(job)?;
     while !run.is_done() {
@@ -252,6 +255,7 @@ impl<'a> FitRun<'a> {
             weights,
             epoch,
             epochs: self.state.epochs,
+            rows: self.job.rows.len(),
             history: self.state.history,
         }
     }

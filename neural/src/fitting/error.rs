@@ -16,7 +16,12 @@ pub enum FitError {
         what: &'static str,
     },
     /// The rows cannot be learned from.
-    Rows(String),
+    Rows {
+        /// Why.
+        reason: String,
+        /// What to try.
+        help: &'static str,
+    },
     /// The state of the fit could not be read or written.
     Checkpoint(Box<dyn Error + Send + Sync>),
 }
@@ -28,7 +33,7 @@ impl fmt::Display for FitError {
             Self::Diverged { epoch, what } => {
                 write!(f, "{what} is no finite number any more in epoch {epoch}")
             }
-            Self::Rows(reason) => f.write_str(reason),
+            Self::Rows { reason, .. } => f.write_str(reason),
             Self::Checkpoint(error) => write!(f, "the state of the fit cannot be kept: {error}"),
         }
     }

@@ -92,7 +92,7 @@ impl Samples<'_> {
     /// Refuses batches of `size` objects that would not fit into memory, and objects of which nothing is known.
     ///
     /// # Errors
-    /// [`FitError::Rows`].
+    /// [`FitError::Rows`] with one of the two.
     pub fn check(&self, rows: &[usize], size: usize) -> Result<(), FitError> {
         let shape = self.shape;
         let tracks = shape.tracks.len();
@@ -107,19 +107,24 @@ impl Samples<'_> {
         ];
         let values = values.into_iter().try_fold(1usize, usize::checked_mul);
         if values.is_none_or(|values| values > MOST_VALUES) {
-            return Err(FitError::Rows(format!(
-                "a batch of {size} objects with {tracks} tracks of {} points and {} channels takes more than 1 GiB; lower \
-                 `batch_size`, or `points` of the sequences",
-                shape.points,
-                shape.channels.len(),
-            )));
+            return Err(FitError::Rows {
+                reason: format!(
+                    "a batch of {size} objects with {tracks} tracks of {} points and {} channels takes more than 1 GiB",
+                    shape.points,
+                    shape.channels.len(),
+                ),
+                help: "lower `batch_size`, or `points` of the `sequences` stage",
+            });
         }
         let seen = |&row: &usize| (0..tracks).any(|track| source.length(row, track) > 0);
         if shape.features == 0 && !rows.iter().any(seen) {
-            return Err(FitError::Rows(format!(
-                "none of the {} training rows has an observation in its sequence",
-                rows.len()
-            )));
+            return Err(FitError::Rows {
+                reason: format!(
+                    "none of the {} training rows has an observation in its sequence",
+                    rows.len()
+                ),
+                help: "look at what makes the sequences, or add `features` to the inputs of the network",
+            });
         }
         Ok(())
     }
@@ -208,16 +213,13 @@ mod tests {
             to_host(&track.values),
             [0.5, 2.0, 1.5, 0.0, 0.0, 0.0, 0.0, 0.0]
         );
-        let error = samples.check(&[2], 8).unwrap_err();
-        assert!(
-            error.to_string().contains("none of the 1 training rows"),
-            "{error}"
-        );
+        let error = samples.check(&[2], 8).unwrap_err().to_string();
+        assert!(error.contains("none of the 1 training rows"), "{error}");
         samples.check(&[2, 0], 8).unwrap();
         let huge = shape_of(&["flux", "time"], 1 << 20);
         samples.shape = &huge;
-        let error = samples.check(&[0; 1000], 256).unwrap_err();
-        assert!(error.to_string().contains("lower `batch_size`"), "{error}");
+        let error = samples.check(&[0; 1000], 256).unwrap_err().to_string();
+        assert!(error.contains("a batch of 256 objects"), "{error}");
     }
 
     #[test]

@@ -10,6 +10,7 @@ use flow_stages::numeric::rng::Stream;
 
 use super::device::device;
 use super::fit_params::FitParams;
+use super::history::SEEN;
 use crate::fitting::{
     FitError, FitHost, FitJob, FittedNetwork, HistoryRow, Samples, Task, fit as fit_network,
 };
@@ -35,18 +36,8 @@ impl FitHost for ActionHost<'_> {
     fn progress(&self, epochs: usize, history: &[HistoryRow]) {
         let (number, of) = self.bag;
         let (done, total) = (number * self.epochs + epochs, of * self.epochs);
-        let last = history.iter().rev().take_while(|row| row.epoch == epochs);
-        let mut figures = Vec::new();
-        for row in last {
-            let (loss, score) = match row.held_out {
-                true => ("validation_loss", "validation_score"),
-                false => ("loss", "score"),
-            };
-            let score = row.score.map(|value| (score, value));
-            figures.extend([Some((loss, row.loss)), score].into_iter().flatten());
-        }
         self.action
-            .progress_with(done as u64, total as u64, &figures);
+            .progress_with(done as u64, total as u64, &figures(epochs, history));
     }
 
     fn name(&self) -> String {
@@ -69,6 +60,20 @@ impl ActionHost<'_> {
     }
 }
 
+/// What an epoch came to: the losses first, since a narrow terminal cuts the line.
+fn figures(epoch: usize, history: &[HistoryRow]) -> Vec<(&'static str, f64)> {
+    let last = || history.iter().filter(|row| row.epoch == epoch);
+    let losses = last().map(|row| match row.held_out {
+        true => ("validation_loss", row.loss),
+        false => ("loss", row.loss),
+    });
+    let scores = last().filter_map(|row| match row.held_out {
+        true => Some(("validation_score", row.score?)),
+        false => Some(("score", row.score?)),
+    });
+    losses.chain(scores).collect()
+}
+
 /// Writes the history of a fit as lines of CSV: bag, epoch, split, loss, score.
 fn lines(bag: usize, history: &[HistoryRow], out: &mut String) {
     for row in history {
@@ -83,7 +88,7 @@ pub fn fit_error(error: FitError, fold: &str) -> StageError {
     let code = match &error {
         FitError::Stopped => return StageError::interrupted(),
         FitError::Diverged { .. } => "flow::neural::diverged",
-        FitError::Rows(_) => "flow::neural::rows",
+        FitError::Rows { .. } => "flow::neural::rows",
         FitError::Checkpoint(_) => "flow::environment::io",
     };
     let error = match error {
@@ -94,14 +99,16 @@ pub fn fit_error(error: FitError, fold: &str) -> StageError {
         },
         error => error,
     };
-    let diverged = matches!(error, FitError::Diverged { .. });
+    let help: &[&str] = match &error {
+        FitError::Diverged { .. } => &[
+            "lower `learning_rate`, or set `clip_norm = 1.0`",
+            "look for features and fluxes with huge values: `clip`, or `scale` with method = \"robust\"",
+        ],
+        FitError::Rows { help, .. } => &[help],
+        _ => &[],
+    };
     let failed = StageError::data(code, format!("fold {fold}")).because(error);
-    match diverged {
-        true => failed
-            .help("lower `learning_rate`, or set `clip_norm = 1.0`")
-            .help("look for features and fluxes with huge values: `clip`, or `scale` with method = \"robust\""),
-        false => failed,
-    }
+    help.iter().fold(failed, |failed, &help| failed.help(help))
 }
 
 /// Refuses a network whose sizes do not fit its input.
@@ -154,11 +161,16 @@ impl BagFit<'_> {
 
     fn one(&self, number: usize, seed: u64) -> Result<FittedNetwork, FitError> {
         let (classes, count) = self.classes;
-        let (mut rows, held_out): (Vec<usize>, _) = match self.params.early_stopping {
-            0 => ((0..classes.len()).collect(), Vec::new()),
-            _ => holdout(classes, count, self.params.validation_fraction, seed)
-                .map_err(|error| FitError::Rows(error.to_string()))?,
-        };
+        let (mut rows, held_out): (Vec<usize>, _) =
+            match self.params.early_stopping {
+                0 => ((0..classes.len()).collect(), Vec::new()),
+                _ => holdout(classes, count, self.params.validation_fraction, seed).map_err(
+                    |error| FitError::Rows {
+                        reason: error.to_string(),
+                        help: "`early_stopping = 0` fits on all training rows",
+                    },
+                )?,
+            };
         // A copy of a row that is held out would tell of it.
         let copies = self.copies.iter().enumerate();
         let seen = copies.filter(|(_, source)| rows.binary_search(source).is_ok());
@@ -202,5 +214,35 @@ pub fn write(
     for (number, fitted) in bag.iter().enumerate() {
         lines(number, &fitted.history, &mut history);
     }
-    action.write("epochs", history.as_bytes(), Vec::new())
+    let seen = bag.iter().map(|fitted| fitted.rows).min().unwrap_or(0);
+    action.write("epochs", history.as_bytes(), vec![fact((SEEN, seen))])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn losses_come_before_scores_and_those_of_the_fit_first() {
+        let row = |epoch, held_out, loss, score| HistoryRow {
+            epoch,
+            held_out,
+            loss,
+            score,
+        };
+        let scored = [
+            row(1, false, 0.9, Some(0.1)),
+            row(1, true, 0.8, Some(0.2)),
+            row(2, false, 0.7, Some(0.3)),
+            row(2, true, 0.6, Some(0.4)),
+        ];
+        let expected = [
+            ("loss", 0.7),
+            ("validation_loss", 0.6),
+            ("score", 0.3),
+            ("validation_score", 0.4),
+        ];
+        assert_eq!(figures(2, &scored), expected);
+        assert_eq!(figures(1, &[row(1, false, 0.5, None)]), [("loss", 0.5)]);
+    }
 }

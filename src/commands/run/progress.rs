@@ -204,7 +204,6 @@ impl<'a> RunProgress<'a> {
             bar.set_position(progress.settled as u64 * STEPS + (parts * STEPS as f64) as u64);
             let last = progress.running.values().next_back();
             if last.is_some_and(|last| !last.progress.figures.is_empty()) {
-                // Figures need the room.
                 bar.set_style(bar_style(NARROW));
             }
             let last = last.map_or_else(|| "waiting".to_owned(), RunningAction::text);
@@ -229,7 +228,7 @@ impl<'a> RunProgress<'a> {
 }
 
 impl RunningAction {
-    /// Its label, and the figures that it last reported: `fit 0.3 12/100  loss 0.0213`.
+    /// Its label, and the figures that it last reported: `fit 0.3 12/100 loss 0.0213`.
     fn text(&self) -> String {
         let Progress {
             done,
@@ -241,7 +240,7 @@ impl RunningAction {
             text += &format!(" {done}/{total}");
         }
         for (name, value) in figures {
-            text += &format!("  {name} {}", figure(*value));
+            text += &format!(" {name} {}", figure(*value));
         }
         text
     }
@@ -268,8 +267,8 @@ impl StageProgress {
 
 /// The template of a bar, in columns.
 const WIDE: &str = "{prefix:>16} [{bar:24}] {elapsed:>4} {wide_msg}";
-/// That of a stage whose actions report figures.
-const NARROW: &str = "{prefix:>16} [{bar:8}] {elapsed:>4} {wide_msg}";
+/// That of a stage whose actions report figures. These say how far it is, and need the columns of a bar.
+const NARROW: &str = "{prefix:>16} {elapsed:>4} {wide_msg}";
 
 fn bar_style(template: &str) -> ProgressStyle {
     // The templates are constants, so they parse; the fallback is indicatif's own style.
@@ -308,7 +307,22 @@ mod tests {
         let figures = [("loss", 0.021_34), ("validation_loss", f64::NAN)];
         assert_eq!(
             running("fit 0.3", 5, &figures).text(),
-            "fit 0.3 5/10  loss 0.02134  validation_loss -"
+            "fit 0.3 5/10 loss 0.02134 validation_loss -"
+        );
+    }
+
+    #[test]
+    fn both_losses_of_a_fit_are_within_80_columns() {
+        let figures = [("loss", 0.021_34), ("validation_loss", 0.033_45)];
+        let text = running("fit 0.3", 5, &figures).text();
+        let line = NARROW
+            .replace("{prefix:>16}", &format!("{:>16}", "model"))
+            .replace("{elapsed:>4}", &format!("{:>4}", "12m"))
+            .replace("{wide_msg}", &format!("3/6: {text}"));
+        assert!(!line.contains('{') && line.len() <= 80, "{line}");
+        assert!(
+            line.ends_with("loss 0.02134 validation_loss 0.03345"),
+            "{line}"
         );
     }
 

@@ -11,6 +11,11 @@ use super::APPLY_SEQUENCES;
 use super::params::{ClassWeights, LossName, NetworkParams, UnknownClass};
 use crate::kinds::{built, fit_params};
 
+/// What to do where sizes do not fit.
+#[cfg(feature = "burn")]
+const MISFIT_HELP: &str =
+    "change the sizes of the network, or leave them out for those of the document";
+
 /// Refuses inputs that do not go together, and parameters that have no effect with the others.
 pub fn check(params: &Params, inputs: &[String]) -> Vec<Diag> {
     let (resources, _) = claimed(params);
@@ -20,7 +25,7 @@ pub fn check(params: &Params, inputs: &[String]) -> Vec<Diag> {
     #[cfg(feature = "burn")]
     diags.extend(super::sizes::misfits(params).into_iter().map(|misfit| {
         let text = format!("the network does not fit: {misfit}");
-        let diag = Diag::new("flow::neural::misfit", text);
+        let diag = Diag::new("flow::neural::misfit", text).help(MISFIT_HELP);
         match params.span("architecture") {
             Some(span) => diag.label(span, "this network"),
             None => diag,

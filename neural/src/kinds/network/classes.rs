@@ -66,7 +66,9 @@ impl KnownClasses {
                 "all {} training rows are of one class ({class}), and a network needs two",
                 labels.len()
             );
-            return Err(StageError::data("flow::neural::rows", text));
+            let help = "a class needs rows in two folds or more: label more objects of it, or join classes under \
+                        `classes` of the `ingest` stage";
+            return Err(StageError::data("flow::neural::rows", text).help(help));
         }
         let names = match target {
             ModelTarget::Binary => all[1..].to_vec(),
