@@ -92,7 +92,7 @@ impl Drop for Metered<'_> {
 }
 
 /// Returns the processor time of all threads of this process so far, in seconds, without its children.
-fn process_cpu() -> f64 {
+pub fn process_cpu() -> f64 {
     let mut time = libc::timespec {
         tv_sec: 0,
         tv_nsec: 0,
