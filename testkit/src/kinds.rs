@@ -2,7 +2,7 @@
 
 use flow_engine::command::claimed;
 use flow_engine::kind::{
-    Action, InputPort, KindSpec, Layout, Of, OutputPort, ParamSpec, Params, PortType, Ports,
+    Action, InputPort, KindSpec, Layout, Loops, Of, OutputPort, ParamSpec, Params, PortType, Ports,
     Project, Resources, Shards, Stage, StageError, Step,
 };
 use flow_engine::{Diag, Diags};
@@ -17,6 +17,7 @@ pub struct FakeKind {
     layout: LayoutOf,
     act: Act,
     metrics: Vec<&'static str>,
+    loops: Loops,
 }
 
 impl FakeKind {
@@ -34,6 +35,7 @@ impl FakeKind {
             layout: Box::new(|_| Ok(Layout::default())),
             act: Box::new(move |_| panic!("`{name}` was to be looked at, not to be run")),
             metrics: Vec::new(),
+            loops: Loops::Shared,
         }
     }
 
@@ -124,6 +126,13 @@ impl FakeKind {
         self
     }
 
+    /// Has such loops.
+    #[must_use]
+    pub fn looping(mut self, loops: Loops) -> Self {
+        self.loops = loops;
+        self
+    }
+
     /// Does this for each of its actions.
     #[must_use]
     pub fn runs(
@@ -151,6 +160,10 @@ impl Stage for FakeKind {
 
     fn metrics(&self) -> Vec<&'static str> {
         self.metrics.clone()
+    }
+
+    fn loops(&self, _params: &Params) -> Loops {
+        self.loops
     }
 
     fn resources(&self, params: &Params) -> Resources {

@@ -29,7 +29,7 @@ use crate::kind::error::StageError;
 use crate::kind::params::Params;
 use crate::kind::shards::{Shard, Shards};
 use crate::kind::spec::{ANY, InputPort, KindSpec, OutputPort, Ports, Rows, Scope, Sources, Step};
-use crate::kind::stage::{Layout, Resources, Stage};
+use crate::kind::stage::{Layout, Loops, Resources, Stage};
 use crate::kind::surroundings::{Question, Surroundings};
 
 mod call;
@@ -229,9 +229,12 @@ impl Stage for CommandKind {
         })
     }
 
-    fn has_loops(&self, params: &Params) -> bool {
+    fn loops(&self, params: &Params) -> Loops {
         // Only tables below folds are read and written here. Otherwise the stage just waits for programs.
-        CommandParams::read(params).in_folds()
+        match CommandParams::read(params).in_folds() {
+            true => Loops::Shared,
+            false => Loops::None,
+        }
     }
 
     fn surroundings(&self, question: &Question<'_>) -> Result<Surroundings, StageError> {

@@ -31,6 +31,6 @@ pub use spec::{
     ANY, From, InputPort, KindSpec, Of, OutputPort, PortType, Ports, Read, Rows, Scope, Sources,
     Step, Together,
 };
-pub use stage::{Layout, Registry, Resources, Stage};
+pub use stage::{Layout, Loops, Registry, Resources, Stage};
 pub use surroundings::{Question, Start, Surroundings};
 pub use typed::{FromParam, ParamWord};

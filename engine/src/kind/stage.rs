@@ -23,6 +23,19 @@ use crate::kind::params::Params;
 use crate::kind::shards::Shards;
 use crate::kind::surroundings::{Question, Surroundings};
 
+/// The parallel loops in the code of a stage.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Loops {
+    /// There are none. The code must not have any.
+    None,
+    /// They use the threads that all actions of a run share, and the code runs on one of these threads.
+    Shared,
+    /// They use as many threads as the action may have, which no other action uses. This is for code that
+    /// takes long and has many short loops. While a shared thread waits for the end of a loop, it may begin
+    /// another action, and the first one then stands still until that is over.
+    Own,
+}
+
 /// A kind of stage. Each kind is one implementation in one file, with one line in the registry.
 pub trait Stage: Send + Sync {
     /// Returns name, version, ports, parameters and steps.
@@ -67,10 +80,9 @@ pub trait Stage: Send + Sync {
         Resources::default()
     }
 
-    /// Returns true if the code of the stage has parallel loops. It then runs on one of the threads that
-    /// all actions of a run share. A kind that returns false must not have any.
-    fn has_loops(&self, _params: &Params) -> bool {
-        true
+    /// Says whether the code of the stage has parallel loops, and which threads they may use.
+    fn loops(&self, _params: &Params) -> Loops {
+        Loops::Shared
     }
 
     /// Finds what decides a result besides parameters, inputs and sources, such as the version that a

@@ -19,6 +19,7 @@ use crate::base::meter::{self, METER};
 use crate::base::trace::Track;
 use crate::kind::action::{Action, Host, Usage};
 use crate::kind::error::{Fault, StageError};
+use crate::kind::stage::Loops;
 use crate::plan::keys::digest_source;
 use crate::run::pool::Pool;
 use crate::run::unfinished::Unfinished;
@@ -236,10 +237,10 @@ fn run(work: &Work<'_>, place: &Workplace<'_>) -> StageRan {
     let started = Instant::now();
     let metered = METER.start();
     let mut call = || catch_unwind(AssertUnwindSafe(|| work.kind.run(&mut action)));
-    let ran = if work.kind.has_loops(&work.params) {
-        place.pool.install(call)
-    } else {
-        Ok(call())
+    let ran = match work.kind.loops(&work.params) {
+        Loops::None => Ok(call()),
+        Loops::Shared => place.pool.install(call),
+        Loops::Own => Pool::new(work.threads).install(call),
     };
     let cpu_s = metered.stop();
     let wall_s = started.elapsed().as_secs_f64();

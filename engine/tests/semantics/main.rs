@@ -46,6 +46,7 @@ mod faults;
 mod forged;
 mod harness;
 mod kinds;
+mod loops;
 mod model;
 mod oracle;
 mod outputs;

@@ -5,7 +5,7 @@
 
 use flow_cache::Value;
 use flow_engine::kind::{
-    Action, InputPort, KindSpec, OutputPort, Params, Ports, Scope, Stage, StageError, Step,
+    Action, InputPort, KindSpec, Loops, OutputPort, Params, Ports, Scope, Stage, StageError, Step,
 };
 use flow_engine::{Diag, ParamType, params, words};
 use serde::{Deserialize, Serialize};
@@ -102,8 +102,8 @@ impl Stage for SequencesKind {
         (self.spec().ports, steps(draws))
     }
 
-    fn has_loops(&self, _params: &Params) -> bool {
-        false
+    fn loops(&self, _params: &Params) -> Loops {
+        Loops::None
     }
 
     fn opaque(&self, _params: &Params, output: &str) -> bool {

@@ -14,8 +14,8 @@ use flow_engine::Params;
 use flow_engine::base::diag::Diag;
 use flow_engine::command::claimed;
 use flow_engine::kind::{
-    Action, InputPort, KindSpec, Of, OutputPort, Ports, Question, Resources, Rows, Scope, Stage,
-    StageError, Step, Surroundings,
+    Action, InputPort, KindSpec, Loops, Of, OutputPort, Ports, Question, Resources, Rows, Scope,
+    Stage, StageError, Step, Surroundings,
 };
 
 use super::{built, fit_params, history};
@@ -79,6 +79,10 @@ impl Stage for AutoencoderKind {
 
     fn opaque(&self, _params: &Params, output: &str) -> bool {
         output != "features"
+    }
+
+    fn loops(&self, _params: &Params) -> Loops {
+        Loops::Own
     }
 
     fn surroundings(&self, question: &Question<'_>) -> Result<Surroundings, StageError> {

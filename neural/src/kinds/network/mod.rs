@@ -20,8 +20,8 @@ mod sizes;
 use flow_engine::Params;
 use flow_engine::base::diag::Diag;
 use flow_engine::kind::{
-    Action, InputPort, KindSpec, Of, OutputPort, Ports, Question, Resources, Rows, Scope, Stage,
-    StageError, Step, Surroundings,
+    Action, InputPort, KindSpec, Loops, Of, OutputPort, Ports, Question, Resources, Rows, Scope,
+    Stage, StageError, Step, Surroundings,
 };
 use flow_stages::rows::{ApplyRows, CopyRows};
 
@@ -93,6 +93,10 @@ impl Stage for NetworkKind {
 
     fn opaque(&self, _params: &Params, output: &str) -> bool {
         output != "predictions"
+    }
+
+    fn loops(&self, _params: &Params) -> Loops {
+        Loops::Own
     }
 
     fn surroundings(&self, question: &Question<'_>) -> Result<Surroundings, StageError> {

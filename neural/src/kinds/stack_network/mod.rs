@@ -9,8 +9,8 @@ mod combine;
 
 use flow_engine::base::diag::Diag;
 use flow_engine::kind::{
-    Action, InputPort, KindSpec, OutputPort, Ports, Question, Resources, Scope, Stage, StageError,
-    Step, Surroundings,
+    Action, InputPort, KindSpec, Loops, OutputPort, Ports, Question, Resources, Scope, Stage,
+    StageError, Step, Surroundings,
 };
 use flow_engine::{Params, params};
 
@@ -58,6 +58,10 @@ impl Stage for StackNetworkKind {
 
     fn check(&self, _params: &Params, _inputs: &[String]) -> Vec<Diag> {
         built::check(NAME, &Resources::default())
+    }
+
+    fn loops(&self, _params: &Params) -> Loops {
+        Loops::Own
     }
 
     fn surroundings(&self, _question: &Question<'_>) -> Result<Surroundings, StageError> {
