@@ -2,7 +2,7 @@
 //!
 //! Nothing here knows stages, pipelines or tables. `content/` has digests, values and recipes,
 //! `disk/` has the steps that change the disk, `records/` has records and their segments, and
-//! `store/` has everything that is done to a store. `sources/` and `runs.rs` have what is kept
+//! `store/` has everything that is done to a store, and `remote/` has what stores share. `sources/` and `runs.rs` have what is kept
 //! outside it, and `testing/` has the faults that tests cause. Begin with `store/mod.rs`.
 //!
 //! # Layout on disk
@@ -65,6 +65,8 @@ mod error;
 #[cfg(feature = "testing")]
 pub mod fuzzing;
 mod records;
+#[cfg(feature = "remote")]
+mod remote;
 mod runs;
 mod sources;
 mod store;
@@ -83,6 +85,11 @@ pub use disk::work_dir::WorkDir;
 pub use error::StoreError;
 pub use records::index::{RecordPlace, Warning};
 pub use records::record::{Attrs, Output, Provenance, Record};
+#[cfg(feature = "remote")]
+pub use remote::{
+    Limits, PublicKey, Remote, RemoteError, RemoteFault, RemoteGc, RemoteOptions, RemoteStat,
+    SigningKey, Trust,
+};
 pub use runs::{Runs, utc};
 pub use sources::folder::Folder;
 pub use sources::stat_cache::StatCache;
@@ -92,6 +99,7 @@ pub use store::commit::{Committed, Published};
 pub use store::gc::{Evicted, GcPolicy, GcReport, Going};
 pub use store::nearest::Nearness;
 pub use store::staging::{ArtifactWriter, AttemptDir, Staged};
+pub use store::tier::{StoreReader, Tier, Traffic};
 pub use store::unfinished::{read_unfinished, write_unfinished};
 pub use store::verify::{StageStat, StoreStat, VerifyProgress, VerifyReport};
 pub use store::{Health, Store};

@@ -108,7 +108,7 @@ impl SegmentWriter {
 
 /// What a batch does with a record of an action that has one.
 #[derive(Clone, Copy, PartialEq)]
-enum Policy {
+pub(crate) enum Policy {
     FirstWins,
     Supersede,
 }
@@ -155,14 +155,22 @@ impl Store {
         let staged: Vec<Staged> = staged.into_iter().flatten().collect();
         let fresh = self.publish_artifacts(&staged)?;
         self.require_outputs(&records, &staged)?;
-        for file in &staged {
+        self.unstage(&staged, &fresh)?;
+        Ok(Published(records))
+    }
+
+    /// Publishes artifacts of records that are here already.
+    pub(crate) fn publish_fetched(&self, staged: &[Staged]) -> Result<(), StoreError> {
+        let fresh = self.publish_artifacts(staged)?;
+        self.unstage(staged, &fresh)
+    }
+
+    fn unstage(&self, staged: &[Staged], fresh: &[Digest]) -> Result<(), StoreError> {
+        for file in staged {
             steps::remove("commit.unstage", file.path())?;
         }
         // Removing a name changes the times of a file, so they are noted again.
-        for digest in &fresh {
-            self.assume_healthy(digest)?;
-        }
-        Ok(Published(records))
+        fresh.iter().try_for_each(|digest| self.assume_healthy(digest))
     }
 
     /// The second half of [`Store::commit`]. It appends the records.
@@ -258,7 +266,11 @@ impl Store {
     /// The lock is held while the records are looked up and appended, so that the first record wins
     /// on one machine. Where locks do not work, both are appended, and every reader decides for the
     /// same one.
-    fn append(&self, records: Vec<Record>, policy: Policy) -> Result<Vec<Committed>, StoreError> {
+    pub(crate) fn append(
+        &self,
+        records: Vec<Record>,
+        policy: Policy,
+    ) -> Result<Vec<Committed>, StoreError> {
         if records.is_empty() {
             return Ok(Vec::new());
         }

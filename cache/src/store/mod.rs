@@ -4,8 +4,9 @@
 //! `layout.rs` has the paths. `staging.rs` and `adopt.rs` bring bytes in, and `commit.rs` publishes
 //! them with their records. `gc.rs` removes them, and `pruned.rs` remembers that. `verify.rs`
 //! checks everything, `nearest.rs` finds records that are like a recipe, `manifests.rs` serves
-//! child processes, `unfinished.rs` has what actions leave that are killed, and `action_lock.rs` keeps two runs from running the same action. Nothing here
-//! knows what an action does. Begin with [`Store::open`], then read the commit protocol in the
+//! child processes, `unfinished.rs` has what actions leave that are killed, `tier.rs` asks a remote
+//! for what is not here, and `action_lock.rs` keeps two runs from running the same action. Nothing
+//! here knows what an action does. Begin with [`Store::open`], then read the commit protocol in the
 //! documentation of the crate.
 
 pub(crate) mod action_lock;
@@ -17,6 +18,7 @@ mod manifests;
 pub(crate) mod nearest;
 mod pruned;
 pub(crate) mod staging;
+pub(crate) mod tier;
 pub(crate) mod unfinished;
 pub(crate) mod verify;
 
@@ -33,6 +35,7 @@ use self::layout::StoreLayout;
 use self::nearest::Neighbours;
 use self::pruned::Pruned;
 use self::staging::{ArtifactWriter, AttemptDir, Session, Staged};
+use self::tier::Behind;
 use crate::content::{ActionKey, Digest};
 use crate::disk::lock::{self, InUse};
 use crate::disk::look::open_own;
@@ -52,7 +55,7 @@ pub struct Store {
     /// Shared while the store is open. gc takes it exclusively.
     pub(crate) in_use: Option<InUse>,
     locks: Arc<ActionLocks>,
-    pub(crate) index: Mutex<Index>,
+    pub(crate) index: Arc<Mutex<Index>>,
     session: Mutex<Option<Arc<Session>>>,
     pub(crate) segment: Mutex<Option<SegmentWriter>>,
     health: Mutex<HashMap<Digest, Stamp>>,
@@ -62,6 +65,8 @@ pub struct Store {
     /// The action that made each artifact first.
     pub(crate) origins: OnceLock<HashMap<Digest, ActionKey>>,
     pub(crate) pruned: OnceLock<Pruned>,
+    /// Where records and artifacts may be that are not here.
+    pub(crate) behind: OnceLock<Behind>,
 }
 
 /// The state of an artifact's bytes.
@@ -147,7 +152,7 @@ impl Store {
             read_only,
             in_use,
             locks: ActionLocks::new(actions),
-            index: Mutex::new(index),
+            index: Arc::new(Mutex::new(index)),
             session: Mutex::default(),
             segment: Mutex::default(),
             health: Mutex::default(),
@@ -155,6 +160,7 @@ impl Store {
             neighbours: OnceLock::new(),
             origins: OnceLock::new(),
             pruned: OnceLock::new(),
+            behind: OnceLock::new(),
         })
     }
 
@@ -171,14 +177,16 @@ impl Store {
     /// The record of an action, if it has a readable one. The store keeps no copy of it, so memory
     /// does not grow with the number of actions.
     pub fn lookup(&self, key: &ActionKey) -> Result<Option<Arc<Record>>, StoreError> {
-        Ok(guard(&self.index).lookup(key)?.map(Arc::new))
+        let found = guard(&self.index).lookup(key)?.map(Arc::new);
+        Ok(found.or_else(|| self.behind.get()?.record(key)))
     }
 
     /// The same without the recipe and the labels, which the caller knows, as it made the key. This
     /// is for runs of many actions: it takes a fraction of the time and memory of
     /// [`lookup`](Self::lookup).
     pub fn find(&self, key: &ActionKey) -> Result<Option<Arc<Record>>, StoreError> {
-        Ok(guard(&self.index).result(key)?.map(Arc::new))
+        let found = guard(&self.index).result(key)?.map(Arc::new);
+        Ok(found.or_else(|| self.behind.get()?.record(key)))
     }
 
     /// Where the record of an action is.
@@ -213,7 +221,10 @@ impl Store {
 
     /// The damage that was found and skipped since the last call.
     pub fn take_warnings(&self) -> Vec<Warning> {
-        guard(&self.index).take_warnings()
+        let mut warnings = guard(&self.index).take_warnings();
+        let behind = self.behind.get().map(Behind::take_warnings);
+        warnings.extend(behind.unwrap_or_default());
+        warnings
     }
 
     pub(crate) fn require_writable(&self, step: &'static str) -> Result<(), StoreError> {

@@ -1,0 +1,278 @@
+//! The objects of a remote: where they are, and the few things that are done to them.
+
+use std::path::{Path as FilePath, PathBuf};
+
+use futures_util::StreamExt;
+use futures_util::stream::BoxStream;
+use object_store::aws::AmazonS3Builder;
+use object_store::http::HttpBuilder;
+use object_store::local::LocalFileSystem;
+use object_store::path::Path;
+use object_store::{
+    GetOptions, GetRange, ObjectMeta, ObjectStore, ObjectStoreExt, PutMode, PutOptions, PutPayload,
+    RetryConfig,
+};
+use reqwest::Url;
+use tokio::time::timeout;
+
+use super::error::{RemoteError, RemoteFault};
+use super::http::{Limits, Patient};
+use crate::content::{ActionKey, Digest};
+
+/// Where the objects of a remote are.
+pub(super) struct Objects {
+    store: Box<dyn ObjectStore>,
+    /// What all names start with.
+    prefix: Path,
+    /// The client and the address of a plain HTTP server, which creates objects in its own way.
+    plain: Option<(Patient, Url)>,
+    limits: Limits,
+}
+
+/// The bytes of an object as they arrive.
+pub(super) struct Arriving {
+    /// The size of the whole object in bytes.
+    pub(super) size: u64,
+    stream: BoxStream<'static, object_store::Result<bytes::Bytes>>,
+    limits: Limits,
+}
+
+/// The object that says that this is a remote.
+pub(super) const FORMAT: &str = "flow-remote";
+pub(super) const RECORDS: &str = "records";
+pub(super) const ARTIFACTS: &str = "artifacts";
+
+/// The name of a record.
+pub(super) fn record_name(key: &ActionKey) -> String {
+    name(RECORDS, &key.0)
+}
+
+/// The name of an artifact.
+pub(super) fn artifact_name(digest: &Digest) -> String {
+    name(ARTIFACTS, digest)
+}
+
+fn name(folder: &str, digest: &Digest) -> String {
+    let hex = digest.hex();
+    format!("{folder}/{}/{}", &hex[..2], &hex[2..])
+}
+
+impl Objects {
+    /// Opens the place that a URL names. Nothing is asked yet, except that the folder of a `file:`
+    /// URL has to exist, or is made if `create`.
+    pub(super) fn open(
+        url: &str,
+        root: &FilePath,
+        create: bool,
+        limits: Limits,
+    ) -> Result<Self, RemoteError> {
+        if let Some(folder) = folder_of(url, root)? {
+            return Self::folder(&folder, create, limits);
+        }
+        let parsed = Url::parse(url)
+            .map_err(|e| RemoteError::config(format!("`{url}` is no URL of a remote: {e}")))?;
+        if !parsed.username().is_empty() || parsed.password().is_some() {
+            let message = "the URL of a remote must not hold a user or a password";
+            return Err(RemoteError::config(message));
+        }
+        match parsed.scheme() {
+            "s3" => Self::s3(&parsed, limits),
+            "http" | "https" => Self::plain(parsed, limits),
+            other => {
+                let message = format!("flow knows no remote of the form `{other}:`");
+                Err(RemoteError::config(message))
+            }
+        }
+    }
+
+    fn folder(folder: &FilePath, create: bool, limits: Limits) -> Result<Self, RemoteError> {
+        let failed = |e: std::io::Error| {
+            let fault = match e.kind() {
+                std::io::ErrorKind::NotFound => RemoteFault::Absent,
+                std::io::ErrorKind::PermissionDenied => RemoteFault::Refused,
+                _ => RemoteFault::Unavailable,
+            };
+            RemoteError::new(fault, format!("{}: {e}", folder.display()))
+        };
+        if create {
+            std::fs::create_dir_all(folder).map_err(failed)?;
+        }
+        std::fs::metadata(folder).map_err(failed)?;
+        let store = LocalFileSystem::new_with_prefix(folder)?.with_fsync(true);
+        Ok(Self {
+            store: Box::new(store),
+            prefix: Path::default(),
+            plain: None,
+            limits,
+        })
+    }
+
+    fn s3(url: &Url, limits: Limits) -> Result<Self, RemoteError> {
+        let bucket = url.host_str().unwrap_or_default();
+        let builder = AmazonS3Builder::from_env()
+            .with_bucket_name(bucket)
+            .with_retry(NEVER)
+            .with_http_connector(Patient::new(limits, false)?);
+        let store = builder.build().map_err(|e| {
+            let error = RemoteError::from(e);
+            RemoteError::config(format!("{url}: {}", error.message))
+        })?;
+        Ok(Self {
+            store: Box::new(store),
+            prefix: Path::parse(url.path())
+                .map_err(|e| RemoteError::config(format!("{url}: {e}")))?,
+            plain: None,
+            limits,
+        })
+    }
+
+    fn plain(mut url: Url, limits: Limits) -> Result<Self, RemoteError> {
+        let path = format!("{}/", url.path().trim_end_matches('/'));
+        url.set_path(&path);
+        let patient = Patient::new(limits, true)?;
+        let builder = HttpBuilder::new()
+            .with_url(url.as_str())
+            .with_retry(NEVER)
+            .with_http_connector(patient.clone());
+        Ok(Self {
+            store: Box::new(builder.build()?),
+            prefix: Path::default(),
+            plain: Some((patient, url)),
+            limits,
+        })
+    }
+
+    fn at(&self, name: &str) -> Path {
+        let parts = name.split('/');
+        parts.fold(self.prefix.clone(), |path, part| path.join(part))
+    }
+
+    /// The bytes of a small object, or `None` if it is not there.
+    pub(super) async fn get(&self, name: &str) -> Result<Option<Vec<u8>>, RemoteError> {
+        let Some(mut arriving) = self.get_from(name, 0).await? else {
+            return Ok(None);
+        };
+        let mut bytes = Vec::new();
+        while let Some(piece) = arriving.next().await? {
+            bytes.extend_from_slice(&piece);
+        }
+        Ok(Some(bytes))
+    }
+
+    /// An object from a byte on, or `None` if it is not there.
+    pub(super) async fn get_from(
+        &self,
+        name: &str,
+        offset: u64,
+    ) -> Result<Option<Arriving>, RemoteError> {
+        let options = GetOptions {
+            range: (offset > 0).then_some(GetRange::Offset(offset)),
+            ..GetOptions::default()
+        };
+        match self.store.get_opts(&self.at(name), options).await {
+            Ok(found) => Ok(Some(Arriving {
+                size: found.meta.size,
+                stream: found.into_stream(),
+                limits: self.limits,
+            })),
+            Err(object_store::Error::NotFound { .. }) => Ok(None),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// The size of an object in bytes, or `None` if it is not there.
+    pub(super) async fn size(&self, name: &str) -> Result<Option<u64>, RemoteError> {
+        match self.store.head(&self.at(name)).await {
+            Ok(meta) => Ok(Some(meta.size)),
+            Err(object_store::Error::NotFound { .. }) => Ok(None),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Creates an object. Returns false, and changes nothing, if it was there.
+    pub(super) async fn create(&self, name: &str, bytes: PutPayload) -> Result<bool, RemoteError> {
+        if let Some((patient, url)) = &self.plain {
+            let url = url.join(name);
+            let url = url.map_err(|e| RemoteError::config(format!("{name}: {e}")))?;
+            return patient.create(&url, bytes).await;
+        }
+        let mode = PutOptions::from(PutMode::Create);
+        match self.store.put_opts(&self.at(name), bytes, mode).await {
+            Ok(_) => Ok(true),
+            Err(object_store::Error::AlreadyExists { .. }) => Ok(false),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Replaces an object whose bytes are damaged.
+    pub(super) async fn replace(&self, name: &str, bytes: PutPayload) -> Result<(), RemoteError> {
+        self.store.put(&self.at(name), bytes).await?;
+        Ok(())
+    }
+
+    /// Removes an object. It is no error if it is not there.
+    pub(super) async fn remove(&self, name: &str) -> Result<(), RemoteError> {
+        match self.store.delete(&self.at(name)).await {
+            Ok(()) | Err(object_store::Error::NotFound { .. }) => Ok(()),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// All objects of a folder whose names are digests, in order of name.
+    pub(super) async fn list(&self, folder: &str) -> Result<Vec<(Digest, ObjectMeta)>, RemoteError> {
+        let under = self.at(folder);
+        let mut listing = self.store.list(Some(&under));
+        let mut found = Vec::new();
+        while let Some(meta) = timeout(self.limits.answer * 6, listing.next())
+            .await
+            .map_err(|_| RemoteError::slow(self.limits.answer.as_secs() * 6))?
+        {
+            let meta = meta?;
+            let name = meta.location.parts().map(|part| part.as_ref().to_owned());
+            let name: Vec<String> = name.collect();
+            // Anything else there is somebody else's.
+            if let [.., shard, rest] = name.as_slice()
+                && let Ok(digest) = Digest::from_hex(&format!("{shard}{rest}"))
+            {
+                found.push((digest, meta));
+            }
+        }
+        found.sort_by_key(|(digest, _)| *digest.as_bytes());
+        Ok(found)
+    }
+}
+
+impl Arriving {
+    /// The next bytes, or `None` at the end.
+    pub(super) async fn next(&mut self) -> Result<Option<bytes::Bytes>, RemoteError> {
+        match timeout(self.limits.answer, self.stream.next()).await {
+            Ok(piece) => Ok(piece.transpose()?),
+            Err(_) => Err(RemoteError::slow(self.limits.answer.as_secs())),
+        }
+    }
+}
+
+/// Requests are tried again one level below.
+const NEVER: RetryConfig = RetryConfig {
+    backoff: object_store::BackoffConfig {
+        init_backoff: std::time::Duration::from_millis(1),
+        max_backoff: std::time::Duration::from_millis(1),
+        base: 1.0,
+    },
+    max_retries: 0,
+    retry_timeout: std::time::Duration::ZERO,
+};
+
+/// The folder of a `file:` URL. A path that does not start with `/` starts at the project root.
+fn folder_of(url: &str, root: &FilePath) -> Result<Option<PathBuf>, RemoteError> {
+    let Some(path) = url.strip_prefix("file:") else {
+        return Ok(None);
+    };
+    if !path.starts_with("//") {
+        return Ok(Some(root.join(path)));
+    }
+    let parsed = Url::parse(url).ok().and_then(|url| url.to_file_path().ok());
+    parsed.map(Some).ok_or_else(|| {
+        RemoteError::config(format!("`{url}` names no folder: try file:///PATH"))
+    })
+}
