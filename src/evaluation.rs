@@ -8,7 +8,7 @@ use std::collections::HashSet;
 use std::hash::Hash;
 use std::path::PathBuf;
 
-use flow_cache::{ActionKey, Digest, Health, Store, StoreError, Value};
+use flow_cache::{ActionKey, Digest, Store, StoreError, Value};
 use flow_engine::kind::spec::{FOLDS, OutputPort};
 use flow_engine::outputs::ports::{self, Port, Shown};
 use flow_engine::pipeline::PortRef;
@@ -34,22 +34,19 @@ pub fn evaluations(pipeline: &Pipeline) -> Vec<usize> {
     (0..pipeline.stages.len()).filter(scores).collect()
 }
 
-/// Returns the artifacts of which the store has no sound bytes. Corrupt ones are set aside, so that
-/// they can be made again.
+/// Returns the artifacts of which the store has no sound bytes, after it has fetched what a remote has
+/// of them. Corrupt ones are set aside, so that they can be made again.
 pub fn lost<T: Eq + Hash>(
     store: &Store,
     artifacts: impl IntoIterator<Item = (Digest, T)>,
 ) -> Result<HashSet<T>, StoreError> {
-    let mut lost = HashSet::new();
-    for (digest, what) in artifacts {
-        match store.check(&digest)? {
-            Health::Ok => continue,
-            Health::Missing => {}
-            Health::Corrupt => drop(store.quarantine(&digest)?),
-        }
-        lost.insert(what);
-    }
-    Ok(lost)
+    let artifacts = Vec::from_iter(artifacts);
+    let lost = store.ensure(artifacts.iter().map(|(digest, _)| *digest))?;
+    let lost: HashSet<Digest> = lost.into_iter().map(|(digest, _)| digest).collect();
+    let whats = artifacts
+        .into_iter()
+        .filter(|(digest, _)| lost.contains(digest));
+    Ok(whats.map(|(_, what)| what).collect())
 }
 
 /// The artifacts of a plan as far as they are known, after a run or part of one.

@@ -16,6 +16,7 @@ mod history;
 mod outcome;
 mod project;
 mod record;
+mod remote;
 mod render;
 mod report;
 mod ui;

@@ -10,7 +10,7 @@ use flow_engine::run::summary::Summary;
 use flow_engine::{Diag, Pipeline};
 
 use crate::evaluation::{Artifacts, METRICS};
-use crate::event::RunFinished;
+use crate::event::{RemoteFigures, RunFinished};
 use crate::record::{
     Headline, MetricFigures, Metrics, RunRecord, StageFigures, StageMetrics, StageRecord, Status,
 };
@@ -27,6 +27,8 @@ pub struct RunAccount<'a> {
     pub status: Status,
     /// Elapsed seconds.
     pub wall_s: f64,
+    /// What has gone on with the remote.
+    pub remote: Option<RemoteFigures>,
 }
 
 /// What became of one stage.
@@ -68,6 +70,8 @@ pub struct RunOutcome {
     pub metrics: Metrics,
     /// The metric to quote.
     pub headline: Option<Headline>,
+    /// What has gone on with the remote.
+    pub remote: Option<RemoteFigures>,
 }
 
 impl RunOutcome {
@@ -101,6 +105,7 @@ impl RunOutcome {
                 .collect(),
             metrics,
             headline,
+            remote: account.remote.clone(),
         }
     }
 
@@ -145,6 +150,7 @@ impl RunOutcome {
                 .collect(),
             headline: self.headline.clone(),
             metrics: self.metrics.clone(),
+            remote: self.remote.clone(),
         }
     }
 

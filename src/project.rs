@@ -13,6 +13,7 @@ use flow_stages::artifacts::export::Exporter;
 
 use crate::args::{FileArgs, PipelineArgs, StoreArgs};
 use crate::error::CliError;
+use crate::remote::ProjectRemote;
 use crate::report::ResultsReport;
 use crate::wording::{names, quoted};
 
@@ -49,6 +50,11 @@ fn project_of(dir: &Path) -> PathBuf {
     project_root(&dir.join("pipeline.toml"))
 }
 
+/// The root of the project that the working directory is in.
+pub fn root_here() -> Result<PathBuf, CliError> {
+    Ok(project_of(&working_dir()?))
+}
+
 /// A command that is about the project in `root`, as somebody in the working directory would type it.
 pub fn in_project(root: &Path, command: &str) -> String {
     let here = working_dir().map(|here| project_of(&here));
@@ -75,8 +81,8 @@ fn local(root: &Path) -> Result<PathBuf, CliError> {
 }
 
 /// Where the store is. A link in a path that the user has given is the user's own.
-fn store_place(dir: &Path, args: &StoreArgs) -> Result<PathBuf, CliError> {
-    if let Some(place) = &args.store {
+fn store_place(dir: &Path, asked: Option<&Path>) -> Result<PathBuf, CliError> {
+    if let Some(place) = asked {
         return Ok(working_dir()?.join(place));
     }
     let place = dir.join("store");
@@ -162,34 +168,48 @@ pub fn shown(path: &Path) -> String {
 pub struct ProjectState {
     /// The store.
     pub store: Store,
+    /// The remote behind the store.
+    pub remote: Option<ProjectRemote>,
     dir: PathBuf,
 }
 
 impl ProjectState {
     /// Opens the state of the project in `root`.
-    pub fn open(root: &Path, store: &StoreArgs) -> Result<Self, CliError> {
+    pub fn open(root: &Path, args: &StoreArgs) -> Result<Self, CliError> {
         let dir = local(root)?;
-        let store = Store::open(&store_place(&dir, store)?)?;
-        Ok(Self { store, dir })
+        let store = Store::open(&store_place(&dir, args.store.as_deref())?)?;
+        let remote = ProjectRemote::put_behind(&store, root, args)?;
+        Ok(Self { store, remote, dir })
     }
 
     /// Does the same for reading only: it creates no store.
-    pub fn open_for_reading(root: &Path, store: &StoreArgs) -> Result<Self, CliError> {
+    pub fn open_for_reading(root: &Path, args: &StoreArgs) -> Result<Self, CliError> {
         let dir = local(root)?;
-        let store = Store::open_for_reading(&store_place(&dir, store)?)?;
-        Ok(Self { store, dir })
+        let store = Store::open_for_reading(&store_place(&dir, args.store.as_deref())?)?;
+        let remote = ProjectRemote::put_behind(&store, root, args)?;
+        Ok(Self { store, remote, dir })
     }
 
     /// The state of the project that the working directory is in. It creates nothing.
     ///
     /// # Errors
     /// Fails if there is no store.
-    pub fn of_working_dir(store: &StoreArgs) -> Result<Self, CliError> {
-        let root = project_of(&working_dir()?);
-        let place = store_place(&local(&root)?, store)?;
+    pub fn of_working_dir(args: &StoreArgs) -> Result<Self, CliError> {
+        let mut state = Self::local_of_working_dir(args.store.as_deref())?;
+        state.remote = ProjectRemote::put_behind(&state.store, &root_here()?, args)?;
+        Ok(state)
+    }
+
+    /// The same without the remote.
+    ///
+    /// # Errors
+    /// Fails if there is no store.
+    pub fn local_of_working_dir(asked: Option<&Path>) -> Result<Self, CliError> {
+        let dir = local(&root_here()?)?;
+        let place = store_place(&dir, asked)?;
         if !place.join("format").is_file() {
             let message = format!("there is no store in {}", place.display());
-            let diag = Diag::new("flow::cli::store", message).help(match &store.store {
+            let diag = Diag::new("flow::cli::store", message).help(match asked {
                 Some(_) => "a store is what a run has made with the same `--store` (`FLOW_STORE`)",
                 None => "go to the project, or name the store with --store DIR",
             });
@@ -197,7 +217,12 @@ impl ProjectState {
                 elsewhere().into_iter().fold(diag, Diag::help),
             ));
         }
-        Self::open(&root, store)
+        let store = Store::open(&place)?;
+        Ok(Self {
+            store,
+            remote: None,
+            dir,
+        })
     }
 
     /// The digests of source files as last seen.

@@ -101,6 +101,37 @@ pub struct StoreArgs {
     /// The store [default: .flow/store in the project root]
     #[arg(long, env = "FLOW_STORE", hide_env = true, value_name = "DIR", value_hint = clap::ValueHint::DirPath)]
     pub store: Option<PathBuf>,
+    /// The remote behind the store, or `none` [default: that of flow.toml]
+    #[arg(long, env = "FLOW_REMOTE", hide_env = true, value_name = "URL")]
+    pub remote: Option<String>,
+    /// Whether what runs is written to the remote [default: that of flow.toml, or read]
+    #[arg(
+        long,
+        env = "FLOW_REMOTE_MODE",
+        hide_env = true,
+        value_enum,
+        value_name = "MODE"
+    )]
+    pub remote_mode: Option<RemoteMode>,
+}
+
+/// What is done with a remote. The words are those of `flow.toml`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum RemoteMode {
+    // Nothing there is changed.
+    #[value(name = "read")]
+    Read,
+    // What runs is written there.
+    #[value(name = "read_write", alias = "read-write")]
+    ReadWrite,
+}
+
+/// Which store, for what is done to the store alone.
+#[derive(Debug, Args)]
+pub struct LocalStoreArgs {
+    /// The store [default: .flow/store in the project root]
+    #[arg(long, env = "FLOW_STORE", hide_env = true, value_name = "DIR", value_hint = clap::ValueHint::DirPath)]
+    pub store: Option<PathBuf>,
 }
 
 /// How to run actions.

@@ -166,6 +166,7 @@ fn remake(
     let mut run = Run::new(ui, &plan, &setup, false);
     let finished = run.execute(actions, false, &mut |_| {});
     run.settle(finished);
+    run.check(setup.finish_remote(ui));
     run.check(setup.stat.save().map_err(CliError::from));
     let diags = Vec::new();
     match run.exit {

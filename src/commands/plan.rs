@@ -17,7 +17,7 @@ use crate::event::{
 use crate::project::{ProjectState, load_pipeline};
 use crate::render::{reason, table, verdict};
 use crate::ui::Ui;
-use crate::wording::{count, names};
+use crate::wording::{bytes, count, names};
 
 /// `flow plan`
 #[derive(Debug, Args)]
@@ -45,6 +45,10 @@ struct StagePlan {
     run: usize,
     restore: usize,
     pending: usize,
+    /// Hits whose record only the remote has.
+    remote: usize,
+    /// Bytes that would be fetched from the remote.
+    fetch_bytes: u64,
     /// The groups of causes of the actions that run.
     groups: Vec<u32>,
     /// Names of the stages, or files, that pending actions wait for.
@@ -74,6 +78,13 @@ pub fn run(args: &PlanArgs, ui: &Ui) -> Result<(), CliError> {
     ui.answer(&causes_text(&plan, groups, ui.verbose));
     ui.answer(&inherited_text(&pipeline));
     ui.answer(&remembered_text(&plan, &remembered));
+    let fetch_bytes = stages.iter().map(|stage| stage.fetch_bytes).sum::<u64>();
+    if fetch_bytes > 0 {
+        ui.answer(&format!(
+            "\na run would fetch {} from the remote\n",
+            bytes(fetch_bytes)
+        ));
+    }
     ui.warn_of_store(&state.store);
     let sum = |count: fn(&StagePlan) -> usize| stages.iter().map(count).sum::<usize>();
     let name = |&stage: &usize| pipeline.stages[stage].name.clone();
@@ -83,6 +94,8 @@ pub fn run(args: &PlanArgs, ui: &Ui) -> Result<(), CliError> {
         run: sum(|s| s.run),
         restore: sum(|s| s.restore),
         pending: sum(|s| s.pending),
+        remote: sum(|s| s.remote),
+        fetch_bytes,
         remembered: remembered.iter().map(name).collect(),
         causes: groups.iter().map(|g| CauseGroup::new(&plan, g)).collect(),
     });
@@ -104,7 +117,11 @@ fn decide(
     for action in 0..plan.len() {
         let verdict = causes.preview().verdict(action);
         let told = causes.explain_next()?;
-        stages[plan.coords(action).stage].count(plan, verdict, &told);
+        let stage = &mut stages[plan.coords(action).stage];
+        stage.count(plan, verdict, &told);
+        let from = FromRemote::of(causes.preview(), action, verdict);
+        stage.remote += usize::from(from.record);
+        stage.fetch_bytes += from.bytes.unwrap_or(0);
         if !matches!(verdict, Verdict::Hit | Verdict::Vacant) {
             ui.event(|| ActionPlanned {
                 at: ActionName::of(plan, action),
@@ -114,9 +131,40 @@ fn decide(
             if ui.verbose {
                 ui.answer(&action_text(plan, action, verdict, &told));
             }
+        } else if ui.verbose && from.is_any() {
+            let name = reason::action(plan, action);
+            ui.answer(&format!("{name}: hit, {}\n", from.text()));
         }
     }
     Ok(stages)
+}
+
+/// What comes from the remote of an action.
+struct FromRemote {
+    /// Its record.
+    record: bool,
+    /// These bytes of its outputs.
+    bytes: Option<u64>,
+}
+
+impl FromRemote {
+    fn of(preview: &Preview<'_>, action: usize, verdict: Verdict) -> Self {
+        Self {
+            record: verdict == Verdict::Hit && preview.is_from_remote(action),
+            bytes: preview.fetched(action),
+        }
+    }
+
+    fn is_any(&self) -> bool {
+        self.record || self.bytes.is_some()
+    }
+
+    fn text(&self) -> String {
+        match self.bytes {
+            Some(size) => format!("remote, {}", bytes(size)),
+            None => "remote".to_owned(),
+        }
+    }
 }
 
 fn stages_table(plan: &Plan<'_>, stages: &[StagePlan], groups: &[Group]) -> String {
@@ -250,7 +298,12 @@ impl StagePlan {
         if self.restore > 0 {
             return format!("for {}", names(&self.needed_by));
         }
+        let from = FromRemote {
+            record: self.remote > 0,
+            bytes: (self.fetch_bytes > 0).then_some(self.fetch_bytes),
+        };
         match self.pending {
+            0 if from.is_any() => from.text(),
             0 => String::new(),
             _ => format!("on {}", names(&self.waits_for)),
         }
@@ -278,6 +331,8 @@ impl StagePlan {
             pending: self.pending,
             waits_for: self.waits_for.clone(),
             needed_by: self.needed_by.clone(),
+            remote: self.remote,
+            fetch_bytes: self.fetch_bytes,
         }
     }
 }

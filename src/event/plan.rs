@@ -162,6 +162,10 @@ pub struct StagePlanned {
     pub waits_for: Vec<String>,
     /// Who needs what would be restored: names of stages, or paths of files.
     pub needed_by: Vec<String>,
+    /// Hits whose record only the remote has.
+    pub remote: usize,
+    /// Bytes that a run would fetch from the remote, as they would be sent.
+    pub fetch_bytes: u64,
 }
 
 /// The last event of `flow plan`.
@@ -177,6 +181,10 @@ pub struct PlanFinished {
     pub restore: usize,
     /// Actions of which nothing is known before others have run.
     pub pending: usize,
+    /// Hits whose record only the remote has.
+    pub remote: usize,
+    /// Bytes that a run would fetch from the remote, as they would be sent.
+    pub fetch_bytes: u64,
     /// Stages whose `version` was not asked: the plan takes what the last run was told.
     pub remembered: Vec<String>,
     /// What it all goes back to, equal causes together.

@@ -1,5 +1,7 @@
 //! What a run says, and what any command may say.
 
+#[cfg(feature = "remote")]
+use flow_cache::Traffic;
 use schemars::JsonSchema;
 use serde::Serialize;
 
@@ -119,6 +121,69 @@ pub struct RunFinished {
     pub headline: Option<Headline>,
     /// The metrics that evaluations report, by stage and by metric. Most have `pooled`, `mean`, `std` and `folds`.
     pub metrics: Metrics,
+    /// What has gone on with the remote. Absent if there is none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub remote: Option<RemoteFigures>,
+}
+
+/// What has gone on with a remote.
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+pub struct RemoteFigures {
+    /// Its URL.
+    pub url: String,
+    /// Actions whose record it had, and the store had not.
+    pub hits: u64,
+    /// Artifacts that were fetched.
+    pub fetched: u64,
+    /// Their bytes as they were sent, where they may be compressed.
+    pub fetched_bytes: u64,
+    /// Records that it has of what ran here.
+    pub written: u64,
+    /// The bytes of records and artifacts that were sent.
+    pub written_bytes: u64,
+    /// Records that could not be written.
+    pub failed_writes: u64,
+    /// Requests for something that failed.
+    pub failed_reads: u64,
+    /// Objects that were damaged and not used.
+    pub damaged: u64,
+    /// Records that were not used because nobody who is trusted has signed them.
+    pub refused: u64,
+    /// Records that name other outputs than what ran here.
+    pub different: u64,
+}
+
+impl RemoteFigures {
+    /// The figures of a remote.
+    #[cfg(feature = "remote")]
+    pub fn new(url: &str, traffic: &Traffic) -> Self {
+        Self {
+            url: url.to_owned(),
+            hits: traffic.hits,
+            fetched: traffic.fetched,
+            fetched_bytes: traffic.fetched_bytes,
+            written: traffic.written,
+            written_bytes: traffic.written_bytes,
+            failed_writes: traffic.failed_writes + traffic.waiting,
+            failed_reads: traffic.failed_reads,
+            damaged: traffic.damaged,
+            refused: traffic.refused,
+            different: traffic.different,
+        }
+    }
+}
+
+/// Bytes are on their way from the remote, or to it. It comes at most five times a second.
+#[derive(Serialize, JsonSchema)]
+pub struct RemoteProgress {
+    /// Bytes that were fetched.
+    pub fetched_bytes: u64,
+    /// Bytes that are to be fetched, as far as they are known by now.
+    pub wanted_bytes: u64,
+    /// Bytes that were written.
+    pub written_bytes: u64,
+    /// Records that are still to be written.
+    pub waiting: u64,
 }
 
 /// A file was written: one of `[outputs]`, or of those that a study leaves.

@@ -111,3 +111,80 @@ pub struct CollectedStage {
     /// What it would take to make them again, in seconds.
     pub recompute_s: f64,
 }
+
+/// `flow cache stat --remote` gives the figures of the remote.
+#[derive(Serialize, JsonSchema)]
+pub struct RemoteStatEvent {
+    /// Its URL.
+    pub url: String,
+    /// Records.
+    pub records: u64,
+    /// Records that cannot be read.
+    pub damaged: u64,
+    /// Records that somebody has signed, trusted or not.
+    pub signed: u64,
+    /// Artifacts.
+    pub artifacts: u64,
+    /// The bytes of records and artifacts as they are there, where artifacts may be compressed.
+    pub bytes: u64,
+    /// Records by who wrote them, as the writers say.
+    pub writers: ByName<u64>,
+}
+
+/// `flow cache gc --remote` has removed this, or would remove it.
+#[derive(Serialize, JsonSchema)]
+pub struct RemoteCollected {
+    /// Its URL.
+    pub url: String,
+    /// Whether this only says what would go.
+    pub dry_run: bool,
+    /// Records before.
+    pub records_before: u64,
+    /// Records that went.
+    pub records: u64,
+    /// Artifacts that went.
+    pub artifacts: u64,
+    /// The bytes of all that went.
+    pub bytes: u64,
+}
+
+/// `flow cache push` has written what the remote did not have.
+#[derive(Serialize, JsonSchema)]
+pub struct RemotePushed {
+    /// Its URL.
+    pub url: String,
+    /// Records that were offered.
+    pub offered: u64,
+    /// Records that the remote has now.
+    pub written: u64,
+    /// The bytes that were sent.
+    pub written_bytes: u64,
+    /// Records that were left out, because their bytes are neither here nor there.
+    pub without_bytes: u64,
+    /// Records that could not be written.
+    pub failed_writes: u64,
+}
+
+/// `flow cache pull` has fetched what the store did not have.
+#[derive(Serialize, JsonSchema)]
+pub struct RemotePulled {
+    /// Its URL.
+    pub url: String,
+    /// Records that the store did not have.
+    pub hits: u64,
+    /// Artifacts that were fetched.
+    pub fetched: u64,
+    /// Their bytes as they were sent.
+    pub fetched_bytes: u64,
+    /// Artifacts that are wanted, and that neither has.
+    pub missing: u64,
+}
+
+/// `flow cache keygen` has made a key pair.
+#[derive(Serialize, JsonSchema)]
+pub struct KeyMade {
+    /// The file with the secret half.
+    pub path: String,
+    /// The public half, as `trusted` takes it.
+    pub public_key: String,
+}

@@ -174,6 +174,7 @@ impl<'s> Recorded<'s> {
 
     /// An artifact, or nothing if the store has no sound bytes of it.
     fn sound(&self, part: &PartRecord) -> Result<Option<Part>, StoreError> {
+        self.store.fetch([&part.digest].into_iter())?;
         if self.store.check(&part.digest)? != Health::Ok {
             return Ok(None);
         }

@@ -64,6 +64,7 @@ impl Report for ResultsReport {
             run: "",
             status: Status::Ok,
             wall_s: 0.0,
+            remote: None,
         });
         let begun = RunRecord {
             pipeline: Some(plan.pipeline.name.clone()),

@@ -25,7 +25,16 @@ pub fn flow() -> PathBuf {
 /// A program without variables that tell `flow` something, and with nothing to read.
 pub fn plain(program: impl AsRef<std::ffi::OsStr>) -> Command {
     let mut command = Command::new(program);
-    for name in ["FLOW_STORE", "FLOW_SIMD", "COLUMNS"] {
+    const TELLING: [&str; 7] = [
+        "FLOW_STORE",
+        "FLOW_REMOTE",
+        "FLOW_REMOTE_MODE",
+        "FLOW_REMOTE_AUTHORIZATION",
+        "FLOW_SIGNING_KEY",
+        "FLOW_SIMD",
+        "COLUMNS",
+    ];
+    for name in TELLING {
         command.env_remove(name);
     }
     command.stdin(Stdio::null());

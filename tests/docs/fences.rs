@@ -17,7 +17,8 @@ use flow_testkit::{Ended, Project};
 use crate::{files, pages, root, write};
 
 /// The reasons that may keep a block from being run.
-const REASONS: [&str; 7] = [
+const REASONS: [&str; 8] = [
+    "it needs a server",
     "it needs data that is not in the repository",
     "it installs packages of Python",
     "it measures, for minutes",
@@ -211,6 +212,7 @@ pages_that_run! {
     results: "docs/results.md",
     semi_supervised: "docs/semi-supervised.md",
     sequences: "docs/sequences.md",
+    shared_cache: "docs/shared-cache.md",
     statistics: "docs/statistics.md",
     transforms: "docs/transforms.md",
     tuning: "docs/tuning.md",

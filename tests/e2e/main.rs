@@ -30,6 +30,7 @@ mod recipes;
 mod reports;
 mod rerun;
 mod rights;
+mod shared;
 mod stores;
 mod survey;
 mod tsfresh;

@@ -108,14 +108,22 @@ impl Account {
         direction.failed.fetch_add(1, Ordering::Relaxed);
         let row = direction.in_a_row.fetch_add(1, Ordering::Relaxed) + 1;
         let hopeless = !matches!(error.fault, RemoteFault::Unavailable | RemoteFault::Store);
-        if (hopeless || row >= PATIENCE) && !direction.over.swap(true, Ordering::Relaxed) {
-            let what = match std::ptr::eq(direction, &self.reads) {
-                true => "nothing more is read from it",
-                false => "nothing more is written to it",
-            };
-            self.warn(format!("{what} in this run: {error}"));
+        if hopeless || row >= PATIENCE {
+            self.give_up(direction, &error);
         }
         None
+    }
+
+    /// Asks the remote no more, and says why.
+    pub(super) fn give_up(&self, direction: &Direction, error: &RemoteError) {
+        if direction.over.swap(true, Ordering::Relaxed) {
+            return;
+        }
+        let what = match std::ptr::eq(direction, &self.reads) {
+            true => "nothing more is read from it",
+            false => "nothing more is written to it",
+        };
+        self.warn(format!("{what} in this run: {error}"));
     }
 }
 

@@ -204,7 +204,10 @@ mod tests {
             let envelope = open(record.key, &bytes).unwrap();
             assert_eq!(envelope.record, record);
             assert_eq!(envelope.writer, "ci@host");
-            assert_eq!(envelope.signature.map(|s| s.by), key.map(SigningKey::public));
+            assert_eq!(
+                envelope.signature.map(|s| s.by),
+                key.map(SigningKey::public)
+            );
         }
     }
 

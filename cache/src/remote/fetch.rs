@@ -44,15 +44,16 @@ impl Link {
             return false;
         }
         let known = self.readable.get_or_init(|| {
-            let there = match self.require_format() {
+            match self.require_format() {
+                Ok(()) => true,
                 // Whoever may write is the first to do so.
-                Err(error) if error.fault == RemoteFault::Absent && self.options.write => {
-                    return false;
+                Err(error) if error.fault == RemoteFault::Absent && self.options.write => false,
+                Err(error) => {
+                    reads.skip();
+                    self.account.give_up(reads, &error);
+                    false
                 }
-                there => there,
-            };
-            let there = self.account.judge(reads, there);
-            there.is_some()
+            }
         });
         *known
     }
@@ -71,7 +72,8 @@ impl Link {
             answers.filter_map(async |record| record).collect().await
         });
         let found: Vec<Record> = found;
-        self.account.count(|counts| counts.hits += found.len() as u64);
+        self.account
+            .count(|counts| counts.hits += found.len() as u64);
         found
     }
 

@@ -115,9 +115,8 @@ impl Remote {
             records_before: records.len() as u64,
             ..RemoteGc::default()
         };
-        let is_old = |modified: SystemTime, age| {
-            now.duration_since(modified).is_ok_and(|lived| lived > age)
-        };
+        let is_old =
+            |modified: SystemTime, age| now.duration_since(modified).is_ok_and(|lived| lived > age);
         let (old, kept): (Vec<_>, Vec<_>) = records
             .into_iter()
             .partition(|(_, meta)| is_old(meta.last_modified.into(), age));

@@ -10,7 +10,9 @@ use object_store::client::{
     HttpResponse, HttpService,
 };
 use object_store::{ClientOptions, PutPayload};
-use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderValue, IF_NONE_MATCH, RETRY_AFTER};
+use reqwest::header::{
+    AUTHORIZATION, CONTENT_LENGTH, HeaderMap, HeaderValue, IF_NONE_MATCH, RETRY_AFTER,
+};
 use reqwest::{Method, StatusCode, Url};
 
 use super::error::{RemoteError, RemoteFault};
@@ -88,6 +90,7 @@ impl Patient {
             *request.uri_mut() = uri(url)?;
             let headers = request.headers_mut();
             headers.insert(IF_NONE_MATCH, HeaderValue::from_static("*"));
+            headers.insert(CONTENT_LENGTH, payload.content_length().into());
             let answer = self.call(request).await.map_err(unreached)?;
             match answer.status() {
                 status if status.is_success() => return Ok(true),

@@ -219,7 +219,10 @@ impl Objects {
     }
 
     /// All objects of a folder whose names are digests, in order of name.
-    pub(super) async fn list(&self, folder: &str) -> Result<Vec<(Digest, ObjectMeta)>, RemoteError> {
+    pub(super) async fn list(
+        &self,
+        folder: &str,
+    ) -> Result<Vec<(Digest, ObjectMeta)>, RemoteError> {
         let under = self.at(folder);
         let mut listing = self.store.list(Some(&under));
         let mut found = Vec::new();
@@ -272,7 +275,7 @@ fn folder_of(url: &str, root: &FilePath) -> Result<Option<PathBuf>, RemoteError>
         return Ok(Some(root.join(path)));
     }
     let parsed = Url::parse(url).ok().and_then(|url| url.to_file_path().ok());
-    parsed.map(Some).ok_or_else(|| {
-        RemoteError::config(format!("`{url}` names no folder: try file:///PATH"))
-    })
+    parsed
+        .map(Some)
+        .ok_or_else(|| RemoteError::config(format!("`{url}` names no folder: try file:///PATH")))
 }

@@ -155,7 +155,11 @@ impl Link {
     fn push_record(&self, objects: &Objects, record: &Record) -> Result<(), RemoteError> {
         let name = record_name(&record.key);
         let Self { options, .. } = self;
-        let bytes = Bytes::from(envelope::seal(record, &options.writer, options.key.as_ref()));
+        let bytes = Bytes::from(envelope::seal(
+            record,
+            &options.writer,
+            options.key.as_ref(),
+        ));
         if !self.create(objects, &name, bytes.clone().into(), false)? {
             let there = self.wait(objects.get(&name))?;
             let there = there.and_then(|there| self.examine(&name, record.key, &there));

@@ -52,8 +52,11 @@ impl PublicKey {
     pub fn parse(text: &str) -> Result<Self, RemoteError> {
         let word = text.split_whitespace().next().unwrap_or_default();
         let key = word.strip_prefix(PREFIX).and_then(decode);
-        key.map(Self)
-            .ok_or_else(|| RemoteError::config(format!("`{word}` is not a public key: it has the form {PREFIX} and 44 characters of base64")))
+        key.map(Self).ok_or_else(|| {
+            RemoteError::config(format!(
+                "`{word}` is not a public key: it has the form {PREFIX} and 44 characters of base64"
+            ))
+        })
     }
 }
 
@@ -139,7 +142,11 @@ impl SigningKey {
 
 impl Trust {
     /// Returns why a record with this signature does not count, if it does not.
-    pub(super) fn refuses(&self, body: &[u8], signature: Option<&Signature>) -> Option<&'static str> {
+    pub(super) fn refuses(
+        &self,
+        body: &[u8],
+        signature: Option<&Signature>,
+    ) -> Option<&'static str> {
         let Self::Signed(trusted) = self else {
             return None;
         };
@@ -182,7 +189,10 @@ mod tests {
         let path = dir.path().join("key");
         let made = SigningKey::create(&path).unwrap().public();
         assert_eq!(SigningKey::read(&path).unwrap().public(), made);
-        assert!(SigningKey::create(&path).is_err(), "a key is never replaced");
+        assert!(
+            SigningKey::create(&path).is_err(),
+            "a key is never replaced"
+        );
         std::fs::set_permissions(&path, Permissions::from_mode(0o640)).unwrap();
         let error = SigningKey::read(&path).err().unwrap();
         assert!(error.message.contains("chmod 600"), "{error}");
@@ -209,7 +219,10 @@ mod tests {
             by: ours.public(),
             ..foreign
         };
-        assert_eq!(trust.refuses(b"body", Some(&forged)), Some("signed wrongly"));
+        assert_eq!(
+            trust.refuses(b"body", Some(&forged)),
+            Some("signed wrongly")
+        );
         assert_eq!(Trust::Any.refuses(b"body", None), None);
     }
 }

@@ -170,7 +170,9 @@ impl Store {
             steps::remove("commit.unstage", file.path())?;
         }
         // Removing a name changes the times of a file, so they are noted again.
-        fresh.iter().try_for_each(|digest| self.assume_healthy(digest))
+        fresh
+            .iter()
+            .try_for_each(|digest| self.assume_healthy(digest))
     }
 
     /// The second half of [`Store::commit`]. It appends the records.

@@ -193,12 +193,13 @@ impl Store {
         digests: impl IntoIterator<Item = Digest>,
     ) -> Result<Vec<(Digest, bool)>, StoreError> {
         let digests = BTreeSet::from_iter(digests);
-        self.fetch(digests.iter().filter(|digest| !self.has(digest)))?;
+        self.fetch(digests.iter())?;
         let mut lost = Vec::new();
         for digest in digests {
             match self.check(&digest)? {
                 Health::Ok => continue,
                 Health::Missing => lost.push((digest, false)),
+                Health::Corrupt if self.is_read_only() => lost.push((digest, false)),
                 // Only the process that sets it aside reports that it was corrupt.
                 Health::Corrupt => lost.push((digest, self.quarantine(&digest)?.is_some())),
             }
@@ -216,14 +217,23 @@ impl Store {
         Ok(lost)
     }
 
-    /// Fetches artifacts from the tier, as far as it has them.
-    fn fetch<'d>(&self, digests: impl Iterator<Item = &'d Digest>) -> Result<(), StoreError> {
+    /// Fetches those artifacts that are not here and that the tier has. A store that is only read
+    /// fetches nothing.
+    ///
+    /// # Errors
+    /// The artifacts cannot be written.
+    pub fn fetch<'d>(&self, digests: impl Iterator<Item = &'d Digest>) -> Result<(), StoreError> {
         let Some(behind) = self.behind.get().filter(|_| !self.is_read_only()) else {
             return Ok(());
         };
-        let lacking = guard(&behind.lacking).clone();
-        let wanted = digests.filter(|digest| !lacking.contains(digest));
-        let wanted: Vec<Digest> = wanted.copied().collect();
+        let missing = digests.filter(|digest| !self.has(digest));
+        let missing: Vec<Digest> = missing.copied().collect();
+        let lacking = guard(&behind.lacking);
+        let wanted = missing
+            .into_iter()
+            .filter(|digest| !lacking.contains(digest));
+        let wanted: Vec<Digest> = wanted.collect();
+        drop(lacking);
         if wanted.is_empty() {
             return Ok(());
         }

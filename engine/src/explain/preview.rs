@@ -6,6 +6,7 @@
 
 use std::collections::hash_map::Entry;
 use std::collections::{BTreeSet, HashMap};
+use std::ops::Range;
 
 use flow_cache::{ActionKey, Digest, Recipe};
 
@@ -62,6 +63,10 @@ pub struct Preview<'a> {
     kept: HashMap<usize, Recipe>,
     slots: Vec<Slot>,
     verdicts: Vec<Verdict>,
+    /// The bytes that a remote has of artifacts that are not here, or none if it lacks them.
+    elsewhere: HashMap<Digest, Option<u64>>,
+    /// By action, the bytes of its outputs that a run would fetch from the remote.
+    fetched: HashMap<usize, u64>,
 }
 
 /// How sure it is that an action runs.
@@ -85,10 +90,18 @@ impl<'a> Preview<'a> {
             kept: HashMap::new(),
             slots: vec![Slot::Waiting; plan.len()],
             verdicts: Vec::with_capacity(plan.len()),
+            elsewhere: HashMap::new(),
+            fetched: HashMap::new(),
         };
         let mut running: HashMap<ActionKey, usize> = HashMap::new();
         preview.keys.in_a_row(true);
+        let mut known = 0;
         for action in 0..plan.len() {
+            if action == known && delivery.store.has_tier() {
+                let block = plan.block_of(action);
+                known = block.end;
+                preview.ask_tier(block)?;
+            }
             let verdict = match keys::look(plan, &preview.slots, &mut preview.keys, action)? {
                 Known::Unsettled => Verdict::Pending(Wait::Inputs(preview.waits_for(action))),
                 Known::Unasked => Verdict::Pending(Wait::Surroundings),
@@ -116,8 +129,34 @@ impl<'a> Preview<'a> {
             preview.verdicts.push(verdict);
         }
         preview.keys.in_a_row(false);
-        preview.restore()?;
+        preview.find_needed_bytes()?;
         Ok(preview)
+    }
+
+    /// Asks the remote about the actions of a block, which do not depend on each other, in one go.
+    fn ask_tier(&mut self, block: Range<usize>) -> Result<(), StageError> {
+        let mut keys = Vec::new();
+        for action in block {
+            let known = keys::look(self.plan, &self.slots, &mut self.keys, action)?;
+            if let Known::Recipe(look) = known {
+                keys.push(look.key);
+            }
+        }
+        Ok(self.delivery.store.learn(&keys)?)
+    }
+
+    /// Returns the bytes that a run would fetch of the outputs of an action, or none if it would fetch
+    /// nothing. They are counted as they are in the remote, where they may be compressed.
+    pub fn fetched(&self, action: usize) -> Option<u64> {
+        self.fetched.get(&action).copied()
+    }
+
+    /// Returns true if the record of an action is in the remote only.
+    pub fn is_from_remote(&self, action: usize) -> bool {
+        match &self.slots[action] {
+            Slot::Done(record) => self.delivery.store.place(&record.key).is_none(),
+            _ => false,
+        }
     }
 
     /// What a run would do with an action.
@@ -158,10 +197,29 @@ impl<'a> Preview<'a> {
         first
     }
 
-    /// Finds the hits whose bytes are gone and needed. It goes against the order of dependence, since an
+    /// Decides which bytes are made again. What the remote has need not be, so it is asked about bytes that
+    /// are gone and needed until there are no further ones.
+    fn find_needed_bytes(&mut self) -> Result<(), StageError> {
+        let verdicts = self.verdicts.clone();
+        loop {
+            let unknown = self.restore()?;
+            if unknown.is_empty() {
+                return Ok(());
+            }
+            let sizes = self.delivery.store.elsewhere(&unknown);
+            let asked = unknown
+                .iter()
+                .map(|digest| (*digest, sizes.get(digest).copied()));
+            self.elsewhere.extend(asked);
+            self.verdicts.clone_from(&verdicts);
+        }
+    }
+
+    /// Finds the hits whose bytes are gone and needed. Returns the artifacts about which the remote is to be
+    /// asked. It goes against the order of dependence, since an
     /// action that is made again needs bytes too.
-    fn restore(&mut self) -> Result<(), StageError> {
-        let mut wanted = WantedBytes::new(self.delivery, self.plan.len());
+    fn restore(&mut self) -> Result<Vec<Digest>, StageError> {
+        let mut wanted = WantedBytes::new(self.delivery, self.plan.len(), &self.elsewhere);
         for stale in self.delivery.stale(&self.slots)? {
             let chance = match stale.complete {
                 true => Chance::Surely,
@@ -197,7 +255,11 @@ impl<'a> Preview<'a> {
                 wanted.add(digest, producer, chance, Need::Action(action), action);
             })?;
         }
-        Ok(())
+        let WantedBytes {
+            unknown, fetched, ..
+        } = wanted;
+        self.fetched = fetched;
+        Ok(unknown)
     }
 
     /// Calls `need` with the artifacts that an action reads, as far as they are known, and the actions that
@@ -234,25 +296,59 @@ struct WantedBytes<'a> {
     /// Bytes that were asked for: none if they are there, or else the action that is to make them. Equal
     /// bytes of two actions are made once.
     bytes: HashMap<Digest, Option<usize>>,
+    /// What the remote has, as far as it was asked.
+    elsewhere: &'a HashMap<Digest, Option<u64>>,
+    /// What it is to be asked about.
+    unknown: Vec<Digest>,
+    /// By action, the bytes that it has of needed outputs.
+    fetched: HashMap<usize, u64>,
 }
 
 impl<'a> WantedBytes<'a> {
-    fn new(delivery: &'a Delivery<'a>, actions: usize) -> Self {
+    fn new(
+        delivery: &'a Delivery<'a>,
+        actions: usize,
+        elsewhere: &'a HashMap<Digest, Option<u64>>,
+    ) -> Self {
         Self {
             delivery,
             by_action: vec![None; actions],
             bytes: HashMap::new(),
+            elsewhere,
+            unknown: Vec::new(),
+            fetched: HashMap::new(),
+        }
+    }
+
+    /// Returns true if bytes need not be made again: they are here, or the remote has them. What it may have
+    /// counts as there until it was asked.
+    fn is_there(&mut self, digest: Digest, producer: usize) -> bool {
+        let store = self.delivery.store;
+        if store.has(&digest) {
+            return true;
+        }
+        match self.elsewhere.get(&digest) {
+            None if store.has_tier() => {
+                self.unknown.push(digest);
+                true
+            }
+            Some(Some(bytes)) => {
+                *self.fetched.entry(producer).or_default() += bytes;
+                true
+            }
+            _ => false,
         }
     }
 
     /// Asks for bytes. The pass is done with the actions from `settled` on.
     fn add(&mut self, digest: Digest, producer: usize, chance: Chance, need: Need, settled: usize) {
-        let store = self.delivery.store;
-        let maker = self
-            .bytes
-            .entry(digest)
-            .or_insert_with(|| (!store.has(&digest)).then_some(producer));
-        let Some(maker) = maker else { return };
+        if !self.bytes.contains_key(&digest) {
+            let there = self.is_there(digest, producer);
+            self.bytes.insert(digest, (!there).then_some(producer));
+        }
+        let Some(Some(maker)) = self.bytes.get_mut(&digest) else {
+            return;
+        };
         let wanted = |by: usize| self.by_action[by].map(|(chance, _)| chance);
         if wanted(*maker).is_some_and(|known| known >= chance) {
             return;

@@ -10,9 +10,7 @@ use std::io::{BufWriter, Write};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-use flow_cache::{
-    Digest, Digester, FileSteps, Health, Lasting, NewFile, StatCache, Store, StoreError,
-};
+use flow_cache::{Digest, Digester, FileSteps, Lasting, NewFile, StatCache, Store, StoreError};
 
 use crate::base::diag::{Diag, Span};
 use crate::kind::action::Part;
@@ -401,23 +399,18 @@ impl Delivery<'_> {
         delivered: &mut Delivered,
     ) -> Result<Vec<usize>, StageError> {
         let mut lost = Vec::new();
-        for &(digest, producer) in needs {
-            match self.store.check(&digest)? {
-                Health::Ok => continue,
-                Health::Missing => {}
-                Health::Corrupt => {
-                    // Only the process that sets it aside reports that it was corrupt.
-                    if self.store.quarantine(&digest)?.is_some() {
-                        let stage = self.plan.coords(producer).stage;
-                        delivered.warnings.push(format!(
-                            "artifact {} of stage `{}` is corrupt: set aside, made again",
-                            digest.short(),
-                            self.plan.pipeline.stages[stage].name
-                        ));
-                    }
-                }
+        for (digest, corrupt) in self.store.ensure(needs.iter().map(|(digest, _)| *digest))? {
+            let makers = needs.iter().filter(|(need, _)| *need == digest);
+            let makers: Vec<usize> = makers.map(|(_, producer)| *producer).collect();
+            if let (true, Some(&producer)) = (corrupt, makers.first()) {
+                let stage = self.plan.coords(producer).stage;
+                delivered.warnings.push(format!(
+                    "artifact {} of stage `{}` is corrupt: set aside, made again",
+                    digest.short(),
+                    self.plan.pipeline.stages[stage].name
+                ));
             }
-            lost.push(producer);
+            lost.extend(makers);
         }
         Ok(lost)
     }

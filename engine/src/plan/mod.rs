@@ -134,6 +134,16 @@ impl<'p> Plan<'p> {
         }
     }
 
+    /// Returns the actions of the step that an action belongs to. They do not depend on each other.
+    pub fn block_of(&self, action: usize) -> Range<usize> {
+        let next = self.starts.partition_point(|&(start, ..)| start <= action);
+        let end = self
+            .starts
+            .get(next)
+            .map_or(self.total, |&(start, ..)| start);
+        self.starts[next - 1].0..end
+    }
+
     /// Returns the coordinates of an action.
     pub fn coords(&self, action: usize) -> Coords {
         let at = self.starts.partition_point(|&(start, ..)| start <= action) - 1;

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use flow_cache::Record;
+use flow_cache::{Record, Traffic};
 
 use crate::explain::Reason;
 use crate::kind::error::StageError;
@@ -47,6 +47,8 @@ pub enum Event {
         /// Its record, for a hit or a run.
         record: Option<Arc<Record>>,
     },
+    /// Something was read from the remote, or written to it.
+    Traffic(Traffic),
     /// The run was asked to stop, and starts nothing more.
     Stopping {
         /// Actions that are still running.

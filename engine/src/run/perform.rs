@@ -11,8 +11,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use flow_cache::{
-    Digest, Health, Lasting, NewFile, Output, PLAIN, Provenance, Record, Staged, StatCache, Store,
-    Value,
+    Digest, Lasting, NewFile, Output, PLAIN, Provenance, Record, Staged, StatCache, Store, Value,
 };
 
 use crate::base::meter::{self, METER};
@@ -48,8 +47,8 @@ pub(crate) enum Performed {
     Lost(Vec<(Digest, bool)>),
 }
 
-/// Checks the bytes that an action reads. Returns those that are gone, or that were corrupt (true) and are
-/// now set aside.
+/// Checks the bytes that an action reads, and fetches what a remote has of them. Returns those that are gone,
+/// or that were corrupt (true) and are now set aside.
 pub(crate) fn verify(
     store: &Store,
     needs: &[Digest],
@@ -57,26 +56,13 @@ pub(crate) fn verify(
 ) -> Result<Vec<(Digest, bool)>, StageError> {
     let mut span = track.span("verify", || "check what it reads".to_owned());
     span.arg("artifacts", || needs.len());
-    let mut lost = Vec::new();
-    for digest in BTreeSet::from_iter(needs) {
-        match store.check(digest)? {
-            Health::Ok => {}
-            Health::Missing => lost.push((*digest, false)),
-            // Only the process that sets it aside reports that it was corrupt.
-            Health::Corrupt => lost.push((*digest, store.quarantine(digest)?.is_some())),
-        }
-    }
-    Ok(lost)
+    Ok(store.ensure(needs.iter().copied())?)
 }
 
-/// Returns whether the bytes of all outputs are there.
+/// Returns whether the bytes of all outputs are there. What a remote has of them is fetched.
 pub(crate) fn is_whole(store: &Store, record: &Record) -> Result<bool, StageError> {
-    for output in &record.outputs {
-        if store.check(&output.digest)? != Health::Ok {
-            return Ok(false);
-        }
-    }
-    Ok(true)
+    let outputs = record.outputs.iter().map(|output| output.digest);
+    Ok(store.ensure(outputs)?.is_empty())
 }
 
 /// Runs an action whose inputs are verified.

@@ -22,6 +22,7 @@ use flow_engine::{Pipeline, StageError};
 use flow_testkit::{files, local};
 
 use crate::kinds::{Control, registry};
+use crate::tier::Elsewhere;
 
 /// A project with a pipeline `p.toml` of these tests' kinds.
 pub struct Project {
@@ -38,6 +39,8 @@ pub struct Project {
     pub executor: Executor,
     /// Takes note of where the time goes.
     pub trace: Option<Trace>,
+    /// What stands behind the store.
+    pub tier: Option<Arc<Elsewhere>>,
 }
 
 impl Deref for Project {
@@ -103,7 +106,16 @@ impl Project {
             cancel: Arc::default(),
             executor: Executor::Local,
             trace: None,
+            tier: None,
         }
+    }
+
+    /// Puts what stands behind the store there.
+    pub fn with_tier(&self, store: Store) -> Store {
+        if let Some(tier) = &self.tier {
+            store.put_behind(tier.clone());
+        }
+        store
     }
 
     /// Where an output of an action lies, by its `STAGE: LABEL OUTPUT`.
@@ -142,7 +154,7 @@ impl Project {
     pub fn try_run(&self) -> Result<Ran, StageError> {
         let pipeline = self.load();
         let plan = Plan::new(&pipeline);
-        let store = Store::open(&self.store())?;
+        let store = self.with_tier(Store::open(&self.store())?);
         let stat = StatCache::open(&self.path(".flow/stat"));
         let mut passes = Passes::new(self, &plan, &store, &stat);
         let slots = passes.pass(HashSet::new(), false)?;
@@ -173,7 +185,7 @@ impl Project {
     pub fn audit(&self, actions: &[&str]) -> Ran {
         let pipeline = self.load();
         let plan = Plan::new(&pipeline);
-        let store = Store::open(&self.store()).unwrap();
+        let store = self.with_tier(Store::open(&self.store()).unwrap());
         let stat = StatCache::open(&self.path(".flow/stat"));
         let forced: HashSet<usize> = (0..plan.len())
             .filter(|&action| actions.contains(&name(&plan, action).as_str()))
@@ -294,7 +306,7 @@ impl<'a> Passes<'a> {
             }
             Event::Warning { message } => self.ran.warnings.push(message),
             Event::Progress { progress, .. } => self.ran.progress.push(progress),
-            Event::Stopping { .. } | Event::Started { .. } => {}
+            Event::Stopping { .. } | Event::Started { .. } | Event::Traffic(_) => {}
         }
     }
 

@@ -29,6 +29,7 @@
 //! | clock set back, times that lie | `clock`, cache `racy` and the unit tests of its stat cache |
 //! | chain and fan of 100,000 | `scale::a_hundred_thousand` (by hand), `scale::{a_long_chain_and_a_wide_fan, a_fan_of_items}` |
 //! | every miss has a reason and a cause; a run does what the plan says | `explain`, `model` |
+//! | a remote behind the store | `tier`, cache `remote`, e2e `shared` |
 //! | second runs for a comparison | `audit`, e2e `audit` |
 //! | random graphs, edits, damage, trouble | `model`, against the oracle of `oracle` |
 //!
@@ -54,6 +55,7 @@ mod planned;
 mod process;
 mod rows;
 mod scale;
+mod tier;
 mod trace;
 mod trouble;
 mod views;

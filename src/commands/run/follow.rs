@@ -18,6 +18,7 @@ use crate::evaluation::Artifacts;
 use crate::outcome::{RunAccount, RunOutcome};
 use crate::project::ProjectState;
 use crate::record::{RunRecord, Status};
+use crate::remote::ProjectRemote;
 use crate::ui::Ui;
 
 impl Run<'_> {
@@ -43,6 +44,7 @@ impl Run<'_> {
             summary: &mut self.summary,
             progress: &mut self.progress,
             paces: &mut self.paces,
+            traffic_pace: Pace::default(),
             warnings: &mut self.warnings,
         };
         let mut on_event = |event: Event| {
@@ -81,6 +83,8 @@ struct Follower<'r, 'a> {
     summary: &'r mut Summary,
     progress: &'r mut RunProgress<'a>,
     paces: &'r mut HashMap<usize, Pace>,
+    /// How often programs are told of what goes on with the remote.
+    traffic_pace: Pace,
     warnings: &'r mut Vec<String>,
 }
 
@@ -122,6 +126,7 @@ impl Follower<'_, '_> {
             Event::Progress {
                 action, progress, ..
             } => self.paces.entry(*action).or_default().lets(progress),
+            Event::Traffic(_) => self.traffic_pace.lets_more(),
             Event::ActionFinished { action, .. } => {
                 self.paces.remove(action);
                 true
@@ -142,6 +147,7 @@ impl Follower<'_, '_> {
             run: self.id,
             status: Status::Interrupted,
             wall_s: self.started.elapsed().as_secs_f64(),
+            remote: self.state.remote.as_ref().map(ProjectRemote::figures),
         };
         let outcome = RunOutcome::new(&account);
         let begun = Circumstances {

@@ -7,7 +7,7 @@ use flow_engine::run::event::{Event, Outcome};
 
 use crate::event::{
     ActionFinished, ActionOutcome, ActionProgress, ActionResult, ActionStarted, JsonEvent,
-    RunStarted, RunStopping, WarningEvent,
+    RemoteProgress, RunStarted, RunStopping, WarningEvent,
 };
 use crate::record::ByName;
 
@@ -59,6 +59,12 @@ pub fn event(plan: &Plan<'_>, run: &str, event: &Event) -> Option<JsonEvent> {
                 Outcome::Vacant => return None,
             },
             record: record.as_deref().map(recorded),
+        }),
+        Event::Traffic(traffic) => JsonEvent::from(RemoteProgress {
+            fetched_bytes: traffic.fetched_bytes,
+            wanted_bytes: traffic.wanted_bytes,
+            written_bytes: traffic.written_bytes,
+            waiting: traffic.waiting,
         }),
         Event::Stopping { running } => JsonEvent::from(RunStopping { running: *running }),
         Event::Warning { message } => JsonEvent::from(WarningEvent {

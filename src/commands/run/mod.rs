@@ -52,6 +52,7 @@ use crate::history;
 use crate::outcome::{RunAccount, RunOutcome};
 use crate::project::{ProjectState, in_project, load_pipeline, shown};
 use crate::record::{Long, RunRecord, Status};
+use crate::remote::ProjectRemote;
 use crate::report::{self, Findings, Page};
 use crate::ui::Ui;
 use clock::ActionClock;
@@ -294,8 +295,12 @@ impl<'a> Run<'a> {
         }
     }
 
-    /// Saves what is known of source files, and the trace.
+    /// Waits for what is written to the remote. Saves what is known of source files, and the trace.
     pub fn close(&mut self, setup: &Setup, command: &str) {
+        self.check(setup.finish_remote(self.ui));
+        for warning in self.state.store.take_warnings() {
+            self.warn(warning.to_string());
+        }
         self.check(setup.stat.save().map_err(CliError::from));
         if let Some((path, trace)) = &setup.trace {
             let name = format!("flow {command} {}", self.plan.pipeline.name);
@@ -326,6 +331,7 @@ impl<'a> Run<'a> {
             run: &self.id,
             status: self.status(),
             wall_s: started.elapsed().as_secs_f64(),
+            remote: self.state.remote.as_ref().map(ProjectRemote::figures),
         });
         if let Some(diag) = outcome.lost_headline().filter(|_| self.exit == Exit::Ok) {
             self.fail_with(Exit::Usage, diag);

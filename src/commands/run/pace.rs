@@ -15,7 +15,16 @@ pub struct Pace(Option<Instant>);
 impl Pace {
     /// Returns whether a report is to be passed on.
     pub fn lets(&mut self, progress: &Progress) -> bool {
-        let due = self.0.is_none_or(|at| at.elapsed() > PAUSE) || progress.is_whole();
+        let last = progress.is_whole();
+        if last {
+            self.0 = None;
+        }
+        self.lets_more() || last
+    }
+
+    /// Returns whether a report that others will follow is to be passed on.
+    pub fn lets_more(&mut self) -> bool {
+        let due = self.0.is_none_or(|at| at.elapsed() > PAUSE);
         if due {
             self.0 = Some(Instant::now());
         }

@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use flow_cache::Traffic;
 use flow_engine::explain::Reason;
 use flow_engine::kind::Progress;
 use flow_engine::plan::Plan;
@@ -14,7 +15,7 @@ use super::screen::Screen;
 use crate::render::reason;
 use crate::ui::Ui;
 use crate::ui::escape::escaped;
-use crate::wording::{count, figure, seconds};
+use crate::wording::{bytes, count, figure, seconds};
 
 /// Steps of a bar for each action.
 const STEPS: u64 = 1000;
@@ -28,6 +29,8 @@ pub struct RunProgress<'a> {
     /// The progress of each stage.
     stages: Vec<StageProgress>,
     bars: Option<MultiProgress>,
+    /// The line of the remote.
+    remote: Option<ProgressBar>,
     /// True once the run is stopping. No bar is drawn any more, so that whatever ends the run leaves a
     /// clean screen.
     stopping: bool,
@@ -67,6 +70,7 @@ impl<'a> RunProgress<'a> {
                 .map(|_| StageProgress::default())
                 .collect(),
             bars: None,
+            remote: None,
             stopping: false,
         }
     }
@@ -119,6 +123,7 @@ impl<'a> RunProgress<'a> {
                 self.say(*action, *stage, outcome, wall_s);
                 self.draw(*stage);
             }
+            Event::Traffic(traffic) => self.draw_traffic(traffic),
             Event::Stopping { running } => {
                 self.finish();
                 self.stopping = true;
@@ -193,10 +198,7 @@ impl<'a> RunProgress<'a> {
             return;
         }
         if progress.bar.is_none() && !progress.running.is_empty() {
-            let bars = self.bars.get_or_insert_with(|| {
-                let screen = Box::<Screen>::default();
-                MultiProgress::with_draw_target(ProgressDrawTarget::term_like_with_hz(screen, 20))
-            });
+            let bars = self.bars.get_or_insert_with(new_bars);
             progress.bar = Some(bars.add(new_bar(&self.plan.pipeline.stages[stage].name, total)));
         }
         if let Some(bar) = &progress.bar {
@@ -216,8 +218,40 @@ impl<'a> RunProgress<'a> {
         }
     }
 
+    /// Draws what is on its way from the remote and to it, as long as anything is.
+    fn draw_traffic(&mut self, traffic: &Traffic) {
+        if !self.ui.live || self.ui.quiet || self.stopping {
+            return;
+        }
+        let fetching = traffic.fetched_bytes < traffic.wanted_bytes;
+        if !fetching && traffic.waiting == 0 {
+            if let Some(bar) = self.remote.take() {
+                bar.finish_and_clear();
+            }
+            return;
+        }
+        let mut parts = Vec::new();
+        if fetching {
+            let (came, all) = (traffic.fetched_bytes, traffic.wanted_bytes);
+            parts.push(format!("fetching {} of {}", bytes(came), bytes(all)));
+        }
+        if traffic.waiting > 0 {
+            let records = count(traffic.waiting as usize, "record");
+            parts.push(format!("writing {records}"));
+        }
+        let bars = self.bars.get_or_insert_with(new_bars);
+        let bar = self.remote.get_or_insert_with(|| {
+            let style = bar_style("{prefix:>16} {wide_msg}");
+            bars.add(ProgressBar::new(1).with_style(style).with_prefix("remote"))
+        });
+        bar.set_message(parts.join(", "));
+    }
+
     /// Removes all bars.
     pub fn finish(&mut self) {
+        if let Some(bar) = self.remote.take() {
+            bar.finish_and_clear();
+        }
         for stage in &mut self.stages {
             if let Some(bar) = stage.bar.take() {
                 bar.finish_and_clear();
@@ -269,6 +303,11 @@ impl StageProgress {
 const WIDE: &str = "{prefix:>12} [{bar:24}] {elapsed:>4} {wide_msg}";
 /// That of a stage whose actions report figures. These say how far it is, and need the columns of a bar.
 const NARROW: &str = "{prefix:>12} {elapsed:>4} {wide_msg}";
+
+fn new_bars() -> MultiProgress {
+    let screen = Box::<Screen>::default();
+    MultiProgress::with_draw_target(ProgressDrawTarget::term_like_with_hz(screen, 20))
+}
 
 fn bar_style(template: &str) -> ProgressStyle {
     // The templates are constants, so they parse; the fallback is indicatif's own style.

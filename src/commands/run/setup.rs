@@ -15,6 +15,7 @@ use flow_engine::run::options::{Executor, Options};
 use crate::args::{ExecArgs, ExecutorChoice, StoreArgs};
 use crate::error::{CliError, Exit};
 use crate::project::{ProjectState, working_dir};
+use crate::ui::Ui;
 
 /// Store, local state, and how to run.
 pub struct Setup {
@@ -49,6 +50,17 @@ impl Setup {
             memory: args.memory,
             executor: executor(args.executor)?,
         })
+    }
+
+    /// Waits until everything that ran is written to the remote, if that is wanted.
+    ///
+    /// # Errors
+    /// Something was not written, and the project wants that to fail.
+    pub fn finish_remote(&self, ui: &Ui) -> Result<(), CliError> {
+        match &self.state.remote {
+            Some(remote) => remote.finish(ui, &self.cancel),
+            None => Ok(()),
+        }
     }
 
     /// How to run.

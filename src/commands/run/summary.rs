@@ -1,8 +1,9 @@
 //! The results of a run, for people: a table of its stages, one of metrics, the headline and notes.
 
+use crate::event::RemoteFigures;
 use crate::outcome::RunOutcome;
 use crate::render::table::{self, figure};
-use crate::wording::{bytes, seconds};
+use crate::wording::{bytes, count, seconds};
 
 /// What people see at the end of a run: stages, metrics and notes.
 pub fn text(outcome: &RunOutcome) -> String {
@@ -20,6 +21,9 @@ pub fn text(outcome: &RunOutcome) -> String {
             gap = "";
         }
     }
+    if let Some(remote) = &outcome.remote {
+        text.push_str(&format!("\n{}\n", remote_line(remote)));
+    }
     let took = seconds(outcome.wall_s);
     text.push_str(&format!(
         "\nrun {} {} in {took}\n",
@@ -27,6 +31,33 @@ pub fn text(outcome: &RunOutcome) -> String {
         outcome.status.name()
     ));
     text
+}
+
+/// What has gone on with the remote, in one line. What went wrong is only there if something did.
+fn remote_line(remote: &RemoteFigures) -> String {
+    let mut parts = vec![
+        count(remote.hits as usize, "hit"),
+        format!("{} fetched", bytes(remote.fetched_bytes)),
+    ];
+    if remote.written > 0 {
+        let records = count(remote.written as usize, "record");
+        parts.push(format!(
+            "{records} written ({})",
+            bytes(remote.written_bytes)
+        ));
+    }
+    for (number, what) in [
+        (remote.failed_writes, "NOT WRITTEN"),
+        (remote.failed_reads, "not read"),
+        (remote.damaged, "damaged"),
+        (remote.refused, "not trusted"),
+        (remote.different, "not deterministic"),
+    ] {
+        if number > 0 {
+            parts.push(format!("{number} {what}"));
+        }
+    }
+    format!("remote: {}", parts.join(", "))
 }
 
 fn stages(outcome: &RunOutcome) -> String {

@@ -270,6 +270,7 @@ impl<'a> Bench<'a> {
             run: &self.id,
             status: Status::Ok,
             wall_s: 0.0,
+            remote: None,
         });
         let long = Long(artifacts);
         for (stage, told) in outcome.stages.iter().enumerate() {

@@ -96,7 +96,10 @@ pub fn run(args: &TuneArgs, ui: &Ui) -> Result<Exit, CliError> {
     let mut bench = Bench::new(ui, &problem, &setup, started, begun.record(None));
     progress::started(&bench);
     let ended = study(&mut bench, &setup);
+    let written = setup.finish_remote(ui);
+    ui.warn_of_store(&setup.state.store);
     let saved = setup.stat.save().map_err(CliError::from);
+    let saved = saved.and(written);
     if let Some((path, trace)) = &setup.trace {
         let name = format!("flow tune {}", base.name);
         trace

@@ -17,7 +17,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::time::Duration;
 
-use flow_cache::{ActionKey, Record, Store};
+use flow_cache::{ActionKey, Record, Store, Traffic};
 
 use super::Finished;
 use super::options::{Options, Setting};
@@ -67,6 +67,10 @@ pub struct Coordinator<'a> {
     /// By failed action, how often it was tried again.
     retries: HashMap<usize, u32>,
     forced: HashSet<usize>,
+    /// The actions about which a remote was asked.
+    asked: HashSet<usize>,
+    /// What had gone on with the remote when it was last reported.
+    traffic: Traffic,
     /// The actions that were forced from the start, in an audit.
     audited: HashSet<usize>,
     failures: BTreeMap<usize, StageError>,
@@ -121,6 +125,8 @@ impl<'a> Coordinator<'a> {
                 false => HashSet::new(),
             },
             forced,
+            asked: HashSet::new(),
+            traffic: Traffic::default(),
             failures: BTreeMap::new(),
             restart: false,
             restart_later: false,
@@ -190,7 +196,13 @@ impl<'a> Coordinator<'a> {
         // After a restart, what failed is tried again.
         self.failures.clear();
         self.keys.in_a_row(true);
+        let mut known = 0;
         for action in 0..total {
+            if action == known && self.store.has_tier() {
+                let block = self.plan.block_of(action);
+                known = block.end;
+                self.ask_tier(block)?;
+            }
             if self.arrive(action)? {
                 continue;
             }
@@ -239,12 +251,22 @@ impl<'a> Coordinator<'a> {
                 let running = self.claims.len();
                 (self.on_event)(Event::Stopping { running });
             }
+            self.report_traffic();
             match messages.recv_timeout(LOOK) {
                 Ok(message) => return Some(message),
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => return None,
             }
         }
+    }
+
+    /// Reports what has gone on with the remote, if anything has since the last report.
+    fn report_traffic(&mut self) {
+        let Some(now) = self.store.traffic().filter(|now| *now != self.traffic) else {
+            return;
+        };
+        self.traffic = now;
+        (self.on_event)(Event::Traffic(now));
     }
 
     fn requeue(&mut self, action: usize) {
@@ -261,6 +283,9 @@ impl<'a> Coordinator<'a> {
             };
             self.forced.remove(&action);
             self.slots[action] = slot;
+            if let (Outcome::Ran, Some(record)) = (&outcome, &record) {
+                self.store.offer(record.key);
+            }
             self.finished(action, outcome, record);
             for waiting in self.dependents.remove(&action).unwrap_or_default() {
                 self.remaining[waiting] -= 1;

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use flow_cache::{Digest, Health, Record};
+use flow_cache::{Digest, Record};
 
 use super::Coordinator;
 use crate::kind::error::{Fault, StageError};
@@ -113,7 +113,7 @@ impl Coordinator<'_> {
                 (self.on_event)(Event::Warning { message });
             }
             // They may have come back since the worker looked.
-            if self.store.check(&digest)? != Health::Ok {
+            if !self.store.ensure([digest])?.is_empty() {
                 self.demand(producer, action);
             }
         }

@@ -1,5 +1,6 @@
 //! Decides what starts, and when.
 
+use std::cmp::Reverse;
 use std::sync::atomic::Ordering;
 
 use super::Coordinator;
@@ -20,6 +21,9 @@ impl Coordinator<'_> {
     /// Starts what is ready, as far as there are resources. While an action waits for processors or memory,
     /// none behind it may take them. An action that waits for a GPU lets others pass.
     pub(super) fn start_ready(&mut self) -> Result<(), StageError> {
+        if self.store.has_tier() && self.resources.jobs_free() {
+            self.ask_tier_about_ready()?;
+        }
         let mut passed = Vec::new();
         while self.resources.jobs_free()
             && self.in_flight.len() < MOST_IN_FLIGHT
@@ -46,6 +50,36 @@ impl Coordinator<'_> {
         let more = !self.ready.is_empty() && !full && !self.stopping() && !self.restart;
         self.to_workers.more.store(more, Ordering::Relaxed);
         Ok(())
+    }
+
+    /// Asks the remote about the actions of a block, which do not depend on each other, in one go.
+    pub(super) fn ask_tier(
+        &mut self,
+        block: impl IntoIterator<Item = usize>,
+    ) -> Result<(), StageError> {
+        let mut keys = Vec::new();
+        for action in block {
+            // What is wrong with an action is told when its turn comes.
+            if let Ok(Known::Recipe(look)) =
+                keys::look(self.plan, &self.slots, &mut self.keys, action)
+            {
+                self.asked.insert(action);
+                keys.push(look.key);
+            }
+        }
+        Ok(self.store.learn(&keys)?)
+    }
+
+    /// Asks the remote about actions that have become ready since the plan was gone through.
+    fn ask_tier_about_ready(&mut self) -> Result<(), StageError> {
+        let ready = self.ready.iter().map(|(_, Reverse(action))| *action);
+        let fresh: Vec<usize> = ready
+            .filter(|action| !self.asked.contains(action))
+            .collect();
+        match fresh.is_empty() {
+            true => Ok(()),
+            false => self.ask_tier(fresh),
+        }
     }
 
     /// Settles an action if the store answers it, or makes it ready to run. Returns false if something that

@@ -135,10 +135,8 @@ impl At<'_, '_> {
 
     fn in_a_process(&self, work: &Work<'_>, options: &ProcessOptions) -> Result<Done, StageError> {
         let setting = self.worker.setting;
-        // The child verifies the bytes. If some are plainly not there, there is no need to wait for it.
-        let needs = work.prepared.needs.iter();
-        let gone = needs.filter(|digest| !setting.store.has(digest));
-        let lost: Vec<_> = gone.map(|digest| (*digest, false)).collect();
+        // The child verifies the bytes once more, but it knows no remote to fetch them from.
+        let lost = verify(setting.store, &work.prepared.needs, self.worker.track)?;
         if !lost.is_empty() {
             return Ok(self.lost(&lost));
         }

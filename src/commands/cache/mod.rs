@@ -1,4 +1,7 @@
-//! `flow cache`: figures of the store, verification and gc.
+//! `flow cache`: figures of the store, verification and gc. What is about the remote is in `remote`.
+
+#[cfg(feature = "remote")]
+mod remote;
 
 use std::io::{self, IsTerminal, Write};
 use std::time::Instant;
@@ -8,7 +11,7 @@ use flow_cache::{GcPolicy, GcReport, Runs, StoreError};
 use flow_engine::Diag;
 use indicatif::{ProgressBar, ProgressStyle};
 
-use crate::args::{StoreArgs, values};
+use crate::args::{LocalStoreArgs, values};
 use crate::error::{CliError, Exit};
 use crate::event::{
     CacheCollected, CacheCollecting, CacheStat, CacheVerified, CachedStage, CollectedStage,
@@ -24,11 +27,32 @@ use crate::wording::{bytes, count, seconds};
 #[derive(Debug, Subcommand)]
 pub enum CacheCommand {
     /// Count what is in the store
-    Stat(StoreArgs),
+    Stat(StatArgs),
     /// Hash every artifact and read every record
-    Verify(StoreArgs),
+    Verify(LocalStoreArgs),
     /// Remove what nothing needs, and what is cheapest to make again
     Gc(GcArgs),
+    /// Write what the remote does not have
+    #[cfg(feature = "remote")]
+    Push(remote::PushArgs),
+    /// Fetch what the store does not have
+    #[cfg(feature = "remote")]
+    Pull(remote::PullArgs),
+    /// Make a key pair that signs records
+    #[cfg(feature = "remote")]
+    Keygen(remote::KeygenArgs),
+}
+
+/// `flow cache stat`
+#[derive(Debug, Args)]
+pub struct StatArgs {
+    /// The store.
+    #[command(flatten)]
+    pub store: LocalStoreArgs,
+    /// Count what is in the remote of the project instead; this reads every record
+    #[cfg(feature = "remote")]
+    #[arg(long)]
+    pub remote: bool,
 }
 
 /// `flow cache gc`
@@ -40,11 +64,16 @@ Records of the last 10 runs and of pinned ones always stay, and the artifacts of
 
 Examples:
   flow cache gc --max-size 10GiB
-  flow cache gc --max-age 30 --dry-run")]
+  flow cache gc --max-age 30 --dry-run
+  flow cache gc --remote --max-age 90")]
 pub struct GcArgs {
     /// The store.
     #[command(flatten)]
-    pub store: StoreArgs,
+    pub store: LocalStoreArgs,
+    /// Remove what is older from the remote of the project instead, and artifacts without a record
+    #[cfg(feature = "remote")]
+    #[arg(long, requires = "max_age", conflicts_with_all = ["max_size", "yes"])]
+    pub remote: bool,
     /// Remove artifacts, cheapest to make again first, until the rest is no larger
     #[arg(long, value_name = "SIZE", value_parser = values::size)]
     pub max_size: Option<u64>,
@@ -65,14 +94,24 @@ const RECENT_RUNS: usize = 10;
 /// Runs the command.
 pub fn run(command: &CacheCommand, ui: &Ui) -> Result<Exit, CliError> {
     match command {
-        CacheCommand::Stat(args) => stat(args, ui),
+        #[cfg(feature = "remote")]
+        CacheCommand::Stat(args) if args.remote => remote::stat(ui),
+        CacheCommand::Stat(args) => stat(&args.store, ui),
         CacheCommand::Verify(args) => verify(args, ui),
+        #[cfg(feature = "remote")]
+        CacheCommand::Gc(args) if args.remote => remote::gc(args, ui),
         CacheCommand::Gc(args) => gc(args, ui),
+        #[cfg(feature = "remote")]
+        CacheCommand::Push(args) => remote::push(args, ui),
+        #[cfg(feature = "remote")]
+        CacheCommand::Pull(args) => remote::pull(args, ui),
+        #[cfg(feature = "remote")]
+        CacheCommand::Keygen(args) => remote::keygen(args, ui),
     }
 }
 
-fn stat(args: &StoreArgs, ui: &Ui) -> Result<Exit, CliError> {
-    let state = ProjectState::of_working_dir(args)?;
+fn stat(args: &LocalStoreArgs, ui: &Ui) -> Result<Exit, CliError> {
+    let state = ProjectState::local_of_working_dir(args.store.as_deref())?;
     let stat = state.store.stat()?;
     ui.event(|| {
         let stages = stat.stages.iter().map(|(name, s)| {
@@ -115,8 +154,8 @@ fn stat(args: &StoreArgs, ui: &Ui) -> Result<Exit, CliError> {
     Ok(Exit::Ok)
 }
 
-fn verify(args: &StoreArgs, ui: &Ui) -> Result<Exit, CliError> {
-    let state = ProjectState::of_working_dir(args)?;
+fn verify(args: &LocalStoreArgs, ui: &Ui) -> Result<Exit, CliError> {
+    let state = ProjectState::local_of_working_dir(args.store.as_deref())?;
     let started = Instant::now();
     let bar = hashing_bar(ui);
     let verified = state.store.verify(|progress| {
@@ -165,7 +204,7 @@ fn verify(args: &StoreArgs, ui: &Ui) -> Result<Exit, CliError> {
 }
 
 fn gc(args: &GcArgs, ui: &Ui) -> Result<Exit, CliError> {
-    let state = ProjectState::of_working_dir(&args.store)?;
+    let state = ProjectState::local_of_working_dir(args.store.store.as_deref())?;
     let mut policy = GcPolicy {
         max_bytes: args.max_size,
         max_age_days: args.max_age,
