@@ -73,9 +73,13 @@ fn after_help() -> String {
 
 const ENVIRONMENT: &str = "\
 Environment:
-  FLOW_STORE    the store, where --store is not given
-  FLOW_SCRATCH  the folder for unfinished work, where --scratch is not given
-  FLOW_SIMD     highest instruction set to use: scalar, avx2 or avx512; results do not depend on it
+  FLOW_STORE                 the store, where --store is not given
+  FLOW_REMOTE                the remote behind the store, where --remote is not given
+  FLOW_REMOTE_MODE           read or read_write, where --remote-mode is not given
+  FLOW_SIGNING_KEY           the key that signs what is written to the remote
+  FLOW_REMOTE_AUTHORIZATION  the header Authorization for a remote on a web server
+  FLOW_SCRATCH               the folder for unfinished work, where --scratch is not given
+  FLOW_SIMD                  highest instruction set to use: scalar, avx2 or avx512; results do not depend on it
 
 Start with `flow init demo && flow run demo/rocket_domain.toml`.";
 

@@ -42,6 +42,11 @@ impl ProjectRemote {
         let Some(wanted) = Wanted::find(root, args)? else {
             return Ok(None);
         };
+        let wanted = Wanted {
+            // What only looks at the store only looks at the remote.
+            write: wanted.write && !store.is_read_only(),
+            ..wanted
+        };
         let opened = Self::open(&wanted, root)?;
         store.put_behind(opened.remote.clone());
         Ok(Some(opened))

@@ -101,6 +101,9 @@ impl StoreReader {
     }
 }
 
+/// The most keys that a tier is asked about at a time. It bounds the memory for what it answers.
+const MOST_KEYS: usize = 4_096;
+
 /// The tier behind a store, and what was learned from it.
 pub(crate) struct Behind {
     tier: Arc<dyn Tier>,
@@ -110,6 +113,8 @@ pub(crate) struct Behind {
     kept: Mutex<HashMap<ActionKey, Arc<Record>>>,
     /// The artifacts that it was asked for in vain.
     lacking: Mutex<HashSet<Digest>>,
+    /// What was found damaged here and is mended.
+    mended: Mutex<Vec<Warning>>,
 }
 
 impl Behind {
@@ -118,7 +123,9 @@ impl Behind {
     }
 
     pub(crate) fn take_warnings(&self) -> Vec<Warning> {
-        self.tier.take_warnings()
+        let mut warnings = std::mem::take(&mut *guard(&self.mended));
+        warnings.extend(self.tier.take_warnings());
+        warnings
     }
 }
 
@@ -130,6 +137,7 @@ impl Store {
             asked: Mutex::default(),
             kept: Mutex::default(),
             lacking: Mutex::default(),
+            mended: Mutex::default(),
         });
     }
 
@@ -170,15 +178,15 @@ impl Store {
                 }
             }
         }
-        if wanted.is_empty() {
-            return Ok(());
+        for part in wanted.chunks(MOST_KEYS) {
+            let found = behind.tier.records(part);
+            if self.is_read_only() {
+                let found = found.into_iter().map(|r| (r.key, Arc::new(r)));
+                guard(&behind.kept).extend(found);
+            } else {
+                self.append(found, Policy::FirstWins)?;
+            }
         }
-        let found = behind.tier.records(&wanted);
-        if !self.is_read_only() {
-            return self.append(found, Policy::FirstWins).map(drop);
-        }
-        let found = found.into_iter().map(|r| (r.key, Arc::new(r)));
-        guard(&behind.kept).extend(found);
         Ok(())
     }
 
@@ -204,17 +212,33 @@ impl Store {
                 Health::Corrupt => lost.push((digest, self.quarantine(&digest)?.is_some())),
             }
         }
-        if lost.iter().any(|(_, corrupt)| *corrupt) && self.has_tier() {
-            self.fetch(lost.iter().map(|(digest, _)| digest))?;
-            let mut still = Vec::new();
-            for (digest, corrupt) in lost {
-                if self.check(&digest)? != Health::Ok {
-                    still.push((digest, corrupt));
-                }
+        match self.behind.get() {
+            Some(behind) if lost.iter().any(|(_, corrupt)| *corrupt) => {
+                self.fetch_again(behind, lost)
             }
-            return Ok(still);
+            _ => Ok(lost),
         }
-        Ok(lost)
+    }
+
+    /// Fetches what was set aside. Returns what is still lost.
+    fn fetch_again(
+        &self,
+        behind: &Behind,
+        lost: Vec<(Digest, bool)>,
+    ) -> Result<Vec<(Digest, bool)>, StoreError> {
+        self.fetch(lost.iter().map(|(digest, _)| digest))?;
+        let mut still = Vec::new();
+        for (digest, corrupt) in lost {
+            if self.check(&digest)? != Health::Ok {
+                still.push((digest, corrupt));
+            } else if corrupt {
+                guard(&behind.mended).push(Warning {
+                    path: self.path(&digest),
+                    detail: "the artifact was corrupt: set aside, fetched again".to_owned(),
+                });
+            }
+        }
+        Ok(still)
     }
 
     /// Fetches those artifacts that are not here and that the tier has. A store that is only read

@@ -137,6 +137,11 @@ fn bytes_that_are_lost_or_damaged_here_come_back_from_there() {
     assert_eq!(a.bytes(2).unwrap(), contents(2));
     assert_eq!(a.traffic().fetched, 2);
     assert_eq!(entries(&a.store.dir().join("quarantine")).len(), 1);
+    let warnings = a.warnings();
+    assert!(
+        warnings.contains("was corrupt: set aside, fetched again"),
+        "{warnings}"
+    );
 }
 
 #[test]

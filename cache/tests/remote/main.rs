@@ -4,6 +4,7 @@
 mod common;
 mod folder;
 mod network;
+mod s3;
 mod server;
 mod trust;
 
@@ -63,9 +64,19 @@ impl Team {
     }
 
     fn with(&self, store: Store, options: RemoteOptions) -> Member {
+        self.open(store, options, QUICK)
+    }
+
+    /// A member that is patient with its remote.
+    fn with_limits(&self, name: &str, options: RemoteOptions, limits: Limits) -> Member {
+        let store = Store::open(&self.dir.path().join(name)).unwrap();
+        self.open(store, options, limits)
+    }
+
+    fn open(&self, store: Store, options: RemoteOptions, limits: Limits) -> Member {
         let options = RemoteOptions {
             url: self.url.clone(),
-            limits: QUICK,
+            limits,
             ..options
         };
         let remote = Arc::new(Remote::open(options, self.dir.path()).unwrap());

@@ -150,6 +150,9 @@ impl ExplainedAction<'_> {
             };
             let health = match self.store.check(&output.digest)? {
                 Health::Ok => "there, and the digest is right",
+                Health::Missing if self.store.has_tier() => {
+                    "not here: fetched or made again where it is needed"
+                }
                 Health::Missing => "not there: made again where it is needed",
                 Health::Corrupt => "there and CORRUPT: set aside and made again where it is needed",
             };

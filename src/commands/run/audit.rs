@@ -235,6 +235,9 @@ fn verdicts(
 
 fn verdict(store: &Store, old: &Output, new: Option<&Output>) -> Result<AuditVerdict, StageError> {
     let gone = "its earlier bytes are gone";
+    if new.is_some_and(|new| new.digest != old.digest) {
+        store.fetch([&old.digest].into_iter())?;
+    }
     Ok(match new {
         Some(new) if new.digest == old.digest => AuditVerdict::Bitwise,
         Some(new) if store.has(&old.digest) => {
