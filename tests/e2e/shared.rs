@@ -18,12 +18,12 @@ files = ["in.txt"]
 outputs = { out = "o.txt" }
 [stages.two]
 use = "command"
-run = ["sh", "-c", "seq 1 5000 > $1; cat $2 >> $1", "two", "{out}", "{inputs.a}"]
+run = ["sh", "-c", "seq 1 5000 > $1; cat $2 >> $1", "two", "{out}", "{a}"]
 inputs = { a = "one" }
 outputs = { out = "o.txt" }
 [stages.three]
 use = "command"
-run = ["sh", "-c", "tail -3 $2 > $1", "three", "{out}", "{inputs.a}"]
+run = ["sh", "-c", "tail -3 $2 > $1", "three", "{out}", "{a}"]
 inputs = { a = "two" }
 outputs = { out = "o.txt" }
 [outputs]

@@ -66,12 +66,10 @@ impl Link {
         let Ok(objects) = self.objects() else {
             return Vec::new();
         };
-        let found = self.wait(async {
-            let requests = keys.iter().map(|key| self.record(objects, *key));
-            let answers = stream::iter(requests).buffered(WAVE);
-            answers.filter_map(async |record| record).collect().await
-        });
-        let found: Vec<Record> = found;
+        let requests = keys.iter().map(|key| self.record(objects, *key));
+        let answers = stream::iter(requests).buffered(WAVE);
+        let answers: Vec<Option<Record>> = self.wait(answers.collect());
+        let found: Vec<Record> = answers.into_iter().flatten().collect();
         self.account
             .count(|counts| counts.hits += found.len() as u64);
         found
@@ -109,19 +107,19 @@ impl Link {
         let Ok(objects) = self.objects() else {
             return HashMap::new();
         };
+        let requests = digests.iter().map(|digest| self.size(objects, *digest));
+        let answers = stream::iter(requests).buffered(WAVE);
+        let answers: Vec<Option<(Digest, u64)>> = self.wait(answers.collect());
+        answers.into_iter().flatten().collect()
+    }
+
+    async fn size(&self, objects: &Objects, digest: Digest) -> Option<(Digest, u64)> {
         let reads = &self.account.reads;
-        let size = async |digest: Digest| {
-            if reads.is_over() {
-                return None;
-            }
-            let size = objects.size(&artifact_name(&digest)).await;
-            Some((digest, self.account.judge(reads, size)??))
-        };
-        self.wait(async {
-            let requests = digests.iter().map(|digest| size(*digest));
-            let answers = stream::iter(requests).buffered(WAVE);
-            answers.filter_map(async |size| size).collect().await
-        })
+        if reads.is_over() {
+            return None;
+        }
+        let size = objects.size(&artifact_name(&digest)).await;
+        Some((digest, self.account.judge(reads, size)??))
     }
 
     /// Fetches those artifacts that the remote has.

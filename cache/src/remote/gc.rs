@@ -169,7 +169,10 @@ impl Link {
     ) -> Result<(), RemoteError> {
         let objects = self.objects()?;
         self.wait(async {
-            let requests = keys.map(async |key| (key, objects.get(&record_name(&key)).await));
+            let requests = keys.map(|key| async move {
+                let bytes = objects.get(&record_name(&key)).await;
+                (key, bytes)
+            });
             let mut answers = std::pin::pin!(stream::iter(requests).buffered(WAVE));
             while let Some((key, bytes)) = answers.next().await {
                 let bytes = bytes?;

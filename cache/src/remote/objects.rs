@@ -1,5 +1,6 @@
 //! The objects of a remote: where they are, and the few things that are done to them.
 
+use std::io::ErrorKind;
 use std::path::{Path as FilePath, PathBuf};
 
 use futures_util::StreamExt;
@@ -87,12 +88,13 @@ impl Objects {
 
     fn folder(folder: &FilePath, create: bool, limits: Limits) -> Result<Self, RemoteError> {
         let failed = |e: std::io::Error| {
-            let fault = match e.kind() {
-                std::io::ErrorKind::NotFound => RemoteFault::Absent,
-                std::io::ErrorKind::PermissionDenied => RemoteFault::Refused,
-                _ => RemoteFault::Unavailable,
+            let shown = folder.display();
+            let (fault, message) = match e.kind() {
+                ErrorKind::NotFound => (RemoteFault::Absent, format!("there is no folder {shown}")),
+                ErrorKind::PermissionDenied => (RemoteFault::Refused, format!("{shown}: {e}")),
+                _ => (RemoteFault::Unavailable, format!("{shown}: {e}")),
             };
-            RemoteError::new(fault, format!("{}: {e}", folder.display()))
+            RemoteError::new(fault, message)
         };
         if create {
             std::fs::create_dir_all(folder).map_err(failed)?;
@@ -127,13 +129,15 @@ impl Objects {
     }
 
     fn plain(mut url: Url, limits: Limits) -> Result<Self, RemoteError> {
-        let path = format!("{}/", url.path().trim_end_matches('/'));
+        let path = url.path().trim_end_matches('/').to_owned();
         url.set_path(&path);
         let patient = Patient::new(limits, true)?;
         let builder = HttpBuilder::new()
             .with_url(url.as_str())
             .with_retry(NEVER)
             .with_http_connector(patient.clone());
+        // Names are joined to what ends with a slash.
+        url.set_path(&format!("{path}/"));
         Ok(Self {
             store: Box::new(builder.build()?),
             prefix: Path::default(),

@@ -21,9 +21,10 @@ fn two_stores_share_a_server() {
     assert_eq!(b.learn(&[1, 2, 3, 4]), [1, 2, 3]);
     assert_eq!(b.bytes(2).unwrap(), contents(2));
     // The second writer of a record does not replace the first.
-    b.make(3, b"other");
-    b.settle();
-    assert_eq!(b.traffic().different, 1);
+    let d = team.writer("d");
+    d.make(3, b"other");
+    d.settle();
+    assert_eq!(d.traffic().different, 1);
     let c = team.reader("c");
     c.learn(&[3]);
     assert_eq!(c.bytes(3).unwrap(), contents(3));
@@ -91,7 +92,6 @@ fn a_server_that_refuses_or_fails_or_hangs_is_given_up_with_one_warning() {
         (Fault::Answer("401 Unauthorized", ""), "401"),
         (Fault::Answer("500 Oops", ""), "500"),
         (hang, "nothing more is read"),
-        (Fault::Cut(3), "nothing more is read"),
     ] {
         let server = Server::start();
         let team = team(&server);
@@ -115,6 +115,19 @@ fn a_server_that_refuses_or_fails_or_hangs_is_given_up_with_one_warning() {
         assert!(b.traffic().failed_reads > 0);
         assert_eq!(b.traffic().hits, 0);
     }
+}
+
+#[test]
+fn a_record_that_comes_cut_is_a_miss() {
+    let server = Server::start();
+    let team = team(&server);
+    team.writer("a").run(&[1, 2]);
+    server.rule(|_, path, _| path.starts_with("records").then_some(Fault::Cut(3)));
+    let b = team.reader("b");
+    // The others are not there, which is an answer, so the remote is not given up.
+    assert!(b.learn(&[1, 3, 4, 2, 5]).is_empty());
+    assert_eq!(b.traffic().failed_reads, 2);
+    assert_eq!(b.warnings(), "");
 }
 
 #[test]

@@ -21,9 +21,6 @@ impl Coordinator<'_> {
     /// Starts what is ready, as far as there are resources. While an action waits for processors or memory,
     /// none behind it may take them. An action that waits for a GPU lets others pass.
     pub(super) fn start_ready(&mut self) -> Result<(), StageError> {
-        if self.store.has_tier() && self.resources.jobs_free() {
-            self.ask_tier_about_ready()?;
-        }
         let mut passed = Vec::new();
         while self.resources.jobs_free()
             && self.in_flight.len() < MOST_IN_FLIGHT
@@ -70,16 +67,16 @@ impl Coordinator<'_> {
         Ok(self.store.learn(&keys)?)
     }
 
-    /// Asks the remote about actions that have become ready since the plan was gone through.
-    fn ask_tier_about_ready(&mut self) -> Result<(), StageError> {
-        let ready = self.ready.iter().map(|(_, Reverse(action))| *action);
-        let fresh: Vec<usize> = ready
-            .filter(|action| !self.asked.contains(action))
-            .collect();
-        match fresh.is_empty() {
-            true => Ok(()),
-            false => self.ask_tier(fresh),
+    /// Asks the remote about an action that has become ready since the plan was gone through, and about all
+    /// others like it in the same go.
+    fn ask_tier_once(&mut self, action: usize) -> Result<(), StageError> {
+        if !self.store.has_tier() || self.asked.contains(&action) {
+            return Ok(());
         }
+        let ready = self.ready.iter().map(|(_, Reverse(action))| *action);
+        let fresh = ready.filter(|action| !self.asked.contains(action));
+        let fresh: Vec<usize> = fresh.chain([action]).collect();
+        self.ask_tier(fresh)
     }
 
     /// Settles an action if the store answers it, or makes it ready to run. Returns false if something that
@@ -154,6 +151,7 @@ impl Coordinator<'_> {
             same.push(action);
             return Ok(());
         }
+        self.ask_tier_once(action)?;
         let forced = self.forced.contains(&action);
         if !forced && let Some(record) = self.store.find(&key)? {
             self.settle(action, Slot::Done(record), Outcome::Hit);
