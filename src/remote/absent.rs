@@ -6,7 +6,7 @@ use std::sync::atomic::AtomicBool;
 use flow_cache::Store;
 use flow_engine::Diag;
 
-use super::Wanted;
+use super::{FetchBar, Wanted};
 use crate::args::StoreArgs;
 use crate::error::CliError;
 use crate::event::RemoteFigures;
@@ -43,6 +43,11 @@ impl ProjectRemote {
 
     /// Waits for what is written.
     pub fn finish(&self, _: &Ui, _: &AtomicBool) -> Result<(), CliError> {
+        match *self {}
+    }
+
+    /// Shows what is being fetched.
+    pub fn fetch_bar(&self, _: &Ui) -> FetchBar {
         match *self {}
     }
 

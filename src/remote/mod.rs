@@ -5,6 +5,7 @@
 
 #[cfg(not(feature = "remote"))]
 mod absent;
+mod bar;
 #[cfg(feature = "remote")]
 mod present;
 
@@ -17,6 +18,7 @@ use crate::error::CliError;
 
 #[cfg(not(feature = "remote"))]
 pub use absent::ProjectRemote;
+pub use bar::FetchBar;
 #[cfg(feature = "remote")]
 pub use present::{ProjectRemote, no_remote, remote_error};
 

@@ -10,9 +10,10 @@ use flow_cache::{
 };
 use flow_engine::text::settings::{CacheSettings, Settings};
 use flow_engine::{Diag, Span};
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::ProgressBar;
 
-use super::Wanted;
+use super::bar::spinner;
+use super::{FetchBar, Wanted};
 use crate::args::StoreArgs;
 use crate::error::{CliError, Exit};
 use crate::event::RemoteFigures;
@@ -128,6 +129,12 @@ impl ProjectRemote {
         left
     }
 
+    /// Shows what is being fetched.
+    pub fn fetch_bar(&self, ui: &Ui) -> FetchBar {
+        let remote = Arc::clone(&self.remote);
+        FetchBar::start(ui, move || remote.traffic())
+    }
+
     /// What has gone on so far.
     pub fn figures(&self) -> RemoteFigures {
         RemoteFigures::new(self.remote.url(), &self.remote.traffic())
@@ -144,13 +151,10 @@ pub fn no_remote() -> CliError {
 
 /// A line while a run waits for its uploads, if somebody watches.
 fn waiting_bar(ui: &Ui) -> ProgressBar {
-    if !ui.live || ui.quiet {
-        return ProgressBar::hidden();
+    match ui.live && !ui.quiet {
+        true => spinner(),
+        false => ProgressBar::hidden(),
     }
-    let style = ProgressStyle::with_template("{spinner} {msg}");
-    // The template is a constant, so it parses; the fallback is indicatif's own style.
-    let style = style.unwrap_or_else(|_| ProgressStyle::default_spinner());
-    ProgressBar::new_spinner().with_style(style)
 }
 
 fn waiting_text(traffic: &Traffic) -> String {

@@ -31,13 +31,18 @@ pub fn check(delivery: &Delivery<'_>, state: &ProjectState) -> Result<(), CliErr
 pub fn deliver(run: &mut Run<'_>) {
     let delivery = run.state.delivery(run.plan, run.stat);
     let slots = std::mem::take(&mut run.slots);
+    let remote = run.state.remote.as_ref();
+    let mut bar = remote.map(|remote| remote.fetch_bar(run.ui));
     let delivered = delivery.deliver(&slots, |lost| {
+        // A pass over the plan has lines of its own.
+        drop(bar.take());
         if run.exit != Exit::Ok {
             return None;
         }
         let finished = run.execute(lost, false, &mut |_| {});
         (!run.settle(finished)).then(|| run.slots.clone())
     });
+    drop(bar);
     // Unless actions ran again, what was known before still holds.
     if run.slots.is_empty() {
         run.slots = slots;
