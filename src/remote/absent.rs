@@ -6,7 +6,7 @@ use std::sync::atomic::AtomicBool;
 use flow_cache::Store;
 use flow_engine::Diag;
 
-use super::{FetchBar, Wanted};
+use super::Wanted;
 use crate::args::StoreArgs;
 use crate::error::CliError;
 use crate::event::RemoteFigures;
@@ -14,6 +14,9 @@ use crate::ui::Ui;
 
 /// There is none.
 pub enum ProjectRemote {}
+
+/// There is nothing to show.
+pub enum FetchBar {}
 
 impl ProjectRemote {
     /// Returns an error if a remote is wanted.

@@ -5,6 +5,7 @@
 
 #[cfg(not(feature = "remote"))]
 mod absent;
+#[cfg(feature = "remote")]
 mod bar;
 #[cfg(feature = "remote")]
 mod present;
@@ -18,6 +19,7 @@ use crate::error::CliError;
 
 #[cfg(not(feature = "remote"))]
 pub use absent::ProjectRemote;
+#[cfg(feature = "remote")]
 pub use bar::FetchBar;
 #[cfg(feature = "remote")]
 pub use present::{ProjectRemote, no_remote, remote_error};
