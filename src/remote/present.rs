@@ -77,6 +77,9 @@ impl ProjectRemote {
             key: signing_key(settings)?,
             ..RemoteOptions::default()
         };
+        if options.write && options.key.is_none() && cache.signed {
+            return Err(unsigned());
+        }
         let set = cache.remote.as_ref().filter(|set| set.text == *url);
         let place = set.map(|set| set.span);
         let opened = Remote::open(options, root);
@@ -105,7 +108,14 @@ impl ProjectRemote {
             ui.progress(&format!(
                 "{message}: `flow cache push` writes what is missing"
             ));
-            return Ok(());
+            // Somebody ended the wait, so the run was not all that it was to be.
+            return match left {
+                0 => Ok(()),
+                _ => Err(CliError {
+                    exit: Exit::Interrupted,
+                    diags: Vec::new(),
+                }),
+            };
         }
         let diag = Diag::new("flow::remote::unwritten", message);
         let diag = diag.help("what ran is in the store: `flow cache push` writes what is missing");
@@ -139,6 +149,16 @@ impl ProjectRemote {
     pub fn figures(&self) -> RemoteFigures {
         RemoteFigures::new(self.remote.url(), &self.remote.traffic())
     }
+}
+
+/// The error of somebody who would write what the own project does not use.
+fn unsigned() -> CliError {
+    let message =
+        "this project uses signed records only, and there is no key to sign what is written";
+    let diag = Diag::new("flow::remote::trust", message);
+    CliError::usage(diag.help(
+        "give the key, by `signing_key` under `[cache]` in flow.toml or by FLOW_SIGNING_KEY, or only read: --remote-mode read",
+    ))
 }
 
 /// The error of a command that needs a remote.

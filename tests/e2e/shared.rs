@@ -195,7 +195,7 @@ fn signed_records_are_required_if_the_project_says_so() {
     first.run(&team.write(&["p.toml"])).ok();
     let second = project();
     let settings = format!(
-        "[cache]\nremote = {:?}\nmode = \"read_write\"\ntrust = \"signed\"\ntrusted = [\"{public} CI\"]\n",
+        "[cache]\nremote = {:?}\ntrust = \"signed\"\ntrusted = [\"{public} CI\"]\n",
         team.url
     );
     second.write("flow.toml", &settings);
@@ -207,7 +207,9 @@ fn signed_records_are_required_if_the_project_says_so() {
     let secret = read(&first.path("ci.key"));
     let third = project();
     third.write("flow.toml", &settings);
-    let mut signing = third.json_command(&["run", "p.toml"]);
+    let writing = ["run", "p.toml", "--remote-mode", "read_write"];
+    third.flow(&writing).with(2).says("FLOW_SIGNING_KEY");
+    let mut signing = third.json_command(&writing);
     let signed: Run = Ended::run(signing.env("FLOW_SIGNING_KEY", &secret)).into();
     signed.ok();
     assert!(!format!("{signed:?}").contains(secret.trim().rsplit(':').next().unwrap()));

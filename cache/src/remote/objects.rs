@@ -38,6 +38,9 @@ pub(super) struct Arriving {
     limits: Limits,
 }
 
+/// The most bytes of a record. It bounds what a server can make us hold in memory.
+const MOST_IN_MEMORY: usize = 256 << 20;
+
 /// The object that says that this is a remote.
 pub(super) const FORMAT: &str = "flow-remote";
 pub(super) const RECORDS: &str = "records";
@@ -158,6 +161,10 @@ impl Objects {
         };
         let mut bytes = Vec::new();
         while let Some(piece) = arriving.next().await? {
+            if bytes.len() + piece.len() > MOST_IN_MEMORY {
+                let message = format!("{name} is too large to be what it should be");
+                return Err(RemoteError::new(RemoteFault::Unavailable, message));
+            }
             bytes.extend_from_slice(&piece);
         }
         Ok(Some(bytes))
