@@ -1,4 +1,4 @@
-//! A real S3 server, such as moto's, by hand: `FLOW_TEST_S3=s3://bucket/prefix` with the variables of
+//! A real S3 server, such as moto's, by hand: `TEST_S3_URL=s3://bucket/prefix` with the variables of
 //! the server, `cargo test -p flow-cache --features remote --test remote -- --ignored --nocapture s3`.
 
 use std::time::Instant;
@@ -15,7 +15,7 @@ const PATIENT: Limits = Limits {
 };
 
 fn team(name: &str) -> Option<Team> {
-    let url = std::env::var("FLOW_TEST_S3").ok()?;
+    let url = std::env::var("TEST_S3_URL").ok()?;
     let now = std::time::SystemTime::now();
     let now = now.duration_since(std::time::UNIX_EPOCH).unwrap();
     Some(Team::at(format!("{url}/{name}-{}", now.as_nanos())))
@@ -66,7 +66,7 @@ fn throughput_of_a_server() {
     let Some(team) = team("throughput") else {
         return;
     };
-    let megabytes: usize = std::env::var("FLOW_TEST_MB").map_or(64, |n| n.parse().unwrap());
+    let megabytes: usize = std::env::var("TEST_S3_MB").map_or(64, |n| n.parse().unwrap());
     let noise = |n: u32| -> Vec<u8> {
         let blocks = (0..megabytes as u32 * 32_768)
             .map(|i| blake3::hash(&[n, i].map(u32::to_le_bytes).concat()));
