@@ -79,7 +79,7 @@ Environment:
   FLOW_SIGNING_KEY           the key that signs what is written to the remote
   FLOW_REMOTE_AUTHORIZATION  the header Authorization for a remote on a web server
   FLOW_SCRATCH               the folder for unfinished work, where --scratch is not given
-  FLOW_SIMD                  highest instruction set to use: scalar, avx2 or avx512; results do not depend on it
+  FLOW_SIMD                  highest instruction set: scalar, avx2 or avx512; changes no result
 
 Start with `flow init demo && flow run demo/rocket_domain.toml`.";
 

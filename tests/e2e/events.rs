@@ -79,6 +79,12 @@ runs
 runs show first
 report first -o report.html
 errors first
+cache keygen team.key
+cache push
+run p.toml --set model.rounds=3 --remote-mode read_write
+cache pull p.toml
+cache stat --remote
+cache gc --remote --max-age 0
 runs pin first
 export first model.predictions -o predictions.csv
 cache stat
@@ -93,6 +99,7 @@ plan missing.toml
 #[test]
 fn every_event_is_sent() {
     let project = Project::with(PIPELINE);
+    project.write("flow.toml", "[cache]\nremote = \"file:team\"\n");
     let mut sent = BTreeSet::from(["run-stopping".to_owned()]);
     for command in COMMANDS.lines().filter(|line| !line.is_empty()) {
         let run = project.json(&Vec::from_iter(command.split(' ')));
