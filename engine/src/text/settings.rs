@@ -78,7 +78,7 @@ impl Settings {
         };
         let mut settings = Self::default();
         let mut diags = Vec::new();
-        let source = settings.sources.add(FILE.to_owned(), text.clone());
+        let source = settings.sources.add(FILE, text.clone());
         let root_table = node::parse(source, &text, &mut diags);
         for entry in root_table.iter() {
             if !TABLES.contains(&entry.key.as_str()) {
