@@ -7,6 +7,7 @@ mod cnn;
 mod dense;
 mod gru_attention;
 mod gru_stack;
+mod lengths;
 mod multi_gru;
 mod shared;
 mod time_attention;

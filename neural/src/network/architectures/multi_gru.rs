@@ -7,6 +7,7 @@ use super::super::layers::{Recurrent, final_states};
 use super::super::misfits::Misfits;
 use super::super::{Batch, InputShape, Pass};
 use super::Design;
+use super::lengths::by_length;
 use super::shared::Head;
 
 /// The multi-channel GRU of the report "MALLORN Astronomical Classification Challenge" (2025, section 4): for each track
@@ -53,7 +54,9 @@ impl Design for MultiGru {
         let tracks = batch.tracks.iter().enumerate();
         let rows = tracks.map(|(at, track)| {
             pass.within(&format!("track{at}"), |pass| {
-                final_states(layers.forward(track.values.clone(), &track.mask, pass))
+                by_length(track, |track| {
+                    final_states(layers.forward(track.values.clone(), &track.mask, pass))
+                })
             })
         });
         let rows = Tensor::cat(rows.collect(), 1);

@@ -7,6 +7,7 @@ use super::super::layers::{Activation, Encoder, linear, masked, pooled_mean, sin
 use super::super::misfits::Misfits;
 use super::super::{Batch, Init, InputShape, Pass, Track};
 use super::Design;
+use super::lengths::by_length;
 use super::shared::{Head, channel};
 
 /// What the encoding of positions is made from.
@@ -136,7 +137,9 @@ impl Design for Transformer {
         let tracks = batch.tracks.iter().enumerate();
         let rows = tracks.map(|(at, track)| {
             let name = format!("track{at}");
-            pass.within(&name, |pass| self.encoded(input, track, pass))
+            pass.within(&name, |pass| {
+                by_length(track, |track| self.encoded(input, track, pass))
+            })
         });
         let rows: Tensor<3> = Tensor::stack(rows.collect(), 1);
         let seen = batch.tracks.iter().map(|t| t.mask.clone().max_dim(1));
