@@ -60,9 +60,9 @@ const CLASSICAL: [System; 17] = [
 /// The same for networks.
 const NETWORKS: [System; 6] = [
     system("cnn", "0.166", 3),
-    system("transformer", "0.191", 3),
-    system("gru_attention", "~0.18", 3),
-    system("multi_gru", "~0.18", 3),
+    system("transformer", "0.191", 1),
+    system("gru_attention", "~0.18", 1),
+    system("multi_gru", "~0.18", 1),
     system("network_best", "-", 3),
     system("network_stack", "-", 3),
 ];
