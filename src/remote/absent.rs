@@ -18,6 +18,13 @@ pub enum ProjectRemote {}
 /// There is nothing to show.
 pub enum FetchBar {}
 
+impl FetchBar {
+    /// Removes it.
+    pub fn end(self) {
+        match self {}
+    }
+}
+
 impl ProjectRemote {
     /// Returns an error if a remote is wanted.
     pub fn put_behind(_: &Store, root: &Path, args: &StoreArgs) -> Result<Option<Self>, CliError> {

@@ -14,7 +14,7 @@ use crate::wording::bytes;
 /// How often the line changes.
 const TICK: Duration = Duration::from_millis(100);
 
-/// The line. It goes with this value.
+/// The line. It is removed at the latest with this value.
 pub struct FetchBar {
     over: Arc<AtomicBool>,
     thread: Option<JoinHandle<()>>,
@@ -41,6 +41,9 @@ impl FetchBar {
         });
         Self { over, thread }
     }
+
+    /// Removes the line.
+    pub fn end(self) {}
 }
 
 impl Drop for FetchBar {

@@ -234,7 +234,7 @@ pub fn pull(args: &PullArgs, ui: &Ui) -> Result<Exit, CliError> {
     let remote = &required(&state)?.remote;
     let bar = required(&state)?.fetch_bar(ui);
     let missing = state.store.ensure(wanted)?.len();
-    drop(bar);
+    bar.end();
     ui.warn_of_store(&state.store);
     let traffic = remote.traffic();
     ui.answer(&format!(

@@ -35,14 +35,18 @@ pub fn deliver(run: &mut Run<'_>) {
     let mut bar = remote.map(|remote| remote.fetch_bar(run.ui));
     let delivered = delivery.deliver(&slots, |lost| {
         // A pass over the plan has lines of its own.
-        drop(bar.take());
+        if let Some(bar) = bar.take() {
+            bar.end();
+        }
         if run.exit != Exit::Ok {
             return None;
         }
         let finished = run.execute(lost, false, &mut |_| {});
         (!run.settle(finished)).then(|| run.slots.clone())
     });
-    drop(bar);
+    if let Some(bar) = bar {
+        bar.end();
+    }
     // Unless actions ran again, what was known before still holds.
     if run.slots.is_empty() {
         run.slots = slots;
