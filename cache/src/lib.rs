@@ -14,6 +14,7 @@
 //! <store>/tmp/<writer>/          unfinished artifacts, removed once the writer's lock is free
 //! <store>/manifests/<key>        what another process needs to run an action, while it runs
 //! <store>/unfinished/<key>/      what an action leaves if it is killed, for its next attempt
+//! <store>/jobs/<batch>/          what a scheduler was given, and what its tasks say
 //! <store>/locks/actions          one byte is locked for each running action
 //! <store>/locks/commit           held while records are appended
 //! <store>/locks/in-use           shared by all processes that have the store open, exclusive for gc
@@ -97,6 +98,7 @@ pub use store::action_lock::ActionLock;
 pub use store::adopt::NotAdopted;
 pub use store::commit::{Committed, Published};
 pub use store::gc::{Evicted, GcPolicy, GcReport, Going};
+pub use store::jobs::JobDir;
 pub use store::nearest::Nearness;
 pub use store::staging::{ArtifactWriter, AttemptDir, Staged};
 pub use store::tier::{StoreReader, Tier, Traffic};

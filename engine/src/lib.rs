@@ -13,6 +13,7 @@
 //! outputs   files for the user
 //! explain   why an action runs or does not
 //! run       Plan -> events and records
+//! profile   how a site runs actions
 //! ```
 //!
 //! The engine knows nothing of tables, of terminals, or of any stage kind but [`command`]: a kind
@@ -25,6 +26,7 @@ pub mod kind;
 pub mod outputs;
 pub mod pipeline;
 pub mod plan;
+pub mod profile;
 pub mod run;
 pub mod text;
 

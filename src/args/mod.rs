@@ -149,20 +149,42 @@ pub struct ExecArgs {
     /// Memory that stages may claim together [default: the machine's]
     #[arg(long, value_name = "SIZE", value_parser = values::size)]
     pub memory: Option<u64>,
-    /// What runs actions: threads of this process, or a process for each
-    #[arg(long, value_enum, default_value_t, value_name = "WHAT")]
-    pub executor: ExecutorChoice,
+    /// What runs actions: threads of this process, a process for each, or machines of a cluster
+    /// [default: what the profile says, or local]
+    #[arg(long, value_enum, value_name = "WHAT")]
+    pub executor: Option<ExecutorChoice>,
+    /// How this site runs actions: profiles/NAME.toml in the project root
+    #[arg(long, value_name = "NAME")]
+    pub profile: Option<String>,
     /// Write where the time went, for chrome://tracing and ui.perfetto.dev
     #[arg(long, value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
     pub trace: Option<PathBuf>,
 }
 
 /// What runs actions.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum ExecutorChoice {
     // Threads of this process.
-    #[default]
     Local,
     // A process for each action.
     Process,
+    // Tasks of Slurm.
+    Slurm,
+    // Tasks of HyperQueue.
+    Hq,
+    // Tasks of a scheduler whose commands are in the profile.
+    Command,
+}
+
+impl ExecutorChoice {
+    /// The name, as the option and profiles take it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Local => "local",
+            Self::Process => "process",
+            Self::Slurm => "slurm",
+            Self::Hq => "hq",
+            Self::Command => "command",
+        }
+    }
 }

@@ -20,6 +20,7 @@ mod explain;
 mod export;
 mod graph;
 mod init;
+mod jobs;
 mod man;
 mod plan;
 mod report;
@@ -114,10 +115,12 @@ pub enum Command {
     Report(report::ReportArgs),
     /// Write an artifact of a run as a file
     Export(export::ExportArgs),
+    /// List what runs have given to a scheduler, and cancel it
+    Jobs(jobs::JobsArgs),
     /// Look after the store
     #[command(subcommand)]
     Cache(cache::CacheCommand),
-    /// Run single actions that a run has left word of; what `--executor process` calls
+    /// Run actions that a run has left word of; what runs call for processes and tasks of a cluster
     StageExec(stage_exec::StageExecArgs),
     /// Check that this machine gives the published results, bit by bit
     SelfCheck(self_check::SelfCheckArgs),
@@ -155,6 +158,7 @@ fn dispatch(command: &Command, ui: &Ui) -> Result<Exit, CliError> {
         Command::Graph(args) => graph::run(args, ui)?,
         Command::Stages(args) => stages::run(args, ui)?,
         Command::Schema(args) => schema::run(args, ui),
+        Command::Jobs(args) => jobs::run(args, ui)?,
         Command::Report(args) => report::run(args, ui)?,
         Command::Export(args) => export::run(args, ui)?,
         Command::Cache(command) => return cache::run(command, ui),

@@ -10,7 +10,9 @@ use clap::Args;
 use flow_cache::{ActionKey, Store};
 use flow_engine::Diag;
 use flow_engine::kind::Progress;
-use flow_engine::run::process::{Report, StageExec, progress_json};
+use flow_engine::run::cluster::task::BatchTask;
+use flow_engine::run::process::StageExec;
+use flow_engine::run::report::{Report, progress_json};
 use serde_json::Value as Json;
 
 use super::run::{Pace, jobs, stop_on_signals};
@@ -24,25 +26,36 @@ use crate::ui::escape;
 #[command(after_help = "\
 A run with `--executor process` leaves in the store what is needed to run an action, under the
 action's key, calls this command, and looks in the store for the record it must have made. Each key
-gives one JSON line: how the action ended, and why it failed.")]
+gives one JSON line: how the action ended, and why it failed. A task of a cluster is named by
+--batch; it leaves such lines in the folder of its batch.")]
 pub struct StageExecArgs {
     /// The store
-    #[arg(long, env = "FLOW_STORE", hide_env = true, value_name = "DIR", value_hint = clap::ValueHint::DirPath)]
-    pub store: PathBuf,
+    #[arg(long, env = "FLOW_STORE", hide_env = true, required_unless_present = "batch", value_name = "DIR", value_hint = clap::ValueHint::DirPath)]
+    pub store: Option<PathBuf>,
     /// Threads [default: the processors there are]
     #[arg(short, long, value_name = "N", value_parser = values::jobs)]
     pub jobs: Option<NonZeroUsize>,
+    /// Run a task of a batch: its folder in the store, and the number of the task
+    #[arg(long, num_args = 2, value_names = ["DIR", "TASK"], conflicts_with = "keys")]
+    pub batch: Vec<String>,
+    /// With --batch, where actions have their unfinished work [default: where the run has it]
+    #[arg(long, env = "FLOW_SCRATCH", hide_env = true, value_name = "DIR", value_hint = clap::ValueHint::DirPath)]
+    pub scratch: Option<PathBuf>,
     /// Keys of actions
-    #[arg(required = true, value_name = "KEY")]
+    #[arg(required_unless_present = "batch", value_name = "KEY")]
     pub keys: Vec<String>,
 }
 
 /// Runs the command.
 pub fn run(args: &StageExecArgs) -> Result<Exit, CliError> {
+    if let [dir, task] = &args.batch[..] {
+        return run_task(args, dir, task);
+    }
     let keys = args.keys.iter().map(|key| parse(key));
     let keys = keys.collect::<Result<Vec<ActionKey>, CliError>>()?;
     let cancel = stop_on_signals()?;
-    let store = Store::open(&working_dir()?.join(&args.store))?;
+    let place = args.store.clone().unwrap_or_default();
+    let store = Store::open(&working_dir()?.join(place))?;
     let registry = flow_neural::kinds::registry();
     let mut exit = Exit::Ok;
     for key in &keys {
@@ -54,6 +67,8 @@ pub fn run(args: &StageExecArgs) -> Result<Exit, CliError> {
             jobs: jobs(args.jobs),
             cancel: &cancel,
             progress: &tell,
+            scratch: None,
+            gpus: &[],
         };
         let report = exec.run(key);
         say(&report.to_json(key));
@@ -63,6 +78,28 @@ pub fn run(args: &StageExecArgs) -> Result<Exit, CliError> {
         }
     }
     Ok(exit)
+}
+
+/// Runs a task of a batch. What becomes of its actions is told in the folder of the batch.
+fn run_task(args: &StageExecArgs, dir: &str, task: &str) -> Result<Exit, CliError> {
+    let task = task.parse().map_err(|_| {
+        let diag = Diag::new(
+            "flow::cli::batch",
+            format!("`{task}` is no number of a task"),
+        );
+        CliError::usage(diag.help("tasks are numbered from 0: --batch DIR 0"))
+    })?;
+    let cancel = stop_on_signals()?;
+    let whole = BatchTask {
+        registry: &flow_neural::kinds::registry(),
+        dir: &working_dir()?.join(dir),
+        task,
+        jobs: args.jobs.map(NonZeroUsize::get),
+        scratch: args.scratch.clone(),
+        cancel: &cancel,
+    }
+    .run()?;
+    Ok(if whole { Exit::Ok } else { Exit::Interrupted })
 }
 
 fn parse(key: &str) -> Result<ActionKey, CliError> {

@@ -11,6 +11,7 @@
 //! does not change. Begin with [`run`], which has what every run sends.
 
 mod check;
+mod cluster;
 mod history;
 mod plan;
 mod reason;
@@ -26,6 +27,7 @@ use serde::Serialize;
 use crate::error::CliError;
 
 pub use check::*;
+pub use cluster::*;
 pub use history::*;
 pub use plan::*;
 pub use reason::*;
@@ -59,7 +61,9 @@ events! {
     ActionProgress(ActionProgress),
     ActionFinished(ActionFinished),
     RemoteProgress(RemoteProgress),
+    BatchSubmitted(BatchSubmitted),
     RunStopping(RunStopping),
+    ClusterUsed(ClusterUsed),
     RunFinished(RunFinished),
     AuditFinished(AuditFinished),
     OutputWritten(OutputWritten),
@@ -77,6 +81,8 @@ events! {
     RunShown(RunShown),
     RunChanged(RunChanged),
     RunsCompared(RunsCompared),
+    BatchListed(BatchListed),
+    BatchCancelled(BatchCancelled),
     ErrorsListed(ErrorsListed),
     Exported(Exported),
     ReportWritten(ReportWritten),

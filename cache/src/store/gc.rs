@@ -22,6 +22,7 @@ use crate::error::StoreError;
 use crate::records::index::{Index, RowSlot};
 use crate::records::record::Record;
 use crate::records::segment::FILE_MAGIC;
+use crate::store::jobs::{self, JobDir};
 use crate::store::pruned;
 use crate::store::unfinished::Stale;
 use crate::store::{Store, guard};
@@ -260,6 +261,7 @@ impl Store {
             steps::remove("gc.remove-artifact", &path)?;
         }
         stale.iter().for_each(Stale::remove);
+        jobs::stale(&self.layout)?.iter().for_each(JobDir::remove);
         Ok(report)
     }
 

@@ -29,6 +29,8 @@ pub(crate) struct StoreLayout {
     pub(crate) manifests: PathBuf,
     /// Made when it is first needed.
     pub(crate) unfinished: PathBuf,
+    /// Made when it is first needed.
+    pub(crate) jobs: PathBuf,
 }
 
 /// Artifacts with their sizes in order of digest, then files that are not artifacts.
@@ -45,6 +47,7 @@ impl StoreLayout {
             quarantine: root.join("quarantine"),
             manifests: root.join("manifests"),
             unfinished: root.join("unfinished"),
+            jobs: root.join("jobs"),
         }
     }
 
@@ -60,6 +63,7 @@ impl StoreLayout {
         }
         require_no_link(&self.manifests)?;
         require_no_link(&self.unfinished)?;
+        require_no_link(&self.jobs)?;
         Ok(whole)
     }
 
@@ -133,7 +137,7 @@ impl StoreLayout {
     pub(crate) fn require_free(&self) -> Result<(), StoreError> {
         // Another process may finish creating the store between our look for `format` and this one,
         // and may have started to work.
-        let later = [&self.manifests, &self.unfinished];
+        let later = [&self.manifests, &self.unfinished, &self.jobs];
         let parts = self.parts().into_iter().chain(later);
         let parts: Vec<&PathBuf> = parts.collect();
         let stranger = list_dir(&self.root)?.into_iter().find(|path| {

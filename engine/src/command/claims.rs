@@ -14,20 +14,10 @@ use crate::kind::stage::Resources;
 
 const KEYS: [&str; 5] = ["cpus", "memory", "gpu", "timeout", "retries"];
 
-/// `resources` as read.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct Claims {
-    /// What the scheduler has to know.
-    pub resources: Resources,
-    /// The time after which the program is stopped.
-    pub timeout: Option<Duration>,
-}
-
 /// Reads `resources`, and returns all that is wrong with it.
-pub fn read(params: &Params) -> (Claims, Vec<Diag>) {
-    let mut claims = Claims::default();
+pub fn read(params: &Params) -> (Resources, Vec<Diag>) {
+    let mut given = Resources::default();
     let mut diags = Vec::new();
-    let given = &mut claims.resources;
     for (key, value) in CommandParams::read(params).resources {
         let result = match key {
             "cpus" => whole(value, 1).map(|n| given.cpus = n as usize),
@@ -36,7 +26,7 @@ pub fn read(params: &Params) -> (Claims, Vec<Diag>) {
             "memory" => text(value).and_then(size).map(|n| given.memory = n),
             "timeout" => text(value)
                 .and_then(duration)
-                .map(|limit| claims.timeout = Some(limit)),
+                .map(|limit| given.timeout = Some(limit)),
             _ => {
                 let diag = wrong(params, format!("`resources` has no `{key}`"));
                 diags.push(did_you_mean(diag, key, KEYS, "keys"));
@@ -48,7 +38,7 @@ pub fn read(params: &Params) -> (Claims, Vec<Diag>) {
             diags.push(wrong(params, message).help(format!("{key} = {wanted}")));
         }
     }
-    (claims, diags)
+    (given, diags)
 }
 
 fn wrong(params: &Params, message: String) -> Diag {
@@ -90,7 +80,7 @@ fn text(value: &Value) -> Result<&str, &'static str> {
 const SIZE: &str = "\"2GiB\": a number with a unit (B, kB, MB, GB, TB, KiB, MiB, GiB, TiB)";
 const TIME: &str = "\"10min\": a number with a unit (ms, s, min, h)";
 
-fn size(text: &str) -> Result<u64, &'static str> {
+pub fn size(text: &str) -> Result<u64, &'static str> {
     let factor = |unit: &str| {
         Some(match unit {
             "b" => 1.0,
@@ -109,7 +99,7 @@ fn size(text: &str) -> Result<u64, &'static str> {
     Ok(measure(text, factor).ok_or(SIZE)? as u64)
 }
 
-fn duration(text: &str) -> Result<Duration, &'static str> {
+pub fn duration(text: &str) -> Result<Duration, &'static str> {
     let factor = |unit: &str| {
         Some(match unit {
             "ms" => 1e-3,
@@ -185,15 +175,15 @@ mod tests {
         let (claims, diags) = read(&given);
         assert!(diags.is_empty(), "{diags:?}");
         assert_eq!(
-            claims.resources,
+            claims,
             Resources {
                 cpus: 2,
                 memory: 3 << 29,
                 gpus: 1,
-                retries: 3
+                retries: 3,
+                timeout: Some(Duration::from_secs(600)),
             }
         );
-        assert_eq!(claims.timeout, Some(Duration::from_secs(600)));
     }
 
     #[test]

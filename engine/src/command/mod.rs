@@ -55,6 +55,7 @@ mod version;
 pub use params::claims_type;
 pub use rows::FoldRows;
 
+pub(crate) use claims::{duration, size};
 use guard::Program;
 use guards::Guards;
 use params::CommandParams;
@@ -65,8 +66,7 @@ use version::VersionAnswer;
 /// Returns what the parameter `resources` of a stage of any kind claims, and all that is wrong with it. Its type is that
 /// of [`claims_type`].
 pub fn claimed(params: &Params) -> (Resources, Vec<Diag>) {
-    let (claims, diags) = claims::read(params);
-    (claims.resources, diags)
+    claims::read(params)
 }
 
 /// The port for the table of folds.
@@ -214,7 +214,7 @@ impl Stage for CommandKind {
     }
 
     fn resources(&self, params: &Params) -> Resources {
-        claims::read(params).0.resources
+        claims::read(params).0
     }
 
     fn opaque(&self, params: &Params, output: &str) -> bool {

@@ -16,6 +16,7 @@ use crate::kind::shards::SourceFile;
 use crate::kind::spec::{KindSpec, Ports, Step};
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::base::diag::Diag;
 use crate::base::files::Project;
@@ -147,6 +148,8 @@ pub struct Resources {
     pub gpus: usize,
     /// How often a failed action is tried again.
     pub retries: u32,
+    /// The time after which an action is stopped, if there is one. A scheduler is asked for that much.
+    pub timeout: Option<Duration>,
 }
 
 impl Default for Resources {
@@ -156,6 +159,7 @@ impl Default for Resources {
             memory: 0,
             gpus: 0,
             retries: 0,
+            timeout: None,
         }
     }
 }

@@ -54,12 +54,31 @@ pub enum Event {
         /// Actions that are still running.
         running: usize,
     },
+    /// Actions were given to a scheduler, or were found to be with it.
+    BatchSubmitted(SubmittedBatch),
     /// Something a user should know that does not fail the run, such as a corrupt artifact that
     /// was set aside.
     Warning {
         /// In one sentence.
         message: String,
     },
+}
+
+/// A batch of actions that a scheduler has.
+#[derive(Clone, Debug)]
+pub struct SubmittedBatch {
+    /// Name of the batch.
+    pub batch: String,
+    /// The scheduler, as `--executor` takes it.
+    pub scheduler: &'static str,
+    /// The scheduler's id, if it is known.
+    pub id: Option<String>,
+    /// Number of its tasks.
+    pub tasks: usize,
+    /// Number of its actions that this run waits for.
+    pub actions: usize,
+    /// An earlier run has submitted it.
+    pub attached: bool,
 }
 
 /// How an action ended.

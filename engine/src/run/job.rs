@@ -3,12 +3,13 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use flow_cache::{ActionKey, Digest, Record};
+use flow_cache::{ActionKey, Digest, Record, Store};
 
 use crate::explain::Reason;
 use crate::kind::error::{Fault, StageError};
 use crate::kind::progress::Progress;
 use crate::plan::keys::Prepared;
+use crate::run::event::SubmittedBatch;
 
 /// An action to run.
 pub struct Job {
@@ -24,6 +25,25 @@ pub struct Job {
     pub threads: usize,
     /// GPUs that are its own while it runs.
     pub gpus: Vec<usize>,
+}
+
+impl Job {
+    /// Returns lost bytes with the actions that make them.
+    pub(crate) fn lost(&self, lost: &[Gone]) -> Done {
+        let makers = self.prepared.needs.iter().zip(&self.prepared.makers);
+        let lost = makers.filter_map(|(digest, maker)| {
+            let (_, corrupt) = lost.iter().find(|(gone, _)| gone == digest)?;
+            Some((*digest, *maker, *corrupt))
+        });
+        Done::Lost(lost.collect())
+    }
+
+    /// Returns the bytes that it reads and that are plainly not there. The process that runs it checks the others.
+    pub(crate) fn gone(&self, store: &Store) -> Vec<Gone> {
+        let needs = self.prepared.needs.iter();
+        let gone = needs.filter(|digest| !store.has(digest));
+        gone.map(|digest| (*digest, false)).collect()
+    }
 }
 
 /// What comes back.
@@ -44,6 +64,8 @@ pub enum Message {
     },
     /// Something that a user should know.
     Warning(String),
+    /// Actions were given to a scheduler, or were found to be with it.
+    Submitted(SubmittedBatch),
     /// It has run and only waits to be committed. What it occupied is free.
     Ran {
         /// Index of the action.

@@ -1,4 +1,4 @@
-//! The local executor: one coordinator, and if anything has to run, a few worker threads and a committer.
+//! Runs a plan: one coordinator, and if anything has to run, a few worker threads and a committer.
 //!
 //! The index order of actions is an order of dependence, so one pass over it settles everything that the
 //! store already answers. A run in which nothing changed ends there. The coordinator handles the rest: an
@@ -10,19 +10,23 @@
 //! file that changed while the action ran.
 //!
 //! `coordinator` decides, `worker` makes attempts, `perform` runs the code of a stage for a thread and for
-//! [`process`] alike, and `commit` makes results durable. Nothing here renders anything: what happens leaves
+//! [`process`] alike, and `commit` makes results durable. On a [`cluster`], one dispatcher stands for all
+//! workers and the committer. Nothing here renders anything: what happens leaves
 //! as an [`event`]. Begin with [`run`], then read `coordinator`.
 
 mod capacity;
+pub mod cluster;
 mod commit;
 mod coordinator;
 pub mod event;
 pub mod job;
+mod made;
 mod manifest;
 pub mod options;
 mod perform;
 mod pool;
 pub mod process;
+pub mod report;
 mod scratch;
 pub mod summary;
 mod unfinished;
@@ -40,11 +44,13 @@ use flow_cache::WorkDir;
 use crate::base::trace::Track;
 use crate::kind::error::StageError;
 use crate::plan::keys::Slot;
+use cluster::dispatcher::{ClusterFigures, Dispatcher};
+use cluster::options::ClusterOptions;
 use commit::Uncommitted;
 use coordinator::{Coordinator, ToWorkers};
 use event::Event;
 use job::{Job, Message};
-use options::Setting;
+use options::{Executor, Setting};
 use pool::Pool;
 use scratch::Scratch;
 use worker::Worker;
@@ -57,6 +63,8 @@ pub struct Finished {
     pub failures: Vec<(usize, StageError)>,
     /// The run was stopped before its end.
     pub interrupted: bool,
+    /// What it has used of a cluster, if it used one.
+    pub cluster: Option<ClusterFigures>,
 }
 
 /// Brings everything up to date. `forced` actions run even if they have a record, since their bytes are
@@ -69,11 +77,12 @@ pub fn run(
     forced: HashSet<usize>,
     on_event: &mut dyn FnMut(Event),
 ) -> Result<Finished, StageError> {
-    let more = AtomicBool::new(false);
+    let (more, stop) = (AtomicBool::new(false), AtomicBool::new(false));
     let (to_workers, jobs) = mpsc::channel();
     let to_workers = ToWorkers {
         jobs: to_workers,
         more: &more,
+        stop: &stop,
     };
     let mut coordinator = Coordinator::new(setting, forced, to_workers, on_event);
     coordinator.begin()?;
@@ -81,7 +90,31 @@ pub fn run(
         // Starting threads for nothing would cost more than the rest of a small run.
         return Ok(coordinator.finish());
     }
-    with_workers(setting, coordinator, jobs, &more)
+    match &setting.options.executor {
+        Executor::Cluster(cluster) => with_cluster((setting, cluster), coordinator, jobs, &stop),
+        _ => with_workers(setting, coordinator, jobs, &more),
+    }
+}
+
+/// Starts the thread that gives actions to a scheduler, and runs what is ready and what becomes so.
+fn with_cluster(
+    (setting, options): (Setting<'_>, &ClusterOptions),
+    mut coordinator: Coordinator<'_>,
+    jobs: mpsc::Receiver<Job>,
+    stop: &AtomicBool,
+) -> Result<Finished, StageError> {
+    std::thread::scope(|scope| {
+        let (to_coordinator, messages) = mpsc::channel::<Message>();
+        let dispatcher = Dispatcher::new(setting, options, to_coordinator, stop);
+        let thread = Builder::new().spawn_scoped(scope, move || dispatcher.work(&jobs));
+        let thread = thread.map_err(|error| no_thread(error, 1))?;
+        coordinator.run(&messages)?;
+        let finished = coordinator.finish();
+        Ok(Finished {
+            cluster: thread.join().ok(),
+            ..finished
+        })
+    })
 }
 
 /// Starts the threads, and runs what is ready and what becomes so.

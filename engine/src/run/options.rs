@@ -8,6 +8,7 @@ use flow_cache::{StatCache, Store};
 
 use crate::base::trace::Trace;
 use crate::plan::Plan;
+use crate::run::cluster::options::ClusterOptions;
 
 /// What all parts of a run share.
 #[derive(Clone, Copy)]
@@ -54,6 +55,8 @@ pub enum Executor {
     Local,
     /// Processes, one per action.
     Process(ProcessOptions),
+    /// Machines of a cluster, by its scheduler.
+    Cluster(Box<ClusterOptions>),
 }
 
 /// How children are started.

@@ -95,6 +95,8 @@ each = "make"
                 jobs: 1,
                 cancel: &never,
                 progress: &|_| {},
+                scratch: None,
+                gpus: &[],
             }
             .run(&key)
         };

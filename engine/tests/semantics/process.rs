@@ -13,7 +13,8 @@ use flow_engine::kind::{
 use flow_engine::kind::{ParamSpec, ParamType};
 use flow_engine::run::options::Executor;
 use flow_engine::run::options::ProcessOptions;
-use flow_engine::run::process::{StageExec, progress_json};
+use flow_engine::run::process::StageExec;
+use flow_engine::run::report::progress_json;
 
 use crate::harness::{Project, Ran};
 use crate::kinds::{Control, registry};
@@ -56,6 +57,8 @@ fn child() {
         jobs,
         cancel: &never,
         progress: &|progress| println!("{}", progress_json(progress)),
+        scratch: None,
+        gpus: &[],
     }
     .run(&key);
     println!("{}", report.to_json(&key));

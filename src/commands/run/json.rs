@@ -6,8 +6,8 @@ use flow_engine::plan::Plan;
 use flow_engine::run::event::{Event, Outcome};
 
 use crate::event::{
-    ActionFinished, ActionOutcome, ActionProgress, ActionResult, ActionStarted, JsonEvent,
-    RemoteProgress, RunStarted, RunStopping, WarningEvent,
+    ActionFinished, ActionOutcome, ActionProgress, ActionResult, ActionStarted, BatchSubmitted,
+    JsonEvent, RemoteProgress, RunStarted, RunStopping, WarningEvent,
 };
 use crate::record::ByName;
 
@@ -65,6 +65,14 @@ pub fn event(plan: &Plan<'_>, run: &str, event: &Event) -> Option<JsonEvent> {
             wanted_bytes: traffic.wanted_bytes,
             written_bytes: traffic.written_bytes,
             waiting: traffic.waiting,
+        }),
+        Event::BatchSubmitted(batch) => JsonEvent::from(BatchSubmitted {
+            batch: batch.batch.clone(),
+            scheduler: batch.scheduler.to_owned(),
+            id: batch.id.clone(),
+            tasks: batch.tasks,
+            actions: batch.actions,
+            attached: batch.attached,
         }),
         Event::Stopping { running } => JsonEvent::from(RunStopping { running: *running }),
         Event::Warning { message } => JsonEvent::from(WarningEvent {

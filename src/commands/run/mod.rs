@@ -6,7 +6,7 @@
 //! shows the results of a run. [`outputs`] writes the files under `[outputs]`, and [`audit`] runs
 //! actions again to compare their bytes. [`circumstances`] has what a record says of how the
 //! run came about: [`git`] says which commit the project is at, and [`host`] describes the machine. [`clock`]
-//! notes when actions run. The engine
+//! notes when actions run, and [`cluster`] says what runs them. The engine
 //! schedules and runs the actions.
 //!
 //! Begin with [`run`], then [`Run::execute`].
@@ -14,6 +14,7 @@
 mod audit;
 mod circumstances;
 mod clock;
+mod cluster;
 mod follow;
 mod git;
 mod host;
@@ -237,6 +238,10 @@ impl<'a> Run<'a> {
                 return true;
             }
         };
+        if let Some(figures) = &finished.cluster {
+            self.ui.progress(&cluster::used(figures));
+            self.ui.event(|| cluster::event(figures));
+        }
         for (action, error, others) in error::alike(self.plan, &finished.failures) {
             let stage = self.plan.coords(action).stage;
             let label = self.plan.label(action);

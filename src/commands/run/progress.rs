@@ -8,7 +8,7 @@ use flow_cache::Traffic;
 use flow_engine::explain::Reason;
 use flow_engine::kind::Progress;
 use flow_engine::plan::Plan;
-use flow_engine::run::event::{Event, Outcome};
+use flow_engine::run::event::{Event, Outcome, SubmittedBatch};
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use super::screen::Screen;
@@ -135,6 +135,7 @@ impl<'a> RunProgress<'a> {
                     ),
                 });
             }
+            Event::BatchSubmitted(batch) => self.line(&submitted(batch)),
             Event::Warning { message } => match &self.bars {
                 Some(bars) => bars.suspend(|| self.ui.warning(message)),
                 None => self.ui.warning(message),
@@ -322,6 +323,25 @@ fn new_bar(name: &str, total: usize) -> ProgressBar {
         .with_prefix(name.to_owned());
     bar.enable_steady_tick(Duration::from_millis(200));
     bar
+}
+
+/// What people hear of a batch.
+fn submitted(batch: &SubmittedBatch) -> String {
+    let id = batch
+        .id
+        .as_ref()
+        .map_or(String::new(), |id| format!(" as {id}"));
+    let what = match batch.attached {
+        true => "an earlier run left with",
+        false => "given to",
+    };
+    format!(
+        "batch {} {what} {}{id}: {} in {}",
+        batch.batch,
+        batch.scheduler,
+        count(batch.actions, "action"),
+        count(batch.tasks, "task"),
+    )
 }
 
 #[cfg(test)]

@@ -9,10 +9,10 @@ use std::sync::{Arc, OnceLock};
 use flow_cache::{StatCache, Watcher};
 use flow_engine::Diag;
 use flow_engine::base::trace::Trace;
-use flow_engine::run::options::ProcessOptions;
 use flow_engine::run::options::{Executor, Options};
 
-use crate::args::{ExecArgs, ExecutorChoice, StoreArgs};
+use super::cluster;
+use crate::args::{ExecArgs, StoreArgs};
 use crate::error::{CliError, Exit};
 use crate::project::{ProjectState, working_dir};
 use crate::ui::Ui;
@@ -48,7 +48,7 @@ impl Setup {
             jobs: jobs(args.jobs),
             gpus: args.gpus,
             memory: args.memory,
-            executor: executor(args.executor)?,
+            executor: cluster::executor(root, args)?,
         })
     }
 
@@ -92,20 +92,6 @@ fn trace_file(path: &Path) -> Result<(PathBuf, Trace), CliError> {
         ));
     }
     Ok((path, Trace::new()))
-}
-
-/// What runs actions.
-fn executor(asked: ExecutorChoice) -> Result<Executor, CliError> {
-    match asked {
-        ExecutorChoice::Local => Ok(Executor::Local),
-        ExecutorChoice::Process => {
-            let program = std::env::current_exe()
-                .map_err(|e| CliError::environment("this program is not to be found", e))?;
-            Ok(Executor::Process(ProcessOptions {
-                command: vec![program.into(), "stage-exec".into()],
-            }))
-        }
-    }
 }
 
 /// The number of actions that run at a time.
@@ -167,16 +153,26 @@ fn is_ignored(signal: libc::c_int) -> bool {
     }
 }
 
+/// Gives a run that is to stop as long as it takes, since it asks somebody what to do.
+pub fn take_time() {
+    set_timer(0, 0);
+}
+
 /// Sets a timer that sends this process SIGALRM when a run has had its time to end.
 fn be_patient() {
+    set_timer(PATIENCE_S, PATIENCE_US);
+}
+
+/// Sets the timer of this process, or stops it if it is set to 0.
+fn set_timer(seconds: libc::time_t, microseconds: libc::suseconds_t) {
     let once = libc::itimerval {
         it_interval: libc::timeval {
             tv_sec: 0,
             tv_usec: 0,
         },
         it_value: libc::timeval {
-            tv_sec: PATIENCE_S,
-            tv_usec: PATIENCE_US,
+            tv_sec: seconds,
+            tv_usec: microseconds,
         },
     };
     // SAFETY: a plain system call on a value that outlives it.

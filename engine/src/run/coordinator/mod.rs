@@ -38,6 +38,8 @@ pub struct ToWorkers<'a> {
     pub jobs: mpsc::Sender<Job>,
     /// Tells the committer whether there is work besides what it has to commit.
     pub more: &'a AtomicBool,
+    /// Tells a cluster that nothing more is to start.
+    pub stop: &'a AtomicBool,
 }
 
 /// Knows what is settled, what waits for what, and what may start.
@@ -176,6 +178,7 @@ impl<'a> Coordinator<'a> {
             slots: self.slots,
             failures: self.failures.into_iter().collect(),
             interrupted,
+            cluster: None,
         }
     }
 
@@ -248,7 +251,7 @@ impl<'a> Coordinator<'a> {
         loop {
             if !self.said && self.options.cancel.load(Ordering::Relaxed) {
                 self.said = true;
-                let running = self.claims.len();
+                let running = self.resources.running_here();
                 (self.on_event)(Event::Stopping { running });
             }
             self.report_traffic();

@@ -22,6 +22,7 @@ impl Coordinator<'_> {
                 reason,
             }),
             Message::Warning(message) => (self.on_event)(Event::Warning { message }),
+            Message::Submitted(batch) => (self.on_event)(Event::BatchSubmitted(batch)),
             Message::Progress { action, progress } => (self.on_event)(Event::Progress {
                 action,
                 stage: self.plan.coords(action).stage,

@@ -11,9 +11,6 @@ use crate::run::capacity::Fit;
 use crate::run::event::Outcome;
 use crate::run::job::Job;
 
-/// The most actions that run or wait to be committed at a time.
-const MOST_IN_FLIGHT: usize = 1_000;
-
 /// The most actions waiting for a GPU that are passed over in the search for one that need not wait.
 const MOST_PASSED: usize = 100;
 
@@ -23,7 +20,7 @@ impl Coordinator<'_> {
     pub(super) fn start_ready(&mut self) -> Result<(), StageError> {
         let mut passed = Vec::new();
         while self.resources.jobs_free()
-            && self.in_flight.len() < MOST_IN_FLIGHT
+            && self.in_flight.len() < self.resources.most_in_flight()
             && !self.stopping()
             && !self.restart
         {
@@ -43,9 +40,11 @@ impl Coordinator<'_> {
             }
         }
         self.ready.extend(passed);
-        let full = self.in_flight.len() >= MOST_IN_FLIGHT;
+        let full = self.in_flight.len() >= self.resources.most_in_flight();
         let more = !self.ready.is_empty() && !full && !self.stopping() && !self.restart;
         self.to_workers.more.store(more, Ordering::Relaxed);
+        let stop = self.stopping();
+        self.to_workers.stop.store(stop, Ordering::Relaxed);
         Ok(())
     }
 
@@ -167,13 +166,12 @@ impl Coordinator<'_> {
         let claim = self.resources.take(self.plan.coords(action).stage);
         // The action shares the threads with those that run and those that are about to start.
         let busy = self.claims.len() + 1 + self.ready.len();
-        let busy = busy.clamp(1, self.options.jobs.max(1));
         let job = Job {
             action,
             prepared,
             forced,
             reason,
-            threads: (self.options.jobs / busy).max(claim.cpus),
+            threads: self.resources.threads(busy, &claim),
             gpus: claim.gpus.clone(),
         };
         self.claims.insert(action, claim);

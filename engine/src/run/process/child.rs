@@ -5,7 +5,6 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use flow_cache::{ActionKey, ArtifactWriter, NotAdopted, Staged, StatCache, Store};
 
-use super::Report;
 use crate::base::trace::Track;
 use crate::kind::action::Host;
 use crate::kind::error::StageError;
@@ -16,6 +15,7 @@ use crate::run::job::Done;
 use crate::run::manifest;
 use crate::run::perform::{Performed, Workplace, perform, verify};
 use crate::run::pool::Pool;
+use crate::run::report::Report;
 use crate::run::scratch::Scratch;
 
 /// Runs actions in a process of their own.
@@ -30,6 +30,10 @@ pub struct StageExec<'a> {
     pub cancel: &'a AtomicBool,
     /// Is told the progress of an action, from several threads.
     pub progress: &'a (dyn Fn(&Progress) + Sync),
+    /// A folder for unfinished work in place of the one that the run names.
+    pub scratch: Option<&'a Path>,
+    /// The GPUs that this process was given, in place of those that the run names; empty if nobody said.
+    pub gpus: &'a [usize],
 }
 
 impl StageExec<'_> {
@@ -40,7 +44,13 @@ impl StageExec<'_> {
     }
 
     fn execute(&self, key: &ActionKey) -> Result<Report, StageError> {
-        let work = manifest::get(self.store, key, self.registry)?;
+        let mut work = manifest::get(self.store, key, self.registry)?;
+        if let Some(scratch) = self.scratch {
+            work.scratch = scratch.into();
+        }
+        if self.gpus.len() >= work.gpus.len() {
+            work.gpus = self.gpus[..work.gpus.len()].into();
+        }
         // A process without a lock may have been faster.
         if !work.forced && self.store.find(key)?.is_some() {
             return Ok(Report::Hit);

@@ -6,11 +6,10 @@
 //! flow (a signal, the kernel out of memory) is tried once more.
 //!
 //! This file is the side of the run: it starts children, follows and ends them. `child` is `flow stage-exec`
-//! itself, and `report` is the JSON line between the two. How an action is run is not decided here, since
+//! itself, and `run::report` is the JSON line between the two. How an action is run is not decided here, since
 //! `run::perform` is the same for both executors. Begin with [`StageExec`], then read `Parent`.
 
 mod child;
-mod report;
 
 use crate::run::job::Gone;
 use crate::run::options::ProcessOptions;
@@ -20,11 +19,10 @@ use std::os::fd::AsRawFd;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use flow_cache::{ActionKey, Record, Store};
+use flow_cache::{ActionKey, Store};
 
 use crate::base::code::Code;
 use crate::base::folder::remove;
@@ -33,13 +31,13 @@ use crate::kind::action::HOME;
 use crate::kind::error::{Fault, StageError};
 use crate::kind::progress::Progress;
 use crate::run::job::Done;
+use crate::run::made::{Before, made};
 use crate::run::manifest;
-use crate::run::perform::is_whole;
+use crate::run::report::{self, Report};
 use crate::run::scratch::clear;
 use crate::run::work::Work;
 
 pub use child::StageExec;
-pub use report::{Report, progress_json};
 
 /// How long a child that was asked to stop may take to do so.
 const GRACE: Duration = Duration::from_millis(1600);
@@ -54,13 +52,6 @@ pub(crate) struct Parent<'a> {
     pub(crate) warn: &'a dyn Fn(String),
     /// Finds the actions that make lost bytes.
     pub(crate) lost: &'a dyn Fn(&[Gone]) -> Done,
-}
-
-/// What the store had before a forced action.
-struct Before {
-    record: Arc<Record>,
-    /// All of its bytes were there.
-    whole: bool,
 }
 
 /// How a child ended.
@@ -80,13 +71,7 @@ impl Parent<'_> {
         let key = work.prepared.key;
         manifest::put(work, self.store)?;
         let _manifest = Left(self.store, key);
-        let before = match self.store.find(&key)? {
-            Some(record) if work.forced => Some(Before {
-                whole: is_whole(self.store, &record)?,
-                record,
-            }),
-            _ => None,
-        };
+        let before = Before::of(work, self.store)?;
         let mut again = true;
         loop {
             let ended = self.child(work, &key)?;
@@ -94,7 +79,7 @@ impl Parent<'_> {
             let _ = clear(&work.scratch);
             let _ = remove(&work.scratch.join(HOME));
             self.store.refresh()?;
-            if let Some(done) = self.made(&key, before.as_ref(), ended.report.as_ref())? {
+            if let Some(done) = made(self.store, &key, before.as_ref(), ended.report.as_ref())? {
                 return Ok(done);
             }
             if self.cancel.load(Ordering::Relaxed) {
@@ -120,36 +105,6 @@ impl Parent<'_> {
                 work.action, work.stage, error.message
             ));
         }
-    }
-
-    /// Returns what the store says of the action now.
-    fn made(
-        &self,
-        key: &ActionKey,
-        before: Option<&Before>,
-        report: Option<&Report>,
-    ) -> Result<Option<Done>, StageError> {
-        let Some(record) = self.store.find(key)? else {
-            return Ok(None);
-        };
-        let Some(before) = before else {
-            return Ok(Some(match report {
-                Some(Report::Hit) => Done::Hit(record),
-                Some(Report::Different(outputs)) => Done::Different {
-                    record,
-                    outputs: outputs.clone(),
-                },
-                _ => Done::Ran(record),
-            }));
-        };
-        let outputs = differing(&before.record, &record);
-        if !outputs.is_empty() {
-            return Ok(Some(Done::Different { record, outputs }));
-        }
-        // The record alone says nothing here, since it was there before.
-        let ran = !before.whole || matches!(report, Some(Report::Ran));
-        let whole = ran && is_whole(self.store, &record)?;
-        Ok(whole.then_some(Done::Ran(record)))
     }
 
     /// Starts a child and waits for its end.
@@ -296,15 +251,6 @@ impl Drop for Left<'_> {
         // If it cannot be removed, gc will do it.
         let _ = self.0.remove_manifest(&self.1);
     }
-}
-
-fn differing(before: &Record, now: &Record) -> Vec<String> {
-    let differs = |output: &&flow_cache::Output| {
-        let old = before.output(&output.name);
-        old.is_none_or(|old| old.digest != output.digest)
-    };
-    let names = now.outputs.iter().filter(differs);
-    names.map(|output| output.name.clone()).collect()
 }
 
 /// What a child says on its standard output: JSON lines, perhaps with other lines among them.

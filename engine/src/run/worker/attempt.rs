@@ -7,11 +7,11 @@ use crate::run::perform::{Performed, Workplace, is_whole, perform, verify};
 use std::path::Path;
 use std::sync::atomic::Ordering;
 
-use flow_cache::{ActionLock, ArtifactWriter, Digest, NotAdopted, Record, Staged, WatchedWait};
+use flow_cache::{ActionLock, ArtifactWriter, NotAdopted, Record, Staged, WatchedWait};
 
 use crate::explain::Reason;
 use crate::kind::action::Host;
-use crate::kind::error::StageError;
+use crate::kind::error::{Fault, StageError};
 use crate::kind::progress::Progress;
 use crate::run::options::{Executor, ProcessOptions};
 use crate::run::process::Parent;
@@ -108,6 +108,11 @@ impl At<'_, '_> {
         match &setting.options.executor {
             Executor::Local => self.in_here(&work, lock),
             Executor::Process(options) => self.in_a_process(&work, options).map(Tried::Over),
+            Executor::Cluster(_) => Err(StageError::new(
+                Fault::Bug,
+                "flow::bug::workers",
+                "a thread of the run was given an action of a cluster",
+            )),
         }
     }
 
@@ -115,7 +120,7 @@ impl At<'_, '_> {
         let Worker { setting, track, .. } = self.worker;
         let lost = verify(setting.store, &work.prepared.needs, *track)?;
         if !lost.is_empty() {
-            return Ok(Tried::Over(self.lost(&lost)));
+            return Ok(Tried::Over(self.job.lost(&lost)));
         }
         self.started();
         let place = Workplace {
@@ -129,7 +134,7 @@ impl At<'_, '_> {
         Ok(match perform(work, &place)? {
             Performed::Made(record, staged) => Tried::Made(record, staged, lock),
             Performed::Tainted(paths) => Tried::Over(Done::Tainted(paths)),
-            Performed::Lost(lost) => Tried::Over(self.lost(&lost)),
+            Performed::Lost(lost) => Tried::Over(self.job.lost(&lost)),
         })
     }
 
@@ -138,7 +143,7 @@ impl At<'_, '_> {
         // The child verifies the bytes once more, but it knows no remote to fetch them from.
         let lost = verify(setting.store, &work.prepared.needs, self.worker.track)?;
         if !lost.is_empty() {
-            return Ok(self.lost(&lost));
+            return Ok(self.job.lost(&lost));
         }
         self.started();
         let parent = Parent {
@@ -148,7 +153,7 @@ impl At<'_, '_> {
             track: self.worker.track,
             progress: &|progress| self.progress(progress),
             warn: &|message| self.send(Message::Warning(message)),
-            lost: &|lost| self.lost(lost),
+            lost: &|lost| self.job.lost(lost),
         };
         parent.run(work)
     }
@@ -186,17 +191,6 @@ impl At<'_, '_> {
             action: self.job.action,
             reason: self.job.reason.clone(),
         });
-    }
-
-    /// Returns lost bytes with the actions that make them.
-    fn lost(&self, lost: &[(Digest, bool)]) -> Done {
-        let prepared = &self.job.prepared;
-        let makers = prepared.needs.iter().zip(&prepared.makers);
-        let lost = makers.filter_map(|(digest, maker)| {
-            let (_, corrupt) = lost.iter().find(|(gone, _)| gone == digest)?;
-            Some((*digest, *maker, *corrupt))
-        });
-        Done::Lost(lost.collect())
     }
 
     fn send(&self, message: Message) {

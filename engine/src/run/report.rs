@@ -63,7 +63,7 @@ impl Report {
     }
 
     /// Reads the report from a line. Returns none for other kinds of lines.
-    pub(super) fn from_json(json: &Json, work: &Work<'_>) -> Option<Self> {
+    pub(crate) fn from_json(json: &Json, work: &Work<'_>) -> Option<Self> {
         if json.get("event")? != "stage-exec-finished" {
             return None;
         }
@@ -124,7 +124,7 @@ pub fn progress_json(progress: &Progress) -> Json {
 }
 
 /// What such a line says; none for lines of other kinds.
-pub(super) fn progress_of(json: &Json) -> Option<Progress> {
+pub(crate) fn progress_of(json: &Json) -> Option<Progress> {
     if json.get("event")? != "progress" {
         return None;
     }

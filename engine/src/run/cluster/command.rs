@@ -1,0 +1,109 @@
+//! A scheduler of which flow knows nothing but the user's commands: to submit, to ask and to cancel.
+
+use std::process::Command;
+
+use super::options::{Template, Templates};
+use super::scheduler::{Scheduler, SchedulerError, Submission, TaskState, TaskStates, call};
+use super::template::{Values, fill, of_submission};
+
+/// A scheduler by its commands.
+pub(super) struct ByTemplates {
+    pub(super) templates: Templates,
+}
+
+impl ByTemplates {
+    fn call(
+        &self,
+        template: &Template,
+        values: &Values,
+        ids: &[String],
+    ) -> Result<String, SchedulerError> {
+        let words = fill(template, values, ids);
+        let Some((program, arguments)) = words.split_first() else {
+            return Err(SchedulerError(
+                "the profile has no command for this".to_owned(),
+            ));
+        };
+        call(Command::new(program).args(arguments), None)
+    }
+}
+
+impl Scheduler for ByTemplates {
+    fn submit(&self, array: &Submission<'_>) -> Result<String, SchedulerError> {
+        let said = self.call(&self.templates.submit, &of_submission(array), &[])?;
+        let last = said.lines().rev().find(|line| !line.trim().is_empty());
+        match last.and_then(|line| line.split_whitespace().next()) {
+            Some(id) => Ok(id.to_owned()),
+            None => Err(SchedulerError(
+                "the command that submits printed no id".to_owned(),
+            )),
+        }
+    }
+
+    fn states(&self, ids: &[String]) -> Result<TaskStates, SchedulerError> {
+        let said = self.call(&self.templates.status, &Vec::new(), ids)?;
+        lines(&said, &self.templates)
+    }
+
+    fn find(&self, name: &str) -> Result<Option<String>, SchedulerError> {
+        if self.templates.find.is_empty() {
+            return Ok(None);
+        }
+        let values = vec![("name", name.into())];
+        let said = self.call(&self.templates.find, &values, &[])?;
+        Ok(said.split_whitespace().next().map(str::to_owned))
+    }
+
+    fn cancel(&self, ids: &[String]) -> Result<(), SchedulerError> {
+        self.call(&self.templates.cancel, &Vec::new(), ids)
+            .map(drop)
+    }
+}
+
+/// Reads lines of id, number, state and perhaps a machine.
+fn lines(said: &str, templates: &Templates) -> Result<TaskStates, SchedulerError> {
+    let mut states = TaskStates::new();
+    for line in said.lines().filter(|line| !line.trim().is_empty()) {
+        let words: Vec<&str> = line.split_whitespace().collect();
+        let read = || {
+            let word = templates
+                .states
+                .get(words[2])
+                .map_or(words[2], String::as_str);
+            let node = words.get(3).map(|node| (*node).to_owned());
+            Some((words[1].parse().ok()?, TaskState::of_word(word, node)?))
+        };
+        let Some((task, state)) = (words.len() >= 3).then(read).flatten() else {
+            return Err(SchedulerError(format!(
+                "the command for states printed `{line}`, which is not `ID TASK STATE`"
+            )));
+        };
+        states.insert((words[0].to_owned(), task), state);
+    }
+    Ok(states)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::run::cluster::scheduler::{Cause, TaskEnd};
+
+    #[test]
+    fn states_are_read_in_words_of_flow_or_of_the_scheduler() {
+        let templates = Templates {
+            states: [("Q".to_owned(), "waiting".to_owned())].into(),
+            ..Templates::default()
+        };
+        let states = lines("7[].s 0 Q\n7[].s 1 out-of-memory n3\n\n", &templates).unwrap();
+        assert_eq!(states[&("7[].s".to_owned(), 0)], TaskState::Waiting);
+        let node = Some("n3".to_owned());
+        let ended = TaskState::Ended(TaskEnd {
+            cause: Cause::OutOfMemory,
+            node,
+        });
+        assert_eq!(states[&("7[].s".to_owned(), 1)], ended);
+        for bad in ["7 0", "7 x running", "7 0 sleeping"] {
+            assert!(lines(bad, &templates).is_err(), "{bad}");
+        }
+    }
+}

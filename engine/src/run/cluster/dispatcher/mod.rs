@@ -1,0 +1,423 @@
+//! Gives actions to a scheduler and waits for their records.
+//!
+//! This file has the state, the loop, and the beginning and the end of an action. `submit` packs what waits and
+//! submits it. `look` hears what tasks say, sees what the store has, and asks the scheduler. `attach` finds what an
+//! earlier run has submitted. Begin with [`Dispatcher::work`].
+
+mod attach;
+mod look;
+mod submit;
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::time::{Duration, Instant};
+
+use flow_cache::{ActionKey, JobDir, Record};
+
+use super::batch::{Batch, scheduler_of};
+use super::options::{ClusterOptions, OnStop};
+use super::packing::{Estimates, Sort, Waiting};
+use super::retries::Tries;
+use super::scheduler::{Scheduler, TaskNeeds};
+use super::watch::LiveTask;
+use crate::kind::error::StageError;
+use crate::run::job::{Done, Job, Message};
+use crate::run::made::Before;
+use crate::run::manifest;
+use crate::run::options::Setting;
+use crate::run::report::Report;
+use crate::run::work::Work;
+
+/// How often the thread looks for new actions, and whether the run is to stop.
+const MOMENT: Duration = Duration::from_millis(50);
+
+/// How long new actions are waited for before what is there is packed.
+const GATHER: Duration = Duration::from_millis(200);
+
+/// The longest that few actions wait for others while tasks run.
+const LONGEST_HOLD: Duration = Duration::from_secs(30);
+
+/// How long tasks may take to say that they are over once all their actions are.
+const FAREWELL: Duration = Duration::from_secs(2);
+
+/// What a run has used of a cluster.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct ClusterFigures {
+    /// Arrays that were submitted.
+    pub batches: usize,
+    /// Their tasks.
+    pub tasks: usize,
+    /// Calls of the scheduler's commands.
+    pub calls: usize,
+    /// Seconds that tasks waited until they started, added up.
+    pub waiting_s: f64,
+    /// Seconds that tasks took besides the actions that they ran, added up.
+    pub overhead_s: f64,
+}
+
+/// The thread of a run that gives actions to a scheduler.
+pub(crate) struct Dispatcher<'a> {
+    setting: Setting<'a>,
+    options: &'a ClusterOptions,
+    to_coordinator: mpsc::Sender<Message>,
+    /// Nothing more is to start.
+    stop: &'a AtomicBool,
+    scheduler: Box<dyn Scheduler>,
+    /// The actions that are not settled.
+    actions: HashMap<ActionKey, Flying>,
+    queue: Vec<Waiting<ActionKey>>,
+    batches: Vec<LiveBatch>,
+    /// What the tasks of earlier runs are about to make: batch and task by key. It is none before it is asked for.
+    offers: Option<HashMap<ActionKey, (usize, usize)>>,
+    /// It is none before the records are gone through.
+    estimates: Option<Estimates>,
+    figures: ClusterFigures,
+    /// When an action came in last, and since when one has been waiting.
+    came: Instant,
+    waits: Option<Instant>,
+    looked: Instant,
+    /// The scheduler failed when it was last asked.
+    silent: bool,
+}
+
+/// An action that is not settled.
+struct Flying {
+    job: Job,
+    before: Option<Before>,
+    tries: Tries,
+    /// The batch and the task that it is in.
+    place: Option<(usize, usize)>,
+    /// The time limit of the task that it was in last.
+    limit: Option<Duration>,
+    /// When it was submitted.
+    since: Instant,
+    /// The coordinator knows that it runs.
+    started: bool,
+    /// What its task said, with the time at which it was heard.
+    report: Option<(Report, Instant)>,
+}
+
+/// A batch that was submitted.
+struct LiveBatch {
+    dir: JobDir,
+    batch: Batch,
+    id: Option<String>,
+    tasks: Vec<LiveTask>,
+    since: Instant,
+}
+
+impl<'a> Dispatcher<'a> {
+    pub(crate) fn new(
+        setting: Setting<'a>,
+        options: &'a ClusterOptions,
+        to_coordinator: mpsc::Sender<Message>,
+        stop: &'a AtomicBool,
+    ) -> Self {
+        Self {
+            setting,
+            options,
+            to_coordinator,
+            stop,
+            scheduler: scheduler_of(&options.scheduler),
+            actions: HashMap::new(),
+            queue: Vec::new(),
+            batches: Vec::new(),
+            offers: None,
+            estimates: None,
+            figures: ClusterFigures::default(),
+            came: Instant::now(),
+            waits: None,
+            looked: Instant::now(),
+            silent: false,
+        }
+    }
+
+    /// Handles actions until there are no more. Returns what it took.
+    pub(crate) fn work(mut self, jobs: &mpsc::Receiver<Job>) -> ClusterFigures {
+        loop {
+            match jobs.recv_timeout(MOMENT) {
+                Ok(job) => {
+                    self.take(job);
+                    jobs.try_iter().for_each(|job| self.take(job));
+                }
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => break,
+            }
+            if self.setting.options.cancel.load(Ordering::Relaxed) {
+                self.give_up();
+                continue;
+            }
+            if self.stop.load(Ordering::Relaxed) {
+                self.drop_queue();
+            }
+            if self.looked.elapsed() >= self.options.look {
+                self.look();
+                self.looked = Instant::now();
+            }
+            if self.is_time_to_submit() {
+                self.submit_waiting();
+            }
+        }
+        self.say_farewell();
+        self.figures
+    }
+
+    fn take(&mut self, job: Job) {
+        self.came = Instant::now();
+        let (action, key) = (job.action, job.prepared.key);
+        if let Err(done) = self
+            .begin(job)
+            .unwrap_or_else(|error| Err(Done::Failed(error)))
+        {
+            self.tell(Message::Done { action, key, done });
+        }
+    }
+
+    /// Takes an action on. Returns how it ended if there is nothing to do.
+    fn begin(&mut self, job: Job) -> Result<Result<(), Done>, StageError> {
+        let store = self.setting.store;
+        let key = job.prepared.key;
+        store.refresh()?;
+        if !job.forced
+            && let Some(record) = store.find(&key)?
+        {
+            return Ok(Err(Done::Hit(record)));
+        }
+        let gone = job.gone(store);
+        if !gone.is_empty() {
+            return Ok(Err(job.lost(&gone)));
+        }
+        let work = Work::of(self.setting, &job, &self.setting.options.scratch);
+        let before = Before::of(&work, store)?;
+        manifest::put(&work, store)?;
+        drop(work);
+        let flying = Flying {
+            before,
+            tries: Tries::default(),
+            place: None,
+            limit: None,
+            since: Instant::now(),
+            started: false,
+            report: None,
+            job,
+        };
+        let forced = flying.job.forced;
+        self.actions.insert(key, flying);
+        if forced || !self.attach(&key) {
+            self.enqueue(key);
+        }
+        Ok(Ok(()))
+    }
+
+    /// Lets an action wait to be submitted.
+    fn enqueue(&mut self, key: ActionKey) {
+        let Some(flying) = self.actions.get_mut(&key) else {
+            return;
+        };
+        flying.place = None;
+        flying.report = None;
+        let (sort, needs) = (self.sort(key), self.needs(key));
+        if let (Some(sort), Some(needs)) = (sort, needs) {
+            self.queue.push(Waiting {
+                item: key,
+                sort,
+                needs,
+            });
+            self.waits.get_or_insert_with(Instant::now);
+        }
+    }
+
+    fn sort(&self, key: ActionKey) -> Option<Sort> {
+        let at = self.setting.plan.coords(self.actions.get(&key)?.job.action);
+        let stage = &self.setting.plan.pipeline.stages[at.stage];
+        Some((
+            stage.spec.name.to_owned(),
+            stage.steps[at.step].name.to_owned(),
+        ))
+    }
+
+    /// What the task of an action asks for, the more the oftener the action failed for want of it.
+    fn needs(&self, key: ActionKey) -> Option<TaskNeeds> {
+        /// The memory that is multiplied where nobody has claimed any.
+        const SOME: u64 = 1 << 30;
+        let flying = self.actions.get(&key)?;
+        let at = self.setting.plan.coords(flying.job.action);
+        let stage = &self.setting.plan.pipeline.stages[at.stage];
+        let asked = self
+            .options
+            .asked(&stage.name, stage.kind.resources(&stage.params));
+        let (memory, time) = (
+            flying.tries.memory_factor(self.options),
+            flying.tries.time_factor(self.options),
+        );
+        Some(TaskNeeds {
+            cpus: asked.cpus,
+            memory: match memory > 1.0 {
+                true => (asked.memory.max(SOME) as f64 * memory) as u64,
+                false => asked.memory,
+            },
+            gpus: asked.gpus,
+            time: match time > 1.0 {
+                true => asked
+                    .timeout
+                    .or(flying.limit)
+                    .map(|limit| limit.mul_f64(time)),
+                false => asked.timeout,
+            },
+        })
+    }
+
+    /// Ends an action.
+    fn settle(&mut self, key: ActionKey, done: Done) {
+        let Some(flying) = self.actions.remove(&key) else {
+            return;
+        };
+        self.queue.retain(|waiting| waiting.item != key);
+        if let Some((batch, task)) = flying.place {
+            self.batches[batch].tasks[task]
+                .left
+                .retain(|left| *left != key);
+        }
+        // If it cannot be removed, gc will do it.
+        let _ = self.setting.store.remove_manifest(&key);
+        let action = flying.job.action;
+        if let Done::Ran(record) = &done {
+            if !flying.started {
+                self.tell_start(&flying.job);
+            }
+            self.learn(action, record);
+        }
+        self.tell(Message::Done { action, key, done });
+    }
+
+    fn learn(&mut self, action: usize, record: &Record) {
+        self.figures.overhead_s -= record.wall_s;
+        let at = self.setting.plan.coords(action);
+        let stage = &self.setting.plan.pipeline.stages[at.stage];
+        let sort = (
+            stage.spec.name.to_owned(),
+            stage.steps[at.step].name.to_owned(),
+        );
+        if let Some(estimates) = &mut self.estimates {
+            estimates.add(sort, record.wall_s.max(record.cpu_s));
+        }
+    }
+
+    fn tell_start(&self, job: &Job) {
+        self.tell(Message::Started {
+            action: job.action,
+            reason: job.reason.clone(),
+        });
+    }
+
+    fn warn(&self, message: String) {
+        self.tell(Message::Warning(message));
+    }
+
+    fn tell(&self, message: Message) {
+        // If nothing listens any more, that is no reason to stop.
+        let _ = self.to_coordinator.send(message);
+    }
+
+    /// Gives the actions back that were not submitted.
+    fn drop_queue(&mut self) {
+        for waiting in std::mem::take(&mut self.queue) {
+            self.settle(waiting.item, Done::Failed(StageError::interrupted()));
+        }
+        self.waits = None;
+    }
+
+    /// The run is to stop: what was submitted goes on or is cancelled, as the user wants it.
+    fn give_up(&mut self) {
+        self.drop_queue();
+        let open = |batch: &LiveBatch| {
+            batch
+                .tasks
+                .iter()
+                .filter(|task| !task.left.is_empty())
+                .count()
+        };
+        let tasks: usize = self.batches.iter().map(open).sum();
+        let what = match tasks {
+            0 => OnStop::Leave,
+            tasks => (self.options.on_stop)(tasks),
+        };
+        let keys: Vec<ActionKey> = self.actions.keys().copied().collect();
+        if what == OnStop::Cancel {
+            self.cancel_batches();
+            keys.iter()
+                .for_each(|key| self.settle(*key, Done::Failed(StageError::interrupted())));
+            self.batches.iter().for_each(|batch| batch.dir.remove());
+            self.batches.clear();
+            return;
+        }
+        for key in keys {
+            // The manifest and the batch stay: tasks need them, and a later run goes on with them.
+            if let Some(flying) = self.actions.remove(&key) {
+                let done = Done::Failed(StageError::interrupted());
+                self.tell(Message::Done {
+                    action: flying.job.action,
+                    key,
+                    done,
+                });
+            }
+        }
+    }
+
+    fn cancel_batches(&mut self) {
+        for batch in &self.batches {
+            let Some(id) = &batch.id else { continue };
+            self.figures.calls += 1;
+            let ids = [id.clone()];
+            if let Err(error) = scheduler_of(&self.scheduler_choice(batch)).cancel(&ids) {
+                self.warn(format!("batch {} may go on: {error}", batch.dir.name()));
+            }
+        }
+    }
+
+    /// The scheduler of a batch. Its file does not say all that the profile does.
+    fn scheduler_choice(&self, batch: &LiveBatch) -> super::options::SchedulerChoice {
+        let own = self.options.scheduler.name() == batch.batch.scheduler.name();
+        match own {
+            true => self.options.scheduler.clone(),
+            false => batch.batch.scheduler.clone(),
+        }
+    }
+
+    /// Removes the folders of batches that are over.
+    fn say_farewell(&mut self) {
+        let since = Instant::now();
+        self.reap();
+        while !self.batches.iter().all(LiveBatch::is_idle) && since.elapsed() < FAREWELL {
+            std::thread::sleep(MOMENT);
+            self.hear();
+            self.reap();
+        }
+        self.figures.overhead_s = self.figures.overhead_s.max(0.0);
+    }
+
+    /// Removes the folders of batches whose tasks are all over.
+    fn reap(&mut self) {
+        for batch in &mut self.batches {
+            let over = batch
+                .tasks
+                .iter()
+                .all(|task| !task.is_open() && task.left.is_empty());
+            if over && !batch.tasks.is_empty() {
+                batch.dir.remove();
+                // The numbers of other batches stay.
+                batch.tasks.clear();
+            }
+        }
+    }
+}
+
+impl LiveBatch {
+    /// Returns true if nothing more is to be expected of it, or something is left that only a later run can settle.
+    fn is_idle(&self) -> bool {
+        self.tasks
+            .iter()
+            .all(|task| !task.is_open() || !task.left.is_empty())
+    }
+}

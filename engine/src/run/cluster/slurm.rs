@@ -1,0 +1,279 @@
+//! Slurm: `sbatch --array`, `squeue` for what it knows, `sacct` for what it has forgotten, `scancel`.
+
+use std::process::Command;
+
+use super::options::SiteWords;
+use super::scheduler::{
+    Cause, Scheduler, SchedulerError, Submission, TaskEnd, TaskState, TaskStates, call,
+};
+
+/// Slurm.
+pub(super) struct Slurm {
+    pub(super) site: SiteWords,
+}
+
+/// Returns a command of Slurm. A run that is itself in a job must not pass its own allocation on.
+fn slurm(program: &str) -> Command {
+    let mut command = Command::new(program);
+    for (name, _) in std::env::vars_os() {
+        let text = name.to_string_lossy();
+        if text.starts_with("SLURM_") && text != "SLURM_CONF" {
+            command.env_remove(&name);
+        }
+    }
+    command
+}
+
+impl Scheduler for Slurm {
+    fn submit(&self, array: &Submission<'_>) -> Result<String, SchedulerError> {
+        let script = std::fs::read(array.script)
+            .map_err(|error| SchedulerError(format!("the script cannot be read: {error}")))?;
+        let said = call(
+            slurm("sbatch").args(arguments(array, &self.site)),
+            Some(&script),
+        )?;
+        // `ID` or `ID;CLUSTER`, after whatever a site lets sbatch say.
+        let last = said.lines().rev().find(|line| !line.trim().is_empty());
+        let id = last.and_then(|line| line.trim().split(';').next());
+        match id.filter(|id| id.bytes().all(|b| b.is_ascii_digit())) {
+            Some(id) => Ok(id.to_owned()),
+            None => Err(SchedulerError(format!(
+                "`sbatch` printed no id: {}",
+                said.trim()
+            ))),
+        }
+    }
+
+    fn states(&self, ids: &[String]) -> Result<TaskStates, SchedulerError> {
+        let asked = ids.join(",");
+        let said = call(
+            slurm("squeue")
+                .args([
+                    "--noheader",
+                    "--array",
+                    "--states=all",
+                    "--format=%F|%K|%T|%N",
+                ])
+                .arg(format!("--jobs={asked}")),
+            None,
+        );
+        let mut states = match said {
+            Ok(said) => queue(&said),
+            // That is what it says if it knows none of them any more.
+            Err(error) if error.0.contains("Invalid job id") => TaskStates::new(),
+            Err(error) => return Err(error),
+        };
+        let known = |id: &String| states.keys().any(|(known, _)| known == id);
+        let forgotten: Vec<&str> = ids
+            .iter()
+            .filter(|id| !known(id))
+            .map(|id| id.as_str())
+            .collect();
+        if !forgotten.is_empty() {
+            let mut sacct = slurm("sacct");
+            sacct.args([
+                "--noheader",
+                "--parsable2",
+                "--allocations",
+                "--format=JobID,State,NodeList",
+            ]);
+            sacct.arg(format!("--jobs={}", forgotten.join(",")));
+            // Not every site keeps accounts.
+            if let Ok(said) = call(&mut sacct, None) {
+                states.extend(accounts(&said));
+            }
+        }
+        Ok(states)
+    }
+
+    fn find(&self, name: &str) -> Result<Option<String>, SchedulerError> {
+        let mut squeue = slurm("squeue");
+        squeue.args(["--noheader", "--states=all", "--format=%F"]);
+        let said = call(squeue.arg(format!("--name={name}")), None)?;
+        let first = |text: &str| text.split_whitespace().next().map(str::to_owned);
+        if let Some(id) = first(&said) {
+            return Ok(Some(id));
+        }
+        let mut sacct = slurm("sacct");
+        sacct.args([
+            "--noheader",
+            "--parsable2",
+            "--allocations",
+            "--format=JobID",
+        ]);
+        let said = call(sacct.arg(format!("--name={name}")), None).unwrap_or_default();
+        let array = |id: String| id.split('_').next().map(str::to_owned);
+        Ok(first(&said).and_then(array))
+    }
+
+    fn cancel(&self, ids: &[String]) -> Result<(), SchedulerError> {
+        call(slurm("scancel").args(ids), None).map(drop)
+    }
+}
+
+/// The arguments of `sbatch`. The script comes on its standard input, and sends its own output to the folder of the
+/// batch, since a pattern of file names cannot hold every path.
+fn arguments(array: &Submission<'_>, site: &SiteWords) -> Vec<String> {
+    let needs = &array.needs;
+    let mut words = vec![
+        "--parsable".to_owned(),
+        format!("--job-name={}", array.name),
+        format!("--array=0-{}", array.tasks - 1),
+        format!("--cpus-per-task={}", needs.cpus),
+        // Retries are counted by cause, so Slurm must not start a task again by itself.
+        "--no-requeue".to_owned(),
+        "--output=/dev/null".to_owned(),
+        "--error=/dev/null".to_owned(),
+    ];
+    words.extend(needs.memory_mb().map(|mb| format!("--mem={mb}M")));
+    words.extend((needs.gpus > 0).then(|| format!("--gpus={}", needs.gpus)));
+    words.extend(needs.minutes().map(|minutes| format!("--time={minutes}")));
+    // The words of the site come last, so that they win.
+    words.extend(site.options.iter().cloned());
+    words
+}
+
+/// Reads what `squeue` prints: id, number, state and machines, for each task.
+fn queue(said: &str) -> TaskStates {
+    let line = |line: &str| {
+        let mut fields = line.trim().split('|');
+        let (id, task) = (fields.next()?, fields.next()?.parse().ok()?);
+        let word = fields.next()?;
+        Some(((id.to_owned(), task), state(word, fields.next())))
+    };
+    said.lines().filter_map(line).collect()
+}
+
+/// Reads what `sacct` prints. Tasks that never started may be on one line, as `12_[3-5,8]`.
+fn accounts(said: &str) -> TaskStates {
+    let mut states = TaskStates::new();
+    for line in said.lines() {
+        let mut fields = line.trim().split('|');
+        let (Some(job), Some(word)) = (fields.next(), fields.next()) else {
+            continue;
+        };
+        let Some((id, tasks)) = job.split_once('_') else {
+            continue;
+        };
+        let state = state(word, fields.next());
+        for task in numbers(tasks) {
+            states.insert((id.to_owned(), task), state.clone());
+        }
+    }
+    states
+}
+
+/// Reads `7` or `[3-5,8%2]`.
+fn numbers(text: &str) -> Vec<usize> {
+    let text = text.trim_start_matches('[').split(['%', ']']).next();
+    let ranges = text.unwrap_or_default().split(',').filter_map(|range| {
+        let (first, last) = range.split_once('-').unwrap_or((range, range));
+        Some(first.parse().ok()?..=last.parse().ok()?)
+    });
+    ranges.flatten().collect()
+}
+
+fn state(word: &str, node: Option<&str>) -> TaskState {
+    // `CANCELLED by 1000`
+    let cause = match word.split_whitespace().next().unwrap_or_default() {
+        "PENDING" | "CONFIGURING" | "REQUEUED" | "REQUEUE_FED" | "REQUEUE_HOLD"
+        | "RESV_DEL_HOLD" | "SPECIAL_EXIT" => return TaskState::Waiting,
+        "RUNNING" | "COMPLETING" | "STAGE_OUT" | "SIGNALING" | "RESIZING" | "STOPPED"
+        | "SUSPENDED" => return TaskState::Running,
+        "COMPLETED" => Cause::Ok,
+        "FAILED" => Cause::Failed,
+        "OUT_OF_MEMORY" => Cause::OutOfMemory,
+        "TIMEOUT" | "DEADLINE" => Cause::TimeLimit,
+        "NODE_FAIL" | "BOOT_FAIL" | "LAUNCH_FAILED" => Cause::NodeFailure,
+        "PREEMPTED" | "REVOKED" => Cause::Preempted,
+        word if word.starts_with("CANCELLED") => Cause::Cancelled,
+        _ => Cause::Unknown,
+    };
+    let node = node.filter(|node| !node.is_empty() && *node != "None assigned");
+    TaskState::Ended(TaskEnd {
+        cause,
+        node: node.map(str::to_owned),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::run::cluster::scheduler::TaskNeeds;
+    use std::path::Path;
+    use std::time::Duration;
+
+    fn ended(cause: Cause, node: Option<&str>) -> TaskState {
+        let node = node.map(str::to_owned);
+        TaskState::Ended(TaskEnd { cause, node })
+    }
+
+    #[test]
+    fn the_queue_is_read() {
+        let said = "41|0|RUNNING|fn1\n41|1|PENDING|\n42|0|OUT_OF_MEMORY|fn2\n42|1|NODE_FAIL|fn3\n\
+                    43|0|COMPLETING|fn1\n43|1|CANCELLED|\n44|N/A|RUNNING|fn1\n45|0|MADE_UP|fn1\n";
+        let states = queue(said);
+        let of = |id: &str, task| states.get(&(id.to_owned(), task)).cloned();
+        assert_eq!(of("41", 0), Some(TaskState::Running));
+        assert_eq!(of("41", 1), Some(TaskState::Waiting));
+        assert_eq!(of("42", 0), Some(ended(Cause::OutOfMemory, Some("fn2"))));
+        assert_eq!(of("42", 1), Some(ended(Cause::NodeFailure, Some("fn3"))));
+        assert_eq!(of("43", 0), Some(TaskState::Running));
+        assert_eq!(of("43", 1), Some(ended(Cause::Cancelled, None)));
+        assert_eq!(of("45", 0), Some(ended(Cause::Unknown, Some("fn1"))));
+        assert_eq!(states.len(), 7, "a job that is no array is none of ours");
+    }
+
+    #[test]
+    fn accounts_are_read() {
+        let said = "41_0|COMPLETED|fn1\n41_1|CANCELLED by 1000|None assigned\n41_[3-5,8%2]|CANCELLED by 0|\n\
+                    42_0|TIMEOUT|fn2\n42_1|PREEMPTED|fn2\n50|COMPLETED|fn1\n";
+        let states = accounts(said);
+        let of = |id: &str, task| states.get(&(id.to_owned(), task)).cloned();
+        assert_eq!(of("41", 0), Some(ended(Cause::Ok, Some("fn1"))));
+        for task in [1, 3, 4, 5, 8] {
+            assert_eq!(
+                of("41", task),
+                Some(ended(Cause::Cancelled, None)),
+                "{task}"
+            );
+        }
+        assert_eq!(of("42", 0), Some(ended(Cause::TimeLimit, Some("fn2"))));
+        assert_eq!(of("42", 1), Some(ended(Cause::Preempted, Some("fn2"))));
+        assert_eq!(states.len(), 7);
+    }
+
+    #[test]
+    fn resources_become_arguments() {
+        let array = Submission {
+            name: "flow-1",
+            script: Path::new("/s"),
+            dir: Path::new("/d"),
+            tasks: 3,
+            needs: TaskNeeds {
+                cpus: 4,
+                memory: 3 << 30,
+                gpus: 1,
+                time: Some(Duration::from_secs(90)),
+            },
+        };
+        let site = SiteWords {
+            options: vec!["--partition=short".to_owned()],
+        };
+        let words = arguments(&array, &site);
+        for wanted in [
+            "--job-name=flow-1",
+            "--array=0-2",
+            "--cpus-per-task=4",
+            "--mem=3072M",
+            "--gpus=1",
+            "--time=2",
+        ] {
+            assert!(
+                words.iter().any(|word| word == wanted),
+                "{wanted}: {words:?}"
+            );
+        }
+        assert_eq!(words.last().map(String::as_str), Some("--partition=short"));
+    }
+}
