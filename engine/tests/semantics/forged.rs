@@ -5,7 +5,8 @@ use std::sync::atomic::AtomicBool;
 use flow_cache::{Digest, Store, Value};
 use flow_engine::run::options::Executor;
 use flow_engine::run::options::ProcessOptions;
-use flow_engine::run::process::{Report, StageExec};
+use flow_engine::run::process::StageExec;
+use flow_engine::run::report::Report;
 
 use crate::harness::Project;
 use crate::kinds::{Control, registry};

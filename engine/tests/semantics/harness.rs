@@ -15,7 +15,7 @@ use flow_engine::outputs::delivery::{self, Delivery, Export, Report};
 use flow_engine::plan::Plan;
 use flow_engine::plan::keys::Slot;
 use flow_engine::run;
-use flow_engine::run::event::{Event, Outcome};
+use flow_engine::run::event::{Event, Outcome, SubmittedBatch};
 use flow_engine::run::options::{Executor, Options, Setting};
 use flow_engine::run::summary::Summary;
 use flow_engine::{Pipeline, StageError};
@@ -68,6 +68,8 @@ pub struct Ran {
     pub started: Vec<String>,
     /// What actions reported of their progress.
     pub progress: Vec<Progress>,
+    /// Batches that were given to a scheduler, or were found.
+    pub batches: Vec<SubmittedBatch>,
     /// Warnings.
     pub warnings: Vec<String>,
     /// Failed actions as `STAGE: LABEL`, with their errors.
@@ -306,6 +308,7 @@ impl<'a> Passes<'a> {
             }
             Event::Warning { message } => self.ran.warnings.push(message),
             Event::Progress { progress, .. } => self.ran.progress.push(progress),
+            Event::BatchSubmitted(batch) => self.ran.batches.push(batch),
             Event::Stopping { .. } | Event::Started { .. } | Event::Traffic(_) => {}
         }
     }

@@ -31,12 +31,14 @@
 //! | every miss has a reason and a cause; a run does what the plan says | `explain`, `model` |
 //! | a remote behind the store | `tier`, cache `remote`, e2e `shared` |
 //! | second runs for a comparison | `audit`, e2e `audit` |
+//! | tasks of a cluster that die, vanish, are found again | `cluster` |
 //! | random graphs, edits, damage, trouble | `model`, against the oracle of `oracle` |
 //!
 //! `tests/mutations.sh` shows that these tests can fail.
 
 mod audit;
 mod clock;
+mod cluster;
 mod command;
 mod control;
 mod damage;

@@ -146,7 +146,7 @@ pub fn end(signal: libc::c_int) {
     std::thread::sleep(Duration::from_secs(60));
 }
 
-fn moody(how: &str, more: &str) -> Project {
+pub fn moody(how: &str, more: &str) -> Project {
     let mut project = Project::new(&format!(
         "[stages.moody]\nuse = \"moody\"\nhow = \"{how}\"\n{more}\n"
     ));
@@ -154,7 +154,7 @@ fn moody(how: &str, more: &str) -> Project {
     project
 }
 
-fn failure(ran: &Ran) -> &StageError {
+pub fn failure(ran: &Ran) -> &StageError {
     assert_eq!(ran.failures.len(), 1, "{:?}", ran.failures);
     &ran.failures[0].1
 }

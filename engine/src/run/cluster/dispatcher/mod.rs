@@ -254,7 +254,8 @@ impl<'a> Dispatcher<'a> {
         Some(TaskNeeds {
             cpus: asked.cpus,
             memory: match memory > 1.0 {
-                true => (asked.memory.max(SOME) as f64 * memory) as u64,
+                true if asked.memory == 0 => (SOME as f64 * memory) as u64,
+                true => (asked.memory as f64 * memory) as u64,
                 false => asked.memory,
             },
             gpus: asked.gpus,

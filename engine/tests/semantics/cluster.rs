@@ -1,0 +1,578 @@
+//! Actions on a cluster: everything is as with threads, whatever becomes of tasks and of what the scheduler says.
+//!
+//! The scheduler is a shell script that starts tasks as processes in the background. A test leaves it orders in files:
+//! to hold tasks, to be deaf, to forget jobs, to lose its answers, or to say a certain state.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use flow_cache::Store;
+use flow_engine::kind::Fault;
+use flow_engine::run::cluster::jobs;
+use flow_engine::run::cluster::options::{
+    Asked, ClusterOptions, OnStop, SchedulerChoice, Template, Templates, WithMore,
+};
+use flow_engine::run::cluster::task::BatchTask;
+use flow_engine::run::options::Executor;
+use flow_testkit::files::{entries, script, wait_for, wait_until};
+
+use crate::harness::Project;
+use crate::kinds::{Control, registry};
+use crate::process::{failure, moody};
+use crate::{ALL, fresh, model};
+
+const SCHEDULER: &str = r#"
+here="$(dirname "$0")"
+what="$1"; shift
+echo "$what $*" >> "$here/calls"
+case "$what" in
+submit)
+    name="$1" tasks="$2" run="$3"
+    if [ -e "$here/broken" ]; then echo "no such partition" >&2; exit 1; fi
+    id=$(ls "$here/jobs" | wc -l)
+    mkdir "$here/jobs/$id"
+    echo "$name" > "$here/jobs/$id/name"
+    task=0
+    while [ "$task" -lt "$tasks" ]; do
+        (
+            trap '' HUP
+            while [ -e "$here/hold" ]; do sleep 0.02; done
+            if [ -e "$here/jobs/$id/cancelled" ]; then exit; fi
+            TASK=$task sh "$run"
+            echo $? > "$here/jobs/$id/$task.end"
+        ) >/dev/null 2>&1 </dev/null &
+        task=$((task + 1))
+    done
+    echo "$tasks" > "$here/jobs/$id/tasks"
+    if [ -e "$here/lose" ]; then rm "$here/lose"; echo "timed out" >&2; exit 1; fi
+    echo "submitted"; echo "$id.server";;
+status)
+    if [ -e "$here/deaf" ]; then echo "connection refused" >&2; exit 1; fi
+    if [ -e "$here/forget" ]; then exit 0; fi
+    for job in "$@"; do
+        id="${job%.server}" task=0
+        while [ "$task" -lt "$(cat "$here/jobs/$id/tasks")" ]; do
+            state=R
+            if [ -e "$here/hold" ]; then state=waiting; fi
+            if [ -e "$here/jobs/$id/$task.end" ]; then
+                case "$(cat "$here/jobs/$id/$task.end")" in 0) state=ok;; *) state=failed;; esac
+            fi
+            if [ -e "$here/jobs/$id/cancelled" ]; then state=cancelled; fi
+            if [ -e "$here/say" ] && [ "$state" = failed ]; then state="$(cat "$here/say")"; fi
+            echo "$job $task $state"
+            task=$((task + 1))
+        done
+    done;;
+find)
+    for job in "$here"/jobs/*; do
+        if [ "$(cat "$job/name")" = "$1" ]; then echo "$(basename "$job").server"; fi
+    done;;
+cancel)
+    for job in "$@"; do touch "$here/jobs/${job%.server}/cancelled"; done;;
+esac
+"#;
+
+/// A scheduler in a folder of its own.
+struct Cluster {
+    files: flow_testkit::Project,
+}
+
+impl Cluster {
+    fn new() -> Self {
+        let files = flow_testkit::Project::new();
+        script(&files.path("scheduler"), SCHEDULER);
+        fs::create_dir(files.path("jobs")).unwrap();
+        Self { files }
+    }
+
+    /// Leaves an order.
+    fn order(&self, name: &str) -> PathBuf {
+        let path = self.files.path(name);
+        fs::write(&path, "").unwrap();
+        path
+    }
+
+    /// The calls of a command, with their arguments.
+    fn calls(&self, what: &str) -> Vec<String> {
+        let calls = fs::read_to_string(self.files.path("calls")).unwrap_or_default();
+        let of = |line: &&str| line.split(' ').next() == Some(what);
+        calls.lines().filter(of).map(str::to_owned).collect()
+    }
+
+    fn options(&self) -> ClusterOptions {
+        let scheduler = self.files.path("scheduler").display().to_string();
+        let template = |words: &[&str]| -> Template {
+            let words = words.iter().map(|word| vec![(*word).to_owned()]);
+            std::iter::once(vec![scheduler.clone()])
+                .chain(words)
+                .collect()
+        };
+        let templates = Templates {
+            submit: template(&[
+                "submit",
+                "{name}",
+                "{tasks}",
+                "{script}",
+                "cpus={cpus}",
+                "mem={memory_mb}",
+                "min={minutes}",
+            ]),
+            status: template(&["status", "{ids}"]),
+            cancel: template(&["cancel", "{ids}"]),
+            find: template(&["find", "{name}"]),
+            index: "TASK".to_owned(),
+            states: [("R".to_owned(), "running".to_owned())].into(),
+        };
+        let task = "FLOW_TEST_BATCH=\"$2\" FLOW_TEST_TASK=\"$3\" exec \"$0\" --quiet --exact cluster::task --nocapture";
+        let program = std::env::current_exe().unwrap();
+        let command = vec!["/bin/sh".into(), "-c".into(), task.into(), program.into()];
+        ClusterOptions {
+            task_time: Duration::from_secs(10),
+            look: Duration::from_millis(20),
+            ask_after: Duration::from_millis(300),
+            visible_within: Duration::from_secs(1),
+            ..ClusterOptions::new(SchedulerChoice::Command(templates), command)
+        }
+    }
+}
+
+fn on(options: ClusterOptions) -> Executor {
+    Executor::Cluster(Box::new(options))
+}
+
+/// What `flow stage-exec --batch` is to `flow`; no test of its own.
+#[test]
+fn task() {
+    let Ok(dir) = std::env::var("FLOW_TEST_BATCH") else {
+        return;
+    };
+    let never = AtomicBool::new(false);
+    let task = BatchTask {
+        registry: &registry(&Control::new()),
+        dir: Path::new(&dir),
+        task: std::env::var("FLOW_TEST_TASK").unwrap().parse().unwrap(),
+        jobs: None,
+        scratch: None,
+        cancel: &never,
+    };
+    std::process::exit(i32::from(task.run().is_err()));
+}
+
+/// Nothing is left of batches, of manifests and of unfinished work.
+fn assert_nothing_left(project: &Project) {
+    for folder in ["store/jobs", "store/manifests", "scratch"] {
+        let left = project.path(".flow").join(folder);
+        let left = if left.is_dir() {
+            entries(&left)
+        } else {
+            Vec::new()
+        };
+        assert!(left.is_empty(), "{left:?}");
+    }
+}
+
+#[test]
+fn results_are_those_of_threads() {
+    let local = fresh().expect(&ALL);
+    let cluster = Cluster::new();
+    let mut project = fresh();
+    project.executor = on(cluster.options());
+    let ran = project.expect(&ALL);
+    assert_eq!(
+        (&ran.digests, &ran.keys, ran.counts),
+        (&local.digests, &local.keys, local.counts)
+    );
+    assert!(ran.warnings.is_empty(), "{:?}", ran.warnings);
+    assert_eq!(ran.started.len(), ALL.len(), "each was seen to start, once");
+    assert_nothing_left(&project);
+    let submitted: usize = ran.batches.iter().map(|batch| batch.actions).sum();
+    assert_eq!(submitted, ALL.len());
+    assert_eq!(cluster.calls("submit").len(), ran.batches.len());
+    assert!(
+        ran.batches
+            .iter()
+            .all(|batch| batch.id.as_ref().is_some_and(|id| id.ends_with(".server")))
+    );
+    // A run in which nothing has changed calls nobody.
+    let calls = cluster.calls("submit").len() + cluster.calls("status").len();
+    project.expect(&[]);
+    assert_eq!(
+        cluster.calls("submit").len() + cluster.calls("status").len(),
+        calls
+    );
+}
+
+#[test]
+fn random_pipelines_under_random_edits_and_damage() {
+    let cluster = Cluster::new();
+    for seed in 10..12 {
+        model::case(seed, 2, on(cluster.options()));
+    }
+}
+
+#[test]
+fn failures_are_those_of_threads() {
+    let cluster = Cluster::new();
+    for how in ["data", "log_fail", "log_panic"] {
+        let mut project = moody(how, "");
+        project.executor = on(cluster.options());
+        let there = project.run();
+        project.executor = Executor::Local;
+        let local = project.run();
+        let (there, local) = (failure(&there), failure(&local));
+        assert_eq!(
+            (there.fault, &there.code, &there.message),
+            (local.fault, &local.code, &local.message)
+        );
+        assert_eq!((&there.help, &there.log), (&local.help, &local.log));
+        assert_nothing_left(&project);
+    }
+}
+
+#[test]
+fn what_retries_allow_is_tried_again() {
+    let cluster = Cluster::new();
+    let mut project = moody("log_fail", "count = \"count\"\nretries = 2");
+    project.executor = on(cluster.options());
+    assert_eq!(failure(&project.run()).code.as_str(), "flow::test::told");
+    assert_eq!(project.read("count"), "run\nrun\nrun\n");
+}
+
+#[test]
+fn a_death_is_tried_again_and_then_reported() {
+    let cluster = Cluster::new();
+    let mut project = moody("die", "count = \"count\"");
+    project.executor = on(cluster.options());
+    let ran = project.run();
+    let error = failure(&ran);
+    assert_eq!(
+        (error.code.as_str(), error.fault),
+        ("flow::executor::task", Fault::Environment)
+    );
+    assert_eq!(project.read("count"), "run\nrun\n");
+    assert_eq!(ran.warnings.len(), 1, "{:?}", ran.warnings);
+    let mut project = moody("die_once", "count = \"count\"");
+    project.executor = on(cluster.options());
+    let ran = project.expect(&["moody: be"]);
+    assert!(
+        ran.warnings[0].contains("submitted again"),
+        "{:?}",
+        ran.warnings
+    );
+    assert_nothing_left(&project);
+}
+
+#[test]
+fn causes_are_told_apart_and_more_is_asked_for() {
+    for (word, code, tries) in [
+        ("out-of-memory", "flow::executor::out_of_memory", 3),
+        ("time-limit", "flow::executor::time_limit", 2),
+        ("node-failure n7", "flow::executor::node_failure", 4),
+        ("preempted", "flow::executor::preempted", 1),
+        ("cancelled", "flow::executor::cancelled", 1),
+    ] {
+        let cluster = Cluster::new();
+        fs::write(cluster.order("say"), word).unwrap();
+        let mut options = cluster.options();
+        options.retry.preempted = 0;
+        options.retry.out_of_memory = WithMore {
+            times: 2,
+            factor: 1.5,
+        };
+        let asked = Asked {
+            cpus: Some(3),
+            memory: Some(100 << 20),
+            timeout: Some(Duration::from_secs(120)),
+            gpus: None,
+        };
+        options.stages.insert("moody".to_owned(), asked);
+        let mut project = moody("die", "count = \"count\"");
+        project.executor = on(options);
+        let ran = project.run();
+        assert_eq!(failure(&ran).code.as_str(), code);
+        let calls = cluster.calls("submit");
+        assert_eq!(calls.len(), tries, "{word}: {calls:?}");
+        assert!(
+            calls.iter().all(|call| call.contains(" cpus=3 mem=")),
+            "{calls:?}"
+        );
+        let has = |what: &str| calls.iter().filter(|call| call.contains(what)).count();
+        match word {
+            "out-of-memory" => assert_eq!(
+                [has("mem=100 "), has("mem=150 "), has("mem=225 ")],
+                [1, 1, 1],
+                "{calls:?}"
+            ),
+            // The time of the action doubles, and with it comes what a task needs besides.
+            "time-limit" => assert!(
+                calls[0].ends_with("min=4") && calls[1].ends_with("min=6"),
+                "{calls:?}"
+            ),
+            "node-failure n7" => assert!(
+                ran.warnings
+                    .iter()
+                    .any(|warning| warning.contains("machine n7 failed"))
+            ),
+            _ => {}
+        }
+    }
+}
+
+#[test]
+fn a_submission_whose_answer_was_lost_is_found_by_its_name() {
+    let cluster = Cluster::new();
+    cluster.order("lose");
+    let mut project = moody("calm", "count = \"count\"");
+    project.executor = on(cluster.options());
+    project.expect(&["moody: be"]);
+    assert_eq!(
+        (cluster.calls("submit").len(), cluster.calls("find").len()),
+        (1, 1)
+    );
+    assert_eq!(project.read("count"), "run\n");
+}
+
+#[test]
+fn a_site_that_takes_nothing_says_why() {
+    let cluster = Cluster::new();
+    cluster.order("broken");
+    let mut project = moody("calm", "");
+    project.executor = on(cluster.options());
+    let cancel = Arc::clone(&project.cancel);
+    let calls = cluster.files.path("calls");
+    // Three more tries would take 21 s.
+    let thread = std::thread::spawn(move || {
+        wait_for(&calls);
+        std::thread::sleep(Duration::from_millis(300));
+        cancel.store(true, Ordering::Relaxed);
+    });
+    let ran = project.run();
+    thread.join().unwrap();
+    assert!(ran.interrupted);
+    assert_nothing_left(&project);
+}
+
+#[test]
+fn a_deaf_scheduler_is_asked_again_and_costs_nothing() {
+    let cluster = Cluster::new();
+    let (deaf, hold) = (cluster.order("deaf"), cluster.order("hold"));
+    let calls = cluster.files.path("calls");
+    let mut project = moody("calm", "count = \"count\"");
+    project.executor = on(cluster.options());
+    let thread = std::thread::spawn(move || {
+        let asked =
+            || fs::read_to_string(&calls).is_ok_and(|calls| calls.matches("status").count() > 1);
+        wait_until(asked);
+        fs::remove_file(deaf).unwrap();
+        fs::remove_file(hold).unwrap();
+    });
+    let ran = project.expect(&["moody: be"]);
+    thread.join().unwrap();
+    assert_eq!(ran.warnings.len(), 1, "said once: {:?}", ran.warnings);
+    assert!(
+        ran.warnings[0].contains("connection refused"),
+        "{:?}",
+        ran.warnings
+    );
+    assert_eq!(project.read("count"), "run\n");
+}
+
+#[test]
+fn tasks_that_vanish_are_submitted_again() {
+    let cluster = Cluster::new();
+    let mut project = moody("die_once", "count = \"count\"");
+    cluster.order("forget");
+    project.executor = on(cluster.options());
+    let ran = project.expect(&["moody: be"]);
+    assert!(
+        ran.warnings[0].contains("its task is gone"),
+        "{:?}",
+        ran.warnings
+    );
+    assert_eq!(project.read("count"), "run\nrun\n");
+}
+
+#[test]
+fn a_task_waits_until_it_sees_what_it_needs() {
+    // The machine of the task sees the batch and the manifest later than the one that wrote them.
+    let cluster = Cluster::new();
+    let mut options = cluster.options();
+    options.visible_within = Duration::from_secs(20);
+    options.before = vec![
+        "dir=$(dirname \"$0\"); store=$dir/../..".to_owned(),
+        "mv \"$dir/batch\" \"$dir/later\"; mv \"$store/manifests\" \"$store/later\"".to_owned(),
+        "(sleep 0.5; mv \"$dir/later\" \"$dir/batch\"; sleep 0.5; mv \"$store/later\" \"$store/manifests\") &".to_owned(),
+    ];
+    let mut project = moody("calm", "count = \"count\"");
+    project.executor = on(options);
+    let ran = project.expect(&["moody: be"]);
+    assert!(ran.warnings.is_empty(), "{:?}", ran.warnings);
+}
+
+/// Stops a run as soon as it has submitted something.
+fn stop_once_submitted(project: &Project, cluster: &Cluster) -> std::thread::JoinHandle<()> {
+    let cancel = Arc::clone(&project.cancel);
+    let calls = cluster.files.path("calls");
+    let jobs = project.path(".flow/store/jobs");
+    std::thread::spawn(move || {
+        wait_for(&calls);
+        let has_id = || entries(&jobs).iter().any(|job| job.join("id").is_file());
+        wait_until(has_id);
+        cancel.store(true, Ordering::Relaxed);
+    })
+}
+
+#[test]
+fn a_second_run_attaches_to_what_the_first_has_left() {
+    for lost_id in [false, true] {
+        let cluster = Cluster::new();
+        let hold = cluster.order("hold");
+        let mut project = fresh();
+        project.executor = on(cluster.options());
+        let thread = stop_once_submitted(&project, &cluster);
+        let first = project.run();
+        thread.join().unwrap();
+        assert!(first.interrupted && first.ran.is_empty());
+        let submitted = cluster.calls("submit").len();
+        assert_eq!(submitted, 1);
+        if lost_id {
+            // The first run died after the submission, before it could note the id.
+            let job = entries(&project.path(".flow/store/jobs")).remove(0);
+            fs::remove_file(job.join("id")).unwrap();
+        }
+        project.cancel.store(false, Ordering::Relaxed);
+        let release = std::thread::spawn(move || {
+            std::thread::sleep(Duration::from_millis(500));
+            fs::remove_file(hold).unwrap();
+        });
+        let second = project.expect(&ALL);
+        release.join().unwrap();
+        assert!(second.batches[0].attached, "{:?}", second.batches);
+        let attached = second.batches[0].actions;
+        let anew: usize = second.batches[1..].iter().map(|batch| batch.actions).sum();
+        assert_eq!(
+            (attached, attached + anew),
+            (first.batches[0].actions, ALL.len()),
+            "nothing twice"
+        );
+        assert_eq!(second.digests, fresh().expect(&ALL).digests);
+        assert_nothing_left(&project);
+    }
+}
+
+#[test]
+fn what_ended_while_nobody_looked_is_found() {
+    let cluster = Cluster::new();
+    let hold = cluster.order("hold");
+    let mut project = moody("calm", "count = \"count\"");
+    project.executor = on(cluster.options());
+    let thread = stop_once_submitted(&project, &cluster);
+    assert!(project.run().interrupted);
+    thread.join().unwrap();
+    fs::remove_file(hold).unwrap();
+    wait_for(&cluster.files.path("jobs/0/0.end"));
+    project.cancel.store(false, Ordering::Relaxed);
+    project.expect(&[]);
+    assert_eq!(
+        (
+            project.read("count").as_str(),
+            cluster.calls("submit").len()
+        ),
+        ("run\n", 1)
+    );
+}
+
+#[test]
+fn a_failure_in_what_was_left_is_no_failure_of_the_next_run() {
+    let cluster = Cluster::new();
+    let hold = cluster.order("hold");
+    let mut project = moody("log_fail", "count = \"count\"");
+    project.executor = on(cluster.options());
+    let thread = stop_once_submitted(&project, &cluster);
+    assert!(project.run().interrupted);
+    thread.join().unwrap();
+    fs::remove_file(hold).unwrap();
+    wait_for(&cluster.files.path("jobs/0/0.end"));
+    project.cancel.store(false, Ordering::Relaxed);
+    assert_eq!(failure(&project.run()).code.as_str(), "flow::test::told");
+    assert_eq!(
+        (
+            project.read("count").as_str(),
+            cluster.calls("submit").len()
+        ),
+        ("run\nrun\n", 2)
+    );
+}
+
+#[test]
+fn a_user_who_wants_it_cancels_what_was_submitted() {
+    let cluster = Cluster::new();
+    cluster.order("hold");
+    let mut options = cluster.options();
+    options.on_stop = |_| OnStop::Cancel;
+    let mut project = moody("calm", "");
+    project.executor = on(options);
+    let thread = stop_once_submitted(&project, &cluster);
+    assert!(project.run().interrupted);
+    thread.join().unwrap();
+    assert_eq!(cluster.calls("cancel").len(), 1);
+    assert_nothing_left(&project);
+}
+
+#[test]
+fn batches_are_listed_and_cancelled() {
+    let cluster = Cluster::new();
+    let hold = cluster.order("hold");
+    let mut project = fresh();
+    project.executor = on(cluster.options());
+    let thread = stop_once_submitted(&project, &cluster);
+    let ran = project.run();
+    thread.join().unwrap();
+    let store = Store::open(&project.store()).unwrap();
+    let listed = jobs::list(&store).unwrap();
+    let batch = &ran.batches[0];
+    assert_eq!(listed.len(), 1);
+    assert_eq!(
+        (&listed[0].batch, listed[0].id.as_ref()),
+        (&batch.batch, batch.id.as_ref())
+    );
+    assert_eq!((listed[0].tasks, listed[0].done), ([batch.tasks, 0, 0], 0));
+    assert_eq!(
+        (listed[0].actions, &listed[0].pipeline),
+        (batch.actions, &"p".to_owned())
+    );
+    let deaf = cluster.order("deaf");
+    let trouble = jobs::list(&store).unwrap().remove(0).trouble;
+    assert!(trouble.is_some_and(|why| why.contains("connection refused")));
+    fs::remove_file(deaf).unwrap();
+    let unknown = jobs::cancel(&store, Some(&["none".to_owned()])).unwrap_err();
+    assert_eq!(unknown.code.as_str(), "flow::cli::batch");
+    assert_eq!(
+        jobs::cancel(&store, None).unwrap(),
+        std::slice::from_ref(&batch.batch)
+    );
+    assert!(jobs::list(&store).unwrap().is_empty());
+    fs::remove_file(hold).unwrap();
+    project.cancel.store(false, Ordering::Relaxed);
+    project.expect(&ALL);
+}
+
+#[test]
+fn after_a_failure_nothing_more_is_submitted() {
+    let cluster = Cluster::new();
+    let mut project = fresh();
+    project.executor = on(cluster.options());
+    project.append(
+        "p.toml",
+        "[stages.moody]\nuse = \"moody\"\nhow = \"log_fail\"\n",
+    );
+    let ran = project.run();
+    assert_eq!(failure(&ran).code.as_str(), "flow::test::told");
+    let [_, _, failed, skipped] = ran.counts;
+    assert_eq!(failed, 1);
+    assert!(skipped > 0 && ran.batches.len() < 4, "{:?}", ran.batches);
+    assert_nothing_left(&project);
+}
