@@ -17,9 +17,10 @@ use flow_testkit::{Ended, Project};
 use crate::{files, pages, root, write};
 
 /// The reasons that may keep a block from being run.
-const REASONS: [&str; 8] = [
+const REASONS: [&str; 9] = [
     "it needs a server",
     "it needs data that is not in the repository",
+    "it needs a cluster",
     "it installs packages of Python",
     "it measures, for minutes",
     "it builds this repository",
@@ -190,6 +191,7 @@ pages_that_run! {
     benchmarks: "docs/benchmarks.md",
     cache: "docs/cache.md",
     ci: "docs/ci.md",
+    cluster: "docs/cluster.md",
     commands: "docs/commands.md",
     data: "docs/data.md",
     errors: "docs/errors.md",

@@ -27,6 +27,11 @@ pub(crate) trait Scheduler: Send + Sync {
     /// Returns the id of the array with a name, if the scheduler knows one.
     fn find(&self, name: &str) -> Result<Option<String>, SchedulerError>;
 
+    /// Returns the cause of an end once the last words of the task are known, which may say more than the scheduler.
+    fn refined(&self, cause: Cause, _words: &str) -> Cause {
+        cause
+    }
+
     /// Cancels what is left of these arrays.
     fn cancel(&self, ids: &[String]) -> Result<(), SchedulerError>;
 }

@@ -1,5 +1,6 @@
 //! Slurm: `sbatch --array`, `squeue` for what it knows, `sacct` for what it has forgotten, `scancel`.
 
+use std::path::Path;
 use std::process::Command;
 
 use super::options::SiteWords;
@@ -106,13 +107,26 @@ impl Scheduler for Slurm {
         Ok(first(&said).and_then(array))
     }
 
+    /// A site that watches memory without control groups calls such an end a failure.
+    fn refined(&self, cause: Cause, words: &str) -> Cause {
+        let memory = [
+            "exceeded memory limit",
+            "Exceeded job memory limit",
+            "oom-kill",
+            "oom_kill",
+        ];
+        match memory.iter().any(|text| words.contains(text)) {
+            true if cause == Cause::Failed => Cause::OutOfMemory,
+            _ => cause,
+        }
+    }
+
     fn cancel(&self, ids: &[String]) -> Result<(), SchedulerError> {
         call(slurm("scancel").args(ids), None).map(drop)
     }
 }
 
-/// The arguments of `sbatch`. The script comes on its standard input, and sends its own output to the folder of the
-/// batch, since a pattern of file names cannot hold every path.
+/// The arguments of `sbatch`. The script comes on its standard input.
 fn arguments(array: &Submission<'_>, site: &SiteWords) -> Vec<String> {
     let needs = &array.needs;
     let mut words = vec![
@@ -122,8 +136,8 @@ fn arguments(array: &Submission<'_>, site: &SiteWords) -> Vec<String> {
         format!("--cpus-per-task={}", needs.cpus),
         // Retries are counted by cause, so Slurm must not start a task again by itself.
         "--no-requeue".to_owned(),
-        "--output=/dev/null".to_owned(),
-        "--error=/dev/null".to_owned(),
+        format!("--output={}", output(array.dir)),
+        "--open-mode=append".to_owned(),
     ];
     words.extend(needs.memory_mb().map(|mb| format!("--mem={mb}M")));
     words.extend((needs.gpus > 0).then(|| format!("--gpus={}", needs.gpus)));
@@ -131,6 +145,15 @@ fn arguments(array: &Submission<'_>, site: &SiteWords) -> Vec<String> {
     // The words of the site come last, so that they win.
     words.extend(site.options.iter().cloned());
     words
+}
+
+/// Where Slurm itself says what it does to a task: in the file with the last words of the task. A pattern of file names
+/// cannot hold every path.
+fn output(dir: &Path) -> String {
+    match dir.to_str().filter(|dir| !dir.contains('\\')) {
+        Some(dir) => format!("{}/%a.out", dir.replace('%', "%%")),
+        None => "/dev/null".to_owned(),
+    }
 }
 
 /// Reads what `squeue` prints: id, number, state and machines, for each task.
@@ -200,7 +223,6 @@ fn state(word: &str, node: Option<&str>) -> TaskState {
 mod tests {
     use super::*;
     use crate::run::cluster::scheduler::TaskNeeds;
-    use std::path::Path;
     use std::time::Duration;
 
     fn ended(cause: Cause, node: Option<&str>) -> TaskState {
@@ -241,6 +263,19 @@ mod tests {
         assert_eq!(of("42", 0), Some(ended(Cause::TimeLimit, Some("fn2"))));
         assert_eq!(of("42", 1), Some(ended(Cause::Preempted, Some("fn2"))));
         assert_eq!(states.len(), 7);
+    }
+
+    #[test]
+    fn a_kill_for_want_of_memory_is_told_by_what_slurm_writes() {
+        let slurm = Slurm {
+            site: SiteWords::default(),
+        };
+        let words = "slurmstepd: error: Exceeded job memory limit";
+        assert_eq!(slurm.refined(Cause::Failed, words), Cause::OutOfMemory);
+        assert_eq!(slurm.refined(Cause::Failed, "Killed"), Cause::Failed);
+        assert_eq!(slurm.refined(Cause::NodeFailure, words), Cause::NodeFailure);
+        assert_eq!(output(Path::new("/a b/100%")), "/a b/100%%/%a.out");
+        assert_eq!(output(Path::new("/a\\b")), "/dev/null");
     }
 
     #[test]

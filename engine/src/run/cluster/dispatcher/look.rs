@@ -244,6 +244,11 @@ impl Dispatcher<'_> {
         let left = std::mem::take(&mut live.left);
         let (begun, current) = (live.begun, live.current);
         let words = last_words(&self.batches[at.0].dir, at.1);
+        let scheduler = scheduler_of(&self.batches[at.0].batch.scheduler);
+        let end = &TaskEnd {
+            cause: scheduler.refined(end.cause, &words),
+            node: end.node.clone(),
+        };
         if end.cause == Cause::NodeFailure {
             self.warn(format!("{} while it ran a task of flow", described(end)));
         }

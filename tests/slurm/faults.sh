@@ -1,0 +1,148 @@
+#!/usr/bin/env bash
+# Runs a pipeline on a Slurm cluster again and again while random things fail, until N faults have happened, and checks
+# that every run ends by itself with the digests of a local run.
+#
+#   tests/slurm/faults.sh FLOW FOLDER N SEED
+#
+# FLOW is the program, FOLDER a new folder that all nodes see. SLURM_NODE is a command that takes `start`, `kill9`,
+# `partition` or `heal` and the name of a node. If CONTROLLER is set, it is a command that takes `kill` or `start` for
+# slurmctld. A partition `urgent` preempts the default one. FAKETIME_LIB, if it is set, is libfaketime: the clock of the
+# second node is then three hours ahead.
+set -u
+flow=$1 folder=$2 wanted=$3
+RANDOM=$4
+mapfile -t nodes < <(sinfo -h -N -o %N | sort -u)
+mkdir -p "$folder"
+folder=$(cd "$folder" && pwd)
+
+pipeline() {
+    mkdir -p "$1/profiles"
+    cat > "$1/p.toml" <<'TOML'
+[pipeline]
+name = "faults"
+[stages.ingest]
+use = "ingest"
+format = "demo"
+labelled = 60
+positives = 20
+unlabelled = 20
+[stages.domain]
+use = "domain"
+inputs = { curves = "ingest" }
+[stages.hog]
+use = "command"
+run = ["python3", "hog.py", "{out}"]
+files = ["hog.py"]
+outputs = { out = "o.csv" }
+resources = { memory = "200MiB" }
+[stages.nap]
+use = "command"
+run = ["sh", "-c", "sleep 3; echo {n} > {out}"]
+each = { n = ["a", "b", "c", "d", "e", "f", "g", "h", "i", "j", "k", "l"] }
+outputs = { out = "o.csv" }
+[stages.folds]
+use = "folds"
+inputs = { objects = "ingest" }
+k = 3
+[stages.model]
+use = "model"
+inputs = { features = "domain", folds = "folds" }
+rounds = 20
+[stages.evaluate]
+use = "evaluate"
+inputs = { predictions = "model" }
+TOML
+    cat > "$1/hog.py" <<'PY'
+import sys, time
+held = bytearray(350 << 20)
+for at in range(0, len(held), 4096):
+    held[at] = 1
+time.sleep(8)
+open(sys.argv[1], "w").write("held\n")
+PY
+    cat > "$1/profiles/here.toml" <<TOML
+[executor]
+use = "slurm"
+task_minutes = 0.2
+ask_seconds = 4
+visible_seconds = 10
+memory = "150MiB"
+before = ["[ -z '${FAKETIME_LIB:-}' ] || [ \$(hostname) != ${nodes[1]} ] || export LD_PRELOAD=${FAKETIME_LIB:-} FAKETIME=+3h FAKETIME_DONT_FAKE_MONOTONIC=1"]
+[retry]
+node_failure = 50
+preempted = 50
+cancelled = 50
+failed = 50
+time_limit = { times = 50, time = 1.0 }
+TOML
+}
+
+# The digests of all outputs, by stage and action.
+digests() {
+    grep '"event":"action-finished"' "$1" | sed -E 's/.*"stage":"([^"]*)","action":"([^"]*)".*"outputs":(\{[^}]*\}).*/\1 \2 \3/' | sort -u
+}
+
+random_node() { echo "${nodes[RANDOM % ${#nodes[@]}]}"; }
+random_job() { squeue -h -r --name="$(squeue -h -o %j | grep '^flow-' | sort -u | paste -sd,)" -o %i 2> /dev/null | shuf -n 1 --random-source=<(yes $RANDOM); }
+
+# Makes one thing fail, and says what.
+fault() {
+    local node job
+    node=$(random_node)
+    case $((RANDOM % 7)) in
+    0) echo "power cut of $node"; $SLURM_NODE kill9 "$node"; (sleep $((3 + RANDOM % 20)); $SLURM_NODE start "$node") & ;;
+    1) job=$(random_job); echo "cancel of job ${job:-none}"; [ -z "$job" ] || scancel "$job" ;;
+    2) echo "preemption"; sbatch -Q -p urgent -N 1 -n 2 --time=1 --output=/dev/null --wrap 'sleep 2' > /dev/null ;;
+    3) echo "kill -9 of the head"; kill -9 "$head" 2> /dev/null ;;
+    4) echo "network of $node cut"; $SLURM_NODE partition "$node"; (sleep $((5 + RANDOM % 25)); $SLURM_NODE heal "$node") & ;;
+    5) job=$(random_job); echo "time limit of job ${job:-none}"; [ -z "$job" ] || scontrol update "jobid=$job" timelimit=0:01 2> /dev/null ;;
+    6) echo "controller away"; [ -z "${CONTROLLER:-}" ] || { $CONTROLLER kill; (sleep $((2 + RANDOM % 8)); $CONTROLLER start) & } ;;
+    esac
+}
+
+heal() {
+    for node in "${nodes[@]}"; do
+        $SLURM_NODE heal "$node"
+        $SLURM_NODE start "$node"
+    done
+    [ -z "${CONTROLLER:-}" ] || $CONTROLLER start
+}
+
+pipeline "$folder/local"
+(cd "$folder/local" && "$flow" run p.toml -q --message-format json > run.json) || exit 1
+digests "$folder/local/run.json" > "$folder/wanted"
+
+faults=0 runs=0 wrong=0 stuck=0
+while [ "$faults" -lt "$wanted" ]; do
+    here=$folder/run$runs
+    pipeline "$here"
+    cd "$here" || exit 1
+    : > all.json
+    begun=$SECONDS
+    while :; do
+        "$flow" run p.toml --profile here --message-format json > now.json 2>> err.txt &
+        head=$!
+        while kill -0 "$head" 2> /dev/null; do
+            sleep $((1 + RANDOM % 4))
+            if [ "$faults" -lt "$wanted" ] && [ $((SECONDS - begun)) -lt 90 ] && kill -0 "$head" 2> /dev/null; then
+                fault >> faults.txt
+                faults=$((faults + 1))
+            fi
+        done
+        wait "$head"
+        code=$?
+        cat now.json >> all.json
+        [ "$code" = 0 ] && break
+        # A head that was killed is started again. Any other end is one that a person would have to deal with.
+        [ "$code" = 137 ] || { echo "run $runs ended with $code" >> "$folder/trouble"; stuck=$((stuck + 1)); break; }
+    done
+    digests all.json > found
+    cmp -s found "$folder/wanted" || { echo "run $runs has other digests" >> "$folder/trouble"; wrong=$((wrong + 1)); }
+    left=$("$flow" jobs | head -1)
+    echo "run $runs: $((SECONDS - begun)) s, $(wc -l < faults.txt) faults, $(grep -c batch-submitted all.json) batches, then: $left"
+    heal
+    runs=$((runs + 1))
+done
+wait
+echo "$faults faults in $runs runs: $wrong with wrong digests, $stuck that needed a person"
+[ "$wrong" = 0 ] && [ "$stuck" = 0 ]
