@@ -6,6 +6,7 @@ mod ablate;
 mod audit;
 mod bad_data;
 mod check;
+mod cluster;
 mod commands;
 mod completion;
 mod endings;

@@ -262,7 +262,7 @@ mod tests {
         }
         assert_eq!(of("42", 0), Some(ended(Cause::TimeLimit, Some("fn2"))));
         assert_eq!(of("42", 1), Some(ended(Cause::Preempted, Some("fn2"))));
-        assert_eq!(states.len(), 7);
+        assert_eq!(states.len(), 8);
     }
 
     #[test]
