@@ -240,8 +240,11 @@ impl Store {
             let name = file_name(path);
             name.contains(".seg.") && name.ends_with(".tmp")
         });
-        // No run is active, so these are left from runs that were killed.
-        debris.extend(named_by_digest(&self.layout.manifests)?);
+        let (old_jobs, jobs) = jobs::stale_and_live(&self.layout)?;
+        if jobs.is_empty() {
+            // No run and no batch is active, so these are left from runs that were killed.
+            debris.extend(named_by_digest(&self.layout.manifests)?);
+        }
         let quarantined = named_by_digest(&self.layout.quarantine)?;
         report.quarantined = quarantined.len() as u64;
         let stale = Stale::find(&self.layout, &index)?;
@@ -261,7 +264,7 @@ impl Store {
             steps::remove("gc.remove-artifact", &path)?;
         }
         stale.iter().for_each(Stale::remove);
-        jobs::stale(&self.layout)?.iter().for_each(JobDir::remove);
+        old_jobs.iter().for_each(JobDir::remove);
         Ok(report)
     }
 

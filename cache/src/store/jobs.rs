@@ -123,20 +123,22 @@ fn listed(layout: &StoreLayout) -> Result<Vec<JobDir>, StoreError> {
     Ok(folders.map(|path| JobDir { path }).collect())
 }
 
-/// Finds the folders of batches in which nothing has changed for a while.
-pub(crate) fn stale(layout: &StoreLayout) -> Result<Vec<JobDir>, StoreError> {
+/// Finds the folders of batches in which nothing has changed for a while, and then the others. Tasks of the others may
+/// be about to run, even if no process has the store open.
+pub(crate) fn stale_and_live(
+    layout: &StoreLayout,
+) -> Result<(Vec<JobDir>, Vec<JobDir>), StoreError> {
     let oldest = now_nanos().saturating_sub(STALE_DAYS * 86_400 * 1_000_000_000);
     let oldest = i64::try_from(oldest).unwrap_or(i64::MAX);
-    let mut stale = listed(layout)?;
-    stale.retain(|job| {
+    let is_stale = |job: &JobDir| {
         let inside = list_dir(&job.path).unwrap_or_default();
         let newest = inside.iter().chain([&job.path]).filter_map(|path| {
             let meta = std::fs::symlink_metadata(path).ok()?;
             Some(mtime_nanos(&meta))
         });
         newest.max().is_none_or(|newest| newest < oldest)
-    });
-    Ok(stale)
+    };
+    Ok(listed(layout)?.into_iter().partition(is_stale))
 }
 
 #[cfg(test)]
@@ -160,7 +162,11 @@ mod tests {
         assert_eq!(seen.read("0.jsonl", 2).unwrap(), b"b\n");
         std::fs::create_dir(dir.path().join("jobs/of-somebody-else")).unwrap();
         assert_eq!(store.jobs().unwrap().len(), 1);
-        assert!(stale(&store.layout).unwrap().is_empty());
+        let counts = || {
+            let (stale, live) = stale_and_live(&store.layout).unwrap();
+            (stale.len(), live.len())
+        };
+        assert_eq!(counts(), (0, 1));
         let old = File::open(job.path()).unwrap();
         let long_ago = std::time::SystemTime::UNIX_EPOCH;
         for name in ["batch", "0.jsonl"] {
@@ -168,7 +174,7 @@ mod tests {
             file.unwrap().set_modified(long_ago).unwrap();
         }
         old.set_modified(long_ago).unwrap();
-        assert_eq!(stale(&store.layout).unwrap().len(), 1);
+        assert_eq!(counts(), (1, 0));
         job.remove();
         assert!(!job.is_there() && store.jobs().unwrap().is_empty());
     }

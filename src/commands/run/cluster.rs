@@ -44,18 +44,21 @@ pub fn executor(root: &Path, args: &ExecArgs) -> Result<Executor, CliError> {
 
 /// Decides what becomes of the tasks of a run that is stopped.
 fn on_stop(tasks: usize) -> OnStop {
-    let mut said = io::stderr().lock();
+    let say = |text: &str| {
+        let mut stderr = io::stderr();
+        let _ = stderr
+            .write_all(text.as_bytes())
+            .and_then(|()| stderr.flush());
+    };
     let tasks = count(tasks, "task");
     let terminal = io::stdin().is_terminal() && io::stderr().is_terminal();
     let mut cancel = false;
     if terminal {
         // A second Ctrl-C ends this process, which leaves the tasks.
         take_time();
-        let _ = write!(
-            said,
+        say(&format!(
             "{tasks} with the scheduler: [l]eave or [c]ancel? [l] "
-        );
-        let _ = said.flush();
+        ));
         let mut answer = String::new();
         let read = io::stdin().lock().read_line(&mut answer);
         cancel = read.is_ok() && answer.trim().to_lowercase().starts_with('c');
@@ -63,10 +66,9 @@ fn on_stop(tasks: usize) -> OnStop {
     if cancel {
         return OnStop::Cancel;
     }
-    let _ = writeln!(
-        said,
-        "{tasks} left with the scheduler; the next run attaches to them, `flow jobs` lists them, `flow jobs --cancel --all` ends them"
-    );
+    say(&format!(
+        "{tasks} left with the scheduler; the next run attaches to them, `flow jobs` lists them, `flow jobs --cancel --all` ends them\n"
+    ));
     OnStop::Leave
 }
 

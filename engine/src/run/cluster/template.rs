@@ -65,7 +65,7 @@ fn filled(word: &str, values: &Values, ids: &[String]) -> Option<OsString> {
     let mut bytes = Vec::new();
     let mut rest = word;
     while let Some(at) = rest.find('{') {
-        bytes.extend_from_slice(rest[..at].as_bytes());
+        bytes.extend_from_slice(&rest.as_bytes()[..at]);
         rest = &rest[at..];
         match placeholder(rest) {
             Some("ids") => bytes.extend_from_slice(ids.join(",").as_bytes()),

@@ -138,6 +138,8 @@ impl<'a> Dispatcher<'a> {
         loop {
             match jobs.recv_timeout(MOMENT) {
                 Ok(job) => {
+                    // What cannot be read now is read at the next look.
+                    let _ = self.setting.store.refresh();
                     self.take(job);
                     jobs.try_iter().for_each(|job| self.take(job));
                 }
@@ -178,7 +180,6 @@ impl<'a> Dispatcher<'a> {
     fn begin(&mut self, job: Job) -> Result<Result<(), Done>, StageError> {
         let store = self.setting.store;
         let key = job.prepared.key;
-        store.refresh()?;
         if !job.forced
             && let Some(record) = store.find(&key)?
         {
@@ -274,11 +275,12 @@ impl<'a> Dispatcher<'a> {
         let Some(flying) = self.actions.remove(&key) else {
             return;
         };
-        self.queue.retain(|waiting| waiting.item != key);
-        if let Some((batch, task)) = flying.place {
-            self.batches[batch].tasks[task]
-                .left
-                .retain(|left| *left != key);
+        match flying.place {
+            Some((batch, task)) => {
+                let left = &mut self.batches[batch].tasks[task].left;
+                left.retain(|left| *left != key);
+            }
+            None => self.queue.retain(|waiting| waiting.item != key),
         }
         // If it cannot be removed, gc will do it.
         let _ = self.setting.store.remove_manifest(&key);
