@@ -151,7 +151,10 @@ fn mistakes_are_found_at_once_and_teach() {
             .any(|diag| diag.code.as_str() == code && text(diag).contains(part))
     };
     for (code, part) in [
-        ("flow::pipeline::unknown_key", "keys: executor, retry, stages"),
+        (
+            "flow::pipeline::unknown_key",
+            "keys: executor, retry, stages",
+        ),
         ("flow::profile::word", "did you mean `slurm`?"),
         (
             "flow::pipeline::unknown_key",

@@ -123,6 +123,8 @@ fn pipelines_give_the_same_digests_and_metrics() {
     let again = project.run(&args()[..args().len() - 2]);
     assert_eq!(again.ok()["metrics"], local.ok()["metrics"]);
     assert_eq!(again.ran(), []);
+    project.run(&[&args()[..], &["--audit=5"]].concat()).ok();
+    assert_nothing_left(&project);
 }
 
 #[test]

@@ -42,7 +42,7 @@ use std::thread::Builder;
 use flow_cache::WorkDir;
 
 use crate::base::trace::Track;
-use crate::kind::error::StageError;
+use crate::kind::error::{Fault, StageError};
 use crate::plan::keys::Slot;
 use cluster::dispatcher::{ClusterFigures, Dispatcher};
 use cluster::options::ClusterOptions;
@@ -110,8 +110,15 @@ fn with_cluster(
         let thread = thread.map_err(|error| no_thread(error, 1))?;
         coordinator.run(&messages)?;
         let finished = coordinator.finish();
+        let used = thread.join().map_err(|_| {
+            StageError::new(
+                Fault::Bug,
+                "flow::bug::dispatcher",
+                "the dispatcher panicked",
+            )
+        })?;
         Ok(Finished {
-            cluster: thread.join().ok(),
+            cluster: Some(used),
             ..finished
         })
     })

@@ -3,7 +3,7 @@
 use flow_cache::Record;
 use flow_engine::kind::Progress;
 use flow_engine::plan::Plan;
-use flow_engine::run::event::{Event, Outcome};
+use flow_engine::run::event::{Event, Outcome, SubmittedBatch};
 
 use crate::event::{
     ActionFinished, ActionOutcome, ActionProgress, ActionResult, ActionStarted, BatchSubmitted,
@@ -66,19 +66,23 @@ pub fn event(plan: &Plan<'_>, run: &str, event: &Event) -> Option<JsonEvent> {
             written_bytes: traffic.written_bytes,
             waiting: traffic.waiting,
         }),
-        Event::BatchSubmitted(batch) => JsonEvent::from(BatchSubmitted {
-            batch: batch.batch.clone(),
-            scheduler: batch.scheduler.to_owned(),
-            id: batch.id.clone(),
-            tasks: batch.tasks,
-            actions: batch.actions,
-            attached: batch.attached,
-        }),
+        Event::BatchSubmitted(batch) => JsonEvent::from(submitted(batch)),
         Event::Stopping { running } => JsonEvent::from(RunStopping { running: *running }),
         Event::Warning { message } => JsonEvent::from(WarningEvent {
             message: message.clone(),
         }),
     })
+}
+
+fn submitted(batch: &SubmittedBatch) -> BatchSubmitted {
+    BatchSubmitted {
+        batch: batch.batch.clone(),
+        scheduler: batch.scheduler.to_owned(),
+        id: batch.id.clone(),
+        tasks: batch.tasks,
+        actions: batch.actions,
+        attached: batch.attached,
+    }
 }
 
 /// The figures by name, if there are any. The last one of a name counts.

@@ -124,23 +124,26 @@ impl<'a> RunProgress<'a> {
                 self.draw(*stage);
             }
             Event::Traffic(traffic) => self.draw_traffic(traffic),
-            Event::Stopping { running } => {
-                self.finish();
-                self.stopping = true;
-                self.ui.progress(&match running {
-                    0 => "stopping; again to stop now".to_owned(),
-                    n => format!(
-                        "stopping after {}; again to stop now",
-                        count(*n, "running action")
-                    ),
-                });
-            }
+            Event::Stopping { running } => self.stop(*running),
             Event::BatchSubmitted(batch) => self.line(&submitted(batch)),
             Event::Warning { message } => match &self.bars {
                 Some(bars) => bars.suspend(|| self.ui.warning(message)),
                 None => self.ui.warning(message),
             },
         }
+    }
+
+    /// Draws nothing more, and says what is waited for.
+    fn stop(&mut self, running: usize) {
+        self.finish();
+        self.stopping = true;
+        self.ui.progress(&match running {
+            0 => "stopping; again to stop now".to_owned(),
+            n => format!(
+                "stopping after {}; again to stop now",
+                count(n, "running action")
+            ),
+        });
     }
 
     fn name(&self, stage: usize) -> &str {

@@ -183,3 +183,22 @@ fn gc_leaves_what_waiting_tasks_need() {
     project.expect(&[]);
     assert_eq!(project.read("count"), "run\n");
 }
+
+#[test]
+fn two_runs_at_once_do_no_harm() {
+    let cluster = Cluster::new();
+    let mut one = fresh();
+    one.executor = on(cluster.options());
+    let mut two = Project::at(&one.root);
+    two.executor = on(cluster.options());
+    let (first, second) = std::thread::scope(|scope| {
+        let first = scope.spawn(|| one.run());
+        let second = scope.spawn(|| two.run());
+        (first.join().unwrap(), second.join().unwrap())
+    });
+    let local = fresh().expect(&ALL);
+    for ran in [&first, &second] {
+        assert!(ran.failures.is_empty(), "{:?}", ran.failures);
+        assert_eq!(ran.digests, local.digests);
+    }
+}

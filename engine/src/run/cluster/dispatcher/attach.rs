@@ -30,10 +30,11 @@ impl Dispatcher<'_> {
         let (Some((batch, task)), Some(flying)) = (offer, self.actions.get_mut(key)) else {
             return false;
         };
-        let live = &mut self.batches[batch].tasks[task];
-        if !live.is_open() {
+        // A batch that is over has no tasks any more.
+        let live = self.batches[batch].tasks.get_mut(task);
+        let Some(live) = live.filter(|live| live.is_open()) else {
             return false;
-        }
+        };
         flying.place = Some((batch, task));
         live.left.push(*key);
         if live.current == Some(*key) {
