@@ -187,14 +187,12 @@ fn gc_leaves_what_waiting_tasks_need() {
 #[test]
 fn two_runs_at_once_do_no_harm() {
     let cluster = Cluster::new();
-    let mut one = fresh();
-    one.executor = on(cluster.options());
-    let mut two = Project::at(&one.root);
-    two.executor = on(cluster.options());
+    let mut project = fresh();
+    project.executor = on(cluster.options());
     let (first, second) = std::thread::scope(|scope| {
-        let first = scope.spawn(|| one.run());
-        let second = scope.spawn(|| two.run());
-        (first.join().unwrap(), second.join().unwrap())
+        let runs = [(); 2].map(|()| scope.spawn(|| project.run()));
+        let [first, second] = runs.map(|run| run.join().unwrap());
+        (first, second)
     });
     let local = fresh().expect(&ALL);
     for ran in [&first, &second] {
