@@ -120,7 +120,7 @@ pub enum Command {
     /// Look after the store
     #[command(subcommand)]
     Cache(cache::CacheCommand),
-    /// Run actions that a run has left word of; what runs call for processes and tasks of a cluster
+    /// Run actions that a run has left word of; runs call this themselves
     StageExec(stage_exec::StageExecArgs),
     /// Check that this machine gives the published results, bit by bit
     SelfCheck(self_check::SelfCheckArgs),

@@ -9,7 +9,7 @@ use flow_engine::run::cluster::ClusterFigures;
 use flow_engine::run::cluster::options::OnStop;
 use flow_engine::run::options::{Executor, ProcessOptions};
 
-use super::setup::take_time;
+use super::signals::take_time;
 use crate::args::ExecArgs;
 use crate::error::CliError;
 use crate::event::ClusterUsed;

@@ -1,7 +1,7 @@
 //! `flow run`: brings the outputs of a pipeline up to date. Other commands that run pipelines, such as
 //! `ablate`, `tune` and `check`, do so by [`Run`].
 //!
-//! [`setup`] opens what a run needs and applies the options of execution. [`follow`] passes on what
+//! [`setup`] opens what a run needs and applies the options of execution, and [`signals`] stop a run. [`follow`] passes on what
 //! happens: to [`progress`], which draws on [`screen`], and through [`json`] to programs. [`summary`]
 //! shows the results of a run. [`outputs`] writes the files under `[outputs]`, and [`audit`] runs
 //! actions again to compare their bytes. [`circumstances`] has what a record says of how the
@@ -24,6 +24,7 @@ mod pace;
 mod progress;
 mod screen;
 mod setup;
+mod signals;
 mod summary;
 
 use std::collections::{HashMap, HashSet};
@@ -43,7 +44,8 @@ use flow_engine::{Diag, StageError};
 
 pub use circumstances::Circumstances;
 pub use pace::Pace;
-pub use setup::{Setup, WATCHER, jobs, stop_on_signals};
+pub use setup::{Setup, jobs};
+pub use signals::{WATCHER, stop_on_signals};
 
 use crate::args::{ExecArgs, PipelineArgs, StoreArgs, TargetArgs};
 use crate::error::{self, CliError, Exit};
