@@ -70,11 +70,11 @@ fn list(state: &ProjectState, ui: &Ui) -> Result<(), CliError> {
         .map_or(0, |now| now.as_secs());
     let rows = all.iter().map(|batch| row(batch, now)).collect();
     let header = [
-        "batch", "where", "state", "pipeline", "stages", "done", "actions", "age",
+        "batch", "where", "state", "pipeline", "stages", "actions", "age",
     ];
     ui.result(&format!(
         "{}\n",
-        table::fitted(&header, 5, rows, &["stages", "pipeline"])
+        table::fitted(&header, 5, rows, &["pipeline", "stages"])
     ));
     Ok(())
 }
@@ -90,8 +90,7 @@ fn row(batch: &BatchState, now: u64) -> Vec<String> {
         state_of(batch),
         batch.pipeline.clone(),
         names(batch.stages.iter().map(String::as_str)),
-        batch.done.to_string(),
-        batch.actions.to_string(),
+        format!("{} of {}", batch.done, batch.actions),
         seconds(now.saturating_sub(batch.made_unix) as f64),
     ]
 }

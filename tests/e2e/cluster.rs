@@ -168,7 +168,7 @@ fn ctrl_c_without_a_terminal_leaves_the_tasks_and_says_how_to_end_them() {
     let listed = project.flow(&["jobs"]).with(0);
     let stdout = &listed.stdout;
     assert!(
-        stdout.contains("domain_only") && stdout.contains("command flow-"),
+        stdout.contains("ingest") && stdout.contains(" 0 of "),
         "{stdout}"
     );
     project
