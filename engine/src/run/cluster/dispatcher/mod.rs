@@ -21,11 +21,13 @@ use super::packing::{Estimates, Sort, Waiting};
 use super::retries::Tries;
 use super::scheduler::{Scheduler, TaskNeeds};
 use super::watch::LiveTask;
+use crate::base::trace::Track;
 use crate::kind::error::StageError;
 use crate::run::job::{Done, Job, Message};
 use crate::run::made::Before;
 use crate::run::manifest;
 use crate::run::options::Setting;
+use crate::run::perform::verify;
 use crate::run::report::Report;
 use crate::run::work::Work;
 
@@ -185,9 +187,12 @@ impl<'a> Dispatcher<'a> {
         {
             return Ok(Err(Done::Hit(record)));
         }
-        let gone = job.gone(store);
-        if !gone.is_empty() {
-            return Ok(Err(job.lost(&gone)));
+        // Tasks verify what they read, but they know no remote to fetch it from.
+        if !job.gone(store).is_empty() {
+            let lost = verify(store, &job.prepared.needs, Track::default())?;
+            if !lost.is_empty() {
+                return Ok(Err(job.lost(&lost)));
+            }
         }
         let work = Work::of(self.setting, &job, &self.setting.options.scratch);
         let before = Before::of(&work, store)?;
