@@ -1,9 +1,9 @@
 //! The executor whose actions run on the machines of a cluster.
 //!
-//! Where other executors have a thread for each action, this one has a single thread, the [`dispatcher`]. It leaves
+//! Where other executors have a thread for each action, this one has a single thread, the `dispatcher`. It leaves
 //! the manifest of each action in the store, packs actions into tasks, gives arrays of tasks to a scheduler, and
 //! watches the store. **The truth is the record of an action, never the word of a scheduler.** A task says in a file
-//! of the store what it does ([`watch`]), and the scheduler is asked about silent tasks only, about all in one call.
+//! of the store what it does (`watch`), and the scheduler is asked about silent tasks only, about all in one call.
 //!
 //! `options` says how a cluster is used. `scheduler` is the interface to schedulers; `slurm`, `hq` and `command`
 //! implement it. `template` fills in the commands of users. `batch` is what the store knows of a batch, so that a run
