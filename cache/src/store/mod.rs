@@ -4,11 +4,10 @@
 //! `layout.rs` has the paths. `staging.rs` and `adopt.rs` bring bytes in, and `commit.rs` publishes
 //! them with their records. `gc.rs` removes them, and `pruned.rs` remembers that. `verify.rs`
 //! checks everything, `nearest.rs` finds records that are like a recipe, `manifests.rs` serves
-//! child processes, `jobs.rs` has the folders of batches, `unfinished.rs` has what actions leave that
-//! are killed, `tier.rs` asks a remote for what is not here, and `action_lock.rs` keeps two runs from
+//! child processes, `jobs.rs` has the folders of batches, `unfinished.rs` has what killed actions
+//! leave, `tier.rs` asks a remote for what is not here, and `action_lock.rs` keeps two runs from
 //! running the same action. Nothing here knows what an action does. Begin with [`Store::open`], then
-//! read the commit protocol in the
-//! documentation of the crate.
+//! read the commit protocol in the documentation of the crate.
 
 pub(crate) mod action_lock;
 pub(crate) mod adopt;

@@ -20,7 +20,7 @@ impl ByTemplates {
     ) -> Result<String, SchedulerError> {
         let words = fill(template, values, ids);
         let Some((program, arguments)) = words.split_first() else {
-            return Err(SchedulerError(
+            return Err(SchedulerError::new(
                 "the profile has no command for this".to_owned(),
             ));
         };
@@ -34,7 +34,7 @@ impl Scheduler for ByTemplates {
         let last = said.lines().rev().find(|line| !line.trim().is_empty());
         match last.and_then(|line| line.split_whitespace().next()) {
             Some(id) => Ok(id.to_owned()),
-            None => Err(SchedulerError(
+            None => Err(SchedulerError::new(
                 "the command that submits printed no id".to_owned(),
             )),
         }
@@ -74,7 +74,7 @@ fn lines(said: &str, templates: &Templates) -> Result<TaskStates, SchedulerError
             Some((words[1].parse().ok()?, TaskState::of_word(word, node)?))
         };
         let Some((task, state)) = (words.len() >= 3).then(read).flatten() else {
-            return Err(SchedulerError(format!(
+            return Err(SchedulerError::new(format!(
                 "the command for states printed `{line}`, which is not `ID TASK STATE`"
             )));
         };

@@ -29,7 +29,7 @@ impl Scheduler for Hq {
         let id = said.split_whitespace().last().unwrap_or_default();
         match id.parse::<u64>() {
             Ok(_) => Ok(id.to_owned()),
-            Err(_) => Err(SchedulerError(format!(
+            Err(_) => Err(SchedulerError::new(format!(
                 "`hq submit` printed no id: {}",
                 said.trim()
             ))),
@@ -38,8 +38,9 @@ impl Scheduler for Hq {
 
     fn states(&self, ids: &[String]) -> Result<TaskStates, SchedulerError> {
         let said = call(hq("json").args(["task", "list"]).arg(ids.join(",")), None)?;
-        tasks(&said)
-            .ok_or_else(|| SchedulerError("`hq task list` printed no list of tasks".to_owned()))
+        tasks(&said).ok_or_else(|| {
+            SchedulerError::new("`hq task list` printed no list of tasks".to_owned())
+        })
     }
 
     fn find(&self, name: &str) -> Result<Option<String>, SchedulerError> {

@@ -143,18 +143,37 @@ pub const STATE_WORDS: [&str; 10] = [
 
 /// Why a command of a scheduler failed.
 #[derive(Clone, Debug)]
-pub(crate) struct SchedulerError(pub(crate) String);
+pub(crate) struct SchedulerError {
+    message: String,
+    /// This machine has no such command, so there is no point in trying it again.
+    pub(crate) absent: bool,
+}
+
+impl SchedulerError {
+    pub(crate) fn new(message: impl Into<String>) -> Self {
+        Self {
+            message: message.into(),
+            absent: false,
+        }
+    }
+}
 
 impl fmt::Display for SchedulerError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+        f.write_str(&self.message)
     }
 }
 
 /// Runs a command of a scheduler, and returns what it prints.
 pub(crate) fn call(command: &mut Command, input: Option<&[u8]>) -> Result<String, SchedulerError> {
     let name = command.get_program().to_string_lossy().into_owned();
-    let failed = |error: io::Error| SchedulerError(format!("failed to run `{name}`: {error}"));
+    let failed = |error: io::Error| SchedulerError {
+        absent: matches!(
+            error.kind(),
+            io::ErrorKind::NotFound | io::ErrorKind::PermissionDenied
+        ),
+        ..SchedulerError::new(format!("failed to run `{name}`: {error}"))
+    };
     command
         .stdin(if input.is_some() {
             Stdio::piped()
@@ -181,9 +200,9 @@ pub(crate) fn call(command: &mut Command, input: Option<&[u8]>) -> Result<String
                 .into_iter()
                 .find(|text| !text.is_empty());
             let why = why.map_or_else(|| status.to_string(), str::to_owned);
-            Err(SchedulerError(format!("`{name}` failed: {why}")))
+            Err(SchedulerError::new(format!("`{name}` failed: {why}")))
         }
-        None => Err(SchedulerError(format!(
+        None => Err(SchedulerError::new(format!(
             "`{name}` did not answer within {} s",
             LIMIT.as_secs()
         ))),
@@ -259,10 +278,12 @@ mod tests {
         );
         let failed = call(&mut shell("echo out; echo why >&2; exit 3"), None).unwrap_err();
         assert_eq!(failed.to_string(), "`sh` failed: why");
+        assert!(!failed.absent);
         let silent = call(&mut shell("exit 3"), None).unwrap_err();
         assert!(silent.to_string().contains("exit status: 3"), "{silent}");
         let none = call(&mut Command::new("/no/such/scheduler"), None).unwrap_err();
         assert!(none.to_string().starts_with("failed to run"), "{none}");
+        assert!(none.absent);
     }
 
     #[test]

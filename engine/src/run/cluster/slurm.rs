@@ -28,7 +28,7 @@ fn slurm(program: &str) -> Command {
 impl Scheduler for Slurm {
     fn submit(&self, array: &Submission<'_>) -> Result<String, SchedulerError> {
         let script = std::fs::read(array.script)
-            .map_err(|error| SchedulerError(format!("the script cannot be read: {error}")))?;
+            .map_err(|error| SchedulerError::new(format!("the script cannot be read: {error}")))?;
         let said = call(
             slurm("sbatch").args(arguments(array, &self.site)),
             Some(&script),
@@ -38,7 +38,7 @@ impl Scheduler for Slurm {
         let id = last.and_then(|line| line.trim().split(';').next());
         match id.filter(|id| id.bytes().all(|b| b.is_ascii_digit())) {
             Some(id) => Ok(id.to_owned()),
-            None => Err(SchedulerError(format!(
+            None => Err(SchedulerError::new(format!(
                 "`sbatch` printed no id: {}",
                 said.trim()
             ))),
@@ -61,7 +61,7 @@ impl Scheduler for Slurm {
         let mut states = match said {
             Ok(said) => queue(&said),
             // That is what it says if it knows none of them any more.
-            Err(error) if error.0.contains("Invalid job id") => TaskStates::new(),
+            Err(error) if error.to_string().contains("Invalid job id") => TaskStates::new(),
             Err(error) => return Err(error),
         };
         let known = |id: &String| states.keys().any(|(known, _)| known == id);

@@ -179,6 +179,7 @@ impl Dispatcher<'_> {
             self.figures.calls += 1;
             let error = match self.scheduler.submit(submission) {
                 Ok(id) => return Ok(id),
+                Err(error) if error.absent => return Err(error),
                 Err(error) => error,
             };
             let Some(pause) = pauses.next().filter(|_| !self.is_cancelled()) else {
@@ -208,11 +209,19 @@ impl Dispatcher<'_> {
         if self.is_cancelled() {
             return StageError::interrupted();
         }
+        let help = match error.absent {
+            true => {
+                "start the run where the commands of the scheduler are, usually on a login node, or run on this machine: --executor local"
+            }
+            false => {
+                "what a site needs to hear, such as a partition or an account, is in a profile: --profile NAME"
+            }
+        };
         StageError::new(
             Fault::Environment,
             "flow::executor::submit",
             format!("a batch could not be submitted: {error}"),
         )
-        .help("what a site needs to hear, such as a partition or an account, is in a profile: --profile NAME")
+        .help(help)
     }
 }
