@@ -1,19 +1,20 @@
 #!/usr/bin/env bash
-# Runs a pipeline on a Slurm cluster again and again while random things fail, until N faults have happened, and checks
-# that every run ends by itself with the digests of a local run.
+# Runs a pipeline on a cluster again and again while random things fail, until N faults have happened, and checks that
+# every run ends by itself with the digests of a local run.
 #
-#   tests/slurm/faults.sh FLOW FOLDER N SEED
+#   tests/schedulers/faults.sh SCHEDULER FLOW FOLDER N SEED
 #
-# FLOW is the program, FOLDER a new folder that all nodes see. SLURM_NODE is a command that takes `start`, `kill9`,
-# `partition` or `heal` and the name of a node. If CONTROLLER is set, it is a command that takes `kill` or `start` for
-# slurmctld. A partition `urgent` preempts the default one. FAKETIME_LIB, if it is set, is libfaketime: the clock of the
-# second node is then three hours ahead.
+# SCHEDULER is `slurm` or `hq`: the file of that name beside this one says what it needs and what fails. FLOW is the
+# program, FOLDER a new folder that all machines see.
 set -u
-flow=$1 folder=$2 wanted=$3
-RANDOM=$4
-mapfile -t nodes < <(sinfo -h -N -o %N | sort -u)
+scheduler=$1 flow=$2 folder=$3 wanted=$4
+RANDOM=$5
 mkdir -p "$folder"
 folder=$(cd "$folder" && pwd)
+
+random_line() { shuf -n 1 --random-source=<(yes $RANDOM); }
+kill_head() { echo "kill -9 of the head"; kill -9 "$head" 2> /dev/null; }
+. "$(dirname "$0")/$scheduler.sh"
 
 pipeline() {
     mkdir -p "$1/profiles"
@@ -62,12 +63,11 @@ open(sys.argv[1], "w").write("held\n")
 PY
     cat > "$1/profiles/here.toml" <<TOML
 [executor]
-use = "slurm"
+use = "$scheduler"
 task_minutes = 0.2
 ask_seconds = 4
 visible_seconds = 10
-memory = "150MiB"
-before = ["[ -z '${FAKETIME_LIB:-}' ] || [ \$(hostname) != ${nodes[1]} ] || export LD_PRELOAD=${FAKETIME_LIB:-} FAKETIME=+3h FAKETIME_DONT_FAKE_MONOTONIC=1"]
+$(profile)
 [retry]
 node_failure = 50
 preempted = 50
@@ -82,32 +82,7 @@ digests() {
     grep '"event":"action-finished"' "$1" | sed -E 's/.*"stage":"([^"]*)","action":"([^"]*)".*"outputs":(\{[^}]*\}).*/\1 \2 \3/' | sort -u
 }
 
-random_node() { echo "${nodes[RANDOM % ${#nodes[@]}]}"; }
-random_job() { squeue -h -r --name="$(squeue -h -o %j | grep '^flow-' | sort -u | paste -sd,)" -o %i 2> /dev/null | shuf -n 1 --random-source=<(yes $RANDOM); }
-
-# Makes one thing fail, and says what.
-fault() {
-    local node job
-    node=$(random_node)
-    case $((RANDOM % 7)) in
-    0) echo "power cut of $node"; $SLURM_NODE kill9 "$node"; (sleep $((3 + RANDOM % 20)); $SLURM_NODE start "$node") & ;;
-    1) job=$(random_job); echo "cancel of job ${job:-none}"; [ -z "$job" ] || scancel "$job" ;;
-    2) echo "preemption"; sbatch -Q -p urgent -N 1 -n 2 --time=1 --output=/dev/null --wrap 'sleep 2' > /dev/null ;;
-    3) echo "kill -9 of the head"; kill -9 "$head" 2> /dev/null ;;
-    4) echo "network of $node cut"; $SLURM_NODE partition "$node"; (sleep $((5 + RANDOM % 25)); $SLURM_NODE heal "$node") & ;;
-    5) job=$(random_job); echo "time limit of job ${job:-none}"; [ -z "$job" ] || scontrol update "jobid=$job" timelimit=0:01 2> /dev/null ;;
-    6) echo "controller away"; [ -z "${CONTROLLER:-}" ] || { $CONTROLLER kill; (sleep $((2 + RANDOM % 8)); $CONTROLLER start) & } ;;
-    esac
-}
-
-heal() {
-    for node in "${nodes[@]}"; do
-        $SLURM_NODE heal "$node"
-        $SLURM_NODE start "$node"
-    done
-    [ -z "${CONTROLLER:-}" ] || $CONTROLLER start
-}
-
+begin
 pipeline "$folder/local"
 (cd "$folder/local" && "$flow" run p.toml -q --message-format json > run.json) || exit 1
 digests "$folder/local/run.json" > "$folder/wanted"
@@ -143,6 +118,6 @@ while [ "$faults" -lt "$wanted" ]; do
     heal
     runs=$((runs + 1))
 done
-wait
+end
 echo "$faults faults in $runs runs: $wrong with wrong digests, $stuck that needed a person"
 [ "$wrong" = 0 ] && [ "$stuck" = 0 ]
