@@ -1,6 +1,6 @@
 //! What is known of each object apart from its light curve.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::io::Write;
 use std::path::Path;
 use std::sync::Arc;
@@ -173,12 +173,25 @@ impl Objects {
         labels: impl IntoIterator<Item = &'a Option<String>>,
         column: &str,
     ) -> Result<Vec<String>, StageError> {
-        let mut labelled = 0;
-        let labels = labels.into_iter().flatten();
-        let classes: BTreeSet<&String> = labels.inspect(|_| labelled += 1).collect();
+        let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
+        for label in labels.into_iter().flatten() {
+            *counts.entry(label).or_default() += 1;
+        }
+        Self::counted_classes(&counts, column)
+    }
+
+    /// Returns the classes that occur so often, in the order of their bytes.
+    ///
+    /// # Errors
+    /// As for [`Objects::classes`].
+    pub fn counted_classes<S: AsRef<str>>(
+        classes: &BTreeMap<S, usize>,
+        column: &str,
+    ) -> Result<Vec<String>, StageError> {
+        let labelled: usize = classes.values().sum();
         let own = labelled >= FEW && classes.len() * 10 > labelled * 9;
         if own || classes.len() > MOST_CLASSES {
-            let some: Vec<&str> = classes.iter().take(3).map(|c| c.as_str()).collect();
+            let some: Vec<&str> = classes.keys().take(3).map(AsRef::as_ref).collect();
             let message = format!(
                 "column `{column}` has {} different labels for {labelled} objects, such as {}: these are no classes",
                 classes.len(),
@@ -188,7 +201,10 @@ impl Objects {
                 "name the column of the class under `columns`, or group these, as in `classes = {{ other = \"*\" }}`; there may be {MOST_CLASSES} classes"
             )));
         }
-        Ok(classes.into_iter().cloned().collect())
+        Ok(classes
+            .keys()
+            .map(|class| class.as_ref().to_owned())
+            .collect())
     }
 
     /// Appends row `i` of `other`.
@@ -230,7 +246,16 @@ impl Objects {
     /// # Errors
     /// If the file is unreadable or does not fit.
     pub fn read(path: &Path) -> Result<Self, StageError> {
-        let mut source = TableReader::open(path, "the objects table")?;
+        Self::read_columns(path, |_| true)
+    }
+
+    /// Does what [`Objects::read`] does, and leaves out all columns but `object_id` and those that `wanted` picks.
+    ///
+    /// # Errors
+    /// As for [`Objects::read`].
+    pub fn read_columns(path: &Path, wanted: impl Fn(&str) -> bool) -> Result<Self, StageError> {
+        let wanted = |name: &str| name == "object_id" || wanted(name);
+        let mut source = TableReader::open_columns(path, "the objects table", wanted)?;
         let mut objects = Objects {
             survey: Survey::of(&source)?.unwrap_or_default(),
             ..Objects::default()

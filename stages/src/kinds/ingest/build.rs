@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use crate::table::{Curves, Survey, is_possible};
 
-use super::catalogue::Catalogue;
+use super::known::Known;
 use super::reject::{Bad, Cell, Tally, UNKNOWN_BAND};
 
 /// An observation this many days from the others of its object has no usable time: the survey writes 0
@@ -43,10 +43,10 @@ pub(super) struct Builder<'a> {
     pub file: &'a str,
     /// Counts of what was read, kept and dropped.
     pub tally: Tally,
-    catalogue: &'a Catalogue,
+    known: &'a Known<'a>,
     bands: &'a [String],
     numbers: HashMap<String, u32>,
-    /// The row of the catalogue of each object.
+    /// The row of each object among those that are known.
     rows: Vec<usize>,
     /// The object of the row before, because rows of one object tend to come together.
     last: (String, u32),
@@ -55,11 +55,11 @@ pub(super) struct Builder<'a> {
 
 impl<'a> Builder<'a> {
     /// Returns a builder without rows.
-    pub fn new(file: &'a str, catalogue: &'a Catalogue, bands: &'a [String]) -> Self {
+    pub fn new(file: &'a str, known: &'a Known<'a>, bands: &'a [String]) -> Self {
         Self {
             file,
             tally: Tally::default(),
-            catalogue,
+            known,
             bands,
             numbers: HashMap::new(),
             rows: Vec::new(),
@@ -133,7 +133,7 @@ impl<'a> Builder<'a> {
             Some(number) => *number,
             None => {
                 let row = self
-                    .catalogue
+                    .known
                     .row(id)
                     .map_err(|reason| (reason.to_string(), id.to_string()))?;
                 let number = self.rows.len() as u32;
@@ -148,7 +148,7 @@ impl<'a> Builder<'a> {
 
     /// Sorts the observations into the order of the shard, and returns the order of the objects.
     fn sort(&mut self) -> Vec<u32> {
-        let objects = &self.catalogue.objects;
+        let objects = &self.known.objects;
         let mut order: Vec<u32> = (0..self.rows.len() as u32).collect();
         order.sort_by(|&a, &b| {
             objects.object_id[self.rows[a as usize]].cmp(&objects.object_id[self.rows[b as usize]])
@@ -172,7 +172,7 @@ impl<'a> Builder<'a> {
     /// error, equal ones once. An object that has no observation left is in the second value instead.
     pub fn finish(mut self, survey: Survey) -> (Curves, Vec<String>, Tally) {
         let order = self.sort();
-        let objects = &self.catalogue.objects;
+        let objects = &self.known.objects;
         let mut curves = Curves::new(survey);
         let by_object = self.observations.chunk_by(|a, b| a.object == b.object);
         let mut middle = vec![0.0; order.len()];

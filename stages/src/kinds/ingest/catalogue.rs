@@ -1,34 +1,20 @@
-//! The objects of a survey that may have a light curve.
+//! What the objects files list: every row is judged and counted here, and none is held.
 
-use std::cell::OnceCell;
-use std::collections::{BTreeSet, HashMap};
+use std::collections::BTreeMap;
 
 use flow_engine::StageError;
 
 use crate::table::{Objects, is_possible};
 
 use super::columns::Regroup;
+use super::ids::{Doubtful, Ids};
 use super::params::{IngestParams, OnNull};
 use super::reject::{Bad, Cell, Tally};
 
 /// The columns that may be empty.
 pub(super) const NULLABLE: [&str; 4] = ["label", "redshift", "redshift_err", "ebv"];
-
-/// The reason why an observation has no object.
-pub(super) const DROPPED: &str = "object that was itself dropped";
-/// Another reason why an observation has no object.
-pub(super) const SPELLED: &str = "object that the objects table spells otherwise";
-
-/// Returns the digits that tell a whole number from others: `7` of `7`, `7.0` and `007`.
-fn number(id: &str) -> Option<&str> {
-    let whole = match id.split_once('.') {
-        Some((whole, zeros)) if zeros.bytes().all(|b| b == b'0') => whole,
-        Some(_) => return None,
-        None => id,
-    };
-    let digits = !whole.is_empty() && whole.bytes().all(|b| b.is_ascii_digit());
-    digits.then(|| whole.trim_start_matches('0'))
-}
+/// The number of rows after which it is looked whether the run was interrupted.
+const CHECK_EVERY: u64 = 1 << 16;
 
 /// One row of an objects file.
 pub(super) struct ObjectRow<'a> {
@@ -41,28 +27,66 @@ pub(super) struct ObjectRow<'a> {
     pub values: [Option<Cell<'a>>; 6],
 }
 
-/// The objects, in file order, with an index by name.
-pub(super) struct Catalogue {
-    /// The objects that are usable.
-    pub objects: Objects,
-    /// Counts of what was read, kept and dropped.
-    pub tally: Tally,
-    /// The labels as they are in the files.
-    pub labels: BTreeSet<String>,
-    rows: HashMap<String, Option<usize>>,
-    /// The ids that are numbers, by their number. It is built when an id is first not found as it is
-    /// spelled.
-    by_number: OnceCell<HashMap<String, String>>,
+/// An object that is usable, as its row lists it.
+#[derive(Default)]
+pub(super) struct ListedObject<'a> {
+    /// The label, as it is in the file.
+    pub label: Option<&'a str>,
+    /// The class that the label belongs to.
+    pub class: Option<&'a str>,
+    /// Redshift, its standard error, and E(B-V) in magnitudes.
+    pub numbers: [Option<f64>; 3],
+    /// The part of the survey.
+    pub split: Option<&'a str>,
+    /// The group.
+    pub group: Option<&'a str>,
+}
+
+/// Is given the name of each object in file order, and what its row lists unless it was dropped.
+pub(super) type TakeObject<'a> = dyn FnMut(&str, Option<&ListedObject<'_>>) + 'a;
+
+/// Judges the rows of the objects files, and passes on what they list.
+pub(super) struct Catalogue<'a> {
+    /// The sums so far.
+    pub sums: CatalogueSums,
+    /// The names of the objects.
+    pub ids: Ids<'a>,
+    take: &'a mut TakeObject<'a>,
+    checkpoint: &'a dyn Fn() -> Result<(), StageError>,
     regroup: Regroup,
     nulls: [OnNull; 4],
 }
 
-impl Catalogue {
-    /// Returns an empty catalogue with the rules of `params`.
+/// What is counted of the objects files.
+#[derive(Default)]
+pub(super) struct CatalogueSums {
+    /// Counts of what was read, kept and dropped.
+    pub tally: Tally,
+    /// The number of usable objects of each class.
+    classes: BTreeMap<String, usize>,
+}
+
+impl CatalogueSums {
+    /// Returns the classes of all labels, which come from this column.
+    ///
+    /// # Errors
+    /// As for [`Objects::classes`].
+    pub fn classes(&self, column: &str) -> Result<Vec<String>, StageError> {
+        Objects::counted_classes(&self.classes, column)
+    }
+}
+
+impl<'a> Catalogue<'a> {
+    /// Returns an empty catalogue with the rules of `params`, which passes objects on to `take`.
     ///
     /// # Errors
     /// If a class pattern is not valid.
-    pub fn new(params: &IngestParams<'_>) -> Result<Self, StageError> {
+    pub fn new(
+        params: &IngestParams<'_>,
+        doubtful: &'a Doubtful,
+        take: &'a mut TakeObject<'a>,
+        checkpoint: &'a dyn Fn() -> Result<(), StageError>,
+    ) -> Result<Self, StageError> {
         let regroup =
             Regroup::of(params).map_err(|text| StageError::data("flow::params::classes", text))?;
         let policy = |column: &str| {
@@ -71,121 +95,72 @@ impl Catalogue {
             given.map_or(OnNull::Keep, |(_, on_null)| *on_null)
         };
         Ok(Self {
-            objects: Objects::default(),
-            tally: Tally::default(),
-            labels: BTreeSet::new(),
-            rows: HashMap::new(),
-            by_number: OnceCell::new(),
+            sums: CatalogueSums::default(),
+            ids: Ids::new(doubtful),
+            take,
+            checkpoint,
             regroup,
             nulls: NULLABLE.map(policy),
         })
     }
 
-    /// Returns the row of object `id`, or the reason why there is none.
-    pub fn row(&self, id: &str) -> Result<usize, &'static str> {
-        match self.rows.get(id) {
-            Some(Some(row)) => Ok(*row),
-            Some(None) => Err(DROPPED),
-            None if self.other_spelling(id).is_some() => Err(SPELLED),
-            None => Err("object that is not in the objects table"),
-        }
-    }
-
-    /// Returns the object whose id is the same number as `id`, as a data frame may spell it: `1.0` or
-    /// `007`.
-    pub fn other_spelling(&self, id: &str) -> Option<&str> {
-        let by_number = self.by_number.get_or_init(|| {
-            let ids = self.rows.keys();
-            ids.filter_map(|id| Some((number(id)?.to_string(), id.clone())))
-                .collect()
-        });
-        by_number.get(number(id)?).map(String::as_str)
-    }
-
-    /// Returns the classes of all labels, which come from this column.
-    ///
-    /// # Errors
-    /// As for [`Objects::classes`].
-    pub fn classes(&self, column: &str) -> Result<Vec<String>, StageError> {
-        Objects::classes(&self.objects.label, column)
-    }
-
     /// Drops a row that cannot be read.
     pub fn reject(&mut self, file: &str, line: u64, reason: &str, value: &str) {
-        self.tally.read += 1;
-        self.tally.drop(reason, file, line, value);
+        self.sums.tally.read += 1;
+        self.sums.tally.drop(reason, file, line, value);
     }
 
     /// Takes a row, or counts the reason why not.
     ///
     /// # Errors
-    /// If the object is there already, or lacks a value and the `nulls` policy is `error`.
+    /// If the object is there already, or lacks a value and the `nulls` policy is `error`, or the checkpoint
+    /// fails.
     pub fn push(&mut self, row: &ObjectRow<'_>, file: &str) -> Result<(), StageError> {
+        if self.sums.tally.read.is_multiple_of(CHECK_EVERY) {
+            (self.checkpoint)()?;
+        }
         let id = match row.object_id.text() {
-            Ok(id) => id.to_string(),
+            Ok(id) => id,
             Err(bad) => {
-                self.reject(
-                    file,
-                    row.line,
-                    &bad.reason("object id"),
-                    &row.object_id.show(),
-                );
+                let reason = bad.reason("object id");
+                self.reject(file, row.line, &reason, &row.object_id.show());
                 return Ok(());
             }
         };
-        if self.rows.contains_key(&id) {
+        if self.ids.add(id, 0).is_some() {
             return Err(StageError::data(
                 "flow::data::object_twice",
                 format!("{file}:{}: object `{id}` is listed a second time", row.line),
             )
             .help("one row an object: remove one of the two"));
         }
-        self.tally.read += 1;
+        self.sums.tally.read += 1;
         let reader = ValueReader {
-            tally: &mut self.tally,
+            tally: &mut self.sums.tally,
             nulls: &self.nulls,
-            at: (id.as_str(), file, row.line),
+            at: (id, file, row.line),
         };
-        let Some(values) = reader.read(row.values)? else {
-            self.rows.insert(id, None);
+        let Some(mut object) = reader.read(row.values)? else {
+            (self.take)(id, None);
             return Ok(());
         };
         for (name, i) in [("negative redshift", 0), ("negative E(B-V)", 2)] {
-            if let Some(value) = values.numbers[i].filter(|v| *v < 0.0) {
-                self.tally
-                    .odd(name, file, row.line, &format!("{id}: {value}"));
+            if let Some(value) = object.numbers[i].filter(|v| *v < 0.0) {
+                let value = format!("{id}: {value}");
+                self.sums.tally.odd(name, file, row.line, &value);
             }
         }
-        self.keep(id, values);
+        self.sums.tally.kept += 1;
+        object.class = object.label.map(|label| self.regroup.class(label));
+        if let Some(class) = object.class {
+            match self.sums.classes.get_mut(class) {
+                Some(count) => *count += 1,
+                None => drop(self.sums.classes.insert(class.to_owned(), 1)),
+            }
+        }
+        (self.take)(id, Some(&object));
         Ok(())
     }
-
-    /// Puts an object at the end of the table.
-    fn keep(&mut self, id: String, values: ObjectValues) {
-        let [redshift, redshift_err, ebv] = values.numbers;
-        self.labels.extend(values.label.clone());
-        self.tally.kept += 1;
-        self.rows.insert(id.clone(), Some(self.objects.len()));
-        self.objects.object_id.push(id);
-        let class = values.label.as_ref().map(|raw| self.regroup.class(raw));
-        let regrouped = class != values.label.as_deref();
-        self.objects.label.push(class.map(String::from));
-        self.objects
-            .raw_label
-            .push(values.label.filter(|_| regrouped));
-        self.objects.redshift.push(redshift);
-        self.objects.redshift_err.push(redshift_err);
-        self.objects.ebv.push(ebv);
-        self.objects.split.push(values.split);
-        self.objects.group.push(values.group);
-    }
-}
-
-struct ObjectValues {
-    label: Option<String>,
-    numbers: [Option<f64>; 3],
-    split: Option<String>,
-    group: Option<String>,
 }
 
 /// Reads nullable values; an outer `None` means that the object was dropped.
@@ -197,7 +172,10 @@ struct ValueReader<'a> {
 
 impl ValueReader<'_> {
     /// Reads the values of one row: label, redshift, its error, E(B-V), split and group.
-    fn read(mut self, row: [Option<Cell<'_>>; 6]) -> Result<Option<ObjectValues>, StageError> {
+    fn read<'r>(
+        mut self,
+        row: [Option<Cell<'r>>; 6],
+    ) -> Result<Option<ListedObject<'r>>, StageError> {
         let [label, redshift, redshift_err, ebv, split, group] = row;
         let Some(label) = self.text(0, label)? else {
             return Ok(None);
@@ -209,22 +187,23 @@ impl ValueReader<'_> {
             };
             numbers[i] = value;
         }
-        let free = |cell: Option<Cell<'_>>| cell.and_then(|c| c.text().ok().map(String::from));
-        Ok(Some(ObjectValues {
+        let free = |cell: Option<Cell<'r>>| cell.and_then(|cell| cell.text().ok());
+        Ok(Some(ListedObject {
             label,
+            class: None,
             numbers,
             split: free(split),
             group: free(group),
         }))
     }
 
-    fn text(
+    fn text<'r>(
         &mut self,
         column: usize,
-        cell: Option<Cell<'_>>,
-    ) -> Result<Option<Option<String>>, StageError> {
+        cell: Option<Cell<'r>>,
+    ) -> Result<Option<Option<&'r str>>, StageError> {
         match cell.unwrap_or(Cell::Missing).text() {
-            Ok(text) => Ok(Some(Some(text.into()))),
+            Ok(text) => Ok(Some(Some(text))),
             Err(bad) => Ok(self.null(column, bad, cell)?.then_some(None)),
         }
     }

@@ -10,6 +10,7 @@ use crate::table::Records;
 use super::build::{Builder, CurveRow};
 use super::catalogue::{Catalogue, ObjectRow};
 use super::columns::{Mapping, OBJECT_COLUMNS};
+use super::known::Wanted;
 use super::reject::Cell;
 
 /// Reads an objects file into `catalogue`; messages call it `file`.
@@ -20,7 +21,7 @@ pub(super) fn objects(
     path: &Path,
     file: &str,
     mapping: &Mapping,
-    catalogue: &mut Catalogue,
+    catalogue: &mut Catalogue<'_>,
 ) -> Result<(), StageError> {
     let mut records = Records::open(path, file)?;
     let id = mapping.place("object_id", &records.header, file)?;
@@ -44,6 +45,31 @@ pub(super) fn objects(
             },
             file,
         )?;
+    }
+    Ok(())
+}
+
+/// Reads the ids of a light-curve file into `wanted`; messages call it `file`.
+///
+/// # Errors
+/// As for [`observations`], but only for what is wrong with the ids.
+pub(super) fn ids(
+    (path, file): (&Path, &str),
+    mapping: &Mapping,
+    wanted: &mut Wanted,
+    checkpoint: &dyn Fn() -> Result<(), StageError>,
+) -> Result<(), StageError> {
+    let mut records = Records::open(path, file)?;
+    let id = mapping.place("object_id", &records.header, file)?;
+    while let Some(line) = records.next(&[id])? {
+        if line.is_multiple_of(65_536) {
+            checkpoint()?;
+        }
+        if !records.is_ragged()
+            && let Ok(id) = Cell::Text(&records.record[id]).text()
+        {
+            wanted.add(id);
+        }
     }
     Ok(())
 }

@@ -8,9 +8,9 @@
 //! - `layout`: which files form which shards; `columns`, `labels`: what they mean to the pipeline;
 //! - `request`: reads the files of one action; begin here;
 //! - `csv`, `parquet`, `demo`: read rows from each kind of file, and pass them to
-//! - `build` and `catalogue`, which make light curves and objects of them;
-//! - `reject`: what happens to a wrong row, with the table of all cases; `report`: the sum of the
-//!   parts;
+//! - `build`, which makes light curves of them, and `catalogue`, which judges objects; `known`: those of a shard;
+//! - `reject`: what happens to a wrong row, with the table of all cases; `report`: what is told of the rows;
+//! - `collect`: joins the reports of the shards; `ids`: tells the ids of a whole survey apart;
 //! - `reveal`: the true classes of unlabelled objects.
 //!
 //! Rows are read one by one. A wrong row is counted with its reason and a few places. It is never
@@ -18,9 +18,12 @@
 
 mod build;
 mod catalogue;
+mod collect;
 mod columns;
 mod csv;
 mod demo;
+mod ids;
+mod known;
 mod labels;
 mod layout;
 mod params;
@@ -38,9 +41,9 @@ use flow_engine::{Action, Diag, KindSpec, Params, Stage, StageError};
 
 use crate::table::{Objects, is_no_value, row_attrs};
 
+use collect::collect;
 use columns::{Regroup, TRUTH};
 use params::{Format, IngestParams};
-use report::{ShardReport, collect};
 use request::Request;
 
 pub use request::read_files;
@@ -255,28 +258,21 @@ fn wrong_bands(ingest: &IngestParams<'_>) -> Vec<(&'static str, String, String)>
 }
 
 fn collect_step(action: &mut Action<'_>) -> Result<(), StageError> {
-    let mut parts: Vec<ShardReport> = Vec::new();
-    for part in action.input("part") {
-        let text = std::fs::read(&part.path)?;
-        let part = serde_json::from_slice(&text);
-        parts.push(
-            part.map_err(|error| StageError::environment("the report of a file").because(error))?,
-        );
-    }
-    let shards = action
-        .input("objects")
-        .iter()
-        .map(|part| Objects::read(&part.path));
-    let shards = shards.collect::<Result<Vec<_>, _>>()?;
+    let (parts, objects) = (action.input("part"), action.input("objects"));
+    let read = |shard: usize| {
+        let part = serde_json::from_slice(&std::fs::read(&parts[shard].path)?);
+        let part =
+            part.map_err(|error| StageError::environment("the report of a file").because(error))?;
+        let labels = |name: &str| name == "label";
+        Ok((part, Objects::read_columns(&objects[shard].path, labels)?))
+    };
     let checkpoint = || action.checkpoint();
-    let catalogue = Request::of(action, &checkpoint).everybody()?;
+    let collected = collect(&Request::of(action, &checkpoint), parts.len(), &read)?;
     let params = IngestParams::read(action.params);
-    let report = collect(&parts, &shards, catalogue.as_ref(), params.max_rejected)?;
+    let report = collected.report;
     let labels = match params.format {
         Format::Demo => demo::labels(&params).map(str::to_owned).collect(),
-        _ => catalogue
-            .map(|catalogue| catalogue.labels)
-            .unwrap_or_default(),
+        _ => collected.labels,
     };
     // Unless told otherwise, the demo has the classes that it should have.
     if params.format != Format::Demo || params.positive.is_some() || params.classes.is_some() {

@@ -14,6 +14,7 @@ use crate::table::{Batch, TableReader, columns_help};
 use super::build::{Builder, CurveRow};
 use super::catalogue::{Catalogue, ObjectRow};
 use super::columns::{Mapping, OBJECT_COLUMNS};
+use super::known::Wanted;
 use super::reject::Cell;
 
 /// How a file holds light curves.
@@ -149,15 +150,22 @@ pub(super) fn objects(
     path: &Path,
     file: &str,
     mapping: &Mapping,
-    catalogue: &mut Catalogue,
+    catalogue: &mut Catalogue<'_>,
 ) -> Result<(), StageError> {
-    let mut source = TableReader::open(path, file)?;
-    let header = header(&source);
+    let header = header(&TableReader::open(path, file)?);
     let id = mapping.place("object_id", &header, file)?;
     let mut places = [None; 6];
     for (place, key) in places.iter_mut().zip(OBJECT_COLUMNS) {
         *place = mapping.place_if_any(key, &header, file)?;
     }
+    let used: Vec<&String> = places
+        .iter()
+        .flatten()
+        .chain([&id])
+        .map(|&i| &header[i])
+        .collect();
+    let is_used = |name: &str| used.iter().any(|used| *used == name);
+    let mut source = TableReader::open_columns(path, file, is_used)?;
     let mut line = 0;
     while let Some(batch) = source.next_batch()? {
         let ids = batch.texts(&header[id])?;
@@ -179,6 +187,31 @@ pub(super) fn objects(
                 },
                 file,
             )?;
+        }
+    }
+    Ok(())
+}
+
+/// Reads the ids of a light-curve file into `wanted`; messages call it `file`.
+///
+/// # Errors
+/// As for [`observations`], but only for what is wrong with the ids.
+pub(super) fn ids(
+    (path, file): (&Path, &str),
+    mapping: &Mapping,
+    wanted: &mut Wanted,
+    checkpoint: &dyn Fn() -> Result<(), StageError>,
+) -> Result<(), StageError> {
+    let header = header(&TableReader::open(path, file)?);
+    let id = &header[mapping.place("object_id", &header, file)?];
+    let mut source = TableReader::open_columns(path, file, |name| name == id)?;
+    while let Some(batch) = source.next_batch()? {
+        checkpoint()?;
+        let ids = batch.texts(id)?;
+        for i in 0..batch.len() {
+            if let Ok(id) = text(&ids, i).text() {
+                wanted.add(id);
+            }
         }
     }
     Ok(())

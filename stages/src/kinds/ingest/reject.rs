@@ -262,7 +262,7 @@ impl Bad {
     }
 }
 
-impl Cell<'_> {
+impl<'a> Cell<'a> {
     /// Returns the text, for messages.
     pub fn show(&self) -> String {
         match self {
@@ -295,15 +295,15 @@ impl Cell<'_> {
     }
 
     /// Returns a text that is a value, without surrounding blanks.
-    pub fn text(&self) -> Result<&str, Bad> {
+    pub fn text(&self) -> Result<&'a str, Bad> {
         match self.bare()? {
             text if is_no_value(text) => Err(Bad::Empty),
             text => Ok(text),
         }
     }
 
-    fn bare(&self) -> Result<&str, Bad> {
-        match self {
+    fn bare(&self) -> Result<&'a str, Bad> {
+        match *self {
             Cell::Text(bytes) => Ok(std::str::from_utf8(bytes).map_err(|_| Bad::NotUtf8)?.trim()),
             Cell::Missing | Cell::Number(_) => Ok(""),
         }

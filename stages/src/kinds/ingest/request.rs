@@ -1,4 +1,7 @@
 //! Reads the files of one action: those of a shard, or the objects of the whole survey.
+//!
+//! The ids of a shard's light curves are read first. Of the objects files, which list the whole survey, only rows of
+//! those ids are held, so what an action holds grows with its shard. Beside that, it holds 8 bytes for each object.
 
 use std::path::{Path, PathBuf};
 
@@ -8,8 +11,10 @@ use flow_engine::{Action, Params, StageError};
 use crate::table::{Curves, Survey, is_parquet};
 
 use super::build::Builder;
-use super::catalogue::{self, Catalogue};
+use super::catalogue::{Catalogue, CatalogueSums, TakeObject};
 use super::columns::Mapping;
+use super::ids::{Doubtful, told_apart};
+use super::known::{self, Known, Wanted};
 use super::layout::{CURVES, LOGS, OBJECTS, SETS};
 use super::params::{Format, IngestParams};
 use super::reject::{self, Tally};
@@ -47,6 +52,23 @@ pub fn read_files(
     };
     let (curves, _) = request.read()?;
     Ok(curves.objects.object_id.len())
+}
+
+/// A file that lists objects.
+pub(super) struct ObjectsFile<'a> {
+    /// What messages call it.
+    name: String,
+    path: &'a Path,
+    is_parquet: bool,
+}
+
+/// What the objects files list of a shard's objects.
+struct Listed<'w> {
+    known: Known<'w>,
+    /// Counts of all rows of the files.
+    tally: Tally,
+    /// The classes of the whole survey.
+    classes: Vec<String>,
 }
 
 /// The request of one action.
@@ -103,24 +125,29 @@ impl<'a> Request<'a> {
             .paths(CURVES)
             .next()
             .ok_or_else(|| StageError::environment("a shard without its file"))?;
-        let (catalogue, classes) = self.catalogue(path, &file)?;
-        let mut builder = Builder::new(&file, &catalogue, &survey.bands);
+        let mut wanted = Wanted::default();
+        let ids = self.ids((path, &file), &mapping, &mut wanted);
+        (self.checkpoint)()?;
+        let listed = self.listed((path, &file), &wanted)?;
+        let mut builder = Builder::new(&file, &listed.known, &survey.bands);
         match format {
             Format::Parquet => {
                 parquet::observations(path, &mapping, &mut builder, self.checkpoint)?
             }
             _ => csv::observations(path, &mapping, &mut builder, self.checkpoint)?,
         }
+        // What is wrong with the file is told by now, unless it could be read the second time only.
+        ids?;
         let survey = Survey {
-            classes,
+            classes: listed.classes.clone(),
             ..survey.clone()
         };
         let bands = survey.bands.join(", ");
         let (curves, unusable, tally) = builder.finish(survey);
-        self.check(&tally, &catalogue, &file, &bands)?;
+        self.check(&tally, &listed, &file, &bands)?;
         let mut part = part(file.clone(), &curves, tally, unusable);
-        if self.lists_no_objects() && catalogue.tally.is_notable() {
-            part.catalogue = Some(catalogue.tally);
+        if self.lists_no_objects() && listed.tally.is_notable() {
+            part.catalogue = Some(listed.tally);
         }
         Ok((curves, part))
     }
@@ -137,25 +164,23 @@ impl<'a> Request<'a> {
     fn check(
         &self,
         tally: &Tally,
-        catalogue: &Catalogue,
+        listed: &Listed<'_>,
         file: &str,
         bands: &str,
     ) -> Result<(), StageError> {
         let limit = self.params.max_rejected;
         if let Err(mut error) = tally.check("observations", file, limit) {
             // The first cause comes first: objects that were dropped take their observations with them.
-            catalogue
-                .tally
-                .check("objects", "the objects table", limit)?;
-            if tally.dropped.contains_key(catalogue::DROPPED) {
-                error.help.splice(..0, catalogue.tally.places());
+            listed.tally.check("objects", "the objects table", limit)?;
+            if tally.dropped.contains_key(known::DROPPED) {
+                error.help.splice(..0, listed.tally.places());
             }
             if tally.dropped.contains_key(reject::UNKNOWN_BAND) {
                 error = error.help(format!("the bands of the pipeline are: {bands}"));
             }
-            if let Some(count) = tally.dropped.get(catalogue::SPELLED)
+            if let Some(count) = tally.dropped.get(known::SPELLED)
                 && let Some(example) = count.examples.first()
-                && let Some(other) = catalogue.other_spelling(&example.value)
+                && let Some(other) = listed.known.other_spelling(&example.value)
             {
                 error = error.help(format!(
                     "`{}` is `{other}` in the objects table: a data frame makes floats of whole numbers \
@@ -183,63 +208,108 @@ impl<'a> Request<'a> {
         })
     }
 
-    /// Returns the objects that a shard's file may hold, and the classes of the whole survey.
-    fn catalogue(&self, path: &Path, file: &str) -> Result<(Catalogue, Vec<String>), StageError> {
-        let mapping = self.mapping();
-        if self.params.format == Format::Mallorn {
-            let log = |set: usize| -> Result<Catalogue, StageError> {
-                let mut catalogue = Catalogue::new(&self.params)?;
-                for path in self.paths(LOGS[set]) {
-                    csv::objects(
-                        path,
-                        &format!("{}.csv", LOGS[set]),
-                        &mapping,
-                        &mut catalogue,
-                    )?;
-                }
-                Ok(catalogue)
-            };
-            let train = log(0)?;
-            let classes = train.classes(mapping.name("label"))?;
-            let own = if self.text("set") == SETS[0] {
-                train
-            } else {
-                log(1)?
-            };
-            return Ok((own, classes));
+    /// Reads the ids of a shard's light curves, unless they come with all that is known of their objects.
+    fn ids(
+        &self,
+        curves: (&Path, &str),
+        mapping: &Mapping,
+        wanted: &mut Wanted,
+    ) -> Result<(), StageError> {
+        if self.lists_no_objects() {
+            return Ok(());
         }
-        let catalogue = match self.everybody()? {
-            Some(catalogue) => catalogue,
-            None => {
-                let mut own = Catalogue::new(&self.params)?;
-                parquet::objects(path, file, &mapping, &mut own)?;
-                own
-            }
-        };
-        let classes = catalogue.classes(mapping.name("label"))?;
-        Ok((catalogue, classes))
+        match self.params.format {
+            Format::Parquet => parquet::ids(curves, mapping, wanted, self.checkpoint),
+            _ => csv::ids(curves, mapping, wanted, self.checkpoint),
+        }
     }
 
-    /// Returns all objects that the survey lists, if it lists them.
-    pub(super) fn everybody(&self) -> Result<Option<Catalogue>, StageError> {
+    /// Returns what the objects files list of a shard's objects, and the classes of the whole survey.
+    fn listed<'w>(
+        &self,
+        (path, file): (&'w Path, &str),
+        wanted: &'w Wanted,
+    ) -> Result<Listed<'w>, StageError> {
         let mapping = self.mapping();
-        let mut catalogue = Catalogue::new(&self.params)?;
-        let mut any = false;
-        for role in LOGS.into_iter().chain([OBJECTS]) {
-            for path in self.paths(role) {
-                any = true;
-                let name = if role == OBJECTS {
-                    "the objects table".to_string()
-                } else {
-                    format!("{role}.csv")
-                };
-                match is_parquet(path)? {
-                    true => parquet::objects(path, &name, &mapping, &mut catalogue)?,
-                    false => csv::objects(path, &name, &mapping, &mut catalogue)?,
-                }
-            }
+        let mut files = self.objects_files()?;
+        let mut classes = None;
+        let mut wanted = Some(wanted);
+        if self.params.format == Format::Mallorn {
+            let train = self.set_files(0);
+            let sums = told_apart(|doubtful| self.list(&train, doubtful, &mut |_, _| {}))?;
+            classes = Some(sums.classes(mapping.name("label"))?);
+            files = self.set_files(usize::from(self.text("set") != SETS[0]));
+        } else if files.is_empty() {
+            wanted = None;
+            files.push(ObjectsFile {
+                name: file.to_owned(),
+                path,
+                is_parquet: true,
+            });
         }
-        Ok(any.then_some(catalogue))
+        let (known, sums) = told_apart(|doubtful| {
+            let mut known = Known::new(wanted);
+            let (sums, twice) =
+                self.list(&files, doubtful, &mut |id, object| known.take(id, object));
+            (sums.map(|sums| (known, sums)), twice)
+        })?;
+        Ok(Listed {
+            known,
+            classes: match classes {
+                Some(classes) => classes,
+                None => sums.classes(mapping.name("label"))?,
+            },
+            tally: sums.tally,
+        })
+    }
+
+    /// Reads objects files, and passes on what they list. Beside the sums, returns the hashes of ids that
+    /// occurred twice and are not doubtful yet: see [`told_apart`].
+    pub(super) fn list(
+        &self,
+        files: &[ObjectsFile<'_>],
+        doubtful: &Doubtful,
+        take: &mut TakeObject<'_>,
+    ) -> (Result<CatalogueSums, StageError>, Vec<u64>) {
+        let mapping = self.mapping();
+        let mut catalogue = match Catalogue::new(&self.params, doubtful, take, self.checkpoint) {
+            Ok(catalogue) => catalogue,
+            Err(error) => return (Err(error), Vec::new()),
+        };
+        let read = files.iter().try_for_each(|file| match file.is_parquet {
+            true => parquet::objects(file.path, &file.name, &mapping, &mut catalogue),
+            false => csv::objects(file.path, &file.name, &mapping, &mut catalogue),
+        });
+        let twice = catalogue.ids.sort();
+        (read.map(|()| catalogue.sums), twice)
+    }
+
+    /// The files that list the objects of the whole survey, if it has such files.
+    ///
+    /// # Errors
+    /// If one cannot be read.
+    pub(super) fn objects_files(&self) -> Result<Vec<ObjectsFile<'_>>, StageError> {
+        let mut files: Vec<_> = (0..LOGS.len())
+            .flat_map(|set| self.set_files(set))
+            .collect();
+        for path in self.paths(OBJECTS) {
+            files.push(ObjectsFile {
+                name: "the objects table".to_owned(),
+                path,
+                is_parquet: is_parquet(path)?,
+            });
+        }
+        Ok(files)
+    }
+
+    /// The log of one of MALLORN's sets.
+    fn set_files(&self, set: usize) -> Vec<ObjectsFile<'_>> {
+        let log = |path| ObjectsFile {
+            name: format!("{}.csv", LOGS[set]),
+            path,
+            is_parquet: false,
+        };
+        self.paths(LOGS[set]).map(log).collect()
     }
 
     fn paths<'s>(&'s self, role: &'s str) -> impl Iterator<Item = &'s Path> {

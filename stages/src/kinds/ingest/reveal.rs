@@ -9,6 +9,7 @@ use crate::table::Truth;
 
 use super::columns::TRUTH;
 use super::demo;
+use super::ids::{Ids, told_apart};
 use super::params::{Format, IngestParams};
 use super::request::Request;
 
@@ -41,16 +42,29 @@ pub(super) fn truth(action: &Action<'_>) -> Result<Truth, StageError> {
     revealed.params.columns.retain(|(key, _)| *key != "label");
     revealed.params.columns.push(("label", name));
     revealed.params.nulls.retain(|(key, _)| *key != "label");
-    let (Some(given), Some(revealed)) = (given.everybody()?, revealed.everybody()?) else {
-        return Ok(Truth::default());
-    };
-    let labels = given.objects.object_id.iter().zip(&given.objects.label);
-    let hidden = labels.filter(|(_, label)| label.is_none());
-    let class = |(id, _): (&String, _)| {
-        let row = revealed.row(id).ok()?;
-        Some((id.clone(), revealed.objects.label[row].clone()?))
-    };
-    Ok(Truth {
-        class: hidden.filter_map(class).collect(),
+    told_apart(|doubtful| {
+        let files = match given.objects_files() {
+            Ok(files) => files,
+            Err(error) => return (Err(error), Vec::new()),
+        };
+        let mut hidden = Ids::new(doubtful);
+        let (sums, mut twice) = given.list(&files, doubtful, &mut |id, object| {
+            if object.is_some_and(|object| object.label.is_none()) {
+                hidden.add(id, 0);
+            }
+        });
+        if let Err(error) = sums {
+            return (Err(error), twice);
+        }
+        twice.extend(hidden.sort());
+        let mut truth = Truth::default();
+        let (sums, more) = revealed.list(&files, doubtful, &mut |id, object| {
+            let class = object.and_then(|object| object.class);
+            if let Some(class) = class.filter(|_| hidden.has(id)) {
+                truth.class.insert(id.to_owned(), class.to_owned());
+            }
+        });
+        twice.extend(more);
+        (sums.map(|_| truth), twice)
     })
 }

@@ -1,10 +1,12 @@
 use flow_engine::kind::Fault;
 use flow_engine::{Default as ParamDefault, ParamSpec};
 
+use super::report::ShardReport;
 use super::*;
 use crate::table::Curves;
 use std::path::Path;
 
+mod many;
 mod surveys;
 mod values;
 
@@ -128,19 +130,12 @@ fn all(
         shards.push(request(&shard.item, &files).read()?);
     }
     let common: Vec<_> = layout.common.iter().collect();
-    let catalogue = request(&Value::Null, &common).everybody()?;
-    let parts: Vec<ShardReport> = shards.iter().map(|(_, part)| part.clone()).collect();
-    let objects: Vec<Objects> = shards
-        .iter()
-        .map(|(curves, _)| curves.objects.clone())
-        .collect();
-    let report = collect(
-        &parts,
-        &objects,
-        catalogue.as_ref(),
-        IngestParams::read(params).max_rejected,
-    )?;
-    Ok((shards, report))
+    let read = |i: usize| {
+        let (curves, part): &(Curves, ShardReport) = &shards[i];
+        Ok((part.clone(), curves.objects.clone()))
+    };
+    let collected = collect(&request(&Value::Null, &common), shards.len(), &read)?;
+    Ok((shards, collected.report))
 }
 
 #[test]
