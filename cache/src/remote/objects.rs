@@ -10,8 +10,8 @@ use object_store::http::HttpBuilder;
 use object_store::local::LocalFileSystem;
 use object_store::path::Path;
 use object_store::{
-    GetOptions, GetRange, ObjectMeta, ObjectStore, ObjectStoreExt, PutMode, PutOptions, PutPayload,
-    RetryConfig,
+    GetOptions, GetRange, MultipartUpload, ObjectMeta, ObjectStore, ObjectStoreExt, PutMode,
+    PutOptions, PutPayload, RetryConfig,
 };
 use reqwest::Url;
 use tokio::time::timeout;
@@ -27,6 +27,8 @@ pub(super) struct Objects {
     prefix: Path,
     /// The client and the address of a plain HTTP server, which creates objects in its own way.
     plain: Option<(Patient, Url)>,
+    /// The most bytes that are sent in one request, if that is limited.
+    part: Option<usize>,
     limits: Limits,
 }
 
@@ -40,6 +42,9 @@ pub(super) struct Arriving {
 
 /// The most bytes of a record. It bounds what a server can make us hold in memory.
 const MOST_IN_MEMORY: usize = 256 << 20;
+
+/// The bytes of a request of many to S3, which takes 5 GiB in one request, and 10,000 requests for an object.
+const PART: usize = 512 << 20;
 
 /// The object that says that this is a remote.
 pub(super) const FORMAT: &str = "flow-remote";
@@ -108,6 +113,7 @@ impl Objects {
             store: Box::new(store),
             prefix: Path::default(),
             plain: None,
+            part: None,
             limits,
         })
     }
@@ -127,6 +133,7 @@ impl Objects {
             prefix: Path::parse(url.path())
                 .map_err(|e| RemoteError::config(format!("{url}: {e}")))?,
             plain: None,
+            part: Some(PART),
             limits,
         })
     }
@@ -145,6 +152,7 @@ impl Objects {
             store: Box::new(builder.build()?),
             prefix: Path::default(),
             plain: Some((patient, url)),
+            part: None,
             limits,
         })
     }
@@ -200,12 +208,16 @@ impl Objects {
         }
     }
 
-    /// Creates an object. Returns false, and changes nothing, if it was there.
+    /// Creates an object. Returns false, and changes nothing, if it was there. But an object of several requests
+    /// replaces one that was made since somebody asked: it is an artifact, so both have the same content.
     pub(super) async fn create(&self, name: &str, bytes: PutPayload) -> Result<bool, RemoteError> {
         if let Some((patient, url)) = &self.plain {
             let url = url.join(name);
             let url = url.map_err(|e| RemoteError::config(format!("{name}: {e}")))?;
             return patient.create(&url, bytes).await;
+        }
+        if self.part.is_some_and(|part| bytes.content_length() > part) {
+            return self.replace(name, bytes).await.map(|()| true);
         }
         let mode = PutOptions::from(PutMode::Create);
         match self.store.put_opts(&self.at(name), bytes, mode).await {
@@ -217,8 +229,20 @@ impl Objects {
 
     /// Replaces an object whose bytes are damaged.
     pub(super) async fn replace(&self, name: &str, bytes: PutPayload) -> Result<(), RemoteError> {
-        self.store.put(&self.at(name), bytes).await?;
-        Ok(())
+        let at = self.at(name);
+        let Some(part) = self.part.filter(|&part| bytes.content_length() > part) else {
+            self.store.put(&at, bytes).await?;
+            return Ok(());
+        };
+        let mut upload = self.store.put_multipart(&at).await?;
+        match send(upload.as_mut(), &bytes, part).await {
+            Ok(()) => Ok(()),
+            Err(error) => {
+                // What a server keeps of it costs money until its rules clear it. The first error counts.
+                let _ = upload.abort().await;
+                Err(error.into())
+            }
+        }
     }
 
     /// Removes an object. It is no error if it is not there.
@@ -266,6 +290,33 @@ impl Arriving {
     }
 }
 
+/// Sends bytes in parts of this size.
+async fn send(
+    upload: &mut dyn MultipartUpload,
+    bytes: &PutPayload,
+    part: usize,
+) -> object_store::Result<()> {
+    let mut pieces = bytes.iter().cloned();
+    let mut rest = pieces.next().unwrap_or_default();
+    let mut left = bytes.content_length();
+    while left > 0 {
+        let mut wanted = part.min(left);
+        left -= wanted;
+        let mut some = Vec::new();
+        while wanted > 0 {
+            let piece = rest.split_to(wanted.min(rest.len()));
+            wanted -= piece.len();
+            some.push(piece);
+            if rest.is_empty() {
+                rest = pieces.next().unwrap_or_default();
+            }
+        }
+        upload.put_part(some.into_iter().collect()).await?;
+    }
+    upload.complete().await?;
+    Ok(())
+}
+
 /// Requests are tried again one level below.
 const NEVER: RetryConfig = RetryConfig {
     backoff: object_store::BackoffConfig {
@@ -289,4 +340,44 @@ fn folder_of(url: &str, root: &FilePath) -> Result<Option<PathBuf>, RemoteError>
     parsed
         .map(Some)
         .ok_or_else(|| RemoteError::config(format!("`{url}` names no folder: try file:///PATH")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use object_store::memory::InMemory;
+
+    #[test]
+    fn large_objects_are_sent_in_parts() {
+        let objects = Objects {
+            store: Box::new(InMemory::new()),
+            prefix: Path::default(),
+            plain: None,
+            part: Some(10),
+            limits: Limits::default(),
+        };
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .unwrap();
+        for length in [0, 1, 9, 10, 11, 20, 35] {
+            let body: Vec<u8> = (0..length).collect();
+            let (head, tail) = body.split_at(body.len() / 3);
+            let payload = || {
+                [head.to_vec(), tail.to_vec()]
+                    .into_iter()
+                    .map(bytes::Bytes::from)
+                    .collect()
+            };
+            let name = format!("a/{length}");
+            runtime.block_on(async {
+                assert!(objects.create(&name, payload()).await.unwrap());
+                assert_eq!(objects.get(&name).await.unwrap().unwrap(), body);
+                objects.replace(&name, payload()).await.unwrap();
+                assert_eq!(objects.get(&name).await.unwrap().unwrap(), body);
+            });
+        }
+        let again = runtime.block_on(objects.create("a/9", PutPayload::from_static(b"other")));
+        assert!(!again.unwrap());
+    }
 }

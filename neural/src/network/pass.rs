@@ -146,9 +146,13 @@ impl<'a> Pass<'a> {
         }
         let kept = (1.0 / (1.0 - rate)) as f32;
         let lost = (rate * 2f64.powi(32)) as u32;
-        let mask = self.draw(&shape, |stream| match stream.next_u32() < lost {
-            true => 0.0,
-            false => kept,
+        let mask = self.draw(&shape, |stream, values| {
+            let mut words = [0; DRAWS];
+            let words = &mut words[..values.len()];
+            stream.fill_u32(words);
+            for (value, &mut word) in values.iter_mut().zip(words) {
+                *value = if word < lost { 0.0 } else { kept };
+            }
         });
         x * mask
     }
@@ -164,14 +168,16 @@ impl<'a> Pass<'a> {
 
     /// Returns standard normal deviates.
     pub fn normal<const D: usize>(&mut self, shape: [usize; D]) -> Tensor<D> {
-        self.draw(&shape, |stream| stream.normal() as f32)
+        self.draw(&shape, |stream, values| {
+            values.fill_with(|| stream.normal() as f32);
+        })
     }
 
     /// Draws values in parallel, those of each part from a stream of its own.
     fn draw<const D: usize>(
         &mut self,
         shape: &[usize; D],
-        value: impl Fn(&mut Stream) -> f32 + Sync,
+        fill: impl Fn(&mut Stream, &mut [f32]) + Sync,
     ) -> Tensor<D> {
         let path = [OF_STEPS, self.step, self.draws];
         self.draws += 1;
@@ -180,7 +186,7 @@ impl<'a> Pass<'a> {
         parts.for_each(|(part, values)| {
             let [of, step, draw] = path;
             let mut stream = Stream::new(self.seed, &[of, step, draw, part as u64]);
-            values.fill_with(|| value(&mut stream));
+            fill(&mut stream, values);
         });
         Tensor::from_data(TensorData::new(values, *shape), &self.device)
     }

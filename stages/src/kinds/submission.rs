@@ -7,7 +7,7 @@ use flow_engine::kind::{
 use flow_engine::{ParamType, Params, params};
 
 use crate::evaluation::Estimate;
-use crate::table::Predictions;
+use crate::table::{PredictionReader, Predictions};
 
 /// The kind.
 pub struct Submission;
@@ -53,56 +53,55 @@ impl Stage for Submission {
     }
 
     fn run(&self, action: &mut Action<'_>) -> Result<(), StageError> {
-        let predictions = Predictions::read(&action.one("predictions")?.path)?;
+        let mut predictions = PredictionReader::open(&action.one("predictions")?.path)?;
         let chosen = Chosen::read(action)?;
-        let rows: Vec<usize> = (0..predictions.len())
-            .filter(|&i| predictions.fold[i].is_none())
-            .collect();
-        let positive = predictions
-            .positive
-            .as_ref()
-            .and_then(|p| predictions.classes.iter().position(|c| c == p));
+        let classes = predictions.classes();
+        let positive = classes.positive.as_ref();
+        let positive = positive.and_then(|p| classes.classes.iter().position(|c| c == p));
         let params = SubmissionParams::read(action.params);
         let mut header = vec![params.id_column, params.prediction_column];
         if params.probability {
             header.push("probability");
         }
-        let mut csv = csv::Writer::from_writer(Vec::new());
+        let mut csv = csv::Writer::from_writer(action.create()?);
         let broken = |e: csv::Error| StageError::environment(e.to_string()).with_source(e);
         csv.write_record(&header).map_err(broken)?;
-        let mut positives = 0;
-        for &i in &rows {
-            let (prediction, probability) = match positive {
-                Some(column) => {
-                    let p = predictions.probability[column][i];
-                    let positive = p >= chosen.threshold.ok_or_else(no_threshold)?;
-                    positives += usize::from(positive);
-                    (u8::from(positive).to_string(), p)
+        let (mut rows, mut positives) = (0, 0);
+        while let Some(some) = predictions.next()? {
+            action.checkpoint()?;
+            for i in (0..some.len()).filter(|&i| some.fold[i].is_none()) {
+                let (prediction, probability) = match positive {
+                    Some(column) => {
+                        let p = some.probability[column][i];
+                        let positive = p >= chosen.threshold.ok_or_else(no_threshold)?;
+                        positives += usize::from(positive);
+                        (u8::from(positive).to_string(), p)
+                    }
+                    None => most_probable(&some, i),
+                };
+                let mut record = vec![some.object_id[i].clone(), prediction];
+                if params.probability {
+                    record.push(probability.to_string());
                 }
-                None => most_probable(&predictions, i),
-            };
-            let mut record = vec![predictions.object_id[i].clone(), prediction];
-            if params.probability {
-                record.push(probability.to_string());
+                csv.write_record(&record).map_err(broken)?;
+                rows += 1;
             }
-            csv.write_record(&record).map_err(broken)?;
         }
-        let bytes = csv.into_inner().map_err(|e| e.into_error())?;
+        let writer = csv.into_inner().map_err(|e| e.into_error())?;
         let mut notes = Vec::new();
         if positive.is_some() {
-            let share = 100.0 * positives as f64 / rows.len().max(1) as f64;
+            let share = 100.0 * positives as f64 / rows.max(1) as f64;
             let finds = chosen.expected(positives);
             let note = format!(
-                "{positives} of {} unlabelled objects predicted positive ({share:.1} %){finds}",
-                rows.len()
+                "{positives} of {rows} unlabelled objects predicted positive ({share:.1} %){finds}"
             );
             notes.push(Value::Str(note));
         }
         let attrs = vec![
             ("notes".to_owned(), Value::List(notes)),
-            ("rows".to_owned(), Value::Int(rows.len() as i64)),
+            ("rows".to_owned(), Value::Int(rows)),
         ];
-        action.write("submission", &bytes, attrs)
+        action.finish("submission", writer, attrs)
     }
 }
 

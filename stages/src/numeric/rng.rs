@@ -1,7 +1,6 @@
 //! Counter-based random numbers: the same draws on every machine, thread count and call order.
 //!
 //! The generator is Philox4x32-10 (Salmon, Moraes, Dror and Shaw, "Parallel random numbers: as easy
-//! as 1, 2, 3", SC11, 2011). Its output is a pure function of a 64-bit key and a 128-bit counter, so
 //! as 1, 2, 3", SC11, 2011). Its output is a pure function of a 64-bit key and a 128-bit counter, so a
 //! stream needs no shared state: the seed and the *path* of a draw (say stage, object, kernel) are
 //! enough to make it.
@@ -21,6 +20,8 @@
 //! and its first two words count blocks of four 32-bit outputs. Two different paths therefore share
 //! draws only if a 128-bit hash collides, and `[1, 2]`, `[2, 1]`, `[1]` and `[1, 0]` all differ.
 
+use super::simd::{Kernel, SimdLevel};
+
 /// Multipliers of the Philox4x32 round function.
 const ROUND: [u32; 2] = [0xD251_1F53, 0xCD9E_8D57];
 /// Weyl increments of the Philox4x32 key schedule.
@@ -32,17 +33,69 @@ const GOLDEN: u64 = 0x9E37_79B9_7F4A_7C15;
 pub fn philox4x32_10(counter: [u32; 4], key: [u32; 2]) -> [u32; 4] {
     let (mut c, mut k) = (counter, key);
     for _ in 0..10 {
-        let p0 = u64::from(ROUND[0]) * u64::from(c[0]);
-        let p1 = u64::from(ROUND[1]) * u64::from(c[2]);
-        c = [
-            (p1 >> 32) as u32 ^ c[1] ^ k[0],
-            p1 as u32,
-            (p0 >> 32) as u32 ^ c[3] ^ k[1],
-            p0 as u32,
-        ];
-        k = [k[0].wrapping_add(WEYL[0]), k[1].wrapping_add(WEYL[1])];
+        c = round(c, k);
+        k = next_key(k);
     }
     c
+}
+
+#[inline(always)]
+fn round(c: [u32; 4], k: [u32; 2]) -> [u32; 4] {
+    let p0 = u64::from(ROUND[0]) * u64::from(c[0]);
+    let p1 = u64::from(ROUND[1]) * u64::from(c[2]);
+    [
+        (p1 >> 32) as u32 ^ c[1] ^ k[0],
+        p1 as u32,
+        (p0 >> 32) as u32 ^ c[3] ^ k[1],
+        p0 as u32,
+    ]
+}
+
+#[inline(always)]
+fn next_key(k: [u32; 2]) -> [u32; 2] {
+    [k[0].wrapping_add(WEYL[0]), k[1].wrapping_add(WEYL[1])]
+}
+
+/// How many blocks [`Stream::fill_u32`] computes side by side.
+const LANES: usize = 16;
+
+/// Consecutive blocks of a stream, side by side.
+struct Blocks<'a> {
+    key: [u32; 2],
+    lane: [u32; 2],
+    first: u64,
+    /// Four words of each block.
+    out: &'a mut [u32],
+}
+
+impl Kernel for Blocks<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run(self) {
+        let mut c = [[0; LANES]; 4];
+        for i in 0..LANES {
+            let block = self.first.wrapping_add(i as u64);
+            let counter = [
+                block as u32,
+                (block >> 32) as u32,
+                self.lane[0],
+                self.lane[1],
+            ];
+            (0..4).for_each(|word| c[word][i] = counter[word]);
+        }
+        let mut k = self.key;
+        for _ in 0..10 {
+            for i in 0..LANES {
+                let counter = round([c[0][i], c[1][i], c[2][i], c[3][i]], k);
+                (0..4).for_each(|word| c[word][i] = counter[word]);
+            }
+            k = next_key(k);
+        }
+        for (i, block) in self.out.chunks_exact_mut(4).enumerate().take(LANES) {
+            (0..4).for_each(|word| block[word] = c[word][i]);
+        }
+    }
 }
 
 /// The SplitMix64 finaliser, a bijection that spreads every input bit over the whole word.
@@ -101,6 +154,29 @@ impl Stream {
         let word = self.words[self.used];
         self.used += 1;
         word
+    }
+
+    /// Fills `out` with what as many calls of [`Stream::next_u32`] would return.
+    pub fn fill_u32(&mut self, out: &mut [u32]) {
+        let mut out = out;
+        while self.used < self.words.len() && !out.is_empty() {
+            out[0] = self.next_u32();
+            out = &mut out[1..];
+        }
+        let mut chunks = out.chunks_exact_mut(4 * LANES);
+        for chunk in &mut chunks {
+            let blocks = Blocks {
+                key: self.key,
+                lane: self.lane,
+                first: self.block,
+                out: chunk,
+            };
+            SimdLevel::active().run(blocks);
+            self.block = self.block.wrapping_add(LANES as u64);
+        }
+        for word in chunks.into_remainder() {
+            *word = self.next_u32();
+        }
     }
 
     /// The next 64 random bits; the low half is drawn first.
@@ -233,6 +309,22 @@ mod tests {
         ];
         for (i, a) in all.iter().enumerate() {
             assert!(all[..i].iter().all(|b| a != b), "path {i} repeats another");
+        }
+    }
+
+    #[test]
+    fn words_in_bulk_are_those_of_single_draws() {
+        for (before, count) in [(0, 0), (0, 64), (1, 3), (1, 200), (2, 131), (4, 4096)] {
+            let mut one = Stream::new(3, &[1]);
+            let mut bulk = Stream::new(3, &[1]);
+            for _ in 0..before {
+                assert_eq!(one.next_u32(), bulk.next_u32());
+            }
+            let singly: Vec<u32> = (0..count).map(|_| one.next_u32()).collect();
+            let mut filled = vec![0; count];
+            bulk.fill_u32(&mut filled);
+            assert_eq!(filled, singly, "{count} after {before}");
+            assert_eq!(bulk.next_u32(), one.next_u32());
         }
     }
 

@@ -3,8 +3,8 @@
 use flow_engine::StageError;
 use flow_engine::kind::Action;
 
-use super::held_out::held_out;
-use crate::table::{Folds, Predictions};
+use super::held_out::{folds_of, held_out};
+use crate::table::Predictions;
 
 /// What was fitted for one fold, and the rows to apply it to.
 pub struct CrossFit<T> {
@@ -71,7 +71,7 @@ pub fn crossed_predictions(action: &Action<'_>) -> Result<Vec<Predictions>, Stag
         same_rows(first, other)?;
     }
     if let Some(folds) = &action.folds {
-        held_out(first, &Folds::read(&folds.path)?)?;
+        held_out(first, &folds_of(first, &folds.path)?)?;
     }
     Ok(all)
 }

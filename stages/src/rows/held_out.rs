@@ -2,6 +2,7 @@
 //! whatever program wrote them.
 
 use std::collections::HashMap;
+use std::path::Path;
 
 use flow_engine::StageError;
 use flow_engine::kind::Rows;
@@ -26,34 +27,58 @@ pub fn applied(
     fold: Option<(i32, i32)>,
     object_id: &str,
 ) -> Result<usize, StageError> {
-    let name = || {
-        fold.map_or(fold::FINAL.to_owned(), |(repeat, fold)| {
-            fold::name(repeat as usize, fold as usize)
-        })
-    };
     let there = fold.is_none_or(|(repeat, _)| (repeat as usize) < folds.repeats.len());
     let at = folds
         .object_id
         .binary_search_by(|id| id.as_str().cmp(object_id));
     match at {
         Ok(at) if there && fold::has_role(folds, fold, at, Rows::Apply) => Ok(at),
-        Ok(at) if there && fold::has_role(folds, fold, at, Rows::Train) => Err(StageError::data(
-            FIT_ROW,
-            format!(
-                "object `{object_id}` is predicted in fold {}, whose models were fitted on it",
-                name()
-            ),
-        )
-        .help("a prediction counts only where the object was held out: give back the rows that the fold's models are applied to, and no others")),
-        _ => Err(StageError::data(
-            "flow::data::folds_differ",
-            format!(
-                "object `{object_id}` is predicted in fold {}, which does not hold it out",
-                name()
-            ),
-        )
-        .help("the predictions are not of the objects and folds of their `folds` stage")),
+        Ok(at) if there && fold::has_role(folds, fold, at, Rows::Train) => {
+            Err(fitted_on(fold, object_id))
+        }
+        _ => Err(not_held_out(fold, object_id)),
     }
+}
+
+fn name(fold: Option<(i32, i32)>) -> String {
+    fold.map_or(fold::FINAL.to_owned(), |(repeat, fold)| {
+        fold::name(repeat as usize, fold as usize)
+    })
+}
+
+/// The error for an object that a fold's models predict although they were fitted on it.
+pub(super) fn fitted_on(fold: Option<(i32, i32)>, object_id: &str) -> StageError {
+    let fold = name(fold);
+    StageError::data(
+        FIT_ROW,
+        format!("object `{object_id}` is predicted in fold {fold}, whose models were fitted on it"),
+    )
+    .help("a prediction counts only where the object was held out: give back the rows that the fold's models are applied to, and no others")
+}
+
+/// The error for an object that a fold's models predict although the fold does not hold it out.
+pub(super) fn not_held_out(fold: Option<(i32, i32)>, object_id: &str) -> StageError {
+    let fold = name(fold);
+    StageError::data(
+        "flow::data::folds_differ",
+        format!("object `{object_id}` is predicted in fold {fold}, which does not hold it out"),
+    )
+    .help("the predictions are not of the objects and folds of their `folds` stage")
+}
+
+/// Reads the rows of a table of folds that predictions of it are held against: those of labelled objects, and of
+/// unlabelled ones that were given a fold nevertheless.
+///
+/// # Errors
+/// If the table is unreadable.
+pub fn folds_of(predictions: &Predictions, path: &Path) -> Result<Folds, StageError> {
+    let rows = 0..predictions.len();
+    let with_fold = rows.filter(|&i| predictions.fold[i].is_some());
+    let mut ids: Vec<&str> = with_fold
+        .map(|i| predictions.object_id[i].as_str())
+        .collect();
+    ids.sort_unstable();
+    Folds::labelled_and(path, &ids)
 }
 
 /// Checks predictions against the table of folds. For every row with a fold, that fold must hold out

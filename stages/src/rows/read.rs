@@ -1,10 +1,12 @@
 //! Reads the rows of an action's fold: those that a fit sees, and those that its model is applied to.
 
+use std::path::Path;
+
 use flow_engine::StageError;
 use flow_engine::kind::{Action, Fault, Rows};
 
 use super::alike::seen_alike;
-use super::fold::{FINAL, parse, rows_of};
+use super::fold::{FINAL, has_role, parse, rows_of};
 use super::label_column::{RowLabels, no_label};
 use super::view::{FeatureView, objects_of};
 use crate::table::{Folds, no_positive};
@@ -100,7 +102,6 @@ impl ApplyRows {
     /// # Errors
     /// If a table is unreadable, or lacks an object.
     pub fn read(action: &Action<'_>) -> Result<Self, StageError> {
-        let (folds, wanted) = of_action(action, Rows::Apply)?;
         let parts = match action.input(Self::PORT) {
             [] => action.input("features"),
             parts => parts,
@@ -110,12 +111,7 @@ impl ApplyRows {
             Some(part) => objects_of(part)?,
             None => Vec::new(),
         };
-        let object_id: Vec<String> = wanted
-            .into_iter()
-            .map(|i| &folds.object_id[i])
-            .filter(|id| here.binary_search(id).is_ok())
-            .cloned()
-            .collect();
+        let object_id = applied_among(action, &here)?;
         Ok(Self {
             features: FeatureView::open(parts, &object_id)?,
             object_id,
@@ -168,19 +164,48 @@ pub fn binary_labels(rows: &TrainRows) -> Result<Vec<usize>, StageError> {
         .collect())
 }
 
-/// Returns the table of folds, and the indices of its rows with this role in the action's fold.
+/// Returns the table of folds, and the indices of its rows with this role in the action's fold. The table lacks
+/// unlabelled objects where none of them can have the role.
 ///
 /// # Errors
 /// If the table is unreadable.
 pub fn of_action(action: &Action<'_>, role: Rows) -> Result<(Folds, Vec<usize>), StageError> {
-    let part = action.folds.as_ref().ok_or_else(|| {
+    let (path, fold) = fold_of(action)?;
+    let folds = match role {
+        Rows::Train => Folds::labelled(path)?,
+        Rows::Apply if fold.is_some() => Folds::labelled(path)?,
+        Rows::Apply | Rows::Copies | Rows::Unlabelled => Folds::read(path)?,
+    };
+    let wanted = rows_of(&folds, fold, role);
+    Ok((folds, wanted))
+}
+
+/// Returns those of the objects `here`, which are in the order of their bytes, that the models of the action's fold are
+/// applied to.
+///
+/// # Errors
+/// If the table of folds is unreadable.
+pub fn applied_among(action: &Action<'_>, here: &[String]) -> Result<Vec<String>, StageError> {
+    let (path, fold) = fold_of(action)?;
+    let folds = match fold {
+        Some(_) => Folds::labelled(path)?,
+        None => Folds::labelled_and(path, here)?,
+    };
+    let ids = folds.object_id.iter().enumerate();
+    let applied = ids.filter(|(row, id)| {
+        has_role(&folds, fold, *row, Rows::Apply) && here.binary_search(id).is_ok()
+    });
+    Ok(applied.map(|(_, id)| id.clone()).collect())
+}
+
+/// Returns the table of folds, and the action's fold in it (`None` for the final fit).
+fn fold_of<'a>(action: &Action<'a>) -> Result<(&'a Path, Option<(i32, i32)>), StageError> {
+    let part = action.folds.ok_or_else(|| {
         StageError::new(
             Fault::Bug,
             "flow::bug::folds",
             "an action over folds has no table of folds",
         )
     })?;
-    let folds = Folds::read(&part.path)?;
-    let wanted = rows_of(&folds, parse(action.fold.unwrap_or(FINAL))?, role);
-    Ok((folds, wanted))
+    Ok((&part.path, parse(action.fold.unwrap_or(FINAL))?))
 }

@@ -4,15 +4,19 @@ use std::io::Write;
 use std::path::Path;
 use std::sync::Arc;
 
-use arrow_array::{ArrayRef, Int32Array, StringArray};
+use arrow_array::{Array, ArrayRef, Int32Array, StringArray};
 use arrow_schema::{DataType, Field, Schema};
 use flow_engine::StageError;
 
 use super::objects::{RAW_LABEL, texts};
-use super::parquet_io::{self, TableReader, json_list, properties};
-use super::{check_order, schema_error};
+use super::parquet_io::{Batch, TableReader, TableWriter, json_list, properties};
+use super::{Ascending, schema_error};
 
-/// Folds by repeat: one row per object, unlabelled objects included.
+/// Messages call the table so.
+const NAME: &str = "the folds table";
+
+/// Folds by repeat: one row per object. The file has unlabelled objects too, of which a survey may have millions: read
+/// only those that are needed.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Folds {
     /// The names of the classes, in the order of their bytes. Metadata `flow.classes`.
@@ -39,36 +43,83 @@ impl Folds {
     /// # Errors
     /// If the writer fails.
     pub fn write(&self, writer: impl Write + Send) -> Result<(), StageError> {
+        let mut writer = self.writer(writer)?;
+        self.append_to(&mut writer)?;
+        writer.finish()
+    }
+
+    /// Returns a writer for tables that have the classes, the number of repeats and the columns of this one.
+    pub(crate) fn writer<W: Write + Send>(&self, to: W) -> Result<TableWriter<W>, StageError> {
         let mut fields = vec![
             Field::new("object_id", DataType::Utf8, false),
             Field::new("label", DataType::Utf8, true),
             Field::new("group", DataType::Utf8, true),
         ];
-        let ids: ArrayRef = Arc::new(StringArray::from_iter_values(&self.object_id));
-        let mut columns = vec![ids, texts(&self.label), texts(&self.group)];
-        for (r, folds) in self.repeats.iter().enumerate() {
-            fields.push(Field::new(format!("repeat_{r}"), DataType::Int32, true));
-            columns.push(Arc::new(Int32Array::from(folds.clone())));
-        }
+        let repeats = (0..self.repeats.len()).map(|r| format!("repeat_{r}"));
+        fields.extend(repeats.map(|name| Field::new(name, DataType::Int32, true)));
         if !self.raw_label.is_empty() {
             fields.push(Field::new(RAW_LABEL, DataType::Utf8, true));
-            columns.push(texts(&self.raw_label));
         }
         let positive: Vec<String> = self.positive.iter().cloned().collect();
         let metadata = [
             ("flow.classes", json_list(&self.classes)),
             ("flow.positive", json_list(&positive)),
         ];
-        let schema = Arc::new(Schema::new(fields));
-        parquet_io::write(writer, schema, columns, properties(&metadata, &["label"]))
+        TableWriter::new(
+            to,
+            Arc::new(Schema::new(fields)),
+            properties(&metadata, &["label"]),
+        )
     }
 
-    /// Reads a table of folds.
+    /// Appends the rows to a file with the same columns.
+    pub(crate) fn append_to<W: Write + Send>(
+        &self,
+        writer: &mut TableWriter<W>,
+    ) -> Result<(), StageError> {
+        let ids: ArrayRef = Arc::new(StringArray::from_iter_values(&self.object_id));
+        let mut columns = vec![ids, texts(&self.label), texts(&self.group)];
+        for folds in &self.repeats {
+            columns.push(Arc::new(Int32Array::from(folds.clone())));
+        }
+        if !self.raw_label.is_empty() {
+            columns.push(texts(&self.raw_label));
+        }
+        writer.append(columns)
+    }
+
+    /// Reads a table of folds with all its rows.
     ///
     /// # Errors
     /// If the file is unreadable or does not fit.
     pub fn read(path: &Path) -> Result<Self, StageError> {
-        let mut source = TableReader::open(path, "the folds table")?;
+        Self::read_where(path, |_, _| true)
+    }
+
+    /// Reads the rows of labelled objects.
+    ///
+    /// # Errors
+    /// As for [`Folds::read`].
+    pub fn labelled(path: &Path) -> Result<Self, StageError> {
+        Self::read_where(path, |_, labelled| labelled)
+    }
+
+    /// Reads the rows of labelled objects, and of those unlabelled ones that are among `also`, which is in the order of
+    /// bytes.
+    ///
+    /// # Errors
+    /// As for [`Folds::read`].
+    pub fn labelled_and<S: AsRef<str>>(path: &Path, also: &[S]) -> Result<Self, StageError> {
+        let among = |id: &str| {
+            also.binary_search_by(|other| other.as_ref().cmp(id))
+                .is_ok()
+        };
+        Self::read_where(path, |id, labelled| labelled || among(id))
+    }
+
+    /// Reads the rows that `wanted` picks by the object, and by whether it has a label.
+    fn read_where(path: &Path, wanted: impl Fn(&str, bool) -> bool) -> Result<Self, StageError> {
+        let mut source = TableReader::open(path, NAME)?;
         let mut folds = Folds {
             classes: source.metadata_list("flow.classes")?.unwrap_or_default(),
             positive: source
@@ -83,30 +134,46 @@ impl Folds {
         if folds.repeats.is_empty() {
             return Err(schema_error("the folds table has no column `repeat_0`"));
         }
+        let mut order = Ascending::new(NAME);
         while let Some(batch) = source.next_batch()? {
-            let ids = batch.ids("object_id", folds.object_id.len())?;
-            folds.object_id.extend(ids);
-            folds
-                .label
-                .extend(parquet_io::options(&batch.texts("label")?));
-            if batch.column(RAW_LABEL).is_some() {
-                let raw = batch.texts(RAW_LABEL)?;
-                folds.raw_label.extend(parquet_io::options(&raw));
-            }
-            match batch.column("group") {
-                Some(_) => folds
-                    .group
-                    .extend(parquet_io::options(&batch.texts("group")?)),
-                None => folds.group.resize(folds.object_id.len(), None),
-            }
-            for (r, column) in folds.repeats.iter_mut().enumerate() {
-                for fold in &batch.ints(&format!("repeat_{r}"))? {
-                    column.push(fold.map(to_i32).transpose()?);
-                }
+            folds.take(&batch, &mut order, &wanted)?;
+        }
+        Ok(folds)
+    }
+
+    /// Appends the rows that `wanted` picks of some rows of a file.
+    fn take(
+        &mut self,
+        batch: &Batch,
+        order: &mut Ascending,
+        wanted: impl Fn(&str, bool) -> bool,
+    ) -> Result<(), StageError> {
+        let ids = batch.ids("object_id", order.rows())?;
+        let label = batch.texts("label")?;
+        let optional = |name: &str| batch.column(name).map(|_| batch.texts(name)).transpose();
+        let (raw, group) = (optional(RAW_LABEL)?, optional("group")?);
+        order.take(&ids)?;
+        let picked: Vec<usize> = (0..batch.len())
+            .filter(|&i| wanted(&ids[i], label.is_valid(i)))
+            .collect();
+        let text =
+            |column: &StringArray, i: usize| column.is_valid(i).then(|| column.value(i).into());
+        self.object_id
+            .extend(picked.iter().map(|&i| ids[i].clone()));
+        self.label.extend(picked.iter().map(|&i| text(&label, i)));
+        if let Some(raw) = raw {
+            self.raw_label.extend(picked.iter().map(|&i| text(&raw, i)));
+        }
+        let group = |&i: &usize| group.as_ref().and_then(|group| text(group, i));
+        self.group.extend(picked.iter().map(group));
+        for (r, column) in self.repeats.iter_mut().enumerate() {
+            let folds = batch.ints(&format!("repeat_{r}"))?;
+            for &i in &picked {
+                let fold = folds.is_valid(i).then(|| to_i32(folds.value(i)));
+                column.push(fold.transpose()?);
             }
         }
-        check_order(&folds.object_id, "the folds table")?;
-        Ok(folds)
+        Ok(())
     }
 
     /// Index of the positive class, if there is one that occurs.
@@ -119,6 +186,56 @@ impl Folds {
     pub fn survey_label(&self, i: usize) -> Option<&String> {
         let raw = self.raw_label.get(i).and_then(Option::as_ref);
         raw.or(self.label[i].as_ref())
+    }
+}
+
+/// The objects of a table of folds, some at a time, and whether they have a label.
+pub(crate) struct FoldObjects {
+    source: TableReader,
+    order: Ascending,
+    ids: Vec<String>,
+    labelled: Vec<bool>,
+    /// The first of `ids` that may be asked about.
+    at: usize,
+}
+
+impl FoldObjects {
+    /// Opens a table of folds.
+    ///
+    /// # Errors
+    /// As for [`Folds::read`].
+    pub(crate) fn open(path: &Path) -> Result<Self, StageError> {
+        let columns = |name: &str| ["object_id", "label"].contains(&name);
+        Ok(Self {
+            source: TableReader::open_columns(path, NAME, columns)?,
+            order: Ascending::new(NAME),
+            ids: Vec::new(),
+            labelled: Vec::new(),
+            at: 0,
+        })
+    }
+
+    /// Returns whether an object has a label; `None` if the table does not have the object. Calls are in the order of
+    /// the objects' bytes.
+    ///
+    /// # Errors
+    /// As for [`Folds::read`].
+    pub(crate) fn labelled(&mut self, object_id: &str) -> Result<Option<bool>, StageError> {
+        loop {
+            let ids = &self.ids[self.at..];
+            self.at += ids.iter().take_while(|id| id.as_str() < object_id).count();
+            if let Some(id) = self.ids.get(self.at) {
+                return Ok((id == object_id).then(|| self.labelled[self.at]));
+            }
+            let Some(batch) = self.source.next_batch()? else {
+                return Ok(None);
+            };
+            self.ids = batch.ids("object_id", self.order.rows())?;
+            self.order.take(&self.ids)?;
+            let label = batch.texts("label")?;
+            self.labelled = (0..label.len()).map(|i| label.is_valid(i)).collect();
+            self.at = 0;
+        }
     }
 }
 
@@ -138,6 +255,7 @@ pub(super) fn to_i32(value: i64) -> Result<i32, StageError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::table::PIECE;
 
     #[test]
     fn folds_come_back() {
@@ -154,5 +272,62 @@ mod tests {
         folds.write(&mut bytes).unwrap();
         let file = flow_testkit::files::file_of(&bytes);
         assert_eq!(Folds::read(file.path()).unwrap(), folds);
+        let labelled = Folds::labelled(file.path()).unwrap();
+        assert_eq!(labelled.object_id, ["a", "c"]);
+        assert_eq!(labelled.raw_label, [Some("TDE-H".into()), None]);
+        assert_eq!(labelled.group, [None, Some("g".into())]);
+        assert_eq!(labelled.repeats, [[Some(0), Some(1)], [Some(2), Some(0)]]);
+        let with = |also: &[&str]| Folds::labelled_and(file.path(), also).unwrap();
+        assert_eq!(with(&["a", "b"]), folds);
+        assert_eq!(with(&["d"]), labelled);
+        let mut objects = FoldObjects::open(file.path()).unwrap();
+        let asked = ["0", "a", "b", "b", "bb", "c", "d"];
+        let found = asked.map(|id| objects.labelled(id).unwrap());
+        let (yes, no) = (Some(true), Some(false));
+        assert_eq!(found, [None, yes, no, no, None, yes, None]);
+    }
+
+    #[test]
+    fn tables_that_are_written_in_pieces_are_the_same_files() {
+        let rows = 70_000;
+        let all = Folds {
+            classes: vec!["AGN".into(), "TDE".into()],
+            positive: None,
+            object_id: (0..rows).map(|i| format!("o{i:07}")).collect(),
+            label: (0..rows)
+                .map(|i| (i % 3 == 0).then(|| ["AGN", "TDE"][i % 2].into()))
+                .collect(),
+            raw_label: Vec::new(),
+            group: (0..rows)
+                .map(|i| (i % 5 == 0).then(|| format!("g{}", i / 7)))
+                .collect(),
+            repeats: vec![
+                (0..rows)
+                    .map(|i| (i % 3 == 0).then_some(i as i32 % 5))
+                    .collect(),
+            ],
+        };
+        let mut whole = Vec::new();
+        all.write(&mut whole).unwrap();
+        let mut pieces = Vec::new();
+        let mut writer = all.writer(&mut pieces).unwrap();
+        for first in (0..rows).step_by(PIECE) {
+            let range = first..rows.min(first + PIECE);
+            let piece = Folds {
+                object_id: all.object_id[range.clone()].to_vec(),
+                label: all.label[range.clone()].to_vec(),
+                group: all.group[range.clone()].to_vec(),
+                repeats: vec![all.repeats[0][range].to_vec()],
+                ..Folds::default()
+            };
+            piece.append_to(&mut writer).unwrap();
+        }
+        writer.finish().unwrap();
+        assert!(
+            whole == pieces,
+            "{} and {} bytes",
+            whole.len(),
+            pieces.len()
+        );
     }
 }

@@ -23,6 +23,7 @@ mod fitted;
 mod folds;
 mod grid;
 mod importance;
+mod merge;
 mod missing;
 mod narrow;
 mod nested;
@@ -43,9 +44,11 @@ pub(crate) use convert::{convert, list_parts};
 pub use curves::{Curves, LightCurve};
 pub use features::{FeatureTable, FeatureWriter};
 pub use fitted::FittedCurves;
+pub(crate) use folds::FoldObjects;
 pub use folds::Folds;
 pub use grid::Grid;
 pub use importance::{read_importance, write_importance};
+pub(crate) use merge::Merged;
 pub use missing::{is_no_value, is_possible};
 pub(crate) use narrow::Narrow;
 pub use npz::{NpyArray, NpyValues, read_npz};
@@ -53,9 +56,10 @@ pub(crate) use objects::RAW_LABEL;
 pub use objects::{Objects, Survey};
 pub use parquet_io::parse_list;
 pub(crate) use parquet_io::{
-    Batch, TableReader, TableWriter, column_twice, json_list, no_id, properties,
+    Batch, PIECE, TableReader, TableWriter, column_twice, json_list, no_id, properties,
 };
 pub use predictions::Predictions;
+pub(crate) use predictions::{PredictionReader, PredictionWriter};
 pub use reasons::{
     GroupWorth, Reason, ReasonRow, read_reasons, read_worth, write_reasons, write_worth,
 };
@@ -131,16 +135,51 @@ pub(crate) fn columns_help<S: AsRef<str>>(names: impl IntoIterator<Item = S>) ->
 
 /// Checks that `ids` ascend by bytes without repeats.
 pub(crate) fn check_order(ids: &[String], what: &str) -> Result<(), StageError> {
-    match ids.windows(2).find(|pair| pair[0] >= pair[1]) {
-        None => Ok(()),
-        Some(pair) if pair[0] == pair[1] => Err(schema_error(format!(
-            "{what} holds object `{}` twice",
-            pair[0]
-        ))),
-        Some(pair) => Err(schema_error(format!(
-            "the rows of {what} are not in the order of object_id: `{}` comes before `{}`",
-            pair[0], pair[1]
-        ))),
+    Ascending::new(what).take(ids)
+}
+
+/// Checks the same of ids that come piece by piece.
+pub(crate) struct Ascending {
+    what: String,
+    rows: usize,
+    last: Option<String>,
+}
+
+impl Ascending {
+    /// Starts with the first row of a table, which messages call `what`.
+    pub(crate) fn new(what: &str) -> Self {
+        Self {
+            what: what.into(),
+            rows: 0,
+            last: None,
+        }
+    }
+
+    /// The number of rows that came.
+    pub(crate) fn rows(&self) -> usize {
+        self.rows
+    }
+
+    /// Takes the next ids.
+    pub(crate) fn take(&mut self, ids: &[String]) -> Result<(), StageError> {
+        let before = self.last.iter().chain(ids);
+        if let Some((a, b)) = before
+            .zip(ids.iter().skip(usize::from(self.last.is_none())))
+            .find(|(a, b)| a >= b)
+        {
+            let what = &self.what;
+            return Err(schema_error(match a == b {
+                true => format!("{what} holds object `{a}` twice"),
+                false => format!(
+                    "the rows of {what} are not in the order of object_id: `{a}` comes before `{b}`"
+                ),
+            }));
+        }
+        self.rows += ids.len();
+        if let Some(last) = ids.last() {
+            self.last = Some(last.clone());
+        }
+        Ok(())
     }
 }
 

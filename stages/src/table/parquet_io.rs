@@ -28,6 +28,10 @@ use super::{columns_help, is_no_value, open, schema_error, sniff};
 /// The number of rows that a reader decodes at a time. It bounds memory and has no effect on results.
 const BATCH: usize = 4096;
 
+/// The number of rows that are written at a time where a table is written in pieces. With a multiple of the number that
+/// the writer looks at before it ends a page, the bytes are those of a table that is written at once.
+pub(crate) const PIECE: usize = 32 * 1024;
+
 /// The pinned properties of every Parquet file, so that nothing in it depends on a clock, a library
 /// version or the order of a map. `dictionary` names the columns (dotted paths) with few values.
 pub(crate) fn properties(metadata: &[(&str, String)], dictionary: &[&str]) -> WriterProperties {
@@ -58,7 +62,7 @@ pub(super) fn write(
     properties: WriterProperties,
 ) -> Result<(), StageError> {
     let mut writer = TableWriter::new(writer, schema, properties)?;
-    writer.push(columns)?;
+    writer.append(columns)?;
     writer.finish()
 }
 
@@ -86,9 +90,15 @@ impl<W: Write + Send> TableWriter<W> {
 
     /// Writes these columns as a row group.
     pub(crate) fn push(&mut self, columns: Vec<ArrayRef>) -> Result<(), StageError> {
-        let batch = RecordBatch::try_new(self.schema.clone(), columns).map_err(internal)?;
-        self.writer.write(&batch).map_err(internal)?;
+        self.append(columns)?;
         self.writer.flush().map_err(internal)
+    }
+
+    /// Appends these columns to the row group that is being written, which ends where a million rows are reached. The
+    /// pieces of a table have [`PIECE`] rows, but for the last one.
+    pub(crate) fn append(&mut self, columns: Vec<ArrayRef>) -> Result<(), StageError> {
+        let batch = RecordBatch::try_new(self.schema.clone(), columns).map_err(internal)?;
+        self.writer.write(&batch).map_err(internal)
     }
 
     pub(crate) fn finish(self) -> Result<(), StageError> {

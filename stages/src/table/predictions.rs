@@ -10,7 +10,7 @@ use flow_engine::StageError;
 
 use super::classes::no_positive;
 use super::folds::to_i32;
-use super::parquet_io::{self, Batch, TableReader, json_list, properties};
+use super::parquet_io::{self, Batch, PIECE, TableReader, TableWriter, json_list, properties};
 use super::{columns_help, schema_error};
 
 const NAME: &str = "the predictions table";
@@ -119,18 +119,46 @@ impl Predictions {
         Ok(())
     }
 
+    /// Returns an empty table of the same classes.
+    pub(crate) fn none_of(&self) -> Self {
+        Self {
+            classes: self.classes.clone(),
+            positive: self.positive.clone(),
+            probability: vec![Vec::new(); self.classes.len()],
+            ..Self::default()
+        }
+    }
+
+    /// Appends a row of a table of the same classes.
+    pub(crate) fn push_from(&mut self, other: &Self, row: usize) {
+        self.object_id.push(other.object_id[row].clone());
+        self.repeat.push(other.repeat[row]);
+        self.fold.push(other.fold[row]);
+        self.label.push(other.label[row].clone());
+        for (column, values) in self.probability.iter_mut().zip(&other.probability) {
+            column.push(values[row]);
+        }
+    }
+
     /// Writes Parquet: `object_id, repeat, fold, label, p_<class>...`.
     ///
     /// # Errors
     /// If the writer fails.
     pub fn write(&self, writer: impl Write + Send) -> Result<(), StageError> {
+        let mut writer = self.writer(writer)?;
+        self.append_to(&mut writer)?;
+        writer.finish()
+    }
+
+    /// Returns a writer for tables of the same classes.
+    pub(crate) fn writer<W: Write + Send>(&self, to: W) -> Result<TableWriter<W>, StageError> {
         let positive: Vec<String> = self.positive.iter().cloned().collect();
         let metadata = [
             ("flow.classes", json_list(&self.classes)),
             ("flow.positive", json_list(&positive)),
         ];
         let names: Vec<String> = self.classes.iter().map(|c| format!("p_{c}")).collect();
-        self.write_as(writer, &names, &metadata)
+        writer_of(to, &names, &metadata)
     }
 
     /// Writes Parquet as [`Predictions::write`] does, with other names in the place of `p_<class>`: numbers that are
@@ -144,12 +172,16 @@ impl Predictions {
         names: &[String],
         metadata: &[(&str, String)],
     ) -> Result<(), StageError> {
-        let mut fields = vec![
-            Field::new("object_id", DataType::Utf8, false),
-            Field::new("repeat", DataType::Int32, false),
-            Field::new("fold", DataType::Int32, true),
-            Field::new("label", DataType::Utf8, true),
-        ];
+        let mut writer = writer_of(writer, names, metadata)?;
+        self.append_to(&mut writer)?;
+        writer.finish()
+    }
+
+    /// Appends the rows to a file with as many columns of probabilities.
+    pub(crate) fn append_to<W: Write + Send>(
+        &self,
+        writer: &mut TableWriter<W>,
+    ) -> Result<(), StageError> {
         let mut columns: Vec<ArrayRef> = vec![
             Arc::new(StringArray::from_iter_values(&self.object_id)),
             Arc::new(Int32Array::from(self.repeat.clone())),
@@ -158,17 +190,10 @@ impl Predictions {
                 self.label.iter().map(Option::as_deref),
             )),
         ];
-        for (name, values) in names.iter().zip(&self.probability) {
-            fields.push(Field::new(name, DataType::Float64, false));
+        for values in &self.probability {
             columns.push(Arc::new(Float64Array::from(values.clone())));
         }
-        let schema = Arc::new(Schema::new(fields));
-        parquet_io::write(
-            writer,
-            schema,
-            columns,
-            properties(metadata, &["repeat", "fold", "label"]),
-        )
+        writer.append(columns)
     }
 
     /// Reads predictions. A table of a user's command may lack the metadata (the classes are then those
@@ -178,40 +203,32 @@ impl Predictions {
     /// If the file is unreadable or does not fit: it has no `object_id` or no `p_<class>`, or a
     /// probability is missing or not within 0 and 1.
     pub fn read(path: &Path) -> Result<Self, StageError> {
-        let mut source = TableReader::open(path, NAME)?;
-        let columns = source
-            .fields()
-            .iter()
-            .filter_map(|f| f.name().strip_prefix("p_"));
-        let classes = match source.metadata_list("flow.classes")? {
-            Some(classes) => classes,
-            None => columns.map(String::from).collect(),
-        };
-        if classes.is_empty() {
-            let names = source.fields().iter().map(|field| field.name());
-            return Err(schema_error(format!(
-                "{NAME} has no column of probabilities, which are called `p_` and the class"
-            ))
-            .help(columns_help(names)));
-        }
-        let mut all = Predictions {
-            positive: source
-                .metadata_list("flow.positive")?
-                .unwrap_or_default()
-                .pop(),
-            probability: vec![Vec::new(); classes.len()],
-            classes,
-            ..Predictions::default()
-        };
-        while let Some(batch) = source.next_batch()? {
-            all.take(&batch)?;
+        let mut rows = PredictionReader::open(path)?;
+        let mut all = rows.classes().none_of();
+        while let Some(some) = rows.next()? {
+            all.append(&some)?;
         }
         Ok(all)
     }
 
-    /// Appends the rows of a file.
-    fn take(&mut self, batch: &Batch) -> Result<(), StageError> {
-        let ids = batch.ids("object_id", self.len())?;
+    /// Reads the rows that have a fold, of which there are as many as there are labels, however large the survey is.
+    ///
+    /// # Errors
+    /// As for [`Predictions::read`].
+    pub fn read_out_of_fold(path: &Path) -> Result<Self, StageError> {
+        let mut rows = PredictionReader::open(path)?;
+        let mut all = rows.classes().none_of();
+        while let Some(some) = rows.next()? {
+            for row in (0..some.len()).filter(|&row| some.fold[row].is_some()) {
+                all.push_from(&some, row);
+            }
+        }
+        Ok(all)
+    }
+
+    /// Appends rows of a file; `before` rows of it came earlier.
+    fn take(&mut self, batch: &Batch, before: usize) -> Result<(), StageError> {
+        let ids = batch.ids("object_id", before)?;
         self.object_id.extend(ids);
         let rows = self.len();
         match batch.column("repeat") {
@@ -250,6 +267,140 @@ impl Predictions {
             }
         }
         Ok(())
+    }
+}
+
+fn writer_of<W: Write + Send>(
+    to: W,
+    names: &[String],
+    metadata: &[(&str, String)],
+) -> Result<TableWriter<W>, StageError> {
+    let mut fields = vec![
+        Field::new("object_id", DataType::Utf8, false),
+        Field::new("repeat", DataType::Int32, false),
+        Field::new("fold", DataType::Int32, true),
+        Field::new("label", DataType::Utf8, true),
+    ];
+    let columns = names.iter();
+    fields.extend(columns.map(|name| Field::new(name, DataType::Float64, false)));
+    let properties = properties(metadata, &["repeat", "fold", "label"]);
+    TableWriter::new(to, Arc::new(Schema::new(fields)), properties)
+}
+
+/// A table of predictions that is written row by row.
+pub(crate) struct PredictionWriter<W: Write + Send> {
+    table: TableWriter<W>,
+    piece: Predictions,
+    rows: usize,
+}
+
+impl<W: Write + Send> PredictionWriter<W> {
+    /// Starts a table of the classes of `classes`.
+    ///
+    /// # Errors
+    /// If the writer fails.
+    pub(crate) fn new(classes: &Predictions, to: W) -> Result<Self, StageError> {
+        Ok(Self {
+            table: classes.writer(to)?,
+            piece: classes.none_of(),
+            rows: 0,
+        })
+    }
+
+    /// Writes what `row` pushes, which is one row or none.
+    ///
+    /// # Errors
+    /// Those of `row`, or if the writer fails.
+    pub(crate) fn push(
+        &mut self,
+        row: impl FnOnce(&mut Predictions) -> Result<(), StageError>,
+    ) -> Result<(), StageError> {
+        row(&mut self.piece)?;
+        if self.piece.len() == PIECE {
+            self.flush()?;
+        }
+        Ok(())
+    }
+
+    fn flush(&mut self) -> Result<(), StageError> {
+        self.rows += self.piece.len();
+        self.piece.append_to(&mut self.table)?;
+        self.piece = self.piece.none_of();
+        Ok(())
+    }
+
+    /// Ends the table, and returns the number of its rows.
+    ///
+    /// # Errors
+    /// If the writer fails.
+    pub(crate) fn finish(mut self) -> Result<usize, StageError> {
+        self.flush()?;
+        self.table.finish()?;
+        Ok(self.rows)
+    }
+}
+
+/// A table of predictions that is read some rows at a time.
+pub(crate) struct PredictionReader {
+    source: TableReader,
+    /// No rows of the same classes.
+    classes: Predictions,
+    rows: usize,
+}
+
+impl PredictionReader {
+    /// Opens a table as [`Predictions::read`] does.
+    ///
+    /// # Errors
+    /// As for [`Predictions::read`].
+    pub(crate) fn open(path: &Path) -> Result<Self, StageError> {
+        let source = TableReader::open(path, NAME)?;
+        let columns = source
+            .fields()
+            .iter()
+            .filter_map(|f| f.name().strip_prefix("p_"));
+        let classes = match source.metadata_list("flow.classes")? {
+            Some(classes) => classes,
+            None => columns.map(String::from).collect(),
+        };
+        if classes.is_empty() {
+            let names = source.fields().iter().map(|field| field.name());
+            return Err(schema_error(format!(
+                "{NAME} has no column of probabilities, which are called `p_` and the class"
+            ))
+            .help(columns_help(names)));
+        }
+        let positive = source.metadata_list("flow.positive")?;
+        let classes = Predictions {
+            positive: positive.unwrap_or_default().pop(),
+            probability: vec![Vec::new(); classes.len()],
+            classes,
+            ..Predictions::default()
+        };
+        Ok(Self {
+            source,
+            classes,
+            rows: 0,
+        })
+    }
+
+    /// A table of the same classes without rows.
+    pub(crate) fn classes(&self) -> &Predictions {
+        &self.classes
+    }
+
+    /// Returns the next rows; `None` at the end.
+    ///
+    /// # Errors
+    /// As for [`Predictions::read`].
+    pub(crate) fn next(&mut self) -> Result<Option<Predictions>, StageError> {
+        let Some(batch) = self.source.next_batch()? else {
+            return Ok(None);
+        };
+        let mut rows = self.classes.none_of();
+        rows.take(&batch, self.rows)?;
+        self.rows += rows.len();
+        Ok(Some(rows))
     }
 }
 

@@ -68,16 +68,18 @@ pub fn fit(action: &mut Action<'_>) -> Result<(), StageError> {
 
 /// The rows that are fitted on, in the order of their bytes.
 fn objects(action: &Action<'_>) -> Result<Vec<String>, StageError> {
-    let (folds, mut wanted) = of_action(action, Rows::Train)?;
+    let with_role = |role| {
+        let (folds, wanted) = of_action(action, role)?;
+        let ids = wanted.into_iter().map(|i| folds.object_id[i].clone());
+        Ok::<Vec<String>, StageError>(ids.collect())
+    };
+    let mut ids = with_role(Rows::Train)?;
     if AutoencoderParams::read(action.params).scope == FitScope::All {
-        wanted.extend(of_action(action, Rows::Unlabelled)?.1);
-        wanted.sort_unstable();
-        wanted.dedup();
+        ids.extend(with_role(Rows::Unlabelled)?);
+        ids.sort_unstable();
+        ids.dedup();
     }
-    Ok(wanted
-        .into_iter()
-        .map(|i| folds.object_id[i].clone())
-        .collect())
+    Ok(ids)
 }
 
 fn spec(params: &Params) -> AutoencoderSpec {

@@ -1,8 +1,8 @@
 //! The predictions of one fold's networks for the rows of one shard.
 
-use flow_engine::kind::{Action, Rows, StageError};
+use flow_engine::kind::{Action, StageError};
 use flow_stages::learner::objective;
-use flow_stages::rows::{ApplyRows, FeatureView, of_action};
+use flow_stages::rows::{ApplyRows, FeatureView, applied_among};
 use flow_stages::table::{Predictions, Sequences, row_attrs};
 
 use super::APPLY_SEQUENCES;
@@ -60,16 +60,11 @@ fn rows(action: &Action<'_>) -> Result<ApplyRows, StageError> {
     if features.iter().any(|port| !action.input(port).is_empty()) {
         return ApplyRows::read(action);
     }
-    let (folds, wanted) = of_action(action, Rows::Apply)?;
     let here = match action.input(port(action)) {
         [part, ..] => Sequences::open(&part.path)?.object_ids().to_vec(),
         [] => Vec::new(),
     };
-    let wanted = wanted.into_iter().map(|i| &folds.object_id[i]);
-    let object_id: Vec<String> = wanted
-        .filter(|id| here.binary_search(id).is_ok())
-        .cloned()
-        .collect();
+    let object_id = applied_among(action, &here)?;
     Ok(ApplyRows {
         features: FeatureView::open(&[], &object_id)?,
         object_id,

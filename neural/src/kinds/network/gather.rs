@@ -3,13 +3,11 @@
 use flow_engine::StageError;
 use flow_engine::kind::Action;
 use flow_stages::rows;
-use flow_stages::table::Folds;
 
 use crate::kinds::history::gather_history;
 
 /// Joins the predictions of the folds, and the histories of their fits.
 pub fn gather(action: &mut Action<'_>) -> Result<(), StageError> {
-    let folds = Folds::read(&action.one("folds")?.path)?;
-    rows::gather(action, "part", "predictions", &folds, |_| {})?;
+    rows::gather(action, "part", "predictions")?;
     gather_history(action, "epochs", "history")
 }

@@ -36,7 +36,9 @@ impl FoldRows for FoldTables {
 
     fn gather(&self, action: &mut Action<'_>, output: &str) -> Result<(), StageError> {
         let folds = Folds::read(&action.one("folds")?.path)?;
-        rows::gather(action, output, output, &folds, |part| arrange(part, &folds))
+        // A program may write its rows in any order.
+        let all = rows::gathered(action, output, &folds, |part| arrange(part, &folds))?;
+        rows::write_predictions(action, output, &all)
     }
 }
 

@@ -17,7 +17,7 @@ use crate::evaluation::{
     Estimate, Metric, MetricReport, ScoreSettings, final_threshold, out_of_fold,
 };
 use crate::rows;
-use crate::table::{Folds, Predictions};
+use crate::table::Predictions;
 
 pub(super) mod markdown;
 
@@ -89,10 +89,10 @@ impl Stage for Evaluate {
     }
 
     fn run(&self, action: &mut Action<'_>) -> Result<(), StageError> {
-        let predictions = Predictions::read(&action.one("predictions")?.path)?;
+        let predictions = Predictions::read_out_of_fold(&action.one("predictions")?.path)?;
         let repeats = out_of_fold(&predictions)?;
         let folds = match &action.folds {
-            Some(folds) => Some(Folds::read(&folds.path)?),
+            Some(folds) => Some(rows::folds_of(&predictions, &folds.path)?),
             None => None,
         };
         if let Some(folds) = &folds {

@@ -1,48 +1,51 @@
 //! Deals labelled objects to folds.
 
 use std::collections::BTreeMap;
+use std::io::Write;
 
 use flow_cache::Value;
 use flow_engine::kind::StageError;
 
+use super::survey::SurveyRows;
 use super::{FoldsParams, Stratify};
 use crate::numeric::kfold;
 use crate::numeric::rng::Stream;
-use crate::table::{Folds, Objects, Survey, ids_digest};
+use crate::table::{Folds, PIECE, ids_digest};
 
-/// Deals the labelled objects of all shards, and returns notes on the result.
+/// The folds that labelled objects were dealt to.
+pub(super) struct Deal {
+    /// The rows of the survey that have a label in the table, ascending.
+    pub labelled: Vec<usize>,
+    /// The rows of the table that have a label.
+    pub folds: Folds,
+    /// What the user should know.
+    pub notes: Vec<Value>,
+}
+
+/// Deals the labelled objects of a survey.
 ///
 /// # Errors
-/// If no object has a label, one lacks its group, one is in two shards, or there are too few to deal.
+/// If no object has a label, one lacks its group, or there are too few to deal.
 pub(super) fn assign(
-    shards: &[Objects],
+    rows: &SurveyRows,
     params: &FoldsParams<'_>,
     seed: u64,
-) -> Result<(Folds, Vec<Value>), StageError> {
-    let survey = Survey::join(shards.iter().map(|s| &s.survey))?;
-    Objects::classes(shards.iter().flat_map(|s| &s.label), "label")?;
-    let rows = sorted_rows(shards)?;
-    let column = params.group_by;
-    let group_of = |&(shard, i): &(&Objects, usize)| match column {
-        Some("split") => shard.split[i].clone(),
-        Some(_) => shard.group[i].clone(),
-        None => None,
-    };
+) -> Result<Deal, StageError> {
     let mut labelled: Vec<usize> = (0..rows.len())
-        .filter(|&i| rows[i].0.label[rows[i].1].is_some())
+        .filter(|&row| rows.label(row).is_some())
         .collect();
     if labelled.is_empty() {
         return Err(nothing_labelled(rows.len()));
     }
     let strata = match params.stratify {
-        Some(Stratify::Label) => label_strata(&labelled, &rows),
-        _ => class_strata(&labelled, &rows, &survey.classes)?,
+        Some(Stratify::Label) => label_strata(&labelled, rows),
+        _ => class_strata(&labelled, rows)?,
     };
-    let groups = column.map(|column| group_numbers(&labelled, &rows, group_of, column));
-    let groups = groups.transpose()?;
+    let groups = params.group_by;
+    let groups = groups.map(|column| group_numbers(&labelled, rows, column));
     let mut dealer = Dealer {
         strata,
-        groups,
+        groups: groups.transpose()?,
         k: params.k,
         seed: params.shuffle.then_some(seed),
     };
@@ -51,70 +54,69 @@ pub(super) fn assign(
         let mut inside = inside.iter();
         labelled.retain(|_| inside.next().is_some_and(|&inside| inside));
     }
-    let (label, raw_label) = labels(&rows, &labelled);
-    let mut repeats = Vec::new();
+    let mut folds = Folds {
+        classes: rows.survey.classes.clone(),
+        positive: rows.survey.positive.clone(),
+        ..Folds::default()
+    };
     let mut notes = Vec::new();
     for repeat in 0..params.repeats {
         let assignment = dealer.deal(repeat as u64)?;
         if repeat == 0 && assignment.smallest_class < dealer.k {
             notes.push(Value::Str(dealer.rare(&assignment)));
         }
-        let mut of_row = vec![None; rows.len()];
-        for (&row, &fold) in labelled.iter().zip(&assignment.folds) {
-            of_row[row] = Some(fold as i32);
-        }
-        repeats.push(of_row);
+        let dealt = assignment.folds.iter().map(|&fold| Some(fold as i32));
+        folds.repeats.push(dealt.collect());
     }
-    let folds = Folds {
-        classes: survey.classes,
-        positive: survey.positive,
-        object_id: rows.iter().map(|(s, i)| s.object_id[*i].clone()).collect(),
-        label,
-        raw_label,
-        group: rows.iter().map(group_of).collect(),
-        repeats,
-    };
-    Ok((folds, notes))
-}
-
-/// The rows of all shards, as the shard and the place in it, in the order of `object_id`.
-fn sorted_rows(shards: &[Objects]) -> Result<Vec<(&Objects, usize)>, StageError> {
-    let mut rows: Vec<(&Objects, usize)> = shards
+    let labels = || labelled.iter().filter_map(|&row| rows.label(row));
+    folds.label = labels().map(|(label, _)| Some(label.clone())).collect();
+    if labels().any(|(_, raw)| raw.is_some()) {
+        folds.raw_label = labels().map(|(_, raw)| raw.clone()).collect();
+    }
+    folds.object_id = labelled.iter().map(|&row| rows.id(row).into()).collect();
+    folds.group = labelled
         .iter()
-        .flat_map(|s| (0..s.len()).map(move |i| (s, i)))
+        .map(|&row| rows.group(row).cloned())
         .collect();
-    rows.sort_by(|a, b| a.0.object_id[a.1].cmp(&b.0.object_id[b.1]));
-    if let Some(pair) = rows
-        .windows(2)
-        .find(|p| p[0].0.object_id[p[0].1] == p[1].0.object_id[p[1].1])
-    {
-        return Err(StageError::data(
-            "flow::data::object_twice",
-            format!(
-                "object `{}` is in two shards",
-                pair[0].0.object_id[pair[0].1]
-            ),
-        )
-        .help("put all observations of an object into one file"));
-    }
-    Ok(rows)
+    Ok(Deal {
+        labelled,
+        folds,
+        notes,
+    })
 }
 
-/// For each row, the label and what the survey calls it; `None` for rows that are not `labelled`.
-fn labels(
-    rows: &[(&Objects, usize)],
-    labelled: &[usize],
-) -> (Vec<Option<String>>, Vec<Option<String>>) {
-    let (mut label, mut raw_label) = (vec![None; rows.len()], vec![None; rows.len()]);
-    for &row in labelled {
-        let (shard, i) = rows[row];
-        label[row].clone_from(&shard.label[i]);
-        raw_label[row].clone_from(&shard.raw_label[i]);
+impl Deal {
+    /// Writes the table of folds, which has the unlabelled objects of the survey too.
+    ///
+    /// # Errors
+    /// If the writer fails.
+    pub fn write(&self, rows: &SurveyRows, to: impl Write + Send) -> Result<(), StageError> {
+        let all = &self.folds;
+        let mut writer = all.writer(to)?;
+        let mut next = 0;
+        for first in (0..rows.len()).step_by(PIECE) {
+            let mut piece = Folds {
+                repeats: vec![Vec::with_capacity(PIECE); all.repeats.len()],
+                ..Folds::default()
+            };
+            for row in first..rows.len().min(first + PIECE) {
+                let dealt = (self.labelled.get(next) == Some(&row)).then_some(next);
+                next += usize::from(dealt.is_some());
+                piece.object_id.push(rows.id(row).into());
+                piece.group.push(rows.group(row).cloned());
+                piece.label.push(dealt.and_then(|at| all.label[at].clone()));
+                if !all.raw_label.is_empty() {
+                    let raw = dealt.and_then(|at| all.raw_label[at].clone());
+                    piece.raw_label.push(raw);
+                }
+                for (column, folds) in piece.repeats.iter_mut().zip(&all.repeats) {
+                    column.push(dealt.and_then(|at| folds[at]));
+                }
+            }
+            piece.append_to(&mut writer)?;
+        }
+        writer.finish()
     }
-    if raw_label.iter().all(Option::is_none) {
-        raw_label.clear();
-    }
-    (label, raw_label)
 }
 
 fn nothing_labelled(rows: usize) -> StageError {
@@ -125,50 +127,34 @@ fn nothing_labelled(rows: usize) -> StageError {
     .help("name the column that holds the classes: `label` in the `columns` of the `ingest` stage")
 }
 
-/// The class of each labelled row, as its place in the survey's list.
-fn class_numbers(
-    labelled: &[usize],
-    rows: &[(&Objects, usize)],
-    classes: &[String],
-) -> Result<Vec<usize>, StageError> {
-    labelled
-        .iter()
-        .filter_map(|&i| rows[i].0.label[rows[i].1].as_ref())
-        .map(|class| {
-            classes.binary_search(class).map_err(|_| {
-                StageError::data(
-                    "flow::data::schema",
-                    format!("class `{class}` is not in the survey's list"),
-                )
-            })
-        })
-        .collect()
-}
-
 /// The classes as strata.
 ///
 /// # Errors
 /// If a label is none of the classes.
-fn class_strata(
-    labelled: &[usize],
-    rows: &[(&Objects, usize)],
-    classes: &[String],
-) -> Result<Strata, StageError> {
+fn class_strata(labelled: &[usize], rows: &SurveyRows) -> Result<Strata, StageError> {
+    let classes = &rows.survey.classes;
+    let labels = labelled.iter().filter_map(|&row| rows.label(row));
+    let of = labels.map(|(class, _)| {
+        classes.binary_search(class).map_err(|_| {
+            StageError::data(
+                "flow::data::schema",
+                format!("class `{class}` is not in the survey's list"),
+            )
+        })
+    });
     Ok(Strata {
-        of: class_numbers(labelled, rows, classes)?,
+        of: of.collect::<Result<_, _>>()?,
         names: classes.to_vec(),
         called: "class",
     })
 }
 
 /// The labels of the survey, whatever classes they are in.
-fn label_strata(labelled: &[usize], rows: &[(&Objects, usize)]) -> Strata {
-    let label = |&row: &usize| {
-        let (shard, i) = rows[row];
-        let raw = shard.raw_label[i].as_ref();
-        raw.or(shard.label[i].as_ref()).cloned().unwrap_or_default()
-    };
-    let labels: Vec<String> = labelled.iter().map(label).collect();
+fn label_strata(labelled: &[usize], rows: &SurveyRows) -> Strata {
+    let labels = labelled.iter().filter_map(|&row| rows.label(row));
+    let labels: Vec<&String> = labels
+        .map(|(label, raw)| raw.as_ref().unwrap_or(label))
+        .collect();
     let mut names = labels.clone();
     names.sort();
     names.dedup();
@@ -177,7 +163,7 @@ fn label_strata(labelled: &[usize], rows: &[(&Objects, usize)]) -> Strata {
             .iter()
             .map(|label| names.partition_point(|name| name < label))
             .collect(),
-        names,
+        names: names.into_iter().cloned().collect(),
         called: "label",
     }
 }
@@ -274,24 +260,20 @@ const INNER: u64 = u64::MAX;
 
 fn group_numbers(
     labelled: &[usize],
-    rows: &[(&Objects, usize)],
-    group_of: impl Fn(&(&Objects, usize)) -> Option<String>,
+    rows: &SurveyRows,
     column: &str,
 ) -> Result<Vec<usize>, StageError> {
     let mut numbers = BTreeMap::new();
     let mut names = Vec::with_capacity(labelled.len());
-    for &i in labelled {
-        let name = group_of(&rows[i]).ok_or_else(|| {
+    for &row in labelled {
+        let name = rows.group(row).ok_or_else(|| {
             StageError::data(
                 "flow::data::no_group",
-                format!(
-                    "object `{}` has no `{column}` to group by",
-                    rows[i].0.object_id[rows[i].1]
-                ),
+                format!("object `{}` has no `{column}` to group by", rows.id(row)),
             )
             .help("leave `group_by` out, or map the column in the `ingest` stage")
         })?;
-        numbers.insert(name.clone(), 0);
+        numbers.insert(name, 0);
         names.push(name);
     }
     for (number, value) in numbers.values_mut().enumerate() {

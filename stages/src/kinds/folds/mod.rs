@@ -3,6 +3,7 @@
 //! - this file: the kind and its parameters;
 //! - `deal`: deals labelled objects to folds, in the order of `object_id`'s bytes, so that neither file
 //!   names nor the number of shards change a fold;
+//! - `survey`: what is needed of all objects, of which there may be millions;
 //! - `slices`: facts for the engine, which keys a fold's actions by the rows that they see, so that a
 //!   new shard of unlabelled objects refits nothing.
 //!
@@ -13,6 +14,7 @@
 
 mod deal;
 mod slices;
+mod survey;
 
 use flow_cache::Value;
 use flow_engine::base::diag::Diag;
@@ -24,10 +26,10 @@ use flow_engine::kind::{
 use flow_engine::{ParamType, Params, params, words};
 
 use crate::rows;
-use crate::table::Objects;
 
 use deal::{assign, deal_digest};
 use slices::{shard_rows, slices};
+use survey::SurveyRows;
 
 /// The most folds in all repeats together, because each is fitted.
 const MOST: usize = 10_000;
@@ -147,24 +149,22 @@ impl Stage for FoldsKind {
     }
 
     fn run(&self, action: &mut Action<'_>) -> Result<(), StageError> {
-        let mut shards = Vec::new();
-        for part in action.input("objects") {
-            shards.push(Objects::read(&part.path)?);
-        }
         let params = FoldsParams::read(action.params);
-        let (folds, notes) = assign(&shards, &params, action.seed)?;
+        let parts = action.input("objects").iter();
+        let survey = SurveyRows::read(parts.map(|part| part.path.as_path()), params.group_by)?;
+        let deal = assign(&survey, &params, action.seed)?;
         let attrs = vec![
-            ("deal".to_owned(), deal_digest(&folds)),
-            ("notes".to_owned(), Value::List(notes)),
-            ("rows".to_owned(), Value::Int(folds.object_id.len() as i64)),
-            ("shards".to_owned(), shard_rows(&shards)),
+            ("deal".to_owned(), deal_digest(&deal.folds)),
+            ("notes".to_owned(), Value::List(deal.notes.clone())),
+            ("rows".to_owned(), Value::Int(survey.len() as i64)),
+            ("shards".to_owned(), shard_rows(&survey)),
             (
                 "slices".to_owned(),
-                slices(&folds, &shards, &params.fitted())?,
+                slices(&survey, &deal, &params.fitted())?,
             ),
         ];
         let mut writer = action.create()?;
-        folds.write(&mut writer)?;
+        deal.write(&survey, &mut writer)?;
         action.finish("folds", writer, attrs)
     }
 }

@@ -3,24 +3,19 @@
 
 use std::collections::BTreeMap;
 
-use flow_cache::{Digest, Value};
+use flow_cache::{Digester, Value};
 use flow_engine::kind::{Rows, StageError};
 
+use super::deal::Deal;
+use super::survey::SurveyRows;
 use crate::rows;
-use crate::table::{Folds, Objects, ids_digest};
-
-fn ids_of(shard: &Objects) -> String {
-    match ids_digest(&shard.object_id) {
-        Value::Str(ids) => ids,
-        other => format!("{other:?}"),
-    }
-}
+use crate::table::Folds;
 
 /// The number of objects in each shard.
-pub(super) fn shard_rows(shards: &[Objects]) -> Value {
+pub(super) fn shard_rows(survey: &SurveyRows) -> Value {
+    let shards = survey.shards.iter();
     let rows: BTreeMap<String, Value> = shards
-        .iter()
-        .map(|s| (ids_of(s), Value::Int(s.len() as i64)))
+        .map(|(ids, count)| (ids.clone(), Value::Int(*count as i64)))
         .collect();
     Value::Map(rows.into_iter().collect())
 }
@@ -28,84 +23,103 @@ pub(super) fn shard_rows(shards: &[Objects]) -> Value {
 /// For every role, fold and shard: the digest of the rows that count, with their labels if a fit sees
 /// them; and by shard that of the rows without a label. Shards without such rows are left out.
 pub(super) fn slices(
-    folds: &Folds,
-    shards: &[Objects],
+    survey: &SurveyRows,
+    deal: &Deal,
     names: &[String],
 ) -> Result<Value, StageError> {
+    let folds = &deal.folds;
     let mut slices = BTreeMap::new();
-    let shard_ids: Vec<String> = shards.iter().map(ids_of).collect();
-    let mut shard_of = vec![0; folds.object_id.len()];
-    for (index, shard) in shards.iter().enumerate() {
-        for id in &shard.object_id {
-            if let Ok(row) = folds.object_id.binary_search(id) {
-                shard_of[row] = index;
-            }
-        }
-    }
-    let places = Places {
-        shard_ids,
-        shard_of,
-    };
     for name in names {
+        let fold = rows::parse(name)?;
         for role in [Rows::Train, Rows::Apply] {
-            let rows = rows::rows_of(folds, rows::parse(name)?, role);
-            if !rows.is_empty() {
-                let key = format!("{}/{name}", role.name());
-                slices.insert(key, places.entries(folds, role, rows));
+            let mut parts = Parts::new(survey, (role == Rows::Train).then_some(folds));
+            for at in rows::rows_of(folds, fold, role) {
+                parts.push(deal.labelled[at], Some(at));
             }
+            if fold.is_none() && role == Rows::Apply {
+                parts.push_unlabelled(deal);
+            }
+            slices.extend(parts.digests(format!("{}/{name}", role.name())));
         }
     }
     // They are the same in every fold, and there even if no final fit applies to them.
-    let rows = rows::rows_of(folds, None, Rows::Unlabelled);
-    if !rows.is_empty() {
-        let key = Rows::Unlabelled.name().to_owned();
-        slices.insert(key, places.entries(folds, Rows::Unlabelled, rows));
-    }
+    let mut parts = Parts::new(survey, None);
+    parts.push_unlabelled(deal);
+    slices.extend(parts.digests(Rows::Unlabelled.name().to_owned()));
     Ok(Value::Map(slices.into_iter().collect()))
 }
 
-/// In which shards the rows of a table of folds are.
-struct Places {
-    /// By shard, the digest of its ids.
-    shard_ids: Vec<String>,
-    /// By row, the shard.
-    shard_of: Vec<usize>,
+/// The rows that count, of all shards and of each.
+struct Parts<'a> {
+    survey: &'a SurveyRows,
+    /// The table with the labels that count too.
+    labels: Option<&'a Folds>,
+    all: Slice,
+    by_shard: BTreeMap<usize, Slice>,
 }
 
-impl Places {
-    /// The digests of these rows: by shard, and of all together.
-    fn entries(&self, folds: &Folds, role: Rows, rows: Vec<usize>) -> Value {
-        let mut all = Slice::new(folds, role);
-        let mut by_shard: BTreeMap<usize, Slice> = BTreeMap::new();
-        for row in rows {
-            all.push(folds, row);
-            by_shard
-                .entry(self.shard_of[row])
-                .or_insert_with(|| Slice::new(folds, role))
-                .push(folds, row);
+impl<'a> Parts<'a> {
+    fn new(survey: &'a SurveyRows, labels: Option<&'a Folds>) -> Self {
+        Self {
+            survey,
+            labels,
+            all: Slice::new(labels),
+            by_shard: BTreeMap::new(),
         }
-        let mut entries: BTreeMap<String, Value> = by_shard
-            .into_iter()
-            .map(|(shard, slice)| (self.shard_ids[shard].clone(), slice.digest()))
+    }
+
+    /// Takes the next row of the survey, with its place in the table of labelled rows.
+    fn push(&mut self, row: usize, labelled: Option<usize>) {
+        let labels = self.labels;
+        let of_shard = self.by_shard.entry(self.survey.shard(row));
+        for slice in [
+            &mut self.all,
+            of_shard.or_insert_with(|| Slice::new(labels)),
+        ] {
+            slice.text(self.survey.id(row));
+            if let (Some(folds), Some(at)) = (labels, labelled) {
+                slice.text(folds.label[at].as_deref().unwrap_or_default());
+                // A fit also checks its features against the raw labels.
+                if let Some(raw) = folds.raw_label.get(at) {
+                    slice.text(raw.as_deref().unwrap_or_default());
+                }
+            }
+        }
+    }
+
+    /// Takes all rows that have no label in the table.
+    fn push_unlabelled(&mut self, deal: &Deal) {
+        let mut labelled = deal.labelled.iter().peekable();
+        for row in 0..self.survey.len() {
+            if labelled.next_if_eq(&&row).is_none() {
+                self.push(row, None);
+            }
+        }
+    }
+
+    /// The digests under a name, if there are rows.
+    fn digests(self, name: String) -> Option<(String, Value)> {
+        let survey = self.survey;
+        let parts = self.by_shard.into_iter();
+        let mut digests: BTreeMap<String, Value> = parts
+            .map(|(shard, slice)| (survey.shards[shard].0.clone(), slice.digest()))
             .collect();
-        entries.insert("*".into(), all.digest());
-        Value::Map(entries.into_iter().collect())
+        if digests.is_empty() {
+            return None;
+        }
+        digests.insert("*".into(), self.all.digest());
+        Some((name, Value::Map(digests.into_iter().collect())))
     }
 }
 
 /// The canonical bytes of a set of rows.
-struct Slice {
-    bytes: Vec<u8>,
-    labels: bool,
-}
+#[derive(Default)]
+struct Slice(Digester);
 
 impl Slice {
-    fn new(folds: &Folds, role: Rows) -> Self {
-        let mut slice = Self {
-            bytes: Vec::new(),
-            labels: role == Rows::Train,
-        };
-        if slice.labels {
+    fn new(labels: Option<&Folds>) -> Self {
+        let mut slice = Self::default();
+        if let Some(folds) = labels {
             slice.text(folds.positive.as_deref().unwrap_or_default());
             for class in &folds.classes {
                 slice.text(class);
@@ -115,23 +129,11 @@ impl Slice {
     }
 
     fn text(&mut self, text: &str) {
-        self.bytes
-            .extend_from_slice(&(text.len() as u64).to_le_bytes());
-        self.bytes.extend_from_slice(text.as_bytes());
+        self.0.put(&(text.len() as u64).to_le_bytes());
+        self.0.put(text.as_bytes());
     }
 
-    fn push(&mut self, folds: &Folds, row: usize) {
-        self.text(&folds.object_id[row]);
-        if self.labels {
-            self.text(folds.label[row].as_deref().unwrap_or_default());
-            // A fit also checks its features against the raw labels.
-            if let Some(raw) = folds.raw_label.get(row) {
-                self.text(raw.as_deref().unwrap_or_default());
-            }
-        }
-    }
-
-    fn digest(&self) -> Value {
-        Value::Digest(Digest::of(&self.bytes))
+    fn digest(self) -> Value {
+        Value::Digest(self.0.finish())
     }
 }

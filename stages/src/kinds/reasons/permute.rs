@@ -28,28 +28,36 @@ struct GroupDrop {
 
 /// Shuffles each group among the held-out rows of the fold.
 pub fn permute(action: &mut Action<'_>) -> Result<(), StageError> {
-    let (folds, wanted) = rows::of_action(action, Rows::Apply)?;
-    let mut drops = Vec::new();
     let final_fit = rows::parse(action.fold.unwrap_or(rows::FINAL))?.is_none();
-    if !final_fit && !wanted.is_empty() {
-        let saved = model(action)?;
-        let object_id: Vec<String> = wanted.iter().map(|&i| folds.object_id[i].clone()).collect();
-        let view = FeatureView::open(action.input("features"), &object_id)?;
-        let x = view.matrix(&view.indices(&saved.header.columns)?)?;
-        let positive = saved.header.positive.as_deref();
-        let class = positive.and_then(|name| saved.class(name));
-        let class = class.ok_or_else(|| no_positive(positive, &saved.header.classes))?;
-        let is = |&i: &usize| folds.label[i].as_deref() == positive;
-        let held_out = HeldOut {
-            labels: wanted.iter().map(is).collect(),
-            saved,
-            class,
-            x,
-        };
-        drops = held_out.drops(action)?;
-    }
+    let drops = match final_fit {
+        true => Vec::new(),
+        false => of_fold(action)?,
+    };
     let bytes = serde_json::to_vec(&drops).map_err(std::io::Error::from)?;
     action.write("drops", &bytes, Vec::new())
+}
+
+/// The drops of a fold; none if it holds out no rows.
+fn of_fold(action: &Action<'_>) -> Result<Vec<GroupDrop>, StageError> {
+    let (folds, wanted) = rows::of_action(action, Rows::Apply)?;
+    if wanted.is_empty() {
+        return Ok(Vec::new());
+    }
+    let saved = model(action)?;
+    let object_id: Vec<String> = wanted.iter().map(|&i| folds.object_id[i].clone()).collect();
+    let view = FeatureView::open(action.input("features"), &object_id)?;
+    let x = view.matrix(&view.indices(&saved.header.columns)?)?;
+    let positive = saved.header.positive.as_deref();
+    let class = positive.and_then(|name| saved.class(name));
+    let class = class.ok_or_else(|| no_positive(positive, &saved.header.classes))?;
+    let is = |&i: &usize| folds.label[i].as_deref() == positive;
+    let held_out = HeldOut {
+        labels: wanted.iter().map(is).collect(),
+        saved,
+        class,
+        x,
+    };
+    held_out.drops(action)
 }
 
 /// The held-out rows of a fold and its model.
