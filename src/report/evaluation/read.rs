@@ -104,7 +104,7 @@ fn folds(run: &Recorded<'_>, stage: &str) -> Result<Option<Folds>, StageError> {
         return Ok(None);
     };
     match run.parts(folds, "folds")?.as_deref() {
-        Some([part]) => Folds::read(&part.path).map(Some),
+        Some([part]) => Folds::labelled(&part.path).map(Some),
         _ => Ok(None),
     }
 }

@@ -94,11 +94,11 @@ impl Arm {
     /// If a file is unreadable, the positive class that is named is no class of the predictions, the
     /// folds are not those of the predictions, or [`Arm::from_parts`] fails.
     pub fn read(name: &str, predictions: &Path, folds: Option<&Path>) -> Result<Arm, StageError> {
-        let predictions = Predictions::read(predictions)?;
+        let predictions = Predictions::read_out_of_fold(predictions)?;
         let deals = out_of_fold(&predictions)?;
         let mut parts = ArmParts::of(name, &predictions, &deals)?;
         if let Some(path) = folds {
-            parts.groups = groups(&parts, &predictions, &deals, &Folds::read(path)?)?;
+            parts.groups = groups(&parts, &predictions, &deals, &Folds::labelled(path)?)?;
         }
         Arm::from_parts(parts)
     }

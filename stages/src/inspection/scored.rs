@@ -45,7 +45,7 @@ impl ScoredObjects {
     /// # Errors
     /// The file is not a table of predictions.
     pub fn read(predictions: &std::path::Path) -> Result<Self, StageError> {
-        Ok(Self::of(&Predictions::read(predictions)?))
+        Ok(Self::of(&Predictions::read_out_of_fold(predictions)?))
     }
 }
 

@@ -46,7 +46,7 @@ impl Outer {
 /// If a file is unreadable, an object that an outer fold holds out was not predicted as a new one, or
 /// the configurations predict different classes and none of them is the positive one.
 pub fn outer(folds: &Path, parts: &[&Path], fixed: f64) -> Result<Outer, StageError> {
-    let folds = Folds::read(folds)?;
+    let folds = Folds::labelled(folds)?;
     let mut tables = Vec::with_capacity(parts.len());
     for (fold, part) in parts.iter().enumerate() {
         tables.push(held_out(&folds, fold as i32, &Predictions::read(part)?)?);

@@ -144,7 +144,7 @@ impl Stage for Threshold {
         let chosen = choose(&models[0], &params, &|| action.checkpoint())?;
         let groups = match &action.folds {
             Some(folds) => {
-                let folds = Folds::read(&folds.path)?;
+                let folds = Folds::labelled(&folds.path)?;
                 out_of_fold(&models[0])?[0].groups(&models[0], &folds)
             }
             None => None,
