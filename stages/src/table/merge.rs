@@ -42,29 +42,23 @@ impl Merged {
         scratch: &Path,
         checkpoint: &dyn Fn() -> Result<(), StageError>,
     ) -> Result<Option<Self>, StageError> {
-        let mut round = 0;
+        // The last files are open when their folder is removed, and are read on.
+        let folder = tempfile::tempdir_in(scratch)?;
+        let mut made = 0_usize;
         while paths.len() > MOST {
             let mut fewer = Vec::with_capacity(paths.len().div_ceil(MOST));
-            for (index, some) in paths.chunks(MOST).enumerate() {
+            for some in paths.chunks(MOST) {
                 checkpoint()?;
-                let path = scratch.join(format!("merged-{round}-{index}.parquet"));
+                let path = folder.path().join(made.to_string());
+                made += 1;
                 if let Some(merged) = Self::of(some)? {
                     merged.write(&path)?;
                     fewer.push(path);
                 }
             }
-            if round > 0 {
-                paths.iter().try_for_each(std::fs::remove_file)?;
-            }
             paths = fewer;
-            round += 1;
         }
-        let merged = Self::of(&paths)?;
-        if round > 0 {
-            // The open files are read on.
-            paths.iter().try_for_each(std::fs::remove_file)?;
-        }
-        Ok(merged)
+        Self::of(&paths)
     }
 
     fn of(paths: &[PathBuf]) -> Result<Option<Self>, StageError> {
