@@ -242,10 +242,7 @@ fn prior(action: &mut Action<'_>) -> Result<(), StageError> {
             let ids = ApplyRows::read(action)?.object_id;
             part(action, ids)
         }
-        _ => {
-            let folds = Folds::read(&action.one("folds")?.path)?;
-            rows::gather(action, "part", "predictions", &folds, |_| {})
-        }
+        _ => rows::gather(action, "part", "predictions"),
     }
 }
 

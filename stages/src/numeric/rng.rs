@@ -73,27 +73,21 @@ impl Kernel for Blocks<'_> {
 
     #[inline(always)]
     fn run(self) {
-        let mut c = [[0; LANES]; 4];
-        for i in 0..LANES {
-            let block = self.first.wrapping_add(i as u64);
-            let counter = [
-                block as u32,
-                (block >> 32) as u32,
-                self.lane[0],
-                self.lane[1],
-            ];
-            (0..4).for_each(|word| c[word][i] = counter[word]);
-        }
+        let places = std::array::from_fn::<u64, LANES, _>(|i| self.first.wrapping_add(i as u64));
+        let mut c0 = places.map(|block| block as u32);
+        let mut c1 = places.map(|block| (block >> 32) as u32);
+        let (mut c2, mut c3) = ([self.lane[0]; LANES], [self.lane[1]; LANES]);
         let mut k = self.key;
         for _ in 0..10 {
-            for i in 0..LANES {
-                let counter = round([c[0][i], c[1][i], c[2][i], c[3][i]], k);
-                (0..4).for_each(|word| c[word][i] = counter[word]);
+            let first = c0.iter_mut().zip(&mut c1);
+            for ((c0, c1), (c2, c3)) in first.zip(c2.iter_mut().zip(&mut c3)) {
+                [*c0, *c1, *c2, *c3] = round([*c0, *c1, *c2, *c3], k);
             }
             k = next_key(k);
         }
-        for (i, block) in self.out.chunks_exact_mut(4).enumerate().take(LANES) {
-            (0..4).for_each(|word| block[word] = c[word][i]);
+        let words = c0.iter().zip(&c1).zip(c2.iter().zip(&c3));
+        for (block, ((c0, c1), (c2, c3))) in self.out.chunks_exact_mut(4).zip(words) {
+            block.copy_from_slice(&[*c0, *c1, *c2, *c3]);
         }
     }
 }

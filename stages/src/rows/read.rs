@@ -170,7 +170,7 @@ pub fn binary_labels(rows: &TrainRows) -> Result<Vec<usize>, StageError> {
 /// # Errors
 /// If the table is unreadable.
 pub fn of_action(action: &Action<'_>, role: Rows) -> Result<(Folds, Vec<usize>), StageError> {
-    let (path, fold) = fold_of(action)?;
+    let (path, fold) = (table(action)?, parse(action.fold.unwrap_or(FINAL))?);
     let folds = match role {
         Rows::Train => Folds::labelled(path)?,
         Rows::Apply if fold.is_some() => Folds::labelled(path)?,
@@ -186,7 +186,7 @@ pub fn of_action(action: &Action<'_>, role: Rows) -> Result<(Folds, Vec<usize>),
 /// # Errors
 /// If the table of folds is unreadable.
 pub fn applied_among(action: &Action<'_>, here: &[String]) -> Result<Vec<String>, StageError> {
-    let (path, fold) = fold_of(action)?;
+    let (path, fold) = (table(action)?, parse(action.fold.unwrap_or(FINAL))?);
     let folds = match fold {
         Some(_) => Folds::labelled(path)?,
         None => Folds::labelled_and(path, here)?,
@@ -198,8 +198,8 @@ pub fn applied_among(action: &Action<'_>, here: &[String]) -> Result<Vec<String>
     Ok(applied.map(|(_, id)| id.clone()).collect())
 }
 
-/// Returns the table of folds, and the action's fold in it (`None` for the final fit).
-fn fold_of<'a>(action: &Action<'a>) -> Result<(&'a Path, Option<(i32, i32)>), StageError> {
+/// Returns the table of folds.
+fn table<'a>(action: &Action<'a>) -> Result<&'a Path, StageError> {
     let part = action.folds.ok_or_else(|| {
         StageError::new(
             Fault::Bug,
@@ -207,5 +207,5 @@ fn fold_of<'a>(action: &Action<'a>) -> Result<(&'a Path, Option<(i32, i32)>), St
             "an action over folds has no table of folds",
         )
     })?;
-    Ok((&part.path, parse(action.fold.unwrap_or(FINAL))?))
+    Ok(&part.path)
 }
