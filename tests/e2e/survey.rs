@@ -231,3 +231,52 @@ fn every_kind_measures_the_light_curves_of_every_survey() {
         }
     }
 }
+
+/// Every fit draws its own rows by the names of objects, so neither files nor threads change what is drawn.
+#[test]
+fn a_sample_of_the_training_rows_is_the_same_for_all_files_and_threads() {
+    let project = Survey::default().project();
+    let columns = "\n[stages.columns]\nuse = \"select\"\n\
+                   inputs = { features = \"domain\", folds = \"folds\" }\n\
+                   method = \"importance\"\ntarget = \"classes\"\nsample = 30\n";
+    let pipeline = project.read("survey.toml").replace(
+        "inputs = { features = \"domain\", folds",
+        "inputs = { features = \"columns\", folds",
+    );
+    project.write("survey.toml", pipeline + columns);
+    let drawn = ["survey.toml", "--set", "model.sample=40"];
+    let told = project.flow(&[&["run"], &drawn[..]].concat()).with(0);
+    told.says("model: the fit of fold 0.0 used 40 of 80 training rows")
+        .says("model: the final fit used 40 of 120 training rows")
+        .says("columns: the final fit used 30 of 120 training rows");
+    let predictions = |run: &flow_testkit::Run| {
+        run.ok();
+        run.digests()["model"]["predictions"].clone()
+    };
+    let first = predictions(&project.run(&drawn));
+    let alone = [&drawn[..], &["--store", "alone", "--jobs", "1"]].concat();
+    assert_eq!(first, predictions(&project.run(&alone)));
+    let all = project.read("data/curves_0.csv")
+        + project
+            .read("data/curves_1.csv")
+            .split_once('\n')
+            .map_or("", |(_, rows)| rows);
+    project.write("data/curves_0.csv", all);
+    std::fs::remove_file(project.path("data/curves_1.csv")).expect("a file");
+    assert_eq!(first, predictions(&project.run(&drawn)));
+    // A sample of all rows is no sample, and other rows give another model.
+    let whole = predictions(&project.run(&["survey.toml"]));
+    assert_ne!(first, whole);
+    assert_eq!(
+        whole,
+        predictions(&project.run(&["survey.toml", "--set", "model.sample=500"]))
+    );
+    let few = project
+        .flow(&["run", "survey.toml", "--set", "model.sample=2"])
+        .with(2);
+    few.says("flow::data::sample").says("sample = 3000");
+    let none = project
+        .flow(&["run", "survey.toml", "--set", "model.sample=0"])
+        .with(2);
+    none.says("`sample` must be a whole number from 1");
+}

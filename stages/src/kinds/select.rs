@@ -10,7 +10,9 @@ use flow_engine::{ParamType, params, words};
 
 use super::model::ModelTarget;
 use crate::learner::{FitJob, LearnError, LearnerParams, learner};
-use crate::rows::{COLUMNS, FittedView, TrainRows, patterns};
+use crate::rows::{
+    COLUMNS, FittedView, SAMPLE_ABOUT, TrainRows, patterns, sample_note, sample_type,
+};
 use crate::selection::fresh::{Correction, Test, p_values, select_by, variance};
 
 /// The kind.
@@ -38,6 +40,7 @@ params! {
         rounds: usize = int(50, 1, 10_000, "Boosting rounds of the model that judges.").only("method", &["importance"]);
         top_k: usize = int(0, 0, 10_000_000, "Keep at most this many, the best; 0 for no limit.").only("method", &["fresh", "importance"]);
         keep: Vec<&'a str> = new(ParamType::List(Box::new(ParamType::Str)), "Names or globs of columns that are kept whatever their merit, such as `[\"redshift\", \"color_*\"]`; they do not count for `top_k`.").optional();
+        sample: Option<usize> = new(sample_type(), SAMPLE_ABOUT).optional();
         judge: Vec<&'a str> = new(ParamType::List(Box::new(ParamType::Str)), "Names or globs of the columns that are judged; all others are kept. Without it, all are judged.").optional();
     }
 }
@@ -98,7 +101,8 @@ impl Stage for Select {
         }
         let chosen = all.iter().map(|&i| names[i].clone()).collect();
         let of = names.len();
-        FittedView::Choice(chosen).write(action, of)
+        let note = sample_note(action, rows.object_id.len(), rows.of);
+        FittedView::Choice(chosen).write(action, of, note)
     }
 }
 

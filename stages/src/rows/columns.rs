@@ -48,7 +48,7 @@ where
             .collect();
         maps.extend(fitted.into_iter().flatten());
     })?;
-    FittedView::Maps { maps }.write(action, names.len())
+    FittedView::Maps { maps }.write(action, names.len(), None)
 }
 
 /// Returns the places of the names that match one of the patterns, or of all if there is no pattern.

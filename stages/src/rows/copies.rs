@@ -1,13 +1,13 @@
 //! The copies of a fit's rows. A copy is `SOURCE~NUMBER`, and has the class of its source. A copy `SOURCE~+NUMBER` is a
 //! synthetic object that was put in place of its source, and is of the positive class.
 
-use flow_cache::Digest;
 use flow_engine::StageError;
 use flow_engine::kind::{Action, Part, Rows};
 
 use super::alike::seen_alike;
 use super::fold;
 use super::read::of_action;
+use super::sample::drawn;
 use super::sequences::SequenceRows;
 use super::view::{FeatureView, objects_of};
 use crate::table::{Folds, Sequences, no_positive};
@@ -25,15 +25,6 @@ pub fn copy_id(source: &str, number: usize) -> String {
 /// The name of synthetic object `number` that is put in place of an object.
 pub fn synthetic_id(source: &str, number: usize) -> String {
     format!("{source}{MARK}{SYNTHETIC}{number}")
-}
-
-/// A word for an object in the paths of random streams. It depends on the name alone, so that neither shards nor other
-/// objects change what is drawn for it.
-pub fn object_word(object_id: &str) -> u64 {
-    let digest = Digest::of(object_id.as_bytes());
-    let mut word = [0; 8];
-    word.copy_from_slice(&digest.as_bytes()[..8]);
-    u64::from_le_bytes(word)
 }
 
 /// Returns the name of the source, and whether the copy is a synthetic object; none if it is no name of a copy. The
@@ -77,12 +68,12 @@ impl CopyRows {
         if parts.is_empty() && sequences.is_empty() {
             return Ok(None);
         }
-        let (folds, _) = of_action(action, Rows::Copies)?;
-        let fold = fold::parse(action.fold.unwrap_or(fold::FINAL))?;
+        let (folds, rows) = of_action(action, Rows::Copies)?;
+        let rows = drawn(action, &folds, rows)?;
         let mut found: Vec<(String, String, usize)> = Vec::new();
         for id in ids(parts, sequences)? {
             let (at, synthetic) = source(&folds, &id)?;
-            if fold::has_role(&folds, fold, at, Rows::Copies) {
+            if rows.binary_search(&at).is_ok() {
                 let class = class(&folds, at, synthetic)?;
                 found.push((id, folds.object_id[at].clone(), class));
             }

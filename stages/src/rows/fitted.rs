@@ -75,12 +75,17 @@ impl FittedView {
         part.views.iter().map(read).collect()
     }
 
-    /// Writes the view as the output [`COLUMNS`], with its number of columns and that of the columns that it
-    /// was made from.
+    /// Writes the view as the output [`COLUMNS`], with its number of columns, that of the columns that it
+    /// was made from, and an attribute with notes if there are any.
     ///
     /// # Errors
     /// If it cannot be written.
-    pub fn write(&self, action: &mut Action<'_>, of: usize) -> Result<(), StageError> {
+    pub fn write(
+        &self,
+        action: &mut Action<'_>,
+        of: usize,
+        notes: Option<(String, Value)>,
+    ) -> Result<(), StageError> {
         let columns = match self {
             FittedView::Choice(names) => names.len(),
             FittedView::Maps { maps } => maps.len(),
@@ -88,11 +93,9 @@ impl FittedView {
         };
         let bytes = serde_json::to_vec(self).map_err(std::io::Error::from)?;
         let count = |name: &str, n: usize| (name.to_owned(), Value::Int(n as i64));
-        action.write(
-            COLUMNS,
-            &bytes,
-            vec![count("columns", columns), count("of", of)],
-        )
+        let mut attrs = vec![count("columns", columns), count("of", of)];
+        attrs.extend(notes);
+        action.write(COLUMNS, &bytes, attrs)
     }
 
     /// Returns the columns that are seen of `columns`.

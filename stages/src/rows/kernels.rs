@@ -45,5 +45,5 @@ pub fn fit_kernels(
         fit.fit(Series { band, values }, action.seed);
     }
     let of = fit.names().len();
-    FittedView::Kernels { kernels: fit }.write(action, of)
+    FittedView::Kernels { kernels: fit }.write(action, of, None)
 }

@@ -14,6 +14,7 @@
 //! - `alike`: features of further rows, seen as those of the training rows are;
 //! - `copies`: the copies of a fit's rows, and the names that copies have;
 //! - `read`, `gather`: functions that kinds call, before a fit and after an apply;
+//! - `sample`: the rows of a fit that is to see no more than so many, and what is random for an object;
 //! - `importance`: joins how much each feature mattered to the fits of the folds;
 //! - `measure`: a row of features for each light curve.
 //!
@@ -35,13 +36,14 @@ mod label_column;
 mod measure;
 mod place;
 mod read;
+mod sample;
 mod sequences;
 #[cfg(test)]
 pub(crate) mod testing;
 mod view;
 
 pub use columns::{fit_columns, patterns};
-pub use copies::{CopyRows, copy_id, object_word, synthetic_id};
+pub use copies::{CopyRows, copy_id, synthetic_id};
 pub use crossed::{CrossFit, cross_fit, crossed_predictions, one_fold};
 pub use fitted::{COLUMNS, FittedView, MappedColumn};
 pub use fold::{FINAL, has_role, label, name, parse, rows_of};
@@ -52,5 +54,6 @@ pub use kernels::fit_kernels;
 pub use label_column::{LABEL_COLUMN, RowLabels, no_label};
 pub use measure::{DRAWS, LEAST_REDSHIFT, MOST_DRAWS, Measured, measure_objects};
 pub use read::{ApplyRows, TrainRows, UnlabelledRows, applied_among, binary_labels, of_action};
+pub use sample::{SAMPLE_ABOUT, object_word, sample_note, sample_type};
 pub use sequences::SequenceRows;
 pub use view::FeatureView;

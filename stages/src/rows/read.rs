@@ -8,6 +8,7 @@ use flow_engine::kind::{Action, Fault, Rows};
 use super::alike::seen_alike;
 use super::fold::{FINAL, has_role, parse, rows_of};
 use super::label_column::{RowLabels, no_label};
+use super::sample::{drawn, drawn_unlabelled};
 use super::view::{FeatureView, objects_of};
 use crate::table::{Folds, no_positive};
 
@@ -27,6 +28,8 @@ pub struct TrainRows {
     pub positive: Option<String>,
     /// The features of the objects.
     pub features: FeatureView,
+    /// The number of training rows of the fold, of which these are a sample if the stage has a parameter `sample`.
+    pub of: usize,
 }
 
 /// The rows that an apply sees.
@@ -46,12 +49,15 @@ pub struct UnlabelledRows {
 }
 
 impl TrainRows {
-    /// Reads the training rows of the action's fold.
+    /// Reads the training rows of the action's fold, or a sample of them.
     ///
     /// # Errors
-    /// If a table is unreadable, lacks an object, or has a feature that is the label.
+    /// If a table is unreadable, lacks an object, or has a feature that is the label, or a sample cannot have all
+    /// classes.
     pub fn read(action: &Action<'_>) -> Result<Self, StageError> {
         let (folds, wanted) = of_action(action, Rows::Train)?;
+        let of = wanted.len();
+        let wanted = drawn(action, &folds, wanted)?;
         let labels = RowLabels::of(&folds, &wanted)?;
         let object_id: Vec<String> = wanted.iter().map(|&i| folds.object_id[i].clone()).collect();
         let features = FeatureView::open(action.input("features"), &object_id)?;
@@ -67,6 +73,7 @@ impl TrainRows {
             label: labels.into_classes(),
             classes: folds.classes,
             positive: folds.positive,
+            of,
         })
     }
 
@@ -140,6 +147,7 @@ impl UnlabelledRows {
                 Self::PORT
             )));
         }
+        let object_id = drawn_unlabelled(action, object_id);
         let parts = action.input(Self::PORT);
         let alike = seen_alike(action.input("features"), Self::PORT, parts)?;
         Ok(Some(Self {

@@ -8,7 +8,7 @@ use super::params::{ModelParams, ModelTarget};
 use crate::learner::bag::Bag;
 use crate::learner::saved::ModelHeader;
 use crate::learner::{FitJob, LearnError, learner};
-use crate::rows::TrainRows;
+use crate::rows::{TrainRows, sample_note};
 
 /// Fits a model on the training rows of the fold.
 pub fn fit(action: &mut Action<'_>) -> Result<(), StageError> {
@@ -55,21 +55,36 @@ pub fn fit(action: &mut Action<'_>) -> Result<(), StageError> {
     let bytes = header
         .write(&model)
         .map_err(|e| StageError::failed("flow::model::write", e.to_string()).with_source(e))?;
-    let counts = [
+    let mut facts = facts(&[
         ("columns", Some(header.columns.len())),
         ("rounds", Some(header.rounds)),
         ("rows", Some(rows.object_id.len())),
+        (
+            "training_rows",
+            (rows.of > rows.object_id.len()).then_some(rows.of),
+        ),
         ("copies", (known.copies > 0).then_some(known.copies)),
         ("pseudo_labelled", pseudo_labelled),
-    ];
-    let fact =
-        |(name, count): (&str, Option<usize>)| Some((name.to_owned(), Value::Int(count? as i64)));
-    let facts = counts.into_iter().filter_map(fact).collect();
+    ]);
+    facts.extend(sample_note(action, rows.object_id.len(), rows.of));
     action.write("model", &bytes, facts)?;
-    let used = header.columns.iter().zip(model.importance());
-    let gain: Vec<_> = used.filter(|(_, gain)| *gain > 0.0).collect();
+    write_gain(action, &header.columns, &model.importance())
+}
+
+/// Writes the columns with a gain, and their gains.
+fn write_gain(action: &mut Action<'_>, columns: &[String], gain: &[f64]) -> Result<(), StageError> {
+    let used = columns.iter().zip(gain);
+    let gain: Vec<_> = used.filter(|(_, gain)| **gain > 0.0).collect();
     let gain = serde_json::to_vec(&gain).map_err(std::io::Error::from)?;
     action.write("gain", &gain, Vec::new())
+}
+
+/// The counts that there are, as attributes.
+fn facts(counts: &[(&str, Option<usize>)]) -> Vec<(String, Value)> {
+    let fact = |(name, count): &(&str, Option<usize>)| {
+        Some(((*name).to_owned(), Value::Int((*count)? as i64)))
+    };
+    counts.iter().filter_map(fact).collect()
 }
 
 /// Says in which fold a learner could not fit, and whose fault it is.

@@ -5,7 +5,7 @@ use flow_engine::kind::{FromParam, StageError};
 use flow_engine::{ParamType, params, words};
 
 use crate::learner::{ClassWeight, EarlyStopping, LEARNERS, LearnerParams};
-use crate::rows::{TrainRows, binary_labels};
+use crate::rows::{SAMPLE_ABOUT, TrainRows, binary_labels, sample_type};
 
 /// The classes that a model has to tell apart.
 #[derive(Clone, Copy, PartialEq)]
@@ -60,6 +60,7 @@ params! {
         max_depth: usize = int(4, 1, 16, "Levels of splits in a tree.").with(PRESET, LIGHTGBM, 16).with(PRESET, XGBOOST, 6).only("learner", BOOSTED);
         subsample: f64 = float(1.0, 0.01, 1.0, "Share of the rows that each round draws.").only("learner", BOOSTED);
         scale_pos_weight: ClassWeight = new(class_weight(), "Weight of the positive class, or \"auto\" for n_negative / n_positive (with classes, n / (k n_class)).").or("none".into());
+        sample: Option<usize> = new(sample_type(), SAMPLE_ABOUT).optional();
         bags: Option<usize> = new(ParamType::Int { min: 1, max: 100 }, "Models that are fitted with other seeds, whose probabilities are averaged; 1 unless given.").optional().only("learner", BOOSTED);
         early_stopping: usize = int(0, 0, 100_000, "Rounds without improvement after which fitting stops, judged on a part of the training rows; 0 for never. The model is then fitted anew on all of them.").only("learner", BOOSTED);
         early_stopping_fraction: f64 = float(0.2, 0.01, 0.9, "Share of the training rows that early stopping is judged on.").only("learner", BOOSTED);
