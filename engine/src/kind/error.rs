@@ -80,10 +80,15 @@ impl StageError {
         self.with_source(error)
     }
 
-    /// Keeps the error behind it, whose words the message has already.
+    /// Keeps the error behind it, whose words the message has already. If that is a full disk, however deep, a hint says
+    /// what to do.
     #[must_use]
     pub fn with_source(mut self, error: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
-        self.source = Some(error.into().into());
+        let error = error.into();
+        if is_disk_full(&*error) {
+            self.help.push(FULL.to_owned());
+        }
+        self.source = Some(error.into());
         self
     }
 
@@ -122,12 +127,23 @@ impl Error for StageError {
 /// What to do about a full disk.
 const FULL: &str = "free some space; `flow cache gc --max-size 1GiB` shrinks the store";
 
+/// Returns true if a disk, a quota or a limit on file sizes that was exhausted is behind an error.
+fn is_disk_full(error: &(dyn Error + 'static)) -> bool {
+    use std::io::ErrorKind::{FileTooLarge, QuotaExceeded, StorageFull};
+    let mut next = Some(error);
+    while let Some(error) = next {
+        let kind = error.downcast_ref().map(std::io::Error::kind);
+        if matches!(kind, Some(StorageFull | QuotaExceeded | FileTooLarge)) {
+            return true;
+        }
+        next = error.source();
+    }
+    false
+}
+
 impl From<std::io::Error> for StageError {
     fn from(error: std::io::Error) -> Self {
-        use std::io::ErrorKind::{FileTooLarge, QuotaExceeded, StorageFull};
-        let full = matches!(error.kind(), StorageFull | QuotaExceeded | FileTooLarge);
-        let failed = Self::environment(error.to_string()).with_source(error);
-        if full { failed.help(FULL) } else { failed }
+        Self::environment(error.to_string()).with_source(error)
     }
 }
 
@@ -143,7 +159,7 @@ impl From<flow_cache::StoreError> for StageError {
         use flow_cache::StoreError::{Environment, Link, Stopped};
         let (mut fault, mut code) = (Fault::Environment, "flow::environment::store");
         let advice = match &error {
-            _ if error.is_disk_full() => Some(FULL),
+            _ if error.is_disk_full() => None,
             Environment { step, .. } if step.starts_with("scratch.") => Some(SCRATCH),
             // These folders lie beside the store, in the project.
             Environment { step, .. } if step.starts_with("run.") => {
@@ -174,16 +190,40 @@ mod tests {
         let failed = StageError::environment("cannot write a").because(full());
         assert_eq!(failed.message, format!("cannot write a: {words}"));
         let bare = StageError::from(full());
-        assert_eq!(
-            (bare.message.as_str(), bare.help.as_slice()),
-            (words, &[FULL.to_owned()][..])
-        );
+        assert_eq!(bare.message, words);
         for error in [failed, bare] {
+            assert_eq!(error.help, [FULL]);
             let kept = error
                 .source()
                 .and_then(|kept| kept.downcast_ref::<io::Error>());
             assert_eq!(kept.map(io::Error::kind), Some(io::ErrorKind::StorageFull));
         }
+    }
+
+    #[test]
+    fn a_full_disk_is_noticed_behind_another_error() {
+        #[derive(Debug)]
+        struct Outer(io::Error);
+        impl fmt::Display for Outer {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("outer")
+            }
+        }
+        impl Error for Outer {
+            fn source(&self) -> Option<&(dyn Error + 'static)> {
+                Some(&self.0)
+            }
+        }
+        for (number, help) in [(libc::EDQUOT, vec![FULL]), (libc::EACCES, vec![])] {
+            let outer = Outer(io::Error::from_raw_os_error(number));
+            assert_eq!(StageError::environment("a").because(outer).help, help);
+        }
+        let store = StageError::from(flow_cache::StoreError::Environment {
+            step: "artifact.write",
+            path: "/s".into(),
+            source: io::Error::from_raw_os_error(libc::ENOSPC),
+        });
+        assert_eq!(store.help, [FULL]);
     }
 
     #[test]
