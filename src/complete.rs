@@ -64,6 +64,7 @@ fn with_value(command: &str, argument: Arg) -> Arg {
         (_, "kind") => argument.add(kinds()),
         (_, "run" | "runs" | "old" | "new") => argument.add(runs()),
         ("untag", "name") | (_, "tag") => argument.add(tags()),
+        (_, "profile") => argument.add(profiles()),
         (_, "port") => argument.add(ports()),
         (_, "evaluation") => argument.add(evaluations()),
         _ => argument,
@@ -112,6 +113,15 @@ fn variants() -> ArgValueCandidates {
             .map(|name| candidate(name, "a variant"))
             .chain([base])
             .collect()
+    })
+}
+
+/// The profiles of the project that the pipeline is in.
+fn profiles() -> ArgValueCandidates {
+    ArgValueCandidates::new(|| {
+        let file = line().and_then(|(_, matches)| pipeline(&matches));
+        let names = project::profiles_of(file.as_deref()).unwrap_or_default();
+        names.into_iter().map(|name| candidate(name, "")).collect()
     })
 }
 

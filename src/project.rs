@@ -8,6 +8,7 @@ use flow_engine::outputs::delivery::Delivery;
 use flow_engine::pipeline::file::PipelineFile;
 use flow_engine::pipeline::load::{LoadOptions, project_root};
 use flow_engine::plan::Plan;
+use flow_engine::profile;
 use flow_engine::{Diag, Pipeline};
 use flow_stages::artifacts::export::Exporter;
 
@@ -53,6 +54,14 @@ fn project_of(dir: &Path) -> PathBuf {
 /// The root of the project that the working directory is in.
 pub fn root_here() -> Result<PathBuf, CliError> {
     Ok(project_of(&working_dir()?))
+}
+
+/// The names of the profiles of the project that a pipeline is in; without a pipeline, of the one that the working
+/// directory is in.
+pub fn profiles_of(pipeline: Option<&Path>) -> Result<Vec<String>, CliError> {
+    let here = working_dir()?;
+    let root = pipeline.map_or_else(|| project_of(&here), |file| project_root(&here.join(file)));
+    Ok(profile::names(&root))
 }
 
 /// A command that is about the project in `root`, as somebody in the working directory would type it.

@@ -84,6 +84,14 @@ fn names_come_from_the_pipeline_on_the_line() {
         words(&project, &["run", "p.toml", "--set", "shape.inputs"]),
         ["shape.inputs.curves="]
     );
+    for profile in ["hpc", "laptop"] {
+        project.write(&format!("profiles/{profile}.toml"), "");
+    }
+    assert_eq!(
+        words(&project, &["run", "p.toml", "--profile", ""]),
+        ["hpc", "laptop"]
+    );
+    assert_eq!(words(&project, &["ablate", "--profile", "l"]), ["laptop"]);
     let count = words(&project, &["run", "p.toml", "--set", "count."]);
     assert!(
         count.contains(&"count.params.depth=".to_owned()),
@@ -121,6 +129,7 @@ fn a_pipeline_with_mistakes_gives_what_it_has() {
     for line in [
         &["run", "none.toml", "--to", ""][..],
         &["run", "--to", ""],
+        &["run", "p.toml", "--profile", ""],
         &["explain", "p.toml", "guess", "f"],
         &["explain", "p.toml", "none", "f"],
         &["export", "last", ""],

@@ -7,7 +7,7 @@ mod values;
 
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::base::diag::{Diag, Diags, SourceMap};
@@ -86,16 +86,33 @@ pub struct Profile {
     stages: BTreeMap<String, Asked>,
 }
 
+/// The folder with the profiles of a project.
+fn folder(root: &Path) -> PathBuf {
+    root.join("profiles")
+}
+
+/// The names of the profiles that a project has, sorted.
+pub fn names(root: &Path) -> Vec<String> {
+    let entries = std::fs::read_dir(folder(root)).into_iter().flatten();
+    let names = entries.flatten().filter_map(|entry| {
+        let file = entry.file_name().into_string().ok()?;
+        file.strip_suffix(".toml").map(str::to_owned)
+    });
+    let mut names = Vec::from_iter(names);
+    names.sort_unstable();
+    names
+}
+
 impl Profile {
     /// Reads the profile `name` of the project in `root`. Paths in messages are relative to `cwd`.
     ///
     /// # Errors
     /// There is no such file, or something in it is wrong. All mistakes are reported at once.
     pub fn read(root: &Path, name: &str, cwd: &Path) -> Result<Self, Diags> {
-        let folder = root.join("profiles");
+        let folder = folder(root);
         let path = folder.join(format!("{name}.toml"));
         if !path.is_file() {
-            return Err(vec![missing(&folder, name)]);
+            return Err(vec![missing(root, name)]);
         }
         let text = std::fs::read_to_string(&path).map_err(|error| {
             let message = format!("cannot read the profile {}: {error}", path.display());
@@ -214,18 +231,11 @@ impl Profile {
     }
 }
 
-fn missing(folder: &Path, name: &str) -> Diag {
-    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
-    let mut there: Vec<String> = entries
-        .filter_map(|entry| {
-            let file = entry.file_name().to_string_lossy().into_owned();
-            file.strip_suffix(".toml").map(str::to_owned)
-        })
-        .collect();
-    there.sort_unstable();
+fn missing(root: &Path, name: &str) -> Diag {
+    let there = names(root);
     let message = format!(
         "there is no profile `{name}`: {} has no file `{name}.toml`",
-        folder.display()
+        folder(root).display()
     );
     let diag = Diag::new("flow::profile::missing", message);
     did_you_mean(diag, name, there.iter().map(String::as_str), "profiles")
