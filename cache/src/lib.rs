@@ -15,6 +15,7 @@
 //! <store>/manifests/<key>        what another process needs to run an action, while it runs
 //! <store>/unfinished/<key>/      what an action leaves if it is killed, for its next attempt
 //! <store>/jobs/<batch>/          what a scheduler was given, and what its tasks say
+//! <store>/jobs/<batch>.<file>    what a scheduler itself says of the batch
 //! <store>/locks/actions          one byte is locked for each running action
 //! <store>/locks/commit           held while records are appended
 //! <store>/locks/in-use           shared by all processes that have the store open, exclusive for gc

@@ -65,17 +65,17 @@ impl JobDir {
 
     /// The bytes of a file from an offset on. A file that is not there is empty.
     pub fn read(&self, name: &str, from: u64) -> Result<Vec<u8>, StoreError> {
-        let path = self.path.join(name);
-        let mut bytes = Vec::new();
-        let read = open_own(&path).and_then(|mut file| {
-            file.seek(SeekFrom::Start(from))?;
-            file.read_to_end(&mut bytes)
-        });
-        match read {
-            Ok(_) => Ok(bytes),
-            Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
-            Err(e) => Err(StoreError::env(READ, &path, e)),
-        }
+        read(&self.path.join(name), from)
+    }
+
+    /// A file of the batch beside its folder. It can be made on a machine that does not see the folder yet.
+    pub fn beside(&self, name: &str) -> PathBuf {
+        self.path.with_file_name(format!("{}.{name}", self.name()))
+    }
+
+    /// The bytes of a file beside the folder. A file that is not there is empty.
+    pub fn read_beside(&self, name: &str) -> Result<Vec<u8>, StoreError> {
+        read(&self.beside(name), 0)
     }
 
     /// Returns true if the folder is there.
@@ -83,9 +83,28 @@ impl JobDir {
         is_dir(&self.path)
     }
 
-    /// Removes the folder. What cannot be removed is left to gc.
+    /// Removes the folder, and the files beside it. What cannot be removed is left to gc.
     pub fn remove(&self) {
+        let begin = format!("{}.", self.name());
+        let jobs = self.path.parent().map(list_dir);
+        let all = jobs.into_iter().flatten().flatten();
+        for file in all.filter(|path| file_name(path).starts_with(&begin)) {
+            let _ = std::fs::remove_file(file);
+        }
         let _ = remove_tree(&self.path);
+    }
+}
+
+fn read(path: &Path, from: u64) -> Result<Vec<u8>, StoreError> {
+    let mut bytes = Vec::new();
+    let read = open_own(path).and_then(|mut file| {
+        file.seek(SeekFrom::Start(from))?;
+        file.read_to_end(&mut bytes)
+    });
+    match read {
+        Ok(_) => Ok(bytes),
+        Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
+        Err(e) => Err(StoreError::env(READ, path, e)),
     }
 }
 
@@ -115,15 +134,28 @@ impl Store {
 }
 
 fn listed(layout: &StoreLayout) -> Result<Vec<JobDir>, StoreError> {
-    let ours = |path: &PathBuf| {
-        let name = file_name(path);
-        name.len() == DIGITS && name.bytes().all(|b| b.is_ascii_hexdigit()) && is_dir(path)
-    };
+    let ours = |path: &PathBuf| is_name(&file_name(path)) && is_dir(path);
     let folders = list_dir(&layout.jobs)?.into_iter().filter(ours);
     Ok(folders.map(|path| JobDir { path }).collect())
 }
 
-/// Finds the folders of batches in which nothing has changed for a while, and then the others. Tasks of the others may
+fn is_name(name: &str) -> bool {
+    name.len() == DIGITS && name.bytes().all(|b| b.is_ascii_hexdigit())
+}
+
+/// Batches of which only files beside the folder are left: a scheduler made one after the batch was removed.
+fn strays(layout: &StoreLayout) -> Result<Vec<JobDir>, StoreError> {
+    let batch = |path: PathBuf| {
+        let name = file_name(&path);
+        let (batch, _) = name.split_once('.')?;
+        let path = layout.jobs.join(batch);
+        (is_name(batch) && !is_dir(&path)).then_some(JobDir { path })
+    };
+    let files = list_dir(&layout.jobs)?.into_iter();
+    Ok(files.filter_map(batch).collect())
+}
+
+/// Finds the batches in which nothing has changed for a while or whose folders are gone, and then the others. Tasks of the others may
 /// be about to run, even if no process has the store open.
 pub(crate) fn stale_and_live(
     layout: &StoreLayout,
@@ -138,7 +170,9 @@ pub(crate) fn stale_and_live(
         });
         newest.max().is_none_or(|newest| newest < oldest)
     };
-    Ok(listed(layout)?.into_iter().partition(is_stale))
+    let (mut stale, live): (Vec<_>, Vec<_>) = listed(layout)?.into_iter().partition(is_stale);
+    stale.extend(strays(layout)?);
+    Ok((stale, live))
 }
 
 #[cfg(test)]
@@ -160,6 +194,9 @@ mod tests {
         assert_eq!(seen.name(), job.name());
         assert_eq!(seen.read("batch", 0).unwrap(), b"two");
         assert_eq!(seen.read("0.jsonl", 2).unwrap(), b"b\n");
+        assert_eq!(seen.read_beside("0.out").unwrap(), b"");
+        std::fs::write(job.beside("0.out"), "c").unwrap();
+        assert_eq!(seen.read_beside("0.out").unwrap(), b"c");
         std::fs::create_dir(dir.path().join("jobs/of-somebody-else")).unwrap();
         assert_eq!(store.jobs().unwrap().len(), 1);
         let counts = || {
@@ -177,5 +214,10 @@ mod tests {
         assert_eq!(counts(), (1, 0));
         job.remove();
         assert!(!job.is_there() && store.jobs().unwrap().is_empty());
+        assert!(!job.beside("0.out").exists());
+        std::fs::write(job.beside("1.out"), "late").unwrap();
+        assert_eq!(counts(), (1, 0), "a file that came after the end");
+        stale_and_live(&store.layout).unwrap().0[0].remove();
+        assert_eq!(counts(), (0, 0));
     }
 }

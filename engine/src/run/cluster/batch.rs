@@ -8,6 +8,7 @@
 //! jobs/<batch>/id           the id that the scheduler gave, once it is known
 //! jobs/<batch>/<task>.jsonl what a task says
 //! jobs/<batch>/<task>.out   whatever else it prints
+//! jobs/<batch>.<task>.out   what the scheduler says of it, if the scheduler writes such a file
 //! ```
 
 use std::ffi::{OsStr, OsString};
@@ -160,6 +161,13 @@ fn script(dir: &JobDir, options: &ClusterOptions) -> Vec<u8> {
     };
     let folder = quoted(dir.path().as_os_str());
     let mut script = format!("#!/bin/sh\ntask=${{1:-${index}}}\n").into_bytes();
+    // The machine of the task may see a new folder late.
+    let seconds = options.visible_within.as_secs();
+    script.extend(b"waited=0\nuntil [ -d ");
+    script.extend(&folder);
+    let wait =
+        format!(" ] || [ $waited -ge {seconds} ]; do sleep 1; waited=$((waited + 1)); done\n");
+    script.extend(wait.into_bytes());
     script.extend([b"exec >>".as_slice(), &folder, b"/\"$task\".out 2>&1\n"].concat());
     for line in &options.before {
         script.extend([line.as_bytes(), b"\n"].concat());
@@ -218,7 +226,9 @@ pub(crate) fn said_by(task: usize) -> String {
 
 /// The last lines of whatever else a task has printed.
 pub(crate) fn last_words(dir: &JobDir, task: usize) -> String {
-    let printed = dir.read(&format!("{task}.out"), 0).unwrap_or_default();
+    let file = format!("{task}.out");
+    let mut printed = dir.read(&file, 0).unwrap_or_default();
+    printed.extend(dir.read_beside(&file).unwrap_or_default());
     let text = String::from_utf8_lossy(&printed);
     let lines: Vec<&str> = text.lines().collect();
     lines[lines.len().saturating_sub(20)..].join("\n")

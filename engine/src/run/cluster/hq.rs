@@ -15,17 +15,35 @@ pub(super) struct Hq {
     pub(super) site: SiteWords,
 }
 
+/// Runs the script whose path follows, as soon as the machine sees it.
+const RUN: &str =
+    r#"n=0; until [ -e "$0" ] || [ $n -ge 60 ]; do sleep 1; n=$((n + 1)); done; exec sh "$0""#;
+
 fn hq(mode: &str) -> Command {
     let mut command = Command::new("hq");
     command.arg(format!("--output-mode={mode}"));
     command
 }
 
+fn ask(command: &mut Command) -> Result<String, SchedulerError> {
+    call(command, None).map_err(|error| error.reworded(plain))
+}
+
+/// What is wrong, without the stack of `hq` itself, which it always prints, as text or in JSON.
+fn plain(said: &str) -> String {
+    let (before, rest) = said.split_at(said.find('{').unwrap_or(said.len()));
+    let json = serde_json::from_str::<Json>(rest).ok();
+    let error = json.as_ref().and_then(|json| json.get("error")?.as_str());
+    let text = error.map_or_else(|| said.to_owned(), |error| format!("{before}{error}"));
+    let end = text.find("Stack backtrace:").unwrap_or(text.len());
+    text[..end].trim_end().to_owned()
+}
+
 impl Scheduler for Hq {
     fn submit(&self, array: &Submission<'_>) -> Result<String, SchedulerError> {
         let mut submit = hq("quiet");
         submit.arg("submit").args(arguments(array, &self.site));
-        let said = call(submit.arg("--").arg("sh").arg(array.script), None)?;
+        let said = ask(submit.args(["--", "sh", "-c", RUN]).arg(array.script))?;
         let id = said.split_whitespace().last().unwrap_or_default();
         match id.parse::<u64>() {
             Ok(_) => Ok(id.to_owned()),
@@ -37,19 +55,19 @@ impl Scheduler for Hq {
     }
 
     fn states(&self, ids: &[String]) -> Result<TaskStates, SchedulerError> {
-        let said = call(hq("json").args(["task", "list"]).arg(ids.join(",")), None)?;
+        let said = ask(hq("json").args(["task", "list"]).arg(ids.join(",")))?;
         tasks(&said).ok_or_else(|| {
             SchedulerError::new("`hq task list` printed no list of tasks".to_owned())
         })
     }
 
     fn find(&self, name: &str) -> Result<Option<String>, SchedulerError> {
-        let said = call(hq("json").args(["job", "list", "--all"]), None)?;
+        let said = ask(hq("json").args(["job", "list", "--all"]))?;
         Ok(named(&said, name))
     }
 
     fn cancel(&self, ids: &[String]) -> Result<(), SchedulerError> {
-        call(hq("quiet").args(["job", "cancel"]).arg(ids.join(",")), None).map(drop)
+        ask(hq("quiet").args(["job", "cancel"]).arg(ids.join(","))).map(drop)
     }
 }
 
@@ -135,6 +153,22 @@ mod tests {
             assert_eq!(states[&("3".to_owned(), task)], wanted, "{task}");
         }
         assert!(tasks("no JSON").is_none() && tasks("[]").is_none());
+    }
+
+    #[test]
+    fn errors_are_told_without_a_stack() {
+        let text = "Invalid server directory\n\nCaused by:\n    \"/d\" is not a directory";
+        let stack = "\n\nStack backtrace:\n   0: main\n  1: _start";
+        let failed = format!("`hq` failed: {text}");
+        let as_json = serde_json::json!({"error": format!("{text}{stack}")});
+        for said in [
+            failed.clone(),
+            format!("{failed}{stack}"),
+            format!("`hq` failed: {as_json}"),
+        ] {
+            assert_eq!(plain(&said), failed, "{said}");
+        }
+        assert_eq!(plain("`hq` failed: {no JSON"), "`hq` failed: {no JSON");
     }
 
     #[test]

@@ -35,6 +35,8 @@ impl Tries {
             Cause::NodeFailure => (&mut self.node_failure, retry.node_failure),
             Cause::Preempted => (&mut self.preempted, retry.preempted),
             Cause::Cancelled => (&mut self.cancelled, retry.cancelled),
+            // It would be refused again.
+            Cause::Refused => return false,
             Cause::Ok | Cause::Failed | Cause::Unknown => (&mut self.failed, retry.failed),
         };
         let left = *tried < allowed;
@@ -63,8 +65,9 @@ pub(super) fn verdict(
     tries: &mut Tries,
     options: &ClusterOptions,
 ) -> Option<StageError> {
-    // An action that the end did not strike loses no try. But somebody who cancels a task means all of it.
-    if part == Part::NotBegun && end.cause != Cause::Cancelled {
+    // An action that the end did not strike loses no try. But somebody who cancels or refuses a task means all of it.
+    let all = matches!(end.cause, Cause::Cancelled | Cause::Refused);
+    if part == Part::NotBegun && !all {
         return None;
     }
     (!tries.take(end.cause, options)).then(|| error(end))
@@ -83,6 +86,7 @@ pub(super) fn described(end: &TaskEnd) -> String {
         },
         Cause::Preempted => format!("its task was preempted{on}"),
         Cause::Cancelled => "its task was cancelled".to_owned(),
+        Cause::Refused => "no machine of the cluster has what its task asks for".to_owned(),
         Cause::Ok => format!("its task ended{on} and left no record"),
         Cause::Failed => format!("its task failed{on}"),
         Cause::Unknown => "its task is gone, and the scheduler does not know why".to_owned(),
@@ -108,6 +112,10 @@ fn error(end: &TaskEnd) -> StageError {
             "run again; `[retry] preempted` in the profile allows more tries",
         ),
         Cause::Cancelled => ("flow::executor::cancelled", "run again to go on"),
+        Cause::Refused => (
+            "flow::executor::refused",
+            "ask for less in the profile: [stages.NAME.resources] has `cpus`, `memory`, `gpus` and `timeout`",
+        ),
         Cause::Ok | Cause::Failed | Cause::Unknown => (
             "flow::executor::task",
             "can the machines of the cluster run flow, and do they see the store and the project under the same paths?",
@@ -139,6 +147,7 @@ mod tests {
             (Cause::NodeFailure, 3, "flow::executor::node_failure"),
             (Cause::Preempted, 10, "flow::executor::preempted"),
             (Cause::Cancelled, 0, "flow::executor::cancelled"),
+            (Cause::Refused, 0, "flow::executor::refused"),
             (Cause::Failed, 1, "flow::executor::task"),
             (Cause::Unknown, 1, "flow::executor::task"),
             (Cause::Ok, 1, "flow::executor::task"),

@@ -103,6 +103,8 @@ pub(crate) enum Cause {
     NodeFailure,
     Preempted,
     Cancelled,
+    /// It never ran: no machine has what it asks for.
+    Refused,
     /// The scheduler does not say, or does not know the task any more.
     Unknown,
 }
@@ -120,6 +122,7 @@ impl TaskState {
             "node-failure" => Cause::NodeFailure,
             "preempted" => Cause::Preempted,
             "cancelled" => Cause::Cancelled,
+            "refused" => Cause::Refused,
             "unknown" => Cause::Unknown,
             _ => return None,
         };
@@ -128,7 +131,7 @@ impl TaskState {
 }
 
 /// Flow's words for states.
-pub const STATE_WORDS: [&str; 10] = [
+pub const STATE_WORDS: [&str; 11] = [
     "waiting",
     "running",
     "ok",
@@ -138,6 +141,7 @@ pub const STATE_WORDS: [&str; 10] = [
     "node-failure",
     "preempted",
     "cancelled",
+    "refused",
     "unknown",
 ];
 
@@ -154,6 +158,14 @@ impl SchedulerError {
         Self {
             message: message.into(),
             absent: false,
+        }
+    }
+
+    /// The same error in other words.
+    pub(crate) fn reworded(self, words: impl FnOnce(&str) -> String) -> Self {
+        Self {
+            message: words(&self.message),
+            ..self
         }
     }
 }

@@ -53,7 +53,7 @@ impl Scheduler for Slurm {
                     "--noheader",
                     "--array",
                     "--states=all",
-                    "--format=%F|%K|%T|%N",
+                    "--format=%F|%K|%T|%N|%r",
                 ])
                 .arg(format!("--jobs={asked}")),
             None,
@@ -147,22 +147,30 @@ fn arguments(array: &Submission<'_>, site: &SiteWords) -> Vec<String> {
     words
 }
 
-/// Where Slurm itself says what it does to a task: in the file with the last words of the task. A pattern of file names
-/// cannot hold every path.
+/// Where Slurm itself says what it does to a task. It is not in the folder of the batch, since Slurm fails a task on a
+/// machine that does not see that folder yet. A pattern of file names cannot hold every path.
 fn output(dir: &Path) -> String {
     match dir.to_str().filter(|dir| !dir.contains('\\')) {
-        Some(dir) => format!("{}/%a.out", dir.replace('%', "%%")),
+        Some(dir) => format!("{}.%a.out", dir.replace('%', "%%")),
         None => "/dev/null".to_owned(),
     }
 }
 
-/// Reads what `squeue` prints: id, number, state and machines, for each task.
+/// Stands for the state of a job that no machine can run. It is no word of Slurm's.
+const REFUSED: &str = "refused";
+
+/// Reads what `squeue` prints: id, number, state, machines and a reason, for each task.
 fn queue(said: &str) -> TaskStates {
     let line = |line: &str| {
         let mut fields = line.trim().split('|');
         let (id, task) = (fields.next()?, fields.next()?.parse().ok()?);
-        let word = fields.next()?;
-        Some(((id.to_owned(), task), state(word, fields.next())))
+        let (word, node) = (fields.next()?, fields.next());
+        // Slurm may take a job that no machine can run, and fails it when its turn comes.
+        let word = match fields.next() {
+            Some("BadConstraints") if word == "FAILED" => REFUSED,
+            _ => word,
+        };
+        Some(((id.to_owned(), task), state(word, node)))
     };
     said.lines().filter_map(line).collect()
 }
@@ -210,6 +218,7 @@ fn state(word: &str, node: Option<&str>) -> TaskState {
         "NODE_FAIL" | "BOOT_FAIL" | "LAUNCH_FAILED" => Cause::NodeFailure,
         "PREEMPTED" | "REVOKED" => Cause::Preempted,
         word if word.starts_with("CANCELLED") => Cause::Cancelled,
+        REFUSED => Cause::Refused,
         _ => Cause::Unknown,
     };
     let node = node.filter(|node| !node.is_empty() && *node != "None assigned");
@@ -233,7 +242,8 @@ mod tests {
     #[test]
     fn the_queue_is_read() {
         let said = "41|0|RUNNING|fn1\n41|1|PENDING|\n42|0|OUT_OF_MEMORY|fn2\n42|1|NODE_FAIL|fn3\n\
-                    43|0|COMPLETING|fn1\n43|1|CANCELLED|\n44|N/A|RUNNING|fn1\n45|0|MADE_UP|fn1\n";
+                    43|0|COMPLETING|fn1\n43|1|CANCELLED|\n44|N/A|RUNNING|fn1\n45|0|MADE_UP|fn1\n\
+                    46|0|FAILED||BadConstraints\n46|1|FAILED|fn1|NonZeroExitCode\n";
         let states = queue(said);
         let of = |id: &str, task| states.get(&(id.to_owned(), task)).cloned();
         assert_eq!(of("41", 0), Some(TaskState::Running));
@@ -243,7 +253,9 @@ mod tests {
         assert_eq!(of("43", 0), Some(TaskState::Running));
         assert_eq!(of("43", 1), Some(ended(Cause::Cancelled, None)));
         assert_eq!(of("45", 0), Some(ended(Cause::Unknown, Some("fn1"))));
-        assert_eq!(states.len(), 7, "a job that is no array is none of ours");
+        assert_eq!(of("46", 0), Some(ended(Cause::Refused, None)));
+        assert_eq!(of("46", 1), Some(ended(Cause::Failed, Some("fn1"))));
+        assert_eq!(states.len(), 9, "a job that is no array is none of ours");
     }
 
     #[test]
@@ -274,7 +286,7 @@ mod tests {
         assert_eq!(slurm.refined(Cause::Failed, words), Cause::OutOfMemory);
         assert_eq!(slurm.refined(Cause::Failed, "Killed"), Cause::Failed);
         assert_eq!(slurm.refined(Cause::NodeFailure, words), Cause::NodeFailure);
-        assert_eq!(output(Path::new("/a b/100%")), "/a b/100%%/%a.out");
+        assert_eq!(output(Path::new("/a b/100%")), "/a b/100%%.%a.out");
         assert_eq!(output(Path::new("/a\\b")), "/dev/null");
     }
 
