@@ -6,6 +6,7 @@
 //! | [`files`] | temporary folders, trees of files, permissions, waiting for a file |
 //! | [`project`] | a project in a temporary folder: its files, and edits of them |
 //! | [`program`] | `flow` as a program: what it says, its events, signals |
+//! | [`terminal`] | programs on a terminal: what is shown there, and what somebody types |
 //! | [`schema`] | events held against their schema |
 //! | [`survey`] | small surveys in CSV files |
 //! | [`store`] | the bytes of a store on disk, damage to them, failures at its steps |
@@ -26,6 +27,7 @@ pub mod random;
 pub mod schema;
 pub mod store;
 pub mod survey;
+pub mod terminal;
 
 pub use program::{Ended, Run};
 pub use project::Project;

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use flow_testkit::files::{entries, script, wait_for, wait_until};
 use flow_testkit::program::{SMALL, signal};
+use flow_testkit::terminal::{CTRL_C, Terminal};
 use flow_testkit::{Project, Run};
 use serde_json::Value as Json;
 
@@ -186,6 +187,59 @@ fn ctrl_c_without_a_terminal_leaves_the_tasks_and_says_how_to_end_them() {
         .flow(&["jobs"])
         .with(0)
         .gives("no batch is under way");
+    project.remove("hold");
+    project.run(&args()).ok();
+}
+
+/// Starts a run on a terminal whose tasks wait, and stops it with Ctrl-C. Returns once it asks.
+fn asked(project: &Project) -> Terminal {
+    project.write("hold", "");
+    let mut terminal = Terminal::start(project.command(&[&["run"], &args()[..]].concat()));
+    terminal.wait_for(" given to command as ");
+    terminal.types(CTRL_C);
+    terminal.wait_for("[l]eave or [c]ancel?");
+    // What is said of the stop is said before the question, so that it is not in the way of the answer.
+    let shown = terminal.shown();
+    assert!(shown.ends_with("[l] "), "{shown}");
+    assert!(shown.contains("stopping"), "{shown}");
+    terminal
+}
+
+#[test]
+fn ctrl_c_on_a_terminal_asks_and_leaves_the_tasks() {
+    for answer in ["l\n", "\n", CTRL_C] {
+        let (project, local) = (project(), local());
+        let mut terminal = asked(&project);
+        // There is no hurry: whoever is asked may think for longer than a run has to end otherwise.
+        std::thread::sleep(Duration::from_millis(2_500));
+        terminal.types(answer);
+        let stopped = terminal.end().with(130);
+        if answer != CTRL_C {
+            stopped.says("left with the scheduler");
+        }
+        assert_eq!(calls(&project, "cancel"), 0, "{answer:?}");
+        project.remove("hold");
+        let second = project.run(&args());
+        assert_eq!(second.digests(), local.digests(), "{answer:?}");
+        let first = second.all("batch-submitted").next().expect("a batch");
+        assert_eq!(first["attached"], true, "{answer:?}");
+        assert_nothing_left(&project);
+    }
+}
+
+#[test]
+fn ctrl_c_on_a_terminal_asks_and_cancels_the_tasks() {
+    let project = project();
+    let mut terminal = asked(&project);
+    terminal.types("c\n");
+    let stopped = terminal.end().with(130);
+    assert!(!stopped.stderr.contains("left with"), "{}", stopped.stderr);
+    assert!(calls(&project, "cancel") > 0);
+    project
+        .flow(&["jobs"])
+        .with(0)
+        .gives("no batch is under way");
+    assert_nothing_left(&project);
     project.remove("hold");
     project.run(&args()).ok();
 }

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::mpsc;
 
 use flow_cache::{ActionKey, Digest, Record, Store};
 
@@ -9,6 +10,7 @@ use crate::explain::Reason;
 use crate::kind::error::{Fault, StageError};
 use crate::kind::progress::Progress;
 use crate::plan::keys::Prepared;
+use crate::run::cluster::options::OnStop;
 use crate::run::event::SubmittedBatch;
 
 /// An action to run.
@@ -66,6 +68,13 @@ pub enum Message {
     Warning(String),
     /// Actions were given to a scheduler, or were found to be with it.
     Submitted(SubmittedBatch),
+    /// The run is to stop, and somebody has to say what becomes of the tasks that were submitted.
+    Stop {
+        /// How many there are.
+        tasks: usize,
+        /// Where the answer goes.
+        answer: mpsc::Sender<OnStop>,
+    },
     /// It has run and only waits to be committed. What it occupied is free.
     Ran {
         /// Index of the action.

@@ -57,7 +57,7 @@ fn on_stop(tasks: usize) -> OnStop {
         // A second Ctrl-C ends this process, which leaves the tasks.
         take_time();
         say(&format!(
-            "{tasks} with the scheduler: [l]eave or [c]ancel? [l] "
+            "{tasks} with the scheduler: [l]eave or [c]ancel? Ctrl-C leaves. [l] "
         ));
         let mut answer = String::new();
         let read = io::stdin().lock().read_line(&mut answer);

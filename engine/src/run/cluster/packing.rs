@@ -1,6 +1,7 @@
 //! Packs actions into tasks by the time that they are expected to take, and tasks into batches by what they ask for.
 
 use std::collections::{BTreeMap, HashMap};
+use std::hash::Hash;
 use std::time::Duration;
 
 use flow_cache::{Record, Value};
@@ -10,7 +11,7 @@ use super::scheduler::TaskNeeds;
 /// What it takes to begin an action, in seconds.
 const BEGIN_S: f64 = 0.05;
 
-/// The most actions of a sort in flight while nothing is known of how long they take.
+/// The most actions of a step in flight while nothing is known of how long they take.
 const PROBES: usize = 16;
 
 /// The actions of a task while nothing is known of how long they take.
@@ -22,14 +23,26 @@ const MOST_ACTIONS: usize = 2_000;
 /// The time that a task may take besides its actions.
 const MARGIN: Duration = Duration::from_secs(120);
 
-/// A kind and one of its steps: actions of one sort take about the same time.
-pub(super) type Sort = (String, String);
+/// The longest that actions wait for others while tasks run and none wait.
+const HOLD: Duration = Duration::from_secs(30);
 
-/// How long actions take, by their sort.
+/// A kind and one of its steps.
+pub(super) type Step = (String, String);
+
+/// Actions of one sort take about the same time. Those of one step may not, if their stages differ.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Sort {
+    pub(super) step: Step,
+    /// Name of the stage, with its variant.
+    pub(super) stage: String,
+}
+
+/// How long actions take: for each, the sum of seconds and the number of actions.
 #[derive(Default)]
 pub(super) struct Estimates {
-    /// Sum of seconds and number of actions.
-    known: HashMap<Sort, (f64, u32)>,
+    steps: HashMap<Step, (f64, u32)>,
+    /// What this run has seen.
+    sorts: HashMap<Sort, (f64, u32)>,
 }
 
 impl Estimates {
@@ -41,22 +54,40 @@ impl Estimates {
             _ => None,
         };
         if let (Some(kind), Some(step)) = (text("kind"), text("step")) {
-            self.add((kind, step), record.wall_s.max(record.cpu_s));
+            count(
+                &mut self.steps,
+                (kind, step),
+                record.wall_s.max(record.cpu_s),
+            );
         }
     }
 
     /// Learns that an action took this many seconds.
     pub(super) fn add(&mut self, sort: Sort, seconds: f64) {
-        let (sum, count) = self.known.entry(sort).or_default();
-        *sum += seconds;
-        *count += 1;
+        count(&mut self.steps, sort.step.clone(), seconds);
+        count(&mut self.sorts, sort, seconds);
     }
 
-    /// The seconds that an action of a sort takes, if any of its sort is known.
+    /// The seconds that an action of a sort takes, or else of its step, if any is known.
     pub(super) fn of(&self, sort: &Sort) -> Option<f64> {
-        let (sum, count) = self.known.get(sort)?;
-        Some(sum / f64::from(*count))
+        let known = self.sorts.get(sort).or_else(|| self.steps.get(&sort.step));
+        known.map(|(sum, count)| sum / f64::from(*count))
     }
+}
+
+fn count<K: Eq + Hash>(known: &mut HashMap<K, (f64, u32)>, what: K, seconds: f64) {
+    let (sum, count) = known.entry(what).or_default();
+    *sum += seconds;
+    *count += 1;
+}
+
+/// How long actions wait for others while tasks run. It is the longer the more `tasks` like theirs wait for a machine,
+/// since a task that is submitted now would start after these.
+pub(super) fn hold(task_time: Duration, tasks: usize) -> Duration {
+    let tasks = u32::try_from(tasks).unwrap_or(u32::MAX);
+    let each = (task_time / 20).min(HOLD);
+    each.saturating_mul(tasks.saturating_add(1))
+        .min(task_time / 2)
 }
 
 /// An action that waits to be submitted.
@@ -82,8 +113,8 @@ pub(super) struct Limits<'a> {
     pub(super) room: usize,
     /// The time limit of a task whose actions have none.
     pub(super) time: Option<Duration>,
-    /// By sort, the actions in flight of which nothing is known, and for how long the oldest has been.
-    pub(super) probing: &'a HashMap<Sort, (usize, Duration)>,
+    /// By step, the actions in flight of which nothing is known, and for how long the oldest has been.
+    pub(super) probing: &'a HashMap<Step, (usize, Duration)>,
     pub(super) estimates: &'a Estimates,
 }
 
@@ -107,8 +138,8 @@ pub(super) fn pack<T>(queue: &mut Vec<Waiting<T>>, limits: &Limits<'_>) -> Vec<A
 
 struct Packer<'a, T> {
     limits: &'a Limits<'a>,
-    /// By sort, the actions that this call has placed without knowing how long they take.
-    probes: HashMap<Sort, usize>,
+    /// By step, the actions that this call has placed without knowing how long they take.
+    probes: HashMap<Step, usize>,
     /// Arrays by what their tasks ask for.
     open: BTreeMap<(usize, u64, usize, Option<Duration>), Open<T>>,
     tasks: usize,
@@ -162,23 +193,28 @@ impl<T> Packer<'_, T> {
             }
         }
         if self.limits.estimates.of(&waiting.sort).is_none() {
-            *self.probes.entry(waiting.sort).or_default() += 1;
+            *self.probes.entry(waiting.sort.step).or_default() += 1;
         }
         None
     }
 
-    /// The seconds that an action may take in the packing. It is none if too many of its sort are in flight already of
+    /// The seconds that an action may take in the packing. It is none if too many of its step are in flight already of
     /// which nothing is known.
     fn expected(&self, sort: &Sort, task_s: f64) -> Option<f64> {
         if let Some(seconds) = self.limits.estimates.of(sort) {
             return Some(seconds);
         }
-        let (flying, since) = self.limits.probing.get(sort).copied().unwrap_or_default();
+        let (flying, since) = self
+            .limits
+            .probing
+            .get(&sort.step)
+            .copied()
+            .unwrap_or_default();
         if flying > 0 && since.as_secs_f64() > task_s / 4.0 {
             // They take long, so each has a task of its own.
             return Some(task_s);
         }
-        let placed = self.probes.get(sort).copied().unwrap_or_default();
+        let placed = self.probes.get(&sort.step).copied().unwrap_or_default();
         (flying + placed < PROBES).then_some(task_s / PROBE_TASK as f64 - BEGIN_S)
     }
 }
@@ -188,7 +224,10 @@ mod tests {
     use super::*;
 
     fn sort(name: &str) -> Sort {
-        (name.to_owned(), "step".to_owned())
+        Sort {
+            step: (name.to_owned(), "step".to_owned()),
+            stage: name.to_owned(),
+        }
     }
 
     fn queue(name: &str, count: usize, needs: TaskNeeds) -> Vec<Waiting<usize>> {
@@ -214,7 +253,7 @@ mod tests {
         room: usize,
     ) -> Vec<Array<usize>> {
         let probing = probing.iter();
-        let probing = probing.map(|(name, n, s)| (sort(name), (*n, Duration::from_secs(*s))));
+        let probing = probing.map(|(name, n, s)| (sort(name).step, (*n, Duration::from_secs(*s))));
         pack(
             queue,
             &Limits {
@@ -245,6 +284,20 @@ mod tests {
     }
 
     #[test]
+    fn what_is_known_of_a_stage_goes_before_what_is_known_of_its_step() {
+        let mut estimates = Estimates::default();
+        let of_stage = |stage: &str| Sort {
+            stage: stage.to_owned(),
+            ..sort("fit")
+        };
+        assert_eq!(estimates.of(&of_stage("a")), None);
+        estimates.add(of_stage("a"), 1.0);
+        estimates.add(of_stage("b"), 29.0);
+        let known = ["a", "b", "c"].map(|stage| estimates.of(&of_stage(stage)));
+        assert_eq!(known, [Some(1.0), Some(29.0), Some(15.0)]);
+    }
+
+    #[test]
     fn a_long_action_has_a_task_of_its_own_and_no_more_tasks_than_there_is_room_for() {
         let mut estimates = Estimates::default();
         estimates.add(sort("long"), 3_000.0);
@@ -266,6 +319,17 @@ mod tests {
         let arrays = packed(&mut waiting, &none, &[("new", PROBES, 200)], 100);
         assert_eq!(arrays[0].tasks.len(), 100);
         assert!(arrays[0].tasks.iter().all(|task| task.len() == 1));
+    }
+
+    #[test]
+    fn actions_wait_longer_for_others_while_tasks_wait_for_machines() {
+        let held = |task_s, tasks| hold(Duration::from_secs(task_s), tasks).as_secs_f64();
+        assert_eq!(
+            [held(600, 0), held(60, 0), held(6_000, 0)],
+            [30.0, 3.0, 30.0]
+        );
+        assert_eq!([held(600, 3), held(60, 3)], [120.0, 12.0]);
+        assert_eq!([held(600, 100), held(60, usize::MAX)], [300.0, 30.0]);
     }
 
     #[test]

@@ -48,6 +48,8 @@ pub(super) struct LiveTask {
     pub(super) node: Option<String>,
     /// When it was first seen to run.
     pub(super) started: Option<Instant>,
+    /// Other tasks were given some of its actions.
+    pub(super) relieved: bool,
     /// Nothing more comes from it.
     pub(super) over: bool,
     /// How it ended, once that is known, and since when.
@@ -74,6 +76,7 @@ impl LiveTask {
             current: None,
             node: None,
             started: None,
+            relieved: false,
             over: false,
             ended: None,
             file: said_by(task),

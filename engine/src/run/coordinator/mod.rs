@@ -249,10 +249,8 @@ impl<'a> Coordinator<'a> {
     /// nothing is left that could send a message.
     fn next(&mut self, messages: &mpsc::Receiver<Message>) -> Option<Message> {
         loop {
-            if !self.said && self.options.cancel.load(Ordering::Relaxed) {
-                self.said = true;
-                let running = self.resources.running_here();
-                (self.on_event)(Event::Stopping { running });
+            if self.options.cancel.load(Ordering::Relaxed) {
+                self.say_stopping();
             }
             self.report_traffic();
             match messages.recv_timeout(LOOK) {
@@ -260,6 +258,14 @@ impl<'a> Coordinator<'a> {
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => return None,
             }
+        }
+    }
+
+    /// Reports once that the run stops.
+    fn say_stopping(&mut self) {
+        if !std::mem::replace(&mut self.said, true) {
+            let running = self.resources.running_here();
+            (self.on_event)(Event::Stopping { running });
         }
     }
 

@@ -3,14 +3,17 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::sync::mpsc;
 
 use flow_cache::{Digest, Record};
 
 use super::Coordinator;
 use crate::kind::error::{Fault, StageError};
 use crate::plan::keys::Slot;
+use crate::run::cluster::options::OnStop;
 use crate::run::event::{Event, Outcome};
 use crate::run::job::{Done, Message};
+use crate::run::options::Executor;
 use crate::run::perform::is_whole;
 
 impl Coordinator<'_> {
@@ -23,6 +26,7 @@ impl Coordinator<'_> {
             }),
             Message::Warning(message) => (self.on_event)(Event::Warning { message }),
             Message::Submitted(batch) => (self.on_event)(Event::BatchSubmitted(batch)),
+            Message::Stop { tasks, answer } => self.decide(tasks, &answer),
             Message::Progress { action, progress } => (self.on_event)(Event::Progress {
                 action,
                 stage: self.plan.coords(action).stage,
@@ -36,6 +40,16 @@ impl Coordinator<'_> {
             }
         }
         Ok(())
+    }
+
+    /// Asks what becomes of the tasks of a cluster. That the run stops is said before that, so that nobody reads it
+    /// as the answer.
+    fn decide(&mut self, tasks: usize, answer: &mpsc::Sender<OnStop>) {
+        self.say_stopping();
+        if let Executor::Cluster(cluster) = &self.options.executor {
+            // A dispatcher that has gone needs no answer.
+            let _ = answer.send((cluster.on_stop)(tasks));
+        }
     }
 
     /// Handles the end of an attempt. Its result counts for the actions of the same key, too.

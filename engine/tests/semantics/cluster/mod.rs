@@ -274,6 +274,7 @@ fn causes_are_told_apart_and_more_is_asked_for() {
         ("node-failure n7", "flow::executor::node_failure", 4),
         ("preempted", "flow::executor::preempted", 1),
         ("cancelled", "flow::executor::cancelled", 1),
+        ("refused", "flow::executor::refused", 1),
     ] {
         let cluster = Cluster::new();
         fs::write(cluster.order("say"), word).unwrap();
@@ -353,6 +354,10 @@ fn a_site_that_takes_nothing_says_why() {
     let ran = project.run();
     thread.join().unwrap();
     assert!(ran.interrupted);
+    let [warning] = ran.warnings.as_slice() else {
+        panic!("said once: {:?}", ran.warnings);
+    };
+    assert!(warning.contains("no such partition"), "{warning}");
     assert_nothing_left(&project);
 }
 
@@ -394,6 +399,36 @@ fn tasks_that_vanish_are_submitted_again() {
         ran.warnings
     );
     assert_eq!(project.read("count"), "run\nrun\n");
+}
+
+#[test]
+fn a_task_that_takes_too_long_is_relieved() {
+    let cluster = Cluster::new();
+    let mut options = cluster.options();
+    options.task_time = Duration::from_millis(800);
+    let stage = |tag: usize, how: &str| {
+        format!("[stages.s{tag}]\nuse = \"tweak\"\nhow = \"{how}\"\ntag = {tag}\n")
+    };
+    let slow: String = (1..9).map(|tag| stage(tag, "sleep")).collect();
+    let run = |executor: Executor| {
+        // A quick action lets all of them seem quick, so that one task gets them.
+        let mut project = Project::new(&stage(0, "pass"));
+        project.executor = executor;
+        project.expect(&["s0: tweak"]);
+        project.append("p.toml", &slow);
+        let ran = project.run();
+        assert!(ran.failures.is_empty(), "{:?}", ran.failures);
+        assert_nothing_left(&project);
+        ran
+    };
+    let (there, local) = (run(on(options)), run(Executor::Local));
+    assert_eq!(there.digests, local.digests);
+    assert_eq!(there.counts, local.counts, "each ran once for the run");
+    let batches = there.batches.iter();
+    let shape: Vec<_> = batches.map(|batch| (batch.tasks, batch.actions)).collect();
+    assert_eq!(shape[0], (1, 8), "{shape:?}");
+    assert!(shape.len() > 1 && shape[1].0 > 1, "{shape:?}");
+    assert!(there.warnings.is_empty(), "{:?}", there.warnings);
 }
 
 #[test]

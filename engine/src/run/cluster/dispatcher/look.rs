@@ -27,6 +27,7 @@ impl Dispatcher<'_> {
         }
         self.ask();
         self.conclude();
+        self.relieve();
         self.reap();
     }
 

@@ -2,10 +2,11 @@
 //!
 //! This file has the state, the loop, and the beginning and the end of an action. `submit` packs what waits and
 //! submits it. `look` hears what tasks say, sees what the store has, and asks the scheduler. `attach` finds what an
-//! earlier run has submitted. Begin with [`Dispatcher::work`].
+//! earlier run has submitted, and `relief` takes actions back from tasks that are late. Begin with [`Dispatcher::work`].
 
 mod attach;
 mod look;
+mod relief;
 mod submit;
 
 use std::collections::HashMap;
@@ -36,9 +37,6 @@ const MOMENT: Duration = Duration::from_millis(50);
 
 /// How long new actions are waited for before what is there is packed.
 const GATHER: Duration = Duration::from_millis(200);
-
-/// The longest that few actions wait for others while tasks run.
-const LONGEST_HOLD: Duration = Duration::from_secs(30);
 
 /// How long tasks may take to say that they are over once all their actions are.
 const FAREWELL: Duration = Duration::from_secs(2);
@@ -235,12 +233,19 @@ impl<'a> Dispatcher<'a> {
     }
 
     fn sort(&self, key: ActionKey) -> Option<Sort> {
-        let at = self.setting.plan.coords(self.actions.get(&key)?.job.action);
+        Some(self.sort_of(self.actions.get(&key)?.job.action))
+    }
+
+    fn sort_of(&self, action: usize) -> Sort {
+        let at = self.setting.plan.coords(action);
         let stage = &self.setting.plan.pipeline.stages[at.stage];
-        Some((
-            stage.spec.name.to_owned(),
-            stage.steps[at.step].name.to_owned(),
-        ))
+        Sort {
+            step: (
+                stage.spec.name.to_owned(),
+                stage.steps[at.step].name.to_owned(),
+            ),
+            stage: stage.name.clone(),
+        }
     }
 
     /// What the task of an action asks for, the more the oftener the action failed for want of it.
@@ -301,12 +306,7 @@ impl<'a> Dispatcher<'a> {
 
     fn learn(&mut self, action: usize, record: &Record) {
         self.figures.overhead_s -= record.wall_s;
-        let at = self.setting.plan.coords(action);
-        let stage = &self.setting.plan.pipeline.stages[at.stage];
-        let sort = (
-            stage.spec.name.to_owned(),
-            stage.steps[at.step].name.to_owned(),
-        );
+        let sort = self.sort_of(action);
         if let Some(estimates) = &mut self.estimates {
             estimates.add(sort, record.wall_s.max(record.cpu_s));
         }
@@ -349,7 +349,7 @@ impl<'a> Dispatcher<'a> {
         let tasks: usize = self.batches.iter().map(open).sum();
         let what = match tasks {
             0 => OnStop::Leave,
-            tasks => (self.options.on_stop)(tasks),
+            tasks => self.ask_what_becomes(tasks),
         };
         let keys: Vec<ActionKey> = self.actions.keys().copied().collect();
         if what == OnStop::Cancel {
@@ -371,6 +371,13 @@ impl<'a> Dispatcher<'a> {
                 });
             }
         }
+    }
+
+    /// Lets the coordinator ask, since it alone speaks with the user. Without an answer, tasks go on.
+    fn ask_what_becomes(&self, tasks: usize) -> OnStop {
+        let (answer, answered) = mpsc::channel();
+        self.tell(Message::Stop { tasks, answer });
+        answered.recv().unwrap_or(OnStop::Leave)
     }
 
     fn cancel_batches(&mut self) {
@@ -402,6 +409,7 @@ impl<'a> Dispatcher<'a> {
             self.hear();
             self.reap();
         }
+        self.cancel_relieved();
         self.figures.overhead_s = self.figures.overhead_s.max(0.0);
     }
 

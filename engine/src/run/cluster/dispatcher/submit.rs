@@ -5,11 +5,11 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use flow_cache::{ActionKey, JobDir};
 
-use super::{Dispatcher, GATHER, LONGEST_HOLD, LiveBatch};
+use super::{Dispatcher, GATHER, LiveBatch};
 use crate::kind::error::{Fault, StageError};
 use crate::run::cluster::batch::{Batch, SCRIPT, name_of, note_id};
-use crate::run::cluster::packing::{Array, Estimates, Limits, Sort, pack};
-use crate::run::cluster::scheduler::{SchedulerError, Submission};
+use crate::run::cluster::packing::{Array, Estimates, Limits, Step, hold, pack};
+use crate::run::cluster::scheduler::{SchedulerError, Submission, TaskNeeds};
 use crate::run::cluster::watch::LiveTask;
 use crate::run::event::SubmittedBatch;
 use crate::run::job::{Done, Message};
@@ -29,9 +29,26 @@ impl Dispatcher<'_> {
             return false;
         };
         let gathered = self.came.elapsed() >= GATHER || waits.elapsed() >= GATHER * 10;
-        let hold = (self.options.task_time / 20).min(LONGEST_HOLD);
         let idle = self.open_tasks() == 0;
-        gathered && (idle || waits.elapsed() >= hold)
+        gathered && (idle || waits.elapsed() >= hold(self.options.task_time, self.tasks_before()))
+    }
+
+    /// The number of tasks that wait for a machine and ask for what the actions ask for that wait here. Of several
+    /// sorts of actions, that counts whose way is the freest.
+    fn tasks_before(&self) -> usize {
+        let asks = |needs: &TaskNeeds| (needs.cpus, needs.memory, needs.gpus);
+        let before = |asked| {
+            let alike = self
+                .batches
+                .iter()
+                .filter(|live| asks(&live.batch.needs) == asked);
+            let tasks = alike.flat_map(|live| &live.tasks);
+            tasks
+                .filter(|task| task.is_open() && task.started.is_none())
+                .count()
+        };
+        let asked = BTreeSet::from_iter(self.queue.iter().map(|waiting| asks(&waiting.needs)));
+        asked.into_iter().map(before).min().unwrap_or_default()
     }
 
     pub(super) fn open_tasks(&self) -> usize {
@@ -73,16 +90,16 @@ impl Dispatcher<'_> {
         }
     }
 
-    /// The actions in flight of sorts of which nothing is known, and for how long the oldest one has been.
-    fn probing(&self, estimates: &Estimates) -> HashMap<Sort, (usize, Duration)> {
-        let mut probing = HashMap::<Sort, (usize, Duration)>::new();
+    /// The actions in flight of steps of which nothing is known, and for how long the oldest one has been.
+    fn probing(&self, estimates: &Estimates) -> HashMap<Step, (usize, Duration)> {
+        let mut probing = HashMap::<Step, (usize, Duration)>::new();
         for (key, flying) in self
             .actions
             .iter()
             .filter(|(_, flying)| flying.place.is_some())
         {
             if let Some(sort) = self.sort(*key).filter(|sort| estimates.of(sort).is_none()) {
-                let (count, since) = probing.entry(sort).or_default();
+                let (count, since) = probing.entry(sort.step).or_default();
                 *count += 1;
                 // One that waits for a machine tells nothing of how long it takes.
                 *since = (*since).max(if flying.started {
@@ -185,6 +202,13 @@ impl Dispatcher<'_> {
             let Some(pause) = pauses.next().filter(|_| !self.is_cancelled()) else {
                 return Err(error);
             };
+            if pause == PAUSES[0] {
+                let longest: Duration = PAUSES.iter().sum();
+                self.warn(format!(
+                    "a batch could not be submitted: {error}; this is tried again for {} s",
+                    longest.as_secs()
+                ));
+            }
             self.pause(pause);
             self.figures.calls += 1;
             if let Ok(Some(id)) = self.scheduler.find(submission.name) {
