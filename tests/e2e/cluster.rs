@@ -218,8 +218,10 @@ fn ctrl_c_on_a_terminal_asks_and_leaves_the_tasks() {
             stopped.says("left with the scheduler");
         }
         assert_eq!(calls(&project, "cancel"), 0, "{answer:?}");
+        let child = project.start(&[&["run"], &args()[..]].concat());
+        std::thread::sleep(Duration::from_millis(1_500));
         project.remove("hold");
-        let second = project.run(&args());
+        let second = Run::wait(child);
         assert_eq!(second.digests(), local.digests(), "{answer:?}");
         let first = second.all("batch-submitted").next().expect("a batch");
         assert_eq!(first["attached"], true, "{answer:?}");

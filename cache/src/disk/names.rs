@@ -68,7 +68,7 @@ impl Reach {
 
 /// Returns true if only one machine can see the file system of a directory.
 #[cfg(target_os = "linux")]
-fn is_local(dir: &Path) -> bool {
+pub(crate) fn is_local(dir: &Path) -> bool {
     use std::os::fd::AsRawFd;
     const LOCAL: [i64; 9] = [
         0xef53,      // ext2, ext3, ext4
@@ -93,7 +93,7 @@ fn is_local(dir: &Path) -> bool {
 
 /// It is not known on this system.
 #[cfg(not(target_os = "linux"))]
-fn is_local(_dir: &Path) -> bool {
+pub(crate) fn is_local(_dir: &Path) -> bool {
     false
 }
 

@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 use crate::content::ActionKey;
 use crate::content::codec::DecodeError;
 use crate::disk::look::{list_dir, open_own};
+use crate::disk::names::is_local;
 use crate::disk::stat::{is_settled, mtime_nanos, now_nanos};
 use crate::error::StoreError;
 use crate::records::record::Record;
@@ -133,7 +134,10 @@ impl Index {
                     self.add(path);
                 }
             }
-            self.listed = is_settled(changed, listed_at).then_some(changed);
+            // Where other machines write, their clocks may differ, and a segment may be seen later than the time of
+            // the directory that it has changed.
+            let settled = is_settled(changed, listed_at) && is_local(records);
+            self.listed = settled.then_some(changed);
         }
         (0..self.segments.len()).try_for_each(|number| self.refresh_segment(number))
     }
