@@ -18,9 +18,14 @@ impl<T> PlacedTables<T> {
         ids: impl Fn(&T) -> &[String],
         objects: &[String],
     ) -> Result<Self, StageError> {
-        let parts: Vec<&[String]> = tables.iter().map(ids).collect();
-        let places = places(&parts, objects)?;
-        Ok(Self { tables, places })
+        let mut places = Places::new(objects);
+        for table in &tables {
+            places.add(ids(table))?;
+        }
+        Ok(Self {
+            places: places.finish()?,
+            tables,
+        })
     }
 
     /// One of the tables.
@@ -40,37 +45,60 @@ impl<T> PlacedTables<T> {
     }
 }
 
-/// Returns for each object (in the order of their bytes) the part that has it, and its row there. `parts` are
-/// the objects of the parts, each in the order of their bytes.
-///
-/// # Errors
-/// If an object is in no part, or in two.
-pub fn places(parts: &[&[String]], objects: &[String]) -> Result<Vec<(usize, usize)>, StageError> {
-    let mut places = vec![None; objects.len()];
-    for (part, ids) in parts.iter().enumerate() {
+/// The places of objects in the parts of a table, which are seen one after the other.
+pub struct Places<'a> {
+    objects: &'a [String],
+    found: Vec<Option<(usize, usize)>>,
+    parts: usize,
+}
+
+impl<'a> Places<'a> {
+    /// Takes the objects, in the order of their bytes.
+    pub fn new(objects: &'a [String]) -> Self {
+        Self {
+            objects,
+            found: vec![None; objects.len()],
+            parts: 0,
+        }
+    }
+
+    /// Looks for the objects in the next part, which has those of `ids`, in the order of their bytes.
+    ///
+    /// # Errors
+    /// If another part has one too.
+    pub fn add(&mut self, ids: &[String]) -> Result<(), StageError> {
         let mut from = 0;
         for (row, id) in ids.iter().enumerate() {
-            from += objects[from..].partition_point(|o| o < id);
-            if objects.get(from) != Some(id) {
+            from += self.objects[from..].partition_point(|o| o < id);
+            if self.objects.get(from) != Some(id) {
                 continue;
             }
-            if places[from].replace((part, row)).is_some() {
+            if self.found[from].replace((self.parts, row)).is_some() {
                 return Err(StageError::data(
                     "flow::data::object_twice",
                     format!("object `{id}` is in two parts of one feature table"),
                 ));
             }
         }
+        self.parts += 1;
+        Ok(())
     }
-    let missing = places.iter().position(Option::is_none);
-    if let Some(missing) = missing {
-        return Err(StageError::data(
-            "flow::data::objects_differ",
-            format!(
-                "the feature tables that meet here do not cover the same objects: `{}` is missing from one",
-                objects[missing]
-            ),
-        ));
+
+    /// Returns the part and the row of each object.
+    ///
+    /// # Errors
+    /// If an object is in no part.
+    pub fn finish(self) -> Result<Vec<(usize, usize)>, StageError> {
+        let missing = self.found.iter().position(Option::is_none);
+        if let Some(missing) = missing {
+            return Err(StageError::data(
+                "flow::data::objects_differ",
+                format!(
+                    "the feature tables that meet here do not cover the same objects: `{}` is missing from one",
+                    self.objects[missing]
+                ),
+            ));
+        }
+        Ok(self.found.into_iter().flatten().collect())
     }
-    Ok(places.into_iter().flatten().collect())
 }

@@ -11,7 +11,7 @@ use crate::table::Folds;
 /// The name of the parameter, which a kind has if its fits may draw rows.
 const SAMPLE: &str = "sample";
 /// What the parameter does.
-pub const SAMPLE_ABOUT: &str = "Fit on at most this many training rows, drawn without replacement: the same number of each class, and all rows of a class that has fewer. So rare classes are kept whole as far as they fit, and are more frequent in the sample than in the survey. All rows unless given.";
+pub const SAMPLE_ABOUT: &str = "Fit on at most this many training rows, drawn without replacement: the same number of each class, and all rows of a class that has fewer. With `target` = binary, the positive class has as many as all others together. So rare classes are kept whole as far as they fit, and are more frequent in the sample than in the survey. All rows unless given.";
 /// The first word of the paths of the random streams.
 const STREAM: u64 = 0x7361_6d70_6c65;
 
@@ -41,7 +41,9 @@ pub fn drawn(
     rows: Vec<usize>,
 ) -> Result<Vec<usize>, StageError> {
     match most(action) {
-        Some(most) if most < rows.len() => stratified(folds, &rows, most, action.seed),
+        Some(most) if most < rows.len() => {
+            stratified(folds, &rows, apart(action, folds), (most, action.seed))
+        }
         _ => Ok(rows),
     }
 }
@@ -79,12 +81,18 @@ fn most(action: &Action<'_>) -> Option<usize> {
     usize::try_from(most).ok()
 }
 
-/// Draws `most` of these rows, as [`shares`] says of each class.
+/// The class that counts as much as all others together, if the fit tells it from the rest.
+fn apart(action: &Action<'_>, folds: &Folds) -> Option<usize> {
+    let target = action.params.get("target").and_then(Value::as_str);
+    folds.positive_class().filter(|_| target == Some("binary"))
+}
+
+/// Draws `most` of these rows, as [`quotas`] says of each class.
 fn stratified(
     folds: &Folds,
     rows: &[usize],
-    most: usize,
-    seed: u64,
+    apart: Option<usize>,
+    (most, seed): (usize, u64),
 ) -> Result<Vec<usize>, StageError> {
     let mut by_class = vec![Vec::new(); folds.classes.len()];
     for &row in rows {
@@ -92,22 +100,39 @@ fn stratified(
         let class = folds.classes.binary_search_by(|c| c.as_str().cmp(label));
         by_class[class.unwrap_or_default()].push(row);
     }
-    by_class.retain(|of_class| !of_class.is_empty());
-    if most < by_class.len() {
+    let sizes = Vec::from_iter(by_class.iter().map(Vec::len));
+    let quotas = quotas(&sizes, apart, most);
+    if sizes
+        .iter()
+        .zip(&quotas)
+        .any(|(size, quota)| *size > 0 && *quota == 0)
+    {
+        let classes = sizes.iter().filter(|size| **size > 0).count();
         let text = format!(
-            "`{SAMPLE} = {most}` is less than the {} classes of the training rows, and none may be lost",
-            by_class.len()
+            "`{SAMPLE} = {most}` is too small for the {classes} classes of the training rows, none of which may be lost"
         );
         return Err(StageError::data("flow::data::sample", text)
-            .help(format!("{SAMPLE} = {}", by_class.len() * ROWS_A_CLASS)));
+            .help(format!("{SAMPLE} = {}", classes * ROWS_A_CLASS)));
     }
-    let sizes = Vec::from_iter(by_class.iter().map(Vec::len));
-    for (of_class, share) in by_class.iter_mut().zip(shares(&sizes, most)) {
-        draw(of_class, share, |&row| word(seed, &folds.object_id[row]));
+    for (of_class, quota) in by_class.iter_mut().zip(quotas) {
+        draw(of_class, quota, |&row| word(seed, &folds.object_id[row]));
     }
     let mut drawn = by_class.concat();
     drawn.sort_unstable();
     Ok(drawn)
+}
+
+/// Deals `most` places to classes of these sizes, first to the class `apart` and all others, and then to these.
+fn quotas(sizes: &[usize], apart: Option<usize>, most: usize) -> Vec<usize> {
+    let Some(apart) = apart else {
+        return shares(sizes, most);
+    };
+    let mut others = sizes.to_vec();
+    let own = others.remove(apart);
+    let two = shares(&[own, others.iter().sum()], most);
+    let mut quotas = shares(&others, two[1]);
+    quotas.insert(apart, two[0]);
+    quotas
 }
 
 /// The number of rows of each class that a hint proposes.
@@ -169,7 +194,7 @@ mod tests {
     }
 
     fn sample(folds: &Folds, rows: &[usize], most: usize, seed: u64) -> Vec<String> {
-        let drawn = stratified(folds, rows, most, seed).unwrap();
+        let drawn = stratified(folds, rows, None, (most, seed)).unwrap();
         assert!(drawn.is_sorted());
         drawn.iter().map(|&i| folds.object_id[i].clone()).collect()
     }
@@ -184,6 +209,11 @@ mod tests {
         assert_eq!(shares(&[5, 2], 7), [5, 2]);
         assert_eq!(shares(&[5, 2], 9), [5, 2]);
         assert_eq!(shares(&[], 9), [0; 0]);
+        // A positive class counts as much as all others together.
+        assert_eq!(quotas(&[600, 50, 300, 50], Some(1), 120), [24, 50, 23, 23]);
+        assert_eq!(quotas(&[600, 50, 300, 50], Some(1), 60), [10, 30, 10, 10]);
+        assert_eq!(quotas(&[600, 50, 300, 50], None, 60), [15; 4]);
+        assert_eq!(quotas(&[5, 0, 7], Some(1), 8), [4, 0, 4]);
     }
 
     #[test]
@@ -201,9 +231,12 @@ mod tests {
         // More rows are the same ones and others.
         let more = sample(&folds, &all, 200, 1);
         assert!(drawn.iter().all(|id| more.contains(id)));
-        let error = stratified(&folds, &all, 2, 1).unwrap_err();
+        let error = stratified(&folds, &all, None, (2, 1)).unwrap_err();
         assert_eq!(error.code.as_str(), "flow::data::sample");
         assert_eq!(error.help, ["sample = 3000"]);
+        // Of two places for the others, both classes get one.
+        assert!(stratified(&folds, &all, Some(2), (3, 1)).is_ok());
+        assert!(stratified(&folds, &all, Some(2), (2, 1)).is_err());
     }
 
     #[test]
@@ -223,7 +256,7 @@ mod tests {
         let all = Vec::from_iter(0..100);
         let mut counts = vec![0; 100];
         for seed in 0..1000 {
-            for row in stratified(&folds, &all, 20, seed).unwrap() {
+            for row in stratified(&folds, &all, None, (20, seed)).unwrap() {
                 counts[row] += 1;
             }
         }

@@ -7,7 +7,7 @@ use rayon::prelude::*;
 
 use super::fitted::{FittedView, SeenColumn};
 use super::grid::GridRows;
-use super::place::places;
+use super::place::Places;
 use crate::features::minirocket::GridKernels;
 use crate::learner::Matrix;
 use crate::numeric::column_map::ColumnMap;
@@ -27,7 +27,7 @@ pub struct FeatureView {
     maps: Vec<Vec<ColumnMap>>,
     /// For each table group and row, the table in the group and the row in that table.
     places: Vec<Vec<(usize, usize)>>,
-    rows: usize,
+    objects: Vec<String>,
 }
 
 impl FeatureView {
@@ -43,7 +43,7 @@ impl FeatureView {
             names: Vec::new(),
             maps: Vec::new(),
             places: Vec::with_capacity(groups),
-            rows: objects.len(),
+            objects: objects.to_vec(),
         };
         for group in 0..groups {
             let of_group: Vec<&Part> = parts.iter().filter(|p| p.reference == group).collect();
@@ -67,15 +67,20 @@ impl FeatureView {
         Ok(view)
     }
 
-    /// Adds a table in parts.
+    /// Adds a table in parts. Of the objects in it, only those of the view are held.
     fn add_tables(
         &mut self,
         parts: &[&Part],
         views: &[FittedView],
         objects: &[String],
     ) -> Result<(), StageError> {
-        let tables = parts.iter().map(|part| FeatureTable::open(&part.path));
-        let tables: Vec<FeatureTable> = tables.collect::<Result<_, _>>()?;
+        let mut places = Places::new(objects);
+        let mut tables = Vec::with_capacity(parts.len());
+        for part in parts {
+            let mut table = FeatureTable::open(&part.path)?;
+            places.add(&table.take_ids())?;
+            tables.push(table);
+        }
         let first = tables.first().map_or(&[][..], FeatureTable::columns);
         if let Some(other) = tables.iter().find(|t| t.columns() != first) {
             return Err(StageError::data(
@@ -87,8 +92,7 @@ impl FeatureView {
                 ),
             ));
         }
-        let ids: Vec<&[String]> = tables.iter().map(FeatureTable::object_ids).collect();
-        self.places.push(places(&ids, objects)?);
+        self.places.push(places.finish()?);
         self.add_columns(seen(first.to_vec(), views));
         self.tables.push(tables);
         Ok(())
@@ -133,7 +137,7 @@ impl FeatureView {
 
     /// The number of objects.
     pub fn rows(&self) -> usize {
-        self.rows
+        self.objects.len()
     }
 
     /// The names of the columns.
@@ -221,9 +225,7 @@ impl FeatureView {
         }
         if let Some(at) = values.iter().position(|v: &f32| v.is_infinite()) {
             let (row, column) = (at / columns.len(), columns[at % columns.len()]);
-            let (table, place) = self.places[self.columns[column].0][row];
-            let tables = &self.tables[self.columns[column].0];
-            let (id, name) = (&tables[table].object_ids()[place], &self.names[column]);
+            let (id, name) = (&self.objects[row], &self.names[column]);
             let text = format!("feature `{name}` of object `{id}` is infinite");
             return Err(StageError::data("flow::data::features", text)
                 .help("a missing value is NaN; look at the stage that makes the feature"));

@@ -217,6 +217,11 @@ impl FeatureTable {
         self.tensor.object_ids()
     }
 
+    /// Does what [`TensorTable::take_ids`] does.
+    pub fn take_ids(&mut self) -> Vec<String> {
+        self.tensor.take_ids()
+    }
+
     /// The names of the columns.
     pub fn columns(&self) -> &[String] {
         &self.columns

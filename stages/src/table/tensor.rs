@@ -152,6 +152,7 @@ fn internal(error: impl Into<Box<dyn Error + Send + Sync>>) -> StageError {
 #[derive(Clone, Debug)]
 pub struct TensorTable {
     ids: Vec<String>,
+    rows: usize,
     shape: Vec<usize>,
     width: usize,
     metadata: Vec<(String, String)>,
@@ -200,6 +201,7 @@ impl TensorTable {
         let width = shape.iter().product();
         let mut table = Self {
             ids: Vec::new(),
+            rows: 0,
             shape,
             width,
             metadata,
@@ -234,6 +236,7 @@ impl TensorTable {
         let width = values.len().checked_div(ids.len()).unwrap_or(0);
         let batches = vec![(0, Float32Array::from(values))];
         Self {
+            rows: ids.len(),
             ids,
             shape: vec![width],
             width,
@@ -259,12 +262,18 @@ impl TensorTable {
         if ids.null_count() > 0 || rows.null_count() > 0 || values.null_count() > 0 {
             return Err(missing());
         }
-        self.batches.push((self.ids.len(), values.clone()));
+        self.batches.push((self.rows, values.clone()));
+        self.rows += ids.len();
         self.ids.extend(ids.iter().flatten().map(String::from));
         Ok(())
     }
 
-    /// The objects, in row order.
+    /// Returns the objects, in row order, and keeps the rows without them. They are what a mapped table holds in memory.
+    pub fn take_ids(&mut self) -> Vec<String> {
+        std::mem::take(&mut self.ids)
+    }
+
+    /// The objects, in row order, unless they were taken.
     pub fn object_ids(&self) -> &[String] {
         &self.ids
     }
@@ -276,7 +285,7 @@ impl TensorTable {
 
     /// The number of rows.
     pub fn rows(&self) -> usize {
-        self.ids.len()
+        self.rows
     }
 
     /// Returns a value of the schema's metadata.

@@ -5,6 +5,8 @@ mod fit;
 mod gather;
 mod more;
 mod params;
+#[cfg(test)]
+mod tests;
 
 use flow_engine::Params;
 use flow_engine::base::diag::Diag;
