@@ -148,18 +148,21 @@ impl Folds {
         order: &mut Ascending,
         wanted: impl Fn(&str, bool) -> bool,
     ) -> Result<(), StageError> {
-        let ids = batch.ids("object_id", order.rows())?;
+        let ids = batch.id_texts("object_id", order.rows())?;
         let label = batch.texts("label")?;
+        order.take(ids.iter().flatten())?;
+        let picked: Vec<usize> = (0..batch.len())
+            .filter(|&i| wanted(ids.value(i), label.is_valid(i)))
+            .collect();
+        if picked.is_empty() {
+            return Ok(());
+        }
         let optional = |name: &str| batch.column(name).map(|_| batch.texts(name)).transpose();
         let (raw, group) = (optional(RAW_LABEL)?, optional("group")?);
-        order.take(&ids)?;
-        let picked: Vec<usize> = (0..batch.len())
-            .filter(|&i| wanted(&ids[i], label.is_valid(i)))
-            .collect();
         let text =
             |column: &StringArray, i: usize| column.is_valid(i).then(|| column.value(i).into());
         self.object_id
-            .extend(picked.iter().map(|&i| ids[i].clone()));
+            .extend(picked.iter().map(|&i| ids.value(i).to_owned()));
         self.label.extend(picked.iter().map(|&i| text(&label, i)));
         if let Some(raw) = raw {
             self.raw_label.extend(picked.iter().map(|&i| text(&raw, i)));
@@ -193,7 +196,7 @@ impl Folds {
 pub(crate) struct FoldObjects {
     source: TableReader,
     order: Ascending,
-    ids: Vec<String>,
+    ids: StringArray,
     labelled: Vec<bool>,
     /// The first of `ids` that may be asked about.
     at: usize,
@@ -209,7 +212,7 @@ impl FoldObjects {
         Ok(Self {
             source: TableReader::open_columns(path, NAME, columns)?,
             order: Ascending::new(NAME),
-            ids: Vec::new(),
+            ids: StringArray::new_null(0),
             labelled: Vec::new(),
             at: 0,
         })
@@ -222,16 +225,18 @@ impl FoldObjects {
     /// As for [`Folds::read`].
     pub(crate) fn labelled(&mut self, object_id: &str) -> Result<Option<bool>, StageError> {
         loop {
-            let ids = &self.ids[self.at..];
-            self.at += ids.iter().take_while(|id| id.as_str() < object_id).count();
-            if let Some(id) = self.ids.get(self.at) {
-                return Ok((id == object_id).then(|| self.labelled[self.at]));
+            while self.at < self.ids.len() && self.ids.value(self.at) < object_id {
+                self.at += 1;
+            }
+            if self.at < self.ids.len() {
+                let found = self.ids.value(self.at) == object_id;
+                return Ok(found.then(|| self.labelled[self.at]));
             }
             let Some(batch) = self.source.next_batch()? else {
                 return Ok(None);
             };
-            self.ids = batch.ids("object_id", self.order.rows())?;
-            self.order.take(&self.ids)?;
+            self.ids = batch.id_texts("object_id", self.order.rows())?;
+            self.order.take(self.ids.iter().flatten())?;
             let label = batch.texts("label")?;
             self.labelled = (0..label.len()).map(|i| label.is_valid(i)).collect();
             self.at = 0;

@@ -142,7 +142,7 @@ pub(crate) fn check_order(ids: &[String], what: &str) -> Result<(), StageError> 
 pub(crate) struct Ascending {
     what: String,
     rows: usize,
-    last: Option<String>,
+    last: String,
 }
 
 impl Ascending {
@@ -151,7 +151,7 @@ impl Ascending {
         Self {
             what: what.into(),
             rows: 0,
-            last: None,
+            last: String::new(),
         }
     }
 
@@ -161,23 +161,24 @@ impl Ascending {
     }
 
     /// Takes the next ids.
-    pub(crate) fn take(&mut self, ids: &[String]) -> Result<(), StageError> {
-        let before = self.last.iter().chain(ids);
-        if let Some((a, b)) = before
-            .zip(ids.iter().skip(usize::from(self.last.is_none())))
-            .find(|(a, b)| a >= b)
-        {
-            let what = &self.what;
-            return Err(schema_error(match a == b {
-                true => format!("{what} holds object `{a}` twice"),
-                false => format!(
-                    "the rows of {what} are not in the order of object_id: `{a}` comes before `{b}`"
-                ),
-            }));
-        }
-        self.rows += ids.len();
-        if let Some(last) = ids.last() {
-            self.last = Some(last.clone());
+    pub(crate) fn take<S: AsRef<str>>(
+        &mut self,
+        ids: impl IntoIterator<Item = S>,
+    ) -> Result<(), StageError> {
+        for id in ids {
+            let (id, last) = (id.as_ref(), self.last.as_str());
+            if self.rows > 0 && last >= id {
+                let what = &self.what;
+                return Err(schema_error(match last == id {
+                    true => format!("{what} holds object `{id}` twice"),
+                    false => format!(
+                        "the rows of {what} are not in the order of object_id: `{last}` comes before `{id}`"
+                    ),
+                }));
+            }
+            self.last.clear();
+            self.last.push_str(id);
+            self.rows += 1;
         }
         Ok(())
     }

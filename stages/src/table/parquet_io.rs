@@ -332,13 +332,21 @@ impl Batch {
     /// # Errors
     /// As for [`Batch::texts`], or if a row has no id.
     pub fn ids(&self, name: &str, before: usize) -> Result<Vec<String>, StageError> {
+        let ids = self.id_texts(name, before)?;
+        Ok(ids.iter().flatten().map(String::from).collect())
+    }
+
+    /// Returns the same column as it was read, without nulls.
+    ///
+    /// # Errors
+    /// As for [`Batch::ids`].
+    pub fn id_texts(&self, name: &str, before: usize) -> Result<StringArray, StageError> {
         let ids = self.texts(name)?;
-        let ids = ids.iter().enumerate().map(|(i, id)| {
-            let id = id.filter(|id| !is_no_value(id.trim()));
-            id.map(String::from)
-                .ok_or_else(|| no_id(&self.name, "row", before + i + 1, name))
-        });
-        ids.collect()
+        let none = |id: Option<&str>| id.is_none_or(|id| is_no_value(id.trim()));
+        match ids.iter().position(none) {
+            Some(i) => Err(no_id(&self.name, "row", before + i + 1, name)),
+            None => Ok(ids),
+        }
     }
 
     /// Returns a column of numbers, as 64-bit floats.
