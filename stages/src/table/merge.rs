@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use flow_engine::StageError;
 
-use super::{PredictionReader, PredictionWriter, Predictions, schema_error};
+use super::{PIECE, PredictionReader, Predictions, schema_error};
 
 /// The most files that are open at a time, because each holds a page of every column in memory.
 const MOST: usize = 64;
@@ -128,13 +128,18 @@ impl Merged {
         Ok(())
     }
 
+    /// Writes the rows in short row groups, because a reader holds one.
     fn write(mut self, path: &Path) -> Result<(), StageError> {
-        let mut writer = PredictionWriter::new(&self.classes, File::create(path)?)?;
+        let mut writer = self.classes.writer(File::create(path)?)?;
         while self.peek().is_some() {
-            writer.push(|to| self.pop_into(to))?;
+            let mut piece = self.classes.none_of();
+            while piece.len() < PIECE && self.peek().is_some() {
+                self.pop_into(&mut piece)?;
+            }
+            piece.append_to(&mut writer)?;
+            writer.end_group()?;
         }
-        writer.finish()?;
-        Ok(())
+        writer.finish()
     }
 }
 

@@ -91,6 +91,11 @@ impl<W: Write + Send> TableWriter<W> {
     /// Writes these columns as a row group.
     pub(crate) fn push(&mut self, columns: Vec<ArrayRef>) -> Result<(), StageError> {
         self.append(columns)?;
+        self.end_group()
+    }
+
+    /// Ends the row group that is being written.
+    pub(crate) fn end_group(&mut self) -> Result<(), StageError> {
         self.writer.flush().map_err(internal)
     }
 
