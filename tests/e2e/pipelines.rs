@@ -73,7 +73,9 @@ const SMALL_DENSE: [&str; 6] = [
 ];
 
 /// The same for two networks and one that stacks them.
-const SMALL_GRU_STACK: [&str; 12] = [
+const SMALL_GRU_STACK: [&str; 14] = [
+    "--set",
+    "folds.k=5",
     "--set",
     "ingest.labelled=160",
     "--set",
