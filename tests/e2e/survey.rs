@@ -246,9 +246,9 @@ fn a_sample_of_the_training_rows_is_the_same_for_all_files_and_threads() {
     project.write("survey.toml", pipeline + columns);
     let drawn = ["survey.toml", "--set", "model.sample=40"];
     let told = project.flow(&[&["run"], &drawn[..]].concat()).with(0);
-    told.says("model: the fit of fold 0.0 used 40 of 80 training rows")
-        .says("model: the final fit used 40 of 120 training rows")
-        .says("columns: the final fit used 30 of 120 training rows");
+    told.gives("model: the fit of fold 0.0 used 40 of 80 training rows")
+        .gives("model: the final fit used 40 of 120 training rows")
+        .gives("columns: the final fit used 30 of 120 training rows");
     let predictions = |run: &flow_testkit::Run| {
         run.ok();
         run.digests()["model"]["predictions"].clone()

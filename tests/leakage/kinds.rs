@@ -292,7 +292,7 @@ fn careful_prior(action: &mut Action<'_>) -> Result<(), StageError> {
         return prior(action);
     }
     let rows = TrainRows::read(action)?;
-    let copies = CopyRows::read(action)?.expect("copies");
+    let copies = CopyRows::read(action, None)?.expect("copies");
     let expected = rows
         .object_id
         .iter()
@@ -307,7 +307,7 @@ fn careful_prior(action: &mut Action<'_>) -> Result<(), StageError> {
     };
     let labels: Vec<usize> = expected.iter().map(|id| label(id)).collect();
     assert_eq!(copies.label, labels);
-    let unlabelled = UnlabelledRows::read(action)?.expect("rows");
+    let unlabelled = UnlabelledRows::read(action, None)?.expect("rows");
     assert_eq!(unlabelled.object_id, ["o56", "o57", "o58", "o59"]);
     share(action)
 }

@@ -63,9 +63,9 @@ impl Stage for Select {
     }
 
     fn run(&self, action: &mut Action<'_>) -> Result<(), StageError> {
-        let rows = TrainRows::read(action)?;
-        let names = rows.features.names();
         let params = SelectParams::read(action.params);
+        let rows = TrainRows::sampled(action, params.sample)?;
+        let names = rows.features.names();
         let keep = patterns(&params.keep)?;
         let judge = patterns(&params.judge)?;
         let matches = |set: &[glob::Pattern], name: &str| set.iter().any(|p| p.matches(name));

@@ -57,19 +57,20 @@ impl CopyRows {
     /// The port with their sequences.
     pub const SEQUENCES: &str = "augmented_sequences";
 
-    /// Reads the copies of the training rows of the action's fold; none if nothing is connected to the ports
-    /// `augmented` and `augmented_sequences`, or no training row has a copy.
+    /// Reads the copies of those training rows of the action's fold that [`TrainRows::sampled`](super::TrainRows::sampled)
+    /// reads; none if nothing is connected to the ports `augmented` and `augmented_sequences`, or no training row has a
+    /// copy.
     ///
     /// # Errors
     /// If a table is unreadable or lacks a copy, a row of it is no copy of an object in the table of folds, or there
     /// are synthetic objects but no positive class.
-    pub fn read(action: &Action<'_>) -> Result<Option<Self>, StageError> {
+    pub fn read(action: &Action<'_>, sample: Option<usize>) -> Result<Option<Self>, StageError> {
         let (parts, sequences) = (action.input(Self::PORT), action.input(Self::SEQUENCES));
         if parts.is_empty() && sequences.is_empty() {
             return Ok(None);
         }
         let (folds, rows) = of_action(action, Rows::Copies)?;
-        let rows = drawn(action, &folds, rows)?;
+        let rows = drawn(action, &folds, rows, sample)?;
         let mut found: Vec<(String, String, usize)> = Vec::new();
         for id in ids(parts, sequences)? {
             let (at, synthetic) = source(&folds, &id)?;

@@ -28,7 +28,7 @@ pub struct TrainRows {
     pub positive: Option<String>,
     /// The features of the objects.
     pub features: FeatureView,
-    /// The number of training rows of the fold, of which these are a sample if the stage has a parameter `sample`.
+    /// The number of training rows of the fold, of which these may be a sample.
     pub of: usize,
 }
 
@@ -49,15 +49,22 @@ pub struct UnlabelledRows {
 }
 
 impl TrainRows {
-    /// Reads the training rows of the action's fold, or a sample of them.
+    /// Reads the training rows of the action's fold.
     ///
     /// # Errors
-    /// If a table is unreadable, lacks an object, or has a feature that is the label, or a sample cannot have all
-    /// classes.
+    /// If a table is unreadable, lacks an object, or has a feature that is the label.
     pub fn read(action: &Action<'_>) -> Result<Self, StageError> {
+        Self::sampled(action, None)
+    }
+
+    /// Reads at most `sample` training rows of the action's fold, or all.
+    ///
+    /// # Errors
+    /// As for [`TrainRows::read`], or if so small a sample cannot have all classes.
+    pub fn sampled(action: &Action<'_>, sample: Option<usize>) -> Result<Self, StageError> {
         let (folds, wanted) = of_action(action, Rows::Train)?;
         let of = wanted.len();
-        let wanted = drawn(action, &folds, wanted)?;
+        let wanted = drawn(action, &folds, wanted, sample)?;
         let labels = RowLabels::of(&folds, &wanted)?;
         let object_id: Vec<String> = wanted.iter().map(|&i| folds.object_id[i].clone()).collect();
         let features = FeatureView::open(action.input("features"), &object_id)?;
@@ -130,11 +137,11 @@ impl UnlabelledRows {
     /// The port with the features of these rows.
     pub const PORT: &str = "unlabelled";
 
-    /// Reads the rows without a label, or none if nothing is connected to the port `unlabelled`.
+    /// Reads the rows without a label, at most `sample` of them, or none if nothing is connected to the port `unlabelled`.
     ///
     /// # Errors
     /// If a table is unreadable or lacks an object, or every object has a label.
-    pub fn read(action: &Action<'_>) -> Result<Option<Self>, StageError> {
+    pub fn read(action: &Action<'_>, sample: Option<usize>) -> Result<Option<Self>, StageError> {
         if !action.ports().any(|port| port == Self::PORT) {
             return Ok(None);
         }
@@ -147,7 +154,7 @@ impl UnlabelledRows {
                 Self::PORT
             )));
         }
-        let object_id = drawn_unlabelled(action, object_id);
+        let object_id = drawn_unlabelled(action, object_id, sample);
         let parts = action.input(Self::PORT);
         let alike = seen_alike(action.input("features"), Self::PORT, parts)?;
         Ok(Some(Self {

@@ -8,9 +8,7 @@ use super::fold;
 use crate::numeric::rng::Stream;
 use crate::table::Folds;
 
-/// The name of the parameter, which a kind has if its fits may draw rows.
-const SAMPLE: &str = "sample";
-/// What the parameter does.
+/// What the parameter `sample` of a kind does whose fits may draw rows.
 pub const SAMPLE_ABOUT: &str = "Fit on at most this many training rows, drawn without replacement: the same number of each class, and all rows of a class that has fewer. With `target` = binary, the positive class has as many as all others together. So rare classes are kept whole as far as they fit, and are more frequent in the sample than in the survey. All rows unless given.";
 /// The first word of the paths of the random streams.
 const STREAM: u64 = 0x7361_6d70_6c65;
@@ -30,8 +28,8 @@ pub fn sample_type() -> ParamType {
     ParamType::Int { min: 1, max }
 }
 
-/// Returns those of the training rows `rows` of a table of folds that the action's fit sees, in the same order. These are
-/// all rows unless the stage has a parameter `sample`.
+/// Returns those of the training rows `rows` of a table of folds that the action's fit sees, in the same order: at most
+/// `sample`, or all.
 ///
 /// # Errors
 /// If so small a sample cannot have all classes, or a row has no class.
@@ -39,8 +37,9 @@ pub fn drawn(
     action: &Action<'_>,
     folds: &Folds,
     rows: Vec<usize>,
+    sample: Option<usize>,
 ) -> Result<Vec<usize>, StageError> {
-    match most(action) {
+    match sample {
         Some(most) if most < rows.len() => {
             stratified(folds, &rows, apart(action, folds), (most, action.seed))
         }
@@ -48,9 +47,13 @@ pub fn drawn(
     }
 }
 
-/// Returns those of these objects without labels that the action's fit sees, in the same order.
-pub fn drawn_unlabelled(action: &Action<'_>, objects: Vec<String>) -> Vec<String> {
-    let Some(most) = most(action).filter(|most| *most < objects.len()) else {
+/// Returns those of these objects without labels that the action's fit sees, in the same order: at most `sample`, or all.
+pub fn drawn_unlabelled(
+    action: &Action<'_>,
+    objects: Vec<String>,
+    sample: Option<usize>,
+) -> Vec<String> {
+    let Some(most) = sample.filter(|most| *most < objects.len()) else {
         return objects;
     };
     let mut drawn = Vec::from_iter(0..objects.len());
@@ -74,11 +77,6 @@ pub fn sample_note(action: &Action<'_>, rows: usize, of: usize) -> Option<(Strin
     let note = format!("{fit} used {rows} of {of} training rows");
     let notes = Value::List(vec![Value::Str(note)]);
     (rows < of).then(|| ("notes".to_owned(), notes))
-}
-
-fn most(action: &Action<'_>) -> Option<usize> {
-    let most = action.params.get(SAMPLE)?.as_int()?;
-    usize::try_from(most).ok()
 }
 
 /// The class that counts as much as all others together, if the fit tells it from the rest.
@@ -109,10 +107,10 @@ fn stratified(
     {
         let classes = sizes.iter().filter(|size| **size > 0).count();
         let text = format!(
-            "`{SAMPLE} = {most}` is too small for the {classes} classes of the training rows, none of which may be lost"
+            "`sample = {most}` is too small for the {classes} classes of the training rows, none of which may be lost"
         );
         return Err(StageError::data("flow::data::sample", text)
-            .help(format!("{SAMPLE} = {}", classes * ROWS_A_CLASS)));
+            .help(format!("sample = {}", classes * ROWS_A_CLASS)));
     }
     for (of_class, quota) in by_class.iter_mut().zip(quotas) {
         draw(of_class, quota, |&row| word(seed, &folds.object_id[row]));

@@ -42,7 +42,7 @@ impl KnownRows {
         let preparation = Preparation::fit(&rows.features, sequences.as_ref(), scale)?;
         let mut features = preparation.features(&rows.features)?;
         let (mut copies, mut of_copies) = (Vec::new(), None);
-        if let Some(found) = CopyRows::read(action)? {
+        if let Some(found) = CopyRows::read(action, None)? {
             classes.add(params.target.numbers(&rows, &found.label));
             features.extend(preparation.features(&found.features)?);
             if let Some(first) = found.sequences.as_ref().and_then(SequenceRows::first) {

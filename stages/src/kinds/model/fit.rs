@@ -12,8 +12,8 @@ use crate::rows::{TrainRows, sample_note};
 
 /// Fits a model on the training rows of the fold.
 pub fn fit(action: &mut Action<'_>) -> Result<(), StageError> {
-    let rows = TrainRows::read(action)?;
     let params = ModelParams::read(action.params);
+    let rows = TrainRows::sampled(action, params.sample)?;
     let (labels, n_classes) = params.target.labels(&rows)?;
     let classes = match params.target {
         ModelTarget::Binary => rows.positive.iter().cloned().collect(),

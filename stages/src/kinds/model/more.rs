@@ -39,7 +39,7 @@ impl LabelledRows {
             y,
             copies: 0,
         };
-        let Some(copies) = CopyRows::read(action)? else {
+        let Some(copies) = CopyRows::read(action, ModelParams::read(action.params).sample)? else {
             return Ok(alone);
         };
         let columns = copies.features.indices(names)?;
@@ -87,7 +87,7 @@ impl SelfTraining {
         columns: &[String],
         params: &ModelParams<'_>,
     ) -> Result<Option<Self>, StageError> {
-        let Some(rows) = UnlabelledRows::read(action)? else {
+        let Some(rows) = UnlabelledRows::read(action, params.sample)? else {
             return Ok(None);
         };
         let columns = rows.features.indices(columns)?;
