@@ -29,6 +29,21 @@ fn stop_once_submitted(project: &Project, cluster: &Cluster) -> JoinHandle<()> {
     })
 }
 
+/// Stops a run of an action that behaves in this way as soon as its task is submitted, and lets the task end then.
+fn ended_unseen(mood: &str) -> (Cluster, Project) {
+    let cluster = Cluster::new();
+    let hold = cluster.order("hold");
+    let mut project = moody(mood, "count = \"count\"");
+    project.executor = on(cluster.options());
+    let thread = stop_once_submitted(&project, &cluster);
+    assert!(project.run().interrupted);
+    thread.join().unwrap();
+    fs::remove_file(hold).unwrap();
+    wait_for(&cluster.files.path("jobs/0/0.end"));
+    project.cancel.store(false, Ordering::Relaxed);
+    (cluster, project)
+}
+
 #[test]
 fn a_second_run_attaches_to_what_the_first_has_left() {
     for lost_id in [false, true] {
@@ -69,16 +84,7 @@ fn a_second_run_attaches_to_what_the_first_has_left() {
 
 #[test]
 fn what_ended_while_nobody_looked_is_found() {
-    let cluster = Cluster::new();
-    let hold = cluster.order("hold");
-    let mut project = moody("calm", "count = \"count\"");
-    project.executor = on(cluster.options());
-    let thread = stop_once_submitted(&project, &cluster);
-    assert!(project.run().interrupted);
-    thread.join().unwrap();
-    fs::remove_file(hold).unwrap();
-    wait_for(&cluster.files.path("jobs/0/0.end"));
-    project.cancel.store(false, Ordering::Relaxed);
+    let (cluster, project) = ended_unseen("calm");
     project.expect(&[]);
     assert_eq!(
         (
@@ -91,16 +97,7 @@ fn what_ended_while_nobody_looked_is_found() {
 
 #[test]
 fn a_failure_in_what_was_left_is_no_failure_of_the_next_run() {
-    let cluster = Cluster::new();
-    let hold = cluster.order("hold");
-    let mut project = moody("log_fail", "count = \"count\"");
-    project.executor = on(cluster.options());
-    let thread = stop_once_submitted(&project, &cluster);
-    assert!(project.run().interrupted);
-    thread.join().unwrap();
-    fs::remove_file(hold).unwrap();
-    wait_for(&cluster.files.path("jobs/0/0.end"));
-    project.cancel.store(false, Ordering::Relaxed);
+    let (cluster, project) = ended_unseen("log_fail");
     assert_eq!(failure(&project.run()).code.as_str(), "flow::test::told");
     assert_eq!(
         (
