@@ -6,7 +6,9 @@
 
 mapfile -t nodes < <(sinfo -h -N -o %N | sort -u)
 
-begin() { :; }
+begin() {
+    [ ${#nodes[@]} -ge 2 ] || { echo "sinfo tells of ${#nodes[@]} nodes, and two are needed"; exit 4; }
+}
 
 profile() {
     cat <<TOML
