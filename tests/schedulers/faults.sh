@@ -4,21 +4,29 @@
 #
 #   tests/schedulers/faults.sh SCHEDULER FLOW FOLDER N SEED
 #
-# SCHEDULER is `slurm` or `hq`: the file of that name beside this one says what it needs and what fails. FLOW is the
-# program, FOLDER a new folder that all machines see.
+# SCHEDULER is `slurm`, `hq`, `sge` or `pbs`: the file of that name beside this one says what it needs and what fails.
+# FLOW is the program, FOLDER a new folder that all machines see.
 set -u
 scheduler=$1 flow=$2 folder=$3 wanted=$4
 RANDOM=$5
 mkdir -p "$folder"
 folder=$(cd "$folder" && pwd)
+scripts=$(cd "$(dirname "$0")" && pwd)
+executor=$scheduler
+hog_memory=200MiB
 
 random_line() { shuf -n 1 --random-source=<(yes $RANDOM); }
 kill_head() { echo "kill -9 of the head"; kill -9 "$head" 2> /dev/null; }
-. "$(dirname "$0")/$scheduler.sh"
+# A file of the page on clusters, which is what users begin with.
+page() {
+    awk -v mark="<!-- file: $1 -->" '/^```/ { if (open) exit; if (marked) { open = 1; next } }
+        open; { marked = ($0 == mark) }' "$scripts/../../docs/cluster.md"
+}
+. "$scripts/$scheduler.sh"
 
 pipeline() {
     mkdir -p "$1/profiles"
-    cat > "$1/p.toml" <<'TOML'
+    cat > "$1/p.toml" <<TOML
 [pipeline]
 name = "faults"
 [stages.ingest]
@@ -35,7 +43,7 @@ use = "command"
 run = ["python3", "hog.py", "{out}"]
 files = ["hog.py"]
 outputs = { out = "o.csv" }
-resources = { memory = "200MiB" }
+resources = { memory = "$hog_memory" }
 [stages.nap]
 use = "command"
 run = ["sh", "-c", "sleep 3; echo {n} > {out}"]
@@ -63,11 +71,11 @@ open(sys.argv[1], "w").write("held\n")
 PY
     cat > "$1/profiles/here.toml" <<TOML
 [executor]
-use = "$scheduler"
+use = "$executor"
 task_minutes = 0.2
 ask_seconds = 4
 visible_seconds = 10
-$(profile)
+$(profile "$1")
 [retry]
 node_failure = 50
 preempted = 50

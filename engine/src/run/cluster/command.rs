@@ -55,9 +55,19 @@ impl Scheduler for ByTemplates {
     }
 
     fn cancel(&self, ids: &[String]) -> Result<(), SchedulerError> {
-        self.call(&self.templates.cancel, &Vec::new(), ids)
-            .map(drop)
+        let Err(error) = self.call(&self.templates.cancel, &Vec::new(), ids) else {
+            return Ok(());
+        };
+        // Many such commands fail if one of the arrays is over already.
+        match self.states(ids) {
+            Ok(states) if states.values().all(is_end) => Ok(()),
+            _ => Err(error),
+        }
     }
+}
+
+fn is_end(state: &TaskState) -> bool {
+    matches!(state, TaskState::Ended(_))
 }
 
 /// Reads lines of id, number, state and perhaps a machine.
@@ -104,6 +114,40 @@ mod tests {
         assert_eq!(states[&("7[].s".to_owned(), 1)], ended);
         for bad in ["7 0", "7 x running", "7 0 sleeping"] {
             assert!(lines(bad, &templates).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn what_is_over_need_not_be_cancelled() {
+        let words = |words: &[&str]| vec![words.iter().map(|word| (*word).to_owned()).collect()];
+        for (said, done) in [
+            ("7 0 ok", true),
+            ("", true),
+            ("7 0 ok\n7 1 running", false),
+            ("?", false),
+        ] {
+            let templates = Templates {
+                status: words(&["echo", said]),
+                cancel: words(&["sh", "-c", "echo $0 is over >&2; exit 35", "{ids}"]),
+                ..Templates::default()
+            };
+            let cancelled = ByTemplates { templates }.cancel(&["7".to_owned()]);
+            assert_eq!(cancelled.is_ok(), done, "{said}");
+            assert!(done || cancelled.unwrap_err().to_string().contains("7 is over"));
+        }
+    }
+
+    #[test]
+    fn a_program_that_got_no_memory_ran_out_of_it_whatever_the_scheduler_says() {
+        let templates = Templates::default();
+        let scheduler = ByTemplates { templates };
+        let words = "before\nmemory allocation of 32 bytes failed";
+        for (cause, words, wanted) in [
+            (Cause::Failed, words, Cause::OutOfMemory),
+            (Cause::Failed, "memory", Cause::Failed),
+            (Cause::Cancelled, words, Cause::Cancelled),
+        ] {
+            assert_eq!(scheduler.refined(cause, words), wanted);
         }
     }
 }

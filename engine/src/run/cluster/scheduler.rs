@@ -16,6 +16,9 @@ const LIMIT: Duration = Duration::from_secs(120);
 /// How long the output of a command is waited for once it has ended. A process that it has started may keep it open.
 const OUTPUT: Duration = Duration::from_millis(500);
 
+/// The last words of a program that could not get memory.
+pub(super) const NO_MEMORY: &str = "memory allocation of ";
+
 /// A scheduler.
 pub(crate) trait Scheduler: Send + Sync {
     /// Submits an array of tasks, and returns its id.
@@ -28,8 +31,12 @@ pub(crate) trait Scheduler: Send + Sync {
     fn find(&self, name: &str) -> Result<Option<String>, SchedulerError>;
 
     /// Returns the cause of an end once the last words of the task are known, which may say more than the scheduler.
-    fn refined(&self, cause: Cause, _words: &str) -> Cause {
-        cause
+    fn refined(&self, cause: Cause, words: &str) -> Cause {
+        // A limit on the size of a process lets the program end itself.
+        match cause {
+            Cause::Failed if words.contains(NO_MEMORY) => Cause::OutOfMemory,
+            cause => cause,
+        }
     }
 
     /// Cancels what is left of these arrays.

@@ -5,7 +5,7 @@ use std::process::Command;
 
 use super::options::SiteWords;
 use super::scheduler::{
-    Cause, Scheduler, SchedulerError, Submission, TaskEnd, TaskState, TaskStates, call,
+    Cause, NO_MEMORY, Scheduler, SchedulerError, Submission, TaskEnd, TaskState, TaskStates, call,
 };
 
 /// Slurm.
@@ -110,6 +110,7 @@ impl Scheduler for Slurm {
     /// A site that watches memory without control groups calls such an end a failure.
     fn refined(&self, cause: Cause, words: &str) -> Cause {
         let memory = [
+            NO_MEMORY,
             "exceeded memory limit",
             "Exceeded job memory limit",
             "oom-kill",
@@ -283,7 +284,9 @@ mod tests {
             site: SiteWords::default(),
         };
         let words = "slurmstepd: error: Exceeded job memory limit";
-        assert_eq!(slurm.refined(Cause::Failed, words), Cause::OutOfMemory);
+        for words in [words, "memory allocation of 32 bytes failed"] {
+            assert_eq!(slurm.refined(Cause::Failed, words), Cause::OutOfMemory);
+        }
         assert_eq!(slurm.refined(Cause::Failed, "Killed"), Cause::Failed);
         assert_eq!(slurm.refined(Cause::NodeFailure, words), Cause::NodeFailure);
         assert_eq!(output(Path::new("/a b/100%")), "/a b/100%%.%a.out");

@@ -8,7 +8,7 @@ use super::options::Template;
 use super::scheduler::Submission;
 
 /// The placeholders, in the order in which the pages list them.
-pub(crate) const PLACEHOLDERS: [&str; 11] = [
+pub(crate) const PLACEHOLDERS: [&str; 12] = [
     "name",
     "tasks",
     "last",
@@ -16,6 +16,7 @@ pub(crate) const PLACEHOLDERS: [&str; 11] = [
     "dir",
     "cpus",
     "memory_mb",
+    "memory_mb_per_cpu",
     "gpus",
     "minutes",
     "seconds",
@@ -37,7 +38,11 @@ pub(super) fn of_submission(array: &Submission<'_>) -> Values {
         ("cpus", needs.cpus.to_string().into()),
     ];
     let number = |n: u64| OsString::from(n.to_string());
-    values.extend(needs.memory_mb().map(|mb| ("memory_mb", number(mb))));
+    if let Some(mb) = needs.memory_mb() {
+        values.push(("memory_mb", number(mb)));
+        let each = mb.div_ceil(needs.cpus.max(1) as u64);
+        values.push(("memory_mb_per_cpu", number(each)));
+    }
     values.extend((needs.gpus > 0).then(|| ("gpus", number(needs.gpus as u64))));
     values.extend(needs.minutes().map(|minutes| ("minutes", number(minutes))));
     values.extend(needs.time.map(|time| ("seconds", number(time.as_secs()))));
@@ -134,6 +139,7 @@ mod tests {
         let template = template(&[
             &["qsub", "-N", "{name}", "-J", "0-{last}"],
             &["-l", "mem={memory_mb}mb"],
+            &["-l", "h_vmem={memory_mb_per_cpu}M"],
             &["-l", "ngpus={gpus}"],
             &["{script}", "{}", "{what}"],
         ]);
@@ -144,15 +150,17 @@ mod tests {
         let words = ["qsub", "-N", "flow-1", "-J", "0-2", NASTY, "{}", "{what}"];
         assert_eq!(fill(&template, &none, &[]), words);
         let some = of_submission(&array(TaskNeeds {
-            cpus: 1,
+            cpus: 3,
             memory: 1 << 30,
             ..TaskNeeds::default()
         }));
         let words = fill(&template, &some, &[]);
-        assert!(
-            words.windows(2).any(|pair| pair == ["-l", "mem=1024mb"]),
-            "{words:?}"
-        );
+        for wanted in ["mem=1024mb", "h_vmem=342M"] {
+            assert!(
+                words.windows(2).any(|pair| pair == ["-l", wanted]),
+                "{words:?}"
+            );
+        }
     }
 
     #[test]

@@ -15,7 +15,8 @@ const LONGEST: Duration = Duration::from_secs(180);
 /// The time between two questions about a task that was stopped, until the scheduler says why.
 const SOON: Duration = Duration::from_secs(2);
 
-/// After how many answers of a scheduler that does not know a task the task is gone.
+/// After how many answers of a scheduler that does not know a task the task is gone. They are spread over the time for
+/// which a task may be silent: some schedulers write down how a task ended only seconds after its end.
 const ABSENCES: u32 = 3;
 
 /// Something that a task said.
@@ -178,7 +179,7 @@ impl LiveTask {
                 let (cause, node) = (Cause::Unknown, self.node.clone());
                 self.ended = Some((TaskEnd { cause, node }, Instant::now()));
             }
-            None => self.silence = SOON.min(ask_after),
+            None => self.silence = ask_after / (ABSENCES - 1),
             _ if self.stopped => self.silence = SOON.min(ask_after),
             _ => {
                 self.silence =
@@ -265,6 +266,7 @@ mod tests {
         let mut task = LiveTask::new(0, Vec::new(), NEVER);
         task.told(None, NEVER);
         task.told(None, NEVER);
+        assert_eq!(task.silence, NEVER / 2);
         task.told(Some(&TaskState::Running), NEVER);
         for _ in 0..ABSENCES {
             assert!(task.is_open());
