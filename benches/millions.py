@@ -38,6 +38,34 @@ inputs = { predictions = "model" }
 [stages.submission]
 use = "submission"
 inputs = { predictions = "model", threshold = "evaluate.threshold" }
+[stages.linear]
+use = "model"
+inputs = { features = "statistics", folds = "folds" }
+learner = "logistic"
+[stages.stack]
+use = "stack"
+inputs = { predictions = ["model", "linear"] }
+[stages.calibrate]
+use = "calibrate"
+inputs = { predictions = "stack" }
+[stages.threshold]
+use = "threshold"
+inputs = { predictions = "calibrate" }
+prior = { TDE = 0.01 }
+[stages.top]
+use = "threshold"
+inputs = { predictions = "stack" }
+rule = "top_n"
+budget = 1000
+[stages.rank]
+use = "stack"
+inputs = { predictions = ["model", "linear"] }
+method = "rank"
+[stages.novelty]
+use = "novelty"
+inputs = { features = "statistics", folds = "folds", predictions = "model" }
+rounds = 10
+trees = 20
 [outputs]
 "out/submission.csv" = "submission"
 """

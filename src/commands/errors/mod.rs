@@ -111,7 +111,11 @@ impl<'r> WrongObjects<'r> {
         let (model, port) = evaluated.predictions;
         let predictions = evaluated.predictions_file()?;
         let predictions = predictions.ok_or_else(|| lost(model, port))?;
-        let judgement = Judgement::of(&Predictions::read(&predictions)?)?;
+        // Nobody can say of other rows whether they are wrong.
+        let rows = Predictions::read_where(&predictions, |rows, row| {
+            rows.fold[row].is_some() || rows.label[row].is_some()
+        })?;
+        let judgement = Judgement::of(&rows)?;
         let is_wrong = |kind: &ListKind| {
             matches!(
                 kind,

@@ -56,16 +56,20 @@ impl EvaluationFiles {
         let Some([part]) = parts.as_deref() else {
             return Ok(none(lost("The store no longer has the predictions")));
         };
-        let mut predictions = Predictions::read(&part.path)?;
-        let mut folds = folds(run, stage)?;
-        if let Some((from, port)) = run.inputs(stage, TRUTH).first().copied() {
-            let parts = run.parts(from, port)?;
-            let Some([truth]) = parts.as_deref() else {
-                return Ok(none(lost("The store no longer has the true classes")));
-            };
-            predictions = HiddenRows::of(&predictions, &Truth::read(&truth.path)?)?.predictions;
-            folds = None;
-        }
+        let (predictions, folds) = match run.inputs(stage, TRUTH).first().copied() {
+            None => (
+                Predictions::read_out_of_fold(&part.path)?,
+                folds(run, stage)?,
+            ),
+            Some((from, port)) => {
+                let parts = run.parts(from, port)?;
+                let Some([truth]) = parts.as_deref() else {
+                    return Ok(none(lost("The store no longer has the true classes")));
+                };
+                let hidden = HiddenRows::read(&part.path, &Truth::read(&truth.path)?)?;
+                (hidden.predictions, None)
+            }
+        };
         let threshold = json(run, stage, "threshold")?;
         let inspected = Inspected {
             predictions: &predictions,

@@ -1,5 +1,7 @@
 //! The predictions of objects whose classes are known elsewhere.
 
+use std::path::Path;
+
 use flow_engine::StageError;
 
 use super::Repeat;
@@ -20,6 +22,24 @@ pub struct HiddenRows {
 }
 
 impl HiddenRows {
+    /// Reads a table of predictions. Only the rows that are scored are held.
+    ///
+    /// # Errors
+    /// If it is unreadable, or as for [`HiddenRows::of`].
+    pub fn read(predictions: &Path, truth: &Truth) -> Result<Self, StageError> {
+        let mut without_truth = 0;
+        let known = Predictions::read_where(predictions, |rows, row| {
+            let is_new = rows.fold[row].is_none() && rows.label[row].is_none();
+            let is_known = truth.class.contains_key(&rows.object_id[row]);
+            without_truth += usize::from(is_new && !is_known);
+            is_new && is_known
+        })?;
+        Ok(Self {
+            without_truth,
+            ..Self::of(&known, truth)?
+        })
+    }
+
     /// Takes the rows of the final fit that have neither a fold nor a label.
     ///
     /// # Errors
@@ -133,6 +153,13 @@ mod tests {
         let hidden = HiddenRows::of(&predictions(), &truth).unwrap();
         assert_eq!(hidden.predictions.object_id, ["b", "c", "d"]);
         assert_eq!((hidden.without_truth, hidden.unknown.len()), (1, 0));
+        let mut bytes = Vec::new();
+        predictions().write(&mut bytes).unwrap();
+        let file = flow_testkit::files::file_of(&bytes);
+        let read = HiddenRows::read(file.path(), &truth).unwrap();
+        assert_eq!(read.predictions, hidden.predictions);
+        assert_eq!((read.without_truth, read.unknown.len()), (1, 0));
+        assert!(HiddenRows::read(file.path(), &Truth::default()).is_err());
         let settings = ScoreSettings::default();
         let report =
             MetricReport::of(&hidden.predictions, &hidden.repeats, &settings, None).unwrap();

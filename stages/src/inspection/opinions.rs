@@ -33,12 +33,11 @@ impl ModelOpinions {
     /// # Errors
     /// If the file is unreadable.
     pub fn read(predictions: &Path, wanted: &BTreeSet<&str>) -> Result<Self, StageError> {
-        let predictions = Predictions::read(predictions)?;
+        let predictions = Predictions::read_where(predictions, |rows, row| {
+            wanted.contains(rows.object_id[row].as_str())
+        })?;
         let mut of: BTreeMap<String, Vec<Opinion>> = BTreeMap::new();
         for (row, id) in predictions.object_id.iter().enumerate() {
-            if !wanted.contains(id.as_str()) {
-                continue;
-            }
             let columns = predictions.probability.iter();
             of.entry(id.clone()).or_default().push(Opinion {
                 repeat: predictions.repeat[row],

@@ -22,7 +22,7 @@ use crate::evaluation::out_of_fold;
 use crate::numeric::calibration::isotonic::Isotonic;
 use crate::numeric::calibration::platt::Platt;
 use crate::numeric::calibration::{log_odds, temperature};
-use crate::rows::{self, cross_fit, crossed_predictions, write_predictions};
+use crate::rows::{self, CrossFits, CrossedPredictions, cross_fit, crossed_predictions};
 use crate::table::Predictions;
 
 /// The kind.
@@ -77,10 +77,16 @@ impl Stage for Calibrate {
     }
 
     fn run(&self, action: &mut Action<'_>) -> Result<(), StageError> {
-        let models = crossed_predictions(action)?;
+        let crossed = crossed_predictions(action)?;
         let method = CalibrateParams::read(action.params).method;
-        let (predictions, fits) = calibrated(&models[0], method, &|| action.checkpoint())?;
-        write_predictions(action, "predictions", &predictions)?;
+        let fits = maps(&crossed, method, &|| action.checkpoint())?;
+        crossed.rewrite(action, |models, row| calibrated(&fits, &models[0], row))?;
+        let classes = &crossed.models[0].classes;
+        let fits = fits.0.iter().map(|fit| {
+            let values = fit.fitted.json(classes);
+            serde_json::json!({ "repeat": fit.repeat, "fold": fit.fold, "values": values })
+        });
+        let fits: Vec<serde_json::Value> = fits.collect();
         let json = serde_json::json!({ "method": method.word(), "fits": fits });
         action.write("model", format!("{json:#}\n").as_bytes(), Vec::new())
     }
@@ -96,33 +102,31 @@ enum Map {
     Temperature(f64),
 }
 
-/// Calibrates predictions, and returns the maps as JSON.
-fn calibrated(
-    predictions: &Predictions,
+/// Fits the maps of the folds.
+fn maps(
+    crossed: &CrossedPredictions,
     method: CalibrationMethod,
     go_on: &dyn Fn() -> Result<(), StageError>,
-) -> Result<(Predictions, Vec<serde_json::Value>), StageError> {
+) -> Result<CrossFits<Map>, StageError> {
+    let predictions = &crossed.models[0];
     // All rows that are learned from have a label.
     out_of_fold(predictions)?;
-    let fits = cross_fit(predictions, |rows| {
+    cross_fit(crossed, |rows| {
         go_on()?;
         Map::fit(predictions, rows, method)
-    })?;
-    let mut calibrated = predictions.clone();
-    let mut json = Vec::new();
-    for fit in fits {
-        for i in fit.rows {
-            let columns = predictions.probability.iter();
-            let mut row: Vec<f64> = columns.map(|column| column[i]).collect();
-            fit.fitted.apply(&mut row);
-            for (column, p) in calibrated.probability.iter_mut().zip(row) {
-                column[i] = p;
-            }
-        }
-        let values = fit.fitted.json(&predictions.classes);
-        json.push(serde_json::json!({ "repeat": fit.repeat, "fold": fit.fold, "values": values }));
-    }
-    Ok((calibrated, json))
+    })
+}
+
+/// The probabilities of a row as the map of its fold has them.
+fn calibrated(
+    fits: &CrossFits<Map>,
+    predictions: &Predictions,
+    row: usize,
+) -> Result<Vec<f64>, StageError> {
+    let columns = predictions.probability.iter();
+    let mut probabilities: Vec<f64> = columns.map(|column| column[row]).collect();
+    fits.of(predictions, row)?.apply(&mut probabilities);
+    Ok(probabilities)
 }
 
 impl Map {
@@ -261,7 +265,7 @@ fn normalise(row: &mut [f64]) {
 mod tests {
     use super::*;
     use crate::numeric::metrics;
-    use crate::rows::testing::{doubtful, flipped};
+    use crate::rows::testing::{crossed, doubtful, flipped, rewritten};
 
     const METHODS: [CalibrationMethod; 3] = [
         CalibrationMethod::Isotonic,
@@ -269,8 +273,17 @@ mod tests {
         CalibrationMethod::Temperature,
     ];
 
+    fn tried(
+        predictions: &Predictions,
+        method: CalibrationMethod,
+    ) -> Result<Predictions, StageError> {
+        let (_folder, crossed) = crossed(std::slice::from_ref(predictions))?;
+        let fits = maps(&crossed, method, &|| Ok(()))?;
+        rewritten(&crossed, |models, row| calibrated(&fits, &models[0], row))
+    }
+
     fn run(predictions: &Predictions, method: CalibrationMethod) -> Predictions {
-        calibrated(predictions, method, &|| Ok(())).unwrap().0
+        tried(predictions, method).unwrap()
     }
 
     /// The Brier score and the log-loss of the first class over the out-of-fold rows.
@@ -343,7 +356,7 @@ mod tests {
             all
         };
         for method in METHODS {
-            let error = calibrated(&one_fold, method, &|| Ok(())).unwrap_err();
+            let error = tried(&one_fold, method).unwrap_err();
             assert_eq!(error.code.as_str(), "flow::data::one_fold");
             assert!(!error.help.is_empty());
             // Certain, constant, and without a row of the class.
@@ -363,11 +376,11 @@ mod tests {
         }
         let mut unlabelled = doubtful(40, 1);
         unlabelled.label[3] = None;
-        let error = calibrated(&unlabelled, METHODS[0], &|| Ok(())).unwrap_err();
+        let error = tried(&unlabelled, METHODS[0]).unwrap_err();
         assert_eq!(error.code.as_str(), "flow::data::no_label");
         let mut strange = doubtful(40, 2);
         strange.label[3] = Some("Z".into());
-        let error = calibrated(&strange, CalibrationMethod::Temperature, &|| Ok(())).unwrap_err();
+        let error = tried(&strange, CalibrationMethod::Temperature).unwrap_err();
         assert_eq!(error.code.as_str(), "flow::data::unknown_class");
     }
 }

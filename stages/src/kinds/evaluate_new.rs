@@ -13,7 +13,7 @@ use flow_engine::{Diag, ParamType, Params, params};
 use super::evaluate::{class_weights, markdown};
 use crate::evaluation::{HiddenRows, MetricReport, ScoreSettings};
 use crate::numeric::metrics::Confusion;
-use crate::table::{Predictions, Truth};
+use crate::table::Truth;
 
 /// The kind.
 pub struct EvaluateNew;
@@ -85,9 +85,8 @@ impl Stage for EvaluateNew {
     }
 
     fn run(&self, action: &mut Action<'_>) -> Result<(), StageError> {
-        let predictions = Predictions::read(&action.one("predictions")?.path)?;
         let truth = Truth::read(&action.one("truth")?.path)?;
-        let hidden = HiddenRows::of(&predictions, &truth)?;
+        let hidden = HiddenRows::read(&action.one("predictions")?.path, &truth)?;
         let params = EvaluateNewParams::read(action.params);
         let chosen = match action.input("threshold").first() {
             Some(part) => threshold(&std::fs::read(&part.path)?)?,
@@ -178,6 +177,7 @@ fn heading(hidden: &HiddenRows, settings: &ScoreSettings) -> String {
 mod tests {
     use super::*;
     use crate::evaluation::Metric;
+    use crate::table::Predictions;
 
     #[test]
     fn thresholds_of_other_stages_are_read() {

@@ -8,7 +8,7 @@ use flow_engine::kind::{Action, Part};
 
 use super::fold::{FINAL, parse};
 use super::held_out::{applied, fitted_on, not_held_out};
-use crate::table::{FoldObjects, Folds, Merged, PIECE, PredictionWriter, Predictions};
+use crate::table::{ColumnNames, FoldObjects, Folds, Merged, PIECE, PredictionWriter, Predictions};
 
 /// Joins the predictions of the folds (input `from`) into one table, the output `to`. Repeat and fold are those of the
 /// part (`None` for the final fit), and the label is that of the table of folds, the input `folds`.
@@ -20,9 +20,27 @@ use crate::table::{FoldObjects, Folds, Merged, PIECE, PredictionWriter, Predicti
 /// If a part is unreadable or holds rows that its fold was fitted on, the parts differ in their classes, there are no
 /// parts, or the writer fails.
 pub fn gather(action: &mut Action<'_>, from: &str, to: &str) -> Result<(), StageError> {
+    gather_as(action, from, to, ColumnNames::Classes)
+}
+
+/// Joins numbers that are no probabilities of classes in the same way. Their columns have the names of the classes of
+/// the parts.
+///
+/// # Errors
+/// Those of [`gather`].
+pub fn gather_scores(action: &mut Action<'_>, from: &str, to: &str) -> Result<(), StageError> {
+    gather_as(action, from, to, ColumnNames::Plain)
+}
+
+fn gather_as(
+    action: &mut Action<'_>,
+    from: &str,
+    to: &str,
+    names: ColumnNames,
+) -> Result<(), StageError> {
     let path = &action.one("folds")?.path;
-    let of_final = |part: &&Part| part.fold.as_deref().unwrap_or(FINAL) == FINAL;
-    let (last, crossed): (Vec<&Part>, Vec<&Part>) = action.input(from).iter().partition(of_final);
+    let (last, crossed): (Vec<&Part>, Vec<&Part>) =
+        action.input(from).iter().partition(|part| of_final(part));
     let held_out = joined(action, &crossed, &Folds::labelled(path)?, |_| {})?;
     let last = last.iter().map(|part| part.path.clone()).collect();
     let last = Merged::open(last, action.scratch, &|| action.checkpoint())?;
@@ -37,8 +55,8 @@ pub fn gather(action: &mut Action<'_>, from: &str, to: &str) -> Result<(), Stage
         held_out: held_out.unwrap_or_default(),
         at: 0,
         last,
-        objects: FoldObjects::open(path)?,
-        to: PredictionWriter::new(&classes.ok_or_else(nothing)?, &mut writer)?,
+        objects: FoldObjects::open(path, None)?,
+        to: PredictionWriter::new(&classes.ok_or_else(nothing)?, names, &mut writer)?,
     };
     let mut since = 0;
     while joining.next()? {
@@ -82,9 +100,9 @@ impl<W: Write + Send> Joining<W> {
         let Some(id) = next else {
             return Ok(false);
         };
-        match self.objects.labelled(id)? {
-            Some(false) => {}
-            Some(true) => return Err(fitted_on(None, id)),
+        match self.objects.find(id)? {
+            Some(object) if !object.labelled => {}
+            Some(_) => return Err(fitted_on(None, id)),
             None => return Err(not_held_out(None, id)),
         }
         if let Some(last) = &mut self.last {
@@ -102,6 +120,11 @@ impl<W: Write + Send> Joining<W> {
     fn finish(self) -> Result<usize, StageError> {
         self.to.finish()
     }
+}
+
+/// Returns true if a part comes from the final fit.
+fn of_final(part: &Part) -> bool {
+    part.fold.as_deref().unwrap_or(FINAL) == FINAL
 }
 
 fn nothing() -> StageError {
@@ -136,6 +159,21 @@ pub fn gathered(
 ) -> Result<Predictions, StageError> {
     let parts: Vec<&Part> = action.input(from).iter().collect();
     joined(action, &parts, folds, arrange)?.ok_or_else(nothing)
+}
+
+/// Joins the predictions of the folds without those of the final fit, in memory. `folds` needs the rows of labelled
+/// objects alone.
+///
+/// # Errors
+/// Those of [`gather`].
+pub fn gathered_out_of_fold(
+    action: &Action<'_>,
+    from: &str,
+    folds: &Folds,
+) -> Result<Predictions, StageError> {
+    let parts = action.input(from).iter().filter(|part| !of_final(part));
+    let parts: Vec<&Part> = parts.collect();
+    joined(action, &parts, folds, |_| {})?.ok_or_else(nothing)
 }
 
 /// Joins parts; `None` if there are none.

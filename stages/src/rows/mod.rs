@@ -44,10 +44,12 @@ mod view;
 
 pub use columns::{fit_columns, patterns};
 pub use copies::{CopyRows, copy_id, synthetic_id};
-pub use crossed::{CrossFit, cross_fit, crossed_predictions, one_fold};
+pub use crossed::{
+    CrossFit, CrossFits, CrossedPredictions, cross_fit, crossed_predictions, one_fold,
+};
 pub use fitted::{COLUMNS, FittedView, MappedColumn};
 pub use fold::{FINAL, has_role, label, name, parse, rows_of};
-pub use gather::{gather, gathered, write_predictions};
+pub use gather::{gather, gather_scores, gathered, gathered_out_of_fold, write_predictions};
 pub use held_out::{FIT_ROW, OWN_LABEL, SIBLING, applied, folds_of, held_out};
 pub use importance::gather_importance;
 pub use kernels::fit_kernels;

@@ -6,11 +6,11 @@ use flow_engine::StageError;
 use flow_engine::kind::{Action, Fault, Rows};
 
 use super::alike::seen_alike;
-use super::fold::{FINAL, has_role, parse, rows_of};
+use super::fold::{FINAL, parse, rows_of};
 use super::label_column::{RowLabels, no_label};
 use super::sample::{drawn, drawn_unlabelled};
 use super::view::{FeatureView, objects_of};
-use crate::table::{Folds, no_positive};
+use crate::table::{FoldObjects, Folds, no_positive};
 
 /// The number of values that are transposed and judged at a time: a few tens of megabytes, and well
 /// below a second of work.
@@ -196,21 +196,26 @@ pub fn of_action(action: &Action<'_>, role: Rows) -> Result<(Folds, Vec<usize>),
 }
 
 /// Returns those of the objects `here`, which are in the order of their bytes, that the models of the action's fold are
-/// applied to.
+/// applied to: those that have [`Rows::Apply`] by [`has_role`](super::fold::has_role).
+///
+/// Every action of a shard asks this of a table of all objects, so both are gone through side by side.
 ///
 /// # Errors
 /// If the table of folds is unreadable.
 pub fn applied_among(action: &Action<'_>, here: &[String]) -> Result<Vec<String>, StageError> {
     let (path, fold) = (table(action)?, parse(action.fold.unwrap_or(FINAL))?);
-    let folds = match fold {
-        Some(_) => Folds::labelled(path)?,
-        None => Folds::labelled_and(path, here)?,
-    };
-    let ids = folds.object_id.iter().enumerate();
-    let applied = ids.filter(|(row, id)| {
-        has_role(&folds, fold, *row, Rows::Apply) && here.binary_search(id).is_ok()
-    });
-    Ok(applied.map(|(_, id)| id.clone()).collect())
+    let mut objects = FoldObjects::open(path, fold.map(|(repeat, _)| repeat))?;
+    let mut applied = Vec::new();
+    for id in here {
+        let is_applied = objects.find(id)?.is_some_and(|object| match fold {
+            Some((_, fold)) => object.labelled && object.fold == Some(fold),
+            None => !object.labelled,
+        });
+        if is_applied {
+            applied.push(id.clone());
+        }
+    }
+    Ok(applied)
 }
 
 /// Returns the table of folds.

@@ -1,7 +1,38 @@
 //! Predictions for the tests of cross-fitted kinds.
 
+use std::fs::File;
+
+use flow_engine::StageError;
+use flow_testkit::files::{TempDir, folder};
+
+use super::CrossedPredictions;
 use crate::numeric::rng::Stream;
 use crate::table::Predictions;
+
+/// What a cross-fitted step reads of tables, and the folder that their files are in.
+pub fn crossed(tables: &[Predictions]) -> Result<(TempDir, CrossedPredictions), StageError> {
+    let folder = folder();
+    let paths = tables.iter().enumerate().map(|(at, table)| {
+        let path = folder.path().join(at.to_string());
+        table.write(File::create(&path)?)?;
+        Ok(path)
+    });
+    let paths = paths.collect::<Result<_, StageError>>()?;
+    Ok((folder, CrossedPredictions::read(paths)?))
+}
+
+/// The table with the numbers that `of` gives for each row.
+pub fn rewritten(
+    crossed: &CrossedPredictions,
+    mut of: impl FnMut(&[Predictions], usize) -> Result<Vec<f64>, StageError>,
+) -> Result<Predictions, StageError> {
+    let mut all = crossed.models[0].none_of();
+    crossed.each_row(&|| Ok(()), |models, row| {
+        all.push_with(&models[0], row, of(models, row)?);
+        Ok(())
+    })?;
+    Ok(all)
+}
 
 /// Out-of-fold predictions of `n` objects in four folds, and of a tenth as many unlabelled ones. The classes `A`,
 /// `B` and `C` (as many as asked for) are predicted with too much certainty, by the third power of the odds.

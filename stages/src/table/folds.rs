@@ -4,7 +4,7 @@ use std::io::Write;
 use std::path::Path;
 use std::sync::Arc;
 
-use arrow_array::{Array, ArrayRef, Int32Array, StringArray};
+use arrow_array::{Array, ArrayRef, Int32Array, Int64Array, StringArray};
 use arrow_schema::{DataType, Field, Schema};
 use flow_engine::StageError;
 
@@ -192,55 +192,84 @@ impl Folds {
     }
 }
 
-/// The objects of a table of folds, some at a time, and whether they have a label.
+/// The objects of a table of folds, some at a time. Its other columns are not decoded.
 pub(crate) struct FoldObjects {
     source: TableReader,
     order: Ascending,
     ids: StringArray,
-    labelled: Vec<bool>,
+    label: StringArray,
+    fold: Option<Int64Array>,
+    /// The column that `fold` comes from.
+    repeat: Option<String>,
     /// The first of `ids` that may be asked about.
     at: usize,
 }
 
+/// What a table of folds has of an object.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct FoldObject {
+    /// Whether it has a label.
+    pub labelled: bool,
+    /// The fold of the repeat that is looked at; `None` if none is, or no fold holds the object out.
+    pub fold: Option<i32>,
+}
+
 impl FoldObjects {
-    /// Opens a table of folds.
+    /// Opens a table of folds, to look at the folds of one repeat or of none.
     ///
     /// # Errors
     /// As for [`Folds::read`].
-    pub(crate) fn open(path: &Path) -> Result<Self, StageError> {
-        let columns = |name: &str| ["object_id", "label"].contains(&name);
+    pub(crate) fn open(path: &Path, repeat: Option<i32>) -> Result<Self, StageError> {
+        let repeat = repeat.map(|repeat| format!("repeat_{repeat}"));
+        let columns =
+            |name: &str| ["object_id", "label"].contains(&name) || repeat.as_deref() == Some(name);
         Ok(Self {
             source: TableReader::open_columns(path, NAME, columns)?,
             order: Ascending::new(NAME),
             ids: StringArray::new_null(0),
-            labelled: Vec::new(),
+            label: StringArray::new_null(0),
+            fold: None,
+            repeat,
             at: 0,
         })
     }
 
-    /// Returns whether an object has a label; `None` if the table does not have the object. Calls are in the order of
-    /// the objects' bytes.
+    /// Returns what the table has of an object; `None` if it does not have the object. Calls are in the order of the
+    /// objects' bytes.
     ///
     /// # Errors
     /// As for [`Folds::read`].
-    pub(crate) fn labelled(&mut self, object_id: &str) -> Result<Option<bool>, StageError> {
+    pub(crate) fn find(&mut self, object_id: &str) -> Result<Option<FoldObject>, StageError> {
         loop {
             while self.at < self.ids.len() && self.ids.value(self.at) < object_id {
                 self.at += 1;
             }
             if self.at < self.ids.len() {
                 let found = self.ids.value(self.at) == object_id;
-                return Ok(found.then(|| self.labelled[self.at]));
+                return found.then(|| self.object()).transpose();
             }
             let Some(batch) = self.source.next_batch()? else {
                 return Ok(None);
             };
             self.ids = batch.id_texts("object_id", self.order.rows())?;
             self.order.take(self.ids.iter().flatten())?;
-            let label = batch.texts("label")?;
-            self.labelled = (0..label.len()).map(|i| label.is_valid(i)).collect();
+            self.label = batch.texts("label")?;
+            self.fold = self
+                .repeat
+                .as_ref()
+                .map(|name| batch.ints(name))
+                .transpose()?;
             self.at = 0;
         }
+    }
+
+    /// The object that was found.
+    fn object(&self) -> Result<FoldObject, StageError> {
+        let fold = self.fold.as_ref().filter(|fold| fold.is_valid(self.at));
+        Ok(FoldObject {
+            labelled: self.label.is_valid(self.at),
+            fold: fold.map(|fold| to_i32(fold.value(self.at))).transpose()?,
+        })
     }
 }
 
@@ -285,11 +314,20 @@ mod tests {
         let with = |also: &[&str]| Folds::labelled_and(file.path(), also).unwrap();
         assert_eq!(with(&["a", "b"]), folds);
         assert_eq!(with(&["d"]), labelled);
-        let mut objects = FoldObjects::open(file.path()).unwrap();
+        let object = |labelled, fold| Some(FoldObject { labelled, fold });
         let asked = ["0", "a", "b", "b", "bb", "c", "d"];
-        let found = asked.map(|id| objects.labelled(id).unwrap());
-        let (yes, no) = (Some(true), Some(false));
-        assert_eq!(found, [None, yes, no, no, None, yes, None]);
+        let mut objects = FoldObjects::open(file.path(), Some(1)).unwrap();
+        let (a, b, c) = (
+            object(true, Some(2)),
+            object(false, None),
+            object(true, Some(0)),
+        );
+        let found = asked.map(|id| objects.find(id).unwrap());
+        assert_eq!(found, [None, a, b, b, None, c, None]);
+        let mut objects = FoldObjects::open(file.path(), None).unwrap();
+        assert_eq!(objects.find("c").unwrap(), object(true, None));
+        let mut objects = FoldObjects::open(file.path(), Some(2)).unwrap();
+        assert!(objects.find("a").is_err());
     }
 
     #[test]

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use flow_engine::StageError;
 
-use super::{PIECE, PredictionReader, Predictions, schema_error};
+use super::{ColumnNames, PIECE, PredictionReader, Predictions, schema_error};
 
 /// The most files that are open at a time, because each holds a page of every column in memory.
 const MOST: usize = 64;
@@ -130,7 +130,9 @@ impl Merged {
 
     /// Writes the rows in short row groups, because a reader holds one.
     fn write(mut self, path: &Path) -> Result<(), StageError> {
-        let mut writer = self.classes.writer(File::create(path)?)?;
+        let mut writer = self
+            .classes
+            .writer(File::create(path)?, ColumnNames::Classes)?;
         while self.peek().is_some() {
             let mut piece = self.classes.none_of();
             while piece.len() < PIECE && self.peek().is_some() {

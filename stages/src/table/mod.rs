@@ -59,7 +59,7 @@ pub(crate) use parquet_io::{
     Batch, PIECE, TableReader, TableWriter, column_twice, json_list, no_id, properties,
 };
 pub use predictions::Predictions;
-pub(crate) use predictions::{PredictionReader, PredictionWriter};
+pub(crate) use predictions::{ColumnNames, PredictionReader, PredictionWriter};
 pub use reasons::{
     GroupWorth, Reason, ReasonRow, read_reasons, read_worth, write_reasons, write_worth,
 };
@@ -165,8 +165,12 @@ impl Ascending {
         &mut self,
         ids: impl IntoIterator<Item = S>,
     ) -> Result<(), StageError> {
-        for id in ids {
-            let (id, last) = (id.as_ref(), self.last.as_str());
+        let mut before: Option<S> = None;
+        for next in ids {
+            let last = before
+                .as_ref()
+                .map_or(self.last.as_str(), |last| last.as_ref());
+            let id = next.as_ref();
             if self.rows > 0 && last >= id {
                 let what = &self.what;
                 return Err(schema_error(match last == id {
@@ -176,9 +180,11 @@ impl Ascending {
                     ),
                 }));
             }
-            self.last.clear();
-            self.last.push_str(id);
             self.rows += 1;
+            before = Some(next);
+        }
+        if let Some(last) = before {
+            last.as_ref().clone_into(&mut self.last);
         }
         Ok(())
     }

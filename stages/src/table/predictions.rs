@@ -131,13 +131,36 @@ impl Predictions {
 
     /// Appends a row of a table of the same classes.
     pub(crate) fn push_from(&mut self, other: &Self, row: usize) {
+        let columns = other.probability.iter();
+        self.push_with(other, row, columns.map(|values| values[row]));
+    }
+
+    /// Appends a row of another table with these numbers, one for each column of this table.
+    pub(crate) fn push_with(
+        &mut self,
+        other: &Self,
+        row: usize,
+        numbers: impl IntoIterator<Item = f64>,
+    ) {
         self.object_id.push(other.object_id[row].clone());
         self.repeat.push(other.repeat[row]);
         self.fold.push(other.fold[row]);
         self.label.push(other.label[row].clone());
-        for (column, values) in self.probability.iter_mut().zip(&other.probability) {
-            column.push(values[row]);
+        for (column, number) in self.probability.iter_mut().zip(numbers) {
+            column.push(number);
         }
+    }
+
+    /// Reduces the table to the probabilities of the positive class.
+    ///
+    /// # Errors
+    /// If the survey names no positive class, or it has no column.
+    pub(crate) fn positive_only(mut self) -> Result<Self, StageError> {
+        let positive = self.positive_column()?;
+        let (column, positive) = positive.ok_or_else(|| no_positive(None, &self.classes))?;
+        self.classes = vec![positive.to_owned()];
+        self.probability = vec![self.probability.swap_remove(column)];
+        Ok(self)
     }
 
     /// Writes Parquet: `object_id, repeat, fold, label, p_<class>...`.
@@ -145,36 +168,36 @@ impl Predictions {
     /// # Errors
     /// If the writer fails.
     pub fn write(&self, writer: impl Write + Send) -> Result<(), StageError> {
-        let mut writer = self.writer(writer)?;
+        let mut writer = self.writer(writer, ColumnNames::Classes)?;
         self.append_to(&mut writer)?;
         writer.finish()
     }
 
     /// Returns a writer for tables of the same classes.
-    pub(crate) fn writer<W: Write + Send>(&self, to: W) -> Result<TableWriter<W>, StageError> {
+    pub(crate) fn writer<W: Write + Send>(
+        &self,
+        to: W,
+        names: ColumnNames,
+    ) -> Result<TableWriter<W>, StageError> {
         let positive: Vec<String> = self.positive.iter().cloned().collect();
-        let metadata = [
+        let mut metadata = vec![
             ("flow.classes", json_list(&self.classes)),
             ("flow.positive", json_list(&positive)),
         ];
-        let names: Vec<String> = self.classes.iter().map(|c| format!("p_{c}")).collect();
-        writer_of(to, &names, &metadata)
-    }
-
-    /// Writes Parquet as [`Predictions::write`] does, with other names in the place of `p_<class>`: numbers that are
-    /// no probabilities of classes.
-    ///
-    /// # Errors
-    /// If the writer fails.
-    pub fn write_as(
-        &self,
-        writer: impl Write + Send,
-        names: &[String],
-        metadata: &[(&str, String)],
-    ) -> Result<(), StageError> {
-        let mut writer = writer_of(writer, names, metadata)?;
-        self.append_to(&mut writer)?;
-        writer.finish()
+        let mut prefix = "p_";
+        if let ColumnNames::Plain = names {
+            (prefix, metadata) = ("", Vec::new());
+        }
+        let mut fields = vec![
+            Field::new("object_id", DataType::Utf8, false),
+            Field::new("repeat", DataType::Int32, false),
+            Field::new("fold", DataType::Int32, true),
+            Field::new("label", DataType::Utf8, true),
+        ];
+        let names = self.classes.iter().map(|name| format!("{prefix}{name}"));
+        fields.extend(names.map(|name| Field::new(name, DataType::Float64, false)));
+        let properties = properties(&metadata, &["repeat", "fold", "label"]);
+        TableWriter::new(to, Arc::new(Schema::new(fields)), properties)
     }
 
     /// Appends the rows to a file with as many columns of probabilities.
@@ -203,12 +226,7 @@ impl Predictions {
     /// If the file is unreadable or does not fit: it has no `object_id` or no `p_<class>`, or a
     /// probability is missing or not within 0 and 1.
     pub fn read(path: &Path) -> Result<Self, StageError> {
-        let mut rows = PredictionReader::open(path)?;
-        let mut all = rows.classes().none_of();
-        while let Some(some) = rows.next()? {
-            all.append(&some)?;
-        }
-        Ok(all)
+        Self::read_where(path, |_, _| true)
     }
 
     /// Reads the rows that have a fold, of which there are as many as there are labels, however large the survey is.
@@ -216,11 +234,24 @@ impl Predictions {
     /// # Errors
     /// As for [`Predictions::read`].
     pub fn read_out_of_fold(path: &Path) -> Result<Self, StageError> {
+        Self::read_where(path, |rows, row| rows.fold[row].is_some())
+    }
+
+    /// Reads the rows that `wanted` picks. It is given some rows of the file, and the place of the row among them.
+    ///
+    /// # Errors
+    /// As for [`Predictions::read`].
+    pub fn read_where(
+        path: &Path,
+        mut wanted: impl FnMut(&Self, usize) -> bool,
+    ) -> Result<Self, StageError> {
         let mut rows = PredictionReader::open(path)?;
         let mut all = rows.classes().none_of();
         while let Some(some) = rows.next()? {
-            for row in (0..some.len()).filter(|&row| some.fold[row].is_some()) {
-                all.push_from(&some, row);
+            for row in 0..some.len() {
+                if wanted(&some, row) {
+                    all.push_from(&some, row);
+                }
             }
         }
         Ok(all)
@@ -270,21 +301,13 @@ impl Predictions {
     }
 }
 
-fn writer_of<W: Write + Send>(
-    to: W,
-    names: &[String],
-    metadata: &[(&str, String)],
-) -> Result<TableWriter<W>, StageError> {
-    let mut fields = vec![
-        Field::new("object_id", DataType::Utf8, false),
-        Field::new("repeat", DataType::Int32, false),
-        Field::new("fold", DataType::Int32, true),
-        Field::new("label", DataType::Utf8, true),
-    ];
-    let columns = names.iter();
-    fields.extend(columns.map(|name| Field::new(name, DataType::Float64, false)));
-    let properties = properties(metadata, &["repeat", "fold", "label"]);
-    TableWriter::new(to, Arc::new(Schema::new(fields)), properties)
+/// How the columns of numbers are called.
+#[derive(Clone, Copy)]
+pub(crate) enum ColumnNames {
+    /// `p_` and the class.
+    Classes,
+    /// As [`Predictions::classes`] says. The numbers are no probabilities of classes.
+    Plain,
 }
 
 /// A table of predictions that is written row by row.
@@ -299,9 +322,13 @@ impl<W: Write + Send> PredictionWriter<W> {
     ///
     /// # Errors
     /// If the writer fails.
-    pub(crate) fn new(classes: &Predictions, to: W) -> Result<Self, StageError> {
+    pub(crate) fn new(
+        classes: &Predictions,
+        names: ColumnNames,
+        to: W,
+    ) -> Result<Self, StageError> {
         Ok(Self {
-            table: classes.writer(to)?,
+            table: classes.writer(to, names)?,
             piece: classes.none_of(),
             rows: 0,
         })

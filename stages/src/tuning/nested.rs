@@ -14,7 +14,7 @@ use flow_engine::StageError;
 
 use crate::comparison::{Arm, ArmParts};
 use crate::evaluation::{MetricReport, ScoreSettings, out_of_fold};
-use crate::table::{Folds, Predictions, no_positive};
+use crate::table::{Folds, Predictions};
 
 /// The result of the outer folds.
 pub struct Outer {
@@ -49,15 +49,19 @@ pub fn outer(folds: &Path, parts: &[&Path], fixed: f64) -> Result<Outer, StageEr
     let folds = Folds::labelled(folds)?;
     let mut tables = Vec::with_capacity(parts.len());
     for (fold, part) in parts.iter().enumerate() {
-        tables.push(held_out(&folds, fold as i32, &Predictions::read(part)?)?);
+        let new = Predictions::read_where(part, |rows, row| {
+            rows.fold[row].is_none() && folds.object_id.binary_search(&rows.object_id[row]).is_ok()
+        })?;
+        tables.push(held_out(&folds, fold as i32, &new)?);
     }
-    if tables
+    let differ = tables
         .iter()
-        .any(|table| table.classes != tables[0].classes)
-    {
-        tables = tables.iter().map(positive_only).collect::<Result<_, _>>()?;
-    }
-    let mut tables = tables.into_iter();
+        .any(|table| table.classes != tables[0].classes);
+    let tables = tables.into_iter().map(|table| match differ {
+        true => table.positive_only(),
+        false => Ok(table),
+    });
+    let mut tables = tables.collect::<Result<Vec<_>, _>>()?.into_iter();
     let mut predictions = tables.next().unwrap_or_default();
     for table in tables {
         predictions.append(&table)?;
@@ -111,17 +115,6 @@ fn held_out(folds: &Folds, fold: i32, all: &Predictions) -> Result<Predictions, 
         }
     }
     Ok(part)
-}
-
-fn positive_only(table: &Predictions) -> Result<Predictions, StageError> {
-    let (column, positive) = table
-        .positive_column()?
-        .ok_or_else(|| no_positive(None, &table.classes))?;
-    Ok(Predictions {
-        classes: vec![positive.to_owned()],
-        probability: vec![table.probability[column].clone()],
-        ..table.clone()
-    })
 }
 
 #[cfg(test)]

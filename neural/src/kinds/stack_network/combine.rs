@@ -1,11 +1,12 @@
 //! The networks of the folds, and what they make of the predictions.
 
+use std::collections::BTreeMap;
 use std::error::Error;
 
 use burn::tensor::Device;
 use flow_engine::kind::{Action, StageError};
 use flow_stages::learner::objective;
-use flow_stages::rows::{cross_fit, crossed_predictions, one_fold, write_predictions};
+use flow_stages::rows::{cross_fit, crossed_predictions, one_fold};
 use flow_stages::table::{Predictions, no_positive};
 
 use super::StackNetworkParams;
@@ -20,10 +21,10 @@ use crate::network::{Architecture, ArchitectureSpec, InputShape};
 
 /// Fits a network for each fold and applies it to the rows of the fold.
 pub fn combine(action: &mut Action<'_>, params: &StackNetworkParams) -> Result<(), StageError> {
-    let models = crossed_predictions(action)?;
-    let stacked = Stacked::of(&models, params)?;
+    let crossed = crossed_predictions(action)?;
+    let stacked = Stacked::of(&crossed.models, params)?;
     let failed = |error| fit_error(error, "of predictions");
-    let fits = cross_fit(&models[0], |rows| {
+    let fits = cross_fit(&crossed, |rows| {
         let rows: Vec<usize> = rows
             .iter()
             .copied()
@@ -34,24 +35,41 @@ pub fn combine(action: &mut Action<'_>, params: &StackNetworkParams) -> Result<(
         }
         stacked.fit(&rows, action).map_err(failed)
     })?;
-    let mut predictions = models[0].clone();
-    // With a binary target the second column is the positive class, and only that one is kept.
-    let first = stacked.classes - predictions.probability.len();
-    for fitted in &fits {
-        let p = stacked.probabilities(&fitted.fitted, &fitted.rows, action);
-        let p = p.map_err(failed)?;
-        for (&row, p) in fitted.rows.iter().zip(p.chunks(stacked.classes)) {
-            for (column, &p) in predictions.probability.iter_mut().zip(&p[first..]) {
-                column[row] = p;
-            }
-        }
+    // The rows of a fold are computed together, in the same batches however many files and reads they come from.
+    let mut features: BTreeMap<(i32, Option<i32>), Vec<f32>> = BTreeMap::new();
+    crossed.each_row(&|| action.checkpoint(), |models, row| {
+        let fold = (models[0].repeat[row], models[0].fold[row]);
+        features
+            .entry(fold)
+            .or_default()
+            .extend(numbers(models, row));
+        Ok(())
+    })?;
+    let mut probabilities = BTreeMap::new();
+    for fit in &fits.0 {
+        let fold = (fit.repeat, fit.fold);
+        let features = features.remove(&fold).unwrap_or_default();
+        let p = stacked.probabilities(&fit.fitted, &features, action);
+        probabilities.insert(fold, p.map_err(failed)?.into_iter());
     }
-    write_predictions(action, "predictions", &predictions)
+    // With a binary target the second column is the positive class, and only that one is kept.
+    let first = stacked.classes - crossed.models[0].classes.len();
+    crossed.rewrite(action, |models, row| {
+        let fold = (models[0].repeat[row], models[0].fold[row]);
+        let p = probabilities.get_mut(&fold).into_iter().flatten();
+        Ok(p.take(stacked.classes).skip(first).collect())
+    })
+}
+
+/// The probabilities of all models for a row, as the networks read them.
+fn numbers(models: &[Predictions], row: usize) -> impl Iterator<Item = f32> + '_ {
+    let columns = models.iter().flat_map(|model| &model.probability);
+    columns.map(move |column| column[row] as f32)
 }
 
 /// What the networks read, learn and are.
 struct Stacked {
-    /// The probabilities of all models, row after row.
+    /// The probabilities of all models, row after row that has a fold.
     features: Vec<f32>,
     /// The class of each row as a number; none for a row without a label, or of a class without a column.
     labels: Vec<Option<usize>>,
@@ -69,7 +87,7 @@ impl Stacked {
         if binary && first.positive_column()?.is_none() {
             return Err(no_positive(None, names));
         }
-        let columns: Vec<&Vec<f64>> = models.iter().flat_map(|model| &model.probability).collect();
+        let columns = models.iter().flat_map(|model| &model.probability);
         let rows = 0..first.len();
         let label = |row: usize| {
             let place = names
@@ -87,7 +105,7 @@ impl Stacked {
             tracks: Vec::new(),
             channels: Vec::new(),
             points: 0,
-            features: columns.len(),
+            features: columns.count(),
             outputs: objective::outputs(classes),
         };
         let network = ArchitectureSpec::Dense(Dense {
@@ -97,10 +115,7 @@ impl Stacked {
             dropout: 0.0,
         });
         Ok(Self {
-            features: rows
-                .clone()
-                .flat_map(|row| columns.iter().map(move |column| column[row] as f32))
-                .collect(),
+            features: rows.clone().flat_map(|row| numbers(models, row)).collect(),
             labels: rows.map(label).collect(),
             classes,
             network: network.build(shape.clone()),
@@ -173,18 +188,18 @@ impl Stacked {
     fn probabilities(
         &self,
         fitted: &FittedNetwork,
-        rows: &[usize],
+        features: &[f32],
         action: &Action<'_>,
     ) -> Result<Vec<f64>, FitError> {
-        let features = self.features(rows);
+        let rows = features.len() / self.shape.features;
         let outputs = Application {
             forward: &|batch, pass| self.network.forward(batch, pass),
-            samples: &self.samples(&features),
+            samples: &self.samples(features),
             batch_size: self.settings.batch_size,
             device: &Device::flex(),
             stop: &action.stop(),
         }
-        .outputs(&fitted.weights, rows.len())?;
+        .outputs(&fitted.weights, rows)?;
         Ok(objective::probabilities(&outputs, self.classes))
     }
 }

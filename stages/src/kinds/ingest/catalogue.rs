@@ -229,6 +229,10 @@ impl ValueReader<'_> {
         bad: Bad,
         cell: Option<Cell<'_>>,
     ) -> Result<bool, StageError> {
+        // Most rows of a survey have no label, so nothing is formatted for these.
+        if self.nulls[column] == OnNull::Keep && bad == Bad::Empty {
+            return Ok(true);
+        }
         let (id, file, line) = self.at;
         let reason = bad.reason(NULLABLE[column]);
         let value = cell.map_or(String::new(), |c| c.show());
@@ -237,7 +241,6 @@ impl ValueReader<'_> {
             value => format!(": `{value}`"),
         };
         match self.nulls[column] {
-            OnNull::Keep if bad == Bad::Empty => return Ok(true),
             OnNull::Keep if bad == Bad::Impossible => {
                 let value = format!("{id}: {value}");
                 self.tally.missing(NULLABLE[column], file, line, &value);

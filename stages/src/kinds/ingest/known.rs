@@ -3,6 +3,7 @@
 use std::cell::OnceCell;
 use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet};
+use std::hash::{BuildHasherDefault, Hasher};
 
 use crate::table::Objects;
 
@@ -14,11 +15,34 @@ pub(super) const DROPPED: &str = "object that was itself dropped";
 /// Another reason why an observation has no object.
 pub(super) const SPELLED: &str = "object that the objects table spells otherwise";
 
+/// A set of hashes.
+type Hashes = HashSet<u64, BuildHasherDefault<AsItIs>>;
+
+/// Hashes a hash, which is the hash itself: every row of the survey is looked up.
+#[derive(Default)]
+struct AsItIs(u64);
+
+impl Hasher for AsItIs {
+    fn write(&mut self, bytes: &[u8]) {
+        bytes
+            .iter()
+            .for_each(|&byte| self.0 = self.0.rotate_left(8) ^ u64::from(byte));
+    }
+
+    fn write_u64(&mut self, hash: u64) {
+        self.0 = hash;
+    }
+
+    fn finish(&self) -> u64 {
+        self.0
+    }
+}
+
 /// The ids of a shard's light curves, as hashes. A hash that another id has as well makes [`Known`] hold a row in vain.
 #[derive(Default)]
 pub(super) struct Wanted {
-    ids: HashSet<u64>,
-    numbers: HashSet<u64>,
+    ids: Hashes,
+    numbers: Hashes,
     /// The hash that was added last, because rows of one object tend to come together.
     last: Option<u64>,
 }
@@ -34,8 +58,12 @@ impl Wanted {
 
     /// Returns true if `id` is that of a light curve, as it is spelled or as the same number.
     fn has(&self, id: &str) -> bool {
-        let is_number = || number(id).is_some_and(|digits| self.numbers.contains(&hash(digits)));
-        self.ids.contains(&hash(id)) || is_number()
+        let hashed = hash(id);
+        let is_number = |digits: &str| match digits.len() == id.len() {
+            true => self.numbers.contains(&hashed),
+            false => self.numbers.contains(&hash(digits)),
+        };
+        self.ids.contains(&hashed) || number(id).is_some_and(is_number)
     }
 }
 

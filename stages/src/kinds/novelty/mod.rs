@@ -7,7 +7,6 @@
 mod fitted;
 mod report;
 
-use flow_cache::Value;
 use flow_engine::kind::{
     Action, InputPort, KindSpec, OutputPort, Ports, Rows, Scope, Stage, StageError, Step,
 };
@@ -114,7 +113,7 @@ impl Stage for NoveltyKind {
         match action.step {
             FIT => fit(action),
             APPLY => apply(action),
-            GATHER => gather(action),
+            GATHER => rows::gather_scores(action, "part", "scores"),
             _ => score(action),
         }
     }
@@ -185,23 +184,16 @@ fn names(method: NoveltyMethod, classes: &[String]) -> Vec<String> {
     names
 }
 
-fn gather(action: &mut Action<'_>) -> Result<(), StageError> {
-    let folds = Folds::read(&action.one("folds")?.path)?;
-    let scores = rows::gathered(action, "part", &folds, |_| {})?;
-    let attrs = vec![("rows".to_owned(), Value::Int(scores.len() as i64))];
-    let mut writer = action.create()?;
-    scores.write_as(&mut writer, &scores.classes, &[])?;
-    action.finish("scores", writer, attrs)
-}
-
 fn score(action: &mut Action<'_>) -> Result<(), StageError> {
-    let folds = Folds::read(&action.one("folds")?.path)?;
-    let scores = rows::gathered(action, "part", &folds, |_| {})?;
+    let path = &action.one("folds")?.path;
+    let folds = Folds::labelled(path)?;
+    let scores = rows::gathered_out_of_fold(action, "part", &folds)?;
     let unsure = match action.input("predictions") {
         [] => None,
         _ => {
-            let predictions = Predictions::read(&action.one("predictions")?.path)?;
-            rows::held_out(&predictions, &folds)?;
+            let predictions = &action.one("predictions")?.path;
+            let predictions = Predictions::read_out_of_fold(predictions)?;
+            rows::held_out(&predictions, &rows::folds_of(&predictions, path)?)?;
             Some(unsure(&scores, &predictions))
         }
     };

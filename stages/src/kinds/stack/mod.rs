@@ -28,8 +28,7 @@ use flow_engine::{Params, params, words};
 
 use self::scores::{fold_ranks, logistic, meta};
 use self::weights::{Climb, climb, em, mix, nonnegative};
-use crate::rows::{cross_fit, crossed_predictions, write_predictions};
-use crate::table::{Predictions, no_positive};
+use crate::rows::{CrossFits, CrossedPredictions, cross_fit, crossed_predictions};
 
 /// The kind.
 pub struct Stack;
@@ -103,113 +102,65 @@ impl Stage for Stack {
     }
 
     fn run(&self, action: &mut Action<'_>) -> Result<(), StageError> {
-        let models = crossed_predictions(action)?;
+        let crossed = crossed_predictions(action)?;
         let params = StackParams::read(action.params);
-        let combined = combine(&models, &params, &|| action.checkpoint())?;
-        write_predictions(action, "predictions", &combined.predictions)?;
-        let json = serde_json::json!({ "method": params.method.word(), "fits": combined.fits });
+        let crossed = comparable(crossed, params.method)?;
+        let fits = fits(&crossed, &params, &|| action.checkpoint())?;
+        match params.method {
+            StackMethod::Rank => {
+                let ranks = fold_ranks(&crossed, &|| action.checkpoint())?;
+                let mut ranks = ranks.into_iter();
+                crossed.rewrite(action, |_, _| Ok(ranks.next().into_iter().collect()))?;
+            }
+            StackMethod::Logistic => crossed.rewrite(action, |models, row| {
+                Ok(vec![meta(models, fits.of(&models[0], row)?, row)])
+            })?,
+            _ => crossed.rewrite(action, |models, row| {
+                Ok(mix(models, fits.of(&models[0], row)?, row))
+            })?,
+        }
+        let fits = fits.0.iter().map(|fit| {
+            serde_json::json!({ "repeat": fit.repeat, "fold": fit.fold, "values": fit.fitted })
+        });
+        let fits: Vec<serde_json::Value> = fits.collect();
+        let json = serde_json::json!({ "method": params.method.word(), "fits": fits });
         action.write("model", format!("{json:#}\n").as_bytes(), Vec::new())
     }
 }
 
-/// Combines the models as the parameters say.
-fn combine(
-    models: &[Predictions],
+/// Reduces the models to P(positive) if the method is about it, or if they have different classes.
+fn comparable(
+    crossed: CrossedPredictions,
+    method: StackMethod,
+) -> Result<CrossedPredictions, StageError> {
+    let models = &crossed.models;
+    let alike = models.iter().all(|m| m.classes == models[0].classes);
+    match method {
+        StackMethod::Rank | StackMethod::Logistic => crossed.of_positive(),
+        _ if alike => Ok(crossed),
+        _ => crossed.of_positive(),
+    }
+}
+
+/// Fits what the method combines the models by: weights, coefficients, or nothing.
+fn fits(
+    crossed: &CrossedPredictions,
     params: &StackParams,
     go_on: &dyn Fn() -> Result<(), StageError>,
-) -> Result<Combined, StageError> {
-    match params.method {
-        StackMethod::Weighted => mixed(models, |models, rows| em(models, rows, go_on)),
-        StackMethod::Nonnegative => mixed(models, |models, rows| {
-            go_on().map(|()| nonnegative(models, rows))
-        }),
-        StackMethod::HillClimb => mixed(models, |models, rows| {
+) -> Result<CrossFits<Vec<f64>>, StageError> {
+    let models = &crossed.models;
+    cross_fit(crossed, |rows| match params.method {
+        StackMethod::Weighted => em(models, rows, go_on),
+        StackMethod::Nonnegative => go_on().map(|()| nonnegative(models, rows)),
+        StackMethod::HillClimb => {
             let climber = match params.metric {
                 ClimbMetric::LogLoss => Climb::log_loss(models, rows),
                 ClimbMetric::Ap => Climb::average_precision(models, rows)?,
             };
             climb(&climber, params.steps, go_on)
-        }),
-        StackMethod::Mean => mixed(models, |models, _| {
-            go_on().map(|()| vec![1.0 / models.len() as f64; models.len()])
-        }),
-        StackMethod::Rank => {
-            let models = positive_only(models)?;
-            let ranks = fold_ranks(&models);
-            let none = |_: &[usize]| go_on().map(|()| Vec::new());
-            crossed(&models, none, |_, i| vec![ranks[i]])
         }
-        StackMethod::Logistic => {
-            let models = positive_only(models)?;
-            crossed(
-                &models,
-                |rows| go_on().and_then(|()| logistic(&models, rows, params.c)),
-                |w, i| vec![meta(&models, w, i)],
-            )
-        }
-    }
-}
-
-/// Combines the models by a weighted mean.
-fn mixed(
-    models: &[Predictions],
-    weights: impl Fn(&[Predictions], &[usize]) -> Result<Vec<f64>, StageError>,
-) -> Result<Combined, StageError> {
-    let models = same_classes(models)?;
-    crossed(
-        &models,
-        |rows| weights(&models, rows),
-        |w, i| mix(&models, w, i),
-    )
-}
-
-fn same_classes(models: &[Predictions]) -> Result<Vec<Predictions>, StageError> {
-    if models.iter().all(|m| m.classes == models[0].classes) {
-        Ok(models.to_vec())
-    } else {
-        positive_only(models)
-    }
-}
-
-/// Reduces the models to P(positive).
-fn positive_only(models: &[Predictions]) -> Result<Vec<Predictions>, StageError> {
-    models
-        .iter()
-        .map(|model| {
-            let (column, positive) = model
-                .positive_column()?
-                .ok_or_else(|| no_positive(None, &model.classes))?;
-            Ok(Predictions {
-                classes: vec![positive.to_owned()],
-                probability: vec![model.probability[column].clone()],
-                ..model.clone()
-            })
-        })
-        .collect()
-}
-
-struct Combined {
-    predictions: Predictions,
-    fits: Vec<serde_json::Value>,
-}
-
-/// Fits for each repeat and fold on the rows of the other folds, and combines the rows of that fold.
-fn crossed(
-    models: &[Predictions],
-    fit: impl Fn(&[usize]) -> Result<Vec<f64>, StageError>,
-    combine: impl Fn(&[f64], usize) -> Vec<f64>,
-) -> Result<Combined, StageError> {
-    let mut predictions = models[0].clone();
-    let mut fits = Vec::new();
-    for fit in cross_fit(&models[0], fit)? {
-        for i in fit.rows {
-            for (column, value) in combine(&fit.fitted, i).into_iter().enumerate() {
-                predictions.probability[column][i] = value;
-            }
-        }
-        fits.push(
-            serde_json::json!({ "repeat": fit.repeat, "fold": fit.fold, "values": fit.fitted }),
-        );
-    }
-    Ok(Combined { predictions, fits })
+        StackMethod::Mean => go_on().map(|()| vec![1.0 / models.len() as f64; models.len()]),
+        StackMethod::Rank => go_on().map(|()| Vec::new()),
+        StackMethod::Logistic => go_on().and_then(|()| logistic(models, rows, params.c)),
+    })
 }

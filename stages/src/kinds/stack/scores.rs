@@ -1,32 +1,44 @@
 //! Combinations of the scores of the positive class: ranks, and logistic regression.
 
+use std::collections::BTreeMap;
+
 use flow_engine::StageError;
 
 use crate::numeric::calibration::log_odds;
 use crate::numeric::linear::{Logistic, LogisticOptions};
 use crate::numeric::rank::midranks;
+use crate::rows::CrossedPredictions;
 use crate::table::Predictions;
 
 /// The mean over models of each row's rank within its own repeat and fold, divided by n + 1.
-pub(super) fn fold_ranks(models: &[Predictions]) -> Vec<f64> {
-    let first = &models[0];
-    let mut groups = std::collections::BTreeMap::<_, Vec<usize>>::new();
-    for i in 0..first.len() {
-        groups
-            .entry((first.repeat[i], first.fold[i]))
-            .or_default()
-            .push(i);
-    }
-    let mut mean = vec![0.0; first.len()];
-    for rows in groups.values() {
-        for model in models {
-            let scores: Vec<f64> = rows.iter().map(|&i| model.probability[0][i]).collect();
-            for (&i, rank) in rows.iter().zip(midranks(&scores)) {
-                mean[i] += rank / (rows.len() + 1) as f64 / models.len() as f64;
+///
+/// Returns them in the order of the files, of models that are reduced to P(positive). They need all scores of the
+/// final fit at once: some 50 bytes a row.
+pub(super) fn fold_ranks(
+    crossed: &CrossedPredictions,
+    go_on: &dyn Fn() -> Result<(), StageError>,
+) -> Result<Vec<f64>, StageError> {
+    let mut groups = BTreeMap::<_, Vec<usize>>::new();
+    let mut scores = vec![Vec::new(); crossed.models.len()];
+    crossed.each_row(go_on, |models, i| {
+        let place = (models[0].repeat[i], models[0].fold[i]);
+        groups.entry(place).or_default().push(scores[0].len());
+        for (scores, model) in scores.iter_mut().zip(models) {
+            scores.push(model.probability[0][i]);
+        }
+        Ok(())
+    })?;
+    let n_models = scores.len();
+    let mut mean = vec![0.0; scores[0].len()];
+    for scores in scores {
+        for rows in groups.values() {
+            let here: Vec<f64> = rows.iter().map(|&i| scores[i]).collect();
+            for (&i, rank) in rows.iter().zip(midranks(&here)) {
+                mean[i] += rank / (rows.len() + 1) as f64 / n_models as f64;
             }
         }
     }
-    mean
+    Ok(mean)
 }
 
 /// The coefficients of logistic regression on the log-odds, with the intercept last.
@@ -66,4 +78,34 @@ pub(super) fn meta(models: &[Predictions], fitted: &[f64], row: usize) -> f64 {
         intercept: intercept[0],
     }
     .probability(&features)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::rows::testing::{crossed, doubtful};
+
+    #[test]
+    fn rows_are_ranked_among_those_of_their_own_fold() {
+        let first = doubtful(5_000, 1);
+        let mut second = first.clone();
+        second.probability[0].iter_mut().for_each(|p| *p = 1.0 - *p);
+        let (_folder, both) = crossed(&[first.clone(), first.clone()]).unwrap();
+        let ranks = fold_ranks(&both, &|| Ok(())).unwrap();
+        assert_eq!(ranks.len(), first.len());
+        for fold in [None, Some(0), Some(3)] {
+            let rows = (0..first.len()).filter(|&i| first.fold[i] == fold);
+            let mut rows: Vec<usize> = rows.collect();
+            rows.sort_by(|&a, &b| first.probability[0][a].total_cmp(&first.probability[0][b]));
+            let of = rows.len() + 1;
+            for (place, &i) in rows.iter().enumerate() {
+                let expected = (place + 1) as f64 / of as f64;
+                assert!((ranks[i] - expected).abs() < 1e-12, "{fold:?} {i}");
+            }
+        }
+        // What one model has first, the other has last.
+        let (_folder, opposite) = crossed(&[first, second]).unwrap();
+        let ranks = fold_ranks(&opposite, &|| Ok(())).unwrap();
+        assert!(ranks.iter().all(|rank| (rank - 0.5).abs() < 1e-12));
+    }
 }

@@ -6,7 +6,7 @@ use super::prior::PriorShift;
 use super::{Rule, ThresholdParams};
 use crate::evaluation::{Repeat, out_of_fold};
 use crate::numeric::metrics::rules::ThresholdRule;
-use crate::rows::{CrossFit, cross_fit, one_fold};
+use crate::rows::{CrossFits, CrossedPredictions, cross_fit, one_fold};
 use crate::table::{Predictions, no_positive};
 
 /// What is fitted on some rows.
@@ -42,52 +42,59 @@ pub(super) struct Chosen {
     /// What thresholds are chosen by.
     pub(super) rule: RuleAt,
     /// By fold.
-    pub(super) fits: Vec<CrossFit<Fit>>,
+    pub(super) fits: CrossFits<Fit>,
     /// The threshold for new objects.
     pub(super) threshold: f64,
-    /// The predictions, with other probabilities if there is a prior.
-    pub(super) predictions: Predictions,
     /// The column of the positive class.
     pub(super) column: usize,
-    /// By row, the threshold that decides.
-    pub(super) at: Vec<Option<f64>>,
-    /// By row, the decision.
-    pub(super) positive: Vec<bool>,
+}
+
+/// What is decided of a row.
+pub(super) struct Decision {
+    /// The probabilities, which are others than the model's if there is a prior.
+    pub(super) probabilities: Vec<f64>,
+    /// The threshold that decides.
+    pub(super) at: Option<f64>,
+    /// The decision.
+    pub(super) positive: bool,
+}
+
+/// The unlabelled objects, and how many of them are predicted positive.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Unlabelled {
+    pub(super) rows: usize,
+    pub(super) positive: usize,
 }
 
 impl Chosen {
-    /// The scores of the rows.
-    pub(super) fn scores(&self) -> &[f64] {
-        &self.predictions.probability[self.column]
+    /// Decides a row by the threshold of its fold.
+    pub(super) fn decide(&self, rows: &Predictions, row: usize) -> Result<Decision, StageError> {
+        let fit = self.fits.of(rows, row)?;
+        let probabilities = fit.shift.probabilities(rows, row);
+        let at = match rows.fold[row] {
+            Some(_) => fit.threshold,
+            None => Some(self.threshold),
+        };
+        let score = probabilities[self.column];
+        Ok(Decision {
+            positive: at.is_some_and(|at| score >= at),
+            probabilities,
+            at,
+        })
     }
 }
 
-/// The predictions with the probabilities that each fold's fit makes of its rows.
-fn shifted(predictions: &Predictions, fits: &[CrossFit<Fit>]) -> Predictions {
-    let mut shifted = predictions.clone();
-    for fit in fits {
-        for &i in &fit.rows {
-            let row = fit.fitted.shift.probabilities(predictions, i);
-            for (column, p) in shifted.probability.iter_mut().zip(row) {
-                column[i] = p;
-            }
-        }
-    }
-    shifted
-}
-
-/// Chooses thresholds, and decides every row by the one of its fold.
+/// Chooses thresholds.
 pub(super) fn choose(
-    predictions: &Predictions,
+    crossed: &CrossedPredictions,
     params: &ThresholdParams<'_>,
     go_on: &dyn Fn() -> Result<(), StageError>,
 ) -> Result<Chosen, StageError> {
+    let predictions = &crossed.models[0];
     let positive = predictions.positive_column()?;
     let (column, positive) = positive.ok_or_else(|| no_positive(None, &predictions.classes))?;
     let repeats = out_of_fold(predictions)?;
-    let unlabelled = predictions.fold.iter().filter(|fold| fold.is_none());
-    let unlabelled = unlabelled.count();
-    let of = match unlabelled {
+    let of = match crossed.unlabelled() {
         0 => repeats[0].rows.len(),
         unlabelled => unlabelled,
     };
@@ -97,81 +104,78 @@ pub(super) fn choose(
         share: (params.budget as f64 / of as f64).min(1.0),
     };
     let chooser = Chooser {
-        predictions,
+        crossed,
         params,
         rule,
         column,
         positive,
-        unlabelled,
     };
-    let fits = cross_fit(predictions, |rows| {
+    let fits = cross_fit(crossed, |rows| {
         go_on()?;
         match rows {
             [] => Err(one_fold("a threshold")),
             rows => chooser.fit(rows),
         }
     })?;
-    let shifted = shifted(predictions, &fits);
-    let threshold = chooser.for_new_objects(&repeats, &shifted)?;
-    let mut at = vec![Some(threshold); predictions.len()];
-    for fit in fits.iter().filter(|fit| fit.fold.is_some()) {
-        for &i in &fit.rows {
-            at[i] = fit.fitted.threshold;
-        }
-    }
-    let scores = &shifted.probability[column];
-    let decide = |(&score, at): (&f64, &Option<f64>)| at.is_some_and(|at| score >= at);
-    let positive = scores.iter().zip(&at).map(decide).collect();
+    let threshold = match params.rule == Rule::TopN && crossed.unlabelled() > 0 {
+        true => chooser.within_budget(&fits, go_on)?,
+        false => chooser.for_new_objects(&repeats)?,
+    };
     Ok(Chosen {
         rule,
         fits,
         threshold,
         column,
-        at,
-        positive,
-        predictions: shifted,
     })
 }
 
 /// What thresholds are chosen by.
 struct Chooser<'a> {
-    predictions: &'a Predictions,
+    crossed: &'a CrossedPredictions,
     params: &'a ThresholdParams<'a>,
     rule: RuleAt,
     column: usize,
     positive: &'a str,
-    /// The number of unlabelled objects.
-    unlabelled: usize,
 }
 
 impl Chooser<'_> {
     /// Chooses on some rows.
     fn fit(&self, rows: &[usize]) -> Result<Fit, StageError> {
-        let shift = PriorShift::new(self.predictions, rows, &self.params.prior)?;
-        let score = |&i: &usize| shift.probabilities(self.predictions, i)[self.column];
+        let predictions = &self.crossed.models[0];
+        let shift = PriorShift::new(predictions, rows, &self.params.prior)?;
+        let score = |&i: &usize| shift.probabilities(predictions, i)[self.column];
         let scores: Vec<f64> = rows.iter().map(score).collect();
-        let is = |&i: &usize| self.predictions.label[i].as_deref() == Some(self.positive);
+        let is = |&i: &usize| predictions.label[i].as_deref() == Some(self.positive);
         let labels: Vec<bool> = rows.iter().map(is).collect();
-        let weigh = |&i: &usize| shift.weight(self.predictions, i);
+        let weigh = |&i: &usize| shift.weight(predictions, i);
         let weights: Vec<f64> = rows.iter().map(weigh).collect();
         let threshold = self.rule.threshold(&scores, &labels, &weights);
         Ok(Fit { shift, threshold })
     }
 
-    /// The threshold for new objects; `shifted` has the probabilities under the prior.
-    fn for_new_objects(
+    /// The threshold of the budget: the lowest from which on there are no more unlabelled objects than that.
+    fn within_budget(
         &self,
-        repeats: &[Repeat],
-        shifted: &Predictions,
+        fits: &CrossFits<Fit>,
+        go_on: &dyn Fn() -> Result<(), StageError>,
     ) -> Result<f64, StageError> {
-        if self.params.rule == Rule::TopN && self.unlabelled > 0 {
-            let scores = &shifted.probability[self.column];
-            let unlabelled = (0..shifted.len()).filter(|&i| shifted.fold[i].is_none());
-            let scores: Vec<f64> = unlabelled.map(|i| scores[i]).collect();
-            let most = ThresholdRule::Most(self.params.budget as f64);
-            let threshold = most.threshold(&scores, &vec![false; scores.len()], None);
-            return threshold.ok_or_else(|| self.no_threshold());
-        }
+        // One more shows whether the last of them share their score with others.
+        let mut highest = Highest::new(self.params.budget + 1);
+        self.crossed.each_row(go_on, |models, i| {
+            if models[0].fold[i].is_none() {
+                let shift = &fits.of(&models[0], i)?.shift;
+                highest.push(shift.probabilities(&models[0], i)[self.column]);
+            }
+            Ok(())
+        })?;
+        let scores = highest.scores;
+        let most = ThresholdRule::Most(self.params.budget as f64);
+        let threshold = most.threshold(&scores, &vec![false; scores.len()], None);
+        threshold.ok_or_else(|| self.no_threshold())
+    }
+
+    /// The threshold for new objects by any other rule, which is chosen on all labelled ones.
+    fn for_new_objects(&self, repeats: &[Repeat]) -> Result<f64, StageError> {
         let mut sum = 0.0;
         for repeat in repeats {
             let rows: Vec<usize> = repeat.rows.iter().map(|&(row, _)| row).collect();
@@ -183,7 +187,7 @@ impl Chooser<'_> {
 
     /// The error for a rule that no threshold fulfills on all rows.
     fn no_threshold(&self) -> StageError {
-        let labels = self.predictions.label.iter().flatten();
+        let labels = self.crossed.models[0].label.iter().flatten();
         let none = labels.filter(|label| *label == self.positive).count() == 0;
         let (message, help) = match self.params.rule {
             _ if none => (
@@ -200,6 +204,39 @@ impl Chooser<'_> {
             ),
         };
         StageError::data("flow::threshold::none", message).help(help)
+    }
+}
+
+/// The highest of many scores, in the order in which they come, and at times some others.
+pub(super) struct Highest {
+    most: usize,
+    pub(super) scores: Vec<f64>,
+}
+
+impl Highest {
+    /// Keeps at least this many, which are not none.
+    pub(super) fn new(most: usize) -> Self {
+        Self {
+            most,
+            scores: Vec::new(),
+        }
+    }
+
+    /// Takes the next score.
+    pub(super) fn push(&mut self, score: f64) {
+        self.scores.push(score);
+        if self.scores.len() >= self.most.saturating_mul(2) {
+            let mut order = self.scores.clone();
+            let (_, least, _) = order.select_nth_unstable_by(self.most - 1, |a, b| b.total_cmp(a));
+            let least = *least;
+            let above = self.scores.iter().filter(|&&score| score > least).count();
+            let mut level = self.most - above;
+            self.scores.retain(|&score| {
+                let is_kept = score > least || (score == least && level > 0);
+                level -= usize::from(is_kept && score == least);
+                is_kept
+            });
+        }
     }
 }
 

@@ -3,7 +3,7 @@
 use flow_cache::Value;
 use flow_engine::StageError;
 
-use super::choose::{Chosen, Fit, RuleAt};
+use super::choose::{Chosen, Fit, RuleAt, Unlabelled};
 use super::{METRICS, Rule, ThresholdParams};
 use crate::evaluation::{Estimate, Metric, MetricValues, Repeat, SEED, interval, out_of_fold};
 use crate::numeric::metrics::rules::Decided;
@@ -108,7 +108,7 @@ impl RepeatRows {
             rows.sort_by(|a, b| a.score.total_cmp(&b.score));
             rows
         };
-        let fits = chosen.fits.iter();
+        let fits = chosen.fits.0.iter();
         let fits = fits.filter(|fit| fit.fold.is_some() && fit.repeat == repeat.number);
         let ids = repeat
             .rows
@@ -186,26 +186,26 @@ fn pool(folds: &[(Decided, Option<f64>)]) -> Figures {
     figures(sum, mean)
 }
 
-/// What is said at the end of a run.
-pub(super) fn notes(params: &ThresholdParams<'_>, chosen: &Chosen) -> Vec<String> {
+/// What is said at the end of a run, of as many unlabelled objects.
+pub(super) fn notes(
+    params: &ThresholdParams<'_>,
+    chosen: &Chosen,
+    unlabelled: Unlabelled,
+) -> Vec<String> {
     let rule = match params.rule {
         Rule::F1 => "highest F1".to_owned(),
         Rule::Precision => format!("precision of at least {}", params.floor),
         Rule::Recall => format!("recall of at least {}", params.floor),
         Rule::TopN => format!("at most {} positives", params.budget),
     };
-    let unlabelled = chosen.predictions.fold.iter().zip(&chosen.positive);
-    let unlabelled = unlabelled.filter(|(fold, _)| fold.is_none());
-    let positive = unlabelled
-        .clone()
-        .filter(|(_, positive)| **positive)
-        .count();
-    let of = match unlabelled.count() {
-        0 => String::new(),
-        n => format!(": {positive} of {n} unlabelled objects are predicted positive"),
+    let of = match unlabelled {
+        Unlabelled { rows: 0, .. } => String::new(),
+        Unlabelled { rows, positive } => {
+            format!(": {positive} of {rows} unlabelled objects are predicted positive")
+        }
     };
     let mut notes = vec![format!("threshold {:.4} ({rule}){of}", chosen.threshold)];
-    let folds = chosen.fits.iter().filter(|fit| fit.fold.is_some());
+    let folds = chosen.fits.0.iter().filter(|fit| fit.fold.is_some());
     let none = folds.filter(|fit| fit.fitted.threshold.is_none()).count();
     if none > 0 {
         notes.push(format!(

@@ -27,10 +27,10 @@ use flow_engine::kind::{
 };
 use flow_engine::{ParamType, Params, params, words};
 
-use self::choose::{Chosen, choose};
+use self::choose::{Chosen, Unlabelled, choose};
 use crate::evaluation::{DRAWS, Estimate, Metric, out_of_fold};
-use crate::rows::{crossed_predictions, write_predictions};
-use crate::table::{Folds, Predictions};
+use crate::rows::{CrossedPredictions, crossed_predictions};
+use crate::table::{ColumnNames, Folds, Predictions};
 
 /// The kind.
 pub struct Threshold;
@@ -139,34 +139,38 @@ impl Stage for Threshold {
     }
 
     fn run(&self, action: &mut Action<'_>) -> Result<(), StageError> {
-        let models = crossed_predictions(action)?;
+        let crossed = crossed_predictions(action)?;
         let params = ThresholdParams::read(action.params);
-        let chosen = choose(&models[0], &params, &|| action.checkpoint())?;
+        let chosen = choose(&crossed, &params, &|| action.checkpoint())?;
+        let predictions = &crossed.models[0];
         let groups = match &action.folds {
             Some(folds) => {
                 let folds = Folds::labelled(&folds.path)?;
-                out_of_fold(&models[0])?[0].groups(&models[0], &folds)
+                out_of_fold(predictions)?[0].groups(predictions, &folds)
             }
             None => None,
         };
-        let metrics = figures::metrics(&models[0], &chosen, DRAWS, groups.as_deref())?;
-        write_threshold(action, &params, &chosen, figures::precision(&metrics))?;
+        let metrics = figures::metrics(predictions, &chosen, DRAWS, groups.as_deref())?;
+        let unlabelled = write_decisions(action, &crossed, &chosen)?;
+        let notes = figures::notes(&params, &chosen, unlabelled);
+        let precision = figures::precision(&metrics);
+        write_threshold(action, (&params, &chosen, precision), notes)?;
         let metrics = figures::to_value(&metrics);
         let text = format!("{:#}\n", metrics.to_json());
         let attrs = vec![("metrics".to_owned(), metrics)];
         action.write("metrics", text.as_bytes(), attrs)?;
-        write_predictions(action, "predictions", &chosen.predictions)?;
-        write_decisions(action, &chosen)
+        crossed.rewrite(action, |models, row| {
+            Ok(chosen.decide(&models[0], row)?.probabilities)
+        })
     }
 }
 
 fn write_threshold(
     action: &mut Action<'_>,
-    params: &ThresholdParams<'_>,
-    chosen: &Chosen,
-    precision: Option<Estimate>,
+    (params, chosen, precision): (&ThresholdParams<'_>, &Chosen, Option<Estimate>),
+    notes: Vec<String>,
 ) -> Result<(), StageError> {
-    let folds = chosen.fits.iter().filter(|fit| fit.fold.is_some());
+    let folds = chosen.fits.0.iter().filter(|fit| fit.fold.is_some());
     let folds: Vec<serde_json::Value> = folds
         .map(|fit| {
             let threshold = fit.fitted.threshold;
@@ -179,7 +183,7 @@ fn write_threshold(
         "rule": params.rule.word(),
         "folds": folds,
     });
-    let notes = figures::notes(params, chosen).into_iter().map(Value::Str);
+    let notes = notes.into_iter().map(Value::Str);
     let attrs = vec![
         ("notes".to_owned(), Value::List(notes.collect())),
         ("threshold".to_owned(), Value::Float(chosen.threshold)),
@@ -187,24 +191,35 @@ fn write_threshold(
     action.write("threshold", format!("{json:#}\n").as_bytes(), attrs)
 }
 
-fn write_decisions(action: &mut Action<'_>, chosen: &Chosen) -> Result<(), StageError> {
-    let decided = |i: usize| f64::from(u8::from(chosen.positive[i]));
-    let rows = 0..chosen.predictions.len();
-    let decisions = Predictions {
-        probability: vec![
-            chosen.scores().to_vec(),
-            rows.clone()
-                .map(|i| chosen.at[i].unwrap_or(f64::NAN))
-                .collect(),
-            rows.map(decided).collect(),
-        ],
-        ..chosen.predictions.clone()
+/// Writes a decision for each row, and counts those of unlabelled objects.
+fn write_decisions(
+    action: &mut Action<'_>,
+    crossed: &CrossedPredictions,
+    chosen: &Chosen,
+) -> Result<Unlabelled, StageError> {
+    let columns = Predictions {
+        classes: ["score", "threshold", "positive"].map(String::from).into(),
+        probability: vec![Vec::new(); 3],
+        ..Predictions::default()
     };
-    let names = ["score", "threshold", "positive"].map(String::from);
-    let attrs = vec![("rows".to_owned(), Value::Int(decisions.len() as i64))];
+    let mut unlabelled = Unlabelled::default();
     let mut writer = action.create()?;
-    decisions.write_as(&mut writer, &names, &[])?;
-    action.finish("decisions", writer, attrs)
+    let to = (&columns, ColumnNames::Plain, &mut writer);
+    let rows = crossed.write(to, &|| action.checkpoint(), |models, row| {
+        let decision = chosen.decide(&models[0], row)?;
+        if models[0].fold[row].is_none() {
+            unlabelled.rows += 1;
+            unlabelled.positive += usize::from(decision.positive);
+        }
+        Ok(vec![
+            decision.probabilities[chosen.column],
+            decision.at.unwrap_or(f64::NAN),
+            f64::from(u8::from(decision.positive)),
+        ])
+    })?;
+    let attrs = vec![("rows".to_owned(), Value::Int(rows as i64))];
+    action.finish("decisions", writer, attrs)?;
+    Ok(unlabelled)
 }
 
 #[cfg(test)]

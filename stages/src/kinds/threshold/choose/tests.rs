@@ -1,7 +1,7 @@
 use super::super::figures::{self, notes, precision};
 use super::*;
 use crate::numeric::metrics::{Confusion, cross_fitted_threshold};
-use crate::rows::testing::{doubtful, flipped};
+use crate::rows::testing::{crossed, doubtful, flipped, rewritten};
 
 const PLAIN: ThresholdParams<'static> = ThresholdParams {
     rule: Rule::F1,
@@ -10,17 +10,60 @@ const PLAIN: ThresholdParams<'static> = ThresholdParams {
     prior: Vec::new(),
 };
 
-fn run(predictions: &Predictions, params: &ThresholdParams<'_>) -> Chosen {
-    choose(predictions, params, &|| Ok(())).unwrap()
+/// What was chosen and decided.
+struct Run {
+    chosen: Chosen,
+    /// The rows with a fold, which figures are of.
+    held_out: Predictions,
+    /// All rows, with other probabilities if there is a prior.
+    predictions: Predictions,
+    positive: Vec<bool>,
+}
+
+impl Run {
+    fn scores(&self) -> &[f64] {
+        &self.predictions.probability[self.chosen.column]
+    }
+
+    fn notes(&self, params: &ThresholdParams<'_>) -> Vec<String> {
+        let decided = self.predictions.fold.iter().zip(&self.positive);
+        let unlabelled: Vec<bool> = decided
+            .filter(|(fold, _)| fold.is_none())
+            .map(|(_, &positive)| positive)
+            .collect();
+        let counts = Unlabelled {
+            rows: unlabelled.len(),
+            positive: unlabelled.iter().filter(|&&positive| positive).count(),
+        };
+        notes(params, &self.chosen, counts)
+    }
+}
+
+fn tried(predictions: &Predictions, params: &ThresholdParams<'_>) -> Result<Run, StageError> {
+    let (_folder, crossed) = crossed(std::slice::from_ref(predictions))?;
+    let chosen = choose(&crossed, params, &|| Ok(()))?;
+    let mut positive = Vec::new();
+    let predictions = rewritten(&crossed, |models, row| {
+        let decision = chosen.decide(&models[0], row)?;
+        positive.push(decision.positive);
+        Ok(decision.probabilities)
+    })?;
+    Ok(Run {
+        chosen,
+        held_out: crossed.models[0].clone(),
+        predictions,
+        positive,
+    })
+}
+
+fn run(predictions: &Predictions, params: &ThresholdParams<'_>) -> Run {
+    tried(predictions, params).unwrap()
 }
 
 /// A metric over all folds, and by fold.
-fn figure(
-    predictions: &Predictions,
-    chosen: &Chosen,
-    name: &str,
-) -> (Option<f64>, Vec<Option<f64>>) {
-    let all = figures::to_value(&figures::metrics(predictions, chosen, 0, None).unwrap());
+fn figure(run: &Run, name: &str) -> (Option<f64>, Vec<Option<f64>>) {
+    let all = figures::metrics(&run.held_out, &run.chosen, 0, None).unwrap();
+    let all = figures::to_value(&all);
     let metric = all.get(name).unwrap();
     let flow_cache::Value::List(folds) = metric.get("folds").unwrap() else {
         panic!("{metric:?}")
@@ -40,7 +83,9 @@ fn best_f1_is_that_of_the_evaluation() {
     let folds: Vec<u32> = (0..400).map(|i| i % 4).collect();
     let evaluated = cross_fitted_threshold(scores, &labels, &folds);
     let ours: Vec<Option<f64>> = chosen
+        .chosen
         .fits
+        .0
         .iter()
         .skip(1)
         .map(|fit| fit.fitted.threshold)
@@ -48,9 +93,9 @@ fn best_f1_is_that_of_the_evaluation() {
     assert_eq!(ours, evaluated.thresholds);
     assert_eq!(chosen.positive[..400], evaluated.predicted);
     let counts = Confusion::of(&evaluated.predicted, &labels);
-    let (f1, by_fold) = figure(&predictions, &chosen, "f1_decided");
+    let (f1, by_fold) = figure(&chosen, "f1_decided");
     assert_eq!((f1, by_fold.len()), (Some(counts.f1()), 4));
-    let (recall, _) = figure(&predictions, &chosen, "recall_decided");
+    let (recall, _) = figure(&chosen, "recall_decided");
     assert_eq!(recall, Some(counts.recall()));
     assert_eq!(chosen.predictions, predictions);
 }
@@ -67,8 +112,13 @@ fn labels_of_a_fold_have_no_say_in_its_threshold() {
         };
         let before = run(&predictions, &params);
         let after = run(&flipped(&predictions), &params);
-        let thresholds = |chosen: &Chosen| -> Vec<Option<f64>> {
-            chosen.fits.iter().map(|fit| fit.fitted.threshold).collect()
+        let thresholds = |run: &Run| -> Vec<Option<f64>> {
+            run.chosen
+                .fits
+                .0
+                .iter()
+                .map(|fit| fit.fitted.threshold)
+                .collect()
         };
         // The final fit comes first, then the folds.
         let (before, after) = (thresholds(&before), thresholds(&after));
@@ -98,11 +148,11 @@ fn floors_hold_where_they_are_chosen() {
         let at = Confusion::at(
             &predictions.probability[0][..600],
             &labels,
-            precise.threshold,
+            precise.chosen.threshold,
         );
         assert!(at.precision() >= floor, "{floor}: {at:?}");
         // Out of fold, about that much is kept.
-        let (precision, _) = figure(&predictions, &precise, "precision_decided");
+        let (precision, _) = figure(&precise, "precision_decided");
         assert!(precision.unwrap() > floor - 0.1, "{floor}: {precision:?}");
         let complete = run(
             &predictions,
@@ -115,7 +165,7 @@ fn floors_hold_where_they_are_chosen() {
         let at = Confusion::at(
             &predictions.probability[0][..600],
             &labels,
-            complete.threshold,
+            complete.chosen.threshold,
         );
         assert!(at.recall() >= floor, "{floor}: {at:?}");
     }
@@ -136,13 +186,30 @@ fn a_budget_is_kept() {
             .filter(|&&positive| positive)
             .count();
         assert_eq!(positive, budget.min(40));
-        let (share, _) = figure(&predictions, &chosen, "share_decided");
+        let (share, _) = figure(&chosen, "share_decided");
         let wanted = (budget as f64 / 40.0).min(1.0);
         assert!(
             (share.unwrap() - wanted).abs() < 0.06,
             "{budget}: {share:?}"
         );
-        assert!(notes(&params, &chosen)[0].contains(&format!("{positive} of 40")));
+        assert!(chosen.notes(&params)[0].contains(&format!("{positive} of 40")));
+    }
+    // Ties at the end of the budget are left out, and the highest scores are found wherever they are.
+    let mut many = doubtful(100_000, 1);
+    for (i, p) in many.probability[0].iter_mut().enumerate() {
+        *p = ((i * 7919) % 1000) as f64 / 1000.0;
+    }
+    for (budget, positive) in [(10, 10), (29, 20), (20_000, 10_000)] {
+        let chosen = run(
+            &many,
+            &ThresholdParams {
+                rule: Rule::TopN,
+                budget,
+                ..PLAIN
+            },
+        );
+        let found = chosen.positive[100_000..].iter().filter(|&&yes| yes);
+        assert_eq!(found.count(), positive, "{budget}");
     }
     // Without unlabelled objects, the budget is for the labelled ones.
     let mut labelled = predictions;
@@ -166,7 +233,7 @@ fn a_budget_is_kept() {
     );
     let above = labelled.probability[0]
         .iter()
-        .filter(|&&p| p >= chosen.threshold);
+        .filter(|&&p| p >= chosen.chosen.threshold);
     assert_eq!(above.count(), 44);
 }
 
@@ -181,20 +248,20 @@ fn a_rare_class_is_judged_as_rare() {
     };
     let common = run(&predictions, &rule(Vec::new()));
     let rare = run(&predictions, &rule(vec![("A", 0.02)]));
-    let (recall, _) = figure(&predictions, &common, "recall_decided");
-    let (rare_recall, _) = figure(&predictions, &rare, "recall_decided");
+    let (recall, _) = figure(&common, "recall_decided");
+    let (rare_recall, _) = figure(&rare, "recall_decided");
     assert!(rare_recall < recall, "{rare_recall:?} {recall:?}");
     // Probabilities are lower.
-    let mean = |chosen: &Chosen| chosen.scores()[..1000].iter().sum::<f64>() / 1000.0;
+    let mean = |run: &Run| run.scores()[..1000].iter().sum::<f64>() / 1000.0;
     assert!(mean(&rare) < 0.5 * mean(&common));
-    let (share, _) = figure(&predictions, &rare, "share_decided");
+    let (share, _) = figure(&rare, "share_decided");
     assert!(share.unwrap() < 0.04, "{share:?}");
 }
 
 #[test]
 fn what_no_threshold_fulfills_is_said() {
     let code = |predictions: &Predictions, params: &ThresholdParams<'_>| {
-        let error = choose(predictions, params, &|| Ok(())).err().unwrap();
+        let error = tried(predictions, params).err().unwrap();
         assert!(!error.help.is_empty(), "{error:?}");
         error.code.as_str().to_owned()
     };
@@ -237,9 +304,9 @@ fn a_fold_without_a_threshold_is_undefined() {
         }
     }
     let chosen = run(&predictions, &PLAIN);
-    let (f1, folds) = figure(&predictions, &chosen, "f1_decided");
+    let (f1, folds) = figure(&chosen, "f1_decided");
     assert_eq!((f1, folds), (None, vec![None; 4]));
-    let (_, shares) = figure(&predictions, &chosen, "share_decided");
+    let (_, shares) = figure(&chosen, "share_decided");
     assert!(shares[0].is_none() && shares[1..].iter().all(Option::is_some));
     assert!(
         !chosen
@@ -249,14 +316,14 @@ fn a_fold_without_a_threshold_is_undefined() {
             .take(20)
             .any(|&positive| positive)
     );
-    assert!(notes(&PLAIN, &chosen)[1].starts_with("in 1 folds"));
+    assert!(chosen.notes(&PLAIN)[1].starts_with("in 1 folds"));
 }
 
 #[test]
 fn intervals_hold_the_figures_and_groups_widen_them() {
     let predictions = doubtful(400, 2);
     let chosen = run(&predictions, &PLAIN);
-    let alone = figures::metrics(&predictions, &chosen, 300, None).unwrap();
+    let alone = figures::metrics(&chosen.held_out, &chosen.chosen, 300, None).unwrap();
     for values in &alone[..4] {
         let (low, high) = values.interval.unwrap();
         let value = values.pooled.unwrap();
@@ -270,9 +337,9 @@ fn intervals_hold_the_figures_and_groups_widen_them() {
     assert_eq!(Some(estimate.value), alone[1].pooled);
     // Objects of a group are drawn together.
     let groups: Vec<String> = (0..400).map(|i| format!("g{}", i / 40)).collect();
-    let grouped = figures::metrics(&predictions, &chosen, 300, Some(&groups)).unwrap();
+    let grouped = figures::metrics(&chosen.held_out, &chosen.chosen, 300, Some(&groups)).unwrap();
     assert_ne!(grouped[0].interval, alone[0].interval);
     let one: Vec<String> = vec!["g".into(); 400];
-    let one = figures::metrics(&predictions, &chosen, 300, Some(&one)).unwrap();
+    let one = figures::metrics(&chosen.held_out, &chosen.chosen, 300, Some(&one)).unwrap();
     assert_eq!(one[0].interval, None);
 }
