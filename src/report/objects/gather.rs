@@ -6,9 +6,9 @@ use std::path::Path;
 use flow_engine::{Diag, StageError};
 use flow_stages::inspection::{
     FeatureRange, FeatureSource, Judgement, ModelOpinions, ObjectFit, ObjectList, ObservedObjects,
-    fits, moved, survey_labels,
+    UnlabelledChoice, fits, moved, survey_labels,
 };
-use flow_stages::table::{Predictions, Reason, read_importance, read_reasons};
+use flow_stages::table::{Reason, read_importance, read_reasons};
 
 use super::found::{Evaluated, StageFiles};
 
@@ -82,7 +82,14 @@ impl<'r> Gathered<'r> {
         predictions: &Path,
         asked: &[String],
     ) -> Result<Self, StageError> {
-        let judgement = Judgement::of(&Predictions::read(predictions)?)?;
+        // If there are no more objects than this, the page may have room for all of them.
+        let choice = UnlabelledChoice {
+            all: MOST_OBSERVATIONS,
+            candidates: MOST_OF_LIST,
+            sampled: SAMPLE_OF_CLASS,
+            asked,
+        };
+        let judgement = Judgement::read(predictions, &choice)?;
         let kinds = judgement.kinds().into_iter();
         let lists: Vec<ObjectList> = kinds
             .map(|kind| judgement.list(kind, MOST_OF_LIST))
@@ -128,7 +135,8 @@ impl<'r> Gathered<'r> {
 
     /// The number of objects that there are.
     pub fn of(&self) -> usize {
-        self.observed.of.max(self.judgement.objects.len())
+        let judged = self.judgement.objects.len() + self.judgement.unshown.objects;
+        self.observed.of.max(judged)
     }
 }
 

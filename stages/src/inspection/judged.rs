@@ -1,6 +1,6 @@
 //! What an evaluation makes of each object, and the lists of objects that are worth looking at.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use flow_engine::StageError;
 
@@ -47,6 +47,17 @@ pub struct Judgement {
     pub positive: Option<String>,
     /// The objects.
     pub objects: Vec<Judged>,
+    /// Those that are not among them.
+    pub unshown: Unshown,
+}
+
+/// Objects without a label that are in no list and no sample, because there are too many.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Unshown {
+    /// How many there are.
+    pub objects: usize,
+    /// The names of the objects that are a sample of them and of all others without a label.
+    pub sample: BTreeSet<String>,
 }
 
 /// A list of objects that are worth looking at.
@@ -125,6 +136,7 @@ impl Judgement {
             objects: objects
                 .map(|(id, object)| object.judged(id, &predictions.classes, column))
                 .collect(),
+            unshown: Unshown::default(),
         })
     }
 
@@ -157,7 +169,11 @@ impl Judgement {
             }
         };
         objects.sort_by(|a, b| key(a).total_cmp(&key(b)));
-        let of = objects.len();
+        let unshown = match kind {
+            ListKind::Candidates => self.unshown.objects,
+            _ => 0,
+        };
+        let of = objects.len() + unshown;
         objects.truncate(most);
         ObjectList { kind, objects, of }
     }
@@ -182,6 +198,10 @@ impl Judgement {
             classes.entry(object.label.as_deref()).or_default().push(i);
         }
         let mut sample = Vec::new();
+        if self.unshown.objects > 0 {
+            classes.remove(&None);
+            sample.extend(self.unshown.sample.iter().filter_map(|id| self.place(id)));
+        }
         for mut class in classes.into_values() {
             class.sort_by(|&a, &b| self.objects[a].score.total_cmp(&self.objects[b].score));
             let n = of_each.min(class.len());

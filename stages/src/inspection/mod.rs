@@ -9,7 +9,8 @@
 //! - `tally`: counts by score, true and predicted class;
 //! - `importance`: how much features matter, by the stages that made them;
 //! - `scored`: how many objects an evaluation scores;
-//! - `judged`: what the evaluation makes of each object, and the lists of objects that are worth looking at;
+//! - `judged`: what the evaluation makes of each object, and the lists of objects that are worth looking at; `choice`:
+//!   the same of a survey of which few objects are shown;
 //! - `objects`: the light curves of objects, and what is known of them; `peak`: the brightest observation; `spark`:
 //!   light curves in a few cells of text; `fits`: curves of models that were fitted to objects;
 //! - `opinions`: what each model says of an object, fit by fit;
@@ -20,6 +21,7 @@
 
 mod account;
 mod band;
+mod choice;
 mod evaluation;
 mod facts;
 mod fits;
@@ -39,11 +41,12 @@ mod training;
 
 pub use account::{DataAccount, FileAccount, LeftOut, ReasonAccount, RowAccount, RowPlace};
 pub use band::{ClassCurves, CurveBand};
+pub use choice::UnlabelledChoice;
 pub use evaluation::{Inspected, InspectedClass, Inspection, Operating};
 pub use facts::ObjectFacts;
 pub use fits::{ObjectFit, fits};
 pub use importance::{FeatureGroup, Importances};
-pub use judged::{Judged, Judgement, ListKind, ObjectList, REST};
+pub use judged::{Judged, Judgement, ListKind, ObjectList, REST, Unshown};
 pub use moved::{FeatureRange, FeatureSource, QUANTILES, moved};
 pub use objects::{BandPoints, ObservedObject, ObservedObjects, survey_labels};
 pub use opinions::{ModelOpinions, Opinion};

@@ -5,7 +5,7 @@ use super::{DemoConfig, DemoError, stream};
 use crate::numeric::rng::Stream;
 
 /// The number of splits over which sources are dealt.
-const SPLITS: u64 = 20;
+pub const SPLITS: u64 = 20;
 
 /// A row of the catalogue: cheap to list, and enough to simulate one object.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -29,6 +29,15 @@ pub struct ObjectPlan {
 /// Lists every object of the demo set in order of `object_id`, the labelled ones first. The labelled part does
 /// not depend on how many unlabelled objects there are.
 pub fn catalogue(config: &DemoConfig) -> Result<Vec<ObjectPlan>, DemoError> {
+    catalogue_where(config, |_, _| true)
+}
+
+/// Lists those objects of [`catalogue`] that `wanted` picks by their source and by whether they are labelled. It takes
+/// 24 bytes for each of the others.
+pub fn catalogue_where(
+    config: &DemoConfig,
+    wanted: impl Fn(u64, bool) -> bool,
+) -> Result<Vec<ObjectPlan>, DemoError> {
     let positives = config.positives();
     if positives > config.objects {
         return Err(DemoError::TooManyPositives {
@@ -49,8 +58,7 @@ pub fn catalogue(config: &DemoConfig) -> Result<Vec<ObjectPlan>, DemoError> {
         first_source: 0,
         first_name: 0,
     };
-    let mut plans = shown.plan(config);
-    let next = plans.iter().map(|plan| plan.source + 1).max().unwrap_or(0);
+    let (mut plans, next) = shown.plan(config, &wanted);
     let hidden = CataloguePart {
         objects: config.unlabelled,
         positives: config.unlabelled_positives(),
@@ -58,8 +66,13 @@ pub fn catalogue(config: &DemoConfig) -> Result<Vec<ObjectPlan>, DemoError> {
         first_source: next,
         first_name: config.objects,
     };
-    plans.extend(hidden.plan(config));
+    plans.extend(hidden.plan(config, &wanted).0);
     Ok(plans)
+}
+
+/// The name of the split that a source is in.
+pub fn split_of(source: u64) -> String {
+    format!("split_{:02}", source % SPLITS + 1)
 }
 
 /// The labelled or the unlabelled part of the catalogue.
@@ -73,7 +86,12 @@ struct CataloguePart {
 }
 
 impl CataloguePart {
-    fn plan(&self, config: &DemoConfig) -> Vec<ObjectPlan> {
+    /// Returns the objects that are wanted, and the number of the first source of the next part.
+    fn plan(
+        &self,
+        config: &DemoConfig,
+        wanted: &impl Fn(u64, bool) -> bool,
+    ) -> (Vec<ObjectPlan>, u64) {
         let populations = config.survey.populations;
         let most = config.copies();
         // The (population, copies) of every source. The last source of each kind may have fewer copies.
@@ -97,10 +115,14 @@ impl CataloguePart {
         let mut names: Vec<usize> = (self.first_name..self.first_name + self.objects).collect();
         Stream::new(config.seed, &[stream::NAMES, part]).shuffle(&mut names);
 
-        let mut plans = Vec::with_capacity(self.objects);
+        let next = self.first_source + sources.len() as u64;
+        let mut plans = Vec::new();
         let mut names = names.into_iter();
         for (source, (population, copies)) in (self.first_source..).zip(sources) {
             for (copy, name) in (0..copies as u64).zip(names.by_ref()) {
+                if !wanted(source, self.labelled) {
+                    continue;
+                }
                 plans.push((
                     name,
                     ObjectPlan {
@@ -108,7 +130,7 @@ impl CataloguePart {
                         class: populations[population].name,
                         source,
                         copy,
-                        split: format!("split_{:02}", source % SPLITS + 1),
+                        split: split_of(source),
                         labelled: self.labelled,
                         population,
                     },
@@ -116,7 +138,8 @@ impl CataloguePart {
             }
         }
         plans.sort_unstable_by_key(|(name, _)| *name);
-        plans.into_iter().map(|(_, plan)| plan).collect()
+        let plans = plans.into_iter().map(|(_, plan)| plan).collect();
+        (plans, next)
     }
 }
 

@@ -26,7 +26,7 @@ pub mod surveys;
 mod synthetic;
 mod transient;
 
-pub use catalogue::{ObjectPlan, catalogue};
+pub use catalogue::{ObjectPlan, SPLITS, catalogue, catalogue_where, split_of};
 pub use observe::{DemoObject, simulate};
 pub use survey::DemoSurvey;
 pub use synthetic::{SyntheticEvent, SyntheticSource, TimesAndErrors};

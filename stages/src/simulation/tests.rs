@@ -85,6 +85,19 @@ fn the_labelled_part_ignores_the_unlabelled() {
 }
 
 #[test]
+fn a_part_of_the_catalogue_is_as_it_is_in_the_whole() {
+    let all = catalogue(&small()).unwrap();
+    for split in 0..SPLITS {
+        let here = |source: u64, _| source % SPLITS == split;
+        let part = catalogue_where(&small(), here).unwrap();
+        let whole = all.iter().filter(|plan| plan.split == split_of(split));
+        assert!(part.iter().eq(whole) && !part.is_empty(), "{split}");
+    }
+    let hidden = catalogue_where(&small(), |_, labelled| !labelled).unwrap();
+    assert_eq!(hidden, all[200..]);
+}
+
+#[test]
 fn copies_share_group_split_class_and_nearly_the_redshift() {
     let config = small();
     let mut groups: BTreeMap<u64, Vec<DemoObject>> = BTreeMap::new();

@@ -5,7 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use flow_engine::StageError;
 use flow_engine::base::suggest::closest;
 
-use crate::simulation::{DemoConfig, DemoError, ObjectPlan, catalogue, simulate, surveys};
+use crate::simulation::{
+    DemoConfig, DemoError, ObjectPlan, SPLITS, catalogue_where, simulate, split_of, surveys,
+};
 use crate::table::{Curves, Survey, Truth, listed};
 
 use super::columns::Regroup;
@@ -66,10 +68,9 @@ pub(super) fn contradiction(params: &IngestParams<'_>) -> Option<(&'static str, 
 /// The splits that have objects, in order. The seed shuffles names and classes, and has no effect on
 /// which splits there are.
 pub(super) fn splits(params: &IngestParams<'_>) -> Result<Vec<String>, DemoError> {
-    let mut splits: Vec<String> = catalogue(&config(params, 0))?
-        .into_iter()
-        .map(|plan| plan.split)
-        .collect();
+    // Sources are dealt over all splits in turn.
+    let some = catalogue_where(&config(params, 0), |source, _| source < SPLITS)?;
+    let mut splits: Vec<String> = some.into_iter().map(|plan| plan.split).collect();
     splits.sort();
     splits.dedup();
     Ok(splits)
@@ -91,9 +92,11 @@ fn rules(params: &IngestParams<'_>) -> Result<Regroup, StageError> {
 /// If the parameters do not fit together.
 pub(super) fn truth(params: &IngestParams<'_>, seed: u64) -> Result<Truth, StageError> {
     let rules = rules(params)?;
-    let plans = catalogue(&config(params, seed)).map_err(wrong)?;
-    let hidden = plans.into_iter().filter(|plan| !plan.labelled);
-    let class = hidden.map(|plan| (plan.object_id, rules.class(plan.class).to_owned()));
+    let hidden = catalogue_where(&config(params, seed), |_, labelled| !labelled);
+    let class = hidden
+        .map_err(wrong)?
+        .into_iter()
+        .map(|plan| (plan.object_id, rules.class(plan.class).to_owned()));
     Ok(Truth {
         class: class.collect::<BTreeMap<_, _>>(),
     })
@@ -111,7 +114,12 @@ pub(super) fn read(
     checkpoint: &dyn Fn() -> Result<(), StageError>,
 ) -> Result<(Curves, Tally), StageError> {
     let config = config(params, seed);
-    let all = catalogue(&config).map_err(wrong)?;
+    // The classes of the survey are those of all labelled objects.
+    let here = (0..SPLITS).find(|source| split_of(*source) == split);
+    let all = catalogue_where(&config, |source, labelled| {
+        labelled || Some(source % SPLITS) == here
+    });
+    let all = all.map_err(wrong)?;
     let rules = rules(params)?;
     let classes = all
         .iter()
