@@ -2,15 +2,17 @@
 //! after the death of this one finds what is under way.
 //!
 //! ```text
-//! jobs/<batch>/batch        scheduler, resources, keys by task: one JSON object
+//! jobs/<batch>/batch        scheduler, resources, keys by task, what they have been through: one JSON object
 //! jobs/<batch>/scratch      the folder for unfinished work, as bytes
 //! jobs/<batch>/run.sh       what a task runs, with its number in the environment or as first argument
 //! jobs/<batch>/id           the id that the scheduler gave, once it is known
 //! jobs/<batch>/<task>.jsonl what a task says
 //! jobs/<batch>/<task>.out   whatever else it prints
+//! jobs/<batch>/<key>.failed is there if a run has told the user that the action failed
 //! jobs/<batch>.<task>.out   what the scheduler says of it, if the scheduler writes such a file
 //! ```
 
+use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
@@ -22,12 +24,13 @@ use serde_json::{Value as Json, json};
 use super::command::ByTemplates;
 use super::hq::Hq;
 use super::options::{ClusterOptions, SchedulerChoice, SiteWords, Template, Templates};
+use super::retries::Tries;
 use super::scheduler::{Scheduler, TaskNeeds};
 use super::slurm::Slurm;
 use super::template::quoted;
 use crate::kind::error::StageError;
 
-const FORMAT: u64 = 1;
+const FORMAT: u64 = 2;
 
 /// What a batch is, as its file says it.
 #[derive(Clone, Debug, PartialEq)]
@@ -39,12 +42,44 @@ pub(crate) struct Batch {
     /// Names of the stages, for people.
     pub(crate) stages: Vec<String>,
     pub(crate) needs: TaskNeeds,
+    /// The time limit of each action, if they have one.
+    pub(crate) each: Option<Duration>,
     /// How long a task waits for what it does not see yet.
     pub(crate) visible_within: Duration,
     /// When it was made, in seconds since 1970 (UTC), for people.
     pub(crate) made_unix: u64,
     /// The actions of each task, in the order in which it runs them.
     pub(crate) tasks: Vec<Vec<ActionKey>>,
+    /// What those actions have been through that were submitted before.
+    pub(super) past: BTreeMap<ActionKey, Past>,
+}
+
+/// What an action has been through. It goes from one run to the next with the batch that the action is in.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub(super) struct Past {
+    /// How often it was submitted.
+    pub(super) submitted: u32,
+    pub(super) tries: Tries,
+    /// The time limit of the task that it was in last.
+    pub(super) limit: Option<Duration>,
+}
+
+impl Past {
+    fn to_json(self) -> Json {
+        json!({
+            "submitted": self.submitted,
+            "tries": self.tries.to_json(),
+            "limit_s": self.limit.map(|limit| limit.as_secs_f64()),
+        })
+    }
+
+    fn of_json(json: &Json) -> Option<Self> {
+        Some(Self {
+            submitted: u32::try_from(json.get("submitted")?.as_u64()?).ok()?,
+            tries: Tries::of_json(json.get("tries")?),
+            limit: seconds(json, "limit_s"),
+        })
+    }
 }
 
 impl Batch {
@@ -72,6 +107,8 @@ impl Batch {
             let keys = keys.iter().map(ActionKey::to_string);
             Json::from_iter(keys)
         });
+        let past = self.past.iter();
+        let past = past.map(|(key, past)| (key.to_string(), past.to_json()));
         json!({
             "format": FORMAT,
             "scheduler": of_choice(&self.scheduler),
@@ -81,9 +118,11 @@ impl Batch {
             "memory": self.needs.memory,
             "gpus": self.needs.gpus,
             "seconds": self.needs.time.map(|time| time.as_secs()),
+            "each_s": self.each.map(|each| each.as_secs_f64()),
             "visible_within_s": self.visible_within.as_secs_f64(),
             "made_unix": self.made_unix,
             "tasks": Json::from_iter(tasks),
+            "past": Json::from_iter(past),
         })
     }
 
@@ -97,6 +136,8 @@ impl Batch {
             keys.map(|key| key.as_str()?.parse().ok())
                 .collect::<Option<Vec<_>>>()
         });
+        let past = json.get("past")?.as_object()?.iter();
+        let past = past.map(|(key, past)| Some((key.parse().ok()?, Past::of_json(past)?)));
         Some(Self {
             scheduler: to_choice(json.get("scheduler")?)?,
             pipeline: json.get("pipeline")?.as_str()?.to_owned(),
@@ -107,12 +148,17 @@ impl Batch {
                 gpus: usize::try_from(number("gpus")?).ok()?,
                 time: number("seconds").map(Duration::from_secs),
             },
-            visible_within: Duration::try_from_secs_f64(json.get("visible_within_s")?.as_f64()?)
-                .ok()?,
+            each: seconds(json, "each_s"),
+            visible_within: seconds(json, "visible_within_s")?,
             made_unix: number("made_unix")?,
             tasks: tasks.collect::<Option<_>>()?,
+            past: past.collect::<Option<_>>()?,
         })
     }
+}
+
+fn seconds(json: &Json, name: &str) -> Option<Duration> {
+    Duration::try_from_secs_f64(json.get(name)?.as_f64()?).ok()
 }
 
 /// The name under which a scheduler knows a batch.
@@ -134,6 +180,21 @@ pub(crate) fn id_of(dir: &JobDir) -> Result<Option<String>, StageError> {
 /// Notes the scheduler's id of a batch.
 pub(crate) fn note_id(dir: &JobDir, id: &str) -> Result<(), StageError> {
     Ok(dir.write("id", id.as_bytes())?)
+}
+
+/// Notes that a user was told that an action failed. The tries of the action are over with that.
+pub(super) fn note_failure(dir: &JobDir, key: &ActionKey) {
+    // Without the note, the next run tells it once more.
+    let _ = dir.write(&failed(key), b"\n");
+}
+
+/// Returns true if a user was told that an action failed.
+pub(super) fn is_told(dir: &JobDir, key: &ActionKey) -> bool {
+    dir.read(&failed(key), 0).is_ok_and(|note| !note.is_empty())
+}
+
+fn failed(key: &ActionKey) -> String {
+    format!("{key}.failed")
 }
 
 /// The folder for unfinished work of the run that made the batch.
@@ -249,6 +310,11 @@ mod tests {
     use std::process::Command;
 
     fn batch(scheduler: SchedulerChoice) -> Batch {
+        let past = Past {
+            submitted: 2,
+            tries: Tries::of_json(&json!({"out_of_memory": 1, "failed": 3})),
+            limit: Some(Duration::new(7, 123_456_789)),
+        };
         Batch {
             scheduler,
             pipeline: "p".to_owned(),
@@ -259,9 +325,11 @@ mod tests {
                 gpus: 0,
                 time: Some(Duration::from_secs(60)),
             },
+            each: Some(Duration::from_millis(29_999)),
             visible_within: Duration::from_millis(1500),
             made_unix: 5,
             tasks: vec![vec![ActionKey(Digest::of(b"1"))], vec![]],
+            past: [(ActionKey(Digest::of(b"1")), past)].into(),
         }
     }
 
@@ -281,7 +349,7 @@ mod tests {
             let batch = batch(scheduler);
             assert_eq!(Batch::of_json(&batch.to_json()), Some(batch));
         }
-        assert_eq!(Batch::of_json(&json!({"format": 2})), None);
+        assert_eq!(Batch::of_json(&json!({"format": 1})), None);
     }
 
     #[test]

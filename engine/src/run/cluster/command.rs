@@ -64,6 +64,13 @@ impl Scheduler for ByTemplates {
             _ => Err(error),
         }
     }
+
+    fn remedy(&self) -> Option<&'static str> {
+        let mut words = self.templates.submit.iter().flatten();
+        let excludes = words.any(|word| word.contains("{exclude}"));
+        (!excludes)
+            .then_some("with `{exclude}` in `submit`, the profile can keep tasks away from it")
+    }
 }
 
 fn is_end(state: &TaskState) -> bool {

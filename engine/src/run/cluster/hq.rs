@@ -69,6 +69,10 @@ impl Scheduler for Hq {
     fn cancel(&self, ids: &[String]) -> Result<(), SchedulerError> {
         ask(hq("quiet").args(["job", "cancel"]).arg(ids.join(","))).map(drop)
     }
+
+    fn remedy(&self) -> Option<&'static str> {
+        Some("`hq worker list` says which worker runs there, and `hq worker stop` ends it")
+    }
 }
 
 fn arguments(array: &Submission<'_>, site: &SiteWords) -> Vec<String> {

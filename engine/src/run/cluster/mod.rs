@@ -7,7 +7,7 @@
 //!
 //! `options` says how a cluster is used. `scheduler` is the interface to schedulers; `slurm`, `hq` and `command`
 //! implement it. `template` fills in the commands of users. `batch` is what the store knows of a batch, so that a run
-//! can die and another one can go on. `packing` and `retries` decide, and touch nothing. [`task`] is the other side:
+//! can die and another one can go on. `packing`, `retries` and `machines` decide, and touch nothing. [`task`] is the other side:
 //! what runs on a machine of the cluster. [`jobs`] lists batches and cancels them.
 //!
 //! Begin with `dispatcher`, then read `task`.
@@ -17,6 +17,7 @@ mod command;
 pub(crate) mod dispatcher;
 mod hq;
 pub mod jobs;
+mod machines;
 pub mod options;
 mod packing;
 mod retries;

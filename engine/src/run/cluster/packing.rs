@@ -103,6 +103,8 @@ pub(super) struct Waiting<T> {
 #[derive(Debug, PartialEq)]
 pub(super) struct Array<T> {
     pub(super) needs: TaskNeeds,
+    /// The time limit of each action, if they have one.
+    pub(super) each: Option<Duration>,
     pub(super) tasks: Vec<Vec<T>>,
 }
 
@@ -175,6 +177,7 @@ impl<T> Packer<'_, T> {
                     time: needs.time.map_or(self.limits.time, |_| None),
                     ..needs
                 },
+                each: needs.time,
                 tasks: Vec::new(),
             },
             seconds: 0.0,
@@ -361,8 +364,8 @@ mod tests {
         let arrays = packed(&mut waiting, &estimates, &[], 100);
         assert_eq!(arrays[0].tasks.len(), 3);
         assert_eq!(
-            arrays[0].needs.time,
-            Some(Duration::from_secs(7_200) + MARGIN)
+            (arrays[0].needs.time, arrays[0].each),
+            (Some(Duration::from_secs(7_200) + MARGIN), limited.time)
         );
     }
 }

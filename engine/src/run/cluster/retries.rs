@@ -1,11 +1,13 @@
 //! Decides what becomes of an action whose task ended without its record.
 
+use serde_json::{Value as Json, json};
+
 use super::options::{ClusterOptions, WithMore};
 use super::scheduler::{Cause, TaskEnd};
 use crate::kind::error::{Fault, StageError};
 
 /// How often an action was tried again, by cause.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub(super) struct Tries {
     out_of_memory: u32,
     time_limit: u32,
@@ -16,6 +18,34 @@ pub(super) struct Tries {
 }
 
 impl Tries {
+    /// What a batch says of them.
+    pub(super) fn to_json(self) -> Json {
+        json!({
+            "out_of_memory": self.out_of_memory,
+            "time_limit": self.time_limit,
+            "node_failure": self.node_failure,
+            "preempted": self.preempted,
+            "cancelled": self.cancelled,
+            "failed": self.failed,
+        })
+    }
+
+    /// Reads them from what a batch says. A count that is not there is 0.
+    pub(super) fn of_json(json: &Json) -> Self {
+        let count = |cause: &str| {
+            let count = json.get(cause).and_then(Json::as_u64);
+            count.map_or(0, |count| u32::try_from(count).unwrap_or(u32::MAX))
+        };
+        Self {
+            out_of_memory: count("out_of_memory"),
+            time_limit: count("time_limit"),
+            node_failure: count("node_failure"),
+            preempted: count("preempted"),
+            cancelled: count("cancelled"),
+            failed: count("failed"),
+        }
+    }
+
     /// By how much more memory than at first the next try asks for.
     pub(super) fn memory_factor(&self, options: &ClusterOptions) -> f64 {
         power(options.retry.out_of_memory, self.out_of_memory)

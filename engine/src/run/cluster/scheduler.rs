@@ -1,7 +1,7 @@
 //! What all schedulers have in common: an array of tasks is submitted, asked about and cancelled. A new scheduler
-//! is one file with these four functions.
+//! is one file with these functions.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::fmt;
 use std::io::{self, Read, Write};
 use std::os::unix::process::CommandExt;
@@ -41,12 +41,21 @@ pub(crate) trait Scheduler: Send + Sync {
 
     /// Cancels what is left of these arrays.
     fn cancel(&self, ids: &[String]) -> Result<(), SchedulerError>;
+
+    /// Returns what a user can do about a machine that fails, if the scheduler cannot be told to leave it out.
+    fn remedy(&self) -> Option<&'static str>;
+
+    /// Returns the machines that may run tasks, if the scheduler says which these are.
+    fn machines(&self) -> Option<BTreeSet<String>> {
+        None
+    }
 }
 
 /// States by id of an array and number of a task in it.
 pub(crate) type TaskStates = HashMap<(String, usize), TaskState>;
 
 /// An array of tasks, numbered from 0.
+#[derive(Clone, Copy)]
 pub(crate) struct Submission<'a> {
     /// Its name, by which it can be found.
     pub(crate) name: &'a str,
@@ -56,6 +65,8 @@ pub(crate) struct Submission<'a> {
     pub(crate) dir: &'a Path,
     pub(crate) tasks: usize,
     pub(crate) needs: TaskNeeds,
+    /// The machines that no task is to run on.
+    pub(crate) avoid: &'a [String],
 }
 
 /// What each task of an array asks for.

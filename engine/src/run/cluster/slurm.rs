@@ -1,5 +1,6 @@
 //! Slurm: `sbatch --array`, `squeue` for what it knows, `sacct` for what it has forgotten, `scancel`.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::process::Command;
 
@@ -125,6 +126,48 @@ impl Scheduler for Slurm {
     fn cancel(&self, ids: &[String]) -> Result<(), SchedulerError> {
         call(slurm("scancel").args(ids), None).map(drop)
     }
+
+    fn remedy(&self) -> Option<&'static str> {
+        None
+    }
+
+    fn machines(&self) -> Option<BTreeSet<String>> {
+        let mut sinfo = slurm("sinfo");
+        sinfo.args(["--noheader", "--Node", "--format=%N|%t"]);
+        let partition = value_of(&self.site.options, "--partition", "-p");
+        sinfo.args(partition.map(|name| format!("--partition={name}")));
+        Some(usable(&call(&mut sinfo, None).ok()?))
+    }
+}
+
+/// Reads what `sinfo` prints, a machine and its state on each line. Returns the machines that take jobs, now or later.
+fn usable(said: &str) -> BTreeSet<String> {
+    let out = ["down", "drain", "drng", "fail", "maint", "unk", "err"];
+    let line = |line: &str| {
+        let (name, state) = line.trim().split_once('|')?;
+        // A star says that the machine does not answer.
+        let gone = state.ends_with('*') || out.iter().any(|word| state.starts_with(word));
+        (!gone).then(|| name.to_owned())
+    };
+    said.lines().filter_map(line).collect()
+}
+
+/// The value of an option of `sbatch` among words such as `--partition=short`, `-p short` or `-pshort`.
+fn value_of<'w>(words: &'w [String], long: &str, short: &str) -> Option<&'w str> {
+    let mut found = None;
+    let mut words = words.iter().map(String::as_str);
+    while let Some(word) = words.next() {
+        let value = match word {
+            word if word == long || word == short => words.next(),
+            word => match word.strip_prefix(long) {
+                Some(rest) => rest.strip_prefix('='),
+                None => word.strip_prefix(short).filter(|_| !word.starts_with("--")),
+            },
+        };
+        // The last one counts, as for `sbatch`.
+        found = value.or(found);
+    }
+    found
 }
 
 /// The arguments of `sbatch`. The script comes on its standard input.
@@ -145,6 +188,12 @@ fn arguments(array: &Submission<'_>, site: &SiteWords) -> Vec<String> {
     words.extend(needs.minutes().map(|minutes| format!("--time={minutes}")));
     // The words of the site come last, so that they win.
     words.extend(site.options.iter().cloned());
+    if !array.avoid.is_empty() {
+        // Of two such options, the last one counts.
+        let own = value_of(&site.options, "--exclude", "-x").into_iter();
+        let names = own.chain(array.avoid.iter().map(String::as_str));
+        words.push(format!("--exclude={}", Vec::from_iter(names).join(",")));
+    }
     words
 }
 
@@ -306,6 +355,7 @@ mod tests {
                 gpus: 1,
                 time: Some(Duration::from_secs(90)),
             },
+            avoid: &[],
         };
         let site = SiteWords {
             options: vec!["--partition=short".to_owned()],
@@ -325,5 +375,41 @@ mod tests {
             );
         }
         assert_eq!(words.last().map(String::as_str), Some("--partition=short"));
+        let site = SiteWords {
+            options: ["-x", "n9", "--exclusive"].map(str::to_owned).into(),
+        };
+        let avoid = ["n1".to_owned(), "n2".to_owned()];
+        let picky = Submission {
+            avoid: &avoid,
+            ..array
+        };
+        let last = |site: &SiteWords| arguments(&picky, site).pop().unwrap();
+        assert_eq!(last(&site), "--exclude=n9,n1,n2");
+        assert_eq!(last(&SiteWords::default()), "--exclude=n1,n2");
+    }
+
+    #[test]
+    fn options_of_a_site_are_found_however_they_are_written() {
+        let value = |words: &[&str]| {
+            let words: Vec<String> = words.iter().map(|word| (*word).to_owned()).collect();
+            value_of(&words, "--partition", "-p").map(str::to_owned)
+        };
+        for words in [
+            vec!["--partition=short"],
+            vec!["-pshort"],
+            vec!["--qos=a", "-p", "short", "--exclusive"],
+            vec!["-p", "long", "--partition", "short"],
+        ] {
+            assert_eq!(value(&words).as_deref(), Some("short"), "{words:?}");
+        }
+        assert_eq!(value(&["--parsable", "--power=x", "--partitions=b"]), None);
+    }
+
+    #[test]
+    fn machines_that_take_no_jobs_are_none() {
+        let said =
+            "n1|idle\nn2|mix\nn3|alloc\nn4|down\nn5|drain\nn6|idle*\nn7|drng\nn8|idle~\nn9|maint\n";
+        let names = ["n1", "n2", "n3", "n8"].map(str::to_owned);
+        assert_eq!(usable(said), BTreeSet::from(names));
     }
 }

@@ -118,10 +118,11 @@ fn store_of(dir: &JobDir) -> Result<Store, StageError> {
     Ok(Store::open(store.unwrap_or(dir.path()))?)
 }
 
-/// The name of this machine, for people.
+/// The name of this machine. Slurm may know it by another one than the kernel.
 fn node() -> String {
-    let name = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
-    name.trim().to_owned()
+    let name = std::env::var("SLURMD_NODENAME").ok();
+    let name = name.or_else(|| std::fs::read_to_string("/proc/sys/kernel/hostname").ok());
+    name.unwrap_or_default().trim().to_owned()
 }
 
 /// Runs the actions of a task.

@@ -8,7 +8,7 @@ use super::options::Template;
 use super::scheduler::Submission;
 
 /// The placeholders, in the order in which the pages list them.
-pub(crate) const PLACEHOLDERS: [&str; 12] = [
+pub(crate) const PLACEHOLDERS: [&str; 13] = [
     "name",
     "tasks",
     "last",
@@ -20,6 +20,7 @@ pub(crate) const PLACEHOLDERS: [&str; 12] = [
     "gpus",
     "minutes",
     "seconds",
+    "exclude",
     "ids",
 ];
 
@@ -46,6 +47,8 @@ pub(super) fn of_submission(array: &Submission<'_>) -> Values {
     values.extend((needs.gpus > 0).then(|| ("gpus", number(needs.gpus as u64))));
     values.extend(needs.minutes().map(|minutes| ("minutes", number(minutes))));
     values.extend(needs.time.map(|time| ("seconds", number(time.as_secs()))));
+    let exclude = (!array.avoid.is_empty()).then(|| array.avoid.join(","));
+    values.extend(exclude.map(|names| ("exclude", names.into())));
     values
 }
 
@@ -126,6 +129,7 @@ mod tests {
             dir: Path::new("/d"),
             tasks: 3,
             needs,
+            avoid: &[],
         }
     }
 
@@ -161,6 +165,15 @@ mod tests {
                 "{words:?}"
             );
         }
+        let avoid = ["n1".to_owned(), "n2".to_owned()];
+        let picky = of_submission(&Submission {
+            avoid: &avoid,
+            ..array(TaskNeeds::default())
+        });
+        assert_eq!(
+            fill(&vec![vec!["--not={exclude}".to_owned()]], &picky, &[]),
+            ["--not=n1,n2"]
+        );
     }
 
     #[test]

@@ -51,6 +51,8 @@ pub(super) struct LiveTask {
     pub(super) started: Option<Instant>,
     /// Other tasks were given some of its actions.
     pub(super) relieved: bool,
+    /// Its machine was blamed for how it, or an action of it, ended.
+    pub(super) blamed: bool,
     /// Nothing more comes from it.
     pub(super) over: bool,
     /// How it ended, once that is known, and since when.
@@ -78,6 +80,7 @@ impl LiveTask {
             node: None,
             started: None,
             relieved: false,
+            blamed: false,
             over: false,
             ended: None,
             file: said_by(task),

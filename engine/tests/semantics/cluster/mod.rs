@@ -1,10 +1,12 @@
 //! Actions on a cluster: everything is as with threads, whatever becomes of tasks and of what the scheduler says.
 //!
 //! The scheduler is a shell script that starts tasks as processes in the background. A test leaves it orders in files:
-//! to hold tasks, to be deaf, to forget jobs, to lose its answers, or to say a certain state. `attach` has runs that end
-//! before their tasks.
+//! to hold tasks, to be deaf, to forget jobs, to lose its answers, to say a certain state, or to have machines of which
+//! some fail every task. `attach` and `tries` have runs that end before their tasks, `machines` has machines that fail.
 
 mod attach;
+mod machines;
+mod tries;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -36,12 +38,22 @@ submit)
     id=$(ls "$here/jobs" | wc -l)
     mkdir "$here/jobs/$id"
     echo "$name" > "$here/jobs/$id/name"
+    not=""
+    for word in "$@"; do case "$word" in not=*) not="${word#not=}";; esac; done
+    if [ -n "$not" ] && [ -e "$here/strict" ]; then rm -f "$here/holes"; touch "$here/jobs/$id/refused"; fi
     task=0
     while [ "$task" -lt "$tasks" ]; do
         (
             trap '' HUP
             while [ -e "$here/hold" ]; do sleep 0.02; done
-            if [ -e "$here/jobs/$id/cancelled" ]; then exit; fi
+            if [ -e "$here/jobs/$id/cancelled" ] || [ -e "$here/jobs/$id/refused" ]; then exit; fi
+            if [ -e "$here/nodes" ]; then
+                set -- $(grep -vxF -e "$(echo "$not" | tr , '\n')" "$here/nodes")
+                shift $((task % $#))
+                export SLURMD_NODENAME="$1"
+                echo "$1" > "$here/jobs/$id/$task.node"
+                if grep -qxF "$1" "$here/holes"; then echo 1 > "$here/jobs/$id/$task.end"; exit; fi
+            fi
             TASK=$task sh "$run"
             echo $? > "$here/jobs/$id/$task.end"
         ) >/dev/null 2>&1 </dev/null &
@@ -61,9 +73,11 @@ status)
             if [ -e "$here/jobs/$id/$task.end" ]; then
                 case "$(cat "$here/jobs/$id/$task.end")" in 0) state=ok;; *) state=failed;; esac
             fi
-            if [ -e "$here/jobs/$id/cancelled" ]; then state=cancelled; fi
+            for end in cancelled refused; do
+                if [ -e "$here/jobs/$id/$end" ]; then state=$end; fi
+            done
             if [ -e "$here/say" ] && [ "$state" = failed ]; then state="$(cat "$here/say")"; fi
-            echo "$job $task $state"
+            echo "$job $task $state $(cat "$here/jobs/$id/$task.node" 2>/dev/null)"
             task=$((task + 1))
         done
     done;;
@@ -120,6 +134,7 @@ impl Cluster {
                 "cpus={cpus}",
                 "mem={memory_mb}",
                 "min={minutes}",
+                "not={exclude}",
             ]),
             status: template(&["status", "{ids}"]),
             cancel: template(&["cancel", "{ids}"]),
@@ -164,7 +179,10 @@ fn task() {
 
 /// Nothing is left of batches, of manifests and of unfinished work.
 fn assert_nothing_left(project: &Project) {
-    for folder in ["store/jobs", "store/manifests", "scratch"] {
+    let scratch = project.path(".flow/scratch");
+    // A task says that it is over before it clears up.
+    wait_until(|| !scratch.is_dir() || entries(&scratch).is_empty());
+    for folder in ["store/jobs", "store/manifests"] {
         let left = project.path(".flow").join(folder);
         let left = if left.is_dir() {
             entries(&left)

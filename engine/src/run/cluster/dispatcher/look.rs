@@ -6,7 +6,7 @@ use flow_cache::ActionKey;
 
 use super::{Dispatcher, LiveBatch};
 use crate::kind::error::{Fault, StageError};
-use crate::run::cluster::batch::{last_words, name_of, note_id, scheduler_of};
+use crate::run::cluster::batch::{last_words, name_of, note_failure, note_id, scheduler_of};
 use crate::run::cluster::options::SchedulerChoice;
 use crate::run::cluster::retries::{Part, described, verdict};
 use crate::run::cluster::scheduler::{Cause, TaskEnd, TaskStates};
@@ -58,7 +58,7 @@ impl Dispatcher<'_> {
                     && flying.place == Some(at)
                     && !std::mem::replace(&mut flying.started, true)
                 {
-                    flying.since = Instant::now();
+                    flying.since = Some(Instant::now());
                     let message = Message::Started {
                         action: flying.job.action,
                         reason: flying.job.reason.clone(),
@@ -253,6 +253,12 @@ impl Dispatcher<'_> {
         if end.cause == Cause::NodeFailure {
             self.warn(format!("{} while it ran a task of flow", described(end)));
         }
+        if end.cause == Cause::Refused && self.batches[at.0].picky {
+            // What other machines lack, the ones that it was kept away from may have.
+            self.machines.trust_all();
+            return left.into_iter().for_each(|key| self.enqueue(key));
+        }
+        self.blame(at, end);
         for key in left {
             let part = match begun && current != Some(key) {
                 true => Part::NotBegun,
@@ -265,6 +271,21 @@ impl Dispatcher<'_> {
             // An action that was said to have run and has no record is struck as well.
             let part = if said { Part::Struck } else { part };
             self.try_again(key, end, part, words.clone());
+        }
+    }
+
+    /// Counts an end against the machine of the task, unless the end says nothing of the machine.
+    fn blame(&mut self, at: (usize, usize), end: &TaskEnd) {
+        let live = &mut self.batches[at.0].tasks[at.1];
+        let telling = matches!(
+            end.cause,
+            Cause::NodeFailure | Cause::Failed | Cause::Unknown | Cause::Ok
+        );
+        if !telling || std::mem::replace(&mut live.blamed, true) {
+            return;
+        }
+        if let Some(machine) = live.node.as_ref().or(end.node.as_ref()) {
+            self.machines.failed(machine);
         }
     }
 
@@ -282,13 +303,12 @@ impl Dispatcher<'_> {
             cause,
             node: live.node.clone(),
         };
+        self.blame(at, &end);
         let Some(flying) = self.actions.get_mut(&key) else {
             return;
         };
-        match (
-            verdict(&end, Part::Struck, &mut flying.tries, self.options),
-            error,
-        ) {
+        let tries = &mut flying.past.tries;
+        match (verdict(&end, Part::Struck, tries, self.options), error) {
             (None, error) => {
                 let why = error.map_or_else(|| described(&end), |error| error.message);
                 self.submit_again(key, &why);
@@ -302,10 +322,11 @@ impl Dispatcher<'_> {
             return;
         };
         // A task that reached a limit which flow did not set took as long as it took.
-        if end.cause == Cause::TimeLimit && flying.limit.is_none() && flying.started {
-            flying.limit = Some(flying.since.elapsed());
+        if end.cause == Cause::TimeLimit && flying.past.limit.is_none() && flying.started {
+            flying.past.limit = flying.since.map(|since| since.elapsed());
         }
-        match verdict(end, part, &mut flying.tries, self.options) {
+        let place = flying.place;
+        match verdict(end, part, &mut flying.past.tries, self.options) {
             None if part == Part::NotBegun => self.enqueue(key),
             None => self.submit_again(key, &described(end)),
             Some(error) => {
@@ -313,6 +334,9 @@ impl Dispatcher<'_> {
                     "" => error,
                     words => error.help(format!("its last words:\n{words}")),
                 };
+                if let Some((batch, _)) = place {
+                    note_failure(&self.batches[batch].dir, &key);
+                }
                 self.settle(key, Done::Failed(error));
             }
         }

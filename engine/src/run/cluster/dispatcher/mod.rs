@@ -2,9 +2,11 @@
 //!
 //! This file has the state, the loop, and the beginning and the end of an action. `submit` packs what waits and
 //! submits it. `look` hears what tasks say, sees what the store has, and asks the scheduler. `attach` finds what an
-//! earlier run has submitted, and `relief` takes actions back from tasks that are late. Begin with [`Dispatcher::work`].
+//! earlier run has submitted, `relief` takes actions back from tasks that are late, and `ending` clears up. Begin with
+//! [`Dispatcher::work`].
 
 mod attach;
+mod ending;
 mod look;
 mod relief;
 mod submit;
@@ -16,10 +18,10 @@ use std::time::{Duration, Instant};
 
 use flow_cache::{ActionKey, JobDir, Record};
 
-use super::batch::{Batch, scheduler_of};
-use super::options::{ClusterOptions, OnStop};
+use super::batch::{Batch, Past, scheduler_of};
+use super::machines::Machines;
+use super::options::ClusterOptions;
 use super::packing::{Estimates, Sort, Waiting};
-use super::retries::Tries;
 use super::scheduler::{Scheduler, TaskNeeds};
 use super::watch::LiveTask;
 use crate::base::trace::Track;
@@ -37,9 +39,6 @@ const MOMENT: Duration = Duration::from_millis(50);
 
 /// How long new actions are waited for before what is there is packed.
 const GATHER: Duration = Duration::from_millis(200);
-
-/// How long tasks may take to say that they are over once all their actions are.
-const FAREWELL: Duration = Duration::from_secs(2);
 
 /// What a run has used of a cluster.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -72,6 +71,7 @@ pub(crate) struct Dispatcher<'a> {
     offers: Option<HashMap<ActionKey, (usize, usize)>>,
     /// It is none before the records are gone through.
     estimates: Option<Estimates>,
+    machines: Machines,
     figures: ClusterFigures,
     /// When an action came in last, and since when one has been waiting.
     came: Instant,
@@ -85,13 +85,13 @@ pub(crate) struct Dispatcher<'a> {
 struct Flying {
     job: Job,
     before: Option<Before>,
-    tries: Tries,
+    past: Past,
     /// The batch and the task that it is in.
     place: Option<(usize, usize)>,
-    /// The time limit of the task that it was in last.
-    limit: Option<Duration>,
-    /// When it was submitted.
-    since: Instant,
+    /// The batch that it was in before it had to wait again.
+    was_in: Option<usize>,
+    /// When it was submitted, or else when it began. It is none if an earlier run has seen that.
+    since: Option<Instant>,
     /// The coordinator knows that it runs.
     started: bool,
     /// What its task said, with the time at which it was heard.
@@ -105,6 +105,10 @@ struct LiveBatch {
     id: Option<String>,
     tasks: Vec<LiveTask>,
     since: Instant,
+    /// Its tasks were kept away from some machines.
+    picky: bool,
+    /// Its folder stays for the next run.
+    kept: bool,
 }
 
 impl<'a> Dispatcher<'a> {
@@ -125,6 +129,7 @@ impl<'a> Dispatcher<'a> {
             batches: Vec::new(),
             offers: None,
             estimates: None,
+            machines: Machines::default(),
             figures: ClusterFigures::default(),
             came: Instant::now(),
             waits: None,
@@ -198,10 +203,10 @@ impl<'a> Dispatcher<'a> {
         drop(work);
         let flying = Flying {
             before,
-            tries: Tries::default(),
+            past: Past::default(),
             place: None,
-            limit: None,
-            since: Instant::now(),
+            was_in: None,
+            since: None,
             started: false,
             report: None,
             job,
@@ -219,7 +224,9 @@ impl<'a> Dispatcher<'a> {
         let Some(flying) = self.actions.get_mut(&key) else {
             return;
         };
-        flying.place = None;
+        if let Some((batch, _)) = flying.place.take() {
+            flying.was_in = Some(batch);
+        }
         flying.report = None;
         let (sort, needs) = (self.sort(key), self.needs(key));
         if let (Some(sort), Some(needs)) = (sort, needs) {
@@ -259,8 +266,8 @@ impl<'a> Dispatcher<'a> {
             .options
             .asked(&stage.name, stage.kind.resources(&stage.params));
         let (memory, time) = (
-            flying.tries.memory_factor(self.options),
-            flying.tries.time_factor(self.options),
+            flying.past.tries.memory_factor(self.options),
+            flying.past.tries.time_factor(self.options),
         );
         Some(TaskNeeds {
             cpus: asked.cpus,
@@ -273,7 +280,7 @@ impl<'a> Dispatcher<'a> {
             time: match time > 1.0 {
                 true => asked
                     .timeout
-                    .or(flying.limit)
+                    .or(flying.past.limit)
                     .map(|limit| limit.mul_f64(time)),
                 false => asked.timeout,
             },
@@ -298,6 +305,12 @@ impl<'a> Dispatcher<'a> {
         if let Done::Ran(record) = &done {
             if !flying.started {
                 self.tell_start(&flying.job);
+            }
+            let task = flying
+                .place
+                .map(|(batch, task)| &self.batches[batch].tasks[task]);
+            if let Some(machine) = task.and_then(|task| task.node.as_deref()) {
+                self.machines.did_well(machine);
             }
             self.learn(action, record);
         }
@@ -326,114 +339,5 @@ impl<'a> Dispatcher<'a> {
     fn tell(&self, message: Message) {
         // If nothing listens any more, that is no reason to stop.
         let _ = self.to_coordinator.send(message);
-    }
-
-    /// Gives the actions back that were not submitted.
-    fn drop_queue(&mut self) {
-        for waiting in std::mem::take(&mut self.queue) {
-            self.settle(waiting.item, Done::Failed(StageError::interrupted()));
-        }
-        self.waits = None;
-    }
-
-    /// The run is to stop: what was submitted goes on or is cancelled, as the user wants it.
-    fn give_up(&mut self) {
-        self.drop_queue();
-        let open = |batch: &LiveBatch| {
-            batch
-                .tasks
-                .iter()
-                .filter(|task| !task.left.is_empty())
-                .count()
-        };
-        let tasks: usize = self.batches.iter().map(open).sum();
-        let what = match tasks {
-            0 => OnStop::Leave,
-            tasks => self.ask_what_becomes(tasks),
-        };
-        let keys: Vec<ActionKey> = self.actions.keys().copied().collect();
-        if what == OnStop::Cancel {
-            self.cancel_batches();
-            keys.iter()
-                .for_each(|key| self.settle(*key, Done::Failed(StageError::interrupted())));
-            self.batches.iter().for_each(|batch| batch.dir.remove());
-            self.batches.clear();
-            return;
-        }
-        for key in keys {
-            // The manifest and the batch stay: tasks need them, and a later run goes on with them.
-            if let Some(flying) = self.actions.remove(&key) {
-                let done = Done::Failed(StageError::interrupted());
-                self.tell(Message::Done {
-                    action: flying.job.action,
-                    key,
-                    done,
-                });
-            }
-        }
-    }
-
-    /// Lets the coordinator ask, since it alone speaks with the user. Without an answer, tasks go on.
-    fn ask_what_becomes(&self, tasks: usize) -> OnStop {
-        let (answer, answered) = mpsc::channel();
-        self.tell(Message::Stop { tasks, answer });
-        answered.recv().unwrap_or(OnStop::Leave)
-    }
-
-    fn cancel_batches(&mut self) {
-        for batch in &self.batches {
-            let Some(id) = &batch.id else { continue };
-            self.figures.calls += 1;
-            let ids = [id.clone()];
-            if let Err(error) = scheduler_of(&self.scheduler_choice(batch)).cancel(&ids) {
-                self.warn(format!("batch {} may go on: {error}", batch.dir.name()));
-            }
-        }
-    }
-
-    /// The scheduler of a batch. Its file does not say all that the profile does.
-    fn scheduler_choice(&self, batch: &LiveBatch) -> super::options::SchedulerChoice {
-        let own = self.options.scheduler.name() == batch.batch.scheduler.name();
-        match own {
-            true => self.options.scheduler.clone(),
-            false => batch.batch.scheduler.clone(),
-        }
-    }
-
-    /// Removes the folders of batches that are over.
-    fn say_farewell(&mut self) {
-        let since = Instant::now();
-        self.reap();
-        while !self.batches.iter().all(LiveBatch::is_idle) && since.elapsed() < FAREWELL {
-            std::thread::sleep(MOMENT);
-            self.hear();
-            self.reap();
-        }
-        self.cancel_relieved();
-        self.figures.overhead_s = self.figures.overhead_s.max(0.0);
-    }
-
-    /// Removes the folders of batches whose tasks are all over.
-    fn reap(&mut self) {
-        for batch in &mut self.batches {
-            let over = batch
-                .tasks
-                .iter()
-                .all(|task| !task.is_open() && task.left.is_empty());
-            if over && !batch.tasks.is_empty() {
-                batch.dir.remove();
-                // The numbers of other batches stay.
-                batch.tasks.clear();
-            }
-        }
-    }
-}
-
-impl LiveBatch {
-    /// Returns true if nothing more is to be expected of it, or something is left that only a later run can settle.
-    fn is_idle(&self) -> bool {
-        self.tasks
-            .iter()
-            .all(|task| !task.is_open() || !task.left.is_empty())
     }
 }

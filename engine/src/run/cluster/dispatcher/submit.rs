@@ -1,6 +1,6 @@
 //! Packs the actions that wait, and submits them.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use flow_cache::{ActionKey, JobDir};
@@ -102,11 +102,8 @@ impl Dispatcher<'_> {
                 let (count, since) = probing.entry(sort.step).or_default();
                 *count += 1;
                 // One that waits for a machine tells nothing of how long it takes.
-                *since = (*since).max(if flying.started {
-                    flying.since.elapsed()
-                } else {
-                    Duration::ZERO
-                });
+                let begun = flying.since.filter(|_| flying.started);
+                *since = (*since).max(begun.map_or(Duration::ZERO, |since| since.elapsed()));
             }
         }
         probing
@@ -115,12 +112,14 @@ impl Dispatcher<'_> {
     /// Submits an array of tasks. What is to be known of it is in the store before.
     fn submit(&mut self, array: Array<ActionKey>) -> Result<(), StageError> {
         let (dir, batch) = self.write(&array)?;
+        let avoid = self.machines_to_avoid();
         let submission = Submission {
             name: &name_of(&dir),
             script: &dir.path().join(SCRIPT),
             dir: dir.path(),
             tasks: array.tasks.len(),
             needs: array.needs,
+            avoid: &avoid,
         };
         let id = self.submit_or_find(&submission).map_err(|error| {
             dir.remove();
@@ -132,8 +131,9 @@ impl Dispatcher<'_> {
             for key in keys {
                 if let Some(flying) = self.actions.get_mut(key) {
                     flying.place = Some((number, task));
-                    flying.limit = array.needs.time;
-                    flying.since = now;
+                    flying.past.submitted += 1;
+                    flying.past.limit = array.needs.time;
+                    flying.since = Some(now);
                 }
             }
         }
@@ -156,8 +156,38 @@ impl Dispatcher<'_> {
                 .map(|(task, keys)| LiveTask::new(task, keys, self.options.ask_after))
                 .collect(),
             since: now,
+            picky: !avoid.is_empty(),
+            kept: false,
         });
         Ok(())
+    }
+
+    /// The machines that a new batch is kept away from. A user is told once of each.
+    fn machines_to_avoid(&mut self) -> Vec<String> {
+        let Some(failing) = self.machines.failing() else {
+            return Vec::new();
+        };
+        if let Some(remedy) = self.scheduler.remedy() {
+            for machine in self.machines.not_told(&failing) {
+                self.warn(format!("tasks fail again and again on {machine}: {remedy}"));
+            }
+            return Vec::new();
+        }
+        let mut others = self.machines.has_others();
+        if !others {
+            self.figures.calls += 1;
+            let all = self.scheduler.machines();
+            others = all.is_some_and(|all| all.iter().any(|name| !failing.contains(name)));
+        }
+        if !others {
+            return Vec::new();
+        }
+        for machine in self.machines.not_told(&failing) {
+            self.warn(format!(
+                "tasks fail again and again on {machine}: this run submits no more tasks to it"
+            ));
+        }
+        failing
     }
 
     /// Writes the files of a batch.
@@ -173,16 +203,22 @@ impl Dispatcher<'_> {
                 .name
                 .clone()
         });
+        let past = array.tasks.iter().flatten().filter_map(|key| {
+            let past = self.actions.get(key)?.past;
+            (past.submitted > 0).then_some((*key, past))
+        });
         let batch = Batch {
             scheduler: self.options.scheduler.clone(),
             pipeline: plan.pipeline.name.clone(),
             stages: Vec::from_iter(BTreeSet::from_iter(stages)),
             needs: array.needs,
+            each: array.each,
             visible_within: self.options.visible_within,
             made_unix: SystemTime::now()
                 .duration_since(UNIX_EPOCH)
                 .map_or(0, |since| since.as_secs()),
             tasks: array.tasks.clone(),
+            past: BTreeMap::from_iter(past),
         };
         let dir = self.setting.store.new_job()?;
         batch.write(&dir, self.options, &self.setting.options.scratch)?;
@@ -192,9 +228,10 @@ impl Dispatcher<'_> {
     /// Submits an array. A command that failed may have submitted it nevertheless, so its name is looked for.
     fn submit_or_find(&mut self, submission: &Submission<'_>) -> Result<String, SchedulerError> {
         let mut pauses = PAUSES.into_iter();
+        let mut submission = *submission;
         loop {
             self.figures.calls += 1;
-            let error = match self.scheduler.submit(submission) {
+            let error = match self.scheduler.submit(&submission) {
                 Ok(id) => return Ok(id),
                 Err(error) if error.absent => return Err(error),
                 Err(error) => error,
@@ -210,6 +247,8 @@ impl Dispatcher<'_> {
                 ));
             }
             self.pause(pause);
+            // Without the machines that it is kept away from, there may be none that has what it asks for.
+            submission.avoid = &[];
             self.figures.calls += 1;
             if let Ok(Some(id)) = self.scheduler.find(submission.name) {
                 return Ok(id);
