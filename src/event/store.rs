@@ -144,6 +144,8 @@ pub struct RemoteCollected {
     pub records: u64,
     /// Artifacts that went.
     pub artifacts: u64,
+    /// Files of writes that never ended.
+    pub unfinished: u64,
     /// The bytes of all that went.
     pub bytes: u64,
 }

@@ -47,7 +47,7 @@ impl RemoteError {
     }
 
     pub(super) fn slow(seconds: u64) -> Self {
-        let message = format!("the server did not answer within {seconds} s");
+        let message = format!("there was no answer within {seconds} s");
         Self::new(RemoteFault::Unavailable, message)
     }
 }

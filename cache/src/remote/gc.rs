@@ -14,7 +14,8 @@ use super::{Link, Remote};
 use crate::content::ActionKey;
 use crate::records::record::Record;
 
-/// An artifact that no record names is kept this long, because the record may be on its way.
+/// An artifact that no record names is kept this long, because the record may be on its way. So is the file of a write,
+/// which may be going on.
 const GRACE: Duration = Duration::from_secs(24 * 3600);
 
 /// What is in a remote.
@@ -43,6 +44,8 @@ pub struct RemoteGc {
     pub records: u64,
     /// Artifacts that were removed.
     pub artifacts: u64,
+    /// Files that were removed because the writes to them never ended. Only a folder has any.
+    pub unfinished: u64,
     /// Bytes of all of these.
     pub bytes: u64,
 }
@@ -86,8 +89,8 @@ impl Remote {
     }
 
     /// Removes records that were written longer ago than `age`, and those that cannot be read. Then
-    /// removes artifacts that no record names any more, unless they are younger than a day. With
-    /// `dry`, only says what would go.
+    /// removes artifacts that no record names any more, and files of writes that never ended, unless
+    /// they are younger than a day. With `dry`, only says what would go.
     ///
     /// A writer that is at work meanwhile may find an artifact and not send it, just before it is
     /// removed here. Its record then names bytes that are gone, and whoever needs them makes them
@@ -145,8 +148,13 @@ impl Remote {
                 going.push(artifact_name(&digest));
             }
         }
+        let mut unfinished = objects.unfinished()?;
+        unfinished.retain(|file| is_old(file.modified, GRACE));
+        done.unfinished = unfinished.len() as u64;
+        done.bytes += unfinished.iter().map(|file| file.bytes).sum::<u64>();
         if !dry {
             self.link.remove_all(objects, &going)?;
+            objects.remove_unfinished(unfinished)?;
         }
         Ok(done)
     }

@@ -38,6 +38,13 @@ impl Default for Limits {
     }
 }
 
+impl Limits {
+    /// How long a request may take that sends so many bytes.
+    pub(super) fn to_send(self, bytes: usize) -> Duration {
+        self.answer + Duration::from_secs(bytes as u64 / SLOWEST)
+    }
+}
+
 /// How often a request is tried in all.
 const TRIES: u32 = 4;
 /// The same if the server does not answer, which takes long each time.
@@ -120,9 +127,9 @@ impl Patient {
     }
 
     async fn once(&self, request: HttpRequest) -> Result<HttpResponse, HttpError> {
-        let upload = Duration::from_secs(request.body().content_length() as u64 / SLOWEST);
+        let limit = self.limits.to_send(request.body().content_length());
         let answer = HttpService::call(&self.client, request);
-        match tokio::time::timeout(self.limits.answer + upload, answer).await {
+        match tokio::time::timeout(limit, answer).await {
             Ok(answer) => answer,
             Err(elapsed) => Err(HttpError::new(HttpErrorKind::Timeout, elapsed)),
         }

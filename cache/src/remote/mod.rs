@@ -15,13 +15,14 @@
 //! What is wrong is not used, and counts in [`Traffic`].
 //!
 //! `objects.rs` has the names and what is done to single objects, `http.rs` the requests, their time
-//! limits and repetitions, `envelope.rs` the bytes, and `trust.rs` the signatures. `fetch.rs` brings
+//! limits and repetitions, `folder.rs` the same for folders, `envelope.rs` the bytes, and `trust.rs` the signatures. `fetch.rs` brings
 //! things here, and `push.rs` takes them there. Begin with [`Remote`].
 
 mod account;
 mod envelope;
 mod error;
 mod fetch;
+mod folder;
 mod gc;
 mod http;
 mod objects;

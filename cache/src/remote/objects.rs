@@ -1,13 +1,11 @@
 //! The objects of a remote: where they are, and the few things that are done to them.
 
-use std::io::ErrorKind;
 use std::path::{Path as FilePath, PathBuf};
 
 use futures_util::StreamExt;
 use futures_util::stream::BoxStream;
 use object_store::aws::AmazonS3Builder;
 use object_store::http::HttpBuilder;
-use object_store::local::LocalFileSystem;
 use object_store::path::Path;
 use object_store::{
     GetOptions, GetRange, MultipartUpload, ObjectMeta, ObjectStore, ObjectStoreExt, PutMode,
@@ -17,6 +15,7 @@ use reqwest::Url;
 use tokio::time::timeout;
 
 use super::error::{RemoteError, RemoteFault};
+use super::folder::{Folder, Unfinished};
 use super::http::{Limits, Patient};
 use crate::content::{ActionKey, Digest};
 
@@ -25,6 +24,8 @@ pub(super) struct Objects {
     store: Box<dyn ObjectStore>,
     /// What all names start with.
     prefix: Path,
+    /// The folder, if they are in one.
+    folder: Option<Folder>,
     /// The client and the address of a plain HTTP server, which creates objects in its own way.
     plain: Option<(Patient, Url)>,
     /// The most bytes that are sent in one request, if that is limited.
@@ -76,7 +77,7 @@ impl Objects {
         limits: Limits,
     ) -> Result<Self, RemoteError> {
         if let Some(folder) = folder_of(url, root)? {
-            return Self::folder(&folder, create, limits);
+            return Self::in_folder(&folder, create, limits);
         }
         let parsed = Url::parse(url)
             .map_err(|e| RemoteError::config(format!("`{url}` is no URL of a remote: {e}")))?;
@@ -94,24 +95,12 @@ impl Objects {
         }
     }
 
-    fn folder(folder: &FilePath, create: bool, limits: Limits) -> Result<Self, RemoteError> {
-        let failed = |e: std::io::Error| {
-            let shown = folder.display();
-            let (fault, message) = match e.kind() {
-                ErrorKind::NotFound => (RemoteFault::Absent, format!("there is no folder {shown}")),
-                ErrorKind::PermissionDenied => (RemoteFault::Refused, format!("{shown}: {e}")),
-                _ => (RemoteFault::Unavailable, format!("{shown}: {e}")),
-            };
-            RemoteError::new(fault, message)
-        };
-        if create {
-            std::fs::create_dir_all(folder).map_err(failed)?;
-        }
-        std::fs::metadata(folder).map_err(failed)?;
-        let store = LocalFileSystem::new_with_prefix(folder)?.with_fsync(true);
+    fn in_folder(folder: &FilePath, create: bool, limits: Limits) -> Result<Self, RemoteError> {
+        let (folder, store) = Folder::open(folder, create, limits)?;
         Ok(Self {
             store: Box::new(store),
             prefix: Path::default(),
+            folder: Some(folder),
             plain: None,
             part: None,
             limits,
@@ -132,6 +121,7 @@ impl Objects {
             store: Box::new(store),
             prefix: Path::parse(url.path())
                 .map_err(|e| RemoteError::config(format!("{url}: {e}")))?,
+            folder: None,
             plain: None,
             part: Some(PART),
             limits,
@@ -151,6 +141,7 @@ impl Objects {
         Ok(Self {
             store: Box::new(builder.build()?),
             prefix: Path::default(),
+            folder: None,
             plain: Some((patient, url)),
             part: None,
             limits,
@@ -160,6 +151,21 @@ impl Objects {
     fn at(&self, name: &str) -> Path {
         let parts = name.split('/');
         parts.fold(self.prefix.clone(), |path, part| path.join(part))
+    }
+
+    /// Waits for a request that sends so many bytes. A file system that hangs is not waited for. Requests over a network
+    /// have time limits one level below, where they are also tried again.
+    async fn in_time<T>(
+        &self,
+        sent: usize,
+        request: impl Future<Output = T>,
+    ) -> Result<T, RemoteError> {
+        if self.folder.is_none() {
+            return Ok(request.await);
+        }
+        let limit = self.limits.to_send(sent);
+        let answer = timeout(limit, request).await;
+        answer.map_err(|_| RemoteError::slow(limit.as_secs()))
     }
 
     /// The bytes of a small object, or `None` if it is not there.
@@ -188,7 +194,8 @@ impl Objects {
             range: (offset > 0).then_some(GetRange::Offset(offset)),
             ..GetOptions::default()
         };
-        match self.store.get_opts(&self.at(name), options).await {
+        let at = self.at(name);
+        match self.in_time(0, self.store.get_opts(&at, options)).await? {
             Ok(found) => Ok(Some(Arriving {
                 size: found.meta.size,
                 stream: found.into_stream(),
@@ -201,7 +208,7 @@ impl Objects {
 
     /// The size of an object in bytes, or `None` if it is not there.
     pub(super) async fn size(&self, name: &str) -> Result<Option<u64>, RemoteError> {
-        match self.store.head(&self.at(name)).await {
+        match self.in_time(0, self.store.head(&self.at(name))).await? {
             Ok(meta) => Ok(Some(meta.size)),
             Err(object_store::Error::NotFound { .. }) => Ok(None),
             Err(error) => Err(error.into()),
@@ -219,8 +226,10 @@ impl Objects {
         if self.part.is_some_and(|part| bytes.content_length() > part) {
             return self.replace(name, bytes).await.map(|()| true);
         }
-        let mode = PutOptions::from(PutMode::Create);
-        match self.store.put_opts(&self.at(name), bytes, mode).await {
+        let (at, mode) = (self.at(name), PutOptions::from(PutMode::Create));
+        let length = bytes.content_length();
+        let request = self.store.put_opts(&at, bytes, mode);
+        match self.in_time(length, request).await? {
             Ok(_) => Ok(true),
             Err(object_store::Error::AlreadyExists { .. }) => Ok(false),
             Err(error) => Err(error.into()),
@@ -231,7 +240,8 @@ impl Objects {
     pub(super) async fn replace(&self, name: &str, bytes: PutPayload) -> Result<(), RemoteError> {
         let at = self.at(name);
         let Some(part) = self.part.filter(|&part| bytes.content_length() > part) else {
-            self.store.put(&at, bytes).await?;
+            let length = bytes.content_length();
+            self.in_time(length, self.store.put(&at, bytes)).await??;
             return Ok(());
         };
         let mut upload = self.store.put_multipart(&at).await?;
@@ -247,10 +257,24 @@ impl Objects {
 
     /// Removes an object. It is no error if it is not there.
     pub(super) async fn remove(&self, name: &str) -> Result<(), RemoteError> {
-        match self.store.delete(&self.at(name)).await {
+        match self.in_time(0, self.store.delete(&self.at(name))).await? {
             Ok(()) | Err(object_store::Error::NotFound { .. }) => Ok(()),
             Err(error) => Err(error.into()),
         }
+    }
+
+    /// The files of writes that have not ended. A server keeps such things to itself.
+    pub(super) fn unfinished(&self) -> Result<Vec<Unfinished>, RemoteError> {
+        let folder = self.folder.as_ref();
+        folder.map_or(Ok(Vec::new()), |folder| {
+            folder.unfinished([RECORDS, ARTIFACTS])
+        })
+    }
+
+    /// Removes such files.
+    pub(super) fn remove_unfinished(&self, files: Vec<Unfinished>) -> Result<(), RemoteError> {
+        let folder = self.folder.as_ref();
+        folder.map_or(Ok(()), |folder| folder.remove(files))
     }
 
     /// All objects of a folder whose names are digests, in order of name.
@@ -352,6 +376,7 @@ mod tests {
         let objects = Objects {
             store: Box::new(InMemory::new()),
             prefix: Path::default(),
+            folder: None,
             plain: None,
             part: Some(10),
             limits: Limits::default(),

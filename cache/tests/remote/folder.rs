@@ -269,6 +269,59 @@ fn gc_removes_old_records_and_then_what_no_record_names() {
 }
 
 #[test]
+fn gc_removes_what_killed_writes_have_left() {
+    let team = Team::new();
+    let a = team.writer("a");
+    a.run(&[1]);
+    let left = |path: std::path::PathBuf, number: u32| {
+        let path = format!("{}#{number}", path.display());
+        std::fs::write(&path, "half").unwrap();
+        std::path::PathBuf::from(path)
+    };
+    let old = [left(artifact(&team, 1), 1), left(record(&team, 1), 12)];
+    old.iter().for_each(|path| age(path, 2));
+    // One whose write may go on, and one that is somebody else's.
+    let young = left(artifact(&team, 1), 2);
+    let foreign = team.remote().join("records/notes#1");
+    std::fs::write(&foreign, "mine").unwrap();
+    age(&foreign, 2);
+    let day = Duration::from_secs(24 * 3600);
+    let dry = a.remote.gc(30 * day, true).unwrap();
+    assert!(old.iter().all(|path| path.exists()));
+    let done = a.remote.gc(30 * day, false).unwrap();
+    assert_eq!(done, dry);
+    assert_eq!((done.unfinished, done.bytes, done.records), (2, 8, 0));
+    assert!(!old.iter().any(|path| path.exists()));
+    assert!(young.exists() && foreign.exists());
+    assert_eq!(team.reader("b").learn(&[1]), [1]);
+}
+
+#[test]
+fn a_folder_that_hangs_is_given_up_with_one_warning() {
+    let team = Team::new();
+    team.writer("a").run(&[1, 2, 3, 4]);
+    for n in [1, 2, 3] {
+        // Whoever opens it waits for a writer that never comes.
+        let path = record(&team, n);
+        std::fs::remove_file(&path).unwrap();
+        let made = std::process::Command::new("mkfifo").arg(&path).status();
+        assert!(made.unwrap().success());
+    }
+    let b = team.reader("b");
+    let begin = std::time::Instant::now();
+    for n in [1, 2, 3, 4] {
+        assert!(b.learn(&[n]).is_empty());
+    }
+    assert!(begin.elapsed() < Duration::from_secs(8));
+    assert_eq!(b.traffic().failed_reads, 3);
+    let warnings = b.warnings();
+    assert!(
+        warnings.lines().count() == 1 && warnings.contains("there was no answer"),
+        "{warnings}"
+    );
+}
+
+#[test]
 fn an_artifact_that_gc_takes_from_a_writer_at_work_is_made_again() {
     let team = Team::new();
     team.writer("a").run(&[1]);

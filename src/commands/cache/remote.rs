@@ -131,8 +131,12 @@ pub fn gc(args: &GcArgs, ui: &Ui) -> Result<Exit, CliError> {
     } else {
         "removed"
     };
+    let unfinished = match done.unfinished {
+        0 => String::new(),
+        files => format!(" and {}", count(files as usize, "unfinished file")),
+    };
     ui.answer(&format!(
-        "{verb} {} of {} and {}, {}, from {}\n",
+        "{verb} {} of {} and {}{unfinished}, {}, from {}\n",
         done.records,
         count(done.records_before as usize, "record"),
         count(done.artifacts as usize, "artifact"),
@@ -145,6 +149,7 @@ pub fn gc(args: &GcArgs, ui: &Ui) -> Result<Exit, CliError> {
         records_before: done.records_before,
         records: done.records,
         artifacts: done.artifacts,
+        unfinished: done.unfinished,
         bytes: done.bytes,
     });
     Ok(Exit::Ok)
