@@ -6,6 +6,9 @@
 #
 # SCHEDULER is `slurm`, `hq`, `sge` or `pbs`: the file of that name beside this one says what it needs and what fails.
 # FLOW is the program, FOLDER a new folder that all machines see.
+#
+# With LATE=SECONDS, the head and each worker of HyperQueue see what the others do in FOLDER that much later: `late.py`
+# says what it needs. PYTHON is the interpreter for it.
 set -u
 scheduler=$1 flow=$2 folder=$3 wanted=$4
 RANDOM=$5
@@ -14,6 +17,9 @@ folder=$(cd "$folder" && pwd)
 scripts=$(cd "$(dirname "$0")" && pwd)
 executor=$scheduler
 hog_memory=200MiB
+
+late=()
+[ -z "${LATE:-}" ] || late=(unshare -m --propagation private "${PYTHON:-python3}" "$scripts/late.py" "$LATE" "$folder")
 
 random_line() { shuf -n 1 --random-source=<(yes $RANDOM); }
 kill_head() { echo "kill -9 of the head"; kill -9 "$head" 2> /dev/null; }
@@ -103,7 +109,7 @@ while [ "$faults" -lt "$wanted" ]; do
     : > all.json
     begun=$SECONDS
     while :; do
-        "$flow" run p.toml --profile here --message-format json > now.json 2>> err.txt &
+        "${late[@]}" "$flow" run p.toml --profile here --message-format json > now.json 2>> err.txt &
         head=$!
         while kill -0 "$head" 2> /dev/null; do
             sleep $((1 + RANDOM % 4))

@@ -25,7 +25,7 @@ start_server() {
 start_worker() {
     [ ! -e "$place/over" ] || return
     ! lives "$place/worker$1.pid" || return
-    setsid hq worker start --cpus 2 --detect-resources none --resource "mem=sum(2000)" --heartbeat 2s \
+    setsid "${late[@]}" hq worker start --cpus 2 --detect-resources none --resource "mem=sum(2000)" --heartbeat 2s \
         >> "$place/worker$1.log" 2>&1 < /dev/null &
     echo $! > "$place/worker$1.pid"
 }
@@ -53,7 +53,7 @@ fault() {
     case $((RANDOM % 6)) in
     0) echo "kill -9 of worker $number"; kill -9 "$worker" 2> /dev/null; (sleep $((1 + RANDOM % 8)); start_worker $number) & ;;
     1) job=$(random_job); echo "cancel of job ${job:-none}"; [ -z "$job" ] || hq --output-mode=quiet job cancel "$job" 2> /dev/null ;;
-    2) task=$(pgrep -P "$(cat "$place"/worker*.pid | paste -sd,)" | random_line); echo "kill -9 of task process ${task:-none}"; [ -z "$task" ] || kill -9 "$task" 2> /dev/null ;;
+    2) task=$(pgrep -x "sh|$(basename "$flow")" -P "$(cat "$place"/worker*.pid | paste -sd,)" | random_line); echo "kill -9 of task process ${task:-none}"; [ -z "$task" ] || kill -9 "$task" 2> /dev/null ;;
     3) kill_head ;;
     # The server takes it for lost, and its tasks run on.
     4) echo "worker $number stands still"; kill -STOP "$worker"; (sleep $((4 + RANDOM % 12)); kill -CONT "$worker" 2> /dev/null; sleep 1; start_worker $number) & ;;

@@ -120,6 +120,15 @@ impl Index {
     /// Takes in what was appended since the last call. If there was nothing, this costs a `stat` of
     /// the directory and one of each segment.
     pub(crate) fn refresh(&mut self, records: &Path) -> Result<(), StoreError> {
+        self.refresh_if(records, is_local)
+    }
+
+    /// Does the same. `is_local` says whether no other machine writes to the directory.
+    fn refresh_if(
+        &mut self,
+        records: &Path,
+        is_local: fn(&Path) -> bool,
+    ) -> Result<(), StoreError> {
         let listed_at = now_nanos();
         let changed = match std::fs::metadata(records) {
             Ok(meta) => mtime_nanos(&meta),
@@ -391,6 +400,9 @@ impl Index {
 mod tests {
     use super::beats as wins;
     use super::*;
+    use crate::content::Digest;
+    use crate::records::segment::RowId;
+    use std::time::Duration;
 
     #[test]
     fn the_earliest_row_of_the_highest_generation_counts() {
@@ -414,6 +426,41 @@ mod tests {
         assert!(!beats(slot(0, 1, 0), slot(1, 9, 0)));
         assert!(beats(slot(0, 1, 1), slot(0, 1, 0)));
         assert!(!beats(slot(0, 1, 0), slot(0, 1, 1)));
+    }
+
+    /// Writes a segment with one row, and sets the time of its directory to long ago, as if the directory had changed
+    /// before this machine saw the segment.
+    fn appears_late(records: &Path, name: &str) -> ActionKey {
+        let key = ActionKey(Digest::of(name.as_bytes()));
+        let id = RowId {
+            key,
+            generation: 0,
+            stamp: 1,
+        };
+        let mut bytes = segment::FILE_MAGIC.to_vec();
+        segment::put_row(&mut bytes, id, b"head", b"recipe").unwrap();
+        std::fs::write(records.join(format!("{name}.seg")), bytes).unwrap();
+        let long_ago = std::time::SystemTime::UNIX_EPOCH + Duration::new(1_000_000_000, 7);
+        File::open(records).unwrap().set_modified(long_ago).unwrap();
+        key
+    }
+
+    #[test]
+    fn segments_on_a_shared_file_system_are_listed_each_time() {
+        for (is_local, seen) in [
+            ((|_| false) as fn(&Path) -> bool, true),
+            // The time of a local directory tells that nothing was added to it.
+            (|_| true, false),
+        ] {
+            let temp = tempfile::tempdir().unwrap();
+            let mut index = Index::default();
+            let early = appears_late(temp.path(), "a");
+            index.refresh_if(temp.path(), is_local).unwrap();
+            let late = appears_late(temp.path(), "b");
+            index.refresh_if(temp.path(), is_local).unwrap();
+            assert!(index.place(&early).is_some());
+            assert_eq!(index.place(&late).is_some(), seen);
+        }
     }
 
     #[test]

@@ -2,9 +2,11 @@
 //!
 //! The scheduler is a shell script that starts tasks as processes in the background. A test leaves it orders in files:
 //! to hold tasks, to be deaf, to forget jobs, to lose its answers, to say a certain state, or to have machines of which
-//! some fail every task. `attach` and `tries` have runs that end before their tasks, `machines` has machines that fail.
+//! some fail every task. `attach` and `tries` have runs that end before their tasks, `machines` has machines
+//! that fail, and `late` has machines that see files late.
 
 mod attach;
+mod late;
 mod machines;
 mod tries;
 
