@@ -90,6 +90,15 @@ pub(super) fn hold(task_time: Duration, tasks: usize) -> Duration {
         .min(task_time / 2)
 }
 
+/// How long the actions of a task may take together. While no task like theirs waits for a machine, others may be free,
+/// so shorter tasks are over sooner.
+pub(super) fn filling(task_time: Duration, tasks: usize) -> Duration {
+    match tasks {
+        0 => task_time / 5,
+        _ => task_time,
+    }
+}
+
 /// An action that waits to be submitted.
 #[derive(Clone, Debug)]
 pub(super) struct Waiting<T> {
@@ -322,6 +331,12 @@ mod tests {
         let arrays = packed(&mut waiting, &none, &[("new", PROBES, 200)], 100);
         assert_eq!(arrays[0].tasks.len(), 100);
         assert!(arrays[0].tasks.iter().all(|task| task.len() == 1));
+    }
+
+    #[test]
+    fn tasks_are_shorter_while_none_wait() {
+        let filled = [0, 1, 50].map(|tasks| filling(Duration::from_secs(600), tasks).as_secs());
+        assert_eq!(filled, [120, 600, 600]);
     }
 
     #[test]

@@ -144,7 +144,7 @@ fn error(end: &TaskEnd) -> StageError {
         Cause::Cancelled => ("flow::executor::cancelled", "run again to go on"),
         Cause::Refused => (
             "flow::executor::refused",
-            "ask for less in the profile: [stages.NAME.resources] has `cpus`, `memory`, `gpus` and `timeout`",
+            "ask for less in the profile: [stages.NAME.resources] has `cpus`, `memory`, `gpus` and `timeout`, and [executor] has `memory` and `time`",
         ),
         Cause::Ok | Cause::Failed | Cause::Unknown => (
             "flow::executor::task",

@@ -92,6 +92,27 @@ impl TaskNeeds {
     }
 }
 
+impl fmt::Display for TaskNeeds {
+    /// What a task asks for, for people: `2 processors, 2048 MiB of memory`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let several = |count: usize, what: &str| match count {
+            1 => format!("1 {what}"),
+            _ => format!("{count} {what}s"),
+        };
+        f.write_str(&several(self.cpus, "processor"))?;
+        if let Some(mb) = self.memory_mb() {
+            write!(f, ", {mb} MiB of memory")?;
+        }
+        if self.gpus > 0 {
+            write!(f, ", {}", several(self.gpus, "GPU"))?;
+        }
+        if let Some(minutes) = self.minutes() {
+            write!(f, ", {minutes} min")?;
+        }
+        Ok(())
+    }
+}
+
 /// The state of a task.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum TaskState {
@@ -167,15 +188,33 @@ pub const STATE_WORDS: [&str; 11] = [
 #[derive(Clone, Debug)]
 pub(crate) struct SchedulerError {
     message: String,
-    /// This machine has no such command, so there is no point in trying it again.
-    pub(crate) absent: bool,
+    pub(crate) failure: Failure,
+}
+
+/// What sort of failure it was.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Failure {
+    /// This machine has no such command.
+    Absent,
+    /// The scheduler says no, and will say it again.
+    Refused,
+    /// Another try may succeed.
+    Other,
 }
 
 impl SchedulerError {
     pub(crate) fn new(message: impl Into<String>) -> Self {
         Self {
             message: message.into(),
-            absent: false,
+            failure: Failure::Other,
+        }
+    }
+
+    /// The same error as one of what the scheduler refuses.
+    pub(crate) fn refused(self) -> Self {
+        Self {
+            failure: Failure::Refused,
+            ..self
         }
     }
 
@@ -198,10 +237,10 @@ impl fmt::Display for SchedulerError {
 pub(crate) fn call(command: &mut Command, input: Option<&[u8]>) -> Result<String, SchedulerError> {
     let name = command.get_program().to_string_lossy().into_owned();
     let failed = |error: io::Error| SchedulerError {
-        absent: matches!(
-            error.kind(),
-            io::ErrorKind::NotFound | io::ErrorKind::PermissionDenied
-        ),
+        failure: match error.kind() {
+            io::ErrorKind::NotFound | io::ErrorKind::PermissionDenied => Failure::Absent,
+            _ => Failure::Other,
+        },
         ..SchedulerError::new(format!("failed to run `{name}`: {error}"))
     };
     command
@@ -308,12 +347,12 @@ mod tests {
         );
         let failed = call(&mut shell("echo out; echo why >&2; exit 3"), None).unwrap_err();
         assert_eq!(failed.to_string(), "`sh` failed: why");
-        assert!(!failed.absent);
+        assert_eq!(failed.failure, Failure::Other);
         let silent = call(&mut shell("exit 3"), None).unwrap_err();
         assert!(silent.to_string().contains("exit status: 3"), "{silent}");
         let none = call(&mut Command::new("/no/such/scheduler"), None).unwrap_err();
         assert!(none.to_string().starts_with("failed to run"), "{none}");
-        assert!(none.absent);
+        assert_eq!(none.failure, Failure::Absent);
     }
 
     #[test]
@@ -341,6 +380,25 @@ mod tests {
             ),
             (None, None)
         );
+    }
+
+    #[test]
+    fn needs_are_told_in_words() {
+        let needs = TaskNeeds {
+            cpus: 1,
+            memory: 2 << 30,
+            gpus: 2,
+            time: Some(Duration::from_secs(90)),
+        };
+        assert_eq!(
+            needs.to_string(),
+            "1 processor, 2048 MiB of memory, 2 GPUs, 2 min"
+        );
+        let least = TaskNeeds {
+            cpus: 4,
+            ..TaskNeeds::default()
+        };
+        assert_eq!(least.to_string(), "4 processors");
     }
 
     #[test]

@@ -33,7 +33,8 @@ impl Scheduler for Slurm {
         let said = call(
             slurm("sbatch").args(arguments(array, &self.site)),
             Some(&script),
-        )?;
+        )
+        .map_err(refused)?;
         // `ID` or `ID;CLUSTER`, after whatever a site lets sbatch say.
         let last = said.lines().rev().find(|line| !line.trim().is_empty());
         let id = last.and_then(|line| line.trim().split(';').next());
@@ -170,6 +171,33 @@ fn value_of<'w>(words: &'w [String], long: &str, short: &str) -> Option<&'w str>
     found
 }
 
+/// Tells what `sbatch` refuses from what it may take a moment later.
+fn refused(error: SchedulerError) -> SchedulerError {
+    let words = error.to_string().to_lowercase();
+    // It has asked the controller, or has not understood its own arguments.
+    let final_words = [
+        "batch job submission failed",
+        "error: invalid",
+        "unrecognized option",
+    ];
+    let passing = [
+        "contact",
+        "timed out",
+        "communication",
+        "connection",
+        "transport endpoint",
+        "zero bytes",
+        "temporar",
+        // As many jobs as the site allows are in the queue.
+        "limit)",
+    ];
+    let has = |all: &[&str]| all.iter().any(|text| words.contains(text));
+    match has(&final_words) && !has(&passing) {
+        true => error.refused(),
+        false => error,
+    }
+}
+
 /// The arguments of `sbatch`. The script comes on its standard input.
 fn arguments(array: &Submission<'_>, site: &SiteWords) -> Vec<String> {
     let needs = &array.needs;
@@ -281,12 +309,38 @@ fn state(word: &str, node: Option<&str>) -> TaskState {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::run::cluster::scheduler::TaskNeeds;
+    use crate::run::cluster::scheduler::{Failure, TaskNeeds};
     use std::time::Duration;
 
     fn ended(cause: Cause, node: Option<&str>) -> TaskState {
         let node = node.map(str::to_owned);
         TaskState::Ended(TaskEnd { cause, node })
+    }
+
+    #[test]
+    fn what_slurm_refuses_is_not_tried_again() {
+        let failure = |words: &str| refused(SchedulerError::new(words)).failure;
+        for words in [
+            "sbatch: error: Memory specification can not be satisfied\n\
+             sbatch: error: Batch job submission failed: Requested node configuration is not available",
+            "sbatch: error: invalid partition specified: short\n\
+             sbatch: error: Batch job submission failed: Invalid partition name specified",
+            "sbatch: error: Batch job submission failed: Invalid account or account/partition combination specified",
+            "sbatch: error: Invalid --time specification",
+            "sbatch: unrecognized option '--nonsense'",
+        ] {
+            assert_eq!(failure(words), Failure::Refused, "{words}");
+        }
+        for words in [
+            "sbatch: error: Batch job submission failed: Unable to contact slurm controller (connect failure)",
+            "sbatch: error: Batch job submission failed: Socket timed out on send/recv operation",
+            "sbatch: error: Batch job submission failed: Zero Bytes were transmitted or received",
+            "sbatch: error: Batch job submission failed: Job violates accounting/QOS policy (job submit limit, \
+             user's size and/or time limits)",
+            "`sbatch` did not answer within 120 s",
+        ] {
+            assert_eq!(failure(words), Failure::Other, "{words}");
+        }
     }
 
     #[test]

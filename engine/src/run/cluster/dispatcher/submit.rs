@@ -8,8 +8,8 @@ use flow_cache::{ActionKey, JobDir};
 use super::{Dispatcher, GATHER, LiveBatch};
 use crate::kind::error::{Fault, StageError};
 use crate::run::cluster::batch::{Batch, SCRIPT, name_of, note_id};
-use crate::run::cluster::packing::{Array, Estimates, Limits, Step, hold, pack};
-use crate::run::cluster::scheduler::{SchedulerError, Submission, TaskNeeds};
+use crate::run::cluster::packing::{Array, Estimates, Limits, Step, filling, hold, pack};
+use crate::run::cluster::scheduler::{Failure, SchedulerError, Submission, TaskNeeds};
 use crate::run::cluster::watch::LiveTask;
 use crate::run::event::SubmittedBatch;
 use crate::run::job::{Done, Message};
@@ -69,10 +69,11 @@ impl Dispatcher<'_> {
         let estimates = self.estimates.take().unwrap_or_default();
         let probing = self.probing(&estimates);
         let room = self.options.most_tasks.saturating_sub(self.open_tasks());
+        let task_time = filling(self.options.task_time, self.tasks_before());
         let arrays = pack(
             &mut self.queue,
             &Limits {
-                task_time: self.options.task_time,
+                task_time,
                 room,
                 time: self.options.time,
                 probing: &probing,
@@ -123,7 +124,7 @@ impl Dispatcher<'_> {
         };
         let id = self.submit_or_find(&submission).map_err(|error| {
             dir.remove();
-            self.not_submitted(&error)
+            self.not_submitted(&error, &array.needs)
         })?;
         note_id(&dir, &id)?;
         let (number, now) = (self.batches.len(), Instant::now());
@@ -233,8 +234,8 @@ impl Dispatcher<'_> {
             self.figures.calls += 1;
             let error = match self.scheduler.submit(&submission) {
                 Ok(id) => return Ok(id),
-                Err(error) if error.absent => return Err(error),
-                Err(error) => error,
+                Err(error) if error.failure == Failure::Other => error,
+                Err(error) => return Err(error),
             };
             let Some(pause) = pauses.next().filter(|_| !self.is_cancelled()) else {
                 return Err(error);
@@ -268,22 +269,26 @@ impl Dispatcher<'_> {
         cancel.load(std::sync::atomic::Ordering::Relaxed)
     }
 
-    fn not_submitted(&self, error: &SchedulerError) -> StageError {
+    fn not_submitted(&self, error: &SchedulerError, needs: &TaskNeeds) -> StageError {
         if self.is_cancelled() {
             return StageError::interrupted();
         }
-        let help = match error.absent {
-            true => {
+        let help = match error.failure {
+            Failure::Absent => {
                 "start the run where the commands of the scheduler are, usually on a login node, or run on this machine: --executor local"
             }
-            false => {
-                "what a site needs to hear, such as a partition or an account, is in a profile: --profile NAME"
+            Failure::Refused | Failure::Other => {
+                "what a site needs to hear is in a profile, --profile NAME: `partition`, `account`, `memory` and `time` of [executor], and [stages.NAME.resources]"
             }
+        };
+        let asked = match error.failure {
+            Failure::Refused => format!("\neach task asks for {needs}"),
+            Failure::Absent | Failure::Other => String::new(),
         };
         StageError::new(
             Fault::Environment,
             "flow::executor::submit",
-            format!("a batch could not be submitted: {error}"),
+            format!("a batch could not be submitted: {error}{asked}"),
         )
         .help(help)
     }
