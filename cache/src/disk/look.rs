@@ -1,10 +1,11 @@
 //! Reads what is there without changing it: entries of folders, links, and files that are opened.
 
-use std::fs::{File, Permissions};
+use std::fs::{File, Metadata, Permissions};
 use std::io;
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
+use super::names::is_local;
 use crate::error::StoreError;
 
 /// The entries of a directory in order of their names. A directory that is gone has none.
@@ -56,6 +57,7 @@ pub(crate) fn open_own(path: &Path) -> io::Result<File> {
         options.read(true).custom_flags(libc::O_NOFOLLOW).open(path)
     };
     match open() {
+        Err(e) if e.kind() == io::ErrorKind::NotFound && may_be_there(path) => open(),
         Err(e) if e.kind() == io::ErrorKind::PermissionDenied => {
             let folder = path.parent().is_some_and(|folder| give_back(folder, 0o700));
             if give_back(path, OWNER) || folder {
@@ -66,6 +68,35 @@ pub(crate) fn open_own(path: &Path) -> io::Result<File> {
         }
         opened => opened,
     }
+}
+
+/// Returns true if a file that was not found deserves a second look.
+///
+/// A client of a network file system remembers for up to a minute that a file was not there. It asks
+/// the server again when a folder is opened, and to learn on what file system the folder is, this
+/// opens it.
+fn may_be_there(path: &Path) -> bool {
+    path.parent().is_some_and(|folder| !is_local(folder))
+}
+
+/// Returns true if a file is there, even if another machine has just made it.
+pub(crate) fn is_file(path: &Path) -> bool {
+    path.is_file() || may_be_there(path) && path.is_file()
+}
+
+/// Looks at a file as it is now. `local` tells whether only this machine can change it. Otherwise
+/// the file is opened, because a client of a network file system asks the server then, and a mere
+/// look may get an answer that is a minute old.
+pub(crate) fn look_at(path: &Path, local: bool) -> io::Result<Metadata> {
+    if !local {
+        let mut options = File::options();
+        options.read(true).custom_flags(libc::O_NONBLOCK);
+        // A file that may not be read can still be looked at.
+        if let Ok(file) = options.open(path) {
+            return file.metadata();
+        }
+    }
+    std::fs::metadata(path)
 }
 
 /// Lists a directory of the store, and gives back permissions in the same way.
@@ -88,4 +119,31 @@ pub(crate) fn give_back(path: &Path, rights: u32) -> bool {
         && mode & rights != rights
         // The system refuses this for files of another owner.
         && std::fs::set_permissions(path, Permissions::from_mode(mode | rights)).is_ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::MetadataExt;
+
+    #[test]
+    fn a_file_is_looked_at_in_the_same_way_on_all_file_systems() {
+        let dir = tempfile::tempdir().unwrap();
+        let (path, none) = (dir.path().join("file"), dir.path().join("none"));
+        std::fs::write(&path, "abc").unwrap();
+        let pipe = dir.path().join("pipe");
+        let name = std::ffi::CString::new(pipe.to_str().unwrap()).unwrap();
+        // SAFETY: the name ends with a zero and outlives the call.
+        assert_eq!(unsafe { libc::mkfifo(name.as_ptr(), 0o600) }, 0);
+        for local in [true, false] {
+            let seen = look_at(&path, local).unwrap();
+            assert_eq!(seen.len(), 3);
+            assert_eq!(seen.ino(), std::fs::metadata(&path).unwrap().ino());
+            let missing = look_at(&none, local).unwrap_err();
+            assert_eq!(missing.kind(), io::ErrorKind::NotFound);
+            // Nobody has to write to a pipe for a look at it.
+            assert!(!look_at(&pipe, local).unwrap().is_file());
+        }
+        assert!(is_file(&path) && !is_file(&none) && !is_file(dir.path()));
+    }
 }

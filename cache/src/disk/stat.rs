@@ -1,9 +1,7 @@
 //! What shows that a file changed, and how far the times of a file can be trusted.
 
 use std::fs::Metadata;
-use std::io;
 use std::os::unix::fs::MetadataExt;
-use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 /// What is compared to see whether a file changed. Times are in nanoseconds since 1970.
@@ -16,11 +14,6 @@ pub(crate) struct Stat {
 }
 
 impl Stat {
-    /// Of the file at `path`.
-    pub(crate) fn of_path(path: &Path) -> io::Result<Self> {
-        std::fs::metadata(path).map(|meta| Self::of(&meta))
-    }
-
     pub(crate) fn of(meta: &Metadata) -> Self {
         Self {
             size: meta.size(),

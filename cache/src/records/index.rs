@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 
 use crate::content::ActionKey;
 use crate::content::codec::DecodeError;
-use crate::disk::look::{list_dir, open_own};
+use crate::disk::look::{list_dir, look_at, open_own};
 use crate::disk::names::is_local;
 use crate::disk::stat::{is_settled, mtime_nanos, now_nanos};
 use crate::error::StoreError;
@@ -108,6 +108,8 @@ pub(crate) struct Index {
     /// The time of the directory of segments when it was listed, if a later change must show in
     /// that time.
     listed: Option<i64>,
+    /// True if only this machine can see the segments.
+    local: Option<bool>,
     slots: HashMap<Half, RowSlot, BuildHasherDefault<AsItIs>>,
     /// The keys whose row is damaged, with the generation that replaces it.
     replaced_by: HashMap<Half, u32>,
@@ -135,6 +137,7 @@ impl Index {
             Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(()),
             Err(e) => return Err(StoreError::env("records.scan", records, e)),
         };
+        let local = *self.local.get_or_insert_with(|| is_local(records));
         if self.listed != Some(changed) {
             for path in list_dir(records)? {
                 let is_segment = path.extension().is_some_and(|e| e == "seg");
@@ -145,7 +148,7 @@ impl Index {
             }
             // Where other machines write, their clocks may differ, and a segment may be seen later than the time of
             // the directory that it has changed.
-            let settled = is_settled(changed, listed_at) && is_local(records);
+            let settled = is_settled(changed, listed_at) && local;
             self.listed = settled.then_some(changed);
         }
         (0..self.segments.len()).try_for_each(|number| self.refresh_segment(number))
@@ -175,7 +178,7 @@ impl Index {
         let segments = &self.segments;
         let KnownSegment { path, scanned, .. } = &segments[number];
         let env = |e| StoreError::env("records.scan", path, e);
-        let length = match std::fs::metadata(path) {
+        let length = match look_at(path, self.local.unwrap_or_default()) {
             Ok(meta) => meta.len(),
             Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(()),
             Err(e) => return Err(env(e)),

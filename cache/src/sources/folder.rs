@@ -7,6 +7,8 @@ use std::os::fd::AsRawFd;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
+use crate::disk::look::look_at;
+use crate::disk::names::is_local;
 use crate::disk::stat::Stat;
 use crate::disk::stat::nanos;
 
@@ -17,6 +19,8 @@ use crate::disk::stat::nanos;
 pub struct Folder {
     path: Vec<u8>,
     open: Option<File>,
+    /// True if only this machine can see the open folder.
+    local: bool,
 }
 
 impl Folder {
@@ -28,19 +32,28 @@ impl Folder {
         if folder != self.path || folder.is_empty() {
             *self = Self {
                 path: folder.to_vec(),
-                open: None,
+                ..Self::default()
             };
-            return Stat::of_path(path);
+            return stat_now(path);
         }
         if self.open.is_none() {
-            self.open = File::open(OsStr::from_bytes(folder)).ok();
+            let folder = OsStr::from_bytes(folder);
+            self.open = File::open(folder).ok();
+            self.local = is_local(Path::new(folder));
         }
         match &self.open {
-            Some(open) => stat_at(open, name),
-            // The folder may be closed to listing while its files are not.
-            None => Stat::of_path(path),
+            Some(open) if self.local => stat_at(open, name),
+            // The folder may be closed to listing while its files are not, or files must be opened.
+            _ => stat_now(path),
         }
     }
+}
+
+/// What shows whether a file changed, as it is now.
+pub(crate) fn stat_now(path: &Path) -> io::Result<Stat> {
+    let folder = path.parent().filter(|folder| *folder != Path::new(""));
+    let local = is_local(folder.unwrap_or(Path::new(".")));
+    look_at(path, local).map(|meta| Stat::of(&meta))
 }
 
 /// The file `name` in an open folder.
@@ -76,7 +89,7 @@ mod tests {
         let elsewhere = Path::new("/proc/self/stat");
         let link = dir.path().join("link");
         for path in [&files[0], &files[1], &files[2], &link, &files[0]] {
-            assert_eq!(folder.stat(path).unwrap(), Stat::of_path(path).unwrap());
+            assert_eq!(folder.stat(path).unwrap(), stat_now(path).unwrap());
         }
         assert!(folder.open.is_some());
         assert!(folder.stat(elsewhere).is_ok() && folder.open.is_none());

@@ -28,7 +28,7 @@ use crate::content::codec::{Cursor, DecodeError};
 use crate::disk::file::{self, FileSteps, Lasting};
 use crate::disk::stat::{Stat, is_settled, now_nanos};
 use crate::error::StoreError;
-use crate::sources::folder::Folder;
+use crate::sources::folder::{Folder, stat_now};
 
 const STEPS: FileSteps = ["stat-cache.save", "stat-cache.publish"];
 const MAGIC: &[u8; 8] = b"flowstat";
@@ -103,7 +103,7 @@ impl StatCache {
     /// The digest is that of the bytes that were read. If the file changes meanwhile, the entry is
     /// not kept and the file is hashed again the next time.
     pub fn digest(&self, path: &Path) -> io::Result<(Digest, u64)> {
-        self.digest_if(Stat::of_path(path)?, path)
+        self.digest_if(stat_now(path)?, path)
     }
 
     /// Does the same for one of many files that are asked for in a row.
@@ -139,7 +139,7 @@ impl StatCache {
     /// Returns true if nothing has touched a file since it was hashed, so that it had this digest
     /// all the time.
     pub fn is_as_hashed(&self, path: &Path, digest: &Digest) -> bool {
-        let now = std::fs::metadata(path).map(|meta| Stat::of(&meta));
+        let now = stat_now(path);
         let known = self.find(path).filter(Hashed::is_trusted);
         known.is_some_and(|entry| entry.digest == *digest && now.is_ok_and(|now| now == entry.stat))
     }

@@ -1,11 +1,12 @@
 //! Manifests: what another process needs to run an action, under the key of the action. They exist
 //! only while the action runs, so they need not be durable.
 
-use std::io;
+use std::io::{self, Read};
 use std::path::PathBuf;
 
 use crate::content::ActionKey;
 use crate::disk::file::{self, Lasting};
+use crate::disk::look::open_own;
 use crate::disk::steps;
 use crate::error::StoreError;
 use crate::store::Store;
@@ -26,8 +27,9 @@ impl Store {
     /// The manifest of an action, if there is one.
     pub fn manifest(&self, key: &ActionKey) -> Result<Option<Vec<u8>>, StoreError> {
         let path = self.manifest_path(key);
-        match std::fs::read(&path) {
-            Ok(bytes) => Ok(Some(bytes)),
+        let mut bytes = Vec::new();
+        match open_own(&path).and_then(|mut file| file.read_to_end(&mut bytes)) {
+            Ok(_) => Ok(Some(bytes)),
             Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(e) => Err(StoreError::env("stage-exec.read", &path, e)),
         }

@@ -39,7 +39,7 @@ use self::staging::{ArtifactWriter, AttemptDir, Session, Staged};
 use self::tier::Behind;
 use crate::content::{ActionKey, Digest};
 use crate::disk::lock::{self, InUse};
-use crate::disk::look::open_own;
+use crate::disk::look::{is_file, open_own};
 use crate::disk::stat::Stat;
 use crate::disk::stat::now_nanos;
 use crate::disk::steps;
@@ -283,7 +283,7 @@ impl Store {
     /// Returns true if the bytes of an artifact are there. This costs one `stat` and says nothing
     /// about their health.
     pub fn has(&self, digest: &Digest) -> bool {
-        self.path(digest).is_file()
+        is_file(&self.path(digest))
     }
 
     /// Checks an artifact against its digest. This process hashes it once, and again only if the
