@@ -55,11 +55,32 @@ pub(crate) fn take_new(file: &File, path: &Path) -> Result<bool, StoreError> {
     match try_exclusive(file, path)? {
         LockTry::Held => Ok(false),
         LockTry::Taken | LockTry::NoLocks => {
-            let meta = file.metadata();
-            let meta = meta.map_err(|e| StoreError::env("lock.file", path, e))?;
-            Ok(meta.nlink() > 0)
+            is_at(file, path).map_err(|e| StoreError::env("lock.file", path, e))
         }
     }
+}
+
+/// Returns true if an open file has this name. Its number of names does not tell: on NFS, a file
+/// that is open gets another name when it is removed.
+pub(crate) fn is_at(file: &File, path: &Path) -> io::Result<bool> {
+    let open = file.metadata()?;
+    match std::fs::symlink_metadata(path) {
+        Ok(named) => Ok((named.dev(), named.ino()) == (open.dev(), open.ino())),
+        Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(false),
+        Err(e) => Err(e),
+    }
+}
+
+/// Opens the lock file of another process, to see whether that is alive. On NFS, only a file that
+/// is open for writing can be locked.
+pub(crate) fn open_others(path: &Path) -> io::Result<File> {
+    let open = |write| {
+        let mut options = File::options();
+        options.read(true).write(write);
+        options.custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK);
+        options.open(path)
+    };
+    open(true).or_else(|_| open(false))
 }
 
 /// What to do with the lock of a byte.
@@ -224,6 +245,38 @@ mod tests {
         std::os::unix::fs::symlink(dir.path().join("victim"), &link).unwrap();
         assert!(matches!(open_private(&link), Err(StoreError::Link { .. })));
         assert!(!dir.path().join("victim").exists());
+    }
+
+    #[test]
+    fn an_open_file_is_at_its_name_until_that_is_removed_or_given_to_another() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("lock");
+        let file = File::create(&path).unwrap();
+        assert!(is_at(&file, &path).unwrap());
+        // NFS does this to an open file that is removed.
+        std::fs::rename(&path, dir.path().join(".nfs0001")).unwrap();
+        assert!(!is_at(&file, &path).unwrap());
+        assert!(!take_new(&file, &path).unwrap());
+        File::create(&path).unwrap();
+        assert!(!is_at(&file, &path).unwrap());
+    }
+
+    #[test]
+    fn a_lock_of_another_process_is_opened_for_writing_if_that_is_allowed() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("lock");
+        std::fs::write(&path, "x").unwrap();
+        let mut file = open_others(&path).unwrap();
+        io::Write::write_all(&mut file, b"y").unwrap();
+        // A folder cannot be opened for writing by anybody.
+        assert!(
+            open_others(dir.path())
+                .unwrap()
+                .metadata()
+                .unwrap()
+                .is_dir()
+        );
+        assert!(open_others(&dir.path().join("none")).is_err());
     }
 
     #[cfg(target_os = "linux")]

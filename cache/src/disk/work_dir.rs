@@ -29,7 +29,7 @@ pub(crate) const TRIES: u32 = 100;
 pub struct WorkDir {
     path: PathBuf,
     /// Held while the process lives, so that others can tell debris from work.
-    _lock: File,
+    lock: Option<File>,
 }
 
 impl WorkDir {
@@ -50,7 +50,8 @@ impl WorkDir {
             let path = parent.join(reach.name());
             steps::make_dir(step, &path)?;
             if let Some(lock) = hold(&path.join(LOCK))? {
-                return Ok(Self { path, _lock: lock });
+                let lock = Some(lock);
+                return Ok(Self { path, lock });
             }
         }
         let error = io::Error::other("other processes remove every new directory");
@@ -67,7 +68,8 @@ impl Drop for WorkDir {
     fn drop(&mut self) {
         // If it cannot be removed now, another process sweeps it later.
         if let Ok(parent) = Handle::open(self.path.parent().unwrap_or(&self.path)) {
-            let _ = parent.remove(self.path.file_name().unwrap_or_default());
+            let name = self.path.file_name().unwrap_or_default();
+            let _ = parent.remove(name, self.lock.take());
         }
     }
 }
@@ -85,6 +87,16 @@ fn hold(path: &Path) -> Result<Option<File>, StoreError> {
 /// Removes what dead processes have left in `parent`. Debris does no harm, so failures are left to
 /// the next sweep.
 pub(crate) fn sweep(parent: &Path) -> Result<(), StoreError> {
+    sweep_if(parent, |reach, name| reach.covers(name))
+}
+
+/// Does the same with what other machines have left. The caller knows that none of them is at work,
+/// as far as locks can tell.
+pub(crate) fn sweep_all(parent: &Path) -> Result<(), StoreError> {
+    sweep_if(parent, |_, _| true)
+}
+
+fn sweep_if(parent: &Path, wanted: fn(&Reach, &Path) -> bool) -> Result<(), StoreError> {
     let mut names = list_dir(parent)?;
     names.retain(|path| {
         let name = path.file_name().and_then(OsStr::to_str);
@@ -97,7 +109,7 @@ pub(crate) fn sweep(parent: &Path) -> Result<(), StoreError> {
     let Ok(parent) = Handle::open(parent) else {
         return Ok(());
     };
-    for name in names.iter().filter(|name| reach.covers(name)) {
+    for name in names.iter().filter(|name| wanted(&reach, name)) {
         let _ = parent.sweep(name.file_name().unwrap_or_default());
     }
     Ok(())
@@ -134,14 +146,9 @@ impl Handle {
     /// Removes a folder of work if its maker is dead.
     fn sweep(&self, name: &OsStr) -> io::Result<()> {
         let path = self.at(name);
-        let lock = OpenOptions::new()
-            .read(true)
-            .custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK)
-            .open(path.join(LOCK));
-        match lock {
+        match lock::open_others(&path.join(LOCK)) {
             Ok(lock) => match lock::try_exclusive(&lock, &path) {
-                // The lock is held until everything is gone.
-                Ok(LockTry::Taken) => self.remove(name),
+                Ok(LockTry::Taken) => self.remove(name, Some(lock)),
                 _ => Ok(()),
             },
             // Its maker died or is about to lock it, so it is empty. Otherwise it is not one of
@@ -153,7 +160,7 @@ impl Handle {
 
     /// Removes a folder of work, its lock last. If the process dies on the way, the rest is swept
     /// later.
-    fn remove(&self, name: &OsStr) -> io::Result<()> {
+    fn remove(&self, name: &OsStr, lock: Option<File>) -> io::Result<()> {
         let room = Self::open(&self.at(name))?;
         let inside = room.at(OsStr::new(""));
         for entry in std::fs::read_dir(&inside)? {
@@ -168,6 +175,8 @@ impl Handle {
                 std::fs::remove_file(path)?;
             }
         }
+        // On NFS, an open file leaves another name in its folder when it is removed.
+        drop(lock);
         std::fs::remove_file(room.at(OsStr::new(LOCK)))?;
         std::fs::remove_dir(self.at(name))
     }
@@ -220,6 +229,22 @@ mod tests {
         assert!(!place.exists());
         drop((alive, another));
         assert_eq!(names(dir.path()), Vec::<PathBuf>::new());
+    }
+
+    #[test]
+    fn work_of_another_machine_goes_only_if_all_are_asked_for() {
+        let dir = tempfile::tempdir().unwrap();
+        let far = dir
+            .path()
+            .join("18ec0408a6eea78a-c37ada8489f6586b-28af18a42e9c9629");
+        std::fs::create_dir(&far).unwrap();
+        std::fs::write(far.join(LOCK), "").unwrap();
+        let alive = WorkDir::create(dir.path()).unwrap();
+        let others = |_: &Reach, name: &Path| !name.to_string_lossy().ends_with("9c9629");
+        sweep_if(dir.path(), others).unwrap();
+        assert!(far.exists());
+        sweep_all(dir.path()).unwrap();
+        assert!(alive.path().exists() && !far.exists());
     }
 
     #[test]

@@ -3,7 +3,8 @@
 //! gc works only while no other process has the store open. It takes the `in-use` lock exclusively,
 //! and if it cannot, it does nothing and says so. This is the simplest rule under which it can
 //! never touch what a live run uses. Processes that start meanwhile wait until it is done. Where
-//! locks do not work or reach no further than the machine, it cannot know of other processes.
+//! locks do not work or reach no further than the machine, it cannot know of other processes. As no
+//! other process is at work, it also removes the unfinished artifacts that other machines have left.
 //!
 //! It may die at any step. A removed artifact is an evicted one, and a segment that was rewritten
 //! but not removed yet only repeats equal rows. Records are removed before their artifacts, so no
@@ -18,6 +19,7 @@ use crate::disk::look::{file_name, list_dir};
 use crate::disk::names::Reach;
 use crate::disk::stat::now_nanos;
 use crate::disk::steps;
+use crate::disk::work_dir;
 use crate::error::StoreError;
 use crate::records::index::{Index, RowSlot};
 use crate::records::record::Record;
@@ -263,6 +265,7 @@ impl Store {
         for path in paths.chain(quarantined).chain(debris) {
             steps::remove("gc.remove-artifact", &path)?;
         }
+        work_dir::sweep_all(&self.layout.tmp)?;
         stale.iter().for_each(Stale::remove);
         old_jobs.iter().for_each(JobDir::remove);
         Ok(report)
