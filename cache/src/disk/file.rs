@@ -8,15 +8,14 @@
 //! (`store/commit.rs`); segments, which grow; and the `.gitignore` of a user, to which `flow init`
 //! appends lines.
 
-use std::fs::File;
 use std::io::{self, Write};
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use tempfile::{NamedTempFile, TempPath};
 
 use super::lock::{self, LockTry};
-use super::names::{Reach, is_unique_name, unique_name};
+use super::names::{Reach, is_local, is_unique_name, unique_name};
 use super::steps;
 use super::work_dir::TRIES;
 use crate::error::StoreError;
@@ -108,7 +107,10 @@ impl NewFile {
 
     fn persist(self, lasting: Lasting, replace: bool) -> Result<(), StoreError> {
         let [write, publish] = self.steps;
-        if lasting == Lasting::Now {
+        // A network file system may have no room for the bytes and say so only when the file is
+        // closed, which is after it has its name. Closing it syncs it there anyway.
+        let folder = self.to.parent().unwrap_or(Path::new("."));
+        if lasting == Lasting::Now || !is_local(folder) {
             steps::sync_open(write, self.temp.path(), self.temp.as_file())?;
         }
         steps::persist(publish, self.temp, &self.to, replace)
@@ -166,11 +168,7 @@ fn sweep(folder: &Path, prefix: &str) {
             continue;
         }
         let path = entry.path();
-        let file = File::options()
-            .read(true)
-            .custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK)
-            .open(&path);
-        if let Ok(file) = file
+        if let Ok(file) = lock::open_others(&path)
             && file
                 .metadata()
                 .is_ok_and(|meta| meta.is_file() && meta.nlink() == 1)
@@ -214,5 +212,31 @@ mod tests {
         let new = write_new_file(&to, b"bytes").unwrap_err();
         assert_eq!(new.kind(), io::ErrorKind::AlreadyExists);
         assert_eq!(list_dir(dir.path()).unwrap(), [to]);
+    }
+
+    #[test]
+    fn a_name_whose_answer_was_lost_is_given() {
+        let dir = tempfile::tempdir().unwrap();
+        let to = dir.path().join("manifest");
+        let start = || {
+            let mut new = NewFile::create_own(PLAIN, &to, 0o666).unwrap();
+            new.write_all(b"bytes").unwrap();
+            new
+        };
+        // As when a server has renamed the file, was stopped, and is asked again.
+        let renamed = start();
+        std::fs::rename(renamed.path(), &to).unwrap();
+        renamed.publish(Lasting::Soon).unwrap();
+        std::fs::remove_file(&to).unwrap();
+        let linked = start();
+        std::fs::hard_link(linked.path(), &to).unwrap();
+        linked.publish_new(Lasting::Soon).unwrap();
+        assert_eq!(std::fs::read(&to).unwrap(), b"bytes");
+        assert_eq!(list_dir(dir.path()).unwrap().len(), 1);
+        // Somebody else's file is not taken for ours.
+        assert!(start().publish_new(Lasting::Soon).is_err());
+        let gone = start();
+        std::fs::remove_file(gone.path()).unwrap();
+        assert!(gone.publish(Lasting::Soon).is_err());
     }
 }

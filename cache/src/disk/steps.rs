@@ -13,7 +13,9 @@ use std::time::{Duration, Instant};
 
 use tempfile::NamedTempFile;
 
+use super::lock::is_at;
 use super::look::{OWNER, is_dir, require_no_link};
+use super::names::is_local;
 use crate::error::StoreError;
 #[cfg(feature = "testing")]
 use crate::testing::{fault, recorder};
@@ -148,8 +150,12 @@ pub(crate) fn sync_dirs(name: &'static str, dirs: &[&Path]) -> Result<()> {
 }
 
 /// Syncs files or directories that lie on one file system.
+///
+/// They are synced together only on a local one. On NFS, a full disk shows in the sync, and the sync
+/// of a file system tells that to whoever comes first, whosever file it was.
 fn sync_each(name: &'static str, paths: &[&Path]) -> Result<()> {
-    if paths.len() >= SYNC_ALL_FROM && !OTHERS_WRITE.load(Ordering::Relaxed) {
+    let together = paths.len() >= SYNC_ALL_FROM && !OTHERS_WRITE.load(Ordering::Relaxed);
+    if together && paths[0].parent().is_some_and(is_local) {
         let started = Instant::now();
         if step(name, paths[0], || sync_file_system(paths[0]))? {
             let slow = started.elapsed() > SYNC_ALL_WITHIN * paths.len() as u32;
@@ -230,7 +236,14 @@ pub(crate) fn persist(
             true => file.persist(to),
             false => file.persist_noclobber(to),
         };
-        kept.map(drop).map_err(|failed| failed.error)
+        match kept {
+            Err(failed) if !is_at(failed.file.as_file(), to).unwrap_or_default() => {
+                Err(failed.error)
+            }
+            // If the answer of a server is lost, it is asked again, and then the old name is not
+            // there any more, or the new one is there already.
+            _ => Ok(()),
+        }
     })?;
     note!(to, Rename(from, to.to_path_buf()));
     Ok(())
