@@ -33,6 +33,7 @@ impl FetchBar {
                     if now.fetched_bytes < now.wanted_bytes {
                         let (came, all) = (bytes(now.fetched_bytes), bytes(now.wanted_bytes));
                         bar.set_message(format!("fetching from the remote: {came} of {all}"));
+                        bar.tick();
                     }
                     std::thread::sleep(TICK);
                 }

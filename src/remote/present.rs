@@ -20,6 +20,9 @@ use crate::event::RemoteFigures;
 use crate::ui::Ui;
 use crate::wording::{bytes, count};
 
+/// What to do about a mistake in settings or in the environment.
+const CONFIG_HELP: &str =
+    "`docs/shared-cache.md` has all settings; `--remote none` goes on without the remote";
 /// The variable that may hold the key that signs records.
 const SIGNING_KEY: &str = "FLOW_SIGNING_KEY";
 
@@ -74,12 +77,11 @@ impl ProjectRemote {
             write: *write,
             writer: cache.writer.clone().unwrap_or_else(writer),
             trust: trust(settings)?,
-            key: signing_key(settings)?,
+            // Who only reads need not have it, though the settings of the project name its file.
+            key: if *write { signing_key(settings)? } else { None },
             ..RemoteOptions::default()
         };
-        if options.write && options.key.is_none() && cache.signed {
-            return Err(unsigned());
-        }
+        check_own_trust(&options)?;
         let set = cache.remote.as_ref().filter(|set| set.text == *url);
         let place = set.map(|set| set.span);
         let opened = Remote::open(options, root);
@@ -134,6 +136,7 @@ impl ProjectRemote {
         let stop = || cancel.load(Ordering::Relaxed);
         let left = self.remote.finish(&stop, &mut |traffic| {
             bar.set_message(waiting_text(&traffic));
+            bar.tick();
         });
         bar.finish_and_clear();
         left
@@ -151,13 +154,27 @@ impl ProjectRemote {
     }
 }
 
-/// The error of somebody who would write what the own project does not use.
-fn unsigned() -> CliError {
-    let message =
-        "this project uses signed records only, and there is no key to sign what is written";
-    let diag = Diag::new("flow::remote::trust", message);
-    CliError::usage(diag.help(
-        "give the key, by `signing_key` under `[cache]` in flow.toml or by FLOW_SIGNING_KEY, or only read: --remote-mode read",
+/// Returns an error if somebody would write what the own project does not use.
+fn check_own_trust(options: &RemoteOptions) -> Result<(), CliError> {
+    let Trust::Signed(trusted) = &options.trust else {
+        return Ok(());
+    };
+    let own = options.key.as_ref().map(SigningKey::public);
+    let (message, help) = match own {
+        _ if !options.write => return Ok(()),
+        Some(own) if trusted.contains(&own) => return Ok(()),
+        None => (
+            "this project uses signed records only, and there is no key to sign what is written"
+                .to_owned(),
+            "give the key, by `signing_key` under `[cache]` in flow.toml or by FLOW_SIGNING_KEY, or only read: --remote-mode read",
+        ),
+        Some(own) => (
+            format!("this project does not trust the key that would sign what is written: {own}"),
+            "list it under `trusted` in flow.toml, sign with another key, or only read: --remote-mode read",
+        ),
+    };
+    Err(CliError::usage(
+        Diag::new("flow::remote::trust", message).help(help),
     ))
 }
 
@@ -179,8 +196,8 @@ fn waiting_bar(ui: &Ui) -> ProgressBar {
 
 fn waiting_text(traffic: &Traffic) -> String {
     let records = count(traffic.waiting as usize, "record");
-    let written = bytes(traffic.written_bytes);
-    format!("writing to the remote: {records} to go, {written} written")
+    let (written, sending) = (bytes(traffic.written_bytes), bytes(traffic.sending_bytes));
+    format!("writing to the remote: {records} to go, {written} written, {sending} on the way")
 }
 
 /// Who writes: the user and the machine.
@@ -211,7 +228,11 @@ fn trust(settings: &Settings) -> Result<Trust, CliError> {
 }
 
 fn signing_key(settings: &Settings) -> Result<Option<SigningKey>, CliError> {
-    if let Ok(text) = std::env::var(SIGNING_KEY) {
+    // An empty variable is what a system for continuous integration makes of a secret that a job does not get.
+    if let Some(text) = std::env::var(SIGNING_KEY)
+        .ok()
+        .filter(|text| !text.is_empty())
+    {
         let key = SigningKey::parse(&text);
         return key.map(Some).map_err(|e| {
             let e = RemoteError {
@@ -230,7 +251,7 @@ fn signing_key(settings: &Settings) -> Result<Option<SigningKey>, CliError> {
 }
 
 fn misconfigured(error: &RemoteError, place: Option<Span>, settings: &Settings) -> CliError {
-    let diag = Diag::new("flow::remote::config", error.message.clone());
+    let diag = Diag::new("flow::remote::config", error.message.clone()).help(CONFIG_HELP);
     CliError::usage(match place {
         Some(span) => diag.label(span, "set here").resolve(&settings.sources),
         None => diag,
@@ -240,11 +261,7 @@ fn misconfigured(error: &RemoteError, place: Option<Span>, settings: &Settings) 
 /// A failure of a command that is about the remote itself.
 pub fn remote_error(error: &RemoteError) -> CliError {
     let (exit, code, help) = match error.fault {
-        RemoteFault::Config => (
-            Exit::Usage,
-            "flow::remote::config",
-            "see `docs/shared-cache.md`",
-        ),
+        RemoteFault::Config => (Exit::Usage, "flow::remote::config", CONFIG_HELP),
         RemoteFault::Absent => (
             Exit::Usage,
             "flow::remote::absent",

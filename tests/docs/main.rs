@@ -186,13 +186,18 @@ fn commands(text: &str) -> Vec<Vec<String>> {
 fn commands_of_the_workflow_exist() {
     let workflow = fs::read_to_string(root().join("docs/examples/github-actions.yml"));
     let page = read(&root().join("docs/ci.md"));
+    let shared = read(&root().join("docs/shared-cache.md"));
     let workflow = workflow.expect("the workflow");
     let mut found = commands(&workflow);
     assert_eq!(found.len(), 3, "{found:?}");
+    for (_, block) in blocks(&shared, "yaml") {
+        found.extend(commands(&block));
+    }
+    assert_eq!(found.len(), 4, "{found:?}");
     for (_, block) in blocks(&page, "sh") {
         found.extend(commands(&block));
     }
-    assert!(found.len() >= 5, "{found:?}");
+    assert!(found.len() >= 6, "{found:?}");
     for words in found {
         let subcommands = words
             .iter()

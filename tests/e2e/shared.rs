@@ -3,8 +3,10 @@
 use std::io::{Read, Write};
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use flow_cache::{Record, Remote, RemoteOptions, Store, Tier};
 use flow_testkit::files::{TempDir, entries, folder, read, tree};
 use flow_testkit::program::signal;
 use flow_testkit::{Ended, Project, Run};
@@ -168,6 +170,11 @@ fn settings_name_the_remote_and_reading_changes_nothing_there() {
     assert_eq!(all.event("remote-pulled")["hits"], 1);
     let stat = second.json(&["cache", "stat", "--remote"]).with(0);
     assert_eq!(stat.event("remote-stat")["records"], 4);
+    let other = project();
+    let stat = other
+        .json(&["cache", "stat", "--remote", &team.url])
+        .with(0);
+    assert_eq!(stat.event("remote-stat")["records"], 4);
     let dry = ["cache", "gc", "--remote", "--max-age", "0", "--dry-run"];
     let gone = second.json(&dry).with(0);
     assert_eq!(gone.event("remote-collected")["records"], 4);
@@ -218,16 +225,97 @@ fn signed_records_are_required_if_the_project_says_so() {
     let ran = fourth.run(&["p.toml"]);
     assert_eq!(ran.ok()["remote"]["hits"], 3);
 
+    // Who only reads need not have the key.
     fourth.write(
         "flow.toml",
         settings.replace("trust = ", "signing_key = \"no\"\ntrust = "),
     );
-    fourth
-        .flow(&["plan", "p.toml"])
-        .with(2)
-        .says("flow::remote::config");
+    fourth.flow(&["plan", "p.toml"]).with(0);
+    let keyless = fourth.flow(&writing).with(2);
+    keyless.says("flow::remote::config").says("flow.toml:3");
+    // Nobody writes what the own project would not use.
+    fourth.flow(&["cache", "keygen", "other.key"]).with(0);
+    fourth.write(
+        "flow.toml",
+        settings.replace("trust = ", "signing_key = \"other.key\"\ntrust = "),
+    );
+    let untrusted = fourth.flow(&writing).with(2);
+    untrusted.says("flow::remote::trust").says("does not trust");
     let mut wrong = fourth.command(&["plan", "p.toml", "--remote", "none"]);
     assert_eq!(Ended::run(&mut wrong).code, 0);
+}
+
+#[test]
+fn a_made_up_record_without_outputs_costs_a_run_and_no_more() {
+    for executor in ["local", "process"] {
+        let team = Team::new();
+        let first = project();
+        let ran = first.run(&["p.toml"]);
+        put_empty_records(&first, &team.url);
+        let second = project();
+        let plan = second.flow(&team.read(&["plan", "p.toml"])).with(0);
+        assert!(plan.words().contains("one run"), "{}", plan.stdout);
+        second.flow(&team.read(&["cache", "pull", "--all"])).with(0);
+        let run = ["p.toml", "--executor", executor];
+        let again = second.run(&team.write(&run));
+        again.ok();
+        assert_eq!(again.digests(), ran.digests());
+        assert_eq!(again.ran().len(), 3);
+        // From now on, there is nothing wrong any more, neither here nor there.
+        assert!(second.run(&["p.toml"]).ran().is_empty());
+        assert!(project().run(&team.read(&["p.toml"])).ran().is_empty());
+    }
+}
+
+/// Writes records without outputs under the keys that a project has.
+fn put_empty_records(project: &Project, url: &str) {
+    let dir = folder();
+    let store = Store::open(&dir.path().join("store")).unwrap();
+    let options = RemoteOptions {
+        url: url.to_owned(),
+        write: true,
+        writer: "mallory".to_owned(),
+        ..RemoteOptions::default()
+    };
+    let remote = Arc::new(Remote::open(options, dir.path()).unwrap());
+    store.put_behind(remote.clone());
+    let true_ones = Store::open(&project.store()).unwrap();
+    let put = |record: &Record| {
+        let made_up = Record {
+            outputs: Vec::new(),
+            log: None,
+            ..record.clone()
+        };
+        store.commit(vec![(made_up, Vec::new())]).unwrap();
+        store.offer(record.key);
+    };
+    true_ones.for_each_record(put).unwrap();
+    assert_eq!(remote.finish(&|| false, &mut |_| {}), 0);
+    assert_eq!(remote.traffic().written, 3);
+}
+
+#[test]
+fn secrets_that_a_job_does_not_get_are_none() {
+    let team = Team::new();
+    project().run(&team.write(&["p.toml"])).ok();
+    let empty = [
+        "FLOW_SIGNING_KEY",
+        "AWS_ACCESS_KEY_ID",
+        "AWS_SECRET_ACCESS_KEY",
+    ];
+    let reader = project();
+    let mut plan = reader.command(&team.read(&["plan", "p.toml"]));
+    let plan = Ended::run(plan.envs(empty.map(|name| (name, ""))));
+    assert!(plan.with(0).words().contains("three hit remote"));
+    // A whole key has two parts, and an endpoint is an address.
+    for (name, value) in [
+        ("AWS_ACCESS_KEY_ID", "x"),
+        ("AWS_ENDPOINT", "minio.example"),
+    ] {
+        let mut plan = reader.command(&["plan", "p.toml", "--remote", "s3://bucket/x"]);
+        let plan = Ended::run(plan.env("AWS_SKIP_SIGNATURE", "true").env(name, value));
+        plan.with(2).says("flow::remote::config").says(name);
+    }
 }
 
 #[test]

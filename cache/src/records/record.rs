@@ -117,6 +117,12 @@ impl Record {
         self.outputs.iter().find(|output| output.name == name)
     }
 
+    /// Returns true if it has outputs of all these names. A record that somebody has made up may not.
+    pub fn has<N: AsRef<str>>(&self, names: impl IntoIterator<Item = N>) -> bool {
+        let mut names = names.into_iter();
+        names.all(|name| self.output(name.as_ref()).is_some())
+    }
+
     /// The names of the outputs that differ in their bytes, or that only one record has.
     pub(crate) fn differing_outputs(&self, other: &Record) -> Vec<String> {
         let mut names: Vec<String> = Vec::new();

@@ -11,6 +11,7 @@ use futures_util::stream;
 use super::Link;
 use super::envelope::{self, Unpack};
 use super::error::{RemoteError, RemoteFault};
+use super::http::Pace;
 use super::objects::{Arriving, Objects, artifact_name, record_name};
 use crate::content::{ActionKey, Digest};
 use crate::error::StoreError;
@@ -87,7 +88,7 @@ impl Link {
 
     /// The record in an object, if it is sound and somebody whom we trust has written it.
     pub(super) fn examine(&self, name: &str, key: ActionKey, bytes: &[u8]) -> Option<Record> {
-        let Ok(envelope) = envelope::open(key, bytes) else {
+        let Ok(envelope) = envelope::open(bytes) else {
             self.account.damage(name);
             return None;
         };
@@ -96,7 +97,11 @@ impl Link {
             self.account.refuse(name, why);
             return None;
         }
-        Some(envelope.record)
+        let record = envelope.record(key);
+        if record.is_err() {
+            self.account.damage(name);
+        }
+        record.ok()
     }
 
     /// The sizes of those artifacts that the remote has, in bytes on their way.
@@ -195,6 +200,7 @@ impl Link {
             Ok(objects) => objects,
             Err(error) => return Ok(Err(error)),
         };
+        let pace = objects.pace();
         let (mut at, mut wanted, mut broken) = (0, 0, 0);
         loop {
             let begun = at;
@@ -203,7 +209,8 @@ impl Link {
                     return Ok(Some(Transfer::Absent));
                 };
                 self.expect(&mut wanted, arriving.size);
-                self.receive(&mut arriving, &mut unpack, &mut at).await
+                self.receive(&mut arriving, &mut unpack, &mut at, &pace)
+                    .await
             });
             match ended {
                 Ok(None) => break,
@@ -212,7 +219,7 @@ impl Link {
                 Err(error) => {
                     broken = if at > begun { 0 } else { broken + 1 };
                     // Nothing has come: the request itself was tried again already.
-                    if at == 0 || broken >= RESUMES {
+                    if at == 0 || broken >= RESUMES || pace.keeps_up(at).is_err() {
                         return Ok(Err(error));
                     }
                 }
@@ -237,6 +244,7 @@ impl Link {
         arriving: &mut Arriving,
         unpack: &mut Unpack,
         at: &mut u64,
+        pace: &Pace,
     ) -> Result<Option<Transfer>, RemoteError> {
         while let Some(piece) = arriving.next().await? {
             match unpack.put(&piece) {
@@ -249,6 +257,7 @@ impl Link {
             *at += piece.len() as u64;
             let came = piece.len() as u64;
             self.account.count(|counts| counts.fetched_bytes += came);
+            pace.keeps_up(*at)?;
         }
         // A server that closes a connection too early looks like one that is done.
         if *at < arriving.size {

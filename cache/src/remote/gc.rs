@@ -7,7 +7,7 @@ use futures_util::StreamExt;
 use futures_util::stream;
 
 use super::envelope;
-use super::error::RemoteError;
+use super::error::{RemoteError, harmless};
 use super::fetch::WAVE;
 use super::objects::{ARTIFACTS, Objects, RECORDS, artifact_name, record_name};
 use super::{Link, Remote};
@@ -31,7 +31,7 @@ pub struct RemoteStat {
     pub artifacts: u64,
     /// The bytes of records and artifacts as they are there.
     pub bytes: u64,
-    /// Records by who wrote them.
+    /// Records by who wrote them, as they say: a name is cut, and has no control characters.
     pub writers: BTreeMap<String, u64>,
 }
 
@@ -82,7 +82,7 @@ impl Remote {
             None => stat.damaged += 1,
             Some(read) => {
                 stat.signed += u64::from(read.signed);
-                *stat.writers.entry(read.writer).or_default() += 1;
+                *stat.writers.entry(harmless(&read.writer)).or_default() += 1;
             }
         })?;
         Ok(stat)
@@ -185,9 +185,9 @@ impl Link {
             while let Some((key, bytes)) = answers.next().await {
                 let bytes = bytes?;
                 let read = bytes.as_deref().and_then(|bytes| {
-                    let envelope = envelope::open(key, bytes).ok()?;
+                    let envelope = envelope::open(bytes).ok()?;
                     Some(Read {
-                        record: envelope.record,
+                        record: envelope.record(key).ok()?,
                         writer: envelope.writer.to_owned(),
                         signed: envelope.signature.is_some(),
                     })

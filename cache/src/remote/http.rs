@@ -3,7 +3,8 @@
 //! Both `s3://` and `http(s)://` send their requests through [`Patient`], so that what is tried
 //! again, and how long that may take, is decided in one place.
 
-use std::time::Duration;
+use std::io;
+use std::time::{Duration, Instant};
 
 use object_store::client::{
     HttpClient, HttpConnector, HttpError, HttpErrorKind, HttpRequest, HttpRequestBody,
@@ -11,8 +12,9 @@ use object_store::client::{
 };
 use object_store::{ClientOptions, PutPayload};
 use reqwest::header::{
-    AUTHORIZATION, CONTENT_LENGTH, HeaderMap, HeaderValue, IF_NONE_MATCH, RETRY_AFTER,
+    AUTHORIZATION, CONTENT_LENGTH, HeaderMap, HeaderValue, IF_NONE_MATCH, LOCATION, RETRY_AFTER,
 };
+use reqwest::redirect::Policy;
 use reqwest::{Method, StatusCode, Url};
 
 use super::error::{RemoteError, RemoteFault};
@@ -51,10 +53,42 @@ const TRIES: u32 = 4;
 const SILENT_TRIES: u32 = 2;
 /// A server that asks for more patience than this gets none.
 const MOST_PATIENCE: Duration = Duration::from_secs(20);
-/// The slowest upload that is waited for, in bytes a second.
-const SLOWEST: u64 = 50_000;
+/// The slowest upload that is waited for, in bytes a second. Several share a line.
+const SLOWEST: u64 = 10_000;
+/// Whoever sends fewer bytes a second than this holds us up.
+const TRICKLE: u64 = 1_000;
+/// The header with which S3 says where a bucket is.
+const BUCKET_REGION: &str = "x-amz-bucket-region";
 /// The header of requests to plain HTTP servers.
 const CREDENTIALS: &str = "FLOW_REMOTE_AUTHORIZATION";
+
+/// How fast something arrives.
+pub(super) struct Pace {
+    began: Instant,
+    patience: Duration,
+}
+
+impl Pace {
+    pub(super) fn new(limits: Limits) -> Self {
+        Self {
+            began: Instant::now(),
+            patience: limits.answer * 3,
+        }
+    }
+
+    /// Returns an error if so many bytes took too long, though none of them came too late after the
+    /// one before. Otherwise a server could hold us up for as long as it likes.
+    pub(super) fn keeps_up(&self, bytes: u64) -> Result<(), RemoteError> {
+        let most = self.patience + Duration::from_secs(bytes / TRICKLE);
+        match self.began.elapsed() > most {
+            false => Ok(()),
+            true => Err(RemoteError::new(
+                RemoteFault::Unavailable,
+                format!("the server sends less than {TRICKLE} bytes a second"),
+            )),
+        }
+    }
+}
 
 /// Sends requests.
 #[derive(Clone, Debug)]
@@ -69,7 +103,9 @@ impl Patient {
         // A second call in one process finds the provider installed.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let mut headers = HeaderMap::new();
-        if let Some(credentials) = std::env::var_os(CREDENTIALS).filter(|_| plain) {
+        if let Some(credentials) =
+            std::env::var_os(CREDENTIALS).filter(|text| plain && !text.is_empty())
+        {
             let value = credentials.to_str().map(HeaderValue::from_str);
             let Some(Ok(mut value)) = value else {
                 let message = format!("{CREDENTIALS} is no value of a header");
@@ -81,6 +117,8 @@ impl Patient {
         let client = reqwest::Client::builder()
             .connect_timeout(limits.connect)
             .default_headers(headers)
+            // Credentials are for the server that was named, and for nobody to whom that one sends us.
+            .redirect(Policy::none())
             .user_agent(concat!("flow/", env!("CARGO_PKG_VERSION")))
             .build()
             .map_err(|e| RemoteError::config(format!("no HTTP client can be made: {e}")))?;
@@ -131,7 +169,10 @@ impl Patient {
         let answer = HttpService::call(&self.client, request);
         match tokio::time::timeout(limit, answer).await {
             Ok(answer) => answer,
-            Err(elapsed) => Err(HttpError::new(HttpErrorKind::Timeout, elapsed)),
+            Err(_) => Err(HttpError::new(
+                HttpErrorKind::Timeout,
+                RemoteError::slow(limit.as_secs()),
+            )),
         }
     }
 
@@ -167,7 +208,12 @@ impl HttpService for Patient {
         loop {
             let answer = self.once(request.clone()).await;
             match self.pause(tried, &answer) {
-                None => return answer,
+                None => {
+                    return match answer {
+                        Ok(answer) if answer.status().is_redirection() => Err(elsewhere(&answer)),
+                        answer => answer,
+                    };
+                }
                 Some(pause) => tokio::time::sleep(pause).await,
             }
             tried += 1;
@@ -200,4 +246,16 @@ fn refusal(status: StatusCode) -> RemoteError {
         _ => RemoteFault::Unavailable,
     };
     RemoteError::new(fault, format!("the server answered {status}"))
+}
+
+/// The error of an answer that sends us to another address.
+fn elsewhere(answer: &HttpResponse) -> HttpError {
+    let header = |name: &str| answer.headers().get(name)?.to_str().ok();
+    let advice = match (header(BUCKET_REGION), header(LOCATION.as_str())) {
+        (Some(region), _) => format!("the bucket is in another region: AWS_REGION={region}"),
+        (None, Some(to)) => format!("it points to {to}, which is not followed: name that address"),
+        (None, None) => "it points to nowhere".to_owned(),
+    };
+    let message = format!("the server answered {}; {advice}", answer.status());
+    HttpError::new(HttpErrorKind::Unknown, io::Error::other(message))
 }

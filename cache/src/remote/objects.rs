@@ -4,7 +4,7 @@ use std::path::{Path as FilePath, PathBuf};
 
 use futures_util::StreamExt;
 use futures_util::stream::BoxStream;
-use object_store::aws::AmazonS3Builder;
+use object_store::aws::{AmazonS3Builder, AmazonS3ConfigKey};
 use object_store::http::HttpBuilder;
 use object_store::path::Path;
 use object_store::{
@@ -16,7 +16,7 @@ use tokio::time::timeout;
 
 use super::error::{RemoteError, RemoteFault};
 use super::folder::{Folder, Unfinished};
-use super::http::{Limits, Patient};
+use super::http::{Limits, Pace, Patient};
 use crate::content::{ActionKey, Digest};
 
 /// Where the objects of a remote are.
@@ -41,8 +41,9 @@ pub(super) struct Arriving {
     limits: Limits,
 }
 
-/// The most bytes of a record. It bounds what a server can make us hold in memory.
-const MOST_IN_MEMORY: usize = 256 << 20;
+/// The most bytes of a record: one that names 400,000 inputs has fewer. It bounds what a server can
+/// make us hold in memory.
+const MOST_IN_MEMORY: usize = 16 << 20;
 
 /// The bytes of a request of many to S3, which takes 5 GiB in one request, and 10,000 requests for an object.
 const PART: usize = 512 << 20;
@@ -77,7 +78,9 @@ impl Objects {
         limits: Limits,
     ) -> Result<Self, RemoteError> {
         if let Some(folder) = folder_of(url, root)? {
-            return Self::in_folder(&folder, create, limits);
+            // Messages name the whole path: a folder of the project is nobody else's.
+            let whole = std::path::absolute(&folder).unwrap_or(folder);
+            return Self::in_folder(&whole, create, limits);
         }
         let parsed = Url::parse(url)
             .map_err(|e| RemoteError::config(format!("`{url}` is no URL of a remote: {e}")))?;
@@ -109,7 +112,7 @@ impl Objects {
 
     fn s3(url: &Url, limits: Limits) -> Result<Self, RemoteError> {
         let bucket = url.host_str().unwrap_or_default();
-        let builder = AmazonS3Builder::from_env()
+        let builder = from_environment()?
             .with_bucket_name(bucket)
             .with_retry(NEVER)
             .with_http_connector(Patient::new(limits, false)?);
@@ -168,20 +171,27 @@ impl Objects {
         answer.map_err(|_| RemoteError::slow(limit.as_secs()))
     }
 
-    /// The bytes of a small object, or `None` if it is not there.
+    /// The bytes of a small object, or `None` if it is not there. One that is too large to be what it
+    /// should be comes without its end, so that its check fails.
     pub(super) async fn get(&self, name: &str) -> Result<Option<Vec<u8>>, RemoteError> {
+        let pace = self.pace();
         let Some(mut arriving) = self.get_from(name, 0).await? else {
             return Ok(None);
         };
         let mut bytes = Vec::new();
         while let Some(piece) = arriving.next().await? {
             if bytes.len() + piece.len() > MOST_IN_MEMORY {
-                let message = format!("{name} is too large to be what it should be");
-                return Err(RemoteError::new(RemoteFault::Unavailable, message));
+                break;
             }
             bytes.extend_from_slice(&piece);
+            pace.keeps_up(bytes.len() as u64)?;
         }
         Ok(Some(bytes))
+    }
+
+    /// What says whether something arrives fast enough, from now on.
+    pub(super) fn pace(&self) -> Pace {
+        Pace::new(self.limits)
     }
 
     /// An object from a byte on, or `None` if it is not there.
@@ -339,6 +349,51 @@ async fn send(
     }
     upload.complete().await?;
     Ok(())
+}
+
+/// What the environment says of S3. An empty variable is none: that is what systems for continuous
+/// integration make of a secret that a job does not get.
+fn from_environment() -> Result<AmazonS3Builder, RemoteError> {
+    let mut builder = AmazonS3Builder::new();
+    let (mut id, mut secret) = (false, false);
+    for (name, value) in std::env::vars_os() {
+        let (Some(name), Some(value)) = (name.to_str(), value.to_str()) else {
+            continue;
+        };
+        let key = name.to_ascii_lowercase().parse::<AmazonS3ConfigKey>();
+        let Some(key) = key.ok().filter(|_| name.starts_with("AWS_")) else {
+            continue;
+        };
+        match key {
+            _ if value.is_empty() => continue,
+            AmazonS3ConfigKey::AccessKeyId => id = true,
+            AmazonS3ConfigKey::SecretAccessKey => secret = true,
+            AmazonS3ConfigKey::Endpoint | AmazonS3ConfigKey::S3Endpoint => {
+                check_endpoint(name, value)?;
+            }
+            _ => {}
+        }
+        builder = builder.with_config(key, value);
+    }
+    match (id, secret) {
+        (true, false) | (false, true) => Err(RemoteError::config(
+            "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY go together, and one of them is not set",
+        )),
+        _ => Ok(builder),
+    }
+}
+
+fn check_endpoint(name: &str, value: &str) -> Result<(), RemoteError> {
+    let url = Url::parse(value).ok();
+    let sound = url.is_some_and(|url| {
+        matches!(url.scheme(), "http" | "https") && url.has_host() && url.username().is_empty()
+    });
+    match sound {
+        true => Ok(()),
+        false => Err(RemoteError::config(format!(
+            "{name} has to be the address of a server, such as https://minio.example.org"
+        ))),
+    }
 }
 
 /// Requests are tried again one level below.

@@ -4,7 +4,7 @@
 //! the key has. What verifies is the record, not the server that it came from.
 
 use std::fs::File;
-use std::io::{Read, Write};
+use std::io::{ErrorKind, Read, Write};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::Path;
 
@@ -67,7 +67,8 @@ impl std::fmt::Display for PublicKey {
 }
 
 impl SigningKey {
-    /// Makes a key pair. Writes the secret half to a new file that only its owner can read.
+    /// Makes a key pair. Writes the secret half to a new file that only its owner can read. Makes the
+    /// folder of the file if it is not there.
     ///
     /// # Errors
     /// The file exists or cannot be written.
@@ -78,6 +79,10 @@ impl SigningKey {
             .fill(&mut seed)
             .map_err(|_| failed("the system gives no random numbers"))?;
         let text = format!("{SECRET_PREFIX}{}\n", BASE64.encode(seed));
+        let folder = to.parent().filter(|folder| !folder.as_os_str().is_empty());
+        if let Some(folder) = folder {
+            std::fs::create_dir_all(folder).map_err(|e| failed(&e.to_string()))?;
+        }
         let file = File::options()
             .write(true)
             .create_new(true)
@@ -87,7 +92,10 @@ impl SigningKey {
             file.write_all(text.as_bytes())?;
             file.sync_all()
         });
-        written.map_err(|e| failed(&e.to_string()))?;
+        written.map_err(|e| match e.kind() {
+            ErrorKind::AlreadyExists => failed("there is such a file, and no key is ever replaced"),
+            _ => failed(&e.to_string()),
+        })?;
         Self::parse(&text)
     }
 
@@ -186,7 +194,7 @@ mod tests {
     #[test]
     fn a_key_is_read_back_only_if_others_cannot_read_it() {
         let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("key");
+        let path = dir.path().join("folder/key");
         let made = SigningKey::create(&path).unwrap().public();
         assert_eq!(SigningKey::read(&path).unwrap().public(), made);
         assert!(

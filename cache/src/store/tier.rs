@@ -61,6 +61,8 @@ pub struct Traffic {
     pub written: u64,
     /// The bytes of artifacts and records that were written.
     pub written_bytes: u64,
+    /// The bytes of artifacts and records that are being written.
+    pub sending_bytes: u64,
     /// Records that are still to be written.
     pub waiting: u64,
     /// Reads that failed.

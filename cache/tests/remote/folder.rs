@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::common::{contents, key};
+use super::common::{action, contents, key};
 use super::{Member, Team, change, objects, writing};
 use flow_cache::{Digest, RemoteOptions, Store};
 use flow_testkit::files::entries;
@@ -347,6 +347,36 @@ fn an_artifact_that_gc_takes_from_a_writer_at_work_is_made_again() {
     let d = team.reader("d");
     assert_eq!(d.learn(&[1]), [1]);
     assert_eq!(d.bytes(1).unwrap(), contents(1));
+}
+
+#[test]
+fn a_record_without_its_outputs_is_replaced() {
+    let team = Team::new();
+    let mallory = team.writer("mallory");
+    let mut made_up = action(&mallory.store, 1, &contents(1)).unwrap().0;
+    made_up.outputs.clear();
+    mallory.store.commit(vec![(made_up, Vec::new())]).unwrap();
+    mallory.store.offer(key(1));
+    mallory.settle();
+    let a = team.writer("a");
+    a.run(&[1]);
+    assert_eq!((a.traffic().written, a.traffic().different), (1, 0));
+    let b = team.reader("b");
+    assert_eq!(b.learn(&[1]), [1]);
+    assert_eq!(b.bytes(1).unwrap(), contents(1));
+}
+
+#[test]
+fn names_of_writers_are_harmless() {
+    let team = Team::new();
+    let options = RemoteOptions {
+        writer: "eve\u{1b}[2J\n::error::x".to_owned(),
+        ..writing()
+    };
+    team.member("eve", options).run(&[1]);
+    let stat = team.reader("b").remote.stat().unwrap();
+    let names: Vec<_> = stat.writers.into_keys().collect();
+    assert_eq!(names, ["eve?[2J?::error::x"]);
 }
 
 #[test]

@@ -151,9 +151,7 @@ fn a_port_where_nobody_listens_holds_up_nobody() {
 fn a_transfer_that_breaks_goes_on_where_it_broke() {
     let server = Server::start();
     let team = team(&server);
-    let noise: Vec<u8> = (0..5_000u32)
-        .flat_map(|n| *flow_cache::Digest::of(&n.to_le_bytes()).as_bytes())
-        .collect();
+    let noise = noise();
     let a = team.writer("a");
     a.make(1, &noise);
     a.settle();
@@ -185,6 +183,69 @@ fn a_slow_link_is_no_failure() {
     assert_eq!(b.learn(&[1]), [1]);
     assert!(b.bytes(1).is_some());
     assert_eq!(b.traffic().failed_reads, 0);
+}
+
+/// Bytes that no compression makes smaller.
+fn noise() -> Vec<u8> {
+    let digest = |n: u32| *flow_cache::Digest::of(&n.to_le_bytes()).as_bytes();
+    (0..5_000).flat_map(digest).collect()
+}
+
+#[test]
+fn a_server_that_only_trickles_is_given_up() {
+    let server = Server::start();
+    let team = team(&server);
+    let a = team.writer("a");
+    a.make(1, &noise());
+    a.settle();
+    // Every piece comes in time, and all of them would take four minutes.
+    let pause = QUICK.answer / 5;
+    server.rule(move |_, path, _| path.starts_with("artifacts").then_some(Fault::Slow(pause)));
+    let b = team.reader("b");
+    assert_eq!(b.learn(&[1]), [1]);
+    let begin = Instant::now();
+    assert!(b.bytes(1).is_none());
+    assert!(begin.elapsed() < QUICK.answer * 10, "{:?}", begin.elapsed());
+    assert_eq!(b.traffic().failed_reads, 1);
+}
+
+#[test]
+fn nobody_follows_a_server_that_points_elsewhere() {
+    let elsewhere = Server::start();
+    for (status, method) in [
+        ("302 Found", "GET"),
+        ("303 See Other", "PUT"),
+        ("307 Away", "PUT"),
+    ] {
+        let server = Server::start();
+        let team = team(&server);
+        team.writer("a").run(&[1]);
+        let header: &'static str = format!("location: {}/x\r\n", elsewhere.url).leak();
+        server.rule(move |asked, _, _| (asked == method).then_some(Fault::Answer(status, header)));
+        let b = team.writer("b");
+        assert!(b.learn(&[1]).is_empty() || method == "PUT", "{status}");
+        b.run(&[2]);
+        assert_eq!((b.traffic().written, b.traffic().failed_writes), (0, 1));
+        let warnings = b.warnings();
+        assert!(warnings.contains(&elsewhere.url), "{status}: {warnings}");
+    }
+    assert_eq!(elsewhere.asked("", ""), 0);
+}
+
+#[test]
+fn a_record_that_is_too_large_is_none() {
+    let server = Server::start();
+    let team = team(&server);
+    team.writer("a").run(&[1, 2]);
+    {
+        let mut state = server.state.lock().unwrap();
+        let mut records = state.objects.iter_mut();
+        let record = records.find(|(path, _)| path.starts_with("records"));
+        record.unwrap().1.resize(20 << 20, 0);
+    }
+    let b = team.reader("b");
+    assert_eq!(b.learn(&[1, 2]).len(), 1);
+    assert_eq!((b.traffic().damaged, b.traffic().failed_reads), (1, 0));
 }
 
 #[test]

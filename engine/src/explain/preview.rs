@@ -110,11 +110,11 @@ impl<'a> Preview<'a> {
                     Verdict::Vacant
                 }
                 Known::Recipe(look) => match delivery.store.find(&look.key)? {
-                    Some(record) => {
+                    Some(record) if record.has(plan.writes(action)) => {
                         preview.slots[action] = Slot::Done(record);
                         Verdict::Hit
                     }
-                    None => match running.entry(look.key) {
+                    _ => match running.entry(look.key) {
                         Entry::Occupied(first) => Verdict::Pending(Wait::Equal(*first.get())),
                         Entry::Vacant(entry) => {
                             entry.insert(action);

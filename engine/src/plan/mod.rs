@@ -159,6 +159,12 @@ impl<'p> Plan<'p> {
         }
     }
 
+    /// The names of what an action writes.
+    pub(crate) fn writes(&self, action: usize) -> &[String] {
+        let at = self.coords(action);
+        &self.pipeline.stages[at.stage].steps[at.step].writes
+    }
+
     /// Returns a label such as `fit 0.3` or `read split_01/train`, for people. It is in no recipe.
     pub fn label(&self, action: usize) -> String {
         let at = self.coords(action);

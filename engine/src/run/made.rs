@@ -16,6 +16,8 @@ pub(crate) struct Before {
     record: Arc<Record>,
     /// All of its bytes were there.
     whole: bool,
+    /// The names of what the action writes.
+    writes: Vec<String>,
 }
 
 impl Before {
@@ -23,7 +25,8 @@ impl Before {
     pub(crate) fn of(work: &Work<'_>, store: &Store) -> Result<Option<Self>, StageError> {
         Ok(match store.find(&work.prepared.key)? {
             Some(record) if work.forced => Some(Self {
-                whole: is_whole(store, &record)?,
+                whole: is_whole(store, &record, &work.writes)?,
+                writes: work.writes.to_vec(),
                 record,
             }),
             _ => None,
@@ -57,7 +60,7 @@ pub(crate) fn made(
     }
     // The record alone says nothing here, since it was there before.
     let ran = !before.whole || matches!(report, Some(Report::Ran));
-    let whole = ran && is_whole(store, &record)?;
+    let whole = ran && is_whole(store, &record, &before.writes)?;
     Ok(whole.then_some(Done::Ran(record)))
 }
 

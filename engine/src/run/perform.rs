@@ -59,8 +59,16 @@ pub(crate) fn verify(
     Ok(store.ensure(needs.iter().copied())?)
 }
 
-/// Returns whether the bytes of all outputs are there. What a remote has of them is fetched.
-pub(crate) fn is_whole(store: &Store, record: &Record) -> Result<bool, StageError> {
+/// Returns whether a record has all outputs that its action writes, and all their bytes are there. What a
+/// remote has of them is fetched.
+pub(crate) fn is_whole(
+    store: &Store,
+    record: &Record,
+    writes: &[String],
+) -> Result<bool, StageError> {
+    if !record.has(writes) {
+        return Ok(false);
+    }
     let outputs = record.outputs.iter().map(|output| output.digest);
     Ok(store.ensure(outputs)?.is_empty())
 }

@@ -49,10 +49,10 @@ pub struct StatArgs {
     /// The store.
     #[command(flatten)]
     pub store: LocalStoreArgs,
-    /// Count what is in the remote of the project instead; this reads every record
+    /// Count what is in the remote instead, that of the project or another; this reads every record
     #[cfg(feature = "remote")]
-    #[arg(long)]
-    pub remote: bool,
+    #[arg(long, value_name = "URL")]
+    pub remote: Option<Option<String>>,
 }
 
 /// `flow cache gc`
@@ -70,10 +70,10 @@ pub struct GcArgs {
     /// The store.
     #[command(flatten)]
     pub store: LocalStoreArgs,
-    /// Remove what is older from the remote of the project instead, and artifacts without a record
+    /// Remove what is older from the remote instead, that of the project or another, and artifacts without a record
     #[cfg(feature = "remote")]
-    #[arg(long, requires = "max_age", conflicts_with_all = ["max_size", "yes"])]
-    pub remote: bool,
+    #[arg(long, value_name = "URL", requires = "max_age", conflicts_with_all = ["max_size", "yes"])]
+    pub remote: Option<Option<String>>,
     /// Remove artifacts, cheapest to make again first, until the rest is no larger
     #[arg(long, value_name = "SIZE", value_parser = values::size)]
     pub max_size: Option<u64>,
@@ -95,11 +95,17 @@ const RECENT_RUNS: usize = 10;
 pub fn run(command: &CacheCommand, ui: &Ui) -> Result<Exit, CliError> {
     match command {
         #[cfg(feature = "remote")]
-        CacheCommand::Stat(args) if args.remote => remote::stat(ui),
+        CacheCommand::Stat(StatArgs {
+            remote: Some(url), ..
+        }) => remote::stat(url.as_deref(), ui),
         CacheCommand::Stat(args) => stat(&args.store, ui),
         CacheCommand::Verify(args) => verify(args, ui),
         #[cfg(feature = "remote")]
-        CacheCommand::Gc(args) if args.remote => remote::gc(args, ui),
+        CacheCommand::Gc(
+            args @ GcArgs {
+                remote: Some(url), ..
+            },
+        ) => remote::gc(url.as_deref(), args, ui),
         CacheCommand::Gc(args) => gc(args, ui),
         #[cfg(feature = "remote")]
         CacheCommand::Push(args) => remote::push(args, ui),

@@ -72,19 +72,20 @@ pub struct KeygenArgs {
     pub file: PathBuf,
 }
 
-/// The remote of the project that the working directory is in.
-fn remote_here() -> Result<Arc<Remote>, CliError> {
+/// The remote at a URL, or else that of the project that the working directory is in.
+fn remote_here(url: Option<&str>) -> Result<Arc<Remote>, CliError> {
+    let url = url.map(str::to_owned);
     let args = StoreArgs {
         store: None,
-        remote: std::env::var("FLOW_REMOTE").ok(),
+        remote: url.or_else(|| std::env::var("FLOW_REMOTE").ok()),
         remote_mode: Some(RemoteMode::Read),
     };
     Ok(ProjectRemote::require(&root_here()?, &args)?.remote)
 }
 
 /// `flow cache stat --remote`
-pub fn stat(ui: &Ui) -> Result<Exit, CliError> {
-    let remote = remote_here()?;
+pub fn stat(url: Option<&str>, ui: &Ui) -> Result<Exit, CliError> {
+    let remote = remote_here(url)?;
     let stat = remote.stat().map_err(|e| remote_error(&e))?;
     let mut text = format!(
         "{}, {} ({} signed), {} in {}\n",
@@ -120,8 +121,8 @@ pub fn stat(ui: &Ui) -> Result<Exit, CliError> {
 }
 
 /// `flow cache gc --remote`
-pub fn gc(args: &GcArgs, ui: &Ui) -> Result<Exit, CliError> {
-    let remote = remote_here()?;
+pub fn gc(url: Option<&str>, args: &GcArgs, ui: &Ui) -> Result<Exit, CliError> {
+    let remote = remote_here(url)?;
     let days = args.max_age.unwrap_or(f64::INFINITY);
     let age = Duration::try_from_secs_f64(days * 24.0 * 3600.0).unwrap_or(Duration::MAX);
     let done = remote.gc(age, args.dry_run);

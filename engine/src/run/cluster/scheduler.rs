@@ -233,9 +233,15 @@ impl fmt::Display for SchedulerError {
     }
 }
 
+/// Secrets of a remote. Only the head of a run needs them, and schedulers may pass their surroundings on to jobs.
+const SECRETS: [&str; 2] = ["FLOW_SIGNING_KEY", "FLOW_REMOTE_AUTHORIZATION"];
+
 /// Runs a command of a scheduler, and returns what it prints.
 pub(crate) fn call(command: &mut Command, input: Option<&[u8]>) -> Result<String, SchedulerError> {
     let name = command.get_program().to_string_lossy().into_owned();
+    for secret in SECRETS {
+        command.env_remove(secret);
+    }
     let failed = |error: io::Error| SchedulerError {
         failure: match error.kind() {
             io::ErrorKind::NotFound | io::ErrorKind::PermissionDenied => Failure::Absent,
@@ -348,6 +354,10 @@ mod tests {
         let failed = call(&mut shell("echo out; echo why >&2; exit 3"), None).unwrap_err();
         assert_eq!(failed.to_string(), "`sh` failed: why");
         assert_eq!(failed.failure, Failure::Other);
+        for secret in SECRETS {
+            let mut show = shell(&format!("echo ${{{secret}-none}}"));
+            assert_eq!(call(show.env(secret, "s"), None).unwrap(), "none\n");
+        }
         let silent = call(&mut shell("exit 3"), None).unwrap_err();
         assert!(silent.to_string().contains("exit status: 3"), "{silent}");
         let none = call(&mut Command::new("/no/such/scheduler"), None).unwrap_err();

@@ -107,7 +107,7 @@ impl Coordinator<'_> {
         self.settle_same(same, record);
         match before {
             // In an audit, other actions go on with what their records were made from.
-            Slot::Done(old) if is_whole(self.store, &old)? => {
+            Slot::Done(old) if is_whole(self.store, &old, self.plan.writes(action))? => {
                 self.slots[action] = Slot::Done(old);
                 self.restart_later = true;
             }

@@ -94,7 +94,13 @@ impl Coordinator<'_> {
                 return Ok(true);
             }
         };
-        match self.store.find(&look.key)? {
+        let key = look.key;
+        match self.store.find(&key)? {
+            // Somebody has made it up and put it into a remote.
+            Some(record) if !record.has(self.plan.writes(action)) => {
+                self.forced.insert(action);
+                self.requeue(action);
+            }
             Some(record) if !self.forced.contains(&action) => {
                 self.settle(action, Slot::Done(record), Outcome::Hit);
             }
@@ -151,10 +157,13 @@ impl Coordinator<'_> {
             return Ok(());
         }
         self.ask_tier_once(action)?;
-        let forced = self.forced.contains(&action);
+        let mut forced = self.forced.contains(&action);
         if !forced && let Some(record) = self.store.find(&key)? {
-            self.settle(action, Slot::Done(record), Outcome::Hit);
-            return Ok(());
+            if record.has(self.plan.writes(action)) {
+                self.settle(action, Slot::Done(record), Outcome::Hit);
+                return Ok(());
+            }
+            forced = self.forced.insert(action);
         }
         let reason = match (forced, self.attempts.get(&action)) {
             (true, _) if self.audited.contains(&action) => Reason::Audit,

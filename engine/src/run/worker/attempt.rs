@@ -98,7 +98,8 @@ impl At<'_, '_> {
         if let Some(record) = setting.store.find(&job.prepared.key)? {
             // Bytes that were gone may have been made again in the meantime, by an equal action or another
             // run.
-            let again = job.forced && (setting.options.audit || !is_whole(setting.store, &record)?);
+            let whole = || is_whole(setting.store, &record, setting.plan.writes(job.action));
+            let again = job.forced && (setting.options.audit || !whole()?);
             if !again {
                 return Ok(Tried::Over(Done::Hit(record)));
             }
