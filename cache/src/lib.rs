@@ -102,7 +102,7 @@ pub use store::gc::{Evicted, GcPolicy, GcReport, Going};
 pub use store::jobs::JobDir;
 pub use store::nearest::Nearness;
 pub use store::staging::{ArtifactWriter, AttemptDir, Staged};
-pub use store::tier::{StoreReader, Tier, Traffic};
+pub use store::tier::{CreateArtifact, StoreReader, Tier, Traffic};
 pub use store::unfinished::{read_unfinished, write_unfinished};
 pub use store::verify::{StageStat, StoreStat, VerifyProgress, VerifyReport};
 pub use store::{Health, Store};

@@ -17,7 +17,8 @@ use crate::content::{ActionKey, Digest};
 use crate::error::StoreError;
 use crate::records::record::Record;
 use crate::store::guard;
-use crate::store::staging::{ArtifactWriter, Staged};
+use crate::store::staging::Staged;
+use crate::store::tier::CreateArtifact;
 
 /// The most requests for small objects that are under way at a time.
 pub(super) const WAVE: usize = 64;
@@ -25,8 +26,6 @@ pub(super) const WAVE: usize = 64;
 const FETCHES: usize = 8;
 /// How often a transfer that makes no progress is taken up again.
 const RESUMES: u32 = 3;
-
-type Create<'a> = dyn Fn() -> Result<ArtifactWriter, StoreError> + Sync + 'a;
 
 /// How the transfer of one artifact ended.
 enum Transfer {
@@ -131,7 +130,7 @@ impl Link {
     pub(super) fn fetch(
         &self,
         digests: &[Digest],
-        create: &Create<'_>,
+        create: &CreateArtifact<'_>,
     ) -> Result<Vec<Staged>, StoreError> {
         if !self.is_readable() {
             return Ok(Vec::new());
@@ -166,7 +165,7 @@ impl Link {
     fn fetch_one(
         &self,
         digest: &Digest,
-        create: &Create<'_>,
+        create: &CreateArtifact<'_>,
     ) -> Result<Option<Staged>, StoreError> {
         let reads = &self.account.reads;
         if reads.is_over() {
@@ -193,9 +192,9 @@ impl Link {
         &self,
         name: &str,
         digest: &Digest,
-        create: &Create<'_>,
+        create: &CreateArtifact<'_>,
     ) -> Result<Result<Transfer, RemoteError>, StoreError> {
-        let mut unpack = Unpack::new(create()?);
+        let mut unpack = Unpack::new(create(digest)?);
         let objects = match self.objects() {
             Ok(objects) => objects,
             Err(error) => return Ok(Err(error)),

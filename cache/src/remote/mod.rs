@@ -45,8 +45,8 @@ use crate::content::{ActionKey, Digest};
 use crate::error::StoreError;
 use crate::records::index::Warning;
 use crate::records::record::Record;
-use crate::store::staging::{ArtifactWriter, Staged};
-use crate::store::tier::{StoreReader, Tier, Traffic};
+use crate::store::staging::Staged;
+use crate::store::tier::{CreateArtifact, StoreReader, Tier, Traffic};
 use account::Account;
 use objects::Objects;
 use push::Uploads;
@@ -164,7 +164,7 @@ impl Tier for Remote {
     fn fetch(
         &self,
         digests: &[Digest],
-        create: &(dyn Fn() -> Result<ArtifactWriter, StoreError> + Sync),
+        create: &CreateArtifact<'_>,
     ) -> Result<Vec<Staged>, StoreError> {
         self.link.fetch(digests, create)
     }

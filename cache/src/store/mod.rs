@@ -179,7 +179,7 @@ impl Store {
     /// does not grow with the number of actions.
     pub fn lookup(&self, key: &ActionKey) -> Result<Option<Arc<Record>>, StoreError> {
         let found = guard(&self.index).lookup(key)?.map(Arc::new);
-        Ok(found.or_else(|| self.behind.get()?.record(key)))
+        Ok(self.with_tier(key, found))
     }
 
     /// The same without the recipe and the labels, which the caller knows, as it made the key. This
@@ -187,7 +187,7 @@ impl Store {
     /// [`lookup`](Self::lookup).
     pub fn find(&self, key: &ActionKey) -> Result<Option<Arc<Record>>, StoreError> {
         let found = guard(&self.index).result(key)?.map(Arc::new);
-        Ok(found.or_else(|| self.behind.get()?.record(key)))
+        Ok(self.with_tier(key, found))
     }
 
     /// Where the record of an action is.

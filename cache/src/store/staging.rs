@@ -53,6 +53,8 @@ pub struct ArtifactWriter {
     buffer: Vec<u8>,
     hasher: blake3::Hasher,
     staged: TempFile,
+    /// The bytes that may still come.
+    left: u64,
 }
 
 /// A finished artifact that is not in the store yet. If it is dropped before it is committed, it
@@ -116,7 +118,13 @@ impl ArtifactWriter {
             buffer: Vec::new(),
             hasher: blake3::Hasher::new(),
             staged,
+            left: u64::MAX,
         })
+    }
+
+    /// The same, for no more bytes than these. More are refused as data that is wrong.
+    pub(crate) fn up_to(self, most: u64) -> Self {
+        Self { left: most, ..self }
     }
 
     fn put(&mut self, bytes: &[u8]) -> io::Result<()> {
@@ -153,6 +161,8 @@ impl ArtifactWriter {
 
 impl Write for ArtifactWriter {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let left = self.left.checked_sub(bytes.len() as u64);
+        self.left = left.ok_or(io::ErrorKind::InvalidData)?;
         if self.buffer.len() + bytes.len() > BUFFER {
             self.flush_buffer()?;
         }

@@ -26,14 +26,15 @@ pub trait Tier: Send + Sync {
     /// The sizes, in bytes as they would be fetched, of those artifacts that it has.
     fn sizes(&self, digests: &[Digest]) -> HashMap<Digest, u64>;
 
-    /// Fetches those artifacts that it has, each into a file that `create` gives.
+    /// Fetches those artifacts that it has, each into a file that `create` gives. The file takes no more
+    /// bytes than a record says that the artifact has.
     ///
     /// # Errors
     /// The store failed.
     fn fetch(
         &self,
         digests: &[Digest],
-        create: &(dyn Fn() -> Result<ArtifactWriter, StoreError> + Sync),
+        create: &CreateArtifact<'_>,
     ) -> Result<Vec<Staged>, StoreError>;
 
     /// Is told that an action ran here. What it makes of that happens in the background.
@@ -45,6 +46,9 @@ pub trait Tier: Send + Sync {
     /// What users should know, since the last call.
     fn take_warnings(&self) -> Vec<Warning>;
 }
+
+/// Gives the file for an artifact.
+pub type CreateArtifact<'a> = dyn Fn(&Digest) -> Result<ArtifactWriter, StoreError> + Sync + 'a;
 
 /// What has gone on between a store and its tier.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
@@ -117,11 +121,24 @@ pub(crate) struct Behind {
     lacking: Mutex<HashSet<Digest>>,
     /// What was found damaged here and is mended.
     mended: Mutex<Vec<Warning>>,
+    /// The sizes in bytes of artifacts that records name, by the first bytes of their digests.
+    named: Mutex<HashMap<u64, u64>>,
 }
 
 impl Behind {
-    pub(crate) fn record(&self, key: &ActionKey) -> Option<Arc<Record>> {
-        guard(&self.kept).get(key).cloned()
+    /// Notes how large the artifacts of a record are to be.
+    fn note(&self, record: &Record) {
+        let mut named = guard(&self.named);
+        for artifact in record.artifacts() {
+            let most = named.entry(beginning(&artifact.digest)).or_default();
+            *most = artifact.size.max(*most);
+        }
+    }
+
+    /// The most bytes that an artifact may have.
+    fn most(&self, digest: &Digest) -> u64 {
+        let named = guard(&self.named);
+        named.get(&beginning(digest)).copied().unwrap_or(u64::MAX)
     }
 
     pub(crate) fn take_warnings(&self) -> Vec<Warning> {
@@ -129,6 +146,12 @@ impl Behind {
         warnings.extend(self.tier.take_warnings());
         warnings
     }
+}
+
+fn beginning(digest: &Digest) -> u64 {
+    let mut first = [0; 8];
+    first.copy_from_slice(&digest.as_bytes()[..8]);
+    u64::from_le_bytes(first)
 }
 
 impl Store {
@@ -140,7 +163,24 @@ impl Store {
             kept: Mutex::default(),
             lacking: Mutex::default(),
             mended: Mutex::default(),
+            named: Mutex::default(),
         });
+    }
+
+    /// What was found here of an action, or else what the tier has of it, if that cannot be kept here.
+    pub(crate) fn with_tier(
+        &self,
+        key: &ActionKey,
+        found: Option<Arc<Record>>,
+    ) -> Option<Arc<Record>> {
+        let Some(behind) = self.behind.get() else {
+            return found;
+        };
+        let found = found.or_else(|| guard(&behind.kept).get(key).cloned());
+        if let Some(record) = &found {
+            behind.note(record);
+        }
+        found
     }
 
     /// Returns true if there is a tier behind this store.
@@ -263,7 +303,8 @@ impl Store {
         if wanted.is_empty() {
             return Ok(());
         }
-        let fetched = behind.tier.fetch(&wanted, &|| self.create())?;
+        let create = |digest: &Digest| Ok(self.create()?.up_to(behind.most(digest)));
+        let fetched = behind.tier.fetch(&wanted, &create)?;
         let came: HashSet<Digest> = fetched.iter().map(|file| file.digest).collect();
         let lacking = wanted.into_iter().filter(|digest| !came.contains(digest));
         guard(&behind.lacking).extend(lacking);

@@ -1,6 +1,7 @@
 //! Two stores and a folder.
 
-use std::time::Duration;
+use std::io::Read;
+use std::time::{Duration, Instant};
 
 use super::common::{action, contents, key};
 use super::{Member, Team, change, objects, writing};
@@ -364,6 +365,28 @@ fn a_record_without_its_outputs_is_replaced() {
     let b = team.reader("b");
     assert_eq!(b.learn(&[1]), [1]);
     assert_eq!(b.bytes(1).unwrap(), contents(1));
+}
+
+#[test]
+fn an_artifact_that_grows_beyond_its_record_is_not_unpacked() {
+    let team = Team::new();
+    team.writer("a").run(&[1]);
+    let bomb = |bytes: u64| {
+        let zeros = std::io::repeat(0).take(bytes);
+        let packed = zstd::stream::encode_all(zeros, 1).unwrap();
+        [b"flow-artifact 1 zstd\n".as_slice(), &packed].concat()
+    };
+    change(&artifact(&team, 1), |bytes| *bytes = bomb(1 << 32));
+    let b = team.reader("b");
+    assert_eq!(b.learn(&[1]), [1]);
+    let begin = Instant::now();
+    assert!(b.bytes(1).is_none());
+    assert!(
+        begin.elapsed() < Duration::from_secs(2),
+        "{:?}",
+        begin.elapsed()
+    );
+    assert_eq!((b.traffic().damaged, b.traffic().failed_reads), (1, 0));
 }
 
 #[test]

@@ -5,7 +5,7 @@ use std::io::Write;
 use std::sync::{Arc, Mutex};
 
 use flow_cache::{
-    ActionKey, ArtifactWriter, Digest, Record, Staged, StatCache, Store, StoreError, StoreReader,
+    ActionKey, CreateArtifact, Digest, Record, Staged, StatCache, Store, StoreError, StoreReader,
     Tier, Traffic, Warning,
 };
 use flow_engine::explain::preview::{Preview, Verdict};
@@ -64,12 +64,12 @@ impl Tier for Elsewhere {
     fn fetch(
         &self,
         digests: &[Digest],
-        create: &(dyn Fn() -> Result<ArtifactWriter, StoreError> + Sync),
+        create: &CreateArtifact<'_>,
     ) -> Result<Vec<Staged>, StoreError> {
         let mut fetched = Vec::new();
         for digest in digests {
             if let Some(bytes) = self.bytes(digest) {
-                let mut file = create()?;
+                let mut file = create(digest)?;
                 file.write_all(&bytes).unwrap();
                 fetched.push(file.finish()?);
                 self.fetched.lock().unwrap().push(*digest);
