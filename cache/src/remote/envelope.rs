@@ -13,6 +13,7 @@
 
 use std::io::{self, Write};
 
+use super::error::harmless;
 use super::trust::{PublicKey, Signature, SigningKey};
 use crate::content::codec::{Cursor, DecodeError, put_bytes};
 use crate::content::{ActionKey, Digest};
@@ -88,9 +89,15 @@ pub(super) fn open(bytes: &[u8]) -> Result<Envelope<'_>, DecodeError> {
 }
 
 impl Envelope<'_> {
-    /// The record, which has to be that of `key`.
+    /// The record, which has to be that of `key`. Its labels are as people may see them.
     pub(super) fn record(&self, key: ActionKey) -> Result<Record, DecodeError> {
-        Record::decode(key, self.payload)
+        let mut record = Record::decode(key, self.payload)?;
+        if let Some(labels) = &mut record.provenance {
+            for label in [&mut labels.stage, &mut labels.action, &mut labels.pipeline] {
+                *label = harmless(label);
+            }
+        }
+        Ok(record)
     }
 }
 
@@ -217,6 +224,16 @@ mod tests {
                 key.map(SigningKey::public)
             );
         }
+    }
+
+    #[test]
+    fn labels_cannot_act_on_a_terminal_or_a_log() {
+        let mut record = record();
+        let labels = record.provenance.as_mut().unwrap();
+        labels.action = "run\u{1b}[2J\n::error::x".to_owned();
+        let bytes = seal(&record, "w", None);
+        let read = open(&bytes).unwrap().record(record.key).unwrap();
+        assert_eq!(read.action(), "run?[2J?::error::x");
     }
 
     #[test]
