@@ -324,7 +324,13 @@ fn mistakes_in_settings_and_urls_are_shown_with_their_place() {
     project.write("flow.toml", "[cache]\nremot = \"file:x\"\n");
     let said = project.flow(&["plan", "p.toml"]).with(2);
     said.says("flow.toml:2").says("did you mean `remote`");
-    for url in ["ftp://x/y", "https://me:secret@x/y", "nowhere"] {
+    let wrong = [
+        "ftp://x/y",
+        "https://me:secret@x/y",
+        "https://x/y?token=z",
+        "nowhere",
+    ];
+    for url in wrong {
         project.write("flow.toml", format!("[cache]\nremote = {url:?}\n"));
         let said = project.flow(&["run", "p.toml"]).with(2);
         said.says("flow::remote::config").says("flow.toml:2");

@@ -88,6 +88,11 @@ impl Objects {
             let message = "the URL of a remote must not hold a user or a password";
             return Err(RemoteError::config(message));
         }
+        if parsed.query().is_some() || parsed.fragment().is_some() {
+            // Such a part is often a secret, and names follow the URL.
+            let message = "the URL of a remote must not hold `?` or `#`";
+            return Err(RemoteError::config(message));
+        }
         match parsed.scheme() {
             "s3" => Self::s3(&parsed, limits),
             "http" | "https" => Self::plain(parsed, limits),

@@ -259,11 +259,8 @@ pub fn pull(args: &PullArgs, ui: &Ui) -> Result<Exit, CliError> {
     });
     if traffic.failed_reads > 0 {
         // Whoever asks for it by name has to hear that it did not come.
-        let message = format!(
-            "{} requests to {} failed",
-            traffic.failed_reads,
-            remote.url()
-        );
+        let requests = count(traffic.failed_reads as usize, "request");
+        let message = format!("{requests} to {} failed", remote.url());
         let diag = Diag::new("flow::remote::unreachable", message);
         let diag = diag.help("the warning says why; what has come is in the store");
         return Err(CliError::new(Exit::Environment, diag));
