@@ -202,6 +202,10 @@ pub fn push(args: &PushArgs, ui: &Ui) -> Result<Exit, CliError> {
         failed_writes: traffic.failed_writes + left,
     });
     if left > 0 {
+        let records = count(left as usize, "record");
+        ui.warn(&format!(
+            "interrupted: {records} still to be written; `flow cache push` goes on"
+        ));
         return Ok(Exit::Interrupted);
     }
     if traffic.failed_writes > 0 {
