@@ -234,12 +234,12 @@ mod tests {
     #[test]
     fn work_of_another_machine_goes_only_if_all_are_asked_for() {
         let dir = tempfile::tempdir().unwrap();
+        let alive = WorkDir::create(dir.path()).unwrap();
         let far = dir
             .path()
             .join("18ec0408a6eea78a-c37ada8489f6586b-28af18a42e9c9629");
         std::fs::create_dir(&far).unwrap();
         std::fs::write(far.join(LOCK), "").unwrap();
-        let alive = WorkDir::create(dir.path()).unwrap();
         let others = |_: &Reach, name: &Path| !name.to_string_lossy().ends_with("9c9629");
         sweep_if(dir.path(), others).unwrap();
         assert!(far.exists());
