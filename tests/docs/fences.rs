@@ -119,6 +119,18 @@ fn programs(folder: &Path) {
     );
 }
 
+/// The file that a page shows under this name.
+pub fn file_of(page: &str, name: &str) -> String {
+    let fences = fences(&read(&root().join(page)));
+    let mut shown = fences
+        .into_iter()
+        .filter(|fence| fence.mark("file:") == Some(name));
+    let file = shown
+        .next()
+        .unwrap_or_else(|| panic!("{page} does not show {name}"));
+    file.text
+}
+
 /// Runs the blocks of a page.
 fn run(page: &str) {
     let text = read(&root().join(page));

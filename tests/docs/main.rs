@@ -5,6 +5,7 @@
 //! - `generated` holds pages and tables against the code that they come from, and
 //!   `UPDATE_DOCS=1 cargo test --test docs` writes them;
 //! - `facts` compares what pages say by hand with the program;
+//! - `schedulers` runs the scripts of the page on clusters on what schedulers print;
 //! - `words` holds pages to the glossary.
 
 use std::collections::{BTreeSet, HashSet};
@@ -23,6 +24,7 @@ mod fences;
 mod generated;
 #[path = "../../docs/examples/quality_cut.rs"]
 mod quality_cut;
+mod schedulers;
 mod words;
 
 /// Files that pipelines in the documentation read. They only have to exist.
