@@ -341,7 +341,7 @@ fn mistakes_in_settings_and_urls_are_shown_with_their_place() {
     let said = project
         .flow(&["cache", "pull", "--all", "--remote", "file:no"])
         .with(2);
-    said.says("flow::remote::absent");
+    said.says("flow::remote::absent").says("this project alone");
 }
 
 /// A server that refuses all that is written, and has nothing.

@@ -78,9 +78,18 @@ impl Objects {
         limits: Limits,
     ) -> Result<Self, RemoteError> {
         if let Some(folder) = folder_of(url, root)? {
-            // Messages name the whole path: a folder of the project is nobody else's.
-            let whole = std::path::absolute(&folder).unwrap_or(folder);
-            return Self::in_folder(&whole, create, limits);
+            let opened = Self::in_folder(&folder, create, limits);
+            let own = !url.starts_with("file:/");
+            return opened.map_err(|error| match error.fault {
+                RemoteFault::Absent if own => RemoteError::new(
+                    RemoteFault::Absent,
+                    format!(
+                        "{}, and `{url}` is a folder of this project alone: a path for several starts with `/`",
+                        error.message
+                    ),
+                ),
+                _ => error,
+            });
         }
         let parsed = Url::parse(url)
             .map_err(|e| RemoteError::config(format!("`{url}` is no URL of a remote: {e}")))?;
