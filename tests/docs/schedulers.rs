@@ -3,8 +3,8 @@
 
 use std::process::Command;
 
-use flow_testkit::Ended;
 use flow_testkit::files::{folder, script, write};
+use flow_testkit::{Ended, skipped};
 
 use crate::fences::file_of;
 
@@ -105,7 +105,7 @@ echo '{"Jobs": {"7[].gem": {"job_state": "B"}, "7[0].gem": {"job_state": "E", "e
 fn pbs() {
     let name = "profiles/pbs-status.sh";
     if !has_jq() {
-        return;
+        return skipped("jq is not installed");
     }
     let wanted = [
         "7[].gem 0 ok ge1",
@@ -180,7 +180,7 @@ echo ']}'"#;
 fn kubernetes() {
     let name = "profiles/k8s-status.sh";
     if !has_jq() {
-        return;
+        return skipped("jq is not installed");
     }
     let wanted = [
         "flow-7 0 waiting",
