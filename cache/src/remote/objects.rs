@@ -14,7 +14,7 @@ use object_store::{
 use reqwest::Url;
 use tokio::time::timeout;
 
-use super::error::RemoteError;
+use super::error::{RemoteError, RemoteFault};
 use super::folder::{Folder, Unfinished};
 use super::http::{Limits, Pace, Patient};
 use crate::content::{ActionKey, Digest};

@@ -13,6 +13,9 @@ use super::sandbox::Places;
 use crate::kind::action::Action;
 use crate::kind::error::{Fault, StageError};
 
+/// The code of a program that could not be started as flow starts programs, or that ended with what had started it.
+pub const UNGUARDED: &str = "flow::command::guard";
+
 /// The most guards that are kept. Each is a sleeping process.
 const MOST: usize = 256;
 
@@ -77,8 +80,7 @@ impl Guards {
 impl NotRun {
     /// The error of an action.
     pub fn of(self, shown: &str) -> StageError {
-        let environment =
-            |message| StageError::new(Fault::Environment, "flow::command::guard", message);
+        let environment = |message| StageError::new(Fault::Environment, UNGUARDED, message);
         match self {
             Self::Refused(error) => call::not_started(shown, error),
             Self::Unguarded => environment(format!(

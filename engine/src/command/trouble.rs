@@ -14,6 +14,9 @@ use crate::kind::action::Action;
 use crate::kind::action::HOME;
 use crate::kind::error::StageError;
 
+/// The code of a program that something other than flow has killed.
+pub const KILLED: &str = "flow::command::killed";
+
 /// The number of last lines that are shown.
 const LINES: usize = 20;
 /// The most characters of each line that are shown.
@@ -30,22 +33,22 @@ pub fn failure(
     log: &[u8],
 ) -> StageError {
     let (code, message) = match status.signal() {
-        Some(libc::SIGKILL) => (
-            "flow::command::killed",
-            format!("`{shown}` was killed (SIGKILL)"),
-        ),
+        Some(libc::SIGKILL) => (KILLED, format!("`{shown}` was killed (SIGKILL)")),
         Some(signal) => (
             "flow::command::failed",
             format!("`{shown}` was ended by {}", name_of(signal)),
         ),
         None => (
-            "flow::command::failed",
+            // A shell passes on in this way that its program was killed.
+            match status.code() {
+                Some(137) => KILLED,
+                _ => "flow::command::failed",
+            },
             format!("`{shown}` failed: {status}"),
         ),
     };
     let text = tail(log);
     let mut error = with_words(StageError::failed(code, message), &text);
-    // A shell passes on how its program ended in this way.
     match (status.signal(), status.code()) {
         (Some(libc::SIGKILL), _) | (_, Some(137)) => error = error.help(memory(peak_rss)),
         (_, Some(code)) if code > 128 && code < 160 => {

@@ -5,6 +5,7 @@ use serde_json::{Value as Json, json};
 use super::options::{ClusterOptions, WithMore};
 use super::scheduler::{Cause, TaskEnd};
 use crate::kind::error::{Fault, StageError};
+use crate::run::process::OUT_OF_MEMORY;
 
 /// How often an action was tried again, by cause.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -126,7 +127,7 @@ pub(super) fn described(end: &TaskEnd) -> String {
 fn error(end: &TaskEnd) -> StageError {
     let (code, help) = match end.cause {
         Cause::OutOfMemory => (
-            "flow::executor::out_of_memory",
+            OUT_OF_MEMORY,
             "give the stage more memory in the profile: [stages.NAME.resources] memory = \"8GiB\"",
         ),
         Cause::TimeLimit => (

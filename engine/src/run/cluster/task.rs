@@ -10,10 +10,11 @@ use flow_cache::{ActionKey, ActionLock, JobDir, Store, WorkDir};
 use serde_json::{Value as Json, json};
 
 use super::batch::{Batch, said_by, scratch_of};
+use crate::command::{KILLED, UNGUARDED};
 use crate::kind::error::{Fault, StageError};
 use crate::kind::progress::Progress;
 use crate::kind::stage::Registry;
-use crate::run::process::StageExec;
+use crate::run::process::{OUT_OF_MEMORY, StageExec, oom_kills};
 use crate::run::report::{Report, progress_json};
 
 /// How often a task gives a sign of life.
@@ -27,6 +28,9 @@ const FIRST_WAIT: Duration = Duration::from_secs(60);
 
 /// How often the progress of an action is passed on.
 const PROGRESS: Duration = Duration::from_secs(2);
+
+/// How long a task waits for its own end after a program of it was killed.
+const LAST: Duration = Duration::from_secs(3);
 
 /// A task of a batch.
 pub struct BatchTask<'a> {
@@ -196,7 +200,23 @@ impl Runner<'_> {
         }
     }
 
+    /// Runs an action. If a program of it was killed, the error says whether memory ran out.
     fn attempt(&self, key: &ActionKey) -> Report {
+        let kills = oom_kills();
+        match self.exec(key) {
+            Report::Failed(error) if was_killed(&error) => {
+                // A scheduler that ends the whole task may begin with its programs, and then its word counts.
+                std::thread::sleep(LAST);
+                Report::Failed(match oom_kills() > kills {
+                    true => out_of_memory(error),
+                    false => error,
+                })
+            }
+            report => report,
+        }
+    }
+
+    fn exec(&self, key: &ActionKey) -> Report {
         let last = Mutex::new(None::<Instant>);
         let tell = |progress: &Progress| {
             // A thread that finds another one reporting need not wait for its turn.
@@ -217,6 +237,21 @@ impl Runner<'_> {
             gpus: &visible_gpus(std::env::var("CUDA_VISIBLE_DEVICES").ok().as_deref()),
         };
         exec.run(key)
+    }
+}
+
+/// Returns true if something other than flow killed a program of the action, or what had started it.
+fn was_killed(error: &StageError) -> bool {
+    [KILLED, UNGUARDED].contains(&error.code.as_str())
+}
+
+/// The error of an action whose program the kernel killed since memory ran out. Another try may have more memory.
+fn out_of_memory(error: StageError) -> StageError {
+    StageError {
+        fault: Fault::Environment,
+        code: OUT_OF_MEMORY.into(),
+        message: format!("memory ran out: {}", error.message),
+        ..error
     }
 }
 
@@ -272,6 +307,24 @@ impl Voice {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_program_that_was_killed_for_want_of_memory_may_have_more() {
+        let killed =
+            StageError::failed(KILLED, "`hog` was killed (SIGKILL)").help("its last words");
+        assert!(was_killed(&killed));
+        assert!(!was_killed(&StageError::failed(
+            "flow::command::failed",
+            "no"
+        )));
+        let error = out_of_memory(killed);
+        assert_eq!(
+            (error.fault, error.code.as_str()),
+            (Fault::Environment, OUT_OF_MEMORY)
+        );
+        assert_eq!(error.message, "memory ran out: `hog` was killed (SIGKILL)");
+        assert_eq!(error.help, ["its last words"]);
+    }
 
     #[test]
     fn gpus_are_those_of_the_scheduler() {

@@ -235,7 +235,8 @@ impl ChildEnd {
     }
 }
 
-const OUT_OF_MEMORY: &str = "flow::executor::out_of_memory";
+/// The code of an action that was ended since memory ran out.
+pub(super) const OUT_OF_MEMORY: &str = "flow::executor::out_of_memory";
 const SIGNAL: &str = "flow::executor::signal";
 
 fn start_error(message: &str) -> StageError {
@@ -337,7 +338,7 @@ fn last_lines(path: &Path) -> String {
 
 /// Returns how often the kernel has killed a process because memory ran out: in this control group (v2), or
 /// on this machine if the group does not say.
-fn oom_kills() -> u64 {
+pub(super) fn oom_kills() -> u64 {
     let groups = std::fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
     let group = groups.lines().find_map(|line| line.strip_prefix("0::"));
     let events = group.and_then(|group| {

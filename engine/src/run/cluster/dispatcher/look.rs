@@ -13,6 +13,7 @@ use crate::run::cluster::scheduler::{Cause, TaskEnd, TaskStates};
 use crate::run::cluster::watch::Said;
 use crate::run::job::{Done, Message};
 use crate::run::made::made;
+use crate::run::process::OUT_OF_MEMORY;
 use crate::run::report::{Report, progress_of};
 use crate::run::work::Work;
 
@@ -97,7 +98,13 @@ impl Dispatcher<'_> {
             Some(Report::Failed(error)) => match error.fault {
                 // The end of its task says more.
                 Fault::Interrupted => return,
-                Fault::Environment => return self.struck(at, key, Cause::Failed, Some(error)),
+                Fault::Environment => {
+                    let cause = match error.code.as_str() {
+                        OUT_OF_MEMORY => Cause::OutOfMemory,
+                        _ => Cause::Failed,
+                    };
+                    return self.struck(at, key, cause, Some(error));
+                }
                 _ => Done::Failed(error),
             },
             Some(report) => {
