@@ -92,7 +92,7 @@ fn innermost(error: &(dyn StdError + 'static)) -> String {
     };
     match text.split_once(": <") {
         None => harmless(text.lines().next().unwrap_or_default()),
-        Some((status, page)) => match message(page) {
+        Some((status, _)) => match message(text) {
             Some(message) => harmless(&format!("{status}: {message}")),
             None => harmless(status),
         },

@@ -339,7 +339,7 @@ fn tweak() -> FakeKind {
     let tweak = Step::new("tweak", Scope::Whole).port("rows");
     let mut rows = InputPort::many("rows", "rows");
     rows.optional = true;
-    let hows = &["pass", "fail", "panic", "sleep", "random"];
+    let hows = &["pass", "fail", "panic", "sleep", "sleep_long", "random"];
     let about = "Tells equals apart.";
     FakeKind::new("tweak", vec![tweak.writes("rows").apart()])
         .input(rows)
@@ -361,8 +361,9 @@ fn run_tweak(control: &Control, action: &mut Action<'_>) -> Result<(), StageErro
     match action.params.read::<&str>("how") {
         "fail" => return Err(StageError::failed("flow::test::told", "told to fail")),
         "panic" => panic!("told to panic"),
-        "sleep" => {
-            for _ in 0..50 {
+        how @ ("sleep" | "sleep_long") => {
+            let moments = if how == "sleep" { 50 } else { 150 };
+            for _ in 0..moments {
                 action.checkpoint()?;
                 std::thread::sleep(Duration::from_millis(10));
             }

@@ -9,8 +9,11 @@ use flow_engine::StageError;
 
 use super::{ColumnNames, PIECE, PredictionReader, Predictions, schema_error};
 
-/// The most files that are open at a time, because each holds a page of every column in memory.
+/// The most files that are open at a time.
 const MOST: usize = 64;
+/// The most columns of numbers of all files that are open, because each holds a page in memory: 20,000 numbers, and what
+/// they are packed into.
+const MOST_COLUMNS: usize = 256;
 
 /// The rows of several tables of predictions in the order of `object_id`, in which each table is already. Rows of one
 /// object come in the order of the tables.
@@ -42,12 +45,16 @@ impl Merged {
         scratch: &Path,
         checkpoint: &dyn Fn() -> Result<(), StageError>,
     ) -> Result<Option<Self>, StageError> {
+        let Some(first) = paths.first() else {
+            return Ok(None);
+        };
+        let most = most_open(PredictionReader::open(first)?.classes().classes.len());
         // The last files are open when their folder is removed, and are read on.
         let folder = tempfile::tempdir_in(scratch)?;
         let mut made = 0_usize;
-        while paths.len() > MOST {
-            let mut fewer = Vec::with_capacity(paths.len().div_ceil(MOST));
-            for some in paths.chunks(MOST) {
+        while paths.len() > most {
+            let mut fewer = Vec::with_capacity(paths.len().div_ceil(most));
+            for some in paths.chunks(most) {
                 checkpoint()?;
                 let path = folder.path().join(made.to_string());
                 made += 1;
@@ -145,6 +152,11 @@ impl Merged {
     }
 }
 
+/// How many files of so many columns of numbers are open at a time.
+fn most_open(columns: usize) -> usize {
+    (MOST_COLUMNS / columns.max(1)).clamp(2, MOST)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -191,6 +203,26 @@ mod tests {
         let count = MOST * MOST + 3;
         let ids = |t: usize| (0..t % 4).map(move |i| i * count + (t * 7) % count);
         let tables: Vec<Predictions> = (0..count).map(|t| table(ids(t), &t.to_string())).collect();
+        let mut wanted = tables[0].none_of();
+        tables
+            .iter()
+            .for_each(|table| wanted.append(table).unwrap());
+        wanted.sort();
+        assert_eq!(merged(folder.path(), &tables).unwrap(), wanted);
+    }
+
+    #[test]
+    fn of_wide_tables_fewer_are_open_and_the_rows_are_the_same() {
+        assert_eq!([1, 4, 15, 300].map(most_open), [64, 64, 17, 2]);
+        let wide = |t: usize| {
+            let mut table = table((0..9).map(|i| i * 40 + (t * 7) % 40), &t.to_string());
+            table.classes = (0..100).map(|c| c.to_string()).collect();
+            table.probability = (0..100).map(|c| vec![f64::from(c) / 100.0; 9]).collect();
+            table.positive = None;
+            table
+        };
+        let folder = flow_testkit::files::folder();
+        let tables: Vec<Predictions> = (0..11).map(wide).collect();
         let mut wanted = tables[0].none_of();
         tables
             .iter()

@@ -189,7 +189,7 @@ fn refused(error: SchedulerError) -> SchedulerError {
         "zero bytes",
         "temporar",
         // As many jobs as the site allows are in the queue.
-        "limit)",
+        "submit limit",
     ];
     let has = |all: &[&str]| all.iter().any(|text| words.contains(text));
     match has(&final_words) && !has(&passing) {

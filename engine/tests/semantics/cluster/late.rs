@@ -46,7 +46,9 @@ fn a_record_that_is_not_seen_in_time_is_made_again() {
     options.retry.failed = 99;
     let mut project = moody("calm", "count = \"count\"");
     project.executor = on(options);
-    let ran = project.expect(&["moody: be"]);
+    // In the end it runs, or a task finds the record of an earlier one.
+    let ran = project.run();
+    assert!(ran.failures.is_empty(), "{:?}", ran.failures);
     assert!(
         ran.warnings[0].contains("left no record"),
         "{:?}",

@@ -429,9 +429,9 @@ fn a_task_that_takes_too_long_is_relieved() {
     let stage = |tag: usize, how: &str| {
         format!("[stages.s{tag}]\nuse = \"tweak\"\nhow = \"{how}\"\ntag = {tag}\n")
     };
-    let slow: String = (1..9).map(|tag| stage(tag, "sleep")).collect();
+    let slow: String = (1..9).map(|tag| stage(tag, "sleep_long")).collect();
     let run = |executor: Executor| {
-        // A quick action lets all of them seem quick, so that one task gets them.
+        // A quick action lets all of them seem quick, so that a task gets several.
         let mut project = Project::new(&stage(0, "pass"));
         project.executor = executor;
         project.expect(&["s0: tweak"]);
@@ -446,8 +446,8 @@ fn a_task_that_takes_too_long_is_relieved() {
     assert_eq!(there.counts, local.counts, "each ran once for the run");
     let batches = there.batches.iter();
     let shape: Vec<_> = batches.map(|batch| (batch.tasks, batch.actions)).collect();
-    assert_eq!(shape[0], (1, 8), "{shape:?}");
-    assert!(shape.len() > 1 && shape[1].0 > 1, "{shape:?}");
+    assert!(shape[0].0 < 5 && shape[0].1 == 8, "{shape:?}");
+    assert!(shape.len() > 1, "{shape:?}");
     assert!(there.warnings.is_empty(), "{:?}", there.warnings);
 }
 
