@@ -235,6 +235,11 @@ impl Dispatcher<'_> {
             let error = match self.scheduler.submit(&submission) {
                 Ok(id) => return Ok(id),
                 Err(error) if error.failure == Failure::Other => error,
+                // Without the machines that it is kept away from, there may be none that has what it asks for.
+                Err(_) if !submission.avoid.is_empty() => {
+                    submission.avoid = &[];
+                    continue;
+                }
                 Err(error) => return Err(error),
             };
             let Some(pause) = pauses.next().filter(|_| !self.is_cancelled()) else {
@@ -248,7 +253,7 @@ impl Dispatcher<'_> {
                 ));
             }
             self.pause(pause);
-            // Without the machines that it is kept away from, there may be none that has what it asks for.
+            // Not every scheduler says clearly that it refuses.
             submission.avoid = &[];
             self.figures.calls += 1;
             if let Ok(Some(id)) = self.scheduler.find(submission.name) {
