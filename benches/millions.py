@@ -84,7 +84,7 @@ def generate(folder, count):
     with open(f"{folder}/objects.csv", "w") as objects:
         objects.write("object_id,label,redshift\n")
         for i in range(count):
-            name, kind = f"{draw.getrandbits(40):013d}", draw.randrange(4)
+            name, kind = f"{draw.getrandbits(59):018d}", draw.randrange(4)
             label = CLASSES[kind] if i % (count // LABELS) == 0 else ""
             objects.write(f"{name},{label},{draw.random():.4f}\n")
             for point in range(4):
