@@ -11,10 +11,7 @@ use super::guard::Program;
 use super::process::{Guard, NotRun, ProgramRan};
 use super::sandbox::Places;
 use crate::kind::action::Action;
-use crate::kind::error::{Fault, StageError};
-
-/// The code of a program that could not be started as flow starts programs, or that ended with what had started it.
-pub const UNGUARDED: &str = "flow::command::guard";
+use crate::kind::error::{Fault, StageError, UNGUARDED};
 
 /// The most guards that are kept. Each is a sleeping process.
 const MOST: usize = 256;

@@ -58,11 +58,9 @@ pub use rows::FoldRows;
 pub(crate) use claims::{duration, size};
 use guard::Program;
 use guards::Guards;
-pub(crate) use guards::UNGUARDED;
 use params::CommandParams;
 use process::End;
 use sources::{Finder, PROGRAM, Programs, TOOL};
-pub(crate) use trouble::KILLED;
 use version::VersionAnswer;
 
 /// Returns what the parameter `resources` of a stage of any kind claims, and all that is wrong with it. Its type is that

@@ -12,10 +12,7 @@ use super::sources::{in_path, is_started};
 use crate::base::files::{escape, normal};
 use crate::kind::action::Action;
 use crate::kind::action::HOME;
-use crate::kind::error::StageError;
-
-/// The code of a program that something other than flow has killed.
-pub const KILLED: &str = "flow::command::killed";
+use crate::kind::error::{KILLED, StageError};
 
 /// The number of last lines that are shown.
 const LINES: usize = 20;

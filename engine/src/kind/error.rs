@@ -7,6 +7,11 @@ use std::path::{Path, PathBuf};
 use crate::base::code::Code;
 use crate::base::diag::{ErrorSource, without_numbers};
 
+/// The code of a program that something other than flow has killed.
+pub(crate) const KILLED: &str = "flow::command::killed";
+/// The code of a program that ended with the process that had started it, or that this process could not start.
+pub(crate) const UNGUARDED: &str = "flow::command::guard";
+
 /// Why an action failed.
 #[derive(Clone, Debug)]
 pub struct StageError {
@@ -40,6 +45,11 @@ pub enum Fault {
 }
 
 impl StageError {
+    /// Returns true if something other than flow killed a program of the action, or what had started it.
+    pub(crate) fn is_of_a_killed_program(&self) -> bool {
+        [KILLED, UNGUARDED].contains(&self.code.as_str())
+    }
+
     /// The error for wrong input data.
     pub fn data(code: impl Into<Code>, message: impl Into<String>) -> Self {
         Self::new(Fault::Data, code, message)

@@ -10,7 +10,6 @@ use flow_cache::{ActionKey, ActionLock, JobDir, Store, WorkDir};
 use serde_json::{Value as Json, json};
 
 use super::batch::{Batch, said_by, scratch_of};
-use crate::command::{KILLED, UNGUARDED};
 use crate::kind::error::{Fault, StageError};
 use crate::kind::progress::Progress;
 use crate::kind::stage::Registry;
@@ -204,7 +203,7 @@ impl Runner<'_> {
     fn attempt(&self, key: &ActionKey) -> Report {
         let kills = oom_kills();
         match self.exec(key) {
-            Report::Failed(error) if was_killed(&error) => {
+            Report::Failed(error) if error.is_of_a_killed_program() => {
                 // A scheduler that ends the whole task may begin with its programs, and then its word counts.
                 std::thread::sleep(LAST);
                 Report::Failed(match oom_kills() > kills {
@@ -238,11 +237,6 @@ impl Runner<'_> {
         };
         exec.run(key)
     }
-}
-
-/// Returns true if something other than flow killed a program of the action, or what had started it.
-fn was_killed(error: &StageError) -> bool {
-    [KILLED, UNGUARDED].contains(&error.code.as_str())
 }
 
 /// The error of an action whose program the kernel killed since memory ran out. Another try may have more memory.
@@ -307,16 +301,14 @@ impl Voice {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::kind::error::KILLED;
 
     #[test]
     fn a_program_that_was_killed_for_want_of_memory_may_have_more() {
         let killed =
             StageError::failed(KILLED, "`hog` was killed (SIGKILL)").help("its last words");
-        assert!(was_killed(&killed));
-        assert!(!was_killed(&StageError::failed(
-            "flow::command::failed",
-            "no"
-        )));
+        assert!(killed.is_of_a_killed_program());
+        assert!(!StageError::failed("flow::command::failed", "no").is_of_a_killed_program());
         let error = out_of_memory(killed);
         assert_eq!(
             (error.fault, error.code.as_str()),
