@@ -202,7 +202,7 @@ fn a_signal_is_called_by_its_name() {
     // A shell between them passes the signal on as a status.
     let ran = alone("sh -c 'kill -KILL $$'; exit $?", "").run();
     let error = failure(&ran);
-    assert_eq!(error.code.as_str(), "flow::command::failed");
+    assert_eq!(error.code.as_str(), "flow::command::killed");
     assert!(error.help.concat().contains("out of memory"), "{error:?}");
 }
 
