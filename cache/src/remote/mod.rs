@@ -15,8 +15,8 @@
 //! What is wrong is not used, and counts in [`Traffic`].
 //!
 //! `objects.rs` has the names and what is done to single objects, `http.rs` the requests, their time
-//! limits and repetitions, `folder.rs` the same for folders, `envelope.rs` the bytes, and `trust.rs` the signatures. `fetch.rs` brings
-//! things here, and `push.rs` takes them there. Begin with [`Remote`].
+//! limits and repetitions, `folder.rs` the same for folders, `envelope.rs` the bytes, and `trust.rs` the
+//! signatures. `fetch.rs` brings things here, and `push.rs` takes them there. Begin with [`Remote`].
 
 mod account;
 mod envelope;

@@ -73,6 +73,7 @@ const MOODS: &[&str] = &[
     "data",
     "die",
     "die_once",
+    "starve_once",
     "crash",
     "exit",
     "log",
@@ -126,6 +127,10 @@ impl Stage for Moody {
             }
             "die" => end(libc::SIGKILL),
             "die_once" if before.is_empty() => end(libc::SIGKILL),
+            "starve_once" if before.is_empty() => {
+                let code = "flow::executor::out_of_memory";
+                return Err(StageError::new(Fault::Environment, code, "told to starve"));
+            }
             "crash" => std::process::abort(),
             "exit" => std::process::exit(0),
             "log_fail" => return Err(StageError::failed("flow::test::told", "told to fail")),

@@ -338,6 +338,10 @@ fn causes_are_told_apart_and_more_is_asked_for() {
                     .iter()
                     .any(|warning| warning.contains("machine n7 failed"))
             ),
+            "refused" => {
+                let asked = "asks for: 3 processors, 100 MiB of memory, 4 min";
+                assert!(failure(&ran).message.ends_with(asked), "{:?}", ran.failures);
+            }
             _ => {}
         }
     }

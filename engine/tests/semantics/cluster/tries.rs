@@ -96,6 +96,15 @@ fn tries_go_on_from_run_to_run_until_a_user_is_told() {
 }
 
 #[test]
+fn an_action_that_its_task_reports_as_short_of_memory_gets_more() {
+    let cluster = Cluster::new();
+    let mut project = moody("starve_once", "count = \"count\"");
+    project.executor = on(asking(&cluster, 100));
+    project.expect(&["moody: be"]);
+    assert_eq!(asked(&cluster), [100, 150]);
+}
+
+#[test]
 fn tries_that_were_used_up_while_nobody_looked_are_told_once() {
     let (cluster, mut project) = dying("node-failure");
     let mut options = asking(&cluster, 100);

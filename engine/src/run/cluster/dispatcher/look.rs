@@ -337,12 +337,16 @@ impl Dispatcher<'_> {
             None if part == Part::NotBegun => self.enqueue(key),
             None => self.submit_again(key, &described(end)),
             Some(error) => {
-                let error = match words.as_str() {
+                let mut error = match words.as_str() {
                     "" => error,
                     words => error.help(format!("its last words:\n{words}")),
                 };
                 if let Some((batch, _)) = place {
-                    note_failure(&self.batches[batch].dir, &key);
+                    let LiveBatch { dir, batch, .. } = &self.batches[batch];
+                    if end.cause == Cause::Refused {
+                        error.message += &format!(": {}", batch.needs);
+                    }
+                    note_failure(dir, &key);
                 }
                 self.settle(key, Done::Failed(error));
             }
